@@ -1,0 +1,164 @@
+"""Whether the parts of a policy fit together: what one part names is declared, once, in each offered language."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from cookie_consent import texts
+from cookie_consent.declarations import Declarations
+from cookie_consent.parts import NECESSARY, Service, Texts
+from cookie_consent.policy_error import PolicyError, did_you_mean
+
+MOST_PURPOSES = 32
+"""More than this nobody reads, and the answer would not fit in a cookie."""
+
+
+def check(policy: Declarations) -> None:
+    """Check a policy's parts against each other.
+
+    Raises:
+        PolicyError: names the table, the key, what is wrong and what would be right.
+    """
+    _check_purposes(policy)
+    _check_cookies(policy)
+    _check_recipients(policy)
+    _check_features(policy)
+    _check_services(policy)
+    _check_signals(policy)
+    for number, change in enumerate(policy.changes, 1):
+        _complete(policy, change.text, f"[[changes]] no. {number}", "text")
+
+
+def check_wording(policy: Declarations) -> None:
+    """Check that each offered language has all the texts that pages are made of."""
+    for language in policy.wording:
+        _offered(policy, language, f"[texts.{language}]")
+    for language in policy.site.languages:
+        table, own = f"[texts.{language}]", policy.wording.get(language, {})
+        for key in own:
+            if key not in texts.keys():
+                raise PolicyError("there is no such text", did_you_mean(key, texts.keys()), table=table, key=key)
+        missing = sorted(texts.keys() - texts.shipped(language).keys() - own.keys())
+        if missing:
+            raise PolicyError(
+                f"no texts ship for this language, and these are not written: {', '.join(missing)}",
+                f"Write them in [texts.{language}]; the English ones are the model.",
+                table=table,
+            )
+
+
+def _offered(policy: Declarations, language: str, table: str, key: str = "") -> None:
+    if language not in policy.site.languages:
+        raise PolicyError(
+            f'the language "{language}" is not offered',
+            f"Add it to languages in [site], or leave it out. {did_you_mean(language, policy.site.languages)}",
+            table=table,
+            key=key,
+        )
+
+
+def _complete(policy: Declarations, text: Texts, table: str, key: str) -> None:
+    """Check that a text exists in each offered language, and in no other."""
+    for language in text:
+        _offered(policy, language, table, key)
+    for language in policy.site.languages:
+        if not text.get(language, "").strip():
+            raise PolicyError(
+                f'there is no text in the offered language "{language}"',
+                f"Write it in each of: {', '.join(policy.site.languages)}.",
+                table=table,
+                key=key,
+            )
+
+
+def _unique(names: Iterable[str], table: str, key: str, thing: str) -> None:
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise PolicyError(f'{thing} "{name}" is declared twice', "Keep one of them.", table=table, key=key)
+
+
+def _known_purpose(policy: Declarations, purpose: str, table: str, key: str = "") -> None:
+    known = [declared.id for declared in policy.purposes]
+    if purpose not in known:
+        raise PolicyError(
+            f'there is no purpose "{purpose}"',
+            f"{did_you_mean(purpose, known)} Or declare [purposes.{purpose}].",
+            table=table,
+            key=key,
+        )
+
+
+def _check_purposes(policy: Declarations) -> None:
+    _unique((purpose.id for purpose in policy.purposes), "[purposes]", "id", "the purpose")
+    if len(policy.purposes) > MOST_PURPOSES:
+        raise PolicyError(f"there are {len(policy.purposes)}", f"Use at most {MOST_PURPOSES}.", table="[purposes]")
+    for purpose in policy.purposes:
+        _complete(policy, purpose.title, f"[purposes.{purpose.id}]", "title")
+        _complete(policy, purpose.description, f"[purposes.{purpose.id}]", "description")
+
+
+def _check_cookies(policy: Declarations) -> None:
+    _unique((cookie.name for cookie in policy.cookies), "[[cookies]]", "name", "the cookie")
+    for cookie in policy.cookies:
+        table = f'[[cookies]] "{cookie.name}"'
+        _known_purpose(policy, cookie.purpose, table, "purpose")
+        if cookie.description:
+            _complete(policy, cookie.description, table, "description")
+
+
+def _check_recipients(policy: Declarations) -> None:
+    _unique((recipient.id for recipient in policy.recipients), "[[recipients]]", "id", "the recipient")
+    for recipient in policy.recipients:
+        table = f'[[recipients]] "{recipient.id}"'
+        _known_purpose(policy, recipient.purpose, table, "purpose")
+        _complete(policy, recipient.receives, table, "receives")
+
+
+def _check_features(policy: Declarations) -> None:
+    _unique((feature.id for feature in policy.features), "[features]", "id", "the feature")
+    for feature in policy.features:
+        table = f"[features.{feature.id}]"
+        for purpose in feature.purposes:
+            _known_purpose(policy, purpose, table, "purposes")
+        _complete(policy, feature.title, table, "title")
+        _complete(policy, feature.fallback, table, "fallback")
+
+
+def _check_services(policy: Declarations) -> None:
+    _unique((service.id for service in policy.services), "[services]", "id", "the service")
+    places = Counter((service.host, service.path.rstrip("/")) for service in policy.services)
+    for service in policy.services:
+        table = f"[services.{service.id}]"
+        if places[service.host, service.path.rstrip("/")] > 1:
+            raise PolicyError("another service has the same place", "One of the two is never reached.", table=table)
+        if service.title:
+            _complete(policy, service.title, table, "title")
+        for purpose in service.purposes:
+            _check_override(policy, service, purpose)
+
+
+def _check_override(policy: Declarations, service: Service, purpose: str) -> None:
+    table = f"[services.{service.id}.purposes.{purpose}]"
+    _known_purpose(policy, purpose, table)
+    own, of_site = service.purposes[purpose], next(p for p in policy.purposes if p.id == purpose)
+    if own.refused and purpose == NECESSARY:
+        raise PolicyError("what is necessary cannot be refused", "Leave it out.", table=table, key="refused")
+    if own.retention and (of_site.retention is None or own.retention > of_site.retention):
+        raise PolicyError(
+            "a service cannot keep data for longer than the site says",
+            f"Write a shorter time, or a longer one in [purposes.{purpose}].",
+            table=table,
+            key="retention",
+        )
+    for key in ("title", "description"):
+        if text := getattr(own, key):
+            _complete(policy, text, table, key)
+
+
+def _check_signals(policy: Declarations) -> None:
+    for key in ("gpc", "dnt"):
+        for purpose in getattr(policy.signals, key) or ():
+            _known_purpose(policy, purpose, "[signals]", key)
+            if purpose == NECESSARY:
+                raise PolicyError("no signal refuses what is necessary", "Leave it out.", table="[signals]", key=key)

@@ -1,0 +1,62 @@
+"""The consent record in its signed cookie."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
+from cookie_consent.signing import Signer
+
+SALT = "cookie_consent.record"
+_FORMAT = "1"
+_SIGNALS = {"g": "gpc", "d": "dnt"}
+_FIELDS = 7
+_ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,27})([+!-])([A-Za-z0-9_-]{5})")
+
+
+class ConsentCookie:
+    """Turns consent records into the tokens that the cookie holds, and back.
+
+    A token's value is readable text: format, policy version, language, source, signals, consent id, and the answers
+    with the digest of the facts that they were given for.
+
+    Args:
+        signer: signs with `SALT`.
+    """
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def write(self, record: ConsentRecord) -> str:
+        """Return the token for a record: cookie octets only (RFC 6265bis section 4.1.1)."""
+        answers = "*".join(f"{id_}{answer.state.value}{answer.facts}" for id_, answer in record.answers.items())
+        signals = "".join(letter for letter, name in _SIGNALS.items() if name in record.signals)
+        source = str(SOURCES.index(record.source))
+        fields = (_FORMAT, record.policy, record.language, source, signals, record.consent_id, answers)
+        return self._signer.sign("~".join(fields).encode("ascii"), record.decided_at).decode("ascii")
+
+    def read(self, tokens: Iterable[bytes]) -> list[ConsentRecord]:
+        """Return the records of those tokens that are ours; anything else is no record."""
+        found = (self._signer.read(token) for token in tokens)
+        return [record for value, issued in filter(None, found) if (record := _parse(value, issued))]
+
+
+def _parse(value: bytes, issued: int) -> ConsentRecord | None:
+    """Read a value that has the right signature; one of another shape (an older format, say) is no record."""
+    fields = value.decode("latin-1").split("~")
+    if len(fields) != _FIELDS or fields[0] != _FORMAT:
+        return None
+    _, policy, language, source, signals, consent_id, answers = fields
+    matches = [_ANSWER.fullmatch(answer) for answer in answers.split("*")] if answers else []
+    if not all(matches) or source not in map(str, range(len(SOURCES))):
+        return None
+    return ConsentRecord(
+        answers={match[1]: Answer(State(match[2]), match[3]) for match in filter(None, matches)},
+        policy=policy,
+        decided_at=issued,
+        source=SOURCES[int(source)],
+        language=language,
+        signals=frozenset(_SIGNALS[letter] for letter in signals if letter in _SIGNALS),
+        consent_id=consent_id,
+    )

@@ -1,0 +1,113 @@
+"""The wire form of cookies: Cookie and Set-Cookie fields as RFC 6265bis has them, in bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DELIMITERS = re.compile(r"[\t \x21-\x2f;-@\[-`{-~]+")
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
+_DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
+_YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
+_MAX_AGE = re.compile(rb"-?[0-9]{1,1024}")
+
+
+def pairs(field: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and the whole pair of each cookie in a Cookie field; a pair without "=" has no name."""
+    for pair in field.split(b";"):
+        stripped = pair.strip(b" \t")
+        if stripped:
+            name, equals, _ = stripped.partition(b"=")
+            yield (name.rstrip(b" \t") if equals else b""), stripped
+
+
+def values(fields: Iterable[bytes], name: bytes) -> list[bytes]:
+    """Return all values of the cookies with exactly this name, in all Cookie fields."""
+    found = []
+    for field in fields:
+        if name in field:
+            found += [pair.partition(b"=")[2].lstrip(b" \t") for own, pair in pairs(field) if own == name]
+    return found
+
+
+def set_cookie(name: str, value: str, max_age: int, *, secure: bool) -> bytes:
+    """Return a Set-Cookie field for a cookie of our own: host only, whole site, out of scripts' reach.
+
+    Args:
+        name: its name.
+        value: cookie octets only.
+        max_age: seconds.
+        secure: whether the connection is https.
+    """
+    line = f"{name}={value}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax"
+    return (line + "; Secure" if secure else line).encode("ascii")
+
+
+def expire_cookie(name: bytes, *, path: str = "/", domain: str | None = None, secure: bool) -> bytes:
+    """Return a Set-Cookie field that deletes a cookie where it was set (RFC 6265bis section 5.7, step 23)."""
+    line = f"=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path={path}"
+    if domain:
+        line += f"; Domain={domain}"
+    if secure or name.lower().startswith((b"__host-", b"__secure-")):
+        line += "; Secure"
+    return name + line.encode("ascii")
+
+
+def cookie_name(set_cookie_field: bytes) -> bytes:
+    """Return the name that a Set-Cookie field sets; one without "=" sets a cookie without a name."""
+    name, equals, _ = set_cookie_field.partition(b";")[0].partition(b"=")
+    return name.strip(b" \t") if equals else b""
+
+
+def is_deletion(set_cookie_field: bytes, now: float) -> bool:
+    """Return whether every browser takes a Set-Cookie field as the deletion of a cookie.
+
+    The last Max-Age counts, then the last Expires (RFC 6265bis section 5.7, step 3). A Max-Age that some browsers
+    skip and others take for the end of the search (not a number, or too long) makes it no deletion: it might store.
+
+    Args:
+        set_cookie_field: the field's value.
+        now: seconds since 1970.
+    """
+    max_age, expires = None, None
+    for attribute in set_cookie_field.split(b";")[1:]:
+        name, _, value = attribute.partition(b"=")
+        lowered = name.strip(b" \t").lower()
+        if lowered == b"max-age":
+            value = value.strip(b" \t")
+            if not _MAX_AGE.fullmatch(value):
+                return False
+            max_age = value
+        elif lowered == b"expires":
+            expires = cookie_date(value.decode("latin-1")) or expires
+    if max_age is not None:
+        return max_age.startswith(b"-") or not max_age.strip(b"0")
+    return expires is not None and expires.timestamp() <= now
+
+
+def cookie_date(text: str) -> datetime | None:
+    """Read a date as browsers do (RFC 6265bis section 5.1.1); None where they would ignore it."""
+    clock = day = month = year = None
+    for token in _DELIMITERS.split(text):
+        if clock is None and (match := _TIME.match(token)):
+            clock = (int(match[1]), int(match[2]), int(match[3]))
+        elif day is None and (match := _DAY.match(token)):
+            day = int(match[1])
+        elif month is None and token[:3].lower() in _MONTHS:
+            month = _MONTHS.index(token[:3].lower()) + 1
+        elif year is None and (match := _YEAR.match(token)):
+            year = _full_year(int(match[1]))
+    if clock is None or day is None or month is None or year is None or year < 1601:
+        return None
+    try:
+        return datetime(year, month, day, *clock, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _full_year(year: int) -> int:
+    if 70 <= year <= 99:
+        return year + 1900
+    return year + 2000 if year <= 69 else year

@@ -1,0 +1,153 @@
+"""What holds on one request. All of the law that can be tested is in here, and none of it looks at a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from cookie_consent.material import digests, widened
+from cookie_consent.parts import NECESSARY
+from cookie_consent.policy import Policy
+from cookie_consent.policy_error import did_you_mean
+from cookie_consent.record import Answer, ConsentRecord, State
+
+CONSENT_LIFETIME = timedelta(days=180)
+"""Six months, refusal and grant alike (CNIL 2020-092, section 39; Garante 231/2021, section 6.2)."""
+
+
+_UNANSWERED = Answer(State.UNANSWERED, "")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureState:
+    """Whether a feature is available now.
+
+    Args:
+        available: whether all the purposes that it needs are allowed.
+        fallback: what the visitor reads in its place, in the visitor's language.
+        missing: the ids of the purposes that are not allowed.
+    """
+
+    available: bool
+    fallback: str
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The purposes allowed on a request, and what was answered.
+
+    Args:
+        policy: the policy as it holds here, the service's own conditions applied.
+        purposes: purpose id -> whether it is allowed now, "necessary" included.
+        status: what the visitor answered: "unknown", "granted", "refused" or "partial".
+        should_ask: whether a purpose is left that neither the visitor nor a signal has answered for.
+        signals: the names of the browser's signals, sorted.
+        record: the consent record that counts; None where there is none.
+        language: the language in which features explain themselves.
+    """
+
+    policy: Policy
+    purposes: Mapping[str, bool]
+    status: str
+    should_ask: bool
+    signals: tuple[str, ...]
+    record: ConsentRecord | None
+    language: str
+
+    def allows(self, purpose: str) -> bool:
+        """Return whether a purpose is allowed now.
+
+        Raises:
+            LookupError: the policy has no such purpose; names those that it has.
+        """
+        try:
+            return self.purposes[purpose]
+        except KeyError:
+            raise LookupError(f'there is no purpose "{purpose}". {did_you_mean(purpose, self.purposes)}') from None
+
+    def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
+        """Return whether a feature is available, and what stands in its place.
+
+        Args:
+            feature: the feature's id.
+            language: an offered language; the visitor's where it is left out.
+
+        Raises:
+            LookupError: the policy has no such feature, or does not offer the language.
+        """
+        declared = next((part for part in self.policy.features if part.id == feature), None)
+        if declared is None:
+            known = (part.id for part in self.policy.features)
+            raise LookupError(f'there is no feature "{feature}". {did_you_mean(feature, known)}')
+        fallback = declared.fallback.get(language or self.language)
+        if fallback is None:
+            raise LookupError(f'"{language}" is not offered. {did_you_mean(str(language), declared.fallback)}')
+        missing = tuple(purpose for purpose in declared.purposes if not self.allows(purpose))
+        return FeatureState(available=not missing, fallback=fallback, missing=missing)
+
+
+def decide(
+    policy: Policy,
+    record: ConsentRecord | None,
+    signals: frozenset[str],
+    now: float,
+    *,
+    lifetime: timedelta = CONSENT_LIFETIME,
+) -> Decision:
+    """Decide which purposes are allowed.
+
+    From the strongest: what is necessary is allowed; what the service refuses is not; an explicit answer that was
+    given while a signal was shown; a signal's refusal; the last explicit answer, as far as the policy has not
+    changed materially since; otherwise nothing. What was refused stays refused without being asked again.
+
+    Args:
+        policy: the policy as it holds where the request goes.
+        record: the record that counts, if there is one.
+        signals: the names of the browser's signals.
+        now: seconds since 1970.
+        lifetime: how long an answer holds.
+    """
+    if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
+        record = None
+    refused_by_signals = _refused_by_signals(policy, signals)
+    answered_despite = _refused_by_signals(policy, record.signals) if record else frozenset()
+    changed = _changed_since(policy, record)
+    allowed, should_ask = {NECESSARY: True}, False
+    for purpose in policy.optional:
+        answer = record.answers.get(purpose, _UNANSWERED) if record else _UNANSWERED
+        knew = purpose in answered_despite and answer.state is not State.UNANSWERED
+        ruled_out = policy.in_force[purpose].refused or (purpose in refused_by_signals and not knew)
+        granted = answer.state is State.GRANTED
+        allowed[purpose] = granted and not ruled_out and purpose not in changed
+        should_ask |= not ruled_out and (answer.state is State.UNANSWERED or (granted and purpose in changed))
+    return Decision(
+        policy=policy,
+        purposes={purpose.id: allowed[purpose.id] for purpose in policy.purposes},
+        status=record.status if record else "unknown",
+        should_ask=should_ask,
+        signals=tuple(sorted(signals)),
+        record=record,
+        language=policy.site.prevailing_language,
+    )
+
+
+def _refused_by_signals(policy: Policy, signals: frozenset[str]) -> frozenset[str]:
+    refused: frozenset[str] = frozenset()
+    if "gpc" in signals:
+        refused |= policy.gpc_refuses
+    if "dnt" in signals:
+        refused |= policy.dnt_refuses
+    return refused
+
+
+def _changed_since(policy: Policy, record: ConsentRecord | None) -> frozenset[str]:
+    """The purposes whose material facts are not those that the record was given for."""
+    if record is None or record.policy == policy.version:
+        return frozenset()
+    for earlier in policy.history:
+        if earlier.version == record.policy:
+            return widened(earlier, policy)
+    now = digests(policy)
+    return frozenset(id_ for id_, answer in record.answers.items() if id_ in now and answer.facts != now[id_])

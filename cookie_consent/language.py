@@ -1,0 +1,36 @@
+"""Which of the offered languages a visitor reads (RFC 9110 section 12.5.4, lookup as RFC 4647 section 3.4)."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_RANGE = re.compile(r"\s*([a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE)
+_LONGEST = 500
+
+
+def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
+    """Return the offered language that serves a tag: itself, a more general or a more special one, or None."""
+    wanted = tag.lower()
+    while wanted:
+        for language in offered:
+            if language.lower() == wanted:
+                return language
+        wanted = wanted.rpartition("-")[0]
+    base = tag.lower().partition("-")[0]
+    return next((language for language in offered if language.lower().partition("-")[0] == base), None)
+
+
+@lru_cache(maxsize=512)
+def accepted_language(header: str, offered: tuple[str, ...]) -> str | None:
+    """Return the best offered language for an Accept-Language field, or None; what cannot be read is passed over."""
+    ranges = []
+    for position, part in enumerate(header[:_LONGEST].split(",")):
+        match = _RANGE.fullmatch(part)
+        if match and (quality := float(match[2] or 1)) > 0:
+            ranges.append((-quality, position, match[1]))
+    for _, _, tag in sorted(ranges):
+        found = match_language(tag, offered)
+        if found:
+            return found
+    return None

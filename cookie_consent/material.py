@@ -1,0 +1,74 @@
+"""Which changes of a policy ask again: those of a purpose's material facts, as opposed to its words."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache
+
+from cookie_consent.parts import Cookie, Recipient
+from cookie_consent.policy import Policy, canonical_json
+
+
+
+@lru_cache(maxsize=64)
+def digests(policy: Policy) -> Mapping[str, str]:
+    """Return a short digest of each optional purpose's material facts: purpose id -> 5 characters."""
+    return {purpose: _digest(_facts(policy, purpose)) for purpose in policy.optional}
+
+
+@lru_cache(maxsize=64)
+def widened(old: Policy, new: Policy) -> frozenset[str]:
+    """Return the optional purposes of the new policy that do or keep more than the old one said.
+
+    More is: the purpose itself, a cookie, a recipient or an origin added, or moved here from another purpose; a
+    longer retention or lifetime; tracing switched on. Less is not: removals and shorter times.
+    """
+    return frozenset(purpose for purpose in new.optional if _is_wider(old, new, purpose))
+
+
+def _digest(facts: object) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(canonical_json(facts)).digest())[:5].decode()
+
+
+def _seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())
+
+
+def _facts(policy: Policy, purpose: str) -> object:
+    declared = next(part for part in policy.purposes if part.id == purpose)
+    return [
+        purpose,
+        declared.traces,
+        _seconds(declared.retention),
+        sorted((cookie.name, _seconds(cookie.duration) or 0) for cookie in policy.cookies_of(purpose)),
+        sorted((recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)),
+    ]
+
+
+def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
+    before = next((part for part in old.purposes if part.id == purpose), None)
+    after = next(part for part in new.purposes if part.id == purpose)
+    return (
+        before is None
+        or (after.traces and not before.traces)
+        or (after.retention or timedelta(0)) > (before.retention or timedelta(0))
+        or _cookies_wider(old.cookies_of(purpose), new.cookies_of(purpose))
+        or _recipients_wider(old.recipients_of(purpose), new.recipients_of(purpose))
+    )
+
+
+def _cookies_wider(old: list[Cookie], new: list[Cookie]) -> bool:
+    lifetimes = {cookie.name: cookie.duration or timedelta(0) for cookie in old}
+    return any(
+        cookie.name not in lifetimes or (cookie.duration or timedelta(0)) > lifetimes[cookie.name] for cookie in new
+    )
+
+
+def _recipients_wider(old: list[Recipient], new: list[Recipient]) -> bool:
+    origins = {recipient.id: set(recipient.origins) for recipient in old}
+    return any(
+        recipient.id not in origins or not origins[recipient.id].issuperset(recipient.origins) for recipient in new
+    )

@@ -1,0 +1,294 @@
+"""The parts of a policy: what a site declares. Each part checks itself when it is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from cookie_consent.policy_error import PolicyError, did_you_mean
+
+NECESSARY = "necessary"
+LONGEST_COOKIE = timedelta(days=400)
+"""RFC 6265bis section 5.5 lets browsers cap a cookie's lifetime at 400 days."""
+LONGEST_PURPOSE_ID = 28
+"""Keeps the answer to eight purposes, and its proof, under 400 bytes."""
+DIRECTIVES = (
+    "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
+    "worker",
+)  # fmt: skip
+
+Texts = Mapping[str, str]
+"""One text in several languages: language tag -> text."""
+
+_ID = re.compile(r"[a-z][a-z0-9_-]*")
+_LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")
+_COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_ORIGIN = re.compile(rf"https?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
+_PATH = re.compile(r"/[!-~]*")
+
+
+def _require(pattern: re.Pattern[str], value: str, key: str, remedy: str) -> None:
+    if not pattern.fullmatch(value):
+        raise PolicyError(f"{value!r} is not valid here", remedy, key=key)
+
+
+def _require_id(value: str, key: str = "id") -> None:
+    _require(_ID, value, key, "Use small letters, digits, - and _, a letter first.")
+
+
+def _require_text(value: str, key: str) -> None:
+    if not value.strip():
+        raise PolicyError("the text is empty", "Write it, or leave the whole table out.", key=key)
+
+
+def _require_link(value: str, key: str) -> None:
+    if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
+        raise PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Who asks.
+
+    Args:
+        name: the site's name as visitors know it.
+        controller: who is responsible for what is stored, by legal name.
+        contact: where requests and complaints go: a mail address or an https:// address.
+        prevailing_language: the language whose texts bind where translations differ.
+        languages: the languages offered; every text exists in each of them.
+        policy_url: the site's full privacy policy, if it has one.
+    """
+
+    name: str
+    controller: str
+    contact: str
+    prevailing_language: str
+    languages: tuple[str, ...]
+    policy_url: str = ""
+
+    def __post_init__(self) -> None:
+        for key in ("name", "controller", "contact"):
+            _require_text(getattr(self, key), key)
+        for language in self.languages:
+            _require(_LANGUAGE, language, "languages", 'Write language tags like "ja" or "en-GB".')
+        if len(set(self.languages)) < len(self.languages):
+            raise PolicyError("a language is listed twice", "List each once.", key="languages")
+        if self.prevailing_language not in self.languages:
+            raise PolicyError(
+                f'the prevailing language "{self.prevailing_language}" is not offered',
+                f"Add it to languages, or choose one of: {', '.join(self.languages) or 'none listed'}.",
+                key="prevailing_language",
+            )
+        if self.policy_url:
+            _require_link(self.policy_url, "policy_url")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """One reason to store or read something on the visitor's device; the unit of consent.
+
+    Args:
+        id: small letters, digits, - and _; at most 28 characters.
+        title: a few words per language.
+        description: what is done and why, per language.
+        retention: how long what it collects is kept; None where it keeps nothing.
+        traces: whether this purpose switches access tracing.
+        refused: whether it is off whatever the visitor answered (a service's own condition).
+    """
+
+    id: str
+    title: Texts
+    description: Texts
+    retention: timedelta | None = None
+    traces: bool = False
+    refused: bool = False
+
+    def __post_init__(self) -> None:
+        _require_id(self.id)
+        if len(self.id) > LONGEST_PURPOSE_ID:
+            raise PolicyError(
+                f"the id {self.id!r} has {len(self.id)} characters",
+                f"Use at most {LONGEST_PURPOSE_ID}, so that answers fit into a small cookie.",
+                key="id",
+            )
+        if self.id == NECESSARY and (self.traces or self.refused):
+            raise PolicyError("the necessary purpose can neither trace nor be refused", "Make it another purpose.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cookie:
+    """A cookie that the site sets or reads.
+
+    Args:
+        name: its exact name, or a pattern with * for any run of characters.
+        purpose: the id of its purpose.
+        duration: its lifetime; None for the browser session.
+        path: where it is set, so that it can be expired there.
+        domain: the Domain it is set with; None where it is bound to the host.
+        description: what it is for, per language.
+    """
+
+    name: str
+    purpose: str
+    duration: timedelta | None = None
+    path: str = "/"
+    domain: str | None = None
+    description: Texts = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(_COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")
+        if set(self.name) == {"*"}:
+            raise PolicyError(
+                f"{self.name!r} would declare every cookie",
+                'Name the cookies, or use undeclared="allow" while you collect them.',
+                key="name",
+            )
+        if self.duration is not None and self.duration > LONGEST_COOKIE:
+            raise PolicyError(
+                f"a lifetime of {self.duration.days} days is over the 400 days that browsers keep a cookie",
+                'Write "400 days" at most (RFC 6265bis, section 5.5).',
+                key="duration",
+            )
+        self._check_place()
+
+    def _check_place(self) -> None:
+        if not _PATH.fullmatch(self.path) or ";" in self.path:
+            raise PolicyError(f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.', key="path")
+        if self.domain is not None:
+            _require(_HOST, self.domain.lstrip("."), "domain", 'Write a host name like "example.jp".')
+        if self.name.lower().startswith("__host-") and (self.domain is not None or self.path != "/"):
+            raise PolicyError(
+                "browsers take a __Host- cookie only without domain and with path /",
+                "Leave domain and path out (RFC 6265bis, section 4.1.3.2).",
+                key="domain" if self.domain is not None else "path",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """A third party that gets data once its purpose is granted.
+
+    Args:
+        id: small letters, digits, - and _.
+        name: its legal name.
+        purpose: the id of the purpose it serves.
+        origins: where it is reached, as scheme://host[:port]; the host may begin with "*.".
+        receives: what it gets, per language.
+        directives: where its origins belong in a Content-Security-Policy, without "-src".
+        policy_url: its own privacy policy.
+    """
+
+    id: str
+    name: str
+    purpose: str
+    receives: Texts
+    origins: tuple[str, ...] = ()
+    directives: tuple[str, ...] = ()
+    policy_url: str = ""
+
+    def __post_init__(self) -> None:
+        _require_id(self.id)
+        _require_text(self.name, "name")
+        for origin in self.origins:
+            _require(
+                _ORIGIN,
+                origin,
+                "origins",
+                'An origin is scheme and host only, in small letters: "https://maps.example.com".',
+            )
+        for directive in self.directives:
+            if directive not in DIRECTIVES:
+                raise PolicyError(
+                    f'"{directive}" is no directive', did_you_mean(directive, DIRECTIVES), key="directives"
+                )
+        if self.policy_url:
+            _require_link(self.policy_url, "policy_url")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """Something the site offers that needs purposes, and what stands in its place without them.
+
+    Args:
+        id: small letters, digits, - and _.
+        title: its name, per language.
+        purposes: the ids of all the purposes it needs.
+        fallback: what the visitor reads instead, per language.
+    """
+
+    id: str
+    title: Texts
+    purposes: tuple[str, ...]
+    fallback: Texts
+
+    def __post_init__(self) -> None:
+        _require_id(self.id)
+        if not self.purposes:
+            raise PolicyError("a feature needs at least one purpose", "Name what it needs.", key="purposes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePurpose:
+    """What a service says otherwise about one purpose; what it leaves out stays the site's."""
+
+    title: Texts = field(default_factory=dict)
+    description: Texts = field(default_factory=dict)
+    retention: timedelta | None = None
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A part of the site with conditions of its own, which take priority over the site's.
+
+    Args:
+        id: small letters, digits, - and _.
+        path: the path it lives under; "" for a whole host.
+        host: the host it lives on; "" for any.
+        policy_url: its own terms.
+        title: its name, per language.
+        purposes: purpose id -> what it says otherwise. It can refuse, never allow.
+    """
+
+    id: str
+    path: str = ""
+    host: str = ""
+    policy_url: str = ""
+    title: Texts = field(default_factory=dict)
+    purposes: Mapping[str, ServicePurpose] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require_id(self.id)
+        if not (self.path or self.host):
+            raise PolicyError("a service is found by its path or its host", 'Write path = "/…" or host = "…".')
+        if self.path:
+            _require(_PATH, self.path, "path", 'A path begins with "/".')
+        if self.host:
+            _require(_HOST, self.host, "host", 'Write a host name in small letters, like "shop.example.jp".')
+        if self.policy_url:
+            _require_link(self.policy_url, "policy_url")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An announced change of the policy: its date and, per language, what changed."""
+
+    date: date
+    text: Texts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalRules:
+    """What a signal of the browser refuses.
+
+    Args:
+        gpc: purpose ids that Sec-GPC refuses; None for those that have recipients; () to ignore the signal.
+        dnt: purpose ids that DNT refuses; None for those that trace; () to ignore the signal.
+    """
+
+    gpc: tuple[str, ...] | None = None
+    dnt: tuple[str, ...] | None = None

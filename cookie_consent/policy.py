@@ -1,0 +1,158 @@
+"""A site's policy: its declarations checked against each other, known by a version, and what follows from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from datetime import date, timedelta
+from functools import cached_property
+from os import PathLike, fspath
+from typing import Any, Self
+
+from cookie_consent import consistency, policy_file, texts
+from cookie_consent.declarations import Declarations
+from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
+from cookie_consent.policy_error import PolicyError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Policy(Declarations):
+    """What a site declares, as a whole; it checks itself when it is made.
+
+    Args:
+        history: earlier versions, so that purposes which only became narrower are not asked again.
+        service: the service whose conditions hold; None for the site's own.
+
+    The other arguments are those of `Declarations`.
+
+    Raises:
+        PolicyError: a part contradicts another, or a text lacks an offered language.
+    """
+
+    history: tuple[Policy, ...] = field(default=(), repr=False)
+    service: Service | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        consistency.check_wording(self)
+        if NECESSARY not in {purpose.id for purpose in self.purposes}:
+            object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))
+        consistency.check(self)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], *, history: Iterable[str | PathLike[str] | Policy] = ()) -> Self:
+        """Load a policy from a TOML file.
+
+        Args:
+            path: the file.
+            history: earlier versions of it, as files or policies.
+
+        Raises:
+            PolicyError: the file is no policy; names the file, the table, the key and what would be right.
+            FileNotFoundError: there is no such file.
+        """
+        try:
+            policy = cls(**vars(policy_file.read(path)))
+        except PolicyError as error:
+            raise error.at(file=fspath(path)) from None
+        return policy.with_history(history)
+
+    def with_history(self, history: Iterable[str | PathLike[str] | Policy]) -> Self:
+        """Return this policy knowing its earlier versions, given as files or policies."""
+        earlier = tuple(old if isinstance(old, Policy) else Policy.load(old) for old in history)
+        return replace(self, history=earlier) if earlier else self
+
+    def under(self, service: Service) -> Self:
+        """Return this policy as it holds in one of its services."""
+        return replace(self, service=service)
+
+    @cached_property
+    def version(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of all that the policy says: any change is another version."""
+        return hashlib.sha256(canonical_json(self.document())).hexdigest()[:16]
+
+    @cached_property
+    def in_force(self) -> Mapping[str, Purpose]:
+        """Purpose id -> the purpose as it holds here, the service's own conditions applied."""
+        return {purpose.id: self._overlay(purpose) for purpose in self.purposes}
+
+    @cached_property
+    def optional(self) -> tuple[str, ...]:
+        """The ids of the purposes that need consent, in the order of the policy."""
+        return tuple(purpose.id for purpose in self.purposes if purpose.id != NECESSARY)
+
+    @cached_property
+    def texts(self) -> Mapping[str, Mapping[str, str]]:
+        """Offered language -> text name -> text, the site's own wording before the shipped one."""
+        return {tag: {**texts.shipped(tag), **self.wording.get(tag, {})} for tag in self.site.languages}
+
+    @cached_property
+    def traced(self) -> frozenset[str]:
+        """The ids of the purposes that switch access tracing."""
+        return frozenset(purpose.id for purpose in self.purposes if purpose.traces)
+
+    @cached_property
+    def gpc_refuses(self) -> frozenset[str]:
+        """The ids of the purposes that Sec-GPC refuses."""
+        if self.signals.gpc is not None:
+            return frozenset(self.signals.gpc)
+        return frozenset(recipient.purpose for recipient in self.recipients) - {NECESSARY}
+
+    @cached_property
+    def dnt_refuses(self) -> frozenset[str]:
+        """The ids of the purposes that DNT refuses."""
+        return self.traced if self.signals.dnt is None else frozenset(self.signals.dnt)
+
+    def cookies_of(self, purpose: str) -> list[Cookie]:
+        """Return the cookies of a purpose."""
+        return [cookie for cookie in self.cookies if cookie.purpose == purpose]
+
+    def recipients_of(self, purpose: str) -> list[Recipient]:
+        """Return the recipients of a purpose."""
+        return [recipient for recipient in self.recipients if recipient.purpose == purpose]
+
+    def features_of(self, purpose: str) -> list[Feature]:
+        """Return the features that need a purpose."""
+        return [feature for feature in self.features if purpose in feature.purposes]
+
+    def document(self) -> dict[str, Any]:
+        """Return all that the policy says, as plain data for JSON; durations in seconds."""
+        return {part.name: _plain(getattr(self, part.name)) for part in fields(Declarations)}
+
+    def _overlay(self, purpose: Purpose) -> Purpose:
+        own = self.service.purposes.get(purpose.id) if self.service else None
+        if own is None:
+            return purpose
+        return replace(
+            purpose,
+            title={**purpose.title, **own.title},
+            description={**purpose.description, **own.description},
+            retention=own.retention or purpose.retention,
+            refused=own.refused or purpose.refused,
+        )
+
+
+def canonical_json(document: object) -> bytes:
+    """Return one JSON text for equal data: sorted keys, no spaces, UTF-8."""
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _necessary(wording: Mapping[str, Mapping[str, str]]) -> Purpose:
+    return Purpose(
+        id=NECESSARY,
+        title={tag: own["necessary_title"] for tag, own in wording.items()},
+        description={tag: own["necessary_description"] for tag, own in wording.items()},
+    )

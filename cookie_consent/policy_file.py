@@ -1,0 +1,226 @@
+"""Reads a policy file. It says where a file is wrong, and what would be right; whether the parts fit is for others."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from datetime import date, datetime, timedelta
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cookie_consent.declarations import Declarations
+from cookie_consent.durations import parse_duration
+from cookie_consent.parts import (
+    Change,
+    Cookie,
+    Feature,
+    Purpose,
+    Recipient,
+    Service,
+    ServicePurpose,
+    SignalRules,
+    Site,
+)
+from cookie_consent.policy_error import PolicyError, did_you_mean
+
+Part = TypeVar("Part")
+Readers = Mapping[str, Callable[[Any], Any]]
+
+
+def read(path: str | PathLike[str]) -> Declarations:
+    """Read a policy file.
+
+    Raises:
+        PolicyError: the file is not TOML, or has a table, key or value that no policy has.
+        FileNotFoundError: there is no such file.
+    """
+    try:
+        return declarations(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"this is no TOML file in UTF-8: {error}") from None
+
+
+def declarations(data: Mapping[str, Any]) -> Declarations:
+    """Turn a policy file's data into its parts.
+
+    Raises:
+        PolicyError: a table, key or value that no policy has.
+    """
+    _refuse_unknown(data, _TABLES, "table")
+    if "site" not in data:
+        raise PolicyError("the table is missing", "It says who asks: name, controller, contact.", table="[site]")
+    return Declarations(**{_ARGUMENT.get(name, name): read_table(data[name]) for name, read_table in _TABLES.items() if name in data})
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise PolicyError(f"{value!r} is no text", "Put it in quotes.")
+    return value
+
+
+def _strings(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise PolicyError(f"{value!r} is no list", 'Write it as in ["first", "second"].')
+    return tuple(_string(item) for item in value)
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise PolicyError(f"{value!r} is neither true nor false", "Write true or false, without quotes.")
+    return value
+
+
+def _true(value: object) -> bool:
+    if value is not True:
+        raise PolicyError("a service can only refuse", "Write true, or leave the line out.")
+    return True
+
+
+def _texts(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise PolicyError(f"{value!r} is not one text per language", 'Write it as in { en = "…", ja = "…" }.')
+    return {language: _string(text) for language, text in value.items()}
+
+
+def _duration(value: object) -> timedelta:
+    try:
+        return parse_duration(_string(value))
+    except ValueError as error:
+        raise PolicyError(str(error)) from None
+
+
+def _cookie_duration(value: object) -> timedelta | None:
+    return None if value == "session" else _duration(value)
+
+
+def _date(value: object) -> date:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise PolicyError(f"{value!r} is no date", "Write it as in 2026-11-25, without quotes.")
+    return value
+
+
+def _refusals(value: object) -> tuple[str, ...] | None:
+    if value in ("default", "ignore"):
+        return None if value == "default" else ()
+    if isinstance(value, str):
+        raise PolicyError(f"{value!r} is not valid here", 'Write "default", "ignore" or a list of purposes.')
+    return _strings(value)
+
+
+def _refuse_unknown(data: Mapping[str, Any], known: Mapping[str, Any], kind: str, table: str = "") -> None:
+    for name in data:
+        if name not in known:
+            raise PolicyError(
+                f'there is no {kind} "{name}" here',
+                did_you_mean(name, known),
+                table=table or f"[{name}]",
+                key=name if kind == "key" else "",
+            )
+
+
+def _part(make: Callable[..., Part], readers: Readers, table: str, data: object, **given: str) -> Part:
+    """Make one part from its table: no unknown key, none missing, each value read."""
+    if not isinstance(data, dict):
+        raise PolicyError("this is no table", f"Write {table} and its keys below.", table=table)
+    _refuse_unknown(data, readers, "key", table)
+    values = dict(given)
+    for key, value in data.items():
+        try:
+            values[key] = readers[key](value)
+        except PolicyError as error:
+            raise error.at(table=table, key=key) from None
+    for part in fields(make):  # type: ignore[arg-type]
+        if part.default is MISSING and part.default_factory is MISSING and part.name not in values:
+            raise PolicyError("the key is missing", "Add it.", table=table, key=part.name)
+    try:
+        return make(**values)
+    except PolicyError as error:
+        raise error.at(table=table) from None
+
+
+def _named(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
+    """Read tables that have their id in their name: [purposes.analytics]."""
+    if not isinstance(data, dict):
+        raise PolicyError("this is no table", f"Write [{table}.NAME] and its keys below.", table=f"[{table}]")
+    return tuple(_part(make, readers, f"[{table}.{id_}]", item, id=id_) for id_, item in data.items())
+
+
+def _listed(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
+    """Read an array of tables: [[cookies]]."""
+    if not isinstance(data, list):
+        raise PolicyError("this is no array of tables", f"Write [[{table}]], in double brackets.", table=f"[{table}]")
+    return tuple(_part(make, readers, _label(table, number, item), item) for number, item in enumerate(data, 1))
+
+
+def _label(table: str, number: int, item: object) -> str:
+    name = item.get("name", item.get("id")) if isinstance(item, dict) else None
+    return f'[[{table}]] "{name}"' if isinstance(name, str) else f"[[{table}]] no. {number}"
+
+
+def _service_purposes(data: object) -> dict[str, ServicePurpose]:
+    if not isinstance(data, dict):
+        raise PolicyError("this is no table", "Write [services.NAME.purposes.PURPOSE] and its keys below.")
+    return {
+        purpose: _part(ServicePurpose, _SERVICE_PURPOSE, f"purposes.{purpose}", own) for purpose, own in data.items()
+    }
+
+
+def _wording(data: object) -> dict[str, dict[str, str]]:
+    if not isinstance(data, dict):
+        raise PolicyError("this is no table", "Write [texts.LANGUAGE] and its texts below.", table="[texts]")
+    try:
+        return {language: _texts(own) for language, own in data.items()}
+    except PolicyError as error:
+        raise error.at(table="[texts]") from None
+
+
+_SITE: Readers = {
+    "name": _string,
+    "controller": _string,
+    "contact": _string,
+    "prevailing_language": _string,
+    "languages": _strings,
+    "policy_url": _string,
+}
+_PURPOSE: Readers = {"title": _texts, "description": _texts, "retention": _duration, "traces": _boolean}
+_COOKIE: Readers = {
+    "name": _string,
+    "purpose": _string,
+    "duration": _cookie_duration,
+    "path": _string,
+    "domain": _string,
+    "description": _texts,
+}
+_RECIPIENT: Readers = {
+    "id": _string,
+    "name": _string,
+    "purpose": _string,
+    "receives": _texts,
+    "origins": _strings,
+    "directives": _strings,
+    "policy_url": _string,
+}
+_FEATURE: Readers = {"title": _texts, "purposes": _strings, "fallback": _texts}
+_SERVICE_PURPOSE: Readers = {"title": _texts, "description": _texts, "retention": _duration, "refused": _true}
+_SERVICE: Readers = {
+    "path": _string,
+    "host": _string,
+    "policy_url": _string,
+    "title": _texts,
+    "purposes": _service_purposes,
+}
+_TABLES: Readers = {
+    "site": partial(_part, Site, _SITE, "[site]"),
+    "purposes": partial(_named, Purpose, _PURPOSE, "purposes"),
+    "cookies": partial(_listed, Cookie, _COOKIE, "cookies"),
+    "recipients": partial(_listed, Recipient, _RECIPIENT, "recipients"),
+    "features": partial(_named, Feature, _FEATURE, "features"),
+    "services": partial(_named, Service, _SERVICE, "services"),
+    "changes": partial(_listed, Change, {"date": _date, "text": _texts}, "changes"),
+    "signals": partial(_part, SignalRules, {"gpc": _refusals, "dnt": _refusals}, "[signals]"),
+    "texts": _wording,
+}
+_ARGUMENT = {"texts": "wording"}

@@ -1,0 +1,81 @@
+"""What a visitor answered: the consent record, the same in the cookie, in the ledger and on a receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+
+SOURCES = ("banner", "settings", "feature", "api", "signal", "imported")
+"""Where an answer can be given."""
+
+
+class State(Enum):
+    """What was answered for one purpose. The value is its sign in the cookie."""
+
+    GRANTED = "+"
+    REFUSED = "-"
+    UNANSWERED = "!"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer for one purpose.
+
+    Args:
+        state: what was answered.
+        facts: a short digest of the purpose's material facts at that time.
+    """
+
+    state: State
+    facts: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRecord:
+    """Who answered what, to which text, when.
+
+    Args:
+        answers: purpose id -> answer, for each optional purpose of the policy that was shown.
+        policy: the version of that policy.
+        decided_at: when, in seconds since 1970, by the server's clock.
+        source: where the answer was given, one of `SOURCES`.
+        language: the language that was shown.
+        signals: the names of the browser's signals that were there when the answer was given.
+        consent_id: a random id that ties the cookie to the ledger; "" where no ledger is kept.
+    """
+
+    answers: Mapping[str, Answer]
+    policy: str
+    decided_at: int
+    source: str
+    language: str
+    signals: frozenset[str] = frozenset()
+    consent_id: str = ""
+
+    @property
+    def status(self) -> str:
+        """What was answered on the whole: "unknown", "granted", "refused" or "partial"."""
+        states = {answer.state for answer in self.answers.values()}
+        if states == {State.GRANTED}:
+            return "granted"
+        if states == {State.REFUSED}:
+            return "refused"
+        return "partial" if states - {State.UNANSWERED} else "unknown"
+
+
+def newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
+    """Return the record that counts among several: the newest; of equally new ones, whatever any of them refused."""
+    ordered = sorted(records, key=lambda record: record.decided_at, reverse=True)
+    if not ordered:
+        return None
+    first = ordered[0]
+    for other in ordered[1:]:
+        if other.decided_at == first.decided_at:
+            first = _refusals_of_both(first, other)
+    return first
+
+
+def _refusals_of_both(first: ConsentRecord, other: ConsentRecord) -> ConsentRecord:
+    refused = {id_: answer for id_, answer in other.answers.items() if answer.state is State.REFUSED}
+    return replace(first, answers={**first.answers, **refused})
