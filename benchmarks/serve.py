@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib.util
 import itertools
 import logging
 import os
@@ -175,8 +176,15 @@ def make_cases(stack: ExitStack, folder: Path) -> list[Case]:
     ]
 
 
+def server_parts() -> str:
+    """Names what uvicorn picks of what is installed: the figures differ a lot."""
+    faster = (("uvloop", "asyncio"), ("httptools", "h11"))
+    return " and ".join(one if importlib.util.find_spec(one) else other for one, other in faster)
+
+
 def print_rates(cases: list[Case]) -> None:
     """Prints the figures."""
+    print(f"uvicorn on {server_parts()}")
     bare = median(cases[0].rates)
     print(f"{'case':20}{'requests / CPU s':>18}{'of bare':>9}{'to reach':>10}  {'reached':9}records")
     for case in cases:

@@ -1,0 +1,42 @@
+"""The browser's side: the files of static/, each under an address that changes with its content."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
+_HERE = Path(__file__).parent
+_FOLDERS = (_HERE / "static", _HERE.parent / "static")
+"""Where static/ lies in a wheel, and in a checkout that is installed editable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file that browsers load.
+
+    Args:
+        name: its hashed name, like "choices.3f2a9c01d4e8.js".
+        media_type: its Content-Type.
+        content: its bytes.
+    """
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+@cache
+def assets() -> Mapping[str, Asset]:
+    """Return the assets: plain file name -> asset."""
+    folder = next(folder for folder in _FOLDERS if folder.is_dir())
+    return {path.name: _asset(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
+
+
+def _asset(path: Path) -> Asset:
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    return Asset(f"{path.stem}.{digest}{path.suffix}", _TYPES[path.suffix], content)

@@ -1,0 +1,152 @@
+"""What becomes of a feature without consent: its fallback, in the visitor's language, with a way to allow it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from cookie_consent.pages import Pages
+from cookie_consent.parts import Feature
+from cookie_consent.request_consent import RequestConsent, own_path
+
+Endpoint = Callable[..., Any]
+
+_pages = Pages()
+
+
+def consent_of(scope: Mapping[str, Any]) -> RequestConsent:
+    """Return the decision of a request.
+
+    Raises:
+        RuntimeError: the middleware is not installed.
+    """
+    consent = scope.get("state", {}).get("consent")
+    if not isinstance(consent, RequestConsent):
+        raise RuntimeError(
+            "There is no consent decision on this request: install the middleware, as in "
+            'app.add_middleware(ConsentMiddleware, policy="consent.toml", secret_keys=[...])'
+        )
+    return consent
+
+
+def requires(*purposes: str, fallback: Endpoint | None = None) -> Requires:
+    """Let an endpoint run only where purposes are allowed; degrade gracefully where they are not.
+
+    A decorator for endpoints of Starlette and FastAPI that take `request`, and a dependency of FastAPI:
+    `dependencies=[Depends(requires("media"))]`.
+
+    Args:
+        purposes: the ids of the purposes that are needed, all of them.
+        fallback: an endpoint that answers instead; without one, a page (or JSON) explains what is off and why, and
+            offers to allow just that. It is never an error.
+
+    Raises:
+        LookupError: on the first request, if the policy has no such purpose.
+    """
+    return Requires(purposes, fallback)
+
+
+class Requires:
+    """What `requires` returns: call it with an endpoint to decorate it, or with a request to check it."""
+
+    def __init__(self, purposes: tuple[str, ...], fallback: Endpoint | None) -> None:
+        self._purposes, self._fallback = purposes, fallback
+        # FastAPI reads from here what to call a dependency with.
+        request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+        self.__signature__ = inspect.Signature([request])
+
+    def __call__(self, request: Any) -> Any:
+        """Decorate an endpoint, or check a request."""
+        return self._check(request) if isinstance(request, HTTPConnection) else self._decorate(request)
+
+    async def _check(self, request: Request) -> None:
+        instead = await self._instead(request)
+        if instead is not None:
+            # The middleware answers with `instead`, so that no framework's error handler turns a page into JSON.
+            consent_of(request.scope).instead = instead
+            raise HTTPException(status_code=200, detail="This needs a consent that was not given.")
+
+    def _decorate(self, endpoint: Endpoint) -> Endpoint:
+        parameters = list(inspect.signature(endpoint).parameters)
+        if "request" not in parameters:
+            raise TypeError(f'requires(): {endpoint!r} takes no argument "request"; add it, or use Depends(requires(…))')
+        position = parameters.index("request")
+
+        @functools.wraps(endpoint)
+        async def degrading(*args: Any, **kwargs: Any) -> Any:
+            request = kwargs["request"] if "request" in kwargs else args[position]
+            instead = await self._instead(request)
+            return await _call(endpoint, *args, **kwargs) if instead is None else instead
+
+        return degrading
+
+    async def _instead(self, request: Request) -> Response | None:
+        """Return what to answer in place of the endpoint; None if all that is needed is allowed."""
+        consent = consent_of(request.scope)
+        missing = tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
+        if not missing:
+            return None
+        if self._fallback is None:
+            return explanation(request, self._purposes, missing)
+        answer = await _call(self._fallback, request)
+        return answer if isinstance(answer, Response) else JSONResponse(answer)
+
+
+def explanation(request: Request, purposes: tuple[str, ...], missing: tuple[str, ...]) -> Response:
+    """Return a page, or JSON for those who do not ask for pages, that says what is off, why, and how to allow it."""
+    consent = consent_of(request.scope)
+    feature = _feature_of(consent, purposes)
+    if "text/html" in request.headers.get("accept", ""):
+        page = _pages.unavailable(
+            consent,
+            base=consent.base,
+            language=consent.language,
+            next_path=own_path(request.scope),
+            missing=missing,
+            feature=feature,
+        )
+        return HTMLResponse(page, headers={"cache-control": "no-store", "content-language": consent.language})
+    return JSONResponse(
+        {
+            "available": False,
+            "feature": feature.id if feature else None,
+            "missing": list(missing),
+            "message": feature.fallback[consent.language] if feature else "",
+            "settings": consent.base,
+        },
+        headers={"cache-control": "no-store"},
+    )
+
+
+def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
+    """Return HTML that stands in a page in place of a feature: its fallback, and a button that allows it.
+
+    Raises:
+        LookupError: the policy has no such feature.
+    """
+    consent = consent_of(scope)
+    consent.feature(feature)
+    declared = next(part for part in consent.policy.features if part.id == feature)
+    return _pages.unavailable_box(
+        consent, base=consent.base, language=consent.language, next_path=own_path(scope), feature=declared
+    )
+
+
+def _feature_of(consent: RequestConsent, purposes: tuple[str, ...]) -> Feature | None:
+    """Return the one feature that needs just these purposes."""
+    found = [feature for feature in consent.policy.features if set(feature.purposes) == set(purposes)]
+    return found[0] if len(found) == 1 else None
+
+
+async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
+    if inspect.iscoroutinefunction(endpoint):
+        return await endpoint(*args, **kwargs)
+    result = await run_in_threadpool(endpoint, *args, **kwargs)
+    return await result if isinstance(result, Awaitable) else result

@@ -1,0 +1,160 @@
+"""The gate: which cookies may pass, into the app and out to the browser."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+
+from cookie_consent.cookie_fields import cookie_name, expire_cookie, is_deletion, pairs
+from cookie_consent.parts import Cookie
+from cookie_consent.policy import Policy
+
+Headers = list[tuple[bytes, bytes]]
+
+_MOST_NAMES = 1000
+_MOST_WARNINGS = 100
+_log = logging.getLogger("cookie_consent")
+
+
+class Declared:
+    """Finds the declaration of a cookie: by its exact name, else by the pattern with the most letters of its own."""
+
+    def __init__(self, cookies: Iterable[Cookie]) -> None:
+        by_detail = sorted(cookies, key=lambda cookie: ("*" not in cookie.name, len(cookie.name)), reverse=True)
+        self._patterns = [(_pattern(cookie.name), cookie) for cookie in by_detail]
+        self._known: dict[bytes, Cookie | None] = {}
+
+    def get(self, name: bytes) -> Cookie | None:
+        """Return the declaration that covers a cookie name, or None."""
+        try:
+            return self._known[name]
+        except KeyError:
+            found = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
+            if len(self._known) >= _MOST_NAMES:
+                self._known.clear()
+            self._known[name] = found
+            return found
+
+
+class Gate:
+    """Lets cookies pass or holds them back, on the raw header fields of ASGI messages.
+
+    Args:
+        policy: declares the cookies.
+        own: names of our own cookies that the app may read but not set -> their purpose.
+        hold_undeclared: whether undeclared cookies are held back; otherwise they are only reported.
+        clock: returns seconds since 1970.
+
+    Attributes:
+        held: how many cookies were held back, by (direction, reason): "request" or "response", and the purpose that
+            was not allowed, "undeclared" or "reserved".
+    """
+
+    def __init__(
+        self, policy: Policy, own: Mapping[str, str], *, hold_undeclared: bool, clock: Callable[[], float]
+    ) -> None:
+        self._declared = Declared(policy.cookies)
+        self._own = {name.encode("ascii"): purpose for name, purpose in own.items()}
+        self._hold_undeclared, self._clock = hold_undeclared, clock
+        self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
+        self.held: Counter[tuple[str, str]] = Counter()
+
+    def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
+        """Return why a cookie is held back: the purpose that is not allowed, or "undeclared"; None if it passes."""
+        purpose = self._own.get(name)
+        if purpose is None:
+            cookie = self._declared.get(name)
+            if cookie is None:
+                return "undeclared"
+            purpose = cookie.purpose
+        return None if purposes[purpose] else purpose
+
+    def incoming(self, fields: Iterable[bytes], purposes: Mapping[str, bool]) -> tuple[list[bytes], Counter[str]]:
+        """Return the Cookie fields that the app may see, and what was held back: reason -> how often."""
+        passed, held = [], Counter[str]()
+        for field in fields:
+            kept = []
+            for name, pair in pairs(field):
+                reason = self.reason_to_hold(name, purposes)
+                if reason and self._holds("request", name, reason):
+                    held[reason] += 1
+                else:
+                    kept.append(pair)
+            if kept:
+                passed.append(b"; ".join(kept))
+        return passed, held
+
+    def outgoing(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
+        """Return the header fields of a response without the Set-Cookie fields that may not pass.
+
+        A deletion always passes. The list itself comes back where nothing is held.
+        """
+        for name, _ in headers:
+            if len(name) == len(b"set-cookie") and name.lower() == b"set-cookie":
+                return [field for field in headers if self._passes_out(field, purposes)]
+        return headers
+
+    def expired(self, fields: Iterable[bytes], refused: frozenset[str], *, secure: bool) -> Headers:
+        """Return Set-Cookie fields that delete the declared cookies of refused purposes that a request carried.
+
+        Args:
+            fields: the Cookie fields of the request.
+            refused: purpose ids.
+            secure: whether the connection is https.
+        """
+        carried = dict.fromkeys(name for field in fields for name, _ in pairs(field))
+        deletions = []
+        for name in carried:
+            cookie = self._declared.get(name)
+            if name in self._own and self._own[name] in refused:
+                deletions.append(expire_cookie(name, secure=secure))
+            elif cookie is not None and name not in self._own and cookie.purpose in refused:
+                deletions.append(expire_cookie(name, path=cookie.path, domain=cookie.domain, secure=secure))
+        return [(b"set-cookie", deletion) for deletion in deletions]
+
+    def count(self, direction: str, held: Mapping[str, int]) -> None:
+        """Add cookies that were held back to the counters."""
+        for reason, times in held.items():
+            self.held[direction, reason] += times
+
+    def _passes_out(self, field: tuple[bytes, bytes], purposes: Mapping[str, bool]) -> bool:
+        if field[0].lower() != b"set-cookie":
+            return True
+        name = cookie_name(field[1])
+        reason = "reserved" if name in self._own else self.reason_to_hold(name, purposes)
+        if reason is None or is_deletion(field[1], self._clock()):
+            return True
+        if not self._holds("response", name, reason):
+            return True
+        self.count("response", {reason: 1})
+        return False
+
+    def _holds(self, direction: str, name: bytes, reason: str) -> bool:
+        """Say once for each name what is done with it and why, and return whether it is held back."""
+        holds = reason != "undeclared" or self._hold_undeclared
+        warned = self._warned[direction]
+        if len(warned) < _MOST_WARNINGS and not any(name in names for names in self._warned.values()):
+            warned.add(name)
+            _log.warning("%s", _warning(direction, name, reason, holds=holds))
+            if len(warned) == _MOST_WARNINGS:
+                _log.warning("Further cookies that are held back from a %s are only counted.", direction)
+        return holds
+
+
+def _pattern(name: str) -> re.Pattern[bytes]:
+    return re.compile(b".*".join(re.escape(part.encode("ascii")) for part in name.split("*")), re.DOTALL)
+
+
+def _warning(direction: str, name: bytes, reason: str, *, holds: bool) -> str:
+    shown = ascii(name.decode("latin-1"))[1:-1].replace('"', r"\"")[:100]
+    did = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
+    if reason == "reserved":
+        return f'The cookie "{shown}" was {did}: it is the consent layer\'s own. Give the app\'s cookie another name.'
+    if reason != "undeclared":
+        return f'The cookie "{shown}" was {did}: its purpose "{reason}" is not allowed on this request.'
+    return (
+        f'The cookie "{shown}" was {did}: no policy declares it. If it is the site\'s, declare it:\n\n'
+        f'[[cookies]]\nname = "{shown}"\npurpose = "necessary"  # or the purpose it serves\nduration = "session"\n'
+    )

@@ -1,0 +1,1 @@
+"""Optional help for other libraries."""

@@ -1,0 +1,175 @@
+"""Access records of visitors who consented to them. Nothing in here runs for anybody else."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from cookie_consent.agents import read_agent
+from cookie_consent.sinks import Sink
+
+_LONGEST = 1024
+"""Longer values are cut: a record stays one short line whatever a client sends."""
+_MOST_PIECES = 4096
+
+Fields = Mapping[bytes, bytes]
+
+
+def is_traceable(fields: Fields) -> bool:
+    """Return whether a request is somebody's visit: robots' and prefetched pages (Fetch, Sec-Purpose) are not.
+
+    Args:
+        fields: the request's header fields by their names in small letters.
+    """
+    purpose = fields.get(b"sec-purpose", b"") + fields.get(b"purpose", b"")
+    return b"prefetch" not in purpose.lower() and not read_agent(fields.get(b"user-agent", b"")).is_bot
+
+
+class Tracing:
+    """Writes access records to a sink.
+
+    A record is put together from pieces of JSON that are kept for the next one: the visitor's and the page's.
+
+    Args:
+        sink: where records flow.
+        query_keys: the query parameters that are kept; names, or patterns with *.
+    """
+
+    def __init__(self, sink: Sink, query_keys: Iterable[str]) -> None:
+        self.sink = sink
+        self._query_keys = tuple(query_keys)
+        self._visitors: dict[tuple[str, ...], bytes] = {}
+        self._pages: dict[tuple[str, ...], bytes] = {}
+        self._second, self._second_text = -1, b""
+
+    def write(
+        self, scope: Mapping[str, Any], fields: Fields, visitor: tuple[str, str], status: int, timing: tuple[float, float]
+    ) -> None:
+        """Write the record of a request that was answered.
+
+        Args:
+            scope: the request's ASGI scope, as routing left it.
+            fields: its header fields by their names in small letters.
+            visitor: the visitor id, and the version of the policy that was consented to.
+            status: the status code of the response.
+            timing: when the request came (seconds since 1970), and how long it took (seconds).
+        """
+        page = (
+            scope["method"],
+            scope["path"],
+            _route(scope) or "",
+            scope["query_string"].decode("latin-1"),
+            fields.get(b"referer", b"").decode("latin-1"),
+            fields.get(b"host", b"").decode("latin-1"),
+        )
+        client = scope.get("client")
+        who = (*visitor, client[0] if client else "", fields.get(b"user-agent", b"").decode("latin-1"))
+        line = b'{"time":"%b",%b,"http.response.status_code":%d,"duration_ms":%.3f,%b}\n' % (
+            self._time(timing[0]),
+            self._pages.get(page) or _keep(self._pages, page, _page(page, self._query_keys)),
+            status,
+            timing[1] * 1000,
+            self._visitors.get(who) or _keep(self._visitors, who, _visitor(who)),
+        )
+        self.sink.write(line)
+
+    def _time(self, now: float) -> bytes:
+        """Return a time as RFC 3339 has it, in UTC with milliseconds."""
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
+        return b"%b.%03dZ" % (self._second_text, int((now - second) * 1000))
+
+
+def _keep(pieces: dict[tuple[str, ...], bytes], key: tuple[str, ...], piece: bytes) -> bytes:
+    """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
+    if len(pieces) >= _MOST_PIECES:
+        pieces.clear()
+    if sum(map(len, key)) <= _LONGEST:
+        pieces[key] = piece
+    return piece
+
+
+def _piece(values: Mapping[str, str]) -> bytes:
+    """Return the inside of a JSON object without the values that are empty; half of a surrogate pair is escaped."""
+    present = {name: value[:_LONGEST] for name, value in values.items() if value}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")[1:-1]
+
+
+def _page(page: tuple[str, ...], query_keys: tuple[str, ...]) -> bytes:
+    method, path, route, query, referrer, host = page
+    return _piece(
+        {
+            "http.request.method": method,
+            "url.path": path,
+            "http.route": route,
+            "url.query": _kept_query(query, query_keys),
+            "http.request.referrer": _short_referrer(referrer, host),
+        }
+    )
+
+
+def _visitor(who: tuple[str, ...]) -> bytes:
+    visitor_id, policy, address, agent_text = who
+    agent = read_agent(agent_text.encode("latin-1"))
+    return _piece(
+        {
+            "visitor.id": visitor_id,
+            "client.address": truncated(address) or "",
+            "user_agent.name": agent.name,
+            "user_agent.os": agent.os,
+            "user_agent.device": agent.device,
+            "consent.policy": policy,
+        }
+    )
+
+
+def truncated(address: str) -> str | None:
+    """Return an address with its last part zeroed: IPv4 to /24, IPv6 to /48; None where it cannot be read."""
+    try:
+        read = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(read, ipaddress.IPv6Address):
+        if read.ipv4_mapped is None:
+            return str(ipaddress.IPv6Address(int(read) >> 80 << 80))
+        read = read.ipv4_mapped
+    return str(ipaddress.IPv4Address(int(read) >> 8 << 8))
+
+
+def _route(scope: Mapping[str, Any]) -> str | None:
+    """Return the template of the route that answered, where the framework says it (Starlette, FastAPI)."""
+    route = scope.get("route")
+    if route is None:
+        return None
+    template = getattr(route, "path_format", None)
+    return f"{scope.get('root_path', '').rstrip('/')}{template or ''}"
+
+
+def _kept_query(query: str, keys: tuple[str, ...]) -> str:
+    if not query:
+        return ""
+    try:
+        parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        return ""
+    return urlencode([(key, value) for key, value in parameters if any(fnmatchcase(key, kept) for kept in keys)])
+
+
+def _short_referrer(referrer: str, host: str) -> str:
+    """Return a referrer without query and fragment; of another site only its origin."""
+    try:
+        parts = urlsplit(referrer)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    own_host = f"{parts.hostname}{port}"
+    return f"{parts.scheme}://{own_host}{parts.path if own_host == host.lower() else ''}"
