@@ -1,0 +1,21 @@
+"""Cookie consent for ASGI apps, enforced on the server."""
+
+from cookie_consent.decision import Decision
+from cookie_consent.features import requires
+from cookie_consent.middleware import ConsentMiddleware
+from cookie_consent.parts import Cookie, Feature, Purpose, Recipient, Service
+from cookie_consent.policy import Policy
+from cookie_consent.policy_error import PolicyError
+
+__all__ = [
+    "ConsentMiddleware",
+    "Cookie",
+    "Decision",
+    "Feature",
+    "Policy",
+    "PolicyError",
+    "Purpose",
+    "Recipient",
+    "Service",
+    "requires",
+]

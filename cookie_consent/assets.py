@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,11 +23,13 @@ class Asset:
         name: its hashed name, like "choices.3f2a9c01d4e8.js".
         media_type: its Content-Type.
         content: its bytes.
+        compressed: the same, in gzip.
     """
 
     name: str
     media_type: str
     content: bytes
+    compressed: bytes
 
 
 @cache
@@ -39,4 +42,4 @@ def assets() -> Mapping[str, Asset]:
 def _asset(path: Path) -> Asset:
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()[:12]
-    return Asset(f"{path.stem}.{digest}{path.suffix}", _TYPES[path.suffix], content)
+    return Asset(f"{path.stem}.{digest}{path.suffix}", _TYPES[path.suffix], content, gzip.compress(content, mtime=0))

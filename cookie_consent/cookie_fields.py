@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -23,13 +23,9 @@ def pairs(field: bytes) -> Iterator[tuple[bytes, bytes]]:
             yield (name.rstrip(b" \t") if equals else b""), stripped
 
 
-def values(fields: Iterable[bytes], name: bytes) -> list[bytes]:
-    """Return all values of the cookies with exactly this name, in all Cookie fields."""
-    found = []
-    for field in fields:
-        if name in field:
-            found += [pair.partition(b"=")[2].lstrip(b" \t") for own, pair in pairs(field) if own == name]
-    return found
+def values(field: bytes, name: bytes) -> list[bytes]:
+    """Return the values of all cookies in a Cookie field with exactly this name."""
+    return [pair.partition(b"=")[2].lstrip(b" \t") for own, pair in pairs(field) if own == name]
 
 
 def set_cookie(name: str, value: str, max_age: int, *, secure: bool) -> bytes:

@@ -1,7 +1,7 @@
-"""An HTML document while its bytes stream by, and the one place where a fragment becomes the first thing in its body.
+"""An HTML document while its bytes stream by, and the place in it where a fragment comes first in the body.
 
-It knows as much of the HTML standard's parser as the part before the body takes: chapter 13.2.5 for the states that
-the bytes are in (a name here is the standard's name, shortened), 13.2.6.4 for what opens the body.
+It does as much of the HTML standard's parsing as the part before the body takes: 13.2.5 says in which state
+the bytes are (the states here have its names, shortened), 13.2.6.4 what opens the body.
 """
 
 import re
@@ -9,153 +9,143 @@ from collections.abc import Callable
 from sys import maxsize
 
 UNDECIDED_LIMIT = 65536
-"""How many bytes a response has to show that it is a document; so many are held at most."""
+"""In how many bytes a response has to show that it is a document; no more are held."""
 
 _BOM = b"\xef\xbb\xbf"
-_SPACE = r"[\t\n\f\r\ ]"
-_NAMED = r"(?=[\t\n\f\r\ />])"
+_S = r"\t\n\f\r\ "
+_NAMED = rf"(?= [{_S}/>] )"
 
 
 def _compile(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.IGNORECASE | re.DOTALL | re.VERBOSE)
 
 
-# What most pages begin with, matched in one go. Only a shortcut: whatever it does not match goes through the states.
-# Groups are atomic rather than possessive, which Python before 3.11.5 matches wrongly (gh-106052).
-_IS = rf"{_SPACE}*+ = {_SPACE}*+"
-_UNQUOTED = r"[^\t\n\f\r\ >]*+"
-_ATTRIBUTE = rf"""[^\t\n\f\r\ />] [^\t\n\f\r\ />=]*+ (?:
-    {_IS} (?: "[^"]*+" | '[^']*+' | (?! ["'] ) {_UNQUOTED} ) | (?! {_SPACE}*+ = ) )"""
-_REST = rf"{_NAMED} (?>(?: [\t\n\f\r\ /]*+ {_ATTRIBUTE} )*) [\t\n\f\r\ /]*+ >"
+# What most pages begin with, in one go. Only a shortcut: what does not match goes through the states below.
+# Groups are atomic, not possessive, which Python before 3.11.5 matches wrongly (gh-106052).
+_IS = rf"[{_S}]*+ = [{_S}]*+"
+_UNQUOTED = rf"[^{_S}>]*+"
+_ATTRIBUTE = rf"""[^{_S}/>] [^{_S}/>=]*+ (?:
+    {_IS} (?: "[^"]*+" | '[^']*+' | (?! ["'] ) {_UNQUOTED} ) | (?! [{_S}]*+ = ) )"""
+_REST = rf"{_NAMED} (?>(?: [{_S}/]*+ {_ATTRIBUTE} )*) [{_S}/]*+ >"
 
 
 def _element(name: str, unless: str = "") -> str:
     text = rf"(?>(?: [^<]++ | < (?! /{name}{_NAMED} {unless} ) )*)"
-    return rf"<{name}{_REST} {text} </{name}{_REST}"
+    return rf"{name} {_REST} {text} </{name} {_REST}"
 
 
-_ORDINARY = rf"""(?>(?:
-    {_SPACE}++
-  | < (?: meta | link | base | head ) {_REST}
+_ORDINARY = rf"""[{_S}]*+ (?>(?: < (?:
+    (?: meta | link | base | head ) {_REST}
   | {_element("script", unless="| !--")}
   | {_element("style")}
   | {_element("title")}
-  | <!-- (?! -?> ) (?>(?: [^-]++ | - (?! -!?> ) )*) --!?>
-)*)"""
+  | !-- (?! -?> ) (?>(?: [^-]++ | - (?! -!?> ) )*) --!?>
+) [{_S}]*+ )*)"""
 _ORDINARY_START = _compile(
-    rf"(?: \xEF\xBB\xBF )? {_SPACE}*+ <!doctype {_SPACE}++ html {_SPACE}*+ > {_SPACE}*+ (?P<html> <html {_REST} )"
+    rf"(?: \xEF\xBB\xBF )? [{_S}]*+ <!doctype [{_S}]++ html [{_S}]*+ > [{_S}]*+ (?P<html> <html {_REST} )"
 )
 _ORDINARY_HEAD = _compile(
-    rf"(?= [\t\n\f\r\ <] ) {_ORDINARY} (?: (?P<left> </head {_REST} ) {_ORDINARY} )? (?P<body> <body {_REST} )?"
+    rf"(?= [{_S}<] ) {_ORDINARY} (?: (?P<left> </head {_REST} ) {_ORDINARY} )? (?P<body> <body {_REST} )?"
 )
 _LANGUAGE = _compile(
-    rf"""<html (?>(?: [\t\n\f\r\ /]++ | (?! lang[\t\n\f\r\ />=] ) {_ATTRIBUTE} )*)
+    rf"""<html (?>(?: [{_S}/]++ | (?! lang[{_S}/>=] ) {_ATTRIBUTE} )*)
     lang {_IS} (?: "([^"]*+)" | '([^']*+)' | ({_UNQUOTED}) )"""
 )
-_DOCTYPE = _compile(rf"<!doctype (?: {_SPACE}*+ (?P<html> html [\t\n\f\r\ >] ) )?")
+_DOCTYPE = _compile(rf"<!doctype (?: [{_S}]*+ (?P<html> html [{_S}>] ) )?")
 
-# One token of the part before the body, or what may become one when more bytes come. No name that counts is longer
-# than nine letters.
+# One token, or the beginning of one. No name that counts has more than nine letters.
 _TOKEN = _compile(
     rf"""
-    (?P<nothing> {_SPACE}++ | </> | <!---?> )
+    (?P<nothing> [{_S}]++ | </> | <!---?> )
   | (?P<comment> <!-- (?= [^->] | -[^>] ) )
   | (?P<bogus> < (?: ! (?= [^-] | -[^-] ) | \? | / (?= [^a-z>] ) ) )
-  | (?P<tag> </?[a-z] (?: [^\t\n\f\r\ />]{{0,8}} {_NAMED} | [^\t\n\f\r\ />]{{9}} ) )
-  | (?P<begun> < (?: !-{{0,3}} | /?(?: [a-z][^\t\n\f\r\ />]{{0,8}} )? )? \Z )
+  | (?P<tag> </?[a-z] (?: [^{_S}/>]{{0,8}} {_NAMED} | [^{_S}/>]{{9}} ) )
+  | (?P<begun> < (?: !-{{0,3}} | /?(?: [a-z][^{_S}/>]{{0,8}} )? )? \Z )
   | (?P<text> [^<]++ | < )
     """
 )
 
 
-def _begun(*marks: str) -> re.Pattern[bytes]:
-    """What may be the beginning of one of the marks, at the end of the bytes that are here."""
-    beginnings = [re.escape(mark[:length]) for mark in marks for length in range(len(mark), 0, -1)]
-    return _compile(rf"(?: {'|'.join(beginnings)} ) \Z")
-
-
 def _until(pattern: str, *marks: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    return _compile(pattern), _begun(*marks) if marks else _compile(r"(?!)")
+    """What ends a state, and what may be the beginning of one of these marks when more bytes come."""
+    beginnings = [re.escape(mark[:length]) for mark in marks for length in range(len(mark), 0, -1)]
+    return _compile(pattern), _compile(rf"(?: {'|'.join(beginnings)} ) \Z" if marks else "(?!)")
 
 
 _RAW = ("title", "style", "noframes", "noscript", "textarea", "xmp", "iframe", "noembed")
 _LONGEST_MARK = len("</textarea")
 
-# In each state: what ends it, in a group with the name of the state that follows; and what may be the beginning of that.
+# The names of the groups are the states that follow; "done" is the end of a tag or comment.
 _STATES = {
-    "tag": _until(rf"(?P<done> > ) | (?P<before_name> [\t\n\f\r\ /] )"),
-    "before_name": _until(r"(?P<done> > ) | (?P<name> [^\t\n\f\r\ /] )"),
-    "name": _until(rf"(?P<done> > ) | (?P<before_name> / ) | (?P<after_name> {_SPACE} ) | (?P<before_value> = )"),
-    "after_name": _until(
-        r"(?P<done> > ) | (?P<before_name> / ) | (?P<before_value> = ) | (?P<name> [^\t\n\f\r\ ] )"
-    ),
-    "before_value": _until(
-        r"""(?P<done> > ) | (?P<double> " ) | (?P<single> ' ) | (?P<unquoted> [^\t\n\f\r\ ] )"""
-    ),
+    "tag": _until(rf"(?P<done> > ) | (?P<before_name> [{_S}/] )"),
+    "before_name": _until(rf"(?P<done> > ) | (?P<name> [^{_S}/] )"),
+    "name": _until(rf"(?P<done> > ) | (?P<before_name> / ) | (?P<after_name> [{_S}] ) | (?P<value> = )"),
+    "after_name": _until(rf"(?P<done> > ) | (?P<before_name> / ) | (?P<value> = ) | (?P<name> [^{_S}] )"),
+    "value": _until(rf"""(?P<done> > ) | (?P<double> " ) | (?P<single> ' ) | (?P<unquoted> [^{_S}] )"""),
     "double": _until(r'(?P<before_name> " )'),
     "single": _until(r"(?P<before_name> ' )"),
-    "unquoted": _until(rf"(?P<done> > ) | (?P<before_name> {_SPACE} )"),
+    "unquoted": _until(rf"(?P<done> > ) | (?P<before_name> [{_S}] )"),
     "bogus": _until(r"(?P<done> > )"),
     "comment": _until(r"--!? (?P<done> > )", "--!", "--"),
-    "script": _until(rf"(?P<tag> </script{_NAMED} ) | (?P<escaped> <! (?= -- ) )", "</script", "<!--"),
+    **{name: _until(rf"(?P<tag> </{name}{_NAMED} )", f"</{name}") for name in _RAW},
+    "script": _until(rf"(?P<tag> </script{_NAMED} ) | (?P<escaped> <! (?= -- ) )", "</script", "<!-"),
     "escaped": _until(
         rf"(?P<script> --> ) | (?P<tag> </script{_NAMED} ) | (?P<double_escaped> <script{_NAMED} )",
-        *("-->", "</script", "<script"),
+        *("--", "</script", "<script"),
     ),
-    "double_escaped": _until(rf"(?P<script> --> ) | (?P<escaped> </script{_NAMED} )", "-->", "</script"),
-    **{name: _until(rf"(?P<tag> </{name}{_NAMED} )", f"</{name}") for name in _RAW},
-    "plaintext": _until(r"(?!)"),
-    "frameset": _until(r"(?!)"),
+    "double_escaped": _until(rf"(?P<script> --> ) | (?P<escaped> </script{_NAMED} )", "--", "</script"),
+    "plaintext": _until("(?!)"),
+    "frameset": _until("(?!)"),
 }
 
-_LEVEL, _HERE = "level", "here"  # the same again, and: this opens the body
+# Between two tokens: the state that follows a tag. Other start tags open the body, other end tags do nothing.
+_SAME, _OPENS = "same", "opens"
+_STAY = (b"html", b"head", b"base", b"basefont", b"bgsound", b"link", b"meta", b"template")
+_ENTER = ("title", "style", "script", "noscript", "noframes", "frameset", "body")
 _HEAD = {
-    **dict.fromkeys((b"html", b"head", b"base", b"basefont", b"bgsound", b"link", b"meta", b"template"), _LEVEL),
-    **{name: name.decode() for name in (b"title", b"style", b"script", b"noscript", b"noframes")},
-    **{b"body": "body", b"frameset": "frameset"},
-    **dict.fromkeys((b"/body", b"/html", b"/br"), _HERE),
+    **dict.fromkeys(_STAY, _SAME),
+    **{name.encode(): name for name in _ENTER},
+    **dict.fromkeys((b"/body", b"/html", b"/br"), _OPENS),
 }
-_TEMPLATE = {name.encode(): name for name in (*_RAW, "script", "plaintext")}
-
-# On each level: which state follows after which tag. Any other start tag opens the body, any other end tag is ignored.
-_FOLLOWING = {
+_BETWEEN = {
     "head": _HEAD,
-    "after_head": _HEAD | {b"noscript": _HERE},
-    "template": _TEMPLATE,
+    "after_head": _HEAD | {b"noscript": _OPENS},
+    "template": {name.encode(): name for name in (*_RAW, "script", "plaintext")},
 }
 
 
 class Document:
-    """Takes the bytes of a response and gives them back, with the fragment in them if they are a full document.
+    """Takes the bytes of a response and gives them back, with a fragment in them if they are a full document.
 
-    A full document begins with ``<!doctype html>`` or a html, head or body tag; white space, comments and a UTF-8
-    byte order mark may stand before it. Its fragment becomes the first thing in the body, or the last of all if it
-    ends before its body. Where it has no body tag the fragment itself opens the body, so it must begin with a tag
-    that may not stand in a head.
+    A full document begins with ``<!doctype html>`` or an html, head or body tag; white space, comments and a
+    UTF-8 byte order mark may stand before it. The fragment becomes the first thing in its body, or the last
+    of all where the document ends before that. Without a body tag the fragment itself opens the body, so it
+    has to begin with a tag that does not belong in a head.
 
     Args:
-        make: Makes the fragment from the value of the ``lang`` attribute of the html tag, None if there is none.
-            Called once, when the document is recognised.
+        make: Makes the fragment from the value of the ``lang`` attribute of the html tag, None if there is
+            none. Called once, when the document is recognised.
     """
 
     def __init__(self, make: Callable[[str | None], bytes]) -> None:
         self.is_document: bool | None = None
-        """None as long as it is not known."""
-        self.fragment = b""
+        """None as long as it is not known; nothing is given back until then."""
         self.held = b""
-        """The bytes that were taken and not yet given back."""
+        """What was taken and not yet given back."""
+        self.fragment = b""
         self._make = make
-        self._at = 0  # how many of the held bytes are understood
-        self._mark = 0  # where the current token began, while undecided
+        self._limit = UNDECIDED_LIMIT
+        self._at = 0  # so far the held bytes are understood
+        self._began = 0  # there the current token began, as long as nothing is decided
         self._doctype = False
         self._state = "start"
         self._then = ""  # the state after the current tag or comment
         self._head = "head"
-        self._depth = 0  # of templates
+        self._templates = 0
 
     @property
     def passing(self) -> bool:
-        """Whether all is done: the bytes that follow are none of its business."""
+        """Whether all is done, and the bytes that follow go on as they are."""
         return self._state == "passing"
 
     def feed(self, chunk: bytes) -> bytes:
@@ -163,50 +153,45 @@ class Document:
         if self._state == "passing":
             return chunk
         data = self.held + chunk
-        while self._state != "passing" and _STEPS.get(self._state, Document._look)(self, data):
+        while _STEPS.get(self._state, Document._within)(self, data):
             pass
-        if self.is_document is None:
-            if len(data) < UNDECIDED_LIMIT:
-                self.held = data
-                return b""
+        if self.is_document is None and len(data) >= UNDECIDED_LIMIT:
             self._decide(False)
         if self._state == "passing":
-            self.held = b""
-            return data[: self._at] + self.fragment + data[self._at :]
-        self.held, at, self._at = data[self._at :], self._at, 0
-        return data[:at]
+            return self._whole(data)
+        known = self._at if self.is_document else 0
+        self.held = data[known:]
+        self._at -= known
+        self._began -= known
+        return data[:known]
 
     def close(self) -> bytes:
         """Give what is left, as no more bytes come."""
         if self._state == "passing":
             return b""
-        between = self._state in _FOLLOWING
         if self.is_document is None:
             self._decide(self._doctype)
-            at = self._at if between else self._mark
-        else:
-            at = 0 if between else len(self.held)
-        rest, self.held, self._state = self.held, b"", "passing"
-        return rest[:at] + self.fragment + rest[at:]
+        self._state = "passing"
+        self._at = self._began if self._began >= 0 else len(self.held)
+        return self._whole(self.held)
 
-    @property
-    def _level(self) -> str:
-        return "template" if self._depth else self._head
-
-    @property
-    def _limit(self) -> int:
-        return UNDECIDED_LIMIT if self.is_document is None else maxsize
+    def _whole(self, data: bytes) -> bytes:
+        self.held = b""
+        return b"".join((data[: self._at], self.fragment, data[self._at :]))
 
     def _decide(self, is_document: bool, language: str | None = None) -> None:
         self.is_document = is_document
+        self._limit = maxsize
         if is_document:
             self.fragment = self._make(language)
         else:
             self._state = "passing"
 
+    # The steps: each understands some more of the bytes and says whether another one may follow.
+
     def _start(self, data: bytes) -> bool:
         if ordinary := _ORDINARY_START.match(data, 0, UNDECIDED_LIMIT):
-            self._mark, self._at = ordinary.start("html"), ordinary.end()
+            self._began, self._at = ordinary.start("html"), ordinary.end()
             return self._html(data)
         if _BOM.startswith(data):
             return False
@@ -214,35 +199,36 @@ class Document:
         return True
 
     def _html(self, data: bytes) -> bool:
-        found = _LANGUAGE.match(data, self._mark)
-        language = found[found.lastindex or 0] if found else b""
-        self._decide(True, language.decode("utf-8", "replace") or None)
+        found = _LANGUAGE.match(data, self._began)
+        language = found[found.lastindex or 0].decode("utf-8", "replace") if found else ""
+        self._decide(True, language or None)
         self._state = "head"
         return True
 
     def _declared(self, data: bytes) -> bool:
-        if not self._doctype and (found := _DOCTYPE.match(data, self._mark)):
-            if not found["html"]:
-                self._decide(False)
-                return False
-            self._doctype = True
-        self._state = self._level
+        found = _DOCTYPE.match(data, self._began)
+        if found and not self._doctype:
+            self._doctype = bool(found["html"])
+            if not self._doctype:
+                return self._open(data)
+        self._state = "head"
         return True
 
     def _between(self, data: bytes) -> bool:
-        if self.is_document and not self._depth and self._ordinary(data):
+        if self.is_document and not self._templates and self._ordinary(data):
             return False
+        self._began = self._at
         token = _TOKEN.match(data, self._at, self._limit)
         if token is None or token.lastgroup == "begun":
             return False
         if token.lastgroup == "tag":
-            return self._tag(token.start(), token.end(), token["tag"][1:].lower())
-        if token.lastgroup == "text" and not self._depth:
-            return self._here(data)
+            return self._tag(token["tag"][1:].lower())
+        if token.lastgroup == "text" and not self._templates:
+            return self._open(data)
         if token.lastgroup in ("comment", "bogus"):
             self._state = token.lastgroup
             self._then = "declared" if self.is_document is None else self._level
-        self._mark, self._at = token.span()
+        self._at = token.end()
         return True
 
     def _ordinary(self, data: bytes) -> bool:
@@ -255,55 +241,56 @@ class Document:
             self._state = "passing"
         return self._state == "passing"
 
-    def _tag(self, start: int, end: int, name: bytes) -> bool:
-        other = _LEVEL if self._depth or name.startswith(b"/") else _HERE
-        follows = _FOLLOWING[self._level].get(name, other)
-        if self.is_document is None:
-            if name == b"html":
-                follows = "html"
-            else:
-                self._decide(self._doctype or name in (b"head", b"body"))
-        if self._state == "passing":
-            return False
-        if follows == _HERE:
-            return self._here(b"")
+    def _tag(self, name: bytes) -> bool:
+        if self.is_document is None and name != b"html":
+            self._decide(self._doctype or name in (b"head", b"body"))
+        other = _SAME if self._templates or name.startswith(b"/") else _OPENS
+        then = _BETWEEN[self._level].get(name, other)
+        if then == _OPENS or self._state == "passing":
+            return self._open(b"")
+        self._at += 1 + len(name)
         self._nest(name)
-        self._mark, self._at, self._state = start, end, "tag"
-        self._then = self._level if follows == _LEVEL else follows
+        if then == _SAME:
+            then = "html" if self.is_document is None else self._level
+        self._state, self._then = "tag", then
         return True
 
     def _nest(self, name: bytes) -> None:
         if name == b"template":
-            self._depth += 1
-        elif name == b"/template" and self._depth:
-            self._depth -= 1
-        elif name == b"/head" and not self._depth:
+            self._templates += 1
+        elif name == b"/template" and self._templates:
+            self._templates -= 1
+        elif name == b"/head" and not self._templates:
             self._head = "after_head"
 
-    def _here(self, _: bytes) -> bool:
+    def _open(self, _: bytes) -> bool:
         if self.is_document is None:
             self._decide(self._doctype)
         self._state = "passing"
         return False
 
-    def _look(self, data: bytes) -> bool:
+    def _within(self, data: bytes) -> bool:
         end, beginning = _STATES[self._state]
         if found := end.search(data, self._at, self._limit):
             self._at = found.end()
             if found.lastgroup == "done":
                 self._state, self._then = self._then, self._level
             else:
-                self._state = found.lastgroup or ""
+                self._state = str(found.lastgroup)
             return True
         begun = beginning.search(data, max(self._at, len(data) - _LONGEST_MARK), self._limit)
         self._at = begun.start() if begun else len(data)
         return False
+
+    @property
+    def _level(self) -> str:
+        return "template" if self._templates else self._head
 
 
 _STEPS: dict[str, Callable[[Document, bytes], bool]] = {
     "start": Document._start,
     "html": Document._html,
     "declared": Document._declared,
-    "body": Document._here,
-    **dict.fromkeys(_FOLLOWING, Document._between),
+    "body": Document._open,
+    **dict.fromkeys(_BETWEEN, Document._between),
 }

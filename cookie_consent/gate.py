@@ -43,7 +43,7 @@ class Gate:
 
     Args:
         policy: declares the cookies.
-        own: names of our own cookies that the app may read but not set -> their purpose.
+        own: names of our own cookies, which the app may not set -> the purposes of which any lets the app read it.
         hold_undeclared: whether undeclared cookies are held back; otherwise they are only reported.
         clock: returns seconds since 1970.
 
@@ -53,38 +53,33 @@ class Gate:
     """
 
     def __init__(
-        self, policy: Policy, own: Mapping[str, str], *, hold_undeclared: bool, clock: Callable[[], float]
+        self, policy: Policy, own: Mapping[str, frozenset[str]], *, hold_undeclared: bool, clock: Callable[[], float]
     ) -> None:
         self._declared = Declared(policy.cookies)
-        self._own = {name.encode("ascii"): purpose for name, purpose in own.items()}
+        self._own = {name.encode("ascii"): purposes for name, purposes in own.items()}
         self._hold_undeclared, self._clock = hold_undeclared, clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
         self.held: Counter[tuple[str, str]] = Counter()
 
     def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
         """Return why a cookie is held back: the purpose that is not allowed, or "undeclared"; None if it passes."""
-        purpose = self._own.get(name)
-        if purpose is None:
-            cookie = self._declared.get(name)
-            if cookie is None:
-                return "undeclared"
-            purpose = cookie.purpose
-        return None if purposes[purpose] else purpose
+        if name in self._own:
+            return None if any(purposes[purpose] for purpose in self._own[name]) else "reserved"
+        cookie = self._declared.get(name)
+        if cookie is None:
+            return "undeclared"
+        return None if purposes[cookie.purpose] else cookie.purpose
 
-    def incoming(self, fields: Iterable[bytes], purposes: Mapping[str, bool]) -> tuple[list[bytes], Counter[str]]:
-        """Return the Cookie fields that the app may see, and what was held back: reason -> how often."""
+    def incoming(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, Counter[str]]:
+        """Return the Cookie field that the app may see, and what was held back: reason -> how often."""
         passed, held = [], Counter[str]()
-        for field in fields:
-            kept = []
-            for name, pair in pairs(field):
-                reason = self.reason_to_hold(name, purposes)
-                if reason and self._holds("request", name, reason):
-                    held[reason] += 1
-                else:
-                    kept.append(pair)
-            if kept:
-                passed.append(b"; ".join(kept))
-        return passed, held
+        for name, pair in pairs(field):
+            reason = self.reason_to_hold(name, purposes)
+            if reason and self._holds("request", name, reason):
+                held[reason] += 1
+            else:
+                passed.append(pair)
+        return (b"; ".join(passed) if held else field), held
 
     def outgoing(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
         """Return the header fields of a response without the Set-Cookie fields that may not pass.
@@ -96,21 +91,21 @@ class Gate:
                 return [field for field in headers if self._passes_out(field, purposes)]
         return headers
 
-    def expired(self, fields: Iterable[bytes], refused: frozenset[str], *, secure: bool) -> Headers:
+    def expired(self, field: bytes, refused: frozenset[str], *, secure: bool) -> Headers:
         """Return Set-Cookie fields that delete the declared cookies of refused purposes that a request carried.
 
         Args:
-            fields: the Cookie fields of the request.
+            field: the Cookie field of the request.
             refused: purpose ids.
             secure: whether the connection is https.
         """
-        carried = dict.fromkeys(name for field in fields for name, _ in pairs(field))
         deletions = []
-        for name in carried:
+        for name in dict.fromkeys(name for name, _ in pairs(field)):
             cookie = self._declared.get(name)
-            if name in self._own and self._own[name] in refused:
-                deletions.append(expire_cookie(name, secure=secure))
-            elif cookie is not None and name not in self._own and cookie.purpose in refused:
+            if name in self._own:
+                if self._own[name] and self._own[name] <= refused:
+                    deletions.append(expire_cookie(name, secure=secure))
+            elif cookie is not None and cookie.purpose in refused:
                 deletions.append(expire_cookie(name, path=cookie.path, domain=cookie.domain, secure=secure))
         return [(b"set-cookie", deletion) for deletion in deletions]
 

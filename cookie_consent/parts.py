@@ -24,7 +24,7 @@ Texts = Mapping[str, str]
 
 _ID = re.compile(r"[a-z][a-z0-9_-]*")
 _LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")
-_COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _ORIGIN = re.compile(rf"https?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
@@ -140,7 +140,7 @@ class Cookie:
     description: Texts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(_COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")
+        _require(COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")
         if set(self.name) == {"*"}:
             raise PolicyError(
                 f"{self.name!r} would declare every cookie",

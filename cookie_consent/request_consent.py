@@ -25,16 +25,17 @@ class RequestConsent(Decision):
     Attributes:
         base: the address of the endpoints.
         was_read: whether anybody read the decision.
+        chose_language: whether the language was taken from what the browser accepts.
         instead: an ASGI app that answers in place of the app's own response, or None.
     """
 
-    __slots__ = ("_decision", "_language", "_scope", "base", "instead", "was_read")
+    __slots__ = ("_decision", "_language", "_scope", "base", "chose_language", "instead", "was_read")
     __setattr__ = object.__setattr__
 
     def __init__(self, decision: Decision, scope: Mapping[str, Any], base: str) -> None:
         self._decision, self._scope, self.base = decision, scope, base
         self._language: str | None = None
-        self.was_read = False
+        self.was_read = self.chose_language = False
         self.instead: Any = None
 
     def __getattr__(self, name: str) -> Any:
@@ -53,6 +54,7 @@ class RequestConsent(Decision):
             site = self._decision.policy.site
             accepted = accepted_language(_accept_language(self._scope["headers"]), site.languages)
             self._language = accepted or site.prevailing_language
+            self.chose_language = True
         return self._language
 
     @language.setter

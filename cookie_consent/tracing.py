@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -30,6 +31,25 @@ def is_traceable(fields: Fields) -> bool:
     return b"prefetch" not in purpose.lower() and not read_agent(fields.get(b"user-agent", b"")).is_bot
 
 
+class Trace:
+    """A request that is traced, as it came.
+
+    Args:
+        fields: its header fields by their names in small letters.
+        visitor_id: the visitor's pseudonym.
+        policy: the version of the policy that was consented to.
+        set_cookie: the Set-Cookie field of a visitor id that was just made, or None.
+        came: when it came, in seconds since 1970.
+    """
+
+    __slots__ = ("came", "fields", "policy", "set_cookie", "started", "visitor_id")
+
+    def __init__(self, fields: Fields, visitor_id: str, policy: str, set_cookie: bytes | None, came: float) -> None:
+        self.fields, self.visitor_id, self.policy = fields, visitor_id, policy
+        self.set_cookie, self.came = set_cookie, came
+        self.started = time.perf_counter()
+
+
 class Tracing:
     """Writes access records to a sink.
 
@@ -47,18 +67,15 @@ class Tracing:
         self._pages: dict[tuple[str, ...], bytes] = {}
         self._second, self._second_text = -1, b""
 
-    def write(
-        self, scope: Mapping[str, Any], fields: Fields, visitor: tuple[str, str], status: int, timing: tuple[float, float]
-    ) -> None:
+    def write(self, scope: Mapping[str, Any], trace: Trace, status: int) -> None:
         """Write the record of a request that was answered.
 
         Args:
             scope: the request's ASGI scope, as routing left it.
-            fields: its header fields by their names in small letters.
-            visitor: the visitor id, and the version of the policy that was consented to.
+            trace: what was known when it came.
             status: the status code of the response.
-            timing: when the request came (seconds since 1970), and how long it took (seconds).
         """
+        seconds, fields = time.perf_counter() - trace.started, trace.fields
         page = (
             scope["method"],
             scope["path"],
@@ -68,12 +85,13 @@ class Tracing:
             fields.get(b"host", b"").decode("latin-1"),
         )
         client = scope.get("client")
-        who = (*visitor, client[0] if client else "", fields.get(b"user-agent", b"").decode("latin-1"))
+        agent = fields.get(b"user-agent", b"").decode("latin-1")
+        who = (trace.visitor_id, trace.policy, client[0] if client else "", agent)
         line = b'{"time":"%b",%b,"http.response.status_code":%d,"duration_ms":%.3f,%b}\n' % (
-            self._time(timing[0]),
+            self._time(trace.came),
             self._pages.get(page) or _keep(self._pages, page, _page(page, self._query_keys)),
             status,
-            timing[1] * 1000,
+            seconds * 1000,
             self._visitors.get(who) or _keep(self._visitors, who, _visitor(who)),
         )
         self.sink.write(line)

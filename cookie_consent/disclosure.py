@@ -1,0 +1,130 @@
+"""What visitors and programs may see under the prefix: the settings page, and the same as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from cookie_consent.answering import read_body, refuse_cross_site, state
+from cookie_consent.cookie_fields import expire_cookie
+from cookie_consent.installation import Installation
+from cookie_consent.policy import Policy
+from cookie_consent.problem import Problem
+from cookie_consent.receipt import document, receipt
+from cookie_consent.same_site import safe_next
+from cookie_consent.visits import SECURE, Visit
+
+_STRICT = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "referrer-policy": "same-origin",
+}
+
+
+def page(html: str, language: str, status: int = 200) -> Response:
+    """Return a page of ours: no script, no frame, nothing from elsewhere."""
+    return HTMLResponse(html, status, headers={**_STRICT, "content-language": language})
+
+
+class Disclosure:
+    """Answers the requests that do not write consent."""
+
+    def __init__(self, installed: Installation) -> None:
+        self._installed = installed
+
+    async def settings(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with the settings page."""
+        return self.settings_page(request, visit, language, "erased" if "erased" in request.query_params else "")
+
+    def settings_page(self, request: Request, visit: Visit, language: str, notice: str, status: int = 200) -> Response:
+        """Return the settings page with a notice (the name of a text, or "")."""
+        html = self._installed.pages.settings(
+            visit.decision,
+            base=self._installed.base(request.scope),
+            language=language,
+            next_path=safe_next(request.query_params.get("next", "")) or "",
+            notice=notice,
+            error=status >= 400,  # noqa: PLR2004 (HTTP's boundary)
+        )
+        return page(html, language, status)
+
+    async def state(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with what holds for the visitor; on a page of a service, with `?page=` and its path."""
+        path = request.query_params.get("page", "")
+        if path.startswith("/"):
+            visit = self._installed.visits.read(request.scope, path)
+        return JSONResponse(state(self._installed, visit.decision))
+
+    async def receipt(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with the receipt of the visitor's answer."""
+        record = visit.decision.record
+        if record is None:
+            raise Problem(404, "There is no answer that a receipt could be given for.")
+        own = self._installed
+        return JSONResponse(receipt(record, own.policy, own.own.lifetime, own.base(request.scope)))
+
+    async def export(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with everything that is kept about the visitor."""
+        record, sink, ledger = visit.decision.record, self._installed.sink, self._installed.ledger
+        records: list[Any] = []
+        if ledger is not None and record is not None and record.consent_id:
+            records = await ledger.records(record.consent_id)
+        traces: list[Any] = []
+        if sink is not None and visit.visitor_id is not None:
+            traces = await run_in_threadpool(lambda visitor_id: list(sink.read(visitor_id)), visit.visitor_id)
+        return JSONResponse(
+            {
+                "consent": document(record) if record else None,
+                "consent_records": records,
+                "visitor_id": visit.visitor_id,
+                "access_records": traces,
+            },
+            headers={"content-disposition": 'attachment; filename="privacy-export.json"'},
+        )
+
+    async def erase(self, request: Request, visit: Visit, language: str) -> Response:
+        """Erase the visitor's access records and the visitor id."""
+        refuse_cross_site(request)
+        await read_body(request)
+        sink, erased = self._installed.sink, 0
+        if sink is not None and visit.visitor_id is not None:
+            erased = await run_in_threadpool(sink.erase, visit.visitor_id)
+        response: Response = JSONResponse({"erased": erased})
+        if "json" not in request.headers.get("accept", ""):
+            response = RedirectResponse(f"{self._installed.base(request.scope)}?erased", status_code=303)
+        if visit.visitor_id is not None:
+            secure = request.scope["scheme"] in SECURE
+            name = self._installed.own.name("visitor", secure=secure)
+            response.raw_headers.append((b"set-cookie", expire_cookie(name.encode(), secure=secure)))
+        return response
+
+    async def policy(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with the policy in force."""
+        return JSONResponse(_versioned(self._installed.policy))
+
+    async def earlier_policy(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with a policy as it was when somebody answered."""
+        version = request.path_params["version"]
+        for known in (self._installed.policy, *self._installed.policy.history):
+            if known.version == version:
+                return JSONResponse(_versioned(known))
+        ledger = self._installed.ledger
+        found = await ledger.policy(version) if ledger is not None else None
+        if found is None:
+            raise Problem(404, "There is no such version of the policy.")
+        return JSONResponse({"version": version, **found})
+
+    async def gpc(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer whether Global Privacy Control is honoured (its section "Support Resource")."""
+        policy = self._installed.policy
+        support: dict[str, Any] = {"gpc": policy.signals.gpc != ()}
+        if policy.changes:
+            support["lastUpdate"] = max(change.date for change in policy.changes).isoformat()
+        return JSONResponse(support)
+
+
+def _versioned(policy: Policy) -> dict[str, Any]:
+    return {"version": policy.version, **policy.document()}

@@ -1,0 +1,205 @@
+"""The one place where a request is read, decided on and acted on. Read this module and you know the program."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from os import PathLike, fspath
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cookie_consent import banner
+from cookie_consent.decision import decide
+from cookie_consent.endpoints import Endpoints
+from cookie_consent.exchange import Effects, Exchange
+from cookie_consent.gate import Gate
+from cookie_consent.installation import Installation, local_path
+from cookie_consent.ledgers import Ledger, open_ledger
+from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
+from cookie_consent.pages import Pages
+from cookie_consent.parts import NECESSARY
+from cookie_consent.policy import Policy
+from cookie_consent.request_consent import RequestConsent
+from cookie_consent.same_site import safe_next
+from cookie_consent.sinks import Sink, open_sink
+from cookie_consent.visits import Visit, Visits
+
+_WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
+_log = logging.getLogger("cookie_consent")
+
+
+class ConsentMiddleware:
+    """Asks visitors for their decision, keeps it, and enforces it on every request.
+
+    Install it outermost. It is pure ASGI, and passes what is neither http nor websocket.
+
+    Args:
+        app: the ASGI app.
+        policy: a `Policy`, or the path of a TOML file.
+        secret_keys: signs our cookies; a text of at least 32 characters, or several, oldest first: the last one
+            signs, all are accepted.
+        prefix: the path of the endpoints.
+        ledger: keeps consent records as proof: a `Ledger`, or a URL like "sqlite:///consent.db".
+        access_log: keeps the access records of visitors who consented: a `Sink`, or the path of a JSON Lines file.
+        inject: whether the banner is put into HTML pages while it should be asked.
+        undeclared: what happens to cookies that the policy does not declare: "hold" holds them back, "allow" only
+            reports them.
+        history: earlier versions of the policy, as files or policies: then what only became narrower is not asked
+            again.
+        consent_cookie: the name of the consent cookie; over https "__Host-" stands before it.
+        visitor_cookie: the name of the visitor cookie, likewise.
+        consent_days: how long an answer holds, refusal and grant alike; at most 400.
+        visitor_days: how long a visitor id is good for; at most 395, not renewed.
+        query_keys: query parameters that access records keep; names, or patterns with *.
+        clock: returns seconds since 1970.
+        make_id: returns a random id of at least 128 bits, in cookie octets.
+
+    Raises:
+        PolicyError: the policy cannot be used.
+        FileNotFoundError: there is no such policy file.
+        ValueError: another argument cannot be used; says what would be right.
+    """
+
+    def __init__(  # noqa: PLR0913 (what a developer may set, in one place)
+        self,
+        app: ASGIApp,
+        policy: Policy | str | PathLike[str],
+        secret_keys: str | Sequence[str],
+        *,
+        prefix: str = "/privacy-choices",
+        ledger: Ledger | str | None = None,
+        access_log: Sink | str | PathLike[str] | None = None,
+        inject: bool = True,
+        undeclared: str = "hold",
+        history: Iterable[Policy | str | PathLike[str]] = (),
+        consent_cookie: str = "consent",
+        visitor_cookie: str = "visitor",
+        consent_days: float = 180,
+        visitor_days: float = 395,
+        query_keys: Iterable[str] = ("utm_*",),
+        clock: Callable[[], float] = time.time,
+        make_id: Callable[[], str] = new_id,
+    ) -> None:
+        if undeclared not in ("hold", "allow"):
+            raise ValueError(f'undeclared: {undeclared!r} is not valid. Write "hold" or "allow".')
+        policy = policy if isinstance(policy, Policy) else Policy.load(policy)
+        policy = policy.with_history(history)
+        settings = CookieSettings(
+            secret_keys,
+            consent_name=consent_cookie,
+            visitor_name=visitor_cookie,
+            consent_lifetime=timedelta(days=consent_days),
+            visitor_lifetime=timedelta(days=visitor_days),
+            new_id=make_id,
+        )
+        own = OwnCookies(settings)
+        gate = Gate(policy, _readable(policy, own), hold_undeclared=undeclared == "hold", clock=clock)
+        self._installed = Installation(
+            policy=policy,
+            prefix=_checked_prefix(prefix),
+            own=own,
+            gate=gate,
+            visits=Visits(policy, own, gate, clock),
+            pages=Pages(lifetime=own.lifetime, own_cookies=own.declared(policy)),
+            ledger=open_ledger(ledger) if isinstance(ledger, str) else ledger,
+            sink=open_sink(fspath(access_log)) if isinstance(access_log, str | PathLike) else access_log,
+            clock=clock,
+        )
+        self.app = app
+        self._endpoints = Endpoints(self._installed)
+        self._effects = Effects(self._installed, inject=inject, query_keys=query_keys)
+        nothing = decide(policy, None, frozenset(), clock())
+        self._denied = Visit(nothing, b"", b"", {}, visitor_id=None, traced=False, good_until=0)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http":
+            await self._serve_http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._serve_websocket(scope, receive, send)
+        elif scope["type"] == "lifespan" and self._installed.sink is not None:
+            await self.app(scope, receive, _closing(self._installed.sink, send))
+        else:
+            await self.app(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = local_path(scope)
+        if self._endpoints.serves(path):
+            await self._endpoints(scope, receive, send, path)
+            return
+        visit = self._read(scope, path)
+        consent = RequestConsent(visit.decision, scope, self._installed.base(scope))
+        asks = self._effects.inject and visit.decision.should_ask and scope["method"] == "GET"
+        child = _for_the_app(scope, visit, consent)
+        if asks:
+            banner.want_whole_page(child)
+        exchange = Exchange(self._effects, child, receive, send, visit, consent, asks=asks)
+        try:
+            await self.app(child, receive, exchange.send)
+        except BaseException:
+            exchange.record(500)
+            raise
+        await exchange.finish()
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visit = self._read(scope, local_path(scope))
+        consent = RequestConsent(visit.decision, scope, self._installed.base(scope))
+
+        async def gated(message: Message) -> None:
+            if message["type"] in _WEBSOCKET_STARTS:
+                fields = self._installed.gate.outgoing(list(message.get("headers", ())), visit.decision.purposes)
+                message = {**message, "headers": fields}
+            await send(message)
+
+        await self.app(_for_the_app(scope, visit, consent), receive, gated)
+
+    def _read(self, scope: Scope, path: str) -> Visit:
+        """Read and decide; whatever goes wrong, only what is necessary is allowed and the page is served."""
+        try:
+            return self._installed.visits.read(scope, path)
+        except Exception:
+            _log.exception("A request could not be decided on; nothing optional is allowed on it.")
+            return self._denied
+
+
+def _for_the_app(scope: Scope, visit: Visit, consent: RequestConsent) -> Scope:
+    """Return the scope as the app sees it: with the decision, without the cookies that are held back."""
+    child = {**scope, "state": {**(scope.get("state") or {}), "consent": consent}}
+    if visit.passed is not None:
+        child["headers"] = [field for field in scope["headers"] if field[0] != b"cookie"]
+        if visit.passed:
+            child["headers"].append((b"cookie", visit.passed))
+    return child
+
+
+def _closing(sink: Sink, send: Send) -> Send:
+    """Bring the access records to where they are kept before the server is told that the app has shut down."""
+
+    async def closing(message: Message) -> None:
+        if message["type"].startswith("lifespan.shutdown."):
+            await asyncio.to_thread(sink.close)
+        await send(message)
+
+    return closing
+
+
+def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:
+    """Return the names of our own cookies, and the purposes of which any lets the app read them."""
+    purposes = {"consent": frozenset({NECESSARY}), "visitor": policy.traced}
+    names = {name: purposes[kind] for kind in purposes for name in own.names(kind)}
+    for cookie in policy.cookies:
+        if cookie.name in names:
+            raise ValueError(
+                f'The policy declares a cookie "{cookie.name}", which is the name of one of our own. '
+                "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy."
+            )
+    return names
+
+
+def _checked_prefix(prefix: str) -> str:
+    if not prefix.startswith("/") or prefix.endswith("/") or safe_next(prefix) is None or {"?", "#"} & set(prefix):
+        raise ValueError(f'prefix: {prefix!r} is no path. Write it like "/privacy-choices", without a slash at its end.')
+    return prefix

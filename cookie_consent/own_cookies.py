@@ -1,0 +1,109 @@
+"""Our own two cookies under their names: over https with the __Host- prefix, over plain http without."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from datetime import timedelta
+
+from cookie_consent import cookie, visitor
+from cookie_consent.cookie_fields import set_cookie, values
+from cookie_consent.decision import CONSENT_LIFETIME
+from cookie_consent.parts import COOKIE_NAME, LONGEST_COOKIE, NECESSARY, Cookie
+from cookie_consent.policy import Policy
+from cookie_consent.record import ConsentRecord
+from cookie_consent.signing import Signer
+from cookie_consent.visitor import VISITOR_LIFETIME
+
+
+def new_id() -> str:
+    """Return a random id of 128 bits, in 22 cookie octets."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True, slots=True)
+class CookieSettings:
+    """How our own cookies are made.
+
+    Args:
+        secret_keys: oldest first; the last one signs.
+        consent_name: the consent cookie's name over plain http.
+        visitor_name: the visitor cookie's name over plain http.
+        consent_lifetime: how long an answer holds, refusal and grant alike.
+        visitor_lifetime: how long a visitor id is good for; not renewed.
+        new_id: returns a random id of at least 128 bits, in cookie octets.
+
+    Raises:
+        ValueError: a name that cookies cannot have, or a lifetime over what browsers keep.
+    """
+
+    secret_keys: str | Sequence[str]
+    _: KW_ONLY
+    consent_name: str = "consent"
+    visitor_name: str = "visitor"
+    consent_lifetime: timedelta = CONSENT_LIFETIME
+    visitor_lifetime: timedelta = VISITOR_LIFETIME
+    new_id: Callable[[], str] = new_id
+
+    def __post_init__(self) -> None:
+        for name in (self.consent_name, self.visitor_name):
+            if not COOKIE_NAME.fullmatch(name) or name.lower().startswith("__"):
+                raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
+        if self.consent_name == self.visitor_name:
+            raise ValueError(f"both cookies would be called {self.consent_name!r}: give them different names")
+        longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
+        for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
+            if not timedelta(0) < lifetime <= longest[kind]:
+                raise ValueError(f"the {kind} cookie lives for {lifetime}: at most {longest[kind].days} days are right")
+
+
+class OwnCookies:
+    """Reads and writes the consent cookie and the visitor cookie."""
+
+    def __init__(self, settings: CookieSettings) -> None:
+        self.lifetime, self.new_id = settings.consent_lifetime, settings.new_id
+        self._consent = cookie.ConsentCookie(Signer(settings.secret_keys, cookie.SALT))
+        self._visitor = visitor.VisitorCookie(
+            Signer(settings.secret_keys, visitor.SALT), settings.visitor_lifetime, settings.new_id
+        )
+        self._names = {
+            secure: {"consent": prefix + settings.consent_name, "visitor": prefix + settings.visitor_name}
+            for secure, prefix in ((True, "__Host-"), (False, ""))
+        }
+
+    def names(self, kind: str) -> list[str]:
+        """Return both names of "consent" or "visitor"."""
+        return [names[kind] for names in self._names.values()]
+
+    def declared(self, policy: Policy) -> tuple[Cookie, ...]:
+        """Return our own cookies as a policy would declare them: the visitor's for each purpose that traces."""
+        names = self._names[True]
+        consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime)
+        lifetime = timedelta(seconds=self._visitor.max_age)
+        traced = [purpose.id for purpose in policy.purposes if purpose.traces]
+        return (consent, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced))
+
+    def name(self, kind: str, *, secure: bool) -> str:
+        """Return the name of "consent" or "visitor" on one kind of connection."""
+        return self._names[secure][kind]
+
+    def records(self, cookies: bytes, *, secure: bool) -> list[ConsentRecord]:
+        """Return the consent records in a Cookie field whose signatures are right."""
+        name = self._names[secure]["consent"].encode()
+        return self._consent.read(values(cookies, name)) if name in cookies else []
+
+    def visitor(self, cookies: bytes, now: float, *, secure: bool) -> tuple[str, float] | None:
+        """Return the visitor id in a Cookie field and until when it is good, or None."""
+        name = self._names[secure]["visitor"].encode()
+        return self._visitor.read(values(cookies, name), now) if name in cookies else None
+
+    def set_consent(self, record: ConsentRecord, *, secure: bool) -> bytes:
+        """Return the Set-Cookie field that keeps a record in the browser."""
+        name, max_age = self._names[secure]["consent"], int(self.lifetime.total_seconds())
+        return set_cookie(name, self._consent.write(record), max_age, secure=secure)
+
+    def set_visitor(self, now: float, *, secure: bool) -> tuple[str, bytes]:
+        """Return a new visitor id and the Set-Cookie field that keeps it in the browser."""
+        visitor_id, token = self._visitor.make(now)
+        return visitor_id, set_cookie(self._names[secure]["visitor"], token, self._visitor.max_age, secure=secure)

@@ -1,0 +1,26 @@
+"""What the endpoints refuse, and how they say it (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+
+class Problem(Exception):  # noqa: N818 (the RFC's word)
+    """A request that an endpoint refuses. Nothing is set and nothing is lost.
+
+    Args:
+        status: the HTTP status code.
+        detail: what is wrong, for developers, in English.
+        text: the key of the text that visitors read.
+        headers: further header fields.
+    """
+
+    def __init__(
+        self, status: int, detail: str, text: str = "error_malformed", headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.text, self.headers = status, detail, text, headers or {}
+
+    def document(self) -> dict[str, object]:
+        """Return the problem details object."""
+        return {"type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail}

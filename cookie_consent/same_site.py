@@ -1,0 +1,49 @@
+"""Whether a request comes from the site's own pages, and whether an address leads back to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+_FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_LONGEST_PATH = 2048
+
+
+def is_cross_site(fetch_sites: Sequence[str], origins: Sequence[str], scheme: str, host: str) -> bool:
+    """Return whether a request that changes something must be refused.
+
+    `Sec-Fetch-Site` decides where a browser sends it (Fetch Metadata, section 2.3: values that do not exist are as
+    good as none); else the Origin has to be the site's own; a request with neither is refused.
+
+    Args:
+        fetch_sites: all values of Sec-Fetch-Site.
+        origins: all values of Origin.
+        scheme: the scheme of the request.
+        host: its Host field.
+    """
+    known = [site for site in fetch_sites if site in _FETCH_SITES]
+    if known:
+        return any(site not in ("same-origin", "none") for site in known)
+    own = _origin(f"{scheme}://{host}")
+    return not origins or own is None or any(_origin(origin) != own for origin in origins)
+
+
+def safe_next(path: str) -> str | None:
+    """Return a path if it leads to this site whichever way a browser reads it, else None."""
+    if not path.startswith("/") or path.startswith("//") or len(path) > _LONGEST_PATH:
+        return None
+    if "\\" in path or not path.isprintable() or " " in path:
+        return None
+    return path
+
+
+def _origin(text: str) -> tuple[str, str, int | None] | None:
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, port or _DEFAULT_PORTS.get(parts.scheme)
