@@ -91,7 +91,7 @@ async def _keep_proof(installed: Installation, record: ConsentRecord) -> None:
     try:
         async with asyncio.timeout(_LEDGER_WAIT):
             await installed.ledger.append(record, installed.policy)
-    except Exception:
+    except Exception:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
         _log.exception("The ledger could not keep a consent record; the answer was refused.")
         raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
 
@@ -102,9 +102,7 @@ def _reply(installed: Installation, request: Request, posted: Posted, after: Dec
     return RedirectResponse(safe_next(posted.next) or installed.base(request.scope), status_code=303)
 
 
-def _set_cookies(
-    installed: Installation, request: Request, response: Response, visit: Visit, after: Decision
-) -> None:
+def _set_cookies(installed: Installation, request: Request, response: Response, visit: Visit, after: Decision) -> None:
     secure, record = request.scope["scheme"] in SECURE, after.record
     assert record is not None  # noqa: S101 (an answer was just given)
     refused = frozenset(id_ for id_, given in record.answers.items() if given.state is State.REFUSED)

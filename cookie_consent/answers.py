@@ -84,7 +84,9 @@ def make_record(posted: Posted, before: Decision, *, now: int, language: str, co
     """
     facts = digests(before.policy)
     return ConsentRecord(
-        answers={purpose: Answer(_state(posted, before, purpose), facts[purpose]) for purpose in before.policy.optional},
+        answers={
+            purpose: Answer(_state(posted, before, purpose), facts[purpose]) for purpose in before.policy.optional
+        },
         policy=before.policy.version,
         decided_at=now,
         source=posted.source,
@@ -117,7 +119,11 @@ def _media_type(content_type: str) -> str:
 def _read_form(body: bytes) -> Posted:
     try:
         fields = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=_MOST_FIELDS
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
         )
     except ValueError:
         raise Problem(400, "The form cannot be read.") from None

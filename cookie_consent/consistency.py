@@ -37,9 +37,9 @@ def check_wording(policy: Declarations) -> None:
     for language in policy.site.languages:
         table, own = f"[texts.{language}]", policy.wording.get(language, {})
         for key in own:
-            if key not in texts.keys():
-                raise PolicyError("there is no such text", did_you_mean(key, texts.keys()), table=table, key=key)
-        missing = sorted(texts.keys() - texts.shipped(language).keys() - own.keys())
+            if key not in texts.names():
+                raise PolicyError("there is no such text", did_you_mean(key, texts.names()), table=table, key=key)
+        missing = sorted(texts.names() - texts.shipped(language).keys() - own.keys())
         if missing:
             raise PolicyError(
                 f"no texts ship for this language, and these are not written: {', '.join(missing)}",

@@ -47,7 +47,7 @@ class Disclosure:
             language=language,
             next_path=safe_next(request.query_params.get("next", "")) or "",
             notice=notice,
-            error=status >= 400,  # noqa: PLR2004 (HTTP's boundary)
+            error=status >= 400,
         )
         return page(html, language, status)
 

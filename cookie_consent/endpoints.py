@@ -45,7 +45,7 @@ class Endpoints:
     def serves(self, path: str) -> bool:
         """Return whether a path inside the app is one of ours."""
         prefix = self._installed.prefix
-        return path == prefix or path.startswith(f"{prefix}/") or path == GPC_PATH
+        return path in (prefix, GPC_PATH) or path.startswith(f"{prefix}/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answer a request to a path that `serves` says is ours."""
@@ -94,9 +94,7 @@ class Endpoints:
 
     def _refusal(self, request: Request, visit: Visit, language: str, problem: Problem) -> Response:
         if not _wants_page(request):
-            response: Response = JSONResponse(
-                problem.document(), problem.status, media_type="application/problem+json"
-            )
+            response: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
         elif problem.text == "error_policy_changed":
             response = self._disclosure.settings_page(request, visit, language, problem.text, problem.status)
         else:

@@ -66,7 +66,7 @@ class Requires:
         """Decorate an endpoint, or check a request."""
         return self._check(request) if isinstance(request, HTTPConnection) else self._decorate(request)
 
-    async def _check(self, request: Request) -> None:
+    async def _check(self, request: HTTPConnection) -> None:
         instead = await self._instead(request)
         if instead is not None:
             # The middleware answers with `instead`, so that no framework's error handler turns a page into JSON.
@@ -76,7 +76,9 @@ class Requires:
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
         parameters = list(inspect.signature(endpoint).parameters)
         if "request" not in parameters:
-            raise TypeError(f'requires(): {endpoint!r} takes no argument "request"; add it, or use Depends(requires(…))')
+            raise TypeError(
+                f'requires(): {endpoint!r} takes no argument "request"; add it, or use Depends(requires(…))'
+            )
         position = parameters.index("request")
 
         @functools.wraps(endpoint)
@@ -87,7 +89,7 @@ class Requires:
 
         return degrading
 
-    async def _instead(self, request: Request) -> Response | None:
+    async def _instead(self, request: HTTPConnection) -> Response | None:
         """Return what to answer in place of the endpoint; None if all that is needed is allowed."""
         consent = consent_of(request.scope)
         missing = tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
@@ -99,7 +101,7 @@ class Requires:
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
 
-def explanation(request: Request, purposes: tuple[str, ...], missing: tuple[str, ...]) -> Response:
+def explanation(request: HTTPConnection, purposes: tuple[str, ...], missing: tuple[str, ...]) -> Response:
     """Return a page, or JSON for those who do not ask for pages, that says what is off, why, and how to allow it."""
     consent = consent_of(request.scope)
     feature = _feature_of(consent, purposes)

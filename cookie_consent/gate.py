@@ -146,7 +146,7 @@ def _warning(direction: str, name: bytes, reason: str, *, holds: bool) -> str:
     shown = ascii(name.decode("latin-1"))[1:-1].replace('"', r"\"")[:100]
     did = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
     if reason == "reserved":
-        return f'The cookie "{shown}" was {did}: it is the consent layer\'s own. Give the app\'s cookie another name.'
+        return f"The cookie \"{shown}\" was {did}: it is the consent layer's own. Give the app's cookie another name."
     if reason != "undeclared":
         return f'The cookie "{shown}" was {did}: its purpose "{reason}" is not allowed on this request.'
     return (

@@ -13,9 +13,7 @@ _SHARED = (b"public", b"s-maxage")
 
 def vary_on(headers: Headers, names: Iterable[bytes]) -> Headers:
     """Return header fields whose Vary names these request fields too, each once."""
-    said = {
-        word.strip().lower() for name, value in headers if name.lower() == b"vary" for word in value.split(b",")
-    }
+    said = {word.strip().lower() for name, value in headers if name.lower() == b"vary" for word in value.split(b",")}
     missing = [] if b"*" in said else [name for name in names if name.lower() not in said]
     if not missing:
         return headers

@@ -12,7 +12,6 @@ from cookie_consent.parts import Cookie, Recipient
 from cookie_consent.policy import Policy, canonical_json
 
 
-
 @lru_cache(maxsize=64)
 def digests(policy: Policy) -> Mapping[str, str]:
     """Return a short digest of each optional purpose's material facts: purpose id -> 5 characters."""

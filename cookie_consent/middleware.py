@@ -160,7 +160,7 @@ class ConsentMiddleware:
         """Read and decide; whatever goes wrong, only what is necessary is allowed and the page is served."""
         try:
             return self._installed.visits.read(scope, path)
-        except Exception:
+        except Exception:  # noqa: BLE001 (rule 1: an error while deciding denies, and the page is served)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             return self._denied
 
@@ -201,5 +201,7 @@ def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:
 
 def _checked_prefix(prefix: str) -> str:
     if not prefix.startswith("/") or prefix.endswith("/") or safe_next(prefix) is None or {"?", "#"} & set(prefix):
-        raise ValueError(f'prefix: {prefix!r} is no path. Write it like "/privacy-choices", without a slash at its end.')
+        raise ValueError(
+            f'prefix: {prefix!r} is no path. Write it like "/privacy-choices", without a slash at its end.'
+        )
     return prefix

@@ -51,7 +51,14 @@ class Pages:
         self._banners: dict[tuple[object, ...], str] = {}
 
     def settings(
-        self, decision: Decision, *, base: str, language: str, next_path: str = "", notice: str = "", error: bool = False
+        self,
+        decision: Decision,
+        *,
+        base: str,
+        language: str,
+        next_path: str = "",
+        notice: str = "",
+        error: bool = False,
     ) -> str:
         """Return the settings page.
 
@@ -119,9 +126,7 @@ class Pages:
         context = _context(decision, base, language, next_path) | _what_is_off(decision, missing, feature)
         return self._render("unavailable.html", context)
 
-    def unavailable_box(
-        self, decision: Decision, *, base: str, language: str, next_path: str, feature: Feature
-    ) -> str:
+    def unavailable_box(self, decision: Decision, *, base: str, language: str, next_path: str, feature: Feature) -> str:
         """Return the same as a box to place in a page. It goes when a template with the same purposes is activated."""
         missing = tuple(purpose for purpose in feature.purposes if not decision.purposes[purpose])
         context = _context(decision, base, language, next_path) | _what_is_off(decision, missing, feature)

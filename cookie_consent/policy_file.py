@@ -52,7 +52,9 @@ def declarations(data: Mapping[str, Any]) -> Declarations:
     _refuse_unknown(data, _TABLES, "table")
     if "site" not in data:
         raise PolicyError("the table is missing", "It says who asks: name, controller, contact.", table="[site]")
-    return Declarations(**{_ARGUMENT.get(name, name): read_table(data[name]) for name, read_table in _TABLES.items() if name in data})
+    return Declarations(
+        **{_ARGUMENT.get(name, name): read_table(data[name]) for name, read_table in _TABLES.items() if name in data}
+    )
 
 
 def _string(value: object) -> str:

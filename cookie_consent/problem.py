@@ -23,4 +23,9 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
 
     def document(self) -> dict[str, object]:
         """Return the problem details object."""
-        return {"type": "about:blank", "title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail}
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -36,14 +36,14 @@ class RequestConsent(Decision):
         self._decision, self._scope, self.base = decision, scope, base
         self._language: str | None = None
         self.was_read = self.chose_language = False
-        self.instead: Any = None
+        self.instead: Callable[..., Awaitable[None]] | None = None
 
     def __getattr__(self, name: str) -> Any:
         self.was_read = True
         return getattr(self._decision, name)
 
     @property
-    def language(self) -> str:  # type: ignore[override]
+    def language(self) -> str:
         """The language in which the visitor is addressed. An app that knows better sets it to an offered one.
 
         Raises:

@@ -20,7 +20,7 @@ def shipped(language: str) -> Mapping[str, str]:
     return {}
 
 
-def keys() -> frozenset[str]:
+def names() -> frozenset[str]:
     """Return the names of all texts."""
     return frozenset(shipped("en"))
 

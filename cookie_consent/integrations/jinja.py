@@ -25,7 +25,8 @@ def consent_context(request: Request) -> dict[str, Any]:
         "consent_fallback": partial(_box, request),
         "privacy_settings_url": consent.base,
         "privacy_assets": Markup(
-            '<link rel="stylesheet" href="{base}/assets/{style}"><script type="module" src="{base}/assets/{script}"></script>'
+            '<link rel="stylesheet" href="{base}/assets/{style}">'
+            '<script type="module" src="{base}/assets/{script}"></script>'
         ).format(base=consent.base, style=assets()["choices.css"].name, script=assets()["choices.js"].name),
     }
 

@@ -25,7 +25,7 @@ class Sink(Protocol):
         """Yield the records of a visitor. May block: call it in a thread."""
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor, those that other processes still hold included, and return how many. May block."""
+        """Erase the records of a visitor, also those that other processes still hold; return how many. May block."""
 
     def stats(self) -> Mapping[str, int]:
         """Return counters: "written", and "dropped_" with each reason."""
