@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,8 +32,7 @@ BROWSER = (
     (b"upgrade-insecure-requests", b"1"),
     (
         b"user-agent",
-        b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 "
-        b"Safari/537.36",
+        b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36",
     ),
     (b"accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
     (b"sec-fetch-site", b"same-origin"),
@@ -122,9 +122,9 @@ def session_app() -> ASGIApp:
     return SessionMiddleware(bare_app(), KEY)
 
 
-def consent_app(access_log: Path) -> ASGIApp:
+def consent_app(access_log: Path, clock: Callable[[], float] = time.time) -> ASGIApp:
     """The same under the consent middleware, which traces into `access_log`."""
-    return ConsentMiddleware(bare_app(), POLICY, KEY, prefix=PREFIX, access_log=str(access_log))
+    return ConsentMiddleware(bare_app(), POLICY, KEY, prefix=PREFIX, access_log=access_log, clock=clock)
 
 
 def served_consent_app() -> ASGIApp:

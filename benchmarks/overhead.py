@@ -140,10 +140,14 @@ def show_progress(done: int, of: int) -> None:
 
 
 async def make_answers(access_log: Path, count: int) -> list[bytes]:
-    """Gets cookies of so many visitors who refused, from an app that measures nothing."""
-    app = apps.consent_app(access_log)
-    cookies = [await apps.answer(app, "refuse_all") for _ in range(count)]
-    assert len(set(cookies)) == count, "two visitors got the same cookie"
+    """Gets so many cookies of refusals, one for each of the last seconds, from an app that measures nothing."""
+    now = time.time()
+    app = apps.consent_app(access_log, lambda: now)
+    cookies = []
+    for _ in range(count):
+        now -= 1
+        cookies.append(await apps.answer(app, "refuse_all"))
+    assert len(set(cookies)) == count, "two answers gave the same cookie"
     return cookies
 
 
@@ -230,8 +234,7 @@ def print_table(summaries: list[Summary]) -> None:
         half = "{:.2f} to {:.2f}".format(*each.middle_half)
         to_reach = "" if each.to_reach is None else f"{each.to_reach:.2f}"
         print(
-            f"{each.case:28}{each.microseconds:8.2f}{each.ratio:8.2f}{half:>17}{to_reach:>10}"
-            f"  {verdicts[each.reached]}"
+            f"{each.case:28}{each.microseconds:8.2f}{each.ratio:8.2f}{half:>17}{to_reach:>10}  {verdicts[each.reached]}"
         )
 
 

@@ -159,8 +159,7 @@ def make_cases(stack: ExitStack, folder: Path) -> list[Case]:
     """Starts the servers and makes the cases; what the others are compared with is the first."""
     log = folder / "access.jsonl"
     bare, session, ours = (
-        stack.enter_context(serve(factory, log))
-        for factory in ("bare_app", "session_app", "served_consent_app")
+        stack.enter_context(serve(factory, log)) for factory in ("bare_app", "session_app", "served_consent_app")
     )
     local = apps.consent_app(folder / "local.jsonl")
     signed_in = asyncio.run(apps.sign_in(apps.session_app()))

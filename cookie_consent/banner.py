@@ -10,7 +10,7 @@ from cookie_consent.language import match_language
 from cookie_consent.pages import Pages
 from cookie_consent.request_consent import RequestConsent, own_path
 
-_UNHELPFUL = (b"accept-encoding", b"if-none-match", b"if-modified-since")
+_UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 
 
 def asks_robot(scope: Mapping[str, Any]) -> bool:
@@ -25,12 +25,10 @@ def want_whole_page(scope: MutableMapping[str, Any]) -> None:
     would bring back a page from before the question.
     """
     headers = scope["headers"]
-    for name, value in headers:
-        if name == b"accept" and b"text/html" in value:
-            scope["headers"] = [field for field in headers if field[0] not in _UNHELPFUL]
-            extensions = scope.get("extensions") or {}
+    if any(b"text/html" in value for name, value in headers if name == b"accept"):
+        scope["headers"] = [field for field in headers if field[0] not in _UNHELPFUL]
+        if extensions := scope.get("extensions"):
             scope["extensions"] = {name: extensions[name] for name in extensions if name != "http.response.pathsend"}
-            return
 
 
 def fragment(pages: Pages, consent: RequestConsent, scope: Mapping[str, Any]) -> Callable[[str | None], str]:

@@ -12,6 +12,8 @@ from cookie_consent.policy_error import PolicyError, did_you_mean
 
 MOST_PURPOSES = 32
 """More than this nobody reads, and the answer would not fit in a cookie."""
+_MAY_BE_BLANK = ("separator",)
+"""Thai puts a space between the things that it lists."""
 
 
 def check(policy: Declarations) -> None:
@@ -36,9 +38,11 @@ def check_wording(policy: Declarations) -> None:
         _offered(policy, language, f"[texts.{language}]")
     for language in policy.site.languages:
         table, own = f"[texts.{language}]", policy.wording.get(language, {})
-        for key in own:
+        for key, text in own.items():
             if key not in texts.names():
                 raise PolicyError("there is no such text", did_you_mean(key, texts.names()), table=table, key=key)
+            if not (text.strip() or key in _MAY_BE_BLANK):
+                raise PolicyError("the text is empty", "Write it, or leave the line out.", table=table, key=key)
         missing = sorted(texts.names() - texts.shipped(language).keys() - own.keys())
         if missing:
             raise PolicyError(

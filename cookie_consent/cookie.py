@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.signing import Signer
@@ -11,6 +12,7 @@ from cookie_consent.signing import Signer
 SALT = "cookie_consent.record"
 _FORMAT = "1"
 _SIGNALS = {"g": "gpc", "d": "dnt"}
+_SOURCES = {str(number): source for number, source in enumerate(SOURCES)}
 _FIELDS = 7
 _ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,27})([+!-])([A-Za-z0-9_-]{5})")
 
@@ -38,8 +40,13 @@ class ConsentCookie:
 
     def read(self, tokens: Iterable[bytes]) -> list[ConsentRecord]:
         """Return the records of those tokens that are ours; anything else is no record."""
-        found = (self._signer.read(token) for token in tokens)
-        return [record for value, issued in filter(None, found) if (record := _parse(value, issued))]
+        records = []
+        for token in tokens:
+            found = self._signer.read(token)
+            record = _parse(*found) if found else None
+            if record:
+                records.append(record)
+        return records
 
 
 def _parse(value: bytes, issued: int) -> ConsentRecord | None:
@@ -48,15 +55,24 @@ def _parse(value: bytes, issued: int) -> ConsentRecord | None:
     if len(fields) != _FIELDS or fields[0] != _FORMAT:
         return None
     _, policy, language, source, signals, consent_id, answers = fields
-    matches = [_ANSWER.fullmatch(answer) for answer in answers.split("*")] if answers else []
-    if not all(matches) or source not in map(str, range(len(SOURCES))):
+    read = _answers(answers)
+    if read is None or source not in _SOURCES:
         return None
     return ConsentRecord(
-        answers={match[1]: Answer(State(match[2]), match[3]) for match in filter(None, matches)},
+        answers=read,
         policy=policy,
         decided_at=issued,
-        source=SOURCES[int(source)],
+        source=_SOURCES[source],
         language=language,
-        signals=frozenset(_SIGNALS[letter] for letter in signals if letter in _SIGNALS),
+        signals=frozenset([_SIGNALS[letter] for letter in signals if letter in _SIGNALS]),
         consent_id=consent_id,
     )
+
+
+@lru_cache(maxsize=1024)
+def _answers(text: str) -> Mapping[str, Answer] | None:
+    """Read the answers; visitors who answered alike share them."""
+    matches = [_ANSWER.fullmatch(answer) for answer in text.split("*")] if text else []
+    if not all(matches):
+        return None
+    return {match[1]: Answer(State(match[2]), match[3]) for match in filter(None, matches)}

@@ -6,12 +6,16 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+LONGEST_ATTRIBUTE = 1024
+"""Browsers pass over an attribute whose value has more octets (RFC 6265bis section 5.6)."""
+
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DELIMITERS = re.compile(r"[\t \x21-\x2f;-@\[-`{-~]+")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
 _DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
 _YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
-_MAX_AGE = re.compile(rb"-?[0-9]{1,1024}")
+_MAX_AGE = re.compile(rb"-?[0-9]+")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def pairs(field: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -24,8 +28,9 @@ def pairs(field: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def values(field: bytes, name: bytes) -> list[bytes]:
-    """Return the values of all cookies in a Cookie field with exactly this name."""
-    return [pair.partition(b"=")[2].lstrip(b" \t") for own, pair in pairs(field) if own == name]
+    """Return the values of all cookies in a Cookie field with exactly this name, byte for byte."""
+    start = name + b"="
+    return [pair[len(start) :] for part in field.split(b";") if (pair := part.lstrip(b" \t")).startswith(start)]
 
 
 def set_cookie(name: str, value: str, max_age: int, *, secure: bool) -> bytes:
@@ -60,26 +65,22 @@ def cookie_name(set_cookie_field: bytes) -> bytes:
 def is_deletion(set_cookie_field: bytes, now: float) -> bool:
     """Return whether every browser takes a Set-Cookie field as the deletion of a cookie.
 
-    The last Max-Age counts, then the last Expires (RFC 6265bis section 5.7, step 3). A Max-Age that some browsers
-    skip and others take for the end of the search (not a number, or too long) makes it no deletion: it might store.
+    The last Max-Age counts, then the last Expires (RFC 6265bis section 5.7, step 3). What browsers read differently
+    makes it no deletion, since it might store: control characters, a Max-Age that is no number, either of the two
+    longer than they have to read, a last Expires that is no date.
 
     Args:
         set_cookie_field: the field's value.
         now: seconds since 1970.
     """
-    max_age, expires = None, None
-    for attribute in set_cookie_field.split(b";")[1:]:
-        name, _, value = attribute.partition(b"=")
-        lowered = name.strip(b" \t").lower()
-        if lowered == b"max-age":
-            value = value.strip(b" \t")
-            if not _MAX_AGE.fullmatch(value):
-                return False
-            max_age = value
-        elif lowered == b"expires":
-            expires = cookie_date(value.decode("latin-1")) or expires
-    if max_age is not None:
-        return max_age.startswith(b"-") or not max_age.strip(b"0")
+    if _CONTROL.search(set_cookie_field):
+        return False
+    max_ages, dates = _attributes(set_cookie_field, b"max-age"), _attributes(set_cookie_field, b"expires")
+    if any(len(value) > LONGEST_ATTRIBUTE for value in max_ages + dates):
+        return False
+    if max_ages:
+        return all(map(_MAX_AGE.fullmatch, max_ages)) and (max_ages[-1][:1] == b"-" or not max_ages[-1].strip(b"0"))
+    expires = cookie_date(dates[-1].decode("latin-1")) if dates else None
     return expires is not None and expires.timestamp() <= now
 
 
@@ -101,6 +102,12 @@ def cookie_date(text: str) -> datetime | None:
         return datetime(year, month, day, *clock, tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _attributes(set_cookie_field: bytes, name: bytes) -> list[bytes]:
+    """Return the values of all attributes with a name, given in small letters."""
+    attributes = (attribute.partition(b"=") for attribute in set_cookie_field.split(b";")[1:])
+    return [value.strip(b" \t") for own, _, value in attributes if own.strip(b" \t").lower() == name]
 
 
 def _full_year(year: int) -> int:

@@ -98,9 +98,9 @@ def decide(
 ) -> Decision:
     """Decide which purposes are allowed.
 
-    From the strongest: what is necessary is allowed; what the service refuses is not; an explicit answer that was
-    given while a signal was shown; a signal's refusal; the last explicit answer, as far as the policy has not
-    changed materially since; otherwise nothing. What was refused stays refused without being asked again.
+    From the strongest: what is necessary is allowed; what the service refuses is not; an explicit answer, over the
+    signals that were shown when it was given; a signal's refusal; the last explicit answer, as far as the policy has
+    not changed materially since; otherwise nothing. What was refused stays refused without being asked again.
 
     Args:
         policy: the policy as it holds where the request goes.
@@ -112,16 +112,16 @@ def decide(
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
     refused_by_signals = _refused_by_signals(policy, signals)
-    answered_despite = _refused_by_signals(policy, record.signals) if record else frozenset()
+    refused_by_new_signals = _refused_by_signals(policy, signals - record.signals) if record else refused_by_signals
     changed = _changed_since(policy, record)
     allowed, should_ask = {NECESSARY: True}, False
     for purpose in policy.optional:
         answer = record.answers.get(purpose, _UNANSWERED) if record else _UNANSWERED
-        knew = purpose in answered_despite and answer.state is not State.UNANSWERED
-        ruled_out = policy.in_force[purpose].refused or (purpose in refused_by_signals and not knew)
-        granted = answer.state is State.GRANTED
+        unanswered, granted = answer.state is State.UNANSWERED, answer.state is State.GRANTED
+        by_signal = purpose in (refused_by_signals if unanswered else refused_by_new_signals)
+        ruled_out = policy.in_force[purpose].refused or by_signal
         allowed[purpose] = granted and not ruled_out and purpose not in changed
-        should_ask |= not ruled_out and (answer.state is State.UNANSWERED or (granted and purpose in changed))
+        should_ask |= not ruled_out and (unanswered or (granted and purpose in changed))
     return Decision(
         policy=policy,
         purposes={purpose.id: allowed[purpose.id] for purpose in policy.purposes},

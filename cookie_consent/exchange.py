@@ -1,4 +1,4 @@
-"""One request's way back: what is done to the response."""
+"""The way back of one request: what is done to the response, each in a wrapper of `send`, only where it is needed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from cookie_consent import banner
 from cookie_consent.headers import keep_private, vary_on
 from cookie_consent.injection import Injection, injectable
 from cookie_consent.installation import Installation
+from cookie_consent.pages import Pages
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
-from cookie_consent.tracing import Trace, Tracing, is_traceable
-from cookie_consent.visits import SECURE, Visit
+from cookie_consent.tracing import Trace, Tracing
+from cookie_consent.visits import Visit
 
 
 class Effects:
@@ -32,89 +33,126 @@ class Effects:
 
 
 class Exchange:
-    """One request on its way back. The app sends to `send`; the effects follow each other there.
+    """What is done to every response, on its way from the app: the gate, and what caches are told.
 
-    Another answer in place of the app's, the gate, a new visitor id, the banner, what caches are told, the record.
+    Args:
+        effects: what all exchanges have in common.
+        scope: the request as the app sees it.
+        receive: where the request comes from.
+        out: where messages go on to.
+        visit: what is known of the request.
+        consent: the decision as the app sees it.
+        new_visitor: the Set-Cookie field of a visitor id that was just made, or None.
     """
 
-    __slots__ = (
-        "_asks", "_consent", "_effects", "_injection", "_out", "_receive", "_replaced", "_scope", "_status", "_trace",
-        "_visit",
-    )  # fmt: skip
+    __slots__ = ("_consent", "_effects", "_new_visitor", "_out", "_receive", "_replaced", "_scope", "_visit")
 
-    def __init__(  # noqa: PLR0913 (made once for each request, from what is at hand)
+    def __init__(  # noqa: PLR0913 (made for each request, from what is at hand)
         self,
         effects: Effects,
         scope: Scope,
         receive: Receive,
-        send: Send,
+        out: Send,
         visit: Visit,
         consent: RequestConsent,
-        *,
-        asks: bool,
+        new_visitor: bytes | None,
     ) -> None:
-        self._effects, self._scope, self._receive, self._out = effects, scope, receive, send
-        self._visit, self._consent, self._asks = visit, consent, asks
-        self._injection: Injection | None = None
+        self._effects, self._scope, self._receive, self._out = effects, scope, receive, out
+        self._visit, self._consent, self._new_visitor = visit, consent, new_visitor
         self._replaced = False
-        self._status = 500
-        self._trace = _begin(effects, scope, visit) if visit.traced and effects.tracing else None
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Take a message of the app's and send it on."""
+        """Take a message of the app's and send it on, or the answer that takes its place."""
         if self._replaced:
             return _nothing()
-        if message["type"] == "http.response.start" and self._consent.instead is not None:
-            self._replaced = True
-            return self._consent.instead(self._scope, self._receive, self._pass)
-        return self._pass(message)
-
-    async def finish(self) -> None:
-        """Let go what is still held, and write the record if the response did not come to its end."""
-        if self._injection is not None:
-            await self._injection.finish()
-        self.record(self._status)
-
-    def record(self, status: int) -> None:
-        """Write the access record, once, if the request is traced."""
-        trace, self._trace = self._trace, None
-        if trace is not None and self._effects.tracing is not None:
-            self._effects.tracing.write(self._scope, trace, status)
-
-    def _pass(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
+            if self._consent.instead is not None:
+                self._replaced = True
+                return self._consent.instead(self._scope, self._receive, self._pass)
             message = self._start(message)
-        elif self._trace is not None and not message.get("more_body", False):
-            return self._send_last(message)
         return self._out(message)
 
-    async def _send_last(self, message: Message) -> None:
-        await self._out(message)
-        self.record(self._status)
+    def _pass(self, message: Message) -> Awaitable[None]:
+        return self._out(self._start(message) if message["type"] == "http.response.start" else message)
 
     def _start(self, message: Message) -> Message:
-        self._status = message["status"]
-        headers = list(message.get("headers", ()))
-        passed = self._effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
-        depends = self._consent.was_read
-        if self._trace is not None and self._trace.set_cookie is not None:
-            passed = [*passed, (b"set-cookie", self._trace.set_cookie)]
+        effects, headers = self._effects, message.get("headers", ())
+        if not isinstance(headers, list):
+            headers = list(headers)
+        passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
+        depends = self._consent.was_read or (effects.inject and injectable(message["status"], passed) is not None)
+        if self._new_visitor is not None:
+            passed = [*passed, (b"set-cookie", self._new_visitor)]
             depends = True
-        encoding = injectable(self._status, passed) if self._effects.inject else None
-        if encoding is not None:
-            depends = True
-            self._ask(encoding)
         if depends:
             language = (b"Accept-Language",) if self._consent.chose_language else ()
-            passed = keep_private(vary_on(passed, (*self._effects.depends_on, *language)))
+            passed = keep_private(vary_on(passed, (*effects.depends_on, *language)))
         return message if passed is headers else {**message, "headers": passed}
 
-    def _ask(self, encoding: str) -> None:
-        """Put the banner into the page, if it should be asked and somebody is there who can answer."""
-        if self._asks and not banner.asks_robot(self._scope):
-            fragment = banner.fragment(self._effects.installed.pages, self._consent, self._scope)
-            self._injection = Injection(self._out, fragment, encoding)
-            self._out = self._injection.send
+
+class Asking:
+    """Puts the banner into a page, if it is one and somebody is there who can answer.
+
+    Args:
+        pages: makes the banner.
+        scope: the request as the app sees it.
+        out: where messages go on to.
+        consent: the decision as the app sees it.
+    """
+
+    __slots__ = ("_consent", "_injection", "_out", "_pages", "_scope")
+
+    def __init__(self, pages: Pages, scope: Scope, out: Send, consent: RequestConsent) -> None:
+        self._pages, self._scope, self._out, self._consent = pages, scope, out, consent
+        self._injection: Injection | None = None
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take a message and send it on, with the banner in the page."""
+        if message["type"] == "http.response.start":
+            encoding = injectable(message["status"], message["headers"])
+            if encoding is not None and not banner.asks_robot(self._scope):
+                fragment = banner.fragment(self._pages, self._consent, self._scope)
+                self._injection = Injection(self._out, fragment, encoding)
+                self._out = self._injection.send
+        return self._out(message)
+
+    async def finish(self) -> None:
+        """Let go what is still held when the app has returned."""
+        if self._injection is not None:
+            await self._injection.finish()
+
+
+class Recording:
+    """Writes the access record of a traced request when the response has come to its end.
+
+    Args:
+        tracing: writes records.
+        scope: the request as the app sees it, and as routing leaves it.
+        out: where messages go on to.
+        trace: what was known when the request came.
+        new_visitor: the Set-Cookie field of a visitor id that was just made, or None.
+    """
+
+    __slots__ = ("_out", "_scope", "_status", "_trace", "_tracing", "new_visitor")
+
+    def __init__(self, tracing: Tracing, scope: Scope, out: Send, trace: Trace, new_visitor: bytes | None) -> None:
+        self._tracing, self._scope, self._out, self._status = tracing, scope, out, 500
+        self.new_visitor = new_visitor
+        self._trace: Trace | None = trace
+
+    async def send(self, message: Message) -> None:
+        """Take a message and send it on; the last one is followed by the record."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+        await self._out(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the record, if that is not done yet."""
+        if self._trace is not None:
+            self._tracing.write(self._scope, self._trace, self._status)
+            self._trace = None
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:
@@ -122,17 +160,6 @@ def _depends_on(policy: Policy) -> tuple[bytes, ...]:
     gpc = (b"Sec-GPC",) if policy.gpc_refuses else ()
     dnt = (b"DNT",) if policy.dnt_refuses else ()
     return (b"Cookie", *gpc, *dnt)
-
-
-def _begin(effects: Effects, scope: Scope, visit: Visit) -> Trace | None:
-    fields = dict(scope["headers"])
-    record = visit.decision.record
-    if record is None or not is_traceable(fields):
-        return None
-    visitor_id, set_cookie, now = visit.visitor_id, None, effects.installed.clock()
-    if visitor_id is None:
-        visitor_id, set_cookie = effects.installed.own.set_visitor(now, secure=scope["scheme"] in SECURE)
-    return Trace(fields, visitor_id, record.policy, set_cookie, now)
 
 
 async def _nothing() -> None:

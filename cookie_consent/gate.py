@@ -15,6 +15,8 @@ Headers = list[tuple[bytes, bytes]]
 
 _MOST_NAMES = 1000
 _MOST_WARNINGS = 100
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""No browser keeps a cookie with these in its name (RFC 6265bis section 5.6); sent back, they could end the field."""
 _log = logging.getLogger("cookie_consent")
 
 
@@ -70,13 +72,14 @@ class Gate:
             return "undeclared"
         return None if purposes[cookie.purpose] else cookie.purpose
 
-    def incoming(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, Counter[str]]:
+    def incoming(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, dict[str, int]]:
         """Return the Cookie field that the app may see, and what was held back: reason -> how often."""
-        passed, held = [], Counter[str]()
+        passed: list[bytes] = []
+        held: dict[str, int] = {}
         for name, pair in pairs(field):
             reason = self.reason_to_hold(name, purposes)
             if reason and self._holds("request", name, reason):
-                held[reason] += 1
+                held[reason] = held.get(reason, 0) + 1
             else:
                 passed.append(pair)
         return (b"; ".join(passed) if held else field), held
@@ -100,7 +103,7 @@ class Gate:
             secure: whether the connection is https.
         """
         deletions = []
-        for name in dict.fromkeys(name for name, _ in pairs(field)):
+        for name in dict.fromkeys(name for name, _ in pairs(field) if not _CONTROL.search(name)):
             cookie = self._declared.get(name)
             if name in self._own:
                 if self._own[name] and self._own[name] <= refused:

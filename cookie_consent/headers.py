@@ -13,7 +13,8 @@ _SHARED = (b"public", b"s-maxage")
 
 def vary_on(headers: Headers, names: Iterable[bytes]) -> Headers:
     """Return header fields whose Vary names these request fields too, each once."""
-    said = {word.strip().lower() for name, value in headers if name.lower() == b"vary" for word in value.split(b",")}
+    own = [value for name, value in headers if len(name) == len(b"vary") and name.lower() == b"vary"]
+    said = {word.strip().lower() for value in own for word in value.split(b",")}
     missing = [] if b"*" in said else [name for name in names if name.lower() not in said]
     if not missing:
         return headers
@@ -30,7 +31,9 @@ def keep_private(headers: Headers) -> Headers:
     Fields for certain caches (RFC 9213: CDN-Cache-Control and its like) are changed alike, since those caches read
     them in place of Cache-Control.
     """
-    targeted = {name.lower() for name, _ in headers if name.lower().endswith(b"cache-control")}
+    targeted = {name.lower() for name, _ in headers if name[-13:].lower() == b"cache-control"}
+    if not targeted:
+        return [*headers, (b"cache-control", b"private")]
     for target in targeted | {b"cache-control"}:
         headers = _private(headers, target)
     return headers

@@ -11,6 +11,7 @@ from cookie_consent.ledgers import Ledger
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.pages import Pages
 from cookie_consent.policy import Policy
+from cookie_consent.request_consent import address
 from cookie_consent.sinks import Sink
 from cookie_consent.visits import Visits
 
@@ -43,7 +44,7 @@ class Installation:
 
     def base(self, scope: Mapping[str, Any]) -> str:
         """Return the address of the endpoints, with the path that the app is mounted at."""
-        return f"{scope.get('root_path', '').rstrip('/')}{self.prefix}"
+        return address(scope, self.prefix)
 
 
 def local_path(scope: Mapping[str, Any]) -> str:

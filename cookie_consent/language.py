@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_RANGE = re.compile(r"\s*([a-z]{1,8}(?:-[a-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*)?", re.IGNORECASE)
+_TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
+_QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
+_RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNORECASE)
 _LONGEST = 500
 
 

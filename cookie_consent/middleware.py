@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import banner
 from cookie_consent.decision import decide
-from cookie_consent.endpoints import Endpoints
-from cookie_consent.exchange import Effects, Exchange
+from cookie_consent.endpoints import GPC_PATH, Endpoints
+from cookie_consent.exchange import Asking, Effects, Exchange, Recording
 from cookie_consent.gate import Gate
 from cookie_consent.installation import Installation, local_path
 from cookie_consent.ledgers import Ledger, open_ledger
@@ -25,7 +25,8 @@ from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.same_site import safe_next
 from cookie_consent.sinks import Sink, open_sink
-from cookie_consent.visits import Visit, Visits
+from cookie_consent.tracing import Trace, is_traceable
+from cookie_consent.visits import SECURE, Visit, Visits
 
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
 _log = logging.getLogger("cookie_consent")
@@ -110,43 +111,50 @@ class ConsentMiddleware:
         )
         self.app = app
         self._endpoints = Endpoints(self._installed)
+        self._own_paths = (self._installed.prefix, GPC_PATH)
         self._effects = Effects(self._installed, inject=inject, query_keys=query_keys)
         nothing = decide(policy, None, frozenset(), clock())
         self._denied = Visit(nothing, b"", b"", {}, visitor_id=None, traced=False, good_until=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http":
-            await self._serve_http(scope, receive, send)
-        elif scope["type"] == "websocket":
+        if scope["type"] != "http":
+            await self._serve_other(scope, receive, send)
+            return
+        path = local_path(scope)
+        if path.startswith(self._own_paths) and self._endpoints.serves(path):
+            await self._endpoints(scope, receive, send, path)
+            return
+        visit = self._read(scope, path)
+        consent = RequestConsent(visit.decision, scope, self._installed.prefix)
+        child = _for_the_app(scope, visit, consent)
+        asking, recording, new_visitor = None, None, None
+        if visit.traced and (recording := self._recording(child, send, visit)):
+            send, new_visitor = recording.send, recording.new_visitor
+        if visit.decision.should_ask and self._effects.inject and scope["method"] == "GET":
+            banner.want_whole_page(child)
+            asking = Asking(self._installed.pages, child, send, consent)
+            send = asking.send
+        exchange = Exchange(self._effects, child, receive, send, visit, consent, new_visitor)
+        try:
+            await self.app(child, receive, exchange.send)
+            if asking is not None:
+                await asking.finish()
+        finally:
+            if recording is not None:
+                recording.finish()
+
+    async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
         elif scope["type"] == "lifespan" and self._installed.sink is not None:
             await self.app(scope, receive, _closing(self._installed.sink, send))
         else:
             await self.app(scope, receive, send)
 
-    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = local_path(scope)
-        if self._endpoints.serves(path):
-            await self._endpoints(scope, receive, send, path)
-            return
-        visit = self._read(scope, path)
-        consent = RequestConsent(visit.decision, scope, self._installed.base(scope))
-        asks = self._effects.inject and visit.decision.should_ask and scope["method"] == "GET"
-        child = _for_the_app(scope, visit, consent)
-        if asks:
-            banner.want_whole_page(child)
-        exchange = Exchange(self._effects, child, receive, send, visit, consent, asks=asks)
-        try:
-            await self.app(child, receive, exchange.send)
-        except BaseException:
-            exchange.record(500)
-            raise
-        await exchange.finish()
-
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         visit = self._read(scope, local_path(scope))
-        consent = RequestConsent(visit.decision, scope, self._installed.base(scope))
+        consent = RequestConsent(visit.decision, scope, self._installed.prefix)
 
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
@@ -155,6 +163,17 @@ class ConsentMiddleware:
             await send(message)
 
         await self.app(_for_the_app(scope, visit, consent), receive, gated)
+
+    def _recording(self, scope: Scope, send: Send, visit: Visit) -> Recording | None:
+        """Begin the record of a traced request, if records are kept and it is somebody's visit."""
+        tracing, record, own = self._effects.tracing, visit.decision.record, self._installed.own
+        if tracing is None or record is None or not is_traceable(fields := dict(scope["headers"])):
+            return None
+        visitor_id, new_visitor, now = visit.visitor_id, None, self._installed.clock()
+        if visitor_id is None:
+            visitor_id, new_visitor = own.set_visitor(now, secure=scope["scheme"] in SECURE)
+        trace = Trace(fields, visitor_id, record.policy, now)
+        return Recording(tracing, scope, send, trace, new_visitor)
 
     def _read(self, scope: Scope, path: str) -> Visit:
         """Read and decide; whatever goes wrong, only what is necessary is allowed and the page is served."""
@@ -167,7 +186,8 @@ class ConsentMiddleware:
 
 def _for_the_app(scope: Scope, visit: Visit, consent: RequestConsent) -> Scope:
     """Return the scope as the app sees it: with the decision, without the cookies that are held back."""
-    child = {**scope, "state": {**(scope.get("state") or {}), "consent": consent}}
+    child = dict(scope)
+    child["state"] = {**(scope.get("state") or {}), "consent": consent}
     if visit.passed is not None:
         child["headers"] = [field for field in scope["headers"] if field[0] != b"cookie"]
         if visit.passed:

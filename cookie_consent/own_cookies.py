@@ -16,6 +16,9 @@ from cookie_consent.record import ConsentRecord
 from cookie_consent.signing import Signer
 from cookie_consent.visitor import VISITOR_LIFETIME
 
+_LONGEST_NAME = 64
+"""Keeps the cookie far from the 4096 octets over which browsers drop it (RFC 6265bis section 5.6)."""
+
 
 def new_id() -> str:
     """Return a random id of 128 bits, in 22 cookie octets."""
@@ -35,7 +38,7 @@ class CookieSettings:
         new_id: returns a random id of at least 128 bits, in cookie octets.
 
     Raises:
-        ValueError: a name that cookies cannot have, or a lifetime over what browsers keep.
+        ValueError: a name that cookies cannot have, or a lifetime that browsers do not keep.
     """
 
     secret_keys: str | Sequence[str]
@@ -48,13 +51,13 @@ class CookieSettings:
 
     def __post_init__(self) -> None:
         for name in (self.consent_name, self.visitor_name):
-            if not COOKIE_NAME.fullmatch(name) or name.lower().startswith("__"):
+            if not COOKIE_NAME.fullmatch(name) or name.startswith("__") or len(name) > _LONGEST_NAME:
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
         if self.consent_name == self.visitor_name:
             raise ValueError(f"both cookies would be called {self.consent_name!r}: give them different names")
         longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
         for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
-            if not timedelta(0) < lifetime <= longest[kind]:
+            if not timedelta(seconds=1) <= lifetime <= longest[kind]:
                 raise ValueError(f"the {kind} cookie lives for {lifetime}: at most {longest[kind].days} days are right")
 
 

@@ -91,7 +91,7 @@ class Pages:
             base,
             language,
             decision.signals,
-            decision.record is None,
+            _has_changed(decision),
             not next_path,
             *decision.purposes.values(),
         )
@@ -177,9 +177,19 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
         "words": Wording(policy, language),
         "next_path": next_path,
         "next_query": quote(next_path),
+        "changed": _has_changed(decision),
         "signals": {name: titled for name in decision.signals if (titled := _refused_by(decision, name))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }
+
+
+def _has_changed(decision: Decision) -> bool:
+    """Return whether something is asked again because the policy has changed: it is new, or more than was accepted."""
+    policy, record = decision.policy, decision.record
+    if record is None or record.policy == policy.version or not decision.should_ask:
+        return False
+    answers = [record.answers.get(purpose) for purpose in policy.optional if not decision.purposes[purpose]]
+    return any(answer is None or answer.state is State.GRANTED for answer in answers)
 
 
 def _what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from cookie_consent.cookie_fields import LONGEST_ATTRIBUTE
 from cookie_consent.policy_error import PolicyError, did_you_mean
 
 NECESSARY = "necessary"
@@ -14,6 +15,7 @@ LONGEST_COOKIE = timedelta(days=400)
 """RFC 6265bis section 5.5 lets browsers cap a cookie's lifetime at 400 days."""
 LONGEST_PURPOSE_ID = 28
 """Keeps the answer to eight purposes, and its proof, under 400 bytes."""
+HIGHEST_PORT = 65535
 DIRECTIVES = (
     "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
     "worker",
@@ -48,6 +50,13 @@ def _require_text(value: str, key: str) -> None:
 def _require_link(value: str, key: str) -> None:
     if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
         raise PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
+
+
+def _require_origin(value: str, key: str) -> None:
+    _require(_ORIGIN, value, key, 'An origin is scheme and host only, in small letters: "https://maps.example.com".')
+    port = value.rpartition(":")[2]
+    if port.isdigit() and int(port) > HIGHEST_PORT:
+        raise PolicyError(f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}.", key=key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +167,12 @@ class Cookie:
     def _check_place(self) -> None:
         if not _PATH.fullmatch(self.path) or ";" in self.path:
             raise PolicyError(f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.', key="path")
+        if len(self.path) > LONGEST_ATTRIBUTE:
+            raise PolicyError(
+                f"a path of {len(self.path)} characters is longer than browsers read",
+                f"Write {LONGEST_ATTRIBUTE} at most (RFC 6265bis, section 5.6).",
+                key="path",
+            )
         if self.domain is not None:
             _require(_HOST, self.domain.lstrip("."), "domain", 'Write a host name like "example.jp".')
         if self.name.lower().startswith("__host-") and (self.domain is not None or self.path != "/"):
@@ -194,12 +209,7 @@ class Recipient:
         _require_id(self.id)
         _require_text(self.name, "name")
         for origin in self.origins:
-            _require(
-                _ORIGIN,
-                origin,
-                "origins",
-                'An origin is scheme and host only, in small letters: "https://maps.example.com".',
-            )
+            _require_origin(origin, "origins")
         for directive in self.directives:
             if directive not in DIRECTIVES:
                 raise PolicyError(

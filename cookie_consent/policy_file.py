@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -38,9 +38,10 @@ def read(path: str | PathLike[str]) -> Declarations:
         FileNotFoundError: there is no such file.
     """
     try:
-        return declarations(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
         raise PolicyError(f"this is no TOML file in UTF-8: {error}") from None
+    return declarations(data)
 
 
 def declarations(data: Mapping[str, Any]) -> Declarations:
@@ -145,9 +146,13 @@ def _part(make: Callable[..., Part], readers: Readers, table: str, data: object,
 
 def _named(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
     """Read tables that have their id in their name: [purposes.analytics]."""
+    return tuple(_part(make, readers, f"[{table}.{id_}]", own, id=id_) for id_, own in _tables(data, table))
+
+
+def _tables(data: object, table: str) -> Iterable[tuple[str, object]]:
     if not isinstance(data, dict):
         raise PolicyError("this is no table", f"Write [{table}.NAME] and its keys below.", table=f"[{table}]")
-    return tuple(_part(make, readers, f"[{table}.{id_}]", item, id=id_) for id_, item in data.items())
+    return data.items()
 
 
 def _listed(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
@@ -162,21 +167,33 @@ def _label(table: str, number: int, item: object) -> str:
     return f'[[{table}]] "{name}"' if isinstance(name, str) else f"[[{table}]] no. {number}"
 
 
-def _service_purposes(data: object) -> dict[str, ServicePurpose]:
-    if not isinstance(data, dict):
-        raise PolicyError("this is no table", "Write [services.NAME.purposes.PURPOSE] and its keys below.")
+def _services(data: object) -> tuple[Service, ...]:
+    """Read [services.NAME], and the tables inside each: [services.NAME.purposes.PURPOSE]."""
+    return tuple(
+        _part(Service, {**_SERVICE, "purposes": partial(_overrides, id_)}, f"[services.{id_}]", own, id=id_)
+        for id_, own in _tables(data, "services")
+    )
+
+
+def _overrides(service: str, data: object) -> dict[str, ServicePurpose]:
+    table = f"services.{service}.purposes"
     return {
-        purpose: _part(ServicePurpose, _SERVICE_PURPOSE, f"purposes.{purpose}", own) for purpose, own in data.items()
+        purpose: _part(ServicePurpose, _SERVICE_PURPOSE, f"[{table}.{purpose}]", own)
+        for purpose, own in _tables(data, table)
     }
 
 
 def _wording(data: object) -> dict[str, dict[str, str]]:
+    return {language: _own_texts(f"[texts.{language}]", own) for language, own in _tables(data, "texts")}
+
+
+def _own_texts(table: str, data: object) -> dict[str, str]:
     if not isinstance(data, dict):
-        raise PolicyError("this is no table", "Write [texts.LANGUAGE] and its texts below.", table="[texts]")
-    try:
-        return {language: _texts(own) for language, own in data.items()}
-    except PolicyError as error:
-        raise error.at(table="[texts]") from None
+        raise PolicyError("this is no table", f"Write {table} and its texts below.", table=table)
+    for key, text in data.items():
+        if not isinstance(text, str):
+            raise PolicyError(f"{text!r} is no text", "Put it in quotes.", table=table, key=key)
+    return data
 
 
 _SITE: Readers = {
@@ -207,20 +224,14 @@ _RECIPIENT: Readers = {
 }
 _FEATURE: Readers = {"title": _texts, "purposes": _strings, "fallback": _texts}
 _SERVICE_PURPOSE: Readers = {"title": _texts, "description": _texts, "retention": _duration, "refused": _true}
-_SERVICE: Readers = {
-    "path": _string,
-    "host": _string,
-    "policy_url": _string,
-    "title": _texts,
-    "purposes": _service_purposes,
-}
+_SERVICE: Readers = {"path": _string, "host": _string, "policy_url": _string, "title": _texts}
 _TABLES: Readers = {
     "site": partial(_part, Site, _SITE, "[site]"),
     "purposes": partial(_named, Purpose, _PURPOSE, "purposes"),
     "cookies": partial(_listed, Cookie, _COOKIE, "cookies"),
     "recipients": partial(_listed, Recipient, _RECIPIENT, "recipients"),
     "features": partial(_named, Feature, _FEATURE, "features"),
-    "services": partial(_named, Service, _SERVICE, "services"),
+    "services": _services,
     "changes": partial(_listed, Change, {"date": _date, "text": _texts}, "changes"),
     "signals": partial(_part, SignalRules, {"gpc": _refusals, "dnt": _refusals}, "[signals]"),
     "texts": _wording,

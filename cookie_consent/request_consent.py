@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from cookie_consent.decision import Decision
 from cookie_consent.language import accepted_language
 from cookie_consent.policy_error import did_you_mean
+
+_LONGEST_PATH = 2000
 
 
 class RequestConsent(Decision):
@@ -20,20 +23,21 @@ class RequestConsent(Decision):
     Args:
         decision: what holds.
         scope: the request's ASGI scope.
-        base: the address of the endpoints, a mount path included.
+        prefix: the path of the endpoints inside the app.
 
     Attributes:
-        base: the address of the endpoints.
         was_read: whether anybody read the decision.
         chose_language: whether the language was taken from what the browser accepts.
         instead: an ASGI app that answers in place of the app's own response, or None.
     """
 
-    __slots__ = ("_decision", "_language", "_scope", "base", "chose_language", "instead", "was_read")
+    __slots__ = ("_decision", "_language", "_prefix", "_scope", "chose_language", "instead", "was_read")
+    # A frozen parent forbids both; Python finds the plain ones fast only where both are there.
     __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
 
-    def __init__(self, decision: Decision, scope: Mapping[str, Any], base: str) -> None:
-        self._decision, self._scope, self.base = decision, scope, base
+    def __init__(self, decision: Decision, scope: Mapping[str, Any], prefix: str) -> None:
+        self._decision, self._scope, self._prefix = decision, scope, prefix
         self._language: str | None = None
         self.was_read = self.chose_language = False
         self.instead: Callable[..., Awaitable[None]] | None = None
@@ -41,6 +45,11 @@ class RequestConsent(Decision):
     def __getattr__(self, name: str) -> Any:
         self.was_read = True
         return getattr(self._decision, name)
+
+    @property
+    def base(self) -> str:
+        """The address of the endpoints, with the path that the app is mounted at."""
+        return address(self._scope, self._prefix)
 
     @property
     def language(self) -> str:
@@ -65,10 +74,21 @@ class RequestConsent(Decision):
         self._language = tag
 
 
+def address(scope: Mapping[str, Any], path: str) -> str:
+    """Return the address of a path inside the app, with the path that the app is mounted at."""
+    return f"{scope.get('root_path', '').rstrip('/')}{path}"
+
+
 def own_path(scope: Mapping[str, Any]) -> str:
-    """Return the path and query of a request, to come back to it."""
-    query = scope["query_string"].decode("latin-1")
-    return quote(scope["path"]) + (f"?{query}" if query else "")
+    """Return the path and query of a request, to come back to it; "" where they are too long to."""
+    path, query = scope["path"], scope["query_string"]
+    return _written(path, query) if len(path) + len(query) <= _LONGEST_PATH else ""
+
+
+@lru_cache(maxsize=512)
+def _written(path: str, query: bytes) -> str:
+    written = quote(path, errors="replace")
+    return f"{written}?{query.decode('latin-1')}" if query else written
 
 
 def _accept_language(headers: Iterable[tuple[bytes, bytes]]) -> str:

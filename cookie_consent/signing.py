@@ -6,11 +6,13 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
-from itsdangerous import TimestampSigner
+from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
 
 SHORTEST_KEY = 32
 LONGEST_TOKEN = 4096
+_LATEST = 253402300799
+"""The last second of the year 9999: later ones cannot be written as a date."""
 
 
 class Signer:
@@ -29,7 +31,7 @@ class Signer:
     """
 
     def __init__(self, secret_keys: str | Sequence[str], salt: str) -> None:
-        keys = [secret_keys] if isinstance(secret_keys, str) else list(secret_keys)
+        keys = [secret_keys] if isinstance(secret_keys, str) else list(secret_keys or ())
         if not keys or not all(isinstance(key, str) and len(key) >= SHORTEST_KEY for key in keys):
             raise ValueError(
                 f"secret_keys: each key is a text of at least {SHORTEST_KEY} characters, and one is needed. "
@@ -52,8 +54,18 @@ class Signer:
         for digest in self._digests:
             if hmac.compare_digest(_signature(digest, signed), signature):
                 value, _, issued = signed.rpartition(b".")
-                return value, bytes_to_int(base64_decode(issued))
+                seconds = _seconds(issued)
+                return None if seconds is None else (value, seconds)
         return None
+
+
+def _seconds(issued: bytes) -> int | None:
+    """Read a time of issue; None where something else was signed with our key."""
+    try:
+        seconds = bytes_to_int(base64_decode(issued))
+    except BadData:
+        return None
+    return seconds if seconds <= _LATEST else None
 
 
 def _signature(keyed: hmac.HMAC, signed: bytes) -> bytes:

@@ -38,15 +38,13 @@ class Trace:
         fields: its header fields by their names in small letters.
         visitor_id: the visitor's pseudonym.
         policy: the version of the policy that was consented to.
-        set_cookie: the Set-Cookie field of a visitor id that was just made, or None.
         came: when it came, in seconds since 1970.
     """
 
-    __slots__ = ("came", "fields", "policy", "set_cookie", "started", "visitor_id")
+    __slots__ = ("came", "fields", "policy", "started", "visitor_id")
 
-    def __init__(self, fields: Fields, visitor_id: str, policy: str, set_cookie: bytes | None, came: float) -> None:
-        self.fields, self.visitor_id, self.policy = fields, visitor_id, policy
-        self.set_cookie, self.came = set_cookie, came
+    def __init__(self, fields: Fields, visitor_id: str, policy: str, came: float) -> None:
+        self.fields, self.visitor_id, self.policy, self.came = fields, visitor_id, policy, came
         self.started = time.perf_counter()
 
 

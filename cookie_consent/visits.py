@@ -11,16 +11,17 @@ from cookie_consent.decision import Decision, decide
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
-from cookie_consent.record import newest
+from cookie_consent.record import ConsentRecord, newest
 from cookie_consent.signals import DNT_FIELD, GPC_FIELD, read_signals
 
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
+_MOST_SEEN_ONCE = 16384
 SECURE = ("https", "wss")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Visit:
     """What is known of a request.
 
@@ -55,25 +56,28 @@ class Visits:
 
     def __init__(self, policy: Policy, own: OwnCookies, gate: Gate, clock: Callable[[], float]) -> None:
         self._policy, self._own, self._gate, self._clock = policy, own, gate, clock
-        by_detail = sorted(policy.services, key=lambda service: (service.host, len(service.path)), reverse=True)
-        self._services = [(service.host, service.path.rstrip("/"), policy.under(service)) for service in by_detail]
+        by_detail = sorted(policy.services, key=lambda part: (part.host, len(part.path)), reverse=True)
+        self._services = [(part.host, part.path.rstrip("/"), policy.under(part)) for part in by_detail]
+        self._hosts = any(part.host for part in policy.services)
+        self._paths = tuple(path for _, path, _ in self._services)
         self._known: dict[tuple[object, ...], Visit] = {}
+        self._seen_once: set[int] = set()
+        self._unanswered: dict[tuple[Policy, frozenset[str]], Decision] = {}
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
         """Return what is known of a request to a path inside the app."""
         cookies, signals = b"", b""
-        for name, value in scope["headers"]:
+        for name, value in [field for field in scope["headers"] if field[0] == b"cookie" or field[1] == b"1"]:
             if name == b"cookie":
                 cookies = cookies + b"; " + value if cookies else value
-            elif name in _SIGNAL_FIELDS and value == b"1":
+            elif name in _SIGNAL_FIELDS:
                 signals += name
-        policy = self._policy_at(scope, path) if self._services else self._policy
-        secure = scope["scheme"] in SECURE
-        key = (cookies, signals, secure, policy)
+        policy = self._policy_at(scope, path) if path.startswith(self._paths) else self._policy
+        key = (cookies, signals, scope["scheme"], policy)
         now = self._clock()
         visit = self._known.get(key)
         if visit is None or now >= visit.good_until:
-            visit = self._look(policy, cookies, read_signals(scope["headers"]), now, secure=secure)
+            visit = self._look(policy, cookies, read_signals(scope["headers"]), now, secure=scope["scheme"] in SECURE)
             self._keep(key, visit)
         if visit.held:
             self._gate.count("request", visit.held)
@@ -81,37 +85,55 @@ class Visits:
 
     def _policy_at(self, scope: Mapping[str, Any], path: str) -> Policy:
         """Return the policy as it holds there: that of the most special service, host before path."""
-        host = host_of(scope)
+        host = host_of(scope) if self._hosts else ""
         for own_host, own_path, policy in self._services:
             if own_host in ("", host) and (path == own_path or path.startswith(f"{own_path}/")):
                 return policy
         return self._policy
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
-        lifetime = self._own.lifetime.total_seconds()
         records = self._own.records(cookies, secure=secure)
+        lifetime = self._own.lifetime.total_seconds()
         good = [record for record in records if record.decided_at <= now < record.decided_at + lifetime]
-        decision = decide(policy, newest(good), signals, now, lifetime=self._own.lifetime)
+        decision = self._decide(policy, good, signals, now)
         passed, held = self._gate.incoming(cookies, decision.purposes)
         traced = any(decision.purposes[purpose] for purpose in policy.traced)
         visitor = self._own.visitor(cookies, now, secure=secure) if traced else None
-        turns = [time for record in records for time in (record.decided_at, record.decided_at + lifetime)]
-        turns += [visitor[1]] if visitor else []
+        turns = [time for record in records for time in (record.decided_at, record.decided_at + lifetime) if time > now]
+        visitor_id, visitor_until = visitor or (None, math.inf)
         return Visit(
             decision=decision,
             cookies=cookies,
             passed=passed if held else None,
             held=held,
-            visitor_id=visitor[0] if visitor else None,
+            visitor_id=visitor_id,
             traced=traced,
-            good_until=min((time for time in turns if time > now), default=math.inf),
+            good_until=min([*turns, visitor_until]),
         )
 
+    def _decide(self, policy: Policy, records: list[ConsentRecord], signals: frozenset[str], now: float) -> Decision:
+        """Decide; all who have not answered share one decision for each service and signal."""
+        if records:
+            return decide(policy, newest(records), signals, now, lifetime=self._own.lifetime)
+        decision = self._unanswered.get((policy, signals))
+        if decision is None:
+            decision = self._unanswered[policy, signals] = decide(policy, None, signals, now)
+        return decision
+
     def _keep(self, key: tuple[object, ...], visit: Visit) -> None:
-        if len(visit.cookies) <= _LONGEST_KNOWN:
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
+        """Keep what came a second time; cookies that never come again, a flood of forged ones say, leave no trace."""
+        mark = hash(key)
+        if mark not in self._seen_once:
+            _make_room(self._seen_once, _MOST_SEEN_ONCE)
+            self._seen_once.add(mark)
+        elif len(visit.cookies) <= _LONGEST_KNOWN:
+            _make_room(self._known, _MOST_KNOWN)
             self._known[key] = visit
+
+
+def _make_room(kept: dict[tuple[object, ...], Visit] | set[int], most: int) -> None:
+    if len(kept) >= most:
+        kept.clear()
 
 
 def host_of(scope: Mapping[str, Any]) -> str:

@@ -47,7 +47,13 @@ function written(form, button) {
   const inputs = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("[name=purpose]"));
   const chosen = [...inputs].map((input) => [input.value, input.type === "hidden" || input.checked]);
   const some = choice === "save" || choice === "grant";
-  return JSON.stringify({ choice, policy, source, language, purposes: some ? Object.fromEntries(chosen) : undefined });
+  return JSON.stringify({
+    choice,
+    policy,
+    source,
+    language,
+    purposes: some ? Object.fromEntries(chosen) : undefined,
+  });
 }
 
 /**
@@ -110,7 +116,8 @@ async function submitted(event) {
 /** Ask again: here, or on the settings page. */
 function show() {
   const question = banner();
-  if (!question) return location.assign(`${base}?next=${encodeURIComponent(location.pathname + location.search)}`);
+  if (!question)
+    return location.assign(`${base}?next=${encodeURIComponent(location.pathname + location.search)}`);
   opener = /** @type {HTMLElement} */ (document.activeElement);
   question.hidden = false;
   question.tabIndex = -1;
@@ -137,9 +144,10 @@ function start() {
   status.setAttribute("role", "status");
   // The message is for the moment: it goes when the visitor goes on.
   for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => status.replaceChildren());
-  addEventListener("submit", submitted);
+  // Before others hear of it: Turbo, for one, sends whatever form nobody has taken yet.
+  addEventListener("submit", submitted, true);
   addEventListener("click", (event) => {
-    if (!(/** @type {Element} */ (event.target).closest("[data-privacy-settings]"))) return;
+    if (!(event.target instanceof Element && event.target.closest("[data-privacy-settings]"))) return;
     event.preventDefault();
     show();
   });

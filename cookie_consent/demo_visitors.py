@@ -1,0 +1,180 @@
+"""The demonstration's visitors: how they walk through the registry site, and what each got."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+
+_PAGE = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8", "accept-language": "en-GB,en;q=0.9,ja;q=0.8"}
+_CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+)
+_SAFARI = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
+    "Mobile/15E148 Safari/604.1"
+)
+_FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
+_FROM_A_PAGE = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+_EMBEDDING = ("iframe", "img", "script")
+
+FEATURES = {"map": ("/offices", "map"), "suggestions": ("/names", "suited"), "tour": ("/tour", "tour")}
+"""What we call a feature -> its page, and the id of an element that is there only with consent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Somebody who walks through the site.
+
+    Args:
+        title: what this visitor does.
+        choice: the answer to the question; "" for none.
+        headers: what the browser sends with every request.
+    """
+
+    title: str
+    choice: str
+    headers: Mapping[str, str]
+
+
+ACCEPTING = Visitor("accepts", "accept_all", {**_PAGE, "user-agent": _CHROME})
+REFUSING = Visitor("refuses", "refuse_all", {**_PAGE, "user-agent": _SAFARI})
+SIGNALLING = Visitor("sends GPC", "", {**_PAGE, "user-agent": _FIREFOX, "sec-gpc": "1"})
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a visitor got.
+
+    Args:
+        asked: whether the first page asked.
+        asked_again: whether a later page asked.
+        status: the answer that is kept; "unknown" for none.
+        proofs: how many consent records the ledger keeps.
+        cookies: the names in the browser at the end.
+        loaded: the names of what pages loaded from elsewhere.
+        features: what became of each feature: "on", "degraded" or "missing".
+        signed_in: whether the session works.
+        looked_up: whether the look-up works.
+        traceable: how many requests would be recorded, were it allowed.
+        records: the access records that were written.
+    """
+
+    asked: bool = False
+    asked_again: bool = False
+    status: str = "unknown"
+    proofs: int = 0
+    cookies: frozenset[str] = frozenset()
+    loaded: tuple[str, ...] = ()
+    features: dict[str, str] = field(default_factory=dict)
+    signed_in: bool = False
+    looked_up: bool = False
+    traceable: int = 0
+    records: tuple[dict[str, Any], ...] = ()
+
+
+class Page(HTMLParser):
+    """A page as a browser without JavaScript sees it: what is in a <template> is not there.
+
+    Attributes:
+        ids: the ids of its elements.
+        sources: the addresses that it loads from elsewhere.
+        choices: choice -> the form that offers it: its hidden fields, and its address as "action".
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.sources: list[str] = []
+        self.choices: dict[str, dict[str, str]] = {}
+        self._form: dict[str, str] = {}
+        self._templates = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take an element; the parser calls this."""
+        given = {name: value or "" for name, value in attrs}
+        if tag == "template":
+            self._templates += 1
+        elif not self._templates:
+            self.ids.add(given.get("id", ""))
+            if tag in _EMBEDDING and given.get("src", "").startswith("http"):
+                self.sources.append(given["src"])
+            self._offer(tag, given)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Take the end of an element; the parser calls this."""
+        self._templates -= tag == "template"
+
+    def _offer(self, tag: str, given: Mapping[str, str]) -> None:
+        if tag == "form":
+            self._form = {"action": given.get("action", "")}
+        elif given.get("type") == "hidden":
+            self._form[given["name"]] = given["value"]
+        elif given.get("name") == "choice":
+            self.choices.setdefault(given["value"], self._form)
+
+
+class Browser:
+    """A browser without JavaScript, at a site."""
+
+    def __init__(self, client: httpx.Client, address: str) -> None:
+        self._client, self._address = client, address
+        self.loaded: list[str] = []
+        self.visited: list[str] = []
+
+    def open(self, path: str, data: Mapping[str, str] | None = None) -> Page:
+        """Open a page, by its form where there is data, and load what it embeds from elsewhere."""
+        if data is None:
+            response = self._client.get(path, headers=_FROM_A_PAGE)
+        else:
+            response = self._client.post(path, data=data, headers={**_FROM_A_PAGE, "origin": self._address})
+        response.raise_for_status()
+        self.visited += [answered.url.path for answered in (*response.history, response)]
+        page = Page(response.text)
+        for source in page.sources:
+            if not source.startswith(self._address):
+                self._client.get(source).raise_for_status()
+                self.loaded.append(source.rpartition("/")[2])
+        return page
+
+
+def walk(visitor: Visitor, address: str) -> Outcome:
+    """Walk through the site as a visitor.
+
+    Raises:
+        httpx.HTTPError: a page is not there.
+    """
+    outcome = Outcome()
+    with httpx.Client(base_url=address, headers=visitor.headers, follow_redirects=True, timeout=30) as client:
+        browser = Browser(client, address)
+        first = browser.open("/")
+        outcome.asked = _asks(first)
+        if visitor.choice in first.choices:
+            browser.visited.clear()
+            form = first.choices[visitor.choice]
+            browser.open(form["action"], {**form, "choice": visitor.choice})
+        _look_around(browser, outcome)
+        outcome.traceable = sum(not path.startswith(("/privacy-choices", "/whois")) for path in browser.visited)
+        outcome.loaded = tuple(browser.loaded)
+        outcome.cookies = frozenset(client.cookies.keys())
+        outcome.status = client.get("/privacy-choices/state").json()["status"]
+        outcome.proofs = len(client.get("/privacy-choices/export").json()["consent_records"])
+    return outcome
+
+
+def _look_around(browser: Browser, outcome: Outcome) -> None:
+    outcome.asked_again = _asks(browser.open("/?lang=en"))
+    outcome.signed_in = "signed-in" in browser.open("/account", {"name": "Hanako"}).ids
+    browser.open("/names?name=blue-mountain")
+    for feature, (path, element) in FEATURES.items():
+        page = browser.open(path)
+        outcome.features[feature] = "on" if element in page.ids else "degraded" if "grant" in page.choices else "missing"
+    outcome.looked_up = "holder" in browser.open("/whois?name=example").ids
+
+
+def _asks(page: Page) -> bool:
+    return "pchoice-title" in page.ids

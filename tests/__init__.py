@@ -1,0 +1,1 @@
+"""The tests. Each file is named after the module that it is about."""

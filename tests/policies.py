@@ -1,0 +1,252 @@
+"""Policies and consent records to test with: one that uses all that a policy file can say, small ones, generated ones."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from cookie_consent.material import digests
+from cookie_consent.parts import (
+    NECESSARY,
+    Cookie,
+    Feature,
+    Purpose,
+    Recipient,
+    Service,
+    ServicePurpose,
+    SignalRules,
+    Site,
+)
+from cookie_consent.policy import Policy
+from cookie_consent.policy_file import declarations
+from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
+
+FULL = """
+[site]
+name = "Example Registry"
+controller = "Example Registry Co., Ltd."
+contact = "privacy@example.jp"
+prevailing_language = "ja"
+languages = ["ja", "en"]
+policy_url = "https://example.jp/privacy"
+
+[purposes.analytics]
+title = { en = "Access tracing", ja = "アクセス履歴の追跡" }
+description = { en = "We count visits.", ja = "訪問を数えます。" }
+retention = "395 days"
+traces = true
+
+[purposes.media]
+title = { en = "Maps and videos", ja = "地図と動画" }
+description = { en = "We show maps and videos.", ja = "地図と動画を表示します。" }
+
+[[cookies]]
+name = "session"
+purpose = "necessary"
+duration = "session"
+description = { en = "Keeps you signed in.", ja = "ログインを保ちます。" }
+
+[[cookies]]
+name = "_ga*"
+purpose = "analytics"
+duration = "395 days"
+path = "/"
+domain = "example.jp"
+
+[[cookies]]
+name = "player"
+purpose = "media"
+duration = "30 days"
+path = "/videos"
+
+[[recipients]]
+id = "example-maps"
+name = "Example Maps Inc."
+purpose = "media"
+origins = ["https://maps.example.com", "https://*.tiles.example.com:8443"]
+receives = { en = "IP address, address of the page", ja = "IPアドレス、ページのアドレス" }
+directives = ["frame", "img"]
+policy_url = "https://maps.example.com/privacy"
+
+[features.map]
+title = { en = "Map of offices", ja = "事務所の地図" }
+purposes = ["media"]
+fallback = { en = "The addresses are listed below.", ja = "住所は下にあります。" }
+
+[services.whois]
+path = "/whois"
+policy_url = "/whois/terms"
+title = { en = "Whois", ja = "Whois検索" }
+
+[services.whois.purposes.analytics]
+title = { en = "Tracing of searches", ja = "検索履歴の追跡" }
+description = { en = "We count searches.", ja = "検索を数えます。" }
+retention = "30 days"
+
+[services.shop]
+host = "shop.example.jp"
+
+[services.shop.purposes.media]
+refused = true
+
+[[changes]]
+date = 2026-11-25
+text = { en = "Maps were added.", ja = "地図を加えました。" }
+
+[signals]
+gpc = ["media"]
+dnt = "default"
+
+[texts.en]
+accept_all = "Yes to all"
+
+[texts.ja]
+accept_all = "すべてに同意"
+"""
+NOW = 1_750_000_000
+KEY = "a-key-that-only-the-tests-know-" + "k" * 32
+IDS = ("ads", "analytics", "media", "social")
+
+
+def full() -> dict[str, Any]:
+    """Return the data of a policy file that says all that one can say; a copy to change."""
+    return tomllib.loads(FULL)
+
+
+def policy_of(data: Mapping[str, Any]) -> Policy:
+    """Return the policy that a policy file with this data has."""
+    return Policy(**vars(declarations(data)))
+
+
+def write(folder: Path, data: Mapping[str, Any], name: str = "consent.toml") -> Path:
+    """Write data as a policy file and return its path."""
+    path = folder / name
+    path.write_text("\n".join(f"{json.dumps(key)} = {inline(value)}" for key, value in data.items()), encoding="utf-8")
+    return path
+
+
+def inline(value: object) -> str:
+    """Return a value as TOML writes it on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(key)} = {inline(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(inline, value)) + "]"
+    return value.isoformat() if isinstance(value, date) else json.dumps(value)
+
+
+def site(*languages: str) -> Site:
+    """Return a site that offers languages, English where none is named; the first one prevails."""
+    offered = languages or ("en",)
+    return Site(name="Site", controller="Site Ltd.", contact="a@site.example", prevailing_language=offered[0],
+                languages=offered)  # fmt: skip
+
+
+def purpose(id_: str, *, traces: bool = False, days: int | None = None) -> Purpose:
+    """Return a purpose with English texts."""
+    retention = None if days is None else timedelta(days=days)
+    return Purpose(id=id_, title={"en": id_}, description={"en": f"About {id_}."}, retention=retention, traces=traces)
+
+
+def recipient(id_: str, purpose: str, *origins: str) -> Recipient:
+    """Return a recipient with English texts."""
+    return Recipient(id=id_, name=id_, purpose=purpose, receives={"en": "Address"}, origins=origins)
+
+
+def feature(id_: str, *purposes: str) -> Feature:
+    """Return a feature with English texts."""
+    return Feature(id=id_, title={"en": id_}, purposes=purposes, fallback={"en": f"No {id_}."})
+
+
+def small(*ids: str, **parts: Any) -> Policy:
+    """Return an English policy with these purposes, "analytics" among them being the one that traces."""
+    purposes = tuple(purpose(id_, traces=id_ == "analytics") for id_ in ids)
+    return Policy(**{"site": site(), "purposes": purposes, **parts})
+
+
+def answered(policy: Policy, states: Mapping[str, State], **changes: Any) -> ConsentRecord:
+    """Return a record of answers to a policy, given now; a purpose without a state is refused."""
+    facts = digests(policy)
+    record = ConsentRecord(
+        answers={id_: Answer(states.get(id_, State.REFUSED), facts[id_]) for id_ in policy.optional},
+        policy=policy.version,
+        decided_at=NOW,
+        source="banner",
+        language="en",
+    )
+    return replace(record, **changes)
+
+
+def granted(policy: Policy, **changes: Any) -> ConsentRecord:
+    """Return a record that grants all that a policy asks for."""
+    return answered(policy, dict.fromkeys(policy.optional, State.GRANTED), **changes)
+
+
+def refused(policy: Policy, **changes: Any) -> ConsentRecord:
+    """Return a record that refuses all that a policy asks for."""
+    return answered(policy, {}, **changes)
+
+
+def subset(items: Sequence[str]) -> st.SearchStrategy[frozenset[str]]:
+    """Generate sets of some of these texts."""
+    return st.frozensets(st.sampled_from(items)) if items else st.just(frozenset())
+
+
+def _ordered(items: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(items))
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Generate English policies: purposes, cookies, recipients, services that refuse, rules for signals."""
+    ids = _ordered(draw(subset(IDS)))
+    some = st.sampled_from((*ids, NECESSARY))
+    days = st.none() | st.integers(1, 400)
+    purposes = tuple(purpose(id_, traces=draw(st.booleans()), days=draw(days)) for id_ in ids)
+    cookies = tuple(
+        Cookie(name=name, purpose=draw(some), duration=None if (length := draw(days)) is None else timedelta(length))
+        for name in _ordered(draw(subset(("_a", "_b*", "c", "d"))))
+    )
+    recipients = tuple(
+        recipient(id_, draw(some), *_ordered(draw(subset(("https://x.example", "https://y.example")))))
+        for id_ in _ordered(draw(subset(("r1", "r2"))))
+    )
+    services = tuple(
+        Service(id=id_, path=f"/{id_}", purposes={own: ServicePurpose(refused=True) for own in draw(subset(ids))})
+        for id_ in _ordered(draw(subset(("s1", "s2"))))
+    )
+    covered = st.none() | subset(ids).map(_ordered)
+    rules = SignalRules(gpc=draw(covered), dnt=draw(covered))
+    return Policy(
+        site=site(), purposes=purposes, cookies=cookies, recipients=recipients, services=services, signals=rules
+    )
+
+
+SIGNALS = subset(("gpc", "dnt"))
+"""Generates what a browser can say by itself."""
+
+
+@st.composite
+def records(draw: st.DrawFn, policy: Policy) -> ConsentRecord:
+    """Generate records of all kinds: of this policy and of others, of now and of other times."""
+    facts = digests(policy)
+    ids = draw(subset(IDS))
+    answers = {
+        id_: Answer(draw(st.sampled_from(State)), draw(st.sampled_from([facts.get(id_, "-----"), "00000"])))
+        for id_ in sorted(ids)
+    }
+    return ConsentRecord(
+        answers=answers,
+        policy=draw(st.sampled_from([policy.version, "0" * 16])),
+        decided_at=NOW + draw(st.integers(-200, 1)) * 86_400,
+        source=draw(st.sampled_from(SOURCES)),
+        language="en",
+        signals=draw(SIGNALS),
+        consent_id=draw(st.sampled_from(["", "an-id"])),
+    )

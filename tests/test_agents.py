@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cookie_consent.agents import Agent, read_agent
+
+
+@pytest.mark.parametrize(
+    ("field", "agent"),
+    [
+        (
+            b"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+            Agent("Firefox", "Windows", "pc", is_bot=False),
+        ),
+        (
+            b"Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 "
+            b"Mobile Safari/537.36",
+            Agent("Chrome Mobile", "Android", "mobile", is_bot=False),
+        ),
+        (
+            b"Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/16.6 "
+            b"Mobile/15E148 Safari/604.1",
+            Agent("Mobile Safari", "iOS", "tablet", is_bot=False),
+        ),
+        (
+            b"Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+            Agent("Googlebot", "Other", "other", is_bot=True),
+        ),
+        (b"curl/8.5.0", Agent("curl", "Other", "other", is_bot=False)),
+        (b"", Agent("Other", "Other", "other", is_bot=False)),
+    ],
+)
+def test_browser_system_and_kind_of_device_are_read(field: bytes, agent: Agent) -> None:
+    assert read_agent(field) == agent
+
+
+def test_only_the_beginning_of_a_long_text_is_read() -> None:
+    assert read_agent(b"x" * 512 + b" Googlebot/2.1") == read_agent(b"x" * 512)
+
+
+@settings(max_examples=40)
+@given(st.binary(max_size=600))
+def test_any_bytes_are_some_agent(field: bytes) -> None:
+    assert read_agent(field).device in ("mobile", "tablet", "pc", "other")

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.durations import parse_duration
+
+
+@pytest.mark.parametrize(
+    ("text", "duration"),
+    [
+        ("1 second", timedelta(seconds=1)),
+        ("30 minutes", timedelta(minutes=30)),
+        ("36 hours", timedelta(hours=36)),
+        ("395 days", timedelta(days=395)),
+        ("2 weeks", timedelta(days=14)),
+        ("6 months", timedelta(days=180)),
+        ("1 year", timedelta(days=365)),
+        ("1 years", timedelta(days=365)),
+        ("999999 years", timedelta(days=999_999 * 365)),
+    ],
+)
+def test_a_whole_number_and_a_unit_are_a_duration(text: str, duration: timedelta) -> None:
+    assert parse_duration(text) == duration
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "395", "days", "395days", "395  days", " 395 days", "395 days ", "395 days\n", "0 days", "-1 days", "+1 day",
+        "1.5 days", "1e3 days", "007 days", "1000000 days", "395 Days", "395 DAYS", "395 d", "1 day 2 hours", "１ day",
+        "one day", "session", "P395D",
+    ],
+)  # fmt: skip
+def test_anything_else_is_none_and_the_error_shows_how_to_write_it(text: str) -> None:
+    with pytest.raises(ValueError, match='write a whole number and a unit, as in "395 days"'):
+        parse_duration(text)
+
+
+@given(st.text())
+def test_any_text_is_a_positive_duration_or_a_value_error(text: str) -> None:
+    try:
+        assert parse_duration(text) > timedelta(0)
+    except ValueError as error:
+        assert repr(text) in str(error)

@@ -1,0 +1,545 @@
+"""Which cookies pass, both ways, over http and websocket, and what is said about those that do not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import tomllib
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cookie_consent import Policy
+from cookie_consent.cookie_fields import pairs
+from cookie_consent.gate import Gate
+from cookie_consent.policy_file import declarations
+from tests.asgi import NOW, PREFIX, SITE, Visitor, answering, call, drive, install, policy, scope
+from tests.browser import stored
+
+NOTHING = {"necessary": True, "analytics": False, "media": False}
+EVERYTHING = dict.fromkeys(NOTHING, True)
+OURS = {"__Host-consent": frozenset({"necessary"}), "__Host-visitor": frozenset({"analytics"})}
+
+
+def gate(text: str = SITE, *, hold_undeclared: bool = True) -> Gate:
+    return Gate(policy(text), OURS, hold_undeclared=hold_undeclared, clock=lambda: NOW)
+
+
+def passes(field: str | bytes, purposes: Mapping[str, bool] = NOTHING, *, hold_undeclared: bool = True) -> bool:
+    line = field.encode("latin-1") if isinstance(field, str) else field
+    return bool(gate(hold_undeclared=hold_undeclared).outgoing([(b"set-cookie", line)], purposes))
+
+
+# What the app sends out.
+
+
+def test_before_an_answer_only_what_is_necessary_leaves() -> None:
+    sets = ["_ga=1; Path=/", "session=s; HttpOnly", "mystery=1", "player=1", "_ga_session=1", "_ga_other=1"]
+    reply = call(install(answering(sets=sets)))
+    assert reply.all("set-cookie") == ["session=s; HttpOnly", "_ga_session=1"]
+
+
+def test_after_consent_what_was_allowed_leaves_byte_for_byte() -> None:
+    visitor = Visitor(install(answering(sets=["_ga=\xe9 1;Path=/x ;Foo", "player=1", "mystery=1"])))
+    visitor.save(analytics=True)
+    assert visitor.get().all("set-cookie") == ["_ga=\xe9 1;Path=/x ;Foo"]
+
+
+@pytest.mark.parametrize("name", [b"set-cookie", b"Set-Cookie", b"SET-COOKIE"])
+def test_it_does_not_matter_how_the_field_is_spelled(name: bytes) -> None:
+    assert gate().outgoing([(name, b"_ga=1")], NOTHING) == []
+
+
+def test_a_response_without_cookies_stays_the_very_same_list() -> None:
+    headers = [(b"x-set-cookie", b"_ga=1"), (b"set-cookie2", b"_ga=1"), (b"new-cookies", b"_ga=1")]
+    assert gate().outgoing(headers, NOTHING) is headers
+
+
+@pytest.mark.parametrize("kind", ["websocket.accept", "websocket.http.response.start"])
+def test_a_websocket_is_gated_as_a_page_is(kind: str) -> None:
+    seen: list[list[str]] = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        assert isinstance(scope, dict)
+        seen.append([value.decode() for name, value in scope["headers"] if name == b"cookie"])
+        headers = [(b"x-kept", b"1"), (b"set-cookie", b"_ga=1"), (b"Set-Cookie", b"session=s")]
+        await send({"type": kind, "headers": headers, "status": 403})  # type: ignore[operator]
+        await send({"type": "websocket.send", "text": "_ga=1"})  # type: ignore[operator]
+
+    connection = scope(path="/live", headers=[("cookie", "_ga=1; session=s")], kind="websocket")
+    sent = asyncio.run(drive(install(app), connection))
+    assert seen == [["session=s"]]
+    assert sent == [
+        {"type": kind, "headers": [(b"x-kept", b"1"), (b"Set-Cookie", b"session=s")], "status": 403},
+        {"type": "websocket.send", "text": "_ga=1"},
+    ]
+
+
+def test_a_websocket_that_is_accepted_without_fields_is_accepted() -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        await send({"type": "websocket.accept", "subprotocol": "chat"})  # type: ignore[operator]
+
+    sent = asyncio.run(drive(install(app), scope(kind="websocket")))
+    assert [(message["type"], message["subprotocol"]) for message in sent] == [("websocket.accept", "chat")]
+    assert list(sent[0].get("headers", ())) == []
+
+
+def test_the_state_that_counts_is_the_one_when_the_response_starts() -> None:
+    visitor = Visitor(install(answering(sets=["_ga=1"])))
+    assert "_ga" not in visitor.get().set_cookies
+    visitor.accept()
+    assert "_ga" in visitor.get().set_cookies
+    visitor.refuse()
+    assert "_ga" not in visitor.get().set_cookies
+
+
+@pytest.mark.parametrize(
+    ("name", "purposes"),
+    [
+        ("_ga", {"analytics"}),
+        ("_ga_other", {"analytics"}),
+        ("_ga_session", set[str]()),
+        ("_GA", None),
+        ("x_ga", None),
+        ("player", {"media"}),
+        ("player2", None),
+    ],
+)
+def test_the_declaration_with_most_detail_counts(name: str, purposes: set[str] | None) -> None:
+    needed = NOTHING | dict.fromkeys(purposes or (), True)
+    assert passes(f"{name}=1", needed) is (purposes is not None)
+    assert passes(f"{name}=1", NOTHING) is (purposes == set())
+
+
+def test_many_names_are_told_apart_without_end() -> None:
+    own = gate()
+    for number in range(2500):
+        assert own.reason_to_hold(b"n%d" % number, NOTHING) == "undeclared"
+    assert own.reason_to_hold(b"_ga", NOTHING) == "analytics"
+    assert own.reason_to_hold(b"session", NOTHING) is None
+
+
+@pytest.mark.parametrize("name", ["__Host-consent", "__Host-visitor"])
+@pytest.mark.parametrize("hold_undeclared", [True, False])
+def test_our_own_cookies_are_not_for_the_app_to_set(name: str, hold_undeclared: bool) -> None:
+    assert not passes(f"{name}=forged; Path=/; Secure", EVERYTHING, hold_undeclared=hold_undeclared)
+    assert passes(f"{name}=; Path=/; Secure; Max-Age=0", NOTHING)
+
+
+def test_undeclared_cookies_pass_where_they_are_only_reported() -> None:
+    assert passes("mystery=1", hold_undeclared=False)
+    assert not passes("_ga=1", hold_undeclared=False)
+
+
+def test_a_cookie_without_a_name_is_none_that_is_declared() -> None:
+    for field in ("_ga", "=_ga=1", "", " ; Path=/", "=session=1"):
+        assert not passes(field, EVERYTHING)
+
+
+# Deletions (RFC 6265bis section 5.6 and 5.7)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "Max-Age=0",
+        "max-age = 0 ",
+        "MAX-AGE=-1",
+        "Max-Age=000",
+        "Max-Age=-0",
+        "Max-Age=60; Max-Age=0",
+        "Max-Age=0; Expires=Fri, 01 Jan 2100 00:00:00 GMT",
+        "Expires=Fri, 01 Jan 2100 00:00:00 GMT; Max-Age=0",
+        "Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        "expires=thu, 01-jan-70 00:00:00",
+        "Expires=Thursday, 01-Jan-70 00:00:00 GMT",
+        "Expires=Sun Nov  6 08:49:37 1994",
+        "Expires=1 jan 1970 0:0:0",
+        "Expires=Fri, 01 Jan 2100 00:00:00 GMT; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        "Path=/; Domain=site.example; HttpOnly; Max-Age=0; Secure",
+    ],
+)
+@pytest.mark.parametrize("name", ["_ga", "mystery", "player"])
+def test_a_deletion_always_passes(name: str, attributes: str) -> None:
+    assert stored(f"{name}=; {attributes}".encode(), NOW) is None
+    assert passes(f"{name}=; {attributes}")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "",
+        "Max-Age",
+        "Max-Age=",
+        "Max-Age=1",
+        'Max-Age="0"',
+        "Max-Age=+0",
+        "Max-Age=0x0",
+        "Max-Age=0.0",
+        "Max-Age=\xb2",
+        "Max-Age=0; Max-Age=60",
+        "Max-Age=" + "0" * 1025,
+        "X-Max-Age=0",
+        "Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60",
+        "Expires",
+        "Expires=never",
+        "Expires=Thu, 01 Jan 1970",
+        "Expires=Thu, 01 Jan 1970 24:00:00 GMT",
+        "Expires=Thu, 32 Jan 1970 00:00:00 GMT",
+        "Expires=Mon, 30 Feb 1970 00:00:00 GMT",
+        "Expires=Mon, 01 Jan 1600 00:00:00 GMT",
+        "Expires=Fri, 01 Jan 2100 00:00:00 GMT",
+        "Expires=Fri, 01-Jan-69 00:00:00 GMT",
+        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=Fri, 01 Jan 2100 00:00:00 GMT",
+        "Max-Age\x0b=0",
+        "\xa0Max-Age=0",
+    ],
+)
+def test_a_fake_deletion_does_not_pass(attributes: str) -> None:
+    assert not passes(f"_ga=value; {attributes}")
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "Max-Age=0; Max-Age=soon",
+        "Max-Age=soon; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
+        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=soon",
+        "Path=\0; Max-Age=0",
+    ],
+)
+def test_what_browsers_read_differently_is_no_deletion(attributes: str) -> None:
+    assert stored(f"_ga=1; {attributes}".encode(), NOW) is None
+    assert not passes(f"_ga=1; {attributes}")
+
+
+def test_a_date_too_long_for_browsers_deletes_nothing() -> None:
+    assert stored(b"_ga=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT" + b" x" * 600, NOW) is not None
+    assert not passes(b"_ga=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT" + b" x" * 600)
+
+
+_dates = st.sampled_from(
+    [
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Fri, 01 Jan 2100 00:00:00 GMT",
+        "Sun, 15 Jun 2025 15:06:40 GMT",
+        "Sunday, 15-Jun-25 15:06:41",
+        "01-Jan-69 00:00:00",
+        "Mon, 29 Feb 2023 00:00:00 GMT",
+        "1 jan 1600 1:1:1",
+        "never",
+        "",
+        "Thu, 01 Jan 1970 00:00:00 GMT" + " ." * 600,
+    ]
+)
+_ages = st.sampled_from(["0", "-1", "1", "", "00", "abc", "0 ", '"0"', "+1", "-", "--1", "0" * 1024, "1" * 1025])
+_attributes = st.one_of(
+    st.builds("{}={}".format, st.sampled_from(["Max-Age", "max-age ", " MAX-AGE", "Max-Age\t", "X-Age"]), _ages),
+    st.builds("{}={}".format, st.sampled_from(["Expires", " eXPIRES ", "Expires2"]), _dates),
+    st.sampled_from(["Path=/", "Domain=site.example", "HttpOnly", "", "Max-Age", "Expires", "Secure", "=0"]),
+    st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters=";"), max_size=8),
+)  # fmt: skip
+_names = st.sampled_from(
+    ["_ga", "_ga_1", "_ga_session", "session", "player", "mystery", "", "__Host-consent", "__Host-visitor", "_GA"]
+)
+_set_cookies = st.builds(
+    lambda name, value, attributes: "; ".join([f"{name}={value}", *attributes]).encode("latin-1"),
+    _names,
+    st.sampled_from(["", "1", "a b", "x=y"]),
+    st.lists(_attributes, max_size=4),
+)
+_other_fields = st.tuples(
+    st.sampled_from([b"vary", b"x", b"set-cookie2", b"Content-Type"]), st.binary(min_size=0, max_size=5)
+)
+_responses = st.lists(
+    st.one_of(
+        _other_fields,
+        st.tuples(st.sampled_from([b"set-cookie", b"Set-Cookie", b"SET-COOKIE"]), _set_cookies),
+        st.tuples(st.just(b"set-cookie"), st.binary(max_size=20)),
+    ),
+    max_size=8,
+)
+_decisions = st.fixed_dictionaries({"necessary": st.just(True), "analytics": st.booleans(), "media": st.booleans()})
+
+
+def _is_allowed(name: str, purposes: Mapping[str, bool]) -> bool:
+    """What the policy says, said another way."""
+    if name in ("session", "_ga_session"):
+        return True
+    return purposes["media"] if name == "player" else purposes["analytics"] and name.startswith("_ga")
+
+
+@given(headers=_responses, purposes=_decisions)
+@example(headers=[(b"set-cookie", b"_ga=1; Max-Age=junk; Max-Age=0")], purposes=NOTHING)
+def test_whatever_passes_is_allowed_or_stores_nothing(
+    headers: list[tuple[bytes, bytes]], purposes: dict[str, bool]
+) -> None:
+    passed = gate().outgoing(list(headers), purposes)
+    for name, value in passed:
+        if name.lower() == b"set-cookie":
+            cookie = stored(value, NOW)
+            assert cookie is None or _is_allowed(cookie.name.decode("latin-1"), purposes)
+
+
+@given(headers=_responses, purposes=_decisions)
+def test_order_and_all_other_fields_stay(headers: list[tuple[bytes, bytes]], purposes: dict[str, bool]) -> None:
+    passed = gate().outgoing(list(headers), purposes)
+    rest = iter(headers)
+    assert all(field in rest for field in passed)
+    assert [f for f in passed if f[0].lower() != b"set-cookie"] == [f for f in headers if f[0].lower() != b"set-cookie"]
+    for field in headers:
+        cookie = stored(field[1], NOW) if field[0].lower() == b"set-cookie" else None
+        if cookie is not None and _is_allowed(cookie.name.decode("latin-1"), purposes):
+            assert field in passed
+
+
+# What the app gets to see.
+
+
+def test_the_app_sees_only_what_it_may_read() -> None:
+    seen: list[list[str]] = []
+    app = install(answering(seen=seen))
+    call(app, headers=[("cookie", "_ga=1; session=s;player=p ; mystery=m;  _ga_session = x")])
+    assert seen == [["session=s; _ga_session = x"]]
+
+
+def test_the_app_sees_none_where_it_may_read_none() -> None:
+    seen: list[list[str]] = []
+    call(install(answering(seen=seen)), headers=[("cookie", "_ga=1; player=p")])
+    assert seen == [[]]
+
+
+def test_the_fields_stay_as_they_came_where_nothing_is_held() -> None:
+    seen: list[list[str]] = []
+    call(install(answering(seen=seen)), headers=[("cookie", "session=s;;  "), ("cookie", "session=t")])
+    assert seen == [["session=s;;  ", "session=t"]]
+
+
+def test_several_cookie_fields_are_gated_as_one() -> None:
+    seen: list[list[str]] = []
+    app = install(answering(seen=seen))
+    visitor = Visitor(app)
+    visitor.save(media=True, analytics=False)
+    fields = [
+        ("cookie", pair)
+        for pair in ("_ga=1", "session=s", "player=p", f"__Host-consent={visitor.jar['__Host-consent']}")
+    ]
+    call(app, headers=fields)
+    assert seen[-1] == [f"session=s; player=p; __Host-consent={visitor.jar['__Host-consent']}"]
+
+
+def test_the_visitor_id_reaches_the_app_only_while_tracing_is_allowed() -> None:
+    seen: list[list[str]] = []
+    visitor = Visitor(install(answering(seen=seen)))
+    visitor.jar["__Host-visitor"] = "anything"
+    visitor.get()
+    assert seen[-1] == []
+    visitor.accept()
+    visitor.get()
+    assert "__Host-visitor=anything" in seen[-1][0]
+
+
+_pairs = st.one_of(
+    st.builds(lambda name, value: f"{name}={value}".encode(), _names, st.sampled_from(["", "1", "a=b", '"q"'])),
+    st.binary(max_size=8).map(lambda raw: raw.replace(b";", b"")),
+)
+
+
+@given(cookies=st.lists(_pairs, max_size=8), purposes=_decisions, hold_undeclared=st.booleans())
+def test_the_app_sees_a_subset_byte_for_byte(
+    cookies: list[bytes], purposes: dict[str, bool], hold_undeclared: bool
+) -> None:
+    field = b"; ".join(cookies)
+    passed, held = gate(hold_undeclared=hold_undeclared).incoming(field, purposes)
+    before, after = list(pairs(field)), list(pairs(passed))
+    rest = iter(before)
+    assert all(pair in rest for pair in after)
+    assert len(before) == len(after) + sum(held.values())
+    assert passed == field or held
+    for raw_name, _ in before:
+        name = raw_name.decode("latin-1")
+        if _is_allowed(name, purposes) or name == "__Host-consent":
+            assert after.count((raw_name, _)) == before.count((raw_name, _))
+    for raw_name, _ in after:
+        name = raw_name.decode("latin-1")
+        undeclared = not (_is_allowed(name, EVERYTHING) or name.startswith("__Host-"))
+        assert undeclared is False or not hold_undeclared
+        assert undeclared or _is_allowed(name, purposes) or name == "__Host-consent" or purposes["analytics"]
+
+
+# What is said about it
+
+
+def test_each_name_is_warned_of_once_with_the_lines_that_would_declare_it(caplog: pytest.LogCaptureFixture) -> None:
+    app = install(answering(sets=["mystery=1", "other=1", "mystery=2"]))
+    for _ in range(3):
+        call(app, headers=[("cookie", "mystery=1")])
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    for name, warning in zip(["mystery", "other"], warnings, strict=True):
+        assert f'"{name}"' in warning
+        assert "held back" in warning
+        assert "no policy declares it" in warning
+        pasted = tomllib.loads(SITE + warning[warning.index("[[cookies]]") :])
+        assert pasted["cookies"][-1]["name"] == name
+        assert name in {cookie.name for cookie in Policy(**vars(declarations(pasted))).cookies}
+
+
+@given(name=st.from_regex(re.compile(r"[!#$%&'+\-.^_`|~0-9A-Za-z]{1,40}"), fullmatch=True))
+def test_the_pasted_lines_declare_any_name_that_can_be_declared(name: str) -> None:
+    messages: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    log, undeclared = logging.getLogger("cookie_consent"), f"new-{name}"
+    log.addHandler(handler)
+    try:
+        assert not passes(f"{undeclared}=1")
+    finally:
+        log.removeHandler(handler)
+    pasted = Policy(**vars(declarations(tomllib.loads(SITE + messages[0][messages[0].index("[[cookies]]") :]))))
+    gate_then = Gate(pasted, OURS, hold_undeclared=True, clock=lambda: NOW)
+    assert gate_then.reason_to_hold(undeclared.encode(), NOTHING) is None
+
+
+def test_a_declared_name_is_warned_of_with_its_purpose(caplog: pytest.LogCaptureFixture) -> None:
+    app = install(answering(sets=["_ga=1"]))
+    call(app)
+    call(app, headers=[("cookie", "_ga=1")])
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        'The cookie "_ga" was held back: its purpose "analytics" is not allowed on this request.'
+    )
+
+
+def test_a_name_that_only_the_app_may_not_read_is_warned_of_too(caplog: pytest.LogCaptureFixture) -> None:
+    call(install(), headers=[("cookie", "player=1")])
+    assert [record.getMessage() for record in caplog.records] == [
+        'The cookie "player" was held back from the app: its purpose "media" is not allowed on this request.'
+    ]
+
+
+def test_a_name_of_ours_is_warned_of_as_such(caplog: pytest.LogCaptureFixture) -> None:
+    call(install(answering(sets=["__Host-consent=forged; Path=/; Secure"])))
+    assert "Give the app's cookie another name" in caplog.text
+
+
+def test_where_undeclared_cookies_are_let_through_the_report_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    seen: list[list[str]] = []
+    app = install(answering(sets=["mystery=1"], seen=seen), undeclared="allow")
+    for _ in range(2):
+        reply = call(app, headers=[("cookie", "mystery=1; _ga=1")])
+        assert list(reply.set_cookies) == ["mystery"]
+    assert seen == [["mystery=1"], ["mystery=1"]]
+    reports = [record.getMessage() for record in caplog.records if "mystery" in record.getMessage()]
+    assert len(reports) == 1
+    assert "let through" in reports[0]
+    assert "[[cookies]]" in reports[0]
+
+
+def test_names_that_clients_make_up_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    own = gate()
+    for number in range(300):
+        own.incoming(b"made-up-%d=1" % number, NOTHING)
+    assert len(caplog.records) == 101
+    assert "only counted" in caplog.records[-1].getMessage()
+    own.outgoing([(b"set-cookie", b"of-the-app=1")], NOTHING)
+    assert '"of-the-app"' in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("name", [b"\x1b[31m", b"a\nb", b'q"[[x]]\nname = "session"', b"\xe9\xff", b"x" * 5000])
+def test_a_name_cannot_forge_lines_in_the_log(caplog: pytest.LogCaptureFixture, name: bytes) -> None:
+    gate().incoming(name + b"=1", NOTHING)
+    message = caplog.records[0].getMessage()
+    assert message.isascii()
+    assert len(message) < 500
+    lines = message.split("\n")
+    assert all(line.isprintable() for line in lines)
+    assert sum(line.startswith("name = ") for line in lines) == 1
+
+
+def test_what_is_held_back_is_counted_by_direction_and_reason() -> None:
+    own = gate()
+    own.outgoing([(b"set-cookie", b"_ga=1"), (b"set-cookie", b"mystery=1"), (b"set-cookie", b"_ga_2=1")], NOTHING)
+    own.outgoing([(b"set-cookie", b"__Host-consent=1")], NOTHING)
+    own.count("request", own.incoming(b"player=1; session=1; _ga=1", NOTHING)[1])
+    assert own.held == {
+        ("response", "analytics"): 2,
+        ("response", "undeclared"): 1,
+        ("response", "reserved"): 1,
+        ("request", "media"): 1,
+        ("request", "analytics"): 1,
+    }
+
+
+# Expired by a refusal
+
+
+@pytest.mark.parametrize("accepted_before", [False, True])
+@pytest.mark.parametrize("way", ["json", "form"])
+def test_a_refusal_expires_in_the_same_response_what_the_request_carried(accepted_before: bool, way: str) -> None:
+    """The server sees HttpOnly cookies as any others, so they go too."""
+    visitor = Visitor(install())
+    if accepted_before:
+        visitor.accept()
+    visitor.jar |= {"_ga": "1", "_ga_2": "1", "player": "p", "session": "s", "_ga_session": "s", "mystery": "m"}
+    reply = visitor.refuse() if way == "json" else visitor.send_form("choice=refuse_all")
+    past = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+    assert reply.all("set-cookie")[1:] == [
+        f"_ga=; {past}; Path=/; Domain=site.example; Secure",
+        f"_ga_2=; {past}; Path=/; Domain=site.example; Secure",
+        f"player=; {past}; Path=/videos; Secure",
+    ]
+    assert reply.all("set-cookie")[0].startswith("__Host-consent=")
+    assert all(stored(line.encode(), NOW) is None for line in reply.all("set-cookie")[1:])
+
+
+def test_a_refusal_of_one_purpose_expires_only_its_cookies() -> None:
+    visitor = Visitor(install())
+    visitor.jar |= {"_ga": "1", "player": "p"}
+    assert list(visitor.save(analytics=False, media=True).set_cookies) == ["__Host-consent", "_ga"]
+
+
+def test_a_refusal_expires_the_visitor_id() -> None:
+    visitor = Visitor(install())
+    visitor.jar["__Host-visitor"] = "old"
+    assert "Max-Age=0" in visitor.refuse().set_cookies["__Host-visitor"]
+
+
+def test_neither_a_signal_nor_an_acceptance_nor_silence_expires_anything() -> None:
+    visitor = Visitor(install(answering()))
+    visitor.jar |= {"_ga": "1", "player": "p"}
+    assert visitor.get(headers=[("sec-gpc", "1"), ("dnt", "1")]).all("set-cookie") == []
+    assert visitor.get().all("set-cookie") == []
+    assert visitor.state([("sec-gpc", "1")])["status"] == "unknown"
+    assert list(visitor.accept().set_cookies) == ["__Host-consent"]
+
+
+def test_a_cookie_that_came_several_times_is_expired_once() -> None:
+    deletions = gate().expired(b"_ga=1; _ga=2; player=1", frozenset({"analytics"}), secure=False)
+    assert [value.partition(b"=")[0] for _, value in deletions] == [b"_ga"]
+    assert not deletions[0][1].endswith(b"Secure")
+
+
+@pytest.mark.parametrize("name", [b"_ga\n", b"_ga\r\nset-cookie: x", b"_ga\0", b"_ga\x7f", b"_ga\x1b"])
+def test_a_name_that_no_cookie_can_have_is_not_sent_back(name: bytes) -> None:
+    assert gate().expired(name + b"=1; _ga=1", frozenset({"analytics"}), secure=True) == gate().expired(
+        b"_ga=1", frozenset({"analytics"}), secure=True
+    )
+    reply = call(
+        install(),
+        "POST",
+        PREFIX,
+        [("cookie", name + b"=1"), ("content-type", "application/json"), ("sec-fetch-site", "same-origin")],
+        b'{"choice": "refuse_all"}',
+    )
+    assert list(reply.set_cookies) == ["__Host-consent"]
+
+
+def test_prefixed_names_are_expired_securely_on_every_connection() -> None:
+    text = SITE + '\n[[cookies]]\nname = "__Secure-ads"\npurpose = "media"\n'
+    ((_, deletion),) = gate(text).expired(b"__Secure-ads=1", frozenset({"media"}), secure=False)
+    assert deletion.endswith(b"; Secure")

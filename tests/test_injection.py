@@ -1,0 +1,615 @@
+"""Where the fragment goes, what goes on at once, and what happens to the messages around it."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from cookie_consent.document import Document
+from cookie_consent.injection import Injection, Message, injectable
+
+PROBE = "<form id=probe></form>"
+HTML = (b"content-type", b"text/html; charset=utf-8")
+LIMIT = 65536
+
+
+def start(*headers: tuple[bytes, bytes], status: int = 200) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": [HTML, *headers]}
+
+
+def body(content: bytes, more: bool = False) -> Message:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def stream(chunks: Sequence[bytes], *headers: tuple[bytes, bytes]) -> list[Message]:
+    return [start(*headers), *(body(chunk, True) for chunk in chunks), body(b"")]
+
+
+def sent_after_each(
+    messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8", finish: bool = True
+) -> list[list[Message]]:
+    """What the server got while each of the messages was sent, and at last while the response was finished."""
+    steps: list[list[Message]] = []
+
+    async def server(message: Message) -> None:
+        steps[-1].append(message)
+
+    async def app() -> None:
+        injection = Injection(server, lambda _: fragment, encoding)
+        for message in messages:
+            steps.append([])
+            await injection.send(message)
+        steps.append([])
+        if finish:
+            await injection.finish()
+
+    asyncio.run(app())
+    return steps
+
+
+def sent(messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8") -> list[Message]:
+    return [message for step in sent_after_each(messages, fragment, encoding) for message in step]
+
+
+def content(messages: Iterable[Message]) -> bytes:
+    return b"".join(message.get("body", b"") for message in messages)
+
+
+def sent_after_chunks(*chunks: bytes) -> list[bytes]:
+    return [content(step) for step in sent_after_each(stream(chunks))[1 : len(chunks) + 1]]
+
+
+def languages(*chunks: bytes) -> list[str | None]:
+    asked: list[str | None] = []
+
+    async def server(_: Message) -> None:
+        pass
+
+    async def app() -> None:
+        injection = Injection(server, lambda language: asked.append(language) or "", "utf-8")
+        for message in stream(chunks):
+            await injection.send(message)
+
+    asyncio.run(app())
+    return asked
+
+
+def streamed(chunks: Iterable[bytes]) -> bytes:
+    document = Document(lambda _: PROBE.encode())
+    return b"".join([*map(document.feed, chunks), document.close()])
+
+
+# In the documents below "|" is where the fragment belongs.
+
+BODY_TAGS = [
+    "<!doctype html><html><head><title>t</title></head><body>|<p>text</body></html>",
+    "<!DOCTYPE HTML>\r\n<HTML>\r\n<HEAD>\r\n</HEAD>\r\n<BODY\nCLASS='x'>|\r\n</BODY>",
+    "<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0//EN' \"x\"><html><body>|",
+    "<html><body>|",
+    "<head></head><body>|",
+    "<body>|",
+    "<body class=a>|<p>",
+    "<body/>|<p>",
+    "\ufeff<!doctype html><body>|",
+    " \n\t<!-- a --><!-- b --><!doctype html><body>|",
+    "<?xml version='1.0'?><!doctype html><body>|",
+    "<!doctype html><!doctype svg><body>|",
+    "<!doctypehtml><body>|",
+    "<!doctype html><body>|<body>",
+    "<!doctype html><html><html><head><head></head></head></head><body>|",
+    "<!doctype html></p></title></averyveryveryverylongname a='>'><body>|",
+    "<html\n><body>|",
+]
+BODY_TAGS_THAT_DO_NOT_COUNT = [
+    "<!doctype html><!-- <body> --><body>|",
+    "<!doctype html><title><body></title><body>|",
+    "<!doctype html><style><body></style><body>|",
+    "<!doctype html><script>'<body>'</script><body>|",
+    "<!doctype html><noscript><body></noscript><body>|",
+    "<!doctype html><noframes><body></noframes><body>|",
+    "<!doctype html><template><body></template><body>|",
+    "<!doctype html><meta content='<body>'><body>|",
+    "<!doctype html><html data-x='<body>'><body>|",
+    "<!doctype html><?<body><body>|",
+    "<!doctype html><![CDATA[<body>|]]>",
+]
+NO_BODY_TAG = [
+    "<!doctype html><title>t</title>\n|<p>text",
+    "<!doctype html>\n|text",
+    "<!doctype html>|&nbsp;",
+    "<!doctype html>|<",
+    "<!doctype html>|<3",
+    "<!doctype html>|\ufeff<title>t</title>",
+    "<!doctype html>|\0",
+    "<!doctype html>|\x0b",
+    "<!doctype html></head>|text",
+    "<!doctype html>|<h1>t</h1>",
+    "<!doctype html>|<bodyx>",
+    "<!doctype html>|<averyveryveryverylongname>",
+    "<!doctype html><head></head>|</body></html>",
+    "<!doctype html><head></head>|</html>",
+    "<!doctype html>|</br>",
+    "<!doctype html><base><basefont><bgsound><link><meta>|<hr>",
+    "<!doctype html><BASE/><LINK\n/><Meta a>|<hr>",
+    "<!doctype html><head></head><base><link><meta><title></title><script></script><style></style>|<p>",
+    "<!doctype html><head></head><noframes><p></noframes><template><p></template>|<p>",
+    "<!doctype html><head></head>|<noscript></noscript><body>",
+    "<!doctype html><head><title>t</title></head>\n<!-- c -->\n|<noscript></noscript>",
+]
+COMMENTS = [
+    "<!doctype html><!--><body>|-->",
+    "<!doctype html><!---><body>|-->",
+    "<!doctype html><!----><body>|",
+    "<!doctype html><!-----><body>|",
+    "<!doctype html><!-- a --!><body>|",
+    "<!doctype html><!----!><body>|",
+    "<!doctype html><!--!><body>--><body>|",
+    "<!doctype html><!---!><body>--><body>|",
+    "<!doctype html><!-- -- > - -> --!- <body> ---><body>|",
+    "<!doctype html><!-- <!-- --><body>|-->",
+    "<!doctype html><!x><body>|",
+    "<!doctype html><!><body>|",
+    "<!doctype html><!-><body>|",
+    "<!doctype html><!-x -- ><body>|",
+    "<!doctype html><?x -- ?><body>|",
+    "<!doctype html></3 a='><body>|'>",
+    "<!doctype html></ body><body>|",
+    "<!doctype html></><body>|",
+]
+ATTRIBUTES = [
+    "<!doctype html><body class='>' id=\">\">|",
+    "<!doctype html><body data-a = '>'>|",
+    '<!doctype html><body data-a\n=\n">" b>|',
+    "<!doctype html><body data-a=x'>|'>",
+    "<!doctype html><body data-a=\">\"data-b='>'>|",
+    "<!doctype html><body data-a='\">'>|",
+    "<!doctype html><body data-a=>|",
+    "<!doctype html><body data-a= >|",
+    "<!doctype html><body data-a=/>|",
+    "<!doctype html><body ='>|'>",
+    "<!doctype html><body data-a='b'='>|'>",
+    "<!doctype html><body data-a/='>|'>",
+    "<!doctype html><body data-a /b ='>'>|",
+    "<!doctype html><body '>|'>",
+    "<!doctype html><body data-a'>|'>",
+    "<!doctype html><body/data-a='>'/>|",
+    "<!doctype html><body a b = c d=e f>|",
+    "<!doctype html><meta a='>' b><body>|",
+    "<!doctype html><title a='>'><body></title b='>'><body>|",
+]
+SCRIPTS = [
+    "<!doctype html><script>a</scripts></script ><body>|",
+    "<!doctype html><script>a<b</scrip></SCRIPT/><body>|",
+    "<!doctype html><script></</script\n><body>|",
+    "<!doctype html><script src='</script>'><body></script a='>'><body>|",
+    "<!doctype html><script><!-- </script><body>|",
+    "<!doctype html><script><!-- --> </script><body>|",
+    "<!doctype html><script><!-- <script> </script><body> --></script><body>|",
+    "<!doctype html><SCRIPT><!-- <SCRIPT/> </SCRIPT\t> <body></SCRIPT><body>|",
+    "<!doctype html><script><!-- <script> --> <script></script><body>|",
+    "<!doctype html><script><!-- <scripts> </script><body>|",
+    "<!doctype html><script><!--> <script> </script><body>|",
+    "<!doctype html><script><!---> <script> </script><body>|",
+    "<!doctype html><script><!- <script> </script><body>|",
+    "<!doctype html><script>--> <!-- <script </script>--!></script><body>|",
+    "<!doctype html><script><!-- <script></script <body></script><body>|",
+]
+RAW_TEXTS = [
+    "<!doctype html><title></titles></titl></title\n><body>|",
+    "<!doctype html><title><!-- </title><body>|",
+    "<!doctype html><title><script></title><body>|",
+    "<!doctype html><style>a>b{}</styles></STYLE><body>|",
+    "<!doctype html><style><!-- </style><body>|",
+    "<!doctype html><noscript><img></noscript/><body>|",
+]
+TEMPLATES = [
+    "<!doctype html><template><p>a < b</template><body>|",
+    "<!doctype html><template><template></template><body></template><body>|",
+    "<!doctype html><TEMPLATE a='</template>'></TEMPLATE><body>|",
+    "<!doctype html><template><!-- </template> --></template><body>|",
+    "<!doctype html><template><script></template></script></template><body>|",
+    "<!doctype html><template><textarea></template></textarea><xmp></template></xmp></template><body>|",
+    "<!doctype html><template></head><noscript></template></noscript></template><noscript></noscript><body>|",
+    "<!doctype html></head><template></template>|<noscript></noscript>",
+    "<!doctype html></template><body>|",
+]
+NO_BODY = [
+    "<!doctype html>|",
+    "<!doctype html>\n<html lang=en>\n<head><title>t</title></head>\n|",
+    "<!doctype html><!-- a -->\n|",
+    "<!doctype html><frameset><frame></frameset>\n<body>|",
+    "<!doctype html><script>a</script|",
+    "<html><!-- a <body> --|",
+    "<html><template><body>|",
+    "<html><template><plaintext></template><body>|",
+    "<html><body class='|",
+    "<!doctype html>|<!-- a",
+    "<!doctype html>|<html lang=",
+    "<!doctype html>|<",
+    "<html>|</bod",
+    "<html>|<tit",
+]
+DOCUMENTS = {
+    "body tags": BODY_TAGS,
+    "body tags that do not count": BODY_TAGS_THAT_DO_NOT_COUNT,
+    "no body tag": NO_BODY_TAG,
+    "comments": COMMENTS,
+    "attributes": ATTRIBUTES,
+    "scripts": SCRIPTS,
+    "raw texts": RAW_TEXTS,
+    "templates": TEMPLATES,
+    "no body": NO_BODY,
+}
+ALL_DOCUMENTS = [pytest.param(document, id=f"{group}-{document}") for group, of in DOCUMENTS.items() for document in of]
+
+
+@pytest.mark.parametrize("document", ALL_DOCUMENTS)
+def test_the_fragment_is_the_first_thing_in_the_body_however_the_bytes_are_split(document: str) -> None:
+    given, expected = document.replace("|", "").encode(), document.replace("|", PROBE).encode()
+    assert content(sent([start(), body(given)])) == expected
+    assert streamed(given[at : at + 1] for at in range(len(given))) == expected
+    for at in range(len(given)):
+        assert streamed((given[:at], given[at:])) == expected
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        " \n",
+        "text",
+        "<",
+        "<p>text</p>",
+        "<tr><td>row</td></tr>",
+        "<title>t</title><body>",
+        '{"html": "<html><body>"}',
+        "</head><body>",
+        "\ufeff",
+        "\ufefftext",
+        "\ufeff\ufeff<html><body>",
+        "<!-- a --><p>",
+        "<!-- <html><body>",
+        "<!doctype><html><body>",
+        "<!doctype svg><html><body>",
+        "<!doctype htmlx><html><body>",
+        "<!doctype html",
+        "<html",
+        "<html lang='>",
+        "<htmlx><body>",
+        "<header><body>",
+    ],
+)
+def test_what_is_no_full_document_passes_untouched(given: str) -> None:
+    validators = ((b"Content-Length", b"%d" % len(given.encode())), (b"ETag", b'"1"'))
+    message_start, message_body = start(*validators), body(given.encode())
+    messages = sent([message_start, message_body])
+    assert messages[0] is message_start
+    assert messages[1] is message_body
+    assert len(messages) == 2
+    split = [given.encode()[at : at + 1] for at in range(len(given.encode()))]
+    assert sent(stream(split, *validators))[0] == message_start
+    assert content(sent(stream(split))) == given.encode()
+
+
+def test_a_body_without_bytes_or_keys_passes_untouched() -> None:
+    messages: list[Message] = [
+        {"type": "http.response.start", "status": 200},
+        {"type": "http.response.body"},
+    ]
+    assert sent(messages) == messages
+
+
+def test_what_comes_after_the_decision_against_a_document_is_the_same_message() -> None:
+    late = body(b"<html><body>")
+    assert sent([start(), body(b"<p>", True), late])[2] is late
+
+
+def test_what_comes_after_the_insertion_is_the_same_message() -> None:
+    late = body(b"<body>")
+    assert sent([start(), body(b"<html><body>", True), late])[2] is late
+
+
+def test_a_document_shows_within_64_kib_that_it_is_one() -> None:
+    page = b" " * (LIMIT - 6) + b"<html><body>"
+    assert content(sent(stream([page]))) == page + PROBE.encode()
+    assert content(sent(stream([page[:9], page[9:-8], page[-8:]]))) == page + PROBE.encode()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        b" " * (LIMIT - 5) + b"<html><body>",
+        b"<!--" + b"-" * LIMIT + b"--><html><body>",
+        b"<html lang='" + b"a" * LIMIT + b"'><body>",
+        b"<!doctype html>" + b" " * LIMIT + b"<html><body>",
+    ],
+)
+def test_what_is_undecided_after_64_kib_is_no_document(page: bytes) -> None:
+    assert content(sent(stream([page]))) == page
+    assert content(sent(stream([page[:9], page[9:-8], page[-8:]]))) == page
+    assert sent_after_chunks(page[: LIMIT - 1], page[LIMIT - 1 : LIMIT]) == [b"", page[:LIMIT]]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "passed"),
+    [
+        (["<!doctype html>", "<html>"], ["", "<!doctype html><html>"]),
+        (["<!doctype html><!-- a -->", "<head>"], ["", "<!doctype html><!-- a --><head>"]),
+        (["<!doctype html>\n<meta ", "a='"], ["<!doctype html>\n<meta ", "a='"]),
+        (["<html lang=", "en>"], ["", "<html lang=en>"]),
+        (["<html>", "<title>", "a", "</title>"], ["<html>", "<title>", "a", "</title>"]),
+        (["<html>", "<title>a</ti", "b</title"], ["<html>", "<title>a", "</tib"]),
+        (["<html>", "<title>a-<!-", "b"], ["<html>", "<title>a-<!-", "b"]),
+        (["<html>", "<script>a", "</scrip", "b"], ["<html>", "<script>a", "", "</scripb"]),
+        (["<html>", "<script><!-", "-a--", "></"], ["<html>", "<script>", "<!--a", "-->"]),
+        (["<html>", "<!-- a", "--", "- b --!", ">"], ["<html>", "<!-- a", "", "--- b ", "--!>"]),
+        (["<html>", "<!-", "-", "a"], ["<html>", "", "", "<!--a"]),
+        (["<html>", "<met", "a", " b"], ["<html>", "", "", "<meta b"]),
+        (["<html>", "<meta a", "='>", "<body", "'>"], ["<html>", "<meta a", "='>", "<body", "'>"]),
+        (["<html>", "</averyverylong", "name", ">"], ["<html>", "</averyverylong", "name", ">"]),
+        (["<html>", "<frameset>", "<bo", "dy>"], ["<html>", "<frameset>", "<bo", "dy>"]),
+        (["<html>", "<bo", "dy", " >"], ["<html>", "", "", f"<body >{PROBE}"]),
+        (["<html>", "<bo", "ld>"], ["<html>", "", f"{PROBE}<bold>"]),
+        (["<html>", "<body>", "<p>", "<body>"], ["<html>", f"<body>{PROBE}", "<p>", "<body>"]),
+    ],
+)
+def test_bytes_go_on_as_soon_as_they_are_understood(chunks: list[str], passed: list[str]) -> None:
+    out = sent_after_chunks(*(chunk.encode() for chunk in chunks))
+    assert [chunk.decode() for chunk in out] == passed
+
+
+@pytest.mark.parametrize("opening", ["<script>", "<script><!-- ", "<style>", "<title>", "<!-- ", "<meta a='", "<meta "])
+def test_what_never_ends_is_not_accumulated(opening: str) -> None:
+    chunks = [b"<html>" + opening.encode(), *[b"x" * 4096] * 200]
+    assert sent_after_chunks(*chunks) == chunks
+
+
+def test_a_tag_of_a_megabyte_hides_the_body_no_longer_than_it_lasts() -> None:
+    chunks = [b"<html><meta a='", *[b"<body>" * 1000] * 200, b"'><body>"]
+    assert content(sent(stream(chunks))) == b"".join(chunks) + PROBE.encode()
+
+
+@pytest.mark.parametrize(
+    ("page", "language"),
+    [
+        ("<html lang=ja>", "ja"),
+        ("<html lang='ja'>", "ja"),
+        ('<!doctype html>\n<html class="a" lang="en-GB" dir=ltr>', "en-GB"),
+        ("<!doctype html><!-- a --> <HTML LANG = ja>", "ja"),
+        ("<html lang=ja lang=en>", "ja"),
+        ("<html data-x=' lang=en' lang=ja>", "ja"),
+        ("<html data-lang=en xml:lang=en langs=en hidden/lang=ja/>", "ja/"),
+        ("<html a= b c ='d'lang=ja>", "ja"),
+        ("<!doctype html><html lang=ja>", "ja"),
+        ("<html lang='\u65e5'>", "\u65e5"),
+        ("<html>", None),
+        ("<html lang>", None),
+        ("<html lang=''>", None),
+        ("<html lang hidden>", None),
+        ("<html data-x=' lang=en'>", None),
+        ("<!doctype html><html class=a>", None),
+        ("<!doctype html><head lang=ja>", None),
+        ("<!doctype html><p><html lang=ja>", None),
+        ("<!doctype html>", None),
+        ("<head><html lang=ja>", None),
+        ("<body lang=ja>", None),
+    ],
+)
+def test_the_fragment_is_made_once_for_the_language_of_the_page(page: str, language: str | None) -> None:
+    given = page.encode()
+    assert languages(given) == [language]
+    assert languages(*(given[at : at + 1] for at in range(len(given)))) == [language]
+
+
+@pytest.mark.parametrize("page", [b"", b"<p lang=ja>", b"<!-- <html lang=ja>"])
+def test_no_fragment_is_made_for_what_is_no_document(page: bytes) -> None:
+    assert languages(page) == []
+
+
+def test_an_empty_fragment_leaves_the_response_as_it_is() -> None:
+    messages = [start((b"etag", b'"1"')), body(b"<html>", True), body(b"<body>")]
+    assert sent(messages, fragment="") == messages
+
+
+@pytest.mark.parametrize(("encoding", "written"), [("utf-8", "\u540c\u610f".encode()), ("ascii", b"&#21516;&#24847;")])
+def test_a_character_that_the_encoding_lacks_becomes_a_reference(encoding: str, written: bytes) -> None:
+    messages = sent([start((b"content-length", b"6")), body(b"<body>")], "\u540c\u610f", encoding)
+    assert messages[0]["headers"][1] == (b"content-length", b"%d" % (6 + len(written)))
+    assert messages[1]["body"] == b"<body>" + written
+
+
+def test_a_length_is_corrected_before_the_body_tag_is_seen() -> None:
+    steps = sent_after_each(
+        [start((b"Content-Length", b"12")), body(b"<html>", True), body(b"<body>")], fragment="<hr>"
+    )
+    assert steps[0] == []
+    assert steps[1] == [
+        {"type": "http.response.start", "status": 200, "headers": [HTML, (b"Content-Length", b"16")]},
+        body(b"<html>", True),
+    ]
+    assert steps[2] == [body(b"<body><hr>")]
+
+
+@pytest.mark.parametrize("lengths", [["x"], [""], ["-1"], ["1, 1"], ["1", "1"], ["9" * 5000], ["\u0661"]])
+def test_a_length_that_cannot_be_corrected_is_dropped(lengths: list[str]) -> None:
+    fields = [(b"Content-Length", length.encode()) for length in lengths]
+    assert sent([start(*fields), body(b"<body>")])[0] == start()
+
+
+def test_fields_that_describe_other_bytes_are_dropped_and_the_rest_stays_in_order() -> None:
+    dropped = [
+        *((b"ETag", b'"1"'), (b"last-modified", b"x"), (b"Content-MD5", b"x"), (b"digest", b"x")),
+        *((b"Content-Digest", b"x"), (b"repr-digest", b"x"), (b"Accept-Ranges", b"bytes")),
+    ]
+    kept = [(b"X-One", b"1"), (b"set-cookie", b"a=b"), (b"set-cookie", b"c=d"), (b"Vary", b"*")]
+    fields = [kept[0], *dropped[:3], kept[1], (b"content-length", b" 6 "), *dropped[3:], *kept[2:]]
+    headers = sent([start(*fields), body(b"<body>")])[0]["headers"]
+    length = (b"content-length", b"%d" % (6 + len(PROBE)))
+    assert headers == [HTML, kept[0], kept[1], length, *kept[2:]]
+
+
+def test_the_messages_of_the_app_are_not_changed() -> None:
+    messages = [start((b"content-length", b"6"), (b"etag", b'"1"')), body(b"<body>")]
+    copies = [start((b"content-length", b"6"), (b"etag", b'"1"')), body(b"<body>")]
+    assert sent(messages) != copies
+    assert messages == copies
+
+
+def test_other_keys_of_a_message_go_on() -> None:
+    messages = [{**start(), "trailers": True}, {**body(b"<body>"), "x": 1}, {"type": "http.response.trailers"}]
+    trailing = sent(messages)
+    assert trailing[0] == messages[0]
+    assert trailing[1] == {**body(b"<body>" + PROBE.encode()), "x": 1}
+    assert trailing[2] is messages[2]
+
+
+def test_a_body_may_be_a_view_of_memory() -> None:
+    view = memoryview(b"<body>")
+    assert content(sent([start(), {"type": "http.response.body", "body": view}])) == b"<body>" + PROBE.encode()
+
+
+def test_one_message_gives_at_most_one_message() -> None:
+    page = b"<!doctype html><html><head><title>t</title><script>a</script></head><body><p>"
+    steps = sent_after_each(stream([page[at : at + 1] for at in range(len(page))]))
+    bodies = [[message for message in step if message["type"] == "http.response.body"] for step in steps]
+    assert max(map(len, bodies)) == 1
+    assert all(message["body"] for step in bodies[:-2] for message in step)
+
+
+@pytest.mark.parametrize("kind", ["pathsend", "zerocopysend", "trailers", "debug", "of.tomorrow"])
+def test_another_message_lets_a_held_start_go_unchanged(kind: str) -> None:
+    other = {"type": f"http.response.{kind}"}
+    messages = [start((b"etag", b'"1"')), other, body(b"<html><body>")]
+    assert sent(messages) == messages
+
+
+def test_another_message_lets_held_bytes_go_unchanged() -> None:
+    messages = [start(), body(b"<!doctype html>", True), {"type": "http.response.debug"}, body(b"<body>")]
+    assert sent(messages) == messages
+
+
+def test_a_message_before_the_start_changes_nothing() -> None:
+    early = [{"type": "http.response.debug"}, {"type": "http.response.zerocopysend"}]
+    assert sent([*early, start(), body(b"<body>")]) == [*early, start(), body(b"<body>" + PROBE.encode())]
+
+
+def test_a_message_in_the_middle_of_a_document_changes_nothing() -> None:
+    debug = {"type": "http.response.debug"}
+    messages = [start(), body(b"<html><bo", True), debug, body(b"dy>")]
+    expected = [start(), body(b"<html>", True), debug, body(b"<body>" + PROBE.encode())]
+    assert sent(messages) == expected
+
+
+def test_the_fragment_comes_before_bytes_that_cannot_be_seen() -> None:
+    unseen = {"type": "http.response.zerocopysend", "file": 3}
+    messages = [start(), body(b"<html><bo", True), unseen, body(b"<body>")]
+    expected = [start(), body(b"<html>", True), body(PROBE.encode() + b"<bo", True), unseen, body(b"<body>")]
+    assert sent(messages) == expected
+
+
+def test_an_empty_fragment_adds_no_message_before_bytes_that_cannot_be_seen() -> None:
+    messages = [start(), body(b"<html>", True), {"type": "http.response.pathsend", "path": "x"}]
+    assert sent(messages, fragment="") == messages
+
+
+def test_a_start_without_a_body_goes_on_when_the_app_has_finished() -> None:
+    assert sent_after_each([start((b"etag", b'"1"'))]) == [[], [start((b"etag", b'"1"'))]]
+    assert sent_after_each([start()], finish=False) == [[], []]
+
+
+def test_nothing_is_made_up_when_the_app_sent_nothing() -> None:
+    assert sent([]) == []
+
+
+@pytest.mark.parametrize("pieces", [[b"<!doctype ht"], [b"<html>", b"<script></scr"], [b"<html>", b"<bo"]])
+def test_held_bytes_go_on_without_a_fragment_when_the_app_breaks_off(pieces: list[bytes]) -> None:
+    messages = sent([start(), *(body(piece, True) for piece in pieces)])
+    assert messages[0] == start()
+    assert content(messages) == b"".join(pieces)
+    assert messages[-1]["more_body"] is True
+
+
+def test_to_finish_a_finished_response_does_nothing() -> None:
+    assert sent_after_each([start(), body(b"<body>")])[-1] == []
+
+
+@pytest.mark.parametrize(
+    ("content_type", "encoding"),
+    [
+        ("text/html", "ascii"),
+        ("text/html; charset=utf-8", "utf-8"),
+        (" Text/HTML ;CHARSET=UTF-8 ", "utf-8"),
+        ('text/html; charset="utf8"', "utf-8"),
+        ("text/html; charset=utf-8; charset=utf-16", "utf-8"),
+        ('text/html; a="; charset=utf-16"; charset=utf-8', "utf-8"),
+        ("text/html;charset", "ascii"),
+        ("text/html;charset=", "ascii"),
+        ("text/html; boundary=utf-16", "ascii"),
+        ("text/html; charset=iso-8859-1", "ascii"),
+        ("text/html; charset=windows-1252", "ascii"),
+        ("text/html; charset=Shift_JIS", "ascii"),
+        ("text/html; charset=euc-jp", "ascii"),
+        ("text/html; charset=gb18030", "ascii"),
+        ("text/html; charset=utf-16", None),
+        ("text/html; charset=utf-16le", None),
+        ("text/html; charset=utf-32", None),
+        ("text/html; charset=utf-7", None),
+        ("text/html; charset=iso-2022-jp", None),
+        ("text/html; charset=hz-gb-2312", None),
+        ("text/html; charset=cp037", None),
+        ("text/html; charset=rot13", None),
+        ("text/html; charset=nonsense", None),
+        ("text/html; charset=\u00fc\0", None),
+        ("application/xhtml+xml; charset=utf-8", None),
+        ("text/htmlx", None),
+        ("text/html, text/html", None),
+        ("application/json", None),
+        ("", None),
+    ],
+)
+def test_the_content_type_says_how_to_write(content_type: str, encoding: str | None) -> None:
+    fields = [(b"server", b"x"), (b"Content-Type", content_type.encode("latin-1"))]
+    assert injectable(200, fields) == encoding
+
+
+@pytest.mark.parametrize("status", [200, 201, 203, 400, 404, 500])
+def test_a_page_with_a_body_may_take_a_fragment(status: int) -> None:
+    assert injectable(status, [HTML]) == "utf-8"
+
+
+@pytest.mark.parametrize("status", [100, 101, 103, 204, 205, 206, 300, 302, 304, 308])
+def test_a_status_without_a_whole_body_takes_none(status: int) -> None:
+    assert injectable(status, [HTML]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Encoding", "gzip"),
+        ("content-encoding", "identity, br"),
+        ("Content-Range", "bytes 0-1/2"),
+        ("Content-Disposition", "attachment"),
+        ("content-disposition", " Attachment ; filename=x.html"),
+        ("CONTENT-TYPE", "text/html"),
+        ("content-type", "application/json"),
+    ],
+)
+def test_a_field_may_rule_a_fragment_out(name: str, value: str) -> None:
+    assert injectable(200, [HTML, (name.encode(), value.encode())]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Encoding", " Identity "),
+        ("Content-Disposition", "inline; filename=attachment"),
+        ("content-length", "3"),
+        ("x-json-data", "1"),
+    ],
+)
+def test_other_fields_do_not(name: str, value: str) -> None:
+    assert injectable(200, [(name.encode(), value.encode()), HTML]) == "utf-8"
+
+
+def test_without_a_content_type_nothing_is_known_to_be_html() -> None:
+    assert injectable(200, []) is None

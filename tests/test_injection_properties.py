@@ -1,0 +1,160 @@
+"""For any document and any split of its bytes: the fragment is there once, in its place, and nothing is lost."""
+
+import asyncio
+from typing import Any
+
+import html5lib
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cookie_consent.injection import Injection, Message
+
+PROBE = "<form id=probe></form>"
+
+BEGINNINGS = [
+    "<!doctype html>",
+    "\ufeff<!DOCTYPE html PUBLIC '-//W3C//DTD XHTML 1.0//EN'>\n",
+    "<!-- a --> <!doctype html>\n<html lang=en>",
+    "<?xml version='1.0'?><!doctype html><!-- b --><HTML>",
+    "<html>",
+    "<head>",
+]
+HEADS = [
+    *(" ", "\n", "<head>", "<HEAD\n>", "</head>", "</HEAD a='>'>", "<html>", "<html class='<body>'>"),
+    *("<!-- <body> -->", "<!-->", "<!--->", "<!---->", "<!----!>", "<!--!>a--!>", "<!-- -- > -->", "<!--a-!>-->"),
+    *("<!x>", "<!>", "<!->", "<?x?>", "</3>", "</>", "</ body>", "<![CDATA[<body>"),
+    *("<meta a='>' b=\">\">", "<meta a= >", "<meta a=b/>", '<meta ="a>', '<meta a/="b>', "<meta a = '>' c>"),
+    *("<meta a='b'=\"c>", "<meta a=\"b\"c='>'>", "<meta a=b'>", "<LINK a\n=\n'<body>'>", "<base/>", "<bgsound>"),
+    *("<title>a<body></title>", "<TITLE></titles></tiTle >", "<title></title/a='>'>", "<title><!-- </title>"),
+    *("<style>a>b{}<body></style>", "<style><!-- </STYLE\n>", "<noframes><body></noframes>"),
+    *("<noscript><body></noscript>", "<NOSCRIPT><link></noscript >"),
+    *("<script>'<body>'</script>", "<script>a<b</scripts></SCRIPT\t>", "<script a='</script>'></script a='>'>"),
+    *("<script><!-- </script>", "<script><!-- <script> </script><body> --></script>", "<script><!--></script>"),
+    *("<script><!-- <script> --> </script>", "<script><!--><script></script>", "<script><!---><script></script>"),
+    *("<script><!-- <scripts></script>", "<script><!- <script></script>", "<script></</script>"),
+    *("<SCRIPT><!--<SCRIPT/></SCRIPT><body></SCRIPT>", "<script>--><!-- <script </script>--></script>"),
+    *("</div>", "</p a='>'>", "</title>", "</averyveryverylongname>"),
+]
+ANYWHERE_IN_HEADS = [head for head in HEADS if "noscript" not in head.lower()]
+TEMPLATES = [
+    "<template><body><div></template>",
+    "<template><template></template><body></template>",
+    "<TEMPLATE a='</template>'><script></template></script></TEMPLATE>",
+    "<template><!-- </template> --><title></template></title>a < b</template>",
+    "</template>",
+]
+BODIES = [
+    *("<body>", "<BODY class=\">\" id='<p>'>", "<body/>", "<body\n>", "<body a=b'>", "<body ='a>"),
+    *("<div>", "<p>", "text", "&nbsp;", "<", "<3", "</body>", "</html>", "</br>", "<averyverylongname>"),
+    *("<metadata>", "<heads>", "<bodyx a='<body>'>", "<a b='>'>", "<input>", "é", "<noscript>a</noscript>"),
+]
+CONTENTS = ["<p>", "text", "</p>", "<body a=b>", "<title>t</title>", "<script></script>", " ", "<!-- c -->"]
+
+splits = st.lists(st.integers(1, 40), max_size=60)
+
+
+def documents(heads: list[str]) -> st.SearchStrategy[str]:
+    pieces = (
+        st.sampled_from(BEGINNINGS),
+        st.lists(st.sampled_from(heads), max_size=8).map("".join),
+        st.sampled_from(BODIES),
+        st.lists(st.sampled_from(CONTENTS), max_size=4).map("".join),
+    )
+    return st.tuples(*pieces).map("".join)
+
+
+def split(content: bytes, sizes: list[int]) -> list[bytes]:
+    """The content in chunks of these sizes, and the rest."""
+    chunks = []
+    for size in sizes:
+        chunks.append(content[:size])
+        content = content[size:]
+    return [*chunks, content]
+
+
+def inject(chunks: list[bytes], length: int) -> list[Message]:
+    messages: list[Message] = []
+
+    async def server(message: Message) -> None:
+        messages.append(message)
+
+    async def app() -> None:
+        injection = Injection(server, lambda _: PROBE, "utf-8")
+        headers = [(b"content-length", b"%d" % length)]
+        await injection.send({"type": "http.response.start", "status": 200, "headers": headers})
+        for at, chunk in enumerate(chunks, 1):
+            more = at < len(chunks)
+            await injection.send({"type": "http.response.body", "body": chunk, "more_body": more})
+        await injection.finish()
+
+    asyncio.run(app())
+    return messages
+
+
+def injected(chunks: list[bytes]) -> bytes:
+    """What arrives, once it is certain that it has the length that was announced and ends where it should."""
+    start, *bodies = inject(chunks, sum(map(len, chunks)))
+    content = b"".join(message["body"] for message in bodies)
+    assert start["headers"] == [(b"content-length", b"%d" % len(content))]
+    assert [message["more_body"] for message in bodies] == [True] * (len(bodies) - 1) + [False]
+    return content
+
+
+@settings(deadline=None)
+@given(documents([*HEADS, *TEMPLATES]), splits)
+def test_the_fragment_is_in_a_document_once_however_its_bytes_are_split(document: str, sizes: list[int]) -> None:
+    content = document.encode()
+    whole = injected([content])
+    assert whole.count(PROBE.encode()) == 1
+    assert whole.replace(PROBE.encode(), b"") == content
+    assert injected(split(content, sizes)) == whole
+    assert injected(split(content, [1] * len(content))) == whole
+
+
+def tree(node: Any) -> Any:
+    """A parsed element as plain values; a comment's tag is a function, which is what tells it."""
+    return node.tag, dict(node.attrib), node.text or "", [tree(child) for child in node], node.tail or ""
+
+
+def parsed(document: str) -> Any:
+    parser = html5lib.HTMLParser(namespaceHTMLElements=False)
+    return parser.parse(document.removeprefix("\ufeff"), scripting=True)
+
+
+@settings(deadline=None, max_examples=300)
+@given(documents(HEADS))
+def test_a_parser_finds_the_fragment_first_in_the_body_and_all_else_as_it_was(document: str) -> None:
+    page = parsed(injected([document.encode()]).decode())
+    body = page.find("body")
+    probe = body[0]
+    assert (probe.tag, probe.attrib, len(probe), probe.text) == ("form", {"id": "probe"}, 0, None)
+    assert not body.text
+    body.text = probe.tail
+    body.remove(probe)
+    assert tree(page) == tree(parsed(document))
+
+
+pieces = st.sampled_from([*BEGINNINGS, *HEADS, *TEMPLATES, *BODIES, "<frameset>", "<plaintext>", "<textarea>"])
+broken = st.tuples(pieces, st.integers(0, 40)).map(lambda drawn: drawn[0][: drawn[1]].encode())
+soup = st.lists(st.one_of(broken, st.binary(max_size=4)), max_size=12).map(b"".join)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from([b"", b"<html>", b"<!doctype html>"]), soup, splits)
+@example(b"<html>", b"<body", [])
+@example(b"", b"\xef\xbb", [1])
+def test_no_byte_is_ever_lost(beginning: bytes, rest: bytes, sizes: list[int]) -> None:
+    content = beginning + rest
+    whole = injected([content])
+    before, fragment, after = whole.partition(PROBE.encode())
+    assert before + after == content
+    assert not beginning or fragment
+    assert injected(split(content, sizes)) == whole
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([*ANYWHERE_IN_HEADS, *TEMPLATES]), max_size=8))
+def test_nothing_is_held_after_a_complete_tag(heads: list[str]) -> None:
+    chunks = [head.encode() for head in ["<html>", *heads]]
+    messages = inject([*chunks, b""], 0)
+    assert [message["body"] for message in messages[1:]] == [*chunks, PROBE.encode()]

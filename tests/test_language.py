@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.language import accepted_language, match_language
+
+OFFERED = ("ja", "en-GB", "pt", "zh-Hant")
+TAGS = st.from_regex(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8}){0,3}", fullmatch=True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "language"),
+    [
+        ("ja", "ja"),
+        ("JA", "ja"),
+        ("ja-JP", "ja"),
+        ("ja-Latn-JP-x-private", "ja"),
+        ("en-gb", "en-GB"),
+        ("en", "en-GB"),
+        ("en-US", "en-GB"),
+        ("pt-BR", "pt"),
+        ("zh-Hant-TW", "zh-Hant"),
+        ("zh-TW", "zh-Hant"),
+        ("de", None),
+        ("j", None),
+        ("", None),
+    ],
+)
+def test_a_tag_is_served_by_itself_else_by_a_more_general_else_by_a_more_special_language(
+    tag: str, language: str | None
+) -> None:
+    assert match_language(tag, OFFERED) == language
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("ja", "ja"),
+        ("de, en;q=0.5, ja;q=0.9", "ja"),
+        ("en;q=0.5, ja;q=0.5", "en-GB"),
+        ("ja;q=0.5,en", "en-GB"),
+        (" ja ; q = 1.000 , en", "ja"),
+        ("ja;Q=0.1", "ja"),
+        ("ja;q=0", None),
+        ("ja;q=0.000, en;q=0.001", "en-GB"),
+        ("de-DE, de, fr", None),
+        ("*", None),
+        ("", None),
+        (",,;,", None),
+    ],
+)
+def test_the_best_offered_language_is_taken(header: str, language: str | None) -> None:
+    assert accepted_language(header, OFFERED) == language
+
+
+@pytest.mark.parametrize("bad", ["ja;q=1.5", "ja;q=2", "ja;q=-1", "ja;q=0.1234", "ja;q=", "ja;q=nan", "ja q=1", "ja_JP", "日本"])
+def test_what_cannot_be_read_is_passed_over(bad: str) -> None:
+    assert accepted_language(f"{bad}, pt;q=0.1", OFFERED) == "pt"
+
+
+def test_what_is_very_long_is_read_only_at_its_beginning() -> None:
+    assert accepted_language("de," * 300 + "ja", OFFERED) is None
+
+
+@given(st.text() | st.lists(TAGS).map(",".join), st.lists(TAGS, unique=True).map(tuple))
+def test_whatever_a_browser_says_the_result_is_offered_or_none(header: str, offered: tuple[str, ...]) -> None:
+    assert accepted_language(header, offered) in (None, *offered)
+
+
+@given(st.text() | TAGS, st.lists(TAGS, unique=True).map(tuple))
+def test_whatever_the_tag_the_result_is_offered_or_none(tag: str, offered: tuple[str, ...]) -> None:
+    assert match_language(tag, offered) in (None, *offered)
+
+
+@given(st.lists(TAGS, min_size=1).map(tuple), st.data())
+def test_an_offered_language_serves_itself(offered: tuple[str, ...], data: st.DataObject) -> None:
+    tag = data.draw(st.sampled_from(offered))
+    found = match_language(tag, offered)
+    assert found is not None
+    assert found.lower() == tag.lower()

@@ -1,0 +1,23 @@
+"""Refusals as problem details (RFC 9457)."""
+
+from __future__ import annotations
+
+import pytest
+
+from cookie_consent.problem import Problem
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 503])
+def test_a_problem_says_what_is_wrong(status: int) -> None:
+    problem = Problem(status, "This is wrong.")
+    document = problem.document()
+    assert set(document) == {"type", "title", "status", "detail"}
+    assert (document["type"], document["status"], document["detail"]) == ("about:blank", status, "This is wrong.")
+    assert document["title"]
+    assert str(problem) == "This is wrong."
+
+
+def test_a_problem_has_a_text_for_visitors_and_fields_for_programs() -> None:
+    problem = Problem(405, "No.", "error_cross_site", {"allow": "GET"})
+    assert (problem.text, problem.headers) == ("error_cross_site", {"allow": "GET"})
+    assert Problem(400, "No.").headers == {}

@@ -1,0 +1,145 @@
+"""Who may post, and where `next` may lead."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cookie_consent.same_site import is_cross_site, safe_next
+
+HOST = "site.example"
+CROSS, OWN = True, False
+
+
+@pytest.mark.parametrize(
+    ("fetch_sites", "origins", "judged"),
+    [
+        # Sec-Fetch-Site decides where it is sent, whatever Origin says.
+        (["same-origin"], [], OWN),
+        (["none"], [], OWN),
+        (["same-origin"], ["https://evil.example"], OWN),
+        (["cross-site"], [], CROSS),
+        (["same-site"], [], CROSS),
+        (["cross-site"], ["https://site.example"], CROSS),
+        (["same-origin", "cross-site"], ["https://site.example"], CROSS),
+        # What is no value of it is as good as none.
+        (["same-origin, cross-site"], ["https://evil.example"], CROSS),
+        (["Same-Origin"], [], CROSS),
+        (["yes"], ["https://site.example"], OWN),
+        ([""], [], CROSS),
+        # Else the Origin has to be the site's own.
+        ([], ["https://site.example"], OWN),
+        ([], ["https://SITE.example:443"], OWN),
+        ([], ["https://site.example", "https://site.example"], OWN),
+        ([], ["https://site.example", "https://evil.example"], CROSS),
+        ([], ["http://site.example"], CROSS),
+        ([], ["https://site.example:8443"], CROSS),
+        ([], ["https://www.site.example"], CROSS),
+        ([], ["https://site.example.evil.example"], CROSS),
+        ([], ["https://site.example/path"], CROSS),
+        ([], ["https://evil@site.example"], CROSS),
+        ([], ["https://site.example?x"], CROSS),
+        ([], ["https://site.example#x"], CROSS),
+        ([], ["https://[site.example"], CROSS),
+        ([], ["https://site.example:port"], CROSS),
+        ([], ["null"], CROSS),
+        ([], [""], CROSS),
+        # A POST with neither is refused.
+        ([], [], CROSS),
+    ],
+)
+def test_the_browser_says_who_posts(fetch_sites: list[str], origins: list[str], judged: bool) -> None:
+    assert is_cross_site(fetch_sites, origins, "https", HOST) is judged
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "judged"),
+    [
+        ("http://site.example", "site.example:80", OWN),
+        ("http://site.example:8000", "site.example:8000", OWN),
+        ("http://[::1]:8000", "[::1]:8000", OWN),
+        ("http://127.0.0.1", "127.0.0.1:80", OWN),
+        ("null", "", CROSS),
+        ("http://", "", CROSS),
+        ("http://site.example", "", CROSS),
+        ("http://site.example", "site.example/", CROSS),
+        ("http://site.example", "x@site.example", CROSS),
+        ("http://site.example", "[", CROSS),
+    ],
+)
+def test_ports_and_odd_hosts(origin: str, host: str, judged: bool) -> None:
+    assert is_cross_site([], [origin], "http", host) is judged
+
+
+@given(st.lists(st.text(max_size=12), max_size=3), st.lists(st.text(max_size=30), max_size=3), st.text(max_size=20))
+def test_nothing_that_a_client_sends_raises(fetch_sites: list[str], origins: list[str], host: str) -> None:
+    assert is_cross_site(fetch_sites, origins, "https", host) in (True, False)
+
+
+@given(st.lists(st.text(max_size=12), min_size=1, max_size=3))
+def test_no_origin_but_the_sites_own_is_let_in(origins: list[str]) -> None:
+    hosts = [f"https://{origin}.example" for origin in origins]
+    assert is_cross_site([], hosts, "https", HOST)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/there", "/a/b?c=d&e=//evil.example", "/a#b", "/地図?q=東京", "/%2f%2fevil.example", "/" + "x" * 2047],
+)
+def test_a_path_on_this_site_is_where_it_goes_on(path: str) -> None:
+    assert safe_next(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("", "there", "?x", "#x", "https://evil.example/", "//evil.example", "///evil.example", "/\\evil.example"),
+        *("\\\\evil.example", "/\t/evil.example", "/\n/evil.example", "\t//evil.example", " //evil.example"),
+        *("/ /evil.example", "/a b", "javascript:alert(1)", "/\r\nset-cookie: x=1", "/\0", "/\x7f", "/\u2028"),
+        *("/a\\b", "http:/evil.example", "/\ud800", "/" + "x" * 2048),
+    ],
+)
+def test_all_else_is_no_place_to_go_on(path: str) -> None:
+    assert safe_next(path) is None
+
+
+def as_browsers_read(path: str) -> str:
+    """The start of the URL standard's parser, for special schemes: trimmed, cleared, backslashes turned."""
+    trimmed = path.strip("".join(map(chr, range(0x21))))
+    return re.sub("[\t\n\r]", "", trimmed).replace("\\", "/")
+
+
+_parts = st.sampled_from(
+    ["/", "\\", "//", "evil.example", "@", ":", "?", "#", "\t", "\n", "\r", " ", "%2f", "%5c", ".", "..", "https:", "a"]
+)
+_paths = st.one_of(st.lists(_parts, max_size=8).map("".join), st.text(max_size=12), st.text(max_size=12).map("/".__add__))
+
+
+@given(_paths)
+@example("/\t/evil.example")
+@example("/.//evil.example")
+@example("/..//evil.example")
+@example("/\uff0fevil.example")
+def test_next_stays_on_the_site_whoever_resolves_it(path: str) -> None:
+    safe = safe_next(path)
+    if safe is None:
+        return
+    assert safe == path
+    for base in ("https://site.example/privacy-choices", "http://site.example"):
+        for reading in (path, as_browsers_read(path)):
+            resolved = urlsplit(urljoin(base, reading))
+            assert (resolved.scheme, resolved.netloc) == (base.partition(":")[0], HOST)
+    read = as_browsers_read(path)
+    assert read == path
+    assert read.startswith("/")
+    assert not read.startswith("//")
+
+
+@given(st.text(alphabet="abc/?=&%.-_~", max_size=20))
+def test_every_plain_path_is_good(rest: str) -> None:
+    path = "/a" + rest
+    assert safe_next(path) == path
