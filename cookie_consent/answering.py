@@ -34,11 +34,13 @@ async def answer(installed: Installation, request: Request, visit: Visit, langua
     body = await read_body(request)
     posted = read_answer(request.headers.get("content-type", ""), body, installed.policy)
     before, now = visit.decision, installed.clock()
-    shown = posted.language if posted.language in installed.policy.site.languages else language
+    shown = installed.visits.policy_in(posted.service) or before.policy
+    if posted.language in installed.policy.site.languages:
+        language = posted.language
     consent_id = _consent_id(installed, before.record)
-    record = make_record(posted, before, now=int(now), language=shown, consent_id=consent_id)
+    record = make_record(posted, before, shown, now=int(now), language=language, consent_id=consent_id)
     await _keep_proof(installed, record)
-    after = decide(before.policy, record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
+    after = decide(shown, record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
     response = _reply(installed, request, posted, after)
     _set_cookies(installed, request, response, visit, after)
     return response

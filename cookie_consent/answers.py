@@ -35,6 +35,7 @@ class Posted:
         next: where to go on; "" where the answer does not say.
         source: where the answer was given.
         language: the language that was shown; "" where the answer does not say.
+        service: the id of the service on whose page it was given; "" elsewhere.
     """
 
     choice: str
@@ -43,6 +44,7 @@ class Posted:
     next: str = ""
     source: str = ""
     language: str = ""
+    service: str = ""
 
 
 def is_form(content_type: str) -> bool:
@@ -67,17 +69,22 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
         raise Problem(400, f"There is no source {posted.source[:40]!r}. Known: {', '.join(_SOURCES)}.")
     for purpose in sorted(posted.purposes.keys() - {NECESSARY, *policy.optional}):
         raise Problem(400, f"There is no purpose {purpose[:40]!r}. {did_you_mean(purpose[:40], policy.optional)}")
+    services = [service.id for service in policy.services]
+    if posted.service and posted.service not in services:
+        raise Problem(400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}")
     if posted.policy not in ("", policy.version):
         raise Problem(409, f"The policy in force is {policy.version}.", "error_policy_changed")
     return posted
 
 
-def make_record(posted: Posted, before: Decision, *, now: int, language: str, consent_id: str) -> ConsentRecord:
+def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, language: str, consent_id: str) -> ConsentRecord:
     """Return the consent record of an answer.
 
     Args:
         posted: the answer.
         before: what held until now.
+        shown: the policy as it holds where the answer was given. What a service refuses is not asked for there, and
+            stays as it was.
         now: seconds since 1970.
         language: the language that was shown.
         consent_id: ties the record to the ledger; "" without one.
@@ -85,7 +92,7 @@ def make_record(posted: Posted, before: Decision, *, now: int, language: str, co
     facts = digests(before.policy)
     return ConsentRecord(
         answers={
-            purpose: Answer(_state(posted, before, purpose), facts[purpose]) for purpose in before.policy.optional
+            purpose: Answer(_state(posted, before, shown, purpose), facts[purpose]) for purpose in before.policy.optional
         },
         policy=before.policy.version,
         decided_at=now,
@@ -96,7 +103,9 @@ def make_record(posted: Posted, before: Decision, *, now: int, language: str, co
     )
 
 
-def _state(posted: Posted, before: Decision, purpose: str) -> State:
+def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> State:
+    if shown.in_force[purpose].refused:
+        return _state_so_far(before, purpose)
     if posted.choice == "accept_all" or (posted.choice != "refuse_all" and posted.purposes.get(purpose)):
         return State.GRANTED
     if posted.choice != "grant":
@@ -137,17 +146,18 @@ def _read_form(body: bytes) -> Posted:
         next=single.get("next", ""),
         source=single.get("source", "settings"),
         language=single.get("language", ""),
+        service=single.get("service", ""),
     )
 
 
 def _read_json(body: bytes) -> Posted:
     try:
-        data = json.loads(body, object_pairs_hook=_object)
+        data = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
     except (ValueError, RecursionError):
         raise Problem(400, "The body is no JSON text in UTF-8 with each key once.") from None
     if not isinstance(data, dict):
         raise Problem(400, "The body has to be a JSON object.")
-    names = ("choice", "policy", "next", "source", "language")
+    names = ("choice", "policy", "next", "source", "language", "service")
     texts = {name: data[name] for name in names if name in data}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Problem(400, f"These have to be texts: {', '.join(texts)}.")
@@ -158,6 +168,10 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError("a key is there twice")
     return dict(pairs)
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is Python's, not JSON's")
 
 
 def _named(data: dict[str, Any]) -> dict[str, bool]:

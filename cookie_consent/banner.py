@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from cookie_consent.agents import read_agent
+from cookie_consent.decision import Decision
 from cookie_consent.language import match_language
 from cookie_consent.pages import Pages
 from cookie_consent.request_consent import RequestConsent, own_path
@@ -31,12 +32,15 @@ def want_whole_page(scope: MutableMapping[str, Any]) -> None:
             scope["extensions"] = {name: extensions[name] for name in extensions if name != "http.response.pathsend"}
 
 
-def fragment(pages: Pages, consent: RequestConsent, scope: Mapping[str, Any]) -> Callable[[str | None], str]:
+def fragment(
+    pages: Pages, decision: Decision, consent: RequestConsent, scope: Mapping[str, Any], encoding: str
+) -> Callable[[str | None], bytes]:
     """Return what makes the banner for a page, once the page's own language is known."""
 
-    def banner(page_language: str | None) -> str:
-        offered = consent.policy.site.languages
+    def banner(page_language: str | None) -> bytes:
+        offered = decision.policy.site.languages
         language = match_language(page_language or "", offered) or consent.language
-        return pages.banner(consent, base=consent.base, language=language, next_path=own_path(scope))
+        next_path = own_path(scope)
+        return pages.banner(decision, base=consent.base, language=language, next_path=next_path, encoding=encoding)
 
     return banner

@@ -7,8 +7,9 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent, wrap
@@ -62,7 +63,7 @@ def run(
         started("app:app", folder, Path(kept, "site.log"), (host, port), _environ(Path(kept), partner)) as site,
     ):
         print(f"The registry site answers at {site.address}. Three visitors walk through it ...\n", file=out, flush=True)
-        outcomes = {visitor: _visit(visitor, site, Path(kept, "access.jsonl")) for visitor in _VISITORS}
+        outcomes = [_visit(visitor, site, Path(kept, "access.jsonl")) for visitor in _VISITORS]
         all_held = _report(outcomes, site.log.read_text(encoding="utf-8"), out)
         if not once:
             print(f"\nThe site goes on at {site.address} until Ctrl-C. Its log: {site.log}", file=out, flush=True)
@@ -94,94 +95,89 @@ def _lines(access_log: Path) -> list[str]:
     return access_log.read_text(encoding="utf-8").splitlines() if access_log.exists() else []
 
 
-def promises(outcomes: Mapping[Visitor, Outcome], held: Mapping[Visitor, frozenset[str]]) -> dict[str, bool]:
-    """Return each promise, and whether it held.
-
-    Args:
-        outcomes: what each visitor got.
-        held: the cookies that were held back from each.
-    """
-    yes, no, signal = (outcomes[visitor] for visitor in _VISITORS)
+def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:
+    """Return each promise, and whether it held for those who accepted, refused and sent a signal."""
     everybody, others = (yes, no, signal), (no, signal)
-    degraded = dict.fromkeys(FEATURES, "degraded")
     return {
+        "Every page answers, for everybody: in full with consent, degraded without.": (
+            not any(outcome.failed for outcome in everybody)
+            and all(outcome.signed_in and outcome.looked_up for outcome in everybody)
+            and set(yes.features.values()) == {"on"}
+            and all(set(outcome.features.values()) == {"degraded"} for outcome in others)
+        ),
         "Who has not answered is asked, once; a signal is an answer too.": (
             yes.asked and no.asked and not signal.asked and not any(outcome.asked_again for outcome in everybody)
         ),
-        "Each answer is kept, and a proof of it.": (
-            (yes.status, no.status, signal.status) == ("granted", "refused", "unknown")
-            and (yes.proofs, no.proofs, signal.proofs) == (1, 1, 0)
+        "Each answer is kept, with a proof.": (
+            [(outcome.status, outcome.proofs) for outcome in everybody]
+            == [("granted", 1), ("refused", 1), ("unknown", 0)]
         ),
-        "Without consent only the necessary cookies, and the answer's, are set.": (
+        "With consent, what is declared is set.": yes.cookies == _NECESSARY | _OWN_COOKIES | {"recently-viewed"},
+        "Without, only what is necessary is set.": (
             no.cookies == _NECESSARY | {"consent"} and signal.cookies == _NECESSARY
         ),
-        "With it, all that is declared is set, and the visitor id.": (
-            yes.cookies == _NECESSARY | _OWN_COOKIES | {"recently-viewed"}
+        "A cookie that nobody declared reaches no browser.": all("ab_test" in outcome.held for outcome in everybody),
+        "Without consent, nothing is loaded from elsewhere.": (
+            bool(yes.loaded) and not any(outcome.loaded for outcome in others)
         ),
-        "A cookie that nobody declared reaches no browser.": all("ab_test" in names for names in held.values()),
-        "Without consent nothing is loaded from elsewhere.": bool(yes.loaded) and not any(o.loaded for o in others),
-        "Without consent nothing is recorded.": not any(outcome.records for outcome in others),
-        "With it every page is recorded, look-ups never, and no whole address.": (
+        "With consent, every page is recorded, but no look-up and no whole address.": (
             len(yes.records) == yes.traceable
             and not any(record["url.path"].startswith("/whois") for record in yes.records)
             and all(record["client.address"].endswith((".0", "::")) for record in yes.records)
         ),
-        "Everything works: in full with consent, degraded without.": (
-            yes.features == dict.fromkeys(FEATURES, "on")
-            and all(outcome.features == degraded for outcome in others)
-            and all(outcome.signed_in and outcome.looked_up for outcome in everybody)
-        ),
+        "Without, nothing is recorded.": not any(outcome.records for outcome in others),
     }
 
 
-def _report(outcomes: Mapping[Visitor, Outcome], log: str, out: TextIO) -> bool:
-    known = frozenset(_HELD.findall(log)).union(*(outcome.cookies for outcome in outcomes.values())) - _OWN_COOKIES
-    held = {visitor: known - outcome.cookies for visitor, outcome in outcomes.items()}
-    for line in _table(outcomes, held):
-        print(line, file=out)
-    example = next((record for outcome in outcomes.values() for record in outcome.records), None)
-    print(f"\nAn access record:\n\n{indent(json.dumps(example, indent=2, ensure_ascii=False), '    ')}", file=out)
-    advice = _ADVICE.search(log)
-    print(f"\nThe site's log about the cookie that nobody declared:\n\n{indent(advice[0] if advice else '', '    ')}", file=out)
-    result = promises(outcomes, held)
-    for promise, kept in result.items():
-        print(f"{'held  ' if kept else 'BROKEN'}  {promise}", file=out)
+def _report(outcomes: Sequence[Outcome], log: str, out: TextIO) -> bool:
+    """Print what each visitor got, and return whether all promises held."""
+    known = frozenset(_HELD.findall(log)).union(*(outcome.cookies for outcome in outcomes)) - _OWN_COOKIES
+    for outcome in outcomes:
+        outcome.held = known - outcome.cookies
+    print("\n".join(_table(outcomes)), file=out)
+    for record in outcomes[0].records[-1:]:
+        print(f"\nOne of the access records:\n\n{_indented(json.dumps(record, ensure_ascii=False))}", file=out)
+    for advice in _ADVICE.findall(log)[:1]:
+        print(f"\nWhat the log says of the cookie that nobody declared:\n\n{_indented(advice)}", file=out)
+    result = promises(*outcomes)
+    print("\nPromises:\n", file=out)
+    for promise, held in result.items():
+        print(f"    {'held  ' if held else 'BROKEN'}  {promise}", file=out)
     return all(result.values())
 
 
-def _table(outcomes: Mapping[Visitor, Outcome], held: Mapping[Visitor, frozenset[str]]) -> list[str]:
-    rows = [
-        _row("", [visitor.title for visitor in outcomes]),
-        "-" * (_LABEL + len(outcomes) * (_CELL + 2)),
-        _row("asked", ["yes" if o.asked else "no: the signal answers" for o in outcomes.values()]),
-        _row("answer kept", [_answer(o) for o in outcomes.values()]),
-        _row("cookies set", [_listed(o.cookies) for o in outcomes.values()]),
-        _row("cookies held back", [_listed(names) for names in held.values()]),
-        _row("loaded from elsewhere", [_listed(frozenset(o.loaded)) for o in outcomes.values()]),
-        _row("access records", [f"{len(o.records)} of {o.traceable} pages" for o in outcomes.values()]),
-    ]
-    rows += [_row(feature, [o.features[feature] for o in outcomes.values()]) for feature in FEATURES]
-    rows += [
-        _row("signing in", ["works" if o.signed_in else "FAILS" for o in outcomes.values()]),
-        _row("WHOIS service", ["works, never recorded" if o.looked_up else "FAILS" for o in outcomes.values()]),
-    ]
-    return rows
+def _indented(text: str) -> str:
+    lines = (part for line in text.rstrip().splitlines() for part in wrap(line, 96) or [""])
+    return indent("\n".join(lines), "    ")
 
 
-def _answer(outcome: Outcome) -> str:
-    return "none" if outcome.status == "unknown" else f"{outcome.status}, {outcome.proofs} proof"
+def _table(outcomes: Sequence[Outcome]) -> list[str]:
+    columns: dict[str, Callable[[Outcome], str]] = {
+        "": lambda outcome: outcome.title,
+        "asked": lambda outcome: "yes" if outcome.asked else "no, the signal answers",
+        "answer kept": lambda outcome: f"{outcome.status}, with a proof" if outcome.proofs else "none",
+        "cookies set": lambda outcome: _listed(outcome.cookies),
+        "cookies held back": lambda outcome: _listed(outcome.held),
+        "loaded from elsewhere": lambda outcome: _listed(outcome.loaded),
+        "access records": lambda outcome: f"{len(outcome.records)} for {outcome.traceable} pages",
+        **{name: lambda outcome, name=name: outcome.features[name] for name in FEATURES},
+        "session": lambda outcome: "works" if outcome.signed_in else "FAILS",
+        "WHOIS service": lambda outcome: "works, is not recorded" if outcome.looked_up else "FAILS",
+        "failed": lambda outcome: _listed(outcome.failed),
+    }
+    rows = [_row(label, [cell(outcome) for outcome in outcomes]) for label, cell in columns.items()]
+    return [rows[0], "-" * max(map(len, rows[0].splitlines())), *rows[1:]]
 
 
-def _listed(names: frozenset[str]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
 def _row(label: str, cells: Sequence[str]) -> str:
+    """Lay out one row; a cell that is too long goes on below."""
     columns = [wrap(label, _LABEL), *(wrap(cell, _CELL, break_on_hyphens=False) for cell in cells)]
-    widths = (_LABEL, *(_CELL for _ in cells))
-    height = max(map(len, columns))
-    lines = [
-        "  ".join((column[line] if line < len(column) else "").ljust(width) for column, width in zip(columns, widths, strict=True))
-        for line in range(height)
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+    lines = zip_longest(*columns, fillvalue="")
+    widths = [_LABEL, *[_CELL] * len(cells)]
+    return "\n".join(
+        "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

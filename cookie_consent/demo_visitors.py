@@ -50,11 +50,14 @@ class Outcome:
     """What a visitor got.
 
     Args:
+        title: what the visitor did.
+        failed: the pages that did not answer as they should, each with its status code.
         asked: whether the first page asked.
         asked_again: whether a later page asked.
         status: the answer that is kept; "unknown" for none.
         proofs: how many consent records the ledger keeps.
         cookies: the names in the browser at the end.
+        held: the names that the site set, and that did not arrive.
         loaded: the names of what pages loaded from elsewhere.
         features: what became of each feature: "on", "degraded" or "missing".
         signed_in: whether the session works.
@@ -63,11 +66,14 @@ class Outcome:
         records: the access records that were written.
     """
 
+    title: str
+    failed: tuple[str, ...] = ()
     asked: bool = False
     asked_again: bool = False
     status: str = "unknown"
     proofs: int = 0
     cookies: frozenset[str] = frozenset()
+    held: frozenset[str] = frozenset()
     loaded: tuple[str, ...] = ()
     features: dict[str, str] = field(default_factory=dict)
     signed_in: bool = False
@@ -125,6 +131,7 @@ class Browser:
         self._client, self._address = client, address
         self.loaded: list[str] = []
         self.visited: list[str] = []
+        self.failed: list[str] = []
 
     def open(self, path: str, data: Mapping[str, str] | None = None) -> Page:
         """Open a page, by its form where there is data, and load what it embeds from elsewhere."""
@@ -132,23 +139,23 @@ class Browser:
             response = self._client.get(path, headers=_FROM_A_PAGE)
         else:
             response = self._client.post(path, data=data, headers={**_FROM_A_PAGE, "origin": self._address})
-        response.raise_for_status()
+        self._note(response)
         self.visited += [answered.url.path for answered in (*response.history, response)]
         page = Page(response.text)
         for source in page.sources:
             if not source.startswith(self._address):
-                self._client.get(source).raise_for_status()
+                self._note(self._client.get(source))
                 self.loaded.append(source.rpartition("/")[2])
         return page
 
+    def _note(self, response: httpx.Response) -> None:
+        if response.is_error:
+            self.failed.append(f"{response.url.path} ({response.status_code})")
+
 
 def walk(visitor: Visitor, address: str) -> Outcome:
-    """Walk through the site as a visitor.
-
-    Raises:
-        httpx.HTTPError: a page is not there.
-    """
-    outcome = Outcome()
+    """Walk through the site as a visitor, and return what the visitor got."""
+    outcome = Outcome(visitor.title)
     with httpx.Client(base_url=address, headers=visitor.headers, follow_redirects=True, timeout=30) as client:
         browser = Browser(client, address)
         first = browser.open("/")
@@ -159,6 +166,7 @@ def walk(visitor: Visitor, address: str) -> Outcome:
             browser.open(form["action"], {**form, "choice": visitor.choice})
         _look_around(browser, outcome)
         outcome.traceable = sum(not path.startswith(("/privacy-choices", "/whois")) for path in browser.visited)
+        outcome.failed = tuple(browser.failed)
         outcome.loaded = tuple(browser.loaded)
         outcome.cookies = frozenset(client.cookies.keys())
         outcome.status = client.get("/privacy-choices/state").json()["status"]

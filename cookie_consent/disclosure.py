@@ -94,7 +94,7 @@ class Disclosure:
             erased = await run_in_threadpool(sink.erase, visit.visitor_id)
         response: Response = JSONResponse({"erased": erased})
         if "json" not in request.headers.get("accept", ""):
-            response = RedirectResponse(f"{self._installed.base(request.scope)}?erased", status_code=303)
+            response = RedirectResponse(f"{self._installed.base(request.scope)}?language={language}&erased", status_code=303)
         if visit.visitor_id is not None:
             secure = request.scope["scheme"] in SECURE
             name = self._installed.own.name("visitor", secure=secure)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -20,6 +21,7 @@ from cookie_consent.visits import Visit
 
 GPC_PATH = "/.well-known/gpc.json"
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
+_ACCEPTS_GZIP = re.compile(r"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
 
 Answerer = Callable[[Request, Visit, str], Awaitable[Response]]
 Methods = dict[str, Answerer]
@@ -118,7 +120,7 @@ def _wants_page(request: Request) -> bool:
 
 async def _serve(asset: Asset, request: Request, visit: Visit, language: str) -> Response:
     headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept-Encoding"}
-    if "gzip" not in request.headers.get("accept-encoding", ""):
+    if not _ACCEPTS_GZIP.search(request.headers.get("accept-encoding", "")):
         return Response(asset.content, headers=headers, media_type=asset.media_type)
     headers["content-encoding"] = "gzip"
     return Response(asset.compressed, headers=headers, media_type=asset.media_type)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Iterable
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner
+from cookie_consent.decision import Decision
 from cookie_consent.headers import keep_private, vary_on
 from cookie_consent.injection import Injection, injectable
 from cookie_consent.installation import Installation
@@ -97,22 +98,23 @@ class Asking:
         pages: makes the banner.
         scope: the request as the app sees it.
         out: where messages go on to.
-        consent: the decision as the app sees it.
+        decision: what holds.
+        consent: the same as the app sees it.
     """
 
-    __slots__ = ("_consent", "_injection", "_out", "_pages", "_scope")
+    __slots__ = ("_consent", "_decision", "_injection", "_out", "_pages", "_scope")
 
-    def __init__(self, pages: Pages, scope: Scope, out: Send, consent: RequestConsent) -> None:
-        self._pages, self._scope, self._out, self._consent = pages, scope, out, consent
+    def __init__(self, pages: Pages, scope: Scope, out: Send, decision: Decision, consent: RequestConsent) -> None:
+        self._pages, self._scope, self._out, self._decision, self._consent = pages, scope, out, decision, consent
         self._injection: Injection | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take a message and send it on, with the banner in the page."""
         if message["type"] == "http.response.start":
             encoding = injectable(message["status"], message["headers"])
-            if encoding is not None and not banner.asks_robot(self._scope):
-                fragment = banner.fragment(self._pages, self._consent, self._scope)
-                self._injection = Injection(self._out, fragment, encoding)
+            if encoding is not None and not self._consent.asks_itself and not banner.asks_robot(self._scope):
+                fragment = banner.fragment(self._pages, self._decision, self._consent, self._scope, encoding)
+                self._injection = Injection(self._out, fragment)
                 self._out = self._injection.send
         return self._out(message)
 

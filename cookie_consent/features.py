@@ -104,6 +104,7 @@ class Requires:
 def explanation(request: HTTPConnection, purposes: tuple[str, ...], missing: tuple[str, ...]) -> Response:
     """Return a page, or JSON for those who do not ask for pages, that says what is off, why, and how to allow it."""
     consent = consent_of(request.scope)
+    consent.asks_itself = True
     feature = _feature_of(consent, purposes)
     if "text/html" in request.headers.get("accept", ""):
         page = _pages.unavailable(

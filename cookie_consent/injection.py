@@ -99,23 +99,15 @@ class Injection:
 
     Args:
         send: Where the messages go on to.
-        fragment: Makes the HTML from the value of the ``lang`` attribute of the page's html tag, None if
-            there is none. Called at most once; an empty text leaves the response as it is. What the encoding
-            lacks becomes a character reference, which the insides of scripts and styles do not know.
-        encoding: What :func:`injectable` returned.
+        fragment: Makes the HTML, in the encoding that :func:`injectable` returned, from the value of the ``lang``
+            attribute of the page's html tag, None if there is none. Called at most once; an empty text leaves
+            the response as it is.
     """
 
-    def __init__(
-        self,
-        send: Callable[[Message], Awaitable[None]],
-        fragment: Callable[[str | None], str],
-        encoding: str,
-    ) -> None:
+    def __init__(self, send: Callable[[Message], Awaitable[None]], fragment: Callable[[str | None], bytes]) -> None:
         self._send = send
         self._start: Message | None = None
-        self._document: Document | None = Document(
-            lambda language: fragment(language).encode(encoding, "xmlcharrefreplace")
-        )
+        self._document: Document | None = Document(fragment)
 
     async def send(self, message: Message) -> None:
         """Send a message on. The start waits for the bytes that tell whether they are a document."""

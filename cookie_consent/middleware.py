@@ -133,7 +133,7 @@ class ConsentMiddleware:
             send, new_visitor = recording.send, recording.new_visitor
         if visit.decision.should_ask and self._effects.inject and scope["method"] == "GET":
             banner.want_whole_page(child)
-            asking = Asking(self._installed.pages, child, send, consent)
+            asking = Asking(self._installed.pages, child, send, visit.decision, consent)
             send = asking.send
         exchange = Exchange(self._effects, child, receive, send, visit, consent, new_visitor)
         try:

@@ -48,7 +48,7 @@ class Pages:
             auto_reload=False,
         )
         self._templates.globals.update(day=day, link=link)
-        self._banners: dict[tuple[object, ...], str] = {}
+        self._banners: dict[tuple[object, ...], bytes] = {}
 
     def settings(
         self,
@@ -82,26 +82,35 @@ class Pages:
             changes=sorted(policy.changes, key=lambda change: change.date, reverse=True),
         )
 
-    def banner(self, decision: Decision, *, base: str, language: str, next_path: str) -> str:
-        """Return the question, to stand first in <body>. It is kept, so that a page costs no more than a look-up."""
+    def banner(self, decision: Decision, *, base: str, language: str, next_path: str, encoding: str) -> bytes:
+        """Return the question, to stand first in <body>. It is kept, so that a page costs no more than a look-up.
+
+        Args:
+            decision: what holds, and what was answered.
+            base: see the class.
+            language: see the class.
+            next_path: see the class.
+            encoding: the page's; what it lacks is written as character references.
+        """
         policy = decision.policy
         key = (
-            policy.version,
-            policy.service and policy.service.id,
+            policy,
             base,
             language,
+            encoding,
             decision.signals,
-            _has_changed(decision),
+            decision.record is None,
             not next_path,
-            *decision.purposes.values(),
+            tuple(decision.purposes.values()),
         )
         html = self._banners.get(key)
         if html is None:
             if len(self._banners) >= _MOST_BANNERS:
                 self._banners.clear()
-            html = self._banners[key] = self._new_banner(decision, base, language, bool(next_path))
+            text = self._new_banner(decision, base, language, bool(next_path))
+            html = self._banners[key] = text.encode(encoding, "xmlcharrefreplace")
         in_field, in_link = _written(next_path)
-        return html.replace(_IN_LINK, in_link).replace(_IN_FIELD, in_field)
+        return html.replace(_IN_LINK.encode(), in_link).replace(_IN_FIELD.encode(), in_field)
 
     def unavailable(
         self,
@@ -159,9 +168,9 @@ class Pages:
 
 
 @lru_cache(maxsize=512)
-def _written(next_path: str) -> tuple[str, str]:
-    """Return a path as it is written in an attribute, and in the query of a link."""
-    return str(escape(next_path)), quote(next_path)
+def _written(next_path: str) -> tuple[bytes, bytes]:
+    """Return a path (in ASCII, as addresses are) as it is written in an attribute, and in the query of a link."""
+    return escape(next_path).encode("ascii", "xmlcharrefreplace"), quote(next_path).encode()
 
 
 def _context(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:

@@ -27,11 +27,12 @@ class RequestConsent(Decision):
 
     Attributes:
         was_read: whether anybody read the decision.
+        asks_itself: whether the page asks for what it needs, so that no banner has to.
         chose_language: whether the language was taken from what the browser accepts.
         instead: an ASGI app that answers in place of the app's own response, or None.
     """
 
-    __slots__ = ("_decision", "_language", "_prefix", "_scope", "chose_language", "instead", "was_read")
+    __slots__ = ("_decision", "_language", "_prefix", "_scope", "asks_itself", "chose_language", "instead", "was_read")
     # A frozen parent forbids both; Python finds the plain ones fast only where both are there.
     __setattr__ = object.__setattr__
     __delattr__ = object.__delattr__
@@ -39,7 +40,7 @@ class RequestConsent(Decision):
     def __init__(self, decision: Decision, scope: Mapping[str, Any], prefix: str) -> None:
         self._decision, self._scope, self._prefix = decision, scope, prefix
         self._language: str | None = None
-        self.was_read = self.chose_language = False
+        self.was_read = self.chose_language = self.asks_itself = False
         self.instead: Callable[..., Awaitable[None]] | None = None
 
     def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Sequence
 
 from itsdangerous import BadData, TimestampSigner
-from itsdangerous.encoding import base64_decode, base64_encode, bytes_to_int, int_to_bytes
+from itsdangerous.encoding import base64_decode, base64_encode, int_to_bytes
 
 SHORTEST_KEY = 32
 LONGEST_TOKEN = 4096
@@ -62,10 +62,10 @@ class Signer:
 def _seconds(issued: bytes) -> int | None:
     """Read a time of issue; None where something else was signed with our key."""
     try:
-        seconds = bytes_to_int(base64_decode(issued))
+        seconds = int.from_bytes(base64_decode(issued), "big")
     except BadData:
         return None
-    return seconds if seconds <= _LATEST else None
+    return seconds if seconds <= _LATEST and base64_encode(int_to_bytes(seconds)) == issued else None
 
 
 def _signature(keyed: hmac.HMAC, signed: bytes) -> bytes:

@@ -83,6 +83,10 @@ class Visits:
             self._gate.count("request", visit.held)
         return visit
 
+    def policy_in(self, service: str) -> Policy | None:
+        """Return the policy as it holds in a service; None if there is none of that id."""
+        return next((policy for _, _, policy in self._services if policy.service and policy.service.id == service), None)
+
     def _policy_at(self, scope: Mapping[str, Any], path: str) -> Policy:
         """Return the policy as it holds there: that of the most special service, host before path."""
         host = host_of(scope) if self._hosts else ""

@@ -43,7 +43,7 @@ function activate() {
 
 /** The answer as the server wants it. @param {HTMLFormElement} form @param {HTMLElement | null} button */
 function written(form, button) {
-  const { choice, policy, source, language } = Object.fromEntries(new FormData(form, button));
+  const { choice, policy, source, language, service } = Object.fromEntries(new FormData(form, button));
   const inputs = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("[name=purpose]"));
   const chosen = [...inputs].map((input) => [input.value, input.type === "hidden" || input.checked]);
   const some = choice === "save" || choice === "grant";
@@ -52,6 +52,7 @@ function written(form, button) {
     policy,
     source,
     language,
+    service,
     purposes: some ? Object.fromEntries(chosen) : undefined,
   });
 }

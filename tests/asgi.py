@@ -14,9 +14,8 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy
-from cookie_consent.policy_file import declarations
+from tests.policies import KEY, policy_of
 
-KEY = "a-key-that-only-the-tests-know-" + "k" * 32
 PREFIX = "/privacy-choices"
 NOW = 1_750_000_000.25
 """2025-06-15 15:06:40.250 UTC"""
@@ -94,7 +93,7 @@ _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 @cache
 def policy(text: str = SITE) -> Policy:
     """Return the policy that a policy file with this text has."""
-    return Policy(**vars(declarations(tomllib.loads(text))))
+    return policy_of(tomllib.loads(text))
 
 
 def install(app: ASGIApp | None = None, text: str = SITE, **options: Any) -> ConsentMiddleware:

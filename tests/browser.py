@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -54,21 +55,42 @@ def _expiry(attributes: list[bytes], now: float) -> float | None:
 def parse_date(text: bytes) -> float | None:
     """Return a cookie date (section 5.1.1) in seconds since 1970."""
     tokens = bytes(byte if byte not in _DELIMITERS else 0x20 for byte in text).split(b" ")
-    time = day = month = year = None
+    found: dict[str, tuple[int, ...]] = {}
     for token in filter(None, tokens):
-        if time is None and (found := re.match(rb"(\d{1,2}):(\d{1,2}):(\d{1,2})(?!\d)", token)):
-            time = [int(part) for part in found.groups()]
-        elif day is None and (found := re.match(rb"(\d{1,2})(?!\d)", token)):
-            day = int(found[1])
-        elif month is None and token[:3].decode("latin-1").lower() in _MONTHS:
-            month = _MONTHS.index(token[:3].decode("latin-1").lower()) + 1
-        elif year is None and (found := re.match(rb"(\d{2,4})(?!\d)", token)):
-            year = int(found[1])
-    if time is None or day is None or month is None or year is None:
+        for part, read in _PARTS.items():
+            if part not in found and (numbers := read(token)):
+                found[part] = numbers
+                break
+    if len(found) < len(_PARTS):
         return None
-    year += 1900 if 70 <= year <= 99 else 2000 if year <= 69 else 0
-    if year < 1601 or time[0] > 23 or time[1] > 59 or time[2] > 59:
+    (day,), (month,), (year,) = found["day"], found["month"], found["year"]
+    return _seconds(year + (1900 if 70 <= year <= 99 else 2000 if year <= 69 else 0), month, day, *found["time"])
+
+
+def _numbers(pattern: bytes) -> Callable[[bytes], tuple[int, ...] | None]:
+    def read(token: bytes) -> tuple[int, ...] | None:
+        found = re.match(pattern + rb"(?![0-9])", token)
+        return found and tuple(map(int, found.groups()))
+
+    return read
+
+
+def _month(token: bytes) -> tuple[int, ...] | None:
+    name = token[:3].decode("latin-1").lower()
+    return (_MONTHS.index(name) + 1,) if name in _MONTHS else None
+
+
+_PARTS: dict[str, Callable[[bytes], tuple[int, ...] | None]] = {
+    "time": _numbers(rb"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})"),
+    "day": _numbers(rb"([0-9]{1,2})"),
+    "month": _month,
+    "year": _numbers(rb"([0-9]{2,4})"),
+}
+
+
+def _seconds(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float | None:
+    if year < 1601 or hour > 23 or minute > 59 or second > 59:
         return None
     if not 1 <= day <= calendar.monthrange(year, month)[1]:
         return None
-    return calendar.timegm((year, month, day, *time))
+    return calendar.timegm((year, month, day, hour, minute, second))

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cookie_consent import Policy
 from cookie_consent.cookie_fields import pairs
 from cookie_consent.gate import Gate
-from cookie_consent.policy_file import declarations
 from tests.asgi import NOW, PREFIX, SITE, Visitor, answering, call, drive, install, policy, scope
 from tests.browser import stored
+from tests.policies import policy_of
 
 NOTHING = {"necessary": True, "analytics": False, "media": False}
 EVERYTHING = dict.fromkeys(NOTHING, True)
@@ -386,7 +385,7 @@ def test_each_name_is_warned_of_once_with_the_lines_that_would_declare_it(caplog
         assert "no policy declares it" in warning
         pasted = tomllib.loads(SITE + warning[warning.index("[[cookies]]") :])
         assert pasted["cookies"][-1]["name"] == name
-        assert name in {cookie.name for cookie in Policy(**vars(declarations(pasted))).cookies}
+        assert name in {cookie.name for cookie in policy_of(pasted).cookies}
 
 
 @given(name=st.from_regex(re.compile(r"[!#$%&'+\-.^_`|~0-9A-Za-z]{1,40}"), fullmatch=True))
@@ -400,7 +399,7 @@ def test_the_pasted_lines_declare_any_name_that_can_be_declared(name: str) -> No
         assert not passes(f"{undeclared}=1")
     finally:
         log.removeHandler(handler)
-    pasted = Policy(**vars(declarations(tomllib.loads(SITE + messages[0][messages[0].index("[[cookies]]") :]))))
+    pasted = policy_of(tomllib.loads(SITE + messages[0][messages[0].index("[[cookies]]") :]))
     gate_then = Gate(pasted, OURS, hold_undeclared=True, clock=lambda: NOW)
     assert gate_then.reason_to_hold(undeclared.encode(), NOTHING) is None
 

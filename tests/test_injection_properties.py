@@ -79,7 +79,7 @@ def inject(chunks: list[bytes], length: int) -> list[Message]:
         messages.append(message)
 
     async def app() -> None:
-        injection = Injection(server, lambda _: PROBE, "utf-8")
+        injection = Injection(server, lambda _: PROBE.encode())
         headers = [(b"content-length", b"%d" % length)]
         await injection.send({"type": "http.response.start", "status": 200, "headers": headers})
         for at, chunk in enumerate(chunks, 1):

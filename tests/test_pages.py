@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html as html_module
 import json
 import re
 from collections.abc import Mapping
@@ -159,8 +160,8 @@ def decision(policy: Policy, record: ConsentRecord | None = None, *signals: str)
 
 
 def banner(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
-    settings = {"base": BASE, "language": "en", "next_path": "/a?b=1", **more}
-    return Pages().banner(decision(policy, record, *signals), **settings)
+    settings = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
+    return Pages().banner(decision(policy, record, *signals), **settings).decode(settings["encoding"])
 
 
 def settings(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
@@ -406,10 +407,16 @@ def test_a_site_without_a_policy_page_links_to_none(policy: Policy) -> None:
 def test_a_banner_is_kept_and_only_the_path_changes(
     policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = pages.banner(decision(policy), base=BASE, language="en", next_path="/a")
+    first = pages.banner(decision(policy), base=BASE, language="en", next_path="/a", encoding="utf-8")
     monkeypatch.setattr(pages, "_templates", None)
-    again = pages.banner(decision(policy), base=BASE, language="en", next_path="/b")
-    assert again == first.replace('value="/a"', 'value="/b"').replace("next=/a", "next=/b")
+    again = pages.banner(decision(policy), base=BASE, language="en", next_path="/b", encoding="utf-8")
+    assert again == first.replace(b'value="/a"', b'value="/b"').replace(b"next=/a", b"next=/b")
+
+
+def test_what_a_page_s_encoding_lacks_is_written_as_character_references(policy: Policy) -> None:
+    plain = banner(policy, language="ja", encoding="ascii")
+    assert plain.isascii()
+    assert html_module.unescape(plain) == html_module.unescape(banner(policy, language="ja"))
 
 
 def test_whatever_changes_a_banner_makes_another(policy: Policy, pages: Pages) -> None:
@@ -422,7 +429,7 @@ def test_whatever_changes_a_banner_makes_another(policy: Policy, pages: Pages) -
         decision(replace(policy, changes=())),
     ]
     made = {
-        pages.banner(made, base=base, language=language, next_path=path)
+        pages.banner(made, base=base, language=language, next_path=path, encoding="utf-8")
         for made in decisions
         for base in (BASE, "/elsewhere")
         for language in ("en", "ja")
@@ -433,7 +440,7 @@ def test_whatever_changes_a_banner_makes_another(policy: Policy, pages: Pages) -
 
 def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
     for number in range(300):
-        pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/")
+        pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
     assert len(pages._banners) <= 256
 
 

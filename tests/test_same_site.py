@@ -116,7 +116,9 @@ def as_browsers_read(path: str) -> str:
 _parts = st.sampled_from(
     ["/", "\\", "//", "evil.example", "@", ":", "?", "#", "\t", "\n", "\r", " ", "%2f", "%5c", ".", "..", "https:", "a"]
 )
-_paths = st.one_of(st.lists(_parts, max_size=8).map("".join), st.text(max_size=12), st.text(max_size=12).map("/".__add__))
+_paths = st.one_of(
+    st.lists(_parts, max_size=8).map("".join), st.text(max_size=12), st.text(max_size=12).map("/".__add__)
+)
 
 
 @given(_paths)
