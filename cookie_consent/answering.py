@@ -19,7 +19,7 @@ from cookie_consent.timestamps import rfc3339
 from cookie_consent.visits import SECURE, Visit
 
 _LARGEST_BODY = 64 * 1024
-_LEDGER_WAIT = 5.0
+LEDGER_WAIT = 5.0
 """Seconds after which a ledger counts as down."""
 _log = logging.getLogger("cookie_consent")
 
@@ -91,7 +91,7 @@ async def _keep_proof(installed: Installation, record: ConsentRecord) -> None:
     if installed.ledger is None:
         return
     try:
-        async with asyncio.timeout(_LEDGER_WAIT):
+        async with asyncio.timeout(LEDGER_WAIT):
             await installed.ledger.append(record, installed.policy)
     except Exception:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
         _log.exception("The ledger could not keep a consent record; the answer was refused.")

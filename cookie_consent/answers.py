@@ -71,13 +71,17 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
         raise Problem(400, f"There is no purpose {purpose[:40]!r}. {did_you_mean(purpose[:40], policy.optional)}")
     services = [service.id for service in policy.services]
     if posted.service and posted.service not in services:
-        raise Problem(400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}")
+        raise Problem(
+            400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}"
+        )
     if posted.policy not in ("", policy.version):
         raise Problem(409, f"The policy in force is {policy.version}.", "error_policy_changed")
     return posted
 
 
-def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, language: str, consent_id: str) -> ConsentRecord:
+def make_record(
+    posted: Posted, before: Decision, shown: Policy, *, now: int, language: str, consent_id: str
+) -> ConsentRecord:
     """Return the consent record of an answer.
 
     Args:
@@ -92,7 +96,8 @@ def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, la
     facts = digests(before.policy)
     return ConsentRecord(
         answers={
-            purpose: Answer(_state(posted, before, shown, purpose), facts[purpose]) for purpose in before.policy.optional
+            purpose: Answer(_state(posted, before, shown, purpose), facts[purpose])
+            for purpose in before.policy.optional
         },
         policy=before.policy.version,
         decided_at=now,

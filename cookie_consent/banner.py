@@ -12,6 +12,7 @@ from cookie_consent.pages import Pages
 from cookie_consent.request_consent import RequestConsent, own_path
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
+_PATHSEND = "http.response.pathsend"
 
 
 def asks_robot(scope: Mapping[str, Any]) -> bool:
@@ -19,17 +20,19 @@ def asks_robot(scope: Mapping[str, Any]) -> bool:
     return read_agent(next((value for name, value in scope["headers"] if name == b"user-agent"), b"")).is_bot
 
 
-def want_whole_page(scope: MutableMapping[str, Any]) -> None:
-    """Ask the app for a page in plain, whole and new, where a browser asks for a page.
+def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Return the scope of a request, made to ask for a page in plain, whole and new where a browser asks for a page.
 
     A compressed page cannot be asked in, one that the server sends from the disk passes us by, and "not modified"
     would bring back a page from before the question.
     """
     headers = scope["headers"]
-    if any(b"text/html" in value for name, value in headers if name == b"accept"):
-        scope["headers"] = [field for field in headers if field[0] not in _UNHELPFUL]
-        if extensions := scope.get("extensions"):
-            scope["extensions"] = {name: extensions[name] for name in extensions if name != "http.response.pathsend"}
+    for name, value in headers:
+        if name == b"accept" and b"text/html" in value:
+            extensions = {name: value for name, value in (scope.get("extensions") or {}).items() if name != _PATHSEND}
+            kept = [field for field in headers if field[0] not in _UNHELPFUL]
+            return {**scope, "headers": kept, "extensions": extensions}
+    return scope
 
 
 def fragment(

@@ -13,8 +13,8 @@ from typing import Any
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 
-GOOD, FINDING, WRONG_USAGE = 0, 1, 2
-"""The exit statuses."""
+GOOD, FINDING, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+"""The exit statuses; the last is what shells give a program that Ctrl-C ended."""
 
 _DEFAULT = "consent.toml"
 _STARTER = Path(__file__).with_name("starter.toml")
@@ -54,7 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         own.set_defaults(run=command.run)
     arguments = parser.parse_args(argv)
     run: Callable[[argparse.Namespace], int] = arguments.run
-    return run(arguments)
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
@@ -147,7 +150,7 @@ def _demo(arguments: argparse.Namespace) -> int:
         return _complain(f'The demo needs {error.name}: pip install "cookie-consent[demo]"', WRONG_USAGE)
     try:
         kept = demo.run(once=arguments.once, port=arguments.port, host=arguments.host, out=sys.stdout)
-    except demo.NotStarted as error:
+    except demo.NotStartedError as error:
         return _complain(str(error), WRONG_USAGE)
     return GOOD if kept else FINDING
 

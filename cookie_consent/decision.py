@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
 from cookie_consent.material import digests, widened
-from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import did_you_mean
 from cookie_consent.record import Answer, ConsentRecord, State
@@ -34,7 +34,7 @@ class FeatureState:
     missing: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """The purposes allowed on a request, and what was answered.
 
@@ -114,7 +114,7 @@ def decide(
     refused_by_signals = _refused_by_signals(policy, signals)
     refused_by_new_signals = _refused_by_signals(policy, signals - record.signals) if record else refused_by_signals
     changed = _changed_since(policy, record)
-    allowed, should_ask = {NECESSARY: True}, False
+    allowed, should_ask = dict.fromkeys(policy.in_force, True), False
     for purpose in policy.optional:
         answer = record.answers.get(purpose, _UNANSWERED) if record else _UNANSWERED
         unanswered, granted = answer.state is State.UNANSWERED, answer.state is State.GRANTED
@@ -124,7 +124,7 @@ def decide(
         should_ask |= not ruled_out and (unanswered or (granted and purpose in changed))
     return Decision(
         policy=policy,
-        purposes={purpose.id: allowed[purpose.id] for purpose in policy.purposes},
+        purposes=MappingProxyType(allowed),
         status=record.status if record else "unknown",
         should_ask=should_ask,
         signals=tuple(sorted(signals)),
@@ -135,6 +135,8 @@ def decide(
 
 def _refused_by_signals(policy: Policy, signals: frozenset[str]) -> frozenset[str]:
     refused: frozenset[str] = frozenset()
+    if not signals:
+        return refused
     if "gpc" in signals:
         refused |= policy.gpc_refuses
     if "dnt" in signals:

@@ -9,16 +9,17 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import indent, wrap
 from typing import TextIO
 
-from cookie_consent.demo_site import LOOPBACK, NotStarted, Site, started
+from cookie_consent.demo_site import LOOPBACK, NotStartedError, Site, started
 from cookie_consent.demo_visitors import ACCEPTING, FEATURES, REFUSING, SIGNALLING, Outcome, Visitor, walk
 
-__all__ = ["NotStarted", "run"]
+__all__ = ["NotStartedError", "run"]
 
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "registry", _HERE.parent / "examples" / "registry")
@@ -54,7 +55,7 @@ def run(
         Whether all promises held.
 
     Raises:
-        NotStarted: the site could not be started.
+        NotStartedError: the site could not be started.
     """
     folder = next(folder for folder in _FOLDERS if folder.is_dir())
     with (
@@ -62,12 +63,14 @@ def run(
         started("analytics:app", folder, Path(kept, "partner.log"), (LOOPBACK, 0), {}) as partner,
         started("app:app", folder, Path(kept, "site.log"), (host, port), _environ(Path(kept), partner)) as site,
     ):
-        print(f"The registry site answers at {site.address}. Three visitors walk through it ...\n", file=out, flush=True)
+        print(
+            f"The registry site answers at {site.address}. Three visitors walk through it ...\n", file=out, flush=True
+        )
         outcomes = [_visit(visitor, site, Path(kept, "access.jsonl")) for visitor in _VISITORS]
-        all_held = _report(outcomes, site.log.read_text(encoding="utf-8"), out)
+        all_held = report(outcomes, site.log.read_text(encoding="utf-8"), out)
         if not once:
-            print(f"\nThe site goes on at {site.address} until Ctrl-C. Its log: {site.log}", file=out, flush=True)
             with suppress(KeyboardInterrupt):
+                print(f"\nThe site goes on at {site.address} until Ctrl-C. Its log: {site.log}", file=out, flush=True)
                 wait(site.process)
     return all_held
 
@@ -108,10 +111,8 @@ def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:
         "Who has not answered is asked, once; a signal is an answer too.": (
             yes.asked and no.asked and not signal.asked and not any(outcome.asked_again for outcome in everybody)
         ),
-        "Each answer is kept, with a proof.": (
-            [(outcome.status, outcome.proofs) for outcome in everybody]
-            == [("granted", 1), ("refused", 1), ("unknown", 0)]
-        ),
+        "Each answer is kept, with a proof.": [_answers(outcome) for outcome in everybody]
+        == [["granted"], ["refused"], []],
         "With consent, what is declared is set.": yes.cookies == _NECESSARY | _OWN_COOKIES | {"recently-viewed"},
         "Without, only what is necessary is set.": (
             no.cookies == _NECESSARY | {"consent"} and signal.cookies == _NECESSARY
@@ -120,8 +121,8 @@ def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:
         "Without consent, nothing is loaded from elsewhere.": (
             bool(yes.loaded) and not any(outcome.loaded for outcome in others)
         ),
-        "With consent, every page is recorded, but no look-up and no whole address.": (
-            len(yes.records) == yes.traceable
+        "With consent, every request is recorded, but no look-up and no whole address.": (
+            len(yes.records) == yes.requests
             and not any(record["url.path"].startswith("/whois") for record in yes.records)
             and all(record["client.address"].endswith((".0", "::")) for record in yes.records)
         ),
@@ -129,44 +130,59 @@ def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:
     }
 
 
-def _report(outcomes: Sequence[Outcome], log: str, out: TextIO) -> bool:
-    """Print what each visitor got, and return whether all promises held."""
+def report(outcomes: Sequence[Outcome], log: str, out: TextIO) -> bool:
+    """Print what each visitor got, and return whether all promises held.
+
+    Args:
+        outcomes: those of the visitors who accepted, refused and sent a signal.
+        log: what the site said meanwhile.
+        out: where to print.
+    """
     known = frozenset(_HELD.findall(log)).union(*(outcome.cookies for outcome in outcomes)) - _OWN_COOKIES
     for outcome in outcomes:
         outcome.held = known - outcome.cookies
     print("\n".join(_table(outcomes)), file=out)
-    for record in outcomes[0].records[-1:]:
-        print(f"\nOne of the access records:\n\n{_indented(json.dumps(record, ensure_ascii=False))}", file=out)
-    for advice in _ADVICE.findall(log)[:1]:
-        print(f"\nWhat the log says of the cookie that nobody declared:\n\n{_indented(advice)}", file=out)
+    proofs = [proof for outcome in outcomes for proof in outcome.proofs]
+    records = [record for outcome in outcomes for record in outcome.records]
+    for title, shown in (
+        ("The proof of an answer:", map(json.dumps, proofs)),
+        ("An access record:", map(json.dumps, records)),
+        ("The log about a cookie that nobody declared:", iter(_ADVICE.findall(log))),
+    ):
+        print(f"\n{title}\n\n{_indented(next(shown, 'none'))}", file=out)
     result = promises(*outcomes)
     print("\nPromises:\n", file=out)
     for promise, held in result.items():
         print(f"    {'held  ' if held else 'BROKEN'}  {promise}", file=out)
+    if not all(result.values()):
+        print(f"\nThe log of the site:\n\n{_indented(log)}", file=out)
     return all(result.values())
 
 
-def _indented(text: str) -> str:
-    lines = (part for line in text.rstrip().splitlines() for part in wrap(line, 96) or [""])
-    return indent("\n".join(lines), "    ")
+def _answers(outcome: Outcome) -> list[str]:
+    return [proof["status"] for proof in outcome.proofs]
 
 
 def _table(outcomes: Sequence[Outcome]) -> list[str]:
-    columns: dict[str, Callable[[Outcome], str]] = {
+    cells: dict[str, Callable[[Outcome], str]] = {
         "": lambda outcome: outcome.title,
         "asked": lambda outcome: "yes" if outcome.asked else "no, the signal answers",
-        "answer kept": lambda outcome: f"{outcome.status}, with a proof" if outcome.proofs else "none",
+        "answer kept": lambda outcome: _listed(_answers(outcome)),
         "cookies set": lambda outcome: _listed(outcome.cookies),
         "cookies held back": lambda outcome: _listed(outcome.held),
-        "loaded from elsewhere": lambda outcome: _listed(outcome.loaded),
-        "access records": lambda outcome: f"{len(outcome.records)} for {outcome.traceable} pages",
-        **{name: lambda outcome, name=name: outcome.features[name] for name in FEATURES},
-        "session": lambda outcome: "works" if outcome.signed_in else "FAILS",
-        "WHOIS service": lambda outcome: "works, is not recorded" if outcome.looked_up else "FAILS",
-        "failed": lambda outcome: _listed(outcome.failed),
+        "loaded from others": lambda outcome: _listed(outcome.loaded),
+        "access records": lambda outcome: f"{len(outcome.records)} for {outcome.requests} requests",
+        **{name: partial(_feature, name) for name in FEATURES},
+        "session": lambda outcome: "works" if outcome.signed_in else "fails",
+        "WHOIS service": lambda outcome: "works, is not recorded" if outcome.looked_up else "fails",
+        "failures": lambda outcome: _listed(outcome.failed),
     }
-    rows = [_row(label, [cell(outcome) for outcome in outcomes]) for label, cell in columns.items()]
-    return [rows[0], "-" * max(map(len, rows[0].splitlines())), *rows[1:]]
+    head, *rows = (_row(label, [cell(outcome) for outcome in outcomes]) for label, cell in cells.items())
+    return [head, "-" * (_LABEL + len(outcomes) * (_CELL + 2)), *rows]
+
+
+def _feature(name: str, outcome: Outcome) -> str:
+    return outcome.features[name]
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -175,9 +191,14 @@ def _listed(names: Iterable[str]) -> str:
 
 def _row(label: str, cells: Sequence[str]) -> str:
     """Lay out one row; a cell that is too long goes on below."""
-    columns = [wrap(label, _LABEL), *(wrap(cell, _CELL, break_on_hyphens=False) for cell in cells)]
-    lines = zip_longest(*columns, fillvalue="")
+    columns = [[label], *(wrap(cell, _CELL, break_on_hyphens=False) for cell in cells)]
     widths = [_LABEL, *[_CELL] * len(cells)]
     return "\n".join(
-        "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(part.ljust(width) for part, width in zip(line, widths, strict=True)).rstrip()
+        for line in zip_longest(*columns, fillvalue="")
     )
+
+
+def _indented(text: str) -> str:
+    lines = (part for line in text.rstrip().splitlines() for part in wrap(line, 96) or [""])
+    return indent("\n".join(lines), "    ")

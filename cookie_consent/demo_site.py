@@ -18,7 +18,7 @@ _CHILD = "import sys; from cookie_consent.demo_site import serve; serve(*sys.arg
 _REACHED_AT = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 (what may be asked for, not what is the default)
 
 
-class NotStarted(Exception):
+class NotStartedError(Exception):
     """A site could not be started; says why."""
 
 
@@ -57,7 +57,7 @@ def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ:
         environ: added to the environment.
 
     Raises:
-        NotStarted: it does not start.
+        NotStartedError: it does not start.
     """
     host, port = listen
     with (
@@ -79,7 +79,7 @@ def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ:
             got = process.stdout.readline()
             if not got:
                 why = log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
-                raise NotStarted(f"The site cannot be started on {host}, port {port}. {why}")
+                raise NotStartedError(f"The site cannot be started on {host}, port {port}. {why}")
             yield Site(process, host, int(got), log)
         finally:
             process.stdin.close()
@@ -96,7 +96,7 @@ def serve(folder: str, app: str, host: str, port: str, *, parent: int = 0) -> No
         parent: a file descriptor that comes to its end when the parent does, however that ends.
     """
     sys.path.insert(0, folder)
-    config = uvicorn.Config(app, host=host, port=int(port), log_level="warning", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(app, host=host, port=int(port), ws="none", log_level="warning", timeout_graceful_shutdown=2)
     config.load()
     listening = config.bind_socket()
     listening.listen()

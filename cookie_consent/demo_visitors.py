@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -19,6 +20,7 @@ _SAFARI = (
 )
 _FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
 _FROM_A_PAGE = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+_NOT_RECORDED = ("/privacy-choices", "/whois")
 _EMBEDDING = ("iframe", "img", "script")
 
 FEATURES = {"map": ("/offices", "map"), "suggestions": ("/names", "suited"), "tour": ("/tour", "tour")}
@@ -51,18 +53,17 @@ class Outcome:
 
     Args:
         title: what the visitor did.
-        failed: the pages that did not answer as they should, each with its status code.
+        failed: what did not answer as it should, each with the reason.
         asked: whether the first page asked.
         asked_again: whether a later page asked.
-        status: the answer that is kept; "unknown" for none.
-        proofs: how many consent records the ledger keeps.
+        proofs: the consent records that the ledger keeps.
         cookies: the names in the browser at the end.
         held: the names that the site set, and that did not arrive.
         loaded: the names of what pages loaded from elsewhere.
         features: what became of each feature: "on", "degraded" or "missing".
         signed_in: whether the session works.
         looked_up: whether the look-up works.
-        traceable: how many requests would be recorded, were it allowed.
+        requests: how many were made that are recorded where that is allowed.
         records: the access records that were written.
     """
 
@@ -70,15 +71,14 @@ class Outcome:
     failed: tuple[str, ...] = ()
     asked: bool = False
     asked_again: bool = False
-    status: str = "unknown"
-    proofs: int = 0
+    proofs: tuple[dict[str, Any], ...] = ()
     cookies: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
-    loaded: tuple[str, ...] = ()
+    loaded: frozenset[str] = frozenset()
     features: dict[str, str] = field(default_factory=dict)
     signed_in: bool = False
     looked_up: bool = False
-    traceable: int = 0
+    requests: int = 0
     records: tuple[dict[str, Any], ...] = ()
 
 
@@ -125,32 +125,43 @@ class Page(HTMLParser):
 
 
 class Browser:
-    """A browser without JavaScript, at a site."""
+    """A browser without JavaScript, at a site.
+
+    Attributes:
+        visited: the paths of the site that were asked for.
+        loaded: the names of what pages loaded from elsewhere.
+        failed: what did not answer as it should.
+    """
 
     def __init__(self, client: httpx.Client, address: str) -> None:
         self._client, self._address = client, address
-        self.loaded: list[str] = []
         self.visited: list[str] = []
+        self.loaded: list[str] = []
         self.failed: list[str] = []
 
-    def open(self, path: str, data: Mapping[str, str] | None = None) -> Page:
-        """Open a page, by its form where there is data, and load what it embeds from elsewhere."""
-        if data is None:
-            response = self._client.get(path, headers=_FROM_A_PAGE)
-        else:
-            response = self._client.post(path, data=data, headers={**_FROM_A_PAGE, "origin": self._address})
-        self._note(response)
-        self.visited += [answered.url.path for answered in (*response.history, response)]
-        page = Page(response.text)
+    def open(self, path: str, form: Mapping[str, str] | None = None) -> Page:
+        """Open a page, or send a form to it, and load what it embeds from elsewhere."""
+        page = Page(self.fetch(path, form))
         for source in page.sources:
             if not source.startswith(self._address):
-                self._note(self._client.get(source))
                 self.loaded.append(source.rpartition("/")[2])
+                self.fetch(source)
         return page
 
-    def _note(self, response: httpx.Response) -> None:
+    def fetch(self, path: str, form: Mapping[str, str] | None = None) -> str:
+        """Return what is there; "" where that fails."""
+        headers = _FROM_A_PAGE if form is None else {**_FROM_A_PAGE, "origin": self._address}
+        try:
+            response = self._client.request("POST" if form else "GET", path, data=form, headers=headers)
+        except httpx.TransportError as error:
+            self.failed.append(f"{path} ({type(error).__name__})")
+            return ""
+        addresses = [answered.url for answered in (*response.history, response)]
+        self.visited += [address.path for address in addresses if str(address).startswith(self._address)]
         if response.is_error:
-            self.failed.append(f"{response.url.path} ({response.status_code})")
+            self.failed.append(f"{path} ({response.status_code})")
+            return ""
+        return response.text
 
 
 def walk(visitor: Visitor, address: str) -> Outcome:
@@ -165,12 +176,11 @@ def walk(visitor: Visitor, address: str) -> Outcome:
             form = first.choices[visitor.choice]
             browser.open(form["action"], {**form, "choice": visitor.choice})
         _look_around(browser, outcome)
-        outcome.traceable = sum(not path.startswith(("/privacy-choices", "/whois")) for path in browser.visited)
-        outcome.failed = tuple(browser.failed)
-        outcome.loaded = tuple(browser.loaded)
+        outcome.requests = sum(not path.startswith(_NOT_RECORDED) for path in browser.visited)
+        export = json.loads(browser.fetch("/privacy-choices/export") or "{}")
+        outcome.proofs = tuple(export.get("consent_records", ()))
         outcome.cookies = frozenset(client.cookies.keys())
-        outcome.status = client.get("/privacy-choices/state").json()["status"]
-        outcome.proofs = len(client.get("/privacy-choices/export").json()["consent_records"])
+        outcome.loaded, outcome.failed = frozenset(browser.loaded), tuple(browser.failed)
     return outcome
 
 
@@ -180,7 +190,9 @@ def _look_around(browser: Browser, outcome: Outcome) -> None:
     browser.open("/names?name=blue-mountain")
     for feature, (path, element) in FEATURES.items():
         page = browser.open(path)
-        outcome.features[feature] = "on" if element in page.ids else "degraded" if "grant" in page.choices else "missing"
+        outcome.features[feature] = (
+            "on" if element in page.ids else "degraded" if "grant" in page.choices else "missing"
+        )
     outcome.looked_up = "holder" in browser.open("/whois?name=example").ids
 
 

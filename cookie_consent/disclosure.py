@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from cookie_consent.answering import read_body, refuse_cross_site, state
+from cookie_consent.answering import LEDGER_WAIT, read_body, refuse_cross_site, state
 from cookie_consent.cookie_fields import expire_cookie
 from cookie_consent.installation import Installation
 from cookie_consent.policy import Policy
@@ -22,6 +25,10 @@ _STRICT = {
     "frame-ancestors 'none'; base-uri 'none'",
     "referrer-policy": "same-origin",
 }
+
+_log = logging.getLogger("cookie_consent")
+
+Kept = TypeVar("Kept")
 
 
 def page(html: str, language: str, status: int = 200) -> Response:
@@ -71,15 +78,16 @@ class Disclosure:
         record, sink, ledger = visit.decision.record, self._installed.sink, self._installed.ledger
         records: list[Any] = []
         if ledger is not None and record is not None and record.consent_id:
-            records = await ledger.records(record.consent_id)
+            records = await _answer_of(ledger.records(record.consent_id), LEDGER_WAIT)
         traces: list[Any] = []
-        if sink is not None and visit.visitor_id is not None:
-            traces = await run_in_threadpool(lambda visitor_id: list(sink.read(visitor_id)), visit.visitor_id)
+        visitor_id = self._visitor_id(request, visit)
+        if sink is not None and visitor_id is not None:
+            traces = await _answer_of(run_in_threadpool(lambda: list(sink.read(visitor_id))))
         return JSONResponse(
             {
                 "consent": document(record) if record else None,
                 "consent_records": records,
-                "visitor_id": visit.visitor_id,
+                "visitor_id": visitor_id,
                 "access_records": traces,
             },
             headers={"content-disposition": 'attachment; filename="privacy-export.json"'},
@@ -90,12 +98,15 @@ class Disclosure:
         refuse_cross_site(request)
         await read_body(request)
         sink, erased = self._installed.sink, 0
-        if sink is not None and visit.visitor_id is not None:
-            erased = await run_in_threadpool(sink.erase, visit.visitor_id)
+        visitor_id = self._visitor_id(request, visit)
+        if sink is not None and visitor_id is not None:
+            erased = await _answer_of(run_in_threadpool(sink.erase, visitor_id))
         response: Response = JSONResponse({"erased": erased})
         if "json" not in request.headers.get("accept", ""):
-            response = RedirectResponse(f"{self._installed.base(request.scope)}?language={language}&erased", status_code=303)
-        if visit.visitor_id is not None:
+            response = RedirectResponse(
+                f"{self._installed.base(request.scope)}?language={language}&erased", status_code=303
+            )
+        if visitor_id is not None:
             secure = request.scope["scheme"] in SECURE
             name = self._installed.own.name("visitor", secure=secure)
             response.raw_headers.append((b"set-cookie", expire_cookie(name.encode(), secure=secure)))
@@ -112,7 +123,7 @@ class Disclosure:
             if known.version == version:
                 return JSONResponse(_versioned(known))
         ledger = self._installed.ledger
-        found = await ledger.policy(version) if ledger is not None else None
+        found = await _answer_of(ledger.policy(version), LEDGER_WAIT) if ledger is not None else None
         if found is None:
             raise Problem(404, "There is no such version of the policy.")
         return JSONResponse({"version": version, **found})
@@ -124,6 +135,22 @@ class Disclosure:
         if policy.changes:
             support["lastUpdate"] = max(change.date for change in policy.changes).isoformat()
         return JSONResponse(support)
+
+    def _visitor_id(self, request: Request, visit: Visit) -> str | None:
+        """Return the visitor's pseudonym. What was traced is the visitor's own also while tracing is not allowed."""
+        secure, now = request.scope["scheme"] in SECURE, self._installed.clock()
+        known = self._installed.own.visitor(visit.cookies, now, secure=secure)
+        return known[0] if known else None
+
+
+async def _answer_of(store: Awaitable[Kept], longest: float | None = None) -> Kept:
+    """Return what a ledger or sink answers, if it does within so many seconds."""
+    try:
+        async with asyncio.timeout(longest):
+            return await store
+    except Exception:  # noqa: BLE001 (whatever it raises, the answer would not be true without it)
+        _log.exception("What is kept could not be read or erased; the request was refused.")
+        raise Problem(503, "What is kept cannot be reached just now.", "error_unavailable") from None
 
 
 def _versioned(policy: Policy) -> dict[str, Any]:

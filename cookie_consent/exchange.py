@@ -33,64 +33,6 @@ class Effects:
         self.tracing = None if installed.sink is None else Tracing(installed.sink, query_keys)
 
 
-class Exchange:
-    """What is done to every response, on its way from the app: the gate, and what caches are told.
-
-    Args:
-        effects: what all exchanges have in common.
-        scope: the request as the app sees it.
-        receive: where the request comes from.
-        out: where messages go on to.
-        visit: what is known of the request.
-        consent: the decision as the app sees it.
-        new_visitor: the Set-Cookie field of a visitor id that was just made, or None.
-    """
-
-    __slots__ = ("_consent", "_effects", "_new_visitor", "_out", "_receive", "_replaced", "_scope", "_visit")
-
-    def __init__(  # noqa: PLR0913 (made for each request, from what is at hand)
-        self,
-        effects: Effects,
-        scope: Scope,
-        receive: Receive,
-        out: Send,
-        visit: Visit,
-        consent: RequestConsent,
-        new_visitor: bytes | None,
-    ) -> None:
-        self._effects, self._scope, self._receive, self._out = effects, scope, receive, out
-        self._visit, self._consent, self._new_visitor = visit, consent, new_visitor
-        self._replaced = False
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """Take a message of the app's and send it on, or the answer that takes its place."""
-        if self._replaced:
-            return _nothing()
-        if message["type"] == "http.response.start":
-            if self._consent.instead is not None:
-                self._replaced = True
-                return self._consent.instead(self._scope, self._receive, self._pass)
-            message = self._start(message)
-        return self._out(message)
-
-    def _pass(self, message: Message) -> Awaitable[None]:
-        return self._out(self._start(message) if message["type"] == "http.response.start" else message)
-
-    def _start(self, message: Message) -> Message:
-        effects, headers = self._effects, message.get("headers", ())
-        if not isinstance(headers, list):
-            headers = list(headers)
-        passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
-        depends = self._consent.was_read or (effects.inject and injectable(message["status"], passed) is not None)
-        if self._new_visitor is not None:
-            passed = [*passed, (b"set-cookie", self._new_visitor)]
-            depends = True
-        if depends:
-            language = (b"Accept-Language",) if self._consent.chose_language else ()
-            passed = keep_private(vary_on(passed, (*effects.depends_on, *language)))
-        return message if passed is headers else {**message, "headers": passed}
-
-
 class Asking:
     """Puts the banner into a page, if it is one and somebody is there who can answer.
 
@@ -142,19 +84,83 @@ class Recording:
         self.new_visitor = new_visitor
         self._trace: Trace | None = trace
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Take a message and send it on; the last one is followed by the record."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            return self._send_last(message)
+        return self._out(message)
+
+    async def _send_last(self, message: Message) -> None:
         await self._out(message)
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.finish()
+        self.finish()
 
     def finish(self) -> None:
         """Write the record, if that is not done yet."""
         if self._trace is not None:
             self._tracing.write(self._scope, self._trace, self._status)
             self._trace = None
+
+
+class Exchange:
+    """What is done to every response, on its way from the app: the gate, and what caches are told.
+
+    Args:
+        effects: what all exchanges have in common.
+        scope: the request as the app sees it.
+        receive: where the request comes from.
+        out: where messages go on to.
+        visit: what is known of the request.
+        consent: the decision as the app sees it.
+        asking: puts the banner in, or None.
+        recording: writes the access record, or None.
+    """
+
+    __slots__ = ("_consent", "_effects", "_out", "_receive", "_replaced", "_visit", "asking", "recording", "scope")
+
+    def __init__(  # noqa: PLR0913 (made for each request, from what is at hand)
+        self,
+        effects: Effects,
+        scope: Scope,
+        receive: Receive,
+        out: Send,
+        visit: Visit,
+        consent: RequestConsent,
+        asking: Asking | None,
+        recording: Recording | None,
+    ) -> None:
+        self._effects, self.scope, self._receive, self._out = effects, scope, receive, out
+        self._visit, self._consent, self.asking, self.recording = visit, consent, asking, recording
+        self._replaced = False
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take a message of the app's and send it on, or the answer that takes its place."""
+        if self._replaced:
+            return _nothing()
+        if message["type"] == "http.response.start":
+            if self._consent.instead is not None:
+                self._replaced = True
+                return self._consent.instead(self.scope, self._receive, self._pass)
+            message = self._start(message)
+        return self._out(message)
+
+    def _pass(self, message: Message) -> Awaitable[None]:
+        return self._out(self._start(message) if message["type"] == "http.response.start" else message)
+
+    def _start(self, message: Message) -> Message:
+        effects, headers = self._effects, message.get("headers", ())
+        if not isinstance(headers, list):
+            headers = list(headers)
+        passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
+        depends = self._consent.was_read or (effects.inject and injectable(message["status"], passed) is not None)
+        if self.recording is not None and self.recording.new_visitor is not None:
+            passed = [*passed, (b"set-cookie", self.recording.new_visitor)]
+            depends = True
+        if depends:
+            language = (b"Accept-Language",) if self._consent.chose_language else ()
+            passed = keep_private(vary_on(passed, (*effects.depends_on, *language)))
+        return message if passed is headers else {**message, "headers": passed}
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:

@@ -44,7 +44,7 @@ class Installation:
 
     def base(self, scope: Mapping[str, Any]) -> str:
         """Return the address of the endpoints, with the path that the app is mounted at."""
-        return address(scope, self.prefix)
+        return address(scope.get("root_path", ""), self.prefix)
 
 
 def local_path(scope: Mapping[str, Any]) -> str:

@@ -125,24 +125,29 @@ class ConsentMiddleware:
         if path.startswith(self._own_paths) and self._endpoints.serves(path):
             await self._endpoints(scope, receive, send, path)
             return
-        visit = self._read(scope, path)
+        exchange = self._begin(scope, receive, send, self._read(scope, path))
+        try:
+            await self.app(exchange.scope, receive, exchange.send)
+            if exchange.asking is not None:
+                await exchange.asking.finish()
+        finally:
+            if exchange.recording is not None:
+                exchange.recording.finish()
+
+    def _begin(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> Exchange:
+        """Prepare the way to the app and the way back: each effect wraps `send`, only where it is needed."""
         consent = RequestConsent(visit.decision, scope, self._installed.prefix)
         child = _for_the_app(scope, visit, consent)
-        asking, recording, new_visitor = None, None, None
+        asking = recording = None
+        asks = visit.decision.should_ask and self._effects.inject and scope["method"] == "GET"
+        if asks:
+            child = banner.wanting_a_whole_page(child)
         if visit.traced and (recording := self._recording(child, send, visit)):
-            send, new_visitor = recording.send, recording.new_visitor
-        if visit.decision.should_ask and self._effects.inject and scope["method"] == "GET":
-            banner.want_whole_page(child)
+            send = recording.send
+        if asks:
             asking = Asking(self._installed.pages, child, send, visit.decision, consent)
             send = asking.send
-        exchange = Exchange(self._effects, child, receive, send, visit, consent, new_visitor)
-        try:
-            await self.app(child, receive, exchange.send)
-            if asking is not None:
-                await asking.finish()
-        finally:
-            if recording is not None:
-                recording.finish()
+        return Exchange(self._effects, child, receive, send, visit, consent, asking, recording)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -172,8 +177,7 @@ class ConsentMiddleware:
         visitor_id, new_visitor, now = visit.visitor_id, None, self._installed.clock()
         if visitor_id is None:
             visitor_id, new_visitor = own.set_visitor(now, secure=scope["scheme"] in SECURE)
-        trace = Trace(fields, visitor_id, record.policy, now)
-        return Recording(tracing, scope, send, trace, new_visitor)
+        return Recording(tracing, scope, send, Trace(fields, visitor_id, record.policy, now), new_visitor)
 
     def _read(self, scope: Scope, path: str) -> Visit:
         """Read and decide; whatever goes wrong, only what is necessary is allowed and the page is served."""
@@ -186,13 +190,14 @@ class ConsentMiddleware:
 
 def _for_the_app(scope: Scope, visit: Visit, consent: RequestConsent) -> Scope:
     """Return the scope as the app sees it: with the decision, without the cookies that are held back."""
-    child = dict(scope)
-    child["state"] = {**(scope.get("state") or {}), "consent": consent}
     if visit.passed is not None:
-        child["headers"] = [field for field in scope["headers"] if field[0] != b"cookie"]
+        scope = dict(scope)
+        scope["headers"] = [field for field in scope["headers"] if field[0] != b"cookie"]
         if visit.passed:
-            child["headers"].append((b"cookie", visit.passed))
-    return child
+            scope["headers"].append((b"cookie", visit.passed))
+    # A dict of its own for each request: some servers share theirs between the requests of a connection.
+    scope["state"] = {**(scope.get("state") or {}), "consent": consent}
+    return scope
 
 
 def _closing(sink: Sink, send: Send) -> Send:

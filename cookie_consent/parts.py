@@ -174,7 +174,7 @@ class Cookie:
                 key="path",
             )
         if self.domain is not None:
-            _require(_HOST, self.domain.lstrip("."), "domain", 'Write a host name like "example.jp".')
+            _require(_HOST, self.domain.removeprefix("."), "domain", 'Write a host name like "example.jp".')
         if self.name.lower().startswith("__host-") and (self.domain is not None or self.path != "/"):
             raise PolicyError(
                 "browsers take a __Host- cookie only without domain and with path /",

@@ -134,7 +134,7 @@ def _part(make: Callable[..., Part], readers: Readers, table: str, data: object,
         try:
             values[key] = readers[key](value)
         except PolicyError as error:
-            raise error.at(table=table, key=key) from None
+            raise error if error.table else error.at(table=table, key=key) from None
     for part in fields(make):  # type: ignore[arg-type]
         if part.default is MISSING and part.default_factory is MISSING and part.name not in values:
             raise PolicyError("the key is missing", "Add it.", table=table, key=part.name)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 
 SOURCES = ("banner", "settings", "feature", "api", "signal", "imported")
 """Where an answer can be given."""
 
 
-class State(Enum):
+class State(StrEnum):
     """What was answered for one purpose. The value is its sign in the cookie."""
 
     GRANTED = "+"
@@ -57,22 +57,22 @@ class ConsentRecord:
     def status(self) -> str:
         """What was answered on the whole: "unknown", "granted", "refused" or "partial"."""
         states = {answer.state for answer in self.answers.values()}
-        if states == {State.GRANTED}:
-            return "granted"
-        if states == {State.REFUSED}:
-            return "refused"
-        return "partial" if states - {State.UNANSWERED} else "unknown"
+        if len(states) > 1:
+            return "partial"
+        return _STATUS[states.pop()] if states else "unknown"
+
+
+_STATUS = {State.GRANTED: "granted", State.REFUSED: "refused", State.UNANSWERED: "unknown"}
 
 
 def newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
     """Return the record that counts among several: the newest; of equally new ones, whatever any of them refused."""
-    ordered = sorted(records, key=lambda record: record.decided_at, reverse=True)
-    if not ordered:
-        return None
-    first = ordered[0]
-    for other in ordered[1:]:
-        if other.decided_at == first.decided_at:
-            first = _refusals_of_both(first, other)
+    first: ConsentRecord | None = None
+    for record in records:
+        if first is None or record.decided_at > first.decided_at:
+            first = record
+        elif record.decided_at == first.decided_at:
+            first = _refusals_of_both(first, record)
     return first
 
 

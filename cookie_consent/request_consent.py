@@ -32,13 +32,15 @@ class RequestConsent(Decision):
         instead: an ASGI app that answers in place of the app's own response, or None.
     """
 
-    __slots__ = ("_decision", "_language", "_prefix", "_scope", "asks_itself", "chose_language", "instead", "was_read")
-    # A frozen parent forbids both; Python finds the plain ones fast only where both are there.
-    __setattr__ = object.__setattr__
-    __delattr__ = object.__delattr__
+    __slots__ = (
+        "_decision", "_headers", "_language", "_prefix", "_root_path", "asks_itself", "chose_language", "instead",
+        "was_read",
+    )  # fmt: skip
 
     def __init__(self, decision: Decision, scope: Mapping[str, Any], prefix: str) -> None:
-        self._decision, self._scope, self._prefix = decision, scope, prefix
+        # Not the scope itself, which holds this object and changes on its way through mounted apps.
+        self._headers, self._root_path = scope["headers"], scope.get("root_path", "")
+        self._decision, self._prefix = decision, prefix
         self._language: str | None = None
         self.was_read = self.chose_language = self.asks_itself = False
         self.instead: Callable[..., Awaitable[None]] | None = None
@@ -50,7 +52,7 @@ class RequestConsent(Decision):
     @property
     def base(self) -> str:
         """The address of the endpoints, with the path that the app is mounted at."""
-        return address(self._scope, self._prefix)
+        return address(self._root_path, self._prefix)
 
     @property
     def language(self) -> str:
@@ -62,7 +64,7 @@ class RequestConsent(Decision):
         self.was_read = True
         if self._language is None:
             site = self._decision.policy.site
-            accepted = accepted_language(_accept_language(self._scope["headers"]), site.languages)
+            accepted = accepted_language(_accept_language(self._headers), site.languages)
             self._language = accepted or site.prevailing_language
             self.chose_language = True
         return self._language
@@ -75,9 +77,9 @@ class RequestConsent(Decision):
         self._language = tag
 
 
-def address(scope: Mapping[str, Any], path: str) -> str:
+def address(root_path: str, path: str) -> str:
     """Return the address of a path inside the app, with the path that the app is mounted at."""
-    return f"{scope.get('root_path', '').rstrip('/')}{path}"
+    return f"{root_path.rstrip('/')}{path}"
 
 
 def own_path(scope: Mapping[str, Any]) -> str:

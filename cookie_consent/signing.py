@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -71,4 +72,4 @@ def _seconds(issued: bytes) -> int | None:
 def _signature(keyed: hmac.HMAC, signed: bytes) -> bytes:
     digest = keyed.copy()
     digest.update(signed)
-    return base64_encode(digest.digest())
+    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=")

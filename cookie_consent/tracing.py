@@ -19,6 +19,7 @@ _LONGEST = 1024
 _MOST_PIECES = 4096
 
 Fields = Mapping[bytes, bytes]
+Key = tuple[str | bytes, ...]
 
 
 def is_traceable(fields: Fields) -> bool:
@@ -61,8 +62,8 @@ class Tracing:
     def __init__(self, sink: Sink, query_keys: Iterable[str]) -> None:
         self.sink = sink
         self._query_keys = tuple(query_keys)
-        self._visitors: dict[tuple[str, ...], bytes] = {}
-        self._pages: dict[tuple[str, ...], bytes] = {}
+        self._visitors: dict[Key, bytes] = {}
+        self._pages: dict[Key, bytes] = {}
         self._second, self._second_text = -1, b""
 
     def write(self, scope: Mapping[str, Any], trace: Trace, status: int) -> None:
@@ -74,23 +75,16 @@ class Tracing:
             status: the status code of the response.
         """
         seconds, fields = time.perf_counter() - trace.started, trace.fields
-        page = (
-            scope["method"],
-            scope["path"],
-            _route(scope) or "",
-            scope["query_string"].decode("latin-1"),
-            fields.get(b"referer", b"").decode("latin-1"),
-            fields.get(b"host", b"").decode("latin-1"),
-        )
-        client = scope.get("client")
-        agent = fields.get(b"user-agent", b"").decode("latin-1")
+        referrer, host = fields.get(b"referer", b""), fields.get(b"host", b"")
+        page = (scope["method"], scope["path"], _route(scope), scope["query_string"], referrer, host)
+        client, agent = scope.get("client"), fields.get(b"user-agent", b"")
         who = (trace.visitor_id, trace.policy, client[0] if client else "", agent)
         line = b'{"time":"%b",%b,"http.response.status_code":%d,"duration_ms":%.3f,%b}\n' % (
             self._time(trace.came),
-            self._pages.get(page) or _keep(self._pages, page, _page(page, self._query_keys)),
+            self._pages.get(page) or _keep(self._pages, page, _page(*page, self._query_keys)),
             status,
             seconds * 1000,
-            self._visitors.get(who) or _keep(self._visitors, who, _visitor(who)),
+            self._visitors.get(who) or _keep(self._visitors, who, _visitor(*who)),
         )
         self.sink.write(line)
 
@@ -103,7 +97,7 @@ class Tracing:
         return b"%b.%03dZ" % (self._second_text, int((now - second) * 1000))
 
 
-def _keep(pieces: dict[tuple[str, ...], bytes], key: tuple[str, ...], piece: bytes) -> bytes:
+def _keep(pieces: dict[Key, bytes], key: Key, piece: bytes) -> bytes:
     """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
     if len(pieces) >= _MOST_PIECES:
         pieces.clear()
@@ -118,22 +112,22 @@ def _piece(values: Mapping[str, str]) -> bytes:
     return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")[1:-1]
 
 
-def _page(page: tuple[str, ...], query_keys: tuple[str, ...]) -> bytes:
-    method, path, route, query, referrer, host = page
+def _page(  # noqa: PLR0913 (what a page's piece is made of)
+    method: str, path: str, route: str, query: bytes, referrer: bytes, host: bytes, query_keys: tuple[str, ...]
+) -> bytes:
     return _piece(
         {
             "http.request.method": method,
             "url.path": path,
             "http.route": route,
-            "url.query": _kept_query(query, query_keys),
-            "http.request.referrer": _short_referrer(referrer, host),
+            "url.query": _kept_query(query.decode("latin-1"), query_keys),
+            "http.request.referrer": _short_referrer(referrer.decode("latin-1"), host.decode("latin-1")),
         }
     )
 
 
-def _visitor(who: tuple[str, ...]) -> bytes:
-    visitor_id, policy, address, agent_text = who
-    agent = read_agent(agent_text.encode("latin-1"))
+def _visitor(visitor_id: str, policy: str, address: str, agent_text: bytes) -> bytes:
+    agent = read_agent(agent_text)
     return _piece(
         {
             "visitor.id": visitor_id,
@@ -159,11 +153,11 @@ def truncated(address: str) -> str | None:
     return str(ipaddress.IPv4Address(int(read) >> 8 << 8))
 
 
-def _route(scope: Mapping[str, Any]) -> str | None:
-    """Return the template of the route that answered, where the framework says it (Starlette, FastAPI)."""
+def _route(scope: Mapping[str, Any]) -> str:
+    """Return the template of the route that answered, where the framework says it (Starlette, FastAPI), else ""."""
     route = scope.get("route")
     if route is None:
-        return None
+        return ""
     template = getattr(route, "path_format", None)
     return f"{scope.get('root_path', '').rstrip('/')}{template or ''}"
 

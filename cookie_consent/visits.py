@@ -77,7 +77,8 @@ class Visits:
         now = self._clock()
         visit = self._known.get(key)
         if visit is None or now >= visit.good_until:
-            visit = self._look(policy, cookies, read_signals(scope["headers"]), now, secure=scope["scheme"] in SECURE)
+            found = read_signals(scope["headers"]) if signals else frozenset()
+            visit = self._look(policy, cookies, found, now, secure=scope["scheme"] in SECURE)
             self._keep(key, visit)
         if visit.held:
             self._gate.count("request", visit.held)
@@ -85,7 +86,9 @@ class Visits:
 
     def policy_in(self, service: str) -> Policy | None:
         """Return the policy as it holds in a service; None if there is none of that id."""
-        return next((policy for _, _, policy in self._services if policy.service and policy.service.id == service), None)
+        return next(
+            (policy for _, _, policy in self._services if policy.service and policy.service.id == service), None
+        )
 
     def _policy_at(self, scope: Mapping[str, Any], path: str) -> Policy:
         """Return the policy as it holds there: that of the most special service, host before path."""

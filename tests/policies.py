@@ -128,16 +128,23 @@ def policy_of(data: Mapping[str, Any]) -> Policy:
 def write(folder: Path, data: Mapping[str, Any], name: str = "consent.toml") -> Path:
     """Write data as a policy file and return its path."""
     path = folder / name
-    path.write_text("\n".join(f"{json.dumps(key)} = {inline(value)}" for key, value in data.items()), encoding="utf-8")
+    path.write_text("\n".join(f"{quoted(key)} = {inline(value)}" for key, value in data.items()), encoding="utf-8")
     return path
+
+
+def quoted(text: str) -> str:
+    """Return a text as TOML writes it."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
 def inline(value: object) -> str:
     """Return a value as TOML writes it on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)} = {inline(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{quoted(key)} = {inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(inline, value)) + "]"
+    if isinstance(value, str):
+        return quoted(value)
     return value.isoformat() if isinstance(value, date) else json.dumps(value)
 
 

@@ -23,7 +23,7 @@ class BatchWriter:
     lines, or when a batch is full; it starts with the first line, so that it lives in the process that serves.
 
     Args:
-        write_batch: writes lines; raises OSError where it cannot. Its lines are then lost, and counted.
+        write_batch: writes lines; raises where it cannot. Its lines are then lost, and counted.
         place: where it writes to, for the warning.
 
     Attributes:
@@ -84,14 +84,14 @@ class BatchWriter:
             batch = [self._lines.popleft() for _ in range(min(len(self._lines), _BATCH))]
             try:
                 self._write_batch(batch)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, it costs these records and not the thread)
                 self.counts["dropped_unwritable"] += len(batch)
                 self._warn_once(error)
             else:
                 self.counts["written"] += len(batch)
                 self._failing = False
 
-    def _warn_once(self, error: OSError) -> None:
+    def _warn_once(self, error: Exception) -> None:
         if not self._failing:
             self._failing = True
             _log.warning("Access records cannot be written to %s and are lost, counted: %s", self._place, error)

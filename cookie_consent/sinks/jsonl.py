@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ class JsonLinesSink:
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor that are in the file."""
         self.close()
-        return (record for _, line in self._lines(0) if (record := _record_of(visitor_id, line)))
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                yield from (record for _, line in _whole_lines(file) if (record := _record_of(visitor_id, line)))
 
     def erase(self, visitor_id: str) -> int:
         """Blank the records of a visitor; looks again once other processes have written what they hold."""
@@ -53,7 +56,8 @@ class JsonLinesSink:
 
     def _append(self, lines: list[bytes]) -> None:
         file = self._reopened()
-        data = (b"\n" if self._torn else b"") + b"".join(lines)
+        torn = self._torn or _ends_in_a_torn_line(self.path)  # by us, or by another process that was killed
+        data = (b"\n" if torn else b"") + b"".join(lines)
         rest = data
         try:
             while rest:
@@ -74,35 +78,32 @@ class JsonLinesSink:
             os.close(self._file)
             self._file = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._torn = self.path.is_file() and _ends_in_a_torn_line(self.path)
+        self._torn = False
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
         return self._file
 
-    def _lines(self, start: int) -> Iterator[tuple[int, bytes]]:
-        """Yield place and bytes of each whole line from a place in the file on."""
-        if self.path.is_file():
-            with self.path.open("rb") as file:
-                place = file.seek(start)
-                for line in file:
-                    if line.endswith(b"\n"):
-                        yield place, line
-                    place += len(line)
-
     def _blank(self, visitor_id: str, start: int) -> tuple[int, int]:
         """Overwrite a visitor's records with spaces; return how many, and where the next search begins."""
+        if not self.path.is_file():
+            return 0, start
         erased, end = 0, start
-        for place, line in self._lines(start):
-            end = place + len(line)
-            if _record_of(visitor_id, line):
-                self._overwrite(place, b" " * (len(line) - 1))
-                erased += 1
+        with self.path.open("r+b") as file:  # found and overwritten in one open file, whatever its name means by then
+            file.seek(start)
+            for end, line in _whole_lines(file):
+                if _record_of(visitor_id, line):
+                    os.pwrite(file.fileno(), b" " * (len(line) - 1), end - len(line))
+                    erased += 1
+            os.fsync(file.fileno())
         return erased, end
 
-    def _overwrite(self, place: int, data: bytes) -> None:
-        with self.path.open("r+b", buffering=0) as file:
-            file.seek(place)
-            file.write(data)
-            os.fsync(file.fileno())
+
+def _whole_lines(file: BufferedIOBase) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that has its end, with the place where it ends."""
+    end = file.tell()
+    for line in file:
+        end += len(line)
+        if line.endswith(b"\n"):
+            yield end, line
 
 
 def _record_of(visitor_id: str, line: bytes) -> dict[str, Any] | None:
@@ -117,6 +118,8 @@ def _record_of(visitor_id: str, line: bytes) -> dict[str, Any] | None:
 
 
 def _ends_in_a_torn_line(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         if file.seek(0, os.SEEK_END) == 0:
             return False

@@ -1,6 +1,6 @@
 """The second origin: a company that counts visits and serves maps. It stands for all that a site loads from elsewhere.
 
-    uvicorn --app-dir examples/registry analytics:app --port 8001
+uvicorn --app-dir examples/registry analytics:app --port 8001
 """
 
 from __future__ import annotations

@@ -145,7 +145,9 @@ class LanguageMiddleware:
 
         async def remembering(message: Message) -> None:
             if asked in TEXTS and message["type"] == "http.response.start":
-                MutableHeaders(scope=message).append("set-cookie", f"lang={asked}; Max-Age={12 * MONTH}; Path=/; SameSite=Lax")
+                MutableHeaders(scope=message).append(
+                    "set-cookie", f"lang={asked}; Max-Age={12 * MONTH}; Path=/; SameSite=Lax"
+                )
             await send(message)
 
         await self.app(scope, receive, remembering)

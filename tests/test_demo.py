@@ -1,0 +1,268 @@
+"""The demonstration, for real: its servers, its visitors, and what it prints."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cookie_consent.demo import promises, report, run
+from cookie_consent.demo_site import NotStartedError, Site, serve, started
+from cookie_consent.demo_visitors import ACCEPTING, Outcome, Page, walk
+
+COMMAND = [sys.executable, "-c", "import sys; from cookie_consent.cli import main; sys.exit(main())", "demo"]
+FEATURES = ("map", "suggestions", "tour")
+BROKEN = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 503, "headers": []})
+    await send({"type": "http.response.body", "body": b"down"})
+"""
+
+
+def proof(status: str) -> tuple[dict[str, Any], ...]:
+    return ({"status": status},)
+
+
+@pytest.fixture
+def outcomes() -> tuple[Outcome, Outcome, Outcome]:
+    """What the three visitors get where all promises hold."""
+    record = {"url.path": "/offices", "client.address": "127.0.0.0"}
+    necessary = frozenset({"session", "lang"})
+    held = frozenset({"ab_test", "recently-viewed"})
+    degraded = Outcome(
+        "",
+        cookies=necessary,
+        held=held,
+        features=dict.fromkeys(FEATURES, "degraded"),
+        signed_in=True,
+        looked_up=True,
+        requests=1,
+    )
+    yes = replace(
+        degraded,
+        title="accepts",
+        asked=True,
+        proofs=proof("granted"),
+        cookies=necessary | {"consent", "visitor", "recently-viewed"},
+        held=frozenset({"ab_test"}),
+        loaded=frozenset({"map.html"}),
+        features=dict.fromkeys(FEATURES, "on"),
+        records=(record,),
+    )
+    no = replace(degraded, title="refuses", asked=True, proofs=proof("refused"), cookies=necessary | {"consent"})
+    return yes, no, replace(degraded, title="sends GPC")
+
+
+def answers(address: str) -> bool:
+    try:
+        return httpx.get(address).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def running() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the demonstration until it goes on serving; gives its process and all that it printed."""
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        said = ""
+        while "until Ctrl-C" not in said:
+            line = process.stdout.readline()
+            assert line, "it ended early"
+            said += line
+        yield process, said
+
+
+def test_once_it_walks_three_visitors_through_the_site_and_ends() -> None:
+    ended = subprocess.run([*COMMAND, "--once"], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr == ""
+    assert ended.returncode == 0
+    lines = ended.stdout.splitlines()
+    assert all(len(line) <= 100 for line in lines)
+    table = {line[:22].strip(): re.split(r" {2,}", line[22:].strip()) for line in lines[2:20]}
+    assert table["asked"] == ["yes", "yes", "no, the signal answers"]
+    assert table["answer kept"] == ["granted", "refused", "none"]
+    assert table["cookies held back"] == ["ab_test", "ab_test, recently-viewed", "ab_test, recently-viewed"]
+    assert table["loaded from others"][1:] == ["none", "none"]
+    assert table["access records"] == ["8 for 8 requests", "0 for 8 requests", "0 for 8 requests"]
+    for feature in FEATURES:
+        assert table[feature] == ["on", "degraded", "degraded"]
+    assert table["failures"] == ["none", "none", "none"]
+    assert '"client.address": "127.0.0.0"' in ended.stdout
+    assert '    [[cookies]]\n    name = "ab_test"\n' in ended.stdout
+    assert ended.stdout.count("    held    ") == 9
+    assert "BROKEN" not in ended.stdout
+
+
+def test_it_goes_on_serving_until_it_is_interrupted() -> None:
+    said = io.StringIO()
+    seen = []
+
+    def visit(process: subprocess.Popen[str]) -> None:
+        address = re.search(r"The site goes on at (\S+)", said.getvalue())
+        log = re.search(r"Its log: (\S+)", said.getvalue())
+        assert address
+        assert log
+        seen.extend([address[1], log[1]])
+        assert answers(address[1])
+        assert process.poll() is None
+        raise KeyboardInterrupt
+
+    assert run(once=False, port=0, host="0.0.0.0", out=said, wait=visit)  # noqa: S104
+    address, log = seen
+    assert address.startswith("http://127.0.0.1:")
+    assert not answers(address)
+    assert not Path(log).parent.exists()
+
+
+def test_once_it_ends_by_itself() -> None:
+    assert run(once=True, port=0, host="127.0.0.1", out=io.StringIO(), wait=pytest.fail)
+
+
+def test_ctrl_c_ends_it_cleanly() -> None:
+    with running() as (process, said):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+    found = re.search(r"Its log: (\S+)", said)
+    assert found
+    assert not Path(found[1]).parent.exists()
+
+
+def test_its_sites_do_not_outlive_it_however_it_ends() -> None:
+    with running() as (process, said):
+        found = re.search(r"The site goes on at (\S+)", said)
+        assert found
+        process.kill()
+    deadline = time.monotonic() + 20
+    while answers(found[1]):
+        assert time.monotonic() < deadline, "the site is still there"
+        time.sleep(0.1)
+
+
+def test_all_promises_hold_where_all_is_well(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
+    assert set(promises(*outcomes).values()) == {True}
+
+
+@pytest.mark.parametrize(
+    ("visitor", "change"),
+    [
+        (0, {"failed": ("/ (500)",)}),
+        (1, {"signed_in": False}),
+        (2, {"looked_up": False}),
+        (0, {"features": {"map": "degraded"}}),
+        (1, {"features": {"map": "missing"}}),
+        (0, {"asked": False}),
+        (2, {"asked": True}),
+        (1, {"asked_again": True}),
+        (1, {"proofs": ()}),
+        (2, {"proofs": proof("refused")}),
+        (0, {"cookies": frozenset({"session", "lang", "consent"})}),
+        (1, {"cookies": frozenset({"session", "lang", "consent", "recently-viewed"})}),
+        (2, {"cookies": frozenset({"session", "lang", "visitor"})}),
+        (1, {"held": frozenset()}),
+        (0, {"loaded": frozenset()}),
+        (2, {"loaded": frozenset({"analytics.js"})}),
+        (0, {"requests": 2}),
+        (0, {"records": ({"url.path": "/whois", "client.address": "127.0.0.0"},)}),
+        (0, {"records": ({"url.path": "/offices", "client.address": "127.0.0.1"},)}),
+        (1, {"records": ({"url.path": "/offices", "client.address": "127.0.0.0"},)}),
+    ],
+)
+def test_each_deviation_breaks_one_promise(
+    outcomes: tuple[Outcome, Outcome, Outcome], visitor: int, change: dict[str, Any]
+) -> None:
+    changed = [replace(outcome, **change) if place == visitor else outcome for place, outcome in enumerate(outcomes)]
+    assert list(promises(*changed).values()).count(False) == 1
+
+
+def test_a_broken_promise_is_reported_with_the_log(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
+    yes, no, signal = outcomes
+    said = io.StringIO()
+    held = 'The cookie "ab_test" was held back: a first line.\n\nThe cookie "recently-viewed" was held back: a second.'
+    assert not report([replace(yes, records=()), no, signal], held, said)
+    assert "    BROKEN  With consent, every request is recorded" in said.getvalue()
+    assert said.getvalue().count("    held    ") == 8
+    assert "An access record:\n\n    none\n" in said.getvalue()
+    assert said.getvalue().endswith("a second.\n")
+
+
+def test_a_site_that_does_not_answer_is_a_failure_of_its_pages(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
+    with started("broken:app", tmp_path, tmp_path / "log", ("127.0.0.1", 0), {}) as site:
+        outcome = walk(ACCEPTING, site.address)
+    assert outcome.failed[0] == "/ (503)"
+    assert outcome.features == dict.fromkeys(FEATURES, "missing")
+    assert not outcome.asked
+    outcome = walk(ACCEPTING, site.address)
+    assert outcome.failed[0] == "/ (ConnectError)"
+    assert outcome.proofs == ()
+
+
+def test_a_site_that_cannot_start_says_why(tmp_path: Path) -> None:
+    listen = ("127.0.0.1", 0)
+    with (
+        pytest.raises(NotStartedError, match=r"port 0\. .*nothing_of_this_name"),
+        started("nothing_of_this_name:app", tmp_path, tmp_path / "log", listen, {}),
+    ):
+        pytest.fail("it started")
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80"),
+        ("0.0.0.0", "http://127.0.0.1:80"),  # noqa: S104
+        ("::", "http://[::1]:80"),
+        ("registry.example", "http://registry.example:80"),
+    ],
+)
+def test_a_site_is_reached_where_it_listens(tmp_path: Path, host: str, address: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""], text=True) as process:
+        assert Site(process, host, 80, tmp_path).address == address
+
+
+def test_an_app_is_served_as_long_as_its_parent_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "served_by_test.py").write_text(BROKEN, encoding="utf-8")
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    reading, writing = os.pipe()
+    arguments = (str(tmp_path), "served_by_test:app", "127.0.0.1", "0")
+    serving = threading.Thread(target=serve, args=arguments, kwargs={"parent": reading})
+    serving.start()
+    port = ""
+    while not port:
+        time.sleep(0.01)
+        port = capsys.readouterr().out.strip()
+    assert httpx.get(f"http://127.0.0.1:{port}/").text == "down"
+    os.close(writing)
+    serving.join(timeout=20)
+    os.close(reading)
+    assert not serving.is_alive()
+    assert not answers(f"http://127.0.0.1:{port}/")
+
+
+def test_a_page_is_read_without_what_waits_in_templates() -> None:
+    page = Page(
+        '<img src="/own.png"><template><iframe id="map" src="http://other.example/map"></iframe></template>'
+        '<form action="/answer"><input type=hidden name=policy value=v1><input name=text>'
+        "<button name=choice value=grant>Allow</button><button>Other</button></form><script src='http://a.example/x'>"
+        "</script>"
+    )
+    assert "map" not in page.ids
+    assert page.sources == ["http://a.example/x"]
+    assert page.choices == {"grant": {"action": "/answer", "policy": "v1"}}
