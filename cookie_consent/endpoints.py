@@ -41,6 +41,7 @@ class Endpoints:
             "/erase": {"POST": disclosure.erase},
             "/policy": {"GET": disclosure.policy},
         }
+        self._routes["/choices.js"] = {"GET": _lead_to_script}
         for asset in assets().values():
             self._routes[f"/assets/{asset.name}"] = {"GET": partial(_serve, asset)}
 
@@ -116,6 +117,11 @@ def _wants_page(request: Request) -> bool:
     """Return whether a form was sent by somebody who does not ask for JSON."""
     from_form = request.method == "POST" and is_form(request.headers.get("content-type", ""))
     return from_form and "json" not in request.headers.get("accept", "")
+
+
+async def _lead_to_script(request: Request, visit: Visit, language: str) -> Response:
+    """Answer with the script under an address that stays the same, for pages that name it themselves."""
+    return Response(f'import "./assets/{assets()["choices.js"].name}";\n', media_type="text/javascript; charset=utf-8")
 
 
 async def _serve(asset: Asset, request: Request, visit: Visit, language: str) -> Response:

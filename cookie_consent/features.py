@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from cookie_consent.pages import Pages
 from cookie_consent.parts import Feature
@@ -66,35 +67,37 @@ class Requires:
         """Decorate an endpoint, or check a request."""
         return self._check(request) if isinstance(request, HTTPConnection) else self._decorate(request)
 
-    async def _check(self, request: HTTPConnection) -> None:
-        instead = await self._instead(request)
-        if instead is not None:
-            # The middleware answers with `instead`, so that no framework's error handler turns a page into JSON.
+    def _check(self, request: HTTPConnection) -> None:
+        missing = self._missing(request)
+        if missing:
+
+            async def instead(scope: Scope, receive: Receive, send: Send) -> None:
+                await (await self._degraded(request, missing))(scope, receive, send)
+
+            # The middleware answers with it, so that no framework's error handler turns a page into JSON.
             consent_of(request.scope).instead = instead
             raise HTTPException(status_code=200, detail="This needs a consent that was not given.")
 
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
         parameters = list(inspect.signature(endpoint).parameters)
         if "request" not in parameters:
-            raise TypeError(
-                f'requires(): {endpoint!r} takes no argument "request"; add it, or use Depends(requires(…))'
-            )
+            raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
         position = parameters.index("request")
 
         @functools.wraps(endpoint)
         async def degrading(*args: Any, **kwargs: Any) -> Any:
             request = kwargs["request"] if "request" in kwargs else args[position]
-            instead = await self._instead(request)
-            return await _call(endpoint, *args, **kwargs) if instead is None else instead
+            missing = self._missing(request)
+            return await self._degraded(request, missing) if missing else await _call(endpoint, *args, **kwargs)
 
         return degrading
 
-    async def _instead(self, request: HTTPConnection) -> Response | None:
-        """Return what to answer in place of the endpoint; None if all that is needed is allowed."""
+    def _missing(self, request: HTTPConnection) -> tuple[str, ...]:
         consent = consent_of(request.scope)
-        missing = tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
-        if not missing:
-            return None
+        return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
+
+    async def _degraded(self, request: HTTPConnection, missing: tuple[str, ...]) -> Response:
+        """Return what is answered in place of the endpoint."""
         if self._fallback is None:
             return explanation(request, self._purposes, missing)
         answer = await _call(self._fallback, request)

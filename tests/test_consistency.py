@@ -168,7 +168,9 @@ def test_there_are_only_so_many_purposes_as_fit_into_a_cookie() -> None:
         small(*ids)
 
 
-@pytest.mark.parametrize("place", [{"path": "/whois/deep"}, {"path": "/whois", "host": "shop.example.jp"}, {"path": "/"}])
+@pytest.mark.parametrize(
+    "place", [{"path": "/whois/deep"}, {"path": "/whois", "host": "shop.example.jp"}, {"path": "/"}]
+)
 def test_services_may_lie_in_each_other(place: dict[str, str]) -> None:
     data = full()
     data["services"]["other"] = place

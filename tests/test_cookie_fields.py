@@ -326,7 +326,9 @@ def test_a_deletion_stores_nothing_however_a_browser_reads_it(field: bytes) -> N
 
 @given(
     st.lists(
-        st.sampled_from([b"Max-Age=0", b"Max-Age=-5", b"Max-Age=60", b"Expires=" + PAST, b"Expires=" + FUTURE, b"Path=/"]),
+        st.sampled_from(
+            [b"Max-Age=0", b"Max-Age=-5", b"Max-Age=60", b"Expires=" + PAST, b"Expires=" + FUTURE, b"Path=/"]
+        ),
         max_size=6,
     )
 )

@@ -55,7 +55,9 @@ def test_the_best_offered_language_is_taken(header: str, language: str | None) -
     assert accepted_language(header, OFFERED) == language
 
 
-@pytest.mark.parametrize("bad", ["ja;q=1.5", "ja;q=2", "ja;q=-1", "ja;q=0.1234", "ja;q=", "ja;q=nan", "ja q=1", "ja_JP", "日本"])
+@pytest.mark.parametrize(
+    "bad", ["ja;q=1.5", "ja;q=2", "ja;q=-1", "ja;q=0.1234", "ja;q=", "ja;q=nan", "ja q=1", "ja_JP", "日本"]
+)
 def test_what_cannot_be_read_is_passed_over(bad: str) -> None:
     assert accepted_language(f"{bad}, pt;q=0.1", OFFERED) == "pt"
 

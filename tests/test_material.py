@@ -45,7 +45,9 @@ def of_recipient(**changes: object) -> Change:
     return lambda policy: replace(policy, recipients=tuple(replace(own, **changes) for own in policy.recipients))
 
 
-def added(*, purpose: Purpose | None = None, cookie: Cookie | None = None, recipient: Recipient | None = None) -> Change:
+def added(
+    *, purpose: Purpose | None = None, cookie: Cookie | None = None, recipient: Recipient | None = None
+) -> Change:
     return lambda policy: replace(
         policy,
         purposes=(*policy.purposes, *filter(None, [purpose])),
@@ -110,7 +112,7 @@ def test_each_purpose_that_needs_consent_has_a_digest_of_five_characters() -> No
 
 
 def test_digests_stay_the_same_from_release_to_release() -> None:
-    assert digests(POLICY) == {"ads": "TO-BE", "analytics": "FILLED", "media": "IN"}
+    assert digests(POLICY) == {"ads": "2IdQr", "analytics": "FrSzm", "media": "EP6ri"}
 
 
 @pytest.mark.parametrize(("change", "wider", "narrower"), WIDER.values(), ids=WIDER)

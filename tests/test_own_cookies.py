@@ -41,7 +41,9 @@ def test_the_visitor_cookie_is_set_for_13_months_out_of_scripts_reach(secure: bo
 
 
 def test_a_refusal_is_kept_as_long_as_a_grant() -> None:
-    lifetimes = {re.findall(rb"Max-Age=(\d+)", OWN.set_consent(record, secure=True))[0] for record in (GRANTED, REFUSED)}
+    lifetimes = {
+        re.findall(rb"Max-Age=(\d+)", OWN.set_consent(record, secure=True))[0] for record in (GRANTED, REFUSED)
+    }
     assert lifetimes == {b"15552000"}
 
 
@@ -55,12 +57,16 @@ def test_what_was_set_is_read_back(secure: bool) -> None:
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_the_name_of_the_other_kind_of_connection_does_not_count(secure: bool) -> None:
-    cookies = sent_back(OWN.set_consent(GRANTED, secure=secure)) + b"; " + sent_back(OWN.set_visitor(NOW, secure=secure)[1])
+    cookies = (
+        sent_back(OWN.set_consent(GRANTED, secure=secure)) + b"; " + sent_back(OWN.set_visitor(NOW, secure=secure)[1])
+    )
     assert OWN.records(cookies, secure=not secure) == []
     assert OWN.visitor(cookies, NOW, secure=not secure) is None
 
 
-@pytest.mark.parametrize("name", [b"__host-consent", b"__HOST-CONSENT", b"__Host-Consent", b"consent", b"__Host-consent "])
+@pytest.mark.parametrize(
+    "name", [b"__host-consent", b"__HOST-CONSENT", b"__Host-Consent", b"consent", b"__Host-consent "]
+)
 def test_names_that_are_only_similar_do_not_count(name: bytes) -> None:
     value = sent_back(OWN.set_consent(GRANTED, secure=True)).partition(b"=")[2]
     evil = sent_back(OWN.set_consent(REFUSED, secure=True)).partition(b"=")[2]
@@ -75,7 +81,11 @@ def test_a_byte_around_the_token_makes_it_unknown(added: bytes) -> None:
 
 
 def test_of_duplicates_the_newest_valid_one_counts() -> None:
-    records = [replace(GRANTED, decided_at=NOW - 5), replace(REFUSED, decided_at=NOW), replace(GRANTED, decided_at=NOW - 9)]
+    records = [
+        replace(GRANTED, decided_at=NOW - 5),
+        replace(REFUSED, decided_at=NOW),
+        replace(GRANTED, decided_at=NOW - 9),
+    ]
     tokens = [sent_back(OWN.set_consent(record, secure=True)) for record in records]
     field = b"; ".join([tokens[0], b"__Host-consent=garbage", tokens[1], tokens[1][:-1], tokens[2]])
     found = OWN.records(field, secure=True)

@@ -301,7 +301,10 @@ def test_a_key_too_few_is_a_policy_error_or_was_not_needed(folder: Path, place: 
     load(folder, data)
 
 
-@given(place=st.sampled_from([place for place in PLACES if isinstance(holder(full(), place)[str(place[-1])], str)]), text=TEXT)
+@given(
+    place=st.sampled_from([place for place in PLACES if isinstance(holder(full(), place)[str(place[-1])], str)]),
+    text=TEXT,
+)
 def test_any_text_in_place_of_another_is_a_policy_or_a_policy_error(folder: Path, place: Place, text: str) -> None:
     data = full()
     holder(data, place)[str(place[-1])] = text

@@ -80,7 +80,19 @@ def test_any_bytes_with_the_right_signature_never_raise(value: bytes, time: byte
         assert found is None or 0 <= found[1] <= 253_402_300_799
 
 
-@pytest.mark.parametrize("value", [b"no-time", b"value.x", b"value.xxxxx", b"value.\xff", b"value.AA", b"value.aE7hgB", b"value.aE7hgA=", b"value." + b"_" * 40])
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"no-time",
+        b"value.x",
+        b"value.xxxxx",
+        b"value.\xff",
+        b"value.AA",
+        b"value.aE7hgB",
+        b"value.aE7hgA=",
+        b"value." + b"_" * 40,
+    ],
+)
 def test_a_time_that_is_none_makes_no_token(value: bytes) -> None:
     assert SIGNER.read(signed(value)) is None
 

@@ -51,11 +51,19 @@ def test_it_is_good_from_its_making_to_the_end_of_its_life(now: float, found: tu
 
 
 def test_of_several_the_newest_valid_one_counts() -> None:
-    tokens = [token("old", NOW - 9), b"garbage", token("new", NOW - 5), token("future", NOW + 5), token("older", NOW - 99)]
+    tokens = [
+        token("old", NOW - 9),
+        b"garbage",
+        token("new", NOW - 5),
+        token("future", NOW + 5),
+        token("older", NOW - 99),
+    ]
     assert visitors().read(tokens, NOW) == ("new", END - 5)
 
 
-@pytest.mark.parametrize("tokens", [[], [b""], [b"garbage", b"\xff" * 9000], [token("one")[:-1]], [token("one") + b" "]])
+@pytest.mark.parametrize(
+    "tokens", [[], [b""], [b"garbage", b"\xff" * 9000], [token("one")[:-1]], [token("one") + b" "]]
+)
 def test_what_is_not_ours_is_no_id(tokens: list[bytes]) -> None:
     assert visitors().read(tokens, NOW) is None
 

@@ -33,8 +33,8 @@ class BatchWriter:
     def __init__(self, write_batch: Callable[[list[bytes]], None], place: str) -> None:
         self._write_batch, self._place = write_batch, place
         self._lines: deque[bytes] = deque()
-        self._some, self._many, self._idle = threading.Event(), threading.Event(), threading.Event()
-        self._idle.set()
+        self._some, self._many = threading.Event(), threading.Event()
+        self._closing: deque[threading.Event] = deque()
         self._thread = threading.Thread(target=self._run)
         self._lock = threading.Lock()
         self._failing = False
@@ -54,20 +54,20 @@ class BatchWriter:
 
     def close(self) -> None:
         """Write what waits, for at most five seconds."""
-        if self._lines:
-            self._wake()
-        self._many.set()
-        self._idle.wait(_CLOSING)
+        if self._thread.is_alive():  # it is from the first line on
+            written = threading.Event()
+            self._closing.append(written)
+            self._some.set()
+            self._many.set()
+            written.wait(_CLOSING)
 
     def _wake(self) -> None:
-        self._idle.clear()
         self._some.set()
-        if not self._thread.is_alive():
-            with self._lock:
-                if not self._thread.is_alive():
-                    self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
-                    self._thread.start()
-                    atexit.register(self.close)
+        with self._lock:
+            if not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
 
     def _run(self) -> None:
         while True:
@@ -75,9 +75,10 @@ class BatchWriter:
             self._many.wait(_LONGEST_WAIT)
             self._many.clear()
             self._some.clear()  # before the lines are taken: a line that comes later sets it again
+            closing = len(self._closing)
             self._drain()
-            if not self._lines:
-                self._idle.set()
+            for _ in range(closing):
+                self._closing.popleft().set()
 
     def _drain(self) -> None:
         while self._lines:

@@ -1,0 +1,151 @@
+"""The README's examples do what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from jinja2 import Environment
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
+
+from cookie_consent import ConsentMiddleware, Policy, PolicyError, policy_file
+from cookie_consent.integrations.jinja import consent_context
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+ONE_LINE, FEATURES, FASTAPI = blocks("python")
+KEY = "a key of the tests, long enough to be one"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the README's policy file in it, and the key in the environment."""
+    (tmp_path / "consent.toml").write_text(blocks("toml")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONSENT_KEY", KEY)
+    return tmp_path
+
+
+def run(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102 (our own README)
+    return names
+
+
+def visit(app: Any, *steps: tuple[str, str, dict[str, str]], **headers: str) -> list[httpx.Response]:
+    async def walk() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="https://site.example", headers=headers) as client:
+            return [
+                await client.request(method, path, **({"data": data} if data else {})) for method, path, data in steps
+            ]
+
+    return asyncio.run(walk())
+
+
+def answer(choice: str) -> tuple[str, str, dict[str, str]]:
+    return ("POST", "/privacy-choices", {"choice": choice})
+
+
+def test_the_one_line_asks_holds_back_and_lets_pass() -> None:
+    app = run(ONE_LINE)["app"]
+    steps = [("GET", "/", {}), answer("accept_all"), ("GET", "/", {}), answer("refuse_all"), ("GET", "/", {})]
+    first, _, allowed, refusal, refused = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
+    assert "refuse_all" in first.text
+    assert "set-cookie" not in first.headers
+    assert "_ga=1" in allowed.headers["set-cookie"]
+    assert "_ga=; Max-Age=0" in refusal.headers["set-cookie"]
+    assert "refuse_all" not in refused.text
+    assert "set-cookie" not in refused.headers
+
+
+def test_the_policy_file_loads_and_explains_its_errors(folder: Path) -> None:
+    path = folder / "consent.toml"
+    assert Policy.load(path).optional == ("analytics", "media")
+    path.write_text(path.read_text(encoding="utf-8").replace("traces = true", "traced = true"), encoding="utf-8")
+    with pytest.raises(PolicyError) as error:
+        Policy.load("consent.toml")
+    assert str(error.value) == blocks("text")[0].strip()
+
+
+def test_features_degrade_and_come_back() -> None:
+    names = run(FEATURES)
+    site = Starlette(routes=[Route("/offices", names["offices"]), Route("/tour", names["tour"])])
+    app = ConsentMiddleware(site, "consent.toml", KEY)
+    steps = [
+        ("GET", "/offices", {}),
+        ("GET", "/tour", {}),
+        answer("accept_all"),
+        ("GET", "/offices", {}),
+        ("GET", "/tour", {}),
+    ]
+    headers = {"sec-fetch-site": "same-origin", "accept": "text/html", "accept-language": "en"}
+    degraded, explained, _, full, video = visit(app, *steps, **headers)
+    assert degraded.text == "The map needs your consent. The addresses are listed below."
+    assert explained.status_code == 200
+    assert 'value="grant"' in explained.text
+    assert (full.text, video.text) == ("the map", "the video")
+
+
+def test_the_dependency_degrades_in_fastapi() -> None:
+    steps = [
+        ("GET", "/tour", {}),
+        ("GET", "/suggestions", {}),
+        answer("accept_all"),
+        ("GET", "/tour", {}),
+        ("GET", "/suggestions", {}),
+    ]
+    off, plain, _, on, own = visit(run(FASTAPI)["app"], *steps, **{"sec-fetch-site": "same-origin"})
+    assert off.status_code == 200
+    assert off.json()["missing"] == ["media"]
+    assert plain.json() == ["for everybody"]
+    assert (on.json(), own.json()) == ({"video": "tour.mp4"}, ["for you"])
+
+
+def test_the_template_renders_in_both_states() -> None:
+    template = Environment(autoescape=True).from_string(blocks("html+jinja")[0])
+
+    async def page(request: Request) -> Any:
+        from starlette.responses import HTMLResponse
+
+        return HTMLResponse(template.render(consent_context(request)))
+
+    app = ConsentMiddleware(Starlette(routes=[Route("/", page)]), "consent.toml", KEY)
+    steps = [("GET", "/", {}), answer("accept_all"), ("GET", "/", {})]
+    off, _, on = visit(app, *steps, **{"sec-fetch-site": "same-origin", "accept-language": "en"})
+    assert "<iframe" not in off.text
+    assert "The map needs your consent." in off.text
+    assert "<iframe" in on.text
+    assert '<a href="/privacy-choices" data-privacy-settings>' in on.text
+
+
+def test_the_address_of_the_script_that_stays_the_same_leads_to_it() -> None:
+    app = run(ONE_LINE)["app"]
+    (lead,) = visit(app, ("GET", "/privacy-choices/choices.js", {}))
+    path = re.search('"[.](/assets/.*)"', lead.text)
+    assert path
+    (script,) = visit(app, ("GET", f"/privacy-choices{path[1]}", {}))
+    assert "window" in script.text
+
+
+def test_the_access_record_is_one_json_object() -> None:
+    assert len(json.loads(blocks("json")[0])) == 12
+
+
+def test_every_block_of_the_readme_is_tested() -> None:
+    kinds = set(re.findall(r"^```(\S+)", README, re.MULTILINE))
+    assert kinds == {"console", "python", "toml", "text", "html+jinja", "json"}
+    assert tomllib.loads(blocks("toml")[0]).keys() <= policy_file._TABLES.keys()
