@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -17,14 +18,13 @@ from textwrap import indent, wrap
 from typing import TextIO
 
 from cookie_consent.demo_site import LOOPBACK, NotStartedError, Site, started
-from cookie_consent.demo_visitors import ACCEPTING, FEATURES, REFUSING, SIGNALLING, Outcome, Visitor, walk
+from cookie_consent.demo_visitors import ACCEPTING, FEATURES, REFUSING, SIGNALLING, Outcome, walk
 
 __all__ = ["NotStartedError", "run"]
 
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "registry", _HERE.parent / "examples" / "registry")
 """Where the site lies in a wheel, and in a checkout that is installed editable."""
-_VISITORS = (ACCEPTING, REFUSING, SIGNALLING)
 _FLUSH = 1.2
 """Access records are in the file within a second."""
 _OWN_COOKIES = frozenset({"consent", "visitor"})
@@ -66,7 +66,7 @@ def run(
         print(
             f"The registry site answers at {site.address}. Three visitors walk through it ...\n", file=out, flush=True
         )
-        outcomes = [_visit(visitor, site, Path(kept, "access.jsonl")) for visitor in _VISITORS]
+        outcomes = _walk(site, Path(kept, "access.jsonl"))
         all_held = report(outcomes, site.log.read_text(encoding="utf-8"), out)
         if not once:
             with suppress(KeyboardInterrupt):
@@ -85,17 +85,23 @@ def _environ(kept: Path, partner: Site) -> dict[str, str]:
     }
 
 
-def _visit(visitor: Visitor, site: Site, access_log: Path) -> Outcome:
-    """Walk, and see which access records that left."""
-    before = len(_lines(access_log))
-    outcome = walk(visitor, site.address)
+def _walk(site: Site, access_log: Path) -> list[Outcome]:
+    """Let the visitors walk, one after the other, and see which access records that left."""
+    outcomes, since = [], [_milliseconds()]
+    for visitor in (ACCEPTING, REFUSING, SIGNALLING):
+        outcomes.append(walk(visitor, site.address))
+        since.append(_milliseconds())
     time.sleep(_FLUSH)
-    outcome.records = tuple(json.loads(line) for line in _lines(access_log)[before:])
-    return outcome
+    lines = access_log.read_text(encoding="utf-8").splitlines() if access_log.exists() else []
+    records = [json.loads(line) for line in lines]
+    for outcome, begin, end in zip(outcomes, since, since[1:], strict=False):
+        outcome.records = tuple(record for record in records if begin <= record["time"] < end)
+    return outcomes
 
 
-def _lines(access_log: Path) -> list[str]:
-    return access_log.read_text(encoding="utf-8").splitlines() if access_log.exists() else []
+def _milliseconds() -> str:
+    """Return the time as access records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:

@@ -110,29 +110,34 @@ class Exchange:
         effects: what all exchanges have in common.
         scope: the request as the app sees it.
         receive: where the request comes from.
-        out: where messages go on to.
+        send: where messages go on to.
         visit: what is known of the request.
         consent: the decision as the app sees it.
-        asking: puts the banner in, or None.
-        recording: writes the access record, or None.
+
+    Attributes:
+        asking: puts the banner in, where it should be asked.
+        recording: writes the access record, where the request is traced.
     """
 
-    __slots__ = ("_consent", "_effects", "_out", "_receive", "_replaced", "_visit", "asking", "recording", "scope")
+    asking: Asking | None = None
+    recording: Recording | None = None
+    _replaced = False
 
-    def __init__(  # noqa: PLR0913 (made for each request, from what is at hand)
-        self,
-        effects: Effects,
-        scope: Scope,
-        receive: Receive,
-        out: Send,
-        visit: Visit,
-        consent: RequestConsent,
-        asking: Asking | None,
-        recording: Recording | None,
+    def __init__(
+        self, effects: Effects, scope: Scope, receive: Receive, send: Send, visit: Visit, consent: RequestConsent
     ) -> None:
-        self._effects, self.scope, self._receive, self._out = effects, scope, receive, out
-        self._visit, self._consent, self.asking, self.recording = visit, consent, asking, recording
-        self._replaced = False
+        self._effects, self.scope, self._receive, self._out = effects, scope, receive, send
+        self._visit, self._consent = visit, consent
+
+    def ask(self) -> None:
+        """Ask in the page that the app answers with."""
+        self.asking = Asking(self._effects.installed.pages, self.scope, self._out, self._visit.decision, self._consent)
+        self._out = self.asking.send
+
+    def record(self, tracing: Tracing, trace: Trace, new_visitor: bytes | None) -> None:
+        """Write an access record when the response has come to its end."""
+        self.recording = Recording(tracing, self.scope, self._out, trace, new_visitor)
+        self._out = self.recording.send
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take a message of the app's and send it on, or the answer that takes its place."""

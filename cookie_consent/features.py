@@ -13,9 +13,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.pages import Pages
+from cookie_consent.pages import Pages, why_off
 from cookie_consent.parts import Feature
 from cookie_consent.request_consent import RequestConsent, own_path
+from cookie_consent.wording import Wording
 
 Endpoint = Callable[..., Any]
 
@@ -124,7 +125,7 @@ def explanation(request: HTTPConnection, purposes: tuple[str, ...], missing: tup
             "available": False,
             "feature": feature.id if feature else None,
             "missing": list(missing),
-            "message": feature.fallback[consent.language] if feature else "",
+            "message": _message(consent, missing, feature),
             "settings": consent.base,
         },
         headers={"cache-control": "no-store"},
@@ -143,6 +144,14 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
     return _pages.unavailable_box(
         consent, base=consent.base, language=consent.language, next_path=own_path(scope), feature=declared
     )
+
+
+def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
+    """Return what is off and why, a sentence a line."""
+    texts, words = consent.policy.texts[consent.language], Wording(consent.policy, consent.language)
+    off = words.of(feature.fallback) if feature else texts["unavailable_page"]
+    needs = texts["unavailable_needs"].replace("{purposes}", words.titles(missing))
+    return "\n".join([off, needs, *dict.fromkeys(texts[why_off(consent, purpose)] for purpose in missing)])
 
 
 def _feature_of(consent: RequestConsent, purposes: tuple[str, ...]) -> Feature | None:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cookie_consent import banner
 from cookie_consent.decision import decide
 from cookie_consent.endpoints import GPC_PATH, Endpoints
-from cookie_consent.exchange import Asking, Effects, Exchange, Recording
+from cookie_consent.exchange import Effects, Exchange
 from cookie_consent.gate import Gate
 from cookie_consent.installation import Installation, local_path
 from cookie_consent.ledgers import Ledger, open_ledger
@@ -125,7 +125,17 @@ class ConsentMiddleware:
         if path.startswith(self._own_paths) and self._endpoints.serves(path):
             await self._endpoints(scope, receive, send, path)
             return
-        exchange = self._begin(scope, receive, send, self._read(scope, path))
+        visit = self._read(scope, path)
+        consent = RequestConsent(visit.decision, scope, self._installed.prefix)
+        asks = visit.decision.should_ask and self._effects.inject and scope["method"] == "GET"
+        child = _for_the_app(scope, visit, consent)
+        if asks:
+            child = banner.wanting_a_whole_page(child)
+        exchange = Exchange(self._effects, child, receive, send, visit, consent)
+        if visit.traced:
+            self._trace(exchange, visit)
+        if asks:
+            exchange.ask()
         try:
             await self.app(exchange.scope, receive, exchange.send)
             if exchange.asking is not None:
@@ -133,21 +143,6 @@ class ConsentMiddleware:
         finally:
             if exchange.recording is not None:
                 exchange.recording.finish()
-
-    def _begin(self, scope: Scope, receive: Receive, send: Send, visit: Visit) -> Exchange:
-        """Prepare the way to the app and the way back: each effect wraps `send`, only where it is needed."""
-        consent = RequestConsent(visit.decision, scope, self._installed.prefix)
-        child = _for_the_app(scope, visit, consent)
-        asking = recording = None
-        asks = visit.decision.should_ask and self._effects.inject and scope["method"] == "GET"
-        if asks:
-            child = banner.wanting_a_whole_page(child)
-        if visit.traced and (recording := self._recording(child, send, visit)):
-            send = recording.send
-        if asks:
-            asking = Asking(self._installed.pages, child, send, visit.decision, consent)
-            send = asking.send
-        return Exchange(self._effects, child, receive, send, visit, consent, asking, recording)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -169,15 +164,17 @@ class ConsentMiddleware:
 
         await self.app(_for_the_app(scope, visit, consent), receive, gated)
 
-    def _recording(self, scope: Scope, send: Send, visit: Visit) -> Recording | None:
-        """Begin the record of a traced request, if records are kept and it is somebody's visit."""
-        tracing, record, own = self._effects.tracing, visit.decision.record, self._installed.own
-        if tracing is None or record is None or not is_traceable(fields := dict(scope["headers"])):
-            return None
-        visitor_id, new_visitor, now = visit.visitor_id, None, self._installed.clock()
+    def _trace(self, exchange: Exchange, visit: Visit) -> None:
+        """Trace a request whose visitor has consented, if records are kept and it is somebody's visit."""
+        tracing, record = self._effects.tracing, visit.decision.record
+        fields = dict(exchange.scope["headers"])
+        if tracing is None or record is None or not is_traceable(fields):
+            return
+        now, visitor_id, new_visitor = self._installed.clock(), visit.visitor_id, None
         if visitor_id is None:
-            visitor_id, new_visitor = own.set_visitor(now, secure=scope["scheme"] in SECURE)
-        return Recording(tracing, scope, send, Trace(fields, visitor_id, record.policy, now), new_visitor)
+            secure = exchange.scope["scheme"] in SECURE
+            visitor_id, new_visitor = self._installed.own.set_visitor(now, secure=secure)
+        exchange.record(tracing, Trace(fields, visitor_id, record.policy, now), new_visitor)
 
     def _read(self, scope: Scope, path: str) -> Visit:
         """Read and decide; whatever goes wrong, only what is necessary is allowed and the page is served."""

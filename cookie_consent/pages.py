@@ -206,12 +206,12 @@ def _what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature 
     return {
         "feature": feature,
         "missing": missing,
-        "why": {purpose: _why_off(decision, purpose) for purpose in missing},
+        "why": {purpose: why_off(decision, purpose) for purpose in missing},
         "can_be_allowed": not any(in_force[purpose].refused for purpose in missing),
     }
 
 
-def _why_off(decision: Decision, purpose: str) -> str:
+def why_off(decision: Decision, purpose: str) -> str:
     """Return the name of the text that says why a purpose is not allowed."""
     answer = decision.record.answers.get(purpose) if decision.record else None
     if decision.policy.in_force[purpose].refused:

@@ -32,18 +32,16 @@ class RequestConsent(Decision):
         instead: an ASGI app that answers in place of the app's own response, or None.
     """
 
-    __slots__ = (
-        "_decision", "_headers", "_language", "_prefix", "_root_path", "asks_itself", "chose_language", "instead",
-        "was_read",
-    )  # fmt: skip
+    was_read = False
+    asks_itself = False
+    chose_language = False
+    instead: Callable[..., Awaitable[None]] | None = None
+    _language: str | None = None
 
     def __init__(self, decision: Decision, scope: Mapping[str, Any], prefix: str) -> None:
+        self._decision, self._prefix = decision, prefix
         # Not the scope itself, which holds this object and changes on its way through mounted apps.
         self._headers, self._root_path = scope["headers"], scope.get("root_path", "")
-        self._decision, self._prefix = decision, prefix
-        self._language: str | None = None
-        self.was_read = self.chose_language = self.asks_itself = False
-        self.instead: Callable[..., Awaitable[None]] | None = None
 
     def __getattr__(self, name: str) -> Any:
         self.was_read = True

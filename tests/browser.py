@@ -6,6 +6,8 @@ import calendar
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from html.parser import HTMLParser
+from urllib.parse import urlencode
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DELIMITERS = {0x09, *range(0x20, 0x30), *range(0x3B, 0x41), *range(0x5B, 0x61), *range(0x7B, 0x7F)}
@@ -94,3 +96,48 @@ def _seconds(year: int, month: int, day: int, hour: int, minute: int, second: in
     if not 1 <= day <= calendar.monthrange(year, month)[1]:
         return None
     return calendar.timegm((year, month, day, hour, minute, second))
+
+
+class _Forms(HTMLParser):
+    """Collects the forms of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[Form] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self.forms.append(Form(given["action"], given["method"], [], []))
+        elif tag == "input" and given["type"] == "hidden":
+            self.forms[-1].hidden.append((given["name"], given["value"]))
+        elif tag == "button" and "name" in given:
+            self.forms[-1].buttons.append((given["name"], given["value"]))
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of a page.
+
+    Args:
+        action: where it is sent.
+        method: how.
+        hidden: its hidden fields.
+        buttons: the names and values of its buttons.
+    """
+
+    action: str
+    method: str
+    hidden: list[tuple[str, str]]
+    buttons: list[tuple[str, str]]
+
+    def pressed(self, value: str) -> str:
+        """Return the body that the browser sends when the button with this value is pressed."""
+        return urlencode([*self.hidden, next(button for button in self.buttons if button[1] == value)])
+
+
+def forms(html: str) -> list[Form]:
+    """Return the forms of a page."""
+    parser = _Forms()
+    parser.feed(html)
+    return parser.forms

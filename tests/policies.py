@@ -1,4 +1,4 @@
-"""Policies and consent records to test with: one that uses all that a policy file can say, small ones, generated ones."""
+"""Policies and consent records to test with: one that says all that a policy file can say, small and generated ones."""
 
 from __future__ import annotations
 

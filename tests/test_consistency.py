@@ -24,7 +24,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "a text is in a language that is not offered": (
         lambda data: data["purposes"]["media"]["title"].update(jp="地図"),
-        "[purposes.media]", "title", 'the language "jp" is not offered. Add it to languages in [site], or leave it out. Did you mean "ja"?',
+        "[purposes.media]", "title", 'Add it to languages in [site], or leave it out. Did you mean "ja"?',
     ),
     "a language is offered and nothing is written in it": (
         lambda data: data["site"]["languages"].append("en-GB"),
@@ -32,7 +32,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "a cookie's purpose is not declared": (
         lambda data: data["cookies"][1].update(purpose="analytic"),
-        '[[cookies]] "_ga*"', "purpose", 'there is no purpose "analytic". Did you mean "analytics"? Or declare [purposes.analytic].',
+        '[[cookies]] "_ga*"', "purpose", 'Did you mean "analytics"? Or declare [purposes.analytic].',
     ),
     "a cookie is declared twice": (
         lambda data: data["cookies"].append({"name": "_ga*", "purpose": "media"}),

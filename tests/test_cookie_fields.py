@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import product
@@ -219,30 +220,35 @@ def stores(field: bytes, now: float, *, limits: bool = True, last_expires: bool 
         last_expires: whether the last Expires counts even if it is no date.
         stop: whether a field with control characters is cut there, and not passed over.
     """
-    control = next((at for at, octet in enumerate(field) if octet == 127 or (octet < 32 and octet != 9)), None)
-    if control is not None:
-        if not stop:
-            return False
-        field = field[:control]
+    before, control, _ = _cut(field)
+    if control and not stop:
+        return False
     ages: list[int] = []
     dates: list[float | None] = []
-    for attribute in field.split(b";")[1:]:
-        name, _, value = attribute.partition(b"=")
-        name, value = name.strip(b" \t").lower(), value.strip(b" \t")
+    for name, value in _attributes(before):
         if limits and len(value) > 1024:
             continue
         if name == b"max-age" and _is_number(value):
             ages.append(int(value))
-        elif name == b"expires":
-            date = _date(value)
-            if date is not None or last_expires:
-                dates.append(date)
+        elif name == b"expires" and (last_expires or _date(value) is not None):
+            dates.append(_date(value))
     if ages:
         return ages[-1] > 0
     return not dates or dates[-1] is None or dates[-1] > now
 
 
 READINGS = [dict(zip(("limits", "last_expires", "stop"), way, strict=True)) for way in product((True, False), repeat=3)]
+
+
+def _cut(field: bytes) -> tuple[bytes, bytes, bytes]:
+    """What stands before the first control character, that character, and the rest."""
+    at = next((at for at, octet in enumerate(field) if octet == 127 or (octet < 32 and octet != 9)), len(field))
+    return field[:at], field[at : at + 1], field[at + 1 :]
+
+
+def _attributes(field: bytes) -> list[tuple[bytes, bytes]]:
+    split = [attribute.partition(b"=") for attribute in field.split(b";")[1:]]
+    return [(name.strip(b" \t").lower(), value.strip(b" \t")) for name, _, value in split]
 
 
 def _is_number(value: bytes) -> bool:
@@ -287,7 +293,7 @@ def _month(token: bytes) -> tuple[int, ...] | None:
     return next(((at,) for at, name in enumerate(names, 1) if token.lower().startswith(name)), None)
 
 
-DATE_PARTS = {
+DATE_PARTS: dict[str, Callable[[bytes], tuple[int, ...] | None]] = {
     "time": lambda token: _numbers(token, 1, 2, 3),
     "day": lambda token: _numbers(token, 1, 2),
     "month": _month,

@@ -30,9 +30,9 @@ def test_a_whole_number_and_a_unit_are_a_duration(text: str, duration: timedelta
 @pytest.mark.parametrize(
     "text",
     [
-        "", "395", "days", "395days", "395  days", " 395 days", "395 days ", "395 days\n", "0 days", "-1 days", "+1 day",
-        "1.5 days", "1e3 days", "007 days", "1000000 days", "395 Days", "395 DAYS", "395 d", "1 day 2 hours", "１ day",
-        "one day", "session", "P395D",
+        "", "395", "days", "395days", "395  days", " 395 days", "395 days ", "395 days\n", "0 days", "-1 days",
+        "+1 day", "1.5 days", "1e3 days", "007 days", "1000000 days", "395 Days", "395 DAYS", "395 d",
+        "1 day 2 hours", "１ day", "one day", "session", "P395D",
     ],
 )  # fmt: skip
 def test_anything_else_is_none_and_the_error_shows_how_to_write_it(text: str) -> None:
@@ -43,6 +43,7 @@ def test_anything_else_is_none_and_the_error_shows_how_to_write_it(text: str) ->
 @given(st.text())
 def test_any_text_is_a_positive_duration_or_a_value_error(text: str) -> None:
     try:
-        assert parse_duration(text) > timedelta(0)
-    except ValueError as error:
-        assert repr(text) in str(error)
+        duration = parse_duration(text)
+    except ValueError:
+        return
+    assert duration > timedelta(0)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,19 +30,19 @@ FULL = policy_of(full())
 Change = Callable[[Policy], Policy]
 
 
-def of_purpose(id_: str, **changes: object) -> Change:
+def of_purpose(id_: str, **changes: Any) -> Change:
     return lambda policy: replace(
         policy, purposes=tuple(replace(own, **changes) if own.id == id_ else own for own in policy.purposes)
     )
 
 
-def of_cookie(name: str, **changes: object) -> Change:
+def of_cookie(name: str, **changes: Any) -> Change:
     return lambda policy: replace(
         policy, cookies=tuple(replace(own, **changes) if own.name == name else own for own in policy.cookies)
     )
 
 
-def of_recipient(**changes: object) -> Change:
+def of_recipient(**changes: Any) -> Change:
     return lambda policy: replace(policy, recipients=tuple(replace(own, **changes) for own in policy.recipients))
 
 

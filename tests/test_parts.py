@@ -177,7 +177,7 @@ def test_the_prevailing_language_is_one_of_those_offered(offered: tuple[str, ...
 
 
 @pytest.mark.parametrize("change", [{"traces": True}, {"refused": True}])
-def test_what_is_necessary_neither_traces_nor_can_be_refused(change: dict[str, bool]) -> None:
+def test_what_is_necessary_neither_traces_nor_can_be_refused(change: dict[str, Any]) -> None:
     with pytest.raises(PolicyError, match="Make it another purpose"):
         Purpose(id="necessary", title=TEXT, description=TEXT, **change)
 

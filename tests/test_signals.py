@@ -14,8 +14,10 @@ def test_a_signal_is_there_if_its_field_is_exactly_1(name: bytes, signal: str) -
     assert read_signals([(name, b"1")]) == {signal}
 
 
-@pytest.mark.parametrize("value", [b"", b"0", b"2", b"11", b" 1", b"1 ", b"1,1", b"1, 1", b" 1,1", b"?1", b"01", b"true",
-                                   b"yes", b"\xb9"])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [b"", b"0", b"2", b"11", b" 1", b"1 ", b"1,1", b"1, 1", b" 1,1", b"?1", b"01", b"true", b"yes", b"\xb9"],
+)
 @pytest.mark.parametrize("name", FIELDS)
 def test_any_other_value_is_as_good_as_none(name: bytes, value: bytes) -> None:
     assert read_signals([(name, value)]) == frozenset()

@@ -27,7 +27,7 @@ def token(visitor_id: str, now: float = NOW) -> bytes:
 
 
 def test_it_lives_for_13_months_at_most() -> None:
-    assert VISITOR_LIFETIME == timedelta(days=395)
+    assert timedelta(days=395) == VISITOR_LIFETIME
     assert visitors().max_age == 395 * 86_400
 
 
