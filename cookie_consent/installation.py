@@ -50,7 +50,9 @@ class Installation:
 def local_path(scope: Mapping[str, Any]) -> str:
     """Return a request's path inside the app, without the path that the app is mounted at."""
     path: str = scope["path"]
-    root = scope.get("root_path", "").rstrip("/")
-    if root and (path == root or path.startswith(f"{root}/")):
-        return path[len(root) :]
+    root = scope.get("root_path", "")
+    if root:
+        root = root.rstrip("/")
+        if path == root or path.startswith(f"{root}/"):
+            return path[len(root) :]
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -12,7 +11,6 @@ from os import PathLike, fspath
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import banner
-from cookie_consent.decision import decide
 from cookie_consent.endpoints import GPC_PATH, Endpoints
 from cookie_consent.exchange import Effects, Exchange
 from cookie_consent.gate import Gate
@@ -29,7 +27,6 @@ from cookie_consent.tracing import Trace, is_traceable
 from cookie_consent.visits import SECURE, Visit, Visits
 
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
-_log = logging.getLogger("cookie_consent")
 
 
 class ConsentMiddleware:
@@ -110,11 +107,10 @@ class ConsentMiddleware:
             clock=clock,
         )
         self.app = app
+        self._visits = self._installed.visits
         self._endpoints = Endpoints(self._installed)
         self._own_paths = (self._installed.prefix, GPC_PATH)
         self._effects = Effects(self._installed, inject=inject, query_keys=query_keys)
-        nothing = decide(policy, None, frozenset(), clock())
-        self._denied = Visit(nothing, b"", b"", {}, visitor_id=None, traced=False, good_until=0)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -125,7 +121,7 @@ class ConsentMiddleware:
         if path.startswith(self._own_paths) and self._endpoints.serves(path):
             await self._endpoints(scope, receive, send, path)
             return
-        visit = self._read(scope, path)
+        visit = self._visits.read(scope, path)
         consent = RequestConsent(visit.decision, scope, self._installed.prefix)
         asks = visit.decision.should_ask and self._effects.inject and scope["method"] == "GET"
         child = _for_the_app(scope, visit, consent)
@@ -153,7 +149,7 @@ class ConsentMiddleware:
             await self.app(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        visit = self._read(scope, local_path(scope))
+        visit = self._visits.read(scope, local_path(scope))
         consent = RequestConsent(visit.decision, scope, self._installed.prefix)
 
         async def gated(message: Message) -> None:
@@ -175,14 +171,6 @@ class ConsentMiddleware:
             secure = exchange.scope["scheme"] in SECURE
             visitor_id, new_visitor = self._installed.own.set_visitor(now, secure=secure)
         exchange.record(tracing, Trace(fields, visitor_id, record.policy, now), new_visitor)
-
-    def _read(self, scope: Scope, path: str) -> Visit:
-        """Read and decide; whatever goes wrong, only what is necessary is allowed and the page is served."""
-        try:
-            return self._installed.visits.read(scope, path)
-        except Exception:  # noqa: BLE001 (rule 1: an error while deciding denies, and the page is served)
-            _log.exception("A request could not be decided on; nothing optional is allowed on it.")
-            return self._denied
 
 
 def _for_the_app(scope: Scope, visit: Visit, consent: RequestConsent) -> Scope:

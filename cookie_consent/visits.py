@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
 _MOST_SEEN_ONCE = 16384
 SECURE = ("https", "wss")
+_log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
 
@@ -78,7 +80,7 @@ class Visits:
         visit = self._known.get(key)
         if visit is None or now >= visit.good_until:
             found = read_signals(scope["headers"]) if signals else frozenset()
-            visit = self._look(policy, cookies, found, now, secure=scope["scheme"] in SECURE)
+            visit = self._look_safely(policy, cookies, found, now, secure=scope["scheme"] in SECURE)
             self._keep(key, visit)
         if visit.held:
             self._gate.count("request", visit.held)
@@ -97,6 +99,17 @@ class Visits:
             if own_host in ("", host) and (path == own_path or path.startswith(f"{own_path}/")):
                 return policy
         return self._policy
+
+    def _look_safely(
+        self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool
+    ) -> Visit:
+        """Look; whatever goes wrong, nothing optional is allowed, no cookie reaches the app, and the page is served."""
+        try:
+            return self._look(policy, cookies, signals, now, secure=secure)
+        except Exception:  # noqa: BLE001 (an error while deciding denies)
+            _log.exception("A request could not be decided on; nothing optional is allowed on it.")
+            denied = decide(policy, None, frozenset(), now)
+            return Visit(denied, cookies, b"", {}, visitor_id=None, traced=False, good_until=now)
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         records = self._own.records(cookies, secure=secure)

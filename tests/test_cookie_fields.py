@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from itertools import product
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cookie_consent.cookie_fields import (
@@ -321,6 +321,7 @@ FIELDS = st.tuples(st.just(b"a=1") | st.binary(max_size=6), st.lists(ATTRIBUTES.
 )
 
 
+@settings(max_examples=1000)
 @given(FIELDS | st.binary())
 @example(b"a=1; Max-Age=0; Max-Age=5")
 @example(b"a=1; Expires=" + PAST + b"; Expires=x")
@@ -349,6 +350,7 @@ def test_the_dates_that_servers_write_are_read(moment: datetime) -> None:
     assert cookie_date(format_datetime(moment, usegmt=True)) == moment
 
 
+@settings(max_examples=500)
 @given(DATES | st.binary())
 def test_dates_are_read_as_the_rfc_says(value: bytes) -> None:
     date = cookie_date(value.decode("latin-1"))

@@ -1,0 +1,87 @@
+"""Consent in Jinja2 templates."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.templating import Jinja2Templates
+from starlette.types import ASGIApp
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.integrations.jinja import consent_context
+from tests.asgi import PREFIX, Visitor, call, policy
+from tests.browser import forms
+from tests.policies import KEY
+
+TEMPLATE = """<!doctype html><html lang="en"><head><title>Offices</title>{{ privacy_assets }}</head><body>
+{% if consent.feature("map").available %}<div id="map"></div>{% else %}{{ consent_fallback("map") }}{% endif %}
+<p>{{ consent.status }}</p><a href="{{ privacy_settings_url }}">Privacy</a></body></html>"""
+HTML = [("accept", "text/html")]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> ASGIApp:
+    (tmp_path / "offices.html").write_text(TEMPLATE)
+    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
+
+    async def offices(request: Request) -> Response:
+        return templates.TemplateResponse(request, "offices.html")
+
+    middleware = Middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY])
+    return Starlette(routes=[Route("/offices", offices)], middleware=[middleware])
+
+
+class _Loaded(HTMLParser):
+    """Collects what a page loads."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if (tag, name) in (("link", "href"), ("script", "src"))]
+
+
+def test_a_template_shows_the_box_or_the_feature(site: ASGIApp) -> None:
+    visitor = Visitor(site)
+    before = visitor.get("/offices").text
+    assert "No map without consent." in before
+    assert '<div id="map">' not in before
+    (form,) = [form for form in forms(before) if ("choice", "grant") in form.buttons]
+    assert visitor.send_form(form.pressed("grant")).get("location") == "/offices"
+    after = visitor.get("/offices").text
+    assert '<div id="map">' in after
+    assert "<p>partial</p>" in after
+    assert not any(("choice", "grant") in form.buttons for form in forms(after))
+
+
+def test_a_template_links_to_the_settings(site: ASGIApp) -> None:
+    assert f'<a href="{PREFIX}">Privacy</a>' in call(site, path="/offices").text
+    mounted = Starlette(routes=[Mount("/shop", site)])
+    assert f'<a href="/shop{PREFIX}">Privacy</a>' in call(mounted, path="/shop/offices").text
+
+
+def test_what_a_page_with_boxes_loads_is_there(site: ASGIApp) -> None:
+    loaded = _Loaded(call(site, path="/offices").text).addresses
+    assert {address.rpartition(".")[2] for address in loaded} == {"css", "js"}
+    for address in loaded:
+        assert call(site, path=address).status == 200
+
+
+def test_a_page_that_shows_the_consent_is_private(site: ASGIApp) -> None:
+    reply = call(site, path="/offices")
+    assert reply.get("cache-control") == "private"
+    assert reply.get("vary").startswith("Cookie")
+
+
+def test_a_template_without_the_middleware_says_how_to_install_it() -> None:
+    with pytest.raises(RuntimeError, match="add_middleware"):
+        consent_context(Request({"type": "http", "headers": []}))
