@@ -87,6 +87,8 @@ def wait_until_up(process: subprocess.Popen[bytes], server: Server) -> None:
     while True:
         try:
             get(server, apps.ROUTE)
+        except urllib.error.HTTPError:
+            raise
         except (urllib.error.URLError, ConnectionError):
             assert process.poll() is None, "the server ended"
             assert time.monotonic() < deadline, "the server does not start"

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent.answers import Posted, make_record, read_answer
+from cookie_consent.answers import Posted, is_form, make_record, read_answer
 from cookie_consent.decision import Decision, decide
 from cookie_consent.installation import Installation
 from cookie_consent.problem import Problem
@@ -110,6 +110,10 @@ def _set_cookies(installed: Installation, request: Request, response: Response, 
     refused = frozenset(id_ for id_, given in record.answers.items() if given.state is State.REFUSED)
     fields = [(b"set-cookie", installed.own.set_consent(record, secure=secure))]
     fields += installed.gate.expired(visit.cookies, refused, secure=secure)
+    if is_form(request.headers["content-type"]) or any(visit.decision.purposes[purpose] for purpose in refused):
+        # Else the back button brings pages back as they were, with all that runs in them (back-forward cache). Where
+        # nothing was taken away, our script sees to its own pages, and no answer waits for the cache to be emptied.
+        fields.append((b"clear-site-data", b'"cache"'))
     traced = any(after.purposes[purpose] for purpose in after.policy.traced)
     if traced and installed.sink is not None and visit.visitor_id is None:
         fields.append((b"set-cookie", installed.own.set_visitor(installed.clock(), secure=secure)[1]))

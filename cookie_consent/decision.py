@@ -77,10 +77,7 @@ class Decision:
         Raises:
             LookupError: the policy has no such feature, or does not offer the language.
         """
-        declared = next((part for part in self.policy.features if part.id == feature), None)
-        if declared is None:
-            known = (part.id for part in self.policy.features)
-            raise LookupError(f'there is no feature "{feature}". {did_you_mean(feature, known)}')
+        declared = self.policy.feature(feature)
         fallback = declared.fallback.get(language or self.language)
         if fallback is None:
             raise LookupError(f'"{language}" is not offered. {did_you_mean(str(language), declared.fallback)}')

@@ -54,7 +54,7 @@ class Disclosure:
             language=language,
             next_path=safe_next(request.query_params.get("next", "")) or "",
             notice=notice,
-            error=status >= 400,
+            own_cookies=self._installed.own.declared(visit.decision.policy, secure=request.scope["scheme"] in SECURE),
         )
         return page(html, language, status)
 

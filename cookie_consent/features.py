@@ -38,7 +38,7 @@ def consent_of(scope: Mapping[str, Any]) -> RequestConsent:
     return consent
 
 
-def requires(*purposes: str, fallback: Endpoint | None = None) -> Requires:
+def requires(*purposes: str, fallback: Endpoint | None = None, feature: str | None = None) -> Requires:
     """Let an endpoint run only where purposes are allowed; degrade gracefully where they are not.
 
     A decorator for endpoints of Starlette and FastAPI that take `request`, and a dependency of FastAPI:
@@ -48,18 +48,20 @@ def requires(*purposes: str, fallback: Endpoint | None = None) -> Requires:
         purposes: the ids of the purposes that are needed, all of them.
         fallback: an endpoint that answers instead; without one, a page (or JSON) explains what is off and why, and
             offers to allow just that. It is never an error.
+        feature: the id of the feature that the endpoint is, whose title and fallback the explanation shows; needed
+            only where several features need the same purposes.
 
     Raises:
-        LookupError: on the first request, if the policy has no such purpose.
+        LookupError: on the first request, if the policy has no such purpose or feature.
     """
-    return Requires(purposes, fallback)
+    return Requires(purposes, fallback, feature)
 
 
 class Requires:
     """What `requires` returns: call it with an endpoint to decorate it, or with a request to check it."""
 
-    def __init__(self, purposes: tuple[str, ...], fallback: Endpoint | None) -> None:
-        self._purposes, self._fallback = purposes, fallback
+    def __init__(self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None) -> None:
+        self._purposes, self._fallback, self._feature = purposes, fallback, feature
         # FastAPI reads from here what to call a dependency with.
         request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
         self.__signature__ = inspect.Signature([request])
@@ -100,16 +102,16 @@ class Requires:
     async def _degraded(self, request: HTTPConnection, missing: tuple[str, ...]) -> Response:
         """Return what is answered in place of the endpoint."""
         if self._fallback is None:
-            return explanation(request, self._purposes, missing)
+            feature = _feature_of(consent_of(request.scope), self._purposes, self._feature)
+            return explanation(request, missing, feature)
         answer = await _call(self._fallback, request)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
 
-def explanation(request: HTTPConnection, purposes: tuple[str, ...], missing: tuple[str, ...]) -> Response:
+def explanation(request: HTTPConnection, missing: tuple[str, ...], feature: Feature | None) -> Response:
     """Return a page, or JSON for those who do not ask for pages, that says what is off, why, and how to allow it."""
     consent = consent_of(request.scope)
     consent.asks_itself = True
-    feature = _feature_of(consent, purposes)
     if "text/html" in request.headers.get("accept", ""):
         page = _pages.unavailable(
             consent,
@@ -139,25 +141,30 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
         LookupError: the policy has no such feature.
     """
     consent = consent_of(scope)
-    consent.feature(feature)
-    declared = next(part for part in consent.policy.features if part.id == feature)
     return _pages.unavailable_box(
-        consent, base=consent.base, language=consent.language, next_path=own_path(scope), feature=declared
+        consent,
+        base=consent.base,
+        language=consent.language,
+        next_path=own_path(scope),
+        feature=consent.policy.feature(feature),
     )
 
 
-def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
-    """Return what is off and why, a sentence a line."""
-    texts, words = consent.policy.texts[consent.language], Wording(consent.policy, consent.language)
-    off = words.of(feature.fallback) if feature else texts["unavailable_page"]
-    needs = texts["unavailable_needs"].replace("{purposes}", words.titles(missing))
-    return "\n".join([off, needs, *dict.fromkeys(texts[why_off(consent, purpose)] for purpose in missing)])
-
-
-def _feature_of(consent: RequestConsent, purposes: tuple[str, ...]) -> Feature | None:
-    """Return the one feature that needs just these purposes."""
-    found = [feature for feature in consent.policy.features if set(feature.purposes) == set(purposes)]
+def _feature_of(consent: RequestConsent, purposes: tuple[str, ...], feature: str | None) -> Feature | None:
+    """Return the named feature, else the one feature that needs just these purposes."""
+    if feature is not None:
+        return consent.policy.feature(feature)
+    found = [part for part in consent.policy.features if set(part.purposes) == set(purposes)]
     return found[0] if len(found) == 1 else None
+
+
+def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
+    """Return what the page says, as one text: the fallback, what is needed and why it is off."""
+    words = Wording(consent.policy, consent.language)
+    needs = words("unavailable_needs", purposes=words.titles(missing))
+    reasons = dict.fromkeys(words(why_off(consent, purpose)) for purpose in missing)
+    fallback = [feature.fallback[consent.language]] if feature else []
+    return " ".join([*fallback, needs.unescape(), *(reason.unescape() for reason in reasons)])
 
 
 async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:

@@ -101,7 +101,7 @@ class ConsentMiddleware:
             own=own,
             gate=gate,
             visits=Visits(policy, own, gate, clock),
-            pages=Pages(lifetime=own.lifetime, own_cookies=own.declared(policy)),
+            pages=Pages(lifetime=own.lifetime),
             ledger=open_ledger(ledger) if isinstance(ledger, str) else ledger,
             sink=open_sink(fspath(access_log)) if isinstance(access_log, str | PathLike) else access_log,
             clock=clock,

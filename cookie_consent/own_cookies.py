@@ -79,9 +79,9 @@ class OwnCookies:
         """Return both names of "consent" or "visitor"."""
         return [names[kind] for names in self._names.values()]
 
-    def declared(self, policy: Policy) -> tuple[Cookie, ...]:
+    def declared(self, policy: Policy, *, secure: bool) -> tuple[Cookie, ...]:
         """Return our own cookies as a policy would declare them: the visitor's for each purpose that traces."""
-        names = self._names[True]
+        names = self._names[secure]
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime)
         lifetime = timedelta(seconds=self._visitor.max_age)
         traced = [purpose.id for purpose in policy.purposes if purpose.traces]

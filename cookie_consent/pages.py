@@ -16,7 +16,6 @@ from markupsafe import escape
 from cookie_consent.assets import assets
 from cookie_consent.decision import CONSENT_LIFETIME, Decision
 from cookie_consent.parts import Cookie, Feature, Service
-from cookie_consent.policy import Policy
 from cookie_consent.record import State
 from cookie_consent.texts import direction
 from cookie_consent.wording import Wording, day, link
@@ -34,11 +33,10 @@ class Pages:
 
     Args:
         lifetime: how long an answer holds.
-        own_cookies: the cookies that are used beside the declared ones: for the answer, for the visitor id.
     """
 
-    def __init__(self, *, lifetime: timedelta = CONSENT_LIFETIME, own_cookies: tuple[Cookie, ...] = ()) -> None:
-        self._lifetime, self._own_cookies = lifetime, own_cookies
+    def __init__(self, *, lifetime: timedelta = CONSENT_LIFETIME) -> None:
+        self._lifetime = lifetime
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).parent / "templates"),
             autoescape=True,
@@ -58,7 +56,7 @@ class Pages:
         language: str,
         next_path: str = "",
         notice: str = "",
-        error: bool = False,
+        own_cookies: tuple[Cookie, ...] = (),
     ) -> str:
         """Return the settings page.
 
@@ -67,17 +65,20 @@ class Pages:
             base: see the class.
             language: see the class.
             next_path: see the class.
-            notice: the name of a text to show as a message; "" for none.
-            error: whether that message is an error.
+            notice: the name of a text to show as a message; "" for none. One that begins with "error" interrupts.
+            own_cookies: what is used beside the declared cookies: for the answer, for the visitor id.
         """
         policy, record = decision.policy, decision.record
         return self._render(
             "settings.html",
             _context(decision, base, language, next_path),
             notice=notice,
-            error=error,
+            error=notice.startswith("error"),
             expires=record and record.decided_at + self._lifetime.total_seconds(),
-            cookies={purpose: self._cookies_of(policy, purpose) for purpose in policy.in_force},
+            cookies={
+                purpose: [cookie for cookie in (*own_cookies, *policy.cookies) if cookie.purpose == purpose]
+                for purpose in policy.in_force
+            },
             service_refuses={service.id: _refused_in(service) for service in policy.services},
             changes=sorted(policy.changes, key=lambda change: change.date, reverse=True),
         )
@@ -161,10 +162,6 @@ class Pages:
             features=[feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
             state=json.dumps(dict(decision.purposes)),
         )
-
-    def _cookies_of(self, policy: Policy, purpose: str) -> list[Cookie]:
-        own = [cookie for cookie in self._own_cookies if cookie.purpose == purpose]
-        return own + policy.cookies_of(purpose)
 
 
 @lru_cache(maxsize=512)

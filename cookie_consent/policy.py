@@ -14,7 +14,7 @@ from typing import Any, Self
 from cookie_consent import consistency, policy_file, texts
 from cookie_consent.declarations import Declarations
 from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy_error import PolicyError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,6 +115,18 @@ class Policy(Declarations):
     def features_of(self, purpose: str) -> list[Feature]:
         """Return the features that need a purpose."""
         return [feature for feature in self.features if purpose in feature.purposes]
+
+    def feature(self, feature: str) -> Feature:
+        """Return a feature by its id.
+
+        Raises:
+            LookupError: there is no such feature; names the nearest.
+        """
+        for declared in self.features:
+            if declared.id == feature:
+                return declared
+        known = (declared.id for declared in self.features)
+        raise LookupError(f'there is no feature "{feature}". {did_you_mean(feature, known)}')
 
     def document(self) -> dict[str, Any]:
         """Return all that the policy says, as plain data for JSON; durations in seconds."""

@@ -62,6 +62,7 @@ function written(form, button) {
  * @param {HTMLFormElement} form @param {HTMLElement | null} button @returns {Promise<State | number>}
  */
 async function send(form, button) {
+  if (!navigator.cookieEnabled) return 0;
   try {
     const reply = await fetch(form.action, {
       method: "POST",
@@ -125,19 +126,30 @@ function show() {
   question.focus();
 }
 
+/** What the server says that holds on this page. @returns {Promise<State | undefined>} */
+async function look() {
+  const address = `${base}/state?page=${encodeURIComponent(location.pathname)}`;
+  const reply = await fetch(address, { cache: "no-store" }).catch(() => undefined);
+  if (reply?.ok) return reply.json();
+}
+
 /** What holds now. A page that asks says it by itself, so that nothing is requested before an answer. */
 async function load() {
   const state = banner()?.dataset.state;
-  if (state) {
-    purposes = JSON.parse(state);
-  } else {
-    const address = `${base}/state?page=${encodeURIComponent(location.pathname)}`;
-    const reply = await fetch(address, { cache: "no-store" }).catch(() => null);
-    if (reply?.ok) purposes = (await reply.json()).purposes;
-  }
+  purposes = state ? JSON.parse(state) : ((await look())?.purposes ?? {});
+  // Who keeps no cookies cannot be asked: no answer would last.
+  if (!navigator.cookieEnabled) banner()?.remove();
   activate();
   new MutationObserver(activate).observe(document, { childList: true, subtree: true });
   return { ...purposes };
+}
+
+/** Back on a page that the browser kept as it was: an answer on another page may have come in between. */
+async function returned(/** @type {PageTransitionEvent} */ event) {
+  const state = event.persisted && (await look());
+  if (!state) return;
+  const differs = Object.entries(state.purposes).some(([id, value]) => allows(id) !== value);
+  if (differs || (banner() && !state.should_ask)) location.reload();
 }
 
 function start() {
@@ -147,6 +159,7 @@ function start() {
   for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => status.replaceChildren());
   // Before others hear of it: Turbo, for one, sends whatever form nobody has taken yet.
   addEventListener("submit", submitted, true);
+  addEventListener("pageshow", returned);
   addEventListener("click", (event) => {
     if (!(event.target instanceof Element && event.target.closest("[data-privacy-settings]"))) return;
     event.preventDefault();

@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import hypothesis
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.visitor_browser import CHROMIUM_OPTIONS, Sites, Visitor, registry_sites
 
 # A busy machine is no bug: what a test waits for it waits for by an event, and no example is too slow.
 hypothesis.settings.register_profile(
     "default-here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("default-here")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, for the tests of one module. Not for longer: as long as Playwright runs, asyncio.run() cannot."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The registry site and its partner, for the tests of one module."""
+    with registry_sites(tmp_path_factory.mktemp("sites")) as sites:
+        yield sites
+
+
+@pytest.fixture
+def arrive(browser: Browser, sites: Sites) -> Iterator[Callable[..., Visitor]]:
+    """Lets somebody come to the sites with a new browser. No script may have failed when all leave."""
+    visitors: list[Visitor] = []
+
+    def arrive(**options: Any) -> Visitor:
+        visitors.append(Visitor(browser.new_context(**options), sites))
+        return visitors[-1]
+
+    yield arrive
+    complaints = [complaint for visitor in visitors for complaint in visitor.complaints]
+    for visitor in visitors:
+        visitor.context.close()
+    assert complaints == []

@@ -458,7 +458,7 @@ def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
         ),
         (
             "ja",
-            ["アクセス履歴の追跡", "訪問を数えます。", "保存期間:395日", "IPアドレス", "許可がないと利用できない機能",
+            ["アクセス履歴の追跡", "訪問を数えます。", "保存期間：395日", "IPアドレス", "許可がないと利用できない機能",
              "事業所の地図", "常に有効", "ブラウザーを閉じるまで", "このサイト", "ログイン状態の維持", "WHOIS検索",
              "地図を追加しました。", "まだ回答されていません。"],
         ),
@@ -530,10 +530,10 @@ def test_a_site_in_one_language_offers_no_other(policy: Policy) -> None:
     assert not Outline(html).all("a", href="by post")
 
 
-@pytest.mark.parametrize(("error", "role"), [(False, "status"), (True, "alert")])
-def test_a_notice_is_announced(policy: Policy, error: bool, role: str) -> None:
-    said = policy.texts["en"]["error_policy_changed"]
-    outline = Outline(settings(policy, notice="error_policy_changed", error=error))
+@pytest.mark.parametrize(("notice", "role"), [("erased", "status"), ("error_policy_changed", "alert")])
+def test_a_notice_is_announced(policy: Policy, notice: str, role: str) -> None:
+    said = policy.texts["en"][notice]
+    outline = Outline(settings(policy, notice=notice))
     assert outline.one("p", role=role)["text"] == said
     assert not Outline(settings(policy)).all("p", role=role)
 
@@ -557,7 +557,7 @@ def test_our_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
         Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
     )
-    html = Pages(own_cookies=own).settings(decision(policy), base=BASE, language="en")
+    html = settings(policy, own_cookies=own)
     assert html.index("Strictly necessary") < html.index("__Host-consent") < html.index("We count visits.")
     assert html.index("We count visits.") < html.index("__Host-visitor") < html.index("We show maps.")
     assert "180 days" in html

@@ -129,7 +129,7 @@ def test_the_template_renders_in_both_states() -> None:
     assert "<iframe" not in off.text
     assert "The map needs your consent." in off.text
     assert "<iframe" in on.text
-    assert '<a href="/privacy-choices" data-privacy-settings>' in on.text
+    assert '<a href="/privacy-choices?language=en" data-privacy-settings>' in on.text
 
 
 def test_the_address_of_the_script_that_stays_the_same_leads_to_it() -> None:

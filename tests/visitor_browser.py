@@ -17,12 +17,12 @@ from playwright.sync_api import BrowserContext, Cookie, Locator, Request, Respon
 
 from cookie_consent.demo_site import LOOPBACK, started
 
-TESTS = Path(__file__).parent
-REGISTRY = TESTS.parent / "examples" / "registry"
+ROOT = Path(__file__).parent.parent
+REGISTRY = ROOT / "examples" / "registry"
 PREFIX = "/privacy-choices"
 OWN_COOKIES = {"consent", "visitor"}
 CHROMIUM_OPTIONS: dict[str, Any] = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
-AGENT = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
+WITNESS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
 LONGEST_WAIT = 3.0
 
 Found = TypeVar("Found")
@@ -57,15 +57,14 @@ class Sites:
         return [json.loads(line) for line in lines]
 
     def all_records(self) -> list[dict[str, Any]]:
-        """Return the records of all that was done until now: those before the one of a witness who comes last."""
-        with httpx.Client(base_url=self.address, headers={"user-agent": AGENT}) as witness:
+        """Return the records of all that was done until now: complete once that of a witness has come through."""
+        with httpx.Client(base_url=self.address, headers={"user-agent": WITNESS}) as witness:
             own = {"sec-fetch-site": "same-origin"}
             witness.post(PREFIX, json={"choice": "accept_all"}, headers=own).raise_for_status()
             mark = f"/{secrets.token_hex(8)}"
             witness.get(mark)
-        assert soon(lambda: mark in [record["url.path"] for record in self.records])
-        records = self.records
-        return records[: [record["url.path"] for record in records].index(mark)]
+        assert soon(lambda: any(record["url.path"] == mark for record in self.records))
+        return [record for record in self.records if record["user_agent.name"] != "Firefox"]
 
 
 @contextmanager
@@ -85,9 +84,9 @@ def registry_sites(folder: Path) -> Iterator[Sites]:
 
 @contextmanager
 def plain_site(folder: Path) -> Iterator[Sites]:
-    """Start the site of `browser_site`. Under the name localhost it is its own second origin."""
-    with started("browser_site:app", TESTS, folder / "site.log", (LOOPBACK, 0), {}) as site:
-        yield Sites(site.address, f"http://localhost:{site.port}", folder / "access.jsonl")
+    """Start the site of `browser_site`."""
+    with started("tests.browser_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
+        yield Sites(site.address, "", folder / "access.jsonl")
 
 
 class Visitor:
@@ -107,7 +106,7 @@ class Visitor:
         self.page = context.new_page()
         self.complaints: list[str] = []
         self._requests: list[Request] = []
-        context.on("request", self._requests.append)
+        context.on("request", lambda request: self._requests.append(request))
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
 
     def go(self, path: str) -> None:
@@ -129,7 +128,7 @@ class Visitor:
     @property
     def alert(self) -> Locator:
         """What the question says of an answer that was not kept."""
-        return self.banner.get_by_role("alert")
+        return self.banner.locator("[role=alert]")
 
     @property
     def status(self) -> Locator:

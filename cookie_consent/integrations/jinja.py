@@ -23,7 +23,7 @@ def consent_context(request: Request) -> dict[str, Any]:
     return {
         "consent": consent,
         "consent_fallback": partial(_box, request),
-        "privacy_settings_url": consent.base,
+        "privacy_settings_url": f"{consent.base}?language={consent.language}",
         "privacy_assets": Markup(
             '<link rel="stylesheet" href="{base}/assets/{style}">'
             '<script type="module" src="{base}/assets/{script}"></script>'

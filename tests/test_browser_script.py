@@ -1,0 +1,294 @@
+"""The script in a browser: an answer without a reload, what it says when that fails, window.consent, templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.browser_site import TEMPLATES
+from tests.visitor_browser import PREFIX, Sites, Visitor, plain_site
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+NOT_KEPT = "Your choice could not be kept. Please try again."
+CHANGED = (
+    "The policy has changed since this question was shown, so your answer was not kept. "
+    "Answer again to see the new question."
+)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    with plain_site(tmp_path_factory.mktemp("sites")) as sites:
+        yield sites
+
+
+@pytest.fixture
+def visitor(arrive: Arrive) -> Visitor:
+    """Somebody on the start page."""
+    visitor = arrive()
+    visitor.go("/")
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("consent.ready")
+    return visitor
+
+
+def posts(visitor: Visitor) -> int:
+    """Return how many answers were sent since the requests were last asked for."""
+    return sum(request.method == "POST" for request in visitor.requests())
+
+
+def shown(visitor: Visitor) -> set[str]:
+    """Return which templates are activated."""
+    return {name for name in TEMPLATES if visitor.page.locator(f"p#{name}").count()}
+
+
+# An answer that cannot be kept.
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        pytest.param(lambda route: route.abort(), id="the network is down"),
+        pytest.param(lambda route: route.fulfill(status=503, json={}), id="the proof cannot be kept"),
+        pytest.param(lambda route: route.fulfill(status=403, json={}), id="it is taken for another site's"),
+        pytest.param(lambda route: route.fulfill(status=200, body="<p>Welcome to our Wi-Fi"), id="somebody else answers"),
+    ],
+)
+def test_the_banner_stays_and_says_so_while_an_answer_cannot_be_kept(
+    visitor: Visitor, fail: Callable[[Route], None]
+) -> None:
+    def failing(route: Route) -> None:
+        if route.request.method == "POST":
+            fail(route)
+        else:
+            route.continue_()
+
+    visitor.page.route(f"**{PREFIX}", failing)
+    visitor.mark()
+    for choice in ("refuse_all", "accept_all"):
+        visitor.choice(choice).click()
+        expect(visitor.alert).to_have_text(NOT_KEPT)
+        expect(visitor.alert).to_be_in_viewport(ratio=1)
+        expect(visitor.choice("refuse_all")).to_be_enabled()
+        expect(visitor.choice("accept_all")).to_be_enabled()
+    assert shown(visitor) == set()
+    assert visitor.cookies == {}
+    visitor.page.unroute_all()
+    visitor.accept()
+    expect(visitor.status).to_have_text("Your choice has been kept.")
+    assert visitor.is_marked
+    assert visitor.state["status"] == "granted"
+
+
+def test_the_message_goes_when_the_answer_is_given_again(visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
+    visitor.choice("refuse_all").click()
+    expect(visitor.alert).to_have_text(NOT_KEPT)
+    visitor.page.unroute_all()
+    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
+    visitor.choice("refuse_all").click()
+    expect(visitor.alert).to_be_empty()
+    held.pop().continue_()
+    expect(visitor.banner).to_have_count(0)
+
+
+def test_after_a_change_of_the_policy_the_next_press_leads_to_the_new_question(visitor: Visitor) -> None:
+    visitor.page.evaluate("document.querySelector('.pchoice [name=policy]').value = 'an-earlier-one'")
+    visitor.mark()
+    answer = visitor.answer(visitor.choice("accept_all"))
+    assert answer.status == 409
+    expect(visitor.alert).to_have_text(CHANGED)
+    assert visitor.is_marked
+    assert visitor.cookies == {}
+    answer = visitor.answer(visitor.choice("accept_all"))
+    assert answer.status == 409
+    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    expect(visitor.page.get_by_role("alert")).to_contain_text("The policy has changed")
+    assert visitor.cookies == {}
+    visitor.answer(visitor.choice("accept_all"))
+    assert visitor.state["status"] == "granted"
+
+
+def test_a_double_click_sends_one_answer(visitor: Visitor) -> None:
+    visitor.requests()
+    visitor.choice("refuse_all").dblclick()
+    expect(visitor.banner).to_have_count(0)
+    visitor.page.evaluate("fetch('/')")
+    assert posts(visitor) == 1
+
+
+def test_clicks_while_an_answer_is_on_its_way_send_no_other(visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
+    visitor.choice("refuse_all").click()
+    visitor.choice("accept_all").click()
+    visitor.choice("refuse_all").click()
+    visitor.page.evaluate("fetch('/')")
+    for route in held:
+        route.continue_()
+    expect(visitor.banner).to_have_count(0)
+    assert len(held) == 1
+    assert visitor.state["status"] == "refused"
+
+
+def test_what_is_ticked_is_what_is_granted(visitor: Visitor) -> None:
+    visitor.banner.get_by_text("Choose").click()
+    visitor.banner.get_by_label("Maps").check()
+    visitor.answer(visitor.choice("save"))
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert shown(visitor) == {"media"}
+
+
+def test_saving_with_nothing_ticked_refuses_all(visitor: Visitor) -> None:
+    visitor.banner.get_by_text("Choose").click()
+    for box in visitor.banner.get_by_role("checkbox").all():
+        expect(box).not_to_be_checked()
+    visitor.answer(visitor.choice("save"))
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == "refused"
+
+
+# window.consent
+
+
+def test_consent_says_what_is_allowed(visitor: Visitor) -> None:
+    asked = "['necessary', 'analytics', 'media', 'weather', 'toString', ''].map(id => consent.allows(id))"
+    assert visitor.page.evaluate(asked) == [True, False, False, False, False, False]
+    visitor.accept()
+    assert visitor.page.evaluate(asked) == [True, True, True, False, False, False]
+    assert visitor.page.evaluate("Object.isFrozen(consent)")
+
+
+def test_consent_is_told_what_was_answered_before(visitor: Visitor) -> None:
+    visitor.accept()
+    visitor.go("/")
+    assert visitor.page.evaluate("consent.ready") == {"necessary": True, "analytics": True, "media": True}
+    assert visitor.page.evaluate("consent.allows('media')")
+
+
+def test_who_listens_hears_of_a_change_once_until_they_stop(visitor: Visitor) -> None:
+    visitor.page.evaluate(
+        """() => {
+            document.heard = [];
+            consent.on("change", purposes => document.heard.push(purposes));
+            const stop = consent.on("change", () => document.heard.push("stopped"));
+            stop();
+        }"""
+    )
+    assert visitor.page.evaluate("document.heard") == []
+    visitor.accept()
+    visitor.page.evaluate("fetch('/')")
+    assert visitor.page.evaluate("document.heard") == [{"necessary": True, "analytics": True, "media": True}]
+
+
+@pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
+def test_asking_again_leads_to_the_question_that_stands_open(visitor: Visitor, ask: str) -> None:
+    visitor.page.locator("#start").focus()
+    visitor.page.evaluate(ask)
+    expect(visitor.banner).to_be_focused()
+    assert visitor.path == "/"
+    visitor.answer(visitor.choice("refuse_all"))
+    expect(visitor.page.locator("#start")).to_be_focused()
+
+
+@pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
+def test_asking_again_leads_to_the_settings_and_back_where_all_is_answered(visitor: Visitor, ask: str) -> None:
+    visitor.refuse()
+    visitor.go("/?page=1&more=2")
+    visitor.page.evaluate("consent.ready")
+    visitor.page.evaluate(ask)
+    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    visitor.answer(visitor.choice("accept_all"))
+    expect(visitor.page.get_by_role("heading", name="A page")).to_be_visible()
+    assert visitor.page.url == f"{visitor.sites.address}/?page=1&more=2"
+
+
+# Templates
+
+
+def test_a_template_is_activated_when_all_its_purposes_are_granted(visitor: Visitor) -> None:
+    assert shown(visitor) == set()
+    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
+    visitor.answer(box.get_by_role("button", name="Allow Maps and go on"))
+    expect(box).to_have_count(0)
+    assert shown(visitor) == {"media"}
+    # The rest is still asked, and the message about the first answer does not lie on the question.
+    expect(visitor.status).to_be_in_viewport(ratio=1)
+    visitor.accept()
+    assert shown(visitor) == {"media", "both"}
+
+
+def test_a_template_that_is_added_later_is_activated_too(visitor: Visitor) -> None:
+    add = """id => {
+        const template = document.createElement("template");
+        template.dataset.purpose = "media";
+        template.content.append(Object.assign(document.createElement("p"), { id }));
+        document.body.append(template);
+    }"""
+    visitor.page.evaluate(add, "before")
+    visitor.accept()
+    visitor.page.evaluate(add, "after")
+    expect(visitor.page.locator("p#before")).to_be_attached()
+    expect(visitor.page.locator("p#after")).to_be_attached()
+
+
+def test_after_a_refusal_no_template_is_activated(visitor: Visitor) -> None:
+    visitor.refuse()
+    assert shown(visitor) == set()
+
+
+def test_a_script_in_a_template_runs_where_it_is_granted(visitor: Visitor) -> None:
+    visitor.page.evaluate(
+        """() => {
+            const document_ = new DOMParser().parseFromString(
+                '<template data-purpose="media"><script>document.ran = true<' + '/script></template>', "text/html");
+            document.body.append(document_.querySelector("template"));
+        }"""
+    )
+    assert not visitor.page.evaluate("document.ran")
+    visitor.accept()
+    assert visitor.page.evaluate("document.ran")
+
+
+# A strict Content-Security-Policy
+
+
+def test_all_of_it_works_where_only_files_of_the_site_may_run(arrive: Arrive) -> None:
+    visitor = arrive()
+    page, errors = visitor.page, list[str]()
+    page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))
+    page.add_init_script(
+        "document.violations = [];"
+        "addEventListener('securitypolicyviolation', it => document.violations.push(it.violatedDirective));"
+    )
+    visitor.go("/strict")
+    expect(visitor.banner).to_have_css("position", "fixed")
+    visitor.mark()
+    page.route(f"**{PREFIX}", lambda route: route.abort())
+    visitor.choice("refuse_all").click()
+    expect(visitor.alert).to_have_text(NOT_KEPT)
+    page.unroute_all()
+    visitor.accept()
+    expect(visitor.status).to_be_visible()
+    assert shown(visitor) == {"media", "both"}
+    assert visitor.is_marked
+    assert page.evaluate("document.violations") == []
+    assert [error for error in errors if "net::ERR_FAILED" not in error] == []
+
+
+def test_without_javascript_the_form_works_there_too(arrive: Arrive) -> None:
+    visitor = arrive(java_script_enabled=False)
+    errors: list[str] = []
+    visitor.page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))
+    visitor.go("/strict")
+    expect(visitor.banner).to_have_css("position", "fixed")
+    assert visitor.refuse().status == 303
+    assert visitor.path == "/strict"
+    assert visitor.state["status"] == "refused"
+    assert errors == []
