@@ -98,9 +98,9 @@ class Recording:
 
     def finish(self) -> None:
         """Write the record, if that is not done yet."""
-        if self._trace is not None:
-            self._tracing.write(self._scope, self._trace, self._status)
-            self._trace = None
+        trace, self._trace = self._trace, None
+        if trace is not None:
+            self._tracing.write(self._scope, trace, self._status)
 
 
 class Exchange:

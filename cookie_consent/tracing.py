@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import logging
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from cookie_consent.sinks import Sink
 _LONGEST = 1024
 """Longer values are cut: a record stays one short line whatever a client sends."""
 _MOST_PIECES = 4096
+_log = logging.getLogger("cookie_consent")
 
 Fields = Mapping[bytes, bytes]
 Key = tuple[str | bytes, ...]
@@ -57,10 +59,13 @@ class Tracing:
     Args:
         sink: where records flow.
         query_keys: the query parameters that are kept; names, or patterns with *.
+
+    Attributes:
+        lost: how many records the sink did not take.
     """
 
     def __init__(self, sink: Sink, query_keys: Iterable[str]) -> None:
-        self.sink = sink
+        self.sink, self.lost = sink, 0
         self._query_keys = tuple(query_keys)
         self._visitors: dict[Key, bytes] = {}
         self._pages: dict[Key, bytes] = {}
@@ -86,7 +91,16 @@ class Tracing:
             seconds * 1000,
             self._visitors.get(who) or _keep(self._visitors, who, _visitor(*who)),
         )
-        self.sink.write(line)
+        try:
+            self.sink.write(line)
+        except Exception as error:  # noqa: BLE001 (whatever a sink raises, it costs the record and no page)
+            self._lose(error)
+
+    def _lose(self, error: Exception) -> None:
+        """Count a record that the sink did not take; say so the first time."""
+        if not self.lost:
+            _log.warning("The sink does not take access records; they are lost, counted: %r", error)
+        self.lost += 1
 
     def _time(self, now: float) -> bytes:
         """Return a time as RFC 3339 has it, in UTC with milliseconds."""
@@ -181,5 +195,6 @@ def _short_referrer(referrer: str, host: str) -> str:
         return ""
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return ""
-    own_host = f"{parts.hostname}{port}"
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    own_host = f"{name}{port}"
     return f"{parts.scheme}://{own_host}{parts.path if own_host == host.lower() else ''}"
