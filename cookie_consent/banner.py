@@ -29,9 +29,10 @@ def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str,
     headers = scope["headers"]
     for name, value in headers:
         if name == b"accept" and b"text/html" in value:
-            extensions = {name: value for name, value in (scope.get("extensions") or {}).items() if name != _PATHSEND}
-            kept = [field for field in headers if field[0] not in _UNHELPFUL]
-            return {**scope, "headers": kept, "extensions": extensions}
+            whole = {**scope, "headers": [field for field in headers if field[0] not in _UNHELPFUL]}
+            if _PATHSEND in scope.get("extensions", ()):
+                whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
+            return whole
     return scope
 
 

@@ -7,11 +7,9 @@ from collections.abc import Awaitable, Iterable
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner
-from cookie_consent.decision import Decision
 from cookie_consent.headers import keep_private, vary_on
 from cookie_consent.injection import Injection, injectable
 from cookie_consent.installation import Installation
-from cookie_consent.pages import Pages
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.tracing import Trace, Tracing
@@ -31,39 +29,6 @@ class Effects:
         self.installed, self.inject = installed, inject
         self.depends_on = _depends_on(installed.policy)
         self.tracing = None if installed.sink is None else Tracing(installed.sink, query_keys)
-
-
-class Asking:
-    """Puts the banner into a page, if it is one and somebody is there who can answer.
-
-    Args:
-        pages: makes the banner.
-        scope: the request as the app sees it.
-        out: where messages go on to.
-        decision: what holds.
-        consent: the same as the app sees it.
-    """
-
-    __slots__ = ("_consent", "_decision", "_injection", "_out", "_pages", "_scope")
-
-    def __init__(self, pages: Pages, scope: Scope, out: Send, decision: Decision, consent: RequestConsent) -> None:
-        self._pages, self._scope, self._out, self._decision, self._consent = pages, scope, out, decision, consent
-        self._injection: Injection | None = None
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """Take a message and send it on, with the banner in the page."""
-        if message["type"] == "http.response.start":
-            encoding = injectable(message["status"], message["headers"])
-            if encoding is not None and not self._consent.asks_itself and not banner.asks_robot(self._scope):
-                fragment = banner.fragment(self._pages, self._decision, self._consent, self._scope, encoding)
-                self._injection = Injection(self._out, fragment)
-                self._out = self._injection.send
-        return self._out(message)
-
-    async def finish(self) -> None:
-        """Let go what is still held when the app has returned."""
-        if self._injection is not None:
-            await self._injection.finish()
 
 
 class Recording:
@@ -115,11 +80,13 @@ class Exchange:
         consent: the decision as the app sees it.
 
     Attributes:
-        asking: puts the banner in, where it should be asked.
+        asks: whether the page should be asked in, if it is one.
+        injection: puts the banner into the page, once it is known to be one.
         recording: writes the access record, where the request is traced.
     """
 
-    asking: Asking | None = None
+    asks = False
+    injection: Injection | None = None
     recording: Recording | None = None
     _replaced = False
 
@@ -128,11 +95,6 @@ class Exchange:
     ) -> None:
         self._effects, self.scope, self._receive, self._out = effects, scope, receive, send
         self._visit, self._consent = visit, consent
-
-    def ask(self) -> None:
-        """Ask in the page that the app answers with."""
-        self.asking = Asking(self._effects.installed.pages, self.scope, self._out, self._visit.decision, self._consent)
-        self._out = self.asking.send
 
     def record(self, tracing: Tracing, trace: Trace, new_visitor: bytes | None) -> None:
         """Write an access record when the response has come to its end."""
@@ -158,7 +120,10 @@ class Exchange:
         if not isinstance(headers, list):
             headers = list(headers)
         passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
-        depends = self._consent.was_read or (effects.inject and injectable(message["status"], passed) is not None)
+        encoding = injectable(message["status"], passed) if effects.inject else None
+        if encoding is not None and self.asks:
+            self._ask(encoding)
+        depends = self._consent.was_read or encoding is not None
         if self.recording is not None and self.recording.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.recording.new_visitor)]
             depends = True
@@ -166,6 +131,15 @@ class Exchange:
             language = (b"Accept-Language",) if self._consent.chose_language else ()
             passed = keep_private(vary_on(passed, (*effects.depends_on, *language)))
         return message if passed is headers else {**message, "headers": passed}
+
+    def _ask(self, encoding: str) -> None:
+        """Ask in the page that begins, if somebody is there who can answer and it does not ask by itself."""
+        consent, visit = self._consent, self._visit
+        if not consent.asks_itself and not banner.asks_robot(self.scope):
+            pages = self._effects.installed.pages
+            fragment = banner.fragment(pages, visit.decision, consent, self.scope, encoding)
+            self.injection = Injection(self._out, fragment)
+            self._out = self.injection.send
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:

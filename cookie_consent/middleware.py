@@ -130,12 +130,11 @@ class ConsentMiddleware:
         exchange = Exchange(self._effects, child, receive, send, visit, consent)
         if visit.traced:
             self._trace(exchange, visit)
-        if asks:
-            exchange.ask()
+        exchange.asks = asks
         try:
             await self.app(exchange.scope, receive, exchange.send)
-            if exchange.asking is not None:
-                await exchange.asking.finish()
+            if exchange.injection is not None:
+                await exchange.injection.finish()
         finally:
             if exchange.recording is not None:
                 exchange.recording.finish()

@@ -1,7 +1,7 @@
 // Sends the answer without a reload, and does at once what it allows. Without this script the forms work as forms do.
 
 /** @typedef {Record<string, boolean>} Purposes purpose id -> whether it is allowed */
-/** @typedef {{ purposes: Purposes, should_ask: boolean }} State what the server answers */
+/** @typedef {{ purposes: Purposes, should_ask: boolean, decided_at: string | null }} State what the server answers */
 
 const base = import.meta.url.replace(/\/assets\/[^/]*$/, "");
 const json = "application/json";
@@ -57,12 +57,20 @@ function written(form, button) {
   });
 }
 
+/** What the server says that holds on this page. @returns {Promise<State | undefined>} */
+async function look() {
+  try {
+    const address = `${base}/state?page=${encodeURIComponent(location.pathname)}`;
+    const reply = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    if (reply.ok) return await reply.json();
+  } catch {}
+}
+
 /**
- * The server's answer, or the status of its refusal: 0 where it cannot be reached.
+ * The server's answer, or the status of its refusal: 0 where it cannot be reached, or the browser kept no cookie.
  * @param {HTMLFormElement} form @param {HTMLElement | null} button @returns {Promise<State | number>}
  */
 async function send(form, button) {
-  if (!navigator.cookieEnabled) return 0;
   try {
     const reply = await fetch(form.action, {
       method: "POST",
@@ -70,7 +78,10 @@ async function send(form, button) {
       body: written(form, button),
       signal: AbortSignal.timeout(10000),
     });
-    return reply.ok ? await reply.json() : reply.status;
+    if (!reply.ok) return reply.status;
+    const state = await reply.json();
+    const kept = await look();
+    return kept && kept.decided_at !== state.decided_at ? 0 : state;
   } catch {
     return 0;
   }
@@ -83,6 +94,8 @@ function settle(section, state) {
   section.remove();
   if (!state.should_ask) banner()?.remove();
   activate();
+  // Why the others are off has changed too.
+  for (const reason of all(".pchoice-box .pchoice-why")) reason.remove();
   if (focused) {
     const target = opener ?? all("main").item(0) ?? document.body;
     if (target !== opener) target.tabIndex = -1;
@@ -124,13 +137,6 @@ function show() {
   question.hidden = false;
   question.tabIndex = -1;
   question.focus();
-}
-
-/** What the server says that holds on this page. @returns {Promise<State | undefined>} */
-async function look() {
-  const address = `${base}/state?page=${encodeURIComponent(location.pathname)}`;
-  const reply = await fetch(address, { cache: "no-store" }).catch(() => undefined);
-  if (reply?.ok) return reply.json();
 }
 
 /** What holds now. A page that asks says it by itself, so that nothing is requested before an answer. */

@@ -19,7 +19,6 @@ from cookie_consent.policy import Policy
 from cookie_consent.record import ConsentRecord
 from cookie_consent.sinks import MemorySink
 from tests.asgi import (
-    NOW,
     PREFIX,
     SITE,
     Clock,
@@ -29,8 +28,6 @@ from tests.asgi import (
     answer_to,
     answering,
     bodies,
-    call,
-    check,
     drive,
     install,
     page,

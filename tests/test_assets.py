@@ -55,6 +55,13 @@ def test_an_asset_under_another_hash_is_not_there() -> None:
     assert call(install(), path=f"{PREFIX}/assets/choices.js").status == 404
 
 
+def test_the_script_has_an_address_that_stays_too() -> None:
+    reply = call(install(), path=f"{PREFIX}/choices.js", headers=[("accept-encoding", "gzip")])
+    assert reply.text == f'import "./assets/{assets()["choices.js"].name}";\n'
+    assert reply.get("content-type") == "text/javascript; charset=utf-8"
+    assert reply.get("cache-control") == "no-store"
+
+
 def test_the_banner_names_assets_that_are_there() -> None:
     app = install(page())
     text = call(app, headers=[("accept", "text/html")]).text

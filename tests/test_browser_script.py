@@ -93,6 +93,7 @@ def test_the_message_goes_when_the_answer_is_given_again(visitor: Visitor) -> No
     visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
     visitor.choice("refuse_all").click()
     expect(visitor.alert).to_be_empty()
+    visitor.page.evaluate("fetch('/')")
     held.pop().continue_()
     expect(visitor.banner).to_have_count(0)
 

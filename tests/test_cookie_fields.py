@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import product
@@ -206,38 +207,43 @@ def test_what_expires_later_is_no_deletion_yet() -> None:
     assert not is_deletion(field, NOW - 1)
 
 
-# What a browser does with a Set-Cookie field, as RFC 6265bis (draft 22), sections 5.6 and 5.7, tell it, step by step.
-# Where browsers are known to differ, a reading tells which way is gone.
+# What a browser does with a Set-Cookie field, as sections 5.6 and 5.7 of RFC 6265bis tell it, step by step. Where
+# browsers are known to differ, or did so in the past, a reading says which way is gone.
 
 
-def stores(field: bytes, now: float, *, limits: bool = True, last_expires: bool = False, stop: bool = False) -> bool:
-    """Whether a browser keeps a cookie for this field.
+@dataclass(frozen=True)
+class Reading:
+    """How a browser reads what others read differently.
 
     Args:
-        field: the field's value.
-        now: seconds since 1970.
-        limits: whether attributes with long values are passed over.
-        last_expires: whether the last Expires counts even if it is no date.
-        stop: whether a field with control characters is cut there, and not passed over.
+        limits: it passes over attributes with long values.
+        last_age: its last Max-Age counts even if that is no number, for one that says nothing.
+        last_expires: its last Expires counts even if that is no date, for one that says nothing.
+        cuts: it cuts a field with control characters there, and does not pass over it.
     """
+
+    limits: bool = True
+    last_age: bool = False
+    last_expires: bool = False
+    cuts: bool = False
+
+
+READINGS = [Reading(*way) for way in product((True, False), repeat=4)]
+
+
+def stores(field: bytes, now: float, reading: Reading = Reading()) -> bool:
+    """Whether a browser keeps a cookie for this field."""
     before, control, _ = _cut(field)
-    if control and not stop:
+    if control and not reading.cuts:
         return False
-    ages: list[int] = []
-    dates: list[float | None] = []
-    for name, value in _attributes(before):
-        if limits and len(value) > 1024:
-            continue
-        if name == b"max-age" and _is_number(value):
-            ages.append(int(value))
-        elif name == b"expires" and (last_expires or _date(value) is not None):
-            dates.append(_date(value))
+    short = [(name, value) for name, value in _attributes(before) if not (reading.limits and len(value) > 1024)]
+    ages = [_number(value) for name, value in short if name == b"max-age"]
+    ages = [age for age in ages if age is not None or reading.last_age]
+    dates = [_date(value) for name, value in short if name == b"expires"]
+    dates = [date for date in dates if date is not None or reading.last_expires]
     if ages:
-        return ages[-1] > 0
+        return ages[-1] is None or ages[-1] > 0
     return not dates or dates[-1] is None or dates[-1] > now
-
-
-READINGS = [dict(zip(("limits", "last_expires", "stop"), way, strict=True)) for way in product((True, False), repeat=3)]
 
 
 def _cut(field: bytes) -> tuple[bytes, bytes, bytes]:
@@ -251,9 +257,9 @@ def _attributes(field: bytes) -> list[tuple[bytes, bytes]]:
     return [(name.strip(b" \t").lower(), value.strip(b" \t")) for name, _, value in split]
 
 
-def _is_number(value: bytes) -> bool:
+def _number(value: bytes) -> int | None:
     digits = value[1:] if value[:1] == b"-" else value
-    return len(digits) > 0 and all(48 <= octet <= 57 for octet in digits)
+    return int(value) if digits and all(48 <= octet <= 57 for octet in digits) else None
 
 
 def _date(value: bytes) -> float | None:
@@ -328,7 +334,7 @@ FIELDS = st.tuples(st.just(b"a=1") | st.binary(max_size=6), st.lists(ATTRIBUTES.
 @example(b"a=1\x00; Max-Age=0")
 def test_a_deletion_stores_nothing_however_a_browser_reads_it(field: bytes) -> None:
     if is_deletion(field, NOW):
-        assert not any(stores(field, NOW, **reading) for reading in READINGS)
+        assert not any(stores(field, NOW, reading) for reading in READINGS)
 
 
 @given(

@@ -224,6 +224,12 @@ def test_only_the_sites_own_pages_may_post(path: str, headers: Fields, lets_in: 
         is_problem(reply, 403)
 
 
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/state"])
+def test_what_an_answer_depends_on_is_said(path: str) -> None:
+    said = call(install(), path=path).get("vary").split(", ")
+    assert {"Cookie", "Sec-GPC", "DNT", "Accept-Language", "Sec-Fetch-Site", "Origin"} <= set(said)
+
+
 def test_a_request_without_a_host_is_refused_rather_than_trusted() -> None:
     connection = scope("POST", PREFIX, [FORM, ("origin", "https://site.example")])
     connection["headers"] = [field for field in connection["headers"] if field[0] != b"host"]

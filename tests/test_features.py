@@ -212,6 +212,35 @@ def test_a_page_without_a_feature_of_that_name_is_explained_too() -> None:
     granting(reply)
 
 
+TWO = f"""{SITE}
+[features.videos]
+title = {{ en = "Videos", ja = "動画" }}
+purposes = ["media"]
+fallback = {{ en = "No videos without consent.", ja = "同意がないため動画はありません。" }}
+"""
+
+
+@pytest.mark.parametrize("feature", ["map", "videos", None])
+def test_where_several_features_need_the_same_the_endpoint_can_say_which_it_is(feature: str | None) -> None:
+    async def endpoint(request: Request) -> Response:
+        raise AssertionError("not reached")
+
+    app = site(Route("/it", requires("media", feature=feature)(endpoint)), text=TWO)
+    text, data = call(app, path="/it", headers=HTML).text, call(app, path="/it").json
+    assert ("No videos without consent." in text) is (feature == "videos")
+    assert ("No map without consent." in text) is (feature == "map")
+    assert data["feature"] == feature
+    assert TEXTS["en"]["why_unanswered"] in data["message"]
+
+
+def test_a_feature_that_is_not_declared_is_said() -> None:
+    async def endpoint(request: Request) -> Response:
+        raise AssertionError("not reached")
+
+    with pytest.raises(LookupError, match=r'there is no feature "mpa".*Did you mean "map"'):
+        call(every(requires("media", feature="mpa")(endpoint)), path="/map")
+
+
 @pytest.mark.parametrize("endpoint", [whole_map, both])
 def test_programs_get_the_same_as_json(endpoint: Any) -> None:
     reply = call(every(endpoint), path="/map", headers=[("accept-language", "ja")])

@@ -92,7 +92,7 @@ def serving(folder: Path, *arguments: str, workers: int = 1) -> Iterator[Server]
         if process.poll() is None:
             server.stop()
     finally:
-        process.kill()
+        process.terminate()
         process.wait(30)
 
 

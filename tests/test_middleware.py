@@ -113,6 +113,21 @@ def test_a_wrong_argument_stops_the_start_and_says_what_would_be_right(options: 
         ConsentMiddleware(answering(), **{"policy": policy(), "secret_keys": [KEY], **options})
 
 
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("query_keys", "utm_*"),  # taken letter by letter, its * would keep every query
+        ("ledger", Path("consent.db")),
+        ("ledger", object()),
+        ("access_log", 5),
+        ("history", "old.toml"),
+    ],
+)
+def test_an_argument_of_another_kind_stops_the_start_too(argument: str, value: object) -> None:
+    with pytest.raises(ValueError, match=argument):
+        ConsentMiddleware(answering(), **{"policy": policy(), "secret_keys": [KEY], argument: value})  # type: ignore[arg-type]
+
+
 def test_keys_are_rotated_without_asking_anybody_again() -> None:
     first, second, third = (f"{n}-key-of-a-site-with-many-visitors" for n in ("first", "second", "third"))
 

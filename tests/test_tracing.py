@@ -126,6 +126,39 @@ def test_a_policy_without_a_purpose_that_traces_traces_nobody() -> None:
     assert "__Host-visitor" not in visitor.jar
 
 
+class Untouched(bytes):
+    """A user agent that nobody may read."""
+
+    def __getitem__(self, key: object) -> Any:
+        raise AssertionError("the user agent was read")
+
+    def decode(self, *args: object, **kwargs: object) -> str:
+        raise AssertionError("the user agent was read")
+
+
+class Untouchable:
+    """An address that nobody may read."""
+
+    def __getitem__(self, key: object) -> str:
+        raise AssertionError("the address was read")
+
+
+@pytest.mark.parametrize("answer", ["none", "refused", "media", "dnt"])
+def test_before_tracing_is_allowed_nobody_looks_at_address_or_user_agent(answer: str) -> None:
+    def no_id() -> str:
+        raise AssertionError("an id was made")
+
+    visitor = Visitor(install(answering(reads=["media"]), access_log=MemorySink(), make_id=no_id))
+    if answer == "refused":
+        visitor.refuse()
+    elif answer == "media":
+        visitor.save(media=True)
+    headers = [("dnt", "1")] if answer == "dnt" else []
+    request = scope(headers=[*headers, ("cookie", _cookies(visitor))], client=Untouchable())  # type: ignore[arg-type]
+    request["headers"].append((b"user-agent", Untouched(PHONE.encode())))
+    asyncio.run(drive(visitor.app, request, bodies(b"")))
+
+
 # The visitor id.
 
 
@@ -537,7 +570,8 @@ def test_a_sink_that_raises_costs_records_and_no_page(app: ASGIApp, caplog: pyte
     visitor.accept()
     for _ in range(3):
         assert visitor.get().status == 200
-    assert caplog.records
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "this sink is broken" in warning
 
 
 @pytest.mark.parametrize("place", ["directory", "full", "pipe"])

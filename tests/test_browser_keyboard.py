@@ -1,0 +1,135 @@
+"""The question at the keyboard, and what is no answer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.visitor_browser import Visitor
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+with_and_without_scripts = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
+)
+
+
+def tab_to(visitor: Visitor, wanted: str) -> None:
+    """Press Tab until something has the focus."""
+    for _ in range(20):
+        if visitor.focused() == wanted:
+            return
+        visitor.page.keyboard.press("Tab")
+    raise AssertionError(f"{wanted} cannot be reached by the keyboard")
+
+
+def escape(page: Page) -> None:
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+
+
+def scroll(page: Page) -> None:
+    page.mouse.move(300, 20)
+    page.mouse.wheel(0, 600)
+    page.wait_for_function("scrollY > 0")
+
+
+def click_beside(page: Page) -> None:
+    page.mouse.click(640, 300)
+
+
+def reload(page: Page) -> None:
+    page.reload()
+
+
+def follow_a_link(page: Page) -> None:
+    page.get_by_role("link", name="Offices").first.click()
+    expect(page.get_by_role("heading", name="Our offices")).to_be_visible()
+
+
+def read_the_settings(page: Page) -> None:
+    page.locator(".pchoice").get_by_role("link", name="Privacy settings").click()
+    page.get_by_role("link", name="Back to the page").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def tick_without_saving(page: Page) -> None:
+    page.locator(".pchoice").get_by_text("Choose").click()
+    page.locator(".pchoice").get_by_role("checkbox").first.check()
+
+
+@with_and_without_scripts
+def test_the_keyboard_comes_to_the_question_first_and_then_to_the_page(arrive: Arrive, scripts: bool) -> None:
+    visitor = arrive(java_script_enabled=scripts)
+    visitor.go("/")
+    reached = []
+    for _ in range(5):
+        visitor.page.keyboard.press("Tab")
+        reached.append(visitor.focused())
+        outline = visitor.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none"
+        expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=1)
+    assert reached == ["Privacy settings", "Choose", "refuse_all", "accept_all", "To the content"]
+
+
+@with_and_without_scripts
+def test_each_purpose_can_be_chosen_with_the_keyboard(arrive: Arrive, scripts: bool) -> None:
+    visitor = arrive(java_script_enabled=scripts, viewport={"width": 320, "height": 568})
+    keyboard = visitor.page.keyboard
+    visitor.go("/")
+    tab_to(visitor, "Choose")
+    keyboard.press("Enter")
+    for purpose in ("analytics", "media", "functional"):
+        keyboard.press("Tab")
+        assert visitor.focused() == purpose
+        expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=1)
+    keyboard.press("Space")
+    keyboard.press("Tab")
+    assert visitor.focused() == "save"
+    expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=0.5)
+    keyboard.press("Enter")
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": False, "functional": True}
+
+
+def test_after_an_answer_the_keyboard_goes_on_in_the_content(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go("/names")
+    tab_to(visitor, "refuse_all")
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.status).to_have_text("Your choice has been kept.")
+    expect(visitor.page.get_by_role("main")).to_be_focused()
+    visitor.page.keyboard.press("Tab")
+    expect(visitor.page.get_by_role("searchbox").or_(visitor.page.get_by_label("Name"))).to_be_focused()
+    expect(visitor.status).to_be_empty()
+
+
+def test_after_a_click_the_focus_stays_where_it_was(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go("/names")
+    field = visitor.page.get_by_label("Name")
+    field.fill("blue")
+    visitor.page.evaluate("document.querySelector('.pchoice button[value=refuse_all]').click()")
+    expect(visitor.banner).to_have_count(0)
+    expect(field).to_be_focused()
+    expect(field).to_have_value("blue")
+
+
+@with_and_without_scripts
+@pytest.mark.parametrize(
+    "act", [escape, scroll, click_beside, reload, follow_a_link, read_the_settings, tick_without_saving]
+)
+def test_only_a_button_answers(arrive: Arrive, scripts: bool, act: Callable[[Page], None]) -> None:
+    visitor = arrive(java_script_enabled=scripts, viewport={"width": 1280, "height": 400})
+    visitor.go("/")
+    act(visitor.page)
+    expect(visitor.banner).to_be_visible()
+    visitor.go("/names")
+    expect(visitor.banner).to_be_visible()
+    made = visitor.requests()
+    assert {request.method for request in made} == {"GET"}
+    assert visitor.cookies == {}
+    assert visitor.state["status"] == "unknown"
