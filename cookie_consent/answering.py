@@ -16,7 +16,7 @@ from cookie_consent.problem import Problem
 from cookie_consent.record import ConsentRecord, State
 from cookie_consent.same_site import is_cross_site, safe_next
 from cookie_consent.timestamps import rfc3339
-from cookie_consent.visits import SECURE, Visit
+from cookie_consent.visits import Visit, is_secure
 
 _LARGEST_BODY = 64 * 1024
 LEDGER_WAIT = 5.0
@@ -49,7 +49,7 @@ async def answer(installed: Installation, request: Request, visit: Visit, langua
 def refuse_cross_site(request: Request) -> None:
     """Raise a Problem unless a request comes from the site's own pages."""
     fields = request.headers
-    scheme, host = request.scope["scheme"], fields.get("host", "")
+    scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")
     if is_cross_site(fields.getlist("sec-fetch-site"), fields.getlist("origin"), scheme, host):
         raise Problem(403, "Only the site's own pages may do this.", "error_cross_site")
 
@@ -105,7 +105,7 @@ def _reply(installed: Installation, request: Request, posted: Posted, after: Dec
 
 
 def _set_cookies(installed: Installation, request: Request, response: Response, visit: Visit, after: Decision) -> None:
-    secure, record = request.scope["scheme"] in SECURE, after.record
+    secure, record = is_secure(request.scope), after.record
     assert record is not None  # noqa: S101 (an answer was just given)
     refused = frozenset(id_ for id_, given in record.answers.items() if given.state is State.REFUSED)
     fields = [(b"set-cookie", installed.own.set_consent(record, secure=secure))]

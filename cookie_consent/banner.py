@@ -30,7 +30,7 @@ def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str,
     for name, value in headers:
         if name == b"accept" and b"text/html" in value:
             whole = {**scope, "headers": [field for field in headers if field[0] not in _UNHELPFUL]}
-            if _PATHSEND in scope.get("extensions", ()):
+            if _PATHSEND in (scope.get("extensions") or ()):
                 whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
             return whole
     return scope

@@ -18,7 +18,7 @@ from cookie_consent.policy import Policy
 from cookie_consent.problem import Problem
 from cookie_consent.receipt import document, receipt
 from cookie_consent.same_site import safe_next
-from cookie_consent.visits import SECURE, Visit
+from cookie_consent.visits import Visit, is_secure
 
 _STRICT = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -54,7 +54,7 @@ class Disclosure:
             language=language,
             next_path=safe_next(request.query_params.get("next", "")) or "",
             notice=notice,
-            own_cookies=self._installed.own.declared(visit.decision.policy, secure=request.scope["scheme"] in SECURE),
+            own_cookies=self._installed.own.declared(visit.decision.policy, secure=is_secure(request.scope)),
         )
         return page(html, language, status)
 
@@ -107,7 +107,7 @@ class Disclosure:
                 f"{self._installed.base(request.scope)}?language={language}&erased", status_code=303
             )
         if visitor_id is not None:
-            secure = request.scope["scheme"] in SECURE
+            secure = is_secure(request.scope)
             name = self._installed.own.name("visitor", secure=secure)
             response.raw_headers.append((b"set-cookie", expire_cookie(name.encode(), secure=secure)))
         return response
@@ -138,7 +138,7 @@ class Disclosure:
 
     def _visitor_id(self, request: Request, visit: Visit) -> str | None:
         """Return the visitor's pseudonym. What was traced is the visitor's own also while tracing is not allowed."""
-        secure, now = request.scope["scheme"] in SECURE, self._installed.clock()
+        secure, now = is_secure(request.scope), self._installed.clock()
         known = self._installed.own.visitor(visit.cookies, now, secure=secure)
         return known[0] if known else None
 

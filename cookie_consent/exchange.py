@@ -116,9 +116,8 @@ class Exchange:
         return self._out(self._start(message) if message["type"] == "http.response.start" else message)
 
     def _start(self, message: Message) -> Message:
-        effects, headers = self._effects, message.get("headers", ())
-        if not isinstance(headers, list):
-            headers = list(headers)
+        effects, given = self._effects, message.get("headers", ())
+        headers = given if isinstance(given, list) else list(given)
         passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
         encoding = injectable(message["status"], passed) if effects.inject else None
         if encoding is not None and self.asks:
@@ -130,7 +129,7 @@ class Exchange:
         if depends:
             language = (b"Accept-Language",) if self._consent.chose_language else ()
             passed = keep_private(vary_on(passed, (*effects.depends_on, *language)))
-        return message if passed is headers else {**message, "headers": passed}
+        return message if passed is given else {**message, "headers": passed}
 
     def _ask(self, encoding: str) -> None:
         """Ask in the page that begins, if somebody is there who can answer and it does not ask by itself."""

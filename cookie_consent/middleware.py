@@ -24,7 +24,7 @@ from cookie_consent.request_consent import RequestConsent
 from cookie_consent.same_site import safe_next
 from cookie_consent.sinks import Sink, open_sink
 from cookie_consent.tracing import Trace, is_traceable
-from cookie_consent.visits import SECURE, Visit, Visits
+from cookie_consent.visits import Visit, Visits, is_secure
 
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
 
@@ -83,6 +83,9 @@ class ConsentMiddleware:
     ) -> None:
         if undeclared not in ("hold", "allow"):
             raise ValueError(f'undeclared: {undeclared!r} is not valid. Write "hold" or "allow".')
+        for name, value in (("query_keys", query_keys), ("history", history)):
+            if isinstance(value, str):
+                raise ValueError(f"{name}: a text is not valid, it would be taken letter by letter. Write [{value!r}].")
         policy = policy if isinstance(policy, Policy) else Policy.load(policy)
         policy = policy.with_history(history)
         settings = CookieSettings(
@@ -102,8 +105,8 @@ class ConsentMiddleware:
             gate=gate,
             visits=Visits(policy, own, gate, clock),
             pages=Pages(lifetime=own.lifetime),
-            ledger=open_ledger(ledger) if isinstance(ledger, str) else ledger,
-            sink=open_sink(fspath(access_log)) if isinstance(access_log, str | PathLike) else access_log,
+            ledger=_ledger(ledger),
+            sink=_sink(access_log),
             clock=clock,
         )
         self.app = app
@@ -167,7 +170,7 @@ class ConsentMiddleware:
             return
         now, visitor_id, new_visitor = self._installed.clock(), visit.visitor_id, None
         if visitor_id is None:
-            secure = exchange.scope["scheme"] in SECURE
+            secure = is_secure(exchange.scope)
             visitor_id, new_visitor = self._installed.own.set_visitor(now, secure=secure)
         exchange.record(tracing, Trace(fields, visitor_id, record.policy, now), new_visitor)
 
@@ -193,6 +196,20 @@ def _closing(sink: Sink, send: Send) -> Send:
         await send(message)
 
     return closing
+
+
+def _ledger(given: Ledger | str | None) -> Ledger | None:
+    ledger = open_ledger(given) if isinstance(given, str) else given
+    if ledger is not None and not isinstance(ledger, Ledger):
+        raise ValueError(f'ledger: {ledger!r} is no Ledger. Write a URL like "sqlite:///consent.db".')
+    return ledger
+
+
+def _sink(given: Sink | str | PathLike[str] | None) -> Sink | None:
+    sink = open_sink(fspath(given)) if isinstance(given, str | PathLike) else given
+    if sink is not None and not isinstance(sink, Sink):
+        raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
+    return sink
 
 
 def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:

@@ -18,7 +18,7 @@ from cookie_consent.signals import DNT_FIELD, GPC_FIELD, read_signals
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
 _MOST_SEEN_ONCE = 16384
-SECURE = ("https", "wss")
+_SECURE = ("https", "wss")
 _log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
@@ -75,12 +75,13 @@ class Visits:
             elif name in _SIGNAL_FIELDS:
                 signals += name
         policy = self._policy_at(scope, path) if path.startswith(self._paths) else self._policy
-        key = (cookies, signals, scope["scheme"], policy)
+        secure = is_secure(scope)
+        key = (cookies, signals, secure, policy)
         now = self._clock()
         visit = self._known.get(key)
         if visit is None or now >= visit.good_until:
             found = read_signals(scope["headers"]) if signals else frozenset()
-            visit = self._look_safely(policy, cookies, found, now, secure=scope["scheme"] in SECURE)
+            visit = self._look_safely(policy, cookies, found, now, secure=secure)
             self._keep(key, visit)
         if visit.held:
             self._gate.count("request", visit.held)
@@ -154,6 +155,11 @@ class Visits:
 def _make_room(kept: dict[tuple[object, ...], Visit] | set[int], most: int) -> None:
     if len(kept) >= most:
         kept.clear()
+
+
+def is_secure(scope: Mapping[str, Any]) -> bool:
+    """Return whether a request came over an encrypted connection. ASGI servers may leave the scheme out."""
+    return scope.get("scheme") in _SECURE
 
 
 def host_of(scope: Mapping[str, Any]) -> str:

@@ -94,8 +94,8 @@ function settle(section, state) {
   section.remove();
   if (!state.should_ask) banner()?.remove();
   activate();
-  // Why the others are off has changed too.
-  for (const reason of all(".pchoice-box .pchoice-why")) reason.remove();
+  // Why the others are off has changed too. Their place stays, so that nothing moves.
+  for (const reason of all(".pchoice-box .pchoice-why")) reason.style.visibility = "hidden";
   if (focused) {
     const target = opener ?? all("main").item(0) ?? document.body;
     if (target !== opener) target.tabIndex = -1;

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.visitor_browser import CHROMIUM_OPTIONS, Sites, Visitor, registry_sites
+from tests.visitor_browser import CHROMIUM_OPTIONS, Sites, Visitor, plain_site, registry_sites
 
 # A busy machine is no bug: what a test waits for it waits for by an event, and no example is too slow.
 hypothesis.settings.register_profile(
@@ -27,10 +27,17 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The registry site and its partner, for the tests of one module."""
-    with registry_sites(tmp_path_factory.mktemp("sites")) as sites:
+    """The registry site and its partner."""
+    with registry_sites(tmp_path_factory.mktemp("registry")) as sites:
+        yield sites
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The site of `browser_site`."""
+    with plain_site(tmp_path_factory.mktemp("plain")) as sites:
         yield sites
 
 

@@ -37,7 +37,7 @@ def test_who_reads_japanese_is_asked_and_answered_in_japanese(arrive: Arrive, sc
     expect(visitor.banner).to_have_count(0)
     if scripts:
         expect(visitor.status).to_have_text(texts["kept"])
-    expect(page.locator(".pchoice-box")).to_contain_text("事業所の地図")
+    expect(page.locator(".pchoice-box")).to_contain_text("地図は表示していません。")
     page.get_by_role("contentinfo").get_by_role("link").last.click()
     expect(page.get_by_role("heading", name=texts["privacy_settings"])).to_be_visible()
     expect(html).to_have_attribute("lang", "ja")

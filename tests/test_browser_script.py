@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser_site import TEMPLATES
-from tests.visitor_browser import PREFIX, Sites, Visitor, plain_site
+from tests.visitor_browser import PREFIX, Sites, Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -20,10 +20,10 @@ CHANGED = (
 )
 
 
-@pytest.fixture(scope="module")
-def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    with plain_site(tmp_path_factory.mktemp("sites")) as sites:
-        yield sites
+@pytest.fixture
+def sites(plain: Sites) -> Sites:
+    """Where visitors arrive here."""
+    return plain
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def shown(visitor: Visitor) -> set[str]:
         pytest.param(lambda route: route.abort(), id="the network is down"),
         pytest.param(lambda route: route.fulfill(status=503, json={}), id="the proof cannot be kept"),
         pytest.param(lambda route: route.fulfill(status=403, json={}), id="it is taken for another site's"),
-        pytest.param(lambda route: route.fulfill(status=200, body="<p>Welcome to our Wi-Fi"), id="somebody else answers"),
+        pytest.param(lambda route: route.fulfill(status=200, body="<p>Wi-Fi"), id="another answers"),
     ],
 )
 def test_the_banner_stays_and_says_so_while_an_answer_cannot_be_kept(

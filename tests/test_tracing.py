@@ -583,9 +583,13 @@ def test_a_place_that_cannot_be_written_costs_records_and_no_page(place: str, tm
         "pipe": lambda: os.mkfifo(path),
     }
     make[place]()
-    visitor = Visitor(install(page(), access_log=path), [("user-agent", PHONE)])
+    sink = JsonLinesSink(path)
+    visitor = Visitor(install(page(), access_log=sink), [("user-agent", PHONE)])
     visitor.accept()
-    assert [visitor.get().body for _ in range(3)] == [PAGE] * 3
+    for _ in range(3):
+        assert visitor.get().body == PAGE
+        sink.close()
+    assert sink.stats() == {"dropped_unwritable": 3}
 
 
 def test_the_records_are_in_the_file_when_the_server_is_told_that_the_app_has_shut_down(tmp_path: Path) -> None:

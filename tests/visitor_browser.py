@@ -189,11 +189,11 @@ class Visitor:
         return self.page.evaluate("document.marked") is True
 
     def focused(self) -> str:
-        """Return what has the focus, in short."""
+        """Return what has the focus, in short; "" for nothing."""
         found: str = self.page.evaluate(
             """() => {
                 const it = document.activeElement;
-                return it.value || it.id || it.textContent.trim() || it.tagName;
+                return it === document.body ? "" : it.value || it.id || it.textContent.trim() || it.tagName;
             }"""
         )
         return found
