@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
@@ -26,6 +27,7 @@ from cookie_consent.sinks import Sink, open_sink
 from cookie_consent.tracing import Trace, is_traceable
 from cookie_consent.visits import Visit, Visits, is_secure
 
+_log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
 
 
@@ -192,7 +194,10 @@ def _closing(sink: Sink, send: Send) -> Send:
 
     async def closing(message: Message) -> None:
         if message["type"].startswith("lifespan.shutdown."):
-            await asyncio.to_thread(sink.close)
+            try:
+                await asyncio.to_thread(sink.close)
+            except Exception:  # noqa: BLE001 (whatever a sink raises, the server shuts down)
+                _log.exception("The last access records could not be brought to where they are kept.")
         await send(message)
 
     return closing

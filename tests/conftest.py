@@ -47,7 +47,8 @@ def arrive(browser: Browser, sites: Sites) -> Iterator[Callable[..., Visitor]]:
     visitors: list[Visitor] = []
 
     def arrive(**options: Any) -> Visitor:
-        visitors.append(Visitor(browser.new_context(**options), sites))
+        scripts = options.get("java_script_enabled", True)
+        visitors.append(Visitor(browser.new_context(**options), sites, scripts=scripts))
         return visitors[-1]
 
     yield arrive

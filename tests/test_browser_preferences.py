@@ -98,14 +98,11 @@ def without_cookies(
     (tmp_path / "Default" / "Preferences").write_text(json.dumps(settings), encoding="utf-8")
     start = browser.browser_type.launch_persistent_context
     with start(tmp_path, **CHROMIUM_OPTIONS, java_script_enabled=request.param) as context:
-        yield Visitor(context, sites)
+        yield Visitor(context, sites, scripts=request.param)
 
 
-def test_a_browser_that_keeps_no_cookies_gets_all_pages_and_no_false_promise(
-    without_cookies: Visitor, request: pytest.FixtureRequest
-) -> None:
+def test_a_browser_that_keeps_no_cookies_gets_all_pages_and_no_false_promise(without_cookies: Visitor) -> None:
     visitor, page = without_cookies, without_cookies.page
-    scripts = "without" not in request.node.name
     for path in ("/", "/names", "/tour", PREFIX, "/offices"):
         visitor.go(path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -118,7 +115,7 @@ def test_a_browser_that_keeps_no_cookies_gets_all_pages_and_no_false_promise(
         (box, box.get_by_role("button")),
     ):
         visitor.answer(button)
-        if scripts:
+        if visitor.scripts:
             expect(section.locator("[role=alert]")).to_have_text("Your choice could not be kept. Please try again.")
         else:
             page.wait_for_load_state()
@@ -148,9 +145,7 @@ def test_a_browser_that_says_that_it_keeps_no_cookies_is_not_asked(arrive: Arriv
 @pytest.fixture(scope="module")
 def keeping_browser(browser: Browser) -> Iterator[Browser]:
     """A browser that keeps the pages that were left, as browsers do; Playwright's own setting is not to."""
-    keeping = browser.browser_type.launch(
-        **CHROMIUM_OPTIONS, ignore_default_args=["--disable-back-forward-cache"]
-    )
+    keeping = browser.browser_type.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--disable-back-forward-cache"])
     yield keeping
     keeping.close()
 
@@ -159,7 +154,7 @@ def keeping_browser(browser: Browser) -> Iterator[Browser]:
 def returning(keeping_browser: Browser, sites: Sites, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     """Somebody who goes back."""
     with keeping_browser.new_context(java_script_enabled=request.param) as context:
-        yield Visitor(context, sites)
+        yield Visitor(context, sites, scripts=request.param)
 
 
 def go_back(visitor: Visitor, path: str, steps: int) -> None:
@@ -179,13 +174,11 @@ def test_a_question_that_nobody_answered_is_still_open_after_going_back(returnin
     assert returning.state["status"] == "refused"
 
 
-def test_a_question_that_was_answered_on_another_page_is_not_open_after_going_back(
-    returning: Visitor, request: pytest.FixtureRequest
-) -> None:
+def test_a_question_that_was_answered_on_another_page_is_not_open_after_going_back(returning: Visitor) -> None:
     returning.go("/")
     returning.go("/names")
     returning.refuse()
-    go_back(returning, "/", 2 if "without" in request.node.name else 1)
+    go_back(returning, "/", 1 if returning.scripts else 2)
     expect(returning.banner).to_have_count(0)
     assert returning.state["status"] == "refused"
 

@@ -205,6 +205,30 @@ def test_lifespan_passes(options: dict[str, Any]) -> None:
     assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
 
 
+class Unclosable(MemorySink):
+    """A sink with a bug."""
+
+    def close(self) -> None:
+        raise OSError("this sink is broken")
+
+
+def test_a_sink_that_cannot_be_closed_does_not_keep_the_server_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[Message] = []
+
+    async def ending(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def receive() -> Message:
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(install(ending, access_log=Unclosable())({"type": "lifespan"}, receive, send))
+    assert sent == [{"type": "lifespan.shutdown.complete"}]
+    assert "could not be brought" in caplog.text
+
+
 @pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}])
 def test_an_app_that_knows_no_lifespan_says_so_itself(options: dict[str, Any]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,7 +20,6 @@ from cookie_consent.demo_site import LOOPBACK, started
 ROOT = Path(__file__).parent.parent
 REGISTRY = ROOT / "examples" / "registry"
 PREFIX = "/privacy-choices"
-OWN_COOKIES = {"consent", "visitor"}
 CHROMIUM_OPTIONS: dict[str, Any] = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
 WITNESS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
 LONGEST_WAIT = 3.0
@@ -95,14 +94,15 @@ class Visitor:
     Args:
         context: the browser.
         sites: what is visited.
+        scripts: whether the browser runs scripts.
 
     Attributes:
         page: what is looked at.
         complaints: what went wrong in scripts, and what the browser did not let pages do.
     """
 
-    def __init__(self, context: BrowserContext, sites: Sites) -> None:
-        self.context, self.sites = context, sites
+    def __init__(self, context: BrowserContext, sites: Sites, *, scripts: bool = True) -> None:
+        self.context, self.sites, self.scripts = context, sites, scripts
         self.page = context.new_page()
         self.complaints: list[str] = []
         self._requests: list[Request] = []
