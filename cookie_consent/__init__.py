@@ -3,7 +3,7 @@
 from cookie_consent.decision import Decision
 from cookie_consent.features import requires
 from cookie_consent.middleware import ConsentMiddleware
-from cookie_consent.parts import Cookie, Feature, Purpose, Recipient, Service
+from cookie_consent.parts import Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 
@@ -17,5 +17,6 @@ __all__ = [
     "Purpose",
     "Recipient",
     "Service",
+    "Site",
     "requires",
 ]

@@ -14,7 +14,7 @@ _FORMAT = "1"
 _SIGNALS = {"g": "gpc", "d": "dnt"}
 _SOURCES = {str(number): source for number, source in enumerate(SOURCES)}
 _FIELDS = 7
-_ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,27})([+!-])([A-Za-z0-9_-]{5})")
+_ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})")
 
 
 class ConsentCookie:

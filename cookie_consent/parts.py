@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
+from typing import Any
 
 from cookie_consent.cookie_fields import LONGEST_ATTRIBUTE
 from cookie_consent.policy_error import PolicyError, did_you_mean
@@ -13,7 +14,7 @@ from cookie_consent.policy_error import PolicyError, did_you_mean
 NECESSARY = "necessary"
 LONGEST_COOKIE = timedelta(days=400)
 """RFC 6265bis section 5.5 lets browsers cap a cookie's lifetime at 400 days."""
-LONGEST_PURPOSE_ID = 28
+LONGEST_PURPOSE_ID = 27
 """Keeps the answer to eight purposes, and its proof, under 400 bytes."""
 HIGHEST_PORT = 65535
 DIRECTIVES = (
@@ -29,8 +30,16 @@ _LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")
 COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-_ORIGIN = re.compile(rf"https?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
+_ORIGIN = re.compile(rf"(?:http|ws)s?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
 _PATH = re.compile(r"/[!-~]*")
+
+
+def lists_to_tuples(part: Any) -> None:
+    """Turn the lists that a part was made with into tuples, so that it stays as it was made."""
+    for declared in fields(part):
+        value = getattr(part, declared.name)
+        if isinstance(value, list):
+            object.__setattr__(part, declared.name, tuple(value))
 
 
 def _require(pattern: re.Pattern[str], value: str, key: str, remedy: str) -> None:
@@ -80,6 +89,7 @@ class Site:
     policy_url: str = ""
 
     def __post_init__(self) -> None:
+        lists_to_tuples(self)
         for key in ("name", "controller", "contact"):
             _require_text(getattr(self, key), key)
         for language in self.languages:
@@ -101,7 +111,7 @@ class Purpose:
     """One reason to store or read something on the visitor's device; the unit of consent.
 
     Args:
-        id: small letters, digits, - and _; at most 28 characters.
+        id: small letters, digits, - and _; at most 27 characters.
         title: a few words per language.
         description: what is done and why, per language.
         retention: how long what it collects is kept; None where it keeps nothing.
@@ -206,6 +216,7 @@ class Recipient:
     policy_url: str = ""
 
     def __post_init__(self) -> None:
+        lists_to_tuples(self)
         _require_id(self.id)
         _require_text(self.name, "name")
         for origin in self.origins:
@@ -236,6 +247,7 @@ class Feature:
     fallback: Texts
 
     def __post_init__(self) -> None:
+        lists_to_tuples(self)
         _require_id(self.id)
         if not self.purposes:
             raise PolicyError("a feature needs at least one purpose", "Name what it needs.", key="purposes")
@@ -302,3 +314,6 @@ class SignalRules:
 
     gpc: tuple[str, ...] | None = None
     dnt: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        lists_to_tuples(self)

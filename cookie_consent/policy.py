@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from cookie_consent import consistency, policy_file, texts
 from cookie_consent.declarations import Declarations
-from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
+from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, lists_to_tuples
 from cookie_consent.policy_error import PolicyError, did_you_mean
 
 
@@ -35,6 +35,7 @@ class Policy(Declarations):
     service: Service | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        lists_to_tuples(self)
         consistency.check_wording(self)
         if NECESSARY not in {purpose.id for purpose in self.purposes}:
             object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))

@@ -166,4 +166,5 @@ def host_of(scope: Mapping[str, Any]) -> str:
     """Return the host that a request names, without its port, in small letters; "" where it names none."""
     field = next((value for name, value in scope["headers"] if name == b"host"), b"")
     host = field.decode("latin-1").lower()
-    return host if host.endswith("]") else host.rpartition(":")[0] or host
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name.removesuffix(".")

@@ -103,7 +103,7 @@ def test_what_is_right_is_taken(part: str, key: str, value: object) -> None:
         ("purpose", "id", "media maps", "a letter first"),
         ("purpose", "id", "media\n", "a letter first"),
         ("purpose", "id", "メディア", "a letter first"),
-        ("purpose", "id", "x" * (LONGEST_PURPOSE_ID + 1), "Use at most 28"),
+        ("purpose", "id", "x" * (LONGEST_PURPOSE_ID + 1), "Use at most 27"),
         ("cookie", "name", "", "no spaces"),
         ("cookie", "name", "a b", "no spaces"),
         ("cookie", "name", "a;b", "no spaces"),

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.parts import NECESSARY, Service, ServicePurpose, SignalRules
+from cookie_consent.parts import NECESSARY, Purpose, Service, ServicePurpose, SignalRules, Site
 from cookie_consent.policy import Policy, canonical_json
 from cookie_consent.policy_error import PolicyError
 from tests.policies import FULL, feature, full, policies, policy_of, purpose, recipient, site, small, write
@@ -232,3 +232,11 @@ def test_a_policy_can_be_written_in_python() -> None:
     policy = small("media", features=(feature("map", "media"),))
     assert policy.features_of("media") == [feature("map", "media")]
     assert policy.site.languages == ("en",)
+
+
+def test_lists_may_be_given_where_tuples_are_kept() -> None:
+    site = Site(name="A", controller="B", contact="c@d.example", prevailing_language="en", languages=["en"])  # type: ignore[arg-type]
+    purpose = Purpose(id="analytics", title={"en": "A"}, description={"en": "B"})
+    listed = Policy(site=site, purposes=[purpose])  # type: ignore[arg-type]
+    assert (site.languages, type(listed.purposes)) == (("en",), tuple)
+    assert listed.version == Policy(site=site, purposes=(purpose,)).version
