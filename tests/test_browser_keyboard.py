@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.visitor_browser import Visitor
+from tests.visitor_browser import PREFIX, Visitor
 
 pytestmark = pytest.mark.browser
 
@@ -15,6 +17,27 @@ Arrive = Callable[..., Visitor]
 with_and_without_scripts = pytest.mark.parametrize(
     "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
 )
+
+
+RING = """() => {
+    const it = document.activeElement, { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(it);
+    let behind = it.parentElement;
+    while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+    const width = outlineStyle === "none" ? 0 : parseFloat(outlineWidth);
+    return [width, outlineColor, getComputedStyle(behind).backgroundColor];
+}"""
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as CSS computes them (WCAG 2.2, "contrast ratio")."""
+    darker, lighter = sorted(luminance(colour) for colour in (one, other))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(part) / 255 for part in re.findall(r"[0-9]+", colour)[:3]]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def tab_to(visitor: Visitor, wanted: str) -> None:
@@ -69,10 +92,20 @@ def test_the_keyboard_comes_to_the_question_first_and_then_to_the_page(arrive: A
     for _ in range(5):
         visitor.page.keyboard.press("Tab")
         reached.append(visitor.focused())
-        outline = visitor.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert outline != "none"
-        expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=1)
     assert reached == ["Privacy settings", "Choose", "refuse_all", "accept_all", "To the content"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("path", "last"), [("/", "accept_all"), (PREFIX, "The whole policy as data (JSON)")])
+def test_what_has_the_focus_stands_out(arrive: Arrive, scheme: Any, path: str, last: str) -> None:
+    visitor = arrive(color_scheme=scheme)
+    visitor.go(path)
+    while visitor.focused() != last:
+        visitor.page.keyboard.press("Tab")
+        width, ring, behind = visitor.page.evaluate(RING)
+        assert width >= 2, visitor.focused()
+        assert contrast(ring, behind) >= 3, visitor.focused()  # WCAG 1.4.11
+        expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=1)
 
 
 @with_and_without_scripts
