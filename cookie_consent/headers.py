@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -11,9 +11,11 @@ _DIRECTIVE = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _SHARED = (b"public", b"s-maxage")
 
 
-def vary_on(headers: Headers, names: Iterable[bytes]) -> Headers:
+def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:
     """Return header fields whose Vary names these request fields too, each once."""
     own = [value for name, value in headers if len(name) == len(b"vary") and name.lower() == b"vary"]
+    if not own:
+        return [*headers, (b"vary", b", ".join(names))]
     said = {word.strip().lower() for value in own for word in value.split(b",")}
     missing = [] if b"*" in said else [name for name in names if name.lower() not in said]
     if not missing:

@@ -113,23 +113,27 @@ class Visits:
             return Visit(denied, cookies, b"", {}, visitor_id=None, traced=False, good_until=now)
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
-        records = self._own.records(cookies, secure=secure)
-        lifetime = self._own.lifetime.total_seconds()
-        good = [record for record in records if record.decided_at <= now < record.decided_at + lifetime]
+        lifetime, turns = self._own.lifetime.total_seconds(), [math.inf]
+        good = []
+        for record in self._own.records(cookies, secure=secure):
+            end = record.decided_at + lifetime
+            if record.decided_at <= now < end:
+                good.append(record)
+            turns += [time for time in (record.decided_at, end) if time > now]
         decision = self._decide(policy, good, signals, now)
         passed, held = self._gate.incoming(cookies, decision.purposes)
         traced = any(decision.purposes[purpose] for purpose in policy.traced)
         visitor = self._own.visitor(cookies, now, secure=secure) if traced else None
-        turns = [time for record in records for time in (record.decided_at, record.decided_at + lifetime) if time > now]
-        visitor_id, visitor_until = visitor or (None, math.inf)
+        if visitor is not None:
+            turns.append(visitor[1])
         return Visit(
             decision=decision,
             cookies=cookies,
             passed=passed if held else None,
             held=held,
-            visitor_id=visitor_id,
+            visitor_id=visitor[0] if visitor else None,
             traced=traced,
-            good_until=min([*turns, visitor_until]),
+            good_until=min(turns),
         )
 
     def _decide(self, policy: Policy, records: list[ConsentRecord], signals: frozenset[str], now: float) -> Decision:

@@ -115,7 +115,7 @@ async function submitted(event) {
   if (busy) return;
   busy = true;
   const alert = /** @type {HTMLElement} */ (form.querySelector("[role=alert]"));
-  alert.textContent = "";
+  for (const old of all(".pchoice-alert")) old.textContent = "";
   status.lang = section.lang;
   status.dir = section.dir;
   document.body.append(status);

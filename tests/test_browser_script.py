@@ -115,6 +115,19 @@ def test_after_a_change_of_the_policy_the_next_press_leads_to_the_new_question(v
     assert visitor.state["status"] == "granted"
 
 
+def test_what_a_box_and_the_question_say_stays_true_after_the_others_answer(visitor: Visitor) -> None:
+    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
+    expect(box).to_contain_text("You have not answered yet.")
+    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
+    box.get_by_role("button").click()
+    expect(box.get_by_role("alert")).to_have_text(NOT_KEPT)
+    visitor.page.unroute_all()
+    visitor.refuse()
+    expect(box).to_be_visible()
+    expect(box.get_by_text("You have not answered yet.")).to_be_hidden()
+    expect(box.get_by_text(NOT_KEPT)).to_have_count(0)
+
+
 def test_a_double_click_sends_one_answer(visitor: Visitor) -> None:
     visitor.requests()
     visitor.choice("refuse_all").dblclick()
