@@ -41,6 +41,21 @@ def test_a_visit_from_the_first_page_to_the_withdrawal(arrive: Callable[..., Vis
     then_nothing_is_traced_or_loaded_any_more(visitor)
 
 
+def test_accepting_in_the_question_starts_at_once_what_waited_for_it(arrive: Callable[..., Visitor]) -> None:
+    visitor = arrive()
+    visitor.go("/offices")
+    assert visitor.hosts() == {visitor.sites.address}
+    answered_in_place(visitor, visitor.choice("accept_all"))
+    expect(visitor.page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
+    assert soon(lambda: "_fa_id" in visitor.cookies)
+    wanted = {f"{visitor.sites.partner}/{name}" for name in ("analytics.js", "map.html")}
+    assert wanted <= {request.url for request in visitor.requests()}
+    # This page was not consented to when it was opened; the next one is traced.
+    visitor.go("/names")
+    assert "/names" in viewed(visitor.sites.all_records())
+    assert "/offices" not in viewed(visitor.sites.records)
+
+
 def the_first_page_asks_and_nothing_has_happened(visitor: Visitor) -> None:
     visitor.go("/")
     expect(visitor.banner).to_be_visible()

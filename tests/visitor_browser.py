@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,10 @@ from cookie_consent.demo_site import LOOPBACK, started
 ROOT = Path(__file__).parent.parent
 REGISTRY = ROOT / "examples" / "registry"
 PREFIX = "/privacy-choices"
-CHROMIUM_OPTIONS: dict[str, Any] = {"executable_path": "/usr/bin/chromium", "args": ["--no-sandbox"]}
+CHROMIUM_OPTIONS: dict[str, Any] = {
+    "executable_path": shutil.which("chromium") or "/usr/bin/chromium",
+    "args": ["--no-sandbox"],  # else it does not run as root, as in most containers
+}
 WITNESS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
 LONGEST_WAIT = 3.0
 
