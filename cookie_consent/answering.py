@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent.answers import Posted, is_form, make_record, read_answer
-from cookie_consent.decision import Decision, decide
+from cookie_consent.decision import Decision, decide, what_signals_refuse
 from cookie_consent.installation import Installation
 from cookie_consent.problem import Problem
 from cookie_consent.record import ConsentRecord, State
@@ -33,10 +33,20 @@ async def answer(installed: Installation, request: Request, visit: Visit, langua
     refuse_cross_site(request)
     body = await read_body(request)
     posted = read_answer(request.headers.get("content-type", ""), body, installed.policy)
-    before, now = visit.decision, installed.clock()
-    shown = installed.visits.policy_in(posted.service) or before.policy
     if posted.language in installed.policy.site.languages:
         language = posted.language
+    try:
+        return await _take(installed, request, visit, posted, language)
+    except Problem as problem:
+        problem.language, problem.next = language, posted.next
+        raise
+
+
+async def _take(installed: Installation, request: Request, visit: Visit, posted: Posted, language: str) -> Response:
+    if posted.policy not in ("", installed.policy.version):
+        raise Problem(409, f"The policy in force is {installed.policy.version}.", "error_policy_changed")
+    before, now = visit.decision, installed.clock()
+    shown = installed.visits.policy_in(posted.service) or before.policy
     consent_id = _consent_id(installed, before.record)
     record = make_record(posted, before, shown, now=int(now), language=language, consent_id=consent_id)
     await _keep_proof(installed, record)
@@ -66,7 +76,7 @@ async def read_body(request: Request) -> bytes:
 
 def state(installed: Installation, decision: Decision) -> dict[str, Any]:
     """Return what holds for a visitor, as plain data for JSON."""
-    record = decision.record
+    record, by_signal = decision.record, what_signals_refuse(decision.policy, decision.signals)
     return {
         "status": decision.status,
         "purposes": dict(decision.purposes),
@@ -74,7 +84,7 @@ def state(installed: Installation, decision: Decision) -> dict[str, Any]:
         "policy": decision.policy.version,
         "decided_at": rfc3339(record.decided_at) if record else None,
         "expires_at": rfc3339(record.decided_at + installed.own.lifetime.total_seconds()) if record else None,
-        "source": record.source if record else "signal" if decision.signals else None,
+        "source": record.source if record else "signal" if by_signal else None,
         "signals": list(decision.signals),
         "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
     }

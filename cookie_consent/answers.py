@@ -56,7 +56,7 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
     """Read the body of an answer.
 
     Raises:
-        Problem: 400, the body is no answer; 409, it answers to a policy that is no longer in force.
+        Problem: 400, the body is no answer.
     """
     readers: dict[str, Callable[[bytes], Posted]] = {_FORM: _read_form, _JSON: _read_json}
     reader = readers.get(_media_type(content_type))
@@ -74,8 +74,8 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
         raise Problem(
             400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}"
         )
-    if posted.policy not in ("", policy.version):
-        raise Problem(409, f"The policy in force is {policy.version}.", "error_policy_changed")
+    if posted.choice == "grant" and not any(posted.purposes.values()):
+        raise Problem(400, "There is no purpose to grant.")
     return posted
 
 

@@ -30,9 +30,10 @@ def check(policy: Declarations) -> None:
     _check_signals(policy)
     for number, change in enumerate(policy.changes, 1):
         _complete(policy, change.text, f"[[changes]] no. {number}", "text")
+    _check_wording(policy)
 
 
-def check_wording(policy: Declarations) -> None:
+def _check_wording(policy: Declarations) -> None:
     """Check that each offered language has all the texts that pages are made of."""
     for language in policy.wording:
         _offered(policy, language, f"[texts.{language}]")
@@ -83,7 +84,7 @@ def _unique(names: Iterable[str], table: str, key: str, thing: str) -> None:
 
 
 def _known_purpose(policy: Declarations, purpose: str, table: str, key: str = "") -> None:
-    known = [declared.id for declared in policy.purposes]
+    known = {NECESSARY, *(declared.id for declared in policy.purposes)}
     if purpose not in known:
         raise PolicyError(
             f'there is no purpose "{purpose}"',
@@ -95,8 +96,9 @@ def _known_purpose(policy: Declarations, purpose: str, table: str, key: str = ""
 
 def _check_purposes(policy: Declarations) -> None:
     _unique((purpose.id for purpose in policy.purposes), "[purposes]", "id", "the purpose")
-    if len(policy.purposes) > MOST_PURPOSES:
-        raise PolicyError(f"there are {len(policy.purposes)}", f"Use at most {MOST_PURPOSES}.", table="[purposes]")
+    number = len({NECESSARY, *(purpose.id for purpose in policy.purposes)})
+    if number > MOST_PURPOSES:
+        raise PolicyError(f"there are {number}", f"Use at most {MOST_PURPOSES}.", table="[purposes]")
     for purpose in policy.purposes:
         _complete(policy, purpose.title, f"[purposes.{purpose.id}]", "title")
         _complete(policy, purpose.description, f"[purposes.{purpose.id}]", "description")
@@ -145,10 +147,11 @@ def _check_services(policy: Declarations) -> None:
 def _check_override(policy: Declarations, service: Service, purpose: str) -> None:
     table = f"[services.{service.id}.purposes.{purpose}]"
     _known_purpose(policy, purpose, table)
-    own, of_site = service.purposes[purpose], next(p for p in policy.purposes if p.id == purpose)
+    own = service.purposes[purpose]
+    of_site = next((declared.retention for declared in policy.purposes if declared.id == purpose), None)
     if own.refused and purpose == NECESSARY:
         raise PolicyError("what is necessary cannot be refused", "Leave it out.", table=table, key="refused")
-    if own.retention and (of_site.retention is None or own.retention > of_site.retention):
+    if own.retention and (of_site is None or own.retention > of_site):
         raise PolicyError(
             "a service cannot keep data for longer than the site says",
             f"Write a shorter time, or a longer one in [purposes.{purpose}].",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -65,7 +65,9 @@ class Decision:
         try:
             return self.purposes[purpose]
         except KeyError:
-            raise LookupError(f'there is no purpose "{purpose}". {did_you_mean(purpose, self.purposes)}') from None
+            known = f"Known: {', '.join(sorted(self.purposes))}."
+            hints = dict.fromkeys([did_you_mean(str(purpose), self.purposes), known])
+            raise LookupError(f'there is no purpose "{purpose}". {" ".join(hints)}') from None
 
     def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
         """Return whether a feature is available, and what stands in its place.
@@ -108,8 +110,8 @@ def decide(
     """
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
-    refused_by_signals = _refused_by_signals(policy, signals)
-    refused_by_new_signals = _refused_by_signals(policy, signals - record.signals) if record else refused_by_signals
+    refused_by_signals = what_signals_refuse(policy, signals)
+    refused_by_new_signals = what_signals_refuse(policy, signals - record.signals) if record else refused_by_signals
     changed = _changed_since(policy, record)
     allowed, should_ask = dict.fromkeys(policy.in_force, True), False
     for purpose in policy.optional:
@@ -130,7 +132,8 @@ def decide(
     )
 
 
-def _refused_by_signals(policy: Policy, signals: frozenset[str]) -> frozenset[str]:
+def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[str]:
+    """Return the ids of the purposes that signals refuse, by their names."""
     refused: frozenset[str] = frozenset()
     if not signals:
         return refused

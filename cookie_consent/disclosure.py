@@ -44,15 +44,28 @@ class Disclosure:
 
     async def settings(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the settings page."""
-        return self.settings_page(request, visit, language, "erased" if "erased" in request.query_params else "")
+        next_path = safe_next(request.query_params.get("next", "")) or ""
+        notice = "erased" if "erased" in request.query_params else ""
+        return self.settings_page(request, visit, language, next_path=next_path, notice=notice)
 
-    def settings_page(self, request: Request, visit: Visit, language: str, notice: str, status: int = 200) -> Response:
-        """Return the settings page with a notice (the name of a text, or "")."""
+    def settings_page(
+        self, request: Request, visit: Visit, language: str, *, next_path: str, notice: str, status: int = 200
+    ) -> Response:
+        """Return the settings page.
+
+        Args:
+            request: who asks for it.
+            visit: what is known of the visitor.
+            language: an offered language.
+            next_path: a path on this site to go on to; "" for none.
+            notice: the name of a text to show as a message; "" for none.
+            status: the HTTP status code.
+        """
         html = self._installed.pages.settings(
             visit.decision,
             base=self._installed.base(request.scope),
             language=language,
-            next_path=safe_next(request.query_params.get("next", "")) or "",
+            next_path=next_path,
             notice=notice,
             own_cookies=self._installed.own.declared(visit.decision.policy, secure=is_secure(request.scope)),
         )

@@ -17,6 +17,7 @@ from cookie_consent.disclosure import Disclosure, page
 from cookie_consent.installation import Installation
 from cookie_consent.language import accepted_language, match_language
 from cookie_consent.problem import Problem
+from cookie_consent.same_site import safe_next
 from cookie_consent.visits import Visit
 
 GPC_PATH = "/.well-known/gpc.json"
@@ -96,10 +97,13 @@ class Endpoints:
         return asked or accepted or site.prevailing_language
 
     def _refusal(self, request: Request, visit: Visit, language: str, problem: Problem) -> Response:
+        language, next_path = problem.language or language, safe_next(problem.next) or ""
         if not _wants_page(request):
             response: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
         elif problem.text == "error_policy_changed":
-            response = self._disclosure.settings_page(request, visit, language, problem.text, problem.status)
+            response = self._disclosure.settings_page(
+                request, visit, language, next_path=next_path, notice=problem.text, status=problem.status
+            )
         else:
             html = self._installed.pages.message(
                 visit.decision,
@@ -107,6 +111,7 @@ class Endpoints:
                 language=language,
                 title=self._installed.policy.texts[language]["error_title"],
                 text=self._installed.policy.texts[language][problem.text],
+                next_path=next_path,
             )
             response = page(html, language, problem.status)
         response.headers.update(problem.headers)

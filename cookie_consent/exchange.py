@@ -122,12 +122,12 @@ class Exchange:
         encoding = injectable(message["status"], passed) if effects.inject else None
         if encoding is not None and self.asks:
             self._ask(encoding)
-        depends = self._consent.was_read or encoding is not None
+        depends = self._consent.was_read or encoding is not None or self.recording is not None
         if self.recording is not None and self.recording.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.recording.new_visitor)]
-            depends = True
         if depends:
-            language = (b"Accept-Language",) if self._consent.chose_language else ()
+            chooses_language = self._consent.chose_language or self.injection is not None
+            language = (b"Accept-Language",) if chooses_language else ()
             passed = keep_private(vary_on(passed, (*effects.depends_on, *language)))
         return message if passed is given else {**message, "headers": passed}
 

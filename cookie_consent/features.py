@@ -8,10 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
+from starlette.endpoints import HTTPEndpoint
+from starlette.exceptions import HTTPException, WebSocketException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.status import WS_1008_POLICY_VIOLATION
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.pages import Pages, why_off
 from cookie_consent.parts import Feature
@@ -20,6 +22,8 @@ from cookie_consent.wording import Wording
 
 Endpoint = Callable[..., Any]
 
+_MAY_BE_A_REQUEST = (inspect.Parameter.empty, Request, "Request", HTTPConnection, "HTTPConnection")
+_NOT_GIVEN = "This needs a consent that was not given."
 _pages = Pages()
 
 
@@ -41,8 +45,9 @@ def consent_of(scope: Mapping[str, Any]) -> RequestConsent:
 def requires(*purposes: str, fallback: Endpoint | None = None, feature: str | None = None) -> Requires:
     """Let an endpoint run only where purposes are allowed; degrade gracefully where they are not.
 
-    A decorator for endpoints of Starlette and FastAPI that take `request`, and a dependency of FastAPI:
-    `dependencies=[Depends(requires("media"))]`.
+    A decorator for endpoints of Starlette and FastAPI that take a request (functions, methods, HTTPEndpoint classes),
+    and a dependency of FastAPI: `dependencies=[Depends(requires("media"))]`. A websocket that depends on it is closed
+    with code 1008 (RFC 6455 section 7.4.1).
 
     Args:
         purposes: the ids of the purposes that are needed, all of them.
@@ -63,15 +68,21 @@ class Requires:
     def __init__(self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None) -> None:
         self._purposes, self._fallback, self._feature = purposes, fallback, feature
         # FastAPI reads from here what to call a dependency with.
-        request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)
+        request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)
         self.__signature__ = inspect.Signature([request])
 
     def __call__(self, request: Any) -> Any:
         """Decorate an endpoint, or check a request."""
-        return self._check(request) if isinstance(request, HTTPConnection) else self._decorate(request)
+        if isinstance(request, HTTPConnection):
+            return self._check(request)
+        if inspect.isclass(request) and issubclass(request, HTTPEndpoint):
+            return self._decorate_class(request)
+        return self._decorate(request)
 
     def _check(self, request: HTTPConnection) -> None:
         missing = self._missing(request)
+        if missing and request.scope["type"] == "websocket":
+            raise WebSocketException(code=WS_1008_POLICY_VIOLATION, reason=_NOT_GIVEN)
         if missing:
 
             async def instead(scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,31 +90,45 @@ class Requires:
 
             # The middleware answers with it, so that no framework's error handler turns a page into JSON.
             consent_of(request.scope).instead = instead
-            raise HTTPException(status_code=200, detail="This needs a consent that was not given.")
+            raise HTTPException(status_code=200, detail=_NOT_GIVEN)
 
     def _decorate(self, endpoint: Endpoint) -> Endpoint:
-        parameters = list(inspect.signature(endpoint).parameters)
-        if "request" not in parameters:
-            raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
-        position = parameters.index("request")
+        position, name = _request_parameter(endpoint)
 
         @functools.wraps(endpoint)
         async def degrading(*args: Any, **kwargs: Any) -> Any:
-            request = kwargs["request"] if "request" in kwargs else args[position]
+            request = kwargs[name] if name in kwargs else args[position]
             missing = self._missing(request)
             return await self._degraded(request, missing) if missing else await _call(endpoint, *args, **kwargs)
 
         return degrading
 
+    def _decorate_class(self, endpoint: type[HTTPEndpoint]) -> type[HTTPEndpoint]:
+        required = self
+
+        class Degrading(endpoint):  # type: ignore[valid-type, misc]
+            async def dispatch(self) -> None:
+                request = Request(self.scope, self.receive)
+                missing = required._missing(request)
+                if missing:
+                    await (await required._degraded(request, missing))(self.scope, self.receive, self.send)
+                else:
+                    await super().dispatch()
+
+        functools.update_wrapper(Degrading, endpoint, updated=())
+        return Degrading
+
     def _missing(self, request: HTTPConnection) -> tuple[str, ...]:
         consent = consent_of(request.scope)
         return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
 
-    async def _degraded(self, request: HTTPConnection, missing: tuple[str, ...]) -> Response:
+    async def _degraded(self, request: HTTPConnection, missing: tuple[str, ...]) -> ASGIApp:
         """Return what is answered in place of the endpoint."""
         if self._fallback is None:
             feature = _feature_of(consent_of(request.scope), self._purposes, self._feature)
             return explanation(request, missing, feature)
+        if inspect.isclass(self._fallback):
+            return _answer_of(self._fallback)
         answer = await _call(self._fallback, request)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
@@ -165,6 +190,27 @@ def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature
     reasons = dict.fromkeys(words(why_off(consent, purpose)) for purpose in missing)
     fallback = [feature.fallback[consent.language]] if feature else []
     return " ".join([*fallback, needs.unescape(), *(reason.unescape() for reason in reasons)])
+
+
+def _request_parameter(endpoint: Endpoint) -> tuple[int, str]:
+    """Return place and name of the parameter that gets the request: "request", else the first after self."""
+    names = list(inspect.signature(endpoint).parameters)
+    if "request" in names:
+        return names.index("request"), "request"
+    own = names[1:] if names[:1] == ["self"] else names
+    parameter = inspect.signature(endpoint).parameters[own[0]] if own else None
+    if parameter is None or parameter.annotation not in _MAY_BE_A_REQUEST:
+        raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
+    return names.index(parameter.name), parameter.name
+
+
+def _answer_of(endpoint: type[Any]) -> ASGIApp:
+    """Return the answer of an endpoint that is a class: Starlette runs it by making and awaiting it."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await endpoint(scope, receive, send)
+
+    return answer
 
 
 async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
-from os import PathLike, fspath
+from os import PathLike
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,14 +14,15 @@ from cookie_consent.endpoints import GPC_PATH, Endpoints
 from cookie_consent.exchange import Effects, Exchange
 from cookie_consent.gate import Gate
 from cookie_consent.installation import Installation, local_path
-from cookie_consent.ledgers import Ledger, open_ledger
+from cookie_consent.ledgers import Ledger
+from cookie_consent.options import check_options, days, ledger_of, sink_of, wall_clock
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.pages import Pages
 from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
+from cookie_consent.policy_error import PolicyError
 from cookie_consent.request_consent import RequestConsent
-from cookie_consent.same_site import safe_next
-from cookie_consent.sinks import Sink, open_sink
+from cookie_consent.sinks import Sink
 from cookie_consent.tracing import Trace, is_traceable
 from cookie_consent.visits import Visit, Visits, is_secure
 
@@ -80,35 +79,41 @@ class ConsentMiddleware:
         consent_days: float = 180,
         visitor_days: float = 395,
         query_keys: Iterable[str] = ("utm_*",),
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = wall_clock,
         make_id: Callable[[], str] = new_id,
     ) -> None:
-        if undeclared not in ("hold", "allow"):
-            raise ValueError(f'undeclared: {undeclared!r} is not valid. Write "hold" or "allow".')
-        for name, value in (("query_keys", query_keys), ("history", history)):
-            if isinstance(value, str):
-                raise ValueError(f"{name}: a text is not valid, it would be taken letter by letter. Write [{value!r}].")
+        check_options(
+            app=app,
+            policy=policy,
+            prefix=prefix,
+            inject=inject,
+            undeclared=undeclared,
+            history=history,
+            query_keys=query_keys,
+            clock=clock,
+            make_id=make_id,
+        )
         policy = policy if isinstance(policy, Policy) else Policy.load(policy)
         policy = policy.with_history(history)
         settings = CookieSettings(
             secret_keys,
             consent_name=consent_cookie,
             visitor_name=visitor_cookie,
-            consent_lifetime=timedelta(days=consent_days),
-            visitor_lifetime=timedelta(days=visitor_days),
+            consent_lifetime=days("consent_days", consent_days, most=400),
+            visitor_lifetime=days("visitor_days", visitor_days, most=395),
             new_id=make_id,
         )
         own = OwnCookies(settings)
         gate = Gate(policy, _readable(policy, own), hold_undeclared=undeclared == "hold", clock=clock)
         self._installed = Installation(
             policy=policy,
-            prefix=_checked_prefix(prefix),
+            prefix=prefix,
             own=own,
             gate=gate,
             visits=Visits(policy, own, gate, clock),
             pages=Pages(lifetime=own.lifetime),
-            ledger=_ledger(ledger),
-            sink=_sink(access_log),
+            ledger=ledger_of(ledger),
+            sink=sink_of(access_log),
             clock=clock,
         )
         self.app = app
@@ -203,36 +208,18 @@ def _closing(sink: Sink, send: Send) -> Send:
     return closing
 
 
-def _ledger(given: Ledger | str | None) -> Ledger | None:
-    ledger = open_ledger(given) if isinstance(given, str) else given
-    if ledger is not None and not isinstance(ledger, Ledger):
-        raise ValueError(f'ledger: {ledger!r} is no Ledger. Write a URL like "sqlite:///consent.db".')
-    return ledger
-
-
-def _sink(given: Sink | str | PathLike[str] | None) -> Sink | None:
-    sink = open_sink(fspath(given)) if isinstance(given, str | PathLike) else given
-    if sink is not None and not isinstance(sink, Sink):
-        raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
-    return sink
-
-
 def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:
     """Return the names of our own cookies, and the purposes of which any lets the app read them."""
     purposes = {"consent": frozenset({NECESSARY}), "visitor": policy.traced}
     names = {name: purposes[kind] for kind in purposes for name in own.names(kind)}
     for cookie in policy.cookies:
-        if cookie.name in names:
-            raise ValueError(
-                f'The policy declares a cookie "{cookie.name}", which is the name of one of our own. '
-                "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy."
+        is_plainly_ours = cookie.name.removeprefix("__Host-") in purposes and cookie.purpose in names.get(
+            cookie.name, ()
+        )
+        if cookie.name in names and not is_plainly_ours:
+            raise PolicyError(
+                "this is the name of one of our own cookies",
+                "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy.",
+                table=f'[[cookies]] "{cookie.name}"',
             )
     return names
-
-
-def _checked_prefix(prefix: str) -> str:
-    if not prefix.startswith("/") or prefix.endswith("/") or safe_next(prefix) is None or {"?", "#"} & set(prefix):
-        raise ValueError(
-            f'prefix: {prefix!r} is no path. Write it like "/privacy-choices", without a slash at its end.'
-        )
-    return prefix

@@ -51,7 +51,12 @@ class CookieSettings:
 
     def __post_init__(self) -> None:
         for name in (self.consent_name, self.visitor_name):
-            if not COOKIE_NAME.fullmatch(name) or name.startswith("__") or len(name) > _LONGEST_NAME:
+            if (
+                not isinstance(name, str)
+                or not COOKIE_NAME.fullmatch(name)
+                or name.startswith("__")
+                or len(name) > _LONGEST_NAME
+            ):
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
         if self.consent_name == self.visitor_name:
             raise ValueError(f"both cookies would be called {self.consent_name!r}: give them different names")
@@ -85,7 +90,9 @@ class OwnCookies:
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime)
         lifetime = timedelta(seconds=self._visitor.max_age)
         traced = [purpose.id for purpose in policy.purposes if purpose.traces]
-        return (consent, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced))
+        own = [consent, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced)]
+        by_site = {cookie.name for cookie in policy.cookies}
+        return tuple(cookie for cookie in own if cookie.name not in by_site)
 
     def name(self, kind: str, *, secure: bool) -> str:
         """Return the name of "consent" or "visitor" on one kind of connection."""

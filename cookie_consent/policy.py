@@ -36,10 +36,9 @@ class Policy(Declarations):
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
-        consistency.check_wording(self)
+        consistency.check(self)
         if NECESSARY not in {purpose.id for purpose in self.purposes}:
             object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))
-        consistency.check(self)
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, history: Iterable[str | PathLike[str] | Policy] = ()) -> Self:

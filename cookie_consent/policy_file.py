@@ -41,6 +41,8 @@ def read(path: str | PathLike[str]) -> Declarations:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise PolicyError(f"this is no TOML file in UTF-8: {error}") from None
+    except IsADirectoryError:
+        raise PolicyError("this is a folder", "Write the path of a policy file.") from None
     return declarations(data)
 
 
@@ -163,7 +165,7 @@ def _listed(make: Callable[..., Part], readers: Readers, table: str, data: objec
 
 
 def _label(table: str, number: int, item: object) -> str:
-    name = item.get("name", item.get("id")) if isinstance(item, dict) else None
+    name = item.get("id", item.get("name")) if isinstance(item, dict) else None
     return f'[[{table}]] "{name}"' if isinstance(name, str) else f"[[{table}]] no. {number}"
 
 

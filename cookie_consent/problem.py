@@ -13,6 +13,10 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         detail: what is wrong, for developers, in English.
         text: the key of the text that visitors read.
         headers: further header fields.
+
+    Attributes:
+        language: the language that the visitor was shown, if the request said it.
+        next: where the visitor wanted to go on, if the request said it.
     """
 
     def __init__(
@@ -20,6 +24,7 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
     ) -> None:
         super().__init__(detail)
         self.status, self.detail, self.text, self.headers = status, detail, text, headers or {}
+        self.language = self.next = ""
 
     def document(self) -> dict[str, object]:
         """Return the problem details object."""

@@ -44,6 +44,8 @@ class RequestConsent(Decision):
         self._headers, self._root_path = scope["headers"], scope.get("root_path", "")
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         self.was_read = True
         return getattr(self._decision, name)
 
@@ -82,7 +84,9 @@ def address(root_path: str, path: str) -> str:
 
 def own_path(scope: Mapping[str, Any]) -> str:
     """Return the path and query of a request, to come back to it; "" where they are too long to."""
-    path, query = scope["path"], scope["query_string"]
+    path, query, root = scope["path"], scope.get("query_string", b""), scope.get("root_path", "").rstrip("/")
+    if not path.startswith(root):
+        path = root + path  # behind a proxy that takes the mount path away
     return _written(path, query) if len(path) + len(query) <= _LONGEST_PATH else ""
 
 

@@ -32,8 +32,12 @@ class Signer:
     """
 
     def __init__(self, secret_keys: str | Sequence[str], salt: str) -> None:
-        keys = [secret_keys] if isinstance(secret_keys, str) else list(secret_keys or ())
-        if not keys or not all(isinstance(key, str) and len(key) >= SHORTEST_KEY for key in keys):
+        keys = [secret_keys] if isinstance(secret_keys, str) else secret_keys
+        if (
+            not isinstance(keys, list | tuple)
+            or not keys
+            or not all(isinstance(key, str) and len(key) >= SHORTEST_KEY for key in keys)
+        ):
             raise ValueError(
                 f"secret_keys: each key is a text of at least {SHORTEST_KEY} characters, and one is needed. "
                 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'

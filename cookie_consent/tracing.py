@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import re
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from cookie_consent.sinks import Sink
 _LONGEST = 1024
 """Longer values are cut: a record stays one short line whatever a client sends."""
 _MOST_PIECES = 4096
+_LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 _log = logging.getLogger("cookie_consent")
 
 Fields = Mapping[bytes, bytes]
@@ -81,9 +83,9 @@ class Tracing:
         """
         seconds, fields = time.perf_counter() - trace.started, trace.fields
         referrer, host = fields.get(b"referer", b""), fields.get(b"host", b"")
-        page = (scope["method"], scope["path"], _route(scope), scope["query_string"], referrer, host)
+        page = (scope["method"], scope["path"], _route(scope), scope.get("query_string", b""), referrer, host)
         client, agent = scope.get("client"), fields.get(b"user-agent", b"")
-        who = (trace.visitor_id, trace.policy, client[0] if client else "", agent)
+        who = (trace.visitor_id, trace.policy, (client and client[0]) or "", agent)
         line = b'{"time":"%b",%b,"http.response.status_code":%d,"duration_ms":%.3f,%b}\n' % (
             self._time(trace.came),
             self._pages.get(page) or _keep(self._pages, page, _page(*page, self._query_keys)),
@@ -121,9 +123,13 @@ def _keep(pieces: dict[Key, bytes], key: Key, piece: bytes) -> bytes:
 
 
 def _piece(values: Mapping[str, str]) -> bytes:
-    """Return the inside of a JSON object without the values that are empty; half of a surrogate pair is escaped."""
+    """Return the inside of a JSON object without the values that are empty.
+
+    Characters that some readers take for the end of a line are escaped, and so is half of a surrogate pair.
+    """
     present = {name: value[:_LONGEST] for name, value in values.items() if value}
-    return json.dumps(present, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")[1:-1]
+    text = json.dumps(present, ensure_ascii=False, separators=(",", ":"))[1:-1]
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "backslashreplace")
 
 
 def _page(  # noqa: PLR0913 (what a page's piece is made of)
@@ -172,8 +178,9 @@ def _route(scope: Mapping[str, Any]) -> str:
     route = scope.get("route")
     if route is None:
         return ""
-    template = getattr(route, "path_format", None)
-    return f"{scope.get('root_path', '').rstrip('/')}{template or ''}"
+    root: str = scope.get("root_path", "").rstrip("/")
+    template = getattr(route, "path_format", "")
+    return f"{root}{template}" if scope["path"].startswith(root) else template
 
 
 def _kept_query(query: str, keys: tuple[str, ...]) -> str:

@@ -172,17 +172,6 @@ def test_what_a_client_wrote_comes_back_short_and_on_one_line() -> None:
         assert detail.isprintable()
 
 
-@pytest.mark.parametrize("policy_of_then", ["0123456789abcdef", "x", POLICY.version + " "])
-def test_an_answer_to_another_policy_is_a_conflict(policy_of_then: str) -> None:
-    for body, content_type in (
-        (b"choice=accept_all&policy=" + policy_of_then.replace(" ", "+").encode(), FORM),
-        (json.dumps({"choice": "accept_all", "policy": policy_of_then}).encode(), JSON),
-    ):
-        problem = refusal(content_type, body)
-        assert (problem.status, problem.text) == (409, "error_policy_changed")
-        assert POLICY.version in problem.detail
-
-
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=100).map(str.encode)), st.sampled_from([FORM, JSON, "x"]))
 def test_whatever_comes_is_an_answer_or_a_problem(body: bytes, content_type: str) -> None:
     posted = answer_or_problem(body, content_type)

@@ -129,10 +129,18 @@ def test_check_says_what_is_wrong_in_json_too(wrong: Path, capsys: Capture) -> N
     assert json.loads(said.out) == {"file": str(wrong), "valid": False, "error": said.err.rstrip("\n")}
 
 
-@pytest.mark.parametrize(("name", "why"), [("missing.toml", "No such file or directory"), ("", "Is a directory")])
+@pytest.mark.parametrize(
+    ("name", "why"), [("missing.toml", "No such file or directory"), ("consent.toml/x", "Not a directory")]
+)
 def test_check_needs_a_file(tmp_path: Path, capsys: Capture, name: str, why: str) -> None:
+    (tmp_path / "consent.toml").touch()
     assert main(["check", str(tmp_path / name)]) == WRONG_USAGE
     assert capsys.readouterr().err == f"{tmp_path / name} cannot be read: {why}.\n"
+
+
+def test_a_folder_is_no_policy_file(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["check", str(tmp_path)]) == FINDING
+    assert f"{tmp_path}: this is a folder. Write the path of a policy file." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
     ),
     "a language is offered that does not ship": (
         lambda data: data["site"]["languages"].append("de"),
-        "[texts.de]", "", "no texts ship for this language, and these are not written: accept_all, ",
+        "[purposes.analytics]", "title", 'there is no text in the offered language "de"',
     ),
 }  # fmt: skip
 

@@ -49,9 +49,7 @@ def visit(app: Any, *steps: tuple[str, str, dict[str, str]], **headers: str) -> 
     async def walk() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="https://site.example", headers=headers) as client:
-            return [
-                await client.request(method, path, **({"data": data} if data else {})) for method, path, data in steps
-            ]
+            return [await client.request(method, path, data=data or None) for method, path, data in steps]
 
     return asyncio.run(walk())
 

@@ -1,0 +1,85 @@
+"""What a developer may set: whether it can be used, and what would be right."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from os import PathLike, fspath
+from typing import Any
+
+from cookie_consent.ledgers import Ledger, open_ledger
+from cookie_consent.policy import Policy
+from cookie_consent.same_site import safe_next
+from cookie_consent.sinks import Sink, open_sink
+
+
+def wall_clock() -> float:
+    """Return seconds since 1970."""
+    return time.time()
+
+
+def check_options(**given: Any) -> None:
+    """Check the options that are used as they are.
+
+    Raises:
+        ValueError: names the option, and says what would be right.
+    """
+    for name, value in given.items():
+        fits, remedy = _RULES[name]
+        if not fits(value):
+            raise ValueError(f"{name}: {value!r} is not valid. {remedy}")
+
+
+def days(name: str, value: Any, *, most: int) -> timedelta:
+    """Return a number of days as a duration.
+
+    Raises:
+        ValueError: it is no number, or browsers do not keep a cookie for so long.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_number or not timedelta(seconds=1) <= timedelta(days=min(value, most + 1)) <= timedelta(days=most):
+        raise ValueError(f"{name}: {value!r} is not valid. Write a number of days, at most {most} days.")
+    return timedelta(days=value)
+
+
+def ledger_of(given: Ledger | str | None) -> Ledger | None:
+    """Return the ledger that an option means; raises ValueError if it means none."""
+    ledger = open_ledger(given) if isinstance(given, str) else given
+    if ledger is not None and not isinstance(ledger, Ledger):
+        raise ValueError(f'ledger: {ledger!r} is no Ledger. Write a URL like "sqlite:///consent.db".')
+    return ledger
+
+
+def sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:
+    """Return the sink that an option means; raises ValueError if it means none."""
+    sink = open_sink(fspath(given)) if given and isinstance(given, str | PathLike) else given
+    if sink is not None and not isinstance(sink, Sink):
+        raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
+    return sink
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value[-1:] != "/" and safe_next(value) is not None and not {"?", "#"} & set(value)
+
+
+def _is_several(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)
+
+
+def _are_texts(value: Any) -> bool:
+    return _is_several(value) and all(isinstance(item, str) for item in value)
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "app": (callable, "It is the ASGI app."),
+    "policy": (lambda value: isinstance(value, Policy | str | PathLike), "Write a Policy, or the path of a TOML file."),
+    "prefix": (_is_path, 'Write a path like "/privacy-choices", without a slash at its end.'),
+    "inject": (lambda value: isinstance(value, bool), "Write True or False."),
+    "undeclared": (lambda value: value in ("hold", "allow"), 'Write "hold" or "allow".'),
+    "history": (_is_several, 'Write a list of files or policies, as in ["consent.2025.toml"].'),
+    "query_keys": (_are_texts, 'Write a list of names, as in ["utm_*"].'),
+    "clock": (callable, "It returns seconds since 1970."),
+    "make_id": (callable, "It returns a random id."),
+}
