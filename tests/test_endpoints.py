@@ -375,3 +375,27 @@ def test_the_support_resource_says_when_the_policy_last_changed() -> None:
     )
     reply = call(install(text=SITE + changes), path="/.well-known/gpc.json")
     assert reply.json == {"gpc": True, "lastUpdate": "2026-11-25"}
+
+
+def test_a_refused_form_keeps_the_language_and_the_way_on() -> None:
+    for body, status in (
+        (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=/there", 409),
+        (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=//elsewhere.example", 409),
+    ):
+        reply = post(body, [FORM, OWN])
+        is_page(reply, status)
+        assert '<html lang="ja"' in reply.text
+        assert ('value="/there"' in reply.text) == (b"next=/there" in body)
+        assert "elsewhere" not in reply.text
+
+
+def test_granting_nothing_is_no_answer() -> None:
+    assert post(b"choice=grant", [FORM, OWN]).status == 400
+    assert post(b'{"choice": "grant", "purposes": {"media": false}}', [JSON, OWN]).status == 400
+
+
+def test_a_signal_is_the_source_only_where_it_refuses_something() -> None:
+    headers = [("sec-gpc", "1"), ("dnt", "1")]
+    deaf = install(text=SITE + '\n[signals]\ngpc = "ignore"\ndnt = "ignore"\n')
+    assert call(install(), path=f"{PREFIX}/state", headers=headers).json["source"] == "signal"
+    assert call(deaf, path=f"{PREFIX}/state", headers=headers).json["source"] is None

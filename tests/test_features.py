@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
 from typing import Annotated, Any
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import HTMLResponse as FastHTMLResponse
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
@@ -19,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Decision, requires
 from cookie_consent.features import consent_of, fallback_box
-from tests.asgi import PREFIX, SITE, Reply, Visitor, call, install, policy
+from tests.asgi import PREFIX, SITE, Reply, Visitor, call, drive, install, policy, scope
 from tests.browser import forms
 from tests.policies import KEY
 
@@ -448,3 +449,58 @@ def test_a_box_stands_in_place_of_a_feature() -> None:
     assert ("next", "/offices?a=b") in form.hidden
     visitor.send_form(form.pressed("grant"))
     assert visitor.state()["purposes"]["media"] is True
+
+
+async def odd_name(req: Request) -> Response:
+    return PlainTextResponse("the map")
+
+
+class WholeEndpoint(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return PlainTextResponse("the map")
+
+
+class ListEndpoint(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return PlainTextResponse("the list")
+
+
+class MethodEndpoint(HTTPEndpoint):
+    @requires("media")
+    async def get(self, r: Request) -> Response:
+        return PlainTextResponse("the map")
+
+
+@pytest.mark.parametrize(
+    "endpoint", [requires("media")(odd_name), requires("media")(WholeEndpoint), MethodEndpoint], ids=str
+)
+def test_every_kind_of_endpoint_degrades(endpoint: Any) -> None:
+    visitor = Visitor(site(Route("/map", endpoint)))
+    assert visitor.get("/map").json["missing"] == ["media"]
+    visitor.accept()
+    assert visitor.get("/map").text == "the map"
+
+
+def test_a_fallback_may_be_a_class_too() -> None:
+    assert call(every(requires("media", fallback=ListEndpoint)(odd_name)), path="/map").text == "the list"
+
+
+def test_a_websocket_that_depends_on_consent_is_closed_without_it() -> None:
+    app = FastAPI()
+
+    @app.websocket("/live")
+    async def live(websocket: WebSocket, allowed: Annotated[None, Depends(requires("media"))]) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    site_with_it = install(app)
+    visitor = Visitor(site_with_it)
+    visitor.accept()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    for headers, sent in (
+        ([], ["websocket.close"]),
+        ([("cookie", cookies)], ["websocket.accept", "websocket.close"]),
+    ):
+        connection = scope(path="/live", kind="websocket", headers=headers)
+        messages = asyncio.run(drive(site_with_it, connection, [{"type": "websocket.connect"}]))
+        assert [message["type"] for message in messages] == sent

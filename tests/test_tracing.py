@@ -669,3 +669,45 @@ def test_a_response_to_a_traced_visitor_is_the_same_but_for_what_caches_are_told
     nobody.refuse()
     assert visitor.get().body == nobody.get().body == PAGE
     assert call(visitor.app).status == 200
+
+
+def test_a_record_is_one_line_for_readers_that_know_more_ends_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/a\u2028\u2029\x85\x1c\x0b", [("referer", b"https://site.example/x\x85y")])
+    sink.close()
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["url.path"] == "/a\u2028\u2029\x85\x1c\x0b"
+
+
+def test_a_client_without_an_address_is_traced_without_one() -> None:
+    sink = MemorySink()
+    visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/", client=(None, None))
+    assert "client.address" not in sink.records[-1]
+
+
+def test_the_page_of_a_traced_visitor_is_private() -> None:
+    app = install(answering(headers=[("cache-control", "public, s-maxage=60")]), access_log=MemorySink())
+    visitor = Visitor(app, [("user-agent", PHONE)])
+    assert visitor.get().get("cache-control") == "public, s-maxage=60"
+    visitor.accept()
+    reply = visitor.get()
+    assert reply.get("cache-control") == "private"
+    assert "Cookie" in (reply.get("vary") or "")
+
+
+def test_a_route_behind_a_proxy_that_takes_the_mount_path_away_fits_its_path() -> None:
+    sink = MemorySink()
+
+    async def office(request: Request) -> Response:
+        return PlainTextResponse("here")
+
+    app = Starlette(routes=[Route("/offices/{city}", office)])
+    visitor = Visitor(install(app, access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/offices/tokyo", root_path="/api")
+    assert (sink.records[-1]["url.path"], sink.records[-1]["http.route"]) == ("/offices/tokyo", "/offices/{city}")
