@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cookie_consent import texts
 from cookie_consent.consistency import MOST_PURPOSES
 from cookie_consent.parts import Cookie
+from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from tests.policies import feature, full, policy_of, purpose, recipient, site, small
 
@@ -190,3 +192,15 @@ def test_a_language_that_does_not_ship_is_right_with_all_texts_written() -> None
 
 def test_what_stands_between_the_things_of_a_list_may_be_blank() -> None:
     assert small(wording={"en": {"separator": " "}}).texts["en"]["separator"] == " "
+
+
+def test_a_language_that_does_not_ship_needs_all_texts_written() -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy(site=replace(small().site, languages=("en", "de")))
+    assert str(caught.value).startswith(
+        "[texts.de] no texts ship for this language, and these are not written: accept_all"
+    )
+    assert "Write them in [texts.de]" in str(caught.value)
+    german = {name: f"de: {text}" for name, text in texts.shipped("en").items()}
+    written = Policy(site=replace(small().site, languages=("en", "de")), wording={"de": german})
+    assert written.texts["de"]["refuse_all"] == "de: Refuse all"

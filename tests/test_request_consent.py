@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from typing import Any
 
@@ -116,3 +117,8 @@ def test_an_address_has_the_path_that_the_app_is_mounted_at(root_path: str, writ
 )
 def test_the_way_back_is_the_path_and_query_as_they_stand_in_an_address(path: str, query: bytes, written: str) -> None:
     assert own_path(scope(path, query)) == written
+
+
+def test_a_copy_is_a_copy() -> None:
+    consent = RequestConsent(decide(small(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
+    assert copy.copy(consent).status == "unknown"
