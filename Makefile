@@ -33,13 +33,14 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
+	@.ci/system wrk
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.serve
 
-# Chromium, Node.js and wrk, from the system's own packages where this user may install them.
+# From the system's own packages, where this user may install them.
 system:
-	@.ci/system
+	@.ci/system chromium npm
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }
@@ -52,6 +53,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[bench]'
+	@touch $@
 
 node_modules/.installed: package.json package-lock.json
 	npm ci --silent --no-audit --no-fund

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Iterable
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner
-from cookie_consent.headers import keep_private, vary_on
+from cookie_consent.headers import depending_on
 from cookie_consent.injection import Injection, injectable
 from cookie_consent.installation import Installation
 from cookie_consent.policy import Policy
@@ -128,7 +128,7 @@ class Exchange:
         if depends:
             chooses_language = self._consent.chose_language or self.injection is not None
             language = (b"Accept-Language",) if chooses_language else ()
-            passed = keep_private(vary_on(passed, (*effects.depends_on, *language)))
+            passed = depending_on(passed, (*effects.depends_on, *language))
         return message if passed is given else {**message, "headers": passed}
 
     def _ask(self, encoding: str) -> None:

@@ -11,11 +11,17 @@ _DIRECTIVE = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _SHARED = (b"public", b"s-maxage")
 
 
+def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
+    """Return the header fields of a response that depends on these request fields and is for one visitor."""
+    for name, _ in headers:
+        if name[-13:].lower() == b"cache-control" or name.lower() == b"vary":
+            return keep_private(vary_on(headers, names))
+    return [*headers, (b"vary", b", ".join(names)), (b"cache-control", b"private")]
+
+
 def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:
     """Return header fields whose Vary names these request fields too, each once."""
     own = [value for name, value in headers if len(name) == len(b"vary") and name.lower() == b"vary"]
-    if not own:
-        return [*headers, (b"vary", b", ".join(names))]
     said = {word.strip().lower() for value in own for word in value.split(b",")}
     missing = [] if b"*" in said else [name for name in names if name.lower() not in said]
     if not missing:
@@ -34,8 +40,6 @@ def keep_private(headers: Headers) -> Headers:
     them in place of Cache-Control.
     """
     targeted = {name.lower() for name, _ in headers if name[-13:].lower() == b"cache-control"}
-    if not targeted:
-        return [*headers, (b"cache-control", b"private")]
     for target in targeted | {b"cache-control"}:
         headers = _private(headers, target)
     return headers

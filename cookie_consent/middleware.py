@@ -23,7 +23,7 @@ from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.sinks import Sink
-from cookie_consent.tracing import Trace, is_traceable
+from cookie_consent.tracing import Trace, is_traceable, traced_fields
 from cookie_consent.visits import Visit, Visits, is_secure
 
 _log = logging.getLogger("cookie_consent")
@@ -172,7 +172,7 @@ class ConsentMiddleware:
     def _trace(self, exchange: Exchange, visit: Visit) -> None:
         """Trace a request whose visitor has consented, if records are kept and it is somebody's visit."""
         tracing, record = self._effects.tracing, visit.decision.record
-        fields = dict(exchange.scope["headers"])
+        fields = traced_fields(exchange.scope["headers"])
         if tracing is None or record is None or not is_traceable(fields):
             return
         now, visitor_id, new_visitor = self._installed.clock(), visit.visitor_id, None

@@ -22,8 +22,15 @@ _MOST_PIECES = 4096
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 _log = logging.getLogger("cookie_consent")
 
+_FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
+
 Fields = Mapping[bytes, bytes]
 Key = tuple[str | bytes, ...]
+
+
+def traced_fields(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
+    """Return those of a request's header fields that tracing looks at, by their names."""
+    return {name: value for name, value in headers if name in _FIELDS}
 
 
 def is_traceable(fields: Fields) -> bool:
@@ -32,8 +39,10 @@ def is_traceable(fields: Fields) -> bool:
     Args:
         fields: the request's header fields by their names in small letters.
     """
-    purpose = fields.get(b"sec-purpose", b"") + fields.get(b"purpose", b"")
-    return b"prefetch" not in purpose.lower() and not read_agent(fields.get(b"user-agent", b"")).is_bot
+    for name in (b"sec-purpose", b"purpose"):
+        if b"prefetch" in fields.get(name, b"").lower():
+            return False
+    return not read_agent(fields.get(b"user-agent", b"")).is_bot
 
 
 class Trace:
