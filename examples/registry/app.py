@@ -100,7 +100,7 @@ async def offices(request: Request) -> Response:
     return templates.TemplateResponse(request, "offices.html")
 
 
-@requires("media")
+@requires("media", feature="tour")
 async def tour(request: Request) -> Response:
     """Show the server room. Without consent the package's own page explains what is missing."""
     return templates.TemplateResponse(request, "tour.html")
