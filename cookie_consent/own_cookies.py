@@ -10,10 +10,11 @@ from datetime import timedelta
 from cookie_consent import cookie, visitor
 from cookie_consent.cookie_fields import set_cookie, values
 from cookie_consent.decision import CONSENT_LIFETIME
-from cookie_consent.parts import COOKIE_NAME, LONGEST_COOKIE, NECESSARY, Cookie
+from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy import Policy
 from cookie_consent.record import ConsentRecord
 from cookie_consent.signing import Signer
+from cookie_consent.spelling import COOKIE_NAME
 from cookie_consent.visitor import VISITOR_LIFETIME
 
 _LONGEST_NAME = 64

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any
 
 from cookie_consent.cookie_fields import LONGEST_ATTRIBUTE
 from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.spelling import (
+    COOKIE_NAME,
+    HOST,
+    LANGUAGE,
+    PATH,
+    lists_to_tuples,
+    require,
+    require_id,
+    require_link,
+    require_origin,
+    require_text,
+)
 
 NECESSARY = "necessary"
 LONGEST_COOKIE = timedelta(days=400)
 """RFC 6265bis section 5.5 lets browsers cap a cookie's lifetime at 400 days."""
 LONGEST_PURPOSE_ID = 27
 """Keeps the answer to eight purposes, and its proof, under 400 bytes."""
-HIGHEST_PORT = 65535
 DIRECTIVES = (
     "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
     "worker",
@@ -24,48 +33,6 @@ DIRECTIVES = (
 
 Texts = Mapping[str, str]
 """One text in several languages: language tag -> text."""
-
-_ID = re.compile(r"[a-z][a-z0-9_-]*")
-_LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")
-COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-_ORIGIN = re.compile(rf"(?:http|ws)s?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
-_PATH = re.compile(r"/[!-~]*")
-
-
-def lists_to_tuples(part: Any) -> None:
-    """Turn the lists that a part was made with into tuples, so that it stays as it was made."""
-    for declared in fields(part):
-        value = getattr(part, declared.name)
-        if isinstance(value, list):
-            object.__setattr__(part, declared.name, tuple(value))
-
-
-def _require(pattern: re.Pattern[str], value: str, key: str, remedy: str) -> None:
-    if not pattern.fullmatch(value):
-        raise PolicyError(f"{value!r} is not valid here", remedy, key=key)
-
-
-def _require_id(value: str, key: str = "id") -> None:
-    _require(_ID, value, key, "Use small letters, digits, - and _, a letter first.")
-
-
-def _require_text(value: str, key: str) -> None:
-    if not value.strip():
-        raise PolicyError("the text is empty", "Write it, or leave the whole table out.", key=key)
-
-
-def _require_link(value: str, key: str) -> None:
-    if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
-        raise PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
-
-
-def _require_origin(value: str, key: str) -> None:
-    _require(_ORIGIN, value, key, 'An origin is scheme and host only, in small letters: "https://maps.example.com".')
-    port = value.rpartition(":")[2]
-    if port.isdigit() and int(port) > HIGHEST_PORT:
-        raise PolicyError(f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}.", key=key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,9 +58,9 @@ class Site:
     def __post_init__(self) -> None:
         lists_to_tuples(self)
         for key in ("name", "controller", "contact"):
-            _require_text(getattr(self, key), key)
+            require_text(getattr(self, key), key)
         for language in self.languages:
-            _require(_LANGUAGE, language, "languages", 'Write language tags like "ja" or "en-GB".')
+            require(LANGUAGE, language, "languages", 'Write language tags like "ja" or "en-GB".')
         if len(set(self.languages)) < len(self.languages):
             raise PolicyError("a language is listed twice", "List each once.", key="languages")
         if self.prevailing_language not in self.languages:
@@ -103,7 +70,7 @@ class Site:
                 key="prevailing_language",
             )
         if self.policy_url:
-            _require_link(self.policy_url, "policy_url")
+            require_link(self.policy_url, "policy_url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +94,7 @@ class Purpose:
     refused: bool = False
 
     def __post_init__(self) -> None:
-        _require_id(self.id)
+        require_id(self.id)
         if len(self.id) > LONGEST_PURPOSE_ID:
             raise PolicyError(
                 f"the id {self.id!r} has {len(self.id)} characters",
@@ -159,7 +126,7 @@ class Cookie:
     description: Texts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require(COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")
+        require(COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")
         if set(self.name) == {"*"}:
             raise PolicyError(
                 f"{self.name!r} would declare every cookie",
@@ -175,7 +142,7 @@ class Cookie:
         self._check_place()
 
     def _check_place(self) -> None:
-        if not _PATH.fullmatch(self.path) or ";" in self.path:
+        if not PATH.fullmatch(self.path) or ";" in self.path:
             raise PolicyError(f"{self.path!r} is no path", 'It begins with "/" and has no spaces or ;.', key="path")
         if len(self.path) > LONGEST_ATTRIBUTE:
             raise PolicyError(
@@ -184,7 +151,7 @@ class Cookie:
                 key="path",
             )
         if self.domain is not None:
-            _require(_HOST, self.domain.removeprefix("."), "domain", 'Write a host name like "example.jp".')
+            require(HOST, self.domain.removeprefix("."), "domain", 'Write a host name like "example.jp".')
         if self.name.lower().startswith("__host-") and (self.domain is not None or self.path != "/"):
             raise PolicyError(
                 "browsers take a __Host- cookie only without domain and with path /",
@@ -217,17 +184,17 @@ class Recipient:
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
-        _require_id(self.id)
-        _require_text(self.name, "name")
+        require_id(self.id)
+        require_text(self.name, "name")
         for origin in self.origins:
-            _require_origin(origin, "origins")
+            require_origin(origin, "origins")
         for directive in self.directives:
             if directive not in DIRECTIVES:
                 raise PolicyError(
                     f'"{directive}" is no directive', did_you_mean(directive, DIRECTIVES), key="directives"
                 )
         if self.policy_url:
-            _require_link(self.policy_url, "policy_url")
+            require_link(self.policy_url, "policy_url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +215,7 @@ class Feature:
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
-        _require_id(self.id)
+        require_id(self.id)
         if not self.purposes:
             raise PolicyError("a feature needs at least one purpose", "Name what it needs.", key="purposes")
 
@@ -284,15 +251,15 @@ class Service:
     purposes: Mapping[str, ServicePurpose] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _require_id(self.id)
+        require_id(self.id)
         if not (self.path or self.host):
             raise PolicyError("a service is found by its path or its host", 'Write path = "/…" or host = "…".')
         if self.path:
-            _require(_PATH, self.path, "path", 'A path begins with "/".')
+            require(PATH, self.path, "path", 'A path begins with "/".')
         if self.host:
-            _require(_HOST, self.host, "host", 'Write a host name in small letters, like "shop.example.jp".')
+            require(HOST, self.host, "host", 'Write a host name in small letters, like "shop.example.jp".')
         if self.policy_url:
-            _require_link(self.policy_url, "policy_url")
+            require_link(self.policy_url, "policy_url")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,9 @@ from typing import Any, Self
 
 from cookie_consent import consistency, policy_file, texts
 from cookie_consent.declarations import Declarations
-from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, lists_to_tuples
+from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
 from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.spelling import lists_to_tuples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

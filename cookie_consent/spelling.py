@@ -1,0 +1,58 @@
+"""How ids, languages, hosts, paths, links and origins are written in a policy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any
+
+from cookie_consent.policy_error import PolicyError
+
+HIGHEST_PORT = 65535
+
+ID = re.compile(r"[a-z][a-z0-9_-]*")
+LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(-[a-zA-Z0-9]{2,8})*")
+COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+ORIGIN = re.compile(rf"(?:http|ws)s?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
+PATH = re.compile(r"/[!-~]*")
+
+
+def lists_to_tuples(part: Any) -> None:
+    """Turn the lists that a part was made with into tuples, so that it stays as it was made."""
+    for declared in fields(part):
+        value = getattr(part, declared.name)
+        if isinstance(value, list):
+            object.__setattr__(part, declared.name, tuple(value))
+
+
+def require(pattern: re.Pattern[str], value: str, key: str, remedy: str) -> None:
+    """Raise a PolicyError unless a value has the right form."""
+    if not pattern.fullmatch(value):
+        raise PolicyError(f"{value!r} is not valid here", remedy, key=key)
+
+
+def require_id(value: str, key: str = "id") -> None:
+    """Raise a PolicyError unless a value can be an id."""
+    require(ID, value, key, "Use small letters, digits, - and _, a letter first.")
+
+
+def require_text(value: str, key: str) -> None:
+    """Raise a PolicyError if there is nothing to read."""
+    if not value.strip():
+        raise PolicyError("the text is empty", "Write it, or leave the whole table out.", key=key)
+
+
+def require_link(value: str, key: str) -> None:
+    """Raise a PolicyError unless a value can be linked to without harm."""
+    if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
+        raise PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
+
+
+def require_origin(value: str, key: str) -> None:
+    """Raise a PolicyError unless a value is an origin: scheme, host and perhaps port."""
+    require(ORIGIN, value, key, 'An origin is scheme and host only, in small letters: "https://maps.example.com".')
+    port = value.rpartition(":")[2]
+    if port.isdigit() and int(port) > HIGHEST_PORT:
+        raise PolicyError(f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}.", key=key)
