@@ -109,9 +109,9 @@ async def _keep_proof(installed: Installation, record: ConsentRecord) -> None:
 
 
 def _reply(installed: Installation, request: Request, posted: Posted, after: Decision) -> Response:
-    if request.headers["content-type"].partition(";")[0].strip().lower() == "application/json":
-        return JSONResponse(state(installed, after))
-    return RedirectResponse(safe_next(posted.next) or installed.base(request.scope), status_code=303)
+    if is_form(request.headers["content-type"]):
+        return RedirectResponse(safe_next(posted.next) or installed.base(request.scope), status_code=303)
+    return JSONResponse(state(installed, after))
 
 
 def _set_cookies(installed: Installation, request: Request, response: Response, visit: Visit, after: Decision) -> None:
@@ -124,7 +124,6 @@ def _set_cookies(installed: Installation, request: Request, response: Response, 
         # Else the back button brings pages back as they were, with all that runs in them (back-forward cache). Where
         # nothing was taken away, our script sees to its own pages, and no answer waits for the cache to be emptied.
         fields.append((b"clear-site-data", b'"cache"'))
-    traced = any(after.purposes[purpose] for purpose in after.policy.traced)
-    if traced and installed.sink is not None and visit.visitor_id is None:
+    if after.traces and installed.sink is not None and visit.visitor_id is None:
         fields.append((b"set-cookie", installed.own.set_visitor(installed.clock(), secure=secure)[1]))
     response.raw_headers.extend(fields)

@@ -15,7 +15,8 @@ _TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
 _DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
 _YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
 _MAX_AGE = re.compile(rb"-?[0-9]+")
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""No browser keeps a cookie with these (RFC 6265bis section 5.6); sent back in a name, they could end the field."""
 
 
 def pairs(field: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -73,7 +74,7 @@ def is_deletion(set_cookie_field: bytes, now: float) -> bool:
         set_cookie_field: the field's value.
         now: seconds since 1970.
     """
-    if _CONTROL.search(set_cookie_field):
+    if CONTROL.search(set_cookie_field):
         return False
     max_ages, dates = _attributes(set_cookie_field, b"max-age"), _attributes(set_cookie_field, b"expires")
     if any(len(value) > LONGEST_ATTRIBUTE for value in max_ages + dates):

@@ -56,6 +56,11 @@ class Decision:
     record: ConsentRecord | None
     language: str
 
+    @property
+    def traces(self) -> bool:
+        """Whether access tracing is allowed: a purpose that switches it is."""
+        return any(self.purposes[purpose] for purpose in self.policy.traced)
+
     def allows(self, purpose: str) -> bool:
         """Return whether a purpose is allowed now.
 

@@ -7,7 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from cookie_consent.cookie_fields import cookie_name, expire_cookie, is_deletion, pairs
+from cookie_consent.bounded import make_room
+from cookie_consent.cookie_fields import CONTROL, cookie_name, expire_cookie, is_deletion, pairs
 from cookie_consent.parts import Cookie
 from cookie_consent.policy import Policy
 
@@ -15,8 +16,6 @@ Headers = list[tuple[bytes, bytes]]
 
 _MOST_NAMES = 1000
 _MOST_WARNINGS = 100
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""No browser keeps a cookie with these in its name (RFC 6265bis section 5.6); sent back, they could end the field."""
 _log = logging.getLogger("cookie_consent")
 
 
@@ -34,8 +33,7 @@ class Declared:
             return self._known[name]
         except KeyError:
             found = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
-            if len(self._known) >= _MOST_NAMES:
-                self._known.clear()
+            make_room(self._known, _MOST_NAMES)
             self._known[name] = found
             return found
 
@@ -103,7 +101,7 @@ class Gate:
             secure: whether the connection is https.
         """
         deletions = []
-        for name in dict.fromkeys(name for name, _ in pairs(field) if not _CONTROL.search(name)):
+        for name in dict.fromkeys(name for name, _ in pairs(field) if not CONTROL.search(name)):
             cookie = self._declared.get(name)
             if name in self._own:
                 if self._own[name] and self._own[name] <= refused:

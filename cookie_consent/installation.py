@@ -8,10 +8,10 @@ from typing import Any
 
 from cookie_consent.gate import Gate
 from cookie_consent.ledgers import Ledger
+from cookie_consent.mounting import address
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.pages import Pages
 from cookie_consent.policy import Policy
-from cookie_consent.request_consent import address
 from cookie_consent.sinks import Sink
 from cookie_consent.visits import Visits
 
@@ -45,14 +45,3 @@ class Installation:
     def base(self, scope: Mapping[str, Any]) -> str:
         """Return the address of the endpoints, with the path that the app is mounted at."""
         return address(scope.get("root_path", ""), self.prefix)
-
-
-def local_path(scope: Mapping[str, Any]) -> str:
-    """Return a request's path inside the app, without the path that the app is mounted at."""
-    path: str = scope["path"]
-    root = scope.get("root_path", "")
-    if root:
-        root = root.rstrip("/")
-        if path == root or path.startswith(f"{root}/"):
-            return path[len(root) :]
-    return path

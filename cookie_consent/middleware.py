@@ -13,17 +13,19 @@ from cookie_consent import banner
 from cookie_consent.endpoints import GPC_PATH, Endpoints
 from cookie_consent.exchange import Effects, Exchange
 from cookie_consent.gate import Gate
-from cookie_consent.installation import Installation, local_path
+from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger
+from cookie_consent.mounting import local_path
 from cookie_consent.options import check_options, days, ledger_of, sink_of, wall_clock
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.pages import Pages
-from cookie_consent.parts import NECESSARY
+from cookie_consent.parts import LONGEST_COOKIE, NECESSARY
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing import Trace, is_traceable, traced_fields
+from cookie_consent.visitor import VISITOR_LIFETIME
 from cookie_consent.visits import Visit, Visits, is_secure
 
 _log = logging.getLogger("cookie_consent")
@@ -99,8 +101,8 @@ class ConsentMiddleware:
             secret_keys,
             consent_name=consent_cookie,
             visitor_name=visitor_cookie,
-            consent_lifetime=days("consent_days", consent_days, most=400),
-            visitor_lifetime=days("visitor_days", visitor_days, most=395),
+            consent_lifetime=days("consent_days", consent_days, most=LONGEST_COOKIE),
+            visitor_lifetime=days("visitor_days", visitor_days, most=VISITOR_LIFETIME),
             new_id=make_id,
         )
         own = OwnCookies(settings)
@@ -172,8 +174,10 @@ class ConsentMiddleware:
     def _trace(self, exchange: Exchange, visit: Visit) -> None:
         """Trace a request whose visitor has consented, if records are kept and it is somebody's visit."""
         tracing, record = self._effects.tracing, visit.decision.record
+        if tracing is None or record is None:
+            return
         fields = traced_fields(exchange.scope["headers"])
-        if tracing is None or record is None or not is_traceable(fields):
+        if not is_traceable(fields):
             return
         now, visitor_id, new_visitor = self._installed.clock(), visit.visitor_id, None
         if visitor_id is None:

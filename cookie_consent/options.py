@@ -32,15 +32,15 @@ def check_options(**given: Any) -> None:
             raise ValueError(f"{name}: {value!r} is not valid. {remedy}")
 
 
-def days(name: str, value: Any, *, most: int) -> timedelta:
+def days(name: str, value: Any, *, most: timedelta) -> timedelta:
     """Return a number of days as a duration.
 
     Raises:
         ValueError: it is no number, or browsers do not keep a cookie for so long.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not timedelta(seconds=1) <= timedelta(days=min(value, most + 1)) <= timedelta(days=most):
-        raise ValueError(f"{name}: {value!r} is not valid. Write a number of days, at most {most} days.")
+    if not is_number or not timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most:
+        raise ValueError(f"{name}: {value!r} is not valid. Write a number of days, at most {most.days} days.")
     return timedelta(days=value)
 
 

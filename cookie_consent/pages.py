@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import escape
 
 from cookie_consent.assets import assets
+from cookie_consent.bounded import make_room
 from cookie_consent.decision import CONSENT_LIFETIME, Decision
 from cookie_consent.parts import Cookie, Feature, Service
 from cookie_consent.record import State
@@ -106,8 +107,7 @@ class Pages:
         )
         html = self._banners.get(key)
         if html is None:
-            if len(self._banners) >= _MOST_BANNERS:
-                self._banners.clear()
+            make_room(self._banners, _MOST_BANNERS)
             text = self._new_banner(decision, base, language, bool(next_path))
             html = self._banners[key] = text.encode(encoding, "xmlcharrefreplace")
         in_field, in_link = _written(next_path)

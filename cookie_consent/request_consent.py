@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from cookie_consent.decision import Decision
 from cookie_consent.language import accepted_language
+from cookie_consent.mounting import address, outer_path
 from cookie_consent.policy_error import did_you_mean
 
 _LONGEST_PATH = 2000
@@ -77,16 +78,9 @@ class RequestConsent(Decision):
         self._language = tag
 
 
-def address(root_path: str, path: str) -> str:
-    """Return the address of a path inside the app, with the path that the app is mounted at."""
-    return f"{root_path.rstrip('/')}{path}"
-
-
 def own_path(scope: Mapping[str, Any]) -> str:
     """Return the path and query of a request, to come back to it; "" where they are too long to."""
-    path, query, root = scope["path"], scope.get("query_string", b""), scope.get("root_path", "").rstrip("/")
-    if not path.startswith(root):
-        path = root + path  # behind a proxy that takes the mount path away
+    path, query = outer_path(scope), scope.get("query_string", b"")
     return _written(path, query) if len(path) + len(query) <= _LONGEST_PATH else ""
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from cookie_consent.agents import read_agent
+from cookie_consent.bounded import make_room
+from cookie_consent.mounting import is_under, mount_path
 from cookie_consent.sinks import Sink
 
 _LONGEST = 1024
@@ -124,8 +126,7 @@ class Tracing:
 
 def _keep(pieces: dict[Key, bytes], key: Key, piece: bytes) -> bytes:
     """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
-    if len(pieces) >= _MOST_PIECES:
-        pieces.clear()
+    make_room(pieces, _MOST_PIECES)
     if sum(map(len, key)) <= _LONGEST:
         pieces[key] = piece
     return piece
@@ -187,9 +188,8 @@ def _route(scope: Mapping[str, Any]) -> str:
     route = scope.get("route")
     if route is None:
         return ""
-    root: str = scope.get("root_path", "").rstrip("/")
-    template = getattr(route, "path_format", "")
-    return f"{root}{template}" if scope["path"].startswith(root) else template
+    root, template = mount_path(scope), getattr(route, "path_format", "")
+    return f"{root}{template}" if is_under(scope["path"], root) else template
 
 
 def _kept_query(query: str, keys: tuple[str, ...]) -> str:

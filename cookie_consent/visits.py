@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cookie_consent.bounded import make_room
 from cookie_consent.decision import Decision, decide
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
@@ -122,7 +123,7 @@ class Visits:
             turns += [time for time in (record.decided_at, end) if time > now]
         decision = self._decide(policy, good, signals, now)
         passed, held = self._gate.incoming(cookies, decision.purposes)
-        traced = any(decision.purposes[purpose] for purpose in policy.traced)
+        traced = decision.traces
         visitor = self._own.visitor(cookies, now, secure=secure) if traced else None
         if visitor is not None:
             turns.append(visitor[1])
@@ -149,16 +150,11 @@ class Visits:
         """Keep what came a second time; cookies that never come again, a flood of forged ones say, leave no trace."""
         mark = hash(key)
         if mark not in self._seen_once:
-            _make_room(self._seen_once, _MOST_SEEN_ONCE)
+            make_room(self._seen_once, _MOST_SEEN_ONCE)
             self._seen_once.add(mark)
         elif len(visit.cookies) <= _LONGEST_KNOWN:
-            _make_room(self._known, _MOST_KNOWN)
+            make_room(self._known, _MOST_KNOWN)
             self._known[key] = visit
-
-
-def _make_room(kept: dict[tuple[object, ...], Visit] | set[int], most: int) -> None:
-    if len(kept) >= most:
-        kept.clear()
 
 
 def is_secure(scope: Mapping[str, Any]) -> bool:

@@ -1,0 +1,38 @@
+"""Paths of an app that is mounted: inside of it, and as the outside sees them (ASGI's root_path)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def mount_path(scope: Mapping[str, Any]) -> str:
+    """Return the path that the app is mounted at, without a slash at its end; "" where it is not."""
+    root: str = scope.get("root_path", "")
+    return root.rstrip("/")
+
+
+def is_under(path: str, root: str) -> bool:
+    """Return whether a path is one below a mount path, or that path itself."""
+    return path == root or path.startswith(f"{root}/")
+
+
+def local_path(scope: Mapping[str, Any]) -> str:
+    """Return a request's path inside the app."""
+    path: str = scope["path"]
+    if scope.get("root_path"):
+        root = mount_path(scope)
+        if is_under(path, root):
+            return path[len(root) :]
+    return path
+
+
+def outer_path(scope: Mapping[str, Any]) -> str:
+    """Return a request's path as the outside sees it, also behind a proxy that takes the mount path away."""
+    path, root = scope["path"], mount_path(scope)
+    return path if is_under(path, root) else f"{root}{path}"
+
+
+def address(root_path: str, path: str) -> str:
+    """Return the address of a path inside the app, with the path that the app is mounted at."""
+    return f"{root_path.rstrip('/')}{path}"
