@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit browser-side system format bench clean
+.PHONY: demo test lint types unit browser-side system format bench gallery clean
 
 demo: $(VENV)/.demo
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -34,13 +34,22 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench
-	@.ci/system wrk
+	@.ci/system wrk chromium npm goaccess nats-server
+	@.ci/system --optional postgres=postgresql
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.serve
+	$(BIN)/python -m benchmarks.banner
+	$(BIN)/python -m benchmarks.ledger
+	$(BIN)/python -m benchmarks.analytics
+
+gallery: system $(VENV)/.test
+	$(BIN)/python -m tests.gallery
 
 # From the system's own packages, where this user may install them.
 system:
-	@.ci/system chromium npm
+	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
+		locale-gen=locales openssl nats-server goaccess
+	@.ci/system --optional postgres=postgresql
 
 $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it with PYTHON=…"; exit 1; }
