@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from cookie_consent.locales import likely
+
 _TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
 _QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
 _RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNORECASE)
@@ -12,15 +14,19 @@ _LONGEST = 500
 
 
 def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
-    """Return the offered language that serves a tag: itself, a more general or a more special one, or None."""
+    """Return the offered language that serves a tag: itself, a more general or a more special one, or None.
+
+    Of several special ones that in the same script: who reads "zh-TW" is served "zh-Hant" before "zh-Hans".
+    """
     wanted = tag.lower()
     while wanted:
         for language in offered:
             if language.lower() == wanted:
                 return language
         wanted = wanted.rpartition("-")[0]
-    base = tag.lower().partition("-")[0]
-    return next((language for language in offered if language.lower().partition("-")[0] == base), None)
+    base, script = likely(tag)
+    related = [language for language in offered if likely(language)[0] == base]
+    return next((language for language in related if likely(language)[1] == script), related[0] if related else None)
 
 
 @lru_cache(maxsize=512)

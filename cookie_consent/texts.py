@@ -7,17 +7,27 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-_RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"})
+from cookie_consent.locales import likely
+
+Text = str | Mapping[str, str]
+"""A text, or one for each plural category of the language: {"one": "{number} day", "other": "{number} days"}."""
 
 
 @cache
-def shipped(language: str) -> Mapping[str, str]:
-    """Return the texts that ship for a language tag, "" -> none; "en-GB" has those of "en"."""
-    for tag in (language, language.partition("-")[0]):
+def shipped(language: str) -> Mapping[str, Text]:
+    """Return the texts that ship for a language tag, "" -> none; "en-GB" has those of "en", "zh-TW" of "zh-Hant"."""
+    base, script = likely(language)
+    for tag in (language, language.partition("-")[0], f"{base}-{script.title()}", base):
         source = files(__package__) / "texts" / f"{tag}.toml"
         if source.is_file():
             return tomllib.loads(source.read_text(encoding="utf-8"))
     return {}
+
+
+def shipped_languages() -> list[str]:
+    """Return the tags of the languages that ship."""
+    folder = files(__package__) / "texts"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def names() -> frozenset[str]:
@@ -25,6 +35,6 @@ def names() -> frozenset[str]:
     return frozenset(shipped("en"))
 
 
-def direction(language: str) -> str:
-    """Return the writing direction of a language tag, as HTML's dir attribute wants it."""
-    return "rtl" if language.partition("-")[0].lower() in _RIGHT_TO_LEFT else "ltr"
+def is_counted(name: str) -> bool:
+    """Return whether a text has a form for each plural category."""
+    return isinstance(shipped("en")[name], Mapping)

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from cookie_consent.locales import (
+    between_sentences,
+    direction,
+    language_name,
+    listed,
+    plural,
+    written_date,
+    written_moment,
+    written_number,
+)
 from cookie_consent.parts import Feature, Purpose, Texts
 from cookie_consent.policy import Policy
+from cookie_consent.texts import Text
 
 _UNITS = (
-    ("day", timedelta(days=1)),
-    ("hour", timedelta(hours=1)),
-    ("minute", timedelta(minutes=1)),
-    ("second", timedelta(seconds=1)),
+    ("days", timedelta(days=1)),
+    ("hours", timedelta(hours=1)),
+    ("minutes", timedelta(minutes=1)),
+    ("seconds", timedelta(seconds=1)),
 )
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}(\.?)")
 
 
 class Wording:
@@ -35,9 +46,18 @@ class Wording:
 
     def __call__(self, key: str, **values: object) -> Markup:
         """Return a text by its name, its placeholders filled in; one that nobody fills stays as it is."""
-        filled = {name: str(escape(value)) for name, value in values.items()}
-        # Escaped by hand, not by a format: a site's own wording with a stray brace must not break the page.
-        return Markup(_PLACEHOLDER.sub(lambda found: filled.get(found[1], found[0]), str(escape(self._texts[key]))))  # noqa: S704
+        return self._filled(self._texts[key], values)
+
+    def counted(self, key: str, number: int) -> Markup:
+        """Return a text that counts something, in the form that the number has in the language."""
+        forms = self._texts[key]
+        assert isinstance(forms, Mapping)  # noqa: S101 (the policy has checked it)
+        form = forms.get(plural(number, self._language)) or forms.get("other") or next(iter(forms.values()))
+        return self._filled(form, {"number": written_number(number, self._language)})
+
+    def together(self, *sentences: str) -> Markup:
+        """Return sentences as a paragraph, without those that are empty."""
+        return escape(between_sentences(self._language)).join(sentence for sentence in sentences if sentence)
 
     def of(self, texts: Texts) -> str:
         """Return the text in this language."""
@@ -45,23 +65,52 @@ class Wording:
 
     def listed(self, parts: Iterable[Purpose | Feature]) -> str:
         """Return the titles of purposes or features, as a list in a sentence."""
-        return self._texts["separator"].join(self.of(part.title) for part in parts)
+        return listed((self.of(part.title) for part in parts), self._language)
 
     def titles(self, purposes: Iterable[str]) -> str:
-        """Return the titles of purposes, by their ids, as a list in a sentence."""
-        return self.listed(self._policy.in_force[purpose] for purpose in purposes)
+        """Return the titles of purposes, by their ids, as a list in a sentence; of those that are no more, the ids."""
+        known = self._policy.in_force
+        return listed((self.of(known[id_].title) if id_ in known else id_ for id_ in purposes), self._language)
 
     def duration(self, duration: timedelta) -> Markup:
         """Return a duration in the largest unit, up to days, that says it exactly."""
-        unit, length = next((unit, length) for unit, length in _UNITS if not duration % length or unit == "second")
-        number = duration // length
-        return self(unit if number == 1 else f"{unit}s", number=number)
+        unit, length = next((unit, length) for unit, length in _UNITS if not duration % length or unit == "seconds")
+        return self.counted(unit, duration // length)
+
+    def day(self, when: date | float) -> Markup:
+        """Return a date, or the UTC date of seconds since 1970, as a <time> element."""
+        return written_day(when, self._language)
+
+    def moment(self, time: str) -> Markup:
+        """Return a time as RFC 3339 has it with its date, in UTC and saying so, as a <time> element."""
+        written = written_moment(datetime.fromisoformat(time), self._language)
+        return Markup('<time datetime="{}">{}</time>').format(time, written)
+
+    def _filled(self, text: Text, values: Mapping[str, object]) -> Markup:
+        filled = {name: str(escape(value)) for name, value in values.items()}
+
+        def fill(found: re.Match[str]) -> str:
+            value, stop = filled.get(found[1], f"{{{found[1]}}}"), found[2]
+            # A name like "Example Ltd." and some dates bring their own full stop.
+            stop = "" if value.removesuffix("</time>").endswith(".") else stop
+            return f"{self._isolated(value)}{stop}"
+
+        # Escaped by hand, not by a format: a site's own wording with a stray brace must not break the page.
+        return Markup(_PLACEHOLDER.sub(fill, str(escape(text))))  # noqa: S704
+
+    def _isolated(self, value: str) -> str:
+        """Return a value that keeps its own writing direction in a text from the right (Unicode TR 9, isolates)."""
+        return value if direction(self._language) == "ltr" else f"\u2068{value}\u2069"
+
+    def prevails(self) -> Markup:
+        """Return that this is a translation, and which language prevails over it."""
+        return self("prevails", language=language_name(self._policy.site.prevailing_language))
 
 
-def day(when: date | float) -> Markup:
+def written_day(when: date | float, language: str) -> Markup:
     """Return a date, or the UTC date of seconds since 1970, as a <time> element."""
-    moment = when if isinstance(when, date) else datetime.fromtimestamp(when, UTC).date()
-    return Markup('<time datetime="{0}">{0}</time>').format(moment.isoformat())
+    day = when if isinstance(when, date) else datetime.fromtimestamp(when, UTC).date()
+    return Markup('<time datetime="{}">{}</time>').format(day.isoformat(), written_date(day, language))
 
 
 def link(address: str) -> str:

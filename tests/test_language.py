@@ -36,6 +36,27 @@ def test_a_tag_is_served_by_itself_else_by_a_more_general_else_by_a_more_special
 
 
 @pytest.mark.parametrize(
+    ("tag", "language"),
+    [
+        *(("zh-TW", "zh-Hant"), ("zh-HK", "zh-Hant"), ("zh-Hant-HK", "zh-Hant"), ("ZH-tw", "zh-Hant")),
+        *(("zh", "zh-Hans"), ("zh-CN", "zh-Hans"), ("zh-SG", "zh-Hans"), ("zh-Hans-TW", "zh-Hans")),
+        *(("nb", "no"), ("nn-NO", "no"), ("nb-Latn-NO", "no"), ("no-NO", "no")),
+        *(("sr", "sr-Cyrl"), ("sr-Latn", "sr-Latn"), ("sr-Latn-RS", "sr-Latn"), ("sr-RS", "sr-Cyrl")),
+    ],
+)
+def test_among_related_languages_that_in_the_script_of_the_reader_is_taken(tag: str, language: str) -> None:
+    offered = ("sr-Latn", "zh-Hans", "no", "zh-Hant", "sr-Cyrl")
+    assert match_language(tag, offered) == language
+    assert match_language(tag, offered[::-1]) == language
+
+
+def test_where_no_script_fits_a_related_language_is_better_than_none() -> None:
+    assert match_language("zh-TW", ("ja", "zh-Hans")) == "zh-Hans"
+    assert match_language("no", ("en", "nn", "nb")) == "nn"
+    assert match_language("nn", ("en", "nb")) == "nb"
+
+
+@pytest.mark.parametrize(
     ("header", "language"),
     [
         ("ja", "ja"),

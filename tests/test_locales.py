@@ -1,0 +1,167 @@
+"""How languages write lists, numbers, dates and plurals; and what is said of tags that nobody knows."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.locales import (
+    between_sentences,
+    direction,
+    language_name,
+    likely,
+    listed,
+    plural,
+    plurals,
+    written_date,
+    written_moment,
+    written_number,
+)
+
+DAY = date(2026, 1, 2)
+MOMENT = datetime(2026, 1, 2, 15, 4, 5, tzinfo=UTC)
+UNKNOWN = ["xx", "x-private", "i-klingon", "tlh-Latn", "ja_JP", ""]
+TAGS = st.lists(st.text("abzJN01-_é", max_size=9), min_size=1, max_size=4).map("-".join) | st.text()
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "two", "four"),
+    [
+        ("en", "a", "a and b", "a, b, c, and d"),
+        ("en-GB", "a", "a and b", "a, b, c and d"),
+        ("ja", "a", "a、b", "a、b、c、d"),
+        ("zh-Hans", "a", "a和b", "a、b、c和d"),
+        ("de", "a", "a und b", "a, b, c und d"),
+        ("xx", "a", "a, b", "a, b, c, d"),
+    ],
+)
+def test_a_list_is_written_as_in_a_sentence_of_the_language(language: str, one: str, two: str, four: str) -> None:
+    assert listed([], language) == ""
+    assert listed(iter("a"), language) == one
+    assert listed(("a", "b"), language) == two
+    assert listed("abcd", language) == four
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [("en", "1,234,567"), ("de", "1.234.567"), ("fr", "1\u202f234\u202f567"), ("hi", "12,34,567"), ("xx", "1,234,567")],
+)
+def test_a_number_is_grouped_as_the_language_groups_it(language: str, written: str) -> None:
+    assert written_number(1234567, language) == written
+    assert written_number(7, language) == "7"
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        ("en", "January 2, 2026"),
+        ("en-GB", "2 January 2026"),
+        ("ja", "2026年1月2日"),
+        ("pl", "2 stycznia 2026"),
+        ("hu", "2026. január 2."),
+        ("th", "2 มกราคม ค.ศ. 2026"),
+    ],
+)
+def test_a_date_has_its_month_in_words(language: str, written: str) -> None:
+    assert written_date(DAY, language) == written
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        ("en", "January 2, 2026, 3:04:05\u202fPM UTC"),
+        ("en-GB", "2 January 2026, 15:04:05 UTC"),
+        ("ja", "2026年1月2日 15:04:05 UTC"),
+        ("ar", "2 يناير 2026، 3:04:05 م UTC"),
+        ("fr", "2 janvier 2026, 15:04:05 TU"),
+        ("xx", "2026 M01 2 15:04:05 UTC"),
+    ],
+)
+def test_a_moment_is_written_to_the_second_and_says_that_it_is_utc(language: str, written: str) -> None:
+    assert written_moment(MOMENT, language) == written
+    assert written_moment(MOMENT.astimezone(timezone(timedelta(hours=9))), language) == written
+
+
+@pytest.mark.parametrize(
+    ("language", "categories"),
+    [
+        ("en", {0: "other", 1: "one", 2: "other"}),
+        ("fr", {0: "one", 1: "one", 2: "other", 1_000_000: "many"}),
+        ("pl", {1: "one", 2: "few", 5: "many", 12: "many", 22: "few"}),
+        ("ar", {0: "zero", 1: "one", 2: "two", 3: "few", 11: "many", 100: "other"}),
+        ("nb", {1: "one", 2: "other"}),
+        ("ja", {0: "other", 1: "other"}),
+        ("xx", {0: "other", 1: "other"}),
+    ],
+)
+def test_a_number_has_the_plural_category_of_the_language(language: str, categories: dict[int, str]) -> None:
+    assert {number: plural(number, language) for number in categories} == categories
+
+
+def test_only_what_whole_numbers_reach_is_a_plural_category() -> None:
+    assert plurals("pl") == {"one", "few", "many"}
+    assert plurals("fr") == {"one", "other"}
+    assert plurals("ar") == {"zero", "one", "two", "few", "many", "other"}
+    assert plurals("ja") == plurals("xx") == {"other"}
+
+
+@pytest.mark.parametrize(
+    ("language", "way"),
+    [
+        *(("ja", "ltr"), ("en-GB", "ltr"), ("arn", "ltr"), ("az", "ltr"), ("", "ltr")),
+        *(("ar", "rtl"), ("he-IL", "rtl"), ("FA", "rtl"), ("az-Arab", "rtl"), ("ar-x-private", "rtl")),
+    ],
+)
+def test_the_writing_direction_follows_the_language(language: str, way: str) -> None:
+    assert direction(language) == way
+
+
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [("en", "English"), ("ja", "日本語"), ("no", "norsk"), ("zh-Hant", "中文 (繁體)"), ("fa", "فارسی"), ("xx", "xx")],
+)
+def test_a_language_is_named_in_itself(language: str, name: str) -> None:
+    assert language_name(language) == name
+
+
+@pytest.mark.parametrize(
+    ("language", "between"),
+    [
+        *((tag, "") for tag in ("ja", "zh-Hans", "zh-TW", "ja-JP")),
+        *((tag, " ") for tag in ("en", "ko", "th", "ar", "xx")),
+    ],
+)
+def test_between_sentences_is_a_space_where_full_stops_are_narrow(language: str, between: str) -> None:
+    assert between_sentences(language) == between
+
+
+@pytest.mark.parametrize(
+    ("tag", "found"),
+    [
+        *(("zh", ("zh", "hans")), ("zh-TW", ("zh", "hant")), ("zh-hk", ("zh", "hant")), ("ZH-Hans-TW", ("zh", "hans"))),
+        *(("en-US", ("en", "latn")), ("ja-JP", ("ja", "jpan")), ("sr", ("sr", "cyrl")), ("sr-Latn", ("sr", "latn"))),
+        *(("nb", ("no", "latn")), ("nn-NO", ("no", "latn")), ("no", ("no", "latn"))),
+        *(("xx", ("xx", "")), ("xx-Latn", ("xx", "latn")), ("xx-1234", ("xx", "")), ("", ("", ""))),
+    ],
+)
+def test_a_tag_without_a_script_has_the_likely_one(tag: str, found: tuple[str, str]) -> None:
+    assert likely(tag) == found
+
+
+@pytest.mark.parametrize("tag", UNKNOWN)
+def test_what_nobody_knows_is_written_plainly(tag: str) -> None:
+    assert written_number(1234, tag) == "1,234"
+    assert language_name(tag) == tag
+    assert "2026" in written_date(DAY, tag)
+
+
+@given(TAGS)
+def test_no_tag_is_a_trouble(tag: str) -> None:
+    assert direction(tag) in ("ltr", "rtl")
+    assert plural(5, tag) in plurals(tag)
+    assert len(likely(tag)) == 2
+    assert language_name(tag) or not tag
+    assert listed("ab", tag).startswith("a")

@@ -1,0 +1,27 @@
+"""What people write, made fit to be kept and shown."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.written import readable
+
+ANY = st.text(st.characters(), max_size=40)
+"""Any text that Python can hold, halves of characters too."""
+
+
+def test_a_text_keeps_its_lines_and_loses_what_nobody_reads() -> None:
+    assert readable("  one\r\ntwo\rthree\tfour\x00\x07\x1b[31m\x85\x7f \n") == "one\ntwo\nthree\tfour[31m"
+    assert readable("\r\n \t\0") == ""
+    assert readable("safe\u202eelif") == "safeelif"
+    assert readable("ni\u200cm 🧑‍🚀 訪問 \ud83d") == "ni\u200cm 🧑‍🚀 訪問"
+
+
+@given(ANY)
+def test_a_clean_text_can_be_kept_and_shown_anywhere(text: str) -> None:
+    cleaned = readable(text)
+    assert readable(cleaned) == cleaned == cleaned.encode().decode()
+    assert {sign for sign in cleaned if unicodedata.category(sign) == "Cc"} <= {"\n", "\t"}
