@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from cookie_consent.agents import read_agent
+from cookie_consent.assets import assets
 from cookie_consent.decision import Decision
 from cookie_consent.language import match_language
-from cookie_consent.pages import Pages
+from cookie_consent.pages import Asking, Pages
+from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent, own_path
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
@@ -18,6 +22,17 @@ _PATHSEND = "http.response.pathsend"
 def asks_robot(scope: Mapping[str, Any]) -> bool:
     """Return whether a request comes from a recognised robot, which cannot answer."""
     return read_agent(next((value for name, value in scope["headers"] if name == b"user-agent"), b"")).is_bot
+
+
+def is_to_be_read(policy: Policy, path: str) -> bool:
+    """Return whether a path, percent-decoded, is that of a page that the banner links to, to be read without it."""
+    return bool(linked := _linked(policy)) and path.rstrip("/") in linked
+
+
+@lru_cache(maxsize=256)
+def _linked(policy: Policy) -> frozenset[str]:
+    links = (policy.site.policy_url, *(service.policy_url for service in policy.services))
+    return frozenset(unquote(urlsplit(link).path).rstrip("/") for link in links if link.startswith("/"))
 
 
 def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -36,15 +51,56 @@ def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str,
     return scope
 
 
-def fragment(
-    pages: Pages, decision: Decision, consent: RequestConsent, scope: Mapping[str, Any], encoding: str
-) -> Callable[[str | None], bytes]:
-    """Return what makes the banner for a page, once the page's own language is known."""
+def preload(base: str, nonce: str) -> tuple[bytes, bytes]:
+    """Return the header field that lets the browser load the banner's stylesheet while the page still comes (RFC 8288).
 
-    def banner(page_language: str | None) -> bytes:
-        offered = decision.policy.site.languages
-        language = match_language(page_language or "", offered) or consent.language
-        next_path = own_path(scope)
-        return pages.banner(decision, base=consent.base, language=language, next_path=next_path, encoding=encoding)
+    It stands at the beginning of <body>, where browsers wait for it before they show what follows.
+    """
+    attribute = f'; nonce="{nonce}"' if nonce else ""
+    return b"link", f"<{base}/assets/{assets()['choices.css'].name}>; rel=preload; as=style{attribute}".encode()
 
-    return banner
+
+class Fragments:
+    """Makes what is put into one page, in the page's own language where the app says no other.
+
+    Args:
+        pages: makes what visitors read.
+        decision: what holds, and what was answered.
+        consent: the same as the app sees it.
+        scope: the request.
+        encoding: the page's.
+        asking: how the page asks; None where it does not.
+    """
+
+    __slots__ = ("_asking", "_consent", "_decision", "_pages", "_where")
+
+    def __init__(
+        self,
+        pages: Pages,
+        decision: Decision,
+        consent: RequestConsent,
+        scope: Mapping[str, Any],
+        *,
+        encoding: str,
+        asking: Asking | None,
+    ) -> None:
+        self._pages, self._decision, self._consent, self._asking = pages, decision, consent, asking
+        self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
+
+    def question(self, page_language: str | None) -> bytes:
+        """Return the banner; nothing where the page is not asked in. The page's language is known from here on."""
+        offered = self._decision.policy.site.languages
+        matching = match_language(page_language, offered) if page_language else None
+        self._where["language"] = self._consent.app_language or matching or self._consent.language
+        if self._asking is None:
+            return b""
+        return self._pages.banner(self._decision, asking=self._asking, **self._where)
+
+    @property
+    def language(self) -> str:
+        """The language that it is in, once the question was made."""
+        return str(self._where["language"])
+
+    def way_back(self, *, link: bool) -> bytes:
+        """Return the link to the settings page, where it is wanted, and what is new in the policy."""
+        return self._pages.way_back(self._decision, link=link, **self._where)

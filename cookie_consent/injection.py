@@ -1,4 +1,4 @@
-"""Puts a fragment into the HTML documents that an app sends, at the level of raw ASGI messages."""
+"""Puts fragments into the HTML documents that an app sends, at the level of raw ASGI messages."""
 
 import codecs
 import re
@@ -18,14 +18,12 @@ _ASCII = bytes(byte for byte in range(128) if byte != ord("\\"))
 # In these an ASCII byte may be half of another character.
 _SHIFTING = ("iso2022", "hz")
 
-# They speak of the bytes that the app sent. Without a validator nobody is told 304 for a page with a question
-# that has been answered since.
-_OF_OTHER_BYTES = frozenset(
-    {
-        *(b"etag", b"last-modified", b"accept-ranges"),
-        *(b"content-md5", b"digest", b"content-digest", b"repr-digest"),
-    }
-)
+# Without a validator nobody is told 304 for a page with a question that has been answered since.
+_VALIDATORS = frozenset({b"etag", b"last-modified"})
+# They speak of the bytes that the app sent.
+_OF_BYTES = _VALIDATORS | {
+    *(b"accept-ranges", b"content-md5", b"digest", b"content-digest", b"repr-digest"),
+}
 _UNSEEN_BODIES = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 _LENGTH = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]*")
 
@@ -92,7 +90,7 @@ def _written_as(charset: str) -> str | None:
 
 
 class Injection:
-    """The sending side of one response that gets the fragment if it turns out to be a full document.
+    """The sending side of one response that gets the fragments if it turns out to be a full document.
 
     Which response may be one, :func:`injectable` tells; which is one, and where in it the fragment belongs,
     :class:`~cookie_consent.document.Document`.
@@ -102,17 +100,24 @@ class Injection:
         fragment: Makes the HTML, in the encoding that :func:`injectable` returned, from the value of the ``lang``
             attribute of the page's html tag, None if there is none. Called at most once; an empty text leaves
             the response as it is.
+        tail: Makes what comes after the document, which HTML takes for the last thing in its body. Called at most
+            once, after ``fragment``. A page that gets nothing else keeps its validators.
     """
 
-    def __init__(self, send: Callable[[Message], Awaitable[None]], fragment: Callable[[str | None], bytes]) -> None:
-        self._send = send
+    def __init__(
+        self,
+        send: Callable[[Message], Awaitable[None]],
+        fragment: Callable[[str | None], bytes],
+        tail: Callable[[], bytes] = bytes,
+    ) -> None:
+        self._send, self._make_tail, self._tail = send, tail, b""
         self._start: Message | None = None
         self._document: Document | None = Document(fragment)
 
     async def send(self, message: Message) -> None:
         """Send a message on. The start waits for the bytes that tell whether they are a document."""
         if self._document is None:
-            await self._send(message)
+            await self._send_on(message)
         elif message["type"] == "http.response.start":
             self._start = message
         elif message["type"] == "http.response.body":
@@ -137,16 +142,35 @@ class Injection:
             return
         if document.passing:
             self._document = None
-        await self._send_start(_corrected(self._start, document.fragment))
+        if self._start is not None:
+            self._tail = self._make_tail() if document.is_document else b""
+            await self._send_start(_corrected(self._start, document.fragment, self._tail))
         if known or not more:
-            await self._send({**message, "body": known} if known != body else message)
+            await self._send(self._ended({**message, "body": known} if known != body else message))
+
+    async def _send_on(self, message: Message) -> None:
+        if self._tail and message["type"] in _UNSEEN_BODIES:
+            await self._send_more(self._padding())
+        await self._send(self._ended(message))
+
+    def _padding(self) -> bytes:
+        """Return what keeps the announced length, where it cannot be seen any more at which byte the document ends."""
+        padding, self._tail = b" " * len(self._tail), b""
+        return padding
+
+    def _ended(self, message: Message) -> Message:
+        """Return a message with what comes after the document, if it is the last one."""
+        if message["type"] != "http.response.body" or message.get("more_body", False):
+            return message
+        tail, self._tail = self._tail, b""
+        return {**message, "body": bytes(message.get("body", b"")) + tail} if tail else message
 
     async def _make_way(self, document: Document, kind: str) -> None:
         if self._start is not None:
             await self.finish()
         elif document.is_document and kind in _UNSEEN_BODIES:
             self._document = None
-            await self._send_more(document.close())
+            await self._send_more(document.close() + self._padding())
 
     async def _send_start(self, start: Message | None) -> None:
         self._start = None
@@ -158,17 +182,28 @@ class Injection:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-def _corrected(start: Message | None, fragment: bytes) -> Message | None:
-    if start is None or not fragment:
+def _corrected(start: Message, fragment: bytes, tail: bytes) -> Message:
+    """Return the start of a response to which so much is added."""
+    added = len(fragment) + len(tail)
+    if not added:
         return start
-    headers = list(start.get("headers", ()))
-    lengths = [value for name, value in headers if name.lower() == b"content-length"]
-    length = _LENGTH.fullmatch(lengths[0]) if len(lengths) == 1 else None
-    kept = []
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered != b"content-length" and lowered not in _OF_OTHER_BYTES:
-            kept.append((name, value))
-        elif lowered == b"content-length" and length:
-            kept.append((name, b"%d" % (int(length[1]) + len(fragment))))
+    kept: list[tuple[bytes, bytes]] = []
+    announced = []
+    for field in start.get("headers", ()):
+        lowered = field[0].lower()
+        if lowered == b"content-length":
+            announced.append(len(kept))
+            kept.append(field)
+        elif lowered not in _OF_BYTES:
+            kept.append(field)
+        elif lowered in _VALIDATORS and not fragment:
+            kept.append((field[0], _weak(field[1])) if lowered == b"etag" else field)
+    length = _LENGTH.fullmatch(kept[announced[0]][1]) if len(announced) == 1 else None
+    for position in reversed(announced):
+        kept[position : position + 1] = [(kept[position][0], b"%d" % (int(length[1]) + added))] if length else []
     return {**start, "headers": kept}
+
+
+def _weak(etag: bytes) -> bytes:
+    """Return an entity tag that says no more than that the app's page is the same (RFC 9110 section 8.8.1)."""
+    return etag if etag.startswith(b"W/") else b"W/" + etag

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from cookie_consent.cookie_fields import LONGEST_ATTRIBUTE
+from cookie_consent.exemptions import check
 from cookie_consent.policy_error import PolicyError, did_you_mean
 from cookie_consent.spelling import (
     COOKIE_NAME,
@@ -84,6 +85,9 @@ class Purpose:
         retention: how long what it collects is kept; None where it keeps nothing.
         traces: whether this purpose switches access tracing.
         refused: whether it is off whatever the visitor answered (a service's own condition).
+        exempt: the name of the exemption under which it runs without consent, until the visitor objects; "" where it
+            needs consent.
+        erase_on_withdrawal: whether what was recorded is erased when consent is withdrawn.
     """
 
     id: str
@@ -92,6 +96,8 @@ class Purpose:
     retention: timedelta | None = None
     traces: bool = False
     refused: bool = False
+    exempt: str = ""
+    erase_on_withdrawal: bool = False
 
     def __post_init__(self) -> None:
         require_id(self.id)
@@ -103,6 +109,14 @@ class Purpose:
             )
         if self.id == NECESSARY and (self.traces or self.refused):
             raise PolicyError("the necessary purpose can neither trace nor be refused", "Make it another purpose.")
+        if self.exempt:
+            check(self.exempt, traces=self.traces, erases=self.erase_on_withdrawal, retention=self.retention)
+        if self.erase_on_withdrawal and not self.traces:
+            raise PolicyError(
+                "nothing is recorded that could be erased",
+                "Leave it out, or write traces = true.",
+                key="erase_on_withdrawal",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,19 +282,3 @@ class Change:
 
     date: date
     text: Texts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalRules:
-    """What a signal of the browser refuses.
-
-    Args:
-        gpc: purpose ids that Sec-GPC refuses; None for those that have recipients; () to ignore the signal.
-        dnt: purpose ids that DNT refuses; None for those that trace; () to ignore the signal.
-    """
-
-    gpc: tuple[str, ...] | None = None
-    dnt: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        lists_to_tuples(self)

@@ -1,32 +1,63 @@
-// Sends the answer without a reload, and does at once what it allows. Without this script the forms work as forms do.
+// Sends the answer without a reload, does at once what it allows, and keeps the page in step with what holds
+// elsewhere. Without this script the forms work as forms do.
 
-/** @typedef {Record<string, boolean>} Purposes purpose id -> whether it is allowed */
-/** @typedef {{ purposes: Purposes, should_ask: boolean, decided_at: string | null }} State what the server answers */
+/** @typedef {Readonly<Record<string, boolean>>} Purposes purpose id -> whether it is allowed, "necessary" included */
+/** @typedef {{ purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null }} State */
+
+/**
+ * What pages may ask, as `window.consent`.
+ * @typedef {object} Consent
+ * @property {(purpose: string) => boolean} allows whether a purpose is allowed now; false until `ready`
+ * @property {Purposes} purposes what holds now
+ * @property {(type: "change", listener: (purposes: Purposes) => void) => () => void} on calls the listener after
+ *   each change, until the function that it returns is called; `document` hears a "consentchange" event likewise
+ * @property {() => Promise<void>} show opens the question, or the settings, in place
+ * @property {Promise<Purposes>} ready resolves when it is known what holds
+ */
 
 const base = import.meta.url.replace(/\/assets\/[^/]*$/, "");
 const json = "application/json";
-const changes = new EventTarget();
+const patience = 10000;
 const status = document.createElement("p");
+const said = new Set();
+const tended = new WeakSet();
 
 /** @type {Purposes} */
 let purposes = {};
-/** @type {HTMLElement | null} where the focus was when the banner was called for */
+/** @type {HTMLElement | null} what had the focus when the question was called for */
 let opener = null;
+/** @type {BroadcastChannel | undefined} */
+let channel;
+let answered = false;
 let busy = false;
+/** Whether the page's own policy keeps it from loading what a grant allows. */
+let closed = false;
+/** Whether it keeps this script from reaching the server. */
+let sealed = false;
 
 /** @param {string} selector */
 const all = (selector) => /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(selector));
 
-const banner = () => all(".pchoice").item(0);
+const banner = () => all(".pchoice")[0];
+
+/** Say what a developer has to know, once. @param {string} text */
+function complain(text) {
+  if (!said.has(text)) console.error(`cookie-consent: ${text}`);
+  said.add(text);
+}
 
 /** @param {string} id */
-const allows = (id) => purposes[id] === true;
+function allows(id) {
+  const known = Object.keys(purposes);
+  if (known[0] && !known.includes(id)) complain(`no purpose "${id}" among ${known.join(", ")}`);
+  return purposes[id] === true;
+}
 
 /** @param {HTMLElement} element */
-const needs = (element) => element.dataset.purpose?.match(/\S+/g) ?? [""];
+const needs = (element) => element.dataset.purpose?.match(/\S+/g) ?? [];
 
 /** @param {HTMLElement} element */
-const allowed = (element) => needs(element).every(allows);
+const allowed = (element) => needs(element).length > 0 && needs(element).every(allows);
 
 /** Whether a template waits for what this box offers to allow. @param {HTMLElement} box */
 const awaited = (box) => [...all("template")].some((template) => `${needs(template)}` === `${needs(box)}`);
@@ -36,24 +67,79 @@ function activate() {
   for (const box of all(".pchoice-box")) {
     if (allowed(box) && awaited(box)) box.remove();
   }
-  for (const template of /** @type {NodeListOf<HTMLTemplateElement>} */ (all("template"))) {
+  for (const template of /** @type {NodeListOf<HTMLTemplateElement>} */ (all("template[data-purpose]"))) {
     if (allowed(template)) template.replaceWith(template.content);
+  }
+}
+
+/** Bring the question above all else, whatever the page does to its own boxes. @param {HTMLElement} question */
+function raise(question) {
+  if (!question.isConnected || question.hidden) return;
+  if (question instanceof HTMLDialogElement) {
+    question.close();
+    question.showModal();
+    question.tabIndex = -1;
+    question.focus();
+  } else if ("popover" in question && !question.matches(":popover-open")) {
+    question.popover = "manual";
+    question.showPopover();
+  }
+}
+
+/** Whatever comes into the page later is treated as what was there: templates, and questions of swapped pages. */
+function tend() {
+  activate();
+  const question = banner();
+  if (question && answered && !("again" in question.dataset)) question.remove();
+  else if (question && !tended.has(question)) {
+    tended.add(question);
+    question.dataset.live = "";
+    closed ||= "reload" in question.dataset;
+    painted().then(() => raise(question));
+  }
+}
+
+/** The page is on the screen: now things may cost something. @returns {Promise<void>} */
+const painted = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+
+/** @param {HTMLElement} from whose language it is in @param {string} [text] */
+function say(from, text = "") {
+  status.lang = from.lang;
+  status.dir = from.dir;
+  status.textContent = "";
+  document.body.append(status);
+  // A moment later, so that screen readers notice.
+  setTimeout(() => {
+    status.textContent = text;
+  }, 50);
+}
+
+/** Go on where the visitor was before, or where reading goes on. */
+function goOn() {
+  const target = opener?.isConnected ? opener : (all("main")[0] ?? document.body);
+  if (target !== opener) target.tabIndex = -1;
+  target.focus({ preventScroll: true });
+}
+
+/** Whether an answer would last. It is found out without storing anything. */
+function keepsCookies() {
+  try {
+    // Forbidden where cookies are.
+    void window.localStorage;
+    return navigator.cookieEnabled;
+  } catch {
+    return false;
   }
 }
 
 /** The answer as the server wants it. @param {HTMLFormElement} form @param {HTMLElement | null} button */
 function written(form, button) {
-  const { choice, policy, source, language, service } = Object.fromEntries(new FormData(form, button));
-  const inputs = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("[name=purpose]"));
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const inputs = form.querySelectorAll("[name=purpose]");
   const chosen = [...inputs].map((input) => [input.value, input.type === "hidden" || input.checked]);
-  const some = choice === "save" || choice === "grant";
   return JSON.stringify({
-    choice,
-    policy,
-    source,
-    language,
-    service,
-    purposes: some ? Object.fromEntries(chosen) : undefined,
+    ...Object.fromEntries(new FormData(form, button)),
+    purposes: Object.fromEntries(chosen),
   });
 }
 
@@ -61,14 +147,15 @@ function written(form, button) {
 async function look() {
   try {
     const address = `${base}/state?page=${encodeURIComponent(location.pathname)}`;
-    const reply = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(10000) });
+    const reply = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(patience) });
     if (reply.ok) return await reply.json();
   } catch {}
+  complain(`no answer from ${base}/state`);
 }
 
 /**
- * The server's answer, or the status of its refusal: 0 where it cannot be reached, or the browser kept no cookie.
- * @param {HTMLFormElement} form @param {HTMLElement | null} button @returns {Promise<State | number>}
+ * The server's answer, or what is to be said: the name of one of the question's texts.
+ * @param {HTMLFormElement} form @param {HTMLElement | null} button @returns {Promise<State | string>}
  */
 async function send(form, button) {
   try {
@@ -76,88 +163,160 @@ async function send(form, button) {
       method: "POST",
       headers: { accept: json, "content-type": json },
       body: written(form, button),
-      signal: AbortSignal.timeout(10000),
+      signal: AbortSignal.timeout(patience),
     });
-    if (!reply.ok) return reply.status;
+    if (!reply.ok) return reply.status === 409 ? "changed" : reply.status < 500 ? "rejected" : "unavailable";
     const state = await reply.json();
     const kept = await look();
-    return kept && kept.decided_at !== state.decided_at ? 0 : state;
+    // Older than this answer, or none: the browser kept it not. Newer: another tab has answered since.
+    return kept && (kept.decided_at ?? "") < state.decided_at ? "blocked" : (kept ?? state);
   } catch {
-    return 0;
+    // A policy that forbids it is heard of only after the failure.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    return "failed";
   }
 }
 
-/** The answer is kept: do what it says. @param {HTMLElement} section @param {State} state */
-function settle(section, state) {
-  const focused = section.contains(document.activeElement);
+/** Do what the server says that holds. @param {State} state @returns {boolean} whether the page stays */
+function adopt(state) {
+  const before = purposes;
   purposes = state.purposes;
-  section.remove();
-  if (!state.should_ask) banner()?.remove();
-  activate();
+  const changed = Object.keys(purposes).filter((id) => before[id] !== purposes[id]);
+  // What runs already cannot be stopped in place, and not every page may load what was granted just now.
+  const reload = changed.some((id) => before[id] || closed);
+  answered = !state.should_ask;
+  for (const question of all(".pchoice")) {
+    if (answered && (changed[0] || !("again" in question.dataset))) question.remove();
+  }
+  if (reload) location.reload();
+  else activate();
   // Why the others are off has changed too. Their place stays, so that nothing moves.
   for (const reason of all(".pchoice-box .pchoice-why")) reason.style.visibility = "hidden";
-  if (focused) {
-    const target = opener ?? all("main").item(0) ?? document.body;
-    if (target !== opener) target.tabIndex = -1;
-    target.focus({ preventScroll: true });
-  }
-  status.textContent = section.dataset.kept ?? "";
-  changes.dispatchEvent(new CustomEvent("change", { detail: { ...purposes } }));
+  if (changed[0]) document.dispatchEvent(new CustomEvent("consentchange", { detail: { ...purposes } }));
+  return !reload;
 }
 
 /** @param {SubmitEvent} event */
 async function submitted(event) {
   const form = /** @type {HTMLFormElement} */ (event.target);
-  const section = /** @type {HTMLElement | null} */ (form.closest(".pchoice, .pchoice-box"));
+  /** @type {HTMLElement | null} */
+  const section = form.closest(".pchoice, .pchoice-box");
   // What the server left out of the page comes with the page that the form leads to.
-  if (!section || (section !== banner() && !awaited(section)) || "stale" in section.dataset) return;
+  if (!section || (section !== banner() && !awaited(section)) || "stale" in section.dataset || sealed) return;
   event.preventDefault();
+  event.stopPropagation();
   if (busy) return;
   busy = true;
-  const alert = /** @type {HTMLElement} */ (form.querySelector("[role=alert]"));
+  closed ||= "reload" in section.dataset;
+  const button = event.submitter;
   for (const old of all(".pchoice-alert")) old.textContent = "";
-  status.lang = section.lang;
-  status.dir = section.dir;
-  document.body.append(status);
-  const state = await send(form, event.submitter);
+  const result = await send(form, button);
   busy = false;
-  if (typeof state !== "number") return settle(section, state);
-  const { failed, changed } = section.dataset;
-  // Asked again about another policy: the next answer goes to the server's own page, which shows it.
-  if (state === 409) section.dataset.stale = "";
-  alert.textContent = (state === 409 ? changed : failed) ?? "";
+  const focused = section.contains(document.activeElement);
+  if (typeof result !== "string") {
+    section.remove();
+    channel?.postMessage("");
+    if (!adopt(result)) return;
+    say(section, section.dataset[result.status]);
+  } else if (result === "blocked" && section === banner()) {
+    section.remove();
+    say(section, section.dataset.blocked);
+  } else {
+    // Asked about another policy, or kept from asking by the page's own: the form does what the script cannot.
+    if (sealed) return form.requestSubmit(button);
+    if (result === "changed") section.dataset.stale = "";
+    /** @type {HTMLElement} */ (form.querySelector(".pchoice-alert")).textContent =
+      section.dataset[result] ?? "";
+    return;
+  }
+  if (focused) goOn();
 }
 
-/** Ask again: here, or on the settings page. */
-function show() {
+/** Leave the question unanswered on this page. */
+function setAside() {
   const question = banner();
-  if (!question)
-    return location.assign(`${base}?next=${encodeURIComponent(location.pathname + location.search)}`);
-  opener = /** @type {HTMLElement} */ (document.activeElement);
+  if (!question) return;
+  if (question instanceof HTMLDialogElement) question.close();
+  question.hidden = true;
+  goOn();
+}
+
+/** Bring the question into a page that came without. @param {string} query @returns {Promise<HTMLElement | undefined>} */
+const bring = async (query) => (await import(`${base}/question.js`)).bring(base, query);
+
+/** Ask again, in place where that can be. @param {URLSearchParams} [asked] what a link to the settings asks for */
+async function show(asked) {
+  const had = /** @type {HTMLElement} */ (document.activeElement);
+  const question = banner() ?? (await bring(`again&${asked ?? ""}`));
+  if (!question) return;
+  opener = had;
   question.hidden = false;
+  raise(question);
   question.tabIndex = -1;
   question.focus();
 }
 
+/** Whether the page came just now from the server: not from a cache, a restored tab, or ahead of the visit. */
+function isFresh() {
+  const [visit] = /** @type {(PerformanceNavigationTiming & { deliveryType?: string })[]} */ (
+    performance.getEntriesByType("navigation")
+  );
+  return (
+    visit?.transferSize > 0 &&
+    !visit.deliveryType &&
+    !(/** @type {{ prerendering?: boolean }} */ (document).prerendering)
+  );
+}
+
+/** Take the question away where no answer would last, bring it where it should be asked. @param {State} [state] */
+function ask(state) {
+  const question = banner();
+  if (keepsCookies()) {
+    if (state?.should_ask && !question) bring("");
+  } else if (question) {
+    // Who keeps no cookies has refused. It is said on the first page of a visit.
+    answered = true;
+    question.remove();
+    if (!document.referrer.startsWith(location.origin)) say(question, question.dataset.blocked);
+  }
+}
+
 /** What holds now. A page that asks says it by itself, so that nothing is requested before an answer. */
 async function load() {
-  const state = banner()?.dataset.state;
-  purposes = state ? JSON.parse(state) : ((await look())?.purposes ?? {});
-  // Who keeps no cookies cannot be asked: no answer would last.
-  if (!navigator.cookieEnabled) banner()?.remove();
-  activate();
-  new MutationObserver(activate).observe(document, { childList: true, subtree: true });
+  const question = banner();
+  purposes = JSON.parse(question?.dataset.state ?? "{}");
+  const state = question && isFresh() ? undefined : await look();
+  if (state) {
+    // Nothing runs yet that would have to be stopped, and a stored page would only come again.
+    purposes = state.purposes;
+    if (question) adopt(state);
+  }
+  tend();
+  new MutationObserver(tend).observe(document, { childList: true, subtree: true });
+  painted().then(() => ask(state));
   return { ...purposes };
 }
 
-/** Back on a page that the browser kept as it was: an answer on another page may have come in between. */
-async function returned(/** @type {PageTransitionEvent} */ event) {
-  const state = event.persisted && (await look());
+/** Somebody may have answered elsewhere. @param {boolean} restored whether the page was kept as it was */
+async function refresh(restored) {
+  const state = await look();
   if (!state) return;
-  const differs = Object.entries(state.purposes).some(([id, value]) => allows(id) !== value);
-  if (differs || (banner() && !state.should_ask)) location.reload();
+  const differs = Object.entries(state.purposes).some(([id, value]) => purposes[id] !== value);
+  // What the server had left out of a kept page comes with a new one.
+  if (restored && differs) location.reload();
+  else adopt(state);
 }
 
+/** Hear of answers in other tabs. */
+function listen() {
+  try {
+    channel = new BroadcastChannel(base);
+    channel.onmessage = () => refresh(false);
+    // Unknown to old browsers, forbidden by Firefox where cookies are.
+  } catch {}
+}
+
+/** @returns {Consent} */
 function start() {
   status.className = "pchoice-status";
   status.setAttribute("role", "status");
@@ -165,21 +324,62 @@ function start() {
   for (const type of ["pointerdown", "keydown"]) addEventListener(type, () => status.replaceChildren());
   // Before others hear of it: Turbo, for one, sends whatever form nobody has taken yet.
   addEventListener("submit", submitted, true);
-  addEventListener("pageshow", returned);
-  addEventListener("click", (event) => {
-    if (!(event.target instanceof Element && event.target.closest("[data-privacy-settings]"))) return;
+  addEventListener("securitypolicyviolation", (event) => {
+    sealed ||= event.disposition === "enforce" && event.blockedURI.startsWith(base);
+  });
+  const clicked = (/** @type {MouseEvent} */ event) => {
+    const target = /** @type {Element} */ (event.target);
+    if (target.closest?.(".pchoice-later")) setAside();
+    const link = target.closest?.("[data-privacy-settings]");
+    if (!link || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    show();
+    event.stopPropagation();
+    show(new URL(link.getAttribute("href") ?? "?", base).searchParams);
+  };
+  addEventListener("click", clicked, true);
+  // The purposes open below what can be seen.
+  addEventListener(
+    "toggle",
+    ({ target }) => {
+      const opened = /** @type {Element} */ (target);
+      if (opened.matches(".pchoice:not([data-again]) details")) opened.scrollIntoView();
+    },
+    true,
+  );
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && banner()?.contains(document.activeElement)) setAside();
+  });
+  listen();
+  // An open channel keeps some browsers from keeping the page for the back button.
+  addEventListener("pagehide", () => channel?.close());
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) {
+      listen();
+      refresh(true);
+    }
+  });
+  document.addEventListener("prerenderingchange", () => refresh(false));
+  document.addEventListener("visibilitychange", () => {
+    if (!channel && document.visibilityState === "visible") refresh(false);
   });
   const ready = load();
-  /** @param {string} type @param {(purposes: Purposes) => void} listener */
-  const on = (type, listener) => {
-    /** @param {Event} event */
-    const heard = (event) => listener(/** @type {CustomEvent<Purposes>} */ (event).detail);
-    changes.addEventListener(type, heard);
-    return () => changes.removeEventListener(type, heard);
-  };
-  Object.assign(window, { consent: Object.freeze({ allows, on, show, ready }) });
+  return Object.freeze({
+    allows,
+    get purposes() {
+      return { ...purposes };
+    },
+    on(_, listener) {
+      /** @param {CustomEvent<Purposes>} event */
+      const heard = (event) => listener(event.detail);
+      document.addEventListener("consentchange", heard);
+      return () => document.removeEventListener("consentchange", heard);
+    },
+    show: () => show(),
+    ready,
+  });
 }
 
-if (!("consent" in window)) start();
+/** @type {Consent} */
+export const consent = window.consentChoices ?? start();
+window.consentChoices = consent;
+window.consent = consent;

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from markupsafe import Markup
 from starlette.requests import Request
 
 from cookie_consent.assets import assets
+from cookie_consent.events import script_address
 from cookie_consent.features import consent_of, fallback_box
+from cookie_consent.pages import nonce_attribute
+from cookie_consent.request_consent import RequestConsent, own_path
 
 
 def consent_context(request: Request) -> dict[str, Any]:
@@ -17,18 +21,36 @@ def consent_context(request: Request) -> dict[str, Any]:
 
     In a template: `consent` is the decision; `consent_fallback("map")` the box that stands in place of a feature;
     `privacy_settings_url` where the visitor changes the answer; `privacy_assets` the tags for a page that has
-    boxes or `<template data-purpose>` but no banner.
+    boxes or `<template data-purpose>` but no banner; `privacy_tracking` the tag of the script that sends events,
+    nothing for those who do not allow tracing;
+    `privacy_settings_link` a link to the settings, which opens them in place where the script is.
     """
     consent = consent_of(request.scope)
+    address = f"{consent.base}?language={consent.language}"
     return {
         "consent": consent,
         "consent_fallback": partial(_box, request),
-        "privacy_settings_url": f"{consent.base}?language={consent.language}",
+        "privacy_settings_url": address,
+        "privacy_settings_link": Markup('<a href="{}&amp;next={}" data-privacy-settings>{}</a>').format(
+            address, quote(own_path(request.scope)), consent.policy.texts[consent.language]["privacy_settings"]
+        ),
         "privacy_assets": Markup(
-            '<link rel="stylesheet" href="{base}/assets/{style}">'
-            '<script type="module" src="{base}/assets/{script}"></script>'
-        ).format(base=consent.base, style=assets()["choices.css"].name, script=assets()["choices.js"].name),
+            '<link rel="stylesheet" href="{base}/assets/{style}"{nonce}>'
+            '<script type="module" src="{base}/assets/{script}"{nonce}></script>'
+        ).format(
+            base=consent.base,
+            style=assets()["choices.css"].name,
+            script=assets()["choices.js"].name,
+            nonce=nonce_attribute(consent.nonce),
+        ),
+        "privacy_tracking": _tracking(consent) if consent.traces else Markup(),
     }
+
+
+def _tracking(consent: RequestConsent) -> Markup:
+    return Markup('<script type="module" src="{}/assets/{}"{}></script>').format(
+        consent.base, script_address(consent.policy.traced), nonce_attribute(consent.nonce)
+    )
 
 
 def _box(request: Request, feature: str) -> Markup:

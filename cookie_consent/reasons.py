@@ -1,0 +1,55 @@
+"""Why things are as they are, for pages that say so: what is off, by whom, and what has changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cookie_consent.decision import Decision
+from cookie_consent.parts import Feature, Service
+from cookie_consent.record import State
+
+
+def has_changed(decision: Decision) -> bool:
+    """Return whether something is asked again because the policy has changed: it is new, or more than was accepted."""
+    policy, record = decision.policy, decision.record
+    if record is None or record.policy == policy.version or not decision.should_ask:
+        return False
+    off = (purpose for purpose in policy.optional if purpose != policy.exempt and not decision.purposes[purpose])
+    answers = [record.answers.get(purpose) for purpose in off]
+    return any(answer is None or answer.state is State.GRANTED for answer in answers)
+
+
+def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:
+    """Return what a page or box says of something that is off: what it needs, why not, whether that can be allowed."""
+    in_force = decision.policy.in_force
+    return {
+        "feature": feature,
+        "missing": missing,
+        "why": {purpose: why_off(decision, purpose) for purpose in missing},
+        "can_be_allowed": not any(in_force[purpose].refused for purpose in missing),
+    }
+
+
+def why_off(decision: Decision, purpose: str) -> str:
+    """Return the name of the text that says why a purpose is not allowed."""
+    answer = decision.record.answers.get(purpose) if decision.record else None
+    if decision.policy.in_force[purpose].refused:
+        return "refused_here"
+    if answer and answer.state is State.REFUSED:
+        return "why_refused"
+    for signal in decision.signals:
+        if purpose in refused_by(decision, signal):
+            return f"why_{signal}"
+    return "why_changed" if answer and answer.state is State.GRANTED else "why_unanswered"
+
+
+def refused_by(decision: Decision, signal: str) -> list[str]:
+    """Return the purposes that a signal refuses, in the order of the policy."""
+    policy = decision.policy
+    refused = policy.gpc_refuses if signal == "gpc" else policy.dnt_refuses
+    return [purpose for purpose in policy.optional if purpose in refused]
+
+
+def refused_in(service: Service) -> list[str]:
+    """Return the purposes that a service refuses, whatever the visitor answered."""
+    return [purpose for purpose, own in service.purposes.items() if own.refused]

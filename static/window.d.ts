@@ -1,0 +1,24 @@
+import type { Consent } from "./choices.js";
+
+/**
+ * Tells of something that happened on this page, if the visitor allows tracing now, and the purpose that it is for.
+ * The name is of a-z, 0-9 and _ . : -, at most 64 characters; at most 10 properties, texts of at most 200 characters.
+ */
+export type Track = (
+  name: string,
+  properties?: Readonly<Record<string, string | number | boolean>>,
+  options?: { purpose?: string },
+) => Promise<void>;
+
+declare global {
+  interface Window {
+    /** What the visitor allows; there once `choices.js` or `track.js` has run. `track` comes with the latter. */
+    consent: Consent & { track?: Track };
+    /** What `choices.js` has made, so that it is made once. */
+    consentChoices?: Consent;
+  }
+  interface DocumentEventMap {
+    /** The visitor's answer has changed; `detail` says what holds now. */
+    consentchange: CustomEvent<Readonly<Record<string, boolean>>>;
+  }
+}
