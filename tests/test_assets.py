@@ -55,11 +55,20 @@ def test_an_asset_under_another_hash_is_not_there() -> None:
     assert call(install(), path=f"{PREFIX}/assets/choices.js").status == 404
 
 
-def test_the_script_has_an_address_that_stays_too() -> None:
-    reply = call(install(), path=f"{PREFIX}/choices.js", headers=[("accept-encoding", "gzip")])
-    assert reply.text == f'import "./assets/{assets()["choices.js"].name}";\n'
+@pytest.mark.parametrize("name", ["choices.js", "question.js"])
+def test_a_script_has_an_address_that_stays_too(name: str) -> None:
+    """A page that imports it there gets what the script gives, `consent` say, as from the address that changes."""
+    reply = call(install(), path=f"{PREFIX}/{name}", headers=[("accept-encoding", "gzip")])
+    assert reply.text == f'export * from "./assets/{assets()[name].name}";\n'
     assert reply.get("content-type") == "text/javascript; charset=utf-8"
     assert reply.get("cache-control") == "no-store"
+    assert call(install(), "HEAD", path=f"{PREFIX}/{name}").body == b""
+    assert call(install(), "POST", path=f"{PREFIX}/{name}").status == 405
+
+
+@pytest.mark.parametrize("name", ["choices.css", "settings.css", "choices.d.ts", "window.d.ts", "x.js"])
+def test_only_scripts_have_one(name: str) -> None:
+    assert call(install(), path=f"{PREFIX}/{name}").status == 404
 
 
 def test_the_banner_names_assets_that_are_there() -> None:

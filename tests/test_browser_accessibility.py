@@ -1,84 +1,76 @@
-"""axe-core on what visitors read, in both languages, light and dark."""
+"""axe-core on all that visitors see: each surface, on every width, in light, dark and forced colours, in three
+languages of which one is written from right to left.
+
+By default the combinations are a selection in which everything meets everything else at least once; FULL_MATRIX=1 or
+--full-matrix takes them all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, Page
 
-from tests.visitor_browser import PREFIX, ROOT, Visitor
+from tests.axe import Findings, look
+from tests.matrix import Row, every_row, paired_rows
+from tests.surfaces import SURFACES
+from tests.three_language_site import LANGUAGES
+from tests.visitor_browser import Sites, Visitor
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-RUN = """async rules => {
-    const { violations } = await axe.run({ resultTypes: ["violations"], ...(rules && { runOnly: rules }) });
-    return violations.map(({ id, nodes }) => [id, ...nodes.map(node => node.html)]);
-}"""
-
-OF_COLOURS = ["color-contrast", "link-in-text-block"]
-
-
-def ask(visitor: Visitor) -> None:
-    visitor.go("/")
-    expect(visitor.banner).to_be_visible()
+WIDTHS = {"1440": 900, "768": 1024, "360": 640, "320": 568}
+"""The width of a screen -> its height."""
+COLOURS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "forced_colors": "none"},
+    "dark": {"color_scheme": "dark", "forced_colors": "none"},
+    "forced": {"color_scheme": "dark", "forced_colors": "active"},
+}
+DIMENSIONS = {"language": LANGUAGES, "surface": tuple(SURFACES), "width": tuple(WIDTHS), "colours": tuple(COLOURS)}
+MUST_HAVE_LOOKED = {"color-contrast", "region", "target-size", "button-name", "landmark-unique", "valid-lang"}
 
 
-def ask_for_each_purpose(visitor: Visitor) -> None:
-    ask(visitor)
-    visitor.banner.locator("summary").click()
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make one test of all that is looked at on one and the same page."""
+    if "looks" in metafunc.fixturenames:
+        rows = every_row(DIMENSIONS) if metafunc.config.getoption("--full-matrix") else paired_rows(DIMENSIONS)
+        groups = [(where, list(them)) for where, them in groupby(rows, key=lambda row: row[:2])]
+        ids = [f"{surface}, {language}" for (language, surface), _ in groups]
+        metafunc.parametrize(("where", "looks"), groups, ids=ids)
 
 
-def fail_to_keep_the_answer(visitor: Visitor) -> None:
-    ask(visitor)
-    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
-    visitor.choice("refuse_all").click()
-    expect(visitor.alert).to_be_visible()
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
+    """One visitor for all tests, with one page."""
+    visitor = Visitor(browser.new_context(), museum)
+    yield visitor
+    visitor.context.close()
+    assert visitor.complaints == []
 
 
-def keep_the_answer(visitor: Visitor) -> None:
-    ask(visitor)
-    visitor.refuse()
-    expect(visitor.status).to_be_visible()
+def dress(page: Page, width: str, colours: str) -> Findings:
+    """Return what axe says of a page on a screen of a width, in some colours."""
+    page.set_viewport_size({"width": int(width), "height": WIDTHS[width]})
+    page.emulate_media(**COLOURS[colours])
+    return look(page, forced_colours=colours == "forced")
 
 
-def degrade(visitor: Visitor) -> None:
-    visitor.go("/offices")
-    visitor.refuse()
-    visitor.go("/offices")
-    expect(visitor.page.locator(".pchoice-box")).to_be_visible()
+def test_axe_finds_nothing(visitor: Visitor, where: tuple[str, str], looks: list[Row]) -> None:
+    language, surface = where
+    SURFACES[surface](visitor, language)
+    found = {f"{width} px, {colours}": dress(visitor.page, width, colours) for _, _, width, colours in looks}
+    assert {look: findings for look, findings in found.items() if findings} == {}
 
 
-def show_the_settings(visitor: Visitor) -> None:
-    visitor.go(PREFIX)
+def test_axe_has_looked(visitor: Visitor) -> None:
+    SURFACES["first layer"](visitor, "en")
+    assert dress(visitor.page, "1440", "light").passed >= MUST_HAVE_LOOKED
 
 
-def show_what_was_answered(visitor: Visitor) -> None:
-    visitor.go(f"{PREFIX}?next=/names")
-    visitor.answer(visitor.choice("accept_all"))
-    visitor.go(f"{PREFIX}?next=/names")
-
-
-def explain_what_is_off(visitor: Visitor) -> None:
-    visitor.go("/tour")
-    expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
-
-
-@pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
-@pytest.mark.parametrize(
-    "show",
-    [
-        ask, ask_for_each_purpose, fail_to_keep_the_answer, keep_the_answer, degrade, show_the_settings,
-        show_what_was_answered, explain_what_is_off,
-    ],
-)  # fmt: skip
-def test_axe_finds_nothing(arrive: Arrive, show: Callable[[Visitor], None], locale: str) -> None:
-    visitor = arrive(locale=locale)
-    show(visitor)
-    # By the debugger's way, which no Content-Security-Policy stops.
-    visitor.page.evaluate(AXE.read_text("utf-8"))
-    assert visitor.page.evaluate(RUN) == []
-    visitor.page.emulate_media(color_scheme="dark")
-    assert visitor.page.evaluate(RUN, OF_COLOURS) == []
+def test_axe_finds_nothing_in_the_link_that_is_added(visitor: Visitor) -> None:
+    visitor.go("/linked/en/")
+    findings = dress(visitor.page, "1440", "light")
+    assert not findings, findings

@@ -105,7 +105,9 @@ def test_all_of_the_question_can_be_read(arrive: Arrive, size: ViewportSize) -> 
     visitor = arrive(viewport=size)
     visitor.go("/")
     visitor.banner.get_by_text("Choose").click()
-    for part in visitor.banner.locator("h2, p:not(.pchoice-alert), summary, legend, label, button").all():
+    for part in visitor.banner.locator(
+        "h2, p:not(.pchoice-alert, .pchoice-blocked), summary, legend, label, button"
+    ).all():
         part.scroll_into_view_if_needed()
         expect(part).to_be_in_viewport(ratio=0.3)
         assert part.evaluate("it => it.scrollWidth <= it.clientWidth + 1")

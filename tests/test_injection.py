@@ -26,7 +26,7 @@ def stream(chunks: Sequence[bytes], *headers: tuple[bytes, bytes]) -> list[Messa
 
 
 def sent_after_each(
-    messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8", finish: bool = True
+    messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8", finish: bool = True, tail: str = ""
 ) -> list[list[Message]]:
     """What the server got while each of the messages was sent, and at last while the response was finished."""
     steps: list[list[Message]] = []
@@ -35,7 +35,9 @@ def sent_after_each(
         steps[-1].append(message)
 
     async def app() -> None:
-        injection = Injection(server, lambda _: fragment.encode(encoding, "xmlcharrefreplace"))
+        injection = Injection(
+            server, lambda _: fragment.encode(encoding, "xmlcharrefreplace"), lambda: tail.encode(encoding)
+        )
         for message in messages:
             steps.append([])
             await injection.send(message)
@@ -47,8 +49,10 @@ def sent_after_each(
     return steps
 
 
-def sent(messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8") -> list[Message]:
-    return [message for step in sent_after_each(messages, fragment, encoding) for message in step]
+def sent(
+    messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8", *, tail: str = ""
+) -> list[Message]:
+    return [message for step in sent_after_each(messages, fragment, encoding, tail=tail) for message in step]
 
 
 def content(messages: Iterable[Message]) -> bytes:
@@ -544,6 +548,151 @@ def test_held_bytes_go_on_without_a_fragment_when_the_app_breaks_off(pieces: lis
 
 def test_to_finish_a_finished_response_does_nothing() -> None:
     assert sent_after_each([start(), body(b"<body>")])[-1] == []
+
+
+# What comes after the document.
+
+TAIL = "<p>tail</p>"
+
+
+@pytest.mark.parametrize("fragment", [PROBE, ""])
+@pytest.mark.parametrize("document", [*DOCUMENTS[::7], *NO_BODY, "<html><body>|<p>text</p></body></html>\n<!-- c -->"])
+def test_the_tail_comes_after_all_bytes_of_a_document(document: str, fragment: str) -> None:
+    given, expected = document.replace("|", "").encode(), (document.replace("|", fragment) + TAIL).encode()
+    assert content(sent([start(), body(given)], fragment, tail=TAIL)) == expected
+    single = [given[at : at + 1] for at in range(len(given))]
+    assert content(sent(stream(single), fragment, tail=TAIL)) == expected
+    last = [body(chunk, at < len(single)) for at, chunk in enumerate(single, 1)]
+    assert content(sent([start(), *last], fragment, tail=TAIL)) == expected
+
+
+@pytest.mark.parametrize("given", ["", "text", "<p>part</p>", '{"html": "<html>"}', "<!doctype svg><html><body>"])
+@pytest.mark.parametrize("fragment", [PROBE, ""])
+def test_what_is_no_document_gets_no_tail_either(given: str, fragment: str) -> None:
+    messages = [start((b"content-length", b"9"), (b"etag", b'"1"'), (b"accept-ranges", b"bytes")), body(given.encode())]
+    passed = sent(messages, fragment, tail=TAIL)
+    assert [(one is other) for one, other in zip(passed, messages, strict=True)] == [True, True]
+
+
+def test_fragment_and_tail_are_made_once_in_this_order_and_only_for_a_document() -> None:
+    made: list[str] = []
+
+    def note(what: str) -> bytes:
+        made.append(what)
+        return b"x"
+
+    async def server(_: Message) -> None:
+        pass
+
+    async def app(chunks: list[bytes]) -> None:
+        injection = Injection(server, lambda _: note("fragment"), lambda: note("tail"))
+        for message in stream(chunks):
+            await injection.send(message)
+        await injection.finish()
+
+    asyncio.run(app([b"<html>", b"<head>", b"<body>", b"<p>"]))
+    assert made == ["fragment", "tail"]
+    asyncio.run(app([b"<p>", b"<html>", b"<body>"]))
+    assert made == ["fragment", "tail"]
+
+
+def test_with_a_tail_bytes_go_on_as_soon_as_without() -> None:
+    messages = stream([b"<html><head>", b"<ti", b"tle>t</title><body>", b"<p>one", b"<p>two"])
+    for fragment in (PROBE, ""):
+        with_tail, without = (sent_after_each(messages, fragment, tail=tail) for tail in (TAIL, ""))
+        assert [content(step) for step in with_tail[:-2]] == [content(step) for step in without[:-2]]
+        assert [content(step) for step in with_tail[-2:]] == [TAIL.encode(), b""]
+
+
+def test_a_page_that_gets_a_tail_only_streams_from_its_first_tag() -> None:
+    chunks = [b"<!doctype html><html>", b"<scr", b"ipt>a</scr", b"ipt><bo", b"dy>"]
+    steps = sent_after_each(stream(chunks), "", tail=TAIL)
+    assert [content(step) for step in steps[1:-2]] == chunks
+
+
+def test_where_only_a_tail_is_added_the_validators_stay_and_say_no_more_than_is_true() -> None:
+    fields = [
+        *((b"X-One", b"1"), (b"ETag", b'"1"'), (b"Last-Modified", b"Mon"), (b"content-length", b"6")),
+        *((b"Accept-Ranges", b"bytes"), (b"Digest", b"x"), (b"content-md5", b"x"), (b"vary", b"Cookie")),
+    ]
+    headers = sent([start(*fields), body(b"<body>")], "", tail=TAIL)[0]["headers"]
+    length = (b"content-length", b"%d" % (6 + len(TAIL)))
+    kept = [fields[0], (b"ETag", b'W/"1"'), fields[2], length, fields[7]]
+    assert headers == [HTML, *kept]
+
+
+@pytest.mark.parametrize(("etag", "weak"), [(b'"a"', b'W/"a"'), (b'W/"a"', b'W/"a"'), (b'""', b'W/""')])
+def test_a_weak_validator_stays_as_it_is(etag: bytes, weak: bytes) -> None:
+    assert sent([start((b"etag", etag)), body(b"<body>")], "", tail=TAIL)[0]["headers"] == [HTML, (b"etag", weak)]
+
+
+def test_where_a_question_is_added_too_no_validator_stays() -> None:
+    fields = [(b"etag", b'"1"'), (b"last-modified", b"Mon"), (b"content-length", b"6")]
+    headers = sent([start(*fields), body(b"<body>")], tail=TAIL)[0]["headers"]
+    assert headers == [HTML, (b"content-length", b"%d" % (6 + len(PROBE) + len(TAIL)))]
+
+
+@pytest.mark.parametrize("lengths", [["x"], ["1", "1"]])
+def test_a_length_that_cannot_be_corrected_is_dropped_for_a_tail_too(lengths: list[str]) -> None:
+    fields = [(b"Content-Length", length.encode()) for length in lengths]
+    assert sent([start(*fields), body(b"<body>")], "", tail=TAIL)[0] == start()
+
+
+def test_where_nothing_is_added_a_document_passes_as_the_same_messages() -> None:
+    messages = [start((b"etag", b'"1"'), (b"content-length", b"13")), body(b"<html>", True), body(b"<body>x")]
+    assert all(one is other for one, other in zip(sent(messages, ""), messages, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["pathsend", "zerocopysend"])
+@pytest.mark.parametrize("fragment", [PROBE, ""])
+def test_a_page_that_the_server_sends_by_itself_gets_no_tail(kind: str, fragment: str) -> None:
+    messages = [start((b"etag", b'"1"'), (b"content-length", b"13")), {"type": f"http.response.{kind}"}]
+    assert all(one is other for one, other in zip(sent(messages, fragment, tail=TAIL), messages, strict=True))
+
+
+def test_where_the_end_of_a_document_cannot_be_seen_its_length_is_kept_without_a_tail() -> None:
+    unseen = {"type": "http.response.zerocopysend", "file": 3, "count": 7}
+    messages = [start((b"content-length", b"%d" % (9 + 7))), body(b"<html><bo", True), unseen, body(b"")]
+    begun, *rest = sent(messages, tail=TAIL)
+    assert begun["headers"][1] == (b"content-length", b"%d" % (9 + 7 + len(PROBE) + len(TAIL)))
+    assert rest[0] == body(b"<html>", True)
+    assert rest[1:] == [body(PROBE.encode() + b"<bo" + b" " * len(TAIL), True), unseen, body(b"")]
+
+
+@pytest.mark.parametrize("fragment", [PROBE, ""])
+def test_where_the_last_bytes_cannot_be_seen_the_announced_length_is_still_that_of_all_bytes(fragment: str) -> None:
+    unseen = {"type": "http.response.zerocopysend", "file": 3, "count": 7}
+    messages = [start((b"content-length", b"%d" % (12 + 7))), body(b"<html><body>", True), unseen]
+    begun, *rest = sent(messages, fragment, tail=TAIL)
+    assert begun["headers"][1] == (b"content-length", b"%d" % (len(content(rest)) + 7))
+
+
+@pytest.mark.parametrize("fragment", [PROBE, ""])
+def test_the_last_bytes_before_a_tail_may_be_a_view_of_memory(fragment: str) -> None:
+    last = {"type": "http.response.body", "body": memoryview(b"<p>")}
+    passed = sent([start(), body(b"<body>", True), last], fragment, tail=TAIL)
+    assert content(passed) == f"<body>{fragment}<p>{TAIL}".encode()
+
+
+def test_an_app_that_breaks_off_gets_no_tail() -> None:
+    for pieces in ([b"<html>", b"<bo"], [b"<html><body>", b"<p>"], [b"<!doctype html>"]):
+        for fragment in (PROBE, ""):
+            passed = content(sent([start(), *(body(piece, True) for piece in pieces)], fragment, tail=TAIL))
+            assert passed.replace(PROBE.encode(), b"") == b"".join(pieces)
+
+
+def test_a_tail_comes_before_trailers() -> None:
+    messages = [{**start(), "trailers": True}, body(b"<body>", True), body(b"x"), {"type": "http.response.trailers"}]
+    passed = sent(messages, "", tail=TAIL)
+    assert content(passed) == b"<body>x" + TAIL.encode()
+    assert passed[-1] is messages[-1]
+
+
+def test_another_message_in_the_middle_does_not_take_the_tail() -> None:
+    debug = {"type": "http.response.debug"}
+    passed = sent([start(), body(b"<body>", True), debug, body(b"x")], "", tail=TAIL)
+    assert passed[2] is debug
+    assert passed[3] == body(b"x" + TAIL.encode())
 
 
 @pytest.mark.parametrize(

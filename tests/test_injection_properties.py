@@ -1,6 +1,7 @@
 """For any document and any split of its bytes: the fragment is there once, in its place, and nothing is lost."""
 
 import asyncio
+import re
 from typing import Any
 
 import html5lib
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from cookie_consent.injection import Injection, Message
 
 PROBE = "<form id=probe></form>"
+TAIL = "<p id=tail><a href=x>y</a></p>"
 
 BEGINNINGS = [
     "<!doctype html>",
@@ -72,14 +74,14 @@ def split(content: bytes, sizes: list[int]) -> list[bytes]:
     return [*chunks, content]
 
 
-def inject(chunks: list[bytes], length: int) -> list[Message]:
+def inject(chunks: list[bytes], length: int, fragment: str = PROBE, tail: str = "") -> list[Message]:
     messages: list[Message] = []
 
     async def server(message: Message) -> None:
         messages.append(message)
 
     async def app() -> None:
-        injection = Injection(server, lambda _: PROBE.encode())
+        injection = Injection(server, lambda _: fragment.encode(), tail.encode)
         headers = [(b"content-length", b"%d" % length)]
         await injection.send({"type": "http.response.start", "status": 200, "headers": headers})
         for at, chunk in enumerate(chunks, 1):
@@ -91,9 +93,9 @@ def inject(chunks: list[bytes], length: int) -> list[Message]:
     return messages
 
 
-def injected(chunks: list[bytes]) -> bytes:
+def injected(chunks: list[bytes], fragment: str = PROBE, tail: str = "") -> bytes:
     """What arrives, once it is certain that it has the length that was announced and ends where it should."""
-    start, *bodies = inject(chunks, sum(map(len, chunks)))
+    start, *bodies = inject(chunks, sum(map(len, chunks)), fragment, tail)
     content = b"".join(message["body"] for message in bodies)
     assert start["headers"] == [(b"content-length", b"%d" % len(content))]
     assert [message["more_body"] for message in bodies] == [True] * (len(bodies) - 1) + [False]
@@ -134,6 +136,19 @@ def test_a_parser_finds_the_fragment_first_in_the_body_and_all_else_as_it_was(do
     assert tree(page) == tree(parsed(document))
 
 
+# A link that a page never closed would end where the tail's begins, and a tag that never ended would go on in it.
+@settings(deadline=None, max_examples=300)
+@given(documents(HEADS).filter(lambda document: not re.search("<a |<text", document)))
+def test_a_parser_finds_the_tail_last_in_the_body_and_all_else_as_it_was(document: str) -> None:
+    page = parsed(injected([document.encode()], "", TAIL).decode())
+    parents = {child: parent for parent in page.iter() for child in parent}
+    last = [element for element in page.find("body").iter() if isinstance(element.tag, str)][-2]
+    assert (last.tag, last.attrib, last.text, last[0].attrib) == ("p", {"id": "tail"}, None, {"href": "x"})
+    assert not last.tail
+    parents[last].remove(last)
+    assert tree(page) == tree(parsed(document))
+
+
 pieces = st.sampled_from([*BEGINNINGS, *HEADS, *TEMPLATES, *BODIES, "<frameset>", "<plaintext>", "<textarea>"])
 broken = st.tuples(pieces, st.integers(0, 40)).map(lambda drawn: drawn[0][: drawn[1]].encode())
 soup = st.lists(st.one_of(broken, st.binary(max_size=4)), max_size=12).map(b"".join)
@@ -158,3 +173,17 @@ def test_nothing_is_held_after_a_complete_tag(heads: list[str]) -> None:
     chunks = [head.encode() for head in ["<html>", *heads]]
     messages = inject([*chunks, b""], 0)
     assert [message["body"] for message in messages[1:]] == [*chunks, PROBE.encode()]
+
+
+@settings(deadline=None)
+@given(st.sampled_from([b"", b"<html>", b"<!doctype html>"]), soup, splits, st.sampled_from([PROBE, ""]))
+@example(b"<html>", b"<bo", [], "")
+@example(b"<html>", b"<body>", [6], PROBE)
+def test_a_tail_is_added_to_documents_only_and_changes_nothing_else(
+    beginning: bytes, rest: bytes, sizes: list[int], fragment: str
+) -> None:
+    content = beginning + rest
+    whole, without = injected([content], fragment, TAIL), injected([content], fragment)
+    is_document = PROBE.encode() in injected([content])
+    assert whole == without + TAIL.encode() * is_document
+    assert injected(split(content, sizes), fragment, TAIL) == whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from starlette.applications import Starlette
@@ -22,7 +23,7 @@ from tests.policies import KEY
 
 TEMPLATE = """<!doctype html><html lang="en"><head><title>Offices</title>{{ privacy_assets }}</head><body>
 {% if consent.feature("map").available %}<div id="map"></div>{% else %}{{ consent_fallback("map") }}{% endif %}
-<p>{{ consent.status }}</p><a href="{{ privacy_settings_url }}">Privacy</a></body></html>"""
+<p>{{ consent.status }}</p><a href="{{ privacy_settings_url }}">Privacy</a>{{ privacy_settings_link }}</body></html>"""
 HTML = [("accept", "text/html")]
 
 
@@ -34,8 +35,13 @@ def site(tmp_path: Path) -> ASGIApp:
     async def offices(request: Request) -> Response:
         return templates.TemplateResponse(request, "offices.html")
 
-    middleware = Middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY])
-    return Starlette(routes=[Route("/offices", offices)], middleware=[middleware])
+    async def sealed(request: Request) -> Response:
+        request.state.consent.nonce = request.query_params["nonce"]
+        csp = f"script-src 'nonce-{request.state.consent.nonce}'"
+        return templates.TemplateResponse(request, "offices.html", headers={"content-security-policy": csp})
+
+    middleware = Middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], settings_link=False)
+    return Starlette(routes=[Route("/offices", offices), Route("/sealed", sealed)], middleware=[middleware])
 
 
 class _Loaded(HTMLParser):
@@ -67,6 +73,39 @@ def test_a_template_links_to_the_settings(site: ASGIApp) -> None:
     assert f'<a href="{PREFIX}?language=en">Privacy</a>' in call(site, path="/offices").text
     mounted = Starlette(routes=[Mount("/shop", site)])
     assert f'<a href="/shop{PREFIX}?language=en">Privacy</a>' in call(mounted, path="/shop/offices").text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "said"), [("en", "en", "Privacy settings"), ("ja", "ja", "プライバシー設定")]
+)
+def test_a_template_has_a_link_that_opens_the_settings_in_place(
+    site: ASGIApp, accepted: str, language: str, said: str
+) -> None:
+    text = call(site, path="/offices", headers=[*HTML, ("accept-language", accepted)]).text
+    assert f'<a href="{PREFIX}?language={language}&amp;next=/offices" data-privacy-settings>{said}</a>' in text
+
+
+class _Tags(HTMLParser):
+    """Collects the nonces of a page's scripts and stylesheets; None where one has none."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.nonces: list[str | None] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("link", "script"):
+            self.nonces.append(dict(attrs).get("nonce"))
+
+
+@pytest.mark.parametrize("nonce", ["abc+/==", 'a"><b>', ""])
+def test_the_tags_of_a_template_carry_the_nonce_that_the_app_told(site: ASGIApp, nonce: str) -> None:
+    """privacy_assets and the box, two tags each; the visitor has answered, so that no question stands there too."""
+    visitor = Visitor(site, HTML)
+    visitor.refuse()
+    text = visitor.get("/sealed", query=urlencode({"nonce": nonce}).encode()).text
+    assert _Tags(text).nonces == [nonce or None] * 4
+    assert _Tags(visitor.get("/offices").text).nonces == [None] * 4
 
 
 def test_what_a_page_with_boxes_loads_is_there(site: ASGIApp) -> None:

@@ -26,16 +26,22 @@ CHROMIUM_OPTIONS: dict[str, Any] = {
     "args": ["--no-sandbox"],  # else it does not run as root, as in most containers
 }
 WITNESS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
-LONGEST_WAIT = 3.0
+LONGEST_WAIT = 15.0
+"""Seconds. On a busy machine a browser may take long; where all is well nothing waits."""
+_FEWEST_LOOKS = 3
 
 Found = TypeVar("Found")
 
 
 def soon(look: Callable[[], Found]) -> Found:
-    """Return what a look finds, as soon as it finds something; at the latest what it finds then."""
-    end = time.monotonic() + LONGEST_WAIT
-    while not (found := look()) and time.monotonic() < end:
+    """Return what a look finds, as soon as it finds something; at the latest what it finds then.
+
+    It looks three times at least: one look can take all the time, where the page that it asks is just going away.
+    """
+    end, looks = time.monotonic() + LONGEST_WAIT, 1
+    while not (found := look()) and (time.monotonic() < end or looks < _FEWEST_LOOKS):
         time.sleep(0.02)
+        looks += 1
     return found
 
 
@@ -47,17 +53,19 @@ class Sites:
         address: where the site is found.
         partner: where the second origin is found.
         access_log: the file of the site's access records.
+        ledger: the URL of the ledger that keeps the proofs; "" where another process cannot read it.
     """
 
     address: str
     partner: str
     access_log: Path
+    ledger: str = ""
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The access records so far."""
+        """The access records so far; an erased one is a line of spaces."""
         lines = self.access_log.read_text("utf-8").splitlines() if self.access_log.exists() else []
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines if line.strip()]
 
     def all_records(self) -> list[dict[str, Any]]:
         """Return the records of all that was done until now: complete once that of a witness has come through."""
@@ -76,13 +84,15 @@ def registry_sites(folder: Path) -> Iterator[Sites]:
     with started("analytics:app", REGISTRY, folder / "partner.log", (LOOPBACK, 0), {}) as partner:
         # By another host name than the site's, so that it is another site to browsers.
         elsewhere = f"http://localhost:{partner.port}"
+        ledger = f"sqlite:///{folder / 'consent.db'}"
         environ = {
             "REGISTRY_KEY": secrets.token_urlsafe(32),
             "REGISTRY_ACCESS_LOG": str(folder / "access.jsonl"),
+            "REGISTRY_LEDGER": ledger,
             "REGISTRY_PARTNER": elsewhere,
         }
         with started("app:app", REGISTRY, folder / "site.log", (LOOPBACK, 0), environ) as site:
-            yield Sites(site.address, elsewhere, folder / "access.jsonl")
+            yield Sites(site.address, elsewhere, folder / "access.jsonl", ledger)
 
 
 @contextmanager
@@ -118,6 +128,13 @@ class Visitor:
         response = self.page.goto(self.sites.address + path)
         assert response is not None
         assert response.ok
+
+    def go_back(self, steps: int = 1) -> None:
+        """Go back in the history, as the browser's own button does: a script would go away with the page it runs in."""
+        cdp = self.context.new_cdp_session(self.page)
+        history = cdp.send("Page.getNavigationHistory")
+        cdp.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][history["currentIndex"] - steps]["id"]})
+        cdp.detach()
 
     @property
     def path(self) -> str:

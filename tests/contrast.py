@@ -1,0 +1,82 @@
+"""How well colours can be told apart (WCAG 2.2, "contrast ratio"): those that CSS computes, and those of pixels."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from PIL import Image
+from playwright.sync_api import FloatRect, Locator
+
+_NUMBER = r"[0-9.]+(?:e-?[0-9]+)?"
+_PARTS = re.compile(rf"rgba?\(({_NUMBER}), ({_NUMBER}), ({_NUMBER})(?:, ({_NUMBER}))?\)")
+_FEWEST = 12
+"""Of how many pixels a colour is at least that is more than a softened corner."""
+_MARGIN = 3
+
+
+class Colour(NamedTuple):
+    """A colour in sRGB, each part from 0 to 255, and how opaque it is, from 0 to 1."""
+
+    red: float
+    green: float
+    blue: float
+    alpha: float = 1
+
+    @property
+    def luminance(self) -> float:
+        """The relative luminance."""
+        parts = (part / 255 for part in self[:3])
+        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    def over(self, below: Colour) -> Colour:
+        """Return what is seen of this colour on another, opaque one."""
+        parts = zip(self[:3], below[:3], strict=True)
+        return Colour(*(self.alpha * one + (1 - self.alpha) * other for one, other in parts))
+
+
+def computed(text: str) -> Colour:
+    """Return a colour as the browser computes it.
+
+    Raises:
+        ValueError: it is written in another way.
+    """
+    if not (match := _PARTS.fullmatch(text)):
+        raise ValueError(f"{text} is no colour in rgb() or rgba()")
+    red, green, blue = (float(part) for part in match.groups()[:3])
+    return Colour(red, green, blue, float(match[4] or 1))
+
+
+def seen(layers: Sequence[str]) -> Colour:
+    """Return what is seen of colours that lie upon each other, the topmost first, the last one opaque."""
+    *above, below = [computed(layer) for layer in layers]
+    for layer in reversed(above):
+        below = layer.over(below)
+    return below
+
+
+def contrast(one: Colour, other: Colour) -> float:
+    """Return the contrast ratio, from 1 to 21."""
+    darker, lighter = sorted((one.luminance, other.luminance))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def strongest_in_picture(element: Locator) -> float:
+    """Return the contrast of what is drawn for an element to what is around it."""
+    element.scroll_into_view_if_needed()
+    box = element.bounding_box()
+    assert box
+    around: FloatRect = {
+        "x": box["x"] - _MARGIN,
+        "y": box["y"] - _MARGIN,
+        "width": box["width"] + 2 * _MARGIN,
+        "height": box["height"] + 2 * _MARGIN,
+    }
+    data = Image.open(io.BytesIO(element.page.screenshot(clip=around))).convert("RGB").tobytes()
+    found = Counter(zip(data[::3], data[1::3], data[2::3], strict=True))
+    behind = Colour(*data[:3])
+    return max(contrast(Colour(*pixel), behind) for pixel, count in found.items() if count >= _FEWEST)

@@ -1,0 +1,51 @@
+"""The page that the demonstration ends with, in a browser."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from cookie_consent.demo import run
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a demonstration."""
+    page = tmp_path_factory.mktemp("demo") / "report.html"
+    assert run(once=True, port=0, host="127.0.0.1", out=io.StringIO(), report_to=page)
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, shown: Path) -> Iterator[Page]:
+    with browser.new_context(offline=True) as context:
+        page = context.new_page()
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.goto(shown.as_uri())
+        yield page
+        assert said == []
+
+
+def test_it_shows_the_visit_that_was_consented_to_and_the_share_of_all(page: Page) -> None:
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Visits")
+    expect(page.get_by_text(re.compile(r"The records stand for \d+ % of \d+ pages that people saw"))).to_be_visible()
+    page.get_by_text("Table: Pages by views").click()
+    table = page.get_by_role("table", name=re.compile("Pages by views"))
+    expect(table.get_by_role("rowheader", name="/names", exact=True)).to_be_visible()
+    # Who looks up a name is recorded nowhere, whatever was answered.
+    expect(table.get_by_text("/whois")).to_have_count(0)
+
+
+def test_it_shows_who_said_yes_and_who_said_no(page: Page) -> None:
+    page.get_by_text("Table: What was answered").click()
+    table = page.get_by_role("table", name=re.compile("What was answered"))
+    cells = table.get_by_role("row").last.get_by_role("cell")
+    expect(cells).to_have_text(["2", "1", "0", "1", "0", "0", re.compile(r"\d+")])
