@@ -61,6 +61,10 @@ class ConsentRecord:
             return "partial"
         return _STATUS[states.pop()] if states else "unknown"
 
+    def in_state(self, state: State) -> list[str]:
+        """Return the ids of the purposes that were answered in one way."""
+        return [id_ for id_, answer in self.answers.items() if answer.state is state]
+
 
 _STATUS = {State.GRANTED: "granted", State.REFUSED: "refused", State.UNANSWERED: "unknown"}
 

@@ -2,33 +2,138 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
-from cookie_consent.policy import Policy
-from cookie_consent.receipt import document
-from cookie_consent.record import ConsentRecord
+from cookie_consent.chain import START, Link, chain_hash, record_hash, removal
+from cookie_consent.ledgers.entry import Entry, Removal
+from cookie_consent.ledgers.requests import MemoryRequests
+from cookie_consent.policy import canonical_json
+from cookie_consent.timestamps import rfc3339
+
+_CITING = ("policy", "text", "prevailing_text")
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    link: Link
+    entry: Entry | None
 
 
 class MemoryLedger:
-    """Keeps records in a list.
-
-    Attributes:
-        kept: the records as plain data, oldest first.
-    """
+    """Keeps records in a list."""
 
     def __init__(self) -> None:
-        self.kept: list[dict[str, Any]] = []
-        self._policies: dict[str, dict[str, Any]] = {}
+        self._rows: list[_Kept] = []
+        self._changes = threading.Lock()
+        self._policies: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+        self._last_removal: float | None = None
+        self.requests = MemoryRequests()
 
-    async def append(self, record: ConsentRecord, policy: Policy) -> None:
-        """Keep a record."""
-        self._policies[policy.version] = policy.document()
-        self.kept.append(document(record))
+    @property
+    def kept(self) -> list[dict[str, Any]]:
+        """The records as plain data, oldest first."""
+        return [json.loads(row.entry.text) for row in self._rows if row.entry]
+
+    async def append(self, entry: Entry) -> dict[str, Any]:
+        """Keep a record, and return the one that is kept."""
+        entry = entry.with_key()
+        with self._changes:
+            kept = self._first(entry) or self._add(entry)
+        return dict(json.loads(kept.text))
 
     async def records(self, consent_id: str) -> list[dict[str, Any]]:
         """Return the records of one consent id, oldest first."""
-        return [record for record in self.kept if record["consent_id"] == consent_id]
+        return [record for record in self.kept if record.get("consent_id") == consent_id]
+
+    async def last(self, consent_id: str) -> dict[str, Any] | None:
+        """Return the newest record of a consent id."""
+        return next(reversed(await self.records(consent_id)), None)
 
     async def policy(self, version: str) -> dict[str, Any] | None:
         """Return a policy that somebody answered to."""
-        return self._policies.get(version)
+        text = self._policies.get(version)
+        return None if text is None else dict(json.loads(text))
+
+    async def text(self, digest: str) -> str | None:
+        """Return a text that somebody was shown."""
+        return self._texts.get(digest)
+
+    def size(self) -> int:
+        """Return how many records the chain has."""
+        return len(self._rows)
+
+    def links(self) -> Iterator[Link]:
+        """Yield the chain, from its first record."""
+        return iter([row.link for row in self._rows])
+
+    def cited(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what records cite: kind, name, content."""
+        yield from (("policies", version, policy) for version, policy in sorted(self._policies.items()))
+        yield from (("texts", digest, text) for digest, text in sorted(self._texts.items()))
+
+    def remove(
+        self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
+    ) -> Removal:
+        """Remove the records of a consent id, or those that are due."""
+        with self._changes:
+            gone = [row.link.number for row in self._rows if row.entry and _is_to_go(row.entry, now, consent_id)]
+            left = (row.entry for row in self._rows if row.entry and not _is_to_go(row.entry, now, consent_id))
+            cited = {name for entry in left for name in _cited(entry)}
+            policies, texts = self._policies.keys() - cited, self._texts.keys() - cited
+            if not dry_run:
+                self._take_away(gone, policies | texts)
+                reason = "retention" if consent_id is None else "erasure"
+                if reason == "retention":
+                    self._last_removal = int(now)
+                if gone:
+                    self._add(Entry(document=removal(make_id(), reason, gone, rfc3339(now))))
+        return Removal(len(gone), len(texts), len(policies))
+
+    def last_removal(self) -> float | None:
+        """Return when records were last looked through for those that are due (seconds since 1970), or None."""
+        return self._last_removal
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _first(self, entry: Entry) -> Entry | None:
+        since = entry.decided_at - entry.repeat_within
+        for row in self._rows:
+            first = row.entry
+            if first and first.repeat_key and first.repeat_key == entry.repeat_key and first.decided_at >= since:
+                return first
+        return None
+
+    def _add(self, entry: Entry) -> Entry:
+        before = self._rows[-1].link.chain_hash if self._rows else START
+        own = record_hash(entry.text)
+        link = Link(len(self._rows) + 1, entry.text, own, chain_hash(before, own))
+        policies = {version: canonical_json(policy).decode() for version, policy in entry.policies.items()}
+        unknown = _cited(entry) - {*policies, *entry.texts, *self._policies, *self._texts}
+        if unknown:
+            raise ValueError(f"ledger: the record cites what is neither kept nor given: {', '.join(sorted(unknown))}")
+        self._rows.append(_Kept(link, entry))
+        self._policies = policies | self._policies
+        self._texts = {**entry.texts, **self._texts}
+        return entry
+
+    def _take_away(self, numbers: list[int], names: set[str]) -> None:
+        for number in numbers:
+            self._rows[number - 1] = _Kept(replace(self._rows[number - 1].link, document=None), None)
+        self._policies = {name: policy for name, policy in self._policies.items() if name not in names}
+        self._texts = {name: text for name, text in self._texts.items() if name not in names}
+
+
+def _cited(entry: Entry) -> set[str]:
+    return {name for column in _CITING if (name := entry.document.get(column))}
+
+
+def _is_to_go(entry: Entry, now: float, consent_id: str | None) -> bool:
+    if consent_id is not None:
+        return entry.document.get("consent_id") == consent_id
+    return entry.keep_until is not None and entry.keep_until <= now

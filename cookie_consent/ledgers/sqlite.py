@@ -1,38 +1,44 @@
-"""Consent records in an SQLite file, for sites on one machine."""
+"""How SQLite is spoken to: a file, written by one process at a time."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from cookie_consent.policy import Policy, canonical_json
-from cookie_consent.receipt import document
-from cookie_consent.record import ConsentRecord
+from sqlalchemy import Connection, QueuePool, bindparam, create_engine, event, insert, select
+from sqlalchemy.dialects.sqlite import insert as insert_new
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+
+from cookie_consent.chain import START, chain_hash, record_hash
+from cookie_consent.ledgers.entry import SAID_TWICE, Entry
+from cookie_consent.ledgers.migrate import migrate
+from cookie_consent.ledgers.tables import METADATA, RECORDS, Cited
 
 _BUSY = 3.0
 """How long to wait for another process that writes (seconds)."""
-_SCHEMA = """
-PRAGMA journal_mode = WAL;
-CREATE TABLE IF NOT EXISTS policies (version TEXT PRIMARY KEY, document TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS records (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, consent_id TEXT NOT NULL, document TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS records_of ON records (consent_id);
-CREATE TRIGGER IF NOT EXISTS records_stay BEFORE UPDATE ON records
-    BEGIN SELECT RAISE(ABORT, 'consent records are append-only'); END;
-CREATE TRIGGER IF NOT EXISTS records_remain BEFORE DELETE ON records
-    BEGIN SELECT RAISE(ABORT, 'consent records are append-only'); END;
-"""
+_NEXT_TRY = 0.001
+"""How long until it is looked again whether nobody else writes (seconds); a commit takes a few of these."""
 
 
-class SqliteLedger:
-    """Keeps records in an SQLite file; each is on the disk before `append` returns.
+# Built once: while a transaction is open, others wait.
+_END = select(RECORDS.c.number, RECORDS.c.chain_hash).order_by(RECORDS.c.number.desc()).limit(1)
+_WITH_KEYS = (
+    select(RECORDS.c.repeat_key, RECORDS.c.decided_at, RECORDS.c.document)
+    .where(RECORDS.c.repeat_key.in_(bindparam("keys", expanding=True)))
+    .order_by(RECORDS.c.number)
+)
+_ADD = insert(RECORDS)
+
+
+class SqliteDatabase:
+    """An SQLite file: in WAL mode, so that readers wait for nobody, and each commit on the disk (synchronous=FULL).
 
     Args:
         path: the file; it and its folders are made.
@@ -42,49 +48,157 @@ class SqliteLedger:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = Path(path).absolute()
+        self.engine = create_engine(
+            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_timeout=_BUSY, hide_parameters=True
+        )
+        event.listen(self.engine, "begin", _begin)
+        event.listen(self.engine, "checkout", self._check_file)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._connection() as connection:
-                connection.executescript(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise ValueError(f"ledger: {self._path} cannot be used as an SQLite file: {error}") from None
+            self._path.touch(mode=0o640)
+            self.migrate()
+        except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+            why = getattr(error, "orig", None) or error
+            raise ValueError(f"ledger: {self._path} cannot be used as an SQLite file: {why}") from None
 
-    async def append(self, record: ConsentRecord, policy: Policy) -> None:
-        """Keep a record, and the policy that was answered to.
+    def migrate(self) -> None:
+        """Bring the tables up to date."""
+        try:
+            with self.changing() as connection:
+                migrate(connection)
+        finally:
+            self.engine.dispose()  # a process that forks from this one must not inherit connections
 
-        Raises:
-            sqlite3.Error: it could not be kept.
-        """
-        await asyncio.to_thread(self._append, record, policy)
+    def ready(self, connection: Connection | None) -> Connection:
+        """Return a connection to append with; taken anew each time, so that its file is looked after."""
+        if connection is not None:
+            connection.close()
+        return self.engine.connect().execution_options(writes=True)
 
-    async def records(self, consent_id: str) -> list[dict[str, Any]]:
-        """Return the records of one consent id, oldest first."""
-        sql = "SELECT document FROM records WHERE consent_id = ? ORDER BY number"
-        return await asyncio.to_thread(self._documents, sql, consent_id)
+    def append(
+        self, connection: Connection, entries: Sequence[Entry], new: dict[str, list[dict[str, str]]]
+    ) -> list[str]:
+        """Keep what is new of what is cited, and the records; return the record kept for each."""
+        hashes = [record_hash(entry.text) for entry in entries]
+        if connection.in_transaction():
+            return _append(connection, entries, hashes, new)
+        with connection.begin():
+            return _append(connection, entries, hashes, new)
 
-    async def policy(self, version: str) -> dict[str, Any] | None:
-        """Return a policy that somebody answered to."""
-        found = await asyncio.to_thread(self._documents, "SELECT document FROM policies WHERE version = ?", version)
-        return found[0] if found else None
+    def reading(self) -> Connection:
+        """Begin to read. Readers wait for nobody."""
+        return self.engine.connect()
 
-    def _append(self, record: ConsentRecord, policy: Policy) -> None:
-        with self._connection() as connection, connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO policies VALUES (?, ?)",
-                (policy.version, canonical_json(policy.document()).decode()),
-            )
-            connection.execute(
-                "INSERT INTO records (consent_id, document) VALUES (?, ?)",
-                (record.consent_id, canonical_json(document(record)).decode()),
-            )
-
-    def _documents(self, sql: str, key: str) -> list[dict[str, Any]]:
-        with self._connection() as connection:
-            return [json.loads(row[0]) for row in connection.execute(sql, (key,))]
+    looking_through = reading
 
     @contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self._path, timeout=_BUSY)) as connection:
-            connection.execute("PRAGMA synchronous = FULL")
+    def changing(self) -> Iterator[Connection]:
+        """Begin a transaction that nobody else writes in."""
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
+
+    def _connect(self) -> _Connection:
+        # "rw": a file that went away is an error and no empty ledger. Without isolation_level, transactions are ours.
+        address = f"file://{quote(os.fsencode(self._path))}?mode=rw"
+        file = os.stat(self._path)
+        connection = sqlite3.connect(
+            address, _BUSY, isolation_level=None, check_same_thread=False, factory=_Connection, uri=True
+        )
+        connection.file = file
+        connection.text_factory = _text
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        # Of two that open a new file at once, one may be refused at once. Then the next connection brings it about.
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+        return connection
+
+    def _check_file(self, connection: _Connection, *_: object) -> None:
+        """Have a connection replaced where the file's name means another file now; OSError where it means none."""
+        if not os.path.samestat(os.stat(self._path), connection.file):
+            raise DisconnectionError
+
+
+class _Connection(sqlite3.Connection):
+    file: os.stat_result
+
+    def wait_for_others(self) -> None:
+        """Begin a transaction once nobody else writes, unless that takes too long, or the file cannot be written."""
+        end = time.monotonic() + _BUSY
+        while not self._begins() and time.monotonic() < end:
+            time.sleep(_NEXT_TRY)
+
+    def _begins(self) -> bool:
+        """Begin a transaction; return whether it is of no use to try again."""
+        try:
+            self.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            return error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY
+        return True
+
+
+def _text(stored: bytes) -> str:
+    """Return a text also where somebody put bytes into the file that are none, so that it can be told."""
+    return stored.decode(errors="surrogateescape")
+
+
+def _begin(connection: Connection) -> None:
+    if not connection.get_execution_options().get("writes"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    own = connection.connection.dbapi_connection
+    assert isinstance(own, _Connection)  # noqa: S101 (made here)
+    # SQLite itself sleeps longer each time, up to 0.1 s, while others come first: of the answers to four busy processes
+    # one in a hundred took a second.
+    own.execute("PRAGMA busy_timeout = 0")
+    try:
+        own.wait_for_others()
+        if not own.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # its error is one of SQLAlchemy's
+    finally:
+        own.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
+
+
+def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[bytes], new: Cited) -> list[str]:
+    for kind, rows in new.items():
+        if rows:
+            connection.execute(insert_new(METADATA.tables[f"consent_{kind}"]).on_conflict_do_nothing(), rows)
+    number, last = connection.execute(_END).one_or_none() or (0, START)
+    kept, rows_to_add = [], list[dict[str, Any]]()
+    earlier = _with_keys_of(connection, entries)
+    for entry, own in zip(entries, hashes, strict=True):
+        since = entry.decided_at - entry.repeat_within
+        first = next((text for given_at, text in earlier[entry.repeat_key] if given_at >= since), None)
+        if first is None:
+            number += 1
+            last = chain_hash(last, own)
+            rows_to_add.append(_row(entry, number, own, last))
+            if entry.repeat_key:
+                earlier[entry.repeat_key].append((entry.decided_at, entry.text))
+        kept.append(first or entry.text)
+    if rows_to_add:
+        connection.execute(_ADD, rows_to_add)
+    return kept
+
+
+def _with_keys_of(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[tuple[int, str]]]:
+    """Return the records that entries may repeat: key -> when each was given, and its text; the first ones first."""
+    found = defaultdict[str, list[tuple[int, str]]](list)
+    keys = {entry.repeat_key for entry in entries if entry.repeat_key}
+    for key, given_at, text in connection.execute(_WITH_KEYS, {"keys": sorted(keys)}):
+        found[key].append((given_at, text))
+    return found
+
+
+def _row(entry: Entry, number: int, own: bytes, tied: bytes) -> dict[str, Any]:
+    return {
+        "number": number,
+        "document": entry.text,
+        **{name: entry.document.get(name) for name in SAID_TWICE},
+        "decided_at": entry.decided_at,
+        "keep_until": entry.keep_until,
+        "repeat_key": entry.repeat_key or None,
+        "record_hash": own,
+        "chain_hash": tied,
+    }

@@ -1,0 +1,301 @@
+"""The commands for what is kept: to list it, to hand it out, to erase it, to remove what is due."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+from cookie_consent.access_log import daily_salt_of
+from cookie_consent.command import (
+    FINDING,
+    GOOD,
+    WRONG_USAGE,
+    Command,
+    UnusableError,
+    complain,
+    existing_ledger,
+    guarded,
+    progress,
+)
+from cookie_consent.evidence import explain
+from cookie_consent.export_access import export_access, refuse_span, takes_export
+from cookie_consent.ledger_options import counted, existing_sink, ledger_of, named, say, say_json, takes, takes_id
+from cookie_consent.ledgers import Ledger
+from cookie_consent.meanings import MEANINGS
+from cookie_consent.own_cookies import new_id
+from cookie_consent.policy import Policy, canonical_json
+from cookie_consent.policy_error import PolicyError
+from cookie_consent.proof import digest
+from cookie_consent.timestamps import rfc3339, seconds_of
+
+_COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
+"""What a table of records shows, and how wide; an id comes last."""
+_ONE = {
+    "records": "record",
+    "texts": "text",
+    "policies": "policy",
+    "requests": "request",
+    "addresses": "address",
+    "access_records": "access record",
+}
+_WHY_PROOF = "as proof of what was asked and answered (GDPR Article 7(1))"
+
+Records = Iterable[Mapping[str, Any]]
+
+
+# records
+
+
+def _records(arguments: argparse.Namespace) -> int:
+    if arguments.prevailing and arguments.explain is None:
+        raise UnusableError("--prevailing goes with --explain RECORD_ID.")
+    with existing_ledger(ledger_of(arguments)) as ledger:
+        if arguments.explain is not None:
+            return _explain(ledger, arguments)
+        records = _all(ledger) if arguments.id is None else _of(ledger, arguments.id)
+        if arguments.json:
+            for record in records:
+                say(canonical_json(record).decode())  # the very text whose SHA-256 is in the chain
+        else:
+            _say_table(records, "consent_id" if arguments.id is None else "record_id")
+    return GOOD
+
+
+def _of(ledger: Ledger, consent_id: str) -> list[dict[str, Any]]:
+    return asyncio.run(ledger.records(consent_id))
+
+
+def _all(ledger: Ledger, seen: Callable[[int], object] = lambda number: None) -> Iterator[dict[str, Any]]:
+    for link in ledger.links():
+        if link.document is not None:
+            yield json.loads(link.document)
+        if link.number % 1000 == 0:
+            seen(link.number)
+
+
+def _say_table(records: Records, last: str) -> None:
+    say("  ".join([*(name.ljust(width) for name, width in _COLUMNS.items()), last]))
+    for record in records:
+        cells = (_cell(record.get(name)).ljust(width) for name, width in _COLUMNS.items())
+        say("  ".join([*cells, _cell(record.get(last))]))
+
+
+def _cell(value: object) -> str:
+    """Return a value as a terminal can show it; no record may give orders to one."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value or "-"))
+
+
+def _explain(ledger: Ledger, arguments: argparse.Namespace) -> int:
+    with progress("records", ledger.size()) as seen:
+        records = _all(ledger, seen) if arguments.id is None else _of(ledger, arguments.id)
+        record = next((record for record in records if record["record_id"] == arguments.explain), None)
+    if record is None:
+        return complain(f"There is no record {arguments.explain}.", FINDING)
+    explained = asyncio.run(explain(ledger, record))
+    if explained is None:
+        return complain("No text of the site's was shown for this record: its source or event says why.", FINDING)
+    name = record["prevailing_text" if arguments.prevailing else "text"]
+    kept = asyncio.run(ledger.text(name))
+    if kept is None or digest(kept) != name:
+        return complain(f"Text {name} is missing, or was changed. Run: cookie-consent verify", FINDING)
+    text = explained.prevailing_html if arguments.prevailing else explained.html
+    if arguments.json:
+        say_json({"record_id": arguments.explain, "html": text})
+    else:
+        say(text)
+    return GOOD
+
+
+# export
+
+
+def _consent_records(url: str, id_: str) -> list[dict[str, Any]]:
+    with existing_ledger(url) as ledger:
+        return _of(ledger, id_)
+
+
+def _requests(url: str, id_: str) -> list[dict[str, Any]]:
+    with existing_ledger(url) as ledger:
+        return ledger.requests.export(id_)
+
+
+def _access_records(target: str, id_: str) -> list[dict[str, Any]]:
+    with existing_sink(target) as sink:
+        return list(sink.read(id_))
+
+
+_KEPT: Mapping[str, tuple[str, Callable[[str, str], list[dict[str, Any]]]]] = {
+    "consent_records": ("ledger", _consent_records),
+    "access_records": ("access_log", _access_records),
+    "requests": ("ledger", _requests),
+}
+"""Kind of record, as in MEANINGS -> the option that says where it is kept, and what reads those of an id."""
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    if arguments.id is None:
+        return export_access(arguments)
+    refuse_span(arguments)
+    kept = {}
+    for kind, (option, read) in _KEPT.items():
+        target = named(arguments, option)
+        if target is None:
+            shown = option.replace("_", "-")
+            complain(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.", GOOD)
+        else:
+            kept[kind] = read(target, arguments.id)
+    if not kept:
+        raise UnusableError("Name what to look into: --ledger URL, --access-log URL, or both.")
+    if arguments.json:
+        for records in kept.values():
+            for record in records:
+                say_json(record)
+    else:
+        meanings = {kind: dict(MEANINGS[kind]) for kind in kept}
+        say_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **kept, "meanings": meanings}, indent=2)
+    return GOOD
+
+
+# erase
+
+
+def _erase(arguments: argparse.Namespace) -> int:
+    target = named(arguments, "access_log")
+    url = ledger_of(arguments) if arguments.proof else named(arguments, "ledger")
+    if target is None and not arguments.proof:
+        raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
+    keep = _policy(arguments.policy).records.keep.total_seconds() if arguments.policy else None
+    with (
+        existing_ledger(url) if url else nullcontext() as ledger,
+        existing_sink(target) if target else nullcontext() as sink,
+    ):
+        access_records = sink.erase(arguments.id) if sink else None
+        gone = _erase_proof(ledger, arguments.id) if ledger and arguments.proof else 0
+        asked = ledger.requests.erase(arguments.id) if ledger and arguments.proof else 0
+        stay = _of(ledger, arguments.id) if ledger else None
+    erased = {"access_records": access_records, "consent_records": gone, "requests": asked}
+    kept = {
+        "consent_records": None if stay is None else len(stay),
+        "why": _WHY_PROOF if stay else None,
+        "until": _until(stay or [], keep),
+    }
+    if arguments.json:
+        say_json({"id": arguments.id, "erased": erased, "kept": kept})
+    else:
+        say("\n".join(_in_words(arguments.id, erased, kept)))
+    return GOOD
+
+
+def _policy(path: str) -> Policy:
+    try:
+        return Policy.load(path)
+    except PolicyError as error:
+        raise UnusableError(str(error)) from None
+    except OSError as error:
+        raise UnusableError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _erase_proof(ledger: Ledger, consent_id: str) -> int:
+    return ledger.remove(now=time.time(), make_id=new_id, consent_id=consent_id).records
+
+
+def _until(records: Records, keep: float | None) -> str | None:
+    ends = [seconds_of(record["expires_at"]) for record in records if "expires_at" in record]
+    return rfc3339(max(ends) + keep) if ends and keep is not None else None
+
+
+def _in_words(id_: str, erased: Mapping[str, int | None], kept: Mapping[str, Any]) -> Iterator[str]:
+    if erased["access_records"] is None:
+        yield "Access records were not looked for: --access-log URL says where they are."
+    else:
+        yield f"Erased: {counted(erased['access_records'], 'access record')} of {id_}."
+    if erased["consent_records"]:
+        requests = counted(erased["requests"] or 0, "request")
+        yield f"Erased: {counted(erased['consent_records'], 'consent record')} and {requests} of {id_}."
+        yield "Stays: their hashes, and a record that they were erased, so that all others can still be verified."
+    if kept["consent_records"] is None:
+        yield "Consent records stay; they were not looked for: --ledger URL says where they are."
+    elif kept["consent_records"]:
+        until = f"until {kept['until']} at the latest" if kept["until"] else "for as long as the policy (--policy) says"
+        yield f"Stays: {counted(kept['consent_records'], 'consent record')} of {id_}, {kept['why']}, {until}."
+        yield "--proof erases them too."
+    elif not erased["consent_records"]:
+        yield f"There are no consent records of {id_}."
+
+
+# purge
+
+
+def _purge(arguments: argparse.Namespace) -> int:
+    now, policy = time.time(), _policy(arguments.policy) if arguments.policy else None
+    target, url = named(arguments, "access_log"), named(arguments, "ledger")
+    if target is None and url is None:
+        raise UnusableError("Name what to purge: --ledger URL, --access-log URL, or both.")
+    counts = _purged_ledger(url, policy, now, dry_run=arguments.dry_run) if url else {}
+    if target:
+        counts |= _purged_access_log(target, policy, now, dry_run=arguments.dry_run)
+    if not counts:
+        return WRONG_USAGE
+    if arguments.json:
+        say_json({"ran_at": rfc3339(now), "dry_run": arguments.dry_run, **counts})
+    else:
+        did = "would remove" if arguments.dry_run else "removed"
+        said = (counted(number, _ONE[what], what.replace("_", " ")) for what, number in counts.items())
+        say(f"{rfc3339(now)} {did} {', '.join(said)}")
+    return GOOD
+
+
+def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
+    with existing_ledger(url) as ledger:
+        counts = asdict(ledger.remove(now=now, make_id=new_id, dry_run=dry_run))
+        if policy is None:
+            complain("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
+        else:
+            counts |= asdict(ledger.requests.purge(now=now, rules=policy.requests, dry_run=dry_run))
+    return counts
+
+
+def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
+    keep = policy.access_records_kept if policy else None
+    if keep is None:
+        complain("Access records were not looked at: a purpose in --policy FILE says for how long they are kept.", GOOD)
+        return {}
+    if policy and policy.exempt and not dry_run:
+        daily_salt_of(target).expire(now)
+    with existing_sink(target) as sink:
+        return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
+
+
+_EITHER_ID = "a visitor's consent id or visitor id: the settings page shows both, and nothing here joins them"
+COMMANDS = (
+    Command(
+        "records",
+        "List consent records, or print the text that was shown for one.",
+        takes("--id", "--ledger", "--explain", "--prevailing"),
+        guarded(_records),
+    ),
+    Command(
+        "export",
+        "Print everything that is kept under an id, or the access log as a whole.",
+        takes_export(_EITHER_ID),
+        guarded(_export),
+    ),
+    Command(
+        "erase",
+        "Erase the access records of a visitor, and say what stays.",
+        takes_id(_EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
+        guarded(_erase),
+    ),
+    Command(
+        "purge",
+        "Remove the records and requests whose time has come; for cron, on as many hosts as you like.",
+        takes("--ledger", "--access-log", "--policy", "--dry-run"),
+        guarded(_purge),
+    ),
+)

@@ -1,0 +1,139 @@
+"""What the commands for a ledger take, and how they say what they have to say."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from cookie_consent.command import UnusableError, in_short
+from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
+from cookie_consent.sinks.closed_files import sources
+from cookie_consent.sinks.optional import NotInstalledError
+
+_VARIABLES = {"ledger": "CONSENT_LEDGER", "access_log": "CONSENT_ACCESS_LOG"}
+"""Option -> the environment variable that stands in for it."""
+_ORDERS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What JSON leaves as it is, and a terminal obeys: control characters beyond ASCII, and those that turn text around."""
+
+
+def _id(text: str) -> str:
+    if not text or not text.isprintable():
+        raise argparse.ArgumentTypeError("an id has one character at least, and only printable ones")
+    return text
+
+
+_OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "--ledger": {
+        "metavar": "URL",
+        "help": 'where consent records are kept, like "sqlite:///consent.db" (default: $CONSENT_LEDGER)',
+    },
+    "--access-log": {
+        "metavar": "URL",
+        "help": 'where access records are kept, like "logs/access.jsonl" or "postgresql://…" '
+        "(default: $CONSENT_ACCESS_LOG)",
+    },
+    "--id": {"metavar": "CONSENT_ID", "type": _id, "help": "only those of this consent id"},
+    "--policy": {"metavar": "FILE", "help": "the policy; it says for how long records and requests are kept"},
+    "--explain": {"metavar": "RECORD_ID", "type": _id, "help": "print the very text that was shown for this record"},
+    "--prevailing": {"action": "store_true", "help": "with --explain: the same in the prevailing language"},
+    "--proof": {"action": "store_true", "help": "erase the consent records and the requests of that consent id too"},
+    "--dry-run": {"action": "store_true", "help": "remove nothing, and only say what would be removed"},
+    "--root": {
+        "metavar": "ROOT",
+        "action": "append",
+        "default": [],
+        "help": "a root that was kept elsewhere, or a file of them, one on each line; may be repeated. $CONSENT_KEY "
+        "checks the signature",
+    },
+    "--write-root": {
+        "metavar": "FILE",
+        "help": "add a line to this file: the root of the chain, signed with $CONSENT_KEY (several keys on a line "
+        "each, oldest first; the last one signs)",
+    },
+}
+
+
+def takes(*options: str) -> Callable[[argparse.ArgumentParser], None]:
+    """Return a function that adds these options, and --json, to those of a command."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        for option in options:
+            parser.add_argument(option, **_OPTIONS[option])
+        parser.add_argument("--json", action="store_true", help="for machines")
+
+    return add
+
+
+def takes_id(meaning: str, *options: str, required: bool = True) -> Callable[[argparse.ArgumentParser], None]:
+    """Return a function that adds an --id, which may have to be given, and these options."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--id", "--visitor", dest="id", metavar="ID", type=_id, required=required, help=meaning)
+        takes(*options)(parser)
+
+    return add
+
+
+def named(arguments: argparse.Namespace, option: str) -> str | None:
+    """Return what an option names, or the environment variable that stands in for it."""
+    return getattr(arguments, option) or os.environ.get(_VARIABLES[option]) or None
+
+
+def ledger_of(arguments: argparse.Namespace) -> str:
+    """Return the URL of the ledger; raises UnusableError where none is named."""
+    url = named(arguments, "ledger")
+    if url is None:
+        raise UnusableError("Name the ledger: --ledger URL, or the environment variable CONSENT_LEDGER.")
+    return url
+
+
+@contextmanager
+def existing_sink(target: str) -> Iterator[Sink]:
+    """Open an access log that is there.
+
+    Raises:
+        UnusableError: there is none, or it cannot be used.
+    """
+    path = target.removeprefix("file://")
+    try:
+        sink = open_sink(target)
+        if isinstance(sink, JsonLinesSink) and not sources(path):
+            raise UnusableError(f"access_log: there is no file {path}.")
+        yield sink
+        sink.close()
+    except UnusableError:
+        raise
+    except (ValueError, CannotEraseError, NotInstalledError) as error:
+        raise UnusableError(str(error)) from None
+    except OSError as error:
+        raise UnusableError(f"access_log: {path} cannot be used: {error.strerror or error}.") from None
+    except Exception as error:  # noqa: BLE001 (each database's client has errors of its own)
+        raise UnusableError(f"access_log: the database cannot be used: {in_short(error)}") from None
+
+
+def say(text: str) -> None:
+    """Print a text."""
+    # What somebody damaged may have bytes in it that are no text.
+    sys.stdout.write(text.encode(errors="replace").decode() + "\n")
+
+
+def say_json(document: object, *, indent: int | None = None) -> None:
+    """Print plain data as JSON: on one line, or indented."""
+    say(as_json(document, indent=indent))
+
+
+def as_json(document: object, *, indent: int | None = None) -> str:
+    """Return plain data as JSON that gives no orders to a terminal."""
+    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    return _ORDERS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts: "1 record", "2 records"."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -1,0 +1,271 @@
+"""Consent records in an SQL database: SQLite for sites on one machine, PostgreSQL for those on several."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    false,
+    func,
+    insert,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
+
+from cookie_consent.chain import Link, removal
+from cookie_consent.ledgers.committer import Committer
+from cookie_consent.ledgers.entry import SAID_TWICE, Entry, Removal, can_be_kept
+from cookie_consent.ledgers.sql_requests import SqlRequests
+from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, TEXTS
+from cookie_consent.policy import canonical_json
+from cookie_consent.timestamps import rfc3339
+
+_PAGE = 5000
+"""So many records are read or removed with one statement: none holds the others up for long."""
+_READERS = 4
+_NO_RECORDS_FAULT = (OSError, OperationalError, InterfaceError, NoConnectionError)
+_CITED = (
+    ("policies", POLICIES.c.version, POLICIES.c.document, (RECORDS.c.policy,)),
+    ("texts", TEXTS.c.sha256, TEXTS.c.content, (RECORDS.c.text, RECORDS.c.prevailing_text)),
+)
+"""What records cite: its kind, where its name and its content are, and which columns cite it."""
+_LINK = [RECORDS.c[name] for name in ("number", "document", "record_hash", "chain_hash", *SAID_TWICE)]
+# What is asked for while visitors wait is built once: that takes longer than to find it.
+_KEY: ColumnElement[str] = bindparam("key")
+_RECORDS_OF = select(RECORDS.c.document).where(RECORDS.c.consent_id == _KEY).order_by(RECORDS.c.number)
+_NEWEST_OF = _RECORDS_OF.order_by(None).order_by(RECORDS.c.number.desc()).limit(1)
+_POLICY = select(POLICIES.c.document).where(POLICIES.c.version == _KEY)
+_TEXT = select(TEXTS.c.content).where(TEXTS.c.sha256 == _KEY)
+
+
+class Database(Protocol):
+    """What differs between databases."""
+
+    engine: Engine
+
+    def migrate(self) -> None:
+        """Bring the tables up to date."""
+
+    def ready(self, connection: Connection | None) -> Connection:
+        """Return a connection to append with: that of the last time, if it still will do, or a new one."""
+
+    def append(
+        self, connection: Connection, entries: Sequence[Entry], new: dict[str, list[dict[str, str]]]
+    ) -> list[str]:
+        """Keep what is new of what is cited, and the records, in a transaction; return the record kept for each."""
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Begin to read for a visitor who waits: a statement that takes long fails."""
+
+    def looking_through(self) -> AbstractContextManager[Connection]:
+        """Begin to read much, however long it takes."""
+
+    def changing(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that may remove records, and that nobody else appends or removes in."""
+
+
+class SqlLedger:
+    """Keeps records in an SQL database; each is on the disk before `append` returns.
+
+    Args:
+        database: how that kind of database is spoken to.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: Connection | None = None
+        self._cited: set[str] = set()
+        self._committer = Committer(self._write, for_all=_NO_RECORDS_FAULT, let_go=self._let_go)
+        # Threads of its own: while a database does not answer, the app's own work in threads goes on.
+        self._readers = ThreadPoolExecutor(_READERS, "consent-ledger-reader")
+        self.requests = SqlRequests(database.engine, database.migrate)
+
+    async def append(self, entry: Entry) -> dict[str, Any]:
+        """Keep a record, and return the one that is kept.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError: it could not be kept.
+            ValueError: JSON cannot say it.
+            queue.Full: too many wait for the database.
+        """
+        return dict(json.loads(await self._committer.put(entry.with_key())))
+
+    async def records(self, consent_id: str) -> list[dict[str, Any]]:
+        """Return the records of one consent id, oldest first."""
+        return [json.loads(text) for text in await self._texts(_RECORDS_OF, consent_id)]
+
+    async def last(self, consent_id: str) -> dict[str, Any] | None:
+        """Return the newest record of a consent id."""
+        texts = await self._texts(_NEWEST_OF, consent_id)
+        return json.loads(texts[0]) if texts else None
+
+    async def policy(self, version: str) -> dict[str, Any] | None:
+        """Return a policy that somebody answered to."""
+        texts = await self._texts(_POLICY, version)
+        return json.loads(texts[0]) if texts else None
+
+    async def text(self, digest: str) -> str | None:
+        """Return a text that somebody was shown."""
+        texts = await self._texts(_TEXT, digest)
+        return texts[0] if texts else None
+
+    def size(self) -> int:
+        """Return how many records the chain has."""
+        with self._database.looking_through() as connection:
+            return connection.execute(select(func.max(RECORDS.c.number))).scalar() or 0
+
+    def links(self) -> Iterator[Link]:
+        """Yield the chain, from its first record."""
+        wanted = select(*_LINK).order_by(RECORDS.c.number).limit(_PAGE)
+        rows = self._page(wanted)
+        while rows:
+            for number, document, own, tied, *said in rows:
+                yield Link(number, document, own, tied, dict(zip(SAID_TWICE, said, strict=True)))
+            rows = self._page(wanted.where(RECORDS.c.number > number))
+
+    def cited(self) -> Iterator[tuple[str, str, str]]:
+        """Yield what records cite: kind, name, content."""
+        for kind, name, content, _ in _CITED:
+            with self._database.looking_through() as connection:
+                for row in connection.execute(select(name, content).order_by(name)):
+                    yield kind, row[0], row[1]
+
+    def remove(
+        self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
+    ) -> Removal:
+        """Remove the records of a consent id, or those that are due."""
+        which = RECORDS.c.keep_until <= int(now) if consent_id is None else _of(consent_id)
+        going = and_(RECORDS.c.document.is_not(None), which)
+        if dry_run:
+            return self._would_remove(going)
+        reason = "retention" if consent_id is None else "erasure"
+        records = 0
+        while removed := self._remove_page(going, reason, now, make_id):
+            records += removed
+        with self._database.changing() as connection:
+            found = {
+                kind: connection.execute(delete(name.table).where(_uncited(name, citing))).rowcount
+                for kind, name, _, citing in _CITED
+            }
+            connection.execute(insert(REMOVALS).values(ran_at=int(now), reason=reason, records=records, **found))
+        return Removal(records, **found)
+
+    def last_removal(self) -> float | None:
+        """Return when records were last looked through for those that are due (seconds since 1970), or None."""
+        with self._database.looking_through() as connection:
+            last = select(func.max(REMOVALS.c.ran_at)).where(REMOVALS.c.reason == "retention")
+            return connection.execute(last).scalar()
+
+    def close(self) -> None:
+        """Write what waits, and let go of the database."""
+        self._committer.close()
+        self._database.engine.dispose()
+
+    def _write(self, entries: Sequence[Entry]) -> list[str]:
+        """Write records; once more where the connection was lost, or a text removed that was there before.
+
+        Records that were kept at the first try are found there again by their repeat key.
+        """
+        try:
+            return self._append(entries)
+        except DBAPIError as error:
+            if not (error.connection_invalidated or isinstance(error, IntegrityError)):
+                raise
+        return self._append(entries)
+
+    def _append(self, entries: Sequence[Entry]) -> list[str]:
+        try:
+            return self._append_to(entries)
+        except SQLAlchemyError:
+            if self._connection is not None:
+                self._connection.invalidate()  # whatever state it is in: the next time begins anew
+            self._let_go()
+            raise
+
+    def _append_to(self, entries: Sequence[Entry]) -> list[str]:
+        new: dict[str, dict[str, str]] = {"policies": {}, "texts": {}}
+        for entry in entries:
+            for version in entry.policies.keys() - self._cited:
+                new["policies"][version] = canonical_json(entry.policies[version]).decode()
+            for digest in entry.texts.keys() - self._cited:
+                new["texts"][digest] = entry.texts[digest]
+        rows = {
+            kind: [{name.key: key, content.key: text} for key, text in sorted(new[kind].items())]
+            for kind, name, content, _ in _CITED
+        }
+        last, self._connection = self._connection, None
+        self._connection = self._database.ready(last)
+        kept = self._database.append(self._connection, entries, rows)
+        self._cited.update(*new.values())
+        return kept
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._cited.clear()
+
+    async def _texts(self, wanted: Select[Any], key: str) -> list[str]:
+        if not can_be_kept(key):
+            return []
+
+        def read() -> list[str]:
+            with self._database.reading() as connection:
+                return list(connection.execute(wanted, {"key": key}).scalars())
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+
+    def _page(self, wanted: Select[Any]) -> list[Any]:
+        with self._database.looking_through() as connection:
+            return list(connection.execute(wanted))
+
+    def _remove_page(self, going: ColumnElement[bool], reason: str, now: float, make_id: Callable[[], str]) -> int:
+        with self._database.changing() as connection:
+            numbers = list(connection.execute(select(RECORDS.c.number).where(going).limit(_PAGE)).scalars())
+            if numbers:
+                emptied = dict.fromkeys((*SAID_TWICE, "document", "decided_at", "keep_until", "repeat_key"))
+                connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(emptied))
+                said = Entry(document=removal(make_id(), reason, numbers, rfc3339(now)))
+                self._database.append(connection, [said], {})
+        return len(numbers)
+
+    def _would_remove(self, going: ColumnElement[bool]) -> Removal:
+        with self._database.looking_through() as connection:
+            records = connection.execute(select(func.count()).select_from(RECORDS).where(going)).scalar_one()
+            found = {
+                kind: connection.execute(
+                    select(func.count()).select_from(name.table).where(_uncited(name, citing, going.is_not(true())))
+                ).scalar_one()
+                for kind, name, _, citing in _CITED
+            }
+        return Removal(records, **found)
+
+
+def _of(consent_id: str) -> ColumnElement[bool]:
+    """Return the condition that a record is of a consent id."""
+    return RECORDS.c.consent_id == consent_id if can_be_kept(consent_id) else false()
+
+
+def _uncited(
+    name: ColumnElement[str], citing: Sequence[ColumnElement[str]], *among: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """Return the condition that no record cites something; of all records, or of some."""
+    return not_(exists().where(or_(*(column == name for column in citing)), *among))

@@ -1,0 +1,242 @@
+"""The command that verifies a ledger: that no record, and nothing that one cites, was changed, left out or added."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cookie_consent.chain import Link, Root, Verified, verify
+from cookie_consent.command import (
+    FINDING,
+    GOOD,
+    Command,
+    UnusableError,
+    complain,
+    existing_ledger,
+    guarded,
+    in_short,
+    progress,
+)
+from cookie_consent.ledger_options import counted, ledger_of, say, say_json, takes
+from cookie_consent.ledgers import Ledger
+from cookie_consent.policy import version_of
+from cookie_consent.proof import digest
+from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
+from cookie_consent.signing import Signer
+from cookie_consent.timestamps import rfc3339
+
+_KEYS = "CONSENT_KEY"
+"""The environment variable with the site's secret keys: oldest first, a line each."""
+_CITING = {"policy": "policies", "text": "texts", "prevailing_text": "texts"}
+"""Field of a record -> the kind of what it cites."""
+_CITED = {"policies": "Policy", "texts": "Text"}
+
+Row = TypeVar("Row")
+Name = tuple[str, str]
+"""What a record cites: its kind, and the hash that names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """Something that does not fit.
+
+    Args:
+        record: the number of the first record that it is about; None where it is about none.
+        why: what is wrong, as a sentence.
+    """
+
+    record: int | None
+    why: str
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    signer = _signer()
+    if arguments.write_root and signer is None:
+        raise UnusableError(f"A root is signed with the site's secret key: set the environment variable {_KEYS}.")
+    roots, findings = _kept_roots(arguments.root, signer)
+    with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
+        verified, found = _look_at(ledger, [kept.root for kept in roots], seen)
+    findings = sorted([*found, *findings], key=lambda finding: finding.record or math.inf)
+    root = write_root(verified.root, signer, int(time.time())) if signer else str(verified.root)
+    if arguments.json:
+        say_json(_verified_as_json(verified, root, roots, findings))
+    else:
+        say("\n".join(_verified_in_words(verified, root, roots, findings)))
+    if arguments.write_root and findings:
+        complain("No root was written.", FINDING)
+    elif arguments.write_root:
+        _keep_root(arguments.write_root, root)
+    return FINDING if findings else GOOD
+
+
+def _size(ledger: Ledger) -> int:
+    """Return how many records there are; 0 where that cannot be read: what is wrong is told with what cannot either."""
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        return ledger.size()
+    except DatabaseError:
+        return 0
+
+
+def _signer() -> Signer | None:
+    keys = os.environ.get(_KEYS, "").splitlines()
+    try:
+        return root_signer(keys) if keys else None
+    except ValueError as error:
+        raise UnusableError(f"{_KEYS}: {error}") from None
+
+
+def _kept_roots(given: Iterable[str], signer: Signer | None) -> tuple[list[KeptRoot], list[_Finding]]:
+    """Return the roots that were kept elsewhere, and what is wrong with them."""
+    roots, findings = list[KeptRoot](), list[_Finding]()
+    for name in given:
+        try:
+            for line in root_lines(name):
+                try:
+                    roots.append(read_root(line, signer))
+                except WrongSignatureError as error:
+                    findings.append(_Finding(None, f"Wrong signature: {error}."))
+        except OSError as error:
+            raise UnusableError(f"--root: {name} cannot be read: {error.strerror}.") from None
+        except ValueError as error:
+            raise UnusableError(f"--root: {name}: {error}.") from None
+    return roots, findings
+
+
+def _look_at(ledger: Ledger, roots: Iterable[Root], seen: Callable[[int], object]) -> tuple[Verified, list[_Finding]]:
+    """Verify the chain, and what its records cite."""
+    damages, first_citing = list[_Finding](), dict[Name, int]()
+    # What is cited comes first: then what is purged meanwhile is not missed, and what is added can be asked for.
+    cited = _readable(ledger.cited(), "What records cite", damages)
+    fits = {(kind, name): _bears_its_name(kind, name, content) for kind, name, content in cited}
+    links = _watched(_readable(ledger.links(), "The chain", damages), first_citing)
+    verified = verify(links, roots, seen)
+    findings = [*damages, *_misnamed(fits, first_citing)]
+    if verified.wrong is not None:
+        findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
+    if not damages:
+        findings += _missing(ledger, fits, first_citing)
+    return verified, findings
+
+
+def _readable(rows: Iterator[Row], what: str, damages: list[_Finding]) -> Iterator[Row]:
+    """Yield rows as far as they can be read; a damaged SQLite file is a finding."""
+    from sqlalchemy.exc import DatabaseError
+
+    try:
+        yield from rows
+    except DatabaseError as error:
+        if not _is_damage(error.orig):
+            raise
+        damages.append(_Finding(None, f"{what} cannot be read to the end: {in_short(error)}."))
+
+
+def _is_damage(error: BaseException | None) -> bool:
+    return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorname", "").startswith(
+        "SQLITE_CORRUPT"
+    )
+
+
+def _watched(links: Iterable[Link], first_citing: dict[Name, int]) -> Iterator[Link]:
+    """Yield links, and note which record is the first to cite something."""
+    for link in links:
+        for field, kind in _CITING.items():
+            name = link.columns.get(field)
+            if name is not None:
+                first_citing.setdefault((kind, name), link.number)
+        yield _in_kind(link)
+
+
+def _in_kind(link: Link) -> Link:
+    """Return a link whose values have the kind that they should have: SQLite takes any."""
+    if isinstance(link.document, str | None) and isinstance(link.record_hash, bytes):
+        return link
+    return replace(link, document=repr(link.document), record_hash=b"")
+
+
+def _bears_its_name(kind: str, name: str, content: str) -> bool:
+    """Return whether something that records cite has the hash that it is named by."""
+    try:
+        if kind == "texts":
+            return digest(content) == name
+        return version_of(json.loads(content)) == name
+    except (AttributeError, ValueError, RecursionError):  # SQLite takes any kind of value; no JSON; no end of brackets
+        return False
+
+
+def _misnamed(fits: Mapping[Name, bool], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
+    for (kind, name), fit in fits.items():
+        if not fit:
+            record = first_citing.get((kind, name))
+            by = f"Record {record:,} is the first that cites it" if record else "No record cites it"
+            what = _CITED[kind]
+            yield _Finding(record, f"{what} {name} was changed: it has no longer the hash that it is named by. {by}.")
+
+
+def _missing(ledger: Ledger, fits: Mapping[Name, bool], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
+    for (kind, name), record in first_citing.items():
+        if (kind, name) not in fits and asyncio.run(_found(ledger, kind, name)) is None:
+            yield _Finding(record, f"{_CITED[kind]} {name} is missing. Record {record:,} is the first that cites it.")
+
+
+async def _found(ledger: Ledger, kind: str, name: str) -> object:
+    return await (ledger.text(name) if kind == "texts" else ledger.policy(name))
+
+
+def _verified_as_json(
+    verified: Verified, root: str, roots: Iterable[KeptRoot], findings: Iterable[_Finding]
+) -> dict[str, Any]:
+    said = [asdict(finding) for finding in findings]
+    return {
+        "records": verified.records,
+        "removed": verified.removed,
+        "root": None if said else root,
+        "roots": [
+            {"root": str(kept.root), "signed_at": None if kept.signed_at is None else rfc3339(kept.signed_at)}
+            for kept in roots
+        ],
+        "findings": said,
+    }
+
+
+def _verified_in_words(
+    verified: Verified, root: str, roots: Iterable[KeptRoot], findings: list[_Finding]
+) -> Iterator[str]:
+    yield from (finding.why for finding in findings)
+    for kept in roots:
+        if kept.signed_at is None:
+            yield f"The signature of root {kept.root} was not checked: there is no key in {_KEYS}."
+        else:
+            yield f"Root {kept.root} was signed at {rfc3339(kept.signed_at)}."
+    removed = f" ({verified.removed:,} of them removed)" if verified.removed else ""
+    if findings:
+        yield f"The chain itself fits for {counted(verified.records, 'record')}{removed}."
+    else:
+        yield f"All fits: {counted(verified.records, 'record')}{removed}, and what they cite."
+        yield f"Root: {root}"
+
+
+def _keep_root(path: str, root: str) -> None:
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:  # at the end: no root that was kept is lost
+            file.write(f"{root}\n")
+    except OSError as error:
+        raise UnusableError(f"--write-root: {path} cannot be written: {error.strerror}.") from None
+
+
+VERIFY = Command(
+    "verify",
+    "Verify that no consent record, and nothing that one cites, was changed, left out or added.",
+    takes("--ledger", "--root", "--write-root"),
+    guarded(_verify),
+)

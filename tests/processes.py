@@ -1,0 +1,66 @@
+"""Programs that the tests start: where they are, and that they end with all that they started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+LONGEST_START = 60.0
+POLL = 0.02
+
+
+def program(name: str, package: str) -> str:
+    """Return where a program is.
+
+    Raises:
+        RuntimeError: if it is not installed; it names the Debian package.
+    """
+    if found := shutil.which(name):
+        return found
+    raise RuntimeError(f"{name} is missing. As root: apt-get install {package}")
+
+
+@contextmanager
+def running(
+    command: Sequence[str], *, stdout: int = subprocess.DEVNULL, env: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program, and end it with all that it started."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, env=env, **own_group()
+    ) as process:
+        try:
+            yield process
+        finally:
+            end_group(process)
+
+
+def own_group() -> dict[str, Any]:
+    """Return the options of a program that is the first of its process group."""
+    return {"start_new_session": True}
+
+
+def end_group(first: subprocess.Popen[bytes]) -> None:
+    """End all programs of a group."""
+    with suppress(ProcessLookupError):
+        os.killpg(first.pid, signal.SIGKILL)
+
+
+def awaited(process: subprocess.Popen[bytes], file: Path) -> str:
+    """Return what a program writes into a file once it is ready.
+
+    Raises:
+        RuntimeError: if it ends before, or takes too long.
+    """
+    end = time.monotonic() + LONGEST_START
+    while not file.exists() or not (text := file.read_text("ascii")):
+        if process.poll() is not None or time.monotonic() > end:
+            raise RuntimeError(f"{process.args!r} did not start")
+        time.sleep(POLL)
+    return text

@@ -1,0 +1,321 @@
+"""The hash chain: whatever somebody changes afterwards, the first record that does not fit is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.chain import (
+    START,
+    Link,
+    Root,
+    Verified,
+    chain_hash,
+    ranges,
+    record_hash,
+    removal,
+    verify,
+)
+from cookie_consent.policy import canonical_json
+
+TIME = "2026-11-25T19:00:00Z"
+
+
+def record(number: int, **said: object) -> dict[str, object]:
+    return {"record_id": f"r{number}", "consent_id": f"c{number}", "event": "granted", **said}
+
+
+def chained(documents: Sequence[dict[str, object]], removed: Sequence[int] = ()) -> list[Link]:
+    """Return documents as a chain, in which some are removed."""
+    links: list[Link] = []
+    before = START
+    for number, document in enumerate(documents, 1):
+        text = canonical_json(document).decode()
+        own = record_hash(text)
+        before = chain_hash(before, own)
+        if number in removed:
+            links.append(Link(number, None, own, before, {"record_id": None, "consent_id": None}))
+        else:
+            columns = {name: document.get(name) for name in ("record_id", "consent_id")}
+            links.append(Link(number, text, own, before, columns))
+    return links
+
+
+def whole(count: int = 5) -> list[Link]:
+    return chained([record(number) for number in range(1, count + 1)])
+
+
+def root_of(links: Sequence[Link]) -> Root:
+    return Root(links[-1].number, links[-1].chain_hash)
+
+
+def rehashed(links: Sequence[Link], start: int) -> list[Link]:
+    """Return a chain whose hashes somebody worked out anew, from a place on."""
+    before = links[start - 1].chain_hash if start else START
+    made = list(links[:start])
+    for link in links[start:]:
+        own = record_hash(link.document) if link.document is not None else link.record_hash
+        before = chain_hash(before, own)
+        made.append(replace(link, record_hash=own, chain_hash=before))
+    return made
+
+
+def test_a_chain_as_it_was_written_fits() -> None:
+    links = whole()
+    assert verify(links) == Verified(records=5, removed=0, root=root_of(links))
+    assert verify([]) == Verified(records=0, removed=0, root=Root(0, START))
+    assert verify(iter(links), [root_of(links), root_of(links[:2]), Root(0, START)]).wrong is None
+
+
+def test_hashes_are_plain_sha_256_that_anybody_can_work_out() -> None:
+    document = '{"a":"訪問"}'
+    own = hashlib.sha256(document.encode()).digest()
+    assert record_hash(document) == own
+    assert chain_hash(START, own) == hashlib.sha256(bytes(32) + own).digest()
+
+
+def changed(links: list[Link]) -> list[Link]:
+    text = links[2].document or ""
+    return [*links[:2], replace(links[2], document=text.replace("granted", "granter")), *links[3:]]
+
+
+def no_longer_text(links: list[Link]) -> list[Link]:
+    """A byte that is no UTF-8, as it is read."""
+    text = links[2].document or ""
+    return [*links[:2], replace(links[2], document=text.replace("granted", "grante\udce4")), *links[3:]]
+
+
+def swapped(links: list[Link]) -> list[Link]:
+    return [*links[:2], replace(links[3], number=3), replace(links[2], number=4), *links[4:]]
+
+
+def deleted(links: list[Link]) -> list[Link]:
+    return [*links[:2], *links[3:]]
+
+
+def deleted_and_numbered_anew(links: list[Link]) -> list[Link]:
+    return [*links[:2], *(replace(link, number=link.number - 1) for link in links[3:])]
+
+
+def inserted(links: list[Link]) -> list[Link]:
+    text = canonical_json(record(9)).decode()
+    own = record_hash(text)
+    slipped_in = Link(3, text, own, chain_hash(links[1].chain_hash, own), {"record_id": "r9", "consent_id": "c9"})
+    return [*links[:2], slipped_in, *(replace(link, number=link.number + 1) for link in links[2:])]
+
+
+def filed_elsewhere(links: list[Link]) -> list[Link]:
+    return [*links[:2], replace(links[2], columns={"record_id": "r3", "consent_id": "c1"}), *links[3:]]
+
+
+def filed_nowhere(links: list[Link]) -> list[Link]:
+    return [*links[:2], replace(links[2], columns={"record_id": "r3", "consent_id": None}), *links[3:]]
+
+
+def half_removed(links: list[Link]) -> list[Link]:
+    return [*links[:2], replace(links[2], document=None), *links[3:]]
+
+
+def removed_in_secret(links: list[Link]) -> list[Link]:
+    return [*links[:2], replace(links[2], document=None, columns={}), *links[3:]]
+
+
+def changed_with_its_hash(links: list[Link]) -> list[Link]:
+    links = changed(links)
+    return [*links[:2], replace(links[2], record_hash=record_hash(links[2].document or "")), *links[3:]]
+
+
+@pytest.mark.parametrize(
+    ("tampered", "wrong", "why"),
+    [
+        (changed, 3, "its text is not the one that was recorded"),
+        (no_longer_text, 3, "its text is not the one that was recorded"),
+        (changed_with_its_hash, 3, "it is not tied to the records before it"),
+        (swapped, 3, "it is not tied to the records before it"),
+        (deleted, 3, "it is missing; the next is 4"),
+        (deleted_and_numbered_anew, 3, "it is not tied to the records before it"),
+        (inserted, 4, "it is not tied to the records before it"),
+        (filed_elsewhere, 3, "it is filed under another consent_id than it says"),
+        (filed_nowhere, 3, "it is filed under another consent_id than it says"),
+        (half_removed, 3, "it was removed, but not as a whole"),
+        (removed_in_secret, 3, "it was removed, and no record says by whose right"),
+    ],
+)
+def test_the_first_record_that_does_not_fit_is_named(
+    tampered: Callable[[list[Link]], list[Link]], wrong: int, why: str
+) -> None:
+    found = verify(tampered(whole()))
+    assert (found.wrong, found.why) == (wrong, why)
+
+
+def test_what_fits_before_the_first_wrong_record_is_counted() -> None:
+    links = whole()
+    assert verify(changed(links)) == Verified(
+        2, 0, root_of(links[:2]), wrong=3, why="its text is not the one that was recorded"
+    )
+
+
+@pytest.mark.parametrize("start", range(5))
+def test_a_chain_that_was_written_anew_is_known_by_a_root_that_was_kept_elsewhere(start: int) -> None:
+    links = whole()
+    text = canonical_json(record(start + 1, event="refused")).decode()
+    forged = rehashed([*links[:start], replace(links[start], document=text), *links[start + 1 :]], start)
+    assert verify(forged).wrong is None
+    for number in range(start + 1, 6):
+        found = verify(forged, [root_of(links[:number])])
+        assert found.wrong == number
+        assert found.why == "a root that was kept elsewhere knows another record here, or others before it"
+    for number in range(1, start + 1):
+        assert verify(forged, [root_of(links[:number])]).wrong is None
+
+
+def test_a_tail_that_was_cut_off_is_known_by_a_root() -> None:
+    links = whole()
+    assert verify(links[:3]).wrong is None
+    assert verify(links[:3], [root_of(links[:3])]).wrong is None
+    found = verify(links[:3], [root_of(links[:2]), root_of(links)])
+    assert found.wrong == 4
+    assert found.why == "the chain ends here, but a root that was kept elsewhere says that it had 5 records"
+    assert verify([], [root_of(links)]).wrong == 1
+
+
+def test_of_two_roots_that_contradict_each_other_none_is_passed_over() -> None:
+    links = whole()
+    for other in (Root(5, START), Root(3, START)):
+        assert verify(links, [other, root_of(links), root_of(links[:3])]).wrong == other.number
+        assert verify(links, [root_of(links), root_of(links[:3]), other]).wrong == other.number
+
+
+def removed_by(*says: dict[str, object], removed: Sequence[int]) -> Verified:
+    return verify(chained([*(record(number) for number in range(1, 6)), *says], removed))
+
+
+def test_a_removed_record_leaves_a_chain_that_fits() -> None:
+    found = removed_by(removal("x", "retention", [1, 2, 4], TIME), removed=[1, 2, 4])
+    assert (found.records, found.removed, found.wrong) == (6, 3, None)
+
+
+def test_removals_may_be_said_bit_by_bit_and_be_removed_themselves() -> None:
+    says = [removal("x", "retention", [2], TIME), removal("y", "erasure", [3, 1], TIME), removal("z", "", [6, 4], TIME)]
+    assert removed_by(*says, removed=[1, 2, 3, 4]).wrong is None
+    assert removed_by(*says, removed=[1, 3, 4]).wrong is None
+    # The one that said it of number 2 is gone too, and with it the word.
+    assert removed_by(*says, removed=[1, 2, 3, 4, 6]).wrong == 2
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [[[1, 1], [3, 5]], [[3, 100]], [[1, 1]], [], "2", [2], [[2]], [["x", "y"]], None, [[2, None]], {"2": "2"}],
+)
+def test_a_removal_that_says_other_numbers_or_none_is_none(numbers: object) -> None:
+    found = removed_by({**removal("x", "retention", [], TIME), "numbers": numbers}, removed=[2])
+    assert (found.wrong, found.why) == (2, "it was removed, and no record says by whose right")
+
+
+def test_a_removal_that_says_nothing_is_none() -> None:
+    assert removed_by({"event": "removed"}, removed=[2]).wrong == 2
+
+
+def test_only_what_comes_later_can_say_that_a_record_was_removed() -> None:
+    early = chained([removal("x", "retention", range(1, 1000), TIME), record(2), record(3)], [3])
+    assert verify(early).wrong == 3
+    itself = chained([record(1), removal("x", "retention", [1, 2], TIME)], [1, 2])
+    assert verify(itself).wrong == 1
+
+
+def test_what_a_visitor_writes_is_no_removal() -> None:
+    note = record(6, note='"event":"removed"', nested={"event": "removed", "numbers": [[1, 5]]})
+    assert removed_by(note, removed=[2]).wrong == 2
+
+
+@pytest.mark.parametrize("text", ["", "no JSON", "[1]", "null", '"text"', "{"])
+def test_a_text_that_is_no_record_is_no_crash(text: str) -> None:
+    own = record_hash(text)
+    link = Link(1, text, own, chain_hash(START, own), {"record_id": "r1"})
+    assert verify([link]).why == "it is filed under another record_id than it says"
+    assert verify([replace(link, columns={})]).wrong is None
+
+
+def test_progress_is_told_now_and_then_and_at_the_end() -> None:
+    told: list[int] = []
+    verify(whole(2500), progress=told.append)
+    assert told == [1000, 2000, 2500]
+
+
+def test_a_root_is_written_and_read() -> None:
+    root = root_of(whole())
+    assert Root.parse(str(root)) == root
+    assert Root.parse(f"  {str(root).upper()}\n") == root
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":",
+        "5",
+        "5:",
+        f"5:{'0' * 63}",
+        f"5:{'0' * 65}",
+        f"5:{'x' * 64}",
+        f"5:{'00 ' * 21}0",
+        f"-5:{'0' * 64}",
+        f":{'0' * 64}",
+        f"٥:{'0' * 64}",
+        f"{'9' * 5000}:{'0' * 64}",
+        f"5:{'0' * 64}:",
+        f"5:{'0' * 64}\n6:{'0' * 64}",
+    ],
+)
+def test_a_text_that_is_no_root_is_said_to_be_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is no root: it is a number, a colon and 64 hexadecimal digits") as caught:
+        Root.parse(text)
+    assert len(str(caught.value)) < 300
+
+
+def test_ranges_have_both_their_ends() -> None:
+    assert ranges([]) == []
+    assert ranges([7, 3, 1, 2, 2]) == [[1, 3], [7, 7]]
+
+
+@given(st.sets(st.integers(1, 30)))
+def test_ranges_hold_just_what_they_are_of(numbers: set[int]) -> None:
+    made = ranges(numbers)
+    assert {number for first, last in made for number in range(first, last + 1)} == numbers
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(made))
+
+
+@given(st.data())
+def test_any_change_of_a_chain_is_found(data: st.DataObject) -> None:
+    count = data.draw(st.integers(1, 8))
+    removed = data.draw(st.sets(st.integers(1, count)))
+    documents = [*(record(number) for number in range(1, count + 1)), removal("x", "retention", removed, TIME)]
+    links = chained(documents, sorted(removed))
+    kept = root_of(links)
+    assert verify(links, [kept]).wrong is None
+    place = data.draw(st.integers(0, count))
+    link = links[place]
+    how = data.draw(st.sampled_from(["text", "own hash", "chain hash", "leave out", "twice", "cut off"]))
+    if how == "text":
+        text = json.dumps({**json.loads(link.document or "{}"), "event": data.draw(st.text(max_size=3)), "more": 1})
+        links[place] = replace(link, document=text)
+    elif how == "own hash":
+        links[place] = replace(link, record_hash=record_hash(f"another than {place}"))
+    elif how == "chain hash":
+        links[place] = replace(link, chain_hash=record_hash(f"another than {place}"))
+    elif how == "leave out":
+        del links[place]
+    elif how == "twice":
+        links.insert(place, link)
+    else:
+        del links[place:]
+    found = verify(links, [kept])
+    assert found.wrong == link.number + (how == "twice")
+    assert found.why
