@@ -1,61 +1,231 @@
-"""Consent records as plain data: for the ledger, and as a receipt that the visitor keeps."""
+"""The consent receipt: the record of an answer with what it was about, in the terms of ISO/IEC TS 27560:2023.
+
+The standard's fields and their mapping to the W3C Data Privacy Vocabulary (DPV) are those of the guide "Consent Records
+and Receipts as per ISO/IEC TS 27560:2023 using DPV" (2024); numbers like 6.3.7 are sections of the standard.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from cookie_consent import dpv
+from cookie_consent.exemptions import exemptions
+from cookie_consent.meanings import ACCESS_RECORD
+from cookie_consent.parts import Cookie, Purpose, Recipient
 from cookie_consent.policy import Policy
-from cookie_consent.record import ConsentRecord, State
-from cookie_consent.timestamps import rfc3339
 
-SCHEMA = 1
-
-
-def document(record: ConsentRecord) -> dict[str, Any]:
-    """Return a consent record as plain data for JSON, each purpose's answer said both ways."""
-    return {
-        "schema": SCHEMA,
-        "consent_id": record.consent_id or None,
-        "policy": record.policy,
-        "status": record.status,
-        "decided_at": rfc3339(record.decided_at),
-        "source": record.source,
-        "language": record.language,
-        "signals": sorted(record.signals),
-        "granted": [id_ for id_, answer in record.answers.items() if answer.state is State.GRANTED],
-        "refused": [id_ for id_, answer in record.answers.items() if answer.state is State.REFUSED],
-        "facts": {id_: answer.facts for id_, answer in record.answers.items()},
-    }
+_OPTIONAL = (
+    "record_id", "consent_id", "event", "text", "prevailing_language", "prevailing_text", "surface", "feature",
+    "answered_before", "service", "build", "previous",
+)  # fmt: skip
+"""What a record need not have; most of it only a ledger gives."""
+_EVENT_TYPES = {
+    "banner": "dpv:ExplicitlyExpressedConsent",
+    "settings": "dpv:ExplicitlyExpressedConsent",
+    "feature": "dpv:ExpressedConsent",
+    "api": "dpv:ExpressedConsent",
+}
+"""Where an answer was given -> how it was expressed: explicitly where the act was about consent alone."""
 
 
-def receipt(record: ConsentRecord, policy: Policy, lifetime: timedelta, address: str) -> dict[str, Any]:
-    """Return the receipt of an answer.
+def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[str, Any]:
+    """Return the receipt of an answer as plain data for JSON.
+
+    It has all that the record has, who asked (`site`, `controller`, `contact`), where the policy of that time can be
+    read (`policy_url`), where the answer can be changed (`withdraw_at`), and these fields of the standard:
+
+    - 6.4.5, the receipt: `schema_version`; `receipt_id`, which is the record's id.
+    - 6.3.3, header: `record_id`; `pii_principal_id`, which is the record's `consent_id`.
+    - 6.3.4, processing: `privacy_notice` (address, version, SHA-256 of what was shown); `language`; `purposes`, each
+      with `purpose` (in words), `lawful_basis`, `pii_information`, `storage_locations` (its cookies),
+      `retention_period` and `recipient_third_parties`; `pii_controllers`; `services`; `jurisdiction`;
+      `withdrawal_method`; `privacy_rights`.
+    - 6.3.5, personal data: `pii_type`, which is what a recipient receives, or a field of access records.
+    - 6.3.6, `party_identification`: `party_id`, `party_name`, `party_address`, `party_contact`, `party_url` (of its
+      privacy policy), `party_role` and `party_type`.
+    - 6.3.7, `events`, one for each state: `event_time`, `validity_duration`, `entity_id`, `event_type`, `event_state`,
+      and the ids of the `purposes` that it is about.
+
+    Durations are as in ISO 8601; that of a cookie is "session" where it ends with the browser session. What neither the
+    record nor the policy says is None: `jurisdiction` and `party_address` always, and without a ledger what only a
+    ledger gives. Values that begin with "dpv:" are terms of the DPV. The purposes that are refused in the record of a
+    withdrawal count as withdrawn. A purpose that runs without consent has another lawful basis, and its state says
+    whether the visitor has objected. Words, cookies and parties are those of the policy that is given here, which
+    `described_by` names; it can be another than that of the answer.
 
     Args:
-        record: the answer.
-        policy: the policy of now; names the purposes that it still has.
-        lifetime: how long the answer holds.
-        address: the address of the endpoints.
+        document: the consent record as plain data; what only a ledger gives may be missing.
+        policy: the policy of now. A purpose that it no longer has is named by its id.
+        address: the address of the endpoints, absolute or relative, without a slash at its end.
     """
-    site = policy.site
+    kept = {**dict.fromkeys(_OPTIONAL), **document}
+    site, held = policy.site, _as_held(policy, kept["service"])
+    language = kept["language"] if kept["language"] in site.languages else site.prevailing_language
+    purposes = [_purpose(id_, kept, held, language, address) for id_ in _asked(kept, policy)]
+    recipients = [recipient for purpose in purposes for recipient in policy.recipients_of(purpose["id"])]
+    policy_url = f"{address}/policy/{kept['policy']}"
     return {
-        **document(record),
-        "expires_at": rfc3339(record.decided_at + lifetime.total_seconds()),
+        **kept,
+        "schema_version": f"{dpv.PROFILE}#receipt",
+        "receipt_id": kept["record_id"],
+        "pii_principal_id": kept["consent_id"],
         "site": site.name,
         "controller": site.controller,
         "contact": site.contact,
-        "prevailing_language": site.prevailing_language,
-        "policy_url": f"{address}/policy/{record.policy}",
+        "prevailing_language": kept["prevailing_language"] or site.prevailing_language,
+        "policy_url": policy_url,
+        "privacy_notice": {
+            "url": policy_url,
+            "version": kept["policy"],
+            "sha256": kept["text"],
+            "prevailing_sha256": kept["prevailing_text"],
+        },
+        "described_by": {"version": policy.version, "language": language},
+        "purposes": purposes,
+        "pii_controllers": [_controller_id(address)],
+        "services": [kept["service"]] if kept["service"] else [],
+        "jurisdiction": None,
         "withdraw_at": address,
-        "purposes": [
-            {
-                "id": purpose.id,
-                "title": purpose.title.get(record.language) or purpose.title[site.prevailing_language],
-                "granted": record.answers[purpose.id].state is State.GRANTED,
-                "recipients": [recipient.name for recipient in policy.recipients_of(purpose.id)],
-            }
-            for purpose in policy.purposes
-            if purpose.id in record.answers
-        ],
+        "withdrawal_method": address,
+        "privacy_rights": address,
+        "party_identification": [_controller(held, address), *(_third_party(other, address) for other in recipients)],
+        "events": _events(kept, purposes),
     }
+
+
+def json_ld(document: Mapping[str, Any], policy: Policy, address: str) -> dict[str, Any]:
+    """Return the receipt of an answer as JSON-LD, in the terms of the DPV and the DCMI.
+
+    The context is inline, so that it can be read offline. There is one dpv:ConsentRecord for each purpose, since each
+    has a state of its own; one that runs without consent has a dpv:Record. What is not known is left out.
+
+    Args:
+        document: the consent record as plain data; what only a ledger gives may be missing.
+        policy: the policy of now.
+        address: the address of the endpoints, without a slash at its end; a relative one is relative to where the
+            export is read.
+    """
+    return dpv.linked(receipt(document, policy, address))
+
+
+def _as_held(policy: Policy, service: str | None) -> Policy:
+    """Return the policy under the service whose conditions applied, if it still has it."""
+    return next((policy.under(own) for own in policy.services if own.id == service), policy)
+
+
+def _asked(document: Mapping[str, Any], policy: Policy) -> list[str]:
+    """Return the ids of the purposes that a record is about: those of the policy in its order, then those gone."""
+    ids = dict.fromkeys((*document["facts"], *document["granted"], *document["refused"]))
+    return [id_ for id_ in policy.optional if id_ in ids] + [id_ for id_ in ids if id_ not in policy.optional]
+
+
+def _purpose(id_: str, document: Mapping[str, Any], policy: Policy, language: str, address: str) -> dict[str, Any]:
+    purpose, recipients = policy.in_force.get(id_), policy.recipients_of(id_)
+    received = [
+        {"pii_type": recipient.receives[language], "party_id": _recipient_id(recipient, address)}
+        for recipient in recipients
+    ]
+    return {
+        "id": id_,
+        "title": purpose.title[language] if purpose else id_,
+        "granted": id_ in document["granted"],
+        "recipients": [recipient.name for recipient in recipients],
+        "purpose": purpose.description[language] if purpose else None,
+        "lawful_basis": exemptions()[purpose.exempt].lawful_basis if purpose and purpose.exempt else dpv.CONSENT,
+        "pii_information": [*_traced(purpose, address), *received],
+        "storage_locations": [_storage(cookie) for cookie in policy.cookies_of(id_)],
+        "retention_period": _iso_8601(purpose.retention) if purpose and purpose.retention else None,
+        "recipient_third_parties": [_recipient_id(recipient, address) for recipient in recipients],
+    }
+
+
+def _traced(purpose: Purpose | None, address: str) -> list[dict[str, Any]]:
+    if purpose is None or not purpose.traces:
+        return []
+    return [{"pii_type": field, "party_id": _controller_id(address)} for field in ACCESS_RECORD]
+
+
+def _storage(cookie: Cookie) -> dict[str, Any]:
+    return {
+        "cookie": cookie.name,
+        "duration": _iso_8601(cookie.duration) if cookie.duration else dpv.SESSION,
+        "path": cookie.path,
+        "domain": cookie.domain,
+    }
+
+
+def _controller_id(address: str) -> str:
+    return f"{address}#controller"
+
+
+def _recipient_id(recipient: Recipient, address: str) -> str:
+    return f"{address}#recipient-{recipient.id}"
+
+
+def _controller(policy: Policy, address: str) -> dict[str, Any]:
+    own_url = policy.service.policy_url if policy.service else ""
+    return {
+        "party_id": _controller_id(address),
+        "party_name": policy.site.controller,
+        "party_address": None,
+        "party_contact": policy.site.contact,
+        "party_url": own_url or policy.site.policy_url or None,
+        "party_role": "dpv:DataController",
+        "party_type": "dpv:LegalEntity",
+    }
+
+
+def _third_party(recipient: Recipient, address: str) -> dict[str, Any]:
+    return {
+        "party_id": _recipient_id(recipient, address),
+        "party_name": recipient.name,
+        "party_address": None,
+        "party_contact": None,
+        "party_url": recipient.policy_url or None,
+        "party_role": "dpv:ThirdParty",
+        "party_type": "dpv:Recipient",
+    }
+
+
+def _events(document: Mapping[str, Any], purposes: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    states: dict[tuple[str, str], list[str]] = {}
+    for purpose in purposes:
+        states.setdefault(_event(document, purpose["id"], purpose["lawful_basis"]), []).append(purpose["id"])
+    decided_at, expires_at = (datetime.fromisoformat(document[key]) for key in ("decided_at", "expires_at"))
+    return [
+        {
+            "event_time": document["decided_at"],
+            "validity_duration": _iso_8601(expires_at - decided_at),
+            "entity_id": document["consent_id"],
+            "event_type": kind,
+            "event_state": state,
+            "purposes": about,
+        }
+        for (kind, state), about in states.items()
+    ]
+
+
+def _event(document: Mapping[str, Any], purpose: str, basis: str) -> tuple[str, str]:
+    """Return what an answer for a purpose is by its kind, and what became of it."""
+    if basis != dpv.CONSENT:
+        return basis, f"{basis}{'Objected' if purpose in document['refused'] else 'NotObjected'}"
+    return _EVENT_TYPES.get(document["source"], dpv.CONSENT), _event_state(document, purpose)
+
+
+def _event_state(document: Mapping[str, Any], purpose: str) -> str:
+    if purpose in document["granted"]:
+        return "dpv:ConsentGiven"
+    if purpose not in document["refused"]:
+        return "dpv:ConsentUnknown"
+    return "dpv:ConsentWithdrawn" if document["event"] == "withdrawn" else "dpv:ConsentRefused"
+
+
+def _iso_8601(length: timedelta) -> str:
+    """Return a duration as ISO 8601 has it, in days and less: "P180D", "PT30M"."""
+    hours, rest = divmod(length.seconds, 3600)
+    minutes, seconds = divmod(rest, 60)
+    time = "".join(f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if number)
+    days = f"{length.days}D" if length.days or not time else ""
+    return f"P{days}T{time}" if time else f"P{days}"

@@ -1,0 +1,236 @@
+"""The consent record as a ledger keeps it: an answer, and what has to be shown of it years later."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from cookie_consent.chain import SCHEMA
+from cookie_consent.ledgers import Entry
+from cookie_consent.policy import Policy, canonical_json
+from cookie_consent.record import ConsentRecord, State
+from cookie_consent.timestamps import rfc3339, seconds_of
+
+CLICKED_WITHIN = 10
+"""The same without a cookie: a form says then that it is sent again, and nothing else says whose it is (seconds)."""
+REPEATED_WITHIN = 60
+"""An identical answer that comes within so many seconds is the same: a double click, a second try."""
+_TOLD_APART = ("granted", "refused", "facts", "policy", "signals")
+"""What identical answers have in common."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What was shown when an answer was given.
+
+    Args:
+        surface: "banner", "again" (the banner, called for to change the answer), "settings", "box", "page".
+        feature: the id of the feature that needed consent, on a box or page; None elsewhere.
+        html: the very text.
+        prevailing_html: the same in the prevailing language.
+        build: the hash of what made it.
+    """
+
+    surface: str
+    feature: str | None
+    html: str
+    prevailing_html: str
+    build: str
+
+
+def document(record: ConsentRecord, lifetime: timedelta) -> dict[str, Any]:
+    """Return what a consent record says by itself, as plain data for JSON; each purpose's answer both ways.
+
+    Args:
+        record: the answer.
+        lifetime: how long it holds.
+    """
+    return {
+        "schema": SCHEMA,
+        "consent_id": record.consent_id or None,
+        "policy": record.policy,
+        "status": record.status,
+        "decided_at": rfc3339(record.decided_at),
+        "expires_at": rfc3339(record.decided_at + lifetime.total_seconds()),
+        "source": record.source,
+        "language": record.language,
+        "signals": sorted(record.signals),
+        "granted": record.in_state(State.GRANTED),
+        "refused": record.in_state(State.REFUSED),
+        "facts": {id_: answer.facts for id_, answer in record.answers.items()},
+    }
+
+
+def event(before: ConsentRecord | None, after: ConsentRecord) -> str:
+    """Return what an answer is: "granted", "refused", "changed" or "withdrawn".
+
+    Args:
+        before: the answer that held until then, if there was one.
+        after: the answer.
+    """
+    had, has = (set(record.in_state(State.GRANTED)) if record else set() for record in (before, after))
+    if had and not has:
+        return "withdrawn"
+    if had in (set(), has):
+        return "granted" if has else "refused"
+    return "changed"
+
+
+def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
+    """Return whether an answer says again what the visitor's last record says, about the same and just after it.
+
+    So does the second of two clicks that came with the cookie from before the first, and a second try where the
+    answer to the first was lost on its way.
+
+    Args:
+        last: the record, as the ledger returns it.
+        answer: what the ledger would be given to keep.
+    """
+    same = all(last.get(name) == answer.document[name] for name in _TOLD_APART)
+    is_answer = last["event"] not in ("signal", "note")
+    return same and is_answer and answer.decided_at - seconds_of(last["decided_at"]) <= REPEATED_WITHIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What every record is made with.
+
+    Args:
+        record_id: a random id for it.
+        policy: what it is about, as it holds there: with the service whose conditions apply.
+        lifetime: how long an answer holds.
+    """
+
+    record_id: str
+    policy: Policy
+    lifetime: timedelta
+
+    def keep_until(self, end: float) -> int:
+        """Return until when a record is kept whose consent ends then: the policy's time longer (PC-10)."""
+        return int(end + self.policy.records.keep.total_seconds())
+
+
+def entry(
+    record: ConsentRecord,
+    given: Circumstances,
+    *,
+    before: ConsentRecord | None,
+    previous: str | None,
+    once: str,
+    shown: Shown | None,
+) -> Entry:
+    """Return what a ledger is given to keep of an answer.
+
+    Args:
+        record: the answer.
+        given: its circumstances.
+        before: the answer that held until then, if there was one.
+        previous: the id of the visitor's record before it, if there is one.
+        once: what the form that was sent has, and no other; "" where it says nothing.
+        shown: what was shown; None where that is not known.
+    """
+    said, service = document(record, given.lifetime), given.policy.service
+    came_from = previous or once or given.record_id
+    told_apart = [came_from, *(said[name] for name in _TOLD_APART)]
+    return Entry(
+        document={
+            **said,
+            "record_id": given.record_id,
+            "event": event(before, record),
+            "text": digest(shown.html) if shown else None,
+            "prevailing_language": given.policy.site.prevailing_language,
+            "prevailing_text": digest(shown.prevailing_html) if shown else None,
+            "surface": shown.surface if shown else None,
+            "feature": shown.feature if shown else None,
+            "answered_before": rfc3339(before.decided_at) if before else None,
+            "service": service.id if service else None,
+            "build": shown.build if shown else None,
+            "previous": previous,
+        },
+        policies={given.policy.version: _said_by(given.policy)},
+        texts={digest(text): text for text in ((shown.html, shown.prevailing_html) if shown else ())},
+        keep_until=given.keep_until(seconds_of(said["expires_at"])),
+        repeat_key=_digest_of(told_apart),
+        repeat_within=REPEATED_WITHIN if previous else CLICKED_WITHIN,
+    )
+
+
+def signal_entry(
+    record: ConsentRecord, given: Circumstances, *, now: float, off: frozenset[str], signals: tuple[str, ...]
+) -> Entry:
+    """Return what a ledger is given to keep when a signal of the browser switches off what was granted.
+
+    Args:
+        record: the answer that held until then.
+        given: the circumstances of now.
+        now: seconds since 1970.
+        off: the ids of the purposes that the signal refuses.
+        signals: the names of the browser's signals.
+    """
+    said = document(record, given.lifetime)
+    granted = [id_ for id_ in said["granted"] if id_ not in off]
+    refused = [id_ for id_ in record.answers if id_ in off or id_ in said["refused"]]
+    return Entry(
+        document={
+            **said,
+            "record_id": given.record_id,
+            "event": "signal",
+            "source": "signal",
+            "policy": given.policy.version,
+            "status": "refused" if len(refused) == len(record.answers) else "partial",
+            "decided_at": rfc3339(now),
+            "signals": list(signals),
+            "granted": granted,
+            "refused": refused,
+        },
+        policies={given.policy.version: _said_by(given.policy)},
+        keep_until=given.keep_until(seconds_of(said["expires_at"])),
+        # Once for each answer and what switches it off, whichever process sees it first.
+        repeat_key=_digest_of(["signal", record.consent_id, record.decided_at, sorted(off)]),
+        repeat_within=int(now),
+    )
+
+
+def note_entry(about: dict[str, Any], given: Circumstances, *, now: float, text: str, language: str) -> Entry:
+    """Return what a ledger is given to keep when a visitor attaches a note to a record.
+
+    Args:
+        about: the record; it stays as it is.
+        given: the circumstances of now.
+        now: seconds since 1970.
+        text: what the visitor writes.
+        language: the language of the page.
+    """
+    said = {"consent_id": about["consent_id"], "about": about["record_id"], "note": text}
+    return Entry(
+        document={
+            "schema": SCHEMA,
+            "record_id": given.record_id,
+            "event": "note",
+            "decided_at": rfc3339(now),
+            "language": language,
+            **said,
+        },
+        keep_until=given.keep_until(seconds_of(about["expires_at"])),
+        repeat_key=_digest_of(said),
+        repeat_within=REPEATED_WITHIN,
+    )
+
+
+def digest(text: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=64)
+def _said_by(policy: Policy) -> dict[str, Any]:
+    """Return what a policy says; kept, since no answer changes it."""
+    return policy.document()
+
+
+def _digest_of(said: Any) -> str:
+    return digest(canonical_json(said).decode())
