@@ -1,0 +1,205 @@
+"""The help desk on the web: takes requests and complaints, and tells what became of them. No account is needed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from cookie_consent.answering import read_body, refuse_cross_site
+from cookie_consent.answers import is_form, read_fields
+from cookie_consent.bounded import RateLimit
+from cookie_consent.desk_form import EMPTY_FIELD, Draft, FormTokens, read_draft
+from cookie_consent.desk_notice import notice_of
+from cookie_consent.desk_request import (
+    KINDS,
+    LONGEST_ADDRESS,
+    LONGEST_TEXT,
+    DeskRequest,
+    NotKept,
+    as_reference,
+    hash_of,
+    opens,
+    reference_of,
+    secret_of,
+)
+from cookie_consent.installation import Installation
+from cookie_consent.ledgers import Requests
+from cookie_consent.problem import Problem
+from cookie_consent.replies import answer_of, page, wants_json
+from cookie_consent.visits import Visit
+from cookie_consent.written import readable
+
+_HOUR = 3600
+_MOST_OF_ONE, _MOST_LOOK_UPS = 30, 300
+"""So many look-ups of one reference, and of all together, are answered in an hour."""
+
+
+class HelpDesk:
+    """Answers what concerns requests and complaints. Where there is no ledger, there is no desk."""
+
+    def __init__(self, installed: Installation) -> None:
+        self._installed = installed
+        self._tokens = FormTokens(installed.forms, installed.own.new_id)
+        self._of_one, self._all = RateLimit(_MOST_OF_ONE, _HOUR), RateLimit(_MOST_LOOK_UPS, _HOUR)
+
+    async def requests(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with the form, and with the visitor's own requests."""
+        store, consent_id = self._store(), visit.decision.consent_id
+        try:
+            own = await answer_of(store.of(consent_id)) if consent_id else []
+        except Problem as problem:
+            if wants_json(request):
+                raise
+            return self._page(request, visit, language, problem=problem)
+        if wants_json(request):
+            token = self._tokens.make(self._installed.clock())
+            return JSONResponse({"token": token, "requests": [kept.progress() for kept in own]})
+        return self._page(request, visit, language, requests=own)
+
+    async def send(self, request: Request, visit: Visit, language: str) -> Response:
+        """Take a request, and tell the desk.
+
+        Raises:
+            Problem: 403, 413; and to who wants data 400, 429 and 503, which others read beside what they wrote.
+        """
+        store = self._store()
+        refuse_cross_site(request)
+        body, draft = await read_body(request), None
+        try:
+            draft = read_draft(request.headers.get("content-type", ""), body)
+            kept, secret, is_new = await self._take(store, draft, visit, language)
+        except Problem as problem:
+            if _wants_data(request):
+                raise
+            return self._page(request, visit, language, problem=problem, draft=draft)
+        if _wants_data(request):
+            response: Response = JSONResponse({**kept.progress(), "secret": secret}, 201)
+        else:
+            response = self._page(request, visit, language, status=201, received=kept, secret=secret)
+        if self._installed.desk is not None and is_new:
+            notice = notice_of(kept, self._installed.policy.site.name)
+            # After the answer: nobody waits for a mail server.
+            response.background = BackgroundTask(self._installed.desk.tell, notice)
+        return response
+
+    async def look_up(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer what became of a request, by its reference and secret.
+
+        Raises:
+            Problem: as `send` does; and 404 for a pair that opens nothing.
+        """
+        store = self._store()
+        refuse_cross_site(request)
+        body, typed = await read_body(request), ""
+        try:
+            fields = read_fields(request.headers.get("content-type", ""), body)
+            typed = readable(fields.get("reference", ""))
+            found = await self._found(store, as_reference(typed), fields.get("secret", ""))
+        except Problem as problem:
+            if _wants_data(request):
+                raise
+            return self._page(request, visit, language, problem=problem, looked_up=typed)
+        if _wants_data(request):
+            return JSONResponse(found.progress())
+        return self._page(request, visit, language, requests=[found])
+
+    def _store(self) -> Requests:
+        ledger = self._installed.ledger
+        if ledger is None:
+            raise Problem(404, "There is no help desk: requests are kept beside the ledger, and there is none.")
+        return ledger.requests
+
+    async def _take(self, store: Requests, draft: Draft, visit: Visit, language: str) -> tuple[DeskRequest, str, bool]:
+        """Return the request that is kept, the secret that opens it, and whether it is new."""
+        now, rules = self._installed.clock(), self._installed.policy.requests
+        form = self._tokens.form_of(draft.token, now)
+        draft.check()
+        seed = self._tokens.seed(form)
+        secret = secret_of(seed)
+        made = DeskRequest(
+            reference=reference_of(seed),
+            secret_hash=hash_of(secret),
+            form=form,
+            kind=draft.kind,
+            text=draft.text,
+            address=draft.address or None,
+            language=language,
+            consent_id=visit.decision.consent_id or None,
+            created_at=int(now),
+            due_at=int(now + rules.due.total_seconds()),
+        )
+        if draft.trap:
+            return made, secret, False  # a program learns nothing from the answer, and nothing of it is kept
+        refused = await answer_of(store.add(made))
+        if refused is None:
+            return made, secret, True
+        first = None if refused.wait else await answer_of(store.find(made.reference))
+        if first is None or (first.kind, first.text, first.address) != (made.kind, made.text, made.address):
+            raise _problem_of(refused)
+        return first, secret, False
+
+    async def _found(self, store: Requests, reference: str, secret: str) -> DeskRequest:
+        now = self._installed.clock()
+        # In this order: who tries one reference again and again keeps nobody else from looking up theirs.
+        wait = self._of_one.wait(reference, now) or self._all.wait("", now)
+        if wait:
+            raise _too_many(wait)
+        found = await answer_of(store.find(reference))
+        is_right = opens(secret, found)
+        if found is None or not is_right:
+            raise Problem(404, "There is no such request, or the secret is wrong.", "error_not_found")
+        return found
+
+    def _page(
+        self,
+        request: Request,
+        visit: Visit,
+        language: str,
+        *,
+        status: int = 200,
+        problem: Problem | None = None,
+        draft: Draft | None = None,
+        **shown: Any,
+    ) -> Response:
+        own, now, draft = self._installed, self._installed.clock(), draft or Draft()
+        # A form that is refused comes back with the token that it had, so that nobody has to wait to send it again.
+        is_old = problem is None or (problem.text == "error_form_old" and not self._tokens.ripens(draft.token, now))
+        html = own.pages.page(
+            "requests.html",
+            visit.decision,
+            base=own.base(request.scope),
+            language=language,
+            **{"requests": [], "received": None, "secret": "", "looked_up": "", **shown},
+            problem=problem.text if problem else "",
+            draft=draft,
+            token=self._tokens.make(now) if is_old or not draft.token else draft.token,
+            kinds=KINDS,
+            empty_field=EMPTY_FIELD,
+            longest_text=LONGEST_TEXT,
+            longest_address=LONGEST_ADDRESS,
+            due=now + own.policy.requests.due.total_seconds(),
+            keep_address=own.policy.requests.keep_address,
+        )
+        response = page(html, language, problem.status if problem else status)
+        response.headers.update(problem.headers if problem else {})
+        return response
+
+
+def _wants_data(request: Request) -> bool:
+    """Return whether who sent this is a program: it asks for JSON, or sent no form."""
+    return wants_json(request) or not is_form(request.headers.get("content-type", ""))
+
+
+def _problem_of(refused: NotKept) -> Problem:
+    if refused.wait:
+        return _too_many(refused.wait)
+    return Problem(400, "This form was used before: fetch a new one.", "error_form_old")
+
+
+def _too_many(wait: float) -> Problem:
+    headers = {"retry-after": str(math.ceil(wait))}
+    return Problem(429, "Too many came within a short time.", "error_too_many", headers)

@@ -1,0 +1,87 @@
+"""What each field of what is kept means, in a sentence: for those who get a copy of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+CONSENT_RECORD: Mapping[str, str] = {
+    "schema": "The version of this list of fields.",
+    "record_id": "A random id of this record.",
+    "consent_id": "A random id that your records have in common; your consent cookie has it, and nothing else uses it.",
+    "event": "What happened: your consent was granted, refused, changed or withdrawn, your browser sent a signal, or a "
+    "note was added.",
+    "decided_at": "When it happened, by the clock of the server, in UTC.",
+    "expires_at": "When your answer ends, so that you are asked again.",
+    "source": "Where the answer was given: in the banner, on the settings page, at a feature, through the API, by a "
+    "signal of your browser, or before, on an earlier system (imported).",
+    "status": "The answer on the whole: granted, refused, partial, or unknown where nothing was answered.",
+    "granted": "The ids of the purposes that you agreed to.",
+    "refused": "The ids of the purposes that you refused.",
+    "facts": "For each purpose a digest of what it did at that time, to tell later whether it has changed.",
+    "language": "The language that the question was shown in.",
+    "text": "The SHA-256 of the text that was shown; the text itself is kept under it.",
+    "prevailing_language": "The language whose text binds where translations differ.",
+    "prevailing_text": "The SHA-256 of the same text in the prevailing language.",
+    "surface": "What the answer was given on: the banner, the banner called for again, the settings page, or a box or "
+    "a page in place of a feature.",
+    "feature": "The id of the feature that the box or the page stood for.",
+    "answered_before": "When you had answered before, if you had.",
+    "policy": "The version of the policy that was in force.",
+    "service": "The part of the site whose own conditions applied; none where the site's did.",
+    "signals": "The signals that your browser sent by itself, such as Global Privacy Control (gpc).",
+    "build": "A digest of the program and the templates that showed the question.",
+    "previous": "The id of the record before this one.",
+    "about": "The id of the record that a note is about.",
+    "note": "What a note says.",
+}
+"""Field of a consent record -> its meaning. Not every record has every field."""
+
+ACCESS_RECORD: Mapping[str, str] = {
+    "time": "When the request came, by the clock of the server, in UTC.",
+    "log.record.uid": "An id of this record, so that one that is written twice counts once.",
+    "record.version": "The version of this list of fields.",
+    "record.kind": "What it is: a view of a page, another request, or an event that the page told of.",
+    "http.request.method": "What the request asked for: GET to read a page, POST to send something.",
+    "server.address": "The name of the site that was asked.",
+    "url.path": "The path of the page.",
+    "http.route": "The pattern that the path belongs to.",
+    "http.response.status_code": "The outcome as a number: 200 for a page that was shown, 404 for one that is missing.",
+    "duration_ms": "How long the answer took, in milliseconds.",
+    "visitor.id": "A random id that your visits have in common; made after you agreed, and gone when you withdraw; or, "
+    "where you are counted without consent, an id of one day.",
+    "client.address": "Your network address without its last part, so that it names a neighbourhood and not you.",
+    "http.request.referrer": "The page that you came from; of another site only its address without path.",
+    "user_agent.name": "The name of your browser.",
+    "user_agent.os": "The name of your operating system.",
+    "user_agent.device": "The kind of your device: mobile, tablet, pc or other.",
+    "url.query": "Those parameters of the page's address that the site keeps, such as the campaign that you came by.",
+    "network.protocol.version": "The version of the protocol that your browser spoke.",
+    "consent.policy": "The version of the policy that you agreed to, or that was in force.",
+    "consent.purpose": "The id of the purpose that it was recorded for, where that is not access tracing in general.",
+    "event.name": "What happened on the page, such as a download.",
+    "event.properties": "What the page told about that.",
+}
+"""Field of an access record -> its meaning. Names as in OpenTelemetry's conventions for HTTP, where they have one."""
+
+REQUEST: Mapping[str, str] = {
+    "reference": "The number that the request is known by.",
+    "kind": "What it is about: to see, to correct, to erase, or a complaint.",
+    "text": "What you wrote.",
+    "address": "Where the answer was to be mailed to; deleted a set time after the answer.",
+    "language": "The language of the page that you wrote on.",
+    "consent_id": "The random id that your consent records have in common, if you had a consent cookie.",
+    "state": "What became of it: open, answered or closed.",
+    "created_at": "When it came.",
+    "due_at": "Until when it is to be answered.",
+    "answer": "What the site answered.",
+    "answered_at": "When it did.",
+    "closed_at": "When the site was done with it.",
+}
+"""Field of a request or complaint -> its meaning."""
+
+MEANINGS: Mapping[str, Mapping[str, str]] = {
+    "consent_records": CONSENT_RECORD,
+    "access_records": ACCESS_RECORD,
+    "requests": REQUEST,
+}
+"""Kind of record, as an export names it -> field -> its meaning."""

@@ -1,0 +1,66 @@
+"""Reads a policy back from the plain data that was kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date, timedelta
+from typing import Any, TypeVar
+
+from cookie_consent.declarations import Declarations
+from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
+from cookie_consent.rules import RecordRules, RequestRules, SignalRules
+
+Part = TypeVar("Part")
+_DURATIONS = ("retention", "duration", "due", "keep", "keep_address")
+
+
+def declarations(document: Mapping[str, Any]) -> Declarations:
+    """Return what a policy declares, from what `Policy.document` said of it.
+
+    Raises:
+        PolicyError: what was kept is no policy to this version of the package.
+        TypeError: likewise; a key is missing, or there is one too many.
+        KeyError: likewise.
+        ValueError: likewise.
+    """
+    made = {name: make(document[name]) for name, make in _PARTS.items() if name in document}
+    return Declarations(**made, wording=document["wording"])
+
+
+def _one(kind: Callable[..., Part]) -> Callable[[Mapping[str, Any]], Part]:
+    def make(data: Mapping[str, Any]) -> Part:
+        values = dict(data)
+        for name in _DURATIONS:
+            if values.get(name) is not None:
+                values[name] = timedelta(seconds=values[name])
+        return kind(**values)
+
+    return make
+
+
+def _several(kind: Callable[..., Part]) -> Callable[[list[Mapping[str, Any]]], tuple[Part, ...]]:
+    make = _one(kind)
+    return lambda data: tuple(make(item) for item in data)
+
+
+def _change(**data: Any) -> Change:
+    return Change(**{**data, "date": date.fromisoformat(data["date"])})
+
+
+def _service(**data: Any) -> Service:
+    make = _one(ServicePurpose)
+    return Service(**{**data, "purposes": {id_: make(own) for id_, own in data["purposes"].items()}})
+
+
+_PARTS: Mapping[str, Callable[[Any], Any]] = {
+    "site": _one(Site),
+    "purposes": _several(Purpose),
+    "cookies": _several(Cookie),
+    "recipients": _several(Recipient),
+    "features": _several(Feature),
+    "services": _several(_service),
+    "changes": _several(_change),
+    "signals": _one(SignalRules),
+    "records": _one(RecordRules),
+    "requests": _one(RequestRules),
+}

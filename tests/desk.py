@@ -1,0 +1,30 @@
+"""Requests to the help desk to test with."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from cookie_consent.desk_request import DeskRequest, hash_of, reference_of
+
+NOW = 1_750_000_000
+"""2025-06-15 15:06:40 UTC"""
+DAY = 86_400
+SECRET = "2345-6789-BCDF-GHJK-MNPQ-STVW-XYZ2"
+
+
+def a_request(**changes: Any) -> DeskRequest:
+    """Return a request that has just come, and is like no other."""
+    given: dict[str, Any] = {
+        "reference": reference_of(secrets.token_bytes(32)),
+        "secret_hash": hash_of(SECRET),
+        "form": secrets.token_hex(8),
+        "kind": "see",
+        "text": "What do you keep about me?",
+        "address": None,
+        "language": "en",
+        "consent_id": None,
+        "created_at": NOW,
+        "due_at": NOW + 30 * DAY,
+    }
+    return DeskRequest(**{**given, **changes})
