@@ -1,33 +1,37 @@
-"""Access records of visitors who consented to them. Nothing in here runs for anybody else."""
+"""Access records of visitors who consented to them, or whom the law lets a site count without."""
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import logging
-import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from cookie_consent.access_record import (
+    LONGEST,
+    VERSION,
+    host_name,
+    kept_query,
+    page_piece,
+    piece,
+    route_of,
+    visitor_piece,
+)
 from cookie_consent.agents import read_agent
 from cookie_consent.bounded import make_room
-from cookie_consent.mounting import is_under, mount_path
+from cookie_consent.events import Event
 from cookie_consent.sinks import Sink
 
-_LONGEST = 1024
-"""Longer values are cut: a record stays one short line whatever a client sends."""
 _MOST_PIECES = 4096
-_LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 _log = logging.getLogger("cookie_consent")
 
 _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
 
 Fields = Mapping[bytes, bytes]
 Key = tuple[str | bytes, ...]
+Visitor = tuple[str, str, str, str, bytes]
+"""Visitor id, policy, purpose, address, user agent."""
 
 
 def traced_fields(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
@@ -55,13 +59,17 @@ class Trace:
         visitor_id: the visitor's pseudonym.
         policy: the version of the policy that was consented to.
         came: when it came, in seconds since 1970.
+        purpose: the id of the purpose that it is recorded for, where that is not the consent to tracing.
+
+    Attributes:
+        is_exempt: whether it is recorded without consent; then no part of the query is.
     """
 
-    __slots__ = ("came", "fields", "policy", "started", "visitor_id")
+    __slots__ = ("came", "fields", "is_exempt", "policy", "purpose", "started", "visitor_id")
 
-    def __init__(self, fields: Fields, visitor_id: str, policy: str, came: float) -> None:
+    def __init__(self, fields: Fields, visitor_id: str, policy: str, came: float, purpose: str = "") -> None:
         self.fields, self.visitor_id, self.policy, self.came = fields, visitor_id, policy, came
-        self.started = time.perf_counter()
+        self.purpose, self.is_exempt, self.started = purpose, False, time.perf_counter()
 
 
 class Tracing:
@@ -72,42 +80,85 @@ class Tracing:
     Args:
         sink: where records flow.
         query_keys: the query parameters that are kept; names, or patterns with *.
+        new_id: returns the unique id of a record.
 
     Attributes:
         lost: how many records the sink did not take.
     """
 
-    def __init__(self, sink: Sink, query_keys: Iterable[str]) -> None:
+    def __init__(self, sink: Sink, query_keys: Iterable[str], new_id: Callable[[], bytes]) -> None:
         self.sink, self.lost = sink, 0
-        self._query_keys = tuple(query_keys)
+        self._query_keys, self._new_id = tuple(query_keys), new_id
         self._visitors: dict[Key, bytes] = {}
         self._pages: dict[Key, bytes] = {}
         self._second, self._second_text = -1, b""
 
-    def write(self, scope: Mapping[str, Any], trace: Trace, status: int) -> None:
+    def write(self, scope: Mapping[str, Any], trace: Trace, status: int, *, is_view: bool = False) -> None:
         """Write the record of a request that was answered.
 
         Args:
             scope: the request's ASGI scope, as routing left it.
             trace: what was known when it came.
             status: the status code of the response.
+            is_view: whether it is a page that a person saw.
         """
         seconds, fields = time.perf_counter() - trace.started, trace.fields
-        referrer, host = fields.get(b"referer", b""), fields.get(b"host", b"")
-        page = (scope["method"], scope["path"], _route(scope), scope.get("query_string", b""), referrer, host)
-        client, agent = scope.get("client"), fields.get(b"user-agent", b"")
-        who = (trace.visitor_id, trace.policy, (client and client[0]) or "", agent)
-        line = b'{"time":"%b",%b,"http.response.status_code":%d,"duration_ms":%.3f,%b}\n' % (
+        page = (
+            scope["method"],
+            scope["path"],
+            route_of(scope),
+            b"" if trace.is_exempt else scope.get("query_string", b""),
+            fields.get(b"referer", b""),
+            fields.get(b"host", b""),
+            scope.get("http_version", ""),
+        )
+        what = self._pages.get(page) or _keep(self._pages, page, page_piece(*page, self._query_keys))
+        ending = b'"http.response.status_code":%d,"duration_ms":%.3f' % (status, seconds * 1000)
+        self._send(trace, b"view" if is_view else b"request", b"%b,%b" % (what, ending), scope)
+
+    def write_event(self, scope: Mapping[str, Any], trace: Trace, event: Event) -> None:
+        """Write the record of an event.
+
+        Args:
+            scope: the ASGI scope of the request that told of it.
+            trace: what was known when it came.
+            event: what it told.
+        """
+        what = piece(
+            {
+                "server.address": host_name(trace.fields.get(b"host", b"")),
+                "url.path": event.path,
+                "url.query": kept_query(event.query, self._query_keys),
+                "event.name": event.name,
+                "event.properties": event.properties,
+                "duration_ms": event.duration_ms,
+            }
+        )
+        self._send(trace, b"event", what, scope)
+
+    def _send(self, trace: Trace, kind: bytes, what: bytes, scope: Mapping[str, Any]) -> None:
+        client, agent = scope.get("client"), trace.fields.get(b"user-agent", b"")
+        who = (trace.visitor_id, trace.policy, trace.purpose, (client and client[0]) or "", agent)
+        line = b'{"time":"%b","log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n' % (
             self._time(trace.came),
-            self._pages.get(page) or _keep(self._pages, page, _page(*page, self._query_keys)),
-            status,
-            seconds * 1000,
-            self._visitors.get(who) or _keep(self._visitors, who, _visitor(*who)),
+            self._new_id(),
+            VERSION,
+            kind,
+            what,
+            self._visitors.get(who) or self._new_visitor(trace, who),
         )
         try:
             self.sink.write(line)
         except Exception as error:  # noqa: BLE001 (whatever a sink raises, it costs the record and no page)
             self._lose(error)
+
+    def _new_visitor(self, trace: Trace, who: Visitor) -> bytes:
+        """Return a visitor's piece, and keep it for the next record.
+
+        Not without consent: the pseudonym of a day would stand beside a whole address for longer than that day.
+        """
+        new = visitor_piece(*who)
+        return new if trace.is_exempt else _keep(self._visitors, who, new)
 
     def _lose(self, error: Exception) -> None:
         """Count a record that the sink did not take; say so the first time."""
@@ -127,90 +178,6 @@ class Tracing:
 def _keep(pieces: dict[Key, bytes], key: Key, piece: bytes) -> bytes:
     """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
     make_room(pieces, _MOST_PIECES)
-    if sum(map(len, key)) <= _LONGEST:
+    if sum(map(len, key)) <= LONGEST:
         pieces[key] = piece
     return piece
-
-
-def _piece(values: Mapping[str, str]) -> bytes:
-    """Return the inside of a JSON object without the values that are empty.
-
-    Characters that some readers take for the end of a line are escaped, and so is half of a surrogate pair.
-    """
-    present = {name: value[:_LONGEST] for name, value in values.items() if value}
-    text = json.dumps(present, ensure_ascii=False, separators=(",", ":"))[1:-1]
-    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "backslashreplace")
-
-
-def _page(  # noqa: PLR0913 (what a page's piece is made of)
-    method: str, path: str, route: str, query: bytes, referrer: bytes, host: bytes, query_keys: tuple[str, ...]
-) -> bytes:
-    return _piece(
-        {
-            "http.request.method": method,
-            "url.path": path,
-            "http.route": route,
-            "url.query": _kept_query(query.decode("latin-1"), query_keys),
-            "http.request.referrer": _short_referrer(referrer.decode("latin-1"), host.decode("latin-1")),
-        }
-    )
-
-
-def _visitor(visitor_id: str, policy: str, address: str, agent_text: bytes) -> bytes:
-    agent = read_agent(agent_text)
-    return _piece(
-        {
-            "visitor.id": visitor_id,
-            "client.address": truncated(address) or "",
-            "user_agent.name": agent.name,
-            "user_agent.os": agent.os,
-            "user_agent.device": agent.device,
-            "consent.policy": policy,
-        }
-    )
-
-
-def truncated(address: str) -> str | None:
-    """Return an address with its last part zeroed: IPv4 to /24, IPv6 to /48; None where it cannot be read."""
-    try:
-        read = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    if isinstance(read, ipaddress.IPv6Address):
-        if read.ipv4_mapped is None:
-            return str(ipaddress.IPv6Address(int(read) >> 80 << 80))
-        read = read.ipv4_mapped
-    return str(ipaddress.IPv4Address(int(read) >> 8 << 8))
-
-
-def _route(scope: Mapping[str, Any]) -> str:
-    """Return the template of the route that answered, where the framework says it (Starlette, FastAPI), else ""."""
-    route = scope.get("route")
-    if route is None:
-        return ""
-    root, template = mount_path(scope), getattr(route, "path_format", "")
-    return f"{root}{template}" if is_under(scope["path"], root) else template
-
-
-def _kept_query(query: str, keys: tuple[str, ...]) -> str:
-    if not query:
-        return ""
-    try:
-        parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
-    except ValueError:
-        return ""
-    return urlencode([(key, value) for key, value in parameters if any(fnmatchcase(key, kept) for kept in keys)])
-
-
-def _short_referrer(referrer: str, host: str) -> str:
-    """Return a referrer without query and fragment; of another site only its origin."""
-    try:
-        parts = urlsplit(referrer)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return ""
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return ""
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    own_host = f"{name}{port}"
-    return f"{parts.scheme}://{own_host}{parts.path if own_host == host.lower() else ''}"

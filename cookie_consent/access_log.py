@@ -1,0 +1,115 @@
+"""What an installation keeps of visits: where, and what writes there, counts beside it and removes from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import Any, Self
+
+from cookie_consent.daily_salt import DailySalt
+from cookie_consent.erasing import Erasing
+from cookie_consent.exempt_visits import exempt_trace
+from cookie_consent.funnel import Funnel
+from cookie_consent.own_cookies import OwnCookies
+from cookie_consent.policy import Policy
+from cookie_consent.record_ids import RecordIds
+from cookie_consent.retention import AccessRetention
+from cookie_consent.sinks import Sink, local_place, open_sink
+from cookie_consent.tracing import Trace, Tracing, is_traceable, traced_fields
+from cookie_consent.visits import Visit, is_secure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLog:
+    """The access records of an installation.
+
+    Args:
+        sink: keeps records and counts.
+        tracing: writes records.
+        funnel: counts.
+        erasing: erases the records of visitors who withdrew.
+        retention: removes those that are due; None where the policy does not say how long they are kept.
+        daily_salt: makes the ids of visitors who are counted without consent; None where nobody is.
+        clock: returns seconds since 1970.
+    """
+
+    sink: Sink
+    tracing: Tracing
+    funnel: Funnel
+    erasing: Erasing
+    retention: AccessRetention | None
+    daily_salt: DailySalt | None
+    clock: Callable[[], float]
+
+    @classmethod
+    def open(
+        cls,
+        target: Sink | str | PathLike[str] | None,
+        policy: Policy,
+        query_keys: Iterable[str],
+        clock: Callable[[], float],
+    ) -> Self | None:
+        """Return the access log that an option means; None where it means none.
+
+        Raises:
+            ValueError: it cannot be used; says what would be right.
+        """
+        sink, record_ids, keep = _sink_of(target), RecordIds(), policy.access_records_kept
+        if sink is None:
+            return None
+        return cls(
+            sink=sink,
+            tracing=Tracing(sink, query_keys, record_ids),
+            funnel=Funnel(sink, clock, record_ids),
+            erasing=Erasing(sink),
+            retention=AccessRetention(sink, keep) if keep is not None else None,
+            daily_salt=daily_salt_of(target) if policy.exempt else None,
+            clock=clock,
+        )
+
+    def trace(self, scope: Mapping[str, Any], visit: Visit, own: OwnCookies) -> tuple[Trace, bytes | None] | None:
+        """Return the trace of a request of a visitor who has consented, or needs not; None if it is nobody's visit.
+
+        With it comes the Set-Cookie field of the visitor id, where that was just made.
+        """
+        fields, now = traced_fields(scope["headers"]), self.clock()
+        if self.retention is not None:
+            self.retention.go_on(now)
+        if not is_traceable(fields):
+            return None
+        if visit.exempt:
+            trace = exempt_trace(scope, fields, visit, self.daily_salt, now)
+            return None if trace is None else (trace, None)
+        record, visitor_id, new_visitor = visit.decision.record, visit.visitor_id, None
+        assert record is not None  # noqa: S101 (else there is no consent)
+        if visitor_id is None:
+            visitor_id, new_visitor = own.set_visitor(now, secure=is_secure(scope))
+        return Trace(fields, visitor_id, record.policy, now), new_visitor
+
+    def look_for_what_is_due(self) -> None:
+        """Remove what is due, if nobody has for a day; whoever calls does not wait."""
+        if self.retention is not None:
+            self.retention.remind(self.clock())
+        if self.daily_salt is not None:
+            self.daily_salt.expire(self.clock())
+
+    def close(self) -> None:
+        """Bring what waits to where it is kept. May block."""
+        self.sink.close()
+
+
+def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:
+    """Return the sink that an option means; raises ValueError if it means none."""
+    sink = open_sink(fspath(given)) if given and isinstance(given, str | PathLike) else given
+    if sink is not None and not isinstance(sink, Sink):
+        raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
+    return sink
+
+
+def daily_salt_of(given: Sink | str | PathLike[str] | None) -> DailySalt:
+    """Return the salt of each day, by a file beside the access log that the processes of a host share.
+
+    Beside a sink that is no path or URL, each process has a salt of its own: a visitor counts once for each.
+    """
+    return DailySalt(f"{local_place(fspath(given))}.salt" if given and isinstance(given, str | PathLike) else None)

@@ -1,0 +1,125 @@
+"""What an access record says: of a page, of a visitor, of an event. As pieces of JSON, which are kept for the next."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from cookie_consent.agents import read_agent
+from cookie_consent.mounting import is_under, mount_path
+
+VERSION = 1
+"""Of the record's schema, docs/access-record.md."""
+LONGEST = 1024
+"""Longer values are cut: a record stays one short line whatever a client sends."""
+_LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
+
+
+def piece(values: Mapping[str, Any]) -> bytes:
+    """Return the inside of a JSON object without the values that are empty.
+
+    Characters that some readers take for the end of a line are escaped; half of a surrogate pair, which some readers
+    take for no JSON, is replaced.
+    """
+    present = {name: value[:LONGEST] if isinstance(value, str) else value for name, value in values.items() if value}
+    text = json.dumps(present, ensure_ascii=False, separators=(",", ":"))[1:-1]
+    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "replace")
+
+
+def page_piece(  # noqa: PLR0913 (what a page's piece is made of)
+    method: str,
+    path: str,
+    route: str,
+    query: bytes,
+    referrer: bytes,
+    host: bytes,
+    protocol: str,
+    query_keys: tuple[str, ...],
+) -> bytes:
+    """Return what a record says of the page that was asked for."""
+    return piece(
+        {
+            "http.request.method": method,
+            "server.address": host_name(host),
+            "url.path": path,
+            "http.route": route,
+            "url.query": kept_query(query.decode("latin-1"), query_keys),
+            "http.request.referrer": _short_referrer(referrer.decode("latin-1"), host.decode("latin-1")),
+            "network.protocol.version": protocol,
+        }
+    )
+
+
+def visitor_piece(visitor_id: str, policy: str, purpose: str, address: str, agent_text: bytes) -> bytes:
+    """Return what a record says of the visitor."""
+    agent = read_agent(agent_text)
+    return piece(
+        {
+            "visitor.id": visitor_id,
+            "client.address": truncated(address) or "",
+            "user_agent.name": agent.name,
+            "user_agent.os": agent.os,
+            "user_agent.device": agent.device,
+            "consent.policy": policy,
+            "consent.purpose": purpose,
+        }
+    )
+
+
+def truncated(address: str) -> str | None:
+    """Return an address with its last part zeroed: IPv4 to /24, IPv6 to /48; None where it cannot be read."""
+    try:
+        read = ipaddress.ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(read, ipaddress.IPv6Address):
+        if read.ipv4_mapped is None:
+            return str(ipaddress.IPv6Address(int(read) >> 80 << 80))
+        read = read.ipv4_mapped
+    return str(ipaddress.IPv4Address(int(read) >> 8 << 8))
+
+
+def host_name(field: bytes) -> str:
+    """Return the host of a Host field, without its port, in small letters; "" where it names none."""
+    host = field.decode("latin-1").lower()
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    return name.removesuffix(".")
+
+
+def route_of(scope: Mapping[str, Any]) -> str:
+    """Return the template of the route that answered, where the framework says it (Starlette, FastAPI), else ""."""
+    route = scope.get("route")
+    if route is None:
+        return ""
+    root, template = mount_path(scope), getattr(route, "path_format", "")
+    return f"{root}{template}" if is_under(scope["path"], root) else template
+
+
+def kept_query(query: str, keys: tuple[str, ...]) -> str:
+    """Return a query with just those parameters whose names match a key."""
+    if not query:
+        return ""
+    try:
+        parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        return ""
+    return urlencode([(key, value) for key, value in parameters if any(fnmatchcase(key, kept) for kept in keys)])
+
+
+def _short_referrer(referrer: str, host: str) -> str:
+    """Return a referrer without query and fragment; of another site only its origin."""
+    try:
+        parts = urlsplit(referrer)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return ""
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    own_host = f"{name}{port}"
+    return f"{parts.scheme}://{own_host}{parts.path if own_host == host.lower() else ''}"

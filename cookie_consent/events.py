@@ -1,0 +1,155 @@
+"""Events that pages tell of: a download, the time on a page, whatever the site counts. Read, checked and bounded."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+from cookie_consent.assets import assets
+
+LARGEST_EVENT = 4096
+"""Bytes of a body. Browsers send 64 KiB at most when a page is left (Fetch, "keepalive"); this is far below."""
+_LONGEST_PATH = 1024
+_LONGEST_VISIBLE = 7 * 24 * 60 * 60 * 1000
+_MOST_PROPERTIES, _LONGEST_KEY, _LONGEST_TEXT = 10, 40, 200
+_LARGEST_WHOLE = 2**53 - 1
+"""Larger ones come out differently in different programs (RFC 7493, section 2.2)."""
+_NAME = re.compile(r"[a-z0-9_.:-]{1,64}")
+_PATH = re.compile(r"/(?!/)[!-~]*")
+_NEVER_IN_PATHS = re.compile(r"[?#\\]")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""Databases and UTF-8 take neither NUL nor half of a character."""
+
+Properties = Mapping[str, str | float | bool]
+
+
+class EventError(ValueError):
+    """What was sent is no event; says what would be right."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened on a page.
+
+    Args:
+        name: what happened, like "download".
+        path: the path of the page, decoded, as a request for it has it.
+        query: the query of the page as the browser sent it; which parameters are kept is for the record to say.
+        properties: what the page says of it.
+        duration_ms: how long it took, in milliseconds; None where that is not said.
+        purpose: the id of a purpose that it is for besides tracing; "" for none.
+    """
+
+    name: str
+    path: str
+    query: str = ""
+    properties: Properties = field(default_factory=dict)
+    duration_ms: float | None = None
+    purpose: str = ""
+
+
+def read_event(body: bytes) -> Event:
+    """Read an event from JSON.
+
+    Raises:
+        EventError: it is none; says what is wrong with it.
+    """
+    given = _json_object(body)
+    unknown = sorted(given.keys() - _CHECKS.keys())
+    if unknown:
+        raise EventError(f"There is no {unknown[0][:40]!r} in an event. Known: {', '.join(_CHECKS)}.")
+    for key, (fits, remedy) in _CHECKS.items():
+        if key in given and not fits(given[key]):
+            raise EventError(f'"{key}": {remedy}')
+    for key in ("name", "path"):
+        if key not in given:
+            raise EventError(f'"{key}" is missing: {_CHECKS[key][1]}')
+    return Event(**{**given, "path": unquote(given["path"])})
+
+
+def script_address(traced: Iterable[str]) -> str:
+    """Return the address of the script that sends events, as it stands below that of the assets.
+
+    The script learns from it which purposes trace; of a visitor it is only known which purposes hold.
+
+    Args:
+        traced: the ids of the purposes that switch access tracing.
+    """
+    return f"{assets()['track.js'].name}?{urlencode([('for', id_) for id_ in sorted(traced)])}"
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        data = json.loads(body.decode(), parse_constant=_constant)
+    except (ValueError, RecursionError):
+        raise EventError("The body is no JSON text in UTF-8.") from None
+    if not isinstance(data, dict):
+        raise EventError("The body has to be a JSON object.")
+    return data
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is Python's, not JSON's")
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _is_path(value: Any) -> bool:
+    """Return whether it is a path as browsers write it: escaped, and without steps up, which would lead elsewhere."""
+    if not isinstance(value, str) or not _PATH.fullmatch(value) or _NEVER_IN_PATHS.search(value):
+        return False
+    path = unquote(value)
+    return len(path) <= _LONGEST_PATH and "\0" not in path and {".", ".."}.isdisjoint(path.split("/"))
+
+
+def _is_text(value: Any, longest: int = _LONGEST_TEXT) -> bool:
+    return isinstance(value, str) and len(value) <= longest and not _UNSTORABLE.search(value)
+
+
+def _is_query(value: Any) -> bool:
+    return _is_text(value, _LONGEST_PATH)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and abs(value) <= _LARGEST_WHOLE
+
+
+def _is_time(value: Any) -> bool:
+    return _is_number(value) and not isinstance(value, bool) and 0 <= value <= _LONGEST_VISIBLE
+
+
+def _are_properties(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and len(value) <= _MOST_PROPERTIES
+        and all(
+            key and _is_text(key, _LONGEST_KEY) and (_is_number(item) or _is_text(item)) for key, item in value.items()
+        )
+    )
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_is_name, "Write 1 to 64 of a-z, 0-9 and _ . : - as in download."),
+    "path": (
+        _is_path,
+        f"Write the path of the page as location.pathname has it, at most {_LONGEST_PATH} characters, "
+        "without query and fragment.",
+    ),
+    "query": (_is_query, f"Write the query of the page, at most {_LONGEST_PATH} characters."),
+    "properties": (
+        _are_properties,
+        f"Write an object of at most {_MOST_PROPERTIES} texts (at most {_LONGEST_TEXT} characters), numbers (finite, "
+        f"whole ones up to 2^53) and booleans, by names of at most {_LONGEST_KEY} characters.",
+    ),
+    "duration_ms": (_is_time, "Write milliseconds, at most those of a week."),
+    "purpose": (_is_text, "Write the id of a purpose."),
+}

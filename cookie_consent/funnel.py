@@ -1,0 +1,110 @@
+"""Counts what becomes of the question, and of the pages: numbers only, nobody is traced."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from cookie_consent.access_record import VERSION, host_name, piece
+from cookie_consent.sinks import Sink
+from cookie_consent.timestamps import rfc3339
+
+FLUSH = 10.0
+"""Seconds after which counts go to the sink."""
+_MOST_HOSTS = 100
+_OTHER_HOSTS = "(other)"
+_log = logging.getLogger("cookie_consent")
+
+Row = tuple[str, str, str, str, str]
+"""Day, host, language, name, detail."""
+
+
+class Funnel:
+    """Adds up counts for each day, host and language, and gives the sums to the sink, where others are added to them.
+
+    Args:
+        sink: where counts flow.
+        clock: returns seconds since 1970.
+        new_id: returns the unique id of a count.
+    """
+
+    def __init__(self, sink: Sink, clock: Callable[[], float], new_id: Callable[[], bytes]) -> None:
+        self._sink, self._clock, self._new_id = sink, clock, new_id
+        self._sums: Counter[Row] = Counter()
+        self._hosts: dict[bytes, str] = {}
+        self._day, self._day_text = -1, ""
+        self._waited_in: asyncio.AbstractEventLoop | None = None
+        self._ends_with_process = False
+
+    def add(self, name: str, host: bytes, *, language: str = "", detail: str = "") -> None:
+        """Count one.
+
+        Args:
+            name: what is counted, as docs/access-record.md has it.
+            host: the Host field of the request.
+            language: the offered language in which it was asked or answered.
+            detail: of what, the feature's id say.
+        """
+        self._sums[self._today(), self._known(host), language, name, detail] += 1
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # under another event loop than asyncio's
+            self.flush()
+            return
+        if self._waited_in is not loop:  # nobody waits for the time to flush, or did in a loop that has ended
+            self._waited_in = loop
+            loop.call_later(FLUSH, self.flush)
+            if not self._ends_with_process:
+                self._ends_with_process = True
+                atexit.register(self._end)
+
+    def flush(self) -> None:
+        """Give what was counted to the sink."""
+        self._waited_in = None
+        sums, self._sums = self._sums, Counter()
+        for row, value in sums.items():
+            try:
+                self._sink.count(self._line(row, value))
+            except Exception as error:  # noqa: BLE001 (whatever a sink raises, it costs the count and no page)
+                _log.warning("The sink does not take counts; they are lost: %r", error)
+                return
+
+    def _end(self) -> None:
+        """Bring what was counted to where it is kept: not every server says that it ends."""
+        self.flush()
+        self._sink.close()
+
+    def _line(self, row: Row, value: int) -> bytes:
+        day, host, language, name, detail = row
+        values = {
+            "time": rfc3339(self._clock()),
+            "log.record.uid": self._new_id().decode(),
+            "record.version": VERSION,
+            "count.day": day,
+            "server.address": host,
+            "consent.language": language,
+            "count.name": name,
+            "count.detail": detail,
+            "count.value": value,
+        }
+        return b"{%b}\n" % piece(values)
+
+    def _today(self) -> str:
+        now = self._clock()
+        day = int(now // 86400)
+        if day != self._day:
+            self._day, self._day_text = day, datetime.fromtimestamp(now, UTC).date().isoformat()
+        return self._day_text
+
+    def _known(self, field: bytes) -> str:
+        """Return the host of a field; anybody can send any, so that only so many are told apart."""
+        host = self._hosts.get(field)
+        if host is None:
+            if len(self._hosts) >= _MOST_HOSTS:
+                return _OTHER_HOSTS
+            host = self._hosts[field] = host_name(field)
+        return host

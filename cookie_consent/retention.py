@@ -1,0 +1,102 @@
+"""Removes what is due, now and then, in the process that serves; `cookie-consent purge` does the same for cron."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import astuple
+from datetime import timedelta
+
+from cookie_consent.ledgers import Ledger, Removal
+from cookie_consent.rules import RequestRules
+from cookie_consent.sinks import Sink
+
+_DAY = 24 * 60 * 60
+_log = logging.getLogger("cookie_consent")
+
+
+class Daily:
+    """Does something once a day, on a thread of its own.
+
+    Args:
+        run: does it; takes seconds since 1970.
+    """
+
+    def __init__(self, run: Callable[[float], None]) -> None:
+        self._run, self._ran = run, 0.0
+        self._thread: threading.Thread | None = None
+
+    def remind(self, now: float) -> None:
+        """Do it, if this process has not for a day; whoever calls does not wait.
+
+        Args:
+            now: seconds since 1970.
+        """
+        if now - self._ran >= _DAY:
+            self._ran = now
+            self._thread = threading.Thread(target=self._run, args=(now,), name="consent-retention", daemon=True)
+            self._thread.start()
+
+    def go_on(self, now: float) -> None:
+        """Do it again, if this process did it a day ago; whoever calls does not wait."""
+        if self._ran:
+            self.remind(now)
+
+    def wait(self) -> None:
+        """Wait until a run that goes on has ended."""
+        if self._thread is not None:
+            self._thread.join()
+
+
+class AccessRetention(Daily):
+    """Removes the access records that are due. Several processes and hosts may do it at once.
+
+    Args:
+        sink: keeps the records.
+        keep: for how long.
+    """
+
+    def __init__(self, sink: Sink, keep: timedelta) -> None:
+        super().__init__(self.run)
+        self._sink, self._keep = sink, keep
+
+    def run(self, now: float) -> None:
+        """Remove what is due; leaves a line in the log."""
+        try:
+            removed = self._sink.purge(now, self._keep)
+        except Exception:  # noqa: BLE001 (whatever a sink raises, it is tried again tomorrow)
+            _log.exception("The access records that are due could not be removed.")
+            return
+        _log.info("Removed the access records that were due: %d.", removed)
+
+
+class Retention(Daily):
+    """Removes from the ledger what is due. Several processes and hosts may do it at once.
+
+    Args:
+        ledger: keeps the records, and the requests beside them.
+        rules: for how long requests are kept; each record says that of itself.
+        make_id: returns a random id.
+    """
+
+    def __init__(self, ledger: Ledger, rules: RequestRules, make_id: Callable[[], str]) -> None:
+        super().__init__(self.run)
+        self._ledger, self._rules, self._make_id = ledger, rules, make_id
+
+    def run(self, now: float) -> None:
+        """Remove what is due, records only if no other process has for a day; leaves a line in the log."""
+        try:
+            # Always, since the command does it only where it is told the policy.
+            purged = self._ledger.requests.purge(now=now, rules=self._rules)
+            last = self._ledger.last_removal()
+            is_done = last is not None and now - last < _DAY
+            removed = Removal(0, 0, 0) if is_done else self._ledger.remove(now=now, make_id=self._make_id)
+        except Exception:  # noqa: BLE001 (whatever a ledger raises, it is tried again tomorrow)
+            _log.exception("What is due could not be removed from the ledger.")
+            return
+        _log.info(
+            "Removed what is due from the ledger: %d records, %d texts, %d policies, %d requests, %d addresses.",
+            *astuple(removed),
+            *astuple(purged),
+        )

@@ -1,0 +1,50 @@
+"""Which requests are views: pages that a person saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+_OF_PAGES = (b"", b"document")
+_LOOKED_AT = frozenset((b"host", b"sec-fetch-dest", b"sec-purpose", b"purpose"))
+NOT_MODIFIED = 304
+"""The status of a response whose content the browser still has (RFC 9110, section 15.4.5)."""
+
+
+def is_page(method: str, status: int, headers: Headers) -> bool:
+    """Return whether a response is a page: HTML that answers a GET and leads nowhere else, or has not changed.
+
+    Args:
+        method: the request's method.
+        status: the status code of the response.
+        headers: the header fields of the response.
+    """
+    if method != "GET" or (300 <= status < 400 and status != NOT_MODIFIED):
+        return False
+    for name, value in headers:
+        if len(name) == 12 and name.lower() == b"content-type":
+            return value[:9].lower() == b"text/html"
+    return status == NOT_MODIFIED
+
+
+def seen_at(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:
+    """Return the Host field of a request for a page that somebody looks at; None where nobody does.
+
+    A page that a script fetches, that stands in a frame, or that is only loaded in advance is none (Fetch, section 3.2
+    of "Sec-Fetch-*" and "Sec-Purpose").
+
+    Args:
+        scope: the request's ASGI scope.
+        not_modified: whether the response has no content that would say that it is a page: only what the browser
+            says counts then.
+    """
+    fields: dict[bytes, bytes] = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
+    destination = fields.get(b"sec-fetch-dest", b"")
+    if destination not in (_OF_PAGES[1:] if not_modified else _OF_PAGES):
+        return None
+    for name in (b"sec-purpose", b"purpose"):
+        if b"prefetch" in fields.get(name, b"").lower():
+            return None
+    return fields.get(b"host", b"")
