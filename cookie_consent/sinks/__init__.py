@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from urllib.parse import parse_qsl
 
 from cookie_consent.sinks.jsonl import JsonLinesSink
 from cookie_consent.sinks.memory import MemorySink
+from cookie_consent.sinks.store import CannotEraseError
 
-__all__ = ["JsonLinesSink", "MemorySink", "Sink", "open_sink"]
+__all__ = ["CannotEraseError", "JsonLinesSink", "MemorySink", "Sink", "open_sink", "without_spill"]
+
+_SPILLS = "~/.local/state/cookie-consent/spill"
+_WHO_ASKS = ("user", "username", "password")
+"""Parameters of URLs."""
+_BY_SCHEME = {
+    "postgresql": ("postgresql", "PostgresqlSink"),
+    "postgres": ("postgresql", "PostgresqlSink"),
+    "clickhouse": ("clickhouse", "ClickHouseSink"),
+    "clickhouses": ("clickhouse", "ClickHouseSink"),
+    "nats": ("nats", "NatsSink"),
+    "tls": ("nats", "NatsSink"),
+}
+"""Scheme -> the extra that is needed, which is also the module, and the class in it."""
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """Takes access records. It may lose them, counted; it never raises and never makes a page wait."""
+    """Takes access records, and counts beside them. It may lose some, counted; it never makes a page wait."""
 
     def write(self, line: bytes) -> None:
         """Take one record: a JSON object in UTF-8 with a line feed after it."""
+
+    def count(self, line: bytes) -> None:
+        """Take one count, of nobody in particular: likewise a JSON object, whose number is added to the others."""
 
     def close(self) -> None:
         """Bring what was taken to where it is kept, within a bounded time. It may be written to again."""
@@ -25,22 +47,73 @@ class Sink(Protocol):
         """Yield the records of a visitor. May block: call it in a thread."""
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor, also those that other processes still hold; return how many. May block."""
+        """Erase the records of a visitor, also those that other processes still hold; return how many. May block.
+
+        Raises:
+            CannotEraseError: some stay.
+        """
+
+    def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
+        """Remove the records and counts that are older than `keep`; return how many records. May block.
+
+        Several processes and hosts may do it at once. A store that has a time limit of its own is told this one.
+        """
 
     def stats(self) -> Mapping[str, int]:
-        """Return counters: "written", and "dropped_" with each reason."""
+        """Return counters: "written", "retried", "spilled", and "dropped_" with each reason."""
 
 
 def open_sink(target: str) -> Sink:
     """Return the sink for a path or URL.
 
     Args:
-        target: the path of a JSON Lines file, "file:" URL or plain.
+        target: the path of a JSON Lines file, "file:" URL or plain; or a URL like "postgresql://user@host/database",
+            "clickhouse://user@host:8123/database", "nats://host:4222/STREAM". With "?spill=FOLDER" lines wait there
+            while the server is down, else in the user's state folder.
 
     Raises:
-        ValueError: there is no sink for such a URL.
+        ValueError: there is no sink for such a URL, or what it needs is not installed.
     """
     scheme, colon, rest = target.partition("://")
-    if colon and scheme != "file":
-        raise ValueError(f'access_log: there is no sink for "{scheme}://". Use the path of a JSON Lines file.')
-    return JsonLinesSink(rest if colon else target)
+    if not colon or scheme == "file":
+        return JsonLinesSink(rest if colon else target)
+    if scheme not in _BY_SCHEME:
+        raise ValueError(
+            f'access_log: there is no sink for "{scheme}://". Use the path of a JSON Lines file, or a URL that begins '
+            f"with one of: {', '.join(f'{known}://' for known in _BY_SCHEME)}."
+        )
+    extra, name = _BY_SCHEME[scheme]
+    try:
+        make: Callable[..., Sink] = getattr(import_module(f"cookie_consent.sinks.{extra}"), name)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f'access_log: "{scheme}://" needs {error.name}: pip install "cookie-consent[{extra}]"'
+        ) from None
+    url, spill = without_spill(target)
+    return make(url, spill=spill)
+
+
+def local_place(target: str) -> Path:
+    """Return where a sink keeps something on this host: its file, or the folder for lines that wait."""
+    scheme, colon, rest = target.partition("://")
+    return Path(rest if colon else target) if not colon or scheme == "file" else without_spill(target)[1]
+
+
+def without_spill(url: str) -> tuple[str, Path]:
+    """Return the URL of a server without its "spill" parameter, and the folder for lines that wait.
+
+    Without one, that folder goes by the URL, but not by who asks: with a new password, lines that wait are still found.
+    """
+    # As text: urlsplit takes "postgresql:///database" apart and loses slashes; libraries differ in how they escape.
+    place, _, query = url.partition("?")
+    rest = [part for part in query.split("&") if part and part.partition("=")[0] != "spill"]
+    scheme, _, after = place.partition("://")
+    hosts, slash, path = after.partition("/")
+    same = [part for part in rest if part.partition("=")[0] not in _WHO_ASKS]
+    known = _with_query(f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}", same)
+    own = f"{_SPILLS}/{hashlib.sha256(known.encode()).hexdigest()[:16]}"
+    return _with_query(place, rest), Path(dict(parse_qsl(query)).get("spill", own)).expanduser()
+
+
+def _with_query(place: str, parts: Sequence[str]) -> str:
+    return f"{place}?{'&'.join(parts)}" if parts else place

@@ -1,0 +1,79 @@
+"""The command that makes Parquet files of the closed files of an access log."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, guarded, progress
+from cookie_consent.ledger_options import counted, named, say, say_json, takes
+from cookie_consent.sinks import JsonLinesSink, open_sink
+from cookie_consent.sinks.closed_files import sources
+from cookie_consent.sinks.compaction import Compacted, compact, waiting
+from cookie_consent.sinks.optional import NotInstalledError
+from cookie_consent.sinks.parquet import LEVEL
+
+_LEVELS = range(1, 23)
+
+
+def _level(text: str) -> int:
+    if not text.isdecimal() or int(text) not in _LEVELS:
+        raise argparse.ArgumentTypeError(f"a level is a number from {_LEVELS[0]} to {_LEVELS[-1]}")
+    return int(text)
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    takes("--access-log")(parser)
+    parser.add_argument(
+        "--level",
+        metavar="NUMBER",
+        type=_level,
+        default=LEVEL,
+        help=f"how hard zstd tries, {_LEVELS[0]} to {_LEVELS[-1]} (default: %(default)s)",
+    )
+
+
+def _compact(arguments: argparse.Namespace) -> int:
+    path = _path(named(arguments, "access_log"))
+    try:
+        with progress("files", waiting(path)) as seen:
+            done = compact(path, arguments.level, seen)
+    except NotInstalledError as error:
+        raise UnusableError(str(error)) from None
+    if arguments.json:
+        say_json(asdict(done))
+    else:
+        say(_in_words(done))
+    for trouble in done.unreadable:
+        complain(f"Stays as it is: {trouble}", FINDING)
+    return FINDING if done.unreadable else GOOD
+
+
+def _path(target: str | None) -> Path:
+    """Return the live file that is named; raises UnusableError where it is none, or there are no files."""
+    if target is None:
+        raise UnusableError("Name the access log: --access-log FILE, or the environment variable CONSENT_ACCESS_LOG.")
+    try:
+        sink = open_sink(target)
+    except ValueError as error:
+        raise UnusableError(str(error)) from None
+    if not isinstance(sink, JsonLinesSink):
+        raise UnusableError("access_log: only a log in files can be compacted; databases keep their records otherwise.")
+    if not sources(sink.path):
+        raise UnusableError(f"access_log: there is no file {sink.path}, and none that was closed.")
+    return sink.path
+
+
+def _in_words(done: Compacted) -> str:
+    counts = f" and {counted(done.counts, 'count')}" if done.counts else ""
+    busy = f" {counted(done.busy, 'file')} in use by other processes: next time." if done.busy else ""
+    return f"{counted(done.files, 'closed file')} compacted: {counted(done.records, 'access record')}{counts}.{busy}"
+
+
+COMPACT = Command(
+    "compact",
+    "Make Parquet files of the closed files of an access log; for cron, while the site runs.",
+    _arguments,
+    guarded(_compact),
+)

@@ -1,0 +1,49 @@
+"""What becomes of access records, for Prometheus. Needs prometheus-client: pip install "cookie-consent[metrics]"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from cookie_consent.sinks import Sink
+
+_PREFIX = "cookie_consent_access_records"
+_DROPPED = "dropped_"
+_COUNTERS = {
+    "written": "Access records and counts that the sink has kept.",
+    "retried": "Tries to write after one that failed.",
+    "spilled": "Access records and counts that went to a local file while the sink could not be reached.",
+}
+
+
+class SinkCollector(Collector):
+    """Collects the counters of a sink, in the process that writes to it.
+
+    `REGISTRY.register(SinkCollector(sink))`, where the sink is the one that the middleware is given:
+    `sink = open_sink("logs/access.jsonl")`.
+
+    Args:
+        sink: whose `stats()` are collected.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the counters, and how many lines wait."""
+        stats = self._sink.stats()
+        for name, meaning in _COUNTERS.items():
+            yield CounterMetricFamily(f"{_PREFIX}_{name}", meaning, value=stats.get(name, 0))
+        dropped = CounterMetricFamily(
+            f"{_PREFIX}_dropped", "Access records and counts that are lost.", labels=["reason"]
+        )
+        for name, number in stats.items():
+            if name.startswith(_DROPPED):
+                dropped.add_metric([name.removeprefix(_DROPPED)], number)
+        yield dropped
+        waiting = stats.get("waiting", 0)
+        yield GaugeMetricFamily(
+            f"{_PREFIX}_waiting", "Access records and counts that are still to be kept.", value=waiting
+        )

@@ -1,0 +1,115 @@
+"""The tables of access records in ClickHouse, and what is said to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
+
+_TIME, _TEXT = "DateTime64(3, 'UTC')", "Nullable(String)"
+_TYPES = {
+    "time": _TIME,
+    "uid": "String",
+    **dict.fromkeys(("path", "query", "referrer", "visitor", "address", "properties"), _TEXT),
+    "status": "Nullable(UInt16)",
+    "duration_ms": "Nullable(Float64)",
+    "day": "Date",
+    "value": "Int64",
+}
+_FEW = "LowCardinality(Nullable(String))"
+"""The type of the others: texts of which there are few."""
+_NEEDED = ("time", "day", "value")
+"""What may not be left out: it would become 1970, or 0."""
+
+ARE_THERE = """
+    SELECT count() = 6 FROM system.tables WHERE database = currentDatabase() AND name IN (
+        'access_records', 'access_records_lines', 'access_records_view',
+        'access_counts', 'access_counts_lines', 'access_counts_view'
+    )
+"""
+COUNT_OF = "SELECT count() FROM access_records FINAL WHERE visitor = {visitor:String}"
+DELETE_OF = "DELETE FROM access_records WHERE visitor = {visitor:String}"
+DAYS_BEFORE = """
+    SELECT DISTINCT partition_id FROM system.parts
+    WHERE active AND database = currentDatabase() AND table = 'access_records' AND toUInt32(partition) < {day:UInt32}
+    ORDER BY partition_id
+"""
+TABLE = "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = {table:String}"
+
+
+def count_until(table: str) -> str:
+    """Return the statement that counts what is older than a time."""
+    return f"SELECT count() FROM {table} FINAL WHERE time < fromUnixTimestamp64Milli({{end:Int64}})"  # noqa: S608
+
+
+def delete_until(table: str) -> str:
+    """Return the statement that deletes what is older than a time."""
+    return f"DELETE FROM {table} WHERE time < fromUnixTimestamp64Milli({{end:Int64}})"  # noqa: S608
+
+
+def drop_day(day: str) -> str:
+    """Return the statement that drops a partition, if it is there."""
+    return f"ALTER TABLE access_records DROP PARTITION ID '{day}'"
+
+
+def really_gone(table: str) -> str:
+    """Return the statement that has the server take what is deleted off the disk too, and not at its next chance."""
+    return f"ALTER TABLE {table} APPLY DELETED MASK"
+
+
+def lifetime(seconds: int) -> str:
+    """Return a table's time limit, as the server spells it."""
+    return f"TTL toDateTime(time) + toIntervalSecond({seconds})"
+
+
+def limit(table: str, seconds: int) -> str:
+    """Return the statement that gives a table its time limit."""
+    return f"ALTER TABLE {table} MODIFY {lifetime(seconds)}"
+
+
+def _kind(column: str) -> str:
+    return _TYPES.get(column, _FEW)
+
+
+def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:
+    """Return the statements that make a table, and the two that lines come in by.
+
+    Lines are sent as they are to a table with their keys, which keeps nothing; a view takes them on.
+    """
+    kept = ", ".join(f"{column} {_kind(column)}" for column in columns.values())
+    said = ", ".join(
+        f"`{key}` {f'Nullable({_kind(column)})' if column in _NEEDED else _kind(column)}"
+        for key, column in columns.items()
+    )
+    rules = ", ".join(
+        f"CONSTRAINT needs_{column} CHECK {'notEmpty' if column == 'uid' else 'isNotNull'}(`{key}`)"
+        for key, column in columns.items()
+        if column in (*_NEEDED, "uid")
+    )
+    named = ", ".join(
+        f"{f'assumeNotNull(`{key}`)' if column in _NEEDED else f'`{key}`'} AS {column}"
+        for key, column in columns.items()
+    )
+    return (
+        f"CREATE TABLE IF NOT EXISTS {table} ({kept}) ENGINE = ReplacingMergeTree {engine}",
+        f"CREATE TABLE IF NOT EXISTS {table}_lines ({said}, {rules}) ENGINE = Null",
+        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {table}_view TO {table} AS SELECT {named} FROM {table}_lines",  # noqa: S608
+    )
+
+
+_AS_READ = {"time": "concat(replaceOne(toString(r.time), ' ', 'T'), 'Z')"}
+READ = f"""
+    SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.values())}
+    FROM access_records AS r FINAL WHERE r.visitor = {{visitor:String}} ORDER BY r.time, r.uid
+"""  # noqa: S608 (names of ours)
+# Sorted by what tells records apart, the visitor first: one visitor's records stand together, for who asks for them
+# and for sessions.
+MAKE = (
+    *_make(
+        "access_records",
+        COLUMNS,
+        "PARTITION BY toYYYYMMDD(time) PRIMARY KEY (visitor, time) ORDER BY (visitor, time, uid) "
+        "SETTINGS allow_nullable_key = 1, ttl_only_drop_parts = 1",
+    ),
+    *_make("access_counts", COUNT_COLUMNS, "PARTITION BY toYYYYMM(day) ORDER BY (day, uid)"),
+)

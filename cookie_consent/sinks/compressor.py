@@ -1,0 +1,60 @@
+"""Compresses what was closed, on a thread of its own: a file takes seconds, and records must not wait for that."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cookie_consent.sinks.closed_files import Form
+from cookie_consent.sinks.line_files import compress_closed
+
+_TRIES, _PAUSE = 10, 1.0
+"""Another process may still be writing its last batch to a file that was just closed (seconds)."""
+_log = logging.getLogger("cookie_consent")
+
+
+class Compressor:
+    """Compresses the closed files of some logs whenever it is started, also those that others left as they were.
+
+    Args:
+        logs: their live files.
+        form: what closed files become; nothing happens for Form.PLAIN.
+        sleep: waits for seconds.
+    """
+
+    def __init__(self, logs: Sequence[Path], form: Form, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._logs, self._form, self._sleep = logs, form, sleep
+        self._lock = threading.Lock()
+        self._asked = False
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Have the closed files compressed; whoever calls does not wait."""
+        if self._form is Form.PLAIN:
+            return
+        with self._lock:
+            self._asked = True
+            if self._thread is None or not self._thread.is_alive():  # it does not live on in a fork
+                self._thread = threading.Thread(target=self._run, name="access-log-compression", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while self._is_asked():
+            for _ in range(_TRIES):
+                troubles = [trouble for log in self._logs for trouble in compress_closed(log, self._form)]
+                if not any(isinstance(error, TimeoutError) for _, error in troubles):
+                    break
+                self._sleep(_PAUSE)
+            for source, error in troubles:
+                _log.warning("%s is not compressed now, and stays as it is: %s", source.path, error)
+
+    def _is_asked(self) -> bool:
+        """Return whether there is something to do; once there is not, another thread is needed."""
+        with self._lock:
+            asked, self._asked = self._asked, False
+            if not asked:
+                self._thread = None
+            return asked

@@ -1,0 +1,165 @@
+"""Reads files of lines, writes them anew without some, and compresses them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BufferedRandom
+from pathlib import Path
+from typing import IO, Literal, cast
+
+from cookie_consent.sinks.closed_files import Form, Source, path_of
+from cookie_consent.sinks.holding import for_each_closed, remove
+from cookie_consent.sinks.optional import NotInstalledError, zstandard
+from cookie_consent.sinks.replacing import replacing
+
+Compression = Literal["gzip", "zstd"]
+Which = Callable[[bytes], object]
+"""Whether a line, without its line feed, is one of those that are looked for."""
+
+_FORMS: dict[object, Form] = {None: Form.PLAIN, "gzip": Form.GZIP, "zstd": Form.ZSTD}
+_BLOCK = 1024 * 1024
+_GZIP_LEVEL, _ZSTD_LEVEL = 6, 3
+
+
+def form_of(compression: Compression | None) -> Form:
+    """Return the form that closed files get.
+
+    Raises:
+        ValueError: there is no such compression, or what it needs is not installed.
+    """
+    if compression not in _FORMS:
+        raise ValueError(f'access_log: compress is "gzip", "zstd" or None, not {compression!r}.')
+    if compression == "zstd":
+        try:
+            zstandard()
+        except NotInstalledError as error:
+            raise ValueError(f"access_log: {error}") from None
+    return _FORMS[compression]
+
+
+def compress_closed(path: Path, form: Form) -> list[tuple[Source, Exception]]:
+    """Compress the closed files of a log; return those that could not be, and why.
+
+    Args:
+        path: the live file.
+        form: what they become; nothing is done for Form.PLAIN.
+    """
+
+    def compress(source: Source, file: BufferedRandom) -> None:
+        target = path_of(path, source.date(), source.number, form)
+        with replacing(target, file) as new, _writing(new, form) as out:
+            shutil.copyfileobj(file, out, _BLOCK)
+        remove(path, source, before=form)
+
+    return for_each_closed(path, lambda source: source.form is Form.PLAIN is not form, compress)
+
+
+def found_in(file: IO[bytes], form: Form, which: Which, needle: bytes = b"") -> Iterator[bytes]:
+    """Yield the lines that are looked for, without their line feeds.
+
+    Args:
+        file: open at its beginning.
+        form: how it is kept.
+        which: says whether a line is looked for.
+        needle: what each of these lines has in it; it makes the search fast.
+    """
+    with _reading(file, form) as lines:
+        for block in _blocks(lines):
+            if needle in block:
+                yield from (line for line in block.split(b"\n") if which(line))
+
+
+def without(source: Source, file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
+    """Write a closed file anew without some lines; return how many these were. Call it with the file held.
+
+    Args:
+        source: the closed file.
+        file: the same, open.
+        which: as in `found_in`.
+        needle: as in `found_in`.
+    """
+    gone = sum(1 for _ in found_in(file, source.form, which, needle))
+    if gone:
+        file.seek(0)
+        with (
+            replacing(source.path, file) as new,
+            _writing(new, source.form) as out,
+            _reading(file, source.form) as lines,
+        ):
+            for block in _blocks(lines):
+                kept = (line for line in block.split(b"\n") if not which(line)) if needle in block else (block,)
+                out.write(b"\n".join(kept))
+    return gone
+
+
+def blank(file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
+    """Overwrite lines of the live file with spaces, where they stand; return how many there were.
+
+    Processes that append are not disturbed, and readers skip a line of spaces. A line without its end is left alone:
+    somebody may be writing it.
+
+    Args:
+        file: open for reading and writing, at its beginning.
+        which: as in `found_in`.
+        needle: as in `found_in`.
+    """
+    blanked, start = 0, 0
+    for block in _blocks(file):
+        if needle in block:
+            for place, line in _placed(block, start):
+                if which(line):
+                    os.pwrite(file.fileno(), b" " * len(line), place)
+                    blanked += 1
+        start += len(block)
+    os.fsync(file.fileno())
+    return blanked
+
+
+def count_lines(file: IO[bytes], form: Form) -> int:
+    """Return how many lines have something in them."""
+    return sum(1 for _ in found_in(file, form, lambda line: line and not line.isspace()))
+
+
+def _placed(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+    for line in block.split(b"\n")[:-1]:
+        yield start, line
+        start += len(line) + 1
+
+
+def _blocks(lines: IO[bytes]) -> Iterator[bytes]:
+    """Yield a file in blocks of whole lines; only the last one may end without a line feed."""
+    while block := lines.read(_BLOCK):
+        yield block + lines.readline()
+
+
+@contextmanager
+def _reading(file: IO[bytes], form: Form) -> Iterator[IO[bytes]]:
+    if form is Form.GZIP:
+        with gzip.GzipFile(fileobj=file, mode="rb") as lines:
+            yield cast("IO[bytes]", lines)
+    elif form is Form.ZSTD:
+        with (
+            zstandard().ZstdDecompressor().stream_reader(file, closefd=False) as stream,
+            io.BufferedReader(stream) as lines,
+        ):
+            yield lines
+    else:
+        yield file
+
+
+@contextmanager
+def _writing(path: Path, form: Form) -> Iterator[IO[bytes]]:
+    with path.open("wb") as file:
+        if form is Form.GZIP:
+            with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as out:
+                yield cast("IO[bytes]", out)
+        elif form is Form.ZSTD:
+            with zstandard().ZstdCompressor(_ZSTD_LEVEL).stream_writer(file, closefd=False) as out:
+                yield out
+        else:
+            yield file

@@ -1,0 +1,159 @@
+"""What may be asked of an access log as a whole: a visitor's records, to forget a visitor, to forget what is old."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.sinks.closed_files import Form, Source, path_of, steadily
+from cookie_consent.sinks.holding import for_each_closed, remove
+from cookie_consent.sinks.line_files import Which, blank, count_lines, found_in, without
+from cookie_consent.sinks.lines import record_of
+from cookie_consent.sinks.optional import NotInstalledError
+from cookie_consent.sinks.parquet import count_rows, engine, records_in, without_visitor
+from cookie_consent.timestamps import rfc3339
+
+_PATIENCE = 30.0
+"""How long a file may be held by somebody who compresses it (seconds)."""
+_TRIES = 100
+_NEVER_OLD = "9999"
+
+
+def records_of(path: Path, visitor_id: str) -> list[dict[str, Any]]:
+    """Return the records of a visitor in all files of a log.
+
+    Raises:
+        NotInstalledError: there are Parquet files, and DuckDB is not there.
+        OSError: a file cannot be read. A part of the records would be taken for all of them.
+    """
+
+    def read(found: Sequence[Source]) -> list[dict[str, Any]]:
+        parquet = [source.path for source in found if source.form is Form.PARQUET]
+        lines = (
+            record for source in found if source.form is not Form.PARQUET for record in _in_lines(source, visitor_id)
+        )
+        return [*(_in_parquet(parquet, visitor_id) if parquet else ()), *lines]
+
+    try:
+        return steadily(path, read)
+    except (NotInstalledError, OSError):
+        raise
+    except Exception as error:  # each library has errors of its own
+        raise OSError(f"The files of {path} cannot be read: {error}") from error
+
+
+def _in_parquet(files: Sequence[Path], visitor_id: str) -> list[dict[str, Any]]:
+    with engine() as connection:
+        return records_in(connection, files, visitor_id)
+
+
+def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
+    needle = visitor_id.encode()
+    with source.path.open("rb") as file:
+        for line in found_in(file, source.form, lambda line: needle in line, needle):
+            if record := record_of(visitor_id, line):
+                yield record
+
+
+def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
+    """Erase the records of a visitor from all files of a log; return how many there were, and where some may stay."""
+    needle, erased = visitor_id.encode(), 0
+
+    def is_theirs(line: bytes) -> bool:
+        return record_of(visitor_id, line) is not None
+
+    with ExitStack() as stack:
+        connection = cache(lambda: stack.enter_context(engine()))
+
+        def erase(source: Source, file: BufferedRandom) -> None:
+            nonlocal erased
+            if source.form is Form.PARQUET:
+                erased += without_visitor(connection(), source, file, visitor_id)
+            else:
+                erased += without(source, file, is_theirs, needle)
+
+        stay = []
+        try:
+            erased += _change_live(path, lambda file: blank(file, is_theirs, needle))
+        except OSError as error:
+            stay.append(f"{path}: {error}")
+        troubles = for_each_closed(path, lambda source: True, erase, _PATIENCE)
+    return erased, [*stay, *(f"{source.path}: {error}" for source, error in troubles)]
+
+
+def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
+    """Remove what is older than some time; return how many lines and rows that are.
+
+    Closed files go as a whole, once their last moment is old enough; in the live file old lines are blanked.
+
+    Args:
+        path: the live file.
+        now: seconds since 1970.
+        keep: for how long records are kept.
+        dry_run: remove nothing.
+
+    Raises:
+        OSError: something cannot be removed; all else is.
+    """
+    oldest = datetime.fromtimestamp(now, UTC) - keep
+    before, removed = rfc3339(oldest.timestamp()).removesuffix("Z"), 0
+
+    def is_old(line: bytes) -> bool:
+        return _time(line) < before
+
+    def drop(source: Source, file: BufferedRandom) -> None:
+        nonlocal removed
+        with suppress(Exception):  # a file that cannot be read goes, too
+            removed += _how_many(source, file)
+        if not dry_run:
+            remove(path, source)
+            with suppress(OSError):  # there are others of that day
+                path_of(path, source.date(), source.number, Form.PARQUET).parent.rmdir()
+
+    removed += _change_live(path, lambda file: _count(file, is_old) if dry_run else blank(file, is_old))
+    troubles = for_each_closed(path, lambda source: _end(source) <= oldest, drop, _PATIENCE)
+    for source, error in troubles:
+        raise OSError(f"{source.path} cannot be removed: {error}") from error
+    return removed
+
+
+def _change_live(path: Path, change: Callable[[BufferedRandom], int]) -> int:
+    """Do something to the lines of the live file, while nobody takes it for a closed one; return what that returns."""
+    for _ in range(_TRIES):
+        if not path.is_file():
+            return 0  # it was closed: it is among the closed files
+        with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return change(file)  # it is the same file, whatever its name means by now
+    raise TimeoutError("It is locked by another program.")
+
+
+def _count(file: BufferedRandom, which: Which) -> int:
+    return sum(1 for _ in found_in(file, Form.PLAIN, which))
+
+
+def _how_many(source: Source, file: BufferedRandom) -> int:
+    if source.form is Form.PARQUET:
+        with engine() as connection:
+            return count_rows(connection, source.path)
+    return count_lines(file, source.form)
+
+
+def _time(line: bytes) -> str:
+    """Return when a record or count was written; what is none, is never old."""
+    try:
+        written = json.loads(line)["time"]
+    except (ValueError, LookupError, TypeError):
+        return _NEVER_OLD
+    return written if isinstance(written, str) else _NEVER_OLD
+
+
+def _end(source: Source) -> datetime:
+    return datetime.combine(source.date() + timedelta(days=1), time(), UTC)

@@ -1,0 +1,29 @@
+"""Access records in a stream of NATS JetStream, from which `cookie-consent forward` brings them on."""
+
+from __future__ import annotations
+
+from os import PathLike
+
+from cookie_consent.sinks.buffered import BufferedSink
+from cookie_consent.sinks.nats_place import Place
+from cookie_consent.sinks.nats_store import NatsStore
+
+
+class NatsSink(BufferedSink):
+    """Publishes records to a stream, which is made when the first record comes.
+
+    Args:
+        url: like "nats://user:password@host:4222,host2:4222/STREAM", or "tls://…"; the stream is called
+            ACCESS_RECORDS unless the URL says otherwise, and is kept on three servers of a cluster, or on as many as
+            "?replicas=1" says.
+        spill: the folder of spill files; None for none.
+
+    Raises:
+        ValueError: the URL is none.
+    """
+
+    store: NatsStore
+
+    def __init__(self, url: str, *, spill: str | PathLike[str] | None = None) -> None:
+        place = Place.of(url)
+        super().__init__(NatsStore(place), str(place), spill=spill)

@@ -1,0 +1,133 @@
+"""Access records in a stream of NATS JetStream, many in each message."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from cookie_consent.sinks import CannotEraseError
+from cookie_consent.sinks.lines import record_of
+from cookie_consent.sinks.nats_connection import Connection
+from cookie_consent.sinks.nats_messages import NEWEST, OLDEST, Message, packed
+from cookie_consent.sinks.nats_place import Place
+from cookie_consent.sinks.nats_stream import Stream
+from cookie_consent.sinks.store import InvalidLinesError
+
+
+class NatsStore:
+    """Keeps lines in a stream.
+
+    Args:
+        place: says which.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.connection = Connection(place)
+
+    def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
+        """Publish lines and wait until the servers have them all; makes the stream if it is not there.
+
+        Raises:
+            InvalidLinesError: all but these are there; these are longer than the servers take.
+            Exception: it is not sure that all are there.
+        """
+        too_long = self.connection.run(lambda client: self._write(client, records, counts))
+        if too_long:
+            raise InvalidLinesError(too_long, "they are longer than max_payload of the servers.")
+
+    def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the records of a visitor that are in the stream, each once."""
+        yield from self.connection.run(lambda client: self._read(client, visitor_id), None)
+
+    def erase(self, visitor_id: str) -> int:
+        """Erase the records of a visitor from the stream, and order whoever brings records on to erase them there.
+
+        A message that has lines of others too is published anew without the visitor's, and then removed.
+
+        Raises:
+            CannotEraseError: the servers could not be reached, or did not allow it.
+        """
+        try:
+            return self.connection.run(lambda client: self._erase(client, visitor_id), None)
+        except (nats.errors.Error, OSError) as error:
+            raise CannotEraseError(
+                f"{self.place}: records of this visitor may stay in the stream, and in what it is brought on to "
+                f"({error}). Erase them again once the servers allow it."
+            ) from error
+
+    def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
+        """Remove what is older than `keep`, and let the stream do so from now on; return how many records that are."""
+        first = _written(datetime.fromtimestamp(now, UTC) - keep)
+        return self.connection.run(lambda client: self._purge(client, first, keep, dry_run=dry_run), None)
+
+    def close(self) -> None:
+        """End the connection."""
+        self.connection.close()
+
+    # What follows runs on the event loop of the connection.
+
+    async def _write(self, client: Client, records: Sequence[bytes], counts: Sequence[bytes]) -> int:
+        stream = Stream(client, self.place)
+        too_long = 0
+        messages: list[tuple[str, Message]] = []
+        for subject, lines in ((self.place.records, records), (self.place.counts, counts)):
+            fitting = [line for line in lines if len(line) <= stream.most_bytes]
+            too_long += len(lines) - len(fitting)
+            messages += [(subject, message) for message in packed(fitting, stream.most_bytes)]
+        await stream.publish(messages)
+        return too_long
+
+    async def _read(self, client: Client, visitor_id: str) -> list[dict[str, Any]]:
+        found: dict[object, dict[str, Any]] = {}
+        async with aclosing(Stream(client, self.place).messages(self.place.records)) as messages:
+            async for message in messages:
+                for line in message.data.splitlines():
+                    if record := record_of(visitor_id, line):
+                        found.setdefault(record.get("log.record.uid", len(found)), record)
+        return list(found.values())
+
+    async def _erase(self, client: Client, visitor_id: str) -> int:
+        stream, erased = Stream(client, self.place), 0
+        async with aclosing(stream.messages(self.place.records)) as messages:
+            async for message in messages:
+                erased += await stream.keep_only(
+                    message, message.data, lambda line: record_of(visitor_id, line) is None, dry_run=False
+                )
+        if await stream.exists():  # else nobody brings anything on
+            order = json.dumps({"visitor.id": visitor_id}).encode()
+            await stream.publish([(self.place.erasures, Message(order, {}))])
+        return erased
+
+    async def _purge(self, client: Client, first: str, keep: timedelta, *, dry_run: bool) -> int:
+        stream = Stream(client, self.place)
+        due: list[tuple[Msg, bool]] = []
+        async with aclosing(stream.messages(f"{self.place.stream}.*", headers_only=True)) as messages:
+            async for message in messages:
+                headers, sent = message.headers or {}, _written(message.metadata.timestamp)
+                if headers.get(OLDEST, sent) < first:
+                    due.append((message, headers.get(NEWEST, sent) < first))
+        removed = 0
+        for message, entirely in due:
+            if entirely:
+                lines = await stream.remove(message, dry_run=dry_run)
+            else:
+                lines = await stream.remove_older(message, first, dry_run=dry_run)
+            removed += lines if message.subject == self.place.records else 0
+        if not dry_run:
+            with suppress(NotFoundError):  # there is no stream
+                await stream.shorten(keep)
+        return removed
+
+
+def _written(time: datetime) -> str:
+    """Return a time as records have it."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,175 @@
+"""Access records in Parquet files: from closed files of lines, and without those of a visitor. DuckDB does the work.
+
+Columns are those of `columns`; `time` is in UTC, `properties` is JSON as text; rows are sorted by time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BufferedRandom
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from typing import Any
+
+from cookie_consent.sinks.closed_files import Form, Source, is_of_counts, path_of
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
+from cookie_consent.sinks.line_files import found_in
+from cookie_consent.sinks.optional import duckdb_connection
+from cookie_consent.sinks.replacing import replacing
+
+LEVEL = 3
+"""Of zstd."""
+_MEMORY = "1GB"
+_TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE", "day": "DATE", "value": "BIGINT"}
+"""Column -> type, of those that are no text."""
+_HALF_PAIR = b"\\ud"
+
+_LOAD = """
+INSERT INTO lines
+SELECT * FROM read_json($file, format = 'newline_delimited', columns = $types, ignore_errors = true)"""
+_DROP_ABSENT = {
+    "records": "DELETE FROM lines WHERE coalesce(uid, time::VARCHAR, visitor, path) IS NULL",
+    "counts": "DELETE FROM lines WHERE uid IS NULL",
+}
+"""A line that is none comes as a row of nulls: one that was erased, or torn, or is no JSON."""
+_COMPLETE = """
+UPDATE lines SET
+    uid = coalesce(uid, $name || '#' || rowid),
+    kind = coalesce(kind, CASE WHEN method = 'GET' THEN 'view' ELSE 'request' END)
+WHERE uid IS NULL OR kind IS NULL"""
+"""Gives the records of before version 1 what they lack."""
+_DROP_AGAIN = """
+DELETE FROM lines USING (SELECT uid, min(rowid) AS first FROM lines GROUP BY uid HAVING count(*) > 1) AS twice
+WHERE lines.uid = twice.uid AND lines.rowid <> twice.first"""
+"""Half the time of a SELECT DISTINCT ON, which sorts all of it."""
+_ALL = "SELECT * FROM lines ORDER BY time"
+
+_OF_VISITOR = """
+SELECT * REPLACE (strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ') AS time)
+FROM read_parquet($files, hive_partitioning = false, union_by_name = true)
+WHERE visitor = $visitor ORDER BY time"""
+_HOW_MANY_OF_VISITOR = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false) WHERE visitor = $visitor"
+_OF_OTHERS = """
+SELECT * FROM read_parquet($file, hive_partitioning = false)
+WHERE visitor IS DISTINCT FROM $visitor ORDER BY time"""
+_HOW_MANY = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false)"
+
+
+@contextmanager
+def engine(threads: int = 1) -> Iterator[Any]:
+    """Open DuckDB, with an empty database in memory.
+
+    Args:
+        threads: how many processors it may take.
+
+    Raises:
+        NotInstalledError: it is not there.
+    """
+    with TemporaryDirectory(prefix="cookie-consent-") as folder:
+        settings = {
+            "threads": threads,
+            "memory_limit": _MEMORY,
+            "temp_directory": folder,
+        }
+        with duckdb_connection(settings) as connection:
+            yield connection
+
+
+def one_file(path: str | Path) -> str:
+    """Return the path of a file as DuckDB reads this file alone: it takes "*", "?" and "[" for patterns."""
+    return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
+
+
+def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRandom, level: int = LEVEL) -> int:
+    """Write a closed file of lines as Parquet, and return how many rows that has. What is there twice comes once.
+
+    Args:
+        connection: from `engine`.
+        path: the live file of the log.
+        source: the closed file, held; it stays.
+        file: the same, open.
+        level: of zstd, 1 to 22.
+    """
+    kind, keys = ("counts", COUNT_COLUMNS) if is_of_counts(path) else ("records", COLUMNS)
+    columns = ", ".join(f"{column} {_type(column)}" for column in keys.values())
+    connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
+    _load(connection, keys, source.path)
+    if _number(connection, _DROP_ABSENT[kind]):
+        with TemporaryFile() as mended:  # without a name: nothing is left of it however this ends
+            mended.writelines(_mended(found_in(file, source.form, bool, _HALF_PAIR)))
+            mended.flush()
+            _load(connection, keys, Path(f"/dev/fd/{mended.fileno()}"))
+    if kind == "records":
+        connection.execute(_COMPLETE, {"name": source.path.name})
+    connection.execute(_DROP_AGAIN)
+    rows = _number(connection, "SELECT count(*) FROM lines")
+    with replacing(path_of(path, source.date(), source.number, Form.PARQUET), file) as new:
+        _copy(connection, _ALL, {}, new, level)
+    return rows
+
+
+def records_in(connection: Any, files: Sequence[Path], visitor_id: str) -> list[dict[str, Any]]:
+    """Return the records of a visitor in Parquet files, oldest first."""
+    found = connection.execute(_OF_VISITOR, {"files": [one_file(file) for file in files], "visitor": visitor_id})
+    names = [column[0] for column in found.description]
+    return [_record(dict(zip(names, row, strict=True))) for row in found.fetchall()]
+
+
+def without_visitor(connection: Any, source: Source, file: BufferedRandom, visitor_id: str) -> int:
+    """Write a Parquet file anew without the records of a visitor; return how many these were.
+
+    Args:
+        connection: from `engine`.
+        source: the file, held.
+        file: the same, open.
+        visitor_id: whose records go.
+    """
+    values = {"file": one_file(source.path), "visitor": visitor_id}
+    if gone := _number(connection, _HOW_MANY_OF_VISITOR, values):
+        with replacing(source.path, file) as new:
+            _copy(connection, _OF_OTHERS, values, new)
+    return gone
+
+
+def count_rows(connection: Any, file: Path) -> int:
+    """Return how many rows a Parquet file has."""
+    return _number(connection, _HOW_MANY, {"file": one_file(file)})
+
+
+def _load(connection: Any, keys: Mapping[str, str], file: Path) -> None:
+    types = {key: _type(column) for key, column in keys.items()}
+    connection.execute(_LOAD, {"file": one_file(file), "types": types})
+
+
+def _type(column: str) -> str:
+    return _TYPES.get(column, "VARCHAR")
+
+
+def _number(connection: Any, statement: str, values: Mapping[str, Any] | None = None) -> int:
+    return int(connection.execute(statement, values).fetchone()[0])
+
+
+def _record(row: Mapping[str, Any]) -> dict[str, Any]:
+    properties = row["properties"]
+    whole = {**row, "properties": properties and json.loads(properties)}
+    return record_from(whole.get(column) for column in COLUMNS.values())
+
+
+def _mended(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines with half of a surrogate pair, which DuckDB takes for no JSON, with a "?" for each such half."""
+    for line in lines:
+        try:
+            text = json.dumps(json.loads(line), ensure_ascii=False)
+        except ValueError:
+            continue
+        whole = text.encode(errors="replace")
+        if whole.decode() != text:
+            yield whole + b"\n"
+
+
+def _copy(connection: Any, query: str, values: Mapping[str, Any], target: Path, level: int = LEVEL) -> None:
+    how = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {level:d}, USE_TMP_FILE false"
+    connection.execute(f"COPY ({query}) TO $target ({how})", {**values, "target": str(target)})

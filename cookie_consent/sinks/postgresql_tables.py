@@ -1,0 +1,121 @@
+"""The tables of access records in PostgreSQL, and what is said to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import LiteralString
+
+from psycopg import sql
+
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
+
+_TYPES: Mapping[str, LiteralString] = {
+    "time": "timestamptz",
+    "status": "integer",
+    "duration_ms": "double precision",
+    "properties": "jsonb",
+    "day": "date",
+    "value": "bigint",
+}
+"""The others are texts."""
+_NEEDED = ("time", "uid", "day", "name", "value")
+_DAY = "%Y%m%d"
+
+ARE_THERE = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
+LIMITS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
+LOCKED = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
+"""For who makes or drops tables. Any number will do that no other program uses in the same database."""
+
+TAKEN = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS taken_lines (line text) ON COMMIT DELETE ROWS")
+TAKE = sql.SQL(r"COPY pg_temp.taken_lines FROM STDIN (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', ENCODING 'UTF8')")
+"""As CSV with signs that JSON cannot have in it, so that no byte of a line has to be changed."""
+# Far back, as the longest retention is; ahead, since clocks differ. What is further away goes into the partition for
+# the rest: a wrong clock does not make partitions for ever.
+MISSING_DAYS = sql.SQL("""
+    SELECT name FROM (
+        SELECT DISTINCT ((line::json ->> 'time')::timestamptz AT TIME ZONE 'UTC')::date AS day FROM pg_temp.taken_lines
+    ) AS days, to_char(day, 'YYYYMMDD') AS name, CAST(now() AT TIME ZONE 'UTC' AS date) AS today
+    WHERE day BETWEEN today - 800 AND today + 1 AND to_regclass('access_records_' || name) IS NULL
+""")
+DAYS_BEFORE = sql.SQL(r"""
+    SELECT right(relname, 8) FROM pg_inherits JOIN pg_class ON oid = inhrelid
+    WHERE inhparent = 'access_records'::regclass AND relname ~ '_\d{8}$'
+        AND right(relname, 8) < to_char(%s AT TIME ZONE 'UTC', 'YYYYMMDD') ORDER BY 1
+""")
+COUNT_UNTIL = sql.SQL("SELECT count(*) FROM access_records WHERE time < %s")
+DELETE_UNTIL = sql.SQL("DELETE FROM access_records WHERE time < %s")
+DELETE_COUNTS_UNTIL = sql.SQL("DELETE FROM access_counts WHERE time < %s")
+ERASE = sql.SQL("DELETE FROM access_records WHERE visitor = %s")
+
+
+def _type(column: str) -> sql.SQL:
+    return sql.SQL(_TYPES.get(column, "text"))
+
+
+def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:
+    return sql.SQL(", ").join(parts)
+
+
+def _columns(columns: Mapping[str, str]) -> sql.Composed:
+    """Return the columns of a table, as it is made."""
+    needed = {name: sql.SQL(" NOT NULL" if name in _NEEDED else "") for name in columns.values()}
+    return _comma(sql.Identifier(name) + sql.SQL(" ") + _type(name) + rule for name, rule in needed.items())
+
+
+def _keep(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
+    """Return the statement that takes the lines apart and keeps what is new of them.
+
+    In one order, by time and uid: of two processes that write the same lines one waits, and not each for the other.
+    """
+    return sql.SQL(
+        "INSERT INTO {} ({}) SELECT said.* FROM pg_temp.taken_lines, json_to_record(line::json) AS said ({}) "
+        "ORDER BY 1, 2 ON CONFLICT DO NOTHING"
+    ).format(
+        sql.Identifier(table),
+        _comma(map(sql.Identifier, columns.values())),
+        _comma(sql.Identifier(key) + sql.SQL(" ") + _type(column) for key, column in columns.items()),
+    )
+
+
+KEEP_RECORDS = _keep("access_records", COLUMNS)
+KEEP_COUNTS = _keep("access_counts", COUNT_COLUMNS)
+MAKE = sql.SQL("""
+    CREATE TABLE IF NOT EXISTS access_records ({}, PRIMARY KEY (time, uid)) PARTITION BY RANGE (time);
+    CREATE INDEX IF NOT EXISTS access_records_of_visitor ON access_records (visitor, time);
+    CREATE TABLE IF NOT EXISTS access_records_rest PARTITION OF access_records DEFAULT;
+    CREATE TABLE IF NOT EXISTS access_counts ({}, PRIMARY KEY (day, uid));
+""").format(_columns(COLUMNS), _columns(COUNT_COLUMNS))
+_AS_READ = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
+READ = sql.SQL("SELECT {} FROM access_records WHERE visitor = %s ORDER BY time, uid").format(
+    _comma(_AS_READ.get(column) or sql.Identifier(column) for column in COLUMNS.values())
+)
+
+
+def make_day(day: str) -> sql.Composed:
+    """Return the statements that make a day's partition, and move to it what the rest has of that day.
+
+    It is attached when it is complete: that does not wait for those who read or write other days.
+    """
+    start = datetime.strptime(day, _DAY).replace(tzinfo=UTC)
+    bounds = {"start": sql.Literal(start.isoformat()), "end": sql.Literal((start + timedelta(days=1)).isoformat())}
+    return sql.SQL("""
+        CREATE TABLE {name} (LIKE access_records INCLUDING ALL);
+        WITH moved AS (DELETE FROM access_records_rest WHERE time >= {start} AND time < {end} RETURNING *)
+            INSERT INTO {name} SELECT * FROM moved;
+        ALTER TABLE access_records ATTACH PARTITION {name} FOR VALUES FROM ({start}) TO ({end});
+    """).format(name=_partition(day), **bounds)
+
+
+def count_day(day: str) -> sql.Composed:
+    """Return the statement that counts the records of a partition."""
+    return sql.SQL("SELECT count(*) FROM {}").format(_partition(day))
+
+
+def drop_day(day: str) -> sql.Composed:
+    """Return the statement that drops a partition."""
+    return sql.SQL("DROP TABLE {}").format(_partition(day))
+
+
+def _partition(day: str) -> sql.Identifier:
+    return sql.Identifier(f"access_records_{day}")

@@ -1,0 +1,71 @@
+"""Puts a new file in the place of another, whole or not at all, whenever the machine or the process stops."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from io import BufferedIOBase
+from pathlib import Path
+
+
+@contextmanager
+def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
+    """Give the path of a new, empty file to write, which then takes the place of another, or of none.
+
+    Args:
+        target: where it goes. Its folder is made.
+        like: an open file whose owner and mode the new one gets: a command that root runs makes files that the
+            server can still change.
+    """
+    original = os.fstat(like.fileno())
+    _make_folder(target.parent, original)
+    new = unfinished(target)
+    new.unlink(missing_ok=True)
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        yield new
+        descriptor = os.open(new, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            _give(descriptor, original, original.st_mode & 0o777)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.rename(new, target)
+    finally:
+        new.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+def unfinished(target: Path) -> Path:
+    """Return where a file is written before it gets its name; no reader takes it for one of the log's."""
+    return target.with_name(f".{target.name}.part")
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path, original: os.stat_result) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent, original)
+    folder.mkdir(exist_ok=True)
+    readable = original.st_mode & 0o444
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _give(descriptor, original, 0o700 | readable | readable >> 2)
+    finally:
+        os.close(descriptor)
+    sync_folder(folder.parent)
+
+
+def _give(descriptor: int, original: os.stat_result, mode: int) -> None:
+    os.fchmod(descriptor, mode)
+    with suppress(PermissionError):  # only root may give files away
+        os.fchown(descriptor, original.st_uid, original.st_gid)

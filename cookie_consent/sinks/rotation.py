@@ -1,0 +1,100 @@
+"""Closes the live file of an access log: at the end of its day, and when it is large enough."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from cookie_consent.sinks.closed_files import Form, path_of, sources
+
+ROTATE_SIZE = 128 * 1024 * 1024
+_PATIENCE = 0.5
+"""How long one waits for another who closes the file (seconds). It takes a millisecond, unless he is stopped."""
+_POLL = 0.01
+_log = logging.getLogger("cookie_consent")
+
+
+class Rotation:
+    """Renames a live file to that of its day, with a number: "access.jsonl" -> "access-2026-11-25-0001.jsonl".
+
+    One process does it at a time, under the lock of a file beside it. A number is never used twice on a day, so that
+    two files of a day, or a clock that is set back, make no two files of one name.
+
+    Args:
+        path: the live file.
+        size: how large it may grow (bytes).
+        clock: returns seconds since 1970.
+    """
+
+    def __init__(self, path: Path, size: int = ROTATE_SIZE, clock: Callable[[], float] = time.time) -> None:
+        self._path, self._size, self._clock = path, size, clock
+        self._failing = False
+
+    def is_due(self, state: os.stat_result, more: int = 0) -> bool:
+        """Return whether a file is to be closed before more is written to it.
+
+        Args:
+            state: of the live file.
+            more: what would be written (bytes).
+        """
+        if not stat.S_ISREG(state.st_mode) or state.st_size == 0:
+            return False
+        return state.st_size + more > self._size or _day(state.st_mtime) < _day(self._clock())
+
+    def close_if_due(self, more: int = 0) -> bool:
+        """Close the live file if it is due; return whether it then is no longer the live one, or was not due.
+
+        False means that it cannot be closed now: its folder cannot be written, or another process was stopped while
+        it did so. Writing goes on in it then.
+        """
+        try:
+            lock = os.open(
+                self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640
+            )
+            try:
+                return _locked(lock) and self._close(more)
+            finally:
+                os.close(lock)
+        except FileNotFoundError:
+            return True  # no file, or no folder: nothing to close
+        except OSError as error:
+            if not self._failing:
+                self._failing = True
+                _log.warning("%s cannot be closed and grows on: %s", self._path, error)
+            return False
+
+    def _close(self, more: int) -> bool:
+        state = os.stat(self._path)
+        if self.is_due(state, more):
+            if self._path.is_symlink():  # it would be renamed, and not the file
+                raise OSError("it is a symbolic link; name the file itself")
+            day = _day(state.st_mtime)  # no record in it is from later: each was written after its request came
+            os.rename(self._path, path_of(self._path, day, self._next_number(day), Form.PLAIN))
+            self._failing = False
+        return True
+
+    def _next_number(self, day: date) -> int:
+        return 1 + max((source.number for source in sources(self._path) if source.day == day), default=0)
+
+
+def _locked(lock: int) -> bool:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_POLL)
+        else:
+            return True
+
+
+def _day(seconds: float) -> date:
+    return datetime.fromtimestamp(seconds, UTC).date()

@@ -1,0 +1,46 @@
+"""What a buffered sink brings its lines to, and what that may say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+
+class Store(Protocol):
+    """Where a buffered sink keeps its lines. `write` is called by one thread at a time; the others may come besides.
+
+    Whatever it does has a time limit of its own, and raises where it cannot be done.
+    """
+
+    def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
+        """Keep all of these lines, or raise. Writing the same lines again changes nothing (by `log.record.uid`)."""
+
+    def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
+        """Yield the records of a visitor."""
+
+    def erase(self, visitor_id: str) -> int:
+        """Erase the records of a visitor and return how many there were."""
+
+    def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
+        """Remove what is older than `keep` and return how many records that are."""
+
+    def close(self) -> None:
+        """End connections. It may be written to again."""
+
+
+class CannotEraseError(Exception):
+    """Records of a visitor stay somewhere; says where, and what would remove them."""
+
+
+class InvalidLinesError(Exception):
+    """A store has kept all lines but these, which it can never keep.
+
+    Args:
+        lines: how many they are.
+        why: what the store says of them.
+    """
+
+    def __init__(self, lines: int, why: str) -> None:
+        super().__init__(why)
+        self.lines = lines
