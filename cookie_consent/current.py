@@ -1,0 +1,78 @@
+"""What was decided about the request that is running: for logs, spans and reports that others write meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Mapping
+from contextvars import ContextVar
+from typing import Any
+
+
+def _task() -> asyncio.Task[Any] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # in a thread, or under another event loop than asyncio's
+        return None
+
+
+class CurrentRequest:
+    """A request, from when it is read until its task ends.
+
+    Args:
+        outer: the same request as a middleware further out has it, or None.
+    """
+
+    __slots__ = ("_outer", "_running", "_task", "_traced")
+
+    def __init__(self, outer: CurrentRequest | None) -> None:
+        self._outer, self._running, self._traced = outer, True, False
+
+    def decide(self, *, traced: bool) -> None:
+        """Say whether tracing is allowed. Where several middlewares decide, it takes all of them to allow it."""
+        self._traced = traced and (self._outer is None or self._outer._traced)
+
+    def end(self) -> None:
+        """Note that the app has answered. What the same task still writes is about this request."""
+        self._running = False
+        if self._traced:
+            task = _task()
+            self._task = None if task is None else weakref.ref(task)
+
+    def is_traced_here(self) -> bool:
+        """Return whether what is written here and now is about this request, and tracing is allowed."""
+        if not self._traced or self._running:
+            return self._traced
+        here = _task()
+        return here is not None and self._task is not None and self._task() is here
+
+    def is_running(self) -> bool:
+        """Return whether the app has not answered yet."""
+        return self._running
+
+
+_UNSURE = CurrentRequest(None)
+_current: ContextVar[CurrentRequest | None] = ContextVar("cookie_consent_current", default=None)
+
+
+def begin(scope: Mapping[str, Any]) -> CurrentRequest:
+    """Note that a request has come; nothing is allowed on it until that is decided.
+
+    Where a second one begins in the context of one that still runs, in an app that calls itself say, or where asyncio
+    lets a context slip into the next request of a connection (https://github.com/python/cpython/issues/140947), nobody
+    can tell afterwards whose log line it is. From here on all lines of that context count as of somebody who refused.
+    """
+    outer = _current.get()
+    is_inside = "consent" in (scope.get("state") or ())
+    if outer is _UNSURE or (outer is not None and outer.is_running() and not is_inside):
+        _current.set(_UNSURE)
+        return CurrentRequest(_UNSURE)
+    request = CurrentRequest(outer if is_inside else None)
+    _current.set(request)
+    return request
+
+
+def is_traced() -> bool:
+    """Return whether access tracing is allowed on the request that is running; False where that is not known."""
+    request = _current.get()
+    return request is not None and request.is_traced_here()
