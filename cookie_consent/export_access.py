@@ -1,0 +1,163 @@
+"""Exports an access log as a whole, into what an analytics team already uses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+from itertools import chain, groupby
+from pathlib import Path
+
+from cookie_consent.command import GOOD, UnusableError, progress
+from cookie_consent.export_formats import Lines, Record, as_csv, as_jsonl, as_ncsa, as_w3c, write_parquet
+from cookie_consent.ledger_options import named, say, takes_id
+from cookie_consent.report import UnreadableError
+from cookie_consent.report.own_files import is_of_log
+from cookie_consent.sinks.optional import NotInstalledError
+from cookie_consent.streams import Span, stream
+from cookie_consent.timestamps import rfc3339
+
+_NCSA, _PARQUET = "ncsa", "parquet"
+_FORMATS = ("jsonl", _NCSA, "w3c", "csv", _PARQUET)
+_MODE = 0o640
+"""Of a file, less what the umask takes away: as an access log's own."""
+_OPTIONS = ("format", "since", "until", "host", "out", "vhost")
+
+
+def takes_export(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
+    """Return a function that adds the options of an export: of an id, and of an access log as a whole.
+
+    Args:
+        meaning: what an id is, for the help.
+    """
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        takes_id(meaning, "--ledger", "--access-log", required=False)(parser)
+        parser.add_argument("--format", choices=_FORMATS, help="without --id: all access records, in this form")
+        parser.add_argument(
+            "--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01"
+        )
+        parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included")
+        parser.add_argument("--host", help="only what came to this host")
+        parser.add_argument("--out", metavar="FILE", type=Path, help="where to (default: standard output)")
+        parser.add_argument(
+            "--vhost", action="store_true", help=f"with --format {_NCSA}: each line begins with the host"
+        )
+
+    return add
+
+
+def refuse_span(arguments: argparse.Namespace) -> None:
+    """Raise an UnusableError where an export of one id is given options of an export as a whole."""
+    if any(getattr(arguments, name) for name in _OPTIONS):
+        raise UnusableError("--id exports everything under it, as JSON. --format and what goes with it stand alone.")
+
+
+def export_access(arguments: argparse.Namespace, now: float | None = None) -> int:
+    """Write the access records of a span in the form that is asked for, and return the exit status.
+
+    Args:
+        arguments: those of `takes_export`, without an id.
+        now: seconds since 1970; the clock's where it is left out.
+
+    Raises:
+        UnusableError: what is asked for cannot be done; says what would be right.
+    """
+    target = _checked(arguments)
+    seconds = time.time() if now is None else now
+    try:
+        span = Span(arguments.since, arguments.until, arguments.host)
+        with closing(stream(target, span)) as records:
+            if arguments.out is None:
+                sys.stdout.buffer.writelines(_lines(arguments, _begun(records), seconds))
+            else:
+                _write(arguments, _shown(records, span, seconds), seconds)
+    except (ValueError, UnreadableError, NotInstalledError) as error:
+        raise UnusableError(str(error)) from None
+    return GOOD
+
+
+def _checked(arguments: argparse.Namespace) -> str:
+    """Return the access log that is named; raises UnusableError where what is asked for does not go together."""
+    if arguments.format is None:
+        raise UnusableError(
+            "Name what to export: --id ID for everything that is kept under an id, or --format FORMAT for all access "
+            f"records, in one of: {', '.join(_FORMATS)}."
+        )
+    if arguments.json:
+        raise UnusableError('--json goes with --id. Of all access records, "--format jsonl" is JSON.')
+    if arguments.format == _PARQUET and arguments.out is None:
+        raise UnusableError(f"--format {_PARQUET} needs --out FILE: it is not written from its beginning to its end.")
+    if arguments.vhost and arguments.format != _NCSA:
+        raise UnusableError(f"--vhost goes with --format {_NCSA}.")
+    target = named(arguments, "access_log")
+    if target is None:
+        raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
+    if arguments.out and is_of_log(target, arguments.out):
+        raise UnusableError(f"--out: {arguments.out} is a file of the access log itself. Name another.")
+    return target
+
+
+def _lines(arguments: argparse.Namespace, records: Iterable[Record], now: float) -> Lines:
+    if arguments.format == _NCSA:
+        return as_ncsa(records, vhost=arguments.vhost)
+    if arguments.format == "w3c":
+        return as_w3c(records, rfc3339(now))
+    return as_csv(records) if arguments.format == "csv" else as_jsonl(records)
+
+
+def _write(arguments: argparse.Namespace, records: Iterable[Record], now: float) -> None:
+    """Write a file, which gets its name when it is complete."""
+    out: Path = arguments.out
+    if out.exists() and not out.is_file():
+        raise UnusableError(f"--out takes the name of a file, and {out} is none. Leave it out for standard output.")
+    part = out.with_name(f".{out.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        # A new file: never one that somebody else put there, or a link to another.
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        if arguments.format == _PARQUET:
+            write_parquet(records, part)
+        else:
+            with part.open("wb") as file:
+                file.writelines(_lines(arguments, records, now))
+        part.replace(out)
+    except OSError as error:
+        raise UnusableError(f"{out} cannot be written: {error.strerror or error}.") from None
+    finally:
+        part.unlink(missing_ok=True)
+    say(f"{out} is written.")
+
+
+def _begun(records: Iterator[Record]) -> Iterator[Record]:
+    """Return records of which the first has been read: where there are none to be read, nothing is written before."""
+    first = next(records, None)
+    return records if first is None else chain([first], records)
+
+
+def _shown(records: Iterator[Record], span: Span, now: float) -> Iterator[Record]:
+    """Yield records, and show how far their days are."""
+    first = next(records, None)
+    if first is None:
+        return
+    start = span.since or _day_of(first)
+    days = (span.until or datetime.fromtimestamp(now, UTC).date()) - start
+    with progress("days", days.days + 1) as seen:
+        for day, of_day in groupby(chain([first], records), _day_of):
+            seen((day - start).days)
+            yield from of_day
+
+
+def _day_of(record: Record) -> date:
+    return date.fromisoformat(record["time"][:10])
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None

@@ -1,0 +1,101 @@
+"""Access records in the forms that other programs read them in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from cookie_consent.log_formats import is_for_importers, ncsa, w3c, w3c_head
+from cookie_consent.report.csv_files import plain
+from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.sinks.optional import duckdb
+from cookie_consent.sinks.parquet import engine
+
+Record = dict[str, Any]
+Lines = Iterator[bytes]
+
+_OURS = ("uid", "visitor")
+"""Columns that nobody outside words. They may begin with a hyphen, and are compared with those elsewhere."""
+_TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE"}
+"""Column -> type in Parquet, as in compacted files; the others are texts."""
+_SELECTED = ", ".join(f'"{key}" AS {column}' for key, column in COLUMNS.items())
+_COPY = f"""
+COPY (SELECT {_SELECTED} FROM read_json($lines, format = 'newline_delimited', columns = $types))
+TO $path (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"""  # noqa: S608 (names of ours)
+
+
+def as_jsonl(records: Iterable[Record]) -> Lines:
+    """Yield records as JSON, in ASCII: no reader takes a character in it for the end of a line."""
+    for record in records:
+        yield json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def as_csv(records: Iterable[Record]) -> Lines:
+    """Yield a table with the columns of databases (RFC 4180, UTF-8), as a spreadsheet may open it."""
+    yield _row(COLUMNS.values())
+    for record in records:
+        yield _row(_cell(column, record.get(key)) for key, column in COLUMNS.items())
+
+
+def as_ncsa(records: Iterable[Record], *, vhost: bool = False) -> Lines:
+    """Yield the requests among records as lines of an NCSA combined log.
+
+    Args:
+        records: oldest first.
+        vhost: whether each line begins with the host and a port.
+    """
+    for record in filter(is_for_importers, records):
+        yield ncsa(record, vhost=vhost).encode() + b"\n"
+
+
+def as_w3c(records: Iterable[Record], now: str) -> Lines:
+    """Yield the requests among records as lines of a W3C extended log, after its head.
+
+    Args:
+        records: oldest first.
+        now: when it is written, in RFC 3339, UTC.
+    """
+    yield w3c_head(now).encode() + b"\n"
+    for record in filter(is_for_importers, records):
+        yield w3c(record).encode() + b"\n"
+
+
+def write_parquet(records: Iterable[Record], path: Path) -> None:
+    """Write records to a Parquet file with the columns and types of compacted files, in their order.
+
+    Args:
+        records: oldest first. They wait in a file without a name, so that memory does not limit how many there are,
+            and nothing is left of them however this ends.
+        path: where to.
+
+    Raises:
+        NotInstalledError: DuckDB is not there.
+        OSError: it cannot be written.
+    """
+    with TemporaryFile() as waiting, engine() as connection:
+        waiting.writelines(as_jsonl(records))
+        waiting.flush()
+        types = {key: _TYPES.get(column, "VARCHAR") for key, column in COLUMNS.items()}
+        connection.execute("SET preserve_insertion_order = true")
+        try:
+            connection.execute(_COPY, {"lines": f"/dev/fd/{waiting.fileno()}", "types": types, "path": str(path)})
+        except duckdb().IOException as error:
+            raise OSError(str(error)) from None
+
+
+def _row(cells: Iterable[object]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().encode(errors="replace")
+
+
+def _cell(column: str, value: object) -> object:
+    """Return a value that a spreadsheet and a terminal only show: hosts and methods are worded by who sends them."""
+    if isinstance(value, dict):
+        return plain(json.dumps(value, ensure_ascii=False))
+    return value if column in _OURS else plain(value)

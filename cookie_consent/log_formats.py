@@ -1,0 +1,156 @@
+"""Access records as lines of the logs that other tools read: NCSA combined and W3C extended. See docs/decisions/032."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+Record = Mapping[str, Any]
+
+W3C_FIELDS = (
+    "date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) sc-status "
+    "sc-substatus sc-win32-status time-taken"
+)
+"""IIS' order: GoAccess has it built in and does not read `#Fields`, which others go by."""
+_UNKNOWN = "-"
+_NO_PORT = "0"
+"""No port is this one (RFC 6335, section 6): records do not say which it was, and readers want a number."""
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_IN_PATHS, _IN_URLS, _IN_NAMES = "/:@!$&()*,;=~", "/:@!$&()*,;=~?[]+%", " "
+"""What is not escaped, besides letters, digits and "_.-~". A quote, a backslash and a space always are."""
+_PRODUCTS = {
+    "Chrome": "Chrome/- Safari/-",
+    "Chrome Mobile": "Chrome/- Safari/-",
+    "Chrome Mobile WebView": "Chrome/- Safari/-",
+    "Chrome Mobile iOS": "CriOS/-",
+    "DuckDuckGo Mobile": "Ddg/-",
+    "Firefox iOS": "Firefox/-",
+    "Firefox Mobile": "Firefox/-",
+    "Mobile Safari": "Version/- Safari/-",
+    "Safari": "Version/- Safari/-",
+    "Samsung Internet": "SamsungBrowser/-",
+    "UC Browser": "UCBrowser/-",
+    "Yandex Browser": "YaBrowser/-",  # what has "yandex" in it, Matomo's importer takes for a robot
+}
+"""A browser's family -> how it names itself in its user agent. The others name themselves by their families."""
+_SYSTEMS = {"Mac OS X": "Macintosh; Mac OS X", "Chrome OS": "CrOS"}
+_APPLE_DEVICES = {"tablet": "iPad"}
+
+
+def is_for_importers(record: Record) -> bool:
+    """Return whether a record may become a line that other tools make visits of: a request that was consented to.
+
+    Events are no requests. What is recorded without consent, since the law exempts it, is for nobody else's tools.
+    """
+    return record.get("record.kind") != "event" and "consent.purpose" not in record
+
+
+def ncsa(record: Record, *, vhost: bool = False) -> str:
+    """Return a request as a line of an NCSA combined log (Apache, nginx), in ASCII and without its end.
+
+    The user is the visitor's pseudonym; the time is in UTC; how many bytes were sent is not known.
+
+    Args:
+        record: of a request, see `is_for_importers`.
+        vhost: whether the line begins with the host and a port, as GoAccess' VCOMBINED does.
+    """
+    request = " ".join((_text(record, "http.request.method"), _target(record), _protocol(record)))
+    host = f"{_text(record, 'server.address', _IN_URLS)}:{_NO_PORT} " if vhost else ""
+    return (
+        f"{host}{_address(record)} - {_text(record, 'visitor.id')} [{_ncsa_time(record['time'])}] "
+        f'"{request}" {_status(record)} - "{_referrer(record)}" "{user_agent(record)}"'
+    )
+
+
+def w3c(record: Record) -> str:
+    """Return a request as a line of a W3C extended log, with the fields of `W3C_FIELDS`, in ASCII and without its end.
+
+    Args:
+        record: of a request, see `is_for_importers`.
+    """
+    written = {
+        "date": record["time"][:10],
+        "time": record["time"][11:19],
+        "cs-method": _text(record, "http.request.method"),
+        "cs-uri-stem": _text(record, "url.path", _IN_PATHS),
+        "cs-uri-query": _text(record, "url.query", _IN_URLS),
+        "cs-username": _text(record, "visitor.id"),
+        "c-ip": _address(record),
+        "cs(User-Agent)": user_agent(record).replace(" ", "+"),
+        "cs(Referer)": _referrer(record),
+        "sc-status": _status(record),
+        "time-taken": str(round(record.get("duration_ms", 0))),
+    }
+    return " ".join(written.get(field, _UNKNOWN) for field in W3C_FIELDS.split())
+
+
+def w3c_head(now: str) -> str:
+    """Return the lines that a W3C extended log begins with.
+
+    Args:
+        now: when it is written, in RFC 3339, UTC.
+    """
+    date = now.replace("T", " ").removesuffix("Z")
+    return f"#Software: cookie-consent\n#Version: 1.0\n#Date: {date}\n#Fields: {W3C_FIELDS}"
+
+
+def user_agent(record: Record) -> str:
+    """Return what stands for the user agent: "(Windows; pc) Firefox/-"; "-" where nothing of it is known.
+
+    In the words by which readers of logs know browsers and systems, and never with a version: records have none.
+    """
+    device = record.get("user_agent.device", "other")
+    system = _system(_family(record, "user_agent.os"), device)
+    browser = _family(record, "user_agent.name")
+    if not browser and not system:
+        return _UNKNOWN
+    product = _PRODUCTS.get(browser) or f"{_escaped(browser, _IN_NAMES)}/-" if browser else _UNKNOWN
+    return f"({system or _UNKNOWN}; {_escaped(device)}) {product}"
+
+
+def _system(family: str, device: str) -> str:
+    if family == "iOS":
+        return f"{_APPLE_DEVICES.get(device, 'iPhone')}; iOS"
+    return _SYSTEMS.get(family) or _escaped(family, _IN_NAMES)
+
+
+def _family(record: Record, key: str) -> str:
+    family: str = record.get(key, "")
+    return "" if family == "Other" else family
+
+
+def _target(record: Record) -> str:
+    query = f"?{_text(record, 'url.query', _IN_URLS)}" if record.get("url.query") else ""
+    return _text(record, "url.path", _IN_PATHS) + query
+
+
+def _protocol(record: Record) -> str:
+    version = _text(record, "network.protocol.version")
+    return _UNKNOWN if version == _UNKNOWN else f"HTTP/{version}"
+
+
+def _address(record: Record) -> str:
+    return _text(record, "client.address", ":")
+
+
+def _referrer(record: Record) -> str:
+    return _text(record, "http.request.referrer", _IN_URLS)
+
+
+def _status(record: Record) -> str:
+    return str(record.get("http.response.status_code", _UNKNOWN))
+
+
+def _ncsa_time(time: str) -> str:
+    """Return a time as NCSA has it, whatever the language here: "2026-11-25T…" -> "25/Nov/2026:…"."""
+    return f"{time[8:10]}/{_MONTHS[int(time[5:7]) - 1]}/{time[:4]}:{time[11:19]} +0000"
+
+
+def _text(record: Record, key: str, safe: str = "") -> str:
+    return _escaped(record.get(key, ""), safe) or _UNKNOWN
+
+
+def _escaped(text: str, safe: str = "") -> str:
+    """Return a text with all that could end a field or a line as %XX, and half of a surrogate pair as "?"."""
+    return quote(text, safe, errors="replace")

@@ -1,0 +1,8 @@
+{# The measures of consent, by the column that names what is counted. A browser's signal has no language. #}
+{% set without_signal = ["asked", "granted", "refused", "partial", "withdrawn"] %}
+{% set all_answers = without_signal + ["signal"] %}
+{% macro answers(counted, names=all_answers) %}
+{% for name in names %}
+    coalesce(sum(CASE WHEN {{ counted }} = '{{ name }}' THEN value ELSE 0 END), 0) AS all_{{ name }}{{ "" if loop.last else "," }}
+{% endfor %}
+{% endmacro %}

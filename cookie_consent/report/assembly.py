@@ -1,0 +1,153 @@
+"""A report: all its figures, as plain data."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from cookie_consent.report.engine import Engine, Given, Row, open_engine
+from cookie_consent.report.lists import ANSWERS, LISTS, consent, number, ratio, rounded
+from cookie_consent.report.own_files import require_files
+from cookie_consent.report.question import Question, day_of
+from cookie_consent.timestamps import rfc3339
+
+_TABLES = ("records", "counts", "sessions")
+"""In the order in which they are made: each from those before it."""
+FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "consent_by_day")
+"""The figures of a report that are lists of rows."""
+STEPS = len(FIGURES) + 2
+"""In how many steps a report is made."""
+
+
+def report(
+    access_log: str | os.PathLike[str],
+    *,
+    since: date,
+    until: date,
+    host: str | None = None,
+    path: str | None = None,
+    compare: bool = False,
+    **rest: Any,
+) -> dict[str, Any]:
+    """Return the figures of an access log. May block for a while: call it in a thread.
+
+    Args:
+        access_log: the path of a JSON Lines file (its closed files and Parquet are read with it), or a URL:
+            "postgresql://…", "clickhouse://…".
+        since: the first day, UTC.
+        until: the last day, included.
+        host: only what came to this host.
+        path: only pages whose path begins with this. Sessions are those that saw such a page, with all that they
+            are: where they entered is any page. Counts know no path: no share is
+            given, and consent is that of all pages.
+        compare: add the totals of as many days before.
+        rest: `limit` and `threshold`, as in `Question`; `now`, seconds since 1970; `seen`, which is called with the
+            number of steps that are done, of `STEPS`; `may_be_new`, whether files that are not there yet are read as
+            empty where their folder is there.
+
+    Raises:
+        ValueError: an argument is wrong; says what would be right.
+        UnreadableError: the access log cannot be read; says why.
+    """
+    now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
+    may_be_new = rest.pop("may_be_new", False)
+    question = Question(since, until, host or None, path or None, **rest)
+    earlier = question.before() if compare else None
+    with open_engine(access_log) as engine:
+        require_files(access_log, may_be_new=may_be_new)
+        before = None if earlier is None else _compared(engine, earlier)
+        seen(1)
+        made = _whole(engine, question, seen)
+    made["range"]["generated_at"] = rfc3339(time.time() if now is None else now)
+    made["compare"] = before
+    return made
+
+
+def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) -> dict[str, Any]:
+    given = question.given
+    made = _totals(engine, question)
+    seen(2)
+    figures: dict[str, Any] = {
+        "by_day": _by_day(engine.rows("by_day", given), question),
+        "by_hour": _by_hour(engine.rows("by_hour", given)),
+    }
+    merged = 0
+    for step, figure in enumerate(LISTS, 3):
+        rows = engine.rows(figure.name, given)
+        figures[figure.name] = figure.of(rows)
+        merged += number(rows[0]["small_groups"]) if rows else 0
+        seen(step)
+    total = made.pop("consent")
+    figures |= {"consent": total, "consent_by_day": _consent_by_day(engine.rows("consent_by_day", given), question)}
+    seen(STEPS)
+    return {**made, **figures, "small_groups": {"threshold": question.threshold, "merged": merged}}
+
+
+def _compared(engine: Engine, question: Question) -> dict[str, Any]:
+    made = _totals(engine, question)
+    made["range"] = {name: made["range"][name] for name in ("from", "to")}
+    return made
+
+
+def _totals(engine: Engine, question: Question) -> dict[str, Any]:
+    """Make the tables of a range, and return what is one number for all of it."""
+    given = question.given
+    engine.prepare(given)
+    for table in _TABLES:
+        engine.make(table, given)
+    row = engine.rows("totals", given)[0]
+    sessions, views = number(row["sessions"]), number(row["views"])
+    return {
+        "range": {
+            "from": question.since.isoformat(),
+            "to": question.until.isoformat(),
+            "host": question.host,
+            "path": question.path,
+        },
+        "visitors": number(row["visitors"]),
+        "sessions": sessions,
+        "views": views,
+        "bounce_rate": ratio(number(row["bounces"]), sessions),
+        "views_per_session": ratio(views, sessions, 2),
+        "session_seconds": {
+            "median": rounded(row["median_seconds"] if sessions else None),
+            "mean": ratio(float(row["all_seconds"]), sessions, 1),
+        },
+        "share": _share(engine, question, given),
+        "consent": consent(engine.rows("consent", given)[0]),
+    }
+
+
+def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | float | None]:
+    counted = {row["name"]: number(row["pages"]) for row in engine.rows("share", given)}
+    if question.path or not counted:
+        return {"views_recorded": None, "views": None, "share": None}
+    recorded, views = counted.get("views_recorded", 0), counted.get("views", 0)
+    return {"views_recorded": recorded, "views": views, "share": ratio(recorded, views)}
+
+
+def _by_day(rows: list[Row], question: Question) -> list[Row]:
+    found = {day_of(number(row["number"])): row for row in rows}
+    made: list[Row] = []
+    for day in question.days:
+        row = found.get(day, {})
+        counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
+        counted = row.get("day_counted") and not question.path
+        made.append({"day": day.isoformat(), **counts, "all_views": number(row["day_all_views"]) if counted else None})
+    return made
+
+
+def _by_hour(rows: list[Row]) -> list[Row]:
+    found = {number(row["number"]): row for row in rows}
+    return [
+        {"hour": hour} | {name: number(found.get(hour, {}).get(f"hour_{name}", 0)) for name in ("views", "sessions")}
+        for hour in range(24)
+    ]
+
+
+def _consent_by_day(rows: list[Row], question: Question) -> list[Row]:
+    found = {day_of(number(row["number"])): consent(row) for row in rows}
+    return [{"day": day.isoformat(), **found.get(day, dict.fromkeys(ANSWERS, 0))} for day in question.days]

@@ -1,0 +1,3 @@
+{# Their browsers, by family. #}
+{% extends "agents.sql" %}
+{% set column = "browser" %}

@@ -1,0 +1,21 @@
+{# Every day on which something was; `counted` tells whether there are counts of all views. #}
+WITH parts AS (
+    SELECT {{ whole("came", "86400000") }} AS number,
+        count(DISTINCT visitor) AS visitors, 0 AS sessions, count(*) AS views, 0 AS all_views, 0 AS counted
+    FROM records
+    WHERE viewed = 1 AND inside = 1
+    GROUP BY {{ whole("came", "86400000") }}
+    UNION ALL
+    SELECT {{ whole("began", "86400000") }}, 0, count(*), 0, 0, 0
+    FROM sessions
+    GROUP BY {{ whole("began", "86400000") }}
+    UNION ALL
+    SELECT number, 0, 0, 0, sum(value), 1
+    FROM counts
+    WHERE name = 'views'
+    GROUP BY number
+)
+SELECT number, sum(visitors) AS day_visitors, sum(sessions) AS day_sessions, sum(views) AS day_views,
+    sum(all_views) AS day_all_views, sum(counted) AS day_counted
+FROM parts
+GROUP BY number

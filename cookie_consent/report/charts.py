@@ -1,0 +1,218 @@
+"""Pictures of figures that fit any width: places along it are percentages, and letters keep their size.
+
+What a picture shows is told in its title and description too. Colours come from the page's stylesheet, by class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from cookie_consent.report.shown import count, shortened, tick
+from cookie_consent.report.svg import element, in_percent, picture, short
+
+MARKS = ("dot", "ring", "bar")
+"""How places on a line are marked."""
+_HEIGHT = 180
+_AXIS = 24
+"""Below the columns, for what they stand for (px)."""
+_ROW, _BASELINE, _TOP, _BAR = 44, 15, 23, 10
+"""A row of bars: how high it is, where its text stands, where its bar begins, and how high that is (px)."""
+_MOST_LABELS = 6
+"""Along an axis: as many as a phone has room for."""
+_MOST_PARTED = 130
+"""So many columns have gaps between them, and say their numbers to a pointer. More are too narrow for either."""
+_MOST_POINTS = 62
+_LONGEST_LABEL = 90
+_GAPS = {"solid": 0.2, "outline": 0.08}
+"""On both sides of a column, of the room that it has. An outline stands around what is solid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Numbers along an axis.
+
+    Args:
+        name: what they are.
+        kind: how they are drawn: "solid" columns, an "outline" of columns, or a "line".
+        values: the numbers; None where there is none.
+    """
+
+    name: str
+    kind: str
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of bars, or of marks.
+
+    Args:
+        label: what it is about.
+        said: its number, as people read it.
+        parts: of a bar, the kind and length of each part, of 1; of marks, the kind and place of each, from 0 to 1.
+    """
+
+    label: str
+    said: str
+    parts: Sequence[tuple[str, float]]
+
+
+def timeline(ident: str, title: str, description: str, labels: Sequence[str], series: Sequence[Series]) -> Markup:
+    """Return columns and lines along an axis.
+
+    Args:
+        ident: of the picture, alone in its page.
+        title: what it shows.
+        description: the same in words, for those who do not see it.
+        labels: what each place along the axis stands for, in short.
+        series: what is drawn, the hindmost first; each as long as the labels.
+    """
+    top, ticks = _scale(max((value or 0 for one in series for value in one.values), default=0))
+    # Stretched to the width that there is; lines and points in it are not.
+    plot = element(
+        "svg",
+        *(_drawn(one, top) for one in series),
+        viewBox=f"0 0 {len(labels)} 100",
+        preserveAspectRatio="none",
+        width="100%",
+        height=_HEIGHT,
+        overflow="visible",
+    )
+    grid = (_gridline(value, top) for value in ticks)
+    hovered = _hovered(labels, series) if len(labels) <= _MOST_PARTED else ()
+    content = [*grid, plot, *_along(labels), *hovered]
+    return picture(ident, title, description, content, height=_HEIGHT + _AXIS, kind="chart with-axis")
+
+
+def bars(ident: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
+    """Return a bar for each row, of one part or of several; the other arguments are those of `timeline`."""
+    return picture(ident, title, description, _rows(rows, _bar), height=len(rows) * _ROW, kind="chart")
+
+
+def spans(ident: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
+    """Return a line for each row, from its first to its last mark; the other arguments are those of `timeline`."""
+    return picture(ident, title, description, _rows(rows, _span), height=len(rows) * _ROW, kind="chart")
+
+
+def meter(share: float) -> Markup:
+    """Return a bar that is full up to a share of 1. It says nothing by itself: a sentence has to stand beside it."""
+    parts = _bar([("solid", min(share, 1))], top=0)
+    return element("svg", parts, class_="meter", width="100%", height=_BAR, aria_hidden="true", focusable="false")
+
+
+def swatch(kind: str) -> Markup:
+    """Return a small sample of how a kind is drawn, for a legend."""
+    if kind == "line":
+        drawn = element("path", d="M0 7h16", class_="line")
+    elif kind in MARKS:
+        drawn = _mark(kind, "50%", 7)
+    else:
+        drawn = element("rect", x=1, y=2, width=14, height=10, class_=kind)
+    return element("svg", drawn, class_="swatch", width=16, height=14, aria_hidden="true", focusable="false")
+
+
+def _scale(largest: float) -> tuple[float, list[float]]:
+    """Return the number at the top of an axis, and the round ones to be marked, four or five with that at its foot."""
+    if largest <= 0:
+        return 1, [0]
+    power = 10 ** max(math.floor(math.log10(largest / 4)), 0)
+    step = next(size * power for size in (1, 2, 5, 10) if size * power * 4 >= largest)
+    marks = math.ceil(largest / step)
+    return step * marks, [step * number for number in range(marks + 1)]
+
+
+def _gridline(value: float, top: float) -> Markup:
+    y = _HEIGHT * (1 - value / top)
+    line = element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid" if value else "ground")
+    return line + element("text", tick(value), x=-8, y=y + 4, text_anchor="end", class_="scale")
+
+
+def _drawn(series: Series, top: float) -> Markup:
+    heights = [None if value is None else 100 - 100 * value / top for value in series.values]
+    return _line(heights) if series.kind == "line" else _columns(heights, series.kind)
+
+
+def _columns(heights: Sequence[float | None], kind: str) -> Markup:
+    gap = _GAPS[kind] if len(heights) <= _MOST_PARTED else 0
+    path = "".join(
+        f"M{short(place + gap)} 100V{short(y)}H{short(place + 1 - gap)}V100Z"
+        for place, y in enumerate(heights)
+        if y is not None and y < 100
+    )
+    return _stroke(path, kind)
+
+
+def _line(heights: Sequence[float | None]) -> Markup:
+    points = [f"{short(place + 0.5)} {short(y)}" for place, y in enumerate(heights) if y is not None]
+    path = "L".join(points) and f"M{'L'.join(points)}"
+    # Where a line with round ends has no length it is a point, and a round one however the picture is stretched.
+    dots = "".join(f"M{point}h0" for point in points) if len(points) <= _MOST_POINTS else ""
+    return _stroke(path, "halo") + _stroke(path, "line") + _stroke(dots, "points")
+
+
+def _stroke(path: str, kind: str) -> Markup:
+    return element("path", d=path, class_=kind, vector_effect="non-scaling-stroke") if path else Markup()
+
+
+def _along(labels: Sequence[str]) -> Iterable[Markup]:
+    for place in range(0, len(labels), max(math.ceil(len(labels) / _MOST_LABELS), 1)):
+        x = in_percent((place + 0.5) / len(labels))
+        yield element("text", labels[place], x=x, y=_HEIGHT + 18, text_anchor="middle", class_="scale")
+
+
+def _hovered(labels: Sequence[str], series: Sequence[Series]) -> Iterable[Markup]:
+    for place, label in enumerate(labels):
+        numbers = ", ".join(f"{one.name.lower()} {count(one.values[place])}" for one in reversed(series))
+        yield element(
+            "rect",
+            element("title", f"{label}: {numbers}"),
+            x=in_percent(place / len(labels)),
+            width=in_percent(1 / len(labels)),
+            height=_HEIGHT,
+            class_="hover",
+        )
+
+
+def _rows(rows: Sequence[Row], draw: Callable[[Sequence[tuple[str, float]]], Markup]) -> Iterable[Markup]:
+    for number, row in enumerate(rows):
+        label = element("text", shortened(row.label, _LONGEST_LABEL), y=_BASELINE, class_="label")
+        yield element(
+            "svg",
+            element("title", f"{row.label}: {row.said}"),
+            element("svg", label, width="72%", height=_TOP),  # cuts off what has no room beside the number
+            element("text", row.said, x="100%", y=_BASELINE, text_anchor="end", class_="number"),
+            draw(row.parts),
+            y=number * _ROW,
+            width="100%",
+            height=_ROW,
+            overflow="visible",
+        )
+
+
+def _bar(parts: Sequence[tuple[str, float]], *, top: float = _TOP) -> Markup:
+    drawn, x = element("rect", y=top, width="100%", height=_BAR, class_="track"), 0.0
+    for kind, length in parts:
+        if length > 0:
+            drawn += element(
+                "rect", x=in_percent(x), y=top, width=in_percent(length), height=_BAR, class_=f"part {kind}"
+            )
+        x += length
+    return drawn
+
+
+def _span(parts: Sequence[tuple[str, float]]) -> Markup:
+    y = _TOP + _BAR / 2
+    places = [in_percent(place) for _, place in parts]
+    lines = element("line", x1=0, x2="100%", y1=y, y2=y, class_="grid")
+    lines += element("line", x1=places[0], x2=places[-1], y1=y, y2=y, class_="span")
+    return lines + Markup().join(_mark(kind, place, y) for (kind, _), place in zip(parts, places, strict=True))
+
+
+def _mark(kind: str, x: str, y: float) -> Markup:
+    if kind == "bar":
+        return element("line", x1=x, x2=x, y1=y - 5, y2=y + 5, class_="span")
+    return element("circle", cx=x, cy=y, r=4, class_=kind)

@@ -1,0 +1,94 @@
+"""ClickHouse: how what reads an access log connects to it, and figures, which it computes by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from cookie_consent.report.dialect import CLICKHOUSE, sql
+from cookie_consent.report.engine import Given, Row, UnreadableError, missing
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_LONGEST_CONNECT = 3
+_LONGEST_ANSWER = 600
+_SETTINGS = {
+    "prefer_column_name_to_alias": 1,  # as in the other engines, a name after WHERE is never one that SELECT gives
+    "max_execution_time": _LONGEST_ANSWER,
+}
+_UNKNOWN_TABLE = "UNKNOWN_TABLE"
+
+
+class ClickHouseServer:
+    """An engine for the tables of an access log.
+
+    Args:
+        client: with a session of its own, which its temporary tables live in.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def prepare(self, given: Given) -> None:
+        """Forget the tables of an earlier range."""
+        for table in ("records", "counts", "sessions"):
+            self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
+
+    def make(self, table: str, given: Given) -> None:
+        """Make a temporary table."""
+        self._client.command(sql(table, CLICKHOUSE), parameters=dict(given))
+
+    def rows(self, figure: str, given: Given) -> list[Row]:
+        """Return the rows of a figure."""
+        done = self._client.query(sql(figure, CLICKHOUSE), parameters=dict(given))
+        return [dict(row) for row in done.named_results()]
+
+
+@contextmanager
+def opened(url: str) -> Iterator[ClickHouseServer]:
+    """Connect to the database of an access log; raises what `connected` raises."""
+    with connected(url, _SETTINGS, session=True) as client:
+        engine = ClickHouseServer(client)
+        yield engine
+        engine.prepare({})
+
+
+@contextmanager
+def connected(url: str, settings: Mapping[str, int], *, session: bool) -> Iterator[Client]:
+    """Give a client of the database of an access log.
+
+    Args:
+        url: of the database.
+        settings: for all queries.
+        session: whether it has a session of its own, which temporary tables need.
+
+    Raises:
+        UnreadableError: it cannot be read, or clickhouse-connect is not there.
+    """
+    try:
+        import clickhouse_connect
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+    except ModuleNotFoundError:
+        raise missing("clickhouse-connect", "clickhouse") from None
+    try:
+        client = clickhouse_connect.get_client(
+            dsn=url,
+            interface="https" if url.startswith("clickhouses:") else "http",
+            connect_timeout=_LONGEST_CONNECT,
+            send_receive_timeout=_LONGEST_ANSWER,
+            autogenerate_session_id=session,
+            dedicated_pool=True,
+            settings=dict(settings),
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+    except (ClickHouseError, OSError) as error:
+        if _UNKNOWN_TABLE in str(error):
+            said = "this database has never kept access records. Name the one that the site uses."
+        else:
+            said = "the database cannot be used: " + str(error).strip().partition("\n")[0][:300]
+        raise UnreadableError(f"access_log: {said}") from None

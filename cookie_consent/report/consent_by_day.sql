@@ -1,0 +1,7 @@
+{# The same, day by day. #}
+{% from "answers.sql" import answers %}
+SELECT
+    number,
+{{ answers("name") }}
+FROM counts
+GROUP BY number

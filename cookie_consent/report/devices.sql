@@ -1,0 +1,3 @@
+{# What people saw pages with. #}
+{% extends "agents.sql" %}
+{% set column = "device" %}

@@ -1,0 +1,174 @@
+"""Figures of a report's page: each a picture, and a table of the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from cookie_consent.report import charts
+from cookie_consent.report.charts import Row, Series, swatch
+from cookie_consent.report.shown import count, milliseconds, short_day, weekday
+
+MOST_DRAWN = 10
+"""Rows of a picture; its table has them all."""
+
+Line = Mapping[str, Any]
+"""A row of the report."""
+Cells = Sequence[tuple[str, Callable[[Line], str]]]
+"""The columns of a table: head, and what stands below it for a row. The first one names the row."""
+Kinds = Mapping[str, tuple[str, str]]
+"""Key of a number -> how it is drawn, and what it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A picture with its table.
+
+    Args:
+        id: of its place in the page.
+        title: what it shows.
+        chart: the picture; None where there is nothing to draw.
+        head: the heads of the table's columns.
+        rows: the table's rows; the first cell of each names it.
+        legend: samples of how things are drawn, and what is drawn so.
+        note: what a reader has to know; "" for nothing.
+        is_wide: whether it takes the whole width.
+    """
+
+    id: str
+    title: str
+    chart: Markup | None
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    legend: Sequence[tuple[Markup, str]] = ()
+    note: str = ""
+    is_wide: bool = False
+
+
+def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Cells = ()) -> Figure:
+    """Return numbers for each day or hour, over the whole width.
+
+    Args:
+        id_: of its place in the page.
+        title: what it shows.
+        rows: one for each "day" or "hour", in their order.
+        kinds: what is drawn, the foremost first; see `charts.Series`.
+        more: further columns of the table.
+    """
+    series = [Series(called, kind, [row[key] for row in rows]) for key, (kind, called) in kinds.items()]
+    known = [one for one in series if any(value is not None for value in one.values)]
+    by_hour = bool(rows) and "hour" in rows[0]
+    labels = [f"{row['hour']:02}:00" if by_hour else short_day(row["day"]) for row in rows]
+    names = labels if by_hour else [weekday(row["day"]) for row in rows]
+    chart = None
+    if any(value for one in known for value in one.values):
+        chart = charts.timeline(f"chart-{id_}", title, _course(labels, known), labels, known[::-1])
+    return Figure(
+        id_,
+        title,
+        chart,
+        ["Hour (UTC)" if by_hour else "Day", *(one.name for one in series), *(head for head, _ in more)],
+        [
+            [name, *(count(row[key]) for key in kinds), *(cell(row) for _, cell in more)]
+            for name, row in zip(names, rows, strict=True)
+        ],
+        [(swatch(one.kind), one.name) for one in known] if len(known) > 1 else (),
+        is_wide=True,
+    )
+
+
+def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) -> Figure:
+    """Return a bar for each row.
+
+    Args:
+        id_: of its place in the page.
+        title: what it shows.
+        rows: the largest first.
+        by: the key of the number that the bars show.
+        cells: the columns of the table.
+    """
+    largest = max((row[by] for row in rows), default=0) or 1
+    drawn = [Row(cells[0][1](row), count(row[by]), [("solid", row[by] / largest)]) for row in rows]
+    return _of_rows(Figure(id_, title, None, *_table(rows, cells)), drawn, charts.bars)
+
+
+def parted(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
+    """Return a bar for each row, all of one length, in parts.
+
+    Args:
+        id_: of its place in the page.
+        title: what it shows.
+        rows: the largest first.
+        kinds: the parts.
+        cells: the columns of the table; the second one is what the whole bar stands for.
+    """
+    drawn = []
+    for row in rows:
+        whole = sum(row[key] for key in kinds) or 1
+        parts = [(kind, row[key] / whole) for key, (kind, _) in kinds.items()]
+        drawn.append(Row(cells[0][1](row), cells[1][1](row), parts))
+    return _of_rows(Figure(id_, title, None, *_table(rows, cells), _legend(kinds)), drawn, charts.bars)
+
+
+def marked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
+    """Return a line for each row, with marks where its times (ms) are.
+
+    Args:
+        id_: of its place in the page.
+        title: what it shows.
+        rows: the most important first; one without times has no line.
+        kinds: the marks, the shortest time first.
+        cells: the columns of the table.
+    """
+    timed = [row for row in rows if all(row[key] is not None for key in kinds)]
+    longest = max((row[key] for row in timed[:MOST_DRAWN] for key in kinds), default=0) or 1
+    drawn = [
+        Row(
+            cells[0][1](row),
+            milliseconds(row[next(iter(kinds))]),
+            [(kind, row[key] / longest) for key, (kind, _) in kinds.items()],
+        )
+        for row in timed
+    ]
+    note = f"The lines run from nothing to {milliseconds(longest)}; the number is that of the dot."
+    return _of_rows(Figure(id_, title, None, *_table(rows, cells), _legend(kinds), note), drawn, charts.spans)
+
+
+def _table(rows: Iterable[Line], cells: Cells) -> tuple[list[str], list[list[str]]]:
+    return [head for head, _ in cells], [[cell(row) for _, cell in cells] for row in rows]
+
+
+def _legend(kinds: Kinds) -> list[tuple[Markup, str]]:
+    return [(swatch(kind), called) for kind, called in kinds.values()]
+
+
+def _of_rows(figure: Figure, drawn: Sequence[Row], draw: Callable[..., Markup]) -> Figure:
+    """Return a figure with a picture of its first rows."""
+    if not drawn:
+        return figure
+    first = drawn[:MOST_DRAWN]
+    told = "; ".join(f"{row.label}: {row.said}" for row in first[:3])
+    more = f"The picture shows the first {len(first)}, the table all {len(drawn)}." if len(drawn) > len(first) else ""
+    return Figure(
+        figure.id,
+        figure.title,
+        draw(f"chart-{figure.id}", figure.title, f"{told}. The table below has all numbers.", first),
+        figure.head,
+        figure.rows,
+        figure.legend,
+        " ".join(filter(None, [figure.note, more])),
+        figure.is_wide,
+    )
+
+
+def _course(labels: Sequence[str], series: Sequence[Series]) -> str:
+    """Return in words how much there was in all, and where most."""
+    told = []
+    for one in series:
+        values = [value or 0 for value in one.values]
+        most = max(values)
+        told.append(f"{one.name}: at most {count(most)}, on {labels[values.index(most)]}")
+    return f"{'; '.join(told)}. The table below has all numbers."

@@ -1,0 +1,35 @@
+{# A list of groups. Those of fewer people than the threshold, and those after the most rows that are asked for, become
+   one row, whose name is "(other)"; what it counts and its quantiles are exact, since they come from the facts.
+
+   A list says: `sorted_by`, the number by which its rows are sorted, `people`, how many there
+   are in a group at the most, its facts and its measures. #}
+WITH facts AS (
+    {% block facts %}{% endblock %}
+),
+sizes AS (
+    SELECT name, {{ sorted_by }} AS size, {{ people | default("count(DISTINCT visitor)") }} AS people
+    FROM facts
+    GROUP BY name
+    HAVING {{ people | default("count(DISTINCT visitor)") }} > 0
+),
+marked AS (
+    SELECT name, size, CASE WHEN people < {{ number("threshold") }} THEN 1 ELSE 0 END AS small FROM sizes
+),
+placed AS (
+    SELECT name, small, row_number() OVER (ORDER BY small, size DESC, name) AS place FROM marked
+),
+labels AS (
+    SELECT name, small, CASE WHEN small = 1 OR place > {{ number("most") }} THEN 1 ELSE 0 END AS joined FROM placed
+),
+labelled AS (
+    SELECT facts.*, CASE WHEN joined = 1 THEN '(other)' ELSE facts.name END AS label, joined, small
+    FROM facts
+    INNER JOIN labels ON facts.name = labels.name
+)
+SELECT
+    label,
+    joined,
+    {% block measures %}{% endblock %},
+    (SELECT count(*) FROM labels WHERE small = 1) AS small_groups
+FROM labelled
+GROUP BY label, joined

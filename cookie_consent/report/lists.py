@@ -1,0 +1,107 @@
+"""The lists of a report: what their rows are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from cookie_consent.report.engine import Row
+
+OTHER = "(other)"
+ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
+"""The figures of consent, in the order in which they are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """A list of groups, largest first, with that of all others last.
+
+    Args:
+        name: the figure, and its SQL text.
+        named: the columns that name a row, from its label.
+        measured: what is counted or measured, from a row of the engine; the first is what rows are sorted by.
+    """
+
+    name: str
+    named: Callable[[str], Mapping[str, str]]
+    measured: Callable[[Row], Mapping[str, int | float | None]]
+
+    def of(self, rows: list[Row]) -> list[Row]:
+        """Return the rows as a report has them."""
+        made = [(row["joined"], self.named(row["label"]), self.measured(row)) for row in rows]
+        made.sort(key=lambda parts: (parts[0], -(next(iter(parts[2].values())) or 0), *parts[1].values()))
+        return [{**names, **measures} for _, names, measures in made]
+
+
+def number(value: object) -> int:
+    """Return a whole number, whatever type the engine gives it."""
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def rounded(value: object, digits: int = 1) -> float | None:
+    """Return a number with some digits; None where there is none."""
+    return None if value is None else round(float(value), digits)  # type: ignore[arg-type]
+
+
+def ratio(part: float, whole: float, digits: int = 4) -> float | None:
+    """Return a part of a whole; None of nothing."""
+    return round(part / whole, digits) if whole else None
+
+
+def consent(row: Row) -> dict[str, int]:
+    """Return the figures of consent. Who answers later than on the first page was asked on each before."""
+    counted = {name: number(row[f"all_{name}"]) for name in ANSWERS if name != "unanswered"}
+    answered = counted["granted"] + counted["refused"] + counted["partial"]
+    counted["unanswered"] = max(0, counted["asked"] - answered)
+    return {name: counted[name] for name in ANSWERS}
+
+
+def _without_signal(row: Row) -> dict[str, int]:
+    """Return the same by language: a browser's signal has none."""
+    return {name: value for name, value in consent({**row, "all_signal": 0}).items() if name != "signal"}
+
+
+def _named(column: str) -> Callable[[str], Mapping[str, str]]:
+    return lambda label: {column: label}
+
+
+def _campaign(label: str) -> Mapping[str, str]:
+    parts = label.split("&") if label != OTHER else (OTHER, "", "")
+    return dict(zip(("source", "medium", "campaign"), map(unquote_plus, parts), strict=True))
+
+
+def _route(label: str) -> Mapping[str, str]:
+    method, _, route = label.partition(" ") if label != OTHER else ("", "", OTHER)
+    return {"method": method, "route": route}
+
+
+def _counting(*columns: str) -> Callable[[Row], Mapping[str, int]]:
+    return lambda row: {column: number(row[column]) for column in columns}
+
+
+def _pages(row: Row) -> Mapping[str, int | float | None]:
+    return {**_counting("views", "visitors")(row), "median_seconds": rounded(row["median_seconds"])}
+
+
+def _routes(row: Row) -> Mapping[str, int | float | None]:
+    answers = {f"{digit}xx": number(row[f"status_{digit}"]) for digit in "2345"}
+    times = {name: rounded(row[name], 2) for name in ("p50_ms", "p95_ms", "p99_ms")}
+    return {"requests": number(row["requests"]), **answers, **times}
+
+
+LISTS = (
+    List("pages", _named("path"), _pages),
+    List("entry_pages", _named("path"), _counting("sessions", "bounces")),
+    List("exit_pages", _named("path"), _counting("sessions")),
+    List("referrers", _named("referrer"), _counting("sessions", "visitors")),
+    List("campaigns", _campaign, _counting("sessions", "visitors")),
+    List("devices", _named("device"), _counting("visitors", "views")),
+    List("browsers", _named("browser"), _counting("visitors", "views")),
+    List("systems", _named("os"), _counting("visitors", "views")),
+    List("routes", _route, _routes),
+    List("events", _named("event"), _counting("events", "visitors")),
+    List("degraded", _named("feature"), _counting("views")),
+    List("consent_by_host", _named("host"), consent),
+    List("consent_by_language", _named("language"), _without_signal),
+)

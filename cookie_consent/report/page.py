@@ -1,0 +1,162 @@
+"""The page of a report: one HTML file that loads nothing and runs nothing, for screens and for paper."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from cookie_consent.report.charts import meter
+from cookie_consent.report.sections import sections
+from cookie_consent.report.shown import count, days, decimal, moment, percent, seconds, visible
+from cookie_consent.report.svg import PATTERNS
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_STYLE = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+STYLE_SOURCE = f"'sha256-{b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
+"""What a Content-Security-Policy has to allow in style-src for the page: its own style, and no other."""
+POLICY = f"default-src 'none'; style-src {STYLE_SOURCE}; img-src data:; base-uri 'none'; form-action 'none'"
+"""The Content-Security-Policy that the page carries: with it nothing that a record says could load or run anything."""
+_FEW = 0.0005
+_UNKNOWN = "is not known, and nothing is estimated for the rest."
+
+_environment = Environment(
+    loader=FileSystemLoader(_TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+# Not Markup of what a record says: the file of this package.
+_environment.globals.update(style=Markup(_STYLE), patterns=PATTERNS)  # noqa: S704
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number at the head of the page.
+
+    Args:
+        name: what it counts.
+        value: how much it is.
+        change: how much more or less it was before; "" where nothing is compared.
+    """
+
+    name: str
+    value: str
+    change: str
+
+
+def page(report: Mapping[str, Any]) -> str:
+    """Return a report as one HTML page, to be opened from a file, mailed or printed.
+
+    Args:
+        report: as `cookie_consent.report.report` returns it.
+    """
+    return _render(POLICY, None, "", report)
+
+
+def live_page(asked: Mapping[str, str] | None, report: Mapping[str, Any] | None, problem: str = "") -> str:
+    """Return a report with a form that asks for another one. It needs a Content-Security-Policy in its header.
+
+    Args:
+        asked: what stands in the form: "from", "to", "host", "path" and "compare"; None for no form.
+        report: the report; None where there is none.
+        problem: why there is none.
+    """
+    return _render("", asked, problem, report)
+
+
+def _render(policy: str, asked: Mapping[str, str] | None, problem: str, report: Mapping[str, Any] | None) -> str:
+    shown = {} if report is None else _shown(report)
+    return _environment.get_template("report.html").render(
+        policy=policy, asked=asked, problem=problem, report=report, **shown
+    )
+
+
+def _shown(report: Mapping[str, Any]) -> dict[str, Any]:
+    before, range_ = report["compare"], report["range"]
+    return {
+        "title": f"Visits, {days(range_['from'], range_['to'])}",
+        "about": _about(range_),
+        "compared": f"Compared with {days(before['range']['from'], before['range']['to'])}." if before else "",
+        "numbers": _numbers(report, before),
+        "share": _share_in_words(report, before),
+        "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",
+        "sections": sections(report),
+        "small_groups": _small_groups(report["small_groups"]),
+        "made": moment(range_["generated_at"]),
+    }
+
+
+def _about(range_: Mapping[str, Any]) -> str:
+    host = f"The host {visible(range_['host'])}" if range_["host"] else "All hosts"
+    path = f"pages whose path begins with {visible(range_['path'])}" if range_["path"] else "all pages"
+    return f"{host}, {path}. Days and hours are in UTC."
+
+
+def _numbers(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Sequence[Number]:
+    was = before or {}
+    counted = [
+        Number(name, count(report[key]), _growth(report[key], was.get(key), count(was.get(key))) if before else "")
+        for name, key in (("Visitors", "visitors"), ("Sessions", "sessions"), ("Views", "views"))
+    ]
+    now, then = report["session_seconds"]["median"], was.get("session_seconds", {}).get("median")
+    each, each_then = report["views_per_session"], was.get("views_per_session")
+    bounced, bounced_then = report["bounce_rate"], was.get("bounce_rate")
+    return [
+        *counted,
+        Number("Views per session", decimal(each), _growth(each, each_then, decimal(each_then)) if before else ""),
+        Number("Bounce rate", percent(bounced), _points(bounced, bounced_then) if before else ""),
+        Number("Session, median", seconds(now), _growth(now, then, seconds(then)) if before else ""),
+    ]
+
+
+def _growth(now: float | None, then: float | None, said: str) -> str:
+    """Return in words how a number has changed."""
+    if now is None or then is None:
+        return "nothing to compare with"
+    if not then:
+        return "none before" if now else "none before either"
+    growth = now / then - 1
+    if abs(growth) < _FEW:
+        return f"as before, {said}"
+    return f"{'up' if growth > 0 else 'down'} {percent(abs(growth))} from {said}"
+
+
+def _points(now: float | None, then: float | None) -> str:
+    """Return in words how a share has changed: in points, for a percentage of a percentage misleads."""
+    if now is None or then is None:
+        return "nothing to compare with"
+    points = (now - then) * 100
+    if abs(points) < _FEW * 100:
+        return f"as before, {percent(then)}"
+    return f"{'up' if points > 0 else 'down'} {abs(points):.1f} points from {percent(then)}"
+
+
+def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
+    """Return of which share of all pages that people saw the records are."""
+    share, was = report["share"], (before or {}).get("share", {}).get("share")
+    if report["range"]["path"]:
+        return f"All pages that people saw are not counted by path: for which share the records stand {_UNKNOWN}"
+    if share["views"] is None:
+        return f"There are no counts of all pages that people saw: for which share the records stand {_UNKNOWN}"
+    if share["share"] is None:
+        return "People saw no pages in this time."
+    return (
+        f"The records stand for {percent(share['share'])} of {count(share['views'])} pages that people saw; nothing is "
+        f"estimated for the rest.{'' if was is None else f' Before, it was {percent(was)}.'}"
+    )
+
+
+def _small_groups(small: Mapping[str, int]) -> str:
+    if not small["merged"]:
+        return f"No row stands for fewer than {small['threshold']} visitors."
+    rows = "1 row was" if small["merged"] == 1 else f"{count(small['merged'])} rows were"
+    return f"Rows of fewer than {small['threshold']} visitors are joined into “(other)”: {rows}."

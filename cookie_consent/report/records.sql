@@ -1,0 +1,47 @@
+{# The records of the range and of some hours around it, each once, and only what figures are made of.
+
+   `viewed`: somebody saw a page. `under`: it is under the path that is asked for. `inside`: that, and in the range.
+   `guest`: a visitor on one host. `referrer`: only where it is another site's. `campaign`: the three values as they are
+   encoded, with & between. Of other requests than views only their route and how they were answered is kept. #}
+CREATE TEMPORARY TABLE records AS
+WITH known AS (
+    SELECT {{ once() }}
+        {{ sortable("uid") }} AS uid,
+        {{ milliseconds("time") }} AS came,
+        kind,
+        coalesce(visitor, uid) AS visitor,
+        {{ sortable("coalesce(host, '')") }} AS host,
+        {{ sortable("coalesce(path, '')") }} AS path,
+        {{ sortable("coalesce(method, '')") }} AS method,
+        {{ sortable("coalesce(route, '')") }} AS route,
+        CASE WHEN kind = 'request' THEN '' ELSE {{ sortable("coalesce(query, '')") }} END AS query,
+        CASE WHEN kind = 'view' THEN {{ sortable("coalesce(referrer, '')") }} ELSE '' END AS referrer,
+        {{ sortable("coalesce(event, '')") }} AS event,
+        {{ sortable("coalesce(browser, '')") }} AS browser,
+        {{ sortable("coalesce(os, '')") }} AS os,
+        {{ sortable("coalesce(device, '')") }} AS device,
+        CASE WHEN kind = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
+        CASE WHEN substring(coalesce(path, ''), 1, length({{ text("path") }})) = {{ text("path") }} THEN 1 ELSE 0 END AS under,
+        coalesce(status, 0) AS status,
+        coalesce(duration_ms, 0) AS duration_ms
+    FROM access_records
+    WHERE time >= {{ moment(number("read_since")) }}
+        AND time < {{ moment(number("read_end")) }}
+        AND ({{ text("host") }} = '' OR host = {{ text("host") }})
+)
+SELECT
+    uid, came, kind, method, route, event, browser, os, device, viewed, under, status, duration_ms,
+    {{ hashed("visitor") }} AS visitor,
+    {{ hashed("concat(visitor, ' ', host)") }} AS guest,
+    CASE WHEN kind = 'request' THEN '' ELSE path END AS path,
+    CASE
+        WHEN referrer = '' OR {{ matched("referrer", "^[a-z][a-z0-9+.-]*://([^/:]*)") }} = host THEN ''
+        ELSE referrer
+    END AS referrer,
+    CASE WHEN query = '' THEN '&&' ELSE concat(
+        {{ matched("query", "(?:^|&)utm_source=([^&]*)") }}, '&',
+        {{ matched("query", "(?:^|&)utm_medium=([^&]*)") }}, '&',
+        {{ matched("query", "(?:^|&)utm_campaign=([^&]*)") }}
+    ) END AS campaign,
+    CASE WHEN under = 1 AND came >= {{ number("since") }} AND came < {{ number("end") }} THEN 1 ELSE 0 END AS inside
+FROM known

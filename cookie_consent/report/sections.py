@@ -1,0 +1,193 @@
+"""What the page of a report shows, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cookie_consent.report.figures import Cells, Figure, Line, marked, over_time, parted, ranked
+from cookie_consent.report.shown import count, milliseconds, percent, seconds, visible
+
+_STATUS = {
+    "2xx": ("solid", "2xx, answered"),
+    "3xx": ("hatched", "3xx, elsewhere or unchanged"),
+    "4xx": ("dotted", "4xx, refused"),
+    "5xx": ("strong", "5xx, failed"),
+}
+_TIMES = {
+    "p50_ms": ("dot", "half of the requests took no longer (p50)"),
+    "p95_ms": ("ring", "95 % (p95)"),
+    "p99_ms": ("bar", "99 % (p99)"),
+}
+_ANSWERS = {
+    "granted": ("solid", "Yes to all"),
+    "partial": ("hatched", "Partly"),
+    "refused": ("strong", "No"),
+    "unanswered": ("outline", "Not answered"),
+}
+_COUNTS_ONLY = "Counts of pages on which the question was asked, not of people: nobody is traced to make them."
+_OF_ALL_PATHS = " They are of all paths, also where the report is of some."
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page.
+
+    Args:
+        id: of its place in the page.
+        title: what it is about.
+        figures: what it shows.
+        note: what a reader has to know; "" for nothing.
+    """
+
+    id: str
+    title: str
+    figures: Sequence[Figure]
+    note: str = ""
+
+
+def sections(report: Mapping[str, Any]) -> list[Section]:
+    """Return all parts of a report's page.
+
+    Args:
+        report: as `cookie_consent.report.report` returns it.
+    """
+    counts = _COUNTS_ONLY + (_OF_ALL_PATHS if report["range"]["path"] else "")
+    return [
+        Section("time", "Over time", _over_time(report)),
+        Section("content", "Pages", _content(report)),
+        Section("sources", "Sources", _sources(report)),
+        Section("machines", "Devices", _devices(report)),
+        Section("answers", "Requests", _requests(report), "All recorded requests, not only pages."),
+        Section("features", "Events and fallbacks", _features(report)),
+        Section("consent", "Consent", _consent(report), counts),
+    ]
+
+
+def _over_time(report: Mapping[str, Any]) -> list[Figure]:
+    views = {"views": ("solid", "Recorded views"), "all_views": ("outline", "All views, recorded or not")}
+    share = [("Share recorded", lambda row: percent(_share(row["views"], row["all_views"])))]
+    people = {"sessions": ("line", "Sessions"), "visitors": ("solid", "Visitors")}
+    hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
+    return [
+        over_time("views-by-day", "Views by day", report["by_day"], views, share),
+        over_time("people-by-day", "Visitors and sessions by day", report["by_day"], people),
+        over_time("hours", "Views and sessions by hour of the day (UTC)", report["by_hour"], hours),
+    ]
+
+
+def _content(report: Mapping[str, Any]) -> list[Figure]:
+    page = ("Page", _text("path"))
+    times = ("Median time on it", lambda row: seconds(row["median_seconds"]))
+    bounces = [
+        ("Bounces", _number("bounces")),
+        ("Bounce rate", lambda row: percent(_share(row["bounces"], row["sessions"]))),
+    ]
+    return [
+        ranked(
+            "pages", "Pages by views", report["pages"], "views",
+            [page, ("Views", _number("views")), _VISITORS, times],
+        ),
+        ranked("entries", "First pages of sessions", report["entry_pages"], "sessions", [page, _SESSIONS, *bounces]),
+        ranked("exits", "Last pages of sessions", report["exit_pages"], "sessions", [page, _SESSIONS]),
+    ]  # fmt: skip
+
+
+def _sources(report: Mapping[str, Any]) -> list[Figure]:
+    campaign: Cells = [
+        ("Campaign", lambda row: visible(" / ".join(_distinct(row[key] for key in ("source", "medium", "campaign"))))),
+        _SESSIONS,
+        _VISITORS,
+    ]
+    return [
+        ranked(
+            "referrers", "Other sites that led here", report["referrers"], "sessions",
+            [("Site", _text("referrer")), _SESSIONS, _VISITORS],
+        ),
+        ranked("campaigns", "Campaigns: source / medium / name", report["campaigns"], "sessions", campaign),
+    ]  # fmt: skip
+
+
+def _devices(report: Mapping[str, Any]) -> list[Figure]:
+    return [
+        ranked(key, title, report[key], "visitors", [(head, _text(name)), _VISITORS, ("Views", _number("views"))])
+        for key, title, head, name in (
+            ("devices", "Devices", "Device", "device"),
+            ("browsers", "Browsers", "Browser", "browser"),
+            ("systems", "Operating systems", "System", "os"),
+        )
+    ]
+
+
+def _requests(report: Mapping[str, Any]) -> list[Figure]:
+    route = ("Route", lambda row: visible(" ".join(_distinct((row["method"], row["route"])))))
+    requests = ("Requests", _number("requests"))
+    times = [(f"p{share}", _time(f"p{share}_ms")) for share in (50, 95, 99)]
+    return [
+        parted(
+            "routes", "Requests by route and status", report["routes"], _STATUS,
+            [route, requests, *((status, _number(status)) for status in _STATUS)],
+        ),
+        marked("latencies", "How long they took", report["routes"], _TIMES, [route, requests, *times]),
+    ]  # fmt: skip
+
+
+def _features(report: Mapping[str, Any]) -> list[Figure]:
+    views = ("Views", _number("views"))
+    return [
+        ranked(
+            "events", "Events that the site's scripts sent", report["events"], "events",
+            [("Event", _text("event")), ("Events", _number("events")), _VISITORS],
+        ),
+        ranked(
+            "degraded", "Features that gave their fallback", report["degraded"], "views",
+            [("Feature", _text("feature")), views],
+        ),
+    ]  # fmt: skip
+
+
+def _consent(report: Mapping[str, Any]) -> list[Figure]:
+    days = {"refused": ("line", "No"), "granted": ("solid", "Yes to all"), "asked": ("outline", "Asked")}
+    languages = [cell for cell in _consent_cells("Language", "language") if cell is not _SIGNAL]
+    more = [("Partly", _number("partial")), ("Not answered", _number("unanswered")), *_BESIDE]
+    whole = [{"name": "All pages", **report["consent"]}] if any(report["consent"].values()) else []
+    return [
+        parted("consent-overall", "What was answered", whole, _ANSWERS, _consent_cells("Pages", "name")),
+        parted("hosts", "By host", report["consent_by_host"], _ANSWERS, _consent_cells("Host", "host")),
+        parted("languages", "By language", report["consent_by_language"], _ANSWERS, languages),
+        over_time("consent-by-day", "Asked and answered by day", report["consent_by_day"], days, more),
+    ]
+
+
+def _consent_cells(head: str, key: str) -> Cells:
+    answers = [(called, _number(answer)) for answer, (_, called) in _ANSWERS.items()]
+    return [(head, _text(key)), ("Asked", _number("asked")), *answers, *_BESIDE]
+
+
+def _text(key: str) -> Callable[[Line], str]:
+    return lambda row: visible(row[key])
+
+
+def _number(key: str) -> Callable[[Line], str]:
+    return lambda row: count(row[key])
+
+
+def _time(key: str) -> Callable[[Line], str]:
+    return lambda row: milliseconds(row[key])
+
+
+def _share(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else min(part / whole, 1)
+
+
+def _distinct(values: Iterable[str | None]) -> list[str]:
+    """Return what there is, each once: what other rows were joined into has the same name in all columns."""
+    return list(dict.fromkeys(value for value in values if value))
+
+
+_VISITORS = ("Visitors", _number("visitors"))
+_SESSIONS = ("Sessions", _number("sessions"))
+_SIGNAL = ("Refused by the browser's signal", _number("signal"))
+"""It has no language."""
+_BESIDE = (("Taken back", _number("withdrawn")), _SIGNAL)

@@ -1,0 +1,60 @@
+{# The sessions that began in the range and saw a page under the path that is asked for. They belong to their first day.
+
+   A session is of a visitor on one host. It ends after 30 minutes without activity, or where the address of a page
+   names another campaign than the one that the session began with. Activity goes from the time of a view to the end of
+   its answer; somebody who leaves a page was active for as long as the page was visible. #}
+{% set in_order = "OVER (PARTITION BY guest ORDER BY came, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
+{% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
+{% set began = "came - CASE WHEN event = 'page_leave' THEN duration_ms ELSE 0 END" %}
+{% set ended = "came + CASE WHEN kind = 'view' THEN duration_ms ELSE 0 END" %}
+CREATE TEMPORARY TABLE sessions AS
+WITH pauses AS (
+    SELECT
+        guest, visitor, came, path, referrer, campaign, viewed, under, {{ ended }} AS ended,
+        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted,
+        count(*) {{ in_order }} CURRENT ROW) AS place,
+        CASE
+            WHEN {{ began }} - coalesce(max({{ ended }}) {{ in_order }} 1 PRECEDING), 0) > 1800000 THEN 1 ELSE 0
+        END AS paused
+    FROM records
+    WHERE kind IN ('view', 'event')
+),
+stays AS (
+    SELECT *, sum(paused) {{ by_place }} CURRENT ROW) AS stay FROM pauses
+),
+campaigns AS (
+    SELECT guest AS whose, place AS since, CASE
+        WHEN campaign <> coalesce(lag(campaign, 1, '&&') OVER (PARTITION BY guest, stay ORDER BY place), '&&') THEN 1
+        ELSE 0
+    END AS another
+    FROM stays
+    WHERE campaign <> '&&'
+),
+starts AS (
+    SELECT stays.*, CASE WHEN paused = 1 OR coalesce(another, 0) = 1 THEN 1 ELSE 0 END AS started
+    FROM stays
+    LEFT JOIN campaigns ON guest = whose AND place = since
+),
+steps AS (
+    SELECT *, sum(started) {{ by_place }} CURRENT ROW) AS session FROM starts
+),
+wholes AS (
+    SELECT
+        guest, visitor, session,
+        min(came) AS first_came,
+        max(ended) - min(came) AS lasted,
+        sum(viewed) AS views,
+        sum(acted) AS acts,
+        sum(viewed * under) AS fitting,
+        {{ first("path", "place", "viewed = 1") }} AS entry_path,
+        {{ last("path", "place", "viewed = 1") }} AS exit_path,
+        {{ first("referrer", "place", "viewed = 1") }} AS site,
+        {{ first("campaign", "place", "viewed >= 0") }} AS named
+    FROM steps
+    GROUP BY guest, visitor, session
+)
+SELECT
+    visitor, first_came AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
+    CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced
+FROM wholes
+WHERE fitting > 0 AND first_came >= {{ number("since") }} AND first_came < {{ number("end") }}

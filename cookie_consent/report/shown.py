@@ -1,0 +1,132 @@
+"""Figures and texts as people read them on the page of a report."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime
+from itertools import accumulate
+from unicodedata import east_asian_width
+
+from babel.dates import format_date, format_datetime, format_skeleton
+
+NOTHING = "–"
+"""Stands where there is no figure."""
+_LOCALE = "en_GB"
+_MINUTE, _HOUR = 60, 3600
+
+
+def visible(value: object) -> str:
+    r"""Return a text with all that is not seen, or that turns what is around it, written out: "\u202e", "\x07".
+
+    Args:
+        value: what a record says; nothing becomes a dash.
+    """
+    if value is None or value == "":
+        return NOTHING
+    return "".join(sign if is_seen(sign) else _written_out(sign) for sign in str(value))
+
+
+def is_seen(sign: str) -> bool:
+    """Tell whether a character is harmless where it is shown; Japanese has a wide space between words."""
+    return sign.isprintable() or sign == "\N{IDEOGRAPHIC SPACE}"
+
+
+def _written_out(sign: str) -> str:
+    return sign.encode("ascii", "backslashreplace").decode() if ord(sign) > 0x7F else f"\\x{ord(sign):02x}"
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text with its middle left out where it is wider than `most` letters; an ideograph counts for two."""
+    if _width(text) <= most:
+        return text
+    head = _fitting(text, most * 2 // 3)
+    tail = _fitting(text[::-1], most - _width(head) - 1)[::-1]
+    return f"{head}…{tail}"
+
+
+def _width(text: str) -> int:
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def _fitting(text: str, most: int) -> str:
+    widths = accumulate(map(_width, text))
+    return "".join(sign for sign, width in zip(text, widths, strict=True) if width <= most)
+
+
+def count(value: float | None) -> str:
+    """Return a number, its thousands parted."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def decimal(value: float | None) -> str:
+    """Return a number with one decimal."""
+    return NOTHING if value is None else f"{value:,.1f}"
+
+
+def tick(value: float) -> str:
+    """Return a round number in short, as beside an axis: "15 k"."""
+    for size, unit in ((10**9, " bn"), (10**6, " m"), (10**3, " k")):
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share of one in percent; what is not nothing or all never reads as 0 % or 100 %."""
+    if share is None:
+        return NOTHING
+    if 0 < share < 0.01 or 0.99 < share < 1:
+        shown = min(max(math.floor(share * 1000) / 10, 0.1), 99.9)
+        return f"{shown:.1f} %"
+    return f"{share:.0%}".replace("%", " %")
+
+
+def seconds(value: float | None) -> str:
+    """Return a time span, as "4.2 s", "1 min 14 s" or "2 h 5 min"."""
+    if value is None:
+        return NOTHING
+    if value < 10:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR:,} h {whole % _HOUR // _MINUTE} min"
+
+
+def milliseconds(value: float | None) -> str:
+    """Return a time that a request took (ms), as "4.2 ms", "312 ms" or "1.3 s"."""
+    if value is None:
+        return NOTHING
+    if value < 10:
+        return f"{value:.1f} ms"
+    return f"{value:,.0f} ms" if value < 1000 else f"{value / 1000:,.1f} s"
+
+
+def day(iso: str) -> str:
+    """Return a day, as "1 November 2026"."""
+    return format_date(date.fromisoformat(iso), "d MMMM y", locale=_LOCALE)
+
+
+def short_day(iso: str) -> str:
+    """Return a day in short and without its year, as "1 Nov"."""
+    return format_skeleton("MMMd", datetime.fromisoformat(iso), locale=_LOCALE)
+
+
+def weekday(iso: str) -> str:
+    """Return a day with the name of the weekday, as "Sun, 1 Nov 2026"."""
+    return format_date(date.fromisoformat(iso), "EEE, d MMM y", locale=_LOCALE)
+
+
+def days(first: str, last: str) -> str:
+    """Return a range of days, as "1 to 25 November 2026", with no more of the first than is needed."""
+    if first == last:
+        return day(first)
+    pattern = "d" if first[:7] == last[:7] else "d MMMM" if first[:4] == last[:4] else "d MMMM y"
+    return f"{format_date(date.fromisoformat(first), pattern, locale=_LOCALE)} to {day(last)}"
+
+
+def moment(rfc3339: str) -> str:
+    """Return when something was, as "25 November 2026, 14:02 UTC"."""
+    return format_datetime(datetime.fromisoformat(rfc3339), "d MMMM y, HH:mm 'UTC'", locale=_LOCALE)

@@ -1,0 +1,3 @@
+{# Their operating systems, by family. #}
+{% extends "agents.sql" %}
+{% set column = "os" %}

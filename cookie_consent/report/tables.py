@@ -1,0 +1,104 @@
+"""A report as tables for a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cookie_consent.report.shown import is_seen, percent
+from cookie_consent.report.totals import totals
+
+_WIDEST = 60
+"""A cell that is wider is cut (columns)."""
+_TITLES = {
+    "by_day": "By day (UTC)",
+    "by_hour": "By hour of the day (UTC)",
+    "pages": "Pages",
+    "entry_pages": "Where sessions began",
+    "exit_pages": "Where sessions ended",
+    "referrers": "Sites that sessions came from",
+    "campaigns": "Campaigns that sessions came from",
+    "devices": "Devices",
+    "browsers": "Browsers",
+    "systems": "Operating systems",
+    "routes": "Routes",
+    "events": "Events",
+    "degraded": "Features that gave their fallback",
+    "consent_by_day": "Consent by day",
+    "consent_by_host": "Consent by host",
+    "consent_by_language": "Consent by language",
+}
+"""Figure -> what it is about, in the order in which they are shown."""
+
+
+def as_text(report: Mapping[str, Any]) -> str:
+    """Return a report as it is shown on a terminal. No text from a record can give orders to one."""
+    parts = [_heading(report), _side_by_side(totals(report))]
+    parts += [f"{title}\n{table(report[name])}" for name, title in _TITLES.items() if report[name]]
+    return "\n\n".join([*parts, _small(report)])
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows with the same columns as a table: numbers to the right, texts to the left."""
+    names = list(rows[0])
+    lines = [names, *([_cell(row[name]) for name in names] for row in rows)]
+    texts = {place for place, name in enumerate(names) if any(isinstance(row[name], str) for row in rows)}
+    widths = [max(_width(line[place]) for line in lines) for place in range(len(names))]
+    return "\n".join("  ".join(_padded(line, widths, texts)).rstrip() for line in lines)
+
+
+def _heading(report: Mapping[str, Any]) -> str:
+    asked, share = report["range"], report["share"]
+    only = [f"{name} {_cell(asked[name])}" for name in ("host", "path") if asked[name]]
+    lines = [", ".join([f"{asked['from']} to {asked['to']} (UTC)", *only])]
+    if share["share"] is None:
+        lines.append("For what share of all pages that people saw these records stand is not known.")
+    else:
+        lines.append(
+            f"These records stand for {percent(share['share'])} of {share['views']:,} pages that people saw; "
+            "nothing is estimated for the rest."
+        )
+    if asked["path"]:
+        lines.append("Consent is counted for all pages: its counts know no path.")
+    return "\n".join(lines)
+
+
+def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return each number of a range on a line, with that of the days before beside it."""
+    heads = ["range", "before"]
+    turned = [
+        {"": name, **{head: row[name] for head, row in zip(heads, rows, strict=False)}}
+        for name in rows[0]
+        if name not in ("from", "to")
+    ]
+    return table(turned)
+
+
+def _small(report: Mapping[str, Any]) -> str:
+    small = report["small_groups"]
+    return f"Rows of fewer than {small['threshold']} visitors are joined as (other): {small['merged']:,}."
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, (int, float)):
+        return f"{value:,}"
+    text = "".join(sign if is_seen(sign) else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
+    while _width(text) > _WIDEST:
+        text = text.removesuffix("…")[:-1] + "…"
+    return text
+
+
+def _width(text: str) -> int:
+    """Return how many columns a text takes: East Asian signs take two, marks on others none (Unicode, UAX #11)."""
+    return sum(
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
+    )
+
+
+def _padded(line: Sequence[str], widths: Sequence[int], texts: set[int]) -> Iterator[str]:
+    for place, (cell, width) in enumerate(zip(line, widths, strict=True)):
+        space = " " * (width - _width(cell))
+        yield cell + space if place in texts else space + cell

@@ -1,0 +1,9 @@
+{# Who came, and how their sessions went. #}
+SELECT
+    (SELECT count(DISTINCT visitor) FROM records WHERE viewed = 1 AND inside = 1) AS visitors,
+    (SELECT count(*) FROM records WHERE viewed = 1 AND inside = 1) AS views,
+    count(*) AS sessions,
+    coalesce(sum(bounced), 0) AS bounces,
+    {{ quantile("0.5", "lasted / 1000.0") }} AS median_seconds,
+    coalesce(sum(lasted), 0) / 1000.0 AS all_seconds
+FROM sessions

@@ -1,0 +1,139 @@
+"""The command that answers what an access log is kept for: who came, from where, what they read, how many say yes."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.command import GOOD, Command, UnusableError, guarded, progress
+from cookie_consent.ledger_options import as_json, counted, named, say, takes
+from cookie_consent.report import UnreadableError, report
+from cookie_consent.report.assembly import STEPS
+from cookie_consent.report.csv_files import NAMES, as_csv, write_csv
+from cookie_consent.report.own_files import is_of_log
+from cookie_consent.report.page import page
+from cookie_consent.report.question import LARGEST_LIMIT, MOST_ROWS, THRESHOLD
+from cookie_consent.report.tables import as_text
+
+_DAYS = 30
+"""How many days a report covers where nothing else is said."""
+_LARGEST_THRESHOLD = 1_000_000
+
+
+def asked_of(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
+    """Return what a report is asked for, as arguments of `report`; the last 30 days where no range is given.
+
+    Args:
+        arguments: with since, until (days or None), host, path, compare, limit and threshold.
+        now: seconds since 1970.
+    """
+    until = arguments.until or datetime.fromtimestamp(now, UTC).date()
+    return {
+        "since": arguments.since or date.fromordinal(max(until.toordinal() - _DAYS + 1, 1)),
+        "until": until,
+        "host": arguments.host,
+        "path": arguments.path,
+        "compare": arguments.compare == "previous",
+        "limit": arguments.limit,
+        "threshold": arguments.threshold,
+        "now": now,
+    }
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    takes("--access-log")(parser)
+    parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01")
+    parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included (default: today)")
+    parser.add_argument("--host", help="only what came to this host")
+    parser.add_argument("--path", help="only pages whose path begins with this")
+    parser.add_argument("--compare", choices=("previous",), help="with the totals of as many days before")
+    parser.add_argument(
+        "--limit",
+        metavar="ROWS",
+        type=_up_to(LARGEST_LIMIT),
+        default=MOST_ROWS,
+        help=f"rows of a list, {LARGEST_LIMIT:,} at most (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--threshold",
+        metavar="VISITORS",
+        type=_up_to(_LARGEST_THRESHOLD),
+        default=THRESHOLD,
+        help="rows with fewer visitors are joined (default: %(default)s)",
+    )
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with pictures")
+    parser.add_argument(
+        "--csv", metavar="FOLDER", type=Path, help="write each figure to a file; with --figure, to this one"
+    )
+    parser.add_argument("--figure", choices=NAMES, help="print only this figure, as CSV")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
+
+
+def _up_to(most: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {most:,}")
+        return int(text)
+
+    return whole_number
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    if sum(bool(way) for way in (arguments.json, arguments.html, arguments.csv or arguments.figure)) > 1:
+        raise UnusableError("Name one form: --json, --html FILE, or --csv FOLDER (or --figure NAME).")
+    target = named(arguments, "access_log")
+    if target is None:
+        raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
+    for option in ("html", "csv"):
+        if (file := getattr(arguments, option)) and is_of_log(target, file):
+            raise UnusableError(f"--{option}: {file} is a file of the access log itself. Name another.")
+    try:
+        with progress("steps", STEPS) as seen:
+            made = report(target, **asked_of(arguments, time.time()), seen=seen)
+    except (ValueError, UnreadableError) as error:
+        raise UnusableError(str(error)) from None
+    say(_written(made, arguments))
+    return GOOD
+
+
+def _written(made: Mapping[str, Any], arguments: argparse.Namespace) -> str:
+    """Return a report in the form that the arguments name, or write it to a file and return what was written."""
+    if arguments.json:
+        return as_json(made)
+    if arguments.html:
+        return _to_file(arguments.html, page(made))
+    if arguments.csv and arguments.figure:
+        return _to_file(arguments.csv, as_csv(made, arguments.figure))
+    if arguments.csv:
+        try:
+            return f"{counted(len(write_csv(made, arguments.csv)), 'file')} in {arguments.csv}."
+        except OSError as error:
+            raise _unwritable(arguments.csv, error) from None
+    if arguments.figure:
+        return as_csv(made, arguments.figure).replace("\r\n", "\n").rstrip("\n")
+    return as_text(made)
+
+
+def _to_file(path: Path, text: str) -> str:
+    try:
+        path.write_text(text, "utf-8", newline="")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return f"{path} is written."
+
+
+def _unwritable(path: Path, error: OSError) -> UnusableError:
+    return UnusableError(f"{path} cannot be written: {error.strerror}.")
+
+
+REPORT = Command("report", "Show who came, what they read, and how many say yes.", _arguments, guarded(_report))

@@ -1,0 +1,132 @@
+"""The command that shows a report live, to those on the same machine or who know a password."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cookie_consent.command import GOOD, Command, UnusableError, complain, guarded
+from cookie_consent.ledger_options import named, say
+from cookie_consent.report import UnreadableError
+from cookie_consent.report.engine import open_engine
+from cookie_consent.report.own_files import require_files
+from cookie_consent.report_guards import SHORTEST_PASSWORD, OnlyByLoopback, OnlyByPassword, is_loopback
+from cookie_consent.serve_report import report_app
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+PASSWORD = "CONSENT_REPORT_PASSWORD"  # noqa: S105 (the name of a variable)
+_LAST_PORT = 65535
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--access-log",
+        metavar="URL",
+        help='where access records are kept, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8765, help="the port; 0 for a free one (default: %(default)s)")
+    parser.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help="a file whose first line is the password: needed where others than this machine can connect, and good "
+        f"where others can log in to it (default: ${PASSWORD})",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}")
+    return int(text)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    try:
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise UnusableError(f'serve-report needs {error.name}: pip install "cookie-consent[demo]"') from None
+    app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file))
+    with _listening(arguments.host, arguments.port) as listening:
+        say(f"The report is at {_address(listening)} (Ctrl-C ends it).")
+        sys.stdout.flush()
+        config = uvicorn.Config(
+            app, ws="none", lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=2
+        )
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+    return GOOD
+
+
+def _access_log(arguments: argparse.Namespace) -> str:
+    """Return the access log, once it could be opened. It may be one that no record has come to yet."""
+    target = named(arguments, "access_log")
+    if target is None:
+        raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
+    try:
+        with open_engine(target):
+            require_files(target, may_be_new=True)
+        return target
+    except (ValueError, UnreadableError) as error:
+        raise UnusableError(str(error)) from None
+
+
+def _password(file: str | None) -> str:
+    """Return the password that is set; "" where none is."""
+    password = os.environ.get(PASSWORD, "")
+    if file is not None:
+        try:
+            password = Path(file).read_text(encoding="utf-8").partition("\n")[0].strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnusableError(f"--password-file: {file} cannot be read as a text: {error}") from None
+    if (password or file is not None) and len(password) < SHORTEST_PASSWORD:
+        raise UnusableError(f"The password has to have {SHORTEST_PASSWORD} characters at least.")
+    return password
+
+
+def _app(access_log: str, host: str, password: str) -> ASGIApp:
+    """Return the report, guarded: by a password where there is one, and against other names on the machine itself."""
+    app = report_app(access_log, authorize=lambda request: True)
+    if password:
+        app = OnlyByPassword(app, password)
+    if is_loopback(host):
+        return OnlyByLoopback(app)
+    if not password:
+        raise UnusableError(
+            f"Others than this machine can connect to {host}: that needs a password. Write it into a file and name "
+            f"that by --password-file, or set {PASSWORD}."
+        )
+    complain("Over http a password can be read on its way: put a proxy that speaks https before this port.", GOOD)
+    return app
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise UnusableError(f"It cannot listen on {host}, port {port}: {_why(error)}.") from None
+
+
+def _why(error: OSError) -> str:
+    """Return what is wrong; asyncio's words about the address stand beside it already."""
+    return (error.strerror or str(error)).partition(" (while attempting")[0]
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+SERVE_REPORT = Command(
+    "serve-report",
+    "Show the report of an access log live, in a browser.",
+    _arguments,
+    guarded(_serve),
+)

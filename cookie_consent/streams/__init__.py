@@ -1,0 +1,96 @@
+"""All access records of some days, oldest first, one after the other: there may be more than fit into memory."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from cookie_consent.report.engine import reader
+from cookie_consent.sinks.columns import record_from
+
+Row = Sequence[Any]
+"""The values of a record's columns, in the order of `COLUMNS`; the time as records have it."""
+
+_FIRST, _LAST = date(1970, 1, 1), date(9999, 12, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Which records are asked for.
+
+    Args:
+        since: the first day, UTC; None for all.
+        until: the last day, included; None for all.
+        host: only what came to this host; None for all.
+
+    Raises:
+        ValueError: no day is in it, or one of which there can be no records.
+    """
+
+    since: date | None = None
+    until: date | None = None
+    host: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.first > self.last:
+            raise ValueError(f"from: {self.first} is no day before or equal to {self.last}.")
+        if self.first < _FIRST or self.last > _LAST:
+            raise ValueError(f"from, to: there are records of days from {_FIRST} to {_LAST} alone.")
+
+    @property
+    def first(self) -> date:
+        """The first day."""
+        return self.since or _FIRST
+
+    @property
+    def last(self) -> date:
+        """The last day."""
+        return self.until or _LAST
+
+    @property
+    def given(self) -> dict[str, int | str]:
+        """The values of the parameters in the SQL texts; times in milliseconds since 1970."""
+        end = self.last + timedelta(days=1)
+        return {"since": _milliseconds(self.first), "end": _milliseconds(end), "host": (self.host or "").lower()}
+
+
+def stream(access_log: str | os.PathLike[str], span: Span) -> Generator[dict[str, Any], None, None]:
+    """Yield the records of a span, oldest first, each once. Close it where it is not read to its end.
+
+    Args:
+        access_log: the path of a JSON Lines file, or a URL: "file://…", "postgresql://…", "clickhouse://…".
+        span: which ones.
+
+    Raises:
+        ValueError: such a URL cannot be read.
+        UnreadableError: the access log cannot be read, or something has to be installed for it.
+    """
+    module, place = reader(access_log, __package__)
+    opened: Callable[[str, Span], AbstractContextManager[Iterator[Row]]] = module.opened
+    return _records(opened(place, span))
+
+
+def _records(opened: AbstractContextManager[Iterator[Row]]) -> Generator[dict[str, Any], None, None]:
+    last = None
+    with opened as rows:
+        for row in rows:
+            record = record_from(row)
+            # Rows come by time and uid: what was written twice stands together.
+            if (uid := record.get("log.record.uid")) is None or uid != last:
+                yield _whole(record)
+            last = uid
+
+
+def _whole(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with its properties as an object; some stores keep them as text."""
+    properties = record.get("event.properties")
+    return {**record, "event.properties": json.loads(properties)} if isinstance(properties, str) else record
+
+
+def _milliseconds(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000

@@ -1,0 +1,29 @@
+"""The records in ClickHouse, as it sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cookie_consent.report.clickhouse import connected
+from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.streams import Row, Span
+
+_SETTINGS = {"max_bytes_before_external_sort": 1_000_000_000}
+"""Beyond that much memory the server sorts on its disk (bytes)."""
+_AS_READ = {"time": "concat(replaceOne(toString(r.time), ' ', 'T'), 'Z')"}
+_RECORDS = f"""
+SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.values())} FROM access_records AS r FINAL
+WHERE r.time >= fromUnixTimestamp64Milli({{since:Int64}}) AND r.time < fromUnixTimestamp64Milli({{end:Int64}})
+    AND ({{host:String}} = '' OR r.host = {{host:String}})
+ORDER BY r.time, r.uid"""  # noqa: S608 (names of ours)
+
+
+@contextmanager
+def opened(url: str, span: Span) -> Iterator[Iterator[Row]]:
+    """Give the rows of the tables of an access log; raises what `connected` raises."""
+    with (
+        connected(url, _SETTINGS, session=False) as client,
+        client.query_rows_stream(_RECORDS, parameters=dict(span.given)) as rows,
+    ):
+        yield iter(rows)

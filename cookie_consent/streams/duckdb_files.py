@@ -1,0 +1,55 @@
+"""The records in files: JSON Lines and Parquet, sorted by DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cookie_consent.report.duckdb_files import KIND, connected, make_view
+from cookie_consent.report.own_files import require_files
+from cookie_consent.sinks.closed_files import Source, steadily
+from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.streams import Row, Span
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_AT_ONCE = 2000
+_TYPES = {"time": "TIMESTAMP", "status": "INTEGER", "duration_ms": "DOUBLE"}
+"""Column -> type, of those that are no text."""
+_VIEWED = {key: (column, _TYPES.get(column, "VARCHAR")) for key, column in COLUMNS.items()}
+_AS_READ = {"time": "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"}
+_RECORDS = f"""
+SELECT {", ".join(_AS_READ.get(column, column) for column in COLUMNS.values())} FROM access_records
+WHERE time >= make_timestamp($since::BIGINT * 1000) AND time < make_timestamp($end::BIGINT * 1000)
+    AND ($host = '' OR host = $host)
+ORDER BY access_records.time, uid"""  # noqa: S608 (names of ours)
+
+
+@contextmanager
+def opened(target: str, span: Span) -> Iterator[Iterator[Row]]:
+    """Give the rows of the files of an access log.
+
+    Raises:
+        UnreadableError: they cannot be read, or DuckDB is not there.
+    """
+    path = Path(target.removeprefix("file://"))
+    with connected(path) as connection:
+        require_files(path)
+        yield _rows(connection, path, span)
+
+
+def _rows(connection: DuckDBPyConnection, path: Path, span: Span) -> Iterator[Row]:
+    def start(found: Sequence[Source]) -> Sequence[Row]:
+        # A file's day is that of its newest record: what was closed before the span has nothing of it.
+        files = [source for source in found if source.day is None or source.day >= span.first]
+        make_view(connection, "access_records", files, _VIEWED, {"kind": KIND})
+        connection.execute(_RECORDS, span.given)
+        # All files are read by the time when the first rows are there, since they are sorted.
+        return connection.fetchmany(_AT_ONCE)
+
+    first = steadily(path, start)
+    return chain(first, chain.from_iterable(iter(lambda: connection.fetchmany(_AT_ONCE), [])))

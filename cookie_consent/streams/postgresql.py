@@ -1,0 +1,58 @@
+"""The records in PostgreSQL, by a cursor of the server's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cookie_consent.report.postgresql import connected
+from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.sinks.deadline import cut_off_after
+from cookie_consent.streams import Row, Span
+
+if TYPE_CHECKING:
+    from psycopg import ServerCursor
+    from psycopg.sql import Composed
+
+_LONGEST_SILENCE = 600
+_AT_ONCE = 2000
+
+
+@contextmanager
+def opened(url: str, span: Span, longest: float = _LONGEST_SILENCE) -> Iterator[Iterator[Row]]:
+    """Give the rows of the tables of an access log.
+
+    Args:
+        url: of the database.
+        span: which ones.
+        longest: how long the next rows may take to come (seconds).
+
+    Raises:
+        UnreadableError: they cannot be read, or psycopg is not there.
+    """
+    with connected(url) as connection, connection.cursor("export") as cursor:
+        with cut_off_after(connection.fileno(), longest):
+            cursor.execute(_query(), span.given)
+        yield _rows(cursor, connection.fileno(), longest)
+
+
+def _query() -> Composed:
+    from psycopg import sql  # it is there: the connection is open
+
+    as_read = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
+    return sql.SQL("""
+        SELECT {} FROM access_records
+        WHERE time >= to_timestamp(%(since)s / 1000.0) AND time < to_timestamp(%(end)s / 1000.0)
+            AND (%(host)s::text = '' OR host = %(host)s::text)
+        ORDER BY time, uid
+    """).format(sql.SQL(", ").join(as_read.get(column) or sql.Identifier(column) for column in COLUMNS.values()))
+
+
+def _rows(cursor: ServerCursor[Any], descriptor: int, longest: float) -> Iterator[Row]:
+    while True:
+        with cut_off_after(descriptor, longest):
+            rows = cursor.fetchmany(_AT_ONCE)
+        if not rows:
+            return
+        yield from rows

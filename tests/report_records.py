@@ -1,0 +1,133 @@
+"""Records at random, with all that makes reports go wrong: midnights, pauses of just 30 minutes, two at the same time,
+campaigns that begin in the middle, records written twice, values that are left out, paths that look like orders."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+from typing import Any
+from urllib.parse import urlencode
+
+Record = dict[str, Any]
+
+FIRST, DAYS = date(2026, 11, 1), 5
+HOSTS = ("site.example", "shop.example", "münchen.example")
+PATHS = (
+    "/", "/a", "/a/b", "/a/%2e", "/訪問", "/'; DROP TABLE access_records; --", '/"quoted"\\n', "/{since:Int64}",
+    "/$path", "/%(path)s", "/(other)", "/🙂", "/a\u202eb",
+)  # fmt: skip
+ROUTES = ("/{page}", "/static/{file}", None)
+CAMPAIGNS = (("letter", "mail", "one"), ("letter", "mail", "two"), ("=cmd()", "", "a&b=c d"), ("(other)", "x", "ü"))
+NAMES = ("asked", "granted", "refused", "partial", "withdrawn", "signal", "views", "views_recorded", "degraded")
+LANGUAGES = ("en", "ja")
+
+
+def line(record: Record) -> bytes:
+    """A record as it is written."""
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def written_at(moment: datetime) -> str:
+    """A time as records have it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
+
+
+def moment_of(record: Record) -> datetime:
+    """The time of a record."""
+    return datetime.fromisoformat(record["time"])
+
+
+def random_records(seed: int, visitors: int = 30, visits: int = 4) -> list[Record]:
+    """Records of some days, in no order."""
+    random = Random(seed)  # noqa: S311 (records that are the same each time)
+    made: list[Record] = []
+    start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
+    for number in range(visitors):
+        own = _visitor(random, number)
+        for _ in range(random.randint(1, visits)):
+            moment = start + timedelta(milliseconds=random.randrange(DAYS * 86_400_000))
+            if random.random() < 0.3:  # just before midnight
+                moment = moment.replace(hour=23, minute=random.choice((30, 50, 59)))
+            made += _visit(random, own, moment, len(made))
+    made += [dict(record) for record in random.sample(made, len(made) // 20)]  # written twice
+    random.shuffle(made)
+    return made
+
+
+def _visitor(random: Random, number: int) -> Record:
+    own: Record = {"record.version": 1, "visitor.id": f"visitor-{number:04}-{random.randrange(10**9)}"}
+    own["server.address"] = random.choice(HOSTS)
+    agent = {
+        "user_agent.name": random.choice(("Firefox", "Chrome", "Netscape")),
+        "user_agent.os": random.choice(("Linux", "Windows")),
+        "user_agent.device": random.choice(("pc", "mobile", "tablet")),
+    }
+    return own | {key: value for key, value in agent.items() if random.random() < 0.95}
+
+
+def _visit(random: Random, own: Record, moment: datetime, number: int) -> list[Record]:
+    made = []
+    for step in range(random.randint(1, 9)):
+        record = {"time": written_at(moment), "log.record.uid": f"Uid_{random.randrange(100)}-{number + step:x}", **own}
+        if random.random() < 0.1:
+            record["server.address"] = random.choice(HOSTS)
+        made.append(record | _what(random, record["server.address"]))
+        pause = random.choice((0, 0.001, 5, 60, 600, 1799, 1800, 1800.001, 1801, 3000))
+        moment = (moment + timedelta(seconds=pause)).replace(microsecond=moment.microsecond)
+    return made
+
+
+def _what(random: Random, host: str) -> Record:
+    path = random.choice(PATHS) if random.random() < 0.8 else f"/rare/{random.randrange(100)}"
+    kind = random.choice(("view", "view", "view", "request", "event"))
+    what: Record = {"record.kind": kind, "url.path": path}
+    if kind == "event":
+        what["event.name"] = random.choice(("page_leave", "page_leave", "page_view", "download", "sign_up"))
+        if what["event.name"] == "page_leave":
+            what["duration_ms"] = float(random.choice((1500, 60_000, 2_400_000)))
+        if random.random() < 0.5:
+            what["event.properties"] = {"key": 'a "value"', "number": 1.5, "yes": True}
+    else:
+        what["http.request.method"] = random.choice(("GET", "GET", "POST"))
+        what["http.response.status_code"] = random.choice((101, 200, 200, 201, 304, 404, 500))
+        what["duration_ms"] = round(random.expovariate(1 / 80), 3) if random.random() < 0.95 else 1_900_000.5
+        route = random.choice(ROUTES)
+        what |= {"http.route": route} if route else {}
+        what |= {"http.request.referrer": _referrer(random, host)} if random.random() < 0.6 else {}
+    if random.random() < 0.25:
+        source, medium, name = random.choice(CAMPAIGNS)
+        parts = {"utm_source": source, "utm_medium": medium, "utm_campaign": name, "utm_term": "x"}
+        what["url.query"] = urlencode([(key, value) for key, value in parts.items() if value])
+    elif random.random() < 0.1:
+        what["url.query"] = "utm_term=only"
+    return what
+
+
+def _referrer(random: Random, host: str) -> str:
+    return random.choice(
+        (f"https://{host}/a", f"https://{host}:8443", "https://other.example", "http://news.example:81")
+    )
+
+
+def random_counts(seed: int) -> list[Record]:
+    """Counts of some days, but none of the last one."""
+    random = Random(seed)  # noqa: S311
+    made: list[Record] = []
+    for number in range(300):
+        name = random.choice(NAMES)
+        day = FIRST + timedelta(days=random.randrange(DAYS - 1))
+        made.append(
+            {
+                "time": f"{day}T23:59:59.000Z",
+                "log.record.uid": f"count-{number}",
+                "record.version": 1,
+                "count.day": day.isoformat(),
+                "server.address": random.choice((*HOSTS, f"rare-{random.randrange(5)}.example")),
+                "consent.language": random.choice(LANGUAGES),
+                "count.name": name,
+                **({"count.detail": random.choice(("map", "shop"))} if name == "degraded" else {}),
+                "count.value": random.randint(1, 9 if name != "views" else 30),
+            }
+        )
+    return made + made[::40]

@@ -1,0 +1,190 @@
+"""A report as `cookie_consent.report.report` returns it, of a small registry's site in November 2026."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Any
+
+FIRST, DAYS = date(2026, 11, 1), 25
+_ASKED = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
+
+
+def sample_report(**changes: Any) -> dict[str, Any]:
+    """Return the report; the keyword arguments take the place of what it says."""
+    days = [(FIRST + timedelta(number)).isoformat() for number in range(DAYS)]
+    views = [_wave(number) for number in range(DAYS)]
+    by_day: list[dict[str, Any]] = [
+        {"day": day, "visitors": seen // 7, "sessions": seen // 6, "views": seen, "all_views": seen * 9 // 4 + 12}
+        for day, seen in zip(days, views, strict=True)
+    ]
+    visitors, sessions, seen, everything = (
+        sum(day[key] for day in by_day) for key in ("visitors", "sessions", "views", "all_views")
+    )
+    consent = [{"day": day["day"], **_answers(day["all_views"] // 5)} for day in by_day]
+    report: dict[str, Any] = {
+        "range": {
+            "from": days[0],
+            "to": days[-1],
+            "host": None,
+            "path": None,
+            "generated_at": "2026-11-25T14:02:11.042Z",
+        },
+        "visitors": visitors,
+        "sessions": sessions,
+        "views": seen,
+        "bounce_rate": 0.413,
+        "views_per_session": seen / sessions,
+        "session_seconds": {"median": 74.0, "mean": 130.2},
+        "share": {"views_recorded": seen, "views": everything, "share": seen / everything},
+        "by_day": by_day,
+        "by_hour": [{"hour": hour, "views": _hour(hour), "sessions": _hour(hour) // 5} for hour in range(24)],
+        "pages": _rows(("path", "views", "visitors", "median_seconds"), _PAGES),
+        "entry_pages": _rows(("path", "sessions", "bounces"), _ENTRIES),
+        "exit_pages": _rows(("path", "sessions"), [("/names", 903), ("/whois", 702), ("/", 402), ("/offices", 164)]),
+        "referrers": _rows(("referrer", "sessions", "visitors"), _REFERRERS),
+        "campaigns": _rows(("source", "medium", "campaign", "sessions", "visitors"), _CAMPAIGNS),
+        "devices": _rows(("device", "visitors", "views"), _DEVICES),
+        "browsers": _rows(("browser", "visitors", "views"), _BROWSERS),
+        "systems": _rows(("os", "visitors", "views"), _SYSTEMS),
+        "routes": _rows(
+            ("method", "route", "requests", "2xx", "3xx", "4xx", "5xx", "p50_ms", "p95_ms", "p99_ms"), _ROUTES
+        ),
+        "events": _rows(("event", "events", "visitors"), [("search", 812, 401), ("download.zone-file", 96, 55)]),
+        "degraded": _rows(("feature", "views"), [("map", 310), ("recommendations", 288), ("tour", 41)]),
+        "consent": _sum(consent),
+        "consent_by_day": consent,
+        "consent_by_host": [
+            {"host": "registry.example", **_answers(4200)},
+            {"host": "shop.registry.example", **_answers(900)},
+        ],
+        "consent_by_language": [
+            {"language": language, **{name: value for name, value in _answers(asked).items() if name != "signal"}}
+            for language, asked in (("ja", 3600), ("en", 1500))
+        ],
+        "compare": None,
+        "small_groups": {"threshold": 5, "merged": 17},
+    }
+    return report | changes
+
+
+def compared_report(**changes: Any) -> dict[str, Any]:
+    """Return the same, compared with the days before."""
+    before = {
+        "range": {"from": "2026-10-07", "to": "2026-10-31", "host": None, "path": None},
+        "visitors": 1650,
+        "sessions": 2171,
+        "views": 11000,
+        "bounce_rate": 0.44,
+        "views_per_session": 5.07,
+        "session_seconds": {"median": 61.0, "mean": 118.0},
+        "share": {"views_recorded": 11000, "views": 27500, "share": 0.4},
+        "consent": _answers(5000),
+    }
+    return sample_report(compare=before) | changes
+
+
+def empty_report(**changes: Any) -> dict[str, Any]:
+    """Return the report of two days on which nothing was recorded or counted."""
+    nobody = dict.fromkeys(_ASKED, 0)
+    days = ["2026-11-24", "2026-11-25"]
+    full = sample_report()
+    lists: dict[str, Any] = {key: [] for key, value in full.items() if isinstance(value, list)}
+    nothing = {
+        "range": {**full["range"], "from": days[0], "to": days[-1]},
+        "visitors": 0,
+        "sessions": 0,
+        "views": 0,
+        "bounce_rate": None,
+        "views_per_session": None,
+        "session_seconds": {"median": None, "mean": None},
+        "share": {"views_recorded": None, "views": None, "share": None},
+        "by_day": [{"day": day, "visitors": 0, "sessions": 0, "views": 0, "all_views": None} for day in days],
+        "by_hour": [{"hour": hour, "views": 0, "sessions": 0} for hour in range(24)],
+        "consent": nobody,
+        "consent_by_day": [{"day": day, **nobody} for day in days],
+        "small_groups": {"threshold": 5, "merged": 0},
+    }
+    return full | lists | nothing | changes
+
+
+def _wave(number: int) -> int:
+    """Return the views of a day: fewer at weekends, more after a press release on the 17th."""
+    weekend = (FIRST + timedelta(number)).weekday() > 4
+    return (240 if weekend else 560) + number * 5 + (37 * number) % 71 + (420 if number == 16 else 0)
+
+
+def _hour(hour: int) -> int:
+    return 60 + 55 * min(hour, 26 - hour) if hour > 5 else 90 - 12 * hour
+
+
+def _answers(asked: int) -> dict[str, int]:
+    granted, refused, partial = asked * 43 // 100, asked * 31 // 100, asked * 5 // 100
+    return dict(
+        zip(
+            _ASKED,
+            (asked, granted, refused, partial, asked - granted - refused - partial, asked // 120, asked // 14),
+            strict=True,
+        )
+    )
+
+
+def _sum(days: list[dict[str, Any]]) -> dict[str, int]:
+    return {key: sum(day[key] for day in days) for key in _ASKED}
+
+
+def _rows(keys: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[Mapping[str, Any]]:
+    return [dict(zip(keys, row, strict=True)) for row in rows]
+
+
+_PAGES: list[tuple[Any, ...]] = [
+    ("/", 3920, 1502, 12.4),
+    ("/names", 3105, 1120, 48.0),
+    ("/whois", 2411, 980, 31.5),
+    ("/offices", 902, 510, 64.2),
+    ("/tour", 611, 402, 95.0),
+    ("/whois/terms", 540, 377, None),
+    ("/account", 402, 190, 22.0),
+    ("/news/2026/11/a-name-in-your-own-script-is-now-as-short-as-you-like", 388, 301, 120.4),
+    ("/ドメイン名/よくある質問", 301, 244, 75.0),
+    ("/names/transfer", 211, 150, 80.1),
+    ("/names/renew", 180, 122, 41.0),
+    ("/contact", 92, 80, 33.0),
+    ("(other)", 121, 60, None),
+]
+_REFERRERS: list[tuple[Any, ...]] = [
+    ("(direct)", 1210, 902),
+    ("https://www.google.com", 611, 540),
+    ("https://news.example", 204, 190),
+    ("https://duckduckgo.com", 88, 80),
+    ("(other)", 58, 44),
+]
+_CAMPAIGNS: list[tuple[Any, ...]] = [
+    ("newsletter", "email", "november", 240, 198),
+    ("partner.example", "banner", None, 61, 57),
+    ("(other)", "(other)", "(other)", 14, 12),
+]
+_ROUTES: list[tuple[Any, ...]] = [
+    ("GET", "/", 4310, 3920, 390, 0, 0, 4.2, 12.0, 31.0),
+    ("GET", "/names", 3300, 3105, 180, 12, 3, 18.0, 64.0, 180.4),
+    ("GET", "/whois", 2602, 2411, 101, 90, 0, 22.1, 140.0, 412.0),
+    ("GET", "/static/{path:path}", 2210, 1400, 810, 0, 0, 0.8, 2.1, 4.0),
+    ("POST", "/account", 402, 0, 390, 12, 0, 31.0, 71.0, 90.0),
+    ("GET", "(no route)", 190, 0, 0, 188, 2, None, None, None),
+]
+_ENTRIES: list[tuple[Any, ...]] = [("/", 1320, 402), ("/whois", 611, 388), ("/names", 240, 75)]
+_DEVICES: list[tuple[Any, ...]] = [("mobile", 960, 6210), ("pc", 801, 5932), ("tablet", 92, 611), ("other", 6, 19)]
+_BROWSERS: list[tuple[Any, ...]] = [
+    ("Chrome", 903, 6200),
+    ("Mobile Safari", 520, 3330),
+    ("Firefox", 241, 1980),
+    ("Edge", 190, 1200),
+    ("(other)", 11, 62),
+]
+_SYSTEMS: list[tuple[Any, ...]] = [
+    ("Windows", 602, 4100),
+    ("iOS", 540, 3400),
+    ("Android", 420, 2810),
+    ("Mac OS X", 280, 2372),
+    ("(other)", 17, 90),
+]

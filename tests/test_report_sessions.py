@@ -1,0 +1,251 @@
+"""What a session is, a view, a bounce: one small log for each thing that is easily got wrong. Also: files that move."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.report import UnreadableError, report
+from cookie_consent.sinks.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.compaction import compact
+from tests.report_records import Record, line, written_at
+
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 11, tzinfo=UTC)
+
+
+def record(minutes: float, path: str = "/", *, at: datetime = NOON, **more: Any) -> Record:
+    """A view of a page by one visitor, some minutes after noon."""
+    number = str(more.pop("uid", f"uid-{minutes}-{path}"))
+    return {
+        "time": written_at(at + timedelta(minutes=minutes)),
+        "log.record.uid": number,
+        "record.version": 1,
+        "record.kind": "view",
+        "http.request.method": "GET",
+        "server.address": "site.example",
+        "url.path": path,
+        "http.response.status_code": 200,
+        "duration_ms": 10.0,
+        "visitor.id": "ann",
+        **{key.replace("__", "."): value for key, value in more.items()},
+    }
+
+
+def event(minutes: float, name: str, path: str = "/", **more: Any) -> Record:
+    """An event on a page, some minutes after noon."""
+    made = record(minutes, path, uid=f"event-{minutes}", record__kind="event", event__name=name, **more)
+    return {key: value for key, value in made.items() if not key.startswith("http.") and (key in more or value != 10.0)}
+
+
+def reported(tmp_path: Path, *records: Record, **asked: Any) -> dict[str, Any]:
+    """The report of a log that holds just these records."""
+    log = tmp_path / "access.jsonl"
+    log.write_bytes(b"".join(map(line, records)))
+    day = NOON.date()
+    return report(log, **{"since": day, "until": day, "threshold": 1, **asked})
+
+
+def paths(rows: list[Record]) -> list[str]:
+    return [row["path"] for row in rows]
+
+
+def test_a_pause_of_thirty_minutes_is_still_one_session_and_any_longer_one_ends_it(tmp_path: Path) -> None:
+    end = 10.0 / 60_000  # of the first answer
+    assert reported(tmp_path, record(0), record(30 + end))["sessions"] == 1
+    assert reported(tmp_path, record(0), record(30 + end + 1 / 60_000))["sessions"] == 2
+
+
+def test_who_reads_one_page_for_forty_minutes_is_there_all_the_time(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), event(40, "page_leave", duration_ms=2_399_000.0), record(41, "/next"))
+    assert made["sessions"] == 1
+    assert made["session_seconds"]["median"] == pytest.approx(41 * 60, abs=0.1)
+    assert made["pages"][0]["median_seconds"] == 2399.0
+
+
+def test_a_download_that_takes_an_hour_is_no_pause(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0, duration_ms=3_600_000.0), event(1, "scroll"), record(80))
+    assert made["sessions"] == 1
+
+
+def test_a_new_campaign_begins_a_session_and_the_same_one_does_not(tmp_path: Path) -> None:
+    letter, advert = "utm_source=letter&utm_medium=mail", "utm_source=advert"
+    made = reported(
+        tmp_path,
+        record(0, url__query=letter),
+        record(1),
+        record(2, url__query=letter),
+        record(3, url__query=advert),
+        record(4),
+        record(5, url__query=letter),
+        record(6, url__query="utm_term=no+campaign"),
+    )
+    assert made["sessions"] == 3
+    assert made["campaigns"] == [
+        {"source": "letter", "medium": "mail", "campaign": "", "sessions": 2, "visitors": 1},
+        {"source": "advert", "medium": "", "campaign": "", "sessions": 1, "visitors": 1},
+    ]
+
+
+def test_a_campaign_in_the_middle_of_a_direct_session_begins_one(tmp_path: Path) -> None:
+    assert reported(tmp_path, record(0), record(1, url__query="utm_source=letter"), record(2))["sessions"] == 2
+
+
+def test_each_host_has_sessions_of_its_own(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), record(1, server__address="shop.example"), record(2))
+    assert (made["sessions"], made["visitors"]) == (2, 1)
+
+
+def test_a_page_view_of_a_single_page_app_is_a_view(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), event(1, "page_view", "/two"))
+    assert (made["views"], made["bounce_rate"]) == (2, 0.0)
+    assert paths(made["exit_pages"]) == ["/two"]
+
+
+def test_one_view_is_a_bounce_unless_something_happened_on_it(tmp_path: Path) -> None:
+    alone, left = record(0), event(1, "page_leave", duration_ms=50_000.0)
+    assert reported(tmp_path, alone, left)["bounce_rate"] == 1.0
+    assert reported(tmp_path, alone, event(1, "download"))["bounce_rate"] == 0.0
+
+
+def test_parts_of_pages_are_requests_and_no_views(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), record(20, "/x.js", record__kind="request"), record(45))
+    assert (made["views"], made["sessions"]) == (2, 2)
+    assert made["routes"][0]["requests"] == 3
+
+
+def test_what_has_no_view_is_no_session(tmp_path: Path) -> None:
+    made = reported(tmp_path, event(0, "download"))
+    assert (made["sessions"], made["visitors"], made["bounce_rate"], made["views_per_session"]) == (0, 0, None, None)
+    assert made["session_seconds"] == {"median": None, "mean": None}
+    assert made["events"] == [{"event": "download", "events": 1, "visitors": 1}]
+
+
+def test_a_record_that_was_written_twice_counts_once(tmp_path: Path) -> None:
+    assert reported(tmp_path, record(0), record(0))["views"] == 1
+
+
+def test_a_session_over_midnight_belongs_to_the_day_of_its_start_and_its_views_to_their_own(tmp_path: Path) -> None:
+    records = [record(-5, "/in", at=MIDNIGHT), record(5, "/out", at=MIDNIGHT)]
+    first, second = (reported(tmp_path, *records, since=day, until=day) for day in (NOON.date(), MIDNIGHT.date()))
+    assert [(made["sessions"], made["views"], made["visitors"]) for made in (first, second)] == [(1, 1, 1), (0, 1, 1)]
+    assert paths(first["exit_pages"]) == ["/out"]
+    assert first["session_seconds"]["mean"] == pytest.approx(600, abs=0.1)
+
+
+def test_a_campaign_that_began_before_midnight_begins_no_second_session_after_it(tmp_path: Path) -> None:
+    letter = "utm_source=letter"
+    minutes = (-80, -55, -30, -5, 20)
+    records = [record(minute, at=MIDNIGHT, url__query=letter) for minute in minutes]
+    assert reported(tmp_path, *records, since=MIDNIGHT.date(), until=MIDNIGHT.date())["sessions"] == 0
+
+
+def test_own_pages_are_no_referrers(tmp_path: Path) -> None:
+    own, other = "https://site.example:8443/a", "https://other.example"
+    made = reported(
+        tmp_path,
+        record(0, http__request__referrer=own),
+        record(60, http__request__referrer=other),
+        record(61, http__request__referrer="https://third.example"),
+        record(120),
+    )
+    assert [(row["referrer"], row["sessions"]) for row in made["referrers"]] == [("(direct)", 2), (other, 1)]
+
+
+def test_a_path_shows_whole_sessions_that_came_by_it(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0, "/"), record(1, "/news/1"), record(60, "/"), path="/news/")
+    assert (made["sessions"], made["views"], paths(made["entry_pages"]), paths(made["pages"])) == (
+        1,
+        1,
+        ["/"],
+        ["/news/1"],
+    )
+
+
+def test_a_path_knows_no_share_since_counts_know_no_path(tmp_path: Path) -> None:
+    counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": 8} for name in ("views", "views_recorded")]
+    counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
+    assert reported(tmp_path, record(0))["share"] == {"views_recorded": 8, "views": 8, "share": 1.0}
+    made = reported(tmp_path, record(0), path="/")
+    assert made["share"] == {"views_recorded": None, "views": None, "share": None}
+    assert made["by_day"][0]["all_views"] is None
+
+
+def test_counts_of_no_views_have_no_share(tmp_path: Path) -> None:
+    counts_path(tmp_path / "access.jsonl").write_bytes(
+        line({"count.day": "2026-11-10", "count.name": "views", "count.value": 0})
+    )
+    assert reported(tmp_path, record(0))["share"] == {"views_recorded": 0, "views": 0, "share": None}
+
+
+def test_small_groups_are_one_row_and_totals_stay(tmp_path: Path) -> None:
+    records = [record(n, f"/{n % 4}", visitor__id=f"v{n}") for n in range(9)] + [record(0, "/rare", visitor__id="v1")]
+    made = reported(tmp_path, *records, threshold=3)
+    assert [(row["path"], row["views"], row["visitors"]) for row in made["pages"]] == [("/0", 3, 3), ("(other)", 7, 6)]
+    assert made["views"] == 10
+    assert made["small_groups"]["threshold"] == 3
+
+
+def test_records_of_an_earlier_version_are_views_or_requests_by_their_method(tmp_path: Path) -> None:
+    newer = ("log.record.uid", "record.kind", "record.version")
+    records = [{key: value for key, value in record(n, f"/{n}").items() if key not in newer} for n in range(3)]
+    records[2]["http.request.method"] = "POST"
+    made = reported(tmp_path, *records)
+    assert (made["views"], made["sessions"], made["routes"][0]["requests"]) == (2, 1, 2)
+
+
+def test_records_without_a_visitor_are_views_that_nobody_can_join(tmp_path: Path) -> None:
+    records = [record(n) for n in range(2)]
+    for one in records:
+        del one["visitor.id"]
+    made = reported(tmp_path, *records)
+    assert (made["views"], made["visitors"], made["sessions"]) == (2, 2, 2)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_and_no_report_of_the_rest(tmp_path: Path) -> None:
+    broken = path_of(tmp_path / "access.jsonl", NOON.date(), 1, Form.GZIP)
+    broken.write_bytes(gzip.compress(line(record(0)) * 1000)[:60])
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        reported(tmp_path, record(0))
+
+
+def test_files_of_days_before_the_range_are_not_even_opened(tmp_path: Path) -> None:
+    path_of(tmp_path / "access.jsonl", NOON.date() - timedelta(days=2), 1, Form.GZIP).write_bytes(b"broken")
+    assert reported(tmp_path, record(0))["views"] == 1
+
+
+def test_a_file_url_is_a_path(tmp_path: Path) -> None:
+    reported(tmp_path, record(0))
+    made = report(f"file://{tmp_path}/access.jsonl", since=NOON.date(), until=NOON.date())
+    assert made["views"] == 1
+
+
+def test_names_of_files_are_no_patterns_and_no_sql(tmp_path: Path) -> None:
+    folder = tmp_path / "it's [a] *"
+    folder.mkdir()
+    assert reported(folder, record(0))["views"] == 1
+
+
+def test_reports_count_each_record_once_while_files_are_compacted(tmp_path: Path) -> None:
+    log, days = tmp_path / "access.jsonl", 12
+    first = date(2026, 10, 1)
+    for number in range(days):
+        day = first + timedelta(days=number)
+        at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        text = b"".join(line(record(n / 10, f"/{number}", at=at, uid=f"{number}-{n}")) for n in range(300))
+        path_of(log, day, 1, Form.PLAIN).write_bytes(text)
+    compacted: list[Any] = []
+    thread = threading.Thread(target=lambda: compacted.append(compact(log)))
+    thread.start()
+    views: list[int] = []
+    while thread.is_alive() or not views:
+        views.append(report(log, since=first, until=first + timedelta(days=days))["views"])
+    thread.join()
+    views.append(report(log, since=first, until=first + timedelta(days=days))["views"])
+    assert compacted[0].files == days
+    assert set(views) == {300 * days}
