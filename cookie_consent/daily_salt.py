@@ -1,0 +1,141 @@
+"""A visitor's pseudonym for one day, without anything stored on the device: for what runs without consent.
+
+It is a keyed hash of what the request says anyway, under a salt that is random, that no later day has, and that is
+overwritten when its day is over. While a salt lives, who has it can find the address of a pseudonym by trying them all;
+so it is kept as a secret, and a pseudonym is personal data. Afterwards nobody can, and nobody can tell either which
+pseudonyms of two days are one visitor's.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import hmac
+import logging
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+_DAY = 24 * 60 * 60
+_SALT_BYTES = 32
+_ID_BYTES = 16
+_MARK = b"consent-salt "
+_LENGTH = len(_MARK) + 10 + 1 + 2 * _SALT_BYTES + 1
+_log = logging.getLogger("cookie_consent")
+
+
+class DailySalt:
+    """Makes visitor ids that are good for one day (UTC).
+
+    Args:
+        path: a file by which all processes of a host have the same salt; None where one process is alone.
+        make_salt: returns so many random bytes. Not derived from anything that is kept.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None, make_salt: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        self._path, self._make_salt = None if path is None else Path(path), make_salt
+        self._day, self._salt = -1, bytearray()
+        self._warned = False
+
+    def visitor(self, now: float, *, site: str, address: str, agent: bytes) -> str | None:
+        """Return the pseudonym of a visitor for today; None where there is no salt just now.
+
+        Args:
+            now: seconds since 1970.
+            site: the host that the request names, so that no pseudonym is good on two.
+            address: the visitor's address without its last part; "" where it cannot be read.
+            agent: the User-Agent field.
+        """
+        if not self._is_of(int(now // _DAY)):
+            return None
+        said = b"\0".join((site.encode("utf-8", "surrogateescape"), address.encode("ascii"), agent))
+        return base64.urlsafe_b64encode(hmac.digest(self._salt, said, "sha256")[:_ID_BYTES]).rstrip(b"=").decode()
+
+    def expire(self, now: float) -> None:
+        """Overwrite a salt whose day is over, in memory and in the file; for when no request does.
+
+        Args:
+            now: seconds since 1970.
+        """
+        today = int(now // _DAY)
+        if self._day != today:
+            self._forget()
+        if self._path is not None and self._path.exists():
+            self._look(_expired, today)
+
+    def _is_of(self, today: int) -> bool:
+        """Return whether the salt at hand is that of today, after having seen to it."""
+        if self._day == today:
+            return True
+        self._forget()
+        salt = self._make_salt(_SALT_BYTES) if self._path is None else self._look(self._taken, today)
+        if salt is None:
+            return False
+        self._day, self._salt = today, bytearray(salt)
+        return True
+
+    def _forget(self) -> None:
+        self._salt[:] = bytes(len(self._salt))
+        self._day = -1
+
+    def _look(self, act: Callable[[int, int], bytes | None], today: int) -> bytes | None:
+        """Act on the file while no other process does; None where that cannot be done now. Never waits."""
+        assert self._path is not None  # noqa: S101 (asked before)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                os.fchmod(file, 0o600)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return act(file, today)
+            finally:
+                os.close(file)
+        except BlockingIOError:
+            return None  # Another process is at it; the next request finds what it made.
+        except OSError as error:
+            if not self._warned:
+                self._warned = True
+                _log.warning("Nothing is recorded without consent: the salt of the day cannot be kept: %r", error)
+            return None
+
+    def _taken(self, file: int, today: int) -> bytes | None:
+        """Return the salt of today from the file. The first process to ask makes it, over that of the day before."""
+        found = _parsed(os.pread(file, _LENGTH + 1, 0))
+        if found is not None and found[0] == today:
+            return found[1]
+        if found is not None and found[0] == today + 1:
+            return None  # Another process is past midnight already, or the clock was set back; its salt stays.
+        salt = self._make_salt(_SALT_BYTES)
+        _write(file, _line(today, salt))
+        return salt
+
+
+def _expired(file: int, today: int) -> None:
+    found = _parsed(os.pread(file, _LENGTH + 1, 0))
+    if found is None or found[0] not in (today, today + 1):
+        _write(file, b" " * _LENGTH)
+
+
+def _line(day: int, salt: bytes) -> bytes:
+    return b"%b%010d %b\n" % (_MARK, day, salt.hex().encode())
+
+
+def _parsed(content: bytes) -> tuple[int, bytes] | None:
+    """Return the day (since 1970) and the salt of a file's content; None where it is anything else."""
+    try:
+        day, salt = int(content[len(_MARK) :][:10]), bytes.fromhex(content[len(_MARK) + 11 :].decode("ascii"))
+    except ValueError:
+        return None
+    return (day, salt) if content == _line(day, salt) and len(salt) == _SALT_BYTES else None
+
+
+def _write(file: int, content: bytes) -> None:
+    """Write over what a file has, in its place: a new file under its name would leave the old one on the storage.
+
+    Nobody waits until the storage has it, which is a matter of seconds. Copies and snapshots are not reached.
+    """
+    os.pwrite(file, content, 0)
+    os.ftruncate(file, len(content))

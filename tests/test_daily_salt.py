@@ -1,0 +1,207 @@
+"""Pseudonyms for a day, for what runs without consent: nobody can join two days, and all processes of a host agree."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import re
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.daily_salt import DailySalt
+
+DAY = 86_400
+NOON = 20_000 * DAY + DAY / 2
+AGENT = b"Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "logs" / "access.jsonl.salt"
+
+
+def visitor(salt: DailySalt, now: float, *, site: str = "example.jp", address: str = "192.0.2.0") -> str:
+    made = salt.visitor(now, site=site, address=address, agent=AGENT)
+    assert made is not None
+    return made
+
+
+def none_at(salt: DailySalt, now: float) -> bool:
+    return salt.visitor(now, site="example.jp", address="192.0.2.0", agent=AGENT) is None
+
+
+def counting() -> Callable[[int], bytes]:
+    """Return a maker of salts that are 1, 2, 3 …"""
+    made = iter(range(1, 100))
+    return lambda length: next(made).to_bytes(length, "big")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_visitor_has_the_same_id_all_day_and_another_one_the_next(file: Path, shared: bool) -> None:
+    salt = DailySalt(file if shared else None)
+    midnight = 20_001 * DAY
+    today = visitor(salt, midnight - DAY)
+    assert visitor(salt, midnight - 0.001) == today
+    assert visitor(salt, midnight) != today
+    assert re.fullmatch(r"[\w-]{22}", today)  # 128 bits
+
+
+def test_visitors_differ_by_site_by_address_and_by_agent() -> None:
+    salt = DailySalt(None)
+    ids = {
+        visitor(salt, NOON),
+        visitor(salt, NOON, site="shop.example.jp"),
+        visitor(salt, NOON, address="198.51.100.0"),
+        visitor(salt, NOON, address=""),
+        visitor(salt, NOON, site="example.jp192.0.2.0", address=""),
+        salt.visitor(NOON, site="example.jp", address="192.0.2.0", agent=b""),
+    }
+    assert len(ids) == 6
+
+
+def test_a_host_that_is_no_text_has_ids_too() -> None:
+    assert visitor(DailySalt(None), NOON, site="\udcff\u00e4")
+
+
+def test_the_salt_is_made_of_random_bytes_and_not_of_the_date() -> None:
+    assert visitor(DailySalt(None), NOON) != visitor(DailySalt(None), NOON)
+    asked: list[int] = []
+
+    def make(length: int) -> bytes:
+        asked.append(length)
+        return bytes(length)
+
+    visitor(DailySalt(None, make), NOON)
+    assert asked == [32]
+
+
+def test_yesterdays_salt_is_nowhere(file: Path) -> None:
+    salts = counting()
+    salt = DailySalt(file, salts)
+    visitor(salt, NOON)
+    yesterday, place = (1).to_bytes(32, "big"), file.stat().st_ino
+    assert yesterday.hex().encode() in file.read_bytes()
+    visitor(salt, NOON + DAY)
+    # In the place where the old one was, so that the storage has it no longer.
+    assert file.stat().st_ino == place
+    assert yesterday.hex().encode() not in file.read_bytes()
+    assert all(yesterday not in bytes(value) for value in vars(salt).values() if isinstance(value, bytes | bytearray))
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_the_processes_of_a_host_agree(file: Path) -> None:
+    program = (
+        "import sys; from cookie_consent.daily_salt import DailySalt; "
+        f"print(DailySalt({str(file)!r}).visitor({NOON}, site='example.jp', address='192.0.2.0', agent={AGENT!r}))"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = {process.communicate(timeout=60)[0].strip() for process in running}
+    # One that came while the other wrote has none yet; none has another.
+    assert said - {"None"} == {visitor(DailySalt(file), NOON)}
+
+
+def test_only_its_owner_can_read_the_file(file: Path) -> None:
+    visitor(DailySalt(file), NOON)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.chmod(0o644)
+    visitor(DailySalt(file), NOON)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"consent-salt 00000",
+        b" " * 89,
+        b"\0" * 89,
+        b"consent-salt 0000020000 " + b"zz" * 32 + b"\n",
+        b"consent-salt 0000020000 " + b"00" * 31 + b"\n",
+        b"consent-salt 0000020000 " + b"00" * 32 + b"\nmore",
+        b"consent-salt \xff\xff\n",
+    ],
+)
+def test_a_file_that_is_not_whole_gets_a_new_salt(file: Path, content: bytes) -> None:
+    file.parent.mkdir()
+    file.write_bytes(content)
+    made = visitor(DailySalt(file), NOON)
+    assert visitor(DailySalt(file), NOON) == made
+    assert re.fullmatch(rb"consent-salt 0000020000 [0-9a-f]{64}\n", file.read_bytes())
+
+
+def test_who_is_late_at_midnight_does_not_undo_the_new_salt(file: Path) -> None:
+    first, late = DailySalt(file), DailySalt(file)
+    tomorrow = visitor(first, NOON + DAY)
+    assert none_at(late, NOON)
+    assert visitor(late, NOON + DAY) == tomorrow
+
+
+def test_a_clock_that_was_set_back_by_days_gets_a_new_salt(file: Path) -> None:
+    salt = DailySalt(file)
+    later = visitor(salt, NOON + 9 * DAY)
+    assert visitor(salt, NOON) != later
+    assert visitor(salt, NOON + 9 * DAY) != later
+
+
+def test_while_another_process_is_at_the_file_nobody_waits(file: Path) -> None:
+    salt = DailySalt(file)
+    file.parent.mkdir()
+    with file.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert none_at(salt, NOON)
+    assert visitor(salt, NOON)
+
+
+def test_where_the_file_cannot_be_kept_there_are_no_ids_and_it_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for path in (tmp_path / "file" / "salt", tmp_path / "link", tmp_path):
+        caplog.clear()
+        salt = DailySalt(path)
+        with caplog.at_level(logging.WARNING):
+            assert none_at(salt, NOON)
+            assert none_at(salt, NOON)
+        assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+            "Nothing is recorded without consent"
+        ]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_salt_whose_day_is_over_can_be_overwritten_without_a_visit(file: Path) -> None:
+    salt = DailySalt(file, counting())
+    made = visitor(salt, NOON)
+    salt.expire(NOON + 1)
+    assert visitor(salt, NOON + 1) == made
+    assert visitor(DailySalt(file), NOON) == made
+    salt.expire(NOON + DAY)
+    assert (1).to_bytes(32, "big").hex().encode() not in file.read_bytes()
+    assert not any(bytes(value).strip(b"\0") for value in vars(salt).values() if isinstance(value, bytearray))
+    assert visitor(salt, NOON + DAY)
+
+
+def test_the_salt_of_who_is_past_midnight_already_is_not_overwritten(file: Path) -> None:
+    first, late = DailySalt(file), DailySalt(file)
+    tomorrow = visitor(first, NOON + DAY)
+    late.expire(NOON)
+    assert visitor(DailySalt(file), NOON + DAY) == tomorrow
+
+
+def test_without_a_file_there_is_only_the_memory_to_overwrite(file: Path) -> None:
+    for salt in (DailySalt(None), DailySalt(file)):
+        salt.expire(NOON)
+    assert not file.parent.exists()
+
+
+def test_nothing_that_is_written_or_shown_has_the_salt(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    salt = DailySalt(file, counting())
+    with caplog.at_level(logging.DEBUG):
+        made = visitor(salt, NOON)
+    secret = (1).to_bytes(32, "big")
+    assert secret.hex() not in f"{salt!r}{made}{caplog.text}"
