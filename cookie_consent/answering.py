@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from cookie_consent import proof
 from cookie_consent.answers import Posted, is_form, make_record, read_answer
+from cookie_consent.banner import asks_robot
+from cookie_consent.bounded import LONGEST_WAIT
 from cookie_consent.decision import Decision, decide, what_signals_refuse
+from cookie_consent.evidence import SURFACES, Surface, shown
 from cookie_consent.installation import Installation
 from cookie_consent.problem import Problem
 from cookie_consent.record import ConsentRecord, State
+from cookie_consent.replies import log_failure
 from cookie_consent.same_site import is_cross_site, safe_next
-from cookie_consent.timestamps import rfc3339
+from cookie_consent.timestamps import rfc3339, seconds_of
 from cookie_consent.visits import Visit, is_secure
 
 _LARGEST_BODY = 64 * 1024
-LEDGER_WAIT = 5.0
-"""Seconds after which a ledger counts as down."""
-_log = logging.getLogger("cookie_consent")
 
 
 async def answer(installed: Installation, request: Request, visit: Visit, language: str) -> Response:
     """Take the answer in a request's body.
 
     Raises:
-        Problem: 403 from another site; 413, 400, 409 for a body that is no answer; 503 if the proof cannot be kept.
+        Problem: 403 from another site, or from a robot; 413, 400, 409 for a body that is no answer; 503 if the proof
+            cannot be kept.
     """
     refuse_cross_site(request)
+    if asks_robot(request.scope):
+        raise Problem(403, "A robot cannot consent.")
     body = await read_body(request)
     posted = read_answer(request.headers.get("content-type", ""), body, installed.policy)
     if posted.language in installed.policy.site.languages:
@@ -46,14 +51,52 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
     if posted.policy not in ("", installed.policy.version):
         raise Problem(409, f"The policy in force is {installed.policy.version}.", "error_policy_changed")
     before, now = visit.decision, installed.clock()
-    shown = installed.visits.policy_in(posted.service) or before.policy
-    consent_id = _consent_id(installed, before.record)
-    record = make_record(posted, before, shown, now=int(now), language=language, consent_id=consent_id)
-    await _keep_proof(installed, record)
-    after = decide(shown, record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
+    here = installed.visits.policy_in(posted.service) or before.policy
+    consent_id = _consent_id(installed, before)
+    record = make_record(posted, before, here, now=int(now), language=language, consent_id=consent_id)
+    is_new = True
+    if installed.ledger is not None:
+        there = decide(here, before.record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
+        record, is_new = await _keep_proof(installed, request, there, posted, record)
+    after = decide(here, record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
+    if is_new:
+        _count(installed, request, _outcome(before, record), record.language)
+    if installed.access_log is not None:
+        installed.access_log.look_for_what_is_due()
     response = _reply(installed, request, posted, after)
     _set_cookies(installed, request, response, visit, after)
+    _erase_withdrawn(installed, request, visit, record)
     return response
+
+
+def _outcome(before: Decision, record: ConsentRecord) -> str:
+    """Return under what name an answer is counted: as one to the question, or as one that changes an earlier one."""
+    event = proof.event(before.record, record)
+    if event == "withdrawn":
+        return event
+    return record.status if before.should_ask or before.record is None else "changed"
+
+
+def _count(installed: Installation, request: Request, outcome: str, language: str) -> None:
+    """Count an answer; one that only grants what the service refuses leaves all open, and is none."""
+    if installed.access_log is not None and outcome != "unknown":
+        installed.access_log.funnel.add(outcome, request.headers.get("host", "").encode("latin-1"), language=language)
+
+
+def _erase_withdrawn(installed: Installation, request: Request, visit: Visit, record: ConsentRecord) -> None:
+    """Erase what was recorded of a visitor who withdraws the consent to that, where the policy promises it.
+
+    Also where a signal, or a change of the policy, had switched it off before; but not what a service only withholds.
+    """
+    policy, before, log = visit.decision.policy, visit.decision.record, installed.access_log
+    granted = policy.traced.intersection(before.in_state(State.GRANTED) if before else ())
+    withdrawn = granted.intersection(record.in_state(State.REFUSED))
+    promised = any(policy.in_force[id_].erase_on_withdrawal for id_ in withdrawn)
+    if log is None or not promised or not policy.traced.isdisjoint(record.in_state(State.GRANTED)):
+        return
+    known = installed.own.visitor(visit.cookies, installed.clock(), secure=is_secure(request.scope))
+    if known is not None:
+        log.erasing.start(known[0])
 
 
 def refuse_cross_site(request: Request) -> None:
@@ -90,22 +133,62 @@ def state(installed: Installation, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _consent_id(installed: Installation, record: ConsentRecord | None) -> str:
+def _consent_id(installed: Installation, before: Decision) -> str:
     """Return the id that ties answers to the ledger; none is made where no ledger needs it."""
     if installed.ledger is None:
         return ""
-    return (record.consent_id if record else "") or installed.own.new_id()
+    return before.consent_id or installed.own.new_id()
 
 
-async def _keep_proof(installed: Installation, record: ConsentRecord) -> None:
-    if installed.ledger is None:
-        return
+async def _keep_proof(
+    installed: Installation, request: Request, before: Decision, posted: Posted, record: ConsentRecord
+) -> tuple[ConsentRecord, bool]:
+    """Keep the proof of an answer; return the answer as it is kept, and whether it is new.
+
+    The second of two clicks is not, for example: the first one's is.
+    """
+    ledger, retention = installed.ledger, installed.retention
+    assert ledger is not None  # noqa: S101 (asked before)
+    assert retention is not None  # noqa: S101 (there is one with the other)
     try:
-        async with asyncio.timeout(LEDGER_WAIT):
-            await installed.ledger.append(record, installed.policy)
-    except Exception:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
-        _log.exception("The ledger could not keep a consent record; the answer was refused.")
+        async with asyncio.timeout(LONGEST_WAIT):
+            last = await ledger.last(before.consent_id) if before.consent_id else None
+            entry = proof.entry(
+                record,
+                proof.Circumstances(
+                    record_id=installed.own.new_id(), policy=before.policy, lifetime=installed.own.lifetime
+                ),
+                before=before.record,
+                previous=last["record_id"] if last else None,
+                once=posted.once,
+                shown=_shown(installed, request, before, posted, record.language),
+            )
+            repeated = last if last and proof.repeats(last, entry) else None
+            kept = repeated or await ledger.append(entry)
+    except Exception as error:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
+        log_failure("The ledger could not keep a consent record; the answer was refused", error)
         raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
+    retention.remind(installed.clock())
+    answered = replace(record, consent_id=kept["consent_id"], decided_at=seconds_of(kept["decided_at"]))
+    return answered, repeated is None
+
+
+def _shown(
+    installed: Installation, request: Request, before: Decision, posted: Posted, language: str
+) -> proof.Shown | None:
+    """Return what the visitor was shown; None where a form or program of the site's own asked."""
+    if posted.surface not in SURFACES:
+        return None
+    feature = next((feature for feature in before.policy.features if feature.id == posted.feature), None)
+    missing = tuple(id_ for id_, wanted in posted.purposes.items() if wanted and not before.purposes[id_])
+    return shown(
+        installed.pages,
+        before,
+        Surface(posted.surface, feature, missing),
+        base=installed.base(request.scope),
+        language=language,
+        own_cookies=installed.own.declared(before.policy, secure=is_secure(request.scope)),
+    )
 
 
 def _reply(installed: Installation, request: Request, posted: Posted, after: Decision) -> Response:
@@ -124,6 +207,6 @@ def _set_cookies(installed: Installation, request: Request, response: Response, 
         # Else the back button brings pages back as they were, with all that runs in them (back-forward cache). Where
         # nothing was taken away, our script sees to its own pages, and no answer waits for the cache to be emptied.
         fields.append((b"clear-site-data", b'"cache"'))
-    if after.traces and installed.sink is not None and visit.visitor_id is None:
+    if after.traces and installed.access_log is not None and visit.visitor_id is None:
         fields.append((b"set-cookie", installed.own.set_visitor(installed.clock(), secure=secure)[1]))
     response.raw_headers.extend(fields)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from cookie_consent.decision import Decision
+from cookie_consent.decision import Decision, objects
 from cookie_consent.material import digests
 from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
@@ -21,6 +22,9 @@ _SOURCES = ("banner", "settings", "feature", "api")
 _MOST_FIELDS = 200
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
+_ONCE = re.compile(r"[A-Za-z0-9_-]{0,64}")
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,9 @@ class Posted:
         source: where the answer was given.
         language: the language that was shown; "" where the answer does not say.
         service: the id of the service on whose page it was given; "" elsewhere.
+        surface: what was shown, as our forms say it; "" where the answer does not say.
+        feature: the id of the feature that needed it; "" where the answer does not say.
+        once: what the form has, and no other; "" where the answer does not say.
     """
 
     choice: str
@@ -45,6 +52,9 @@ class Posted:
     source: str = ""
     language: str = ""
     service: str = ""
+    surface: str = ""
+    feature: str = ""
+    once: str = ""
 
 
 def is_form(content_type: str) -> bool:
@@ -59,10 +69,9 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
         Problem: 400, the body is no answer.
     """
     readers: dict[str, Callable[[bytes], Posted]] = {_FORM: _read_form, _JSON: _read_json}
-    reader = readers.get(_media_type(content_type))
-    if reader is None:
-        raise Problem(400, f"The body has to be {_FORM} or {_JSON}.")
-    posted = reader(body)
+    posted = _reader(content_type, readers)(body)
+    if not _ONCE.fullmatch(posted.once):
+        posted = replace(posted, once="")
     if posted.choice not in _CHOICES:
         raise Problem(400, f"There is no choice {posted.choice[:40]!r}. Known: {', '.join(_CHOICES)}.")
     if posted.source not in _SOURCES:
@@ -77,6 +86,22 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
     if posted.choice == "grant" and not any(posted.purposes.values()):
         raise Problem(400, "There is no purpose to grant.")
     return posted
+
+
+def read_fields(content_type: str, body: bytes) -> dict[str, str]:
+    """Read a body of texts by their names, from a form or as a JSON object.
+
+    Raises:
+        Problem: 400, the body is something else.
+    """
+    readers: dict[str, Callable[[bytes], dict[str, Any]]] = {
+        _FORM: lambda form: _each_once(_form_fields(form)),
+        _JSON: _json_object,
+    }
+    fields = _reader(content_type, readers)(body)
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise Problem(400, f"These have to be texts: {', '.join(map(repr, fields))[:200]}.")
+    return fields
 
 
 def make_record(
@@ -94,11 +119,9 @@ def make_record(
         consent_id: ties the record to the ledger; "" without one.
     """
     facts = digests(before.policy)
+    states = {purpose: _state(posted, before, shown, purpose) for purpose in before.policy.optional}
     return ConsentRecord(
-        answers={
-            purpose: Answer(_state(posted, before, shown, purpose), facts[purpose])
-            for purpose in before.policy.optional
-        },
+        answers={purpose: Answer(state, facts[purpose]) for purpose, state in states.items() if state is not None},
         policy=before.policy.version,
         decided_at=now,
         source=posted.source,
@@ -108,8 +131,11 @@ def make_record(
     )
 
 
-def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> State:
-    if shown.in_force[purpose].refused:
+def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> State | None:
+    """Return the answer for a purpose; None for what runs without consent, as long as nobody answers for it."""
+    exempt = purpose == before.policy.exempt
+    # The question has no tick for what it does not ask for; that none came from there is no objection.
+    if shown.in_force[purpose].refused or (exempt and (posted.choice, posted.surface) == ("save", "banner")):
         return _state_so_far(before, purpose)
     if posted.choice == "accept_all" or (posted.choice != "refuse_all" and posted.purposes.get(purpose)):
         return State.GRANTED
@@ -118,12 +144,26 @@ def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> Sta
     return _state_so_far(before, purpose)
 
 
-def _state_so_far(before: Decision, purpose: str) -> State:
-    """What a purpose keeps that the answer is silent on: a grant only if it holds now, signals and changes applied."""
+def _state_so_far(before: Decision, purpose: str) -> State | None:
+    """What a purpose keeps that the answer is silent on: a grant only if it holds now, signals and changes applied.
+
+    An objection to what runs without consent stays, also one from before it was there.
+    """
+    answer = before.record.answers.get(purpose) if before.record else None
+    if purpose == before.policy.exempt:
+        if objects(before.policy, before.record):
+            return State.REFUSED
+        return answer.state if answer else None
     if before.purposes[purpose]:
         return State.GRANTED
-    answer = before.record.answers.get(purpose) if before.record else None
     return State.REFUSED if answer and answer.state is State.REFUSED else State.UNANSWERED
+
+
+def _reader(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]) -> Callable[[bytes], Read]:
+    reader = readers.get(_media_type(content_type))
+    if reader is None:
+        raise Problem(400, f"The body has to be {_FORM} or {_JSON}.")
+    return reader
 
 
 def _media_type(content_type: str) -> str:
@@ -131,8 +171,22 @@ def _media_type(content_type: str) -> str:
 
 
 def _read_form(body: bytes) -> Posted:
+    fields = _form_fields(body)
+    single = _each_once((name, value) for name, value in fields if name != "purpose")
+    return Posted(
+        choice=single.get("choice", ""),
+        purposes={value: True for name, value in fields if name == "purpose"},
+        policy=single.get("policy", ""),
+        next=single.get("next", ""),
+        source=single.get("source", "settings"),
+        language=single.get("language", ""),
+        **{name: single.get(name, "") for name in ("service", "surface", "feature", "once")},
+    )
+
+
+def _form_fields(body: bytes) -> list[tuple[str, str]]:
     try:
-        fields = parse_qsl(
+        return parse_qsl(
             body.decode("ascii"),
             keep_blank_values=True,
             strict_parsing=True,
@@ -141,28 +195,30 @@ def _read_form(body: bytes) -> Posted:
         )
     except ValueError:
         raise Problem(400, "The form cannot be read.") from None
-    single = {name: value for name, value in fields if name != "purpose"}
-    if len(single) < sum(1 for name, _ in fields if name != "purpose"):
-        raise Problem(400, "A field that may be there once is there several times.")
-    return Posted(
-        choice=single.get("choice", ""),
-        purposes={value: True for name, value in fields if name == "purpose"},
-        policy=single.get("policy", ""),
-        next=single.get("next", ""),
-        source=single.get("source", "settings"),
-        language=single.get("language", ""),
-        service=single.get("service", ""),
-    )
 
 
-def _read_json(body: bytes) -> Posted:
+def _each_once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    single: dict[str, str] = {}
+    for name, value in fields:
+        if name in single:
+            raise Problem(400, "A field that may be there once is there several times.")
+        single[name] = value
+    return single
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
     except (ValueError, RecursionError):
         raise Problem(400, "The body is no JSON text in UTF-8 with each key once.") from None
     if not isinstance(data, dict):
         raise Problem(400, "The body has to be a JSON object.")
-    names = ("choice", "policy", "next", "source", "language", "service")
+    return data
+
+
+def _read_json(body: bytes) -> Posted:
+    data = _json_object(body)
+    names = ("choice", "policy", "next", "source", "language", "service", "surface", "feature", "once")
     texts = {name: data[name] for name in names if name in data}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Problem(400, f"These have to be texts: {', '.join(texts)}.")

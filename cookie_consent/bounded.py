@@ -1,11 +1,45 @@
-"""What is kept of what clients send stays bounded."""
+"""What is kept of what clients send stays bounded, and so do how often they may ask and how long they wait."""
 
 from __future__ import annotations
 
 from typing import Any
+
+LONGEST_WAIT = 5.0
+"""Seconds after which a ledger counts as down."""
+_MOST_COUNTED = 10_000
 
 
 def make_room(kept: dict[Any, Any] | set[Any], most: int) -> None:
     """Empty what is kept if it is full. What is needed comes again soon, and nothing has to be kept in order."""
     if len(kept) >= most:
         kept.clear()
+
+
+class RateLimit:
+    """Counts what is done for each key, in windows of time.
+
+    Args:
+        most: how often it may be done in a window.
+        seconds: how long a window is.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
+        self._counts: dict[str, tuple[float, int]] = {}
+
+    def wait(self, key: str, now: float) -> float:
+        """Count once more; return 0 if it may be done, else how many seconds to wait.
+
+        Args:
+            key: for whom it is done.
+            now: seconds since 1970.
+        """
+        began, count = self._counts.get(key, (now, 0))
+        if not 0 <= now - began < self._seconds:
+            began, count = now, 0
+        if count >= self._most:
+            return self._seconds - (now - began)
+        if not count:
+            make_room(self._counts, _MOST_COUNTED)
+        self._counts[key] = (began, count + 1)
+        return 0

@@ -4,37 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
+from cookie_consent import (
+    compact_command,
+    desk_commands,
+    forward_command,
+    ledger_commands,
+    report_command,
+    serve_report_command,
+    verify_command,
+)
+from cookie_consent.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, Command, complain, with_ids_joined
+from cookie_consent.exemptions import overdue
 from cookie_consent.policy import Policy
+from cookie_consent.policy_changes import EVERYBODY, announcement, asks_again, compare
 from cookie_consent.policy_error import PolicyError
+from cookie_consent.sinks.optional import is_interruption
 
-GOOD, FINDING, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-"""The exit statuses; the last is what shells give a program that Ctrl-C ended."""
+__all__ = ["FINDING", "GOOD", "INTERRUPTED", "WRONG_USAGE", "main"]
 
 _DEFAULT = "consent.toml"
 _STARTER = Path(__file__).with_name("starter.toml")
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command: what it is called, what it takes and what it does.
-
-    Args:
-        name: its name on the command line.
-        help: one line about it.
-        arguments: adds its arguments.
-        run: does it and returns the exit status.
-    """
-
-    name: str
-    help: str
-    arguments: Callable[[argparse.ArgumentParser], object]
-    run: Callable[[argparse.Namespace], int]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments after the program's name; those of the process where it is left out.
 
     Raises:
-        SystemExit: the arguments are wrong (2), or ask for help (0).
+        SystemExit: the arguments are wrong (2), or ask for help (0), or SIGTERM came (143, as shells have it).
     """
     parser = argparse.ArgumentParser(prog="cookie-consent", description="Cookie consent for ASGI apps.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -52,12 +50,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         own = commands.add_parser(command.name, help=command.help, description=command.help)
         command.arguments(own)
         own.set_defaults(run=command.run)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(with_ids_joined(sys.argv[1:] if argv is None else argv))
     run: Callable[[argparse.Namespace], int] = arguments.run
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         return run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except RuntimeError as error:
+        if not is_interruption(error):
+            raise
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _: FrameType | None) -> NoReturn:
+    """End, and let everybody remove what is half done: temporary files have access records in them."""
+    raise SystemExit(128 + number)
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,9 +80,9 @@ def _init(arguments: argparse.Namespace) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(_STARTER.read_text(encoding="utf-8"))
     except FileExistsError:
-        return _complain(f"{path} exists and stays as it is. Name another file.", WRONG_USAGE)
+        return complain(f"{path} exists and stays as it is. Name another file.", WRONG_USAGE)
     except OSError as error:
-        return _complain(f"{path} cannot be written: {error.strerror}.", WRONG_USAGE)
+        return complain(f"{path} cannot be written: {error.strerror}.", WRONG_USAGE)
     print(
         f"{path} is written. Replace what it says by what is true of your site, look it over with\n\n"
         f"    cookie-consent check {path}\n\n"
@@ -86,6 +96,11 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
     file = parser.add_mutually_exclusive_group()
     file.add_argument("file", nargs="?", metavar="FILE", default=_DEFAULT, help="the policy (default: %(default)s)")
     file.add_argument("--policy", metavar="FILE", help="the same")
+    parser.add_argument(
+        "--against",
+        metavar="OLD",
+        help="an earlier version of it: say what changed, whether it is material (1 if so) and whom it asks again",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -93,18 +108,34 @@ def _check(arguments: argparse.Namespace) -> int:
     path = arguments.policy or arguments.file
     try:
         policy = Policy.load(path)
-    except PolicyError as error:
-        if arguments.json:
-            print(json.dumps({"file": path, "valid": False, "error": str(error)}, ensure_ascii=False))
-        return _complain(str(error), FINDING)
-    except OSError as error:
-        return _complain(f"{path} cannot be read: {error.strerror}.", WRONG_USAGE)
+    except (PolicyError, OSError) as error:
+        return _unusable(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)
-    if arguments.json:
-        print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False))
-    else:
-        print(_sentences(path, summary))
-    return GOOD
+    said, status = _sentences(path, summary), GOOD
+    if arguments.against is not None:
+        try:
+            old = Policy.load(arguments.against)
+        except (PolicyError, OSError) as error:
+            return _unusable(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
+        against = summary["against"] = _against(old, policy, _today())
+        said = "\n\n".join([said, *_differences(arguments.against, against)])
+        status = FINDING if any(change["material"] for change in against["changes"]) else GOOD
+    sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
+    print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else said)
+    return status
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _unusable(path: str, error: PolicyError | OSError, wrong: int, *, as_json: bool) -> int:
+    """Say why a policy cannot be used, and return the status: `wrong` if the file is there."""
+    if isinstance(error, OSError):
+        return complain(f"{path} cannot be read: {error.strerror}.", WRONG_USAGE)
+    if as_json:
+        print(json.dumps({"file": path, "valid": False, "error": str(error)}, ensure_ascii=False))
+    return complain(str(error), wrong)
 
 
 def _summary(policy: Policy) -> dict[str, Any]:
@@ -130,10 +161,52 @@ def _sentences(path: str, summary: dict[str, Any]) -> str:
     return f"{path} is good: version {summary['version']}, with {', '.join(counted)}."
 
 
+def _against(old: Policy, new: Policy, today: date) -> dict[str, Any]:
+    return {
+        "version": old.version,
+        "changes": [asdict(change) for change in compare(old, new)],
+        "asks_again": asks_again(old, new),
+        "asks_again_without_history": asks_again(old, new, history=False),
+        "announcement": announcement(old, new, today),
+    }
+
+
+def _differences(old: str, against: dict[str, Any]) -> list[str]:
+    """Say what changed since an old file, in paragraphs."""
+    if not against["changes"]:
+        return [f"Nothing changed since {old}."]
+    material_first = sorted(against["changes"], key=lambda change: not change["material"])
+    marked = [f"- {'material: ' if change['material'] else ''}{change['what']}" for change in material_first]
+    paragraphs = ["\n".join([f"Changed since {old}:", *marked]), _asked_again(old, against)]
+    if against["announcement"]:
+        paragraphs += ["Nothing announces it yet. To paste, with your own words:", against["announcement"]]
+    return paragraphs
+
+
+def _asked_again(old: str, against: dict[str, Any]) -> str:
+    asked = [
+        f'"{purpose}" of {"everybody" if whom == EVERYBODY else "those who had accepted it"}'
+        for purpose, whom in against["asks_again"].items()
+    ]
+    said = [
+        f"Asked again: {', '.join(asked)}. What was refused stays refused, without being asked."
+        if asked
+        else "Nobody is asked again."
+    ]
+    less = [f'"{id_}"' for id_ in against["asks_again_without_history"] if id_ not in against["asks_again"]]
+    if less:
+        said += [
+            f"The middleware needs history=[{json.dumps(old, ensure_ascii=False)}] for that. Without it,",
+            f"those who had accepted {', '.join(less)} are asked again too, for less than they had accepted.",
+        ]
+    return "\n".join(said)
+
+
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="end after the walk, with 1 if a promise did not hold")
     parser.add_argument("--port", type=_port, default=0, help="where the site listens (default: a free port)")
     parser.add_argument("--host", default="127.0.0.1", help="the address it listens on (default: %(default)s)")
+    parser.add_argument("--report", metavar="FILE", type=Path, help="where the report page goes (default: a new file)")
 
 
 def _port(text: str) -> int:
@@ -147,21 +220,29 @@ def _demo(arguments: argparse.Namespace) -> int:
     try:
         from cookie_consent import demo
     except ModuleNotFoundError as error:
-        return _complain(f'The demo needs {error.name}: pip install "cookie-consent[demo]"', WRONG_USAGE)
+        return complain(f'The demo needs {error.name}: pip install "cookie-consent[demo]"', WRONG_USAGE)
     try:
-        kept = demo.run(once=arguments.once, port=arguments.port, host=arguments.host, out=sys.stdout)
+        kept = demo.run(
+            once=arguments.once,
+            port=arguments.port,
+            host=arguments.host,
+            out=sys.stdout,
+            report_to=arguments.report,
+        )
     except demo.NotStartedError as error:
-        return _complain(str(error), WRONG_USAGE)
+        return complain(str(error), WRONG_USAGE)
     return GOOD if kept else FINDING
-
-
-def _complain(text: str, status: int) -> int:
-    print(text, file=sys.stderr)
-    return status
 
 
 _COMMANDS = (
     Command("init", "Write a commented policy file to begin with.", _init_arguments, _init),
     Command("check", "Check a policy file.", _check_arguments, _check),
     Command("demo", "Start a small site and walk three visitors through it.", _demo_arguments, _demo),
+    *ledger_commands.COMMANDS,
+    verify_command.VERIFY,
+    *desk_commands.COMMANDS,
+    report_command.REPORT,
+    serve_report_command.SERVE_REPORT,
+    compact_command.COMPACT,
+    *forward_command.COMMANDS,
 )

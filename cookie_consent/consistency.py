@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cookie_consent import texts
 from cookie_consent.declarations import Declarations
+from cookie_consent.locales import plurals
 from cookie_consent.parts import NECESSARY, Service, Texts
 from cookie_consent.policy_error import PolicyError, did_you_mean
 
 MOST_PURPOSES = 32
 """More than this nobody reads, and the answer would not fit in a cookie."""
-_MAY_BE_BLANK = ("separator",)
-"""Thai puts a space between the things that it lists."""
 
 
 def check(policy: Declarations) -> None:
@@ -23,6 +22,7 @@ def check(policy: Declarations) -> None:
         PolicyError: names the table, the key, what is wrong and what would be right.
     """
     _check_purposes(policy)
+    _check_exempt(policy)
     _check_cookies(policy)
     _check_recipients(policy)
     _check_features(policy)
@@ -40,10 +40,7 @@ def _check_wording(policy: Declarations) -> None:
     for language in policy.site.languages:
         table, own = f"[texts.{language}]", policy.wording.get(language, {})
         for key, text in own.items():
-            if key not in texts.names():
-                raise PolicyError("there is no such text", did_you_mean(key, texts.names()), table=table, key=key)
-            if not (text.strip() or key in _MAY_BE_BLANK):
-                raise PolicyError("the text is empty", "Write it, or leave the line out.", table=table, key=key)
+            _check_text(language, text, table, key)
         missing = sorted(texts.names() - texts.shipped(language).keys() - own.keys())
         if missing:
             raise PolicyError(
@@ -51,6 +48,20 @@ def _check_wording(policy: Declarations) -> None:
                 f"Write them in [texts.{language}]; the English ones are the model.",
                 table=table,
             )
+
+
+def _check_text(language: str, text: texts.Text, table: str, key: str) -> None:
+    """Check that a text of a site's own wording exists, has its plural forms where it counts, and is not empty."""
+    if key not in texts.names():
+        raise PolicyError("there is no such text", did_you_mean(key, texts.names()), table=table, key=key)
+    forms = text if isinstance(text, Mapping) else {"": text}
+    needed = plurals(language) if texts.is_counted(key) else frozenset()
+    if isinstance(text, Mapping) != texts.is_counted(key) or not needed <= forms.keys():
+        example = ", ".join(f'{category} = "…"' for category in sorted(needed))
+        remedy = f"Write it as in {{ {example} }}." if needed else 'Write one text, as in "…".'
+        raise PolicyError("the text has not the forms that it needs", remedy, table=table, key=key)
+    if not all(form.strip() for form in forms.values()):
+        raise PolicyError("the text is empty", "Write it, or leave the line out.", table=table, key=key)
 
 
 def _offered(policy: Declarations, language: str, table: str, key: str = "") -> None:
@@ -102,6 +113,31 @@ def _check_purposes(policy: Declarations) -> None:
     for purpose in policy.purposes:
         _complete(policy, purpose.title, f"[purposes.{purpose.id}]", "title")
         _complete(policy, purpose.description, f"[purposes.{purpose.id}]", "description")
+
+
+def _check_exempt(policy: Declarations) -> None:
+    """Check that what runs without consent is one purpose, for the site alone, with no cookie and no other use."""
+    exempt = [purpose.id for purpose in policy.purposes if purpose.exempt]
+    for id_ in exempt[1:]:
+        raise PolicyError(
+            f'"{exempt[0]}" is exempt already', "One purpose can be.", table=f"[purposes.{id_}]", key="exempt"
+        )
+    uses = [
+        *((f'[[cookies]] "{own.name}"', "purpose", (own.purpose,), "without cookies") for own in policy.cookies),
+        *(
+            (f'[[recipients]] "{own.id}"', "purpose", (own.purpose,), "for this site alone")
+            for own in policy.recipients
+        ),
+        *((f"[features.{own.id}]", "purposes", own.purposes, "for counting alone") for own in policy.features),
+    ]
+    for table, key, purposes, alone in uses:
+        for id_ in set(exempt).intersection(purposes):
+            raise PolicyError(
+                f'"{id_}" runs without consent, and so {alone}',
+                "Name a purpose that visitors are asked for.",
+                table=table,
+                key=key,
+            )
 
 
 def _check_cookies(policy: Declarations) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from cookie_consent.material import digests, widened
+from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import did_you_mean
 from cookie_consent.record import Answer, ConsentRecord, State
 
+NEWS_LIFETIME = timedelta(days=30)
+"""How long pages tell of a change of the policy that asks nobody again."""
 CONSENT_LIFETIME = timedelta(days=180)
 """Six months, refusal and grant alike (CNIL 2020-092, section 39; Garante 231/2021, section 6.2)."""
 
@@ -46,6 +49,7 @@ class Decision:
         signals: the names of the browser's signals, sorted.
         record: the consent record that counts; None where there is none.
         language: the language in which features explain themselves.
+        news: the day of a change of the policy that the visitor is to be told of, without being asked again; or None.
     """
 
     policy: Policy
@@ -55,11 +59,23 @@ class Decision:
     signals: tuple[str, ...]
     record: ConsentRecord | None
     language: str
+    news: date | None = None
 
     @property
     def traces(self) -> bool:
-        """Whether access tracing is allowed: a purpose that switches it is."""
+        """Whether access tracing is allowed by consent: a purpose that switches it is."""
         return any(self.purposes[purpose] for purpose in self.policy.traced)
+
+    @property
+    def exempt(self) -> str:
+        """The id of the purpose by which the visit is recorded without consent; "" where it is not, or by consent."""
+        id_ = self.policy.exempt
+        return id_ if id_ and self.purposes[id_] and not self.traces else ""
+
+    @property
+    def consent_id(self) -> str:
+        """What ties the records of the visitor's answers together; "" where there is none."""
+        return self.record.consent_id if self.record else ""
 
     def allows(self, purpose: str) -> bool:
         """Return whether a purpose is allowed now.
@@ -106,6 +122,9 @@ def decide(
     signals that were shown when it was given; a signal's refusal; the last explicit answer, as far as the policy has
     not changed materially since; otherwise nothing. What was refused stays refused without being asked again.
 
+    A purpose that the law exempts from consent is allowed until the visitor objects, by an answer or by a signal, and
+    is never asked for.
+
     Args:
         policy: the policy as it holds where the request goes.
         record: the record that counts, if there is one.
@@ -124,6 +143,9 @@ def decide(
         unanswered, granted = answer.state is State.UNANSWERED, answer.state is State.GRANTED
         by_signal = purpose in (refused_by_signals if unanswered else refused_by_new_signals)
         ruled_out = policy.in_force[purpose].refused or by_signal
+        if purpose == policy.exempt:
+            allowed[purpose] = not ruled_out and not objects(policy, record)
+            continue
         allowed[purpose] = granted and not ruled_out and purpose not in changed
         should_ask |= not ruled_out and (unanswered or (granted and purpose in changed))
     return Decision(
@@ -134,7 +156,27 @@ def decide(
         signals=tuple(sorted(signals)),
         record=record,
         language=policy.site.prevailing_language,
+        news=None if should_ask else _news(policy, record, now),
     )
+
+
+def without_optional(decision: Decision) -> Decision:
+    """Return a decision with all its purposes off but what is necessary: something went wrong."""
+    off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
+    return replace(decision, purposes=MappingProxyType(off))
+
+
+def objects(policy: Policy, record: ConsentRecord | None) -> bool:
+    """Return whether a visitor has objected to what runs without consent.
+
+    Who refused all that was asked, or a purpose that traces, and said nothing of this one, has objected as well.
+    """
+    if record is None:
+        return False
+    refused = record.in_state(State.REFUSED)
+    if policy.exempt in record.answers:
+        return policy.exempt in refused
+    return record.status == "refused" or not policy.traced.isdisjoint(refused)
 
 
 def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[str]:
@@ -147,6 +189,36 @@ def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[s
     if "dnt" in signals:
         refused |= policy.dnt_refuses
     return refused
+
+
+def switched_off(decision: Decision) -> frozenset[str]:
+    """Return the ids of the purposes that were granted, and that a signal has refused since."""
+    if decision.record is None or not decision.signals:
+        return frozenset()
+    granted = decision.record.in_state(State.GRANTED)
+    refused = what_signals_refuse(decision.policy, frozenset(decision.signals) - decision.record.signals)
+    return refused.intersection(granted)
+
+
+def refused_by_signals(decision: Decision) -> bool:
+    """Return whether a signal refuses something that the visitor has not refused."""
+    if not decision.signals:
+        return False
+    policy, record = decision.policy, decision.record
+    answered = [*record.in_state(State.GRANTED), *record.in_state(State.REFUSED)] if record else []
+    if objects(policy, record):
+        answered.append(policy.exempt)
+    unanswered = what_signals_refuse(policy, decision.signals).difference(answered)
+    return bool(unanswered) or bool(switched_off(decision))
+
+
+def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:
+    """Return the day of the newest change since the answer was given, as long as it is new."""
+    if record is None or record.policy == policy.version or not policy.changes:
+        return None
+    today, answered = (datetime.fromtimestamp(time, UTC).date() for time in (now, record.decided_at))
+    newest = max((change.date for change in policy.changes if change.date <= today), default=answered)
+    return newest if newest > answered and today - newest < NEWS_LIFETIME else None
 
 
 def _changed_since(policy: Policy, record: ConsentRecord | None) -> frozenset[str]:

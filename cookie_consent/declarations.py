@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, SignalRules, Site
+from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
+from cookie_consent.rules import RecordRules, RequestRules, SignalRules
+from cookie_consent.texts import Text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,6 +23,8 @@ class Declarations:
         services: parts of the site with conditions of their own.
         changes: announced changes, any order.
         signals: what the browser's signals refuse.
+        records: how long consent records are kept.
+        requests: how requests and complaints are dealt with.
         wording: language -> the site's own wording of the shipped texts.
     """
 
@@ -32,4 +36,6 @@ class Declarations:
     services: tuple[Service, ...] = ()
     changes: tuple[Change, ...] = ()
     signals: SignalRules = field(default_factory=SignalRules)
-    wording: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    records: RecordRules = field(default_factory=RecordRules)
+    requests: RequestRules = field(default_factory=RequestRules)
+    wording: Mapping[str, Mapping[str, Text]] = field(default_factory=dict)

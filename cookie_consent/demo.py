@@ -7,18 +7,22 @@ import re
 import secrets
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from textwrap import indent, wrap
-from typing import TextIO
+from typing import Any, TextIO
 
+from cookie_consent.chain import verify
 from cookie_consent.demo_site import LOOPBACK, NotStartedError, Site, started
 from cookie_consent.demo_visitors import ACCEPTING, FEATURES, REFUSING, SIGNALLING, Outcome, walk
+from cookie_consent.ledgers import open_ledger
+from cookie_consent.report import report as compute
+from cookie_consent.report.page import page
 
 __all__ = ["NotStartedError", "run"]
 
@@ -31,6 +35,8 @@ _OWN_COOKIES = frozenset({"consent", "visitor"})
 _NECESSARY = frozenset({"session", "lang"})
 _HELD = re.compile(r'The cookie "([^"]+)" was held back')
 _ADVICE = re.compile(r'The cookie "[^"]+" was held back: no policy.*?duration = "session"\n', re.DOTALL)
+_ANALYST = "analyst"
+"""Who may see the report on the site; there, anybody signs in by any name."""
 _LABEL, _CELL = 20, 24
 
 
@@ -40,6 +46,7 @@ def run(
     port: int,
     host: str,
     out: TextIO,
+    report_to: Path | None = None,
     wait: Callable[[subprocess.Popen[str]], object] = subprocess.Popen.wait,
 ) -> bool:
     """Start the site, walk the visitors through it, print what each got, and go on serving.
@@ -49,6 +56,7 @@ def run(
         port: where the site listens; 0 for a free port.
         host: the address that it listens on.
         out: where to print.
+        report_to: the file to write the report page to; None for a new one in the system's folder for such files.
         wait: waits for the end of the site, or for the KeyboardInterrupt that ends it.
 
     Returns:
@@ -58,28 +66,70 @@ def run(
         NotStartedError: the site could not be started.
     """
     folder = next(folder for folder in _FOLDERS if folder.is_dir())
+    with TemporaryDirectory(prefix="cookie-consent-") as kept:
+        all_held = _serve(Path(kept), folder, (host, port), out, None if once else wait)
+        shown = write_report(Path(kept, "access.jsonl"), report_to)
+        print(f"\nThe report of these visits, to open in a browser:\n{shown}", file=out)
+    return all_held
+
+
+def _serve(
+    kept: Path,
+    folder: Path,
+    address: tuple[str, int],
+    out: TextIO,
+    wait: Callable[[subprocess.Popen[str]], object] | None,
+) -> bool:
+    """Start the site, walk the visitors through it and print what each got; return whether all promises held."""
     with (
-        TemporaryDirectory(prefix="cookie-consent-") as kept,
-        started("analytics:app", folder, Path(kept, "partner.log"), (LOOPBACK, 0), {}) as partner,
-        started("app:app", folder, Path(kept, "site.log"), (host, port), _environ(Path(kept), partner)) as site,
+        started("analytics:app", folder, kept / "partner.log", (LOOPBACK, 0), {}) as partner,
+        started("app:app", folder, kept / "site.log", address, _environ(kept, partner)) as site,
     ):
         print(
             f"The registry site answers at {site.address}. Three visitors walk through it ...\n", file=out, flush=True
         )
-        outcomes = _walk(site, Path(kept, "access.jsonl"))
+        outcomes = _walk(site, kept / "access.jsonl")
         all_held = report(outcomes, site.log.read_text(encoding="utf-8"), out)
-        if not once:
+        all_held &= verify_proofs(_ledger_in(kept), out)
+        if wait is not None:
             with suppress(KeyboardInterrupt):
-                print(f"\nThe site goes on at {site.address} until Ctrl-C. Its log: {site.log}", file=out, flush=True)
+                print(
+                    f"\nThe site goes on at {site.address} until Ctrl-C. Its log: {site.log}\nThe report, live: "
+                    f'{site.address}/report, once you have signed in as "{_ANALYST}" at {site.address}/account.',
+                    file=out,
+                    flush=True,
+                )
                 wait(site.process)
     return all_held
+
+
+def write_report(access_log: Path, to: Path | None) -> Path:
+    """Write the report page of an access log's last two days, and return where it is; it stays there.
+
+    Args:
+        access_log: the file of the access records. Counts are complete once its site has ended.
+        to: the file to write; None for a new one.
+    """
+    if to is None:
+        with NamedTemporaryFile(prefix="cookie-consent-report-", suffix=".html", delete=False) as file:
+            to = Path(file.name)
+    today = datetime.now(UTC).date()
+    # No group is too small here: there are three visitors, all of them made up.
+    html = page(compute(access_log, since=today - timedelta(days=1), until=today, threshold=1))
+    to.write_text(html, encoding="utf-8")
+    return to
+
+
+def _ledger_in(kept: Path) -> str:
+    return f"sqlite:///{kept / 'consent.db'}"
 
 
 def _environ(kept: Path, partner: Site) -> dict[str, str]:
     return {
         "REGISTRY_KEY": secrets.token_urlsafe(32),
         "REGISTRY_ACCESS_LOG": str(kept / "access.jsonl"),
-        "REGISTRY_LEDGER": f"sqlite:///{kept / 'consent.db'}",
+        "REGISTRY_LEDGER": _ledger_in(kept),
+        "REGISTRY_ANALYSTS": _ANALYST,
         # By another host name than the site's, so that it is another site to browsers.
         "REGISTRY_PARTNER": f"http://localhost:{partner.port}",
     }
@@ -149,9 +199,11 @@ def report(outcomes: Sequence[Outcome], log: str, out: TextIO) -> bool:
         outcome.held = known - outcome.cookies
     print("\n".join(_table(outcomes)), file=out)
     proofs = [proof for outcome in outcomes for proof in outcome.proofs]
+    receipts = [receipt for outcome in outcomes for receipt in outcome.receipts]
     records = [record for outcome in outcomes for record in outcome.records]
     for title, shown in (
         ("The proof of an answer:", map(json.dumps, proofs)),
+        ("The receipt of an answer:", map(_in_words, receipts)),
         ("An access record:", map(json.dumps, records)),
         ("The log about a cookie that nobody declared:", iter(_ADVICE.findall(log))),
     ):
@@ -163,6 +215,40 @@ def report(outcomes: Sequence[Outcome], log: str, out: TextIO) -> bool:
     if not all(result.values()):
         print(f"\nThe log of the site:\n\n{_indented(log)}", file=out)
     return all(result.values())
+
+
+def verify_proofs(ledger: str, out: TextIO) -> bool:
+    """Verify the records that a ledger keeps, print what came of it, and return whether all fit.
+
+    Args:
+        ledger: its URL.
+        out: where to print.
+    """
+    kept = open_ledger(ledger)
+    verified = verify(kept.links())
+    kept.close()
+    came = verified.why or f"{verified.records} records fit into one chain, whose end is {str(verified.root)[:26]}..."
+    print(f"\nThe ledger, verified: {came}", file=out)
+    return verified.wrong is None
+
+
+def _in_words(receipt: Mapping[str, Any]) -> str:
+    """Return the essence of a receipt; as data it has some hundred fields more."""
+    titles = {
+        granted: ", ".join(purpose["title"] for purpose in receipt["purposes"] if purpose["granted"] == granted)
+        for granted in (True, False)
+    }
+    lines = {
+        "to": f"{receipt['controller']} ({receipt['contact']})",
+        "answered": f"{receipt['decided_at']}, valid until {receipt['expires_at']}",
+        "granted": titles[True] or "nothing",
+        "refused": titles[False] or "nothing",
+        "on": f"{receipt['surface']}, in {receipt['language']}; SHA-256 of the text: {str(receipt['text'])[:16]}...",
+        "policy": receipt["policy_url"],
+        "withdraw at": receipt["withdraw_at"],
+        "record": f"{receipt['record_id']} of {receipt['consent_id']}",
+    }
+    return "\n".join(f"{name:<{_LABEL}}{value}" for name, value in lines.items())
 
 
 def _answers(outcome: Outcome) -> list[str]:

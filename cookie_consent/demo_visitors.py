@@ -57,6 +57,7 @@ class Outcome:
         asked: whether the first page asked.
         asked_again: whether a later page asked.
         proofs: the consent records that the ledger keeps.
+        receipts: what the visitor gets for them.
         cookies: the names in the browser at the end.
         held: the names that the site set, and that did not arrive.
         loaded: the names of what pages loaded from elsewhere.
@@ -72,6 +73,7 @@ class Outcome:
     asked: bool = False
     asked_again: bool = False
     proofs: tuple[dict[str, Any], ...] = ()
+    receipts: tuple[dict[str, Any], ...] = ()
     cookies: frozenset[str] = frozenset()
     held: frozenset[str] = frozenset()
     loaded: frozenset[str] = frozenset()
@@ -178,7 +180,7 @@ def walk(visitor: Visitor, address: str) -> Outcome:
         _look_around(browser, outcome)
         outcome.requests = sum(not path.startswith(_NOT_RECORDED) for path in browser.visited)
         export = json.loads(browser.fetch("/privacy-choices/export") or "{}")
-        outcome.proofs = tuple(export.get("consent_records", ()))
+        outcome.proofs, outcome.receipts = tuple(export.get("consent_records", ())), tuple(export.get("receipts", ()))
         outcome.cookies = frozenset(client.cookies.keys())
         outcome.loaded, outcome.failed = frozenset(browser.loaded), tuple(browser.failed)
     return outcome

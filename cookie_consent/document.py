@@ -157,6 +157,8 @@ class Document:
             pass
         if self.is_document is None and len(data) >= UNDECIDED_LIMIT:
             self._decide(False)
+        if self.is_document and not self.fragment:
+            self._state = "passing"
         if self._state == "passing":
             return self._whole(data)
         known = self._at if self.is_document else 0
@@ -202,8 +204,8 @@ class Document:
         found = _LANGUAGE.match(data, self._began)
         language = found[found.lastindex or 0].decode("utf-8", "replace") if found else ""
         self._decide(True, language or None)
-        self._state = "head"
-        return True
+        self._state = "head" if self.fragment else "passing"
+        return bool(self.fragment)
 
     def _declared(self, data: bytes) -> bool:
         found = _DOCTYPE.match(data, self._began)

@@ -13,12 +13,18 @@ from starlette.types import Receive, Scope, Send
 from cookie_consent.answering import answer
 from cookie_consent.answers import is_form
 from cookie_consent.assets import Asset, assets
-from cookie_consent.disclosure import Disclosure, page
+from cookie_consent.disclosure import Disclosure
+from cookie_consent.event_intake import EventIntake
+from cookie_consent.events import script_address
+from cookie_consent.help_desk import HelpDesk
 from cookie_consent.installation import Installation
 from cookie_consent.language import accepted_language, match_language
+from cookie_consent.own_data import OwnData
 from cookie_consent.problem import Problem
+from cookie_consent.replies import page, wants_json
 from cookie_consent.same_site import safe_next
-from cookie_consent.visits import Visit
+from cookie_consent.visits import Visit, without_held
+from cookie_consent.wording import Wording
 
 GPC_PATH = "/.well-known/gpc.json"
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"
@@ -33,18 +39,31 @@ class Endpoints:
 
     def __init__(self, installed: Installation) -> None:
         self._installed = installed
-        self._disclosure = disclosure = Disclosure(installed)
+        own_data = OwnData(installed)
+        self._disclosure = disclosure = Disclosure(installed, own_data)
+        desk = HelpDesk(installed)
         self._routes: dict[str, Methods] = {
             "": {"GET": disclosure.settings, "POST": partial(answer, installed)},
+            "/question": {"GET": disclosure.question},
             "/state": {"GET": disclosure.state},
-            "/receipt": {"GET": disclosure.receipt},
-            "/export": {"GET": disclosure.export},
-            "/erase": {"POST": disclosure.erase},
+            "/receipt": {"GET": own_data.receipt},
+            "/receipt/page": {"GET": own_data.receipt_page},
+            "/receipt/json-ld": {"GET": own_data.linked_receipt},
+            "/records": {"GET": own_data.records},
+            "/records/note": {"POST": own_data.note},
+            "/records/shown": {"GET": own_data.shown},
+            "/export": {"GET": own_data.export},
+            "/erase": {"POST": own_data.erase},
+            "/requests": {"GET": desk.requests, "POST": desk.send},
+            "/requests/look-up": {"POST": desk.look_up},
             "/policy": {"GET": disclosure.policy},
+            "/events": {"POST": EventIntake(installed).take},
         }
-        self._routes["/choices.js"] = {"GET": _lead_to_script}
-        for asset in assets().values():
+        scripts = {"track.js": script_address(installed.policy.traced)}
+        for name, asset in assets().items():
             self._routes[f"/assets/{asset.name}"] = {"GET": partial(_serve, asset)}
+            if name.endswith(".js"):
+                self._routes[f"/{name}"] = {"GET": partial(_lead_to, scripts.get(name, asset.name))}
 
     def serves(self, path: str) -> bool:
         """Return whether a path inside the app is one of ours."""
@@ -55,11 +74,11 @@ class Endpoints:
         """Answer a request to a path that `serves` says is ours."""
         request = Request(scope, receive)
         visit = self._installed.visits.read(scope, path)
-        language = self._language(request)
+        language = self._language(request, without_held(scope, visit))
         try:
             response = await self._respond(request, visit, language, path)
         except Problem as problem:
-            response = self._refusal(request, visit, language, problem)
+            response = await self._refusal(request, visit, language, path, problem)
         except ClientDisconnect:
             return
         response.headers["x-content-type-options"] = "nosniff"
@@ -89,28 +108,32 @@ class Endpoints:
             raise Problem(404, "There is nothing at this path.")
         return methods
 
-    def _language(self, request: Request) -> str:
-        """Return the language that a page of ours is in: the one asked for, else one that the browser accepts."""
+    def _language(self, request: Request, seen_by_app: Scope) -> str:
+        """Return the language of a page of ours: the one asked for, the app's own, or one that the browser accepts."""
         site = self._installed.policy.site
         asked = match_language(request.query_params.get("language", ""), site.languages)
+        asked = asked or self._installed.app_language(seen_by_app)
         accepted = accepted_language(request.headers.get("accept-language", ""), site.languages)
         return asked or accepted or site.prevailing_language
 
-    def _refusal(self, request: Request, visit: Visit, language: str, problem: Problem) -> Response:
+    async def _refusal(self, request: Request, visit: Visit, language: str, path: str, problem: Problem) -> Response:
         language, next_path = problem.language or language, safe_next(problem.next) or ""
-        if not _wants_page(request):
+        # Events are sent by scripts alone, also those that come as text.
+        if path.rstrip("/") == f"{self._installed.prefix}/events" or not _wants_page(request):
             response: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
         elif problem.text == "error_policy_changed":
-            response = self._disclosure.settings_page(
+            response = await self._disclosure.settings_page(
                 request, visit, language, next_path=next_path, notice=problem.text, status=problem.status
             )
         else:
+            words = Wording(self._installed.policy, language)
+            of_answers = path.rstrip("/") == self._installed.prefix
             html = self._installed.pages.message(
                 visit.decision,
                 base=self._installed.base(request.scope),
                 language=language,
-                title=self._installed.policy.texts[language]["error_title"],
-                text=self._installed.policy.texts[language][problem.text],
+                title=words("error_title" if of_answers else "error_request"),
+                text=words(problem.text),
                 next_path=next_path,
             )
             response = page(html, language, problem.status)
@@ -119,14 +142,15 @@ class Endpoints:
 
 
 def _wants_page(request: Request) -> bool:
-    """Return whether a form was sent by somebody who does not ask for JSON."""
-    from_form = request.method == "POST" and is_form(request.headers.get("content-type", ""))
-    return from_form and "json" not in request.headers.get("accept", "")
+    """Return whether somebody reads it: who sent a form and does not ask for JSON, or followed a link."""
+    if request.method == "POST":
+        return is_form(request.headers.get("content-type", "")) and not wants_json(request)
+    return "text/html" in request.headers.get("accept", "")
 
 
-async def _lead_to_script(request: Request, visit: Visit, language: str) -> Response:
-    """Answer with the script under an address that stays the same, for pages that name it themselves."""
-    return Response(f'import "./assets/{assets()["choices.js"].name}";\n', media_type="text/javascript; charset=utf-8")
+async def _lead_to(script: str, request: Request, visit: Visit, language: str) -> Response:
+    """Answer with a script under an address that stays the same, for pages and scripts that name it themselves."""
+    return Response(f'export * from "./assets/{script}";\n', media_type="text/javascript; charset=utf-8")
 
 
 async def _serve(asset: Asset, request: Request, visit: Visit, language: str) -> Response:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable
+from functools import partial
 
 from starlette.types import Message, Receive, Scope, Send
 
-from cookie_consent import banner
-from cookie_consent.headers import depending_on
+from cookie_consent import banner, content_security, views
+from cookie_consent.decision import refused_by_signals
+from cookie_consent.funnel import Funnel
+from cookie_consent.headers import Headers, depending_on
 from cookie_consent.injection import Injection, injectable
 from cookie_consent.installation import Installation
+from cookie_consent.mounting import outer_path
+from cookie_consent.pages import Asking
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.tracing import Trace, Tracing
+from cookie_consent.views import NOT_MODIFIED
 from cookie_consent.visits import Visit
 
 
@@ -22,13 +28,17 @@ class Effects:
     Args:
         installed: the parts that the effects come from.
         inject: whether the banner is put into pages.
-        query_keys: query parameters that access records keep.
+        settings_link: whether a link to the settings page is.
     """
 
-    def __init__(self, installed: Installation, *, inject: bool, query_keys: Iterable[str]) -> None:
-        self.installed, self.inject = installed, inject
+    def __init__(self, installed: Installation, *, inject: bool, settings_link: bool) -> None:
+        self.installed, self.inject, self.settings_link = installed, inject, inject and settings_link
         self.depends_on = _depends_on(installed.policy)
-        self.tracing = None if installed.sink is None else Tracing(installed.sink, query_keys)
+
+    def asks(self, visit: Visit, scope: Scope) -> bool:
+        """Return whether a page asks, if it is one."""
+        may = visit.decision.should_ask and self.inject and scope["method"] == "GET"
+        return may and not banner.is_to_be_read(self.installed.policy, outer_path(scope))
 
 
 class Recording:
@@ -40,13 +50,16 @@ class Recording:
         out: where messages go on to.
         trace: what was known when the request came.
         new_visitor: the Set-Cookie field of a visitor id that was just made, or None.
+
+    Attributes:
+        is_view: whether the response is a page that a person sees.
     """
 
-    __slots__ = ("_out", "_scope", "_status", "_trace", "_tracing", "new_visitor")
+    __slots__ = ("_out", "_scope", "_status", "_trace", "_tracing", "is_view", "new_visitor")
 
     def __init__(self, tracing: Tracing, scope: Scope, out: Send, trace: Trace, new_visitor: bytes | None) -> None:
         self._tracing, self._scope, self._out, self._status = tracing, scope, out, 500
-        self.new_visitor = new_visitor
+        self.new_visitor, self.is_view = new_visitor, False
         self._trace: Trace | None = trace
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -65,7 +78,7 @@ class Recording:
         """Write the record, if that is not done yet."""
         trace, self._trace = self._trace, None
         if trace is not None:
-            self._tracing.write(self._scope, trace, self._status)
+            self._tracing.write(self._scope, trace, self._status, is_view=self.is_view)
 
 
 class Exchange:
@@ -81,13 +94,14 @@ class Exchange:
 
     Attributes:
         asks: whether the page should be asked in, if it is one.
-        injection: puts the banner into the page, once it is known to be one.
+        injection: puts what is asked into the page, and the link to the settings page, once it is known to be one.
         recording: writes the access record, where the request is traced.
     """
 
     asks = False
     injection: Injection | None = None
     recording: Recording | None = None
+    _withholds_origins = False
     _replaced = False
 
     def __init__(
@@ -119,10 +133,17 @@ class Exchange:
         effects, given = self._effects, message.get("headers", ())
         headers = given if isinstance(given, list) else list(given)
         passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
+        edits_csp = effects.installed.edit_csp and content_security.is_there(passed)
+        if edits_csp:
+            passed = self._with_recipients(passed)
         encoding = injectable(message["status"], passed) if effects.inject else None
-        if encoding is not None and self.asks:
-            self._ask(encoding)
-        depends = self._consent.was_read or encoding is not None or self.recording is not None
+        if encoding is not None and not self._consent.asks_itself:
+            passed = self._put_in(encoding, passed)
+        if effects.installed.access_log is not None:
+            self._count(effects.installed.access_log.funnel, message["status"], passed)
+        # What is recorded without consent leaves the page as it is for everybody.
+        traced = self.recording is not None and not self._visit.exempt
+        depends = self._consent.was_read or encoding is not None or traced or edits_csp
         if self.recording is not None and self.recording.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.recording.new_visitor)]
         if depends:
@@ -131,14 +152,56 @@ class Exchange:
             passed = depending_on(passed, (*effects.depends_on, *language))
         return message if passed is given else {**message, "headers": passed}
 
-    def _ask(self, encoding: str) -> None:
-        """Ask in the page that begins, if somebody is there who can answer and it does not ask by itself."""
-        consent, visit = self._consent, self._visit
-        if not consent.asks_itself and not banner.asks_robot(self.scope):
-            pages = self._effects.installed.pages
-            fragment = banner.fragment(pages, visit.decision, consent, self.scope, encoding)
-            self.injection = Injection(self._out, fragment)
+    def _with_recipients(self, headers: Headers) -> Headers:
+        """Let the app's Content-Security-Policy name just the recipients that are allowed now."""
+        decision = self._visit.decision
+        sources = content_security.recipient_sources(decision.policy, decision.purposes)
+        headers, self._withholds_origins = content_security.with_recipients(headers, sources)
+        return headers
+
+    def _put_in(self, encoding: str, headers: Headers) -> Headers:
+        """Ask in the page that begins, if somebody is there who can answer; let it end with a link to the settings."""
+        consent, effects = self._consent, self._effects
+        asking = None
+        if self.asks and not banner.asks_robot(self.scope):
+            script, style = content_security.nonces(headers)
+            asking = Asking(script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins)
+            headers = [*headers, banner.preload(consent.base, asking.style_nonce)]
+        pages, decision = effects.installed.pages, self._visit.decision
+        has_tail = self.scope["method"] == "GET" and (effects.settings_link or decision.news is not None)
+        if asking is not None or has_tail:
+            made = banner.Fragments(pages, decision, consent, self.scope, encoding=encoding, asking=asking)
+            way_back = partial(made.way_back, link=effects.settings_link)
+            question = made.question if asking is None else partial(self._asked, made)
+            self.injection = Injection(self._out, question, way_back if has_tail else bytes)
             self._out = self.injection.send
+        return headers
+
+    def _asked(self, made: banner.Fragments, page_language: str | None) -> bytes:
+        """Return the question, and count that it is asked."""
+        question, access_log = made.question(page_language), self._effects.installed.access_log
+        host = views.seen_at(self.scope)
+        if access_log is not None and host is not None:
+            access_log.funnel.add("asked", host, language=made.language)
+        return question
+
+    def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
+        """Count the response if it is a page that a person sees, whatever that person answered."""
+        if not views.is_page(self.scope["method"], status, headers):
+            return
+        host = views.seen_at(self.scope, not_modified=status == NOT_MODIFIED)
+        # Robots neither answer nor are they recorded. Of those who did answer nothing is looked at.
+        by_robot = self._visit.decision.record is None and self.recording is None and banner.asks_robot(self.scope)
+        if host is None or by_robot:
+            return
+        funnel.add("views", host)
+        if self.recording is not None:
+            self.recording.is_view = True
+            funnel.add("views_recorded", host)
+        if refused_by_signals(self._visit.decision):
+            funnel.add("signal", host)
+        for feature in self._consent.degraded:
+            funnel.add("degraded", host, detail=feature)
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:

@@ -15,8 +15,10 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.pages import Pages, why_off
+from cookie_consent.own_cookies import new_id
+from cookie_consent.pages import Asking, Pages
 from cookie_consent.parts import Feature
+from cookie_consent.reasons import why_off
 from cookie_consent.request_consent import RequestConsent, own_path
 from cookie_consent.wording import Wording
 
@@ -24,7 +26,7 @@ Endpoint = Callable[..., Any]
 
 _MAY_BE_A_REQUEST = (inspect.Parameter.empty, Request, "Request", HTTPConnection, "HTTPConnection")
 _NOT_GIVEN = "This needs a consent that was not given."
-_pages = Pages()
+_pages = Pages(make_id=new_id)
 
 
 def consent_of(scope: Mapping[str, Any]) -> RequestConsent:
@@ -124,8 +126,11 @@ class Requires:
 
     async def _degraded(self, request: HTTPConnection, missing: tuple[str, ...]) -> ASGIApp:
         """Return what is answered in place of the endpoint."""
+        consent = consent_of(request.scope)
+        feature = _feature_of(consent, self._purposes, self._feature)
+        if feature is not None:
+            consent.degrade(feature.id)
         if self._fallback is None:
-            feature = _feature_of(consent_of(request.scope), self._purposes, self._feature)
             return explanation(request, missing, feature)
         if inspect.isclass(self._fallback):
             return _answer_of(self._fallback)
@@ -137,7 +142,7 @@ def explanation(request: HTTPConnection, missing: tuple[str, ...], feature: Feat
     """Return a page, or JSON for those who do not ask for pages, that says what is off, why, and how to allow it."""
     consent = consent_of(request.scope)
     consent.asks_itself = True
-    if "text/html" in request.headers.get("accept", ""):
+    if "text/html" in request.headers.get("accept", "") or "hx-boosted" in request.headers:
         page = _pages.unavailable(
             consent,
             base=consent.base,
@@ -166,12 +171,14 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
         LookupError: the policy has no such feature.
     """
     consent = consent_of(scope)
+    consent.degrade(feature)
     return _pages.unavailable_box(
         consent,
         base=consent.base,
         language=consent.language,
         next_path=own_path(scope),
         feature=consent.policy.feature(feature),
+        asking=Asking(consent.nonce, consent.nonce, reloads=consent.edits_csp),
     )
 
 

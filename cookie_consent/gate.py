@@ -129,6 +129,8 @@ class Gate:
 
     def _holds(self, direction: str, name: bytes, reason: str) -> bool:
         """Say once for each name what is done with it and why, and return whether it is held back."""
+        if direction == "request" and reason == "reserved":
+            return True  # the browser sends ours back; where the app sets one of that name, that was said then
         holds = reason != "undeclared" or self._hold_undeclared
         warned = self._warned[direction]
         if len(warned) < _MOST_WARNINGS and not any(name in names for names in self._warned.values()):

@@ -6,13 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cookie_consent.access_log import AccessLog
+from cookie_consent.desk_notice import Desk
 from cookie_consent.gate import Gate
 from cookie_consent.ledgers import Ledger
 from cookie_consent.mounting import address
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.pages import Pages
 from cookie_consent.policy import Policy
-from cookie_consent.sinks import Sink
+from cookie_consent.request_consent import AppLanguage
+from cookie_consent.retention import Retention
+from cookie_consent.signing import Signer
 from cookie_consent.visits import Visits
 
 
@@ -28,8 +32,13 @@ class Installation:
         visits: reads requests.
         pages: makes what visitors read.
         ledger: keeps consent records, or None.
-        sink: keeps access records, or None.
+        retention: removes what is due from it, or None.
+        access_log: keeps access records, or None.
+        forms: signs the forms of the help desk.
+        desk: tells the help desk, or None.
         clock: returns seconds since 1970.
+        app_language: tells the app's own language for a request.
+        edit_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
     """
 
     policy: Policy
@@ -39,8 +48,13 @@ class Installation:
     visits: Visits
     pages: Pages
     ledger: Ledger | None
-    sink: Sink | None
+    retention: Retention | None
+    access_log: AccessLog | None
+    forms: Signer
+    desk: Desk | None
     clock: Callable[[], float]
+    app_language: AppLanguage
+    edit_csp: bool
 
     def base(self, scope: Mapping[str, Any]) -> str:
         """Return the address of the endpoints, with the path that the app is mounted at."""

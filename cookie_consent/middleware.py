@@ -6,27 +6,38 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
+from typing import Any
 
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent import banner
+from cookie_consent import banner, current
+from cookie_consent.access_log import AccessLog
+from cookie_consent.access_record import truncated
+from cookie_consent.app_language import app_language
+from cookie_consent.current import CurrentRequest
+from cookie_consent.desk_form import SALT as FORM_SALT
+from cookie_consent.desk_notice import desk_of
 from cookie_consent.endpoints import GPC_PATH, Endpoints
 from cookie_consent.exchange import Effects, Exchange
 from cookie_consent.gate import Gate
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger
+from cookie_consent.logging import filter_access_logs
 from cookie_consent.mounting import local_path
-from cookie_consent.options import check_options, days, ledger_of, sink_of, wall_clock
+from cookie_consent.options import check_options, days, ledger_of, wall_clock
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.pages import Pages
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.request_consent import RequestConsent
+from cookie_consent.retention import Retention
+from cookie_consent.signal_proofs import SignalProofs
+from cookie_consent.signing import Signer
 from cookie_consent.sinks import Sink
-from cookie_consent.tracing import Trace, is_traceable, traced_fields
 from cookie_consent.visitor import VISITOR_LIFETIME
-from cookie_consent.visits import Visit, Visits, is_secure
+from cookie_consent.visits import Visit, Visits, without_held
 
 _log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
@@ -46,6 +57,14 @@ class ConsentMiddleware:
         ledger: keeps consent records as proof: a `Ledger`, or a URL like "sqlite:///consent.db".
         access_log: keeps the access records of visitors who consented: a `Sink`, or the path of a JSON Lines file.
         inject: whether the banner is put into HTML pages while it should be asked.
+        layout: where it stands: in the "corner" (on phones at the lower edge), as a "bar" at the lower edge, or as a
+            "modal" dialog, which keeps the page out of reach until it is answered or set aside (with JavaScript).
+        settings_link: whether HTML pages end with a link to the settings page; False where they have one of their own.
+        language: the app's own language: "path" takes it from the first part of the path (/ja/...), a function takes
+            a request and returns a language tag or None. Without it, and where it says nothing, the page's `<html
+            lang>` counts, then what the browser accepts.
+        edit_csp: whether the app's Content-Security-Policy names a recipient's origins (in the directives that the
+            policy declares) just where its purpose is allowed.
         undeclared: what happens to cookies that the policy does not declare: "hold" holds them back, "allow" only
             reports them.
         history: earlier versions of the policy, as files or policies: then what only became narrower is not asked
@@ -55,6 +74,12 @@ class ConsentMiddleware:
         consent_days: how long an answer holds, refusal and grant alike; at most 400.
         visitor_days: how long a visitor id is good for; at most 395, not renewed.
         query_keys: query parameters that access records keep; names, or patterns with *.
+        desk: is told of requests and complaints: a function that takes a dict, or an SMTP URL like
+            "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp".
+        server_logs: what happens to the lines of visitors who did not consent to tracing in the access logs of uvicorn,
+            hypercorn, granian and gunicorn: "mask" keeps them without address, user agent and query, "drop" leaves
+            them out, "keep" does nothing. They are those of the whole process: the strictest middleware rules.
+        mask_client: whether the app sees only a truncated client address, with port 0, of such visitors.
         clock: returns seconds since 1970.
         make_id: returns a random id of at least 128 bits, in cookie octets.
 
@@ -74,6 +99,10 @@ class ConsentMiddleware:
         ledger: Ledger | str | None = None,
         access_log: Sink | str | PathLike[str] | None = None,
         inject: bool = True,
+        layout: str = "corner",
+        settings_link: bool = True,
+        language: str | Callable[[HTTPConnection], str | None] | None = None,
+        edit_csp: bool = False,
         undeclared: str = "hold",
         history: Iterable[Policy | str | PathLike[str]] = (),
         consent_cookie: str = "consent",
@@ -81,6 +110,9 @@ class ConsentMiddleware:
         consent_days: float = 180,
         visitor_days: float = 395,
         query_keys: Iterable[str] = ("utm_*",),
+        desk: Callable[[dict[str, Any]], Any] | str | None = None,
+        server_logs: str = "mask",
+        mask_client: bool = False,
         clock: Callable[[], float] = wall_clock,
         make_id: Callable[[], str] = new_id,
     ) -> None:
@@ -89,12 +121,20 @@ class ConsentMiddleware:
             policy=policy,
             prefix=prefix,
             inject=inject,
+            layout=layout,
+            settings_link=settings_link,
+            language=language,
+            edit_csp=edit_csp,
             undeclared=undeclared,
             history=history,
             query_keys=query_keys,
+            server_logs=server_logs,
+            mask_client=mask_client,
             clock=clock,
             make_id=make_id,
         )
+        if server_logs != "keep":
+            filter_access_logs(server_logs)  # first of all: a policy that cannot be used must not open another way in
         policy = policy if isinstance(policy, Policy) else Policy.load(policy)
         policy = policy.with_history(history)
         settings = CookieSettings(
@@ -106,6 +146,9 @@ class ConsentMiddleware:
             new_id=make_id,
         )
         own = OwnCookies(settings)
+        ledger = ledger_of(ledger)
+        if desk is not None and ledger is None:
+            raise ValueError("desk: requests are kept beside the ledger, and there is none. Set ledger= too.")
         gate = Gate(policy, _readable(policy, own), hold_undeclared=undeclared == "hold", clock=clock)
         self._installed = Installation(
             policy=policy,
@@ -113,55 +156,77 @@ class ConsentMiddleware:
             own=own,
             gate=gate,
             visits=Visits(policy, own, gate, clock),
-            pages=Pages(lifetime=own.lifetime),
-            ledger=ledger_of(ledger),
-            sink=sink_of(access_log),
+            pages=Pages(lifetime=own.lifetime, layout=layout, make_id=new_id),
+            ledger=ledger,
+            retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
+            access_log=AccessLog.open(access_log, policy, query_keys, clock),
+            forms=Signer(secret_keys, FORM_SALT),
+            desk=desk_of(desk),
             clock=clock,
+            app_language=app_language(language, policy.site.languages),
+            edit_csp=edit_csp and any(recipient.directives for recipient in policy.recipients),
         )
+        self._signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
         self.app = app
+        self._masks_client = mask_client
         self._visits = self._installed.visits
+        # None where there is nothing to ask, so that requests carry nothing for it.
+        self._app_language = None if language is None else self._installed.app_language
         self._endpoints = Endpoints(self._installed)
         self._own_paths = (self._installed.prefix, GPC_PATH)
-        self._effects = Effects(self._installed, inject=inject, query_keys=query_keys)
+        self._effects = Effects(self._installed, inject=inject, settings_link=settings_link)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
-        path = local_path(scope)
-        if path.startswith(self._own_paths) and self._endpoints.serves(path):
-            await self._endpoints(scope, receive, send, path)
-            return
-        visit = self._visits.read(scope, path)
-        consent = RequestConsent(visit.decision, scope, self._installed.prefix)
-        asks = visit.decision.should_ask and self._effects.inject and scope["method"] == "GET"
-        child = _for_the_app(scope, visit, consent)
-        if asks:
-            child = banner.wanting_a_whole_page(child)
-        exchange = Exchange(self._effects, child, receive, send, visit, consent)
-        if visit.traced:
-            self._trace(exchange, visit)
-        exchange.asks = asks
+        request, path, exchange = current.begin(scope), local_path(scope), None
         try:
+            if path.startswith(self._own_paths) and self._endpoints.serves(path):
+                await self._endpoints(scope, receive, send, path)
+                return
+            exchange = self._exchange(scope, path, receive, send, request)
             await self.app(exchange.scope, receive, exchange.send)
             if exchange.injection is not None:
                 await exchange.injection.finish()
         finally:
-            if exchange.recording is not None:
+            request.end()
+            if exchange is not None and exchange.recording is not None:
                 exchange.recording.finish()
+
+    def _exchange(self, scope: Scope, path: str, receive: Receive, send: Send, request: CurrentRequest) -> Exchange:
+        """Decide on a request, and return what is to be done to its response."""
+        visit = self._visits.read(scope, path)
+        request.decide(traced=visit.traced)
+        if visit.ruled_by_signal and self._signal_proofs is not None:
+            self._signal_proofs.note(visit.decision)
+        child, consent = self._for_the_app(scope, visit)
+        asks = self._effects.asks(visit, scope)
+        if asks:
+            child = banner.wanting_a_whole_page(child)
+        exchange = Exchange(self._effects, child, receive, send, visit, consent)
+        if visit.traced or visit.exempt:
+            self._trace(exchange, visit)
+        exchange.asks = asks
+        return exchange
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            await self._serve_websocket(scope, receive, send)
-        elif scope["type"] == "lifespan" and self._installed.sink is not None:
-            await self.app(scope, receive, _closing(self._installed.sink, send))
+            request = current.begin(scope)
+            try:
+                await self._serve_websocket(scope, receive, send, request)
+            finally:
+                request.end()
+        elif scope["type"] == "lifespan":
+            await self.app(scope, receive, _with_the_server(self._installed, send))
         else:
             await self.app(scope, receive, send)
 
-    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send, request: CurrentRequest) -> None:
         visit = self._visits.read(scope, local_path(scope))
-        consent = RequestConsent(visit.decision, scope, self._installed.prefix)
+        request.decide(traced=visit.traced)
+        child, _ = self._for_the_app(scope, visit)
 
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
@@ -169,47 +234,63 @@ class ConsentMiddleware:
                 message = {**message, "headers": fields}
             await send(message)
 
-        await self.app(_for_the_app(scope, visit, consent), receive, gated)
+        await self.app(child, receive, gated)
+
+    def _for_the_app(self, scope: Scope, visit: Visit) -> tuple[Scope, RequestConsent]:
+        """Return the scope as the app sees it: with the decision, without the cookies that are held back."""
+        child = without_held(scope, visit)
+        if self._masks_client and not visit.traced and child.get("client"):
+            child = {**child, "client": _masked(child["client"])}
+        consent = RequestConsent(visit.decision, child, self._installed.prefix, self._app_language)
+        if self._installed.edit_csp:
+            consent.edits_csp = True
+        # A dict of its own for each request: some servers share theirs between the requests of a connection.
+        child["state"] = {**(child.get("state") or {}), "consent": consent}
+        return child, consent
 
     def _trace(self, exchange: Exchange, visit: Visit) -> None:
-        """Trace a request whose visitor has consented, if records are kept and it is somebody's visit."""
-        tracing, record = self._effects.tracing, visit.decision.record
-        if tracing is None or record is None:
-            return
-        fields = traced_fields(exchange.scope["headers"])
-        if not is_traceable(fields):
-            return
-        now, visitor_id, new_visitor = self._installed.clock(), visit.visitor_id, None
-        if visitor_id is None:
-            secure = is_secure(exchange.scope)
-            visitor_id, new_visitor = self._installed.own.set_visitor(now, secure=secure)
-        exchange.record(tracing, Trace(fields, visitor_id, record.policy, now), new_visitor)
+        """Let the request be recorded, if records are kept and it is somebody's visit."""
+        access_log = self._installed.access_log
+        traced = access_log and access_log.trace(exchange.scope, visit, self._installed.own)
+        if access_log and traced:
+            exchange.record(access_log.tracing, *traced)
 
 
-def _for_the_app(scope: Scope, visit: Visit, consent: RequestConsent) -> Scope:
-    """Return the scope as the app sees it: with the decision, without the cookies that are held back."""
-    if visit.passed is not None:
-        scope = dict(scope)
-        scope["headers"] = [field for field in scope["headers"] if field[0] != b"cookie"]
-        if visit.passed:
-            scope["headers"].append((b"cookie", visit.passed))
-    # A dict of its own for each request: some servers share theirs between the requests of a connection.
-    scope["state"] = {**(scope.get("state") or {}), "consent": consent}
-    return scope
+def _masked(client: Sequence[Any]) -> tuple[str, int] | None:
+    """Return a client's address truncated and without its port; None where it cannot be read."""
+    address = truncated(client[0])
+    return None if address is None else (address, 0)
 
 
-def _closing(sink: Sink, send: Send) -> Send:
-    """Bring the access records to where they are kept before the server is told that the app has shut down."""
+def _with_the_server(installed: Installation, send: Send) -> Send:
+    """Look for what is due when the server starts; bring all to where it is kept before it is told of the shutdown."""
 
-    async def closing(message: Message) -> None:
-        if message["type"].startswith("lifespan.shutdown."):
-            try:
-                await asyncio.to_thread(sink.close)
-            except Exception:  # noqa: BLE001 (whatever a sink raises, the server shuts down)
-                _log.exception("The last access records could not be brought to where they are kept.")
+    async def heard(message: Message) -> None:
+        if message["type"] == "lifespan.startup.complete":
+            _look_for_what_is_due(installed)
+        elif message["type"].startswith("lifespan.shutdown."):
+            await _close(installed)
         await send(message)
 
-    return closing
+    return heard
+
+
+def _look_for_what_is_due(installed: Installation) -> None:
+    if installed.retention is not None:
+        installed.retention.remind(installed.clock())
+    if installed.access_log is not None:
+        installed.access_log.look_for_what_is_due()
+
+
+async def _close(installed: Installation) -> None:
+    if installed.access_log is not None:
+        installed.access_log.funnel.flush()
+    for kept in (installed.access_log, installed.ledger):
+        try:
+            if kept is not None:
+                await asyncio.to_thread(kept.close)
+        except Exception:  # noqa: BLE001 (whatever a sink or ledger raises, the server shuts down)
+            _log.exception("The last records could not be brought to where they are kept.")
 
 
 def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 
 def mount_path(scope: Mapping[str, Any]) -> str:
@@ -25,6 +26,11 @@ def local_path(scope: Mapping[str, Any]) -> str:
         if is_under(path, root):
             return path[len(root) :]
     return path
+
+
+def path_inside(address: str, scope: Mapping[str, Any]) -> str:
+    """Return the path inside the app that an address of the site leads to; `scope` says where the app is mounted."""
+    return local_path({**scope, "path": unquote(urlsplit(address).path)})
 
 
 def outer_path(scope: Mapping[str, Any]) -> str:

@@ -6,13 +6,15 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
+from cookie_consent.app_language import BY_PATH
 from cookie_consent.ledgers import Ledger, open_ledger
+from cookie_consent.logging import MODES
+from cookie_consent.pages import LAYOUTS
 from cookie_consent.policy import Policy
 from cookie_consent.same_site import safe_next
-from cookie_consent.sinks import Sink, open_sink
 
 
 def wall_clock() -> float:
@@ -52,12 +54,8 @@ def ledger_of(given: Ledger | str | None) -> Ledger | None:
     return ledger
 
 
-def sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:
-    """Return the sink that an option means; raises ValueError if it means none."""
-    sink = open_sink(fspath(given)) if given and isinstance(given, str | PathLike) else given
-    if sink is not None and not isinstance(sink, Sink):
-        raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
-    return sink
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 def _is_path(value: Any) -> bool:
@@ -76,10 +74,19 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "app": (callable, "It is the ASGI app."),
     "policy": (lambda value: isinstance(value, Policy | str | PathLike), "Write a Policy, or the path of a TOML file."),
     "prefix": (_is_path, 'Write a path like "/privacy-choices", without a slash at its end.'),
-    "inject": (lambda value: isinstance(value, bool), "Write True or False."),
+    "inject": (_is_boolean, "Write True or False."),
+    "settings_link": (_is_boolean, "Write True or False."),
+    "edit_csp": (_is_boolean, "Write True or False."),
+    "layout": (lambda value: value in LAYOUTS, f"Write one of: {', '.join(LAYOUTS)}."),
+    "language": (
+        lambda value: value in (None, BY_PATH) or callable(value),
+        f'Write "{BY_PATH}", or a function that takes a request and returns a language tag or None.',
+    ),
     "undeclared": (lambda value: value in ("hold", "allow"), 'Write "hold" or "allow".'),
     "history": (_is_several, 'Write a list of files or policies, as in ["consent.2025.toml"].'),
     "query_keys": (_are_texts, 'Write a list of names, as in ["utm_*"].'),
+    "server_logs": (lambda value: value in (*MODES, "keep"), f"Write one of: {', '.join(MODES)}, keep."),
+    "mask_client": (_is_boolean, "Write True or False."),
     "clock": (callable, "It returns seconds since 1970."),
     "make_id": (callable, "It returns a random id."),
 }

@@ -86,11 +86,11 @@ class OwnCookies:
         return [names[kind] for names in self._names.values()]
 
     def declared(self, policy: Policy, *, secure: bool) -> tuple[Cookie, ...]:
-        """Return our own cookies as a policy would declare them: the visitor's for each purpose that traces."""
+        """Return our own cookies as a policy would declare them: the visitor's for purposes that trace by consent."""
         names = self._names[secure]
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime)
         lifetime = timedelta(seconds=self._visitor.max_age)
-        traced = [purpose.id for purpose in policy.purposes if purpose.traces]
+        traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
         own = [consent, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced)]
         by_site = {cookie.name for cookie in policy.cookies}
         return tuple(cookie for cookie in own if cookie.name not in by_site)

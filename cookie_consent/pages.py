@@ -3,27 +3,86 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from cookie_consent.assets import assets
 from cookie_consent.bounded import make_room
 from cookie_consent.decision import CONSENT_LIFETIME, Decision
-from cookie_consent.parts import Cookie, Feature, Service
-from cookie_consent.record import State
-from cookie_consent.texts import direction
-from cookie_consent.wording import Wording, day, link
+from cookie_consent.locales import direction, language_name
+from cookie_consent.parts import Cookie, Feature
+from cookie_consent.reasons import has_changed, refused_by, refused_in, what_is_off
+from cookie_consent.wording import Wording, link
 
 _IN_FIELD, _IN_LINK = "\0field\0", "\0link\0"
-"""Where the path to come back to goes in a kept banner. No policy has a NUL."""
-_MOST_BANNERS = 256
+"""Where the path to come back to goes in what is kept. No policy has a NUL."""
+_ONCE = Markup("\0once\0")
+"""Where goes what no other form has, so that a form that is sent twice is known to be the same."""
+_SCRIPT_NONCE, _STYLE_NONCE = Markup("\0script\0"), Markup("\0style\0")
+_NOT_SWAPPED = Markup('hx-boost="false" data-turbo="false"')
+"""Keeps htmx and Turbo from loading what our links and forms lead to into the page: that is a page of its own."""
+_MOST_KEPT = 256
+LAYOUTS = ("corner", "bar", "modal")
+"""Where the question stands: a box in the corner (on phones at the lower edge), a bar at the lower edge, a dialog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a page asks.
+
+    Args:
+        script_nonce: of the page's Content-Security-Policy, for our script; "" for none.
+        style_nonce: the same for our stylesheet.
+        reloads: whether a grant needs the page anew.
+        again: whether the visitor called for the question, to see and change the answer.
+    """
+
+    script_nonce: str = ""
+    style_nonce: str = ""
+    reloads: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept about a visitor, in short.
+
+    Args:
+        consent_id: what ties the records of the visitor's answers together; "" for none.
+        records: how many of them are kept.
+        visitor_id: the pseudonym of the visitor's access records; "" for none.
+        takes_requests: whether there is a form for requests and complaints.
+    """
+
+    consent_id: str
+    records: int
+    visitor_id: str
+    takes_requests: bool = False
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates, which are compiled once for all that use them."""
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    templates.globals.update(
+        link=link, language_name=language_name, direction_of=direction, not_swapped=_NOT_SWAPPED, once=_ONCE
+    )
+    return templates
 
 
 class Pages:
@@ -34,22 +93,22 @@ class Pages:
 
     Args:
         lifetime: how long an answer holds.
+        layout: where the question stands, one of `LAYOUTS`.
+        make_id: returns a random id, one for the forms of each page.
     """
 
-    def __init__(self, *, lifetime: timedelta = CONSENT_LIFETIME) -> None:
-        self._lifetime = lifetime
-        self._templates = Environment(
-            loader=FileSystemLoader(Path(__file__).parent / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._templates.globals.update(day=day, link=link)
-        self._banners: dict[tuple[object, ...], bytes] = {}
+    def __init__(
+        self,
+        *,
+        lifetime: timedelta = CONSENT_LIFETIME,
+        layout: str = "corner",
+        make_id: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.lifetime, self._layout, self._make_id = lifetime, layout, make_id
+        self._templates = _templates()
+        self._kept: dict[tuple[object, ...], bytes] = {}
 
-    def settings(
+    def settings(  # noqa: PLR0913 (all that the page shows)
         self,
         decision: Decision,
         *,
@@ -58,6 +117,7 @@ class Pages:
         next_path: str = "",
         notice: str = "",
         own_cookies: tuple[Cookie, ...] = (),
+        kept: Kept | None = None,
     ) -> str:
         """Return the settings page.
 
@@ -68,6 +128,7 @@ class Pages:
             next_path: see the class.
             notice: the name of a text to show as a message; "" for none. One that begins with "error" interrupts.
             own_cookies: what is used beside the declared cookies: for the answer, for the visitor id.
+            kept: what is kept about the visitor; None where the page does not tell.
         """
         policy, record = decision.policy, decision.record
         return self._render(
@@ -75,16 +136,27 @@ class Pages:
             _context(decision, base, language, next_path),
             notice=notice,
             error=notice.startswith("error"),
-            expires=record and record.decided_at + self._lifetime.total_seconds(),
+            kept=kept,
+            expires=record and record.decided_at + self.lifetime.total_seconds(),
             cookies={
                 purpose: [cookie for cookie in (*own_cookies, *policy.cookies) if cookie.purpose == purpose]
                 for purpose in policy.in_force
             },
-            service_refuses={service.id: _refused_in(service) for service in policy.services},
+            first_with_recipients=next((id_ for id_ in policy.in_force if policy.recipients_of(id_)), ""),
+            service_refuses={service.id: refused_in(service) for service in policy.services},
             changes=sorted(policy.changes, key=lambda change: change.date, reverse=True),
         )
 
-    def banner(self, decision: Decision, *, base: str, language: str, next_path: str, encoding: str) -> bytes:
+    def banner(
+        self,
+        decision: Decision,
+        *,
+        base: str,
+        language: str,
+        next_path: str,
+        encoding: str = "utf-8",
+        asking: Asking = Asking(),
+    ) -> bytes:
         """Return the question, to stand first in <body>. It is kept, so that a page costs no more than a look-up.
 
         Args:
@@ -93,25 +165,34 @@ class Pages:
             language: see the class.
             next_path: see the class.
             encoding: the page's; what it lacks is written as character references.
+            asking: how the page asks.
         """
-        policy = decision.policy
-        key = (
-            policy,
-            base,
-            language,
-            encoding,
-            decision.signals,
-            decision.record is None,
-            not next_path,
-            tuple(decision.purposes.values()),
-        )
-        html = self._banners.get(key)
+        state = (decision.signals, decision.status, has_changed(decision), tuple(decision.purposes.values()))
+        key = (decision.policy, base, language, encoding, bool(next_path), asking.reloads, asking.again, state)
+        html = self._kept.get(key)
         if html is None:
-            make_room(self._banners, _MOST_BANNERS)
-            text = self._new_banner(decision, base, language, bool(next_path))
-            html = self._banners[key] = text.encode(encoding, "xmlcharrefreplace")
-        in_field, in_link = _written(next_path)
-        return html.replace(_IN_LINK.encode(), in_link).replace(_IN_FIELD.encode(), in_field)
+            text = self._new_banner(decision, _context_to_keep(decision, base, language, next_path), asking)
+            html = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
+        script, style = nonce_attribute(asking.script_nonce).encode(), nonce_attribute(asking.style_nonce).encode()
+        once = self._make_id().encode()
+        html = html.replace(b"\0script\0", script).replace(b"\0style\0", style).replace(_ONCE.encode(), once)
+        return _come_back(html, next_path)
+
+    def way_back(
+        self, decision: Decision, *, base: str, language: str, next_path: str, encoding: str, link: bool = True
+    ) -> bytes:
+        """Return what stands last in <body>; see `banner` for what it takes.
+
+        It is a link to the settings page, unless the site has its own, and a line about a change of the policy.
+        """
+        key = (decision.policy, base, language, encoding, bool(next_path), link, decision.news)
+        html = self._kept.get(key)
+        if html is None:
+            text = self._render_to_keep(
+                "way_back.html", _context_to_keep(decision, base, language, next_path), shows_link=link
+            )
+            html = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
+        return _come_back(html, next_path)
 
     def unavailable(
         self,
@@ -133,14 +214,38 @@ class Pages:
             missing: the ids of the purposes that are needed and not allowed.
             feature: what is off, if it has a name.
         """
-        context = _context(decision, base, language, next_path) | _what_is_off(decision, missing, feature)
+        context = _context(decision, base, language, next_path) | what_is_off(decision, missing, feature)
         return self._render("unavailable.html", context)
 
-    def unavailable_box(self, decision: Decision, *, base: str, language: str, next_path: str, feature: Feature) -> str:
-        """Return the same as a box to place in a page. It goes when a template with the same purposes is activated."""
+    def unavailable_box(
+        self,
+        decision: Decision,
+        *,
+        base: str,
+        language: str,
+        next_path: str,
+        feature: Feature,
+        asking: Asking = Asking(),
+    ) -> str:
+        """Return the same as a box to place in a page. It goes when a template with the same purposes is activated.
+
+        Args:
+            decision: what holds, and what was answered.
+            base: see the class.
+            language: see the class.
+            next_path: see the class.
+            feature: what is off.
+            asking: how the page asks.
+        """
         missing = tuple(purpose for purpose in feature.purposes if not decision.purposes[purpose])
-        context = _context(decision, base, language, next_path) | _what_is_off(decision, missing, feature)
-        return self._render("box.html", context)
+        context = _context(decision, base, language, next_path) | what_is_off(decision, missing, feature)
+        return self._render(
+            "box.html",
+            context,
+            asking=asking,
+            script_nonce=nonce_attribute(asking.script_nonce),
+            style_nonce=nonce_attribute(asking.style_nonce),
+        )
 
     def message(
         self, decision: Decision, *, base: str, language: str, title: str, text: str, next_path: str = ""
@@ -148,20 +253,59 @@ class Pages:
         """Return a page that says one thing, and links to the settings page."""
         return self._render("message.html", _context(decision, base, language, next_path), title=title, text=text)
 
-    def _render(self, template: str, context: Mapping[str, Any], **more: object) -> str:
+    def page(self, template: str, decision: Decision, *, base: str, language: str, **more: object) -> str:
+        """Return a page about the visitor's own data.
+
+        Args:
+            template: the name of its template.
+            decision: what holds, and what was answered.
+            base: see the class.
+            language: see the class.
+            more: what else the template tells.
+        """
+        return self._render(template, _context(decision, base, language, ""), **more)
+
+    def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
+        """Return a page, its forms told from those of any other."""
+        return self._render_to_keep(template, context, **more).replace(_ONCE, self._make_id())
+
+    def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
         return self._templates.get_template(template).render(context, **more)
 
-    def _new_banner(self, decision: Decision, base: str, language: str, comes_back: bool) -> str:
+    def _new_banner(self, decision: Decision, context: dict[str, Any], asking: Asking) -> str:
         policy = decision.policy
-        asked = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
-        return self._render(
+        offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
+        asked = [purpose for purpose in offered if purpose != policy.exempt]
+        return self._render_to_keep(
             "banner.html",
-            _context(decision, base, language, _IN_FIELD if comes_back else ""),
-            next_query=_IN_LINK,
+            context,
+            asking=asking,
+            script_nonce=_SCRIPT_NONCE,
+            style_nonce=_STYLE_NONCE,
+            layout=self._layout,
             asked=asked,
+            # Nothing is ticked before anybody did so: what runs without consent has a tick only where the visitor
+            # called for the answers.
+            ticks=offered if asking.again else asked,
+            recipients=len({recipient.id for recipient in policy.recipients if recipient.purpose in asked}),
             features=[feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
             state=json.dumps(dict(decision.purposes)),
         )
+
+    def _keep(self, key: tuple[object, ...], html: bytes) -> bytes:
+        make_room(self._kept, _MOST_KEPT)
+        self._kept[key] = html
+        return html
+
+
+def nonce_attribute(nonce: str) -> Markup:
+    """Return the attribute of a tag that carries a nonce; nothing for none."""
+    return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
+
+
+def _come_back(html: bytes, next_path: str) -> bytes:
+    in_field, in_link = _written(next_path)
+    return html.replace(_IN_LINK.encode(), in_link).replace(_IN_FIELD.encode(), in_field)
 
 
 @lru_cache(maxsize=512)
@@ -183,50 +327,14 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
         "words": Wording(policy, language),
         "next_path": next_path,
         "next_query": quote(next_path),
-        "changed": _has_changed(decision),
-        "signals": {name: titled for name in decision.signals if (titled := _refused_by(decision, name))},
+        "changed": has_changed(decision),
+        # What runs here without consent, as long as nobody objects.
+        "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
+        "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }
 
 
-def _has_changed(decision: Decision) -> bool:
-    """Return whether something is asked again because the policy has changed: it is new, or more than was accepted."""
-    policy, record = decision.policy, decision.record
-    if record is None or record.policy == policy.version or not decision.should_ask:
-        return False
-    answers = [record.answers.get(purpose) for purpose in policy.optional if not decision.purposes[purpose]]
-    return any(answer is None or answer.state is State.GRANTED for answer in answers)
-
-
-def _what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:
-    in_force = decision.policy.in_force
-    return {
-        "feature": feature,
-        "missing": missing,
-        "why": {purpose: why_off(decision, purpose) for purpose in missing},
-        "can_be_allowed": not any(in_force[purpose].refused for purpose in missing),
-    }
-
-
-def why_off(decision: Decision, purpose: str) -> str:
-    """Return the name of the text that says why a purpose is not allowed."""
-    answer = decision.record.answers.get(purpose) if decision.record else None
-    if decision.policy.in_force[purpose].refused:
-        return "refused_here"
-    if answer and answer.state is State.REFUSED:
-        return "why_refused"
-    for signal in decision.signals:
-        if purpose in _refused_by(decision, signal):
-            return f"why_{signal}"
-    return "why_changed" if answer and answer.state is State.GRANTED else "why_unanswered"
-
-
-def _refused_by(decision: Decision, signal: str) -> list[str]:
-    """Return the purposes that a signal refuses, in the order of the policy."""
-    policy = decision.policy
-    refused = policy.gpc_refuses if signal == "gpc" else policy.dnt_refuses
-    return [purpose for purpose in policy.optional if purpose in refused]
-
-
-def _refused_in(service: Service) -> list[str]:
-    return [purpose for purpose, own in service.purposes.items() if own.refused]
+def _context_to_keep(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
+    """Return the same for what is kept: marks stand where the path to come back to goes, if there is one."""
+    return _context(decision, base, language, _IN_FIELD if next_path else "") | {"next_query": _IN_LINK}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import date, timedelta
@@ -11,11 +10,18 @@ from functools import cached_property
 from os import PathLike, fspath
 from typing import Any, Self
 
-from cookie_consent import consistency, policy_file, texts
+import rfc8785
+
+from cookie_consent import consistency, policy_document, policy_file, texts
 from cookie_consent.declarations import Declarations
 from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
 from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.rules import RecordRules, RequestRules
 from cookie_consent.spelling import lists_to_tuples
+from cookie_consent.texts import Text
+
+_UNSAID = (RecordRules(), RequestRules())
+_UNSAID_OF_PURPOSES = {"exempt": "", "erase_on_withdrawal": False}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +65,20 @@ class Policy(Declarations):
             raise error.at(file=fspath(path)) from None
         return policy.with_history(history)
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return the policy that was kept as plain data; `document` says what was.
+
+        Raises:
+            PolicyError: it is no policy to this version of the package.
+        """
+        try:
+            return cls(**vars(policy_document.declarations(document)))
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            if isinstance(error, PolicyError):
+                raise
+            raise PolicyError(f"what was kept is no policy: {error!r}") from None
+
     def with_history(self, history: Iterable[str | PathLike[str] | Policy]) -> Self:
         """Return this policy knowing its earlier versions, given as files or policies."""
         earlier = tuple(old if isinstance(old, Policy) else Policy.load(old) for old in history)
@@ -71,7 +91,7 @@ class Policy(Declarations):
     @cached_property
     def version(self) -> str:
         """16 hexadecimal digits of the SHA-256 of all that the policy says: any change is another version."""
-        return hashlib.sha256(canonical_json(self.document())).hexdigest()[:16]
+        return version_of(self.document())
 
     @cached_property
     def in_force(self) -> Mapping[str, Purpose]:
@@ -80,30 +100,47 @@ class Policy(Declarations):
 
     @cached_property
     def optional(self) -> tuple[str, ...]:
-        """The ids of the purposes that need consent, in the order of the policy."""
+        """The ids of the purposes that a visitor can refuse, in the order of the policy."""
         return tuple(purpose.id for purpose in self.purposes if purpose.id != NECESSARY)
 
     @cached_property
-    def texts(self) -> Mapping[str, Mapping[str, str]]:
+    def texts(self) -> Mapping[str, Mapping[str, Text]]:
         """Offered language -> text name -> text, the site's own wording before the shipped one."""
         return {tag: {**texts.shipped(tag), **self.wording.get(tag, {})} for tag in self.site.languages}
 
     @cached_property
     def traced(self) -> frozenset[str]:
-        """The ids of the purposes that switch access tracing."""
-        return frozenset(purpose.id for purpose in self.purposes if purpose.traces)
+        """The ids of the purposes whose consent switches access tracing."""
+        return frozenset(purpose.id for purpose in self.purposes if purpose.traces and not purpose.exempt)
+
+    @cached_property
+    def exempt(self) -> str:
+        """The id of the purpose that runs without consent until the visitor objects; "" where there is none."""
+        return next((purpose.id for purpose in self.purposes if purpose.exempt), "")
+
+    @cached_property
+    def access_records_kept(self) -> timedelta | None:
+        """How long access records are kept; None where nothing says so.
+
+        It is the shortest retention of the purposes that trace, anywhere on the site: a record does not say which
+        service it is from.
+        """
+        parts = [part for here in (self, *map(self.under, self.services)) for part in here.in_force.values()]
+        return min((part.retention for part in parts if part.traces and part.retention is not None), default=None)
 
     @cached_property
     def gpc_refuses(self) -> frozenset[str]:
         """The ids of the purposes that Sec-GPC refuses."""
         if self.signals.gpc is not None:
             return frozenset(self.signals.gpc)
-        return frozenset(recipient.purpose for recipient in self.recipients) - {NECESSARY}
+        return frozenset([*(recipient.purpose for recipient in self.recipients), self.exempt]) - {NECESSARY, ""}
 
     @cached_property
     def dnt_refuses(self) -> frozenset[str]:
         """The ids of the purposes that DNT refuses."""
-        return self.traced if self.signals.dnt is None else frozenset(self.signals.dnt)
+        if self.signals.dnt is not None:
+            return frozenset(self.signals.dnt)
+        return frozenset(purpose.id for purpose in self.purposes if purpose.traces)
 
     def cookies_of(self, purpose: str) -> list[Cookie]:
         """Return the cookies of a purpose."""
@@ -131,7 +168,9 @@ class Policy(Declarations):
 
     def document(self) -> dict[str, Any]:
         """Return all that the policy says, as plain data for JSON; durations in seconds."""
-        return {part.name: _plain(getattr(self, part.name)) for part in fields(Declarations)}
+        said = {part.name: getattr(self, part.name) for part in fields(Declarations)}
+        # What a policy may say since later, and does not, must not make another version of it.
+        return {name: _plain(value) for name, value in said.items() if value not in _UNSAID}
 
     def _overlay(self, purpose: Purpose) -> Purpose:
         own = self.service.purposes.get(purpose.id) if self.service else None
@@ -146,14 +185,24 @@ class Policy(Declarations):
         )
 
 
-def canonical_json(document: object) -> bytes:
-    """Return one JSON text for equal data: sorted keys, no spaces, UTF-8."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+def version_of(document: Mapping[str, Any]) -> str:
+    """Return the version of a policy, given as plain data."""
+    return hashlib.sha256(canonical_json(document)).hexdigest()[:16]
+
+
+def canonical_json(document: Any) -> bytes:
+    """Return the one JSON text in UTF-8 for equal data (RFC 8785).
+
+    Raises:
+        rfc8785.CanonicalizationError: JSON cannot say it: a number that is too large, half a character.
+    """
+    return rfc8785.dumps(document)
 
 
 def _plain(value: object) -> object:
     if is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+        said = {part.name: getattr(value, part.name) for part in fields(value)}
+        return {name: _plain(own) for name, own in said.items() if not _is_unsaid(value, name, own)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -163,9 +212,14 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _necessary(wording: Mapping[str, Mapping[str, str]]) -> Purpose:
+def _is_unsaid(part: object, name: str, value: object) -> bool:
+    """Return whether a purpose says nothing by what purposes may say since later; see `Policy.document`."""
+    return isinstance(part, Purpose) and name in _UNSAID_OF_PURPOSES and value == _UNSAID_OF_PURPOSES[name]
+
+
+def _necessary(wording: Mapping[str, Mapping[str, Text]]) -> Purpose:
     return Purpose(
         id=NECESSARY,
-        title={tag: own["necessary_title"] for tag, own in wording.items()},
-        description={tag: own["necessary_description"] for tag, own in wording.items()},
+        title={tag: str(own["necessary_title"]) for tag, own in wording.items()},
+        description={tag: str(own["necessary_description"]) for tag, own in wording.items()},
     )

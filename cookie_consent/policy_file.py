@@ -13,18 +13,10 @@ from typing import Any, TypeVar
 
 from cookie_consent.declarations import Declarations
 from cookie_consent.durations import parse_duration
-from cookie_consent.parts import (
-    Change,
-    Cookie,
-    Feature,
-    Purpose,
-    Recipient,
-    Service,
-    ServicePurpose,
-    SignalRules,
-    Site,
-)
+from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.rules import RecordRules, RequestRules, SignalRules
+from cookie_consent.texts import Text
 
 Part = TypeVar("Part")
 Readers = Mapping[str, Callable[[Any], Any]]
@@ -185,16 +177,17 @@ def _overrides(service: str, data: object) -> dict[str, ServicePurpose]:
     }
 
 
-def _wording(data: object) -> dict[str, dict[str, str]]:
+def _wording(data: object) -> dict[str, dict[str, Text]]:
     return {language: _own_texts(f"[texts.{language}]", own) for language, own in _tables(data, "texts")}
 
 
-def _own_texts(table: str, data: object) -> dict[str, str]:
+def _own_texts(table: str, data: object) -> dict[str, Text]:
     if not isinstance(data, dict):
         raise PolicyError("this is no table", f"Write {table} and its texts below.", table=table)
     for key, text in data.items():
-        if not isinstance(text, str):
-            raise PolicyError(f"{text!r} is no text", "Put it in quotes.", table=table, key=key)
+        for form in text.values() if isinstance(text, dict) else (text,):
+            if not isinstance(form, str):
+                raise PolicyError(f"{form!r} is no text", "Put it in quotes.", table=table, key=key)
     return data
 
 
@@ -206,7 +199,14 @@ _SITE: Readers = {
     "languages": _strings,
     "policy_url": _string,
 }
-_PURPOSE: Readers = {"title": _texts, "description": _texts, "retention": _duration, "traces": _boolean}
+_PURPOSE: Readers = {
+    "title": _texts,
+    "description": _texts,
+    "retention": _duration,
+    "traces": _boolean,
+    "exempt": _string,
+    "erase_on_withdrawal": _boolean,
+}
 _COOKIE: Readers = {
     "name": _string,
     "purpose": _string,
@@ -236,6 +236,8 @@ _TABLES: Readers = {
     "services": _services,
     "changes": partial(_listed, Change, {"date": _date, "text": _texts}, "changes"),
     "signals": partial(_part, SignalRules, {"gpc": _refusals, "dnt": _refusals}, "[signals]"),
+    "records": partial(_part, RecordRules, {"keep": _duration}, "[records]"),
+    "requests": partial(_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), _duration), "[requests]"),
     "texts": _wording,
 }
 _ARGUMENT = {"texts": "wording"}

@@ -26,6 +26,11 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         self.status, self.detail, self.text, self.headers = status, detail, text, headers or {}
         self.language = self.next = ""
 
+    def shown_in(self, language: str) -> Problem:
+        """Return this problem, to be told in a language."""
+        self.language = language
+        return self
+
     def document(self) -> dict[str, object]:
         """Return the problem details object."""
         return {

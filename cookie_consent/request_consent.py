@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
-from cookie_consent.decision import Decision
+from cookie_consent.decision import Decision, FeatureState
 from cookie_consent.language import accepted_language
 from cookie_consent.mounting import address, outer_path
 from cookie_consent.policy_error import did_you_mean
+
+AppLanguage = Callable[[Mapping[str, Any]], str | None]
+"""Returns the offered language of a request, by its scope, or None."""
 
 _LONGEST_PATH = 2000
 
@@ -25,22 +28,33 @@ class RequestConsent(Decision):
         decision: what holds.
         scope: the request's ASGI scope.
         prefix: the path of the endpoints inside the app.
+        app_language: tells the app's own language for a request; None where the app has not said how.
 
     Attributes:
         was_read: whether anybody read the decision.
         asks_itself: whether the page asks for what it needs, so that no banner has to.
         chose_language: whether the language was taken from what the browser accepts.
+        nonce: of the page's Content-Security-Policy, for the tags that stand in the app's own templates. An app that
+            gives scripts and stylesheets a nonce sets it.
+        edits_csp: whether the middleware edits the app's Content-Security-Policy, so that a grant needs a reload.
         instead: an ASGI app that answers in place of the app's own response, or None.
+        degraded: the ids of the features that gave their fallback.
     """
 
     was_read = False
     asks_itself = False
     chose_language = False
+    nonce = ""
+    edits_csp = False
     instead: Callable[..., Awaitable[None]] | None = None
+    degraded: frozenset[str] = frozenset()
     _language: str | None = None
 
-    def __init__(self, decision: Decision, scope: Mapping[str, Any], prefix: str) -> None:
+    def __init__(
+        self, decision: Decision, scope: Mapping[str, Any], prefix: str, app_language: AppLanguage | None = None
+    ) -> None:
         self._decision, self._prefix = decision, prefix
+        self._app_language = None if app_language is None else partial(app_language, dict(scope))
         # Not the scope itself, which holds this object and changes on its way through mounted apps.
         self._headers, self._root_path = scope["headers"], scope.get("root_path", "")
 
@@ -49,6 +63,17 @@ class RequestConsent(Decision):
             raise AttributeError(name)
         self.was_read = True
         return getattr(self._decision, name)
+
+    def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
+        """Return whether a feature is available, and what stands in its place; see `Decision.feature`."""
+        found = super().feature(feature, language=language)
+        if not found.available:
+            self.degrade(feature)
+        return found
+
+    def degrade(self, feature: str) -> None:
+        """Note that a feature gives its fallback."""
+        self.degraded |= {feature}
 
     @property
     def base(self) -> str:
@@ -63,12 +88,7 @@ class RequestConsent(Decision):
             LookupError: when set to a language that the policy does not offer.
         """
         self.was_read = True
-        if self._language is None:
-            site = self._decision.policy.site
-            accepted = accepted_language(_accept_language(self._headers), site.languages)
-            self._language = accepted or site.prevailing_language
-            self.chose_language = True
-        return self._language
+        return self.app_language or self._accepted()
 
     @language.setter
     def language(self, tag: str) -> None:
@@ -76,6 +96,18 @@ class RequestConsent(Decision):
         if tag not in offered:
             raise LookupError(f'the language "{tag}" is not offered. {did_you_mean(tag, offered)}')
         self._language = tag
+
+    @property
+    def app_language(self) -> str | None:
+        """The language that the app has set, or tells for this request; None where it leaves that to the page."""
+        if self._language is None and self._app_language is not None:
+            self._language, self._app_language = self._app_language(), None
+        return self._language
+
+    def _accepted(self) -> str:
+        site = self._decision.policy.site
+        self.chose_language = True
+        return accepted_language(_accept_language(self._headers), site.languages) or site.prevailing_language
 
 
 def own_path(scope: Mapping[str, Any]) -> str:

@@ -8,3 +8,8 @@ from datetime import UTC, datetime
 def rfc3339(seconds: float) -> str:
     """Return seconds since 1970 as RFC 3339 has it, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def seconds_of(time: str) -> int:
+    """Return a time that `rfc3339` has written, in seconds since 1970."""
+    return int(datetime.fromisoformat(time).timestamp())

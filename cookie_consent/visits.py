@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
+from cookie_consent.access_record import host_name
 from cookie_consent.bounded import make_room
-from cookie_consent.decision import Decision, decide
+from cookie_consent.cookie_fields import values
+from cookie_consent.decision import Decision, decide, switched_off, without_optional
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
@@ -19,6 +21,7 @@ from cookie_consent.signals import DNT_FIELD, GPC_FIELD, read_signals
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
 _MOST_SEEN_ONCE = 16384
+_DAY = 24 * 60 * 60
 _SECURE = ("https", "wss")
 _log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
@@ -34,8 +37,10 @@ class Visit:
         passed: what the app may see of it; None where that is all.
         held: how many cookies are held back from the app, by reason.
         visitor_id: the visitor's pseudonym, if one was made and tracing is allowed.
-        traced: whether tracing is allowed.
+        traced: whether tracing is allowed, by consent.
+        ruled_by_signal: whether a signal refuses what was granted before it came.
         good_until: until when all of this holds (seconds since 1970).
+        exempt: the id of the purpose by which the visit is recorded without consent; "" where it is not.
     """
 
     decision: Decision
@@ -44,7 +49,9 @@ class Visit:
     held: Mapping[str, int]
     visitor_id: str | None
     traced: bool
+    ruled_by_signal: bool
     good_until: float
+    exempt: str = ""
 
 
 class Visits:
@@ -110,8 +117,8 @@ class Visits:
             return self._look(policy, cookies, signals, now, secure=secure)
         except Exception:  # noqa: BLE001 (an error while deciding denies)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
-            denied = decide(policy, None, frozenset(), now)
-            return Visit(denied, cookies, b"", {}, visitor_id=None, traced=False, good_until=now)
+            denied = without_optional(decide(policy, None, frozenset(), now))
+            return Visit(denied, cookies, b"", {}, visitor_id=None, traced=False, ruled_by_signal=False, good_until=now)
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         lifetime, turns = self._own.lifetime.total_seconds(), [math.inf]
@@ -121,7 +128,11 @@ class Visits:
             if record.decided_at <= now < end:
                 good.append(record)
             turns += [time for time in (record.decided_at, end) if time > now]
+        if good and policy.changes:
+            turns.append((now // _DAY + 1) * _DAY)  # what is new today may not be tomorrow
         decision = self._decide(policy, good, signals, now)
+        if not good and policy.exempt and self._has_answer(cookies, secure=secure):
+            decision = without_optional(decision)  # an answer that cannot be read may have been an objection
         passed, held = self._gate.incoming(cookies, decision.purposes)
         traced = decision.traces
         visitor = self._own.visitor(cookies, now, secure=secure) if traced else None
@@ -134,8 +145,14 @@ class Visits:
             held=held,
             visitor_id=visitor[0] if visitor else None,
             traced=traced,
+            ruled_by_signal=bool(switched_off(decision)),
             good_until=min(turns),
+            exempt=decision.exempt,
         )
+
+    def _has_answer(self, cookies: bytes, *, secure: bool) -> bool:
+        """Return whether a consent cookie came, one that can be read or not."""
+        return bool(values(cookies, self._own.name("consent", secure=secure).encode()))
 
     def _decide(self, policy: Policy, records: list[ConsentRecord], signals: frozenset[str], now: float) -> Decision:
         """Decide; all who have not answered share one decision for each service and signal."""
@@ -157,6 +174,14 @@ class Visits:
             self._known[key] = visit
 
 
+def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:
+    """Return a request's scope without the cookies that are held back from the app."""
+    if visit.passed is None:
+        return scope
+    headers = [field for field in scope["headers"] if field[0] != b"cookie"]
+    return {**scope, "headers": [*headers, (b"cookie", visit.passed)] if visit.passed else headers}
+
+
 def is_secure(scope: Mapping[str, Any]) -> bool:
     """Return whether a request came over an encrypted connection. ASGI servers may leave the scheme out."""
     return scope.get("scheme") in _SECURE
@@ -164,7 +189,4 @@ def is_secure(scope: Mapping[str, Any]) -> bool:
 
 def host_of(scope: Mapping[str, Any]) -> str:
     """Return the host that a request names, without its port, in small letters; "" where it names none."""
-    field = next((value for name, value in scope["headers"] if name == b"host"), b"")
-    host = field.decode("latin-1").lower()
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.removesuffix(".")
+    return host_name(next((value for name, value in scope["headers"] if name == b"host"), b""))

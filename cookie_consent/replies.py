@@ -1,0 +1,58 @@
+"""How the endpoints answer: pages and data, and what they do when what is kept cannot be reached."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from cookie_consent.bounded import LONGEST_WAIT
+from cookie_consent.problem import Problem
+
+_STRICT = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "referrer-policy": "same-origin",
+}
+_log = logging.getLogger("cookie_consent")
+
+Kept = TypeVar("Kept")
+
+
+def page(html: str, language: str, status: int = 200) -> Response:
+    """Return a page of ours: no script, no frame, nothing from elsewhere."""
+    return HTMLResponse(html, status, headers={**_STRICT, "content-language": language})
+
+
+def wants_json(request: Request) -> bool:
+    """Return whether a client asks for data instead of a page."""
+    return "json" in request.headers.get("accept", "")
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """Log in one line that a ledger or sink failed: while it is down all requests fail, and the disk may be full.
+
+    Args:
+        what: what came of it, as a sentence without its full stop.
+        error: why. Where it came from is logged too where the level is DEBUG.
+    """
+    why = str(error).partition("\n")[0]
+    _log.error("%s: %s %s", what, type(error).__name__, why, exc_info=_log.isEnabledFor(logging.DEBUG) and error)
+
+
+async def answer_of(store: Awaitable[Kept], longest: float | None = LONGEST_WAIT) -> Kept:
+    """Return what a ledger or sink answers, if it does within so many seconds.
+
+    Raises:
+        Problem: 503, it does not.
+    """
+    try:
+        async with asyncio.timeout(longest):
+            return await store
+    except Exception as error:  # noqa: BLE001 (whatever it raises, the answer would not be true without it)
+        log_failure("What is kept could not be read or changed; the request was refused", error)
+        raise Problem(503, "What is kept cannot be reached just now.", "error_unavailable") from None
