@@ -86,6 +86,7 @@ refused = true
 Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]
 
+_ONCE = re.compile(r'(?<=name="once" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
@@ -97,8 +98,8 @@ def policy(text: str = SITE) -> Policy:
 
 
 def install(app: ASGIApp | None = None, text: str = SITE, **options: Any) -> ConsentMiddleware:
-    """Return an app with the middleware in front of it."""
-    return ConsentMiddleware(app or answering(), policy(text), KEY, **options)
+    """Return an app with the middleware in front of it. It puts no link to the settings into pages unless told to."""
+    return ConsentMiddleware(app or answering(), policy(text), KEY, **{"settings_link": False, **options})
 
 
 class Clock:
@@ -206,6 +207,11 @@ def scope(
     else:
         made["subprotocols"] = []
     return made
+
+
+def without_once(html: str) -> str:
+    """Return what a page says, without what tells its forms from those of every other page."""
+    return _ONCE.sub("", html)
 
 
 def bodies(*chunks: bytes) -> list[Message]:

@@ -13,20 +13,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from cookie_consent.material import digests
-from cookie_consent.parts import (
-    NECESSARY,
-    Cookie,
-    Feature,
-    Purpose,
-    Recipient,
-    Service,
-    ServicePurpose,
-    SignalRules,
-    Site,
-)
+from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy import Policy
 from cookie_consent.policy_file import declarations
 from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
+from cookie_consent.rules import SignalRules
 
 FULL = """
 [site]
@@ -120,6 +111,22 @@ def full() -> dict[str, Any]:
     return tomllib.loads(FULL)
 
 
+def full_in(*languages: str) -> Policy:
+    """Return the policy of `FULL` without wording of its own, offered in these languages; the first one prevails."""
+
+    def spread(value: Any) -> Any:
+        if isinstance(value, dict) and value.keys() == {"en", "ja"}:
+            return {language: f"{value['en']} [{language}]" for language in languages}
+        if isinstance(value, dict):
+            return {key: spread(item) for key, item in value.items()}
+        return [spread(item) for item in value] if isinstance(value, list) else value
+
+    data = full()
+    del data["texts"]
+    data["site"].update(languages=[*languages], prevailing_language=languages[0])
+    return policy_of(spread(data))
+
+
 def policy_of(data: Mapping[str, Any]) -> Policy:
     """Return the policy that a policy file with this data has."""
     return Policy(**vars(declarations(data)))
@@ -153,6 +160,13 @@ def site(*languages: str) -> Site:
     offered = languages or ("en",)
     return Site(name="Site", controller="Site Ltd.", contact="a@site.example", prevailing_language=offered[0],
                 languages=offered)  # fmt: skip
+
+
+def text_of(policy: Policy, language: str, name: str) -> str:
+    """Return one of a policy's texts that counts nothing."""
+    text = policy.texts[language][name]
+    assert isinstance(text, str)
+    return text
 
 
 def purpose(id_: str, *, traces: bool = False, days: int | None = None) -> Purpose:

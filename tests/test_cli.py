@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import socket
 import sys
+import threading
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from cookie_consent import Policy, demo
@@ -143,12 +150,123 @@ def test_a_folder_is_no_policy_file(tmp_path: Path, capsys: Capture) -> None:
     assert f"{tmp_path}: this is a folder. Write the path of a policy file." in capsys.readouterr().err
 
 
+ADDED = """
+[purposes.media]
+title = { en = "Films" }
+description = { en = "We show films." }
+
+[[cookies]]
+name = "player"
+purpose = "media"
+duration = "30 days"
+"""
+
+
+def checked_against(folder: Path, old: str, new: str, *options: str) -> int:
+    """Check a policy against an older one, both written into a folder."""
+    for name, text in (("old.toml", old), ("new.toml", new)):
+        (folder / name).write_text(text, encoding="utf-8")
+    return main(["check", str(folder / "new.toml"), "--against", str(folder / "old.toml"), *options])
+
+
+def paragraphs(capsys: Capture) -> Sequence[str]:
+    return capsys.readouterr().out.rstrip("\n").split("\n\n")
+
+
+def test_check_says_that_nothing_changed(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL, f"# Another comment.\n{SMALL}") == GOOD
+    summary, compared = paragraphs(capsys)
+    assert summary.startswith(f"{tmp_path / 'new.toml'} is good: version ")
+    assert compared == f"Nothing changed since {tmp_path / 'old.toml'}."
+
+
+def test_check_says_what_changed_and_that_words_ask_nobody_again(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL, SMALL.replace('"Small"', '"Little"')) == GOOD
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed == f'Changed since {tmp_path / "old.toml"}:\n- the name changed from "Small" to "Little"'
+    assert asked == "Nobody is asked again."
+
+
+def test_a_material_change_is_a_finding_and_comes_first(tmp_path: Path, capsys: Capture) -> None:
+    new = SMALL.replace('"Small"', '"Little"') + ADDED
+    assert checked_against(tmp_path, SMALL, new) == FINDING
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed.splitlines()[1:] == [
+        '- material: the purpose "media" was added',
+        '- material: the cookie "player" was added to "media"',
+        '- the name changed from "Small" to "Little"',
+    ]
+    assert asked == 'Asked again: "media" of everybody. What was refused stays refused, without being asked.'
+
+
+def test_what_became_narrower_is_no_finding_and_needs_the_history(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL + ADDED, SMALL + ADDED.replace("30 days", "1 day")) == GOOD
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed.endswith('\n- the lifetime of the cookie "player" shrank from 30 days to 1 day')
+    assert asked.splitlines() == [
+        "Nobody is asked again.",
+        f'The middleware needs history=["{tmp_path / "old.toml"}"] for that. Without it,',
+        'those who had accepted "media" are asked again too, for less than they had accepted.',
+    ]
+
+
+def test_check_shows_the_lines_that_announce_a_change_until_they_are_pasted(tmp_path: Path, capsys: Capture) -> None:
+    new, before = SMALL + ADDED, datetime.now(UTC).date()
+    checked_against(tmp_path, SMALL, new)
+    *_, said, lines = paragraphs(capsys)
+    assert said == "Nothing announces it yet. To paste, with your own words:"
+    (change,) = tomllib.loads(lines)["changes"]
+    assert before <= change["date"] <= datetime.now(UTC).date()
+    assert change["text"] == {"en": "…"}
+    assert checked_against(tmp_path, SMALL, f"{new}\n{lines}") == FINDING
+    assert "[[changes]]" not in capsys.readouterr().out
+
+
+def test_check_compares_in_json_too(tmp_path: Path, capsys: Capture) -> None:
+    longer = SMALL + ADDED.replace("30 days", "60 days").replace('"We show films."', '"We show them."')
+    assert checked_against(tmp_path, SMALL + ADDED, longer, "--json") == FINDING
+    said = json.loads(capsys.readouterr().out)
+    against = said["against"]
+    assert (said["valid"], said["cookies"]) == (True, ["session", "player"])
+    assert tomllib.loads(against.pop("announcement"))["changes"]
+    assert against == {
+        "version": Policy.load(tmp_path / "old.toml").version,
+        "changes": [
+            {"what": 'the description of "media" in "en" was reworded', "purposes": ["media"], "material": False},
+            {
+                "what": 'the lifetime of the cookie "player" grew from 30 days to 60 days',
+                "purposes": ["media"],
+                "material": True,
+            },
+        ],
+        "asks_again": {"media": "who accepted"},
+        "asks_again_without_history": {"media": "who accepted"},
+    }
+
+
+def test_an_old_policy_that_is_wrong_is_wrong_usage(policy: Path, wrong: Path, capsys: Capture) -> None:
+    assert main(["check", str(policy), "--against", str(wrong)]) == WRONG_USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f'{wrong}: [[cookies]] "session" key "purpose":')
+    assert main(["check", str(policy), "--against", str(wrong), "--json"]) == WRONG_USAGE
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"file": str(wrong), "valid": False, "error": said.err.rstrip("\n")}
+
+
+def test_an_old_policy_that_is_not_there_is_wrong_usage(policy: Path, tmp_path: Path, capsys: Capture) -> None:
+    missing = tmp_path / "missing.toml"
+    assert main(["check", str(policy), "--against", str(missing)]) == WRONG_USAGE
+    assert capsys.readouterr().err == f"{missing} cannot be read: No such file or directory.\n"
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         [],
         ["unknown"],
         ["check", "one.toml", "--policy", "another.toml"],
+        ["check", "one.toml", "--against"],
         ["demo", "--port", "eighty"],
         ["demo", "--port", "65536"],
         ["demo", "twice"],
@@ -197,7 +315,7 @@ def test_a_promise_that_did_not_hold_is_a_finding(held: bool, status: int, monke
 
     monkeypatch.setattr(demo, "run", run)
     assert main(["demo", "--once", "--port", "8123"]) == status
-    assert given == {"once": True, "port": 8123, "host": "127.0.0.1", "out": sys.stdout}
+    assert given == {"once": True, "port": 8123, "host": "127.0.0.1", "out": sys.stdout, "report_to": None}
 
 
 def test_an_interrupted_command_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,3 +324,43 @@ def test_an_interrupted_command_ends_without_a_traceback(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(demo, "run", run)
     assert main(["demo"]) == INTERRUPTED
+
+
+def test_a_query_that_is_interrupted_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**_: object) -> bool:
+        ctrl_c = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        ctrl_c.start()
+        with duckdb.connect() as connection:
+            connection.execute("SELECT count(*) FROM range(1_000_000_000_000) AS a WHERE hash(a.range) = 1").fetchall()
+        return True
+
+    monkeypatch.setattr(demo, "run", run)
+    assert main(["demo"]) == INTERRUPTED
+
+
+def test_another_error_of_a_command_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**_: object) -> bool:
+        raise RuntimeError("It is broken.")
+
+    monkeypatch.setattr(demo, "run", run)
+    with pytest.raises(RuntimeError, match="It is broken"):
+        main(["demo"])
+
+
+def test_a_command_that_is_told_to_end_tidies_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    tidied = []
+
+    def run(**_: object) -> bool:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(15)
+        finally:
+            tidied.append(True)
+        return False
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(demo, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        main(["demo"])
+    assert (ended.value.code, tidied) == (128 + signal.SIGTERM, [True])
+    assert signal.getsignal(signal.SIGTERM) is before

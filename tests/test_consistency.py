@@ -128,6 +128,27 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["texts"]["en"].update(refuse_all=" "),
         "[texts.en]", "refuse_all", "the text is empty",
     ),
+    "a text that counts is one text": (
+        lambda data: data["texts"]["en"].update(days="{number} days"),
+        "[texts.en]", "days",
+        'the text has not the forms that it needs. Write it as in { one = "…", other = "…" }.',
+    ),
+    "a text that counts lacks a plural form of its language": (
+        lambda data: data["texts"]["en"].update(days={"other": "{number} days"}),
+        "[texts.en]", "days", 'Write it as in { one = "…", other = "…" }.',
+    ),
+    "a text that counts has the plural forms of another language": (
+        lambda data: data["texts"]["ja"].update(days={"one": "{number}日"}),
+        "[texts.ja]", "days", 'Write it as in { other = "…" }.',
+    ),
+    "a plural form is blank": (
+        lambda data: data["texts"]["en"].update(days={"one": "{number} day", "other": " "}),
+        "[texts.en]", "days", "the text is empty",
+    ),
+    "a text that counts nothing has plural forms": (
+        lambda data: data["texts"]["en"].update(accept_all={"one": "Yes", "other": "Yes"}),
+        "[texts.en]", "accept_all", 'the text has not the forms that it needs. Write one text, as in "…".',
+    ),
     "a language is offered that does not ship": (
         lambda data: data["site"]["languages"].append("de"),
         "[purposes.analytics]", "title", 'there is no text in the offered language "de"',
@@ -186,21 +207,27 @@ def test_a_service_may_keep_data_as_long_as_the_site() -> None:
 
 
 def test_a_language_that_does_not_ship_is_right_with_all_texts_written() -> None:
-    policy = small(site=site("en", "de"), wording={"de": dict(texts.shipped("en"))})
-    assert policy.texts["de"] == texts.shipped("en")
+    swiss = {**texts.shipped("de"), "refuse_all": "Alli ablehne"}
+    policy = small(site=site("en", "gsw"), wording={"gsw": swiss})
+    assert policy.texts["gsw"] == swiss
 
 
-def test_what_stands_between_the_things_of_a_list_may_be_blank() -> None:
-    assert small(wording={"en": {"separator": " "}}).texts["en"]["separator"] == " "
+@pytest.mark.parametrize("more", [{}, {"many": "{number} dagen", "zero": "geen dag"}])
+def test_own_wording_of_a_counted_text_has_at_least_the_plural_forms_of_its_language(more: dict[str, str]) -> None:
+    forms = {"one": "één dag", "other": "{number} dagen", **more}
+    policy = small(site=site("en", "nl"), wording={"nl": {"days": forms}})
+    assert policy.texts["nl"]["days"] == forms
+    assert policy.texts["nl"]["hours"] == texts.shipped("nl")["hours"]
 
 
 def test_a_language_that_does_not_ship_needs_all_texts_written() -> None:
     with pytest.raises(PolicyError) as caught:
-        Policy(site=replace(small().site, languages=("en", "de")))
+        Policy(site=replace(small().site, languages=("en", "tlh")))
     assert str(caught.value).startswith(
-        "[texts.de] no texts ship for this language, and these are not written: accept_all"
+        "[texts.tlh] no texts ship for this language, and these are not written: accept_all"
     )
-    assert "Write them in [texts.de]" in str(caught.value)
-    german = {name: f"de: {text}" for name, text in texts.shipped("en").items()}
-    written = Policy(site=replace(small().site, languages=("en", "de")), wording={"de": german})
-    assert written.texts["de"]["refuse_all"] == "de: Refuse all"
+    assert "Write them in [texts.tlh]" in str(caught.value)
+    # Nobody knows its plural forms, so one is enough.
+    klingon = {name: {"other": "x"} if texts.is_counted(name) else f"tlh: {name}" for name in texts.names()}
+    written = Policy(site=replace(small().site, languages=("en", "tlh")), wording={"tlh": klingon})
+    assert written.texts["tlh"]["refuse_all"] == "tlh: refuse_all"

@@ -5,14 +5,14 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from cookie_consent.declarations import Declarations
-from cookie_consent.parts import SignalRules
+from cookie_consent.rules import RecordRules, RequestRules, SignalRules
 from tests.policies import site
 
 
 def test_a_site_alone_declares_nothing() -> None:
     declared = Declarations(site=site())
     empty = [getattr(declared, part.name) for part in fields(Declarations)[1:]]
-    assert empty == [(), (), (), (), (), (), SignalRules(), {}]
+    assert empty == [(), (), (), (), (), (), SignalRules(), RecordRules(), RequestRules(), {}]
 
 
 def test_declarations_cannot_be_changed() -> None:

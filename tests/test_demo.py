@@ -6,10 +6,12 @@ import io
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cookie_consent.demo import promises, report, run
+from cookie_consent.demo import promises, report, run, verify_proofs, write_report
 from cookie_consent.demo_site import NotStartedError, Site, serve, started
 from cookie_consent.demo_visitors import ACCEPTING, Outcome, Page, walk
+from tests.asgi import Visitor, install
 
 COMMAND = [sys.executable, "-c", "import sys; from cookie_consent.cli import main; sys.exit(main())", "demo"]
 FEATURES = ("map", "suggestions", "tour")
@@ -100,9 +103,12 @@ def test_once_it_walks_three_visitors_through_the_site_and_ends() -> None:
     assert '    [[cookies]]\n    name = "ab_test"\n' in ended.stdout
     assert ended.stdout.count("    held    ") == 9
     assert "BROKEN" not in ended.stdout
+    page = Path(ended.stdout.rpartition("to open in a browser:\n")[2].strip())
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    page.unlink()
 
 
-def test_it_goes_on_serving_until_it_is_interrupted() -> None:
+def test_it_goes_on_serving_until_it_is_interrupted(tmp_path: Path) -> None:
     said = io.StringIO()
     seen = []
 
@@ -116,21 +122,25 @@ def test_it_goes_on_serving_until_it_is_interrupted() -> None:
         assert process.poll() is None
         raise KeyboardInterrupt
 
-    assert run(once=False, port=0, host="0.0.0.0", out=said, wait=visit)  # noqa: S104
+    assert run(once=False, port=0, host="0.0.0.0", out=said, wait=visit, report_to=tmp_path / "report.html")  # noqa: S104
     address, log = seen
     assert address.startswith("http://127.0.0.1:")
     assert not answers(address)
     assert not Path(log).parent.exists()
 
 
-def test_once_it_ends_by_itself() -> None:
+def test_once_it_ends_by_itself(tmp_path: Path) -> None:
     waited: list[object] = []
-    assert run(once=True, port=0, host="127.0.0.1", out=io.StringIO(), wait=waited.append)
+    report_to = tmp_path / "report.html"
+    assert run(once=True, port=0, host="127.0.0.1", out=io.StringIO(), wait=waited.append, report_to=report_to)
+    assert report_to.is_file()
     assert waited == []
 
 
-def test_ctrl_c_ends_it_cleanly() -> None:
-    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, text=True) as process:
+def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--report", str(tmp_path / "report.html")], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout
         said = ""
         while "until Ctrl-C" not in said:
@@ -189,6 +199,20 @@ def test_a_broken_promise_is_reported_with_the_log(outcomes: tuple[Outcome, Outc
     assert said.getvalue().count("    held    ") == 8
     assert "An access record:\n\n    none\n" in said.getvalue()
     assert said.getvalue().endswith("a second.\n")
+
+
+def test_the_demonstration_verifies_its_proofs(tmp_path: Path) -> None:
+    url, said = f"sqlite:///{tmp_path}/consent.db", io.StringIO()
+    visitor = Visitor(install(ledger=url))
+    visitor.accept()
+    visitor.refuse()
+    assert verify_proofs(url, said)
+    assert "The ledger, verified: 2 records fit into one chain, whose end is 2:" in said.getvalue()
+    with closing(sqlite3.connect(tmp_path / "consent.db")) as connection, connection:
+        connection.execute("DROP TRIGGER consent_records_stay")
+        connection.execute("UPDATE consent_records SET document = replace(document, 'granted', 'refused')")
+    assert not verify_proofs(url, said)
+    assert "its text is not the one that was recorded" in said.getvalue()
 
 
 def test_a_site_that_does_not_answer_is_a_failure_of_its_pages(tmp_path: Path) -> None:
@@ -270,3 +294,11 @@ def test_a_page_is_read_without_what_waits_in_templates() -> None:
     assert "map" not in page.ids
     assert page.sources == ["http://a.example/x"]
     assert page.choices == {"grant": {"action": "/answer", "policy": "v1"}}
+
+
+def test_a_report_goes_to_a_new_file_where_none_is_named(tmp_path: Path) -> None:
+    log = tmp_path / "access.jsonl"
+    log.touch()
+    page = write_report(log, None)
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    page.unlink()

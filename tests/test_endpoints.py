@@ -26,11 +26,17 @@ from tests.asgi import (
     policy,
     scope,
 )
+from tests.policies import text_of
 
 FORM = ("content-type", "application/x-www-form-urlencoded")
 JSON = ("content-type", "application/json")
 OWN = ("sec-fetch-site", "same-origin")
-PATHS = ("", "/state", "/receipt", "/export", "/erase", "/policy", f"/policy/{policy().version}")
+PATHS = (
+    *("", "/state", "/receipt", "/receipt/page", "/receipt/json-ld", "/records", "/records/shown", "/records/note"),
+    *("/export", "/erase", "/policy", f"/policy/{policy().version}"),
+)
+WRITTEN_TO = ("/records/note", "/erase")
+"""Where only POST is allowed."""
 
 
 def post(body: bytes = b"choice=accept_all", headers: Fields = (FORM, OWN), path: str = PREFIX, **more: Any) -> Reply:
@@ -93,10 +99,11 @@ def test_all_other_paths_are_the_apps(path: str) -> None:
 def test_another_method_is_not_allowed_and_the_allowed_ones_are_named(path: str, method: str) -> None:
     reply = call(install(), method, PREFIX + path, [OWN])
     is_problem(reply, 405)
-    assert reply.get("allow") == {"": "GET, POST, HEAD", "/erase": "POST"}.get(path, "GET, HEAD")
+    allowed = {"": "GET, POST, HEAD", **dict.fromkeys(WRITTEN_TO, "POST")}
+    assert reply.get("allow") == allowed.get(path, "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path not in ("", "/erase")])
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in ("", *WRITTEN_TO)])
 def test_reading_is_done_by_get_only(path: str) -> None:
     is_problem(call(install(), "POST", PREFIX + path, [OWN, JSON], b"{}"), 405)
 
@@ -109,7 +116,7 @@ def test_a_get_never_changes_an_answer() -> None:
     is_problem(call(install(), path=f"{PREFIX}/erase"), 405)
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path != "/erase"] + ["/nowhere"])
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in WRITTEN_TO] + ["/nowhere"])
 def test_head_is_get_without_the_body(path: str) -> None:
     visitor = Visitor(install(clock=lambda: 1_750_000_000))
     visitor.accept()
@@ -145,7 +152,7 @@ def test_under_a_mount_path_links_and_forms_lead_there(root: str) -> None:
     for path in (f"{mounted}{PREFIX}", PREFIX):  # servers differ on whether the path holds the mount path
         text = call(install(), path=path, root_path=root, headers=[("accept", "text/html")]).text
         assert f'action="{mounted}{PREFIX}"' in text
-        assert f'href="{mounted}{PREFIX}/receipt"' in text
+        assert f'href="{mounted}{PREFIX}/export"' in text
         assert f'action="{PREFIX}"' not in text
     assert post(root_path=root, path=f"{mounted}{PREFIX}").get("location") == f"{mounted}{PREFIX}"
     assert call(install(), path=mounted, root_path=root).body == b"ok"
@@ -260,6 +267,21 @@ def test_to_a_form_a_refusal_is_a_page_unless_it_asks_for_json(status: int, body
 
 
 @pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        (PREFIX, "error_title"),
+        (f"{PREFIX}/", "error_title"),
+        (f"{PREFIX}/records/note", "error_request"),
+        (f"{PREFIX}/erase", "error_request"),
+        (f"{PREFIX}/nothing", "error_request"),
+    ],
+)
+def test_a_page_says_whether_an_answer_was_refused_or_something_else(path: str, title: str) -> None:
+    reply = post(b"choice=accept_all", [FORM, ("sec-fetch-site", "cross-site")], path=path)
+    assert f"<h1>{text_of(policy(), 'en', title)}</h1>" in reply.text
+
+
+@pytest.mark.parametrize(
     ("status", "body", "headers"),
     [
         (400, b'{"choice": "maybe"}', [JSON, OWN]),
@@ -278,13 +300,13 @@ def test_a_refusal_is_in_the_language_of_the_visitor() -> None:
     reply = post(b"choice=maybe", [FORM, OWN, ("accept-language", "ja, en;q=0.5")])
     assert 'lang="ja"' in reply.text
     assert reply.get("content-language") == "ja"
-    assert policy().texts["ja"]["error_malformed"] in reply.text
+    assert text_of(policy(), "ja", "error_malformed") in reply.text
 
 
 def test_an_answer_to_a_policy_of_before_is_shown_the_text_of_now() -> None:
     reply = post(b"choice=accept_all&policy=0123456789abcdef", [FORM, OWN])
     is_page(reply, 409)
-    assert policy().texts["en"]["error_policy_changed"] in reply.text
+    assert text_of(policy(), "en", "error_policy_changed") in reply.text
     assert f'value="{policy().version}"' in reply.text
     assert "Access tracing" in reply.text
     assert 'role="alert"' in reply.text

@@ -22,10 +22,9 @@ from cookie_consent import ConsentMiddleware, Decision, requires
 from cookie_consent.features import consent_of, fallback_box
 from tests.asgi import PREFIX, SITE, Reply, Visitor, call, drive, install, policy, scope
 from tests.browser import forms
-from tests.policies import KEY
+from tests.policies import KEY, text_of
 
 HTML = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
-TEXTS = policy().texts
 
 
 def site(*routes: Route | Mount, text: str = SITE) -> ASGIApp:
@@ -155,7 +154,7 @@ def test_the_page_says_in_the_visitors_language_what_is_off_and_why(language: st
             feature.title[language],
             feature.fallback[language],
             purpose.title[language],
-            TEXTS[language][why],
+            text_of(policy(), language, why),
         ):
             assert said in reply.text
         assert f'href="{PREFIX}?language={language}' in reply.text
@@ -163,7 +162,7 @@ def test_the_page_says_in_the_visitors_language_what_is_off_and_why(language: st
 
 def test_the_page_says_that_the_browser_refuses_by_itself() -> None:
     text = call(every(whole_map), path="/map", headers=[*HTML, ("sec-gpc", "1")]).text
-    assert TEXTS["en"]["why_gpc"] in text
+    assert text_of(policy(), "en", "why_gpc") in text
 
 
 def granting(reply: Reply) -> str:
@@ -195,7 +194,7 @@ def test_where_the_service_refuses_there_is_no_button_and_no_wall() -> None:
     visitor.accept()
     reply = visitor.get("/whois/map")
     assert reply.status == 200
-    assert TEXTS["en"]["refused_here"] in reply.text
+    assert text_of(policy(), "en", "refused_here") in reply.text
     assert not any(("choice", "grant") in form.buttons for form in forms(reply.text))
     assert f'href="{PREFIX}' in reply.text
 
@@ -207,7 +206,7 @@ def test_the_page_asks_for_one_thing_and_not_by_a_banner_for_all() -> None:
 
 def test_a_page_without_a_feature_of_that_name_is_explained_too() -> None:
     reply = call(every(both), path="/map", headers=HTML)
-    assert TEXTS["en"]["unavailable_page"] in reply.text
+    assert text_of(policy(), "en", "unavailable_page") in reply.text
     assert "Access tracing" in reply.text
     assert "Maps and videos" in reply.text
     granting(reply)
@@ -231,7 +230,7 @@ def test_where_several_features_need_the_same_the_endpoint_can_say_which_it_is(f
     assert ("No videos without consent." in text) is (feature == "videos")
     assert ("No map without consent." in text) is (feature == "map")
     assert data["feature"] == feature
-    assert TEXTS["en"]["why_unanswered"] in data["message"]
+    assert text_of(policy(), "en", "why_unanswered") in data["message"]
 
 
 def test_a_feature_that_is_not_declared_is_said() -> None:
@@ -253,7 +252,7 @@ def test_programs_get_the_same_as_json(endpoint: Any) -> None:
     assert said["missing"][0] == "media"
     assert said["settings"] == PREFIX
     assert "地図と動画" in said["message"]
-    assert TEXTS["ja"]["why_unanswered"] in said["message"]
+    assert text_of(policy(), "ja", "why_unanswered") in said["message"]
     if endpoint is whole_map:
         assert "同意がないため地図はありません。" in said["message"]
 

@@ -65,6 +65,15 @@ def until(holds: Callable[[], object], seconds: float) -> None:
         time.sleep(0.02)
 
 
+def listens(host: str, port: int) -> bool:
+    """Return whether a worker takes connections: each begins to when its app is made."""
+    try:
+        socket.create_connection((host, port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
 @contextmanager
 def serving(folder: Path, *arguments: str, workers: int = 1) -> Iterator[Server]:
     log, output = folder / "access.jsonl", folder / "output.txt"
@@ -85,8 +94,9 @@ def serving(folder: Path, *arguments: str, workers: int = 1) -> Iterator[Server]
             return "Uvicorn running on" in text and text.count("Started server process") == workers
 
         until(running, 60)
-        found = re.search(r"running on (http://\S+)", output.read_text())
+        found = re.search(r"running on (http://(\S+):(\d+))", output.read_text())
         assert found
+        until(lambda: listens(found[2], int(found[3])), 60)
         server = Server(found[1], log, output, process)
         yield server
         if process.poll() is None:

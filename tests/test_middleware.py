@@ -94,6 +94,15 @@ def test_a_policy_file_that_is_wrong_stops_the_start(tmp_path: Path) -> None:
         ({"prefix": "/a b"}, "without a slash at its end"),
         ({"undeclared": "drop"}, 'Write "hold" or "allow"'),
         ({"undeclared": None}, 'Write "hold" or "allow"'),
+        ({"layout": "popup"}, "Write one of: corner, bar, modal"),
+        ({"layout": ["corner"]}, "Write one of: corner, bar, modal"),
+        ({"layout": None}, "Write one of: corner, bar, modal"),
+        ({"inject": "yes"}, "inject: .* Write True or False"),
+        ({"settings_link": 1}, "settings_link: .* Write True or False"),
+        ({"edit_csp": None}, "edit_csp: .* Write True or False"),
+        ({"language": "en"}, 'language: .* Write "path", or a function that takes a request'),
+        ({"language": True}, 'language: .* Write "path", or a function that takes a request'),
+        ({"language": ["en", "ja"]}, 'language: .* Write "path", or a function that takes a request'),
         ({"ledger": "consent.db"}, "sqlite:///consent"),
         ({"access_log": "http://x/"}, "JSON Lines"),
         ({"secret_keys": "short"}, "at least 32 characters"),
@@ -186,7 +195,7 @@ def test_what_was_refused_stays_refused_without_asking() -> None:
 # What is neither http nor websocket.
 
 
-@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}])
+@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}, {"ledger": MemoryLedger()}])
 def test_lifespan_passes(options: dict[str, Any]) -> None:
     seen: list[object] = []
     events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
@@ -203,6 +212,23 @@ def test_lifespan_passes(options: dict[str, Any]) -> None:
     assert seen == [given, *events]
     assert seen[0] is given
     assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+def test_what_is_due_is_removed_when_the_server_starts() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    clock.forward(days=180 + 1095)
+    app = install(started, ledger=ledger, clock=clock)
+    asyncio.run(drive(app, {"type": "lifespan"}, []))
+    retention = app._installed.retention
+    assert retention is not None
+    retention.wait()
+    assert [record["event"] for record in ledger.kept] == ["removed"]
+
+
+async def started(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "lifespan.startup.complete"})
 
 
 class Unclosable(MemorySink):
@@ -631,9 +657,13 @@ def _everything(**options: Any) -> ConsentMiddleware:
         consent = scope["state"]["consent"]
         html = PAGE.replace(b"Hello", f"{consent.status} {consent.feature('map').fallback}".encode())
         sets = ["session=1; Path=/", "_ga=1", "player=1", "mystery=1", "_ga_2=; Max-Age=0"]
-        await answering(html, "text/html; charset=utf-8", sets=sets)(scope, receive, send)
+        csp = "default-src 'self' 'nonce-abc'; img-src 'self'"
+        await answering(html, "text/html; charset=utf-8", sets=sets, headers=[("content-security-policy", csp)])(
+            scope, receive, send
+        )
 
-    return install(app, PLACES, **options)
+    text = PLACES.replace('origins = ["https://maps', 'directives = ["img"]\norigins = ["https://maps')
+    return install(app, text, **options)
 
 
 TOKENS: dict[str, str] = {}
@@ -642,7 +672,9 @@ TOKENS: dict[str, str] = {}
 @pytest.fixture(scope="module")
 def everything() -> ConsentMiddleware:
     clock = Clock()
-    app = _everything(access_log=MemorySink(), ledger=MemoryLedger(), clock=clock)
+    app = _everything(
+        access_log=MemorySink(), ledger=MemoryLedger(), clock=clock, settings_link=True, edit_csp=True, language="path"
+    )
     for name in ("accept", "refuse"):
         visitor = Visitor(app)
         getattr(visitor, name)()
@@ -712,10 +744,13 @@ _posting = st.tuples(
     st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain"]),
 )
 _paths = st.one_of(
-    st.sampled_from(["/", PREFIX, f"{PREFIX}/", "/whois/x", "/.well-known/gpc.json"]),
-    st.sampled_from(["state", "receipt", "export", "erase", "policy", "policy/0", "assets/x", "x", "policy/\0"]).map(
-        f"{PREFIX}/".__add__
-    ),
+    st.sampled_from(["/", PREFIX, f"{PREFIX}/", "/whois/x", "/ja/x", "/.well-known/gpc.json"]),
+    st.sampled_from(
+        [
+            *("state", "receipt", "export", "erase", "policy", "policy/0", "assets/x", "x", "policy/\0"),
+            *("question", "choices.js", "question.js", "track.js", "events"),
+        ]
+    ).map(f"{PREFIX}/".__add__),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map("/".__add__),
     st.just(""),
 )
@@ -740,7 +775,10 @@ _chunks = st.lists(_bodies, min_size=1, max_size=3)
 @given(
     method=st.one_of(st.sampled_from(["GET", "HEAD", "POST", "POST", "POST", "PUT"]), st.text(max_size=5)),
     path=_paths,
-    query=st.one_of(_bytes, st.sampled_from([b"", b"language=ja&next=/x", b"page=/whois", b"erased", b"next=//x"])),
+    query=st.one_of(
+        _bytes,
+        st.sampled_from([b"", b"language=ja&next=/x", b"page=/whois", b"erased", b"next=//x", b"again&next=/whois/x"]),
+    ),
     headers=_headers,
     posting=st.one_of(st.none(), _posting),
     chunks=_chunks,

@@ -19,10 +19,10 @@ from cookie_consent.parts import (
     Recipient,
     Service,
     ServicePurpose,
-    SignalRules,
     Site,
 )
 from cookie_consent.policy_error import PolicyError
+from cookie_consent.rules import SignalRules
 
 TEXT = {"en": "Text"}
 SITE = Site(name="Site", controller="Ltd.", contact="a@b.example", prevailing_language="en", languages=("en", "ja"))

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.parts import NECESSARY, Purpose, Service, ServicePurpose, SignalRules, Site
+from cookie_consent.parts import NECESSARY, Purpose, Service, ServicePurpose, Site
 from cookie_consent.policy import Policy, canonical_json
 from cookie_consent.policy_error import PolicyError
+from cookie_consent.rules import SignalRules
+from tests.asgi import SITE, policy
 from tests.policies import FULL, feature, full, policies, policy_of, purpose, recipient, site, small, write
 
 POLICY = policy_of(full())
@@ -240,3 +242,15 @@ def test_lists_may_be_given_where_tuples_are_kept() -> None:
     listed = Policy(site=site, purposes=[purpose])  # type: ignore[arg-type]
     assert (site.languages, type(listed.purposes)) == (("en",), tuple)
     assert listed.version == Policy(site=site, purposes=(purpose,)).version
+
+
+def test_access_records_are_kept_for_the_shortest_time_that_is_promised_anywhere() -> None:
+    def kept(*more: str) -> timedelta | None:
+        return policy("\n".join((SITE, *more))).access_records_kept
+
+    assert kept() == timedelta(days=30)
+    assert kept("[services.shop]", 'path = "/shop"') == timedelta(days=30)
+    assert kept("[services.shop]", 'path = "/shop"', "[services.shop.purposes.analytics]", 'retention = "7 days"') == (
+        timedelta(days=7)
+    )
+    assert policy(SITE.replace('retention = "30 days"', "")).access_records_kept is None

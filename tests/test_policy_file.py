@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cookie_consent import texts
-from cookie_consent.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, SignalRules, Site
+from cookie_consent.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.policy_file import declarations, read
+from cookie_consent.rules import SignalRules
 from tests.policies import FULL, full, policy_of, quoted, write
 
 Place = tuple[str | int, ...]
@@ -137,6 +138,15 @@ def test_all_that_a_policy_file_can_say_is_read(tmp_path: Path) -> None:
     assert found.wording == {"en": {"accept_all": "Yes to all"}, "ja": {"accept_all": "すべてに同意"}}
 
 
+def test_a_text_that_counts_has_a_table_of_its_plural_forms() -> None:
+    forms = {"one": "{number} day only", "other": "{number} days in all"}
+    data = full()
+    data["texts"]["en"]["days"] = forms
+    assert declarations(data).wording["en"] == {"accept_all": "Yes to all", "days": forms}
+    assert policy_of(data).texts["en"]["days"] == forms
+    assert policy_of(data).version != policy_of(full()).version
+
+
 @pytest.mark.parametrize(
     ("value", "rule"), [("default", None), ("ignore", ()), ([], ()), (["media", "analytics"], ("media", "analytics"))]
 )
@@ -188,7 +198,16 @@ def test_a_file_that_is_no_toml_says_so(tmp_path: Path, content: bytes) -> None:
         ("signals.gpc", "media", '[signals] key "gpc": \'media\' is not valid here. Write "default", "ignore" or'),
         ("signals.dnt", True, '[signals] key "dnt": True is no list.'),
         ("texts.ja.accept_all", 1, '[texts.ja] key "accept_all": 1 is no text.'),
+        ("texts.en.days", {"one": 1}, '[texts.en] key "days": 1 is no text. Put it in quotes.'),
+        ("texts.en.days", {"one": "x", "other": ["y"]}, '[texts.en] key "days": [\'y\'] is no text.'),
+        ("texts.en.days", ["x"], '[texts.en] key "days": [\'x\'] is no text.'),
         ("changes", [{"date": "2026-11-25", "text": {}}], '[[changes]] no. 1 key "date": \'2026-11-25\' is no date.'),
+        ("records", {"keep": "for ever"}, '[records] key "keep": '),
+        (
+            "requests",
+            {"keep": "1 day", "keep_address": "2 days"},
+            '[requests] key "keep_address": a mail address cannot be kept for longer than its request',
+        ),
         ("cookies", [{"name": "a b", "purpose": "media"}], '[[cookies]] "a b" key "name": \'a b\' is not valid here.'),
         ("cookies", [{"name": "a", "purpose": "media", "duration": "2 years"}], '[[cookies]] "a" key "duration": a'),
         ("recipients", [{"id": "maps", "purpose": 1}], '[[recipients]] "maps" key "purpose": 1 is no text.'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shlex
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,16 @@ import httpx
 import pytest
 from jinja2 import Environment
 from starlette.applications import Starlette
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware, Policy, PolicyError, policy_file
+from cookie_consent.cli import FINDING, GOOD, main
 from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.sinks import JsonLinesSink
+from tests.test_access_record import problems
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -26,7 +32,7 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 
 
-ONE_LINE, FEATURES, FASTAPI = blocks("python")
+ONE_LINE, FEATURES, FASTAPI, PROOF, REPORT = blocks("python")
 KEY = "a key of the tests, long enough to be one"
 
 
@@ -79,6 +85,67 @@ def test_the_policy_file_loads_and_explains_its_errors(folder: Path) -> None:
     assert str(error.value) == blocks("text")[0].strip()
 
 
+def test_check_says_what_changed_since_an_earlier_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = (folder / "consent.toml").read_text(encoding="utf-8")
+    earlier = re.sub(r"^\[\[(recipients|changes)\]\].*\n(.+\n)+", "", now, flags=re.MULTILINE)
+    earlier = earlier.replace('retention = "395 days"', 'retention = "730 days"')
+    (folder / "consent.2025.toml").write_text(earlier, encoding="utf-8")
+    assert main(["check", "--against", "consent.2025.toml"]) == FINDING
+    assert capsys.readouterr().out.endswith(f"\n\n{blocks('text')[1]}")
+
+
+def test_each_answer_is_kept_as_proof_and_can_be_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    app = run(ONE_LINE.replace(ONE_LINE.splitlines()[-1], PROOF))["app"]
+    visit(app, ("GET", "/", {}), answer("accept_all"), answer("refuse_all"), **{"sec-fetch-site": "same-origin"})
+    commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in blocks("console")[1].splitlines()]
+    assert [command[1] for command in commands] == ["verify", "records", "requests", "purge"]
+    for command in commands:
+        assert main(command[1:]) == GOOD
+    said = capsys.readouterr().out
+    assert "granted" in said
+    assert "withdrawn" in said
+
+
+def test_the_commands_for_analytics_teams_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = JsonLinesSink(folder / "logs" / "access.jsonl")
+    log.write(blocks("json")[0].encode())
+    log.close()
+    commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in blocks("console")[2].splitlines()]
+    assert [" ".join(command[:2]) for command in commands] == [
+        "pip install",
+        "cookie-consent report",
+        "cookie-consent report",
+        "cookie-consent serve-report",
+        "cookie-consent compact",
+    ]
+    for command in commands[1:]:
+        if command[1] == "serve-report":  # it serves until it is ended; tests/test_serve_report.py has it
+            with pytest.raises(SystemExit, match="0"):
+                main([*command[1:], "--help"])
+        else:
+            assert main(command[1:]) == GOOD
+    assert "visitors" in capsys.readouterr().out.lower()
+    assert (folder / "report.html").is_file()
+
+
+def test_the_report_is_shown_to_whom_the_app_says(folder: Path) -> None:
+    async def sign_in(request: Request) -> Response:
+        request.session["analyst"] = True
+        return PlainTextResponse("welcome")
+
+    names = run(ONE_LINE)
+    app = names["app"]
+    app.router.routes.append(Route("/sign-in", sign_in))
+    app.add_middleware(SessionMiddleware, secret_key=KEY)
+    exec(REPORT, names)  # noqa: S102 (our own README)
+    (folder / "logs").mkdir()
+    (folder / "logs" / "access.jsonl").write_text(blocks("json")[0], encoding="utf-8")
+    before, _, after = visit(app, ("GET", "/report/", {}), ("GET", "/sign-in", {}), ("GET", "/report/", {}))
+    assert before.status_code == 403
+    assert after.status_code == 200
+    assert "Visits" in after.text
+
+
 def test_features_degrade_and_come_back() -> None:
     names = run(FEATURES)
     site = Starlette(routes=[Route("/offices", names["offices"]), Route("/tour", names["tour"])])
@@ -127,7 +194,7 @@ def test_the_template_renders_in_both_states() -> None:
     assert "<iframe" not in off.text
     assert "The map needs your consent." in off.text
     assert "<iframe" in on.text
-    assert '<a href="/privacy-choices?language=en" data-privacy-settings>' in on.text
+    assert '<a href="/privacy-choices?language=en&amp;next=/" data-privacy-settings>' in on.text
 
 
 def test_the_address_of_the_script_that_stays_the_same_leads_to_it() -> None:
@@ -139,8 +206,8 @@ def test_the_address_of_the_script_that_stays_the_same_leads_to_it() -> None:
     assert "window" in script.text
 
 
-def test_the_access_record_is_one_json_object() -> None:
-    assert len(json.loads(blocks("json")[0])) == 12
+def test_the_access_record_is_as_its_schema_says() -> None:
+    assert problems("access_record", json.loads(blocks("json")[0])) == []
 
 
 def test_every_block_of_the_readme_is_tested() -> None:

@@ -1,0 +1,93 @@
+"""The pages under docs/ say what is so, and lead where they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent import Policy, policy_file
+from cookie_consent.cli import main
+from cookie_consent.ledgers import open_ledger
+from cookie_consent.rules import RecordRules, RequestRules
+from cookie_consent.texts import shipped_languages
+from tests.asgi import Visitor, install
+from tests.browser import forms
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(path: str, kind: str) -> list[str]:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_what_a_page_links_to_is_there(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text(encoding="utf-8")):
+        assert "://" in target or (path.parent / target).exists(), target
+
+
+def test_the_languages_are_those_that_ship() -> None:
+    listed = re.findall(r"`([a-zA-Z-]+)` \|", (ROOT / "docs" / "languages.md").read_text(encoding="utf-8"))
+    assert sorted(listed) == shipped_languages()
+
+
+def policy_in(languages: list[str], **more: Any) -> Policy:
+    who = {"name": "Site", "controller": "Site Ltd.", "contact": "privacy@site.example"}
+    site = {**who, "languages": languages, "prevailing_language": languages[0]}
+    return Policy(**vars(policy_file.declarations({"site": site, **more})))
+
+
+def test_the_languages_of_the_example_can_be_offered() -> None:
+    languages = tomllib.loads(blocks("docs/languages.md", "toml")[0])["site"]["languages"]
+    assert list(policy_in(languages).texts) == languages
+
+
+def test_how_long_things_are_kept_is_taken_and_is_the_default() -> None:
+    rules = {name: table for block in blocks("docs/proof.md", "toml") for name, table in tomllib.loads(block).items()}
+    assert rules.keys() == {"records", "requests"}
+    policy = policy_in(["en"], **rules)
+    assert (policy.records, policy.requests) == (RecordRules(), RequestRules())
+    assert policy.version == policy_in(["en"]).version
+
+
+def test_the_words_that_were_shown_are_told_as_the_example_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONSENT_KEY", "k" * 32)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "access.jsonl").touch()
+    visitor = Visitor(install(ledger="sqlite:///consent.db"))
+    question = forms(visitor.get("/privacy-choices/question").text)[0]
+    assert visitor.send_form(question.pressed("refuse_all")).status == 303
+    commands = [line for block in blocks("docs/proof.md", "console") for line in block.splitlines()]
+    told: dict[str, int] = {}
+    for line in commands:
+        command = shlex.split(line.removeprefix("$ "), comments=True)
+        if command[0] == "cookie-consent":
+            told[line] = main(command[1 : command.index(">") if ">" in command else None])
+        else:
+            monkeypatch.setenv(*command[1].split("=", 1))
+    # There is no request yet of the number in the example.
+    assert {line for line, status in told.items() if status} == {line for line in commands if "R-7K3M" in line}
+    capsys.readouterr()
+    ledger = open_ledger("sqlite:///consent.db")
+    (record,) = (json.loads(link.document or "") for link in ledger.links())
+    (code,) = blocks("docs/proof.md", "python")
+    exec(compile(code.replace("GpMbWmCSTml0oWEWKeThWQ", record["consent_id"]), "proof.md", "exec"), {})  # noqa: S102
+    assert "Refuse all" in capsys.readouterr().out
+
+
+def test_the_rewording_of_the_example_is_taken() -> None:
+    own = tomllib.loads(blocks("docs/languages.md", "toml")[1])
+    policy = policy_in(["en"], **own)
+    assert policy.texts["en"]["banner_title"] == "Your choice"
+    assert policy.texts["en"]["banner_recipients"] == {"one": "{number} partner", "other": "{number} partners"}
