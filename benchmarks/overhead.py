@@ -179,7 +179,7 @@ async def check_page(app: ASGIApp, bare: ASGIApp) -> None:
     assert page.body.decode() == apps.PAGE
     assert apps.PREFIX.encode() in with_banner.body, "the banner is not in the page"
     assert with_banner.body.startswith(page.body[:100]), "the page has another beginning"
-    assert with_banner.body.endswith(page.body[-20:]), "the page has another end"
+    assert page.body[-100:] in with_banner.body, "the page has another end"
     lengths = [value for name, value in with_banner.headers if name == b"content-length"]
     assert lengths in ([], [b"%d" % len(with_banner.body)]), "the page has a wrong length"
 

@@ -1,0 +1,212 @@
+"""The site that `benchmarks.banner` visits: the same article without a banner, with ours, and with each of the peers.
+
+The peers are put into the page as their own documentation says, each in the way that costs the page least where
+there is a choice: the settings inline and not in a further file, scripts deferred or at the end of the body. Their
+files are sent as a CDN does, in the best that brotli can do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import brotli
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from benchmarks import apps
+from cookie_consent import ConsentMiddleware
+
+PEERS = Path(__file__).with_name("peers")
+STYLE_PATH = "/static/site.css"
+INLINE = "BENCHMARK_INLINE_STYLE"  # tells the served site to have the article's own style in the page
+_MODULES = PEERS / "node_modules"
+_STYLE = """body { color: #1b1f24; font: 1rem/1.6 system-ui, sans-serif; padding: 0 1rem }
+h1, h2 { line-height: 1.2; margin-block: 1.5em 0.5em }
+a { color: #24507a }
+header, footer { border-block: 1px solid #ccd2d8; padding-block: 0.75rem }
+section { border-block-end: 1px solid #eceff2 }
+"""
+_PURPOSES = {
+    "analytics": ("Access tracing", "We count visits and see which pages are read, to make the site better."),
+    "media": ("Maps and videos", "We show maps and videos that other companies serve."),
+    "marketing": ("Advertising", "We measure which of our advertisements brought you here."),
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """The article with one of the banners, or with none.
+
+    Args:
+        name: what it is called.
+        banner: the selector of the banner's box; "" for none.
+        accept: the selector of the button that accepts all.
+        head: goes to the end of the page's head.
+        body: goes to the end of the page's body.
+    """
+
+    name: str
+    banner: str = ""
+    accept: str = ""
+    head: str = ""
+    body: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where the page is."""
+        return f"/{self.name}/article"
+
+    @property
+    def page(self) -> str:
+        """The page as the app makes it. What else the article of the other benchmarks refers to is left out."""
+        lines = apps.PAGE.splitlines(keepends=True)
+        page = "".join(line for line in lines if "/static/" not in line or STYLE_PATH in line)
+        head = f'<link rel="icon" href="data:,">\n{self.head}</head>'
+        if os.environ.get(INLINE):
+            page = page.replace(f'<link rel="stylesheet" href="{STYLE_PATH}">', f"<style>{_STYLE}</style>")
+        return page.replace("</head>", head).replace("</body>", f"{self.body}</body>")
+
+
+def _cookieconsent() -> str:
+    categories = {"necessary": {"enabled": True, "readOnly": True}, **{purpose: {} for purpose in _PURPOSES}}
+    sections = [
+        {"title": title, "description": description, "linkedCategory": purpose}
+        for purpose, (title, description) in _PURPOSES.items()
+    ]
+    texts = {
+        "consentModal": {
+            "title": "We use cookies",
+            "description": "Benchmark Site Ltd. asks for your consent to tracing, maps and videos, and advertising.",
+            "acceptAllBtn": "Accept all",
+            "acceptNecessaryBtn": "Reject all",
+            "showPreferencesBtn": "Manage individual preferences",
+        },
+        "preferencesModal": {
+            "title": "Manage cookie preferences",
+            "acceptAllBtn": "Accept all",
+            "acceptNecessaryBtn": "Reject all",
+            "savePreferencesBtn": "Accept current selection",
+            "closeIconLabel": "Close modal",
+            "sections": sections,
+        },
+    }
+    return json.dumps({"categories": categories, "language": {"default": "en", "translations": {"en": texts}}})
+
+
+def _klaro() -> str:
+    described = {purpose: {"description": description} for purpose, (_, description) in _PURPOSES.items()}
+    services = [{"name": purpose, "title": title, "purposes": [purpose]} for purpose, (title, _) in _PURPOSES.items()]
+    titles = {purpose: title for purpose, (title, _) in _PURPOSES.items()}
+    translations = {"en": {**described, "purposes": titles}}
+    settings = {"version": 1, "acceptAll": True, "privacyPolicy": "/privacy"}
+    return json.dumps({**settings, "translations": translations, "services": services})
+
+
+def _orejime() -> str:
+    purposes = [
+        {"id": purpose, "title": title, "description": description, "cookies": []}
+        for purpose, (title, description) in _PURPOSES.items()
+    ]
+    return json.dumps({"privacyPolicyUrl": "/privacy", "purposes": purposes})
+
+
+PLAIN = Variant("plain")
+OURS = Variant("ours", banner=".pchoice", accept="button[name=choice][value=accept_all]")
+VARIANTS = (
+    PLAIN,
+    OURS,
+    Variant(
+        "vanilla-cookieconsent",
+        banner="#cc-main .cm",
+        accept="#cc-main .cm [data-role=all]",
+        head='<link rel="stylesheet" href="/files/vanilla-cookieconsent/dist/cookieconsent.css">\n',
+        body=f"""<script type="module">
+import "/files/vanilla-cookieconsent/dist/cookieconsent.umd.js";
+CookieConsent.run({_cookieconsent()});
+</script>
+""",
+    ),
+    Variant(
+        "klaro",
+        banner=".klaro .cookie-notice",
+        accept=".klaro .cookie-notice .cm-btn-success",
+        head=f"""<script>var klaroConfig = {_klaro()};</script>
+<script defer src="/files/klaro/dist/klaro.js"></script>
+""",
+    ),
+    Variant(
+        "orejime",
+        banner=".orejime-Banner",
+        accept=".orejime-Banner-saveButton",
+        head='<link rel="stylesheet" href="/files/orejime/dist/orejime-standard.css">\n',
+        body=f"""<script>window.orejimeConfig = {_orejime()};</script>
+<script src="/files/orejime/dist/orejime-standard-en.js"></script>
+""",
+    ),
+)
+
+
+def install_peers() -> None:
+    """Gets the peers from the npm registry, in the versions of the lock file, where they are not there yet."""
+    installed, locked = _MODULES / ".package-lock.json", PEERS / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
+        npm = shutil.which("npm")
+        if npm is None:
+            raise SystemExit("npm is not installed: apt-get install npm")
+        command = [npm, "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=PEERS, check=True)
+
+
+def peer_versions() -> dict[str, str]:
+    """Names the versions of the peers."""
+    packages = json.loads((PEERS / "package-lock.json").read_text("utf-8"))["packages"]
+    return {path.rpartition("/")[2]: package["version"] for path, package in packages.items() if path}
+
+
+def brotli_size(content: bytes) -> int:
+    """How many bytes it is at brotli's best."""
+    return len(_compressed(content))
+
+
+@cache
+def _compressed(content: bytes) -> bytes:
+    packed: bytes = brotli.compress(content, quality=11)
+    return packed
+
+
+def _served(content: bytes, media_type: str) -> Callable[[Request], Response]:
+    packed = _compressed(content)
+    headers = {"content-encoding": "br", "cache-control": "public, max-age=31536000, immutable"}
+    return lambda _: Response(packed, headers=headers, media_type=media_type)
+
+
+def _routes() -> list[Route]:
+    routes = [Route(STYLE_PATH, _served(_STYLE.encode(), "text/css"))]
+    for variant in VARIANTS:
+        routes.append(Route(variant.path, lambda _, page=variant.page: HTMLResponse(page)))
+        for file in (*_MODULES.glob(f"{variant.name}/dist/*.js"), *_MODULES.glob(f"{variant.name}/dist/*.css")):
+            address = f"/files/{file.relative_to(_MODULES)}"
+            if f'"{address}"' in variant.page:
+                media_type = "text/css" if file.suffix == ".css" else "text/javascript"
+                routes.append(Route(address, _served(file.read_bytes(), media_type)))
+    return routes
+
+
+_others = Starlette(routes=_routes())
+_ours = ConsentMiddleware(_others, apps.POLICY, apps.KEY, prefix=apps.PREFIX)
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serves our page and what belongs to it under the middleware, the other pages without."""
+    is_ours = scope.get("path", OURS.path).startswith((OURS.path, apps.PREFIX))
+    await (_ours if is_ours else _others)(scope, receive, send)
