@@ -7,7 +7,8 @@ The second origin, which serves its map and its counter, runs beside it:
 
 In the environment, all of it optional: REGISTRY_KEY signs the cookies (without it, each start forgets all answers),
 REGISTRY_ACCESS_LOG is the file of the access records, REGISTRY_LEDGER like "sqlite:///consent.db" keeps the proofs,
-REGISTRY_PARTNER is the second origin.
+REGISTRY_PARTNER is the second origin, REGISTRY_ANALYSTS are the names, parted by commas, that see the report of the
+access records at /report once they have signed in. (Here anybody signs in as anybody. Yours has passwords.)
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy, requires
 from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.serve_report import report_app
 
 HERE = Path(__file__).parent
 PARTNER = "http://localhost:8001"
@@ -159,9 +161,17 @@ def policy_for(partner: str) -> Policy:
     return replace(policy, recipients=tuple(replace(them, origins=(partner,)) for them in policy.recipients))
 
 
+def report_for(analysts: str, access_log: str) -> ASGIApp:
+    """Return the report of the access records, for those who have signed in by one of some names."""
+    names = {name.strip() for name in analysts.split(",")} - {""}
+    return report_app(access_log, authorize=lambda request: request.session.get("name") in names)
+
+
 def create_app(environ: Mapping[str, str]) -> Starlette:
     """Put the site together."""
     key = environ.get("REGISTRY_KEY") or secrets.token_urlsafe(32)
+    access_log = environ.get("REGISTRY_ACCESS_LOG")
+    report = [Mount("/report", report_for(environ.get("REGISTRY_ANALYSTS", ""), access_log))] if access_log else []
     site = Starlette(
         routes=[
             Route("/", home),
@@ -172,6 +182,7 @@ def create_app(environ: Mapping[str, str]) -> Starlette:
             Route("/tour", tour),
             Route("/account", account, methods=["GET", "POST"]),
             Mount("/static", StaticFiles(directory=HERE / "static"), name="static"),
+            *report,
         ]
     )
     site.state.partner = environ.get("REGISTRY_PARTNER", PARTNER)
@@ -183,8 +194,9 @@ def create_app(environ: Mapping[str, str]) -> Starlette:
         ConsentMiddleware,
         policy=policy_for(site.state.partner),
         secret_keys=[key],
-        access_log=environ.get("REGISTRY_ACCESS_LOG"),
+        access_log=access_log,
         ledger=environ.get("REGISTRY_LEDGER"),
+        settings_link=False,  # each page has one of its own
     )
     return site
 
