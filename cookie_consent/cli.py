@@ -22,7 +22,16 @@ from cookie_consent import (
     serve_report_command,
     verify_command,
 )
-from cookie_consent.command import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, Command, complain, with_ids_joined
+from cookie_consent.command import (
+    FINDING,
+    GOOD,
+    INTERRUPTED,
+    WRONG_USAGE,
+    Command,
+    complain,
+    port_number,
+    with_ids_joined,
+)
 from cookie_consent.exemptions import overdue
 from cookie_consent.policy import Policy
 from cookie_consent.policy_changes import EVERYBODY, announcement, asks_again, compare
@@ -204,16 +213,9 @@ def _asked_again(old: str, against: dict[str, Any]) -> str:
 
 def _demo_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="end after the walk, with 1 if a promise did not hold")
-    parser.add_argument("--port", type=_port, default=0, help="where the site listens (default: a free port)")
+    parser.add_argument("--port", type=port_number, default=0, help="where the site listens (default: a free port)")
     parser.add_argument("--host", default="127.0.0.1", help="the address it listens on (default: %(default)s)")
     parser.add_argument("--report", metavar="FILE", type=Path, help="where the report page goes (default: a new file)")
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise ValueError(text)
-    return port
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ GOOD, FINDING, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 _TAKE_IDS = ("--id", "--visitor", "--explain")
 _LIKE_AN_OPTION = re.compile(r"-[\w-]{21,}", re.ASCII)
 """An id of 128 bits that begins with a hyphen. No option of ours is as long."""
+_LAST_PORT = 65535
 _LONGEST_WAIT = 3
 """For a database server (seconds)."""
 
@@ -49,6 +50,13 @@ class Command:
     help: str
     arguments: Callable[[argparse.ArgumentParser], object]
     run: Callable[[argparse.Namespace], int]
+
+
+def port_number(text: str) -> int:
+    """Return a port that was given; raises argparse.ArgumentTypeError if it is none."""
+    if not text.isdecimal() or int(text) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}")
+    return int(text)
 
 
 def complain(text: str, status: int) -> int:

@@ -102,6 +102,8 @@ class Exchange:
     injection: Injection | None = None
     recording: Recording | None = None
     _withholds_origins = False
+    _seen_at: bytes | None = None
+    """The Host field of the page, if somebody looks at it and that is counted."""
     _replaced = False
 
     def __init__(
@@ -180,9 +182,8 @@ class Exchange:
     def _asked(self, made: banner.Fragments, page_language: str | None) -> bytes:
         """Return the question, and count that it is asked."""
         question, access_log = made.question(page_language), self._effects.installed.access_log
-        host = views.seen_at(self.scope)
-        if access_log is not None and host is not None:
-            access_log.funnel.add("asked", host, language=made.language)
+        if access_log is not None and self._seen_at is not None:
+            access_log.funnel.add("asked", self._seen_at, language=made.language)
         return question
 
     def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
@@ -194,6 +195,7 @@ class Exchange:
         by_robot = self._visit.decision.record is None and self.recording is None and banner.asks_robot(self.scope)
         if host is None or by_robot:
             return
+        self._seen_at = host
         funnel.add("views", host)
         if self.recording is not None:
             self.recording.is_view = True

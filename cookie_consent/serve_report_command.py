@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cookie_consent.command import GOOD, Command, UnusableError, complain, guarded
+from cookie_consent.command import GOOD, Command, UnusableError, complain, guarded, port_number
 from cookie_consent.ledger_options import named, say
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engine import open_engine
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 PASSWORD = "CONSENT_REPORT_PASSWORD"  # noqa: S105 (the name of a variable)
-_LAST_PORT = 65535
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +31,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help='where access records are kept, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
     )
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8765, help="the port; 0 for a free one (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=port_number, default=8765, help="the port; 0 for a free one (default: %(default)s)"
+    )
     parser.add_argument(
         "--password-file",
         metavar="FILE",
@@ -41,17 +42,11 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}")
-    return int(text)
-
-
 def _serve(arguments: argparse.Namespace) -> int:
     try:
         import uvicorn
     except ModuleNotFoundError as error:
-        raise UnusableError(f'serve-report needs {error.name}: pip install "cookie-consent[demo]"') from None
+        raise UnusableError(f'serve-report needs {error.name}: pip install "cookie-consent[analytics]"') from None
     app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file))
     with _listening(arguments.host, arguments.port) as listening:
         say(f"The report is at {_address(listening)} (Ctrl-C ends it).")

@@ -493,7 +493,7 @@ def test_without_a_server_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "uvicorn", None)  # as if it were not installed
     assert run("--access-log", access_log) == WRONG_USAGE
-    assert 'serve-report needs uvicorn: pip install "cookie-consent[demo]"' in capsys.readouterr().err
+    assert 'serve-report needs uvicorn: pip install "cookie-consent[analytics]"' in capsys.readouterr().err
 
 
 # with real records

@@ -19,6 +19,7 @@ from cookie_consent.sinks import clickhouse_tables as tables
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import record_from
 from cookie_consent.sinks.refusals import RefusedError, refused, report
+from cookie_consent.sinks.store import url_error
 
 _CONNECT = 3
 _WRITE, _LOOK_UP, _PURGE = 10, 30, 600
@@ -82,10 +83,7 @@ class ClickHouseStore:
         except ValueError:
             parts, port = urlsplit(""), None
         if not parts.hostname:
-            raise ValueError(
-                'access_log: the URL cannot be read. Write "clickhouse://user:password@host:8123/database"; in a name '
-                'or password, "@" is written "%40", ":" "%3A", "/" "%2F" and "%" "%25".'
-            )
+            raise url_error("clickhouse://user:password@host:8123/database")
         self._url, self._interface = url, "https" if parts.scheme == "clickhouses" else "http"
         self.place = f"{parts.scheme}://{parts.hostname}{f':{port}' if port else ''}{parts.path}"
         self._limit = limit

@@ -17,6 +17,7 @@ from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import record_from
 from cookie_consent.sinks.deadline import cut_off_after
 from cookie_consent.sinks.refusals import RefusedError, refused, report
+from cookie_consent.sinks.store import url_error
 
 _CONNECT = 3
 _WRITE, _LOOK_UP, _PURGE = 10, 30, 600
@@ -68,10 +69,7 @@ class PostgresqlStore:
         try:
             given = conninfo_to_dict(url)
         except psycopg.ProgrammingError:
-            raise ValueError(  # without the cause: it may have the password in it
-                'access_log: the URL cannot be read. Write "postgresql://user:password@host:5432/database"; in a name '
-                'or password, "@" is written "%40", ":" "%3A", "/" "%2F" and "%" "%25".'
-            ) from None
+            raise url_error("postgresql://user:password@host:5432/database") from None
         wanted = {
             "connect_timeout": _CONNECT,
             # A host that vanished is noticed in seconds, and not in the two hours that are usual.

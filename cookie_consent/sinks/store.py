@@ -29,6 +29,14 @@ class Store(Protocol):
         """End connections. It may be written to again."""
 
 
+def url_error(example: str) -> ValueError:
+    """Return the error about a URL that cannot be read. It does not say the URL, which may have a password in it."""
+    return ValueError(
+        f'access_log: the URL cannot be read. Write "{example}"; in a name or password, "@" is written "%40", '
+        '":" "%3A", "/" "%2F" and "%" "%25".'
+    )
+
+
 class CannotEraseError(Exception):
     """Records of a visitor stay somewhere; says where, and what would remove them."""
 
