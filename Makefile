@@ -26,7 +26,7 @@ browser-side: node_modules/.installed
 
 unit: $(VENV)/.test
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report= --reruns 2 $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report= --numprocesses auto --dist loadfile --no-loadscope-reorder --reruns 2 $(ARGS)
 	$(BIN)/coverage report
 
 format: $(VENV)/.test

@@ -132,7 +132,12 @@ ORDER = [
 ]
 
 
-@pytest.mark.parametrize(("by_service", "now", "before", "state", "is_allowed", "asked"), ORDER, ids=str)
+def _named(value: object) -> str:
+    """Return the name of a value, always the same: the order in a set is another one in each process."""
+    return "+".join(sorted(value)) or "no signal" if isinstance(value, frozenset) else str(value)
+
+
+@pytest.mark.parametrize(("by_service", "now", "before", "state", "is_allowed", "asked"), ORDER, ids=_named)
 def test_the_service_goes_before_an_answer_over_a_signal_before_a_signal_before_the_last_answer(
     by_service: bool, now: frozenset[str], before: frozenset[str], state: State | None, is_allowed: bool, asked: bool
 ) -> None:

@@ -180,7 +180,7 @@ def test_the_button_allows_just_that_and_comes_back(signals: list[tuple[str, str
         visitor.refuse()
     body = granting(visitor.get("/map", query=b"office=tokyo&zoom=2"))
     reply = visitor.send_form(body)
-    assert (reply.status, reply.get("location")) == (303, "/map?office=tokyo&zoom=2")
+    assert (reply.status, reply.get("location")) == (303, "/map?office=tokyo&zoom=2#pchoice-off-map")
     assert visitor.get("/map").text == "the map"
     state = visitor.state()
     assert state["purposes"] == {"necessary": True, "analytics": False, "media": True}
@@ -264,14 +264,14 @@ def test_under_a_mount_path_the_way_leads_there() -> None:
     (form,) = [form for form in forms(text) if ("choice", "grant") in form.buttons]
     assert form.action == f"/shop{PREFIX}"
     reply = visitor.send_form(form.pressed("grant"), path=f"/shop{PREFIX}")
-    assert reply.get("location") == "/shop/map"
+    assert reply.get("location") == "/shop/map#pchoice-off-map"
     assert visitor.get("/shop/map").text == "the map"
 
 
 def test_the_middleware_may_be_mounted_outside_and_the_endpoint_deep_inside() -> None:
     visitor = Visitor(site(Mount("/deep", routes=[Route("/map", whole_map)])), HTML)
     reply = visitor.send_form(granting(visitor.get("/deep/map")))
-    assert reply.get("location") == "/deep/map"
+    assert reply.get("location") == "/deep/map#pchoice-off-map"
     assert visitor.get("/deep/map").text == "the map"
 
 
@@ -341,7 +341,7 @@ def test_a_fastapi_endpoint_can_depend_on_it() -> None:
     assert "No map without consent." in reply.text
     assert "consent that was not given" not in reply.text
     assert ran == []
-    assert visitor.send_form(granting(reply)).get("location") == "/map"
+    assert visitor.send_form(granting(reply)).get("location") == "/map#pchoice-off-map"
     assert "<p>the map</p>" in visitor.get("/map").text
     as_json = Visitor(app).get("/map")
     assert (as_json.status, as_json.json["available"], as_json.json["feature"]) == (200, False, "map")
@@ -445,7 +445,7 @@ def test_a_box_stands_in_place_of_a_feature() -> None:
     visitor.get("/offices", query=b"a=b")
     (form,) = forms(boxes[0])
     assert "No map without consent." in boxes[0]
-    assert ("next", "/offices?a=b") in form.hidden
+    assert ("next", "/offices?a=b#pchoice-off-map") in form.hidden
     visitor.send_form(form.pressed("grant"))
     assert visitor.state()["purposes"]["media"] is True
 
@@ -471,7 +471,9 @@ class MethodEndpoint(HTTPEndpoint):
 
 
 @pytest.mark.parametrize(
-    "endpoint", [requires("media")(odd_name), requires("media")(WholeEndpoint), MethodEndpoint], ids=str
+    "endpoint",
+    [requires("media")(odd_name), requires("media")(WholeEndpoint), MethodEndpoint],
+    ids=["a function", "a class", "a class of which it is a method"],
 )
 def test_every_kind_of_endpoint_degrades(endpoint: Any) -> None:
     visitor = Visitor(site(Route("/map", endpoint)))

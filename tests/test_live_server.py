@@ -135,11 +135,12 @@ class Visits:
 
 
 def test_two_workers_share_one_file_of_records_of_those_who_allowed_it(tmp_path: Path) -> None:
+    anew = httpx.Limits(max_keepalive_connections=0)  # else who was taken by one worker stays with it
     with (
         serving(tmp_path, workers=2) as server,
-        server.visitor() as one,
-        server.visitor() as two,
-        server.visitor() as three,
+        server.visitor(limits=anew) as one,
+        server.visitor(limits=anew) as two,
+        server.visitor(limits=anew) as three,
     ):
         accepted = one.post(PREFIX, json={"choice": "accept_all"})
         assert accepted.json()["status"] == "granted"
