@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
-_COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)", re.MULTILINE | re.DOTALL)
-"""Comments at the beginning of a line. Those within one stay: what they follow could be a text."""
-_BETWEEN_RULES = re.compile(r"\s*([{};,]|\Z)\s*")
+_COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)|/\*\* @type .*?\*/ ?", re.MULTILINE | re.DOTALL)
+"""Comments at the beginning of a line, and types. Others within a line stay: what they follow could be a text."""
+_BETWEEN_RULES = re.compile(r"\s*([{};,]|\Z)\s*|(?<=[a-z]:) ")
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "static", _HERE.parent / "static")
 """Where static/ lies in a wheel, and in a checkout that is installed editable."""

@@ -19,6 +19,7 @@ from cookie_consent.events import script_address
 from cookie_consent.help_desk import HelpDesk
 from cookie_consent.installation import Installation
 from cookie_consent.language import accepted_language, match_language
+from cookie_consent.mounting import at
 from cookie_consent.own_data import OwnData
 from cookie_consent.problem import Problem
 from cookie_consent.replies import page, wants_json
@@ -74,7 +75,7 @@ class Endpoints:
         """Answer a request to a path that `serves` says is ours."""
         request = Request(scope, receive)
         visit = self._installed.visits.read(scope, path)
-        language = self._language(request, without_held(scope, visit))
+        language = self._language(request, without_held(scope, visit), path)
         try:
             response = await self._respond(request, visit, language, path)
         except Problem as problem:
@@ -108,13 +109,23 @@ class Endpoints:
             raise Problem(404, "There is nothing at this path.")
         return methods
 
-    def _language(self, request: Request, seen_by_app: Scope) -> str:
-        """Return the language of a page of ours: the one asked for, the app's own, or one that the browser accepts."""
-        site = self._installed.policy.site
-        asked = match_language(request.query_params.get("language", ""), site.languages)
-        asked = asked or self._installed.app_language(seen_by_app)
-        accepted = accepted_language(request.headers.get("accept-language", ""), site.languages)
-        return asked or accepted or site.prevailing_language
+    def _language(self, request: Request, seen_by_app: Scope, path: str) -> str:
+        """Return the language of a page of ours: the one asked for, the app's own, or one that the browser accepts.
+
+        The app's own is that of the page where the question goes, and before what the browser accepts comes what that
+        page says of itself.
+        """
+        site, query = self._installed.policy.site, request.query_params
+        page_path = safe_next(query.get("next", ""))
+        if page_path and path.rstrip("/") == f"{self._installed.prefix}/question":
+            seen_by_app = at(seen_by_app, page_path)
+        return (
+            match_language(query.get("language", ""), site.languages)
+            or self._installed.app_language(seen_by_app)
+            or match_language(query.get("page_language", ""), site.languages)
+            or accepted_language(request.headers.get("accept-language", ""), site.languages)
+            or site.prevailing_language
+        )
 
     async def _refusal(self, request: Request, visit: Visit, language: str, path: str, problem: Problem) -> Response:
         language, next_path = problem.language or language, safe_next(problem.next) or ""

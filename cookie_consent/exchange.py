@@ -102,6 +102,7 @@ class Exchange:
     injection: Injection | None = None
     recording: Recording | None = None
     _withholds_origins = False
+    _differs_in_frames = False
     _seen_at: bytes | None = None
     """The Host field of the page, if somebody looks at it and that is counted."""
     _replaced = False
@@ -151,7 +152,8 @@ class Exchange:
         if depends:
             chooses_language = self._consent.chose_language or self.injection is not None
             language = (b"Accept-Language",) if chooses_language else ()
-            passed = depending_on(passed, (*effects.depends_on, *language))
+            frames = (b"Sec-Fetch-Dest",) if self._differs_in_frames else ()
+            passed = depending_on(passed, (*effects.depends_on, *language, *frames))
         return message if passed is given else {**message, "headers": passed}
 
     def _with_recipients(self, headers: Headers) -> Headers:
@@ -163,20 +165,24 @@ class Exchange:
 
     def _put_in(self, encoding: str, headers: Headers) -> Headers:
         """Ask in the page that begins, if somebody is there who can answer; let it end with a link to the settings."""
-        consent, effects = self._consent, self._effects
+        consent, effects, decision = self._consent, self._effects, self._visit.decision
+        asks = self.asks and not banner.asks_robot(self.scope)
+        has_tail = self.scope["method"] == "GET" and (effects.settings_link or decision.news is not None)
+        self._differs_in_frames = asks or has_tail
+        # Of a page in a frame, the page around it asks.
+        if not self._differs_in_frames or views.is_framed(self.scope):
+            return headers
         asking = None
-        if self.asks and not banner.asks_robot(self.scope):
+        if asks:
             script, style = content_security.nonces(headers)
             asking = Asking(script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins)
             headers = [*headers, banner.preload(consent.base, asking.style_nonce)]
-        pages, decision = effects.installed.pages, self._visit.decision
-        has_tail = self.scope["method"] == "GET" and (effects.settings_link or decision.news is not None)
-        if asking is not None or has_tail:
-            made = banner.Fragments(pages, decision, consent, self.scope, encoding=encoding, asking=asking)
-            way_back = partial(made.way_back, link=effects.settings_link)
-            question = made.question if asking is None else partial(self._asked, made)
-            self.injection = Injection(self._out, question, way_back if has_tail else bytes)
-            self._out = self.injection.send
+        pages = effects.installed.pages
+        made = banner.Fragments(pages, decision, consent, self.scope, encoding=encoding, asking=asking)
+        way_back = partial(made.way_back, link=effects.settings_link)
+        question = made.question if asking is None else partial(self._asked, made)
+        self.injection = Injection(self._out, question, way_back if has_tail else bytes)
+        self._out = self.injection.send
         return headers
 
     def _asked(self, made: banner.Fragments, page_language: str | None) -> bytes:

@@ -178,7 +178,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
         language=consent.language,
         next_path=own_path(scope),
         feature=consent.policy.feature(feature),
-        asking=Asking(consent.nonce, consent.nonce, reloads=consent.edits_csp),
+        asking=Asking(consent.nonce, consent.nonce),
     )
 
 

@@ -30,7 +30,14 @@ def local_path(scope: Mapping[str, Any]) -> str:
 
 def path_inside(address: str, scope: Mapping[str, Any]) -> str:
     """Return the path inside the app that an address of the site leads to; `scope` says where the app is mounted."""
-    return local_path({**scope, "path": unquote(urlsplit(address).path)})
+    return local_path(at(scope, address))
+
+
+def at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
+    """Return a request's scope as it would be at another address of the site."""
+    parts = urlsplit(address)
+    path, query = parts.path.encode(), parts.query.encode()
+    return {**scope, "path": unquote(parts.path), "raw_path": path, "query_string": query}
 
 
 def outer_path(scope: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
@@ -26,10 +26,19 @@ _IN_FIELD, _IN_LINK = "\0field\0", "\0link\0"
 """Where the path to come back to goes in what is kept. No policy has a NUL."""
 _ONCE = Markup("\0once\0")
 """Where goes what no other form has, so that a form that is sent twice is known to be the same."""
+_ANSWERED = Markup("\0answered\0")
+"""Where goes when the answer was given that the question shows."""
 _SCRIPT_NONCE, _STYLE_NONCE = Markup("\0script\0"), Markup("\0style\0")
 _NOT_SWAPPED = Markup('hx-boost="false" data-turbo="false"')
 """Keeps htmx and Turbo from loading what our links and forms lead to into the page: that is a page of its own."""
 _MOST_KEPT = 256
+NOTICES: Mapping[str, tuple[str, ...]] = {
+    "": (),
+    "erased": ("erased",),
+    "erased_not_proof": ("erased", "proof_stays"),
+    "error_policy_changed": ("error_policy_changed",),
+}
+"""The name of a message over the settings page -> the names of its texts."""
 LAYOUTS = ("corner", "bar", "modal")
 """Where the question stands: a box in the corner (on phones at the lower edge), a bar at the lower edge, a dialog."""
 
@@ -126,15 +135,18 @@ class Pages:
             base: see the class.
             language: see the class.
             next_path: see the class.
-            notice: the name of a text to show as a message; "" for none. One that begins with "error" interrupts.
+            notice: the name of a message, of `NOTICES`. One that begins with "error" interrupts.
             own_cookies: what is used beside the declared cookies: for the answer, for the visitor id.
             kept: what is kept about the visitor; None where the page does not tell.
         """
         policy, record = decision.policy, decision.record
+        context = _context(decision, base, language, next_path)
+        words = context["words"]
         return self._render(
             "settings.html",
-            _context(decision, base, language, next_path),
+            context,
             notice=notice,
+            message=words.together(*(words(text) for text in NOTICES[notice])),
             error=notice.startswith("error"),
             kept=kept,
             expires=record and record.decided_at + self.lifetime.total_seconds(),
@@ -174,8 +186,9 @@ class Pages:
             text = self._new_banner(decision, _context_to_keep(decision, base, language, next_path), asking)
             html = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         script, style = nonce_attribute(asking.script_nonce).encode(), nonce_attribute(asking.style_nonce).encode()
-        once = self._make_id().encode()
-        html = html.replace(b"\0script\0", script).replace(b"\0style\0", style).replace(_ONCE.encode(), once)
+        once, answered = self._make_id().encode(), b"%d" % _answered_at(decision)
+        html = html.replace(b"\0script\0", script).replace(b"\0style\0", style)
+        html = html.replace(_ONCE.encode(), once).replace(_ANSWERED.encode(), answered)
         return _come_back(html, next_path)
 
     def way_back(
@@ -314,6 +327,11 @@ def _written(next_path: str) -> tuple[bytes, bytes]:
     return escape(next_path).encode("ascii", "xmlcharrefreplace"), quote(next_path).encode()
 
 
+def _answered_at(decision: Decision) -> int:
+    """Return when the answer was given that a page shows, in seconds since 1970; 0 where there is none."""
+    return decision.record.decided_at if decision.record else 0
+
+
 def _context(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
     """Return what all templates use."""
     policy = decision.policy
@@ -327,6 +345,7 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
         "words": Wording(policy, language),
         "next_path": next_path,
         "next_query": quote(next_path),
+        "answered_at": _answered_at(decision),
         "changed": has_changed(decision),
         # What runs here without consent, as long as nobody objects.
         "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
@@ -336,5 +355,6 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
 
 
 def _context_to_keep(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
-    """Return the same for what is kept: marks stand where the path to come back to goes, if there is one."""
-    return _context(decision, base, language, _IN_FIELD if next_path else "") | {"next_query": _IN_LINK}
+    """Return the same for what is kept: marks stand for what differs between visitors who see the same."""
+    marks = {"next_query": _IN_LINK, "answered_at": _ANSWERED}
+    return _context(decision, base, language, _IN_FIELD if next_path else "") | marks

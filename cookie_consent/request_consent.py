@@ -36,7 +36,6 @@ class RequestConsent(Decision):
         chose_language: whether the language was taken from what the browser accepts.
         nonce: of the page's Content-Security-Policy, for the tags that stand in the app's own templates. An app that
             gives scripts and stylesheets a nonce sets it.
-        edits_csp: whether the middleware edits the app's Content-Security-Policy, so that a grant needs a reload.
         instead: an ASGI app that answers in place of the app's own response, or None.
         degraded: the ids of the features that gave their fallback.
     """
@@ -45,7 +44,6 @@ class RequestConsent(Decision):
     asks_itself = False
     chose_language = False
     nonce = ""
-    edits_csp = False
     instead: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
     _language: str | None = None

@@ -9,6 +9,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 _OF_PAGES = (b"", b"document")
 _LOOKED_AT = frozenset((b"host", b"sec-fetch-dest", b"sec-purpose", b"purpose"))
+_FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
 NOT_MODIFIED = 304
 """The status of a response whose content the browser still has (RFC 9110, section 15.4.5)."""
 
@@ -27,6 +28,11 @@ def is_page(method: str, status: int, headers: Headers) -> bool:
         if len(name) == 12 and name.lower() == b"content-type":
             return value[:9].lower() == b"text/html"
     return status == NOT_MODIFIED
+
+
+def is_framed(scope: Mapping[str, Any]) -> bool:
+    """Return whether a request is for a document that stands in another one (Fetch, request destinations)."""
+    return any(name == b"sec-fetch-dest" and value in _FRAMES for name, value in scope["headers"])
 
 
 def seen_at(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:

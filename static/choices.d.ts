@@ -9,6 +9,7 @@ export type State = {
   status: string;
   should_ask: boolean;
   decided_at: string | null;
+  edits_csp: boolean;
 };
 /**
  * What pages may ask, as `window.consent`.

@@ -2,7 +2,11 @@
 // elsewhere. Without this script the forms work as forms do.
 
 /** @typedef {Readonly<Record<string, boolean>>} Purposes purpose id -> whether it is allowed, "necessary" included */
-/** @typedef {{ purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null }} State */
+/**
+ * @typedef {{
+ *   purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null, edits_csp: boolean
+ * }} State
+ */
 
 /**
  * What pages may ask, as `window.consent`.
@@ -30,8 +34,12 @@ let opener = null;
 let channel;
 let answered = false;
 let busy = false;
-/** Whether the page's own policy keeps it from loading what a grant allows. */
-let closed = false;
+/** Whether the page was kept as it was, and has not looked at what holds since. */
+let restored = false;
+/** @type {string | null | undefined} when the answer was given that the page goes by, once that is known */
+let decided;
+/** @type {boolean | undefined} whether the page's own policy keeps it from loading what a grant allows, if it says so */
+let closed;
 /** Whether it keeps this script from reaching the server. */
 let sealed = false;
 
@@ -45,6 +53,10 @@ function complain(text) {
   if (!said.has(text)) console.error(`cookie-consent: ${text}`);
   said.add(text);
 }
+
+/** @param {string} what */
+const unanswered = (what) =>
+  complain(`no answer from ${base}/${what}. Let it pass the page's policy, workers and proxies`);
 
 /** @param {string} id */
 function allows(id) {
@@ -62,10 +74,17 @@ const allowed = (element) => needs(element).length > 0 && needs(element).every(a
 /** Whether a template waits for what this box offers to allow. @param {HTMLElement} box */
 const awaited = (box) => [...all("template")].some((template) => `${needs(template)}` === `${needs(box)}`);
 
+/** Take it away. Reading goes on, if it had the focus. @param {HTMLElement} section */
+function leave(section) {
+  const focused = section.contains(document.activeElement);
+  section.remove();
+  if (focused) goOn();
+}
+
 /** Put what is allowed in the place of its template, and take away the boxes that stood for it. */
 function activate() {
   for (const box of all(".pchoice-box")) {
-    if (allowed(box) && awaited(box)) box.remove();
+    if (allowed(box) && awaited(box)) leave(box);
   }
   for (const template of /** @type {NodeListOf<HTMLTemplateElement>} */ (all("template[data-purpose]"))) {
     if (allowed(template)) template.replaceWith(template.content);
@@ -94,8 +113,9 @@ function tend() {
   else if (question && !tended.has(question)) {
     tended.add(question);
     question.dataset.live = "";
-    closed ||= "reload" in question.dataset;
-    painted().then(() => raise(question));
+    // At once, so that it need not move; what does not move can wait.
+    if (question instanceof HTMLDialogElement) raise(question);
+    else painted().then(() => raise(question));
   }
 }
 
@@ -132,13 +152,14 @@ function keepsCookies() {
   }
 }
 
-/** The answer as the server wants it. @param {HTMLFormElement} form @param {HTMLElement | null} button */
+/** The answer as the server wants it. @param {HTMLFormElement} form @param {HTMLButtonElement} button */
 function written(form, button) {
   /** @type {NodeListOf<HTMLInputElement>} */
   const inputs = form.querySelectorAll("[name=purpose]");
   const chosen = [...inputs].map((input) => [input.value, input.type === "hidden" || input.checked]);
   return JSON.stringify({
-    ...Object.fromEntries(new FormData(form, button)),
+    ...Object.fromEntries(new FormData(form)),
+    [button.name]: button.value,
     purposes: Object.fromEntries(chosen),
   });
 }
@@ -147,15 +168,15 @@ function written(form, button) {
 async function look() {
   try {
     const address = `${base}/state?page=${encodeURIComponent(location.pathname)}`;
-    const reply = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(patience) });
+    const reply = await fetch(address, { signal: AbortSignal.timeout?.(patience) });
     if (reply.ok) return await reply.json();
   } catch {}
-  complain(`no answer from ${base}/state`);
+  unanswered("state");
 }
 
 /**
  * The server's answer, or what is to be said: the name of one of the question's texts.
- * @param {HTMLFormElement} form @param {HTMLElement | null} button @returns {Promise<State | string>}
+ * @param {HTMLFormElement} form @param {HTMLButtonElement} button @returns {Promise<State | string>}
  */
 async function send(form, button) {
   try {
@@ -163,7 +184,7 @@ async function send(form, button) {
       method: "POST",
       headers: { accept: json, "content-type": json },
       body: written(form, button),
-      signal: AbortSignal.timeout(patience),
+      signal: AbortSignal.timeout?.(patience),
     });
     if (!reply.ok) return reply.status === 409 ? "changed" : reply.status < 500 ? "rejected" : "unavailable";
     const state = await reply.json();
@@ -182,16 +203,23 @@ function adopt(state) {
   const before = purposes;
   purposes = state.purposes;
   const changed = Object.keys(purposes).filter((id) => before[id] !== purposes[id]);
-  // What runs already cannot be stopped in place, and not every page may load what was granted just now.
-  const reload = changed.some((id) => before[id] || closed);
-  answered = !state.should_ask;
+  // What runs already cannot be stopped in place, what the server had left out of a kept page comes with a new one, and
+  // not every page may load what was granted just now.
+  const reload = changed.some(
+    (id) => before[id] || restored || (id in before && (closed ?? state.edits_csp)),
+  );
+  restored = false;
+  // Who keeps no cookies has refused.
+  answered = !state.should_ask || !keepsCookies();
   for (const question of all(".pchoice")) {
-    if (answered && (changed[0] || !("again" in question.dataset))) question.remove();
+    if (answered && (changed[0] || !("again" in question.dataset))) leave(question);
   }
   if (reload) location.reload();
   else activate();
   // Why the others are off has changed too. Their place stays, so that nothing moves.
-  for (const reason of all(".pchoice-box .pchoice-why")) reason.style.visibility = "hidden";
+  if (decided !== state.decided_at && (answered || decided !== undefined))
+    for (const reason of all(".pchoice-why")) reason.style.visibility = "hidden";
+  decided = state.decided_at;
   if (changed[0]) document.dispatchEvent(new CustomEvent("consentchange", { detail: { ...purposes } }));
   return !reload;
 }
@@ -199,27 +227,32 @@ function adopt(state) {
 /** @param {SubmitEvent} event */
 async function submitted(event) {
   const form = /** @type {HTMLFormElement} */ (event.target);
+  // Old browsers do not say it: theirs are forms.
+  const button = /** @type {HTMLButtonElement | null} */ (event.submitter);
   /** @type {HTMLElement | null} */
   const section = form.closest(".pchoice, .pchoice-box");
   // What the server left out of the page comes with the page that the form leads to.
-  if (!section || (section !== banner() && !awaited(section)) || "stale" in section.dataset || sealed) return;
+  if (
+    !button ||
+    !section ||
+    (section !== banner() && !awaited(section)) ||
+    "stale" in section.dataset ||
+    sealed
+  )
+    return;
   event.preventDefault();
   event.stopPropagation();
   if (busy) return;
   busy = true;
-  closed ||= "reload" in section.dataset;
-  const button = event.submitter;
   for (const old of all(".pchoice-alert")) old.textContent = "";
   const result = await send(form, button);
   busy = false;
-  const focused = section.contains(document.activeElement);
   if (typeof result !== "string") {
-    section.remove();
+    leave(section);
     channel?.postMessage("");
-    if (!adopt(result)) return;
-    say(section, section.dataset[result.status]);
+    if (adopt(result)) say(section, section.dataset[result.status]);
   } else if (result === "blocked" && section === banner()) {
-    section.remove();
+    leave(section);
     say(section, section.dataset.blocked);
   } else {
     // Asked about another policy, or kept from asking by the page's own: the form does what the script cannot.
@@ -227,22 +260,27 @@ async function submitted(event) {
     if (result === "changed") section.dataset.stale = "";
     /** @type {HTMLElement} */ (form.querySelector(".pchoice-alert")).textContent =
       section.dataset[result] ?? "";
-    return;
   }
-  if (focused) goOn();
 }
 
 /** Leave the question unanswered on this page. */
 function setAside() {
   const question = banner();
   if (!question) return;
-  if (question instanceof HTMLDialogElement) question.close();
   question.hidden = true;
+  if (question instanceof HTMLDialogElement) question.close();
   goOn();
 }
 
 /** Bring the question into a page that came without. @param {string} query @returns {Promise<HTMLElement | undefined>} */
-const bring = async (query) => (await import(`${base}/question.js`)).bring(base, query);
+async function bring(query) {
+  try {
+    return await (await import(`${base}/question.js`)).bring(base, query);
+  } catch {
+    unanswered("question.js");
+    if (query) location.assign(`${base}?${query}`);
+  }
+}
 
 /** Ask again, in place where that can be. @param {URLSearchParams} [asked] what a link to the settings asks for */
 async function show(asked) {
@@ -272,24 +310,29 @@ function isFresh() {
 function ask(state) {
   const question = banner();
   if (keepsCookies()) {
-    if (state?.should_ask && !question) bring("");
+    // Who looks at a page in a frame is asked by the page around it.
+    if (state?.should_ask && !question && top === window) bring("");
   } else if (question) {
-    // Who keeps no cookies has refused. It is said on the first page of a visit.
+    // Who keeps no cookies has refused. It is said on the first page of a visit, and after an answer on a page of ours.
     answered = true;
     question.remove();
-    if (!document.referrer.startsWith(location.origin)) say(question, question.dataset.blocked);
+    if (location.hash === "#pchoice" || !document.referrer.startsWith(location.origin))
+      say(question, question.dataset.blocked);
   }
 }
 
 /** What holds now. A page that asks says it by itself, so that nothing is requested before an answer. */
 async function load() {
   const question = banner();
+  // No other question knows what came with the page.
+  closed = question && "reload" in question.dataset;
   purposes = JSON.parse(question?.dataset.state ?? "{}");
   const state = question && isFresh() ? undefined : await look();
   if (state) {
     // Nothing runs yet that would have to be stopped, and a stored page would only come again.
     purposes = state.purposes;
     if (question) adopt(state);
+    decided = state.decided_at;
   }
   tend();
   new MutationObserver(tend).observe(document, { childList: true, subtree: true });
@@ -297,21 +340,17 @@ async function load() {
   return { ...purposes };
 }
 
-/** Somebody may have answered elsewhere. @param {boolean} restored whether the page was kept as it was */
-async function refresh(restored) {
+/** Somebody may have answered elsewhere. */
+async function refresh() {
   const state = await look();
-  if (!state) return;
-  const differs = Object.entries(state.purposes).some(([id, value]) => purposes[id] !== value);
-  // What the server had left out of a kept page comes with a new one.
-  if (restored && differs) location.reload();
-  else adopt(state);
+  if (state) adopt(state);
 }
 
 /** Hear of answers in other tabs. */
 function listen() {
   try {
     channel = new BroadcastChannel(base);
-    channel.onmessage = () => refresh(false);
+    channel.onmessage = refresh;
     // Unknown to old browsers, forbidden by Firefox where cookies are.
   } catch {}
 }
@@ -327,22 +366,25 @@ function start() {
   addEventListener("securitypolicyviolation", (event) => {
     sealed ||= event.disposition === "enforce" && event.blockedURI.startsWith(base);
   });
-  const clicked = (/** @type {MouseEvent} */ event) => {
-    const target = /** @type {Element} */ (event.target);
-    if (target.closest?.(".pchoice-later")) setAside();
-    const link = target.closest?.("[data-privacy-settings]");
-    if (!link || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    show(new URL(link.getAttribute("href") ?? "?", base).searchParams);
-  };
-  addEventListener("click", clicked, true);
+  addEventListener(
+    "click",
+    (event) => {
+      const target = /** @type {Element} */ (event.target);
+      if (target.closest?.(".pchoice-later")) setAside();
+      const link = target.closest?.("[data-privacy-settings]");
+      if (!link || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      show(new URL(link.getAttribute("href") ?? "?", base).searchParams);
+    },
+    true,
+  );
   // The purposes open below what can be seen.
   addEventListener(
     "toggle",
-    ({ target }) => {
-      const opened = /** @type {Element} */ (target);
-      if (opened.matches(".pchoice:not([data-again]) details")) opened.scrollIntoView();
+    (event) => {
+      const target = /** @type {Element} */ (event.target);
+      if (target.matches(".pchoice:not([data-again]) details")) target.scrollIntoView();
     },
     true,
   );
@@ -354,13 +396,14 @@ function start() {
   addEventListener("pagehide", () => channel?.close());
   addEventListener("pageshow", (event) => {
     if (event.persisted) {
+      restored = true;
       listen();
-      refresh(true);
+      refresh();
     }
   });
-  document.addEventListener("prerenderingchange", () => refresh(false));
+  // Our own pages tell no tab, nor does any where there is no channel. A page that was made ahead becomes visible, too.
   document.addEventListener("visibilitychange", () => {
-    if (!channel && document.visibilityState === "visible") refresh(false);
+    if (!document.hidden) refresh();
   });
   const ready = load();
   return Object.freeze({
@@ -368,7 +411,8 @@ function start() {
     get purposes() {
       return { ...purposes };
     },
-    on(_, listener) {
+    on(type, listener) {
+      if (type !== "change") complain(`no event "${type}" among change`);
       /** @param {CustomEvent<Purposes>} event */
       const heard = (event) => listener(event.detail);
       document.addEventListener("consentchange", heard);

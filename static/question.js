@@ -1,31 +1,47 @@
 // Brings the question into a page that came without it. Only pages that need it load this.
 
 const patience = 10000;
+let complained = false;
 
 /**
- * Put the question into the page: in the language that is asked for, else in the page's. Where it is asked for again
- * and cannot be had, go to the settings page.
- * @param {string} base @param {string} query @returns {Promise<HTMLElement | undefined>} the question, in place
+ * Put the question into the page: in the language that is asked for, else in the app's own, else in the page's. Where it
+ * is asked for again and cannot be had, go to the settings page.
+ * @param {string} base @param {string} query @returns {Promise<HTMLElement | undefined>} the question, in place, or the
+ *   one that has come meanwhile
  */
 export async function bring(base, query) {
   const asked = new URLSearchParams(query);
   asked.set("next", location.pathname + location.search);
-  if (!asked.get("language")) asked.set("language", document.documentElement.lang);
-  const found = await load(`${base}/question?${asked}`);
-  const question = /** @type {HTMLElement | null} */ (found?.querySelector(".pchoice") ?? null);
-  const style = found?.querySelector("link");
+  asked.set("page_language", document.documentElement.lang);
+  const { status, response } = await load(`${base}/question?${asked}`);
+  const question = found(response);
+  const style = response?.querySelector("link");
   if (question && style) {
     await loaded(style);
-    document.body.prepend(question);
-    return question;
+    const other = found(document);
+    if (!other) document.body.prepend(question);
+    return other ?? question;
   }
+  // 204: the page is to be read without it.
+  if (status !== 204) complain(`${base}/question`, status);
   if (asked.has("again")) location.assign(`${base}?${asked}`);
+}
+
+/** @param {Document | null} where @returns {HTMLElement | null} */
+const found = (where) => where?.querySelector(".pchoice") ?? null;
+
+/** Say what a developer has to know, once. @param {string} address @param {number} status 0 where nothing answered */
+function complain(address, status) {
+  const why = status ? `an answer with status ${status}` : "no answer";
+  const what = "Let it pass the page's policy, workers and proxies";
+  if (!complained) console.error(`cookie-consent: no question, but ${why} from ${address}. ${what}`);
+  complained = true;
 }
 
 /**
  * The browser's own loader parses the answer, so that no policy for scripts or Trusted Types stands in the way, and
  * nothing in it runs.
- * @param {string} address @returns {Promise<Document | null>}
+ * @param {string} address @returns {Promise<XMLHttpRequest>} the request, when it has come to its end
  */
 function load(address) {
   const request = new XMLHttpRequest();
@@ -33,7 +49,7 @@ function load(address) {
   request.responseType = "document";
   request.timeout = patience;
   return new Promise((resolve) => {
-    request.onloadend = () => resolve(request.response);
+    request.onloadend = () => resolve(request);
     request.send();
   });
 }

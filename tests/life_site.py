@@ -1,7 +1,7 @@
 """Sites side by side, one for each way to ask, with pages that libraries swap, browsers keep, and caches share.
 
 Each lies under its own name: /corner, /bar, /modal, /shared (nothing is put into its pages), /tongues (the path says
-the language) and /asked (a function says it).
+the language), /asked (a function says it) and /edited (pages say to browsers which recipients are allowed).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ id = "maps"
 name = "Example Maps Inc."
 purpose = "media"
 origins = ["https://maps.example"]
+directives = ["frame"]
 receives = { en = "IP address", ja = "IPアドレス", ar = "عنوان IP" }
 """
 LIBRARIES = {
@@ -139,6 +140,18 @@ async def with_script(request: Request) -> Response:
     return HTMLResponse(document(request, "With script", template("media"), head=own_script(request), lang=lang))
 
 
+async def guarded(request: Request) -> Response:
+    """Show a page that tells the browser what it may load."""
+    page = document(request, "Guarded", template("media"), head=own_script(request))
+    return HTMLResponse(page, headers={"content-security-policy": "frame-src 'self'"})
+
+
+async def framing(request: Request) -> Response:
+    """Show a page with another one in a frame."""
+    frame = f'<iframe src="{request.scope["root_path"]}/with-script" title="Frame" id="frame"></iframe>'
+    return HTMLResponse(document(request, "Framing", frame, head=own_script(request)))
+
+
 GO_AHEAD = """<script>
 new BroadcastChannel("go").onmessage = ({ data }) => {
     if (data !== "ahead") return document.getElementById("next").click();
@@ -199,7 +212,10 @@ PAGES: Mapping[str, Callable[[Request], Any]] = {
     "/with-script": with_script,
     "/speculating": speculating,
     "/worker.js": worker,
+    "/guarded": guarded,
+    "/framing": framing,
     "/{tongue}/written": written,
+    "/{tongue}/with-script": with_script,
     "/{library}/script": script,
     "/{library}/part": part,
     "/{library}/video": video,
@@ -229,6 +245,7 @@ SITES: Mapping[str, Mapping[str, Any]] = {
     "shared": {"inject": False},
     "tongues": {"language": "path"},
     "asked": {"language": tongue},
+    "edited": {"edit_csp": True},
 }
 looked: list[str] = []
 """The pages that asked for what holds, in their order."""

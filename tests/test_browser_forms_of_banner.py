@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import FloatRect, Locator, Request, Response, Route, ViewportSize, expect
 
 from cookie_consent.texts import shipped
-from tests.life_browser import another_tab, life_sites, moved_to
+from tests.life_browser import another_tab, life_sites, moved_to, until
 from tests.visitor_browser import PREFIX, Sites, Visitor
 
 pytestmark = pytest.mark.browser
@@ -278,6 +278,79 @@ def test_without_javascript_a_dialog_can_be_used_and_the_page_be_reached(arrive:
     assert visitor.state["status"] == "refused"
 
 
+COVERED = """() => {
+    const { bottom } = document.activeElement.getBoundingClientRect();
+    return bottom > document.querySelector("dialog").getBoundingClientRect().top;
+}"""
+
+
+@on_all_screens
+def test_until_a_script_makes_it_modal_a_dialog_leaves_what_has_the_focus_in_view(
+    arrive: Arrive, size: ViewportSize
+) -> None:
+    visitor = moved_to(arrive(java_script_enabled=False, viewport=size), "modal")
+    visitor.go("/long")
+    assert box(visitor.banner)["y"] >= size["height"] * 0.3
+    for name in ("#home", "#next", "#name", "#end"):
+        visitor.page.locator(name).focus()
+        assert not visitor.page.evaluate(COVERED), name
+        expect(visitor.page.locator(name)).to_be_in_viewport(ratio=1)
+
+
+WATCH_THE_END_OF_THE_PAGE = """
+addEventListener("DOMContentLoaded", () => {
+    document.wasModal = document.querySelector("dialog").matches(":modal");
+});
+"""
+
+
+def test_a_dialog_is_modal_at_once_where_the_script_is_there(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "modal")
+    visitor.page.add_init_script(WATCH_THE_END_OF_THE_PAGE)
+    asked(visitor, "/long")
+    assert visitor.page.evaluate("document.wasModal") is True
+
+
+WATCH_SHIFTS = """
+document.shifts = [];
+new PerformanceObserver(list => document.shifts.push(...list.getEntries().map(shift => shift.value)))
+    .observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@on_all_screens
+@pytest.mark.parametrize("path", ["/long", "/"])
+def test_a_dialog_moves_to_the_middle_without_a_shift(arrive: Arrive, path: str, size: ViewportSize) -> None:
+    visitor = moved_to(arrive(viewport=size), "modal")
+    visitor.page.add_init_script(WATCH_SHIFTS)
+    held: list[Route] = []
+    visitor.page.route("**/choices.*.js", lambda route: held.append(route))
+    visitor.page.goto(visitor.sites.address + path, wait_until="commit")
+    # It is on the screen before the script.
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+    low = box(visitor.banner)
+    for route in held:
+        route.continue_()
+    expect(visitor.page.locator("dialog:modal")).to_be_visible()
+    middle = box(visitor.banner)
+    assert middle["y"] < low["y"]
+    assert abs(middle["y"] * 2 + middle["height"] - size["height"]) <= 2
+    visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    assert visitor.page.evaluate("document.shifts") == []
+
+
+@pytest.mark.parametrize("layout", ["corner", "modal"])
+def test_a_page_that_asks_is_printed_without_the_question_and_the_room_for_it(arrive: Arrive, layout: str) -> None:
+    visitor = moved_to(arrive(java_script_enabled=False), layout)
+    visitor.go("/long")
+    room = "getComputedStyle(document.documentElement).paddingBottom"
+    assert visitor.page.evaluate(room) != "0px"
+    visitor.page.emulate_media(media="print")
+    expect(visitor.banner).to_be_hidden()
+    assert visitor.page.evaluate(room) == "0px"
+
+
 # Brought by script
 
 
@@ -363,11 +436,48 @@ def test_the_question_is_in_the_language_of_the_page_else_in_the_browsers(
 
 def test_a_question_that_cannot_be_had_breaks_nothing(arrive: Arrive) -> None:
     visitor = moved_to(arrive(), "shared")
+    said = complaints(visitor)
     visitor.page.route(f"**{PREFIX}/question?*", lambda route: route.abort())
-    with visitor.page.expect_event("requestfailed"):
-        visitor.go("/with-script")
-    assert visitor.page.evaluate("consent.ready") == NOTHING
-    expect(visitor.banner).to_have_count(0)
+    for page in ("/with-script", "/with-script?again"):
+        with visitor.page.expect_console_message(lambda message: message.text.startswith("cookie-consent: ")):
+            visitor.go(page)
+        assert visitor.page.evaluate("consent.ready") == NOTHING
+        expect(visitor.banner).to_have_count(0)
+    assert [re.findall("no answer from .*/question. Let it pass", text) != [] for text in said] == [True, True]
+
+
+def test_settings_that_are_called_for_while_the_question_comes_take_its_place_or_are_it(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "shared")
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
+    visitor.go("/with-script")
+    assert until(visitor.page, lambda: len(held) == 1)
+    visitor.page.evaluate("void consent.show()")
+    assert until(visitor.page, lambda: len(held) == 2)
+    for route in held:
+        route.continue_()
+    expect(visitor.banner).to_be_focused()
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner).to_have_count(1)
+    visitor.refuse()
+    assert visitor.state["status"] == "refused"
+
+
+@pytest.mark.parametrize("site", ["corner", "modal", "shared"])
+def test_in_a_frame_nothing_is_asked(arrive: Arrive, site: str) -> None:
+    visitor = moved_to(arrive(), site)
+    asked(visitor, "/framing")
+    frame = visitor.page.frame(url="**/with-script")
+    assert frame is not None
+    assert frame.evaluate("consent.ready") == NOTHING
+    # By then it would have been fetched.
+    frame.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+    visitor.page.evaluate("fetch('second')")
+    assert sum(f"{PREFIX}/question?" in request.url for request in visitor.requests()) == (site == "shared")
+    for ours in (".pchoice", "[data-privacy-settings]"):
+        expect(frame.locator(ours)).to_have_count(0)
+    visitor.accept()
+    expect(frame.locator("#media")).to_be_attached()
 
 
 def test_a_question_comes_also_without_its_stylesheet(arrive: Arrive) -> None:
@@ -450,6 +560,15 @@ def test_a_developer_is_told_once_of_each_purpose_that_there_is_not(arrive: Arri
     assert all("necessary, analytics, media" in text for text in said)
 
 
+def test_a_developer_is_told_of_an_event_that_there_is_not(arrive: Arrive) -> None:
+    visitor = arrive()
+    said = complaints(visitor)
+    asked(visitor, "/")
+    visitor.page.evaluate("for (const type of ['change', 'changed', 'changed']) consent.on(type, () => {})")
+    visitor.page.evaluate("fetch('second')")
+    assert said == ['cookie-consent: no event "changed" among change']
+
+
 def answer_garbage(route: Route) -> None:
     """Answer as a captive portal does."""
     route.fulfill(status=200, body="<p>Wi-Fi")
@@ -475,7 +594,7 @@ def test_a_developer_is_told_once_that_nobody_says_what_holds(arrive: Arrive, fa
     visitor.page.evaluate("fetch('second')")
     expect(visitor.page.locator("#media")).to_have_count(0)
     assert len(said) == 1
-    assert f"{PREFIX}/state" in said[0]
+    assert f"{PREFIX}/state. Let it pass" in said[0]
 
 
 # Files
@@ -565,6 +684,25 @@ def test_the_question_is_in_the_language_that_the_app_tells(
     visitor.refuse()
     receipt = visitor.context.request.get(f"{visitor.sites.address}{PREFIX}/receipt").json()
     assert receipt["language"] == expected
+
+
+@pytest.mark.parametrize(
+    ("site", "path", "expected"),
+    [
+        ("tongues", "/ja/with-script?in=en", "ja"),
+        ("tongues", "/xx/with-script?in=ja", "ja"),
+        ("asked", "/with-script?in=en&tongue=ja", "ja"),
+        ("asked", "/with-script?in=ja", "ja"),
+    ],
+)
+def test_settings_that_script_brings_are_in_the_language_that_the_app_tells(
+    arrive: Arrive, site: str, path: str, expected: str
+) -> None:
+    visitor = moved_to(arrive(locale="en-GB"), site)
+    asked(visitor, path)
+    visitor.refuse()
+    visitor.page.evaluate("consent.show()")
+    reads(visitor, expected)
 
 
 def test_the_settings_are_in_the_language_of_the_question(arrive: Arrive) -> None:

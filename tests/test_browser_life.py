@@ -20,7 +20,7 @@ pytestmark = pytest.mark.browser
 Arrive = Callable[..., Visitor]
 NOTHING = {"necessary": True, "analytics": False, "media": False}
 ALL = {"necessary": True, "analytics": True, "media": True}
-KEPT = str(shipped("en")["kept"])
+KEPT, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "privacy_settings"))
 OUTCOMES = {"refuse_all": NOTHING, "accept_all": ALL}
 LISTEN = "() => { document.heard = []; consent.on('change', purposes => document.heard.push(purposes)); }"
 REPORT_WHAT_IS_SAID = """
@@ -131,19 +131,100 @@ def test_without_broadcasts_the_other_tab_follows_when_it_is_looked_at(arrive: A
     for tab in (first, second):
         asked(tab, "/")
         assert tab.page.evaluate("typeof BroadcastChannel") == "undefined"
-    look_at = "document.dispatchEvent(new Event('visibilitychange'))"
     second.mark()
     first.accept()
     expect(second.banner).to_be_visible()
-    second.page.evaluate(look_at)
+    second.page.evaluate(LOOK_AT)
     expect(second.banner).to_have_count(0)
     holds(second, ALL)
     assert second.is_marked
     withdraw(first)
     holds(first, NOTHING)
-    second.page.evaluate(look_at)
+    second.page.evaluate(LOOK_AT)
     holds(second, NOTHING)
     assert not second.is_marked
+
+
+LOOK_AT = "document.dispatchEvent(new Event('visibilitychange'))"
+
+
+def test_what_is_answered_on_the_settings_page_holds_in_the_other_tab_once_it_is_looked_at(
+    tabs: tuple[Visitor, Visitor],
+) -> None:
+    first, second = tabs
+    for choice, purposes, same in (("accept_all", ALL, True), ("refuse_all", NOTHING, False)):
+        second.go(PREFIX)
+        second.answer(second.choice(choice))
+        expect(second.page.get_by_role("heading", name=SETTINGS)).to_be_visible()
+        first.mark()
+        first.page.evaluate(LOOK_AT)
+        holds(first, purposes)
+        expect(first.banner).to_have_count(0)
+        assert first.is_marked is same
+
+
+def test_a_tab_that_is_looked_at_again_stays_as_it_is_where_nothing_was_answered(tabs: tuple[Visitor, Visitor]) -> None:
+    first, _ = tabs
+    first.mark()
+    first.banner.locator("summary").click()
+    tick = first.banner.get_by_role("checkbox").first
+    tick.check()
+    with first.page.expect_response(f"**{PREFIX}/state?*"):
+        first.page.evaluate(LOOK_AT)
+    first.page.evaluate("fetch('second')")
+    expect(tick).to_be_checked()
+    expect(tick).to_be_focused()
+    assert first.is_marked
+
+
+@pytest.mark.parametrize("focus", [".pchoice summary", ".pchoice a >> nth=0"])
+def test_a_question_that_goes_by_an_answer_elsewhere_gives_the_focus_to_the_page(
+    tabs: tuple[Visitor, Visitor], focus: str
+) -> None:
+    first, second = tabs
+    second.page.locator(focus).focus()
+    first.refuse()
+    expect(second.banner).to_have_count(0)
+    expect(second.page.get_by_role("main")).to_be_focused()
+
+
+@pytest.mark.parametrize(("site", "anew"), [("corner", False), ("edited", True)])
+def test_a_page_that_may_not_load_what_another_tab_allows_comes_anew(arrive: Arrive, site: str, anew: bool) -> None:
+    first = moved_to(arrive(), site)
+    asked(first, "/")
+    give(first, "refuse_all")
+    second = another_tab(first)
+    second.go("/guarded")
+    holds(second, NOTHING)
+    second.mark()
+    first.page.evaluate("consent.show()")
+    give(first, "accept_all")
+    holds(second, ALL)
+    assert second.is_marked is not anew
+
+
+def test_a_page_that_hears_late_what_holds_stays(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "edited")
+    asked(visitor, "/")
+    visitor.accept()
+    visitor.page.route(f"**{PREFIX}/state?*", lambda route: route.abort())
+    visitor.go("/guarded")
+    visitor.page.evaluate("consent.ready")
+    visitor.mark()
+    visitor.page.unroute_all()
+    visitor.page.evaluate(LOOK_AT)
+    holds(visitor, ALL)
+    assert visitor.is_marked
+
+
+@pytest.mark.parametrize(("path", "anew"), [("/guarded", True), ("/second", False)])
+def test_a_page_that_asks_knows_by_itself_whether_it_has_to_come_anew(arrive: Arrive, path: str, anew: bool) -> None:
+    visitor = moved_to(arrive(), "edited")
+    asked(visitor, path)
+    visitor.mark()
+    visitor.accept()
+    holds(visitor, ALL)
+    assert visitor.is_marked is not anew
 
 
 @pytest.mark.parametrize(
@@ -259,6 +340,7 @@ def test_a_page_that_comes_back_has_what_another_tab_accepted(returning: Visitor
     leave_and_return(returning, lambda: give(other, "accept_all"), ALL)
     expect(returning.banner).to_have_count(0)
     holds(returning, ALL)
+    assert not returning.is_marked  # it lacked what the server had left out
 
 
 def test_a_page_that_comes_back_has_nothing_of_what_another_tab_withdrew(returning: Visitor) -> None:

@@ -116,11 +116,14 @@ def test_a_browser_that_keeps_no_cookies_gets_all_pages_and_no_false_promise(wit
             expect(visitor.banner).to_have_count(0)
     box = page.locator(".pchoice-box")
     assert {request.method for request in visitor.requests()} == {"GET"}
+    expect(box.get_by_text(blocked)).to_be_hidden()
     visitor.answer(box.get_by_role("button"))
     if visitor.scripts:
         expect(box.locator("[role=alert]")).to_have_text(blocked)
     else:
         page.wait_for_load_state()
+        expect(box.get_by_text(blocked)).to_be_visible()
+        expect(visitor.banner.get_by_text(blocked)).to_be_hidden()
         visitor.answer(visitor.choice("accept_all"))
         page.wait_for_load_state()
         # One line takes the place of the question.
@@ -142,6 +145,44 @@ def test_the_settings_page_says_so_once_an_answer_is_lost(
     expect(page.get_by_text("You have not answered yet. Only what is strictly necessary is used.")).to_be_visible()
     expect(page.get_by_text(blocked)).to_be_visible()
     assert visitor.cookies == {}
+
+
+def test_so_does_the_page_that_they_lead_back_to(without_cookies: Visitor) -> None:
+    visitor, page = without_cookies, without_cookies.page
+    visitor.go(f"{PREFIX}?next=/names")
+    visitor.answer(visitor.choice("accept_all"))
+    page.wait_for_load_state()
+    assert visitor.path == "/names"
+    place = visitor.status if visitor.scripts else visitor.banner
+    expect(place.get_by_text(shipped("en")["cookies_blocked"])).to_be_visible()
+
+
+def test_so_does_the_page_that_explains_what_is_off(without_cookies: Visitor) -> None:
+    visitor, said = without_cookies, without_cookies.page.get_by_text(shipped("en")["cookies_blocked"])
+    visitor.go("/tour")
+    expect(said).to_be_hidden()
+    visitor.answer(visitor.choice("grant"))
+    expect(said).to_be_visible()
+    assert visitor.path == "/tour"
+
+
+def test_a_page_that_is_looked_at_again_brings_no_question_back(without_cookies: Visitor) -> None:
+    visitor = without_cookies
+    if not visitor.scripts:
+        return
+    visitor.go("/")
+    expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
+    with visitor.page.expect_response(f"**{PREFIX}/state?*"):
+        visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    # As where a library swaps pages.
+    visitor.page.evaluate(
+        """async () => {
+            const text = await (await fetch("/names")).text();
+            const page = Document.parseHTMLUnsafe(text);
+            document.body.append(page.querySelector(".pchoice"));
+        }"""
+    )
+    expect(visitor.banner).to_have_count(0)
 
 
 def test_it_is_said_once_in_a_visit_that_a_browser_keeps_no_cookies(without_cookies: Visitor) -> None:

@@ -218,7 +218,7 @@ def test_paper_gets_the_pictures_and_what_is_open_in_light_colours(opened: Opene
     expect(page.get_by_role("navigation")).to_be_hidden()
     assert page.locator("summary:visible").count() == 0
     assert page.locator("table:visible").count() == 1
-    assert page.locator("svg[role=img]:visible").count() == 19
+    assert page.locator("svg[role=img]:visible").count() == 20
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser_site import TEMPLATES
+from tests.life_browser import until
 from tests.visitor_browser import PREFIX, Sites, Visitor
 
 pytestmark = pytest.mark.browser
@@ -130,6 +131,65 @@ def test_what_a_box_and_the_question_say_stays_true_after_the_others_answer(visi
     expect(box.get_by_text(FAILED)).to_have_count(0)
 
 
+GRANT_ANOTHER = f"""() => fetch("{PREFIX}", {{
+    method: "POST",
+    headers: {{"accept": "application/json", "content-type": "application/json"}},
+    body: JSON.stringify({{choice: "grant", purposes: {{analytics: true}}}}),
+}}).then(reply => reply.status)"""
+"""Allow something that the box does not need; the rest is still asked."""
+
+
+@pytest.mark.parametrize("has_granted", [False, True])
+def test_a_box_goes_on_saying_why_while_that_is_so(visitor: Visitor, has_granted: bool) -> None:
+    if has_granted:
+        assert visitor.page.evaluate(GRANT_ANOTHER) == 200
+        visitor.go("/")
+        visitor.page.evaluate("consent.ready")
+    expect(visitor.banner).to_be_visible()
+    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
+    with visitor.page.expect_response(f"**{PREFIX}/state?*"):
+        visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    visitor.page.evaluate("fetch('/')")
+    expect(box.get_by_text("You have not answered yet.")).to_be_visible()
+
+
+IGNORE_THE_BUTTON = """
+const WholeFormData = FormData;
+window.FormData = function (form) { return new WholeFormData(form); };
+"""
+LACKS = {
+    "that take no button for the fields of a form": IGNORE_THE_BUTTON,
+    "without a signal that ends waiting": "delete AbortSignal.timeout;",
+    "with neither": f"{IGNORE_THE_BUTTON} delete AbortSignal.timeout;",
+}
+
+
+@pytest.mark.parametrize("lacking", LACKS.values(), ids=LACKS)
+@pytest.mark.parametrize(("choice", "status"), [("accept_all", "granted"), ("refuse_all", "refused")])
+def test_older_browsers_answer_in_place(arrive: Arrive, lacking: str, choice: str, status: str) -> None:
+    visitor = arrive()
+    visitor.page.add_init_script(lacking)
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    visitor.mark()
+    assert visitor.answer(visitor.choice(choice)).status == 200
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == status
+    assert visitor.is_marked
+    visitor.go("/")
+    assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))") is (status == "granted")
+
+
+def test_where_a_browser_does_not_say_which_button_was_pressed_the_form_answers(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.page.add_init_script("delete SubmitEvent.prototype.submitter;")
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    assert visitor.answer(visitor.choice("accept_all")).status == 303
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == "granted"
+
+
 def test_a_double_click_sends_one_answer(visitor: Visitor) -> None:
     visitor.requests()
     visitor.choice("refuse_all").dblclick()
@@ -231,6 +291,39 @@ def test_asking_again_opens_the_settings_in_place_where_all_is_answered(visitor:
     assert shown(visitor) == {"media"}
     assert visitor.page.url == f"{visitor.sites.address}/?page=1&more=2"
     assert visitor.is_marked
+
+
+def test_a_double_click_on_the_link_brings_the_settings_once(visitor: Visitor) -> None:
+    visitor.refuse()
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
+    visitor.page.locator("footer [data-privacy-settings]").dblclick()
+    assert until(visitor.page, lambda: len(held) == 2)
+    for route in held:
+        route.continue_()
+    expect(visitor.banner).to_be_focused()
+    visitor.page.unroute_all()
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner).to_have_count(1)
+    visitor.page.keyboard.press("Escape")
+    expect(visitor.banner).to_be_hidden()
+
+
+def test_the_settings_page_is_also_next_best_where_the_script_that_brings_them_is_not_to_be_had(
+    visitor: Visitor,
+) -> None:
+    visitor.refuse()
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    said: list[str] = []
+    visitor.page.on("console", lambda it: said.extend([it.text] * it.text.startswith("cookie-consent: ")))
+    visitor.page.route(f"**{PREFIX}/question.js", lambda route: route.abort())
+    visitor.page.evaluate("void consent.show()")
+    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    (text,) = said
+    assert f"{PREFIX}/question.js. Let it pass" in text
 
 
 def test_the_settings_page_is_next_best_where_they_cannot_be_opened_in_place(visitor: Visitor) -> None:

@@ -144,12 +144,12 @@ def test_once_nothing_is_withheld_any_more_the_page_is_not_needed_anew() -> None
     assert not reloads(visitor.get())
 
 
-def test_a_question_that_is_brought_says_so_too() -> None:
-    """The page was answered, and withholds what a grant in the question that the visitor calls for would allow."""
-    visitor = edited()
-    visitor.refuse()
-    assert said(visitor.get()) == BARE
-    assert reloads(visitor.get(f"{PREFIX}/question", query=b"next=/&again"))
+@pytest.mark.parametrize("edits", [True, False])
+def test_a_page_that_came_without_the_question_learns_it_from_the_state(edits: bool) -> None:
+    """The page was answered, and withholds what a grant, in the settings or in another tab, would allow."""
+    visitor = edited(edit_csp=edits)
+    assert visitor.state()["edits_csp"] is edits
+    assert visitor.post({"choice": "refuse_all"}).json["edits_csp"] is edits
 
 
 def test_our_own_pages_have_the_policy_that_they_came_with() -> None:

@@ -407,7 +407,7 @@ def test_a_refused_form_keeps_the_language_and_the_way_on() -> None:
         reply = post(body, [FORM, OWN])
         is_page(reply, status)
         assert '<html lang="ja"' in reply.text
-        assert ('value="/there"' in reply.text) == (b"next=/there" in body)
+        assert ('value="/there#pchoice"' in reply.text) == (b"next=/there" in body)
         assert "elsewhere" not in reply.text
 
 

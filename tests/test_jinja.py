@@ -62,7 +62,7 @@ def test_a_template_shows_the_box_or_the_feature(site: ASGIApp) -> None:
     assert "No map without consent." in before
     assert '<div id="map">' not in before
     (form,) = [form for form in forms(before) if ("choice", "grant") in form.buttons]
-    assert visitor.send_form(form.pressed("grant")).get("location") == "/offices"
+    assert visitor.send_form(form.pressed("grant")).get("location") == "/offices#pchoice-off-map"
     after = visitor.get("/offices").text
     assert '<div id="map">' in after
     assert "<p>partial</p>" in after

@@ -233,7 +233,7 @@ def test_every_page_is_valid_html(policy: Policy, language: str) -> None:
     record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
     for html in whole(policy, language=language, next_path="/back").values():
         parser.parse(html)
-    parser.parse(settings(policy, record, "gpc", language=language, notice="kept"))
+    parser.parse(settings(policy, record, "gpc", language=language, notice="erased_not_proof"))
     fragments = [
         *(banner(policy, None, "gpc", language=language, layout=layout) for layout in LAYOUTS),
         *(again(policy, record, language=language), box(policy, language=language)),
@@ -325,18 +325,22 @@ def test_the_path_to_come_back_to_is_escaped_everywhere(policy: Policy) -> None:
 
 
 def test_a_form_says_what_it_answers(policy: Policy) -> None:
-    common = {"policy": policy.version, "language": "en", "once": ""}
+    common = {"policy": policy.version, "language": "en", "once": "", "answered": "0"}
     asked = {**common, "source": "banner", "surface": "banner", "next": "/a?b=1#pchoice"}
     assert fields(Outline(banner(policy))) == asked
     assert fields(Outline(again(policy))) == {**asked, "source": "settings", "surface": "again"}
     set_here = {**common, "source": "settings", "surface": "settings"}
-    assert fields(Outline(settings(policy, next_path="/a"))) == {**set_here, "next": "/a"}
+    assert fields(Outline(settings(policy, next_path="/a"))) == {**set_here, "next": "/a#pchoice"}
+    assert fields(Outline(settings(policy, next_path="/a#b"))) == {**set_here, "next": "/a#b"}
+    refused = answered(policy, media=State.REFUSED, analytics=State.REFUSED)
+    assert fields(Outline(settings(policy, refused, next_path="/a")))["next"] == "/a"
     assert fields(Outline(settings(policy))) == {**set_here, "next": f"{BASE}?language=en#pchoice"}
-    needed = {**common, "source": "feature", "feature": "map", "purpose": "media", "next": "/map"}
+    needed = {**common, "source": "feature", "feature": "map", "purpose": "media", "next": "/map#pchoice-off-map"}
     assert fields(Outline(box(policy))) == {**needed, "surface": "box"}
     assert fields(Outline(unavailable(policy))) == {**needed, "surface": "page"}
     del needed["feature"]
-    assert fields(Outline(unavailable(policy, feature=None))) == {**needed, "surface": "page"}
+    unnamed = {**needed, "surface": "page", "next": "/map#pchoice-off"}
+    assert fields(Outline(unavailable(policy, feature=None))) == unnamed
     for html in (banner(policy), box(policy), unavailable(policy)):
         assert Outline(html).one("form", method="post", action=BASE)
 
@@ -593,6 +597,21 @@ def test_where_no_answer_is_known_a_page_can_say_that_the_browser_keeps_none(pol
     assert said not in settings(policy, answer)
 
 
+def test_a_box_and_an_explaining_page_can_say_so_each_in_a_place_of_its_own(policy: Policy) -> None:
+    said = text_of(policy, "en", "cookies_blocked")
+    places = {box(policy): "pchoice-off-map", unavailable(policy): "pchoice-off-map"}
+    places[unavailable(policy, feature=None)] = "pchoice-off"
+    for html, place in places.items():
+        assert Outline(html).one("p", id=place, **{"class": "pchoice-blocked"})["text"] == said
+        assert fields(Outline(html))["next"].endswith(f"#{place}")
+        assert not Outline(banner(policy)).all("p", id=place)
+
+
+def test_a_question_about_the_rest_does_not_say_that_the_answer_of_a_box_was_not_kept(policy: Policy) -> None:
+    granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
+    assert not Outline(banner(policy, granted_one)).all("p", id="pchoice")
+
+
 def test_who_is_asked_again_is_told_so(policy: Policy) -> None:
     said = text_of(policy, "en", "banner_changed")
     without_the_new = replace(answered(policy, media=State.REFUSED), policy="an older one")
@@ -765,6 +784,12 @@ def test_a_translation_says_which_language_prevails(policy: Policy) -> None:
     assert "翻訳" not in settings(policy, language="ja")
 
 
+def test_where_consent_is_asked_for_a_translation_says_which_language_prevails(policy: Policy) -> None:
+    for make in (banner, box, unavailable):
+        assert "the version in 日本語 prevails" in make(policy, language="en")
+        assert text_of(policy, "ja", "prevails").partition("{")[0] not in make(policy, language="ja")
+
+
 def test_a_site_in_one_language_offers_no_other(policy: Policy) -> None:
     english = texts.shipped("en")
     one = Policy(
@@ -864,7 +889,7 @@ def test_what_is_off_is_explained_with_a_way_to_allow_just_that(policy: Policy, 
     outline = Outline(html)
     assert outline.one("button", name="choice", value="grant")
     assert fields(outline)["purpose"] == "media"
-    assert fields(outline)["next"] == "/map"
+    assert fields(outline)["next"] == "/map#pchoice-off-map"
     assert not outline.all("a", href="/map")
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -72,12 +73,62 @@ def test_it_comes_back_to_this_site_or_not_at_all(way: str) -> None:
 
 @pytest.mark.parametrize(
     ("query", "accepted", "language"),
-    [("", "ja", "ja"), ("language=en", "ja", "en"), ("language=ja-JP", "en", "ja"), ("language=fr", "ja", "ja")],
+    [
+        *(("", "ja", "ja"), ("language=en", "ja", "en"), ("language=ja-JP", "en", "ja"), ("language=fr", "ja", "ja")),
+        *(("page_language=ja-JP", "en", "ja"), ("page_language=fr", "ja", "ja"), ("page_language=", "ja", "ja")),
+        *(("language=en&page_language=ja", "ja", "en"), ("language=fr&page_language=ja", "en", "ja")),
+    ],
 )
 def test_it_is_in_the_language_of_the_page_that_asks_for_it(query: str, accepted: str, language: str) -> None:
     reply = question(Visitor(install(), [("accept-language", accepted)]), query)
     assert reply.get("content-language") == language
     assert text_of(policy(), language, "banner_title") in reply.text
+
+
+def by_cookie(request: HTTPConnection) -> str | None:
+    return request.cookies.get("lang")
+
+
+def by_query(request: HTTPConnection) -> str | None:
+    return request.query_params.get("lang") if request.url.path == "/there" else None
+
+
+@pytest.mark.parametrize(
+    ("tells", "query", "language"),
+    [
+        ("path", "next=/ja/there&page_language=en", "ja"),
+        ("path", "next=/ja%3Fa%3Db&page_language=en", "ja"),
+        ("path", "next=/there&page_language=ja", "ja"),
+        ("path", "next=//ja/there&page_language=en", "en"),
+        ("path", "next=/ja/there&language=en", "en"),
+        ("path", "page_language=ja", "ja"),
+        (by_cookie, "next=/there&page_language=en", "ja"),
+        (by_cookie, "page_language=en", "ja"),
+        (by_cookie, "next=/there&language=en", "en"),
+        (by_query, "next=/there%3Flang%3Dja&page_language=en", "ja"),
+        (by_query, "next=/there%3Flang%3Den&page_language=ja&lang=ja", "en"),
+        (by_query, "next=/elsewhere%3Flang%3Dja&page_language=en", "en"),
+    ],
+)
+def test_the_app_s_own_language_on_that_page_comes_before_the_page_s_and_after_the_visitor_s(
+    tells: Any, query: str, language: str
+) -> None:
+    text = SITE.replace("[[cookies]]", '[[cookies]]\nname = "lang"\npurpose = "necessary"\n\n[[cookies]]', 1)
+    reply = question(Visitor(install(text=text, language=tells), [("cookie", "lang=ja")]), query)
+    assert reply.get("content-language") == language
+    assert text_of(policy(), language, "refuse_all") in reply.text
+
+
+def test_under_a_mount_path_the_app_s_own_language_is_that_of_the_path_inside() -> None:
+    visitor = Visitor(Starlette(routes=[Mount("/shop", install(language="path"))]))
+    reply = visitor.get(f"/shop{QUESTION}", query=b"next=/shop/ja/x&page_language=en")
+    assert reply.get("content-language") == "ja"
+
+
+def test_other_pages_of_ours_are_in_the_app_s_own_language_as_it_tells_it_for_them() -> None:
+    visitor = Visitor(install(language="path"))
+    assert visitor.get(PREFIX, query=b"next=/ja/there").get("content-language") == "en"
+    assert visitor.get(PREFIX, query=b"next=/ja/there&page_language=ja").get("content-language") == "ja"
 
 
 def test_who_calls_for_it_again_sees_what_holds() -> None:
