@@ -25,9 +25,8 @@ from psycopg import AsyncConnection
 from benchmarks.crew import Crew, Start, Worked, keep_busy, times
 from benchmarks.ledger_stores import COLUMNS, PostgresqlStore, Store, begin, check
 from benchmarks.table import Cell, Table, ratio
-from cookie_consent.chain import chain_hash, record_hash
+from cookie_consent.chain import SAID_TWICE, chain_hash, record_hash
 from cookie_consent.ledgers import Entry, open_ledger
-from cookie_consent.ledgers.entry import SAID_TWICE
 from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.own_cookies import new_id
 
@@ -93,7 +92,8 @@ def append(way: str, url: str, like: Entry, writers: int, seconds: float, start:
 
 async def _append_another(append: Append, like: Entry) -> None:
     id_ = new_id()
-    await append(replace(like, document={**like.document, "record_id": id_, "consent_id": new_id()}, repeat_key=id_))
+    changes = {"record_id": id_, "consent_id": new_id(), "repeat_key": id_}
+    await append(replace(like, document={**like.document, **changes}))
 
 
 @asynccontextmanager
@@ -120,17 +120,15 @@ async def _in_a_transaction(connection: AsyncConnection, entry: Entry) -> None:
     end = await (await connection.execute(_END)).fetchone()
     assert end, "the first record is there"
     own = record_hash(entry.text)
-    named = [entry.document[name] for name in SAID_TWICE]
-    kept = [entry.decided_at, entry.keep_until, entry.repeat_key, own, chain_hash(end[1], own)]
-    await connection.execute(_ADD, [end[0] + 1, entry.text, *named, *kept])
+    said = [entry.columns[name] for name in SAID_TWICE]
+    await connection.execute(_ADD, [end[0] + 1, entry.text, *said, own, chain_hash(end[1], own)])
     await connection.commit()
 
 
 async def _with_a_statement(connection: AsyncConnection, entry: Entry) -> None:
     """Appends as the ledger does, but each record by itself."""
-    named = [[entry.document[name]] for name in SAID_TWICE]
-    kept = [[entry.decided_at], [entry.keep_until], [entry.repeat_key], [entry.decided_at - entry.repeat_within]]
-    await connection.execute(_APPEND, [[entry.text], *named, *kept])
+    said = [[entry.columns[name]] for name in SAID_TWICE]
+    await connection.execute(_APPEND, [[entry.text], *said, [entry.decided_at - entry.repeat_within]])
 
 
 def round_trip(url: str) -> float:

@@ -24,8 +24,8 @@ from cookie_consent.timestamps import rfc3339
 BEGIN = 1_700_000_000
 _LIFETIME, _KEPT = 180 * 86_400, 5 * 365 * 86_400
 _SAME_TIME = 1000
-_CONSENT, _RECORD, _PREVIOUS = "<consent>", "<record>", "<previous>"
-_MARKS = re.compile(f'{_CONSENT}|{_RECORD}|"{_PREVIOUS}"')
+_CONSENT, _RECORD, _PREVIOUS, _KEY = "<consent>", "<record>", "<previous>", "<key>"
+_MARKS = re.compile(f'{_CONSENT}|{_RECORD}|"{_PREVIOUS}"|{_KEY}')
 
 
 class _Seen(MemoryLedger):
@@ -72,16 +72,18 @@ def rows(like: Entry, count: int, visitors: int) -> Iterator[Row]:
     for begin in range(1, count, _SAME_TIME):
         time = BEGIN + begin
         until = time + _LIFETIME
-        same = {**said, "consent_id": _CONSENT, "record_id": _RECORD, "previous": _PREVIOUS}
-        text = canonical_json({**same, "decided_at": rfc3339(time), "expires_at": rfc3339(until)}).decode()
-        first, second, third, last = _MARKS.split(text)
+        same = {**said, "consent_id": _CONSENT, "record_id": _RECORD, "previous": _PREVIOUS, "repeat_key": _KEY}
+        times = {"decided_at": time, "expires_at": until, "keep_until": until + _KEPT}
+        text = canonical_json({**same, **{name: rfc3339(seconds) for name, seconds in times.items()}}).decode()
+        first, second, third, fourth, last = _MARKS.split(text)
         for place in range(begin, min(begin + _SAME_TIME, count)):
             consent, record = consent_id(place % visitors), _id(b"record %d" % place)
             previous = f'"{_id(b"record %d" % (place - visitors))}"' if place > visitors else "null"
-            document = f"{first}{consent}{second}{previous}{third}{record}{last}"
+            key = hashlib.sha256(record.encode()).hexdigest()
+            document = f"{first}{consent}{second}{previous}{third}{record}{fourth}{key}{last}"
             own = record_hash(document)
             tied = chain_hash(tied, own)
-            yield (place + 1, document, record, consent, *cited, time, until + _KEPT, own.hex(), own, tied)
+            yield (place + 1, document, record, consent, *cited, time, until + _KEPT, key, own, tied)
 
 
 def _id(name: bytes) -> str:

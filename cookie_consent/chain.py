@@ -14,12 +14,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cookie_consent.timestamps import seconds_of
+
 SCHEMA = 2
 """The version of what a record holds."""
 START = bytes(32)
 """What the first record is tied to."""
 REMOVED = "removed"
 """The event of a record that says which records were removed."""
+TIMES = ("decided_at", "keep_until")
+SAID_TWICE = ("record_id", "consent_id", "policy", "text", "prevailing_text", *TIMES, "repeat_key")
+"""What a ledger keeps of a record a second time, in columns: to find it, to remove it in time, to know it again."""
 _ROOT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
@@ -32,7 +37,7 @@ class Link:
         document: the record as canonical JSON; None where it was removed.
         record_hash: the SHA-256 of that text.
         chain_hash: what ties it to all records before it.
-        columns: what is kept of it a second time, to be found by, by the names that the record has.
+        columns: what is kept of it a second time, as `said_twice` returns it.
     """
 
     number: int
@@ -104,6 +109,28 @@ def chain_hash(before: bytes, own: bytes) -> bytes:
     return hashlib.sha256(before + own).digest()
 
 
+def said_twice(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a ledger keeps of a record a second time: times in seconds since 1970; without a key, its id is one.
+
+    Args:
+        document: the record as plain data; empty where it was removed.
+
+    Raises:
+        TypeError, ValueError, OverflowError: a time of it is none.
+    """
+    said: dict[str, Any] = {name: document.get(name) for name in SAID_TWICE}
+    for name in TIMES:
+        if said[name] is not None:
+            said[name] = seconds_of(said[name])
+    said["repeat_key"] = said["repeat_key"] or said["record_id"]
+    return said
+
+
+def agrees(link: Link) -> bool:
+    """Return whether a record is the one that was recorded, and is filed under what it says."""
+    return not _disagreement(link, _read(link.document))
+
+
 def removal(record_id: str, reason: str, numbers: Iterable[int], decided_at: str) -> dict[str, Any]:
     """Return the record that says which records were removed.
 
@@ -129,7 +156,10 @@ def ranges(numbers: Iterable[int]) -> list[list[int]]:
 
 
 def verify(
-    links: Iterable[Link], roots: Iterable[Root] = (), progress: Callable[[int], object] = lambda number: None
+    links: Iterable[Link],
+    roots: Iterable[Root] = (),
+    progress: Callable[[int], object] = lambda number: None,
+    look: Callable[[int, Mapping[str, Any]], object] = lambda number, document: None,
 ) -> Verified:
     """Verify a chain from its first record to its last.
 
@@ -137,6 +167,7 @@ def verify(
         links: all of them, in their order.
         roots: ends of the chain that were kept elsewhere.
         progress: is told, now and then, how many records were looked at.
+        look: is told each record that fits: its number, and what it says; nothing where it was removed.
     """
     known = _by_number(roots)
     last, removed = Root(0, START), 0
@@ -152,6 +183,7 @@ def verify(
             _add(gone, link.number, link.number)
         elif document.get("event") == REMOVED:
             said += _said_removed(document, link.number)
+        look(link.number, document)
         last = Root(link.number, link.chain_hash)
         if link.number % 1000 == 0:
             progress(link.number)
@@ -178,7 +210,7 @@ def _read(document: str | None) -> dict[str, Any]:
     """Return what a record says; nothing where it was removed or is none."""
     try:
         said = json.loads(document or "{}")
-    except ValueError:
+    except (TypeError, ValueError, RecursionError):  # no text, no JSON, no end of brackets
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -195,15 +227,32 @@ def _what_is_wrong(last: Root, link: Link, document: Mapping[str, Any]) -> str:
     """Return what is wrong with the record after the last that fits; "" where it fits too."""
     if link.number != last.number + 1:
         return f"it is missing; the next is {link.number}"
-    if link.document is not None and record_hash(link.document) != link.record_hash:
+    why = _disagreement(link, document)
+    if not why and chain_hash(last.chain_hash, link.record_hash) != link.chain_hash:
+        why = "it is not tied to the records before it"
+    return why
+
+
+def _disagreement(link: Link, document: Mapping[str, Any]) -> str:
+    """Return what is wrong with a record by itself; "" where nothing is."""
+    if not _is_of_its_hash(link.document, link.record_hash):
         return "its text is not the one that was recorded"
-    if chain_hash(last.chain_hash, link.record_hash) != link.chain_hash:
-        return "it is not tied to the records before it"
+    try:
+        said = said_twice(document)
+    except (TypeError, ValueError, OverflowError):
+        return "a time that it says is none"
     for name, value in link.columns.items():
-        if document.get(name) != value:
+        if said[name] != value:
             as_a_whole = f"it is filed under another {name} than it says"
             return "it was removed, but not as a whole" if link.document is None else as_a_whole
     return ""
+
+
+def _is_of_its_hash(document: object, own: object) -> bool:
+    """Return whether a record is the one that was recorded. SQLite takes values of any kind in place of both."""
+    if document is None:
+        return isinstance(own, bytes)
+    return isinstance(document, str) and record_hash(document) == own
 
 
 def _who_knows_better(link: Link, known: set[bytes]) -> str:

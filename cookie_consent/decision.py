@@ -200,6 +200,12 @@ def switched_off(decision: Decision) -> frozenset[str]:
     return refused.intersection(granted)
 
 
+def heeds_signals(decision: Decision) -> bool:
+    """Return whether something was granted that a signal can refuse, whatever signals there are now."""
+    granted = decision.record.in_state(State.GRANTED) if decision.record else []
+    return not (decision.policy.gpc_refuses | decision.policy.dnt_refuses).isdisjoint(granted)
+
+
 def refused_by_signals(decision: Decision) -> bool:
     """Return whether a signal refuses something that the visitor has not refused."""
     if not decision.signals:

@@ -26,13 +26,13 @@ from cookie_consent.command import (
 from cookie_consent.evidence import explain
 from cookie_consent.export_access import export_access, refuse_span, takes_export
 from cookie_consent.ledger_options import counted, existing_sink, ledger_of, named, say, say_json, takes, takes_id
-from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.meanings import MEANINGS
 from cookie_consent.own_cookies import new_id
 from cookie_consent.policy import Policy, canonical_json
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.proof import digest
-from cookie_consent.timestamps import rfc3339, seconds_of
+from cookie_consent.timestamps import rfc3339
 
 _COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
 """What a table of records shows, and how wide; an id comes last."""
@@ -170,26 +170,25 @@ def _erase(arguments: argparse.Namespace) -> int:
     url = ledger_of(arguments) if arguments.proof else named(arguments, "ledger")
     if target is None and not arguments.proof:
         raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
-    keep = _policy(arguments.policy).records.keep.total_seconds() if arguments.policy else None
     with (
         existing_ledger(url) if url else nullcontext() as ledger,
         existing_sink(target) if target else nullcontext() as sink,
     ):
         access_records = sink.erase(arguments.id) if sink else None
-        gone = _erase_proof(ledger, arguments.id) if ledger and arguments.proof else 0
+        gone = _erase_proof(ledger, arguments.id) if ledger and arguments.proof else Removal(0, 0, 0)
         asked = ledger.requests.erase(arguments.id) if ledger and arguments.proof else 0
         stay = _of(ledger, arguments.id) if ledger else None
-    erased = {"access_records": access_records, "consent_records": gone, "requests": asked}
+    erased = {"access_records": access_records, "consent_records": gone.records, "requests": asked}
     kept = {
         "consent_records": None if stay is None else len(stay),
         "why": _WHY_PROOF if stay else None,
-        "until": _until(stay or [], keep),
+        "until": _until(stay or []),
     }
     if arguments.json:
         say_json({"id": arguments.id, "erased": erased, "kept": kept})
     else:
         say("\n".join(_in_words(arguments.id, erased, kept)))
-    return GOOD
+    return _complain_of(gone.misfiled)
 
 
 def _policy(path: str) -> Policy:
@@ -201,13 +200,20 @@ def _policy(path: str) -> Policy:
         raise UnusableError(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _erase_proof(ledger: Ledger, consent_id: str) -> int:
-    return ledger.remove(now=time.time(), make_id=new_id, consent_id=consent_id).records
+def _erase_proof(ledger: Ledger, consent_id: str) -> Removal:
+    return ledger.remove(now=time.time(), make_id=new_id, consent_id=consent_id)
 
 
-def _until(records: Records, keep: float | None) -> str | None:
-    ends = [seconds_of(record["expires_at"]) for record in records if "expires_at" in record]
-    return rfc3339(max(ends) + keep) if ends and keep is not None else None
+def _until(records: Records) -> str | None:
+    return max((record["keep_until"] for record in records if record.get("keep_until")), default=None)
+
+
+def _complain_of(misfiled: int) -> int:
+    """Say that records were not removed, if there are such; return the status to end with."""
+    if not misfiled:
+        return GOOD
+    stay = counted(misfiled, "record stays: it is not as it was", "records stay: they are not as they were")
+    return complain(f"{stay} recorded. Run: cookie-consent verify", FINDING)
 
 
 def _in_words(id_: str, erased: Mapping[str, int | None], kept: Mapping[str, Any]) -> Iterator[str]:
@@ -222,7 +228,7 @@ def _in_words(id_: str, erased: Mapping[str, int | None], kept: Mapping[str, Any
     if kept["consent_records"] is None:
         yield "Consent records stay; they were not looked for: --ledger URL says where they are."
     elif kept["consent_records"]:
-        until = f"until {kept['until']} at the latest" if kept["until"] else "for as long as the policy (--policy) says"
+        until = f"until {kept['until']} at the latest" if kept["until"] else "for ever"
         yield f"Stays: {counted(kept['consent_records'], 'consent record')} of {id_}, {kept['why']}, {until}."
         yield "--proof erases them too."
     elif not erased["consent_records"]:
@@ -246,9 +252,9 @@ def _purge(arguments: argparse.Namespace) -> int:
         say_json({"ran_at": rfc3339(now), "dry_run": arguments.dry_run, **counts})
     else:
         did = "would remove" if arguments.dry_run else "removed"
-        said = (counted(number, _ONE[what], what.replace("_", " ")) for what, number in counts.items())
+        said = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
         say(f"{rfc3339(now)} {did} {', '.join(said)}")
-    return GOOD
+    return _complain_of(counts.get("misfiled", 0))
 
 
 def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
@@ -289,6 +295,7 @@ COMMANDS = (
     Command(
         "erase",
         "Erase the access records of a visitor, and say what stays.",
+        # Records say by themselves until when they stay; a policy may be named as it may to the other commands.
         takes_id(_EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
         guarded(_erase),
     ),

@@ -20,6 +20,8 @@ from cookie_consent.rules import RecordRules, RequestRules
 from cookie_consent.spelling import lists_to_tuples
 from cookie_consent.texts import Text
 
+VERSION_DIGITS = 16
+"""A version is so many of the first digits of the hash of what the policy says."""
 _UNSAID = (RecordRules(), RequestRules())
 _UNSAID_OF_PURPOSES = {"exempt": "", "erase_on_withdrawal": False}
 
@@ -187,7 +189,7 @@ class Policy(Declarations):
 
 def version_of(document: Mapping[str, Any]) -> str:
     """Return the version of a policy, given as plain data."""
-    return hashlib.sha256(canonical_json(document)).hexdigest()[:16]
+    return hashlib.sha256(canonical_json(document)).hexdigest()[:VERSION_DIGITS]
 
 
 def canonical_json(document: Any) -> bytes:

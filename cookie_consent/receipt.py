@@ -18,7 +18,7 @@ from cookie_consent.policy import Policy
 
 _OPTIONAL = (
     "record_id", "consent_id", "event", "text", "prevailing_language", "prevailing_text", "surface", "feature",
-    "answered_before", "service", "build", "previous",
+    "answered_before", "policy_sha256", "service", "build", "previous", "keep_until", "repeat_key",
 )  # fmt: skip
 """What a record need not have; most of it only a ledger gives."""
 _EVENT_TYPES = {

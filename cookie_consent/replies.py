@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from cookie_consent.bounded import LONGEST_WAIT
+from cookie_consent.failures import log_failure
 from cookie_consent.problem import Problem
 
 _STRICT = {
@@ -18,7 +18,6 @@ _STRICT = {
     "frame-ancestors 'none'; base-uri 'none'",
     "referrer-policy": "same-origin",
 }
-_log = logging.getLogger("cookie_consent")
 
 Kept = TypeVar("Kept")
 
@@ -31,17 +30,6 @@ def page(html: str, language: str, status: int = 200) -> Response:
 def wants_json(request: Request) -> bool:
     """Return whether a client asks for data instead of a page."""
     return "json" in request.headers.get("accept", "")
-
-
-def log_failure(what: str, error: Exception) -> None:
-    """Log in one line that a ledger or sink failed: while it is down all requests fail, and the disk may be full.
-
-    Args:
-        what: what came of it, as a sentence without its full stop.
-        error: why. Where it came from is logged too where the level is DEBUG.
-    """
-    why = str(error).partition("\n")[0]
-    _log.error("%s: %s %s", what, type(error).__name__, why, exc_info=_log.isEnabledFor(logging.DEBUG) and error)
 
 
 async def answer_of(store: Awaitable[Kept], longest: float | None = LONGEST_WAIT) -> Kept:

@@ -1,23 +1,30 @@
-"""Keeps the proof that a signal of the browser has switched off what was granted: once, not at each request (SG-06)."""
+"""Keeps the proof that a signal of the browser switches off what was granted: once when that changes (SG-06)."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 from cookie_consent import proof
-from cookie_consent.bounded import LONGEST_WAIT, make_room
+from cookie_consent.bounded import LONGEST_WAIT, RateLimit, make_room
 from cookie_consent.decision import Decision, switched_off
+from cookie_consent.failures import log_failure
 from cookie_consent.ledgers import Ledger
 
 _MOST_NOTED = 10_000
-_log = logging.getLogger("cookie_consent")
+_MOST_CHANGES = 60
+"""So often in an hour it is looked whether a signal of one visitor has changed anything."""
+_REST = 10.0
+"""For so long nothing is tried after the ledger has failed (seconds)."""
 
 
 class SignalProofs:
-    """Keeps a record when a signal begins to rule over an answer. The page waits for none of it.
+    """Keeps a record when a signal begins to rule over an answer, and when it no longer does. No page waits for it.
+
+    What a signal leaves of a visitor's answer is noted in this process, so that the ledger is asked only when that has
+    changed, or is not known here.
 
     Args:
         ledger: keeps it.
@@ -30,36 +37,62 @@ class SignalProofs:
         self, ledger: Ledger, lifetime: timedelta, clock: Callable[[], float], make_id: Callable[[], str]
     ) -> None:
         self._ledger, self._lifetime, self._clock, self._make_id = ledger, lifetime, clock, make_id
-        self._noted: set[tuple[str, int, frozenset[str]]] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._limit = RateLimit(_MOST_CHANGES, 3600)
+        self._noted: dict[str, tuple[int, frozenset[str]]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._rests_until = 0.0
 
     def note(self, decision: Decision) -> None:
-        """Keep the proof, if it is not kept yet."""
+        """Keep the proof of what a signal leaves of an answer, if it is not kept yet."""
         record, off = decision.record, switched_off(decision)
-        if record is None or not record.consent_id:
+        if record is None or not record.consent_id or self._noted.get(record.consent_id) == (record.decided_at, off):
             return
-        key = (record.consent_id, record.decided_at, off)
-        if key in self._noted:
+        # Who comes without a signal mostly never sent one: these are looked up one at a time, if nothing else waits.
+        if record.consent_id in self._tasks if off else self._tasks:
+            return
+        now = self._clock()
+        if now < self._rests_until or self._limit.wait(record.consent_id, now):
             return
         make_room(self._noted, _MOST_NOTED)
-        self._noted.add(key)
-        task = asyncio.get_running_loop().create_task(self._keep(decision, off, key))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._noted[record.consent_id] = (record.decided_at, off)
+        task = asyncio.get_running_loop().create_task(self._keep(decision, off))
+        self._tasks[record.consent_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(record.consent_id))
 
-    async def _keep(self, decision: Decision, off: frozenset[str], key: tuple[str, int, frozenset[str]]) -> None:
+    async def _keep(self, decision: Decision, off: frozenset[str]) -> None:
         record = decision.record
         assert record is not None  # noqa: S101 (it has been looked at)
-        entry = proof.signal_entry(
-            record,
-            proof.Circumstances(record_id=self._make_id(), policy=decision.policy, lifetime=self._lifetime),
-            now=self._clock(),
-            off=off,
-            signals=decision.signals,
-        )
         try:
             async with asyncio.timeout(LONGEST_WAIT):
-                await self._ledger.append(entry)
-        except Exception:  # noqa: BLE001 (whatever a ledger raises, it is tried again with the next request)
-            self._noted.discard(key)
-            _log.exception("The ledger could not keep the record of a signal.")
+                newest, last = await self._newest(record.consent_id)
+                entry = proof.signal_entry(
+                    record,
+                    proof.Circumstances(record_id=self._make_id(), policy=decision.policy, lifetime=self._lifetime),
+                    now=self._clock(),
+                    off=off,
+                    signals=decision.signals,
+                    previous=newest["record_id"] if newest else None,
+                )
+                if _is_news(last, entry.document, off):
+                    await self._ledger.append(entry)
+        except Exception as error:  # noqa: BLE001 (whatever a ledger raises, it is tried again with a later request)
+            self._noted.pop(record.consent_id, None)
+            self._rests_until = self._clock() + _REST
+            log_failure("The ledger could not keep the record of a signal", error)
+
+    async def _newest(self, consent_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+        """Return a visitor's newest record, and the newest that is no note: a note says nothing of what holds."""
+        newest = await self._ledger.last(consent_id)
+        if newest is None or newest["event"] != "note":
+            return newest, newest
+        records = await self._ledger.records(consent_id)
+        return newest, next((record for record in reversed(records) if record["event"] != "note"), None)
+
+
+def _is_news(last: Mapping[str, Any] | None, signal: Mapping[str, Any], off: frozenset[str]) -> bool:
+    """Return whether what a signal leaves of an answer is another thing than a visitor's last record says."""
+    answered = last and last["answered_before" if last["source"] == "signal" else "decided_at"]
+    if last is None or answered < signal["answered_before"]:
+        return bool(off)
+    # The cookie of a request that was long on its way can be from before the last answer.
+    return answered == signal["answered_before"] and {*last["granted"]} != {*signal["granted"]}

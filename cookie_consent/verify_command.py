@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import math
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,7 +27,7 @@ from cookie_consent.command import (
 )
 from cookie_consent.ledger_options import counted, ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Ledger
-from cookie_consent.policy import version_of
+from cookie_consent.policy import VERSION_DIGITS
 from cookie_consent.proof import digest
 from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 from cookie_consent.signing import Signer
@@ -42,7 +41,7 @@ _CITED = {"policies": "Policy", "texts": "Text"}
 
 Row = TypeVar("Row")
 Name = tuple[str, str]
-"""What a record cites: its kind, and the hash that names it."""
+"""What a record cites: its kind, and the hash that names it; of a policy also its version, and its whole hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,11 @@ def _verify(arguments: argparse.Namespace) -> int:
     signer = _signer()
     if arguments.write_root and signer is None:
         raise UnusableError(f"A root is signed with the site's secret key: set the environment variable {_KEYS}.")
-    roots, findings = _kept_roots(arguments.root, signer)
+    roots, findings = _kept_roots("--root", arguments.root, signer)
+    if arguments.write_root and _is_begun(arguments.write_root):
+        # What it says already has to fit before anything is added to it.
+        more, wrong = _kept_roots("--write-root", [arguments.write_root], signer)
+        roots, findings = [*dict.fromkeys([*roots, *more])], [*dict.fromkeys([*findings, *wrong])]
     with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
         verified, found = _look_at(ledger, [kept.root for kept in roots], seen)
     findings = sorted([*found, *findings], key=lambda finding: finding.record or math.inf)
@@ -96,7 +99,12 @@ def _signer() -> Signer | None:
         raise UnusableError(f"{_KEYS}: {error}") from None
 
 
-def _kept_roots(given: Iterable[str], signer: Signer | None) -> tuple[list[KeptRoot], list[_Finding]]:
+def _is_begun(path: str) -> bool:
+    """Return whether there is a file that roots were written to."""
+    return Path(path).is_file() and Path(path).stat().st_size > 0
+
+
+def _kept_roots(option: str, given: Iterable[str], signer: Signer | None) -> tuple[list[KeptRoot], list[_Finding]]:
     """Return the roots that were kept elsewhere, and what is wrong with them."""
     roots, findings = list[KeptRoot](), list[_Finding]()
     for name in given:
@@ -107,25 +115,31 @@ def _kept_roots(given: Iterable[str], signer: Signer | None) -> tuple[list[KeptR
                 except WrongSignatureError as error:
                     findings.append(_Finding(None, f"Wrong signature: {error}."))
         except OSError as error:
-            raise UnusableError(f"--root: {name} cannot be read: {error.strerror}.") from None
+            raise UnusableError(f"{option}: {name} cannot be read: {error.strerror}.") from None
         except ValueError as error:
-            raise UnusableError(f"--root: {name}: {error}.") from None
+            raise UnusableError(f"{option}: {name}: {error}.") from None
     return roots, findings
 
 
 def _look_at(ledger: Ledger, roots: Iterable[Root], seen: Callable[[int], object]) -> tuple[Verified, list[_Finding]]:
     """Verify the chain, and what its records cite."""
     damages, first_citing = list[_Finding](), dict[Name, int]()
+    tied = dict[Name, int]()
     # What is cited comes first: then what is purged meanwhile is not missed, and what is added can be asked for.
     cited = _readable(ledger.cited(), "What records cite", damages)
-    fits = {(kind, name): _bears_its_name(kind, name, content) for kind, name, content in cited}
+    hashes = {(kind, name): _sha256(content) for kind, name, content in cited}
     links = _watched(_readable(ledger.links(), "The chain", damages), first_citing)
-    verified = verify(links, roots, seen)
-    findings = [*damages, *_misnamed(fits, first_citing)]
+
+    def tie(number: int, document: Mapping[str, Any]) -> None:
+        if "policy_sha256" in document:
+            tied.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
+
+    verified = verify(links, roots, seen, tie)
+    findings = [*damages, *_misnamed(hashes, first_citing), *_others(hashes, tied)]
     if verified.wrong is not None:
         findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
     if not damages:
-        findings += _missing(ledger, fits, first_citing)
+        findings += _missing(ledger, hashes, first_citing)
     return verified, findings
 
 
@@ -154,38 +168,42 @@ def _watched(links: Iterable[Link], first_citing: dict[Name, int]) -> Iterator[L
             name = link.columns.get(field)
             if name is not None:
                 first_citing.setdefault((kind, name), link.number)
-        yield _in_kind(link)
+        yield link
 
 
-def _in_kind(link: Link) -> Link:
-    """Return a link whose values have the kind that they should have: SQLite takes any."""
-    if isinstance(link.document, str | None) and isinstance(link.record_hash, bytes):
-        return link
-    return replace(link, document=repr(link.document), record_hash=b"")
-
-
-def _bears_its_name(kind: str, name: str, content: str) -> bool:
-    """Return whether something that records cite has the hash that it is named by."""
+def _sha256(content: object) -> str:
+    """Return the hash of what is kept; "" where it is no text: SQLite takes any kind of value."""
     try:
-        if kind == "texts":
-            return digest(content) == name
-        return version_of(json.loads(content)) == name
-    except (AttributeError, ValueError, RecursionError):  # SQLite takes any kind of value; no JSON; no end of brackets
-        return False
+        return digest(content) if isinstance(content, str) else ""
+    except UnicodeEncodeError:
+        return ""
 
 
-def _misnamed(fits: Mapping[Name, bool], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
-    for (kind, name), fit in fits.items():
-        if not fit:
+def _name_of(kind: str, sha256: str) -> str:
+    """Return what something that records cite is named: by its hash, a policy by its first digits."""
+    return sha256 if kind == "texts" else sha256[:VERSION_DIGITS]
+
+
+def _misnamed(hashes: Mapping[Name, str], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
+    for (kind, name), sha256 in hashes.items():
+        if _name_of(kind, sha256) != name:
             record = first_citing.get((kind, name))
             by = f"Record {record:,} is the first that cites it" if record else "No record cites it"
             what = _CITED[kind]
             yield _Finding(record, f"{what} {name} was changed: it has no longer the hash that it is named by. {by}.")
 
 
-def _missing(ledger: Ledger, fits: Mapping[Name, bool], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
+def _others(hashes: Mapping[Name, str], tied: Mapping[Name, int]) -> Iterator[_Finding]:
+    """Yield the policies that bear their names, and are others than records say, which know the whole hash."""
+    for (version, sha256), record in tied.items():
+        kept = hashes.get(("policies", version), sha256)
+        if kept != sha256 and _name_of("policies", kept) == version:
+            yield _Finding(record, f"Policy {version} is another than the one that record {record:,} was given to.")
+
+
+def _missing(ledger: Ledger, hashes: Mapping[Name, str], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
     for (kind, name), record in first_citing.items():
-        if (kind, name) not in fits and asyncio.run(_found(ledger, kind, name)) is None:
+        if (kind, name) not in hashes and asyncio.run(_found(ledger, kind, name)) is None:
             yield _Finding(record, f"{_CITED[kind]} {name} is missing. Record {record:,} is the first that cites it.")
 
 

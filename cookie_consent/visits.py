@@ -11,7 +11,7 @@ from typing import Any
 from cookie_consent.access_record import host_name
 from cookie_consent.bounded import make_room
 from cookie_consent.cookie_fields import values
-from cookie_consent.decision import Decision, decide, switched_off, without_optional
+from cookie_consent.decision import Decision, decide, heeds_signals, without_optional
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
@@ -38,7 +38,7 @@ class Visit:
         held: how many cookies are held back from the app, by reason.
         visitor_id: the visitor's pseudonym, if one was made and tracing is allowed.
         traced: whether tracing is allowed, by consent.
-        ruled_by_signal: whether a signal refuses what was granted before it came.
+        heeds_signals: whether something was granted that a signal can refuse.
         good_until: until when all of this holds (seconds since 1970).
         exempt: the id of the purpose by which the visit is recorded without consent; "" where it is not.
     """
@@ -49,7 +49,7 @@ class Visit:
     held: Mapping[str, int]
     visitor_id: str | None
     traced: bool
-    ruled_by_signal: bool
+    heeds_signals: bool
     good_until: float
     exempt: str = ""
 
@@ -118,7 +118,7 @@ class Visits:
         except Exception:  # noqa: BLE001 (an error while deciding denies)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             denied = without_optional(decide(policy, None, frozenset(), now))
-            return Visit(denied, cookies, b"", {}, visitor_id=None, traced=False, ruled_by_signal=False, good_until=now)
+            return Visit(denied, cookies, b"", {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         lifetime, turns = self._own.lifetime.total_seconds(), [math.inf]
@@ -145,7 +145,7 @@ class Visits:
             held=held,
             visitor_id=visitor[0] if visitor else None,
             traced=traced,
-            ruled_by_signal=bool(switched_off(decision)),
+            heeds_signals=heeds_signals(decision),
             good_until=min(turns),
             exempt=decision.exempt,
         )

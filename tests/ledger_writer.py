@@ -62,13 +62,14 @@ def entry(
             "text": digest(text),
             "prevailing_text": digest(prevailing),
             "policy": version(policy),
+            "policy_sha256": hashlib.sha256(canonical_json(policy)).hexdigest(),
             "service": None,
+            "keep_until": None if keep_until is None else rfc3339(keep_until),
+            "repeat_key": key,
             **said,
         },
         policies={version(policy): policy},
         texts={digest(text): text, digest(prevailing): prevailing},
-        keep_until=keep_until,
-        repeat_key=key,
         repeat_within=within,
     )
 

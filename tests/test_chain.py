@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,10 +18,12 @@ from cookie_consent.chain import (
     Link,
     Root,
     Verified,
+    agrees,
     chain_hash,
     ranges,
     record_hash,
     removal,
+    said_twice,
     verify,
 )
 from cookie_consent.policy import canonical_json
@@ -29,7 +32,7 @@ TIME = "2026-11-25T19:00:00Z"
 
 
 def record(number: int, **said: object) -> dict[str, object]:
-    return {"record_id": f"r{number}", "consent_id": f"c{number}", "event": "granted", **said}
+    return {"record_id": f"r{number}", "consent_id": f"c{number}", "event": "granted", "keep_until": TIME, **said}
 
 
 def chained(documents: Sequence[dict[str, object]], removed: Sequence[int] = ()) -> list[Link]:
@@ -41,10 +44,9 @@ def chained(documents: Sequence[dict[str, object]], removed: Sequence[int] = ())
         own = record_hash(text)
         before = chain_hash(before, own)
         if number in removed:
-            links.append(Link(number, None, own, before, {"record_id": None, "consent_id": None}))
+            links.append(Link(number, None, own, before, said_twice({})))
         else:
-            columns = {name: document.get(name) for name in ("record_id", "consent_id")}
-            links.append(Link(number, text, own, before, columns))
+            links.append(Link(number, text, own, before, said_twice(document)))
     return links
 
 
@@ -107,16 +109,27 @@ def deleted_and_numbered_anew(links: list[Link]) -> list[Link]:
 def inserted(links: list[Link]) -> list[Link]:
     text = canonical_json(record(9)).decode()
     own = record_hash(text)
-    slipped_in = Link(3, text, own, chain_hash(links[1].chain_hash, own), {"record_id": "r9", "consent_id": "c9"})
+    slipped_in = Link(3, text, own, chain_hash(links[1].chain_hash, own), said_twice(record(9)))
     return [*links[:2], slipped_in, *(replace(link, number=link.number + 1) for link in links[2:])]
 
 
-def filed_elsewhere(links: list[Link]) -> list[Link]:
-    return [*links[:2], replace(links[2], columns={"record_id": "r3", "consent_id": "c1"}), *links[3:]]
+def filed(**under: object) -> Callable[[list[Link]], list[Link]]:
+    """Somebody files the third record under something else."""
+
+    def file(links: list[Link]) -> list[Link]:
+        return [*links[:2], replace(links[2], columns={**links[2].columns, **under}), *links[3:]]
+
+    return file
 
 
-def filed_nowhere(links: list[Link]) -> list[Link]:
-    return [*links[:2], replace(links[2], columns={"record_id": "r3", "consent_id": None}), *links[3:]]
+def with_no_end(links: list[Link]) -> list[Link]:
+    return [*links[:2], replace(links[2], document="[" * 200_000), *links[3:]]
+
+
+def of_no_kind(links: list[Link]) -> list[Link]:
+    """SQLite takes values of any kind."""
+    number: Any = 5
+    return [*links[:2], replace(links[2], document=number), *links[3:]]
 
 
 def half_removed(links: list[Link]) -> list[Link]:
@@ -142,8 +155,15 @@ def changed_with_its_hash(links: list[Link]) -> list[Link]:
         (deleted, 3, "it is missing; the next is 4"),
         (deleted_and_numbered_anew, 3, "it is not tied to the records before it"),
         (inserted, 4, "it is not tied to the records before it"),
-        (filed_elsewhere, 3, "it is filed under another consent_id than it says"),
-        (filed_nowhere, 3, "it is filed under another consent_id than it says"),
+        (filed(consent_id="c1"), 3, "it is filed under another consent_id than it says"),
+        (filed(consent_id=None), 3, "it is filed under another consent_id than it says"),
+        (filed(keep_until=1), 3, "it is filed under another keep_until than it says"),
+        (filed(keep_until=None), 3, "it is filed under another keep_until than it says"),
+        (filed(keep_until="soon"), 3, "it is filed under another keep_until than it says"),
+        (filed(decided_at=1), 3, "it is filed under another decided_at than it says"),
+        (filed(repeat_key="r4"), 3, "it is filed under another repeat_key than it says"),
+        (with_no_end, 3, "its text is not the one that was recorded"),
+        (of_no_kind, 3, "its text is not the one that was recorded"),
         (half_removed, 3, "it was removed, but not as a whole"),
         (removed_in_secret, 3, "it was removed, and no record says by whose right"),
     ],
@@ -235,12 +255,52 @@ def test_what_a_visitor_writes_is_no_removal() -> None:
     assert removed_by(note, removed=[2]).wrong == 2
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[1]", "null", '"text"', "{"])
+@pytest.mark.parametrize("text", ["", "no JSON", "[1]", "null", '"text"', "{", "[" * 200_000])
 def test_a_text_that_is_no_record_is_no_crash(text: str) -> None:
     own = record_hash(text)
     link = Link(1, text, own, chain_hash(START, own), {"record_id": "r1"})
     assert verify([link]).why == "it is filed under another record_id than it says"
     assert verify([replace(link, columns={})]).wrong is None
+
+
+@pytest.mark.parametrize("time", ["soon", 5, [], "0001-01-01T00:00:00"])
+@pytest.mark.parametrize("name", ["decided_at", "keep_until"])
+def test_a_time_that_is_none_is_no_crash(name: str, time: object) -> None:
+    text = canonical_json(record(1, **{name: time})).decode()
+    own = record_hash(text)
+    link = Link(1, text, own, chain_hash(START, own))
+    assert verify([link]).why in ("a time that it says is none", "")
+    assert verify([replace(link, columns={name: 5})]).wrong == 1
+
+
+def test_a_record_agrees_with_itself_whatever_was_recorded_before_it() -> None:
+    links = whole()
+    assert all(map(agrees, links[2:]))
+    for tamper in (changed, no_longer_text, filed(keep_until=1), half_removed, with_no_end, of_no_kind):
+        assert [agrees(link) for link in tamper(whole())] == [True, True, False, True, True]
+
+
+def test_what_is_said_twice_has_its_times_in_seconds_and_a_key() -> None:
+    assert said_twice(record(1, decided_at=TIME)) == {
+        **dict.fromkeys(("policy", "text", "prevailing_text")),
+        "record_id": "r1",
+        "consent_id": "c1",
+        "decided_at": 1_795_633_200,
+        "keep_until": 1_795_633_200,
+        "repeat_key": "r1",
+    }
+    assert said_twice(record(1, repeat_key="k"))["repeat_key"] == "k"
+    assert {*said_twice({}).values()} == {None}
+
+
+def test_each_record_that_fits_is_looked_at() -> None:
+    looked: list[tuple[int, Mapping[str, Any]]] = []
+    links = chained([record(1), record(2), removal("x", "retention", [1], TIME)], [1])
+    verify(links, look=lambda number, document: looked.append((number, document)))
+    assert looked == [(1, {}), (2, record(2)), (3, removal("x", "retention", [1], TIME))]
+    looked.clear()
+    verify(changed(whole()), look=lambda number, document: looked.append((number, document)))
+    assert [number for number, _ in looked] == [1, 2]
 
 
 def test_progress_is_told_now_and_then_and_at_the_end() -> None:

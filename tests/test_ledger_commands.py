@@ -18,10 +18,12 @@ from typing import Any
 
 import pytest
 
+from cookie_consent.chain import SAID_TWICE
 from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.command import with_ids_joined
 from cookie_consent.daily_salt import DailySalt
 from cookie_consent.ledgers import Entry, open_ledger
+from cookie_consent.policy import canonical_json
 from cookie_consent.timestamps import rfc3339
 from tests.asgi import SITE, policy
 from tests.policies import KEY, NOW
@@ -83,12 +85,14 @@ def entry(consent_id: str, record_id: str, *, keep_until: int | None = None, **c
         "prevailing_language": "ja",
         "prevailing_text": digest(PREVAILING),
         "policy": POLICY.version,
+        "policy_sha256": hashlib.sha256(canonical_json(POLICY.document())).hexdigest(),
         "answered_before": None,
+        "keep_until": None if keep_until is None else rfc3339(keep_until),
         **changes,
     }
     texts = {digest(text): text for text in (TEXT, PREVAILING)} if document["text"] else {}
     policies = {POLICY.version: POLICY.document()} if document["policy"] else {}
-    return Entry(document=document, policies=policies, texts=texts, keep_until=keep_until)
+    return Entry(document=document, policies=policies, texts=texts)
 
 
 def fill(target: str, *entries: Entry) -> None:
@@ -295,12 +299,9 @@ def test_an_export_of_nothing_is_wrong_usage(capsys: Capture) -> None:
 # erase
 
 
-def test_access_records_are_erased_and_the_proof_stays(
-    path: Path, access_log: Path, tmp_path: Path, capsys: Capture
-) -> None:
-    site = tmp_path / "consent.toml"
-    site.write_text(SITE + '\n[records]\nkeep = "10 days"\n', encoding="utf-8")
-    where = ["--ledger", url(path), "--access-log", str(access_log), "--policy", str(site)]
+def test_access_records_are_erased_and_the_proof_stays(path: Path, access_log: Path, capsys: Capture) -> None:
+    fill(url(path), entry(ANN, "4", keep_until=NOW + 10), entry(ANN, "5", keep_until=NOW + 9))
+    where = ["--ledger", url(path), "--access-log", str(access_log)]
     assert main(["erase", "--id", VISITOR, *where]) == GOOD
     assert capsys.readouterr().out.splitlines() == [
         f"Erased: 2 access records of {VISITOR}.",
@@ -309,28 +310,28 @@ def test_access_records_are_erased_and_the_proof_stays(
     assert "visitor-id-of-ann" not in access_log.read_text(encoding="utf-8")
     assert "other" in access_log.read_text(encoding="utf-8")
     assert main(["erase", "--id", ANN, "--json", *where]) == GOOD
-    until = rfc3339(NOW + 1000 + timedelta(days=10).total_seconds())
+    until = rfc3339(NOW + 10)
     assert json_lines(capsys) == [
         {
             "id": ANN,
             "erased": {"access_records": 0, "consent_records": 0, "requests": 0},
             "kept": {
-                "consent_records": 2,
+                "consent_records": 4,
                 "why": "as proof of what was asked and answered (GDPR Article 7(1))",
                 "until": until,
             },
         }
     ]
-    main(["erase", "--id", ANN, *where])
-    assert f"Stays: 2 consent records of {ANN}, as proof" in (said := capsys.readouterr().out)
+    main(["erase", "--id", ANN, *where, "--policy", "whichever.toml"])
+    assert f"Stays: 4 consent records of {ANN}, as proof" in (said := capsys.readouterr().out)
     assert f", until {until} at the latest.\n--proof erases them too.\n" in said
 
 
-def test_without_a_policy_the_proof_stays_as_long_as_it_says(path: Path, access_log: Path, capsys: Capture) -> None:
+def test_a_proof_without_an_end_stays_for_ever(path: Path, access_log: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", BEN, "--ledger", url(path), "--access-log", str(access_log)]) == GOOD
     said = capsys.readouterr().out
     assert f"Stays: 1 consent record of {BEN}, " in said
-    assert "for as long as the policy (--policy) says." in said
+    assert ", for ever.\n" in said
 
 
 def test_without_a_ledger_the_proof_is_not_spoken_of_as_if_it_were_known(access_log: Path, capsys: Capture) -> None:
@@ -380,7 +381,7 @@ def test_a_policy_that_cannot_be_used_is_said(
     site = tmp_path / "consent.toml"
     if text is not None:
         site.write_text(text, encoding="utf-8")
-    command = ["erase", "--id", VISITOR, "--access-log", str(access_log), "--policy", str(site)]
+    command = ["purge", "--access-log", str(access_log), "--policy", str(site)]
     assert main(command) == WRONG_USAGE
     assert why in capsys.readouterr().err
 
@@ -394,13 +395,38 @@ def test_records_that_are_due_are_purged(path: Path, capsys: Capture) -> None:
     assert main(["purge", "--ledger", url(path), "--dry-run", "--json"]) == GOOD
     said = json_lines(capsys)[0]
     assert re.fullmatch(r"[-0-9]{10}T[:0-9]{8}Z", said.pop("ran_at"))
-    assert said == {"dry_run": True, "records": 1, "texts": 0, "policies": 0}
+    assert said == {"dry_run": True, "records": 1, "texts": 0, "policies": 0, "misfiled": 0}
     assert main(["purge", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.endswith("Z removed 1 record, 0 texts, 0 policies\n")
     assert main(["purge", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.endswith("Z removed 0 records, 0 texts, 0 policies\n")
     assert main(["verify", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.startswith("All fits: 4 records (1 of them removed), and what they cite.\nRoot: 4:")
+
+
+def test_what_is_not_as_it_was_recorded_is_not_purged_and_that_is_said(path: Path, capsys: Capture) -> None:
+    root = root_of(path, capsys)
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_records SET keep_until = 1 WHERE number = 2")
+    stays = "1 record stays: it is not as it was recorded. Run: cookie-consent verify\n"
+    for more, did in ((["--dry-run"], "would remove"), ([], "removed")):
+        assert main(["purge", "--ledger", url(path), *more]) == FINDING
+        said = capsys.readouterr()
+        assert said.out.endswith(f"Z {did} 1 record, 0 texts, 0 policies\n")
+        assert said.err.endswith(stays)
+    assert main(["purge", "--ledger", url(path), "--json"]) == FINDING
+    assert [said["misfiled"] for said in json_lines(capsys)] == [1]
+    why = "Record 2 does not fit: it is filed under another keep_until than it says."
+    assert verified(path, capsys, "--root", root)["findings"] == [{"record": 2, "why": why}]
+
+
+def test_what_is_not_as_it_was_recorded_is_not_erased_and_that_is_said(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_records SET repeat_key = '' WHERE consent_id = ?", [ANN])
+    assert main(["erase", "--id", ANN, "--proof", "--ledger", url(path)]) == FINDING
+    said = capsys.readouterr()
+    assert said.err == "2 records stay: they are not as they were recorded. Run: cookie-consent verify\n"
+    assert f"Stays: 2 consent records of {ANN}, " in said.out
 
 
 def test_what_no_record_cites_any_longer_is_purged(tmp_path: Path, capsys: Capture) -> None:
@@ -483,7 +509,7 @@ def test_a_deleted_record_is_found(path: Path, capsys: Capture) -> None:
 
 
 def test_a_record_that_was_removed_without_a_word_is_found(path: Path, capsys: Capture) -> None:
-    emptied = ("document", "record_id", "consent_id", "policy", "text", "prevailing_text", "decided_at", "keep_until")
+    emptied = ("document", *SAID_TWICE)
     with tampered(path) as connection:
         connection.execute(f"UPDATE consent_records SET {' = NULL, '.join(emptied)} = NULL WHERE number = 2")  # noqa: S608
     assert verified(path, capsys)["findings"] == [
@@ -512,13 +538,37 @@ def test_a_text_that_was_changed_is_found(path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out == f"{why}\nThe chain itself fits for 3 records.\n"
 
 
-@pytest.mark.parametrize("content", ["{}", "no JSON", "[" * 100_000, b"\xff"])
+def test_a_record_without_an_end_is_found_and_the_rest_is_looked_at(path: Path, capsys: Capture) -> None:
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_records SET document = ? WHERE number = 2", ["[" * 200_000])
+        connection.execute("UPDATE consent_texts SET content = '' WHERE sha256 = ?", [digest(TEXT)])
+    assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [1, 2]
+
+
+SPACED = json.dumps(POLICY.document(), ensure_ascii=False)
+
+
+@pytest.mark.parametrize("content", ["{}", "no JSON", "[" * 100_000, b"\xff", "\udcff", SPACED])
 def test_a_policy_that_was_changed_is_found(content: object, path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
-        connection.execute("UPDATE consent_policies SET document = ?", [content])
+        stored = content.encode(errors="surrogateescape") if isinstance(content, str) else content
+        kind = "TEXT" if isinstance(content, str) else "BLOB"
+        connection.execute(f"UPDATE consent_policies SET document = CAST(? AS {kind})", [stored])  # noqa: S608
     findings = verified(path, capsys)["findings"]
     assert [finding["record"] for finding in findings] == [1]
     assert findings[0]["why"].startswith(f"Policy {POLICY.version} was changed")
+
+
+def test_a_policy_that_only_shares_its_version_is_found(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "consent.db"
+    whole = hashlib.sha256(canonical_json(POLICY.document())).hexdigest()
+    other = f"{POLICY.version}{'0' * 48}"
+    fill(url(path), *(entry(ANN, str(number), policy_sha256=hash_) for number, hash_ in enumerate((whole, other))))
+    why = f"Policy {POLICY.version} is another than the one that record 2 was given to."
+    assert verified(path, capsys)["findings"] == [{"record": 2, "why": why}]
+    with tampered(path) as connection:
+        connection.execute("UPDATE consent_policies SET document = '{}'")
+    assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [1], "what is wrong is said once"
 
 
 def test_a_changed_text_that_nobody_cites_is_found(path: Path, capsys: Capture) -> None:
@@ -562,7 +612,8 @@ def test_a_signed_root_is_kept_and_held_against_the_chain(path: Path, tmp_path: 
     assert capsys.readouterr().out.endswith(f"\nRoot: {line}\n")
     fill(url(path), entry(BEN, "4"))
     assert main(["verify", "--ledger", url(path), "--root", str(roots), "--write-root", str(roots)]) == GOOD
-    assert re.search(r"^Root 3:[0-9a-f]{64} was signed at [-0-9]{10}T[:0-9]{8}Z\.$", capsys.readouterr().out, re.M)
+    signed = re.findall(r"^Root 3:[0-9a-f]{64} was signed at [-0-9]{10}T[:0-9]{8}Z\.$", capsys.readouterr().out, re.M)
+    assert len(signed) == 1, "named twice, held against the chain once"
     said = verified(path, capsys, "--root", str(roots), "--root", line)
     assert [kept["root"][:2] for kept in said["roots"]] == ["3:", "4:", "3:"]
     assert None not in [kept["signed_at"] for kept in said["roots"]]
@@ -613,6 +664,46 @@ def test_roots_that_contradict_each_other_are_a_finding(path: Path, capsys: Capt
     root = root_of(path, capsys)
     findings = verified(path, capsys, "--root", f"3:{'0' * 64}", "--root", root)["findings"]
     assert [finding["record"] for finding in findings] == [3]
+
+
+@pytest.mark.usefixtures("key")
+def test_what_a_file_of_roots_says_already_has_to_fit(path: Path, tmp_path: Path, capsys: Capture) -> None:
+    roots = tmp_path / "roots.txt"
+    roots.touch()
+    write = ["verify", "--ledger", url(path), "--write-root", str(roots)]
+    assert main(write) == main(write) == GOOD
+    before = roots.read_text("utf-8")
+    assert [line[:2] for line in before.splitlines()] == ["3:", "3:"]
+    with tampered(path) as connection:
+        connection.execute("DELETE FROM consent_records WHERE number = 3")
+    capsys.readouterr()
+    assert main(write) == FINDING
+    said = capsys.readouterr()
+    assert "Record 3 does not fit: the chain ends here, but a root that was kept elsewhere" in said.out
+    assert said.err == "No root was written.\n"
+    assert roots.read_text("utf-8") == before
+
+
+@pytest.mark.usefixtures("key")
+def test_nothing_is_added_to_a_root_that_somebody_else_wrote(
+    path: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = tmp_path / "roots.txt"
+    write = ["verify", "--ledger", url(path), "--write-root", str(roots)]
+    assert main(write) == GOOD
+    before = roots.read_text("utf-8")
+    monkeypatch.setenv("CONSENT_KEY", "x" * 32)
+    assert main(write) == FINDING
+    assert "Wrong signature: " in capsys.readouterr().out
+    assert roots.read_text("utf-8") == before
+
+
+@pytest.mark.usefixtures("key")
+def test_no_root_is_written_into_another_file(path: Path, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "notes.txt").write_text("My notes", encoding="utf-8")
+    assert main(["verify", "--ledger", url(path), "--write-root", str(tmp_path / "notes.txt")]) == WRONG_USAGE
+    assert capsys.readouterr().err.startswith(f"--write-root: {tmp_path}/notes.txt: 'My notes' is no root")
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "My notes"
 
 
 @pytest.mark.usefixtures("key")

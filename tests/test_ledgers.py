@@ -158,6 +158,24 @@ def test_records_are_kept_in_order_for_each_consent_id(ledger: Ledger) -> None:
     assert fits(ledger).records == 3
 
 
+def test_the_newest_records_of_a_consent_id_are_found_oldest_first(ledger: Ledger) -> None:
+    kept = [entry("a"), entry("b"), entry("a"), entry("a")]
+    keep_each(ledger, *kept)
+    documents = [kept[number].document for number in (0, 2, 3)]
+    for most in (1, 2, 3, 4):
+        assert run(ledger.records("a", most)) == documents[-most:]
+    assert run(ledger.records("c", 2)) == []
+
+
+def test_records_of_a_consent_id_are_counted_without_the_notes_to_them(ledger: Ledger) -> None:
+    said = {"record_id": "n", "consent_id": "a", "event": "note", "decided_at": rfc3339(NOW), "note": "Mine"}
+    quoting = entry("a", feature='"event":"note"')
+    keep_each(ledger, quoting, entry("b"), Entry(document=said), entry("a", event="signal"))
+    assert [run(ledger.count(consent_id)) for consent_id in ("a", "b", "c", "", "\0")] == [2, 1, 0, 0, 0]
+    ledger.remove(now=NOW, make_id=new_id, consent_id="a")
+    assert run(ledger.count("a")) == 0
+
+
 def test_an_empty_ledger_fits(ledger: Ledger) -> None:
     assert ledger.size() == 0
     assert fits(ledger) == Verified(0, 0, Root(0, bytes(32)))
@@ -516,6 +534,7 @@ INSERT = (
 )
 
 
+NO_END = "[" * 200_000
 CUT_OFF = "the chain ends here, but a root that was kept elsewhere says that it had 5 records"
 TAMPERING = {
     "UPDATE consent_records SET document = replace(document, 'granted', 'granteD') WHERE number = 3": (
@@ -532,6 +551,22 @@ TAMPERING = {
     "UPDATE consent_records SET text = prevailing_text WHERE number = 3": (
         3,
         "it is filed under another text than it says",
+    ),
+    f"UPDATE consent_records SET document = '{NO_END}' WHERE number = 3": (  # noqa: S608
+        3,
+        "its text is not the one that was recorded",
+    ),
+    "UPDATE consent_records SET keep_until = 1 WHERE number = 3": (
+        3,
+        "it is filed under another keep_until than it says",
+    ),
+    "UPDATE consent_records SET decided_at = decided_at + 1 WHERE number = 3": (
+        3,
+        "it is filed under another decided_at than it says",
+    ),
+    "UPDATE consent_records SET repeat_key = NULL WHERE number = 3": (
+        3,
+        "it is filed under another repeat_key than it says",
     ),
     f"{BLANK} WHERE number = 3": (3, "it was removed, and no record says by whose right"),
     "UPDATE consent_records SET document = NULL WHERE number = 3": (3, "it was removed, but not as a whole"),
@@ -563,6 +598,54 @@ def test_bytes_that_are_no_text_are_found_too(file: Place) -> None:
         )
         found = verify(ledger.links())
     assert (found.wrong, found.why) == (2, "its text is not the one that was recorded")
+
+
+NOT_AS_RECORDED = (
+    "UPDATE consent_records SET keep_until = 1 WHERE number = 2",
+    "UPDATE consent_records SET consent_id = 'b', keep_until = 1 WHERE number = 2",
+    # The text says what the column says, and is not the one that was recorded.
+    f"UPDATE consent_records SET keep_until = {NOW}, "  # noqa: S608
+    f"document = replace(document, '{rfc3339(NOW + DAY)}', '{rfc3339(NOW)}') WHERE number = 2",
+)
+
+
+@pytest.mark.parametrize("statement", NOT_AS_RECORDED)
+def test_no_removal_takes_away_what_is_not_as_it_was_recorded(database: Place, sql: Ledger, statement: str) -> None:
+    keep_each(
+        sql,
+        entry("b", keep_until=NOW - 1),
+        entry("a", keep_until=NOW + DAY, text="<p>Another.</p>"),
+        entry("b", keep_until=NOW),
+        entry("c"),
+    )
+    root = fits(sql).root
+    database.unprotect()
+    database.execute(statement)
+    expected = Removal(2, 0, 0, misfiled=1)
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == expected
+    assert sql.remove(now=NOW, make_id=new_id) == expected
+    assert run(sql.text(digest("<p>Another.</p>"))) == "<p>Another.</p>"
+    for found in (verify(sql.links()), verify(sql.links(), [root])):
+        assert found.wrong == 2
+    assert sql.remove(now=NOW, make_id=new_id) == Removal(0, 0, 0, misfiled=1)
+
+
+def test_an_erasure_leaves_what_was_filed_under_an_id_afterwards(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a"), entry("b"), entry("a"))
+    database.unprotect()
+    database.execute("UPDATE consent_records SET consent_id = 'a' WHERE number = 2")
+    assert sql.remove(now=NOW, make_id=new_id, consent_id="a") == Removal(2, 0, 0, misfiled=1)
+    assert verify(sql.links()).wrong == 2
+
+
+def test_those_that_stay_do_not_stand_in_the_way_of_the_others(database: Place, sql: Ledger) -> None:
+    for number in range(4):
+        keep(sql, *(entry(f"{number}-{place}", keep_until=NOW) for place in range(1300)))
+    database.unprotect()
+    database.execute("UPDATE consent_records SET keep_until = 1 WHERE number % 2 = 1")
+    expected = Removal(2600, 0, 0, misfiled=2600)
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == expected
+    assert sql.remove(now=NOW, make_id=new_id) == expected
 
 
 @given(st.data())
@@ -849,6 +932,16 @@ def test_two_threads_may_open_ledgers_at_once(database: Place, tmp_path: Path) -
         ledger.close()
     with closing(open_ledger(database.url)) as ledger:
         assert fits(ledger).records == 3
+
+
+def test_what_is_read_is_understood_on_the_threads_that_read(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a"))
+    database.unprotect()
+    database.execute("UPDATE consent_records SET document = 'no JSON'")
+    for asked in (sql.records("a"), sql.records("a", 1), sql.last("a")):
+        with pytest.raises(json.JSONDecodeError) as raised:
+            run(asked)
+        assert any("concurrent/futures/thread.py" in str(entry.path) for entry in raised.traceback)
 
 
 # The SQLite file.

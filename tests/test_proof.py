@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,14 +16,17 @@ from hypothesis import strategies as st
 
 from cookie_consent.evidence import build
 from cookie_consent.ledgers import Entry, MemoryLedger
+from cookie_consent.policy import canonical_json
 from cookie_consent.proof import (
     REPEATED_WITHIN,
     Circumstances,
     Shown,
+    answer_at,
     digest,
     document,
     entry,
     event,
+    newest_answer,
     note_entry,
     repeats,
     signal_entry,
@@ -47,6 +51,16 @@ RECORD = answered(
 LIFETIME = timedelta(days=180)
 GIVEN = Circumstances(record_id="record-1", policy=POLICY, lifetime=LIFETIME)
 SHOWN = Shown(surface="box", feature="map", html="<p>May we?</p>", prevailing_html="<p>いいですか</p>", build="b" * 16)
+
+
+CITED = {
+    "policy": POLICY.version,
+    "policy_sha256": hashlib.sha256(canonical_json(POLICY.document())).hexdigest(),
+    "prevailing_language": "ja",
+    "service": None,
+}
+UNTIL = "2028-12-11T15:06:40Z"
+"""Half a year, and three years more."""
 
 
 def kept(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
@@ -92,10 +106,10 @@ def test_what_is_kept_is_the_answer_with_all_that_has_to_be_shown_of_it() -> Non
     made = kept(given=replace(GIVEN, policy=shop), before=before, previous="record-0")
     assert made.document == {
         **document(RECORD, LIFETIME),
+        **CITED,
         "record_id": "record-1",
         "event": "granted",
         "text": hashlib.sha256(b"<p>May we?</p>").hexdigest(),
-        "prevailing_language": "ja",
         "prevailing_text": hashlib.sha256("<p>いいですか</p>".encode()).hexdigest(),
         "surface": "box",
         "feature": "map",
@@ -103,10 +117,16 @@ def test_what_is_kept_is_the_answer_with_all_that_has_to_be_shown_of_it() -> Non
         "service": "shop",
         "build": "b" * 16,
         "previous": "record-0",
+        "keep_until": UNTIL,
+        "repeat_key": made.repeat_key,
     }
     assert made.texts == {digest(text): text for text in (SHOWN.html, SHOWN.prevailing_html)}
     assert made.policies == {POLICY.version: POLICY.document()}
     assert made.decided_at == NOW
+
+
+def test_the_version_of_a_policy_is_the_begin_of_the_hash_that_a_record_has_of_it() -> None:
+    assert kept().document["policy_sha256"].startswith(kept().document["policy"])
 
 
 def test_a_first_answer_on_the_site_itself_has_nothing_before_it() -> None:
@@ -138,9 +158,13 @@ def test_a_record_is_kept_for_the_time_of_the_policy_after_its_consent(days: int
     assert kept(given=given).keep_until == end
     about = dict(kept(given=given).document)
     later = NOW + 40 * 86_400
-    assert note_entry(about, given, now=later, text="No.", language="en").keep_until == end
-    signal = signal_entry(RECORD, given, now=later, off=frozenset({"media"}), signals=("gpc",))
-    assert signal.keep_until == end
+    assert noted(about, given, now=later).keep_until == end
+    assert signalled(given=given, now=later).keep_until == end
+
+
+def test_a_time_that_no_calendar_has_is_its_last_day() -> None:
+    policy = policy_of({**full(), "records": {"keep": "999999 years"}})
+    assert kept(given=replace(GIVEN, policy=policy)).document["keep_until"] == "9999-12-31T00:00:00Z"
 
 
 # What happened.
@@ -237,10 +261,11 @@ def test_whatever_differs_is_none(changes: dict[str, Any]) -> None:
 
 def test_an_answer_repeats_neither_a_signal_nor_a_note() -> None:
     refused = answered(POLICY, {}, signals=frozenset({"gpc"}))
-    by_signal = signal_entry(RECORD, GIVEN, now=NOW, off=frozenset({"media"}), signals=("gpc",))
+    by_signal = signalled()
     assert by_signal.document["refused"] == document(refused, LIFETIME)["refused"]
-    note = note_entry(dict(kept().document), GIVEN, now=NOW, text="No.", language="en")
-    for last in (by_signal, note):
+    no_longer = signalled(off=frozenset(), signals=("dnt", "gpc"))
+    assert not repeats(dict(no_longer.document), kept())
+    for last in (by_signal, noted(kept().document)):
         assert not repeats(dict(last.document), kept(refused))
 
 
@@ -259,12 +284,23 @@ def test_a_key_is_that_of_the_record_before_else_of_the_form_else_of_nothing_els
 # Signals and notes.
 
 
+def signalled(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
+    said = {"now": NOW, "off": frozenset({"media"}), "signals": ("gpc",), "previous": None}
+    return signal_entry(record, given, **{**said, **more})
+
+
+def noted(about: Mapping[str, Any], given: Circumstances = GIVEN, **more: Any) -> Entry:
+    return note_entry(about, given, **{"now": NOW, "text": "No.", "language": "en", "previous": "record-1", **more})
+
+
 def test_a_signal_is_kept_as_what_it_leaves_of_the_answer() -> None:
     record = answered(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
-    now = NOW + 86_400.5
-    made = signal_entry(record, GIVEN, now=now, off=frozenset({"media"}), signals=("dnt", "gpc"))
+    shop = replace(GIVEN, policy=POLICY.under(POLICY.services[1]))
+    made = signalled(record, shop, now=NOW + 86_400.5, signals=("dnt", "gpc"), previous="record-0")
     assert made.document == {
         **document(record, LIFETIME),
+        **CITED,
+        "service": "shop",
         "record_id": "record-1",
         "event": "signal",
         "source": "signal",
@@ -273,6 +309,10 @@ def test_a_signal_is_kept_as_what_it_leaves_of_the_answer() -> None:
         "signals": ["dnt", "gpc"],
         "granted": ["analytics"],
         "refused": ["media"],
+        "answered_before": "2025-06-15T15:06:40Z",
+        "previous": "record-0",
+        "keep_until": UNTIL,
+        "repeat_key": made.repeat_key,
     }
     assert made.policies == {POLICY.version: POLICY.document()}
     assert made.texts == {}
@@ -291,29 +331,37 @@ def test_the_status_after_a_signal_is_that_of_an_answer_that_says_the_same(
     analytics: State, off: list[str], status: str
 ) -> None:
     record = answered(POLICY, {"analytics": analytics, "media": State.GRANTED})
-    made = signal_entry(record, GIVEN, now=NOW, off=frozenset(off), signals=("gpc",)).document
+    made = signalled(record, off=frozenset(off)).document
     says = {id_: State.REFUSED if id_ in off else answer.state for id_, answer in record.answers.items()}
     assert made["status"] == status == answered(POLICY, says).status
 
 
-def test_a_signal_is_kept_once_for_each_answer_and_what_it_switches_off() -> None:
-    def made(record: ConsentRecord = RECORD, now: float = NOW, *off: str) -> Entry:
-        return signal_entry(record, GIVEN, now=now, off=frozenset(off), signals=("gpc",))
+def test_without_a_signal_what_was_answered_holds_again() -> None:
+    made = signalled(off=frozenset(), signals=()).document
+    said = document(RECORD, LIFETIME)
+    assert (made["event"], made["source"], made["signals"]) == ("changed", "signal", [])
+    assert [made[name] for name in ("status", "granted", "refused")] == [
+        said[name] for name in ("status", "granted", "refused")
+    ]
 
-    first, later = made(RECORD, NOW, "media"), made(RECORD, NOW + 9_999_999, "media")
+
+def test_a_signal_is_kept_once_for_what_it_switches_off_after_a_record() -> None:
+    first, later = signalled(previous="a"), signalled(now=NOW + 9_999_999, previous="a")
     assert first.repeat_key == later.repeat_key
     assert later.decided_at - later.repeat_within <= first.decided_at
     others = [
-        made(replace(RECORD, consent_id="other"), NOW, "media"),
-        made(replace(RECORD, decided_at=NOW + 1), NOW, "media"),
-        made(RECORD, NOW, "media", "analytics"),
+        signalled(replace(RECORD, consent_id="other"), previous="a"),
+        signalled(replace(RECORD, decided_at=NOW + 1), previous="a"),
+        signalled(off=frozenset({"media", "analytics"}), previous="a"),
+        signalled(previous="b"),
     ]
-    assert len({entry.repeat_key for entry in (first, *others)}) == 4
+    assert len({entry.repeat_key for entry in (first, *others)}) == 5
 
 
 def test_a_note_says_what_it_is_about_and_nothing_of_the_answer() -> None:
     about = dict(kept().document)
-    made = note_entry(about, replace(GIVEN, record_id="record-2"), now=NOW + 60, text="It was not I.", language="ja")
+    second, third = (replace(GIVEN, record_id=f"record-{number}") for number in (2, 3))
+    made = noted(about, second, now=NOW + 60, text="It was not I.", language="ja")
     assert made.document == {
         "schema": 2,
         "record_id": "record-2",
@@ -323,11 +371,42 @@ def test_a_note_says_what_it_is_about_and_nothing_of_the_answer() -> None:
         "consent_id": "an-id",
         "about": "record-1",
         "note": "It was not I.",
+        "previous": "record-1",
+        "keep_until": UNTIL,
+        "repeat_key": made.repeat_key,
     }
     assert (made.policies, made.texts, made.repeat_within) == ({}, {}, 60)
-    again = note_entry(about, replace(GIVEN, record_id="record-3"), now=NOW + 61, text="It was not I.", language="en")
-    other = note_entry(about, replace(GIVEN, record_id="record-3"), now=NOW + 61, text="It was I.", language="en")
+    again = noted(about, third, now=NOW + 61, text="It was not I.", previous="record-2")
+    other = noted(about, third, now=NOW + 61, text="It was I.", previous="record-2")
     assert again.repeat_key == made.repeat_key != other.repeat_key
+
+
+# What is read of records again.
+
+
+@given(records(POLICY).filter(lambda record: record.source != "signal"))
+def test_an_answer_is_read_from_its_record_as_it_was_given(record: ConsentRecord) -> None:
+    record = replace(record, consent_id="an-id")
+    others = [kept(replace(record, decided_at=record.decided_at + seconds)).document for seconds in (-1, 1)]
+    signal, note = signalled(record, now=record.decided_at), noted(kept(record).document, now=record.decided_at)
+    found = [*others, signal.document, note.document]
+    assert answer_at(found, record.decided_at) is None
+    assert answer_at([*found, kept(record).document], record.decided_at) == record
+
+
+def test_the_newest_answer_grants_what_no_signal_has_switched_off_since() -> None:
+    both = answered(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
+    answer, before = kept(both).document, kept().document
+    signal, note = signalled(both).document, noted(answer).document
+    gone = signalled(both, off=frozenset(), signals=()).document
+    assert newest_answer([]) == newest_answer([signal, note]) == (None, frozenset())
+    assert (
+        newest_answer([before, answer])
+        == newest_answer([before, answer, note])
+        == (answer, frozenset({"analytics", "media"}))
+    )
+    assert newest_answer([before, answer, signal, note, gone]) == (answer, frozenset({"analytics"}))
+    assert newest_answer([answer, signal, before]) == (before, frozenset({"media"}))
 
 
 # What is kept can be kept, and says no more than it should.

@@ -42,14 +42,17 @@ KEPT: Mapping[str, Any] = {
     "feature": None,
     "answered_before": "2026-05-01T08:00:00Z",
     "policy": "0123456789abcdef",
+    "policy_sha256": "0123456789abcdef" * 4,
     "service": None,
     "signals": ["gpc"],
     "build": "c" * 64,
     "previous": "record-1",
+    "keep_until": "2030-05-23T19:00:00Z",
+    "repeat_key": "d" * 64,
 }
 LEDGER_ONLY = (
     "record_id", "consent_id", "event", "text", "prevailing_text", "surface", "feature", "answered_before", "build",
-    "previous",
+    "previous", "policy_sha256", "keep_until", "repeat_key",
 )  # fmt: skip
 LEFT_OUT = {*LEDGER_ONLY, "prevailing_language", "service"}
 UNKEPT = {key: value for key, value in KEPT.items() if key not in LEFT_OUT}

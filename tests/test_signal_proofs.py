@@ -1,4 +1,4 @@
-"""The proof that a signal switched off what was granted: once for each answer, and no page waits for it."""
+"""The proof that a signal switched off what was granted: once for each change, and no page waits for it."""
 
 from __future__ import annotations
 
@@ -102,16 +102,130 @@ def test_each_visitor_and_each_answer_has_a_record_of_its_own() -> None:
     assert [record["event"] for record in kept(second)] == ["granted", "signal"]
 
 
-def test_another_signal_that_switches_off_more_is_another_record() -> None:
+def test_each_change_of_what_signals_switch_off_is_a_record(ledger: Ledger) -> None:
+    app = install(ledger=ledger)
+    visitor = who_accepted(app)
+    for headers in ([], [GPC], [GPC, DNT], [DNT], [], [], [GPC], []):
+        visit((app, visitor, headers), times=3)
+    first, *records = kept(visitor)
+    assert [(record["signals"], record["granted"], record["status"]) for record in records] == [
+        (["gpc"], ["analytics"], "partial"),
+        (["dnt", "gpc"], [], "refused"),
+        (["dnt"], ["media"], "partial"),
+        ([], ["analytics", "media"], "granted"),
+        (["gpc"], ["analytics"], "partial"),
+        ([], ["analytics", "media"], "granted"),
+    ]
+    assert [record["event"] for record in records] == [*["signal"] * 3, "changed", "signal", "changed"]
+    assert {record["source"] for record in records} == {"signal"}
+    assert [record["previous"] for record in records] == [record["record_id"] for record in [first, *records[:-1]]]
+
+
+def test_that_a_signal_has_gone_is_seen_by_another_process_and_after_a_restart(tmp_path: Path) -> None:
+    clock = Clock()
+
+    def start() -> ASGIApp:
+        return install(ledger=f"sqlite:///{tmp_path}/consent.db", clock=clock)
+
+    one = start()
+    visitor = who_accepted(one)
+    for app, headers in ((one, [GPC]), (start(), []), (start(), []), (one, []), (start(), [GPC]), (start(), [GPC])):
+        clock.forward(days=1)
+        visit((app, visitor, headers))
+    assert [record["granted"] for record in kept(visitor)[1:]] == [["analytics"], ["analytics", "media"], ["analytics"]]
+
+
+def test_an_answer_says_by_itself_that_what_a_signal_switched_off_is_granted(ledger: Ledger) -> None:
+    app = install(ledger=ledger)
+    visitor = who_accepted(app)
+    visit((app, visitor, [GPC]))
+    visitor.post({"choice": "accept_all"}, [GPC])
+    visit((app, visitor, [GPC]), times=2)
+    visit((app, visitor, []), times=2)
+    assert [record["event"] for record in kept(visitor)] == ["granted", "signal", "granted"]
+
+
+def test_a_note_is_no_end_of_a_signal_and_its_records_stay_a_chain(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = who_accepted(install(ledger=ledger, clock=clock))
+
+    def note() -> None:
+        about = {"record": kept(visitor)[0]["record_id"], "note": f"At {clock()}"}
+        assert visitor.post(about, path=f"{PREFIX}/records/note").status == 303
+
+    for headers in ([], [GPC], [GPC], []):
+        clock.forward(days=1)
+        note()
+        # As after a restart: what was noted in the process is gone.
+        visit((install(ledger=ledger, clock=clock), visitor, headers))
+    first, *records = kept(visitor)
+    assert [record["event"] for record in records] == ["note", "note", "signal", "note", "note", "changed"]
+    assert [record["previous"] for record in records] == [record["record_id"] for record in [first, *records[:-1]]]
+
+
+def test_a_visitor_whose_records_are_only_notes_has_none_of_an_answer() -> None:
     ledger = MemoryLedger()
     app = install(ledger=ledger)
     visitor = who_accepted(app)
-    for headers in ([GPC], [GPC, DNT], [GPC], [GPC, DNT], []):
-        visit((app, visitor, headers))
-    assert [(record["signals"], record["granted"]) for record in kept(visitor)[1:]] == [
-        (["gpc"], ["analytics"]),
-        (["dnt", "gpc"], []),
-    ]
+    (granted,) = ledger.kept
+    note = {"event": "note", "record_id": "n", "about": granted["record_id"], "repeat_key": ""}
+    other = MemoryLedger()
+    asyncio.run(
+        other.append(Entry(document={**granted, **note, "policy": None, "text": None, "prevailing_text": None}))
+    )
+    app = install(ledger=other)
+    visit((app, visitor, []), times=2)
+    visit((app, visitor, [GPC]), times=2)
+    assert [record["event"] for record in other.kept] == ["note", "signal"]
+
+
+def test_a_cookie_from_before_the_last_answer_leaves_no_record_after_it(ledger: Ledger) -> None:
+    clock = Clock()
+    app = install(ledger=ledger, clock=clock)
+    late = who_accepted(app)
+    before = dict(late.jar)
+    clock.forward(days=1)
+    late.refuse()
+    late.jar = before
+    visit((app, late, [GPC]))
+    visit((app, late, []))
+    assert [record["event"] for record in kept(late)] == ["granted", "withdrawn"]
+
+
+def test_a_browser_that_changes_its_mind_all_the_time_leaves_a_bounded_number_of_records() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    app = install(ledger=ledger, clock=clock)
+    visitor = who_accepted(app)
+    for _ in range(50):
+        visit((app, visitor, [GPC]))
+        visit((app, visitor, []))
+    assert len(ledger.kept) == 61
+    clock.forward(seconds=3600)
+    visit((app, visitor, [GPC]), times=2)
+    assert ledger.kept[-1]["signals"] == ["gpc"]
+    assert len(ledger.kept) == 62
+
+
+def test_nobody_is_looked_up_who_granted_nothing_that_a_signal_can_refuse() -> None:
+    ledger = Counting()
+    app = install(ledger=ledger)
+    refused, partly = Visitor(app), Visitor(app)
+    refused.refuse()
+    visit((app, refused, []), (app, refused, [GPC]), (app, Visitor(app), []))
+    assert ledger.looked == []
+    partly.save(analytics=True)
+    visit((app, partly, []), times=100)
+    assert len(ledger.looked) == 1
+
+
+def test_those_who_come_without_a_signal_are_looked_up_one_at_a_time() -> None:
+    ledger = Counting()
+    app = install(ledger=ledger)
+    visitors = [who_accepted(app) for _ in range(5)]
+    everybody: list[tuple[ASGIApp, Visitor, Fields]] = [(app, visitor, []) for visitor in visitors]
+    for looked in (1, 2, 3, 4, 5, 5):
+        visit(*everybody)
+        assert len(ledger.looked) == looked
 
 
 @pytest.mark.parametrize(
@@ -163,6 +277,18 @@ def test_on_a_page_of_a_service_it_is_the_same_record() -> None:
     assert [record["event"] for record in kept(visitor)] == ["granted", "signal"]
 
 
+class Counting(MemoryLedger):
+    """A ledger that tells whose newest record was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked: list[str] = []
+
+    async def last(self, consent_id: str) -> dict[str, Any] | None:
+        self.looked.append(consent_id)
+        return await super().last(consent_id)
+
+
 class Faulty(MemoryLedger):
     """A ledger that fails so many times when it is to keep a signal."""
 
@@ -179,15 +305,30 @@ class Faulty(MemoryLedger):
 
 
 def test_a_ledger_that_fails_is_tried_again_and_costs_no_page(caplog: pytest.LogCaptureFixture) -> None:
-    ledger = Faulty(times=2)
-    app = install(answering(b"a page"), ledger=ledger)
+    clock, ledger = Clock(), Faulty(times=2)
+    app = install(answering(b"a page"), ledger=ledger, clock=clock)
     visitor = who_accepted(app)
-    for tried, records in ((1, 1), (2, 1), (3, 2), (3, 2)):
-        visit((app, visitor, [GPC]))
+    for seconds, tried, records in ((0, 1, 1), (9, 1, 1), (1, 2, 1), (9, 2, 1), (1, 3, 2), (0, 3, 2)):
+        clock.forward(seconds=seconds)
+        visit((app, visitor, [GPC]), times=2)
         assert (ledger.tried, len(ledger.kept)) == (tried, records)
-    logged = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert logged == ["The ledger could not keep the record of a signal."] * 2
+    logged = [record for record in caplog.records if record.levelno == logging.ERROR]
+    said = "The ledger could not keep the record of a signal: OSError no space left"
+    assert [record.getMessage() for record in logged] == [said] * 2
+    assert not any(record.exc_info for record in logged), "one line each"
     assert ledger.kept[-1]["event"] == "signal"
+
+
+def test_while_a_ledger_is_down_it_is_tried_once_for_all_visitors() -> None:
+    clock, ledger = Clock(), Faulty(times=1)
+    app = install(ledger=ledger, clock=clock)
+    first, second = who_accepted(app), who_accepted(app)
+    visit((app, first, [GPC]))
+    visit((app, second, [GPC]), (app, first, [GPC]))
+    assert ledger.tried == 1
+    clock.forward(seconds=10)
+    visit((app, second, [GPC]), (app, first, [GPC]))
+    assert [record["event"] for record in (*kept(first), *kept(second))] == ["granted", "signal"] * 2
 
 
 def test_no_page_waits_for_a_ledger_that_hangs() -> None:
@@ -229,12 +370,12 @@ def proofs(ledger: Ledger) -> SignalProofs:
 def test_what_is_noted_stays_bounded_and_the_ledger_knows_the_rest() -> None:
     asked: list[str] = []
 
-    class Counting(MemoryLedger):
+    class Asked(MemoryLedger):
         async def append(self, entry: Entry) -> dict[str, Any]:
             asked.append(entry.document["consent_id"])
             return {}
 
-    noting, site = proofs(Counting()), policy()
+    noting, site = proofs(Asked()), policy()
     decisions = [decide(site, granted(site, consent_id=f"v-{n}"), frozenset({"gpc"}), NOW) for n in range(10_001)]
     note_all(noting, *decisions[:10_000])
     note_all(noting, decisions[0], decisions[9_999])

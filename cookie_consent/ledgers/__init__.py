@@ -26,8 +26,11 @@ class Ledger(Protocol):
     async def append(self, entry: Entry) -> dict[str, Any]:
         """Keep a record with all that it cites, and return the record that is kept: this, or the one it repeats."""
 
-    async def records(self, consent_id: str) -> list[dict[str, Any]]:
-        """Return the records of one consent id, oldest first."""
+    async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
+        """Return the records of one consent id, oldest first: all, or the newest so many."""
+
+    async def count(self, consent_id: str) -> int:
+        """Return how many records one consent id has; notes to them do not count."""
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
         """Return the newest record of a consent id, or None."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from cookie_consent.chain import SAID_TWICE, TIMES, said_twice
 from cookie_consent.policy import canonical_json
-from cookie_consent.timestamps import seconds_of
-
-SAID_TWICE = ("record_id", "consent_id", "policy", "text", "prevailing_text")
-"""What a ledger keeps of a record a second time, so that it can be found."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +19,12 @@ class Entry:
     and what they cite has no NUL, which PostgreSQL cannot keep.
 
     Args:
-        document: the record as plain data for JSON, with at least "record_id", "event" and "decided_at" (RFC 3339).
+        document: the record as plain data for JSON, with at least "record_id", "event" and "decided_at"; times as in
+            RFC 3339. Two records with the same "repeat_key" are one, if the second comes while the first is new; and
+            one with a "keep_until" is removed then.
         policies: version -> policy as plain data, for each that the record cites.
         texts: SHA-256 in hexadecimal digits -> text that was shown, for each that the record cites.
-        keep_until: when it may be removed, in seconds since 1970; None for never.
-        repeat_key: two records with the same key are one, if the second comes while the first is new; "" for none.
-        repeat_within: for how long the first counts as new, in seconds.
+        repeat_within: for how long the first of two with the same key counts as new, in seconds.
 
     Raises:
         ValueError: it cannot be kept; says which text, and why.
@@ -36,21 +33,15 @@ class Entry:
     document: Mapping[str, Any]
     policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
-    keep_until: int | None = None
-    repeat_key: str = ""
     repeat_within: int = 0
 
     def __post_init__(self) -> None:
-        named = {name: self.document.get(name) for name in SAID_TWICE}
-        for name, text in {**named, "repeat_key": self.repeat_key, **self.texts}.items():
+        named = {name: self.document.get(name) for name in SAID_TWICE if name not in TIMES}
+        for name, text in {**named, **self.texts}.items():
             if not (text is None or can_be_kept(text)):
                 raise ValueError(
                     f"ledger: {name!r} cannot be kept: it is no text, or a NUL or half a character is in it"
                 )
-
-    def with_key(self) -> Entry:
-        """Return it with a key to repeat it by, so that it is kept once, however often it is tried."""
-        return self if self.repeat_key else replace(self, repeat_key=self.document["record_id"])
 
     @cached_property
     def text(self) -> str:
@@ -61,9 +52,25 @@ class Entry:
             raise ValueError(f"ledger: the record cannot be kept: {error}") from None
 
     @cached_property
+    def columns(self) -> Mapping[str, Any]:
+        """What a ledger keeps of the record a second time: times in seconds since 1970."""
+        return said_twice(self.document)
+
+    @property
     def decided_at(self) -> int:
         """When it was given, in seconds since 1970."""
-        return seconds_of(self.document["decided_at"])
+        return int(self.columns["decided_at"])
+
+    @property
+    def keep_until(self) -> int | None:
+        """When it is removed, in seconds since 1970; None for never."""
+        until: int | None = self.columns["keep_until"]
+        return until
+
+    @property
+    def repeat_key(self) -> str:
+        """What it is known again by, so that it is kept once, however often it is tried."""
+        return str(self.columns["repeat_key"])
 
 
 def can_be_kept(text: object) -> bool:
@@ -82,8 +89,11 @@ class Removal:
         records: how many records.
         texts: how many texts that no record cites any longer.
         policies: how many policies, likewise.
+        misfiled: how many records stay whose time it is, since they are not as they were recorded, or are filed under
+            something else than they say; `cookie-consent verify` names the first.
     """
 
     records: int
     texts: int
     policies: int
+    misfiled: int = 0

@@ -41,14 +41,18 @@ class MemoryLedger:
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         """Keep a record, and return the one that is kept."""
-        entry = entry.with_key()
         with self._changes:
             kept = self._first(entry) or self._add(entry)
         return dict(json.loads(kept.text))
 
-    async def records(self, consent_id: str) -> list[dict[str, Any]]:
-        """Return the records of one consent id, oldest first."""
-        return [record for record in self.kept if record.get("consent_id") == consent_id]
+    async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
+        """Return the records of one consent id, oldest first: all, or the newest so many."""
+        found = [record for record in self.kept if record.get("consent_id") == consent_id]
+        return found if most is None else found[-most:]
+
+    async def count(self, consent_id: str) -> int:
+        """Return how many records one consent id has; notes to them do not count."""
+        return sum(record["event"] != "note" for record in await self.records(consent_id))
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
         """Return the newest record of a consent id."""
@@ -105,14 +109,14 @@ class MemoryLedger:
         since = entry.decided_at - entry.repeat_within
         for row in self._rows:
             first = row.entry
-            if first and first.repeat_key and first.repeat_key == entry.repeat_key and first.decided_at >= since:
+            if first and first.repeat_key == entry.repeat_key and first.decided_at >= since:
                 return first
         return None
 
     def _add(self, entry: Entry) -> Entry:
         before = self._rows[-1].link.chain_hash if self._rows else START
         own = record_hash(entry.text)
-        link = Link(len(self._rows) + 1, entry.text, own, chain_hash(before, own))
+        link = Link(len(self._rows) + 1, entry.text, own, chain_hash(before, own), entry.columns)
         policies = {version: canonical_json(policy).decode() for version, policy in entry.policies.items()}
         unknown = _cited(entry) - {*policies, *entry.texts, *self._policies, *self._texts}
         if unknown:
@@ -124,7 +128,7 @@ class MemoryLedger:
 
     def _take_away(self, numbers: list[int], names: set[str]) -> None:
         for number in numbers:
-            self._rows[number - 1] = _Kept(replace(self._rows[number - 1].link, document=None), None)
+            self._rows[number - 1] = _Kept(replace(self._rows[number - 1].link, document=None, columns={}), None)
         self._policies = {name: policy for name, policy in self._policies.items() if name not in names}
         self._texts = {name: text for name, text in self._texts.items() if name not in names}
 

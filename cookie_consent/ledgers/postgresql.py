@@ -11,7 +11,8 @@ from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from cookie_consent.ledgers.entry import SAID_TWICE, Entry
+from cookie_consent.chain import SAID_TWICE, TIMES
+from cookie_consent.ledgers.entry import Entry
 from cookie_consent.ledgers.migrate import migrate
 from cookie_consent.ledgers.tables import METADATA
 
@@ -22,10 +23,7 @@ LOCK = 7_077_283_940
 """The advisory lock of the chain's end. Any number will do that no other program in the same database uses."""
 _ARRAYS = {
     "documents": "text",
-    **{f"{name}s": "text" for name in SAID_TWICE},
-    "decided_ats": "bigint",
-    "keep_untils": "bigint",
-    "repeat_keys": "text",
+    **{f"{name}s": "bigint" if name in TIMES else "text" for name in SAID_TWICE},
     "repeated_sinces": "bigint",
 }
 _PATIENTLY = text("SET LOCAL statement_timeout = 0")
@@ -125,10 +123,7 @@ class PostgresqlDatabase:
                 connection.execute(insert_new(METADATA.tables[f"consent_{kind}"]).on_conflict_do_nothing(), rows)
         arrays: dict[str, list[Any]] = {
             "documents": [entry.text for entry in entries],
-            **{f"{name}s": [entry.document.get(name) for entry in entries] for name in SAID_TWICE},
-            "decided_ats": [entry.decided_at for entry in entries],
-            "keep_untils": [entry.keep_until for entry in entries],
-            "repeat_keys": [entry.repeat_key or None for entry in entries],
+            **{f"{name}s": [entry.columns[name] for entry in entries] for name in SAID_TWICE},
             "repeated_sinces": [entry.decided_at - entry.repeat_within for entry in entries],
         }
         return list(connection.execute(_APPEND, arrays).scalars())

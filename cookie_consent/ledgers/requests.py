@@ -14,8 +14,10 @@ MOST_OPEN = 5
 """So many requests of one consent id may wait for their answers."""
 MOST_IN_A_DAY = 10
 """So many requests may come from one consent id within a day."""
-MOST_IN_AN_HOUR = 30
-"""So many requests may come without a consent id within an hour, from all visitors together."""
+MOST_IN_AN_HOUR = 200
+"""So many requests may come within an hour, from all visitors together."""
+MOST_BEFORE_STRANGERS_WAIT = 100
+"""When so many have come within an hour, those who have no consent id, or a new one, have to wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,13 @@ class Purged:
 class Requests(Protocol):
     """Keeps requests and complaints. What it cannot keep it refuses, by raising."""
 
-    async def add(self, request: DeskRequest) -> NotKept | None:
-        """Keep a new request, unless its form was used before or too many have come; return why not."""
+    async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
+        """Keep a new request, unless its form was used before or too many have come; return why not.
+
+        Args:
+            request: what is new.
+            known: whether the visitor's consent id has been there for a while.
+        """
 
     async def find(self, reference: str) -> DeskRequest | None:
         """Return a request by its number, or None."""
@@ -77,13 +84,13 @@ class MemoryRequests:
     def __init__(self) -> None:
         self._kept: dict[str, DeskRequest] = {}
 
-    async def add(self, request: DeskRequest) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
         """Keep a new request, or say why not."""
         if any(kept.form == request.form for kept in self._kept.values()):
             return NotKept(0)
         if request.reference in self._kept:
             raise KeyError(request.reference)
-        wait = self._wait(request)
+        wait = self._wait(request, known=known)
         if wait:
             return NotKept(wait)
         self._kept[request.reference] = request
@@ -154,28 +161,45 @@ class MemoryRequests:
         )
         return [kept for kept, end in ended if end is not None and end <= then]
 
-    def _wait(self, request: DeskRequest) -> float:
-        own = [kept for kept in self._kept.values() if kept.consent_id == request.consent_id]
+    def _wait(self, request: DeskRequest, *, known: bool) -> float:
+        own = self._of(request.consent_id) if request.consent_id is not None else []
         return seconds_to_wait(
             request,
-            came=lambda after: sorted(kept.created_at for kept in own if kept.created_at > after),
+            known=known,
+            came=lambda after: sorted(kept.created_at for kept in self._kept.values() if kept.created_at > after),
+            came_of_own=lambda after: sorted(kept.created_at for kept in own if kept.created_at > after),
             waiting=lambda: sum(kept.state == "open" for kept in own),
         )
 
 
-def seconds_to_wait(request: DeskRequest, *, came: Callable[[int], list[int]], waiting: Callable[[], int]) -> float:
+def seconds_to_wait(
+    request: DeskRequest,
+    *,
+    known: bool,
+    came: Callable[[int], list[int]],
+    came_of_own: Callable[[int], list[int]],
+    waiting: Callable[[], int],
+) -> float:
     """Return how long a visitor has to wait before a request can be kept; 0 if it can be now.
 
     Args:
         request: what is new.
-        came: returns when those came that came after a time, oldest first (seconds since 1970), of the same consent
-            id, or of all who have none.
-        waiting: returns how many of them are open.
+        known: whether the visitor's consent id has been there for a while.
+        came: returns when those came that came after a time, oldest first (seconds since 1970).
+        came_of_own: the same of the visitor's consent id.
+        waiting: returns how many of that id are open.
     """
-    by_id = request.consent_id is not None
-    most, window = (MOST_IN_A_DAY, DAY) if by_id else (MOST_IN_AN_HOUR, HOUR)
-    times = came(request.created_at - window)
-    if len(times) >= most:
-        return times[-most] + window - request.created_at
+    now = request.created_at
+    most = MOST_IN_AN_HOUR if known else MOST_BEFORE_STRANGERS_WAIT
+    wait = _until_fewer(most, came(now - HOUR), now - HOUR)
+    if request.consent_id is None:
+        return wait
     # Nobody knows when the desk will have answered one: tomorrow is a good time to look.
-    return DAY if by_id and waiting() >= MOST_OPEN else 0
+    return max(
+        wait, _until_fewer(MOST_IN_A_DAY, came_of_own(now - DAY), now - DAY), DAY if waiting() >= MOST_OPEN else 0
+    )
+
+
+def _until_fewer(most: int, times: list[int], since: int) -> float:
+    """Return in how many seconds fewer than so many of some times will be as young as the oldest of them may be now."""
+    return times[-most] - since if len(times) >= most else 0

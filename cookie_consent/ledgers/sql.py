@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Row,
     Select,
-    and_,
     bindparam,
     delete,
     exists,
@@ -30,9 +30,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from cookie_consent.chain import Link, removal
+from cookie_consent.chain import SAID_TWICE, Link, agrees, removal
 from cookie_consent.ledgers.committer import Committer
-from cookie_consent.ledgers.entry import SAID_TWICE, Entry, Removal, can_be_kept
+from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
 from cookie_consent.ledgers.sql_requests import SqlRequests
 from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, TEXTS
 from cookie_consent.policy import canonical_json
@@ -51,9 +51,14 @@ _LINK = [RECORDS.c[name] for name in ("number", "document", "record_hash", "chai
 # What is asked for while visitors wait is built once: that takes longer than to find it.
 _KEY: ColumnElement[str] = bindparam("key")
 _RECORDS_OF = select(RECORDS.c.document).where(RECORDS.c.consent_id == _KEY).order_by(RECORDS.c.number)
-_NEWEST_OF = _RECORDS_OF.order_by(None).order_by(RECORDS.c.number.desc()).limit(1)
+_NEWEST_OF = _RECORDS_OF.order_by(None).order_by(RECORDS.c.number.desc()).limit(bindparam("most"))
+# In canonical JSON, where a quotation mark inside of a text has a backslash before it.
+_IS_NOTE = RECORDS.c.document.like('%"event":"note"%')
+_COUNT_OF = select(func.count()).where(RECORDS.c.consent_id == _KEY, not_(_IS_NOTE))
 _POLICY = select(POLICIES.c.document).where(POLICIES.c.version == _KEY)
 _TEXT = select(TEXTS.c.content).where(TEXTS.c.sha256 == _KEY)
+
+Read = TypeVar("Read")
 
 
 class Database(Protocol):
@@ -106,26 +111,30 @@ class SqlLedger:
             ValueError: JSON cannot say it.
             queue.Full: too many wait for the database.
         """
-        return dict(json.loads(await self._committer.put(entry.with_key())))
+        return dict(json.loads(await self._committer.put(entry)))
 
-    async def records(self, consent_id: str) -> list[dict[str, Any]]:
-        """Return the records of one consent id, oldest first."""
-        return [json.loads(text) for text in await self._texts(_RECORDS_OF, consent_id)]
+    async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
+        """Return the records of one consent id, oldest first: all, or the newest so many."""
+        if most is None:
+            return await self._read(_RECORDS_OF, consent_id, json.loads)
+        newest = await self._read(_NEWEST_OF, consent_id, json.loads, most=most)
+        return newest[::-1]
+
+    async def count(self, consent_id: str) -> int:
+        """Return how many records one consent id has; notes to them do not count."""
+        return sum(await self._read(_COUNT_OF, consent_id, int))
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
         """Return the newest record of a consent id."""
-        texts = await self._texts(_NEWEST_OF, consent_id)
-        return json.loads(texts[0]) if texts else None
+        return next(iter(await self.records(consent_id, 1)), None)
 
     async def policy(self, version: str) -> dict[str, Any] | None:
         """Return a policy that somebody answered to."""
-        texts = await self._texts(_POLICY, version)
-        return json.loads(texts[0]) if texts else None
+        return next(iter(await self._read(_POLICY, version, json.loads)), None)
 
     async def text(self, digest: str) -> str | None:
         """Return a text that somebody was shown."""
-        texts = await self._texts(_TEXT, digest)
-        return texts[0] if texts else None
+        return next(iter(await self._read(_TEXT, digest, str)), None)
 
     def size(self) -> int:
         """Return how many records the chain has."""
@@ -137,9 +146,9 @@ class SqlLedger:
         wanted = select(*_LINK).order_by(RECORDS.c.number).limit(_PAGE)
         rows = self._page(wanted)
         while rows:
-            for number, document, own, tied, *said in rows:
-                yield Link(number, document, own, tied, dict(zip(SAID_TWICE, said, strict=True)))
-            rows = self._page(wanted.where(RECORDS.c.number > number))
+            for row in rows:
+                yield _link(row)
+            rows = self._page(wanted.where(RECORDS.c.number > row.number))
 
     def cited(self) -> Iterator[tuple[str, str, str]]:
         """Yield what records cite: kind, name, content."""
@@ -151,22 +160,30 @@ class SqlLedger:
     def remove(
         self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
     ) -> Removal:
-        """Remove the records of a consent id, or those that are due."""
+        """Remove the records of a consent id, or those that are due; none that is not as it was recorded."""
         which = RECORDS.c.keep_until <= int(now) if consent_id is None else _of(consent_id)
-        going = and_(RECORDS.c.document.is_not(None), which)
+        # In the order of the index that finds them: those that stay are passed over in front of the others.
+        order = [RECORDS.c.keep_until, RECORDS.c.number] if consent_id is None else [RECORDS.c.number]
+        going = select(*_LINK).where(RECORDS.c.document.is_not(None), which).order_by(*order)
         if dry_run:
             return self._would_remove(going)
         reason = "retention" if consent_id is None else "erasure"
-        records = 0
-        while removed := self._remove_page(going, reason, now, make_id):
-            records += removed
+        records = misfiled = 0
+        looked_at = _PAGE
+        while looked_at == _PAGE:
+            with self._database.changing() as connection:
+                agreeing, others = _parted(connection.execute(going.offset(misfiled).limit(_PAGE)))
+                if agreeing:
+                    self._empty(connection, agreeing, removal(make_id(), reason, agreeing, rfc3339(now)))
+            looked_at = len(agreeing) + len(others)
+            records, misfiled = records + len(agreeing), misfiled + len(others)
         with self._database.changing() as connection:
             found = {
                 kind: connection.execute(delete(name.table).where(_uncited(name, citing))).rowcount
                 for kind, name, _, citing in _CITED
             }
             connection.execute(insert(REMOVALS).values(ran_at=int(now), reason=reason, records=records, **found))
-        return Removal(records, **found)
+        return Removal(records, **found, misfiled=misfiled)
 
     def last_removal(self) -> float | None:
         """Return when records were last looked through for those that are due (seconds since 1970), or None."""
@@ -223,13 +240,15 @@ class SqlLedger:
         self._connection = None
         self._cited.clear()
 
-    async def _texts(self, wanted: Select[Any], key: str) -> list[str]:
+    async def _read(self, wanted: Select[Any], key: str, understand: Callable[[Any], Read], **more: int) -> list[Read]:
+        """Return what is found, understood where it is read: much of it would keep the event loop waiting."""
         if not can_be_kept(key):
             return []
 
-        def read() -> list[str]:
+        def read() -> list[Read]:
             with self._database.reading() as connection:
-                return list(connection.execute(wanted, {"key": key}).scalars())
+                found = list(connection.execute(wanted, {"key": key, **more}).scalars())
+            return [understand(one) for one in found]
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, read)
 
@@ -237,26 +256,38 @@ class SqlLedger:
         with self._database.looking_through() as connection:
             return list(connection.execute(wanted))
 
-    def _remove_page(self, going: ColumnElement[bool], reason: str, now: float, make_id: Callable[[], str]) -> int:
-        with self._database.changing() as connection:
-            numbers = list(connection.execute(select(RECORDS.c.number).where(going).limit(_PAGE)).scalars())
-            if numbers:
-                emptied = dict.fromkeys((*SAID_TWICE, "document", "decided_at", "keep_until", "repeat_key"))
-                connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(emptied))
-                said = Entry(document=removal(make_id(), reason, numbers, rfc3339(now)))
-                self._database.append(connection, [said], {})
-        return len(numbers)
+    def _empty(self, connection: Connection, numbers: list[int], said: dict[str, Any]) -> None:
+        emptied = dict.fromkeys((*SAID_TWICE, "document"))
+        connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(emptied))
+        self._database.append(connection, [Entry(document=said)], {})
 
-    def _would_remove(self, going: ColumnElement[bool]) -> Removal:
+    def _would_remove(self, going: Select[Any]) -> Removal:
         with self._database.looking_through() as connection:
-            records = connection.execute(select(func.count()).select_from(RECORDS).where(going)).scalar_one()
+            agreeing, others = _parted(connection.execute(going.execution_options(yield_per=_PAGE)))
+            # Written into the statement: databases take only so many arguments.
+            misfiled = RECORDS.c.number.in_(bindparam("misfiled", others, expanding=True, literal_execute=True))
+            assert going.whereclause is not None  # noqa: S101 (made here)
+            stays = or_(going.whereclause.is_not(true()), misfiled)
             found = {
                 kind: connection.execute(
-                    select(func.count()).select_from(name.table).where(_uncited(name, citing, going.is_not(true())))
+                    select(func.count()).select_from(name.table).where(_uncited(name, citing, stays))
                 ).scalar_one()
                 for kind, name, _, citing in _CITED
             }
-        return Removal(records, **found)
+        return Removal(len(agreeing), **found, misfiled=len(others))
+
+
+def _link(row: Row[Any]) -> Link:
+    number, document, own, tied, *said = tuple(row)
+    return Link(number, document, own, tied, dict(zip(SAID_TWICE, said, strict=True)))
+
+
+def _parted(rows: Iterable[Row[Any]]) -> tuple[list[int], list[int]]:
+    """Return the numbers of the records that are as they were recorded, and those of the others."""
+    agreeing, others = list[int](), list[int]()
+    for row in rows:
+        (agreeing if agrees(_link(row)) else others).append(row.number)
+    return agreeing, others
 
 
 def _of(consent_id: str) -> ColumnElement[bool]:

@@ -49,9 +49,9 @@ class SqlRequests:
     def __init__(self, engine: Engine, migrate: Callable[[], None]) -> None:
         self._engine, self._migrate = engine, migrate
 
-    async def add(self, request: DeskRequest) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
         """Keep a new request, or say why not."""
-        return await asyncio.to_thread(self._with_tables, lambda: self._add(request))
+        return await asyncio.to_thread(self._with_tables, lambda: self._add(request, known=known))
 
     async def find(self, reference: str) -> DeskRequest | None:
         """Return a request by its number."""
@@ -96,18 +96,19 @@ class SqlRequests:
         emptied = update(REQUESTS).where(nameless).values(address=None)
         return Purged(*self._change(delete(REQUESTS).where(gone), emptied))
 
-    def _add(self, request: DeskRequest) -> NotKept | None:
+    def _add(self, request: DeskRequest, *, known: bool) -> NotKept | None:
         with self._changing() as connection:
             if connection.dialect.name == "postgresql":
                 # Two that come at once must not both be the last one that may come. SQLite has one writer anyway.
                 connection.execute(text("LOCK TABLE consent_requests IN SHARE ROW EXCLUSIVE MODE"))
             if _count(connection, _KEPT.form == request.form):
                 return NotKept(0)
-            own = _KEPT.consent_id == request.consent_id  # "IS NULL" for None
-            times = select(_KEPT.created_at).where(own).order_by(_KEPT.created_at)
+            own = _KEPT.consent_id == request.consent_id
             wait = seconds_to_wait(
                 request,
-                came=lambda after: list(connection.execute(times.where(_KEPT.created_at > after)).scalars()),
+                known=known,
+                came=lambda after: _times(connection, _KEPT.created_at > after),
+                came_of_own=lambda after: _times(connection, and_(own, _KEPT.created_at > after)),
                 waiting=lambda: _count(connection, and_(own, _IS_OPEN)),
             )
             if wait:
@@ -157,3 +158,8 @@ def _ended_by(then: float) -> ColumnElement[bool]:
 
 def _count(connection: Connection, which: ColumnElement[bool]) -> int:
     return connection.execute(select(func.count()).select_from(REQUESTS).where(which)).scalar_one()
+
+
+def _times(connection: Connection, which: ColumnElement[bool]) -> list[int]:
+    """Return when requests came, oldest first."""
+    return list(connection.execute(select(_KEPT.created_at).where(which).order_by(_KEPT.created_at)).scalars())

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_new
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from cookie_consent.chain import START, chain_hash, record_hash
-from cookie_consent.ledgers.entry import SAID_TWICE, Entry
+from cookie_consent.ledgers.entry import Entry
 from cookie_consent.ledgers.migrate import migrate
 from cookie_consent.ledgers.tables import METADATA, RECORDS, Cited
 
@@ -174,8 +174,7 @@ def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[b
             number += 1
             last = chain_hash(last, own)
             rows_to_add.append(_row(entry, number, own, last))
-            if entry.repeat_key:
-                earlier[entry.repeat_key].append((entry.decided_at, entry.text))
+            earlier[entry.repeat_key].append((entry.decided_at, entry.text))
         kept.append(first or entry.text)
     if rows_to_add:
         connection.execute(_ADD, rows_to_add)
@@ -185,20 +184,12 @@ def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[b
 def _with_keys_of(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[tuple[int, str]]]:
     """Return the records that entries may repeat: key -> when each was given, and its text; the first ones first."""
     found = defaultdict[str, list[tuple[int, str]]](list)
-    keys = {entry.repeat_key for entry in entries if entry.repeat_key}
+    keys = {entry.repeat_key for entry in entries}
     for key, given_at, text in connection.execute(_WITH_KEYS, {"keys": sorted(keys)}):
         found[key].append((given_at, text))
     return found
 
 
 def _row(entry: Entry, number: int, own: bytes, tied: bytes) -> dict[str, Any]:
-    return {
-        "number": number,
-        "document": entry.text,
-        **{name: entry.document.get(name) for name in SAID_TWICE},
-        "decided_at": entry.decided_at,
-        "keep_until": entry.keep_until,
-        "repeat_key": entry.repeat_key or None,
-        "record_hash": own,
-        "chain_hash": tied,
-    }
+    hashes = {"record_hash": own, "chain_hash": tied}
+    return {"number": number, "document": entry.text, **entry.columns, **hashes}

@@ -77,6 +77,7 @@ REQUESTS = Table(
     Column("answered_at", BigInteger),
     Column("closed_at", BigInteger),
     Index("consent_requests_of", "consent_id", "created_at"),
+    Index("consent_requests_by_time", "created_at"),
     Index("consent_requests_by_form", "form", unique=True),
 )
 

@@ -27,4 +27,5 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.BigInteger),
     )
     op.create_index("consent_requests_of", "consent_requests", ["consent_id", "created_at"])
+    op.create_index("consent_requests_by_time", "consent_requests", ["created_at"])
     op.create_index("consent_requests_by_form", "consent_requests", ["form"], unique=True)
