@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,15 +16,18 @@ from cookie_consent.banner import asks_robot
 from cookie_consent.bounded import LONGEST_WAIT
 from cookie_consent.decision import Decision, decide, what_signals_refuse
 from cookie_consent.evidence import SURFACES, Surface, shown
-from cookie_consent.installation import Installation
-from cookie_consent.problem import Problem
+from cookie_consent.failures import log_failure
+from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
+from cookie_consent.ledgers import Entry, Ledger
+from cookie_consent.problem import Problem, too_many
 from cookie_consent.record import ConsentRecord, State
-from cookie_consent.replies import log_failure
 from cookie_consent.same_site import is_cross_site, safe_next
 from cookie_consent.timestamps import rfc3339, seconds_of
 from cookie_consent.visits import Visit, is_secure
 
 _LARGEST_BODY = 64 * 1024
+_MOST_LOOKED_THROUGH = 100
+"""Among so many of a visitor's newest records an answer is looked for that was given before."""
 
 
 async def answer(installed: Installation, request: Request, visit: Visit, language: str) -> Response:
@@ -130,6 +134,7 @@ def state(installed: Installation, decision: Decision) -> dict[str, Any]:
         "source": record.source if record else "signal" if by_signal else None,
         "signals": list(decision.signals),
         "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
+        "edits_csp": installed.edit_csp,
     }
 
 
@@ -161,10 +166,12 @@ async def _keep_proof(
                 before=before.record,
                 previous=last["record_id"] if last else None,
                 once=posted.once,
-                shown=_shown(installed, request, before, posted, record.language),
+                shown=await _shown(installed, request, before, posted, record.language),
             )
-            repeated = last if last and proof.repeats(last, entry) else None
+            repeated = await _repeated(installed, ledger, last, entry) if last else None
             kept = repeated or await ledger.append(entry)
+    except Problem:
+        raise
     except Exception as error:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
         log_failure("The ledger could not keep a consent record; the answer was refused", error)
         raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
@@ -173,22 +180,65 @@ async def _keep_proof(
     return answered, repeated is None
 
 
-def _shown(
+async def _repeated(
+    installed: Installation, ledger: Ledger, last: Mapping[str, Any], entry: Entry
+) -> Mapping[str, Any] | None:
+    """Return the record that an answer leaves no new one beside; None where it leaves one.
+
+    Over the limit an answer leaves one only if it refuses what the newest answer did not: it is taken at any time, and
+    cannot be given again and again as long as nothing is granted in between.
+
+    Raises:
+        Problem: 429, an answer over the limit that grants something.
+    """
+    if proof.repeats(last, entry):
+        return last
+    wait = installed.answer_limit.wait(last["consent_id"], installed.clock())
+    if not wait:
+        return None
+    newest, granted = proof.newest_answer(await ledger.records(last["consent_id"], _MOST_LOOKED_THROUGH))
+    if not granted.issuperset(entry.document["granted"]):
+        raise too_many(wait, f"At most {MOST_ANSWERS} answers in {ANSWERS_WITHIN:.0f} seconds; a refusal at any time.")
+    return newest if newest and set(newest["refused"]).issuperset(entry.document["refused"]) else None
+
+
+async def _shown(
     installed: Installation, request: Request, before: Decision, posted: Posted, language: str
 ) -> proof.Shown | None:
-    """Return what the visitor was shown; None where a form or program of the site's own asked."""
-    if posted.surface not in SURFACES:
+    """Return what the visitor was shown; None where a form or program of the site's own asked, or nobody knows."""
+    then = await _when_shown(installed, before, posted) if posted.surface in SURFACES else None
+    if then is None:
         return None
-    feature = next((feature for feature in before.policy.features if feature.id == posted.feature), None)
-    missing = tuple(id_ for id_, wanted in posted.purposes.items() if wanted and not before.purposes[id_])
+    feature = next((feature for feature in then.policy.features if feature.id == posted.feature), None)
+    missing = tuple(id_ for id_, wanted in posted.purposes.items() if wanted and not then.purposes[id_])
     return shown(
         installed.pages,
-        before,
-        Surface(posted.surface, feature, missing),
+        then,
+        Surface(posted.surface, feature, missing, posted.notice),
         base=installed.base(request.scope),
         language=language,
-        own_cookies=installed.own.declared(before.policy, secure=is_secure(request.scope)),
+        own_cookies=installed.own.declared(then.policy, secure=is_secure(request.scope)),
+        answered_before=before.record.decided_at if before.record else None,
     )
+
+
+async def _when_shown(installed: Installation, before: Decision, posted: Posted) -> Decision | None:
+    """Return what held when a form was made; None where that is not known any longer.
+
+    The visitor may have answered since, in another tab for example.
+    """
+    ledger, signals = installed.ledger, frozenset(before.signals)
+    assert ledger is not None  # noqa: S101 (the text is for its records)
+    answered, newest = int(posted.answered or -1), before.record.decided_at if before.record else 0
+    if answered in (-1, newest):
+        return before
+    if answered == 0:
+        return decide(before.policy, None, signals, 0)
+    records = await ledger.records(before.consent_id, _MOST_LOOKED_THROUGH) if before.consent_id else []
+    record = proof.answer_at(records, answered)
+    if record is None:
+        return None
+    return decide(before.policy, record, signals, answered, lifetime=installed.own.lifetime)
 
 
 def _reply(installed: Installation, request: Request, posted: Posted, after: Decision) -> Response:

@@ -23,6 +23,9 @@ _MOST_FIELDS = 200
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 _ONCE = re.compile(r"[A-Za-z0-9_-]{0,64}")
+_ANSWERED = re.compile(r"[0-9]{1,10}")
+_OF_FORMS = ("language", "service", "surface", "feature", "once", "answered", "notice")
+"""What our forms say of themselves."""
 
 Read = TypeVar("Read")
 
@@ -43,6 +46,9 @@ class Posted:
         surface: what was shown, as our forms say it; "" where the answer does not say.
         feature: the id of the feature that needed it; "" where the answer does not say.
         once: what the form has, and no other; "" where the answer does not say.
+        answered: when the answer was given that the form was made for (seconds since 1970), "0" for none; "" where
+            the answer does not say.
+        notice: the name of the message that stood over the form; "" for none.
     """
 
     choice: str
@@ -55,6 +61,8 @@ class Posted:
     surface: str = ""
     feature: str = ""
     once: str = ""
+    answered: str = ""
+    notice: str = ""
 
 
 def is_form(content_type: str) -> bool:
@@ -72,6 +80,8 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
     posted = _reader(content_type, readers)(body)
     if not _ONCE.fullmatch(posted.once):
         posted = replace(posted, once="")
+    if not _ANSWERED.fullmatch(posted.answered):
+        posted = replace(posted, answered="")
     if posted.choice not in _CHOICES:
         raise Problem(400, f"There is no choice {posted.choice[:40]!r}. Known: {', '.join(_CHOICES)}.")
     if posted.source not in _SOURCES:
@@ -179,8 +189,7 @@ def _read_form(body: bytes) -> Posted:
         policy=single.get("policy", ""),
         next=single.get("next", ""),
         source=single.get("source", "settings"),
-        language=single.get("language", ""),
-        **{name: single.get(name, "") for name in ("service", "surface", "feature", "once")},
+        **{name: single.get(name, "") for name in _OF_FORMS},
     )
 
 
@@ -218,7 +227,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 def _read_json(body: bytes) -> Posted:
     data = _json_object(body)
-    names = ("choice", "policy", "next", "source", "language", "service", "surface", "feature", "once")
+    names = ("choice", "policy", "next", "source", *_OF_FORMS)
     texts = {name: data[name] for name in names if name in data}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Problem(400, f"These have to be texts: {', '.join(texts)}.")

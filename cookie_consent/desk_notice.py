@@ -21,12 +21,17 @@ from cookie_consent.timestamps import rfc3339
 
 LONGEST = 20.0
 """So many seconds a notice is waited for."""
+MOST_IN_AN_HOUR = 20
+"""So many notices are handed on within an hour."""
+_HOUR = 3600
 _AT_A_TIME = 2
 _MOST_KINDS = 100
 _PORTS = {"smtp": 587, "smtps": 465}
 """Where mail is handed in (RFC 8314 section 3.3)."""
 _KNOWN = {"to", "from", "starttls"}
 _RIGHT = "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp"
+
+_LIST = "cookie-consent requests list"
 
 Notice = Mapping[str, Any]
 _log = logging.getLogger("cookie_consent")
@@ -66,6 +71,8 @@ def desk_of(given: Callable[[dict[str, Any]], Any] | str | None) -> Desk | None:
 class Desk:
     """Hands notices on, on threads of its own, so that one that hangs keeps nothing else waiting.
 
+    Of many only the first of each hour: the last of them says until when no other comes.
+
     Args:
         tell: takes a notice; it may block, or be asynchronous.
         longest: how many seconds it is waited for.
@@ -75,15 +82,29 @@ class Desk:
         self._tell, self._longest = tell, longest
         self._threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="help-desk")
         self._said: set[str] = set()
+        self._began, self._told = 0.0, 0
 
-    async def tell(self, notice: dict[str, Any]) -> None:
-        """Hand a notice on. What goes wrong is logged, once for each kind of error until a notice arrives again."""
+    async def tell(self, notice: dict[str, Any], now: float) -> None:
+        """Hand a notice on. What goes wrong is logged, once for each kind of error until a notice arrives again.
+
+        Args:
+            notice: what is told, and with it `quiet_until`: until when no other is, or None.
+            now: seconds since 1970.
+        """
+        if not 0 <= now - self._began < _HOUR:
+            self._began, self._told = now, 0
+        if self._told >= MOST_IN_AN_HOUR:
+            return
+        self._told += 1
+        is_last = self._told == MOST_IN_AN_HOUR
+        notice = {**notice, "quiet_until": rfc3339(self._began + _HOUR) if is_last else None}
         try:
             async with asyncio.timeout(self._longest):
                 told = await asyncio.get_running_loop().run_in_executor(self._threads, self._tell, notice)
                 if inspect.isawaitable(told):
                     await told
         except Exception as error:  # noqa: BLE001 (whatever it is, the request is kept)
+            self._told -= 1
             self._complain(error)
         else:
             self._said.clear()
@@ -180,7 +201,7 @@ class MailBox:
             f"Reference: {notice['reference']}\n"
             f"Kind:      {notice['kind']}\n"
             f"Due:       {notice['due_at']}\n\n"
-            f"What it says is not in this mail. Read it with\n\n    {notice['read']}\n"
+            f"What it says is not in this mail. Read it with\n\n    {notice['read']}\n{_quiet(notice['quiet_until'])}"
         )
         return mail
 
@@ -191,6 +212,12 @@ class MailBox:
         server.starttls(context=secure)
         server.ehlo()
         return True
+
+
+def _quiet(until: str | None) -> str:
+    if until is None:
+        return ""
+    return f"\nMany have come. Until {until} no other mail will; see what has come with\n\n    {_LIST}\n"
 
 
 def _parts(url: str) -> tuple[SplitResult, dict[str, str]]:

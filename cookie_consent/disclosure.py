@@ -55,16 +55,19 @@ class Disclosure:
             visit: what is known of the visitor.
             language: an offered language.
             next_path: a path on this site to go on to; "" for none.
-            notice: the name of a text to show as a message; "" for none.
+            notice: the name of a message; see `Pages.settings`.
             status: the HTTP status code.
         """
+        kept = await self._own_data.kept(request, visit)
+        if notice == "erased" and kept.records:
+            notice = "erased_not_proof"
         html = self._installed.pages.settings(
             visit.decision,
             base=self._installed.base(request.scope),
             language=language,
             next_path=next_path,
             notice=notice,
-            kept=await self._own_data.kept(request, visit),
+            kept=kept,
             own_cookies=self._installed.own.declared(visit.decision.policy, secure=is_secure(request.scope)),
         )
         return page(html, language, status)
@@ -72,8 +75,9 @@ class Disclosure:
     async def question(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the question as it stands in a page, for the script to put it there.
 
-        `?next=` is the path of the page, by which a service's own conditions hold, and `?again` says that the visitor
-        called for it, to change the answer. Pages that the question links to are to be read without it.
+        `?next=` is the path of the page, by which a service's own conditions and the app's own language hold,
+        `?page_language=` its language, and `?again` says that the visitor called for it, to change the answer. Pages
+        that the question links to are to be read without it.
         """
         again = "again" in request.query_params
         next_path = safe_next(request.query_params.get("next", "")) or ""
@@ -86,7 +90,7 @@ class Disclosure:
             base=self._installed.base(request.scope),
             language=language,
             next_path=next_path,
-            asking=Asking(again=again, reloads=self._installed.edit_csp),
+            asking=Asking(again=again),
         )
         return page(html.decode(), language)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cookie_consent.assets import assets
-from cookie_consent.decision import Decision, decide
+from cookie_consent.decision import Decision
 from cookie_consent.ledgers import Ledger
-from cookie_consent.pages import Asking, Kept, Pages
+from cookie_consent.pages import NOTICES, Asking, Kept, Pages
 from cookie_consent.parts import Cookie, Feature
 from cookie_consent.proof import Shown
 from cookie_consent.timestamps import seconds_of
@@ -22,7 +22,7 @@ from cookie_consent.wording import written_day
 
 SURFACES = ("banner", "again", "settings", "box", "page")
 """Where answers are given."""
-_ONCE = re.compile(r'(name="once" value=")[^"]*')
+_OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
 _LOADED = re.compile(r"</?main>|<link [^>]*>|<script [^>]*></script>")
 _DIALOG = re.compile(r"<(/?)dialog\b")
@@ -60,14 +60,16 @@ class Surface:
         kind: one of `SURFACES`.
         feature: the feature that needs consent, on a box or page.
         missing: the ids of the purposes that a page asks for.
+        notice: the name of the message over a settings page; see `Pages.settings`.
     """
 
     kind: str
     feature: Feature | None = None
     missing: tuple[str, ...] = ()
+    notice: str = ""
 
 
-def shown(
+def shown(  # noqa: PLR0913 (all that the text is made from)
     pages: Pages,
     decision: Decision,
     surface: Surface,
@@ -75,6 +77,7 @@ def shown(
     base: str,
     language: str,
     own_cookies: tuple[Cookie, ...],
+    answered_before: int | None,
 ) -> Shown:
     """Return what a visitor was shown, as it is kept.
 
@@ -85,23 +88,23 @@ def shown(
         base: the address of the settings page.
         language: the language that it was shown in.
         own_cookies: see `Pages.settings`.
+        answered_before: when the answer was given that the record will name as the one before; None for none. The
+            dates of another, which a form that lay open showed, stay in the text.
     """
     kind, feature = surface.kind, surface.feature
-    if kind == "banner" and not decision.should_ask:
-        # The visitor has answered meanwhile, in another tab for example; this banner asked before that.
-        decision = decide(decision.policy, None, frozenset(decision.signals), 0)
 
     def in_language(tag: str) -> str:
         where = _Where(base=base, language=tag, next_path="")
         if kind in ("banner", "again"):
             text = pages.banner(decision, asking=Asking(again=kind == "again"), **where).decode()
         elif kind == "settings":
-            text = pages.settings(decision, own_cookies=own_cookies, kept=_NOBODYS, **where)
+            notice = surface.notice if surface.notice in NOTICES else ""
+            text = pages.settings(decision, own_cookies=own_cookies, kept=_NOBODYS, notice=notice, **where)
         elif kind == "box" and feature is not None:
             text = pages.unavailable_box(decision, feature=feature, **where)
         else:
             text = pages.unavailable(decision, missing=surface.missing, feature=feature, **where)
-        return _without_what_is_the_visitors(text, decision, pages.lifetime, tag)
+        return _without_what_is_the_visitors(text, answered_before, pages.lifetime, tag)
 
     html, prevailing = in_language(language), decision.policy.site.prevailing_language
     return Shown(
@@ -150,10 +153,9 @@ def build() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _without_what_is_the_visitors(text: str, decision: Decision, lifetime: timedelta, language: str) -> str:
-    text = _ONCE.sub(r"\1", text)
-    if decision.record is not None:
-        answered = decision.record.decided_at
+def _without_what_is_the_visitors(text: str, answered: int | None, lifetime: timedelta, language: str) -> str:
+    text = _OF_ONE_FORM.sub(r"\1", text)
+    if answered is not None:
         for date, mark in zip((answered, answered + lifetime.total_seconds()), _MARKS, strict=True):
             text = text.replace(written_day(date, language), mark)
     return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from starlette.background import BackgroundTask
@@ -28,14 +27,16 @@ from cookie_consent.desk_request import (
 )
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Requests
-from cookie_consent.problem import Problem
+from cookie_consent.problem import Problem, too_many
 from cookie_consent.replies import answer_of, page, wants_json
 from cookie_consent.visits import Visit
 from cookie_consent.written import readable
 
 _HOUR = 3600
-_MOST_OF_ONE, _MOST_LOOK_UPS = 30, 300
-"""So many look-ups of one reference, and of all together, are answered in an hour."""
+_MOST_LOOK_UPS = 30
+"""So many look-ups of one reference are answered in an hour. Of all together any number: secrets are not guessed."""
+_KNOWN_AFTER = 600
+"""Seconds after an answer, from when its consent id is no new one."""
 
 
 class HelpDesk:
@@ -44,7 +45,7 @@ class HelpDesk:
     def __init__(self, installed: Installation) -> None:
         self._installed = installed
         self._tokens = FormTokens(installed.forms, installed.own.new_id)
-        self._of_one, self._all = RateLimit(_MOST_OF_ONE, _HOUR), RateLimit(_MOST_LOOK_UPS, _HOUR)
+        self._look_ups = RateLimit(_MOST_LOOK_UPS, _HOUR)
 
     async def requests(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the form, and with the visitor's own requests."""
@@ -83,7 +84,7 @@ class HelpDesk:
         if self._installed.desk is not None and is_new:
             notice = notice_of(kept, self._installed.policy.site.name)
             # After the answer: nobody waits for a mail server.
-            response.background = BackgroundTask(self._installed.desk.tell, notice)
+            response.background = BackgroundTask(self._installed.desk.tell, notice, self._installed.clock())
         return response
 
     async def look_up(self, request: Request, visit: Visit, language: str) -> Response:
@@ -134,7 +135,9 @@ class HelpDesk:
         )
         if draft.trap:
             return made, secret, False  # a program learns nothing from the answer, and nothing of it is kept
-        refused = await answer_of(store.add(made))
+        record = visit.decision.record
+        known = record is not None and now - record.decided_at >= _KNOWN_AFTER
+        refused = await answer_of(store.add(made, known=known and made.consent_id is not None))
         if refused is None:
             return made, secret, True
         first = None if refused.wait else await answer_of(store.find(made.reference))
@@ -143,9 +146,7 @@ class HelpDesk:
         return first, secret, False
 
     async def _found(self, store: Requests, reference: str, secret: str) -> DeskRequest:
-        now = self._installed.clock()
-        # In this order: who tries one reference again and again keeps nobody else from looking up theirs.
-        wait = self._of_one.wait(reference, now) or self._all.wait("", now)
+        wait = self._look_ups.wait(reference, self._installed.clock())
         if wait:
             raise _too_many(wait)
         found = await answer_of(store.find(reference))
@@ -201,5 +202,4 @@ def _problem_of(refused: NotKept) -> Problem:
 
 
 def _too_many(wait: float) -> Problem:
-    headers = {"retry-after": str(math.ceil(wait))}
-    return Problem(429, "Too many came within a short time.", "error_too_many", headers)
+    return too_many(wait, "Too many came within a short time.")

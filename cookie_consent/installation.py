@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from cookie_consent.access_log import AccessLog
+from cookie_consent.bounded import RateLimit
 from cookie_consent.desk_notice import Desk
 from cookie_consent.gate import Gate
 from cookie_consent.ledgers import Ledger
@@ -18,6 +19,9 @@ from cookie_consent.request_consent import AppLanguage
 from cookie_consent.retention import Retention
 from cookie_consent.signing import Signer
 from cookie_consent.visits import Visits
+
+MOST_ANSWERS, ANSWERS_WITHIN = 60, 3600.0
+"""So many answers of one consent id that leave a record are taken in so many seconds, by each process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,7 @@ class Installation:
         clock: returns seconds since 1970.
         app_language: tells the app's own language for a request.
         edit_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
+        answer_limit: counts the answers of each consent id.
     """
 
     policy: Policy
@@ -55,6 +60,7 @@ class Installation:
     clock: Callable[[], float]
     app_language: AppLanguage
     edit_csp: bool
+    answer_limit: RateLimit = field(default_factory=lambda: RateLimit(MOST_ANSWERS, ANSWERS_WITHIN))
 
     def base(self, scope: Mapping[str, Any]) -> str:
         """Return the address of the endpoints, with the path that the app is mounted at."""

@@ -168,6 +168,7 @@ class ConsentMiddleware:
         )
         self._signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
         self.app = app
+        self._retention = self._installed.retention
         self._masks_client = mask_client
         self._visits = self._installed.visits
         # None where there is nothing to ask, so that requests carry nothing for it.
@@ -181,6 +182,8 @@ class ConsentMiddleware:
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
+        if self._retention is not None:
+            self._retention.go_on(self._installed.clock())
         request, path, exchange = current.begin(scope), local_path(scope), None
         try:
             if path.startswith(self._own_paths) and self._endpoints.serves(path):
@@ -199,7 +202,7 @@ class ConsentMiddleware:
         """Decide on a request, and return what is to be done to its response."""
         visit = self._visits.read(scope, path)
         request.decide(traced=visit.traced)
-        if visit.ruled_by_signal and self._signal_proofs is not None:
+        if visit.heeds_signals and self._signal_proofs is not None:
             self._signal_proofs.note(visit.decision)
         child, consent = self._for_the_app(scope, visit)
         asks = self._effects.asks(visit, scope)
@@ -242,8 +245,6 @@ class ConsentMiddleware:
         if self._masks_client and not visit.traced and child.get("client"):
             child = {**child, "client": _masked(child["client"])}
         consent = RequestConsent(visit.decision, child, self._installed.prefix, self._app_language)
-        if self._installed.edit_csp:
-            consent.edits_csp = True
         # A dict of its own for each request: some servers share theirs between the requests of a connection.
         child["state"] = {**(child.get("state") or {}), "consent": consent}
         return child, consent

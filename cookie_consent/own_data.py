@@ -5,7 +5,6 @@ Who holds the signed cookies is the visitor; nothing else is asked for (GDPR Art
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -28,7 +27,7 @@ from cookie_consent.installation import Installation
 from cookie_consent.meanings import MEANINGS
 from cookie_consent.pages import Kept
 from cookie_consent.policy import Policy
-from cookie_consent.problem import Problem
+from cookie_consent.problem import Problem, too_many
 from cookie_consent.receipt import json_ld, receipt
 from cookie_consent.replies import answer_of, page, wants_json
 from cookie_consent.sinks import Sink
@@ -40,6 +39,8 @@ from cookie_consent.written import readable
 LONGEST_NOTE = 2000
 """Characters."""
 _MOST_NOTES = 20
+_SHOWN = 50
+"""So many records stand on a page, the newest; an export has them all."""
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 _MOST, _WITHIN = 60, 600.0
 """So many requests in so many seconds may be about what is kept of one visitor."""
@@ -59,7 +60,7 @@ class OwnData:
     async def kept(self, request: Request, visit: Visit) -> Kept:
         """Return in short what is kept. A ledger that is down must not keep the settings page from its readers."""
         try:
-            records = len(_by_id(await self._records(visit)))
+            records = await self._count(visit)
         except Problem:
             records = 0
         return Kept(
@@ -89,22 +90,22 @@ class OwnData:
         return self._page("receipt.html", request, visit, language, document=document, address=address, **then)
 
     async def records(self, request: Request, visit: Visit, language: str) -> Response:
-        """Answer with a page of the visitor's records, and of the notes to them."""
+        """Answer with a page of the visitor's newest records, and of the notes to them."""
         self._slow_down(request, visit)
-        records = await self._records(visit)
+        records = await self._records(visit, most=_SHOWN * (1 + _MOST_NOTES))
         notes: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             if record["event"] == "note":
                 notes.setdefault(record["about"], []).append(record)
-        keep = self._installed.policy.records.keep.total_seconds()
         return self._page(
             "records.html",
             request,
             visit,
             language,
-            records=[record for record in reversed(records) if record["event"] != "note"],
+            records=[record for record in reversed(records) if record["event"] != "note"][:_SHOWN],
+            count=await self._count(visit),
             notes=notes,
-            kept_until={id_: seconds_of(record["expires_at"]) + keep for id_, record in _by_id(records).items()},
+            kept_until={id_: seconds_of(record["keep_until"]) for id_, record in _by_id(records).items()},
             notice="note_kept" if "noted" in request.query_params else "",
             longest=LONGEST_NOTE,
         )
@@ -133,6 +134,7 @@ class OwnData:
             now=own.clock(),
             text=text,
             language=language,
+            previous=records[-1]["record_id"],
         )
         kept = await answer_of(ledger.append(entry))
         if wants_json(request):
@@ -167,18 +169,22 @@ class OwnData:
         requests: list[Any] = []
         if ledger is not None and visit.decision.consent_id:
             requests = await answer_of(run_in_threadpool(ledger.requests.export, visit.decision.consent_id))
-        return JSONResponse(
-            {
-                "consent": proof.document(record, own.own.lifetime) if record else None,
-                "consent_records": records,
-                "receipts": [receipt(kept, policies[kept["policy"]], address) for kept in answers],
-                "visitor_id": visitor_id,
-                "access_records": traces,
-                "requests": requests,
-                "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
-            },
-            headers={"content-disposition": 'attachment; filename="privacy-export.json"'},
-        )
+
+        def written() -> Response:
+            return JSONResponse(
+                {
+                    "consent": proof.document(record, own.own.lifetime) if record else None,
+                    "consent_records": records,
+                    "receipts": [receipt(kept, policies[kept["policy"]], address) for kept in answers],
+                    "visitor_id": visitor_id,
+                    "access_records": traces,
+                    "requests": requests,
+                    "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
+                },
+                headers={"content-disposition": 'attachment; filename="privacy-export.json"'},
+            )
+
+        return await to_thread.run_sync(written, limiter=self._few)
 
     async def erase(self, request: Request, visit: Visit, language: str) -> Response:
         """Erase the visitor's access records and the visitor id; say what stays, and why."""
@@ -214,10 +220,15 @@ class OwnData:
         language = fields.get("language", "")
         return language if language in self._installed.policy.site.languages else ""
 
-    async def _records(self, visit: Visit) -> list[dict[str, Any]]:
-        """Return the records of the visitor's consent id, oldest first."""
+    async def _records(self, visit: Visit, most: int | None = None) -> list[dict[str, Any]]:
+        """Return the records of the visitor's consent id, oldest first: all, or the newest so many."""
         consent_id, ledger = visit.decision.consent_id, self._installed.ledger
-        return await answer_of(ledger.records(consent_id)) if ledger is not None and consent_id else []
+        return await answer_of(ledger.records(consent_id, most)) if ledger is not None and consent_id else []
+
+    async def _count(self, visit: Visit) -> int:
+        """Return how many records the visitor's consent id has; notes to them are none."""
+        consent_id, ledger = visit.decision.consent_id, self._installed.ledger
+        return await answer_of(ledger.count(consent_id)) if ledger is not None and consent_id else 0
 
     async def _document(self, request: Request, visit: Visit) -> dict[str, Any]:
         """Return the record of the answer that holds: as the ledger keeps it, else what the cookie says of it."""
@@ -253,8 +264,7 @@ class OwnData:
         key = visit.decision.consent_id or self._visitor_id(request, visit)
         wait = self._limit.wait(key, self._installed.clock()) if key else 0
         if wait:
-            headers = {"retry-after": str(math.ceil(wait))}
-            raise Problem(429, f"At most {_MOST} requests in {_WITHIN:.0f} seconds.", "error_too_many", headers)
+            raise too_many(wait, f"At most {_MOST} requests in {_WITHIN:.0f} seconds.")
 
 
 def _by_id(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

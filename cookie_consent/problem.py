@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 
 
@@ -39,3 +40,13 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
             "status": self.status,
             "detail": self.detail,
         }
+
+
+def too_many(wait: float, detail: str) -> Problem:
+    """Return the refusal of what comes too often.
+
+    Args:
+        wait: in how many seconds it may come again.
+        detail: what the limit is.
+    """
+    return Problem(429, detail, "error_too_many", {"retry-after": str(math.ceil(wait))})

@@ -97,6 +97,11 @@ class Retention(Daily):
             return
         _log.info(
             "Removed what is due from the ledger: %d records, %d texts, %d policies, %d requests, %d addresses.",
-            *astuple(removed),
+            *(removed.records, removed.texts, removed.policies),
             *astuple(purged),
         )
+        if removed.misfiled:
+            _log.error(
+                "Records that are due stay, since they are not as they were recorded: %d. Run: cookie-consent verify",
+                removed.misfiled,
+            )

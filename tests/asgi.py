@@ -86,7 +86,7 @@ refused = true
 Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]
 
-_ONCE = re.compile(r'(?<=name="once" value=")[^"]*')
+_OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
@@ -210,8 +210,8 @@ def scope(
 
 
 def without_once(html: str) -> str:
-    """Return what a page says, without what tells its forms from those of every other page."""
-    return _ONCE.sub("", html)
+    """Return what a page says, without what tells its forms from those of other pages and of other visitors."""
+    return _OF_ONE_FORM.sub(r"\1", html)
 
 
 def bodies(*chunks: bytes) -> list[Message]:

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from cookie_consent.ledgers import Entry, MemoryLedger
+from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
 from cookie_consent.sinks import MemorySink
 from tests.asgi import (
+    PHONE,
     PREFIX,
     SITE,
     Clock,
@@ -76,6 +77,7 @@ def test_json_is_answered_with_the_state(data: object, status: str, purposes: di
         "source": "api",
         "signals": [],
         "features": {"map": purposes["media"]},
+        "edits_csp": False,
     }
     assert visitor.state() == reply.json
 
@@ -431,3 +433,84 @@ def test_an_answer_on_a_host_of_a_service_counts_for_the_site() -> None:
     reply = visitor.request("POST", PREFIX, [JSON, OWN], b'{"choice": "accept_all"}', host="shop.example")
     assert reply.json["purposes"]["media"] is False
     assert visitor.state()["policy"] == policy(text).version
+
+
+# How often.
+
+
+def alternating(visitor: Visitor, times: int, clock: Clock) -> list[int]:
+    """Accept and refuse in turn, a second apart; return the status codes."""
+    codes = []
+    for number in range(times):
+        clock.forward(seconds=1)
+        codes.append((visitor.refuse if number % 2 else visitor.accept)().status)
+    return codes
+
+
+def test_who_answers_without_end_is_told_to_wait_and_can_still_refuse(tmp_path: Path) -> None:
+    clock, ledger = Clock(), open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    app = install(ledger=ledger, clock=clock)
+    visitor = Visitor(app)
+    codes = alternating(visitor, 100, clock)
+    assert codes == [200] * 62 + [429, 200] * 19
+    reply = visitor.accept()
+    assert (reply.status, reply.all("set-cookie")) == (429, [])
+    assert 3400 < int(reply.get("retry-after")) <= 3600
+    assert ledger.size() == 62
+    clock.forward(seconds=3600)
+    assert visitor.accept().status == 200
+    ledger.close()
+
+
+def test_to_people_the_limit_of_answers_is_said_on_a_page_in_their_language() -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=MemoryLedger(), clock=clock))
+    alternating(visitor, 62, clock)
+    reply = visitor.send_form("choice=accept_all&language=ja&next=/offices")
+    assert reply.status == 429
+    assert text_of(policy(), "ja", "error_too_many") in reply.text
+    assert 'href="/offices"' in reply.text
+
+
+def test_a_withdrawal_over_the_limit_counts_and_is_kept_and_the_same_again_leaves_no_record() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    alternating(visitor, 61, clock)
+    assert visitor.state()["status"] == "granted"
+    clock.forward(seconds=1)
+    assert visitor.save(analytics=True).status == 200
+    assert [(record["event"], record["granted"]) for record in ledger.kept[-1:]] == [("changed", ["analytics"])]
+    kept = len(ledger.kept)
+    for _ in range(20):
+        clock.forward(seconds=61)
+        assert visitor.refuse().status == 200
+        assert visitor.post({"choice": "refuse_all"}, [("sec-gpc", "1")]).status == 200
+    assert visitor.state()["status"] == "refused"
+    assert [record["event"] for record in ledger.kept[kept:]] == ["withdrawn"]
+
+
+def test_over_the_limit_neither_notes_nor_signals_nor_earlier_cookies_leave_records_without_end() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock), [("user-agent", PHONE)])
+    alternating(visitor, 61, clock)
+    earlier = dict(visitor.jar)
+    visitor.refuse()
+    about = ledger.kept[-1]["record_id"]
+    for number in range(10):
+        clock.forward(seconds=61)
+        visitor.post({"record": about, "note": f"Note {number}"}, path=f"{PREFIX}/records/note")
+        assert visitor.refuse().status == 200
+        visitor.jar = dict(earlier)
+        visitor.get("/", [("sec-gpc", "1")])
+        assert visitor.refuse().status == 200
+        assert visitor.state()["status"] == "refused"
+    answers = [record for record in ledger.kept if record["event"] not in ("note", "signal")]
+    assert len(answers) == 62
+
+
+def test_others_may_answer_meanwhile_and_without_a_ledger_there_is_no_limit() -> None:
+    clock = Clock()
+    app = install(ledger=MemoryLedger(), clock=clock)
+    alternating(Visitor(app), 70, clock)
+    assert Visitor(app).accept().status == 200
+    assert set(alternating(Visitor(install(clock=clock)), 70, clock)) == {200}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.desk_notice import Desk, MailBox, desk_of, notice_of
+from cookie_consent.desk_notice import MOST_IN_AN_HOUR, Desk, MailBox, desk_of, notice_of
 from tests.asgi import run
 from tests.desk import NOW, a_request
 from tests.mail_server import HOST, MailServer, certificate, encrypting
@@ -32,7 +32,7 @@ def mailed(server: MailServer, url: str, notice: dict[str, Any] = NOTICE) -> Mai
         async with server.running():
             desk = desk_of(url.format(port=server.port))
             assert desk is not None
-            await desk.tell(notice)
+            await desk.tell(notice, NOW)
 
     run(tell())
     return server
@@ -140,7 +140,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(caplog: pytest.LogCaptureF
     async def tell() -> None:
         async with server.running():
             box = MailBox.of(f"smtp://{HOST}:{server.port}?{TO}")
-            await Desk(box.send, longest=0.05).tell(NOTICE)
+            await Desk(box.send, longest=0.05).tell(NOTICE, NOW)
 
     run(tell())
     (warning,) = warnings(caplog)
@@ -154,8 +154,8 @@ def test_a_function_is_told_on_a_thread_of_its_own() -> None:
     told: list[tuple[dict[str, Any], str]] = []
     desk = desk_of(lambda notice: told.append((notice, threading.current_thread().name)))
     assert desk is not None
-    run(desk.tell(NOTICE))
-    assert told[0][0] == NOTICE
+    run(desk.tell(NOTICE, NOW))
+    assert told[0][0] == {**NOTICE, "quiet_until": None}
     assert told[0][1].startswith("help-desk")
 
 
@@ -167,7 +167,7 @@ def test_an_asynchronous_function_is_told_where_the_server_runs() -> None:
             told.append(asyncio.get_running_loop())
 
     async def tell() -> None:
-        await Desk(Channel()).tell(NOTICE)
+        await Desk(Channel()).tell(NOTICE, NOW)
         assert told == [asyncio.get_running_loop()]
 
     run(tell())
@@ -183,7 +183,7 @@ def test_one_that_hangs_is_not_waited_for_and_keeps_nothing_else(caplog: pytest.
 
     async def tell() -> None:
         desk = Desk(hang, longest=0.05)
-        await asyncio.gather(*(desk.tell({**NOTICE, "reference": str(number)}) for number in range(20)))
+        await asyncio.gather(*(desk.tell({**NOTICE, "reference": str(number)}, NOW) for number in range(20)))
         assert await asyncio.to_thread(lambda: "other threads are free") == "other threads are free"
         goes_on.set()
 
@@ -206,7 +206,7 @@ def test_each_kind_of_failure_is_logged_once_until_a_notice_arrives(caplog: pyte
     async def tell() -> None:
         desk = Desk(fail)
         while what:
-            await desk.tell(NOTICE)
+            await desk.tell(NOTICE, NOW)
 
     run(tell())
     said = warnings(caplog)
@@ -219,8 +219,56 @@ def test_an_asynchronous_function_that_fails_is_logged_too(caplog: pytest.LogCap
     async def fail(notice: dict[str, Any]) -> None:
         raise RuntimeError("no")
 
-    run(Desk(fail).tell(NOTICE))
+    run(Desk(fail).tell(NOTICE, NOW))
     assert len(warnings(caplog)) == 1
+
+
+# How many.
+
+
+def told_at(desk: Desk, times: list[float]) -> None:
+    async def tell() -> None:
+        for number, time in enumerate(times):
+            await desk.tell({**NOTICE, "reference": str(number)}, time)
+
+    run(tell())
+
+
+def test_of_many_the_first_of_an_hour_are_told_and_the_last_of_them_says_until_when() -> None:
+    told: list[dict[str, Any]] = []
+    times = [float(NOW + number) for number in range(MOST_IN_AN_HOUR + 50)]
+    desk = Desk(told.append)
+    told_at(desk, [*times, NOW + 3599, NOW + 3600, NOW + 3601])
+    expected = [*(str(number) for number in range(MOST_IN_AN_HOUR)), str(len(times) + 1), str(len(times) + 2)]
+    assert [notice["reference"] for notice in told] == expected
+    quiet = [notice["quiet_until"] for notice in told]
+    assert quiet == [*[None] * (MOST_IN_AN_HOUR - 1), "2025-06-15T16:06:40Z", None, None]
+    told_at(desk, [NOW - 7200.0])
+    assert len(told) == len(expected) + 1  # the clock was put back: nobody waits for an hour that never ends
+
+
+def test_what_could_not_be_told_is_not_among_the_many() -> None:
+    told: list[str] = []
+    away = [True]
+
+    def tell(notice: dict[str, Any]) -> None:
+        if away[0]:
+            raise ConnectionError("gone")
+        told.append(notice["reference"])
+
+    desk = Desk(tell)
+    told_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
+    away[0] = False
+    told_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
+    assert told == [str(number) for number in range(MOST_IN_AN_HOUR)]
+
+
+def test_the_last_mail_of_an_hour_says_how_to_see_what_has_come() -> None:
+    box = MailBox.of(f"smtp://{HOST}?{TO}")
+    text = box.mail({**NOTICE, "quiet_until": "2025-06-15T16:06:40Z"}).get_content()
+    assert "Until 2025-06-15T16:06:40Z no other mail will" in text
+    assert "\n    cookie-consent requests list\n" in text
+    assert "Until" not in box.mail({**NOTICE, "quiet_until": None}).get_content()
 
 
 # What an option means.

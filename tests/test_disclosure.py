@@ -80,6 +80,7 @@ def test_before_an_answer_the_state_is_unknown() -> None:
         "source": None,
         "signals": [],
         "features": {"map": False},
+        "edits_csp": False,
     }
 
 

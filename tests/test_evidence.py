@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,16 @@ def last(ledger: Ledger, visitor: Visitor) -> dict[str, Any]:
     records: list[dict[str, Any]] = visitor.get(f"{PREFIX}/export").json["consent_records"]
     assert records == run(ledger.records(records[0]["consent_id"]))
     return records[-1]
+
+
+def words(key: str) -> str:
+    return escape(text_of(policy(), "en", key))
+
+
+def attach(visitor: Visitor, record: dict[str, Any]) -> None:
+    """Attach a note to a record."""
+    said = {"record": record["record_id"], "note": "Mine"}
+    assert visitor.post(said, path=f"{PREFIX}/records/note").status in (201, 303)
 
 
 def told(ledger: Ledger, visitor: Visitor) -> tuple[str, str]:
@@ -303,6 +314,151 @@ def test_under_a_mount_path_the_text_is_that_of_the_mounted_site() -> None:
     visitor.send_form(form_of(shown, "banner").pressed("accept_all"), path=f"/shop{PREFIX}", root_path="/shop")
     assert told(ledger, visitor)[0] == without_once(shown)
     assert f'action="/shop{PREFIX}"' in shown
+
+
+# What lay open while an answer was given elsewhere, in another tab for example.
+
+
+@pytest.mark.parametrize("days", [0, 3])
+def test_a_settings_page_from_before_the_first_answer_is_told_without_that_answer(ledger: Ledger, days: int) -> None:
+    clock = Clock()
+    visitor = in_japanese(install(site(), ledger=ledger, clock=clock))
+    shown, prevailing = visitor.get(PREFIX).text, visitor.get(PREFIX, query=b"language=en").text
+    visitor.accept()
+    clock.forward(days=days, seconds=5)
+    visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
+    assert told(ledger, visitor) == (without_once(shown), without_once(prevailing))
+    assert last(ledger, visitor)["event"] == "withdrawn"
+    assert words("status_granted") not in told(ledger, visitor)[1]
+
+
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question"])
+def test_what_showed_an_earlier_answer_is_told_with_that_answer_and_its_dates(ledger: Ledger, path: str) -> None:
+    clock = Clock()
+    visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
+    visitor.save(media=True)
+    clock.forward(days=2)
+    shown = visitor.get(path, query=b"again").text
+    visitor.accept()
+    attach(visitor, last(ledger, visitor))
+    clock.forward(days=2)
+    form = form_of(shown, "settings" if path == PREFIX else "again")
+    visitor.send_form(form.pressed("refuse_all"))
+    assert settings_of(told(ledger, visitor)[0]) == settings_of(shown)
+    assert words("status_partial") in told(ledger, visitor)[0]
+    assert last(ledger, visitor)["answered_before"] == "2025-06-17T15:06:40Z"
+
+
+def test_a_box_is_told_with_what_was_off_when_it_was_shown(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = Visitor(install(site(), ledger=ledger, clock=clock, inject=False), HTML)
+    shown = visitor.get("/map").text
+    visitor.accept()
+    clock.forward(days=1)
+    visitor.send_form(form_of(shown, "box").pressed("grant"))
+    assert told(ledger, visitor)[0] == plain(box_in(shown))
+
+
+def test_a_page_in_place_of_a_feature_is_told_with_what_was_off_when_it_was_shown(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
+    visitor.refuse()
+    clock.forward(seconds=5)
+    shown = visitor.get("/everything").text
+    visitor.save(media=True)
+    clock.forward(seconds=5)
+    visitor.send_form(form_of(shown, "page").pressed("grant"))
+    assert told(ledger, visitor)[0] == plain(shown)
+    assert words("why_refused") in shown
+
+
+def test_a_page_that_showed_an_answer_without_a_record_tells_no_text() -> None:
+    """So it is with an answer from before there was a ledger, when another was given since."""
+    clock, ledger = Clock(), MemoryLedger()
+    before = Visitor(install(clock=clock))
+    before.accept()
+    clock.forward(days=1)
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.jar = before.jar
+    shown = visitor.get(PREFIX).text
+    visitor.refuse()
+    clock.forward(days=1)
+    visitor.send_form(form_of(shown, "settings").pressed("accept_all"))
+    record = last(ledger, visitor)
+    assert (record["surface"], record["text"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("answered", "text"),
+    [
+        *((malformed, True) for malformed in ("", "x", "-1", "1.5", "1e9", "٣", "9" * 11, " 0", "0 ", "\0")),
+        *((of_nobody, False) for of_nobody in ("1", "1749999999", "1750000001", "9" * 10)),
+        ("0", True),
+        ("1750000000", True),
+    ],
+)
+def test_whatever_a_form_says_that_it_showed_the_answer_counts(ledger: Ledger, answered: str, text: bool) -> None:
+    visitor = Visitor(install(ledger=ledger, clock=Clock()))
+    visitor.accept()
+    said = {"choice": "refuse_all", "source": "settings", "surface": "settings", "answered": answered}
+    assert visitor.post(said).status == 200
+    record = last(ledger, visitor)
+    assert (record["event"], record["text"] is not None) == ("withdrawn", text)
+
+
+def test_the_same_question_says_to_each_visitor_which_answer_it_shows() -> None:
+    clock = Clock()
+    app = install(clock=clock)
+    for _ in range(2):
+        visitor = Visitor(app)
+        visitor.accept()
+        for path, surface in ((f"{PREFIX}/question", "again"), (PREFIX, "settings")):
+            form = form_of(visitor.get(path, query=b"again").text, surface)
+            assert dict(form.hidden)["answered"] == str(int(clock.now))
+        clock.forward(seconds=10)
+
+
+def test_a_form_cannot_show_the_answer_of_somebody_else(ledger: Ledger) -> None:
+    clock = Clock()
+    app = install(ledger=ledger, clock=clock)
+    Visitor(app).accept()
+    clock.forward(seconds=10)
+    visitor = Visitor(app)
+    for said in ({}, {"answered": str(int(NOW))}):
+        visitor.post({"choice": "save", "purposes": {"media": not said}, "surface": "settings", **said})
+    assert last(ledger, visitor)["text"] is None
+
+
+# What stood over the settings page.
+
+
+def test_the_settings_page_that_says_that_the_policy_has_changed_is_told_with_that(ledger: Ledger) -> None:
+    visitor = in_japanese(install(site(), ledger=ledger))
+    reply = visitor.send_form("choice=accept_all&policy=0000000000000000&surface=settings&language=ja")
+    assert reply.status == 409
+    visitor.send_form(form_of(reply.text, "settings").pressed("accept_all"))
+    assert told(ledger, visitor)[0] == without_once(reply.text)
+    assert words("error_policy_changed") in told(ledger, visitor)[1]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_the_settings_page_that_says_what_was_erased_is_told_with_that(ledger: Ledger, answers: bool) -> None:
+    visitor = Visitor(install(site(), ledger=ledger), HTML)
+    if answers:
+        visitor.accept()
+    shown = visitor.get(PREFIX, query=b"erased").text
+    visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
+    assert told(ledger, visitor)[0] == settings_of(shown)
+    assert words("erased") in told(ledger, visitor)[0]
+    assert (words("proof_stays") in told(ledger, visitor)[0]) == answers
+
+
+@pytest.mark.parametrize("notice", ["kept", "error_too_many", "x" * 9999, "<script>", "\0", "地図"])
+def test_a_notice_that_no_settings_page_has_is_none(ledger: Ledger, notice: str) -> None:
+    visitor = Visitor(install(ledger=ledger))
+    shown = visitor.get(PREFIX).text
+    assert visitor.post({"choice": "accept_all", "surface": "settings", "notice": notice}).status == 200
+    assert told(ledger, visitor)[0] == without_once(shown)
 
 
 # Years later.

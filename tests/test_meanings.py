@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from cookie_consent.events import Event
-from cookie_consent.meanings import ACCESS_RECORD, CONSENT_RECORD, MEANINGS, REQUEST
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.meanings import ACCESS_RECORD, CONSENT_RECORD, MEANINGS, RECEIPT, REQUEST
+from cookie_consent.receipt import receipt
 from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing import Trace, Tracing
+from tests.asgi import PHONE, PREFIX, Visitor, install
+from tests.policies import full, policy_of
 from tests.test_receipt import KEPT
 
 CHROME = b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
@@ -38,7 +43,39 @@ def test_each_field_of_an_access_record_has_a_meaning() -> None:
     assert ACCESS_RECORD.keys() == request.keys() | event.keys()
 
 
-@pytest.mark.parametrize("meanings", [CONSENT_RECORD, ACCESS_RECORD, REQUEST])
+def fields_in(told: Mapping[str, Any], path: str = "") -> set[str]:
+    """Return the names of all fields, each with the names of those that it is inside of."""
+    found = set()
+    for name, value in told.items():
+        found.add(f"{path}{name}")
+        inside = value if isinstance(value, list) else [value]
+        # By the ids of purposes: these are no fields.
+        for part in [part for part in inside if isinstance(part, Mapping) and name != "facts"]:
+            found |= fields_in(part, f"{path}{name}.")
+    return found
+
+
+def test_each_field_of_a_receipt_has_a_meaning_also_those_inside_of_others() -> None:
+    made = receipt(KEPT, policy_of(full()), "/privacy-choices")
+    assert {"purposes.storage_locations.cookie", "events.event_state", "keep_until"} <= fields_in(made)
+    assert fields_in(made) == RECEIPT.keys()
+
+
+def test_an_export_has_no_field_without_a_meaning() -> None:
+    visitor = Visitor(install(ledger=MemoryLedger(), access_log=MemorySink()), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    visitor.refuse()
+    export = visitor.get(f"{PREFIX}/export").json
+    kinds = export.keys() - {"visitor_id", "meanings"}
+    for kind in kinds:
+        meanings = export["meanings"]["consent_records" if kind == "consent" else kind]
+        for kept in export[kind] if isinstance(export[kind], list) else [export[kind]]:
+            assert fields_in(kept) <= meanings.keys()
+    assert {"receipts", "consent_records"} < {kind for kind in kinds if export[kind]}
+
+
+@pytest.mark.parametrize("meanings", [CONSENT_RECORD, RECEIPT, ACCESS_RECORD, REQUEST])
 def test_each_meaning_is_one_sentence(meanings: Mapping[str, str]) -> None:
     for field, meaning in meanings.items():
         assert meaning.endswith("."), field
@@ -47,4 +84,9 @@ def test_each_meaning_is_one_sentence(meanings: Mapping[str, str]) -> None:
 
 
 def test_an_export_finds_the_meanings_by_kind_of_record() -> None:
-    assert MEANINGS == {"consent_records": CONSENT_RECORD, "access_records": ACCESS_RECORD, "requests": REQUEST}
+    assert MEANINGS == {
+        "consent_records": CONSENT_RECORD,
+        "receipts": RECEIPT,
+        "access_records": ACCESS_RECORD,
+        "requests": REQUEST,
+    }

@@ -127,6 +127,18 @@ def test_the_settings_page_counts_answers_and_not_the_notes_to_them() -> None:
     assert "2 records of your answers" in visible(visitor.get(PREFIX).text)
 
 
+def test_the_settings_page_counts_records_without_reading_them() -> None:
+    class Counting(MemoryLedger):
+        async def count(self, consent_id: str) -> int:
+            return 20_000
+
+        async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
+            raise AssertionError("read")
+
+    visitor = answered(install(ledger=Counting()))
+    assert "20,000 records of your answers" in visitor.get(PREFIX).text
+
+
 def test_without_a_ledger_the_cookie_is_all_that_is_kept() -> None:
     visitor = answered(install())
     text = visitor.get(PREFIX).text
@@ -160,6 +172,23 @@ def test_a_visitor_reads_each_record_the_newest_first(ledger: Ledger) -> None:
         assert f"{SHOWN}?record={record['record_id']}&amp;language=en" in text
 
 
+def test_a_page_shows_the_newest_records_with_their_notes_and_leads_to_all_of_them(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = answered(install(ledger=ledger, clock=clock), *["accept_all", "refuse_all"] * 25, clock=clock)
+    text = visitor.get(RECORDS).text
+    assert text.count("<article") == 50
+    assert f'href="{EXPORT}"' not in text
+    visitor.accept()
+    attach(visitor, "The newest", kept(visitor)[-1]["record_id"])
+    text = visitor.get(RECORDS).text
+    assert text.count("<article") == 50
+    assert "The newest" in text
+    assert "51 records of your answers" in text
+    assert f'<a href="{EXPORT}">{words("export")}</a>' in text
+    oldest, second, *_ = [record["record_id"] for record in kept(visitor)]
+    assert (oldest in text, second in text) == (False, True)
+
+
 def test_somebody_without_records_reads_that_there_are_none() -> None:
     for app in (install(), install(ledger=MemoryLedger())):
         reply = call(app, path=RECORDS)
@@ -188,12 +217,31 @@ def test_a_signal_is_among_the_records() -> None:
     ledger = MemoryLedger()
     visitor = answered(install(ledger=ledger))
     (granted,) = ledger.kept
-    signal = {"event": "signal", "source": "signal", "record_id": "by-signal", "text": None}
+    signal = {"event": "signal", "source": "signal", "record_id": "by-signal", "text": None, "repeat_key": ""}
     run(ledger.append(Entry(document={**granted, **signal})))
     text = visitor.get(RECORDS).text
     assert words("event_signal") in text
     assert words("given_signal") in text
     assert text.count(f'href="{SHOWN}') == 1
+
+
+def test_that_a_signal_has_gone_is_a_change_by_the_browser() -> None:
+    ledger = MemoryLedger()
+    visitor = answered(install(ledger=ledger))
+    (granted,) = ledger.kept
+    gone = {"event": "changed", "source": "signal", "record_id": "gone", "text": None, "repeat_key": ""}
+    run(ledger.append(Entry(document={**granted, **gone})))
+    text = visitor.get(RECORDS).text
+    assert words("event_changed") in text
+    assert words("event_signal") not in text
+    assert words("given_signal") in text
+
+
+def test_until_when_a_record_is_kept_is_what_it_says_whatever_the_policy_says_now(ledger: Ledger) -> None:
+    visitor = answered(install(text=f'{SITE}\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=Clock()))
+    visitor.app = install(text=f'{SITE}\n[records]\nkeep = "2000 days"\n', ledger=ledger, clock=Clock())
+    assert kept(visitor)[0]["keep_until"] == "2025-12-22T15:06:40Z"
+    assert "Kept until December 22, 2025." in visible(visitor.get(RECORDS).text)
 
 
 # Notes.
@@ -455,7 +503,8 @@ def test_a_receipt_is_that_of_the_answer_and_no_signal_or_note_takes_its_place()
     visitor = answered(install(ledger=ledger, clock=Clock()))
     (granted,) = ledger.kept
     attach(visitor, "Mine")
-    run(ledger.append(Entry(document={**granted, "record_id": "s", "event": "signal", "source": "signal"})))
+    signal = {"event": "signal", "source": "signal", "record_id": "s", "repeat_key": ""}
+    run(ledger.append(Entry(document={**granted, **signal})))
     assert visitor.get(RECEIPTS[0]).json["record_id"] == granted["record_id"]
 
 
@@ -844,9 +893,9 @@ class Down(MemoryLedger):
         self.look("append")
         return await super().append(entry)
 
-    async def records(self, consent_id: str) -> list[dict[str, Any]]:
+    async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
         self.look("records")
-        return await super().records(consent_id)
+        return await super().records(consent_id, most)
 
     async def text(self, digest: str) -> str | None:
         self.look("text")

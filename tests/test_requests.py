@@ -15,7 +15,13 @@ from sqlalchemy.exc import DBAPIError
 
 from cookie_consent.desk_request import DeskRequest, NotKept
 from cookie_consent.ledgers import Ledger, MemoryLedger, Purged, Requests, open_ledger
-from cookie_consent.ledgers.requests import HOUR, MOST_IN_A_DAY, MOST_IN_AN_HOUR, MOST_OPEN
+from cookie_consent.ledgers.requests import (
+    HOUR,
+    MOST_BEFORE_STRANGERS_WAIT,
+    MOST_IN_A_DAY,
+    MOST_IN_AN_HOUR,
+    MOST_OPEN,
+)
 from cookie_consent.ledgers.tables import REQUESTS
 from cookie_consent.rules import RequestRules
 from tests.asgi import run
@@ -132,13 +138,25 @@ def test_a_visitor_sends_at_most_so_many_requests_a_day(store: Requests) -> None
     kept(store, consent_id="a", created_at=NOW + DAY)
 
 
-def test_those_without_a_cookie_send_at_most_so_many_an_hour_together(store: Requests) -> None:
-    for number in range(MOST_IN_AN_HOUR):
-        kept(store, created_at=NOW + number)
-    late = NOW + 100
-    assert run(store.add(a_request(created_at=late))) == NotKept(HOUR - 100)
-    kept(store, consent_id="a", created_at=late)
-    kept(store, created_at=NOW + HOUR)
+def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_twice_as_many(store: Requests) -> None:
+    for number in range(MOST_BEFORE_STRANGERS_WAIT):
+        kept(store, created_at=NOW + number, consent_id=f"c{number}")
+    late = NOW + 500
+    for consent_id in (None, "new"):
+        assert run(store.add(a_request(consent_id=consent_id, created_at=late))) == NotKept(HOUR - 500)
+    for number in range(MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR):
+        assert run(store.add(a_request(created_at=NOW + number, consent_id=f"c{number}"), known=True)) is None
+    assert run(store.add(a_request(consent_id="known", created_at=late), known=True)) == NotKept(HOUR - 500)
+    assert run(store.add(a_request(consent_id="known", created_at=NOW + HOUR), known=True)) is None
+    then = NOW + HOUR + MOST_IN_AN_HOUR - MOST_BEFORE_STRANGERS_WAIT
+    assert run(store.add(a_request(created_at=then))) == NotKept(1)
+    assert run(store.add(a_request(created_at=then + 1))) is None
+
+
+def test_a_visitor_who_is_known_has_the_own_limits_too(store: Requests) -> None:
+    for _ in range(MOST_OPEN):
+        assert run(store.add(a_request(consent_id="a"), known=True)) is None
+    assert run(store.add(a_request(consent_id="a"), known=True)) == NotKept(DAY)
 
 
 def test_the_desk_sees_open_requests_first_and_of_them_the_one_that_is_due_first(store: Requests) -> None:

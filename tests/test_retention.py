@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -86,6 +88,24 @@ def test_it_does_not_look_where_another_process_has_within_a_day(ledger: Ledger)
     assert left(ledger) == 1
     remind(retention(ledger), NOW + 1)
     assert left(ledger) == 0
+
+
+def test_what_is_not_as_it_was_recorded_stays_and_that_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cookie_consent")
+    with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
+        run(ledger.append(entry(keep_until=int(NOW))))
+        with closing(sqlite3.connect(tmp_path / "consent.db")) as connection:
+            connection.execute("DROP TRIGGER consent_records_stay")
+            connection.execute("UPDATE consent_records SET decided_at = 1")
+            connection.commit()
+        remind(retention(ledger), NOW)
+        assert left(ledger) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        "Removed what is due from the ledger: 0 records, 0 texts, 0 policies, 0 requests, 0 addresses.",
+        "Records that are due stay, since they are not as they were recorded: 1. Run: cookie-consent verify",
+    ]
 
 
 def test_an_erasure_is_no_look(ledger: Ledger) -> None:
@@ -227,6 +247,39 @@ def test_an_answer_reminds_and_what_has_been_due_for_long_goes(ledger: Ledger) -
     assert left(ledger) == 2
     assert verify(ledger.links()).wrong is None
     assert len([kind for kind, _, _ in ledger.cited() if kind == "texts"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/", PREFIX])
+def test_what_is_due_goes_also_where_people_come_and_nobody_answers(ledger: Ledger, path: str) -> None:
+    clock = Clock()
+    app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
+    Visitor(app).accept()
+    run(ledger.requests.add(answered := a_request(address="a@site.example")))
+    ledger.requests.answer(answered.reference, "Here it is.", NOW)
+
+    def left_after_a_visit(days: int) -> tuple[int, list[str | None]]:
+        clock.forward(days=days)
+        Visitor(app).get(path)
+        for thread in retention_threads():
+            thread.join()
+        return left(ledger), [asked.address for asked in ledger.requests.listed()]
+
+    assert left_after_a_visit(29) == (1, ["a@site.example"])
+    assert left_after_a_visit(1) == (1, [None])
+    assert left_after_a_visit(159) == (1, [None])
+    assert left_after_a_visit(1) == (0, [None])
+
+
+def test_visits_look_for_what_is_due_once_a_day() -> None:
+    ledger, clock = Watched(), Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    for _ in range(5):
+        clock.forward(days=0.5)
+        visitor.get("/")
+        for thread in retention_threads():
+            thread.join()
+    assert [now - NOW for now in ledger.asked] == [0, DAY, 2 * DAY]
 
 
 def test_a_retention_that_fails_refuses_no_answer() -> None:
