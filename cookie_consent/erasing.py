@@ -2,96 +2,255 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+from weakref import WeakSet
 
+from cookie_consent.retention import Daily
 from cookie_consent.sinks import Sink
+from cookie_consent.sinks.buffered import CHANCE
+from cookie_consent.sinks.optional import is_interruption
+from cookie_consent.undone import MOST_NOTES, Undone
 
-_MOST_THREADS = 4
 SETTLED = 20.0
 """Seconds after which no record of before is on its way: of a request that was still answered, of another process."""
-_MOST_LATER = 10_000
+_MOST_THREADS = 4
+_FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
+"""Between two tries while erasing fails; each pause is twice as long as the one before, times a random part of it
+(seconds)."""
+_MOST_DOUBLINGS = 20
+_CLOSING = 5.0
 _log = logging.getLogger("cookie_consent")
 
 
 class Erasing:
-    """Erases on a few threads, which end before their process does.
+    """Erases each visitor's records at once, and once more when none can be on its way any longer, until that is done.
 
-    Each visitor's erasure looks through all that is kept: who gives and withdraws consent again and again is to wait,
-    and not to take the machine.
+    It does so on a few threads, which do not hold up the end of their process: each erasure looks through all that is
+    kept, and who gives and withdraws consent again and again is to wait, and not to take the machine. Whose records
+    are still to be erased is noted in a folder, and the next process goes on with that. Where erasing fails, one
+    thread tries again, after pauses that grow.
 
     Args:
         sink: keeps the records.
+        notes: the folder, which several processes may share; None for none.
         new_thread: makes a thread that runs a function.
         sleep: waits for seconds.
+        chance: returns a number from 0 to 1.
     """
 
     def __init__(
         self,
         sink: Sink,
+        notes: str | os.PathLike[str] | None = None,
         new_thread: Callable[..., threading.Thread] = threading.Thread,
         sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[], float] = CHANCE,
     ) -> None:
-        self._sink, self._new_thread, self._sleep = sink, new_thread, sleep
-        self._waiting: deque[str] = deque()
-        self._threads = 0
-        self._later: deque[tuple[float, str]] = deque(maxlen=_MOST_LATER)
-        self._goes_on = False
-        self._lock = threading.Lock()
+        self._sink, self._undone, self._sleep, self._chance = sink, Undone(notes), sleep, chance
+        self._failures = 0
+        self._notes = _Queue(
+            "consent-erasing-notes", 1, lambda visitor_id, _: self._undone.note(visitor_id), new_thread
+        )
+        self._now = _Queue("consent-erasing", _MOST_THREADS, self._at_once, new_thread)
+        self._later = _Queue("consent-erasing-again", 1, self._once_more, new_thread)
+        self._daily = Daily(self._go_on)
+        _all.add(self)
+
+    def begin_anew(self) -> None:
+        """Have nothing to do, and no thread, in a process that was just forked: the other one does it."""
+        for queue in (self._notes, self._now, self._later):
+            queue.begin_anew()
 
     def start(self, visitor_id: str) -> None:
         """Have a visitor's records erased; whoever calls does not wait. What cannot be erased is said in the log."""
-        with self._lock:
-            if visitor_id not in self._waiting:  # it is, after two clicks say
-                self._waiting.append(visitor_id)
-            if self._threads == _MOST_THREADS:
-                return
-            self._threads += 1
-        try:
-            self._new_thread(target=self._run, name="consent-erasing").start()
-        except RuntimeError:  # the withdrawal holds all the same
-            with self._lock:
-                self._threads -= 1
-            _log.exception("The access records of visitors who withdrew are erased later: no thread can be started.")
+        if self._is_noted(visitor_id, self._now):
+            atexit.unregister(self.close)
+            atexit.register(self.close)  # anew, so that it comes before the sink is closed
+            self._now.put(visitor_id)
 
     def again(self, visitor_id: str) -> None:
         """Have a visitor's records erased once more, when none can be on its way any longer."""
-        with self._lock:
-            self._later.append((time.monotonic() + SETTLED, visitor_id))
-            begins, self._goes_on = not self._goes_on, True
-        if begins:
-            threading.Thread(target=self._run_later, name="consent-erasing-again", daemon=True).start()
+        if self._is_noted(visitor_id, self._later):
+            self._later.put(visitor_id, time.monotonic() + SETTLED)
 
-    def _run(self) -> None:
-        while visitor_id := self._next():
-            self._erase(visitor_id)
-            self.again(visitor_id)
+    def remind(self, now: float) -> None:
+        """Go on with what other processes have left, if this one has not looked for a day; whoever calls does not wait.
 
-    def _run_later(self) -> None:
-        while True:
-            with self._lock:
-                if not self._later:
-                    self._goes_on = False
-                    return
-                due, visitor_id = self._later.popleft()
-            self._sleep(max(0.0, due - time.monotonic()))
-            self._erase(visitor_id)
+        Args:
+            now: seconds since 1970.
+        """
+        self._daily.remind(now)
 
-    def _next(self) -> str | None:
-        with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._threads -= 1
-            return None
+    def close(self) -> None:
+        """Wait until what was started is erased, for at most five seconds; the next process goes on with the rest."""
+        atexit.unregister(self.close)
+        end = time.monotonic() + _CLOSING
+        self._notes.wait(end)
+        for visitor_id in self._now.wait(end):
+            if not self._undone.is_kept(visitor_id):
+                _say_they_stay(visitor_id, "the process ends")
 
-    def _erase(self, visitor_id: str) -> None:
+    def _is_noted(self, visitor_id: str, queue: _Queue) -> bool:
+        """Note a visitor who is for a queue; return False, and say so, where too many others wait in it."""
+        if _is_full(queue, visitor_id):
+            return False
+        self._note(visitor_id)
+        return True
+
+    def _note(self, visitor_id: str) -> None:
+        self._undone.add(visitor_id)
+        self._notes.put(visitor_id)  # on a thread: a disk may stall
+
+    def _go_on(self, _: float) -> None:
+        left = self._undone.left()
+        for visitor_id in sorted(left, key=lambda _: self._chance()):  # each process in an order of its own
+            self._later.put(visitor_id, time.monotonic() + SETTLED)
+
+    def _at_once(self, visitor_id: str, _: float) -> None:
+        self._erase(visitor_id)
+        if _is_full(self._later, visitor_id):
+            self._undone.forget(visitor_id)
+        else:
+            self._note(visitor_id)  # anew: an earlier withdrawal may have been done with meanwhile
+            self._later.put(visitor_id, time.monotonic() + SETTLED)
+
+    def _once_more(self, visitor_id: str, due: float) -> None:
+        self._sleep(max(0.0, due - time.monotonic()))
+        if self._undone.is_done(visitor_id):
+            return
+        if self._erase(visitor_id):
+            self._failures = 0
+            if visitor_id not in self._later and visitor_id not in self._now:  # nobody withdrew again meanwhile
+                self._undone.remove(visitor_id)
+        else:
+            self._later.put(visitor_id)
+            pause = min(_FIRST_PAUSE * 2 ** min(self._failures, _MOST_DOUBLINGS), _LONGEST_PAUSE)
+            self._failures += 1
+            self._sleep(pause * (0.5 + 0.5 * self._chance()))
+
+    def _erase(self, visitor_id: str) -> bool:
+        """Erase a visitor's records; return whether that is done."""
         try:
             erased = self._sink.erase(visitor_id)
-        except Exception:  # noqa: BLE001 (whatever a sink raises, the site's people have to know)
+        except Exception as error:  # noqa: BLE001 (whatever a sink raises, the site's people have to know)
+            if is_interruption(error):  # Python ends, which a thread that writes a log then could abort
+                return False
             # The id is what the records are found by, and they are still there: with it the desk can erase them.
-            _log.exception("The access records of visitor %s, who withdrew, could not all be erased.", visitor_id)
-            return
+            _log.exception(
+                "The access records of visitor %s, who withdrew, could not all be erased; it is tried again.",
+                visitor_id,
+            )
+            return False
         _log.info("Erased %d access records of a visitor who withdrew.", erased)
+        return True
+
+
+class _Queue:
+    """Visitors for whom threads do something, one after the other. A thread ends when there is nobody left.
+
+    Args:
+        name: of the threads.
+        most_threads: how many there are at once.
+        work: does it. It takes the visitor's id, and when it is due.
+        new_thread: makes a thread that runs a function.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        most_threads: int,
+        work: Callable[[str, float], None],
+        new_thread: Callable[..., threading.Thread],
+    ) -> None:
+        self._name, self._most_threads, self._work, self._new_thread = name, most_threads, work, new_thread
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Hold nobody, and have no thread."""
+        self._changed = threading.Condition()
+        self._due: dict[str, float] = {}
+        self._at: dict[int, str] = {}
+        self._threads = 0
+
+    def __len__(self) -> int:
+        """Return how many wait."""
+        return len(self._due)
+
+    def __contains__(self, visitor_id: str) -> bool:
+        """Return whether a visitor waits."""
+        return visitor_id in self._due
+
+    def put(self, visitor_id: str, due: float = 0.0) -> None:
+        """Have it done for a visitor, after the others; once, however often that is said before.
+
+        Args:
+            visitor_id: who.
+            due: when (seconds, of `time.monotonic`).
+        """
+        with self._changed:
+            self._due[visitor_id] = max(due, self._due.pop(visitor_id, due))
+            if self._threads == self._most_threads:
+                return
+            self._threads += 1
+        try:
+            self._new_thread(target=self._run, name=self._name, daemon=True).start()
+        except RuntimeError:  # the withdrawal holds all the same
+            with self._changed:
+                self._threads -= 1
+            _log.exception("The access records of visitors who withdrew are erased later: no thread can be started.")
+
+    def wait(self, end: float) -> list[str]:
+        """Wait until it is done for all, until some time; return for whom it is not.
+
+        Args:
+            end: when to wait no longer (seconds, of `time.monotonic`).
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: not self._threads, end - time.monotonic())
+            return [*self._at.values(), *self._due]
+
+    def _run(self) -> None:
+        while found := self._next():
+            try:
+                self._work(*found)
+            except Exception:  # noqa: BLE001 (the others are still to be done)
+                _log.exception("The access records of visitor %s, who withdrew, may not all be erased.", found[0])
+
+    def _next(self) -> tuple[str, float] | None:
+        own = threading.get_ident()
+        with self._changed:
+            self._at.pop(own, None)
+            if self._due:
+                self._at[own] = next(iter(self._due))
+                return self._at[own], self._due.pop(self._at[own])
+            self._threads -= 1
+            self._changed.notify_all()
+            return None
+
+
+def _is_full(queue: _Queue, visitor_id: str) -> bool:
+    """Return whether too many others wait in a queue; say so."""
+    if len(queue) < MOST_NOTES or visitor_id in queue:
+        return False
+    _say_they_stay(visitor_id, "too many others wait for it")
+    return True
+
+
+def _say_they_stay(visitor_id: str, why: str) -> None:
+    _log.error("The access records of visitor %s, who withdrew, are not all erased: %s.", visitor_id, why)
+
+
+def begin_anew(all_of_them: Iterable[Erasing]) -> None:
+    """Let each begin anew, in a process that was just forked."""
+    for erasing in all_of_them:
+        erasing.begin_anew()
+
+
+_all: WeakSet[Erasing] = WeakSet()
+os.register_at_fork(after_in_child=partial(begin_anew, _all))

@@ -1,6 +1,7 @@
 """A site for a real server that sends its records where SINK says: uvicorn --factory tests.analytics_site:site.
 
-CLOCK is a file that says by how many seconds its clock goes wrong, at every moment.
+CLOCK is a file that says by how many seconds its clock goes wrong, at every moment. NOTES is a folder in which each
+process notes its writes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.buffered import BufferedSink
 from tests.asgi import policy
+from tests.noted_store import NotedStore
 from tests.policies import KEY
 
 
@@ -44,7 +47,10 @@ def _now() -> float:
 def site() -> Starlette:
     """Return the site."""
     app = Starlette(routes=[Route("/pages/{name}", _page), Route("/limit", _limit), Route("/stats", _stats)])
-    app.state.sink = open_sink(os.environ["SINK"])
+    app.state.sink = sink = open_sink(os.environ["SINK"])
+    if "NOTES" in os.environ:
+        assert isinstance(sink, BufferedSink), "one that is given another store"
+        sink.store = NotedStore(sink.store, Path(os.environ["NOTES"]))
     clock = _now if "CLOCK" in os.environ else time.time
     app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], access_log=app.state.sink, clock=clock)
     return app

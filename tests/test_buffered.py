@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import resource
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from cookie_consent.sinks.buffered import BufferedSink, begin_anew
 from cookie_consent.sinks.spill import Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError
 from tests.visitor_browser import soon
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 
 
 class Shelf:
@@ -61,8 +64,8 @@ class Shelf:
         self.closed += 1
 
 
-def line(number: int, visitor: str = "one") -> bytes:
-    return json.dumps({"log.record.uid": f"a-{number:x}", "visitor.id": visitor}).encode() + b"\n"
+def line(number: int, visitor: str = "one", **more: str) -> bytes:
+    return json.dumps({**more, "log.record.uid": f"a-{number:x}", "visitor.id": visitor}).encode() + b"\n"
 
 
 def numbers(shelf: Shelf) -> list[int]:
@@ -160,8 +163,11 @@ def test_an_error_of_the_sinks_own_ends_no_thread(
     shelf.is_down = True
     sink = sink_to(shelf, in_the_way)
     sink.write(line(1))
-    sink.close()
+    for _ in range(3):
+        sink.close()
     assert sink.stats()["waiting"] == 1  # it cannot be spilled, so it waits on in memory
+    assert sink.stats()["spill_failed"] >= 3
+    assert caplog.text.count(f"Access records for a shelf cannot wait in {in_the_way}; they wait in memory") == 1
     shelf.is_down = False
     sink.close()
     assert numbers(shelf) == [1]
@@ -295,12 +301,72 @@ def test_a_batch_of_which_all_is_erased_is_none(shelf: Shelf, tmp_path: Path) ->
     assert shelf.batches == [1]
 
 
-def test_a_full_spill_file_leaves_the_rest_in_memory(shelf: Shelf, tmp_path: Path) -> None:
+def test_what_is_old_is_removed_from_where_it_waits_also_in_files_that_others_left(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    old, new = {"time": "2026-10-26T11:59:59.999Z"}, {"time": "2026-10-26T12:00:00.000Z"}
+    (tmp_path / "dead.spill").write_bytes(
+        b"r" + line(1, **old) + b"c" + line(2, **old) + b"r" + line(3, **new) + b"\nr" + line(4, **old)[:-9]
+    )
+    shelf.is_down = True
+    sink = sink_to(shelf, tmp_path)
+    sink.write(line(5, **old))
+    sink.write(line(6, **new))
+    sink.close()
+    assert sink.purge(NOW, timedelta(days=30), dry_run=True) == 3
+    assert sink.purge(NOW, timedelta(days=30)) == 3
+    assert not any(old["time"].encode() in path.read_bytes() for path in tmp_path.iterdir())
+    assert sink.purge(NOW, timedelta(days=30)) == 0
+    shelf.is_down = False
+    sink.close()
+    assert sorted(numbers(shelf)) == [3, 6]
+    assert shelf.counts == []
+
+
+def test_what_a_kill_has_left_of_a_spilled_record_is_erased_with_the_others(tmp_path: Path) -> None:
+    torn = line(2, "one", path="/health")[:-2]
+    (tmp_path / "dead.spill").write_bytes(b"r" + line(1, "two") + b"r" + torn)
+    spill = Spill(tmp_path)
+    assert spill.erase("two") == 1
+    assert spill.erase("o") == 0
+    assert spill.erase("one") == 1
+    assert (tmp_path / "dead.spill").read_bytes().isspace()
+    assert list(spill.batches()) == []
+
+
+def test_a_line_that_a_process_may_go_on_with_is_left_to_it(tmp_path: Path) -> None:
+    living = Spill(tmp_path)
+    living.add([(True, line(1))])
+    (path,) = tmp_path.iterdir()
+    with path.open("ab") as file:
+        file.write(b"r" + line(2, "two", path="/health")[:-2])
+    before = path.read_bytes()
+    assert Spill(tmp_path).erase("two") == 0
+    assert living.erase("two") == 0
+    assert path.read_bytes() == before
+
+
+def test_a_full_spill_folder_leaves_the_rest_in_memory(tmp_path: Path) -> None:
     spill = Spill(tmp_path, most_bytes=len(line(1)) + 2)
-    assert spill.add([(True, line(1))])
-    assert not spill.add([(True, line(2))])
+    spill.add([(True, line(1))])
+    with pytest.raises(OSError, match="its files may have 49 bytes, and have them"):
+        spill.add([(True, line(2))])
     assert list(spill.batches()) == [[(True, line(1))]]
-    assert spill.add([(True, line(2))])
+    spill.add([(True, line(2))])
+
+
+def test_the_files_of_all_processes_count_together_also_of_those_that_ended(tmp_path: Path) -> None:
+    size = len(line(1)) + 2
+    for _ in range(2):
+        ended = Spill(tmp_path, most_bytes=3 * size)
+        assert len(list(itertools.islice(ended.batches(), 1))) <= 1, "a store that is down takes none"
+        ended.add([(True, line(1))])
+        ended.begin_anew()
+    (tmp_path / "gone.spill").symlink_to(tmp_path / "nowhere")
+    living = Spill(tmp_path, most_bytes=3 * size)
+    living.add([(True, line(1))])
+    with pytest.raises(OSError, match="and have them"):
+        living.add([(True, line(1))])
 
 
 KILLED = """
@@ -373,21 +439,22 @@ print(sorted(numbers(shelf)), sink.stats()["waiting"])
     assert done.stdout == "[0, 1, 2, 3, 4] 0\n"
 
 
-def test_an_error_that_nobody_thought_of_holds_records_back_and_loses_none(
+def test_an_error_that_nobody_thought_of_holds_records_back_loses_none_and_is_said_once(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.is_down = True
     chances: list[float] = []
     sink = sink_to(shelf, chance=chances.pop)
     sink.write(line(1))
-    sink.close()
-    assert "Access records are held back by an error." in caplog.text
+    for _ in range(3):
+        sink.close()
+    assert caplog.text.count("Access records are held back by an error.") == 1
     shelf.is_down = False
     sink.close()
     assert numbers(shelf) == [1]
 
 
-def test_an_error_that_comes_again_and_again_is_said_once(
+def test_a_spill_file_that_cannot_be_removed_loses_nothing_and_that_is_said(
     shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf.is_down = True
@@ -415,6 +482,39 @@ sink.write(b'{"visitor.id":"child"}\\n')
 sink.close()
 os._exit(0)
 """
+
+
+SPILLED_AND_FORKED = """
+import os, sys
+from pathlib import Path
+from tests.test_buffered import Shelf, line, numbers, sink_to
+shelf, folder = Shelf(), Path(sys.argv[1])
+(folder / "left.spill").write_bytes(b"r" + line(1) + b"\\n")
+shelf.is_down = True
+sink = sink_to(shelf, folder)
+sink.write(line(2))
+sink.close()
+sink.close()  # it takes over what was left, but the store takes nothing
+child = os.fork()
+sink.write(line(3 if child else 4))
+sink.close()
+if not child:
+    shelf.is_down = False
+    sink.close()
+    print(sorted(numbers(shelf)), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+shelf.is_down = False
+sink.close()
+print(sorted(numbers(shelf)), sorted(folder.iterdir()), sink.stats()["waiting"])
+"""
+
+
+def test_a_fork_spills_to_a_file_of_its_own_and_leaves_its_parents_alone(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SPILLED_AND_FORKED, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[4]\n[1, 2, 3] [] 0\n"
 
 
 def test_a_sink_that_has_lost_its_thread_to_a_fork_begins_anew(shelf: Shelf) -> None:
@@ -446,7 +546,7 @@ def test_a_sink_that_was_never_written_to_has_nothing_to_bring(shelf: Shelf) -> 
 
 def test_a_file_of_a_process_that_lives_is_not_taken_over(tmp_path: Path) -> None:
     own, other = Spill(tmp_path), Spill(tmp_path)
-    assert own.add([(True, line(1))])
+    own.add([(True, line(1))])
     assert list(other.batches()) == []
     assert list(own.batches()) == [[(True, line(1))]]
     assert not any(tmp_path.iterdir())
@@ -469,12 +569,13 @@ def test_a_file_that_is_gone_holds_nobodys_records(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_takes_no_part_of_a_batch(tmp_path: Path) -> None:
     spill = Spill(tmp_path)
-    assert spill.add([(True, line(1))])
+    spill.add([(True, line(1))])
     (path,) = tmp_path.iterdir()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, hard))
     try:
-        assert not spill.add([(True, line(2))])
+        with pytest.raises(OSError, match="too large"):
+            spill.add([(True, line(2))])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == b"r" + line(1) + b"\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import json
 import logging
 import os
@@ -435,14 +436,50 @@ def test_what_another_process_still_held_is_erased_too(tmp_path: Path) -> None:
 def test_lines_that_are_no_records_are_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     others = (
-        b'not json a\n["a"]\n{"visitor.id": "b", "x": "a"}\n\n   \n\xff a\n{"time": 1}\n' + b'{"visitor.id": "a", "torn'
+        b'not json a\n["a"]\n{"visitor.id": "b", "x": {"visitor.id": "a"}}\n\n   \n\xff a\n{"time": 1}\n'
+        b'{"visitor.id": "b", "x": "\\"visitor.id\\": \\"a\\"", "torn\n{"visitor.id": "a'
     )
     path.write_bytes(others)
     sink = JsonLinesSink(path, sleep=no_wait)
     assert sink.erase("a") == 0
     assert list(sink.read("a")) == []
     assert sink.purge(NOW, timedelta(0)) == 0
-    assert path.read_bytes() == others
+    assert path.read_bytes() == others + b"\n"
+
+
+TORN = b'{"time":"2026-11-23T11:59:59.999Z","url.path":"/health","visitor.id":"a","client.addr'
+
+
+@pytest.mark.parametrize("end", [b"\n", b"", b"\n" + line("b")], ids=["ended", "last of all", "in the middle"])
+def test_what_a_kill_has_left_of_a_record_is_erased_with_the_visitors_others(end: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.write_bytes(line("a") + line("b") + TORN + end)
+    sink = JsonLinesSink(path, sleep=no_wait)
+    assert sink.erase("a") == 2
+    assert b"health" not in path.read_bytes()
+    sink.write(line("c"))
+    sink.close()
+    assert {record["visitor.id"] for record in records(path)} == {"b", "c"}
+
+
+def test_what_is_left_of_a_record_in_a_closed_file_is_erased_with_the_others(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "access-2026-11-23-0001.jsonl", tmp_path / "access-2026-11-23-0002.jsonl.gz"
+    plain.write_bytes(line("b") + TORN)
+    packed.write_bytes(gzip.compress(TORN + b"\n" + line("b")))
+    sink = JsonLinesSink(tmp_path / "access.jsonl", sleep=no_wait)
+    assert sink.erase("a") == 2
+    assert plain.read_bytes() == line("b").rstrip()
+    assert gzip.decompress(packed.read_bytes()) == line("b")
+
+
+def test_what_is_left_of_a_record_is_removed_when_the_record_would_be(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.write_bytes(TORN + b"\n" + TORN[:20] + b"\n" + line("b", time="2026-11-23T12:00:00.000Z"))
+    sink = JsonLinesSink(path)
+    assert sink.purge(NOW, timedelta(days=3)) == 0
+    assert sink.purge(NOW, timedelta(days=2)) == 1
+    assert path.read_bytes().split(b"\n", 1)[0].isspace()
+    assert path.read_bytes().split(b"\n", 1)[1].startswith(TORN[:20])
 
 
 def test_a_file_that_is_renamed_while_records_are_erased_is_not_mixed_up_with_the_new_one(tmp_path: Path) -> None:

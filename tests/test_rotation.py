@@ -550,5 +550,5 @@ def test_processes_that_are_killed_while_they_close_and_compress_leave_each_reco
         assert own == list(range(number * 1_000_000, number * 1_000_000 + len(own))), "there is no gap"
     assert compress_closed(path, Form.GZIP) == []
     assert numbers_in_running(sources(path)) == found
-    assert {source.form for source in sources(path)} == {Form.GZIP, Form.LIVE}
+    assert {source.form for source in sources(path)} - {Form.LIVE} == {Form.GZIP}  # it may just have been closed
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]

@@ -201,6 +201,11 @@ def test_what_a_url_says_for_others_is_passed_on_as_it_stands(url: str, rest: st
     assert without_spill(url) == (rest, Path(folder))
 
 
+def test_where_no_home_can_be_found_the_url_is_to_say_where_lines_wait() -> None:
+    with pytest.raises(ValueError, match=r'no such home. Name a folder in the URL: "\?spill=/var/lib'):
+        open_sink("postgresql://host/site?spill=~nobody-has-this-name/spill")
+
+
 @pytest.mark.parametrize(
     ("target", "package", "extra"),
     [

@@ -15,6 +15,7 @@ _COUNTERS = {
     "written": "Access records and counts that the sink has kept.",
     "retried": "Tries to write after one that failed.",
     "spilled": "Access records and counts that went to a local file while the sink could not be reached.",
+    "spill_failed": "Tries to write to such a file that failed.",
 }
 
 

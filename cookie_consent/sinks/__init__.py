@@ -60,7 +60,7 @@ class Sink(Protocol):
         """
 
     def stats(self) -> Mapping[str, int]:
-        """Return counters: "written", "retried", "spilled", and "dropped_" with each reason."""
+        """Return counters: "written", "retried", "spilled", "spill_failed", and "dropped_" with each reason."""
 
 
 def open_sink(target: str) -> Sink:
@@ -103,6 +103,9 @@ def without_spill(url: str) -> tuple[str, Path]:
     """Return the URL of a server without its "spill" parameter, and the folder for lines that wait.
 
     Without one, that folder goes by the URL, but not by who asks: with a new password, lines that wait are still found.
+
+    Raises:
+        ValueError: it would be in a home that cannot be found.
     """
     # As text: urlsplit takes "postgresql:///database" apart and loses slashes; libraries differ in how they escape.
     place, _, query = url.partition("?")
@@ -112,7 +115,14 @@ def without_spill(url: str) -> tuple[str, Path]:
     same = [part for part in rest if part.partition("=")[0] not in _WHO_ASKS]
     known = _with_query(f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}", same)
     own = f"{_SPILLS}/{hashlib.sha256(known.encode()).hexdigest()[:16]}"
-    return _with_query(place, rest), Path(dict(parse_qsl(query)).get("spill", own)).expanduser()
+    folder = Path(dict(parse_qsl(query)).get("spill", own))
+    try:
+        return _with_query(place, rest), folder.expanduser()
+    except RuntimeError:
+        raise ValueError(
+            f'access_log: lines that wait cannot be kept in "{folder}", since there is no such home. Name a folder in '
+            'the URL: "?spill=/var/lib/my-site/spill".'
+        ) from None
 
 
 def _with_query(place: str, parts: Sequence[str]) -> str:

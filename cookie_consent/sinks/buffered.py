@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from os import PathLike
+from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from cookie_consent.sinks.held import Held
+from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.spill import Line, Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Store
 
@@ -52,6 +54,9 @@ class BufferedSink:
         most_bytes: how much memory lines may take while they wait.
         sleep: waits for seconds.
         chance: returns a number from 0 to 1.
+
+    Attributes:
+        local: what it keeps on this host: the folder of spill files, or its own file; None for nothing.
     """
 
     def __init__(  # noqa: PLR0913 (what a sink may set)
@@ -66,6 +71,7 @@ class BufferedSink:
         chance: Callable[[], float] = CHANCE,
     ) -> None:
         self.store, self.place = store, place
+        self.local = None if spill is None else Path(spill)
         self._counters: Counter[str] = Counter()
         self._held, self._spill = Held(place), Spill(spill) if spill is not None else None
         self._batch, self._most_bytes, self._sleep, self._chance = batch, most_bytes, sleep, chance
@@ -74,7 +80,7 @@ class BufferedSink:
         self._bytes_in = self._bytes_out = 0
         self._failing_since: float | None = None
         self._pause = self._next_try = 0.0
-        self._said = ""
+        self._said, self._is_spill_said = "", False
         self._asked: deque[tuple[threading.Event, bool]] = deque()
         self.begin_anew()
         _sinks.add(self)
@@ -83,6 +89,8 @@ class BufferedSink:
         """Have no thread yet: there is none in a process that was just forked, whatever it was at."""
         self._some, self._many = threading.Event(), threading.Event()
         self._asked.clear()
+        if self._spill is not None:
+            self._spill.begin_anew()
         self._thread = threading.Thread(target=self._run)
         self._lock = threading.Lock()
 
@@ -122,15 +130,17 @@ class BufferedSink:
         return erased
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        """Remove what is older than `keep` and return how many records that are."""
-        return self.store.purge(now, keep, dry_run=dry_run)
+        """Remove what is older than `keep`, also from spill files, and return how many records that are."""
+        spilled = self._spill.purge(oldest_kept(now, keep), dry_run=dry_run) if self._spill else 0
+        return spilled + self.store.purge(now, keep, dry_run=dry_run)
 
     def stats(self) -> Mapping[str, int]:
         """Return counters, and how many lines are "waiting".
 
-        They are "written", "retried" (tries after one that failed), "spilled", "dropped_full" (more waits than may),
-        "dropped_invalid" (the store can never keep them), "dropped_killed" (at most so many were lost with a process
-        for the same place that was killed; whoever starts next counts them).
+        They are "written", "retried" (tries after one that failed), "spilled", "spill_failed" (tries to spill that
+        failed: lines wait on in memory), "dropped_full" (more waits than may), "dropped_invalid" (the store can never
+        keep them), "dropped_killed" (at most so many were lost with a process for the same place that was killed;
+        whoever starts next counts them).
         """
         return {**self._counters, "waiting": len(self._lines) + len(self._tried)}
 
@@ -251,7 +261,7 @@ class BufferedSink:
             self._failed(error)
             return False
         self._counters["written"] += len(batch) - invalid
-        self._failing_since, self._pause, self._next_try = None, 0.0, 0.0
+        self._failing_since, self._pause, self._next_try, self._is_spill_said = None, 0.0, 0.0, False
         return True
 
     def _failed(self, error: Exception) -> None:
@@ -265,10 +275,24 @@ class BufferedSink:
     def _spill_what_waits(self, spill: Spill) -> None:
         while self._tried or self._lines:
             self._tried = self._tried or self._take()
-            if not spill.add(self._tried):
+            try:
+                spill.add(self._tried)
+            except OSError as error:
+                self._not_spilled(spill, error)
                 return  # it waits on in memory, as far as there is room
             self._counters["spilled"] += len(self._tried)
             self._done()
+
+    def _not_spilled(self, spill: Spill, error: OSError) -> None:
+        self._counters["spill_failed"] += 1
+        if not self._is_spill_said:  # since the store went away
+            self._is_spill_said = True
+            _log.warning(
+                "Access records for %s cannot wait in %s; they wait in memory, as far as there is room: %s",
+                self.place,
+                spill.folder,
+                error,
+            )
 
 
 def begin_anew(sinks: Iterable[BufferedSink]) -> None:

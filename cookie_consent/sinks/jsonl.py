@@ -51,6 +51,7 @@ class JsonLinesSink(BufferedSink):
             raise ValueError(f"access_log: rotate_size is a number of bytes, 1 at least, not {rotate_size}.")
         files = _Files(self.path, rotate_size, form_of(compress), clock)
         super().__init__(files, str(self.path), sleep=sleep, chance=chance)
+        self.local = self.path
 
 
 class _Files:

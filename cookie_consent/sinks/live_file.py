@@ -73,7 +73,7 @@ class LiveFile:
 
     def _write(self, file: int, lines: Sequence[bytes]) -> None:
         # By us, by a process that was killed, or by one that is at it: then it is an empty line, which nobody minds.
-        torn = self._torn or _ends_in_a_torn_line(file)
+        torn = self._torn or ends_in_a_torn_line(file)
         data = (b"\n" if torn else b"") + b"".join(lines)
         done = 0
         try:
@@ -130,6 +130,7 @@ class LiveFile:
         return self._file
 
 
-def _ends_in_a_torn_line(file: int) -> bool:
+def ends_in_a_torn_line(file: int) -> bool:
+    """Return whether the last line of an open file has no end: somebody writes it, or was torn from it."""
     state = os.fstat(file)
     return stat.S_ISREG(state.st_mode) and state.st_size > 0 and os.pread(file, 1, state.st_size - 1) != b"\n"

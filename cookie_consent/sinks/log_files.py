@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, time, timedelta
@@ -15,15 +15,14 @@ from typing import Any
 from cookie_consent.sinks.closed_files import Form, Source, path_of, steadily
 from cookie_consent.sinks.holding import for_each_closed, remove
 from cookie_consent.sinks.line_files import Which, blank, count_lines, found_in, without
-from cookie_consent.sinks.lines import record_of
+from cookie_consent.sinks.lines import is_of, oldest_kept, record_of, time_of
+from cookie_consent.sinks.live_file import ends_in_a_torn_line
 from cookie_consent.sinks.optional import NotInstalledError
 from cookie_consent.sinks.parquet import count_rows, engine, records_in, without_visitor
-from cookie_consent.timestamps import rfc3339
 
 _PATIENCE = 30.0
 """How long a file may be held by somebody who compresses it (seconds)."""
 _TRIES = 100
-_NEVER_OLD = "9999"
 
 
 def records_of(path: Path, visitor_id: str) -> list[dict[str, Any]]:
@@ -63,11 +62,15 @@ def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
 
 
 def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
-    """Erase the records of a visitor from all files of a log; return how many there were, and where some may stay."""
+    """Erase the records of a visitor from all files of a log, also what is left of torn ones.
+
+    Returns:
+        How many there were, and where some may stay.
+    """
     needle, erased = visitor_id.encode(), 0
 
     def is_theirs(line: bytes) -> bool:
-        return record_of(visitor_id, line) is not None
+        return is_of(visitor_id, line)
 
     with ExitStack() as stack:
         connection = cache(lambda: stack.enter_context(engine()))
@@ -79,9 +82,13 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
             else:
                 erased += without(source, file, is_theirs, needle)
 
+        def erase_live(file: BufferedRandom) -> int:
+            _end_torn_line(path, file)
+            return blank(file, is_theirs, needle)
+
         stay = []
         try:
-            erased += _change_live(path, lambda file: blank(file, is_theirs, needle))
+            erased += _change_live(path, erase_live)
         except OSError as error:
             stay.append(f"{path}: {error}")
         troubles = for_each_closed(path, lambda source: True, erase, _PATIENCE)
@@ -103,10 +110,10 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
         OSError: something cannot be removed; all else is.
     """
     oldest = datetime.fromtimestamp(now, UTC) - keep
-    before, removed = rfc3339(oldest.timestamp()).removesuffix("Z"), 0
+    before, removed = oldest_kept(now, keep), 0
 
     def is_old(line: bytes) -> bool:
-        return _time(line) < before
+        return time_of(line) < before
 
     def drop(source: Source, file: BufferedRandom) -> None:
         nonlocal removed
@@ -135,6 +142,16 @@ def _change_live(path: Path, change: Callable[[BufferedRandom], int]) -> int:
     raise TimeoutError("It is locked by another program.")
 
 
+def _end_torn_line(path: Path, file: BufferedRandom) -> None:
+    """End the line that a kill or a full disk cut off, as the next writer would: then it is one that can be blanked."""
+    if ends_in_a_torn_line(file.fileno()):
+        end = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            os.write(end, b"\n")  # after all that somebody writes meanwhile: then it is an empty line
+        finally:
+            os.close(end)
+
+
 def _count(file: BufferedRandom, which: Which) -> int:
     return sum(1 for _ in found_in(file, Form.PLAIN, which))
 
@@ -144,15 +161,6 @@ def _how_many(source: Source, file: BufferedRandom) -> int:
         with engine() as connection:
             return count_rows(connection, source.path)
     return count_lines(file, source.form)
-
-
-def _time(line: bytes) -> str:
-    """Return when a record or count was written; what is none, is never old."""
-    try:
-        written = json.loads(line)["time"]
-    except (ValueError, LookupError, TypeError):
-        return _NEVER_OLD
-    return written if isinstance(written, str) else _NEVER_OLD
 
 
 def _end(source: Source) -> datetime:

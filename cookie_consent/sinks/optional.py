@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import atexit
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +17,8 @@ _DUCKDB_SETTINGS = {
     "autoload_known_extensions": "false",
 }
 """Nothing comes from a network."""
+_TRIES, _PAUSE = 40, 0.05
+"""How often DuckDB is interrupted when Python ends, and how long after each time it is looked whether it ended (s)."""
 
 
 class NotInstalledError(Exception):
@@ -40,8 +47,69 @@ def duckdb() -> Any:
     return library("duckdb", "Parquet files need", "cookie-consent[analytics]")
 
 
-def duckdb_connection(settings: Mapping[str, Any]) -> Any:
-    """Return a connection to a new database of DuckDB's in memory, which prints nothing by itself.
+class Connections:
+    """The connections to DuckDB that are open, to be ended with Python.
+
+    What a daemon thread does with one would go on while Python ends, and abort the process.
+
+    Attributes:
+        is_over: whether Python ends.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[object, Any] = {}
+        self.is_over = False
+
+    def begin_anew(self) -> None:
+        """Have none, in a process that was just forked."""
+        self._open.clear()
+
+    @contextmanager
+    def opened(self, connect: Callable[[], Any]) -> Iterator[Any]:
+        """Give a new connection, and close it.
+
+        Args:
+            connect: makes it.
+
+        Raises:
+            duckdb.InterruptException: Python ends.
+        """
+        key = object()
+        self._open[key] = None  # before it is looked whether all is over: `end` sees it, or it is over
+        try:
+            if self.is_over:
+                raise duckdb().InterruptException("Python ends.")
+            with connect() as self._open[key]:
+                yield self._open[key]
+        finally:
+            self._open.pop(key, None)  # only now: what is not closed yet would abort the process, too
+
+    def end(self, pause: Callable[[float], object] = time.sleep) -> None:
+        """Interrupt what goes on until all are closed, or for two seconds: one between two queries is lost.
+
+        Args:
+            pause: waits for seconds.
+        """
+        self.is_over = True
+        for _ in range(_TRIES):
+            if not self._open:
+                return
+            for connection in [*self._open.values()]:
+                with suppress(Exception):  # there is none yet, or it is closed
+                    connection.interrupt()
+            pause(_PAUSE)
+
+
+_connections = Connections()
+atexit.register(_connections.end)  # as early as this: it comes after those who wait for what they do to be done
+os.register_at_fork(after_in_child=_connections.begin_anew)
+
+
+@contextmanager
+def duckdb_connection(settings: Mapping[str, Any]) -> Iterator[Any]:
+    """Give a connection to a new database of DuckDB's in memory, which prints nothing by itself.
+
+    It is ended with Python, also where a daemon thread uses it.
 
     Args:
         settings: those of it that differ, like "memory_limit".
@@ -49,15 +117,17 @@ def duckdb_connection(settings: Mapping[str, Any]) -> Any:
     Raises:
         NotInstalledError: DuckDB is not there.
     """
-    connection = duckdb().connect(":memory:", config={**_DUCKDB_SETTINGS, **settings})
-    # Its progress goes to standard output, also where that is no terminal. That is no setting to connect with.
-    connection.execute("SET enable_progress_bar = false")
-    return connection
+    connect = partial(duckdb().connect, ":memory:", config={**_DUCKDB_SETTINGS, **settings})
+    with _connections.opened(connect) as connection:
+        # Its progress goes to standard output, also where that is no terminal. That is no setting to connect with.
+        connection.execute("SET enable_progress_bar = false")
+        yield connection
 
 
 def is_interruption(error: Exception) -> bool:
-    """Tell whether an error is what DuckDB makes of Ctrl-C, or of whatever else a signal raises."""
-    return isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+    """Tell whether an error is what DuckDB makes of Ctrl-C or what else a signal raises, or of the end of Python."""
+    by_signal = isinstance(error, RuntimeError) and str(error) == "Query interrupted"
+    return by_signal or _connections.is_over  # then DuckDB has several errors
 
 
 def zstandard() -> Any:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from cookie_consent.sinks.lines import record_of
+from cookie_consent.sinks.lines import is_of, time_of
 
 Line = tuple[bool, bytes]
 """Whether it is a record (else a count), and the line."""
@@ -27,22 +27,34 @@ class Spill:
 
     Args:
         folder: where the files are, of several processes; made when the first line comes, for its owner alone.
-        most_bytes: how large this process's file may grow.
+        most_bytes: how large all files in the folder may grow together, give or take a batch of each process.
+
+    Attributes:
+        folder: the same.
     """
 
     def __init__(self, folder: str | os.PathLike[str], most_bytes: int = _MOST_BYTES) -> None:
-        self._folder, self._most_bytes = Path(folder), most_bytes
+        self.folder, self._most_bytes = Path(folder), most_bytes
         self._own: _SpillFile | None = None
         self._left: list[_SpillFile] | None = None
 
-    def add(self, batch: Sequence[Line]) -> bool:
-        """Keep a batch; return False where the file is full or cannot be written."""
+    def begin_anew(self) -> None:
+        """Let go of the files of the process that this one was just forked from."""
+        for file in (*(self._left or ()), *((self._own,) if self._own else ())):
+            file.close()
+        self._own = self._left = None
+
+    def add(self, batch: Sequence[Line]) -> None:
+        """Keep a batch.
+
+        Raises:
+            OSError: the folder is full, or cannot be written.
+        """
         data = b"".join(_MARKS[is_record] + line for is_record, line in batch) + b"\n"
-        try:
-            self._own = self._own or self._new_file()
-            return self._own.append(data, self._most_bytes)
-        except OSError:
-            return False
+        if sum(map(_size, self._paths())) + len(data) > self._most_bytes:
+            raise OSError(f"its files may have {self._most_bytes:,} bytes, and have them")
+        self._own = self._own or self._new_file()
+        self._own.append(data)
 
     def is_waiting(self) -> bool:
         """Return whether there may be a batch to come back."""
@@ -51,22 +63,34 @@ class Spill:
     def batches(self) -> Iterator[list[Line]]:
         """Yield the batches, oldest first within a file. One is forgotten when the next is asked for."""
         if self._left is None:
-            self._left = [file for path in sorted(self._folder.glob(f"*{_SUFFIX}")) if (file := _taken_over(path))]
+            self._left = [file for path in self._paths() if (file := _taken_over(path))]
         while self._left:
             yield from self._left[0].batches()
             self._left.pop(0).remove()
         if self._own is not None:
             yield from self._own.batches()
-            self._own.remove()
-            self._own = None
+            done, self._own = self._own, None
+            done.remove()
 
     def erase(self, visitor_id: str) -> int:
         """Blank a visitor's records in all files, where they stand, and return how many there were."""
-        return sum(_blank(path, visitor_id) for path in sorted(self._folder.glob(f"*{_SUFFIX}")))
+        return sum(_blank(path, lambda line: is_of(visitor_id, line)) for path in self._paths())
+
+    def purge(self, before: str, *, dry_run: bool = False) -> int:
+        """Blank what is old in all files, likewise, and return how many records that are.
+
+        Args:
+            before: what was written before this time is old.
+            dry_run: only count.
+        """
+        return sum(_blank(path, lambda line: time_of(line) < before, dry_run=dry_run) for path in self._paths())
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{_SUFFIX}"))
 
     def _new_file(self) -> _SpillFile:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f"{secrets.token_hex(8)}{_SUFFIX}"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.folder / f"{secrets.token_hex(8)}{_SUFFIX}"
         new = path.with_suffix(".new")  # nobody takes it for one left behind before it is locked
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with ExitStack() as unless_done:
@@ -88,19 +112,15 @@ class _SpillFile:
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path, self._descriptor, self._start = path, descriptor, 0
 
-    def append(self, data: bytes, most_bytes: int) -> bool:
-        """Write at the end, all or nothing; return whether there was room."""
-        end = os.fstat(self._descriptor).st_size
-        if end + len(data) > most_bytes:
-            return False
-        rest = data
+    def append(self, data: bytes) -> None:
+        """Write at the end, all or nothing."""
+        end, rest = os.fstat(self._descriptor).st_size, data
         try:
             while rest:
                 rest = rest[os.pwrite(self._descriptor, rest, end + len(data) - len(rest)) :]
         except OSError:
             os.ftruncate(self._descriptor, end)
             raise
-        return True
 
     def batches(self) -> Iterator[list[Line]]:
         """Yield the batches that were not yet brought home."""
@@ -121,6 +141,10 @@ class _SpillFile:
     def remove(self) -> None:
         """Delete the file, and let go of its lock."""
         self._path.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the lock, as the end of the process does: the next one takes the file over."""
         os.close(self._descriptor)
 
 
@@ -140,16 +164,33 @@ def _taken_over(path: Path) -> _SpillFile | None:
     return _SpillFile(path, descriptor)
 
 
-def _blank(path: Path, visitor_id: str) -> int:
-    """Overwrite a visitor's records in one file with spaces."""
-    erased, end = 0, 0
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0  # it was brought home meanwhile
+
+
+def _blank(path: Path, which: Callable[[bytes], object], *, dry_run: bool = False) -> int:
+    """Overwrite lines in one file with spaces; return how many of them are records."""
+    found = place = 0
     try:
         with path.open("r+b") as file:
             for line in file:
-                end += len(line)
-                if line.endswith(b"\n") and record_of(visitor_id, line[1:]):
-                    os.pwrite(file.fileno(), b" " * (len(line) - 1), end - len(line))
-                    erased += 1
+                if which(line[1:]) and (line.endswith(b"\n") or _has_ended(file.fileno())):
+                    found += line.startswith(_MARKS[True])
+                    if not dry_run:
+                        os.pwrite(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
+                place += len(line)
     except FileNotFoundError:
-        return erased  # it was brought home meanwhile
-    return erased
+        pass  # it was brought home meanwhile
+    return found
+
+
+def _has_ended(descriptor: int) -> bool:
+    """Return whether the process has ended whose file this is; nobody goes on with a line then."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

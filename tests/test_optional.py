@@ -1,0 +1,93 @@
+"""DuckDB ends with Python."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+
+import duckdb
+import pytest
+
+from cookie_consent.sinks.optional import Connections, duckdb_connection, is_interruption
+
+ENDLESS = "SELECT count(*) FROM range(1_000_000_000_000) AS a WHERE hash(a.range) = 1"
+
+
+def test_a_query_is_interrupted_until_its_connection_is_closed_and_no_other_one_is_opened() -> None:
+    connections, is_open, caught = Connections(), threading.Event(), list[Exception]()
+
+    def query() -> None:
+        try:
+            with connections.opened(duckdb.connect) as connection:
+                is_open.set()
+                connection.execute(ENDLESS).fetchall()
+        except duckdb.Error as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=query)
+    thread.start()
+    assert is_open.wait(20)
+    connections.end()
+    thread.join()
+    query()
+    assert len(caught) == 2
+    assert "Python ends" in str(caught[1])
+
+
+def test_while_python_ends_every_error_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not is_interruption(duckdb.InterruptException("by somebody else"))
+    ended = Connections()
+    ended.end()
+    monkeypatch.setattr("cookie_consent.sinks.optional._connections", ended)
+    assert is_interruption(duckdb.OperationalError("connection is busy with another call"))
+
+
+def test_the_end_waits_for_a_query_that_does_not_end_for_two_seconds_and_for_none_not_at_all() -> None:
+    connections, paused = Connections(), list[float]()
+    with ExitStack() as stack:
+        stack.enter_context(connections.opened(duckdb.connect)).close()  # while it is being closed
+        connections.end(paused.append)
+        assert sum(paused) == pytest.approx(2)
+    connections.end(paused.append)
+    assert len(paused) == 40
+
+
+def test_a_connection_counts_as_open_until_it_is_closed() -> None:
+    connections, closing, go_on, paused = Connections(), threading.Event(), threading.Event(), list[float]()
+
+    class Closing:
+        def __enter__(self) -> None:
+            pass
+
+        def __exit__(self, *_: object) -> None:
+            closing.set()
+            go_on.wait(20)
+
+    def use() -> None:
+        with connections.opened(Closing):
+            pass
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert closing.wait(20)
+    connections.end(paused.append)
+    assert len(paused) == 40
+    go_on.set()
+    thread.join()
+    connections.end(paused.append)
+    assert len(paused) == 40
+
+
+def test_a_fork_does_not_wait_for_its_parents_queries() -> None:
+    connections, paused = Connections(), list[float]()
+    with connections.opened(duckdb.connect):
+        connections.begin_anew()
+        connections.end(paused.append)
+    assert paused == []
+
+
+def test_a_connection_prints_nothing_and_gets_nothing() -> None:
+    with duckdb_connection({"threads": 1}) as connection:
+        names = ("enable_progress_bar", "autoinstall_known_extensions", "threads")
+        settings = [connection.execute(f"SELECT current_setting('{name}')").fetchone()[0] for name in names]
+    assert settings == [False, False, 1]
