@@ -16,6 +16,7 @@ from cookie_consent.policy import Policy
 from cookie_consent.record_ids import RecordIds
 from cookie_consent.retention import AccessRetention
 from cookie_consent.sinks import Sink, local_place, open_sink
+from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing import Trace, Tracing, is_traceable, traced_fields
 from cookie_consent.visits import Visit, is_secure
 
@@ -55,14 +56,14 @@ class AccessLog:
         Raises:
             ValueError: it cannot be used; says what would be right.
         """
-        sink, record_ids, keep = _sink_of(target), RecordIds(), policy.access_records_kept
+        sink, keep = _sink_of(target), policy.access_records_kept
         if sink is None:
             return None
         return cls(
             sink=sink,
-            tracing=Tracing(sink, query_keys, record_ids),
-            funnel=Funnel(sink, clock, record_ids),
-            erasing=Erasing(sink),
+            tracing=Tracing(sink, query_keys, RecordIds()),
+            funnel=Funnel(sink, clock),
+            erasing=Erasing(sink, _notes_beside(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,
             daily_salt=daily_salt_of(target) if policy.exempt else None,
             clock=clock,
@@ -88,14 +89,16 @@ class AccessLog:
         return Trace(fields, visitor_id, record.policy, now), new_visitor
 
     def look_for_what_is_due(self) -> None:
-        """Remove what is due, if nobody has for a day; whoever calls does not wait."""
+        """Remove what is due, if nobody has for a day, and go on erasing; whoever calls does not wait."""
+        self.erasing.remind(self.clock())
         if self.retention is not None:
             self.retention.remind(self.clock())
         if self.daily_salt is not None:
             self.daily_salt.expire(self.clock())
 
     def close(self) -> None:
-        """Bring what waits to where it is kept. May block."""
+        """Erase whose erasing was begun, and bring what waits to where it is kept, for some seconds each. May block."""
+        self.erasing.close()
         self.sink.close()
 
 
@@ -113,3 +116,8 @@ def daily_salt_of(given: Sink | str | PathLike[str] | None) -> DailySalt:
     Beside a sink that is no path or URL, each process has a salt of its own: a visitor counts once for each.
     """
     return DailySalt(f"{local_place(fspath(given))}.salt" if given and isinstance(given, str | PathLike) else None)
+
+
+def _notes_beside(sink: Sink) -> str | None:
+    """Return the folder for notes of whom to erase; None where nothing of the sink is on this host."""
+    return f"{sink.local}.to-erase" if isinstance(sink, BufferedSink) and sink.local is not None else None

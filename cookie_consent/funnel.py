@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
+import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
+from weakref import WeakSet
 
 from cookie_consent.access_record import VERSION, host_name, piece
 from cookie_consent.sinks import Sink
-from cookie_consent.timestamps import rfc3339
 
 FLUSH = 10.0
 """Seconds after which counts go to the sink."""
 _MOST_HOSTS = 100
 _OTHER_HOSTS = "(other)"
+_ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
 
 Row = tuple[str, str, str, str, str]
@@ -29,14 +33,25 @@ class Funnel:
     Args:
         sink: where counts flow.
         clock: returns seconds since 1970.
-        new_id: returns the unique id of a count.
+        new_id: returns the unique id of a count. Each is random: a prefix, or a number that goes on, would tell between
+            which access records of the process a count was made.
     """
 
-    def __init__(self, sink: Sink, clock: Callable[[], float], new_id: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        clock: Callable[[], float],
+        new_id: Callable[[], str] = lambda: secrets.token_urlsafe(_ID_BYTES),
+    ) -> None:
         self._sink, self._clock, self._new_id = sink, clock, new_id
-        self._sums: Counter[Row] = Counter()
         self._hosts: dict[bytes, str] = {}
         self._day, self._day_text = -1, ""
+        self.begin_anew()
+        _funnels.add(self)
+
+    def begin_anew(self) -> None:
+        """Have counted nothing yet: in a process that was just forked, the sums are those of its parent."""
+        self._sums: Counter[Row] = Counter()
         self._waited_in: asyncio.AbstractEventLoop | None = None
         self._ends_with_process = False
 
@@ -81,8 +96,8 @@ class Funnel:
     def _line(self, row: Row, value: int) -> bytes:
         day, host, language, name, detail = row
         values = {
-            "time": rfc3339(self._clock()),
-            "log.record.uid": self._new_id().decode(),
+            "time": f"{day}T00:00:00Z",  # no finer: it would tell between which access records it stands
+            "log.record.uid": self._new_id(),
             "record.version": VERSION,
             "count.day": day,
             "server.address": host,
@@ -108,3 +123,13 @@ class Funnel:
                 return _OTHER_HOSTS
             host = self._hosts[field] = host_name(field)
         return host
+
+
+def begin_anew(funnels: Iterable[Funnel]) -> None:
+    """Let funnels begin anew, in a process that was just forked."""
+    for funnel in funnels:
+        funnel.begin_anew()
+
+
+_funnels: WeakSet[Funnel] = WeakSet()
+os.register_at_fork(after_in_child=partial(begin_anew, _funnels))

@@ -1,4 +1,4 @@
-"""The unique ids of access records and counts."""
+"""The unique ids of access records."""
 
 from __future__ import annotations
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import inspect
 import logging
 import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
+from queue import SimpleQueue
+from threading import Thread, main_thread
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
@@ -32,6 +35,8 @@ KEPT_FOR = 10.0
 """A page answers the same question for so long (seconds)."""
 _MOST_KEPT = 16
 """Pages that are kept, being made, or waited for."""
+_LONGEST_END = 2.0
+"""The end of the process waits so long for a report that is being made to be given up (seconds)."""
 _POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _HEADERS = {
     "cache-control": "no-store",
@@ -128,15 +133,21 @@ def _made(access_log: str | os.PathLike[str], asked: Asked, make: Make) -> _Made
 class _Pages:
     """Makes pages in a thread, one at a time, and keeps each for some seconds. It is bounded.
 
+    Nobody needs a page of a process that ends: it is given up then. An executor's thread would be waited for, for as
+    long as a database takes.
+
     Args:
         make: makes the page that answers a question; it may block, and never raises.
         clock: returns seconds.
+        is_over: whether the process ends.
     """
 
     make: Callable[[Asked], _Made]
     clock: Callable[[], float]
-    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="report"))
+    is_over: Callable[[], bool] = lambda: not main_thread().is_alive()
     _kept: dict[Asked, Future[tuple[float, _Made]]] = field(default_factory=dict)
+    _asked: SimpleQueue[tuple[Asked, Future[tuple[float, _Made]]] | None] = field(default_factory=SimpleQueue)
+    _thread: Thread | None = None
 
     async def get(self, asked: Asked) -> _Made | None:
         """Return the page that answers a question; None where too many are waited for."""
@@ -146,9 +157,30 @@ class _Pages:
                 self._forget(0)
             if len(self._kept) >= _MOST_KEPT:
                 return None
-            self._kept[asked] = self._thread.submit(lambda: (self.clock(), self.make(asked)))
+            self._kept[asked] = self._start(asked)
         # Somebody who goes away takes the page from nobody else.
         return (await asyncio.shield(asyncio.wrap_future(self._kept[asked])))[1]
+
+    def _start(self, asked: Asked) -> Future[tuple[float, _Made]]:
+        page: Future[tuple[float, _Made]] = Future()
+        if self._thread is None:
+            thread = Thread(target=self._work, name="report", daemon=True)
+            thread.start()
+            self._thread = thread  # only now: where none can be started, the next question tries it again
+            atexit.register(self._end, thread)
+        self._asked.put((asked, page))
+        return page
+
+    def _work(self) -> None:
+        while (next_one := self._asked.get()) and not self.is_over():
+            asked, page = next_one
+            made = self.clock(), self.make(asked)
+            if not self.is_over():  # else its event loop has ended, too
+                page.set_result(made)
+
+    def _end(self, thread: Thread) -> None:
+        self._asked.put(None)
+        thread.join(_LONGEST_END)
 
     def _forget(self, age: float) -> None:
         """Forget the pages that are older than so many seconds."""

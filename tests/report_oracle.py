@@ -20,7 +20,7 @@ Campaign = tuple[str, str, str]
 
 @dataclass
 class Session:
-    """Records of a visitor on a host, in their order."""
+    """Records of a visitor on a host, in their order. What is no view and no event makes it last, but begins none."""
 
     campaign: Campaign
     records: list[Record] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Session:
 
     @property
     def began(self) -> datetime:
-        return moment_of(self.records[0])
+        return min(moment_of(record) for record in self.records if record["record.kind"] != "request")
 
     @property
     def views(self) -> list[Record]:
@@ -43,7 +43,8 @@ class Session:
 
     @property
     def bounced(self) -> bool:
-        acted = [record for record in self.records if not is_view(record) and record["event.name"] != "page_leave"]
+        acted = [record for record in self.records if record.get("event.name", "page_leave") != "page_leave"]
+        acted = [record for record in acted if not is_view(record)]
         return len(self.views) == 1 and not acted
 
     @property
@@ -119,6 +120,7 @@ class Oracle:
             "views_per_session": len(self.views) / sessions if sessions else None,
             "session_seconds": {"median": quantile(lasted, 0.5), "mean": sum(lasted) / sessions if sessions else None},
             "share": self.share(),
+            "exempt_records": sum(is_exempt(record) for record in self.records),
             "consent": consent(self.counts),
         }
 
@@ -195,13 +197,15 @@ class Oracle:
 
     def _day(self, day: date) -> dict[str, Any]:
         views = [record for record in self.views if moment_of(record).date() == day]
-        counts = [c for c in self.counts if c["count.day"] == str(day) and c["count.name"] == "views"]
+        counts = [count for count in self.counts if count["count.day"] == str(day)]
+        counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")] and not self.path
         return {
             "day": str(day),
             "visitors": people_of(views),
             "sessions": sum(session.began.date() == day for session in self.sessions),
             "views": len(views),
-            "all_views": total(counts) if counts and not self.path else None,
+            "all_views_recorded": total(counts, "views_recorded") if counted else None,
+            "all_views": total(counts, "views") if counted else None,
         }
 
     def _hour(self, hour: int) -> dict[str, int]:
@@ -232,8 +236,11 @@ class Oracle:
         large = {name: group for name, group in groups.items() if people(group) >= self.threshold}
         self.merged += len(groups) - len(large)
         order = sorted(large, key=lambda name: (-size(large[name]), _sorted_as(name)))
-        rest = [thing for name, group in groups.items() if name not in order[: self.limit] for thing in group]
-        rows = [{**dict(name), **measured(large[name])} for name in order[: self.limit]]
+        order = order[: self.limit]
+        rest = [thing for name, group in groups.items() if name not in order for thing in group]
+        if rest and people(rest) < self.threshold:
+            rest = [*rest, *large[order.pop()]] if order else []
+        rows = [{**dict(name), **measured(large[name])} for name in order]
         rows.sort(key=lambda row: -next(value for value in row.values() if not isinstance(value, str)))
         columns = list(named(things[0])) if things else []
         other = other or dict(zip(columns, ("(other)", "", ""), strict=False))
@@ -252,6 +259,11 @@ def is_view(record: Record) -> bool:
     return record["record.kind"] == "view" or record.get("event.name") == "page_view"
 
 
+def is_exempt(record: Record) -> bool:
+    """Whether it is there without consent."""
+    return record["record.kind"] != "event" and "consent.purpose" in record
+
+
 def begin_of(record: Record) -> datetime:
     """Since when somebody was active: for as long as the page that is left was visible."""
     visible = record["duration_ms"] if record.get("event.name") == "page_leave" else 0
@@ -260,7 +272,7 @@ def begin_of(record: Record) -> datetime:
 
 def end_of(record: Record) -> datetime:
     """Until when somebody was active: the end of an answer."""
-    lasted = record["duration_ms"] if record["record.kind"] == "view" else 0
+    lasted = record["duration_ms"] if record["record.kind"] != "event" else 0
     return moment_of(record) + timedelta(milliseconds=lasted)
 
 
@@ -268,12 +280,11 @@ def sessions_of(records: Iterable[Record]) -> list[Session]:
     """Those of each visitor on each host, with one view at least."""
     by_guest: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        if record["record.kind"] in ("view", "event"):
-            by_guest[record["visitor.id"], record["server.address"]].append(record)
+        by_guest[record["visitor.id"], record["server.address"]].append(record)
     made: list[Session] = []
     for own in by_guest.values():
         last = None
-        for record in sorted(own, key=lambda record: (record["time"], record["log.record.uid"])):
+        for record in sorted(own, key=order):
             campaign = campaign_of(record)
             is_new = last is None or begin_of(record) - last > PAUSE
             if is_new or campaign not in (("", "", ""), made[-1].campaign):
@@ -283,8 +294,15 @@ def sessions_of(records: Iterable[Record]) -> list[Session]:
     return [session for session in made if session.views]
 
 
+def order(record: Record) -> tuple[datetime, bool, str]:
+    """By when somebody was active; what happened at the same time, views and events first."""
+    return begin_of(record), record["record.kind"] == "request", record["log.record.uid"]
+
+
 def campaign_of(record: Record) -> Campaign:
     """What the address of a page says of its campaign."""
+    if record["record.kind"] == "request":
+        return "", "", ""
     given = parse_qs(record.get("url.query", ""))
     source, medium, name = (given.get(f"utm_{part}", [""])[0] for part in ("source", "medium", "campaign"))
     return source, medium, name

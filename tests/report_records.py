@@ -101,6 +101,8 @@ def _what(random: Random, host: str) -> Record:
         what["url.query"] = urlencode([(key, value) for key, value in parts.items() if value])
     elif random.random() < 0.1:
         what["url.query"] = "utm_term=only"
+    if random.random() < 0.05:  # of an event, what it was sent for; else what the law exempts from consent
+        what["consent.purpose"] = "audience"
     return what
 
 

@@ -15,7 +15,14 @@ def sample_report(**changes: Any) -> dict[str, Any]:
     days = [(FIRST + timedelta(number)).isoformat() for number in range(DAYS)]
     views = [_wave(number) for number in range(DAYS)]
     by_day: list[dict[str, Any]] = [
-        {"day": day, "visitors": seen // 7, "sessions": seen // 6, "views": seen, "all_views": seen * 9 // 4 + 12}
+        {
+            "day": day,
+            "visitors": seen // 7,
+            "sessions": seen // 6,
+            "views": seen,
+            "all_views_recorded": seen,
+            "all_views": seen * 9 // 4 + 12,
+        }
         for day, seen in zip(days, views, strict=True)
     ]
     visitors, sessions, seen, everything = (
@@ -37,6 +44,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
         "views_per_session": seen / sessions,
         "session_seconds": {"median": 74.0, "mean": 130.2},
         "share": {"views_recorded": seen, "views": everything, "share": seen / everything},
+        "exempt_records": 0,
         "by_day": by_day,
         "by_hour": [{"hour": hour, "views": _hour(hour), "sessions": _hour(hour) // 5} for hour in range(24)],
         "pages": _rows(("path", "views", "visitors", "median_seconds"), _PAGES),
@@ -79,6 +87,7 @@ def compared_report(**changes: Any) -> dict[str, Any]:
         "views_per_session": 5.07,
         "session_seconds": {"median": 61.0, "mean": 118.0},
         "share": {"views_recorded": 11000, "views": 27500, "share": 0.4},
+        "exempt_records": 0,
         "consent": _answers(5000),
     }
     return sample_report(compare=before) | changes
@@ -99,7 +108,10 @@ def empty_report(**changes: Any) -> dict[str, Any]:
         "views_per_session": None,
         "session_seconds": {"median": None, "mean": None},
         "share": {"views_recorded": None, "views": None, "share": None},
-        "by_day": [{"day": day, "visitors": 0, "sessions": 0, "views": 0, "all_views": None} for day in days],
+        "by_day": [
+            {"day": day, "visitors": 0, "sessions": 0, "views": 0, "all_views_recorded": None, "all_views": None}
+            for day in days
+        ],
         "by_hour": [{"hour": hour, "views": 0, "sessions": 0} for hour in range(24)],
         "consent": nobody,
         "consent_by_day": [{"day": day, **nobody} for day in days],

@@ -15,10 +15,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.funnel import Funnel
+from cookie_consent.funnel import Funnel, begin_anew
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import MemorySink
 from tests.asgi import PAGE, PHONE, PREFIX, ROBOT, Clock, Visitor, install, run
 
@@ -137,6 +136,19 @@ def test_a_count_names_nobody(app: ConsentMiddleware, sink: MemorySink) -> None:
     assert {count["server.address"] for count in sink.counts} == {"site.example"}
 
 
+def test_nothing_tells_between_which_access_records_a_count_was_made(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, BROWSER)
+    visitor.accept()
+    for _ in range(3):
+        visitor.get("/")
+    counts(app, sink)
+    prefixes = [record["log.record.uid"].rpartition("-")[0] for record in sink.records]
+    ids = [count["log.record.uid"] for count in sink.counts]
+    assert len(set(prefixes)) == 1
+    assert len({id_[:8] for id_ in [*ids, prefixes[0]]}) == len(ids) + 1 > 3
+    assert all(count["time"] == f"{count['count.day']}T00:00:00Z" for count in sink.counts)
+
+
 def test_the_language_is_that_of_the_question(app: ConsentMiddleware, sink: MemorySink) -> None:
     Visitor(install(APP, access_log=sink, language=lambda request: "ja"), BROWSER)
     visitor = Visitor(app, BROWSER)
@@ -212,7 +224,7 @@ def test_an_endpoint_that_is_no_feature_degrades_none(app: ConsentMiddleware, si
 
 
 def line_up(sink: MemorySink, clock: Clock) -> Funnel:
-    return Funnel(sink, clock, RecordIds(lambda: "process"))
+    return Funnel(sink, clock, lambda: "random")
 
 
 def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
@@ -234,8 +246,8 @@ def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
     run(serve())
     assert sink.counts == [
         {
-            "time": "2025-06-15T15:06:40Z",
-            "log.record.uid": "process-0",
+            "time": "2025-06-15T00:00:00Z",
+            "log.record.uid": "random",
             "record.version": 1,
             "count.day": "2025-06-15",
             "server.address": "site.example",
@@ -249,11 +261,10 @@ def test_a_process_that_ends_without_a_word_from_the_server_brings_its_counts(tm
     script = """
 import asyncio, sys
 from cookie_consent.funnel import Funnel
-from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():
-    funnel = Funnel(JsonLinesSink(sys.argv[1]), lambda: 0.0, RecordIds())
+    funnel = Funnel(JsonLinesSink(sys.argv[1]), lambda: 0.0)
     funnel.add("views", b"site.example")
     await asyncio.sleep(0)
     funnel.add("views", b"site.example")
@@ -263,6 +274,44 @@ asyncio.run(serve())
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], check=True)
     (count,) = (tmp_path / "access.counts.jsonl").read_bytes().splitlines()
     assert json.loads(count)["count.value"] == 2
+
+
+def test_a_process_that_is_forked_counts_from_nothing_and_brings_its_own(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, sys
+from cookie_consent.funnel import Funnel
+from cookie_consent.sinks import JsonLinesSink
+
+async def serve():
+    funnel = Funnel(JsonLinesSink(sys.argv[1]), lambda: 0.0)
+    funnel.add("views", b"parent.example")
+    if child := os.fork():
+        os.waitpid(child, 0)
+    else:
+        funnel.add("views", b"child.example")
+
+asyncio.run(serve())
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], check=True)
+    counts = map(json.loads, (tmp_path / "access.counts.jsonl").read_bytes().splitlines())
+    assert [(count["server.address"], count["count.value"]) for count in counts] == [
+        ("child.example", 1),
+        ("parent.example", 1),
+    ]
+
+
+def test_a_forked_funnel_waits_anew_and_begins_at_nothing() -> None:
+    sink = MemorySink()
+
+    async def serve() -> None:
+        funnel, other = line_up(sink, Clock()), line_up(sink, Clock())
+        funnel.add("views", b"site.example")
+        begin_anew([funnel, other])
+        funnel.add("asked", b"site.example")
+        funnel.flush()
+
+    run(serve())
+    assert [count["count.name"] for count in sink.counts] == ["asked"]
 
 
 def test_what_was_counted_is_brought_at_the_end() -> None:

@@ -81,7 +81,21 @@ def test_tables_show_numbers_for_people(access_log: Path, capsys: Capture) -> No
     assert "\nPages\npath " in out
     assert "Where sessions began\npath   sessions  bounces\n/訪問         1        0\n" in out
     assert "before" not in out.splitlines()[3]
-    assert out.endswith("Rows of fewer than 1 visitors are joined as (other): 0.\n")
+    assert out.endswith(
+        "Rows of fewer than 1 visitors are joined as (other), or left out: 0.\n"
+        "Totals, days and hours may stand for fewer.\n"
+    )
+    assert "consent by law" not in out
+
+
+def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None:
+    with access_log.open("ab") as file:
+        file.write(line(record(2, consent__purpose="audience")))
+    lines = as_text(report(access_log, since=DAY, until=DAY, threshold=1)).splitlines()
+    assert lines[2] == (
+        "Requests that needed no consent by law: 1; over several days, each of their visitors counts once a day."
+    )
+    assert ["exempt_records", "1"] in [line.split() for line in lines]
 
 
 def test_tables_say_what_was_before_and_what_is_not_known(access_log: Path, capsys: Capture) -> None:

@@ -29,7 +29,7 @@ from cookie_consent.report.shown import (
 )
 from tests.report_sample import compared_report, empty_report, sample_report
 
-FIGURES = 19
+FIGURES = 20
 HOSTILE = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\u202eevil\x07\ud800"
 SHOWN = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\\u202eevil\\x07\\ud800"
 LONG = "/" + "very-long-" * 100
@@ -87,9 +87,9 @@ def test_every_figure_is_there() -> None:
     assert len(titles) == len(set(titles)) == FIGURES
     assert titles[:4] == [
         "Views by day",
+        "All pages by day, recorded or not",
         "Visitors and sessions by day",
         "Views and sessions by hour of the day (UTC)",
-        "Pages by views",
     ]
 
 
@@ -189,15 +189,24 @@ def test_where_the_share_is_not_known_the_page_says_so(changes: dict[str, Any], 
 
 
 def test_what_is_not_recorded_stands_beside_what_is() -> None:
-    views = figures(page(sample_report()))["Views by day"]
-    assert table(views)[:2] == [
-        ["Day", "Recorded views", "All views, recorded or not", "Share recorded"],
+    title = "All pages by day, recorded or not"
+    shares = figures(page(sample_report()))[title]
+    assert table(shares)[:2] == [
+        ["Day", "Pages with a record", "All pages that people saw", "Share recorded"],
         ["Sun, 1 Nov 2026", "240", "552", "43 %"],
     ]
-    without = [{**row, "all_views": None} for row in sample_report()["by_day"]]
-    views = figures(page(sample_report(by_day=without)))["Views by day"]
-    assert table(views)[1] == ["Sun, 1 Nov 2026", "240", "–", "–"]
-    assert not [element for element in views.iter() if element.get("class") in ("outline", "legend")]
+    days = sample_report()["by_day"]
+    uncounted = dict.fromkeys(("all_views_recorded", "all_views"))
+    shares = figures(page(sample_report(by_day=[{**days[0], **uncounted}, *days[1:]])))[title]
+    assert table(shares)[1] == ["Sun, 1 Nov 2026", "–", "–", "–"]
+    assert title not in figures(page(sample_report(range={**sample_report()["range"], "path": "/names"})))
+
+
+def test_the_share_of_a_day_is_not_made_of_views_that_scripts_told_of() -> None:
+    (day, *others) = sample_report()["by_day"]
+    found = figures(page(sample_report(by_day=[{**day, "views": 9 * day["all_views"]}, *others])))
+    assert table(found["Views by day"])[:2] == [["Day", "Views"], ["Sun, 1 Nov 2026", "4,968"]]
+    assert table(found["All pages by day, recorded or not"])[1] == ["Sun, 1 Nov 2026", "240", "552", "43 %"]
 
 
 def test_numbers_stand_at_the_head() -> None:
@@ -249,7 +258,7 @@ def test_an_empty_range_says_so_in_every_figure() -> None:
     found = figures(html)
     assert len(found) == FIGURES
     assert {text(figure).removeprefix(title).strip() for title, figure in found.items()} == {
-        "Nothing of this in this time."
+        "Nothing of this in this time, or of too few visitors."
     }
     assert [said[0] for said in numbers(html).values()] == ["0", "0", "0", "–", "–", "–"]
 
@@ -263,6 +272,7 @@ def test_any_range_can_be_drawn(length: int) -> None:
             "visitors": n % 7,
             "sessions": n % 9,
             "views": n,
+            "all_views_recorded": n,
             "all_views": 2 * n,
         }
         for n in range(1, length + 1)
@@ -320,15 +330,37 @@ def test_consent_is_told_as_counts() -> None:
 @pytest.mark.parametrize(
     ("merged", "said"),
     [
-        (0, "No row stands for fewer than 5 visitors."),
-        (1, "Rows of fewer than 5 visitors are joined into “(other)”: 1 row was."),
-        (1700, "Rows of fewer than 5 visitors are joined into “(other)”: 1,700 rows were."),
+        (0, "too few as well (0 were)."),
+        (1, "too few as well (1 was)."),
+        (1700, "too few as well (1,700 were)."),
     ],
 )
 def test_small_groups_are_told(merged: int, said: str) -> None:
     footer = all_of(tree(page(sample_report(small_groups={"threshold": 5, "merged": merged}))), "footer")[0]
-    assert said in text(footer)
+    assert "No row of a list stands for fewer than 5 visitors: " in text(footer)
+    assert f"{said} Totals, days and hours may stand for fewer." in text(footer)
     assert "Made on 25 November 2026, 14:02 UTC." in text(footer)
+
+
+@pytest.mark.parametrize(
+    ("exempt", "said"),
+    [
+        (0, "All visits in this report were consented to: without consent no record is written."),
+        (
+            1,
+            "1 recorded request needed no consent by law, under ids of one day: over several days, each of their "
+            "visitors counts once a day. All others were consented to.",
+        ),
+        (
+            1700,
+            "1,700 recorded requests needed no consent by law, under ids of one day: over several days, each of their "
+            "visitors counts once a day. All others were consented to.",
+        ),
+    ],
+)
+def test_the_page_says_by_what_right_records_are_there(exempt: int, said: str) -> None:
+    footer = text(all_of(tree(page(sample_report(exempt_records=exempt))), "footer")[0])
+    assert footer.startswith(f"{said} No row of a list")
 
 
 def test_the_live_page_has_a_form_that_keeps_what_was_asked() -> None:

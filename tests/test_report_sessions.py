@@ -113,10 +113,49 @@ def test_one_view_is_a_bounce_unless_something_happened_on_it(tmp_path: Path) ->
     assert reported(tmp_path, alone, event(1, "download"))["bounce_rate"] == 0.0
 
 
+def request(minutes: float, **more: Any) -> Record:
+    """What a page's script asks for, some minutes after noon."""
+    return record(minutes, "/data", record__kind="request", **more)
+
+
 def test_parts_of_pages_are_requests_and_no_views(tmp_path: Path) -> None:
-    made = reported(tmp_path, record(0), record(20, "/x.js", record__kind="request"), record(45))
-    assert (made["views"], made["sessions"]) == (2, 2)
-    assert made["routes"][0]["requests"] == 3
+    made = reported(tmp_path, record(0), request(20), record(45))
+    assert (made["views"], made["routes"][0]["requests"]) == (2, 3)
+    assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/"])
+
+
+def test_requests_make_a_session_last_to_the_end_of_their_answers(tmp_path: Path) -> None:
+    requests = [request(20), request(50), request(80, duration_ms=60_000.0)]
+    made = reported(tmp_path, record(0), *requests)
+    assert (made["sessions"], made["bounce_rate"]) == (1, 1.0)
+    assert made["session_seconds"]["median"] == 81 * 60
+    made = reported(tmp_path, record(0), *requests, record(110, "/end"))
+    assert (made["sessions"], paths(made["entry_pages"]), paths(made["exit_pages"])) == (1, ["/"], ["/end"])
+
+
+def test_requests_begin_no_session(tmp_path: Path) -> None:
+    assert reported(tmp_path, request(0), request(1))["sessions"] == 0
+    made = reported(tmp_path, record(0), request(40), record(50), record(55))
+    assert made["sessions"] == 2
+    assert made["by_hour"][12]["sessions"] == 2
+    assert made["session_seconds"]["mean"] == pytest.approx(5 * 60 / 2, abs=0.1)
+    assert reported(tmp_path, request(-20, at=MIDNIGHT), record(5, at=MIDNIGHT))["sessions"] == 0
+
+
+def test_requests_go_on_with_the_session_whose_campaign_came_last(tmp_path: Path) -> None:
+    letter = record(10, url__query="utm_source=letter")
+    made = reported(tmp_path, record(0), request(4), letter, request(11), request(12))
+    assert (made["sessions"], made["session_seconds"]["mean"]) == (2, pytest.approx(3 * 60, abs=0.1))
+    made = reported(tmp_path, request(9), letter, request(10, uid="0"), request(12))
+    assert (made["sessions"], made["session_seconds"]["mean"]) == (1, pytest.approx(2 * 60, abs=0.1))
+    assert made["campaigns"][0]["source"] == "letter"
+
+
+def test_a_page_that_stayed_visible_is_no_pause_whatever_was_asked_for_meanwhile(tmp_path: Path) -> None:
+    left = event(45, "page_leave", duration_ms=2_699_000.0)
+    made = reported(tmp_path, record(0), request(40), left, record(46, "/next"))
+    assert made["sessions"] == 1
+    assert made["session_seconds"]["median"] == pytest.approx(46 * 60, abs=0.1)
 
 
 def test_what_has_no_view_is_no_session(tmp_path: Path) -> None:
@@ -173,7 +212,18 @@ def test_a_path_knows_no_share_since_counts_know_no_path(tmp_path: Path) -> None
     assert reported(tmp_path, record(0))["share"] == {"views_recorded": 8, "views": 8, "share": 1.0}
     made = reported(tmp_path, record(0), path="/")
     assert made["share"] == {"views_recorded": None, "views": None, "share": None}
-    assert made["by_day"][0]["all_views"] is None
+    assert (made["by_day"][0]["all_views_recorded"], made["by_day"][0]["all_views"]) == (None, None)
+
+
+def test_views_that_scripts_tell_of_are_in_no_share_neither_of_all_nor_of_a_day(tmp_path: Path) -> None:
+    counted = [("views", 4), ("views_recorded", 1)]
+    counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": value} for name, value in counted]
+    counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
+    made = reported(tmp_path, record(0), *(event(minute, "page_view", f"/{minute}") for minute in range(1, 9)))
+    (day,) = made["by_day"]
+    assert (made["views"], day["views"]) == (9, 9)
+    assert made["share"] == {"views_recorded": 1, "views": 4, "share": 0.25}
+    assert (day["all_views_recorded"], day["all_views"]) == (1, 4)
 
 
 def test_counts_of_no_views_have_no_share(tmp_path: Path) -> None:
@@ -189,6 +239,43 @@ def test_small_groups_are_one_row_and_totals_stay(tmp_path: Path) -> None:
     assert [(row["path"], row["views"], row["visitors"]) for row in made["pages"]] == [("/0", 3, 3), ("(other)", 7, 6)]
     assert made["views"] == 10
     assert made["small_groups"]["threshold"] == 3
+
+
+def grouped(tmp_path: Path, threshold: int, *visitors_of: tuple[str, str]) -> list[tuple[str, int, int]]:
+    """The pages of a report: path, views and visitors, of pages that these visitors saw, each letter one of them."""
+    records = [
+        record(number / 100, path, uid=f"{path}-{number}", visitor__id=visitor)
+        for path, visitors in visitors_of
+        for number, visitor in enumerate(visitors)
+    ]
+    made = reported(tmp_path, *records, threshold=threshold)["pages"]
+    return [(row["path"], row["views"], row["visitors"]) for row in made]
+
+
+def test_a_row_of_all_others_that_is_too_small_takes_the_next_smallest_with_it(tmp_path: Path) -> None:
+    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/few", "abc"), ("/rare", "x"))
+    assert pages == [("/most", 5, 5), ("/more", 4, 4), ("(other)", 4, 4)]
+    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/rare", "x"))
+    assert pages == [("(other)", 6, 6)]
+
+
+def test_a_row_of_all_others_of_the_same_few_people_is_too_small_however_many_views_it_has(tmp_path: Path) -> None:
+    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/1", "xy"), ("/2", "xy"), ("/3", "yx"))
+    assert pages == [("/most", 5, 5), ("(other)", 10, 6)]
+
+
+def test_a_list_of_too_few_people_in_all_has_no_rows(tmp_path: Path) -> None:
+    assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "x")) == []
+    assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "z")) == [("(other)", 3, 3)]
+
+
+def test_records_that_need_no_consent_are_counted_and_events_never_are(tmp_path: Path) -> None:
+    of_events = event(2, "download", consent__purpose="media")
+    exempt = [
+        record(number, consent__purpose="audience", record__kind=kind) for number, kind in ((0, "view"), (1, "request"))
+    ]
+    assert reported(tmp_path, *exempt, of_events, record(3))["exempt_records"] == 2
+    assert reported(tmp_path, *exempt, of_events, path="/none")["exempt_records"] == 0
 
 
 def test_records_of_an_earlier_version_are_views_or_requests_by_their_method(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -32,7 +33,7 @@ from cookie_consent.command import GOOD, WRONG_USAGE
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.page import STYLE_SOURCE
 from cookie_consent.report_guards import OnlyByLoopback, OnlyByPassword, is_loopback
-from cookie_consent.serve_report import KEPT_FOR, report_app
+from cookie_consent.serve_report import KEPT_FOR, _Made, _Pages, report_app
 from cookie_consent.serve_report_command import PASSWORD, SERVE_REPORT
 from cookie_consent.sinks import open_sink
 from tests.asgi import Reply, answer_to, call, scope
@@ -288,6 +289,96 @@ def test_somebody_who_goes_away_takes_the_page_from_nobody_else() -> None:
     assert asyncio.run(ask()) == 200
 
 
+ENDING = """
+import asyncio, threading
+from pathlib import Path
+import httpx
+from cookie_consent.report.duckdb_files import connected
+from cookie_consent.serve_report import report_app
+
+started = threading.Event()
+
+def wait():
+    with connected(Path("none")):
+        pass
+    started.set()
+    threading.Event().wait()
+
+def compute():
+    with connected(Path("none")) as connection:
+        started.set()
+        connection.execute("SELECT count(*) FROM range(1_000_000_000_000) AS a WHERE hash(a.range) = 1").fetchall()
+
+async def serve(make):
+    app = report_app("none", authorize=lambda request: True, make=lambda access_log, **asked: make())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        asked = [asyncio.create_task(client.get("/", params={"host": host})) for host in ("a", "b")]
+        await asyncio.to_thread(started.wait)
+        for one in asked:
+            one.cancel()
+
+asyncio.run(serve(%s))
+"""
+
+
+@pytest.mark.parametrize("make", ["wait", "compute"])
+def test_a_report_that_is_being_made_holds_no_process_that_ends(make: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING % make], capture_output=True, text=True, timeout=LONGEST_WAIT, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_page_of_a_process_that_ends_is_given_to_nobody() -> None:
+    is_over, made = threading.Event(), []
+
+    def make(asked: Any) -> _Made:
+        made.append(asked)
+        is_over.set()
+        return _Made(200, "late")
+
+    pages = _Pages(make, lambda: NOW, is_over.is_set)
+    asked = [pages._start((("host", host),)) for host in ("a", "b")]
+    thread = pages._thread
+    assert thread is not None
+    pages._end(thread)
+    assert not thread.is_alive()
+    assert made == [(("host", "a"),)]
+    assert [page.done() for page in asked] == [False, False]
+
+
+def test_an_idle_thread_is_not_waited_for() -> None:
+    pages = _Pages(lambda asked: _Made(200, "made"), lambda: NOW)
+    assert asyncio.run(pages.get(())) == _Made(200, "made")
+    thread = pages._thread
+    assert thread is not None
+    pages._end(thread)
+    assert not thread.is_alive()
+
+
+def test_where_no_thread_can_be_started_the_next_question_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    def make(asked: Any) -> _Made:
+        made.append(asked)
+        return _Made(200, "made")
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def ask() -> _Made | None:
+        pages = _Pages(make, lambda: NOW)
+        with monkeypatch.context() as full:
+            full.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(RuntimeError):
+                await pages.get((("host", "a"),))
+        async with asyncio.timeout(LONGEST_WAIT):
+            return await pages.get((("host", "b"),))
+
+    assert asyncio.run(ask()) == _Made(200, "made")
+    assert made == [(("host", "b"),)]
+
+
 # the guards
 
 
@@ -519,4 +610,4 @@ def test_what_was_recorded_is_what_the_page_shows(tmp_path: Path) -> None:
 
 def test_a_range_without_records_is_a_page_too(access_log: str) -> None:
     reply = get(report_app(access_log, authorize=lambda request: True), compare="previous")
-    assert (reply.status, "Nothing of this in this time." in reply.text) == (200, True)
+    assert (reply.status, "Nothing of this in this time, or of too few visitors." in reply.text) == (200, True)

@@ -77,13 +77,25 @@ def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) ->
     merged = 0
     for step, figure in enumerate(LISTS, 3):
         rows = engine.rows(figure.name, given)
-        figures[figure.name] = figure.of(rows)
         merged += number(rows[0]["small_groups"]) if rows else 0
+        figures[figure.name] = figure.of(_without_few(rows, engine, figure.name, question))
         seen(step)
     total = made.pop("consent")
     figures |= {"consent": total, "consent_by_day": _consent_by_day(engine.rows("consent_by_day", given), question)}
     seen(STEPS)
     return {**made, **figures, "small_groups": {"threshold": question.threshold, "merged": merged}}
+
+
+def _without_few(rows: list[Row], engine: Engine, figure: str, question: Question) -> list[Row]:
+    """Return the rows of a list so that none is of fewer people than the threshold, also not that of all others.
+
+    With the next smallest group among them these are enough; where there is none, they are left out.
+    """
+    others = [row for row in rows if row["joined"]]
+    if not others or number(others[0]["people_joined"]) >= question.threshold:
+        return rows
+    named = len(rows) - len(others)
+    return engine.rows(figure, {**question.given, "most": named - 1}) if named else []
 
 
 def _compared(engine: Engine, question: Question) -> dict[str, Any]:
@@ -117,6 +129,7 @@ def _totals(engine: Engine, question: Question) -> dict[str, Any]:
             "mean": ratio(float(row["all_seconds"]), sessions, 1),
         },
         "share": _share(engine, question, given),
+        "exempt_records": number(row["exempt"]),
         "consent": consent(engine.rows("consent", given)[0]),
     }
 
@@ -135,8 +148,11 @@ def _by_day(rows: list[Row], question: Question) -> list[Row]:
     for day in question.days:
         row = found.get(day, {})
         counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
-        counted = row.get("day_counted") and not question.path
-        made.append({"day": day.isoformat(), **counts, "all_views": number(row["day_all_views"]) if counted else None})
+        is_counted = row.get("day_counted") and not question.path
+        of_all = {
+            name: number(row[f"day_{name}"]) if is_counted else None for name in ("all_views_recorded", "all_views")
+        }
+        made.append({"day": day.isoformat(), **counts, **of_all})
     return made
 
 

@@ -40,6 +40,7 @@ _RECORDS = {
     "user_agent.device": ("device", "VARCHAR"),
     "http.response.status_code": ("status", "INTEGER"),
     "duration_ms": ("duration_ms", "DOUBLE"),
+    "consent.purpose": ("purpose", "VARCHAR"),
 }
 """Key of a record -> its column and its type; only what figures are made of."""
 _COUNTS = {
@@ -138,14 +139,12 @@ def connected(path: Path) -> Iterator[DuckDBPyConnection]:
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
     with TemporaryDirectory(prefix="cookie-consent-read-") as folder:
         settings = {"memory_limit": _MEMORY, "threads": threads, "temp_directory": folder}
-        connection = optional.duckdb_connection(settings)
-        try:
-            yield connection
-        except (duckdb.Error, OSError) as error:
-            said = str(error).strip().partition("\n")[0][:300]
-            raise UnreadableError(f"access_log: {path} cannot be read: {said}") from None
-        finally:
-            connection.close()
+        with optional.duckdb_connection(settings) as connection:
+            try:
+                yield connection
+            except (duckdb.Error, OSError) as error:
+                said = str(error).strip().partition("\n")[0][:300]
+                raise UnreadableError(f"access_log: {path} cannot be read: {said}") from None
 
 
 def make_view(

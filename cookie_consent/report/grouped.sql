@@ -1,16 +1,18 @@
 {# A list of groups. Those of fewer people than the threshold, and those after the most rows that are asked for, become
    one row, whose name is "(other)"; what it counts and its quantiles are exact, since they come from the facts.
+   `people_joined`: how many people there are in that row.
 
    A list says: `sorted_by`, the number by which its rows are sorted, `people`, how many there
    are in a group at the most, its facts and its measures. #}
+{% set headcount = people | default("count(DISTINCT visitor)") %}
 WITH facts AS (
     {% block facts %}{% endblock %}
 ),
 sizes AS (
-    SELECT name, {{ sorted_by }} AS size, {{ people | default("count(DISTINCT visitor)") }} AS people
+    SELECT name, {{ sorted_by }} AS size, {{ headcount }} AS people
     FROM facts
     GROUP BY name
-    HAVING {{ people | default("count(DISTINCT visitor)") }} > 0
+    HAVING {{ headcount }} > 0
 ),
 marked AS (
     SELECT name, size, CASE WHEN people < {{ number("threshold") }} THEN 1 ELSE 0 END AS small FROM sizes
@@ -30,6 +32,7 @@ SELECT
     label,
     joined,
     {% block measures %}{% endblock %},
+    {{ headcount }} FILTER (WHERE joined = 1) AS people_joined,
     (SELECT count(*) FROM labels WHERE small = 1) AS small_groups
 FROM labelled
 GROUP BY label, joined

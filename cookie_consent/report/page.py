@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from cookie_consent.report.charts import meter
 from cookie_consent.report.sections import sections
-from cookie_consent.report.shown import count, days, decimal, moment, percent, seconds, visible
+from cookie_consent.report.shown import ONCE_A_DAY, count, days, decimal, moment, percent, seconds, visible
 from cookie_consent.report.svg import PATTERNS
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -90,6 +90,7 @@ def _shown(report: Mapping[str, Any]) -> dict[str, Any]:
         "share": _share_in_words(report, before),
         "meter": meter(report["share"]["share"]) if report["share"]["share"] is not None else "",
         "sections": sections(report),
+        "allowed": _allowed(report["exempt_records"]),
         "small_groups": _small_groups(report["small_groups"]),
         "made": moment(range_["generated_at"]),
     }
@@ -155,8 +156,17 @@ def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None)
     )
 
 
+def _allowed(exempt: int) -> str:
+    """Return by what right the records are there."""
+    if not exempt:
+        return "All visits in this report were consented to: without consent no record is written."
+    those = "1 recorded request" if exempt == 1 else f"{count(exempt)} recorded requests"
+    return f"{those} needed no consent by law, under ids of one day: {ONCE_A_DAY}. All others were consented to."
+
+
 def _small_groups(small: Mapping[str, int]) -> str:
-    if not small["merged"]:
-        return f"No row stands for fewer than {small['threshold']} visitors."
-    rows = "1 row was" if small["merged"] == 1 else f"{count(small['merged'])} rows were"
-    return f"Rows of fewer than {small['threshold']} visitors are joined into “(other)”: {rows}."
+    joined = "1 was" if small["merged"] == 1 else f"{count(small['merged'])} were"
+    return (
+        f"No row of a list stands for fewer than {small['threshold']} visitors: smaller ones are joined into “(other)”,"
+        f" or left out where that is too few as well ({joined}). Totals, days and hours may stand for fewer."
+    )

@@ -2,7 +2,8 @@
 
    `viewed`: somebody saw a page. `under`: it is under the path that is asked for. `inside`: that, and in the range.
    `guest`: a visitor on one host. `referrer`: only where it is another site's. `campaign`: the three values as they are
-   encoded, with & between. Of other requests than views only their route and how they were answered is kept. #}
+   encoded, with & between. `exempt`: it is there without consent, since the law needs none; an event has a purpose only
+   where that was consented to, too. Of other requests than views only their route and how they were answered is kept. #}
 CREATE TEMPORARY TABLE records AS
 WITH known AS (
     SELECT {{ once() }}
@@ -21,6 +22,7 @@ WITH known AS (
         {{ sortable("coalesce(os, '')") }} AS os,
         {{ sortable("coalesce(device, '')") }} AS device,
         CASE WHEN kind = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
+        CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
         CASE WHEN substring(coalesce(path, ''), 1, length({{ text("path") }})) = {{ text("path") }} THEN 1 ELSE 0 END AS under,
         coalesce(status, 0) AS status,
         coalesce(duration_ms, 0) AS duration_ms
@@ -30,7 +32,7 @@ WITH known AS (
         AND ({{ text("host") }} = '' OR host = {{ text("host") }})
 )
 SELECT
-    uid, came, kind, method, route, event, browser, os, device, viewed, under, status, duration_ms,
+    uid, came, kind, method, route, event, browser, os, device, viewed, exempt, under, status, duration_ms,
     {{ hashed("visitor") }} AS visitor,
     {{ hashed("concat(visitor, ' ', host)") }} AS guest,
     CASE WHEN kind = 'request' THEN '' ELSE path END AS path,

@@ -66,12 +66,18 @@ def sections(report: Mapping[str, Any]) -> list[Section]:
 
 
 def _over_time(report: Mapping[str, Any]) -> list[Figure]:
-    views = {"views": ("solid", "Recorded views"), "all_views": ("outline", "All views, recorded or not")}
-    share = [("Share recorded", lambda row: percent(_share(row["views"], row["all_views"])))]
+    views = {"views": ("solid", "Views")}
+    counted = {
+        "all_views_recorded": ("solid", "Pages with a record"),
+        "all_views": ("outline", "All pages that people saw"),
+    }
+    share = [("Share recorded", lambda row: percent(_share(row["all_views_recorded"], row["all_views"])))]
     people = {"sessions": ("line", "Sessions"), "visitors": ("solid", "Visitors")}
     hours = {"sessions": ("line", "Sessions"), "views": ("solid", "Views")}
+    shares = over_time("share-by-day", "All pages by day, recorded or not", report["by_day"], counted, share)
     return [
-        over_time("views-by-day", "Views by day", report["by_day"], views, share),
+        over_time("views-by-day", "Views by day", report["by_day"], views),
+        *([] if report["range"]["path"] else [shares]),  # counts know no path
         over_time("people-by-day", "Visitors and sessions by day", report["by_day"], people),
         over_time("hours", "Views and sessions by hour of the day (UTC)", report["by_hour"], hours),
     ]
@@ -178,7 +184,7 @@ def _time(key: str) -> Callable[[Line], str]:
 
 
 def _share(part: float | None, whole: float | None) -> float | None:
-    return None if part is None or not whole else min(part / whole, 1)
+    return None if part is None or not whole else part / whole
 
 
 def _distinct(values: Iterable[str | None]) -> list[str]:

@@ -1,23 +1,48 @@
 {# The sessions that began in the range and saw a page under the path that is asked for. They belong to their first day.
 
    A session is of a visitor on one host. It ends after 30 minutes without activity, or where the address of a page
-   names another campaign than the one that the session began with. Activity goes from the time of a view to the end of
-   its answer; somebody who leaves a page was active for as long as the page was visible. #}
-{% set in_order = "OVER (PARTITION BY guest ORDER BY came, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
-{% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
+   names another campaign than the one that the session began with. Activity goes from the time of a request to the end
+   of its answer; somebody who leaves a page was active for as long as the page was visible. What was no view and no
+   event makes a session last, but begins none.
+
+   Such requests are many, and those within half an hour are no pause: these are one row, a burst, as long as the address
+   of no page names a campaign between them, since another session could begin there. #}
 {% set began = "came - CASE WHEN event = 'page_leave' THEN duration_ms ELSE 0 END" %}
-{% set ended = "came + CASE WHEN kind = 'view' THEN duration_ms ELSE 0 END" %}
+{% set ended = "came + CASE WHEN kind = 'event' THEN 0 ELSE duration_ms END" %}
+{% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
+{% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 CREATE TEMPORARY TABLE sessions AS
-WITH pauses AS (
-    SELECT
-        guest, visitor, came, path, referrer, campaign, viewed, under, {{ ended }} AS ended,
-        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted,
-        count(*) {{ in_order }} CURRENT ROW) AS place,
-        CASE
-            WHEN {{ began }} - coalesce(max({{ ended }}) {{ in_order }} 1 PRECEDING), 0) > 1800000 THEN 1 ELSE 0
-        END AS paused
+WITH moments AS (
+    SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
+        CASE WHEN kind = 'request' THEN 1 ELSE 0 END AS burst
+    FROM records
+    WHERE kind = 'request' OR campaign <> '&&'
+),
+spans AS (
+    SELECT guest, visitor, came, began, ended, burst, sum(1 - burst) OVER (
+        PARTITION BY guest ORDER BY began, burst ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ) AS span
+    FROM moments
+),
+activity AS (
+    SELECT guest, visitor, uid, 0 AS burst, came AS there, {{ began }} AS began, {{ ended }} AS ended,
+        path, referrer, campaign, viewed, under,
+        CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted
     FROM records
     WHERE kind IN ('view', 'event')
+    UNION ALL
+    SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0
+    FROM spans
+    WHERE burst = 1
+    GROUP BY guest, span, {{ whole("came", "1800000") }}
+),
+pauses AS (
+    SELECT *,
+        count(*) {{ in_order }} CURRENT ROW) AS place,
+        CASE
+            WHEN began - coalesce(max(ended) {{ in_order }} 1 PRECEDING), 0) > 1800000 THEN 1 ELSE 0
+        END AS paused
+    FROM activity
 ),
 stays AS (
     SELECT *, sum(paused) {{ by_place }} CURRENT ROW) AS stay FROM pauses
@@ -41,8 +66,8 @@ steps AS (
 wholes AS (
     SELECT
         guest, visitor, session,
-        min(came) AS first_came,
-        max(ended) - min(came) AS lasted,
+        min(there) AS first_there,
+        max(ended) - min(there) AS lasted,
         sum(viewed) AS views,
         sum(acted) AS acts,
         sum(viewed * under) AS fitting,
@@ -54,7 +79,7 @@ wholes AS (
     GROUP BY guest, visitor, session
 )
 SELECT
-    visitor, first_came AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
+    visitor, first_there AS began, lasted, entry_path, exit_path, site AS referrer, named AS campaign,
     CASE WHEN views = 1 AND acts = 0 THEN 1 ELSE 0 END AS bounced
 FROM wholes
-WHERE fitting > 0 AND first_came >= {{ number("since") }} AND first_came < {{ number("end") }}
+WHERE fitting > 0 AND first_there >= {{ number("since") }} AND first_there < {{ number("end") }}

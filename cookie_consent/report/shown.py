@@ -11,6 +11,8 @@ from babel.dates import format_date, format_datetime, format_skeleton
 
 NOTHING = "–"
 """Stands where there is no figure."""
+ONCE_A_DAY = "over several days, each of their visitors counts once a day"
+"""What is to be known of records that are there without consent."""
 _LOCALE = "en_GB"
 _MINUTE, _HOUR = 60, 3600
 

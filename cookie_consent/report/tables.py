@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cookie_consent.report.shown import is_seen, percent
+from cookie_consent.report.shown import ONCE_A_DAY, is_seen, percent
 from cookie_consent.report.totals import totals
 
 _WIDEST = 60
@@ -59,6 +59,8 @@ def _heading(report: Mapping[str, Any]) -> str:
             f"These records stand for {percent(share['share'])} of {share['views']:,} pages that people saw; "
             "nothing is estimated for the rest."
         )
+    if report["exempt_records"]:
+        lines.append(f"Requests that needed no consent by law: {report['exempt_records']:,}; {ONCE_A_DAY}.")
     if asked["path"]:
         lines.append("Consent is counted for all pages: its counts know no path.")
     return "\n".join(lines)
@@ -77,7 +79,10 @@ def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _small(report: Mapping[str, Any]) -> str:
     small = report["small_groups"]
-    return f"Rows of fewer than {small['threshold']} visitors are joined as (other): {small['merged']:,}."
+    return (
+        f"Rows of fewer than {small['threshold']} visitors are joined as (other), or left out: {small['merged']:,}.\n"
+        "Totals, days and hours may stand for fewer."
+    )
 
 
 def _cell(value: object) -> str:

@@ -2,6 +2,7 @@
 SELECT
     (SELECT count(DISTINCT visitor) FROM records WHERE viewed = 1 AND inside = 1) AS visitors,
     (SELECT count(*) FROM records WHERE viewed = 1 AND inside = 1) AS views,
+    (SELECT count(*) FROM records WHERE exempt = 1 AND inside = 1) AS exempt,
     count(*) AS sessions,
     coalesce(sum(bounced), 0) AS bounces,
     {{ quantile("0.5", "lasted / 1000.0") }} AS median_seconds,
