@@ -34,8 +34,11 @@ def test_a_query_is_interrupted_until_its_connection_is_closed_and_no_other_one_
     assert "Python ends" in str(caught[1])
 
 
-def test_while_python_ends_every_error_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not is_interruption(duckdb.InterruptException("by somebody else"))
+def test_an_interrupted_query_and_any_error_while_python_ends_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert is_interruption(duckdb.InterruptException("by DuckDB itself"))
+    assert not is_interruption(duckdb.OperationalError("connection is busy with another call"))
     ended = Connections()
     ended.end()
     monkeypatch.setattr("cookie_consent.sinks.optional._connections", ended)

@@ -127,7 +127,8 @@ def duckdb_connection(settings: Mapping[str, Any]) -> Iterator[Any]:
 def is_interruption(error: Exception) -> bool:
     """Tell whether an error is what DuckDB makes of Ctrl-C or what else a signal raises, or of the end of Python."""
     by_signal = isinstance(error, RuntimeError) and str(error) == "Query interrupted"
-    return by_signal or _connections.is_over  # then DuckDB has several errors
+    # DuckDB interrupts one query itself when Python ends, before all is over; then it has several errors.
+    return by_signal or type(error).__name__ == "InterruptException" or _connections.is_over
 
 
 def zstandard() -> Any:
