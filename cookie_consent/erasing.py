@@ -7,10 +7,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
-from functools import partial
-from weakref import WeakSet
+from collections.abc import Callable
 
+from cookie_consent.forking import begins_anew
 from cookie_consent.retention import Daily
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.buffered import CHANCE
@@ -60,7 +59,7 @@ class Erasing:
         self._now = _Queue("consent-erasing", _MOST_THREADS, self._at_once, new_thread)
         self._later = _Queue("consent-erasing-again", 1, self._once_more, new_thread)
         self._daily = Daily(self._go_on)
-        _all.add(self)
+        begins_anew.add(self)
 
     def begin_anew(self) -> None:
         """Have nothing to do, and no thread, in a process that was just forked: the other one does it."""
@@ -244,13 +243,3 @@ def _is_full(queue: _Queue, visitor_id: str) -> bool:
 
 def _say_they_stay(visitor_id: str, why: str) -> None:
     _log.error("The access records of visitor %s, who withdrew, are not all erased: %s.", visitor_id, why)
-
-
-def begin_anew(all_of_them: Iterable[Erasing]) -> None:
-    """Let each begin anew, in a process that was just forked."""
-    for erasing in all_of_them:
-        erasing.begin_anew()
-
-
-_all: WeakSet[Erasing] = WeakSet()
-os.register_at_fork(after_in_child=partial(begin_anew, _all))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
-from weakref import WeakSet
 
 from cookie_consent.access_record import VERSION, host_name, piece
+from cookie_consent.forking import begins_anew
 from cookie_consent.sinks import Sink
 
 FLUSH = 10.0
@@ -47,7 +45,7 @@ class Funnel:
         self._hosts: dict[bytes, str] = {}
         self._day, self._day_text = -1, ""
         self.begin_anew()
-        _funnels.add(self)
+        begins_anew.add(self)
 
     def begin_anew(self) -> None:
         """Have counted nothing yet: in a process that was just forked, the sums are those of its parent."""
@@ -123,13 +121,3 @@ class Funnel:
                 return _OTHER_HOSTS
             host = self._hosts[field] = host_name(field)
         return host
-
-
-def begin_anew(funnels: Iterable[Funnel]) -> None:
-    """Let funnels begin anew, in a process that was just forked."""
-    for funnel in funnels:
-        funnel.begin_anew()
-
-
-_funnels: WeakSet[Funnel] = WeakSet()
-os.register_at_fork(after_in_child=partial(begin_anew, _funnels))

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.sinks.buffered import BufferedSink, begin_anew
+from cookie_consent.forking import begin_anew
+from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.spill import Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError
 from tests.visitor_browser import soon

@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.erasing import Erasing, begin_anew
+from cookie_consent.erasing import Erasing
+from cookie_consent.forking import begin_anew
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
 from cookie_consent.undone import Undone
 from tests.asgi import PHONE, SITE, Visitor, install

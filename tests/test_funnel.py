@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.funnel import Funnel, begin_anew
+from cookie_consent.forking import begin_anew
+from cookie_consent.funnel import Funnel
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
+from cookie_consent.forking import begins_anew
 from cookie_consent.sinks.held import Held
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.spill import Line, Spill
@@ -83,7 +81,7 @@ class BufferedSink:
         self._said, self._is_spill_said = "", False
         self._asked: deque[tuple[threading.Event, bool]] = deque()
         self.begin_anew()
-        _sinks.add(self)
+        begins_anew.add(self)
 
     def begin_anew(self) -> None:
         """Have no thread yet: there is none in a process that was just forked, whatever it was at."""
@@ -293,13 +291,3 @@ class BufferedSink:
                 spill.folder,
                 error,
             )
-
-
-def begin_anew(sinks: Iterable[BufferedSink]) -> None:
-    """Let sinks begin anew, in a process that was just forked."""
-    for sink in sinks:
-        sink.begin_anew()
-
-
-_sinks: WeakSet[BufferedSink] = WeakSet()
-os.register_at_fork(after_in_child=partial(begin_anew, _sinks))
