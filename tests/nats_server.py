@@ -7,9 +7,7 @@ port with its data, and never outlives the process that started it.
 from __future__ import annotations
 
 import json
-import secrets
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -17,10 +15,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.processes import LONGEST_START, POLL, end_group, own_group, program
+from tests.processes import LONGEST_START, POLL, end_group, free_port, own_group, program
 
 HOST = "127.0.0.1"
-_PORTS = range(20000, 32000)  # below those of outgoing connections: one of these could take it from a stopped server
 _SAID = 2000  # the end of what a server said that is shown
 _NODES = 3
 _TRIES, _AGREED_WITHIN = 4, 15.0
@@ -39,7 +36,7 @@ class NatsServer:
 
     def __init__(self, folder: Path, name: str = "single", settings: Mapping[str, object] | None = None) -> None:
         self.folder, self.name = folder, name
-        self.port, self._watch = _free_port(), _free_port()
+        self.port, self._watch = free_port(), free_port()
         self.settings: dict[str, object] = {
             "server_name": name,
             "host": HOST,
@@ -165,7 +162,7 @@ def nats_cluster(folder: Path) -> Iterator[Sequence[NatsServer]]:
 
 def _nodes(folder: Path) -> list[NatsServer]:
     """Return the servers of a cluster, which do not run yet."""
-    routes = {f"node{number}": _free_port() for number in range(_NODES)}
+    routes = {f"node{number}": free_port() for number in range(_NODES)}
     nodes = []
     for name, port in routes.items():
         others = [f"nats://{HOST}:{other}" for other in routes.values() if other != port]
@@ -191,11 +188,3 @@ def _is_stopped(process: int) -> bool:
     """Whether all threads of a process are."""
     threads = Path(f"/proc/{process}/task").glob("*/stat")
     return all(thread.read_text("utf-8").rpartition(") ")[2].startswith("T") for thread in threads)
-
-
-def _free_port() -> int:
-    while True:
-        port = secrets.choice(_PORTS)
-        with socket.socket() as attempt, suppress(OSError):
-            attempt.bind((HOST, port))
-            return port

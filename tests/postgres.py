@@ -13,7 +13,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.processes import LONGEST_START, POLL, own_group
+from tests.processes import LONGEST_START, POLL, free_port, own_group
 
 ROOT = Path(__file__).parent.parent
 GIVEN = "TEST_POSTGRES_URL"
@@ -38,7 +37,6 @@ UNPRIVILEGED = ("postgres", "nobody")
 LONGEST_END = 60.0
 HOST = "127.0.0.1"
 OWNER = "postgres"
-_PORTS = range(20000, 32000)  # below those of outgoing connections: one of these could take it from a stopped server
 _LONGEST_FOLDER = 80  # what a socket's path allows
 _SAID = 2000  # the end of what a program said that is shown
 _ADOPT = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
@@ -215,7 +213,7 @@ def private_server() -> Iterator[PrivateServer]:
     initdb, postgres = programs()
     user = _user()
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=_parent(user)))
-    server = PrivateServer(postgres, user, folder, _free_port())
+    server = PrivateServer(postgres, user, folder, free_port())
     try:
         if user:
             shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
@@ -327,14 +325,6 @@ def _parent(user: str) -> Path:
         return len(str(folder)) <= _LONGEST_FOLDER and all(part.stat().st_mode & stat.S_IXOTH for part in way)
 
     return next(filter(fits, folders), folders[-1])
-
-
-def _free_port() -> int:
-    while True:
-        port = secrets.choice(_PORTS)
-        with socket.socket() as attempt, suppress(OSError):
-            attempt.bind((HOST, port))
-            return port
 
 
 def _processes() -> dict[int, tuple[str, int]]:

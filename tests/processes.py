@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +16,8 @@ from typing import Any
 
 LONGEST_START = 60.0
 POLL = 0.02
+_PORTS = range(20000, 32000)
+"""Below those of outgoing connections: one of these could take it from a stopped server."""
 
 
 def program(name: str, package: str) -> str:
@@ -64,3 +68,12 @@ def awaited(process: subprocess.Popen[bytes], file: Path) -> str:
             raise RuntimeError(f"{process.args!r} did not start")
         time.sleep(POLL)
     return text
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as attempt, suppress(OSError):
+            attempt.bind(("127.0.0.1", port))
+            return port
