@@ -15,6 +15,7 @@ from cookie_consent import banner, current
 from cookie_consent.access_log import AccessLog
 from cookie_consent.access_record import truncated
 from cookie_consent.app_language import app_language
+from cookie_consent.base.startup import FailsAtStart, fails_at_start
 from cookie_consent.current import CurrentRequest
 from cookie_consent.desk_form import SALT as FORM_SALT
 from cookie_consent.desk_notice import desk_of
@@ -43,7 +44,7 @@ _log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
 
 
-class ConsentMiddleware:
+class ConsentMiddleware(FailsAtStart):
     """Asks visitors for their decision, keeps it, and enforces it on every request.
 
     Install it outermost. It is pure ASGI, and passes what is neither http nor websocket.
@@ -87,8 +88,11 @@ class ConsentMiddleware:
         PolicyError: the policy cannot be used.
         FileNotFoundError: there is no such policy file.
         ValueError: another argument cannot be used; says what would be right.
+
+    `add_middleware` makes it when the server starts. There such an error ends the start, with its message.
     """
 
+    @fails_at_start
     def __init__(  # noqa: PLR0913 (what a developer may set, in one place)
         self,
         app: ASGIApp,
@@ -179,6 +183,8 @@ class ConsentMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
+        if self.refuses is not None:
+            await self.refuses(scope, receive, send)
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return

@@ -11,6 +11,8 @@ from itsdangerous import BadData, TimestampSigner
 from itsdangerous.encoding import base64_decode, base64_encode, int_to_bytes
 
 SHORTEST_KEY = 32
+_PUBLIC_KEYS = frozenset(("a text of at least 32 characters",))
+"""Texts that stood in the documentation as an example: everybody knows them."""
 LONGEST_TOKEN = 4096
 _LATEST = 253402300799
 """The last second of the year 9999: later ones cannot be written as a date."""
@@ -28,7 +30,7 @@ class Signer:
         salt: what the tokens are for; a token of one salt is none of another.
 
     Raises:
-        ValueError: there is no key, or one is shorter than 32 characters.
+        ValueError: there is no key, or one is shorter than 32 characters or was an example of the documentation.
     """
 
     def __init__(self, secret_keys: str | Sequence[str], salt: str) -> None:
@@ -41,6 +43,11 @@ class Signer:
             raise ValueError(
                 f"secret_keys: each key is a text of at least {SHORTEST_KEY} characters, and one is needed. "
                 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+            )
+        if not _PUBLIC_KEYS.isdisjoint(keys):
+            raise ValueError(
+                "secret_keys: this text is an example, which everybody knows. "
+                'Read a key of your own from the environment, as in os.environ["CONSENT_KEY"].'
             )
         signer = TimestampSigner(keys, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
         derived = [signer.derive_key(key) for key in reversed(signer.secret_keys)]

@@ -68,6 +68,11 @@ def test_without_keys_that_are_long_enough_there_is_no_signer(keys: str) -> None
         signing.Signer(keys, "salt")
 
 
+def test_an_example_of_the_documentation_is_no_key() -> None:
+    with pytest.raises(ValueError, match="this text is an example, which everybody knows"):
+        signing.Signer([KEY, "a text of at least 32 characters"], "salt")
+
+
 @given(st.binary())
 def test_any_bytes_are_no_token(token: bytes) -> None:
     assert SIGNER.read(token) is None

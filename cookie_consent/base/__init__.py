@@ -1,0 +1,1 @@
+"""HTTP and process plumbing; knows nothing of consent."""
