@@ -18,7 +18,7 @@ from cookie_consent.pages import Asking
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.tracing import Trace, Tracing
-from cookie_consent.views import NOT_MODIFIED
+from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.visits import Visit
 
 
@@ -104,7 +104,7 @@ class Exchange:
     _withholds_origins = False
     _differs_in_frames = False
     _seen_at: bytes | None = None
-    """The Host field of the page, if somebody looks at it and that is counted."""
+    """The Host field of the page, if somebody looks at it; also of an error, which may ask, too."""
     _replaced = False
 
     def __init__(
@@ -193,7 +193,7 @@ class Exchange:
         return question
 
     def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
-        """Count the response if it is a page that a person sees, whatever that person answered."""
+        """Count the response if it is a page that a person sees, whatever that person answered; an error is no view."""
         if not views.is_page(self.scope["method"], status, headers):
             return
         host = views.seen_at(self.scope, not_modified=status == NOT_MODIFIED)
@@ -202,6 +202,8 @@ class Exchange:
         if host is None or by_robot:
             return
         self._seen_at = host
+        if status >= FIRST_ERROR:
+            return
         funnel.add("views", host)
         if self.recording is not None:
             self.recording.is_view = True

@@ -10,12 +10,16 @@ Headers = Iterable[tuple[bytes, bytes]]
 _OF_PAGES = (b"", b"document")
 _LOOKED_AT = frozenset((b"host", b"sec-fetch-dest", b"sec-purpose", b"purpose"))
 _FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
+FIRST_ERROR = 400
+"""From this status on a page only says what went wrong (RFC 9110, section 15): a request, and no view of a page."""
 NOT_MODIFIED = 304
 """The status of a response whose content the browser still has (RFC 9110, section 15.4.5)."""
 
 
 def is_page(method: str, status: int, headers: Headers) -> bool:
     """Return whether a response is a page: HTML that answers a GET and leads nowhere else, or has not changed.
+
+    One that says what went wrong is a page too; it is no view, see `FIRST_ERROR`.
 
     Args:
         method: the request's method.

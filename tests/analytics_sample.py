@@ -128,13 +128,11 @@ def _visit(random: Random, own: Record, moment: datetime) -> Iterator[Record]:
     page, came_from = random.choice(_ENTRIES), random.choice(_REFERRERS)
     query = "utm_source=letter&utm_medium=mail&utm_campaign=autumn" if random.random() < 0.12 else ""
     for _ in range(random.choice((1, 1, 2, 3, 4, 5))):
+        status = 404 if random.random() < 0.02 else 200
         yield (
-            _request(own, moment, "view", page)
+            _request(own, moment, "view" if status == 200 else "request", page)
             | _where(came_from, query)
-            | {
-                "http.response.status_code": 404 if random.random() < 0.02 else 200,
-                "duration_ms": round(random.expovariate(1 / 40) + 3, 3),
-            }
+            | {"http.response.status_code": status, "duration_ms": round(random.expovariate(1 / 40) + 3, 3)}
         )
         if page == "/offices":
             yield _request(own, moment + timedelta(seconds=1), "request", "/offices.json") | {

@@ -31,7 +31,7 @@ class Session:
 
     @property
     def began(self) -> datetime:
-        return min(moment_of(record) for record in self.records if record["record.kind"] != "request")
+        return min(moment_of(record) for record in self.records if kind_of(record) != "request")
 
     @property
     def views(self) -> list[Record]:
@@ -256,7 +256,13 @@ def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
 
 def is_view(record: Record) -> bool:
     """Whether somebody saw a page."""
-    return record["record.kind"] == "view" or record.get("event.name") == "page_view"
+    return kind_of(record) == "view" or record.get("event.name") == "page_view"
+
+
+def kind_of(record: Record) -> str:
+    """What it is: an error is no view, whatever an earlier version wrote."""
+    is_error = record.get("http.response.status_code", 200) >= 400
+    return "request" if is_error and record["record.kind"] == "view" else str(record["record.kind"])
 
 
 def is_exempt(record: Record) -> bool:
@@ -296,12 +302,12 @@ def sessions_of(records: Iterable[Record]) -> list[Session]:
 
 def order(record: Record) -> tuple[datetime, bool, str]:
     """By when somebody was active; what happened at the same time, views and events first."""
-    return begin_of(record), record["record.kind"] == "request", record["log.record.uid"]
+    return begin_of(record), kind_of(record) == "request", record["log.record.uid"]
 
 
 def campaign_of(record: Record) -> Campaign:
     """What the address of a page says of its campaign."""
-    if record["record.kind"] == "request":
+    if kind_of(record) == "request":
         return "", "", ""
     given = parse_qs(record.get("url.query", ""))
     source, medium, name = (given.get(f"utm_{part}", [""])[0] for part in ("source", "medium", "campaign"))

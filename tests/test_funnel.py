@@ -29,6 +29,10 @@ async def _page(request: Request) -> Response:
     return HTMLResponse(PAGE)
 
 
+async def _missing(request: Request) -> Response:
+    return HTMLResponse(PAGE, status_code=404)
+
+
 async def _data(request: Request) -> Response:
     return PlainTextResponse("data")
 
@@ -57,6 +61,7 @@ APP = Router(
     [
         Route("/", _page),
         Route("/data", _data),
+        Route("/missing", _missing),
         Route("/map", _map),
         Route("/box", _box),
         Route("/videos", _videos),
@@ -124,6 +129,19 @@ def test_pages_and_questions_and_answers_are_counted(app: ConsentMiddleware, sin
         "partial en": 1,
     }
     assert [record["record.kind"] for record in sink.records] == ["view", "request"]
+
+
+def test_an_error_is_no_view_but_asks_and_takes_answers(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, [*BROWSER, ("sec-gpc", "1")])
+    visitor.get("/missing")
+    visitor.accept()
+    visitor.get("/missing")
+    visitor.get("/")
+    assert [(record["url.path"], record["record.kind"]) for record in sink.records] == [
+        ("/missing", "request"),
+        ("/", "view"),
+    ]
+    assert counts(app, sink) == {"views": 1, "views_recorded": 1, "asked en": 1, "granted en": 1}
 
 
 def test_a_count_names_nobody(app: ConsentMiddleware, sink: MemorySink) -> None:

@@ -124,6 +124,21 @@ def test_parts_of_pages_are_requests_and_no_views(tmp_path: Path) -> None:
     assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/"])
 
 
+def test_an_error_is_a_request_also_where_it_was_written_as_a_view(tmp_path: Path) -> None:
+    letter, other = "utm_source=letter", "https://other.example"
+    lost = [
+        record(minute, "/lost", http__response__status_code=status, url__query=letter, http__request__referrer=other)
+        for minute, status in ((-1, 404), (1, 500), (2, 400))
+    ]
+    made = reported(tmp_path, record(0), record(1.5, "/end", http__response__status_code=304), *lost)
+    assert (made["sessions"], made["views"], made["bounce_rate"]) == (1, 2, 0.0)
+    assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/end"])
+    assert (made["campaigns"], made["referrers"][0]["referrer"]) == ([], "(direct)")
+    assert (made["routes"][0]["requests"], made["routes"][0]["4xx"], made["routes"][0]["5xx"]) == (5, 2, 1)
+    assert made["session_seconds"]["median"] == pytest.approx(2 * 60, abs=0.1)
+    assert reported(tmp_path, *lost)["sessions"] == 0
+
+
 def test_requests_make_a_session_last_to_the_end_of_their_answers(tmp_path: Path) -> None:
     requests = [request(20), request(50), request(80, duration_ms=60_000.0)]
     made = reported(tmp_path, record(0), *requests)

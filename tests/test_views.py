@@ -14,7 +14,7 @@ HTML = [(b"content-type", b"text/html; charset=utf-8")]
     ("method", "status", "headers", "is_one"),
     [
         ("GET", 200, HTML, True),
-        ("GET", 404, HTML, True),
+        ("GET", 404, HTML, True),  # but no view, see test_funnel
         ("GET", 200, [(b"Content-Type", b"TEXT/HTML")], True),
         ("GET", 304, [], True),
         ("GET", 304, [(b"content-type", b"image/png")], False),

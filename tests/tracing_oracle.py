@@ -247,7 +247,12 @@ class Coming:
 
     @property
     def is_view(self) -> bool:
-        """Whether it is a page that a person sees; "not modified" is one where the browser says that it loads one.
+        """Whether it is a page that a person sees, and no error."""
+        return self.kind != "missing" and self.is_page
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a person sees it as a page; "not modified" is one where the browser says that it loads one.
 
         Who has answered is a person: robots cannot.
         """

@@ -201,8 +201,8 @@ class Play:
                 self._count(browser, "signal")
             if kind == "map" and MEDIA not in case.allowed():
                 self._count(browser, "degraded", detail="map")
-            if kind != "same" and case.asks() and not coming.is_robot:
-                self._count(browser, "asked", language=language_of(coming.number))
+        if coming.is_page and kind != "same" and case.asks() and not coming.is_robot:
+            self._count(browser, "asked", language=language_of(coming.number))
 
     async def _answer(self, coming: Coming, browser: Browser, worker: Worker) -> None:
         """Answer on the page of a service or of the site's own. The endpoints are under no service's path."""

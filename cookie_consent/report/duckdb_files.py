@@ -52,7 +52,7 @@ _COUNTS = {
     "count.detail": ("detail", "VARCHAR"),
     "count.value": ("value", "BIGINT"),
 }
-KIND = "coalesce(kind, CASE WHEN method = 'GET' THEN 'view' ELSE 'request' END)"
+KIND = "coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 THEN 'view' ELSE 'request' END)"
 """What stands in for the kind in records of an earlier version, which had none."""
 _MADE_UP = {"uid": "coalesce(uid, uuid()::VARCHAR)", "kind": KIND}
 """Column -> what stands in for it."""

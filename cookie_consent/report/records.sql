@@ -1,27 +1,29 @@
 {# The records of the range and of some hours around it, each once, and only what figures are made of.
 
-   `viewed`: somebody saw a page. `under`: it is under the path that is asked for. `inside`: that, and in the range.
+   `viewed`: somebody saw a page; one that says what went wrong (status 400 and above) is a request, also where an earlier
+   version wrote it down as a view. `under`: it is under the path that is asked for. `inside`: that, and in the range.
    `guest`: a visitor on one host. `referrer`: only where it is another site's. `campaign`: the three values as they are
    encoded, with & between. `exempt`: it is there without consent, since the law needs none; an event has a purpose only
    where that was consented to, too. Of other requests than views only their route and how they were answered is kept. #}
+{% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 CREATE TEMPORARY TABLE records AS
 WITH known AS (
     SELECT {{ once() }}
         {{ sortable("uid") }} AS uid,
         {{ milliseconds("time") }} AS came,
-        kind,
+        {{ answered }} AS kind,
         coalesce(visitor, uid) AS visitor,
         {{ sortable("coalesce(host, '')") }} AS host,
         {{ sortable("coalesce(path, '')") }} AS path,
         {{ sortable("coalesce(method, '')") }} AS method,
         {{ sortable("coalesce(route, '')") }} AS route,
-        CASE WHEN kind = 'request' THEN '' ELSE {{ sortable("coalesce(query, '')") }} END AS query,
-        CASE WHEN kind = 'view' THEN {{ sortable("coalesce(referrer, '')") }} ELSE '' END AS referrer,
+        CASE WHEN {{ answered }} = 'request' THEN '' ELSE {{ sortable("coalesce(query, '')") }} END AS query,
+        CASE WHEN {{ answered }} = 'view' THEN {{ sortable("coalesce(referrer, '')") }} ELSE '' END AS referrer,
         {{ sortable("coalesce(event, '')") }} AS event,
         {{ sortable("coalesce(browser, '')") }} AS browser,
         {{ sortable("coalesce(os, '')") }} AS os,
         {{ sortable("coalesce(device, '')") }} AS device,
-        CASE WHEN kind = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
+        CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN 1 ELSE 0 END AS viewed,
         CASE WHEN kind <> 'event' AND coalesce(purpose, '') <> '' THEN 1 ELSE 0 END AS exempt,
         CASE WHEN substring(coalesce(path, ''), 1, length({{ text("path") }})) = {{ text("path") }} THEN 1 ELSE 0 END AS under,
         coalesce(status, 0) AS status,

@@ -38,7 +38,7 @@ _DROP_ABSENT = {
 _COMPLETE = """
 UPDATE lines SET
     uid = coalesce(uid, $name || '#' || rowid),
-    kind = coalesce(kind, CASE WHEN method = 'GET' THEN 'view' ELSE 'request' END)
+    kind = coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 THEN 'view' ELSE 'request' END)
 WHERE uid IS NULL OR kind IS NULL"""
 """Gives the records of before version 1 what they lack."""
 _DROP_AGAIN = """
