@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+LONGEST_KEPT = 256
+"""Bytes or characters. What a client sends is kept only up to this length: as a key of a cache, or in a set."""
+LONGEST_SHOWN = 100
+"""Characters of what a client sends that stand in a log or a warning."""
 LONGEST_WAIT = 5.0
 """Seconds after which a ledger counts as down."""
 _MOST_COUNTED = 10_000

@@ -14,6 +14,7 @@ _DELIMITERS = re.compile(r"[\t \x21-\x2f;-@\[-`{-~]+")
 _TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
 _DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
 _YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
+_LOSSLESS = "surrogateescape"
 _MAX_AGE = re.compile(rb"-?[0-9]+")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """No browser keeps a cookie with these (RFC 6265bis section 5.6); sent back in a name, they could end the field."""
@@ -26,6 +27,15 @@ def pairs(field: bytes) -> Iterator[tuple[bytes, bytes]]:
         if stripped:
             name, equals, _ = stripped.partition(b"=")
             yield (name.rstrip(b" \t") if equals else b""), stripped
+
+
+def names_read(name: bytes) -> set[bytes]:
+    """Return the names under which frameworks read a cookie, which strip more spaces from it than HTTP has.
+
+    `str.strip` takes away the bytes 1C to 1F, 85 and A0 too, which browsers keep as a part of the name. Starlette and
+    Django read the field as Latin-1, Werkzeug reads it as UTF-8.
+    """
+    return {name.decode(read_as, _LOSSLESS).strip().encode(read_as, _LOSSLESS) for read_as in ("latin-1", "utf-8")}
 
 
 def values(field: bytes, name: bytes) -> list[bytes]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from functools import partial
+from itertools import chain
 
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner, content_security, views
 from cookie_consent.decision import refused_by_signals
 from cookie_consent.funnel import Funnel
-from cookie_consent.headers import Headers, depending_on
+from cookie_consent.headers import ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.injection import Injection, injectable
 from cookie_consent.installation import Installation
 from cookie_consent.mounting import outer_path
@@ -127,6 +128,10 @@ class Exchange:
                 self._replaced = True
                 return self._consent.instead(self.scope, self._receive, self._pass)
             message = self._start(message)
+        elif message["type"] == "http.response.trailers":
+            fields = plain_fields(message.get("headers", ()))
+            passed = self._effects.installed.gate.outgoing(fields, self._visit.decision.purposes)
+            message = {**message, "headers": passed}
         return self._out(message)
 
     def _pass(self, message: Message) -> Awaitable[None]:
@@ -135,6 +140,8 @@ class Exchange:
     def _start(self, message: Message) -> Message:
         effects, given = self._effects, message.get("headers", ())
         headers = given if isinstance(given, list) else list(given)
+        if not ONLY_BYTES.issuperset(map(type, chain.from_iterable(headers))):
+            headers = plain_fields(headers)
         passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
         edits_csp = effects.installed.edit_csp and content_security.is_there(passed)
         if edits_csp:

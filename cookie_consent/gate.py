@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from cookie_consent.bounded import make_room
-from cookie_consent.cookie_fields import CONTROL, cookie_name, expire_cookie, is_deletion, pairs
+from cookie_consent.bounded import LONGEST_KEPT, LONGEST_SHOWN, make_room
+from cookie_consent.cookie_fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
 from cookie_consent.parts import Cookie
 from cookie_consent.policy import Policy
 
@@ -28,10 +28,12 @@ class Declared:
         self._known: dict[bytes, Cookie | None] = {}
 
     def get(self, name: bytes) -> Cookie | None:
-        """Return the declaration that covers a cookie name, or None."""
+        """Return the declaration that covers a cookie name, or None; none covers a name of more than 256 bytes."""
         try:
             return self._known[name]
         except KeyError:
+            if len(name) > LONGEST_KEPT:
+                return None
             found = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
             make_room(self._known, _MOST_NAMES)
             self._known[name] = found
@@ -75,7 +77,7 @@ class Gate:
         passed: list[bytes] = []
         held: dict[str, int] = {}
         for name, pair in pairs(field):
-            reason = self.reason_to_hold(name, purposes)
+            reason = self._reason_to_hold_read(name, purposes)
             if reason and self._holds("request", name, reason):
                 held[reason] = held.get(reason, 0) + 1
             else:
@@ -115,11 +117,19 @@ class Gate:
         for reason, times in held.items():
             self.held[direction, reason] += times
 
+    def _reason_to_hold_read(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
+        """Return why a cookie is held back from the app, by each name under which a framework may read it."""
+        reason = self.reason_to_hold(name, purposes)
+        if reason == "undeclared" and not self._hold_undeclared:
+            reasons = (self.reason_to_hold(read, purposes) for read in names_read(name))
+            return next((found for found in reasons if found not in (None, "undeclared")), reason)
+        return reason
+
     def _passes_out(self, field: tuple[bytes, bytes], purposes: Mapping[str, bool]) -> bool:
         if field[0].lower() != b"set-cookie":
             return True
         name = cookie_name(field[1])
-        reason = "reserved" if name in self._own else self.reason_to_hold(name, purposes)
+        reason = "reserved" if name in self._own else self._reason_to_hold_read(name, purposes)
         if reason is None or is_deletion(field[1], self._clock()):
             return True
         if not self._holds("response", name, reason):
@@ -132,9 +142,9 @@ class Gate:
         if direction == "request" and reason == "reserved":
             return True  # the browser sends ours back; where the app sets one of that name, that was said then
         holds = reason != "undeclared" or self._hold_undeclared
-        warned = self._warned[direction]
-        if len(warned) < _MOST_WARNINGS and not any(name in names for names in self._warned.values()):
-            warned.add(name)
+        warned, begin = self._warned[direction], name[:LONGEST_KEPT]
+        if len(warned) < _MOST_WARNINGS and not any(begin in names for names in self._warned.values()):
+            warned.add(begin)
             _log.warning("%s", _warning(direction, name, reason, holds=holds))
             if len(warned) == _MOST_WARNINGS:
                 _log.warning("Further cookies that are held back from a %s are only counted.", direction)
@@ -146,7 +156,7 @@ def _pattern(name: str) -> re.Pattern[bytes]:
 
 
 def _warning(direction: str, name: bytes, reason: str, *, holds: bool) -> str:
-    shown = ascii(name.decode("latin-1"))[1:-1].replace('"', r"\"")[:100]
+    shown = ascii(name[:LONGEST_SHOWN].decode("latin-1"))[1:-1].replace('"', r"\"")[:LONGEST_SHOWN]
     did = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
     if reason == "reserved":
         return f"The cookie \"{shown}\" was {did}: it is the consent layer's own. Give the app's cookie another name."

@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 Headers = list[tuple[bytes, bytes]]
 
+ONLY_BYTES = frozenset({bytes})
+"""The types that names and values of header fields have; apps also send other kinds of bytes, and texts."""
+
 _DIRECTIVE = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _SHARED = (b"public", b"s-maxage")
+_OF_ONE_CACHE = {
+    b"x-accel-expires": (b"0", b""),
+    b"surrogate-control": (b"no-store", b"content"),
+    b"edge-control": (b"no-store", b"dca"),
+}
+"""Fields that single caches read before Cache-Control (nginx; the Edge Architecture Specification; Akamai) -> what they
+say of a private response, and the directive that is no matter of keeping it and stays."""
+_TARGETED = b"cache-control"
+"""So end the names of the fields for certain caches (RFC 9213)."""
+
+
+def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
+    """Return header fields as bytes, whatever kind of bytes or text an app or a server made them of."""
+    return [(_plain(name), _plain(value)) for name, value in headers]
+
+
+def _plain(part: Any) -> bytes:
+    return part.encode("latin-1", "replace") if isinstance(part, str) else bytes(part)
 
 
 def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
     """Return the header fields of a response that depends on these request fields and is for one visitor."""
     for name, _ in headers:
-        if name[-13:].lower() == b"cache-control" or name.lower() == b"vary":
+        lowered = name.lower()
+        if lowered == b"vary" or lowered.endswith(_TARGETED) or lowered in _OF_ONE_CACHE:
             return keep_private(vary_on(headers, names))
     return [*headers, (b"vary", b", ".join(names)), (b"cache-control", b"private")]
 
@@ -36,13 +59,23 @@ def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:
 def keep_private(headers: Headers) -> Headers:
     """Return header fields that let no shared cache keep the response, and otherwise say what they said.
 
-    Fields for certain caches (RFC 9213: CDN-Cache-Control and its like) are changed alike, since those caches read
-    them in place of Cache-Control.
+    Fields for certain caches (RFC 9213: CDN-Cache-Control and its like; X-Accel-Expires, Surrogate-Control and
+    Edge-Control) are changed alike, since those caches read them in place of Cache-Control.
     """
-    targeted = {name.lower() for name, _ in headers if name[-13:].lower() == b"cache-control"}
-    for target in targeted | {b"cache-control"}:
+    headers = [(name, _of_one_cache(name.lower(), value)) for name, value in headers]
+    targeted = {name.lower() for name, _ in headers if name[-len(_TARGETED) :].lower() == _TARGETED}
+    for target in targeted | {_TARGETED}:
         headers = _private(headers, target)
     return headers
+
+
+def _of_one_cache(name: bytes, value: bytes) -> bytes:
+    """Return what a field for a single cache says of a private response; others say what they said."""
+    if name not in _OF_ONE_CACHE:
+        return value
+    said, kept = _OF_ONE_CACHE[name]
+    directives = [part.strip() for part in _DIRECTIVE.findall(value)] if kept else []
+    return b", ".join([said, *(part for part in directives if part.partition(b"=")[0].strip().lower() == kept)])
 
 
 def _private(headers: Headers, target: bytes) -> Headers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from os import PathLike
 from typing import Any
 
@@ -22,6 +23,7 @@ from cookie_consent.desk_notice import desk_of
 from cookie_consent.endpoints import GPC_PATH, Endpoints
 from cookie_consent.exchange import Effects, Exchange
 from cookie_consent.gate import Gate
+from cookie_consent.headers import ONLY_BYTES, plain_fields
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger
 from cookie_consent.logging import filter_access_logs
@@ -188,6 +190,9 @@ class ConsentMiddleware(FailsAtStart):
         if scope["type"] != "http":
             await self._serve_other(scope, receive, send)
             return
+        fields = scope["headers"]
+        if type(fields) is not list or not ONLY_BYTES.issuperset(map(type, chain.from_iterable(fields))):
+            scope = {**scope, "headers": plain_fields(fields)}
         if self._retention is not None:
             self._retention.go_on(self._installed.clock())
         request, path, exchange = current.begin(scope), local_path(scope), None
@@ -222,6 +227,7 @@ class ConsentMiddleware(FailsAtStart):
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
+            scope = {**scope, "headers": plain_fields(scope["headers"])}
             request = current.begin(scope)
             try:
                 await self._serve_websocket(scope, receive, send, request)
@@ -239,7 +245,8 @@ class ConsentMiddleware(FailsAtStart):
 
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
-                fields = self._installed.gate.outgoing(list(message.get("headers", ())), visit.decision.purposes)
+                fields = plain_fields(message.get("headers", ()))
+                fields = self._installed.gate.outgoing(fields, visit.decision.purposes)
                 message = {**message, "headers": fields}
             await send(message)
 

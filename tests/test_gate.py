@@ -7,14 +7,18 @@ import logging
 import re
 import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from starlette.requests import cookie_parser
+from starlette.types import Receive, Scope, Send
 
 from cookie_consent.cookie_fields import pairs
 from cookie_consent.gate import Gate
-from tests.asgi import NOW, PREFIX, SITE, Visitor, answering, call, drive, install, policy, scope
+from cookie_consent.sinks.memory import MemorySink
+from tests.asgi import NOW, PAGE, PHONE, PREFIX, SITE, Visitor, answering, call, drive, install, policy, raw, scope
 from tests.browser import stored
 from tests.policies import policy_of
 
@@ -131,6 +135,65 @@ def test_our_own_cookies_are_not_for_the_app_to_set(name: str, hold_undeclared: 
 def test_undeclared_cookies_pass_where_they_are_only_reported() -> None:
     assert passes("mystery=1", hold_undeclared=False)
     assert not passes("_ga=1", hold_undeclared=False)
+
+
+@pytest.mark.parametrize("name", ["\xa0_ga", "\x85_ga", "\x1c_ga", "\x1f\x85_ga", "\xa0" * 300 + "_ga", "\u3000_ga"])
+def test_a_name_that_frameworks_strip_is_held_as_what_they_read(name: str) -> None:
+    raw = name.encode("utf-8" if "\u3000" in name else "latin-1")
+    field = raw + b"=1; \xa0mystery=2"
+    assert (name.strip() in cookie_parser(field.decode("latin-1"))) is ("\u3000" not in name)
+    assert gate(hold_undeclared=False).incoming(field, NOTHING) == (b"\xa0mystery=2", {"analytics": 1})
+    assert gate(hold_undeclared=False).incoming(field, EVERYTHING) == (field, {})
+    assert gate().incoming(field, EVERYTHING) == (b"", {"undeclared": 2})
+    assert not passes(raw + b"=1", hold_undeclared=False)
+
+
+def test_trailers_are_gated_as_the_start_is() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+        await send({"type": "http.response.trailers", "headers": [(b"Set-Cookie", b"_ga=1"), (b"x", b"y")]})
+        await send({"type": "http.response.trailers"})
+
+    sent = asyncio.run(drive(install(app), scope()))
+    assert [message.get("headers") for message in sent[2:]] == [[(b"x", b"y")], []]
+
+
+@pytest.mark.parametrize("made_of", [bytearray, memoryview, lambda part: part.decode("latin-1")])
+@pytest.mark.parametrize("listed", [list, tuple, iter, lambda fields: [[*field] for field in fields]])
+@pytest.mark.parametrize("granted", [False, True])
+def test_whatever_header_fields_are_made_of_they_are_read(made_of: Any, listed: Any, granted: bool) -> None:
+    """Servers take bytearrays, h11 takes texts too: nothing gets around the gate, and nothing raises."""
+    sets = [b"_ga=1; Path=/", b"session=s", b"mystery=m"]
+    html = [(b"Content-Type", b"text/html; charset=utf-8"), (b"Content-Length", b"%d" % len(PAGE))]
+    given = [*html, (b"Cache-Control", b"public"), *((b"Set-Cookie", line) for line in sets)]
+
+    def remade(fields: list[tuple[bytes, bytes]]) -> Any:
+        return listed([(made_of(name), made_of(value)) for name, value in fields])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept", "headers": remade(given)})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": remade(given)})
+        await send({"type": "http.response.body", "body": PAGE})
+
+    site = install(app, access_log=MemorySink(), settings_link=True, edit_csp=True)
+    visitor = Visitor(site, [("user-agent", PHONE), ("accept", "text/html"), ("referer", "https://site.example/")])
+    if granted:
+        visitor.accept()
+    cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()) or "a=b")
+    fields = [*raw([*visitor.headers, cookies, ("sec-gpc", "0"), ("accept-language", "ja")])]
+    for kind in ("http", "websocket"):
+        asked = scope(kind=kind, headers=[])
+        asked["headers"] = remade([*asked["headers"], *fields])
+        (start, *_) = asyncio.run(drive(site, asked, []))
+        passed = [value for name, value in start["headers"] if name.lower() == b"set-cookie"]
+        assert passed[: 1 + granted] == [*sets[:1] * granted, sets[1]]
+        assert sets[2] not in passed
+    again = scope(path=PREFIX, headers=[])
+    again["headers"] = remade([*again["headers"], *fields])
+    assert asyncio.run(drive(site, again, []))[0]["status"] == 200
 
 
 def test_a_cookie_without_a_name_is_none_that_is_declared() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.headers import Headers, keep_private, vary_on
+from cookie_consent.headers import Headers, depending_on, keep_private, vary_on
 from cookie_consent.sinks import MemorySink
 from tests.asgi import PHONE, PREFIX, SITE, Visitor, answering, call, install, page
 
@@ -71,6 +71,37 @@ def test_no_shared_cache_may_keep_it_and_the_rest_is_as_the_app_said(said: list[
     kept = keep_private(headers)
     assert fields(kept, b"cache-control") == says
     assert [field for field in kept if field[0].lower() != b"cache-control"] == [(b"x", b"1"), (b"y", b"2")]
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "says"),
+    [
+        (b"X-Accel-Expires", b"60", b"0"),
+        (b"x-accel-expires", b"@1893456000", b"0"),
+        (
+            b"Surrogate-Control",
+            b'max-age=3600, content="ESI/1.0", stale-while-revalidate=9',
+            b'no-store, content="ESI/1.0"',
+        ),
+        (b"Edge-Control", b"!no-store, cache-maxage=1h,dca=esi", b"no-store, dca=esi"),
+        (b"edge-control", b"", b"no-store"),
+    ],
+)
+def test_what_single_caches_read_first_lets_none_keep_it(name: bytes, said: bytes, says: bytes) -> None:
+    headers = [(b"etag", b"e"), (name, said)]
+    assert depending_on(headers, OURS)[:2] == [(b"etag", b"e"), (name, says)]
+    assert (b"cache-control", b"private") in depending_on(headers, OURS)
+    assert depending_on(depending_on(headers, OURS), OURS) == depending_on(headers, OURS)
+
+
+def test_a_page_that_may_ask_is_kept_by_no_cache_that_reads_fields_of_its_own() -> None:
+    """With X-Accel-Expires nginx keeps a page for all, whatever Cache-Control says: two visitors would get one form."""
+    said = [("x-accel-expires", "60"), ("surrogate-control", "max-age=60"), ("edge-control", "max-age=60")]
+    reply = call(install(page(headers=[*said, ("cdn-cache-control", "max-age=60")])))
+    assert [reply.get(name) for name, _ in said] == ["0", "no-store", "no-store"]
+    assert reply.get("cdn-cache-control") == "max-age=60, private"
+    untouched = call(install(answering(headers=said)))
+    assert [(name, untouched.get(name)) for name, _ in said] == said
 
 
 def test_what_is_said_to_certain_caches_is_changed_alike() -> None:
