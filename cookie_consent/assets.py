@@ -13,6 +13,11 @@ from pathlib import Path
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)|/\*\* @type .*?\*/ ?", re.MULTILINE | re.DOTALL)
 """Comments at the beginning of a line, and types. Others within a line stay: what they follow could be a text."""
+_BETWEEN_TOKENS = re.compile(
+    r"""(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|/[^/\s][^/\n]*/\S*)"""
+    r"""| *(?P<sign>[*<>=!&|?:,;(){}[\]]+) *"""
+)
+"""Texts and regular expressions, which stay, and signs, which need no space around them. "a + +b" does need it."""
 _BETWEEN_RULES = re.compile(r"\s*([{};,]|\Z)\s*|(?<=[a-z]:) ")
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "static", _HERE.parent / "static")
@@ -37,9 +42,13 @@ class Asset:
 
 
 def _smaller_script(source: str) -> str:
-    """Return a script without comments and indentation. Its lines stay, as some of them end statements."""
-    lines = (line.strip() for line in _COMMENTS.sub("", source).splitlines())
-    return "\n".join(line for line in lines if line)
+    """Return a script without comments, indentation and spaces between signs.
+
+    A line goes on in the next one only where no statement can end, nor a comment.
+    """
+    lines = [line for line in map(str.strip, _COMMENTS.sub("", source).splitlines()) if line]
+    joined = "".join(line if line[-1] in ";{}(,[" and "//" not in line else f"{line}\n" for line in lines)
+    return _BETWEEN_TOKENS.sub(lambda found: found["text"] or found["sign"], joined).rstrip()
 
 
 def _smaller_style(source: str) -> str:

@@ -240,7 +240,9 @@ class Pages:
         feature: Feature,
         asking: Asking = Asking(),
     ) -> str:
-        """Return the same as a box to place in a page. It goes when a template with the same purposes is activated.
+        """Return the same as a box to place in a page.
+
+        Once it is allowed, the box goes for a template with the same purposes; where none waits, it offers to reload.
 
         Args:
             decision: what holds, and what was answered.

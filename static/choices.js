@@ -74,17 +74,20 @@ const allowed = (element) => needs(element).length > 0 && needs(element).every(a
 /** Whether a template waits for what this box offers to allow. @param {HTMLElement} box */
 const awaited = (box) => [...all("template")].some((template) => `${needs(template)}` === `${needs(box)}`);
 
-/** Take it away. Reading goes on, if it had the focus. @param {HTMLElement} section */
-function leave(section) {
+/** Take it away. Reading goes on, if it had the focus. @param {HTMLElement} section @param {Node} [instead] */
+function leave(section, instead) {
   const focused = section.contains(document.activeElement);
-  section.remove();
+  section.replaceWith(instead ?? "");
   if (focused) goOn();
 }
 
-/** Put what is allowed in the place of its template, and take away the boxes that stood for it. */
+/**
+ * Put what is allowed in the place of its template, and take away the boxes that stood for it. Where the server left it
+ * out of the page, its box offers to reload: at once would lose what is typed into the page's forms.
+ */
 function activate() {
   for (const box of all(".pchoice-box")) {
-    if (allowed(box) && awaited(box)) leave(box);
+    if (allowed(box)) leave(box, awaited(box) ? undefined : box.querySelector("template")?.content);
   }
   for (const template of /** @type {NodeListOf<HTMLTemplateElement>} */ (all("template[data-purpose]"))) {
     if (allowed(template)) template.replaceWith(template.content);
@@ -371,6 +374,7 @@ function start() {
     (event) => {
       const target = /** @type {Element} */ (event.target);
       if (target.closest?.(".pchoice-later")) setAside();
+      if (target.closest?.(".pchoice-show")) location.reload();
       const link = target.closest?.("[data-privacy-settings]");
       if (!link || event.ctrlKey || event.metaKey) return;
       event.preventDefault();

@@ -3,15 +3,20 @@ kinds. It asks for two purposes."""
 
 from __future__ import annotations
 
+import re
 import tomllib
+from pathlib import Path
 
+from jinja2 import DictLoader, Environment
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+from starlette.templating import Jinja2Templates
 
 from cookie_consent import ConsentMiddleware, Policy, requires
 from cookie_consent.features import fallback_box
+from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.policy_file import declarations
 
 POLICY = """
@@ -43,6 +48,7 @@ STRICT = (
 TEMPLATES = {"media": "media", "both": "analytics media", "weather": "media weather", "nothing": ""}
 """The id of an element -> the purposes that its template waits for."""
 LINKS = 40
+README = Path(__file__).parent.parent / "README.md"
 
 
 def document(main: str) -> str:
@@ -80,6 +86,29 @@ async def long(request: Request) -> HTMLResponse:
     return HTMLResponse(document(links))
 
 
+def readme_template() -> str:
+    """Return the lines of the README's Jinja2 template that need no other site."""
+    block = re.search(r"```html\+jinja\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    assert block
+    lines = [line for line in block[1].splitlines() if "https://" not in line]
+    assert 'consent.feature("map").available' in lines[0]
+    return "\n".join(lines).replace('src="…"', 'title="Map" srcdoc="<p>A map"')
+
+
+templates = Jinja2Templates(
+    env=Environment(
+        loader=DictLoader({"offices": document(f'{readme_template()}<label>Name <input name="name"></label>')}),
+        autoescape=True,
+    ),
+    context_processors=[consent_context],
+)
+
+
+async def offices(request: Request) -> Response:
+    """Show what the README's own template makes of a feature, beside a form."""
+    return templates.TemplateResponse(request, "offices")
+
+
 @requires("media")
 async def video(request: Request) -> HTMLResponse:
     """Show what no page of the site has a fallback for."""
@@ -87,7 +116,13 @@ async def video(request: Request) -> HTMLResponse:
 
 
 app = Starlette(
-    routes=[Route("/", start), Route("/strict", strict), Route("/long", long), Route("/video", video)],
+    routes=[
+        Route("/", start),
+        Route("/strict", strict),
+        Route("/long", long),
+        Route("/offices", offices),
+        Route("/video", video),
+    ],
 )
 app.add_middleware(
     ConsentMiddleware,

@@ -418,6 +418,65 @@ def test_a_script_in_a_template_runs_where_it_is_granted(visitor: Visitor) -> No
     assert visitor.page.evaluate("document.ran")
 
 
+# What the server left out of the page
+
+
+@pytest.fixture
+def reader(arrive: Arrive) -> Visitor:
+    """Somebody who types on a page of the README's own Jinja2 template."""
+    reader = arrive()
+    reader.go("/offices")
+    reader.page.evaluate("consent.ready")
+    expect(reader.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
+    reader.page.get_by_label("Name").fill("Sōseki")
+    reader.mark()
+    return reader
+
+
+def shows_map_on_request(reader: Visitor) -> None:
+    """Check that the page stays as it is until it is to show the map."""
+    box = reader.page.get_by_role("region", name="Map of offices")
+    expect(box).to_contain_text("Allowed now: Map of offices.")
+    expect(reader.page.get_by_text("It needs your consent")).to_have_count(0)
+    assert reader.is_marked
+    expect(reader.page.get_by_label("Name")).to_have_value("Sōseki")
+    box.get_by_role("button", name="Show now").click()
+    expect(reader.page.frame_locator("iframe[title=Map]").get_by_text("A map")).to_be_visible()
+    expect(box).to_have_count(0)
+    assert not reader.is_marked
+
+
+def test_a_box_without_a_template_offers_to_show_what_was_allowed(reader: Visitor) -> None:
+    reader.accept()
+    expect(reader.status).to_have_text("Your choice has been kept. You accepted all purposes.")
+    shows_map_on_request(reader)
+
+
+def test_a_box_offers_it_also_where_the_answer_was_given_in_another_tab(reader: Visitor) -> None:
+    reader.page.get_by_role("button", name="Allow Maps and go on").focus()
+    other = Visitor(reader.context, reader.sites)
+    other.go("/")
+    other.page.evaluate("consent.ready")
+    other.accept()
+    expect(reader.banner).to_have_count(0)
+    assert reader.focused() != ""  # reading goes on where the box was
+    shows_map_on_request(reader)
+
+
+def test_a_box_says_no_other_thing_while_what_it_needs_is_off(reader: Visitor) -> None:
+    reader.banner.get_by_text("Choose").click()
+    reader.banner.get_by_label("Counting").check()
+    reader.answer(reader.choice("save"))
+    expect(reader.banner).to_have_count(0)
+    expect(reader.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
+    expect(reader.page.get_by_role("button", name="Show now")).to_have_count(0)
+
+
+def test_the_button_of_a_box_without_a_template_shows_it_at_once(reader: Visitor) -> None:
+    reader.answer(reader.page.get_by_role("button", name="Allow Maps and go on"))
+    expect(reader.page.frame_locator("iframe[title=Map]").get_by_text("A map")).to_be_visible()
+
+
 # A strict Content-Security-Policy
 
 

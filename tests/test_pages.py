@@ -100,10 +100,11 @@ text = { en = "Tracing is kept for less.", ja = "保存期間を短くしまし�
 
 
 class Outline(HTMLParser):
-    """The elements of a page, each as its name, attributes and the text directly in it."""
+    """The elements of a page, each as its name, attributes and the text directly in it; not those in templates."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
+        self._inert = 0
         self.elements: list[tuple[str, dict[str, str], list[str]]] = []
         self._open: list[list[str]] = [[]]
         self.feed(html)
@@ -111,11 +112,14 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         words: list[str] = []
-        self.elements.append((tag, {name: value or "" for name, value in attrs}, words))
+        if not self._inert:
+            self.elements.append((tag, {name: value or "" for name, value in attrs}, words))
+        self._inert += tag == "template"
         if tag not in EMPTY:
             self._open.append(words)
 
     def handle_endtag(self, tag: str) -> None:
+        self._inert -= tag == "template"
         if tag not in EMPTY:
             self._open.pop()
 
@@ -932,6 +936,26 @@ def test_a_box_stands_in_for_a_feature(policy: Policy) -> None:
     assert section["aria-label"] == "Map of offices is switched off"
     assert section["data-purpose"] == "media"
     assert outline.one("button")["text"] == "Allow Maps and videos and go on"
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "said", "button"),
+    [
+        ("en", "Map of offices", "Allowed now: Map of offices. Reload the page to show it.", "Show now"),
+        ("ja", "事業所の地図", "許可されました：事業所の地図。ページを再読み込みすると表示されます。", "今すぐ表示"),
+    ],
+)
+def test_a_box_brings_what_takes_its_place_once_that_is_allowed(
+    policy: Policy, language: str, title: str, said: str, button: str
+) -> None:
+    inside = re.search(r"<template>(.*)</template>\s*</section>", box(policy, language=language), re.DOTALL)
+    assert inside
+    outline = Outline(inside[1])
+    section = outline.one("section", **{"class": "pchoice-box"}, lang=language, dir="ltr")
+    assert section["aria-label"] == title
+    assert "data-purpose" not in section
+    assert outline.all("p")[0]["text"] == said
+    assert outline.one("button", type="button")["text"] == button
 
 
 def test_a_box_asks_only_for_what_is_missing(policy: Policy) -> None:

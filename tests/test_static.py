@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -42,21 +43,33 @@ def test_what_ships_is_all_there_is() -> None:
     assert assets().keys() == {*SCRIPTS, *STYLES}
 
 
+def without_space(text: str) -> str:
+    return "".join(text.split())
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_served_script_is_the_source_s_lines_of_code_and_nothing_else(name: str) -> None:
-    lines = served(name).split("\n")
-    assert lines == code_lines(source(name))
-    assert len(lines) < len(source(name).splitlines())
-    assert not [line for line in lines if line != line.strip() or line.startswith(("//", "/*", "*"))]
+    lines = code_lines(source(name))
+    assert without_space(served(name)) == without_space("".join(lines))
+    assert not re.search(r"\s{2}|/\*|[;{,(] ?\n", served(name))
+    texts = [text for line in lines for text in re.findall(r"""".*?"|'.*?'|`.*?`|\b\w+ \w+\b""", line)]
+    assert [text for text in texts if text not in served(name)] == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_served_script_is_one(name: str, tmp_path: Path) -> None:
+    """Where a line went on in the next one though its statement had ended, it would be none."""
+    script = tmp_path / f"{name}.mjs"
+    script.write_bytes(assets()[name].content)
+    subprocess.run(["node", "--check", script], check=True)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_no_line_of_a_served_script_goes_on_with_the_one_before_by_accident(name: str) -> None:
     """Where a comment went from the beginning of a line, what comes next must not call the result of the last one."""
-    lines = served(name).split("\n")
     assert not [
         (before, line)
-        for before, line in pairwise(lines)
+        for before, line in pairwise(code_lines(source(name)))
         if line.startswith(("(", "[", "`")) and before[-1] not in ";{}=(,&|?:>["
     ]
 
