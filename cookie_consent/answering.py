@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from anyio import fail_after
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -156,7 +156,7 @@ async def _keep_proof(
     assert ledger is not None  # noqa: S101 (asked before)
     assert retention is not None  # noqa: S101 (there is one with the other)
     try:
-        async with asyncio.timeout(LONGEST_WAIT):
+        with fail_after(LONGEST_WAIT):
             last = await ledger.last(before.consent_id) if before.consent_id else None
             entry = proof.entry(
                 record,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any
 
-
-def _task() -> asyncio.Task[Any] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # in a thread, or under another event loop than asyncio's
-        return None
+from cookie_consent.base.event_loop import current_task
 
 
 class CurrentRequest:
@@ -36,14 +30,14 @@ class CurrentRequest:
         """Note that the app has answered. What the same task still writes is about this request."""
         self._running = False
         if self._traced:
-            task = _task()
+            task = current_task()
             self._task = None if task is None else weakref.ref(task)
 
     def is_traced_here(self) -> bool:
         """Return whether what is written here and now is about this request, and tracing is allowed."""
         if not self._traced or self._running:
             return self._traced
-        here = _task()
+        here = current_task()
         return here is not None and self._task is not None and self._task() is here
 
     def is_running(self) -> bool:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import smtplib
 import ssl
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from anyio import fail_after
+
+from cookie_consent.base.workers import Workers
 from cookie_consent.bounded import make_room
 from cookie_consent.desk_request import DeskRequest, is_address
 from cookie_consent.timestamps import rfc3339
@@ -80,7 +82,7 @@ class Desk:
 
     def __init__(self, tell: Callable[[dict[str, Any]], Any], longest: float = LONGEST) -> None:
         self._tell, self._longest = tell, longest
-        self._threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="help-desk")
+        self._workers = Workers(_AT_A_TIME, "help-desk")
         self._said: set[str] = set()
         self._began, self._told = 0.0, 0
 
@@ -99,8 +101,8 @@ class Desk:
         is_last = self._told == MOST_IN_AN_HOUR
         notice = {**notice, "quiet_until": rfc3339(self._began + _HOUR) if is_last else None}
         try:
-            async with asyncio.timeout(self._longest):
-                told = await asyncio.get_running_loop().run_in_executor(self._threads, self._tell, notice)
+            with fail_after(self._longest):
+                told = await self._workers.run(partial(self._tell, notice))
                 if inspect.isawaitable(told):
                     await told
         except Exception as error:  # noqa: BLE001 (whatever it is, the request is kept)

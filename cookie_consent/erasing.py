@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from cookie_consent.forking import begins_anew
+from cookie_consent.base.forking import call_after_fork
 from cookie_consent.retention import Daily
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.buffered import CHANCE
@@ -59,12 +59,12 @@ class Erasing:
         self._now = _Queue("consent-erasing", _MOST_THREADS, self._at_once, new_thread)
         self._later = _Queue("consent-erasing-again", 1, self._once_more, new_thread)
         self._daily = Daily(self._go_on)
-        begins_anew.add(self)
+        call_after_fork(self)
 
-    def begin_anew(self) -> None:
+    def after_fork(self) -> None:
         """Have nothing to do, and no thread, in a process that was just forked: the other one does it."""
         for queue in (self._notes, self._now, self._later):
-            queue.begin_anew()
+            queue.after_fork()
 
     def start(self, visitor_id: str) -> None:
         """Have a visitor's records erased; whoever calls does not wait. What cannot be erased is said in the log."""
@@ -168,9 +168,9 @@ class _Queue:
         new_thread: Callable[..., threading.Thread],
     ) -> None:
         self._name, self._most_threads, self._work, self._new_thread = name, most_threads, work, new_thread
-        self.begin_anew()
+        self.after_fork()
 
-    def begin_anew(self) -> None:
+    def after_fork(self) -> None:
         """Hold nobody, and have no thread."""
         self._changed = threading.Condition()
         self._due: dict[str, float] = {}

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cookie_consent.access_record import VERSION, host_name, piece
-from cookie_consent.forking import begins_anew
+from cookie_consent.base.event_loop import call_later, current_loop
+from cookie_consent.base.forking import call_after_fork
 from cookie_consent.sinks import Sink
 
 FLUSH = 10.0
@@ -44,13 +45,13 @@ class Funnel:
         self._sink, self._clock, self._new_id = sink, clock, new_id
         self._hosts: dict[bytes, str] = {}
         self._day, self._day_text = -1, ""
-        self.begin_anew()
-        begins_anew.add(self)
+        self.after_fork()
+        call_after_fork(self)
 
-    def begin_anew(self) -> None:
+    def after_fork(self) -> None:
         """Have counted nothing yet: in a process that was just forked, the sums are those of its parent."""
         self._sums: Counter[Row] = Counter()
-        self._waited_in: asyncio.AbstractEventLoop | None = None
+        self._waited_in: object | None = None
         self._ends_with_process = False
 
     def add(self, name: str, host: bytes, *, language: str = "", detail: str = "") -> None:
@@ -64,13 +65,15 @@ class Funnel:
         """
         self._sums[self._today(), self._known(host), language, name, detail] += 1
         try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:  # under another event loop than asyncio's
-            self.flush()
-            return
+            loop: object = asyncio.get_running_loop()  # first: a view costs no other call
+        except RuntimeError:
+            loop = current_loop()
+            if loop is None:  # in a thread
+                self.flush()
+                return
         if self._waited_in is not loop:  # nobody waits for the time to flush, or did in a loop that has ended
             self._waited_in = loop
-            loop.call_later(FLUSH, self.flush)
+            call_later(FLUSH, self.flush)
             if not self._ends_with_process:
                 self._ends_with_process = True
                 atexit.register(self._end)

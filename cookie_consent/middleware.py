@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from os import PathLike
 from typing import Any
 
+from anyio import to_thread
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -302,7 +302,7 @@ async def _close(installed: Installation) -> None:
     for kept in (installed.access_log, installed.ledger):
         try:
             if kept is not None:
-                await asyncio.to_thread(kept.close)
+                await to_thread.run_sync(kept.close, abandon_on_cancel=True)
         except Exception:  # noqa: BLE001 (whatever a sink or ledger raises, the server shuts down)
             _log.exception("The last records could not be brought to where they are kept.")
 

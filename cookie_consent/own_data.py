@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from markupsafe import Markup
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -168,7 +168,8 @@ class OwnData:
             traces = await answer_of(to_thread.run_sync(self._read, log.sink, visitor_id, limiter=self._few), None)
         requests: list[Any] = []
         if ledger is not None and visit.decision.consent_id:
-            requests = await answer_of(run_in_threadpool(ledger.requests.export, visit.decision.consent_id))
+            export = partial(ledger.requests.export, visit.decision.consent_id)
+            requests = await answer_of(to_thread.run_sync(export, abandon_on_cancel=True))
 
         def written() -> Response:
             return JSONResponse(

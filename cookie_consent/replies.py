@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from anyio import fail_after
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -39,7 +39,7 @@ async def answer_of(store: Awaitable[Kept], longest: float | None = LONGEST_WAIT
         Problem: 503, it does not.
     """
     try:
-        async with asyncio.timeout(longest):
+        with fail_after(longest):
             return await store
     except Exception as error:  # noqa: BLE001 (whatever it raises, the answer would not be true without it)
         log_failure("What is kept could not be read or changed; the request was refused", error)

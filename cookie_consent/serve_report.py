@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import inspect
 import logging
@@ -23,6 +22,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
+from cookie_consent.base.event_loop import result_of
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.form import asked_for, question_of
 from cookie_consent.report.page import STYLE_SOURCE, live_page
@@ -159,7 +159,7 @@ class _Pages:
                 return None
             self._kept[asked] = self._start(asked)
         # Somebody who goes away takes the page from nobody else.
-        return (await asyncio.shield(asyncio.wrap_future(self._kept[asked])))[1]
+        return (await result_of(self._kept[asked], shared=True))[1]
 
     def _start(self, asked: Asked) -> Future[tuple[float, _Made]]:
         page: Future[tuple[float, _Made]] = Future()

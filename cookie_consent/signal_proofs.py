@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from anyio import fail_after
+
 from cookie_consent import proof
+from cookie_consent.base.event_loop import start
 from cookie_consent.bounded import LONGEST_WAIT, RateLimit, make_room
 from cookie_consent.decision import Decision, switched_off
 from cookie_consent.failures import log_failure
 from cookie_consent.ledgers import Ledger
+from cookie_consent.record import ConsentRecord
 
 _MOST_NOTED = 10_000
 _MOST_CHANGES = 60
@@ -39,7 +42,7 @@ class SignalProofs:
         self._ledger, self._lifetime, self._clock, self._make_id = ledger, lifetime, clock, make_id
         self._limit = RateLimit(_MOST_CHANGES, 3600)
         self._noted: dict[str, tuple[int, frozenset[str]]] = {}
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._running: set[str] = set()
         self._rests_until = 0.0
 
     def note(self, decision: Decision) -> None:
@@ -48,22 +51,19 @@ class SignalProofs:
         if record is None or not record.consent_id or self._noted.get(record.consent_id) == (record.decided_at, off):
             return
         # Who comes without a signal mostly never sent one: these are looked up one at a time, if nothing else waits.
-        if record.consent_id in self._tasks if off else self._tasks:
+        if record.consent_id in self._running if off else self._running:
             return
         now = self._clock()
         if now < self._rests_until or self._limit.wait(record.consent_id, now):
             return
         make_room(self._noted, _MOST_NOTED)
         self._noted[record.consent_id] = (record.decided_at, off)
-        task = asyncio.get_running_loop().create_task(self._keep(decision, off))
-        self._tasks[record.consent_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(record.consent_id))
+        self._running.add(record.consent_id)
+        start(self._keep(decision, record, off), lambda: self._running.discard(record.consent_id))
 
-    async def _keep(self, decision: Decision, off: frozenset[str]) -> None:
-        record = decision.record
-        assert record is not None  # noqa: S101 (it has been looked at)
+    async def _keep(self, decision: Decision, record: ConsentRecord, off: frozenset[str]) -> None:
         try:
-            async with asyncio.timeout(LONGEST_WAIT):
+            with fail_after(LONGEST_WAIT):
                 newest, last = await self._newest(record.consent_id)
                 entry = proof.signal_entry(
                     record,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy
@@ -231,14 +232,14 @@ async def drive(
 
     async def receive() -> Message:
         if not left:
-            await asyncio.Event().wait()
+            await anyio.sleep_forever()
         return left.pop(0)
 
     async def send(message: Message) -> None:
         sent.append(message)
         seen(message)
 
-    async with asyncio.timeout(30):
+    with anyio.fail_after(30):
         await app(scope, receive, send)
     return sent
 
@@ -251,10 +252,17 @@ async def answer_to(app: ASGIApp, scope: Scope, incoming: Sequence[Message] | No
 
 
 def call(
-    app: ASGIApp, method: str = "GET", path: str = "/", headers: Fields = (), body: bytes = b"", **more: Any
+    app: ASGIApp,
+    method: str = "GET",
+    path: str = "/",
+    headers: Fields = (),
+    body: bytes = b"",
+    *,
+    backend: str = "asyncio",
+    **more: Any,
 ) -> Reply:
-    """Return the response to a request, checked."""
-    return asyncio.run(answer_to(app, scope(method, path, headers, **more), bodies(body)))
+    """Return the response to a request, checked. The backend is that of anyio."""
+    return anyio.run(answer_to, app, scope(method, path, headers, **more), bodies(body), backend=backend)
 
 
 def check(reply: Reply, method: str = "GET") -> None:
@@ -330,16 +338,17 @@ class Visitor:
         app: the site.
         headers: what it always sends.
         scheme: "https" or "http".
+        backend: the event loop of the site, as anyio names it.
     """
 
-    def __init__(self, app: ASGIApp, headers: Fields = (), *, scheme: str = "https") -> None:
-        self.app, self.headers, self.scheme = app, [*headers], scheme
+    def __init__(self, app: ASGIApp, headers: Fields = (), *, scheme: str = "https", backend: str = "asyncio") -> None:
+        self.app, self.headers, self.scheme, self.backend = app, [*headers], scheme, backend
         self.jar: dict[str, str] = {}
 
     def request(self, method: str, path: str, headers: Fields = (), body: bytes = b"", **more: Any) -> Reply:
         cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
         fields = [*self.headers, *([("cookie", cookies)] if cookies else []), *headers]
-        reply = call(self.app, method, path, fields, body, scheme=self.scheme, **more)
+        reply = call(self.app, method, path, fields, body, scheme=self.scheme, backend=self.backend, **more)
         for name, line in reply.set_cookies.items():
             value = line.partition(";")[0].partition("=")[2]
             if "max-age=0" in line.lower() or "1970" in line:

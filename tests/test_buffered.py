@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.forking import begin_anew
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.spill import Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError
@@ -362,7 +361,7 @@ def test_the_files_of_all_processes_count_together_also_of_those_that_ended(tmp_
         ended = Spill(tmp_path, most_bytes=3 * size)
         assert len(list(itertools.islice(ended.batches(), 1))) <= 1, "a store that is down takes none"
         ended.add([(True, line(1))])
-        ended.begin_anew()
+        ended.after_fork()
     (tmp_path / "gone.spill").symlink_to(tmp_path / "nowhere")
     living = Spill(tmp_path, most_bytes=3 * size)
     living.add([(True, line(1))])
@@ -522,7 +521,7 @@ def test_a_sink_that_has_lost_its_thread_to_a_fork_begins_anew(shelf: Shelf) -> 
     sink = sink_to(shelf)
     sink.write(line(1))
     sink.close()
-    begin_anew([sink])
+    sink.after_fork()
     sink.write(line(2))
     sink.close()
     assert numbers(shelf) == [1, 2]

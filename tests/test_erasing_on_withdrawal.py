@@ -14,7 +14,6 @@ import pytest
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.erasing import Erasing
-from cookie_consent.forking import begin_anew
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
 from cookie_consent.undone import Undone
 from tests.asgi import PHONE, SITE, Visitor, install
@@ -332,7 +331,7 @@ def test_whoever_withdraws_when_ten_thousand_wait_is_said_in_the_log(caplog: pyt
     for number in range(10_100):  # of whom a few are at work
         erasing.start(str(number))
     assert "visitor 10099, who withdrew, are not all erased: too many others wait" in caplog.text
-    begin_anew([erasing])
+    erasing.after_fork()
     sink.go_on.set()
 
 
@@ -352,7 +351,7 @@ def test_however_many_wait_for_another_try_whoever_withdraws_has_the_first_one(
     assert "visitor 9999, who" not in caplog.text, "it waits already"
     assert (len(erasing._later), "new" in erasing._later) == (10_000, False)
     assert soon(lambda: Undone(tmp_path / "notes").is_kept("9999"))
-    begin_anew([erasing])
+    erasing.after_fork()
 
 
 def test_a_folder_that_is_another_users_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,7 +456,7 @@ def test_whoever_withdraws_again_before_the_first_try_of_that_stays_noted(tmp_pa
     sleep.go_on.release()
     assert sleep.asleep.acquire(timeout=20)
     assert (sink.erased, "one" in notes(tmp_path)) == (["one"], True)
-    begin_anew([erasing])
+    erasing.after_fork()
     sink.go_on.set()
     sleep.go_on.release(10)
 

@@ -84,7 +84,7 @@ def test_a_connection_counts_as_open_until_it_is_closed() -> None:
 def test_a_fork_does_not_wait_for_its_parents_queries() -> None:
     connections, paused = Connections(), list[float]()
     with connections.opened(duckdb.connect):
-        connections.begin_anew()
+        connections.after_fork()
         connections.end(paused.append)
     assert paused == []
 

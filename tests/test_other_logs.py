@@ -35,6 +35,10 @@ SERVERS = {
         *("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
         *("--access-logformat", APACHE, "--error-logfile", "{folder}/errors.log", SITE),
     ],
+    "hypercorn-with-trio": [
+        *("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
+        *("--access-logformat", APACHE, "--error-logfile", "{folder}/errors.log", "--worker-class", "trio", SITE),
+    ],
     "granian": [
         *("granian", "--interface", "asgi", "--port", "{port}"),
         *("--access-log", "--access-log-fmt", GRANIAN, SITE),
@@ -42,7 +46,7 @@ SERVERS = {
     "gunicorn": [*GUNICORN, "--worker-class", "asgi", SITE],
     "gunicorn-with-uvicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", SITE],
 }
-NAMES_AGENTS = ("hypercorn", "granian", "gunicorn")
+NAMES_AGENTS = ("hypercorn", "hypercorn-with-trio", "granian", "gunicorn")
 """The servers whose lines here have the user agent."""
 
 

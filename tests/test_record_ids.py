@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from cookie_consent import record_ids
 from cookie_consent.record_ids import RecordIds
 
 
@@ -23,7 +22,7 @@ def test_after_a_fork_the_random_text_is_another_one_and_numbers_begin_anew() ->
     texts = iter(["before", "after"])
     new_id = RecordIds(lambda: next(texts))
     assert [new_id(), new_id()] == [b"before-0", b"before-1"]
-    record_ids._count_fork()
+    new_id.after_fork()
     assert [new_id(), new_id()] == [b"after-0", b"after-1"]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from cookie_consent.base.event_loop import result_of
 from cookie_consent.ledgers.entry import Entry
 
 _MOST_TOGETHER = 256
@@ -52,7 +52,7 @@ class Committer:
         kept: Future[str] = Future()
         self._waiting.put_nowait((entry, kept))
         self._start()
-        return await asyncio.wrap_future(kept)
+        return await result_of(kept)
 
     def close(self) -> None:
         """Write what waits, and end the thread. A record that comes later starts another."""

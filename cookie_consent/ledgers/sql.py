@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -30,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
+from cookie_consent.base.workers import Workers
 from cookie_consent.chain import SAID_TWICE, Link, agrees, removal
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
@@ -100,7 +99,7 @@ class SqlLedger:
         self._cited: set[str] = set()
         self._committer = Committer(self._write, for_all=_NO_RECORDS_FAULT, let_go=self._let_go)
         # Threads of its own: while a database does not answer, the app's own work in threads goes on.
-        self._readers = ThreadPoolExecutor(_READERS, "consent-ledger-reader")
+        self._readers = Workers(_READERS, "consent-ledger-reader")
         self.requests = SqlRequests(database.engine, database.migrate)
 
     async def append(self, entry: Entry) -> dict[str, Any]:
@@ -250,7 +249,7 @@ class SqlLedger:
                 found = list(connection.execute(wanted, {"key": key, **more}).scalars())
             return [understand(one) for one in found]
 
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        return await self._readers.run(read)
 
     def _page(self, wanted: Select[Any]) -> list[Any]:
         with self._database.looking_through() as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -26,12 +25,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import ProgrammingError
 
+from cookie_consent.base.workers import Workers
 from cookie_consent.desk_request import DeskRequest, NotKept
 from cookie_consent.ledgers.entry import can_be_kept
 from cookie_consent.ledgers.requests import Purged, seconds_to_wait
 from cookie_consent.ledgers.tables import REQUESTS
 from cookie_consent.rules import RequestRules
 
+_AT_A_TIME = 2
 _KEPT = REQUESTS.c
 _IS_OPEN = and_(_KEPT.answered_at.is_(None), _KEPT.closed_at.is_(None))
 
@@ -48,19 +49,20 @@ class SqlRequests:
 
     def __init__(self, engine: Engine, migrate: Callable[[], None]) -> None:
         self._engine, self._migrate = engine, migrate
+        self._workers = Workers(_AT_A_TIME, "consent-requests")
 
     async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
         """Keep a new request, or say why not."""
-        return await asyncio.to_thread(self._with_tables, lambda: self._add(request, known=known))
+        return await self._workers.run(lambda: self._with_tables(lambda: self._add(request, known=known)))
 
     async def find(self, reference: str) -> DeskRequest | None:
         """Return a request by its number."""
-        found = await asyncio.to_thread(self._find, _KEPT.reference == reference)
+        found = await self._workers.run(lambda: self._find(_KEPT.reference == reference))
         return found[0] if found else None
 
     async def of(self, consent_id: str) -> list[DeskRequest]:
         """Return the requests of one consent id, newest first."""
-        return await asyncio.to_thread(self._of, consent_id)
+        return await self._workers.run(lambda: self._of(consent_id))
 
     def listed(self) -> list[DeskRequest]:
         """Return all requests, open ones first."""

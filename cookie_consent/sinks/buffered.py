@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.forking import begins_anew
+from cookie_consent.base.forking import call_after_fork
 from cookie_consent.sinks.held import Held
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.spill import Line, Spill
@@ -80,15 +80,15 @@ class BufferedSink:
         self._pause = self._next_try = 0.0
         self._said, self._is_spill_said = "", False
         self._asked: deque[tuple[threading.Event, bool]] = deque()
-        self.begin_anew()
-        begins_anew.add(self)
+        self.after_fork()
+        call_after_fork(self)
 
-    def begin_anew(self) -> None:
+    def after_fork(self) -> None:
         """Have no thread yet: there is none in a process that was just forked, whatever it was at."""
         self._some, self._many = threading.Event(), threading.Event()
         self._asked.clear()
         if self._spill is not None:
-            self._spill.begin_anew()
+            self._spill.after_fork()
         self._thread = threading.Thread(target=self._run)
         self._lock = threading.Lock()
 

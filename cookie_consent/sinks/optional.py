@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from typing import Any
+
+from cookie_consent.base.forking import call_after_fork
 
 _DUCKDB_SETTINGS = {
     "preserve_insertion_order": "false",
@@ -60,7 +61,7 @@ class Connections:
         self._open: dict[object, Any] = {}
         self.is_over = False
 
-    def begin_anew(self) -> None:
+    def after_fork(self) -> None:
         """Have none, in a process that was just forked."""
         self._open.clear()
 
@@ -100,9 +101,8 @@ class Connections:
             pause(_PAUSE)
 
 
-_connections = Connections()
+_connections = call_after_fork(Connections())
 atexit.register(_connections.end)  # as early as this: it comes after those who wait for what they do to be done
-os.register_at_fork(after_in_child=_connections.begin_anew)
 
 
 @contextmanager

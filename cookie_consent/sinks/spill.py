@@ -38,7 +38,7 @@ class Spill:
         self._own: _SpillFile | None = None
         self._left: list[_SpillFile] | None = None
 
-    def begin_anew(self) -> None:
+    def after_fork(self) -> None:
         """Let go of the files of the process that this one was just forked from."""
         for file in (*(self._left or ()), *((self._own,) if self._own else ())):
             file.close()
