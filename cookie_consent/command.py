@@ -12,11 +12,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from rfc8785 import CanonicalizationError
 
-from cookie_consent.ledgers import Ledger, open_ledger
+from cookie_consent.ledgers import open_ledger
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers.sql import SqlLedger
 
 _BAR = 40
 """How wide the bar of a progress is."""
@@ -123,7 +127,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
 
 
 @contextmanager
-def existing_ledger(url: str) -> Iterator[Ledger]:
+def existing_ledger(url: str) -> Iterator[SqlLedger]:
     """Open a ledger that is there: a name that was mistyped makes no empty one.
 
     Raises:

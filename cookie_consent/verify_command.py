@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cookie_consent.chain import Link, Root, Verified, verify
 from cookie_consent.command import (
@@ -32,6 +32,9 @@ from cookie_consent.proof import digest
 from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 from cookie_consent.signing import Signer
 from cookie_consent.timestamps import rfc3339
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers.sql import SqlLedger
 
 _KEYS = "CONSENT_KEY"
 """The environment variable with the site's secret keys: oldest first, a line each."""
@@ -121,8 +124,10 @@ def _kept_roots(option: str, given: Iterable[str], signer: Signer | None) -> tup
     return roots, findings
 
 
-def _look_at(ledger: Ledger, roots: Iterable[Root], seen: Callable[[int], object]) -> tuple[Verified, list[_Finding]]:
-    """Verify the chain, and what its records cite."""
+def _look_at(
+    ledger: SqlLedger, roots: Iterable[Root], seen: Callable[[int], object]
+) -> tuple[Verified, list[_Finding]]:
+    """Verify the chain, what its records cite, and the file that they are in."""
     damages, first_citing = list[_Finding](), dict[Name, int]()
     tied = dict[Name, int]()
     # What is cited comes first: then what is purged meanwhile is not missed, and what is added can be asked for.
@@ -135,7 +140,8 @@ def _look_at(ledger: Ledger, roots: Iterable[Root], seen: Callable[[int], object
             tied.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
 
     verified = verify(links, roots, seen, tie)
-    findings = [*damages, *_misnamed(hashes, first_citing), *_others(hashes, tied)]
+    unsound = [*_unsound(ledger, damages)]
+    findings = [*damages, *unsound, *_misnamed(hashes, first_citing), *_others(hashes, tied)]
     if verified.wrong is not None:
         findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
     if not damages:
@@ -153,6 +159,12 @@ def _readable(rows: Iterator[Row], what: str, damages: list[_Finding]) -> Iterat
         if not _is_damage(error.orig):
             raise
         damages.append(_Finding(None, f"{what} cannot be read to the end: {in_short(error)}."))
+
+
+def _unsound(ledger: SqlLedger, damages: list[_Finding]) -> Iterator[_Finding]:
+    """Yield what the database itself finds: no query of ours reads each index, and export and erase rely on them."""
+    for damage in _readable(ledger.damages(), "The database", damages):
+        yield _Finding(None, f"The database is damaged: {' '.join(damage.split())}.")
 
 
 def _is_damage(error: BaseException | None) -> bool:

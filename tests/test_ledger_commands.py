@@ -497,7 +497,8 @@ def test_a_file_that_lost_a_page_is_found(path: Path, capsys: Capture) -> None:
         file.seek(page * size)
         file.write(b"\xff" * size)
     findings = verified(path, capsys)["findings"]
-    assert [finding["why"].startswith("The chain cannot be read to the end: ") for finding in findings] == [True]
+    said = ("The chain cannot be read to the end: ", "The database cannot be read to the end: ")
+    assert [why.startswith(begin) for why, begin in zip(whys(findings), said, strict=True)] == [True, True]
 
 
 def test_a_deleted_record_is_found(path: Path, capsys: Capture) -> None:
@@ -594,6 +595,30 @@ def test_the_first_record_that_does_not_fit_comes_first(path: Path, capsys: Capt
         connection.execute("UPDATE consent_records SET document = '{}' WHERE number = 3")
         connection.execute("INSERT INTO consent_texts VALUES ('00', '')")
     assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [1, 1, 3, None]
+
+
+def whys(findings: list[dict[str, Any]]) -> list[str]:
+    return [finding["why"] for finding in findings]
+
+
+def flip_in_index(path: Path, index: str, text: str) -> None:
+    """Change one byte of a text in an index, as a disk may that wears out."""
+    with closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [index]).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    content = bytearray(path.read_bytes())
+    content[content.index(text.encode(), (page - 1) * size, page * size)] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_byte_that_changed_in_an_index_is_found(path: Path, capsys: Capture) -> None:
+    flip_in_index(path, "consent_records_of", BEN)
+    assert main(["export", "--ledger", url(path), "--id", BEN, "--json"]) == GOOD
+    assert not json_lines(capsys), "what is there is not found"
+    why = "The database is damaged: row 2 missing from index consent_records_of."
+    assert {"record": None, "why": why} in verified(path, capsys)["findings"]
+    assert main(["verify", "--ledger", url(path)]) == FINDING
+    assert why in capsys.readouterr().out.splitlines()
 
 
 # Roots

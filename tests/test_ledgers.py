@@ -29,14 +29,26 @@ from cookie_consent.chain import Root, Verified, verify
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.own_cookies import new_id
+from cookie_consent.rules import RequestRules
 from cookie_consent.timestamps import rfc3339
 from tests.asgi import run
+from tests.desk import a_request
 from tests.ledger_writer import NOW, POLICY, PREVAILING, SHOWN, digest, entry, together, version
 from tests.postgres import HOST, PrivateServer
 
 DAY = 86_400
 EARLIER = {**POLICY, "purposes": []}
 TABLES = ("consent_records", "consent_policies", "consent_texts")
+
+
+def forgetful(*arguments: Any, factory: type[sqlite3.Connection], **more: Any) -> sqlite3.Connection:
+    """Connect as a build of SQLite does that leaves in the file what was deleted."""
+    connection = CONNECT(*arguments, factory=factory, **more)
+    connection.execute("PRAGMA secure_delete = OFF")
+    return connection
+
+
+CONNECT = sqlite3.connect
 
 
 @dataclass(frozen=True)
@@ -1008,11 +1020,48 @@ def test_a_file_is_not_for_everybody_to_read(file: Place) -> None:
     assert file.path.stat().st_mode & 0o007 == 0
 
 
+def files_of(place: Place) -> bytes:
+    """Return what is in all files of an SQLite database."""
+    return b"".join(file.read_bytes() for file in sorted(place.path.parent.iterdir()))
+
+
+def test_nothing_that_was_removed_is_left_in_the_files(file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "connect", forgetful)
+    with closing(open_ledger(file.url)) as ledger:
+        keep(ledger, entry("somebody", note="My note."), entry("another", text=SHOWN.replace("count", "add up")))
+        asked = a_request(text="My question.", address="somebody@example.jp", consent_id="somebody")
+        assert run(ledger.requests.add(asked)) is None
+        assert run(ledger.requests.add(a_request(address="another@example.jp"))) is None
+        gone = [b"My note.", b"My question.", b"somebody", b"somebody@example.jp"]
+        assert all(text in files_of(file) for text in gone)
+        ledger.remove(now=NOW, make_id=new_id, consent_id="somebody")
+        ledger.requests.erase("somebody")
+        assert [text for text in gone if text in files_of(file)] == []
+        assert b"another@example.jp" in files_of(file)
+        for reference in [kept.reference for kept in ledger.requests.listed()]:
+            ledger.requests.close(reference, NOW)
+        ledger.requests.purge(now=NOW + 40 * DAY, rules=RequestRules())
+        assert b"another@example.jp" not in files_of(file)
+    assert b"another" in files_of(file)
+
+
+def test_a_removal_does_not_wait_for_long_for_those_who_read(file: Place) -> None:
+    with closing(open_ledger(file.url)) as ledger, file.connection() as reader:
+        keep(ledger, entry("somebody", note="My note."))
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM consent_records").fetchall()
+        assert ledger.remove(now=NOW, make_id=new_id, consent_id="somebody").records == 1
+        assert b"My note." in files_of(file), "the log keeps what the reader may still read"
+        reader.execute("ROLLBACK")
+        ledger.remove(now=NOW, make_id=new_id)
+        assert b"My note." not in files_of(file)
+
+
 def test_each_commit_is_on_the_disk(file: Place) -> None:
     with closing(open_ledger(file.url)) as ledger:
         keep_each(ledger, entry("a"))
         assert file.execute("PRAGMA journal_mode") == [("wal",)]
-        engine = ledger._database.engine  # type: ignore[attr-defined]
+        engine = ledger._database.engine
         with engine.connect() as connection:
             full = 2
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == full
@@ -1254,7 +1303,7 @@ def test_the_database_may_be_laxer_or_stricter_for_others(postgres_url: str) -> 
     for setting in ("synchronous_commit TO off", "default_transaction_isolation TO serializable"):
         database.execute(f'ALTER DATABASE "{name}" SET {setting}')
     with closing(open_ledger(postgres_url)) as ledger:
-        engine = ledger._database.engine  # type: ignore[attr-defined]
+        engine = ledger._database.engine
         with engine.connect() as connection:
             for own, value in (("synchronous_commit", "on"), ("default_transaction_isolation", "read committed")):
                 assert connection.exec_driver_sql(f"SHOW {own}").scalar() == value

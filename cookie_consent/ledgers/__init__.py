@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cookie_consent.chain import Link
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.memory import MemoryLedger
 from cookie_consent.ledgers.requests import Purged, Requests
+
+if TYPE_CHECKING:
+    from cookie_consent.ledgers.sql import SqlLedger
 
 __all__ = ["Entry", "Ledger", "MemoryLedger", "Purged", "Removal", "Requests", "open_ledger"]
 
@@ -69,7 +72,7 @@ class Ledger(Protocol):
         """Write what waits, and let go of what is open."""
 
 
-def open_ledger(url: str) -> Ledger:
+def open_ledger(url: str) -> SqlLedger:
     """Return the ledger for a URL.
 
     Args:

@@ -85,6 +85,12 @@ class Database(Protocol):
     def changing(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that may remove records, and that nobody else appends or removes in."""
 
+    def empty_journal(self) -> None:
+        """Drop what was removed from the files that are ours to empty."""
+
+    def damages(self) -> Iterator[str]:
+        """Yield what the database finds damaged in its own files."""
+
 
 class SqlLedger:
     """Keeps records in an SQL database; each is on the disk before `append` returns.
@@ -100,7 +106,7 @@ class SqlLedger:
         self._committer = Committer(self._write, for_all=_NO_RECORDS_FAULT, let_go=self._let_go)
         # Threads of its own: while a database does not answer, the app's own work in threads goes on.
         self._readers = Workers(_READERS, "consent-ledger-reader")
-        self.requests = SqlRequests(database.engine, database.migrate)
+        self.requests = SqlRequests(database.engine, database.migrate, database.empty_journal)
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         """Keep a record, and return the one that is kept.
@@ -182,7 +188,12 @@ class SqlLedger:
                 for kind, name, _, citing in _CITED
             }
             connection.execute(insert(REMOVALS).values(ran_at=int(now), reason=reason, records=records, **found))
+        self._database.empty_journal()
         return Removal(records, **found, misfiled=misfiled)
+
+    def damages(self) -> Iterator[str]:
+        """Yield what the database finds damaged in its own files: an index, for example, that leads nowhere."""
+        yield from self._database.damages()
 
     def last_removal(self) -> float | None:
         """Return when records were last looked through for those that are due (seconds since 1970), or None."""

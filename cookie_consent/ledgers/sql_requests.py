@@ -45,10 +45,11 @@ class SqlRequests:
     Args:
         engine: how the database is spoken to.
         migrate: brings its tables up to date.
+        empty_journal: is called when something was erased.
     """
 
-    def __init__(self, engine: Engine, migrate: Callable[[], None]) -> None:
-        self._engine, self._migrate = engine, migrate
+    def __init__(self, engine: Engine, migrate: Callable[[], None], empty_journal: Callable[[], None]) -> None:
+        self._engine, self._migrate, self._empty_journal = engine, migrate, empty_journal
         self._workers = Workers(_AT_A_TIME, "consent-requests")
 
     async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
@@ -86,7 +87,7 @@ class SqlRequests:
     def erase(self, consent_id: str) -> int:
         """Erase the requests of one consent id."""
         gone = [kept.reference for kept in self._of(consent_id)]
-        return sum(self._change(delete(REQUESTS).where(_KEPT.reference.in_(gone))))
+        return sum(self._erase(delete(REQUESTS).where(_KEPT.reference.in_(gone))))
 
     def purge(self, *, now: float, rules: RequestRules, dry_run: bool = False) -> Purged:
         """Delete the requests and the mail addresses whose time has come."""
@@ -96,7 +97,7 @@ class SqlRequests:
         if dry_run:
             return Purged(*(len(self._find(which)) for which in (gone, nameless)))
         emptied = update(REQUESTS).where(nameless).values(address=None)
-        return Purged(*self._change(delete(REQUESTS).where(gone), emptied))
+        return Purged(*self._erase(delete(REQUESTS).where(gone), emptied))
 
     def _add(self, request: DeskRequest, *, known: bool) -> NotKept | None:
         with self._changing() as connection:
@@ -130,6 +131,13 @@ class SqlRequests:
                 return [DeskRequest(**row) for row in found]
 
         return self._with_tables(rows)
+
+    def _erase(self, *statements: Update | Delete) -> list[int]:
+        """Do it all or nothing, so that nothing of it stays; return how many requests each touched."""
+        touched = self._change(*statements)
+        if any(touched):
+            self._empty_journal()
+        return touched
 
     def _change(self, *statements: Update | Delete) -> list[int]:
         """Do it all or nothing; return how many requests each touched."""

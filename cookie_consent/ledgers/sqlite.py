@@ -25,6 +25,11 @@ _BUSY = 3.0
 """How long to wait for another process that writes (seconds)."""
 _NEXT_TRY = 0.001
 """How long until it is looked again whether nobody else writes (seconds); a commit takes a few of these."""
+_EMPTYING_TRIES = 20
+_NEXT_EMPTYING = 0.05
+"""How long until it is tried again to empty the journal while somebody reads (seconds)."""
+_MOST_DAMAGES = 10
+"""So many damages of a file are told; where there are more, they are of the same kind."""
 
 
 # Built once: while a transaction is open, others wait.
@@ -98,16 +103,33 @@ class SqliteDatabase:
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
+    def empty_journal(self) -> None:
+        """Empty the write-ahead log, where what was removed can still be read.
+
+        A reader keeps the log from being emptied. After a second of tries it stays until the next removal.
+        """
+        with self.engine.connect() as pooled:
+            connection = pooled.connection.dbapi_connection
+            assert isinstance(connection, _Connection)  # noqa: S101 (made here)
+            connection.empty_journal()
+
+    def damages(self) -> Iterator[str]:
+        """Yield what SQLite finds damaged in its file, also in an index that only some queries read."""
+        with self.engine.connect() as connection:
+            found = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_DAMAGES})").scalars().all()
+        yield from (damage for damage in found if damage != "ok")
+
     def _connect(self) -> _Connection:
         # "rw": a file that went away is an error and no empty ledger. Without isolation_level, transactions are ours.
         address = f"file://{quote(os.fsencode(self._path))}?mode=rw"
         file = os.stat(self._path)
         connection = sqlite3.connect(
-            address, _BUSY, isolation_level=None, check_same_thread=False, factory=_Connection, uri=True
+            address, timeout=_BUSY, isolation_level=None, check_same_thread=False, factory=_Connection, uri=True
         )
         connection.file = file
         connection.text_factory = _text
-        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+        # secure_delete overwrites what is removed with zeros. Only some builds of SQLite do that by themselves.
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}")
         # Of two that open a new file at once, one may be refused at once. Then the next connection brings it about.
         with suppress(sqlite3.OperationalError):
@@ -128,6 +150,22 @@ class _Connection(sqlite3.Connection):
         end = time.monotonic() + _BUSY
         while not self._begins() and time.monotonic() < end:
             time.sleep(_NEXT_TRY)
+
+    def empty_journal(self) -> None:
+        """Write the log into the file and truncate it; give up where somebody reads all the time."""
+        # Without a wait of SQLite's own, during which nobody could write.
+        self.execute("PRAGMA busy_timeout = 0")
+        tries = 0
+        # What was removed is removed: an error here does not undo it.
+        with suppress(sqlite3.OperationalError):
+            while self._is_journal_busy() and tries < _EMPTYING_TRIES:
+                tries += 1
+                time.sleep(_NEXT_EMPTYING)
+        self.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
+
+    def _is_journal_busy(self) -> bool:
+        (is_busy, *_) = self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return bool(is_busy)
 
     def _begins(self) -> bool:
         """Begin a transaction; return whether it is of no use to try again."""
