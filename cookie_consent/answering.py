@@ -14,8 +14,9 @@ from cookie_consent import proof
 from cookie_consent.answers import Posted, is_form, make_record, read_answer
 from cookie_consent.banner import asks_robot
 from cookie_consent.bounded import LONGEST_WAIT
-from cookie_consent.decision import Decision, decide, what_signals_refuse
+from cookie_consent.decision import Decision, decide, objects, what_signals_refuse
 from cookie_consent.evidence import SURFACES, Surface, shown
+from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.failures import log_failure
 from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
@@ -23,6 +24,7 @@ from cookie_consent.problem import Problem, too_many
 from cookie_consent.record import ConsentRecord, State
 from cookie_consent.same_site import is_cross_site, safe_next
 from cookie_consent.timestamps import rfc3339, seconds_of
+from cookie_consent.tracing import traced_fields
 from cookie_consent.visits import Visit, is_secure
 
 _LARGEST_BODY = 64 * 1024
@@ -62,6 +64,7 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
     if installed.ledger is not None:
         there = decide(here, before.record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
         record, is_new = await _keep_proof(installed, request, there, posted, record)
+    installed.recent_answers.answered(before.record, record, _visitor_ids(installed, request, visit, record))
     after = decide(here, record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
     if is_new:
         _count(installed, request, _outcome(before, record), record.language)
@@ -71,6 +74,17 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
     _set_cookies(installed, request, response, visit, after)
     _erase_withdrawn(installed, request, visit, record)
     return response
+
+
+def _visitor_ids(installed: Installation, request: Request, visit: Visit, record: ConsentRecord) -> list[str]:
+    """Return the pseudonyms by which a visitor who answers may be recorded just now: a day's only for an objection."""
+    log, now = installed.access_log, installed.clock()
+    known = installed.own.visitor(visit.cookies, now, secure=is_secure(request.scope))
+    ids = [known[0] if known else None]
+    if log is not None and log.daily_salt is not None and objects(installed.policy, record):
+        fields = traced_fields(request.scope["headers"])
+        ids.append(pseudonym(request.scope, fields, log.daily_salt, now))
+    return [id_ for id_ in ids if id_]
 
 
 def _outcome(before: Decision, record: ConsentRecord) -> str:

@@ -40,8 +40,10 @@ class EventIntake:
         if access_log is None:
             raise Problem(404, "Events are kept in the access log, and there is none.")
         refuse_cross_site(request)
+        began = self._installed.recent_answers.sequence
         event = await self._read(request)
         visit = self._installed.visits.read(request.scope, self._page(request, event))
+        visit = self._installed.recent_answers.look_again(visit, began, visit.visitor_id)
         policy = _consented_policy(visit, event)
         fields = traced_fields(request.scope["headers"])
         if not is_traceable(fields):
@@ -86,7 +88,7 @@ class EventIntake:
 def _consented_policy(visit: Visit, event: Event) -> str:
     """Return the version of the policy that was consented to; raises a Problem where the event was not."""
     decision = visit.decision
-    if decision.record is None or not decision.traces:
+    if decision.record is None or not visit.traced:
         raise Problem(403, "The visitor does not allow tracing on that page.")
     if event.purpose and not decision.purposes[event.purpose]:
         raise Problem(403, f"The visitor does not allow {event.purpose!r} on that page.")

@@ -9,6 +9,7 @@ from itertools import chain
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner, content_security, views
+from cookie_consent.current import CurrentRequest
 from cookie_consent.decision import refused_by_signals
 from cookie_consent.funnel import Funnel
 from cookie_consent.headers import ONLY_BYTES, Headers, depending_on, plain_fields
@@ -20,7 +21,8 @@ from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.tracing import Trace, Tracing
 from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
-from cookie_consent.visits import Visit
+from cookie_consent.visitors.recent_answers import RecentAnswers, deletions
+from cookie_consent.visits import Visit, is_secure
 
 
 class Effects:
@@ -34,7 +36,7 @@ class Effects:
 
     def __init__(self, installed: Installation, *, inject: bool, settings_link: bool) -> None:
         self.installed, self.inject, self.settings_link = installed, inject, inject and settings_link
-        self.depends_on = _depends_on(installed.policy)
+        self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
 
     def asks(self, visit: Visit, scope: Scope) -> bool:
         """Return whether a page asks, if it is one."""
@@ -43,25 +45,43 @@ class Effects:
 
 
 class Recording:
-    """Writes the access record of a traced request when the response has come to its end.
+    """Writes the access record of a traced request when the response has come to its end, if it may be by then.
 
     Args:
         tracing: writes records.
+        recent_answers: knows whether the visitor has withdrawn or erased since.
         scope: the request as the app sees it, and as routing leaves it.
         out: where messages go on to.
-        trace: what was known when the request came.
-        new_visitor: the Set-Cookie field of a visitor id that was just made, or None.
+        visit: what was known when the request came.
+        trace: likewise, of what is recorded.
 
     Attributes:
         is_view: whether the response is a page that a person sees.
+        new_visitor: the Set-Cookie field of a visitor id that was just made, or None.
     """
 
-    __slots__ = ("_out", "_scope", "_status", "_trace", "_tracing", "is_view", "new_visitor")
+    __slots__ = (
+        *("_began", "_out", "_recent_answers", "_scope", "_status", "_trace", "_tracing", "_visit"),
+        *("is_view", "new_visitor"),
+    )
 
-    def __init__(self, tracing: Tracing, scope: Scope, out: Send, trace: Trace, new_visitor: bytes | None) -> None:
+    def __init__(
+        self, tracing: Tracing, recent_answers: RecentAnswers, scope: Scope, out: Send, visit: Visit, trace: Trace
+    ) -> None:
         self._tracing, self._scope, self._out, self._status = tracing, scope, out, 500
-        self.new_visitor, self.is_view = new_visitor, False
+        self._recent_answers, self._began, self._visit = recent_answers, recent_answers.sequence, visit
+        self.new_visitor: bytes | None = None
+        self.is_view = False
         self._trace: Trace | None = trace
+
+    @property
+    def visitor_id(self) -> str | None:
+        """The pseudonym that the browser has, or that the visit of a day has; None while it has none."""
+        return self._trace.visitor_id if self._trace and self.new_visitor is None else None
+
+    def drop(self) -> None:
+        """Write no record."""
+        self._trace = self.new_visitor = None
 
     def send(self, message: Message) -> Awaitable[None]:
         """Take a message and send it on; the last one is followed by the record."""
@@ -76,10 +96,14 @@ class Recording:
         self.finish()
 
     def finish(self) -> None:
-        """Write the record, if that is not done yet."""
+        """Write the record, if that is not done yet and the visitor has neither withdrawn nor erased meanwhile."""
         trace, self._trace = self._trace, None
-        if trace is not None:
+        if trace is not None and (self._recent_answers.sequence == self._began or self._is_still_allowed(trace)):
             self._tracing.write(self._scope, trace, self._status, is_view=self.is_view)
+
+    def _is_still_allowed(self, trace: Trace) -> bool:
+        now = self._recent_answers.look_again(self._visit, self._began, trace.visitor_id)
+        return now.traced or bool(now.exempt)
 
 
 class Exchange:
@@ -97,8 +121,10 @@ class Exchange:
         asks: whether the page should be asked in, if it is one.
         injection: puts what is asked into the page, and the link to the settings page, once it is known to be one.
         recording: writes the access record, where the request is traced.
+        current: tells others whether the request is traced.
     """
 
+    current: CurrentRequest
     asks = False
     injection: Injection | None = None
     recording: Recording | None = None
@@ -107,16 +133,21 @@ class Exchange:
     _seen_at: bytes | None = None
     """The Host field of the page, if somebody looks at it; also of an error, which may ask, too."""
     _replaced = False
+    _was_answered = False
+    """Whether the visitor has answered, or erased, since the request came."""
 
     def __init__(
         self, effects: Effects, scope: Scope, receive: Receive, send: Send, visit: Visit, consent: RequestConsent
     ) -> None:
         self._effects, self.scope, self._receive, self._out = effects, scope, receive, send
         self._visit, self._consent = visit, consent
+        self._began = effects.recent_answers.sequence
 
     def record(self, tracing: Tracing, trace: Trace, new_visitor: bytes | None) -> None:
         """Write an access record when the response has come to its end."""
-        self.recording = Recording(tracing, self.scope, self._out, trace, new_visitor)
+        recent_answers = self._effects.recent_answers
+        self.recording = Recording(tracing, recent_answers, self.scope, self._out, self._visit, trace)
+        self.recording.new_visitor = new_visitor
         self._out = self.recording.send
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -142,6 +173,8 @@ class Exchange:
         headers = given if isinstance(given, list) else list(given)
         if not ONLY_BYTES.issuperset(map(type, chain.from_iterable(headers))):
             headers = plain_fields(headers)
+        if effects.recent_answers.sequence != self._began:
+            headers = self._look_again(headers)
         passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
         edits_csp = effects.installed.edit_csp and content_security.is_there(passed)
         if edits_csp:
@@ -153,7 +186,7 @@ class Exchange:
             self._count(effects.installed.access_log.funnel, message["status"], passed)
         # What is recorded without consent leaves the page as it is for everybody.
         traced = self.recording is not None and not self._visit.exempt
-        depends = self._consent.was_read or encoding is not None or traced or edits_csp
+        depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
         if self.recording is not None and self.recording.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.recording.new_visitor)]
         if depends:
@@ -162,6 +195,21 @@ class Exchange:
             frames = (b"Sec-Fetch-Dest",) if self._differs_in_frames else ()
             passed = depending_on(passed, (*effects.depends_on, *language, *frames))
         return message if passed is given else {**message, "headers": passed}
+
+    def _look_again(self, headers: Headers) -> Headers:
+        """Let hold what the visitor has answered since the request came, and delete what that refuses."""
+        effects, recording = self._effects, self.recording
+        visitor_id = self._visit.visitor_id if recording is None else recording.visitor_id
+        visit = effects.recent_answers.look_again(self._visit, self._began, visitor_id)
+        if visit is self._visit:
+            return headers
+        self._visit, self._was_answered = visit, True
+        self.asks = self.asks and visit.decision.should_ask
+        self.current.decide(traced=visit.traced)
+        if recording is not None and not visit.traced and not visit.exempt:
+            recording.drop()
+            self.recording = None
+        return [*headers, *deletions(effects.installed.gate, visit, secure=is_secure(self.scope))]
 
     def _with_recipients(self, headers: Headers) -> Headers:
         """Let the app's Content-Security-Policy name just the recipients that are allowed now."""

@@ -26,13 +26,18 @@ def exempt_trace(
         salt: makes the pseudonym.
         now: seconds since 1970.
     """
-    client, agent = scope.get("client"), fields.get(b"user-agent", b"")
-    address = (truncated(client[0]) if client else None) or ""
     assert salt is not None  # noqa: S101 (there is one where a purpose is exempt)
-    visitor_id = salt.visitor(now, site=host_of(scope), address=address, agent=agent)
+    visitor_id = pseudonym(scope, fields, salt, now)
     if visitor_id is None:
         return None
     origin = b"/".join(fields.get(b"referer", b"").split(b"/")[:3])
     trace = Trace({**fields, b"referer": origin}, visitor_id, visit.decision.policy.version, now, visit.exempt)
     trace.is_exempt = True
     return trace
+
+
+def pseudonym(scope: Mapping[str, Any], fields: Fields, salt: DailySalt, now: float) -> str | None:
+    """Return the pseudonym of the day of whoever sent a request; None where there is none just now."""
+    client = scope.get("client")
+    address = (truncated(client[0]) if client else None) or ""
+    return salt.visitor(now, site=host_of(scope), address=address, agent=fields.get(b"user-agent", b""))

@@ -18,6 +18,7 @@ from cookie_consent.policy import Policy
 from cookie_consent.request_consent import AppLanguage
 from cookie_consent.retention import Retention
 from cookie_consent.signing import Signer
+from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visits import Visits
 
 MOST_ANSWERS, ANSWERS_WITHIN = 60, 3600.0
@@ -43,6 +44,7 @@ class Installation:
         clock: returns seconds since 1970.
         app_language: tells the app's own language for a request.
         edit_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
+        recent_answers: remembers answers and erasures for the requests that run meanwhile.
         answer_limit: counts the answers of each consent id.
     """
 
@@ -60,6 +62,7 @@ class Installation:
     clock: Callable[[], float]
     app_language: AppLanguage
     edit_csp: bool
+    recent_answers: RecentAnswers
     answer_limit: RateLimit = field(default_factory=lambda: RateLimit(MOST_ANSWERS, ANSWERS_WITHIN))
 
     def base(self, scope: Mapping[str, Any]) -> str:

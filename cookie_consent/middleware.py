@@ -40,7 +40,8 @@ from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.signing import Signer
 from cookie_consent.sinks import Sink
 from cookie_consent.visitor import VISITOR_LIFETIME
-from cookie_consent.visits import Visit, Visits, without_held
+from cookie_consent.visitors.recent_answers import RecentAnswers, deletions
+from cookie_consent.visits import Visit, Visits, is_secure, without_held
 
 _log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
@@ -170,6 +171,7 @@ class ConsentMiddleware(FailsAtStart):
             desk=desk_of(desk),
             clock=clock,
             app_language=app_language(language, policy.site.languages),
+            recent_answers=RecentAnswers(own.lifetime, clock),
             edit_csp=edit_csp and any(recipient.directives for recipient in policy.recipients),
         )
         self._signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
@@ -177,6 +179,7 @@ class ConsentMiddleware(FailsAtStart):
         self._retention = self._installed.retention
         self._masks_client = mask_client
         self._visits = self._installed.visits
+        self._recent_answers = self._installed.recent_answers
         # None where there is nothing to ask, so that requests carry nothing for it.
         self._app_language = None if language is None else self._installed.app_language
         self._endpoints = Endpoints(self._installed)
@@ -220,6 +223,7 @@ class ConsentMiddleware(FailsAtStart):
         if asks:
             child = banner.wanting_a_whole_page(child)
         exchange = Exchange(self._effects, child, receive, send, visit, consent)
+        exchange.current = request
         if visit.traced or visit.exempt:
             self._trace(exchange, visit)
         exchange.asks = asks
@@ -239,15 +243,19 @@ class ConsentMiddleware(FailsAtStart):
             await self.app(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send, request: CurrentRequest) -> None:
-        visit = self._visits.read(scope, local_path(scope))
+        visit, gate, recent = self._visits.read(scope, local_path(scope)), self._installed.gate, self._recent_answers
+        began = recent.sequence
         request.decide(traced=visit.traced)
         child, _ = self._for_the_app(scope, visit)
 
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
                 fields = plain_fields(message.get("headers", ()))
-                fields = self._installed.gate.outgoing(fields, visit.decision.purposes)
-                message = {**message, "headers": fields}
+                now = recent.look_again(visit, began, visit.visitor_id)
+                if now is not visit:
+                    request.decide(traced=now.traced)
+                    fields = [*fields, *deletions(gate, now, secure=is_secure(scope))]
+                message = {**message, "headers": gate.outgoing(fields, now.decision.purposes)}
             await send(message)
 
         await self.app(child, receive, gated)

@@ -199,7 +199,9 @@ class OwnData:
         stays = [record["record_id"] for record in await self._records(visit)]
         visitor_id = self._visitor_id(request, visit)
         if log is not None and visitor_id is not None:
+            own.recent_answers.erased(visitor_id)
             erased = await answer_of(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
+            own.recent_answers.erased(visitor_id)  # of the requests that came meanwhile, too
             log.erasing.again(visitor_id)
         response: Response = RedirectResponse(f"{own.base(request.scope)}?language={language}&erased", status_code=303)
         if wants_json(request):

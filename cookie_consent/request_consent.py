@@ -21,6 +21,9 @@ _LONGEST_PATH = 2000
 class RequestConsent(Decision):
     """The `Decision` of one request. Whoever reads it makes the response depend on it, and caches are told.
 
+    It says what held when the request came, however long the app takes. An answer that the visitor gives meanwhile
+    counts for the response (its cookies, the access record, the banner) and for the next request.
+
     The decision itself is shared by all requests that are alike. The slots that `Decision` declares stay empty here,
     so that each look at one comes by `__getattr__`.
 

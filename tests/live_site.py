@@ -39,6 +39,19 @@ async def _events(request: Request) -> Response:
     return StreamingResponse(events(), media_type="text/event-stream")
 
 
+async def _slow(request: Request) -> Response:
+    """Answer when somebody says so, with a cookie that needs consent."""
+    request.app.state.waiting += 1
+    await request.app.state.go_on.wait()
+    response = PlainTextResponse("at last")
+    response.set_cookie("_ga", "1")
+    return response
+
+
+async def _waiting(request: Request) -> Response:
+    return PlainTextResponse(str(request.app.state.waiting))
+
+
 async def _go_on(request: Request) -> Response:
     request.app.state.go_on.set()
     return PlainTextResponse("they go on")
@@ -50,11 +63,13 @@ def site() -> Starlette:
         routes=[
             Route("/", _home),
             Route("/events", _events),
+            Route("/slow", _slow),
+            Route("/waiting", _waiting),
             Route("/go-on", _go_on),
             Route("/pages/{name}", _page),
         ]
     )
-    app.state.go_on = asyncio.Event()
+    app.state.go_on, app.state.waiting = asyncio.Event(), 0
     log = os.environ["ACCESS_LOG"]
     app.add_middleware(
         ConsentMiddleware,

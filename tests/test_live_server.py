@@ -191,6 +191,29 @@ def test_a_server_that_is_stopped_writes_the_last_records_first(tmp_path: Path) 
         assert [record["url.path"] for record in server.records()] == ["/pages/last"]
 
 
+def test_what_began_before_a_refusal_and_ends_after_it_sets_nothing_and_leaves_no_record(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path) as server,
+        server.visitor() as visitor,
+        server.visitor() as other,
+        ThreadPoolExecutor(1) as at,
+    ):
+        visitor.post(PREFIX, json={"choice": "accept_all"})
+        given = {"cookie": "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())}
+        with other.stream("GET", "/events", headers=given) as stream:
+            chunks = stream.iter_raw()
+            assert next(chunks) == b"data: first\n\n"
+            slow = at.submit(other.get, "/slow", headers={"cookie": given["cookie"].partition("; visitor")[0]})
+            until(lambda: visitor.get("/waiting").text == "1", 20)
+            assert visitor.post(PREFIX, json={"choice": "refuse_all"}).json()["status"] == "refused"
+            visitor.get("/go-on")
+            assert b"".join(chunks) == b"data: second\n\n"
+        set_cookies = slow.result(20).headers.get_list("set-cookie")
+        server.stop()
+        assert [line for line in set_cookies if "max-age=0" not in line.lower()] == []
+        assert {record["url.path"] for record in server.records()} == {"/waiting"}
+
+
 def test_a_stream_of_events_arrives_event_by_event(tmp_path: Path) -> None:
     with (
         serving(tmp_path) as server,
