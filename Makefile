@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit browser-side system format bench gallery clean
+.PHONY: demo test lint types unit other-pythons browser-side system format bench gallery clean
 
 demo: $(VENV)/.demo
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -28,6 +28,15 @@ unit: $(VENV)/.test
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest --cov --cov-report= --numprocesses auto --dist loadfile --no-loadscope-reorder --reruns 2 $(ARGS)
 	$(BIN)/coverage report
+
+# The tests without a browser, on the oldest and the newest Python here: warnings are errors there too.
+other-pythons: system $(VENV)/.test
+	@for python in $$(.ci/other-pythons $(BIN)/python); do \
+		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
+		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
+		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
+		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto --dist loadfile --no-loadscope-reorder --reruns 2 $(ARGS) || exit 1; \
+	done
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .
@@ -72,4 +81,4 @@ node_modules/.installed: package.json package-lock.json
 	@touch $@
 
 clean:
-	rm -rf $(VENV) node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(VENV) $(VENV)-* node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
