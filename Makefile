@@ -57,7 +57,7 @@ gallery: system $(VENV)/.test
 # From the system's own packages, where this user may install them.
 system:
 	@.ci/system chromium npm chromedriver=chromium-driver firefox-esr WebKitWebDriver=webkit2gtk-driver Xvfb=xvfb \
-		locale-gen=locales openssl nats-server goaccess
+		locale-gen=locales openssl nats-server goaccess java=default-jre-headless
 	@.ci/system --optional postgres=postgresql
 
 $(VENV)/bin/python:
@@ -76,8 +76,9 @@ $(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[bench]'
 	@touch $@
 
+# Without scripts: that of vnu-jar would fetch a Java of its own.
 node_modules/.installed: package.json package-lock.json
-	npm ci --silent --no-audit --no-fund
+	npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 clean:

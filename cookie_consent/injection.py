@@ -25,6 +25,9 @@ _OF_BYTES = _VALIDATORS | {
     *(b"accept-ranges", b"content-md5", b"digest", b"content-digest", b"repr-digest"),
 }
 _UNSEEN_BODIES = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
+# What comes after the end of <body> in a message that ends the document.
+_LONGEST_END = 2048
+_END_OF_BODY = re.compile(rb"</body[ \t\n\f\r]*>(?:[ \t\n\f\r]|</html[ \t\n\f\r]*>|<!--(?:[^-]|-(?!->))*-->)*")
 _LENGTH = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]*")
 
 
@@ -100,8 +103,9 @@ class Injection:
         fragment: Makes the HTML, in the encoding that :func:`injectable` returned, from the value of the ``lang``
             attribute of the page's html tag, None if there is none. Called at most once; an empty text leaves
             the response as it is.
-        tail: Makes what comes after the document, which HTML takes for the last thing in its body. Called at most
-            once, after ``fragment``. A page that gets nothing else keeps its validators.
+        tail: Makes what comes last in the body: before its end tag where the last message holds it, else after the
+            document, which HTML takes for the same place. Called at most once, after ``fragment``. A page that gets
+            nothing else keeps its validators.
     """
 
     def __init__(
@@ -159,11 +163,18 @@ class Injection:
         return padding
 
     def _ended(self, message: Message) -> Message:
-        """Return a message with what comes after the document, if it is the last one."""
-        if message["type"] != "http.response.body" or message.get("more_body", False):
+        """Return a message with what comes last in the body, if it is the last one."""
+        if not self._tail or message["type"] != "http.response.body" or message.get("more_body", False):
             return message
         tail, self._tail = self._tail, b""
-        return {**message, "body": bytes(message.get("body", b"")) + tail} if tail else message
+        body = bytes(message.get("body", b""))
+        end = body[-_LONGEST_END:].lower()
+        at = end.rfind(b"</body")
+        # The end tag counts neither in a comment nor where anything but comments comes after it.
+        if at < 0 or end.rfind(b"<!--", 0, at) > end.rfind(b"-->", 0, at) or not _END_OF_BODY.fullmatch(end, at):
+            return {**message, "body": body + tail}
+        at += len(body) - len(end)
+        return {**message, "body": b"".join((body[:at], tail, body[at:]))}
 
     async def _make_way(self, document: Document, kind: str) -> None:
         if self._start is not None:

@@ -29,7 +29,7 @@ _ONCE = Markup("\0once\0")
 _ANSWERED = Markup("\0answered\0")
 """Where goes when the answer was given that the question shows."""
 _SCRIPT_NONCE, _STYLE_NONCE = Markup("\0script\0"), Markup("\0style\0")
-_NOT_SWAPPED = Markup('hx-boost="false" data-turbo="false"')
+_NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
 """Keeps htmx and Turbo from loading what our links and forms lead to into the page: that is a page of its own."""
 _MOST_KEPT = 256
 NOTICES: Mapping[str, tuple[str, ...]] = {

@@ -1,6 +1,7 @@
 """Where the fragment goes, what goes on at once, and what happens to the messages around it."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -550,20 +551,56 @@ def test_to_finish_a_finished_response_does_nothing() -> None:
     assert sent_after_each([start(), body(b"<body>")])[-1] == []
 
 
-# What comes after the document.
+# What comes last in the body.
 
 TAIL = "<p>tail</p>"
+END_OF_BODY = re.compile(r"</body\s*>(?:\s|</html\s*>|<!--[^-]*-->)*$", re.IGNORECASE)
 
 
 @pytest.mark.parametrize("fragment", [PROBE, ""])
 @pytest.mark.parametrize("document", [*DOCUMENTS[::7], *NO_BODY, "<html><body>|<p>text</p></body></html>\n<!-- c -->"])
-def test_the_tail_comes_after_all_bytes_of_a_document(document: str, fragment: str) -> None:
-    given, expected = document.replace("|", "").encode(), (document.replace("|", fragment) + TAIL).encode()
-    assert content(sent([start(), body(given)], fragment, tail=TAIL)) == expected
+def test_the_tail_comes_last_in_the_body_and_after_all_where_the_last_message_has_no_end_of_it(
+    document: str, fragment: str
+) -> None:
+    given, whole = document.replace("|", "").encode(), document.replace("|", fragment)
+    end = END_OF_BODY.search(whole)
+    at = end.start() if end else len(whole)
+    assert content(sent([start(), body(given)], fragment, tail=TAIL)) == f"{whole[:at]}{TAIL}{whole[at:]}".encode()
     single = [given[at : at + 1] for at in range(len(given))]
-    assert content(sent(stream(single), fragment, tail=TAIL)) == expected
+    assert content(sent(stream(single), fragment, tail=TAIL)) == f"{whole}{TAIL}".encode()
     last = [body(chunk, at < len(single)) for at, chunk in enumerate(single, 1)]
-    assert content(sent([start(), *last], fragment, tail=TAIL)) == expected
+    assert content(sent([start(), *last], fragment, tail=TAIL)) == f"{whole}{TAIL}".encode()
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "x|</body></html>",
+        "|</BODY\n></HTML >\r\n",
+        "|</body>",
+        "</body>|</body></html>",
+        "<p>It ends with </body>, they say.</p>|</body></html>",
+        "<script>let end = '</body>'</script>|</body><!-- 3 - 4 ms --></html><!--- --->\n",
+        f"<!-- a -->|</body></html>{' ' * 2000}",
+        "x</html>|",
+        "x</body></html><p>more|",
+        "x</body><script src=x></script></html>|",
+        "x</body class=last></html>|",
+        "x</bodyguard></html>|",
+        "x</body></html><!-- never closed|",
+        "<!-- x </body> -->|",
+        "<!-- a --><!-- x </body><!-- y -->|",
+        f"x</body></html>{' ' * 3000}|",
+        "|",
+    ],
+)
+def test_the_last_message_has_the_tail_before_the_end_of_the_body_that_it_holds(last: str) -> None:
+    before, after = last.split("|")
+    pieces = [body(b"<html><body>", True), body((before + after).encode())]
+    passed = sent([start((b"content-length", b"%d" % (12 + len(before + after)))), *pieces], "", tail=TAIL)
+    assert content(passed) == f"<html><body>{before}{TAIL}{after}".encode()
+    assert passed[0]["headers"] == [HTML, (b"content-length", b"%d" % len(content(passed)))]
+    assert passed[1:-1] == pieces[:1]
 
 
 @pytest.mark.parametrize("given", ["", "text", "<p>part</p>", '{"html": "<html>"}', "<!doctype svg><html><body>"])
