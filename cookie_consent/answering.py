@@ -14,7 +14,7 @@ from cookie_consent import proof
 from cookie_consent.answers import Posted, is_form, make_record, read_answer
 from cookie_consent.banner import asks_robot
 from cookie_consent.bounded import LONGEST_WAIT
-from cookie_consent.decision import Decision, decide, objects, what_signals_refuse
+from cookie_consent.decision import Decision, consents, decide, objects, what_signals_refuse
 from cookie_consent.evidence import SURFACES, Surface, shown
 from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.failures import log_failure
@@ -58,8 +58,7 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
         raise Problem(409, f"The policy in force is {installed.policy.version}.", "error_policy_changed")
     before, now = visit.decision, installed.clock()
     here = installed.visits.policy_in(posted.service) or before.policy
-    consent_id = _consent_id(installed, before)
-    record = make_record(posted, before, here, now=int(now), language=language, consent_id=consent_id)
+    record = make_record(posted, before, here, now=int(now), language=language)
     is_new = True
     if installed.ledger is not None:
         there = decide(here, before.record, frozenset(before.signals), now, lifetime=installed.own.lifetime)
@@ -152,13 +151,6 @@ def state(installed: Installation, decision: Decision) -> dict[str, Any]:
     }
 
 
-def _consent_id(installed: Installation, before: Decision) -> str:
-    """Return the id that ties answers to the ledger; none is made where no ledger needs it."""
-    if installed.ledger is None:
-        return ""
-    return before.consent_id or installed.own.new_id()
-
-
 async def _keep_proof(
     installed: Installation, request: Request, before: Decision, posted: Posted, record: ConsentRecord
 ) -> tuple[ConsentRecord, bool]:
@@ -169,11 +161,13 @@ async def _keep_proof(
     ledger, retention = installed.ledger, installed.retention
     assert ledger is not None  # noqa: S101 (asked before)
     assert retention is not None  # noqa: S101 (there is one with the other)
+    if before.record is not None and proof.says_again(before.record, record):
+        return before.record, False
     try:
         with fail_after(LONGEST_WAIT):
-            last = await ledger.last(before.consent_id) if before.consent_id else None
+            consent_id, last = await _chain(installed, ledger, before, record)
             entry = proof.entry(
-                record,
+                replace(record, consent_id=consent_id),
                 proof.Circumstances(
                     record_id=installed.own.new_id(), policy=before.policy, lifetime=installed.own.lifetime
                 ),
@@ -190,8 +184,24 @@ async def _keep_proof(
         log_failure("The ledger could not keep a consent record; the answer was refused", error)
         raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
     retention.remind(installed.clock())
-    answered = replace(record, consent_id=kept["consent_id"], decided_at=seconds_of(kept["decided_at"]))
+    answered = replace(record, consent_id=kept["consent_id"] or "", decided_at=seconds_of(kept["decided_at"]))
     return answered, repeated is None
+
+
+async def _chain(
+    installed: Installation, ledger: Ledger, before: Decision, record: ConsentRecord
+) -> tuple[str, Mapping[str, Any] | None]:
+    """Return the consent id of an answer, and the newest record that has it; "" and None for a plain refusal.
+
+    Consent has to be proven, and its withdrawal is part of that (GDPR Article 7(1) and (3)). A refusal by somebody who
+    has never consented is neither, so that it needs no id, and one that it has from before is dropped.
+    """
+    if before.record is not None and before.consent_id:
+        consented = bool(before.record.in_state(State.GRANTED))
+        records = await ledger.records(before.consent_id, 1 if consented else _MOST_LOOKED_THROUGH)
+        if consented or len(records) == _MOST_LOOKED_THROUGH or any(map(proof.tells_of_consent, records)):
+            return before.consent_id, records[-1] if records else None
+    return installed.own.new_id() if consents(before.policy, record) else "", None
 
 
 async def _repeated(

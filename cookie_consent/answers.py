@@ -114,9 +114,7 @@ def read_fields(content_type: str, body: bytes) -> dict[str, str]:
     return fields
 
 
-def make_record(
-    posted: Posted, before: Decision, shown: Policy, *, now: int, language: str, consent_id: str
-) -> ConsentRecord:
+def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, language: str) -> ConsentRecord:
     """Return the consent record of an answer.
 
     Args:
@@ -126,7 +124,9 @@ def make_record(
             stays as it was.
         now: seconds since 1970.
         language: the language that was shown.
-        consent_id: ties the record to the ledger; "" without one.
+
+    Returns:
+        The record, without a consent id: only the ledger knows whether it needs one.
     """
     facts = digests(before.policy)
     states = {purpose: _state(posted, before, shown, purpose) for purpose in before.policy.optional}
@@ -137,7 +137,6 @@ def make_record(
         source=posted.source,
         language=language,
         signals=frozenset(before.signals),
-        consent_id=consent_id,
     )
 
 

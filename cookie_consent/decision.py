@@ -179,6 +179,11 @@ def objects(policy: Policy, record: ConsentRecord | None) -> bool:
     return record.status == "refused" or not policy.traced.isdisjoint(refused)
 
 
+def consents(policy: Policy, record: ConsentRecord) -> bool:
+    """Return whether an answer grants something that needs consent."""
+    return not {policy.exempt}.issuperset(record.in_state(State.GRANTED))
+
+
 def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[str]:
     """Return the ids of the purposes that signals refuse, by their names."""
     refused: frozenset[str] = frozenset()

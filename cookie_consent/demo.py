@@ -167,8 +167,10 @@ def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:
         "Who has not answered is asked, once; a signal is an answer too.": (
             yes.asked and no.asked and not signal.asked and not any(outcome.asked_again for outcome in everybody)
         ),
-        "Each answer is kept, with a proof.": [_answers(outcome) for outcome in everybody]
-        == [["granted"], ["refused"], []],
+        "Each answer is kept: consent with a proof, a refusal without an identifier.": (
+            [outcome.answer for outcome in everybody] == ["granted", "refused", "none"]
+            and [_proven(outcome) for outcome in everybody] == [["granted"], [], []]
+        ),
         "With consent, what is declared is set.": yes.cookies == _NECESSARY | _OWN_COOKIES | {"recently-viewed"},
         "Without, only what is necessary is set.": (
             no.cookies == _NECESSARY | {"consent"} and signal.cookies == _NECESSARY
@@ -251,7 +253,7 @@ def _in_words(receipt: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:<{_LABEL}}{value}" for name, value in lines.items())
 
 
-def _answers(outcome: Outcome) -> list[str]:
+def _proven(outcome: Outcome) -> list[str]:
     return [proof["status"] for proof in outcome.proofs]
 
 
@@ -259,7 +261,7 @@ def _table(outcomes: Sequence[Outcome]) -> list[str]:
     cells: dict[str, Callable[[Outcome], str]] = {
         "": lambda outcome: outcome.title,
         "asked": lambda outcome: "yes" if outcome.asked else "no, the signal answers",
-        "answer kept": lambda outcome: _listed(_answers(outcome)),
+        "answer kept": lambda outcome: outcome.answer,
         "cookies set": lambda outcome: _listed(outcome.cookies),
         "cookies held back": lambda outcome: _listed(outcome.held),
         "loaded from others": lambda outcome: _listed(outcome.loaded),

@@ -56,7 +56,8 @@ class Outcome:
         failed: what did not answer as it should, each with the reason.
         asked: whether the first page asked.
         asked_again: whether a later page asked.
-        proofs: the consent records that the ledger keeps.
+        answer: what the visitor's cookie says was answered on the whole; "none" where it says nothing.
+        proofs: the consent records that the ledger keeps under the visitor's id.
         receipts: what the visitor gets for them.
         cookies: the names in the browser at the end.
         held: the names that the site set, and that did not arrive.
@@ -72,6 +73,7 @@ class Outcome:
     failed: tuple[str, ...] = ()
     asked: bool = False
     asked_again: bool = False
+    answer: str = "none"
     proofs: tuple[dict[str, Any], ...] = ()
     receipts: tuple[dict[str, Any], ...] = ()
     cookies: frozenset[str] = frozenset()
@@ -180,6 +182,7 @@ def walk(visitor: Visitor, address: str) -> Outcome:
         _look_around(browser, outcome)
         outcome.requests = sum(not path.startswith(_NOT_RECORDED) for path in browser.visited)
         export = json.loads(browser.fetch("/privacy-choices/export") or "{}")
+        outcome.answer = (export.get("consent") or {}).get("status", "none")
         outcome.proofs, outcome.receipts = tuple(export.get("consent_records", ())), tuple(export.get("receipts", ()))
         outcome.cookies = frozenset(client.cookies.keys())
         outcome.loaded, outcome.failed = frozenset(browser.loaded), tuple(browser.failed)

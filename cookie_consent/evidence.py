@@ -29,6 +29,9 @@ _DIALOG = re.compile(r"<(/?)dialog\b")
 _MARKS = ("⟦answered before⟧", "⟦valid until⟧")
 """Stand in the kept text of a settings page for the two dates that are each visitor's own."""
 
+_UNKNOWN_DATE = "…"
+"""Stands for the dates of a refusal that no record names, since it stands alone."""
+
 _NOBODYS = Kept(consent_id="", records=0, visitor_id="", takes_requests=True)
 """Stands in place of what a settings page says of the visitor's own records: no id may be in a text."""
 
@@ -88,8 +91,8 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
         base: the address of the settings page.
         language: the language that it was shown in.
         own_cookies: see `Pages.settings`.
-        answered_before: when the answer was given that the record will name as the one before; None for none. The
-            dates of another, which a form that lay open showed, stay in the text.
+        answered_before: when the answer before was given; None for none. The dates of another, which a form that lay
+            open showed, stay in the text.
     """
     kind, feature = surface.kind, surface.feature
 
@@ -170,6 +173,6 @@ def _dates(record: Mapping[str, Any]) -> list[float]:
 
 
 def _filled(text: str, dates: list[str]) -> str:
-    for mark, date in zip(_MARKS, dates, strict=False):
+    for mark, date in zip(_MARKS, dates or [_UNKNOWN_DATE] * len(_MARKS), strict=True):
         text = text.replace(mark, date)
     return text

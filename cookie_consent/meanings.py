@@ -7,7 +7,8 @@ from collections.abc import Mapping
 CONSENT_RECORD: Mapping[str, str] = {
     "schema": "The version of this list of fields.",
     "record_id": "A random id of this record.",
-    "consent_id": "A random id that your records have in common; your consent cookie has it, and nothing else uses it.",
+    "consent_id": "A random id that your records have in common; your consent cookie has it, and nothing else uses it. "
+    "None where you have refused and never agreed to anything before.",
     "event": "What happened: your consent was granted, refused, changed or withdrawn, your browser sent a signal, or a "
     "note was added.",
     "decided_at": "When it happened, by the clock of the server, in UTC.",
@@ -25,7 +26,7 @@ CONSENT_RECORD: Mapping[str, str] = {
     "surface": "What the answer was given on: the banner, the banner called for again, the settings page, or a box or "
     "a page in place of a feature.",
     "feature": "The id of the feature that the box or the page stood for.",
-    "answered_before": "When you had answered before, if you had.",
+    "answered_before": "When you had answered before, if you had, and that answer is among your records.",
     "policy": "The version of the policy that was in force.",
     "policy_sha256": "The SHA-256 of what that policy said.",
     "service": "The part of the site whose own conditions applied; none where the site's did.",
@@ -72,7 +73,7 @@ REQUEST: Mapping[str, str] = {
     "text": "What you wrote.",
     "address": "Where the answer was to be mailed to; deleted a set time after the answer.",
     "language": "The language of the page that you wrote on.",
-    "consent_id": "The random id that your consent records have in common, if you had a consent cookie.",
+    "consent_id": "The random id that your consent records have in common, if you had one.",
     "state": "What became of it: open, answered or closed.",
     "created_at": "When it came.",
     "due_at": "Until when it is to be answered.",

@@ -21,6 +21,7 @@ from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.answers import read_fields
 from cookie_consent.bounded import RateLimit
 from cookie_consent.cookie_fields import expire_cookie
+from cookie_consent.decision import consents
 from cookie_consent.earlier_policies import policy_of
 from cookie_consent.evidence import body_of, explain
 from cookie_consent.installation import Installation
@@ -68,6 +69,7 @@ class OwnData:
             records=records,
             visitor_id=self._visitor_id(request, visit) or "",
             takes_requests=self._installed.ledger is not None,
+            refused_unnamed=self._refused_unnamed(visit),
         )
 
     async def receipt(self, request: Request, visit: Visit, language: str) -> Response:
@@ -104,6 +106,7 @@ class OwnData:
             language,
             records=[record for record in reversed(records) if record["event"] != "note"][:_SHOWN],
             count=await self._count(visit),
+            refused_unnamed=self._refused_unnamed(visit),
             notes=notes,
             kept_until={id_: seconds_of(record["keep_until"]) for id_, record in _by_id(records).items()},
             notice="note_kept" if "noted" in request.query_params else "",
@@ -232,6 +235,13 @@ class OwnData:
         """Return how many records the visitor's consent id has; notes to them are none."""
         consent_id, ledger = visit.decision.consent_id, self._installed.ledger
         return await answer_of(ledger.count(consent_id)) if ledger is not None and consent_id else 0
+
+    def _refused_unnamed(self, visit: Visit) -> bool:
+        """Return whether the visitor has refused, and nothing says which record is that."""
+        record = visit.decision.record
+        if record is None or record.consent_id or self._installed.ledger is None:
+            return False
+        return not consents(visit.decision.policy, record)
 
     async def _document(self, request: Request, visit: Visit) -> dict[str, Any]:
         """Return the record of the answer that holds: as the ledger keeps it, else what the cookie says of it."""

@@ -69,12 +69,14 @@ class Kept:
         records: how many of them are kept.
         visitor_id: the pseudonym of the visitor's access records; "" for none.
         takes_requests: whether there is a form for requests and complaints.
+        refused_unnamed: whether the visitor has refused, and nothing says which record is that.
     """
 
     consent_id: str
     records: int
     visitor_id: str
     takes_requests: bool = False
+    refused_unnamed: bool = False
 
 
 @cache

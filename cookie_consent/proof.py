@@ -119,6 +119,24 @@ def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
     return same and _is_answer(last) and answer.decided_at - seconds_of(last["decided_at"]) <= REPEATED_WITHIN
 
 
+def says_again(before: ConsentRecord, after: ConsentRecord) -> bool:
+    """Return whether an answer repeats a plain refusal just after it; see `repeats`. Only the cookie knows of that one.
+
+    Args:
+        before: the answer in the cookie. Where it has an id, the ledger knows better.
+        after: the answer.
+    """
+    if before.consent_id or before.in_state(State.GRANTED):
+        return False
+    same = (before.answers, before.policy, before.signals) == (after.answers, after.policy, after.signals)
+    return same and after.decided_at - before.decided_at <= REPEATED_WITHIN
+
+
+def tells_of_consent(record: Mapping[str, Any]) -> bool:
+    """Return whether a record, as the ledger returns it, shows that its visitor has consented to something."""
+    return bool(record.get("granted")) or record["event"] in ("withdrawn", "signal")
+
+
 def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
     """Return the newest answer among records, and the ids of what it grants and no signal has switched off since.
 
@@ -189,6 +207,8 @@ def entry(
     """
     said = document(record, given.lifetime)
     came_from = previous or once or given.record_id
+    # A refusal before the first consent stands alone: its time, to the second, would join the two.
+    joined = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
     told_apart = [came_from, *(said[name] for name in _TOLD_APART)]
     return Entry(
         document={
@@ -200,7 +220,7 @@ def entry(
             "prevailing_text": digest(shown.prevailing_html) if shown else None,
             "surface": shown.surface if shown else None,
             "feature": shown.feature if shown else None,
-            "answered_before": rfc3339(before.decided_at) if before else None,
+            "answered_before": rfc3339(before.decided_at) if before and joined else None,
             "build": shown.build if shown else None,
             "previous": previous,
             "keep_until": given.keep_until(said["expires_at"]),

@@ -42,7 +42,8 @@ class ConsentRecord:
         source: where the answer was given, one of `SOURCES`.
         language: the language that was shown.
         signals: the names of the browser's signals that were there when the answer was given.
-        consent_id: a random id that ties the cookie to the ledger; "" where no ledger is kept.
+        consent_id: a random id that ties the cookie to the ledger; "" where no ledger is kept, and for a refusal by
+            somebody who has never consented.
     """
 
     answers: Mapping[str, Answer]

@@ -279,14 +279,15 @@ def test_without_a_ledger_no_id_is_made() -> None:
     assert visitor.get(f"{PREFIX}/receipt").json["consent_id"] is None
 
 
-def test_a_ledger_that_comes_later_gives_an_id_to_answers_without_one() -> None:
+@pytest.mark.parametrize(("answer", "consent_id"), [(Visitor.accept, "id-1"), (Visitor.refuse, None)])
+def test_a_ledger_that_comes_later_gives_an_id_to_consent_without_one(answer: Any, consent_id: str | None) -> None:
     before = Visitor(install())
     before.accept()
     ledger = MemoryLedger()
     after = Visitor(install(ledger=ledger, make_id=counted()))
     after.jar = dict(before.jar)
-    after.refuse()
-    assert ledger.kept[0]["consent_id"] == "id-1"
+    answer(after)
+    assert ledger.kept[0]["consent_id"] == consent_id
 
 
 class Broken(MemoryLedger):

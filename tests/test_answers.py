@@ -212,7 +212,7 @@ def record_of(
     posted: Posted, before: ConsentRecord | None = None, signals: frozenset[str] = frozenset(), shown: Policy = POLICY
 ) -> ConsentRecord:
     decision = decide(POLICY, before, signals, NOW)
-    return make_record(posted, decision, shown, now=int(NOW), language="ja", consent_id="id-1")
+    return make_record(posted, decision, shown, now=int(NOW), language="ja")
 
 
 def states(record: ConsentRecord) -> dict[str, State]:
@@ -257,7 +257,6 @@ def test_a_record_says_who_answered_what_to_which_text_when() -> None:
         source="banner",
         language="ja",
         signals=frozenset({"gpc"}),
-        consent_id="id-1",
     )
     assert record.source in SOURCES
 

@@ -66,6 +66,7 @@ def outcomes() -> tuple[Outcome, Outcome, Outcome]:
         degraded,
         title="accepts",
         asked=True,
+        answer="granted",
         proofs=proof("granted"),
         cookies=necessary | {"consent", "visitor", "recently-viewed"},
         held=frozenset({"ab_test"}),
@@ -73,7 +74,7 @@ def outcomes() -> tuple[Outcome, Outcome, Outcome]:
         features=dict.fromkeys(FEATURES, "on"),
         records=(record,),
     )
-    no = replace(degraded, title="refuses", asked=True, proofs=proof("refused"), cookies=necessary | {"consent"})
+    no = replace(degraded, title="refuses", asked=True, answer="refused", cookies=necessary | {"consent"})
     return yes, no, replace(degraded, title="sends GPC")
 
 
@@ -169,8 +170,10 @@ def test_all_promises_hold_where_all_is_well(outcomes: tuple[Outcome, Outcome, O
         (0, {"asked": False}),
         (2, {"asked": True}),
         (1, {"asked_again": True}),
-        (1, {"proofs": ()}),
-        (2, {"proofs": proof("refused")}),
+        (0, {"proofs": ()}),
+        (1, {"answer": "none"}),
+        (1, {"proofs": proof("refused")}),
+        (2, {"answer": "refused"}),
         (0, {"cookies": frozenset({"session", "lang", "consent"})}),
         (1, {"cookies": frozenset({"session", "lang", "consent", "recently-viewed"})}),
         (2, {"cookies": frozenset({"session", "lang", "visitor"})}),

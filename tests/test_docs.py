@@ -67,7 +67,7 @@ def test_the_words_that_were_shown_are_told_as_the_example_does(
     (tmp_path / "logs" / "access.jsonl").touch()
     visitor = Visitor(install(ledger="sqlite:///consent.db"))
     question = forms(visitor.get("/privacy-choices/question").text)[0]
-    assert visitor.send_form(question.pressed("refuse_all")).status == 303
+    assert visitor.send_form(question.pressed("accept_all")).status == 303
     commands = [line for block in blocks("docs/proof.md", "console") for line in block.splitlines()]
     told: dict[str, int] = {}
     for line in commands:

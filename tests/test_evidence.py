@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from html import escape
 from pathlib import Path
@@ -92,10 +93,14 @@ def form_of(html: str, surface: str) -> Form:
 
 
 def last(ledger: Ledger, visitor: Visitor) -> dict[str, Any]:
-    """Return the visitor's newest record."""
+    """Return the visitor's newest record; after a plain refusal, which has no id, the newest of all."""
     records: list[dict[str, Any]] = visitor.get(f"{PREFIX}/export").json["consent_records"]
-    assert records == run(ledger.records(records[0]["consent_id"]))
-    return records[-1]
+    if records:
+        assert records == run(ledger.records(records[0]["consent_id"]))
+        return records[-1]
+    newest: dict[str, Any] = [json.loads(link.document) for link in ledger.links() if link.document][-1]
+    assert newest["consent_id"] is None
+    return newest
 
 
 def words(key: str) -> str:
@@ -362,6 +367,8 @@ def test_a_box_is_told_with_what_was_off_when_it_was_shown(ledger: Ledger) -> No
 def test_a_page_in_place_of_a_feature_is_told_with_what_was_off_when_it_was_shown(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
+    visitor.accept()
+    clock.forward(seconds=5)
     visitor.refuse()
     clock.forward(seconds=5)
     shown = visitor.get("/everything").text
@@ -370,6 +377,18 @@ def test_a_page_in_place_of_a_feature_is_told_with_what_was_off_when_it_was_show
     visitor.send_form(form_of(shown, "page").pressed("grant"))
     assert told(ledger, visitor)[0] == plain(shown)
     assert words("why_refused") in shown
+
+
+def test_a_page_that_showed_a_refusal_of_which_only_the_cookie_knew_tells_no_text(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
+    visitor.refuse()
+    clock.forward(days=1)
+    shown = visitor.get("/everything").text
+    visitor.save(media=True)
+    clock.forward(days=1)
+    visitor.send_form(form_of(shown, "page").pressed("grant"))
+    assert last(ledger, visitor)["text"] is None
 
 
 def test_a_page_that_showed_an_answer_without_a_record_tells_no_text() -> None:

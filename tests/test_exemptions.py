@@ -278,7 +278,7 @@ def test_it_changes_nothing_for_what_is_asked_for(data: st.DataObject, signals: 
 
 
 def answer(posted: Posted, before: Decision) -> dict[str, str]:
-    record = make_record(posted, before, before.policy, now=NOW, language="en", consent_id="")
+    record = make_record(posted, before, before.policy, now=NOW, language="en")
     return {id_: given.state.value for id_, given in record.answers.items()}
 
 

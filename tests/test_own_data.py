@@ -440,7 +440,7 @@ def test_each_address_has_its_method() -> None:
 def test_a_visitor_reads_what_was_shown_in_both_languages(ledger: Ledger) -> None:
     visitor = Visitor(install(ledger=ledger), [("accept-language", "ja"), HTML])
     shown = visitor.get(PREFIX).text
-    visitor.send_form(forms(shown)[0].pressed("refuse_all"))
+    visitor.send_form(forms(shown)[0].pressed("accept_all"))
     record = kept(visitor)[0]["record_id"]
     query = f"record={record}&language=en".encode()
     html = visitor.get(SHOWN, query=query).text
@@ -649,9 +649,9 @@ def test_an_export_says_what_each_field_means() -> None:
 def test_an_export_has_nothing_of_others() -> None:
     first = traced()
     other = Visitor(first.app, BROWSER)
-    other.refuse()
+    other.save(media=True)
     export = other.get(EXPORT).json
-    assert [record["status"] for record in export["consent_records"]] == ["refused"]
+    assert [record["status"] for record in export["consent_records"]] == ["partial"]
     assert (export["visitor_id"], export["access_records"]) == (None, [])
 
 

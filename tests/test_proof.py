@@ -198,7 +198,6 @@ def test_an_event_says_what_became_of_what_was_granted(
     [
         (["accept_all"], ["granted"]),
         (["refuse_all"], ["refused"]),
-        (["refuse_all", "accept_all"], ["refused", "granted"]),
         (["accept_all", "refuse_all"], ["granted", "withdrawn"]),
         (["accept_all", "media", "analytics"], ["granted", "changed", "changed"]),
         (["media", "accept_all", "refuse_all", "refuse_all"], ["granted", "changed", "withdrawn", "refused"]),
