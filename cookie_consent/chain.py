@@ -131,7 +131,9 @@ def agrees(link: Link) -> bool:
     return not _disagreement(link, _read(link.document))
 
 
-def removal(record_id: str, reason: str, numbers: Iterable[int], decided_at: str) -> dict[str, Any]:
+def removal(
+    record_id: str, reason: str, numbers: Iterable[int], decided_at: str, kept_days: int | None = None
+) -> dict[str, Any]:
     """Return the record that says which records were removed.
 
     Args:
@@ -139,7 +141,10 @@ def removal(record_id: str, reason: str, numbers: Iterable[int], decided_at: str
         reason: "retention" or "erasure".
         numbers: the places of the records that were removed.
         decided_at: when (RFC 3339).
+        kept_days: the shortest time for which the policies of records that were due kept them after the end of a
+            consent; None where that is not known.
     """
+    said = {} if kept_days is None else {"kept_days": kept_days}
     return {
         "schema": SCHEMA,
         "record_id": record_id,
@@ -147,6 +152,7 @@ def removal(record_id: str, reason: str, numbers: Iterable[int], decided_at: str
         "decided_at": decided_at,
         "reason": reason,
         "numbers": ranges(numbers),
+        **said,
     }
 
 
@@ -182,7 +188,7 @@ def verify(
             removed += 1
             _add(gone, link.number, link.number)
         elif document.get("event") == REMOVED:
-            said += _said_removed(document, link.number)
+            said += said_removed(document, link.number)
         look(link.number, document)
         last = Root(link.number, link.chain_hash)
         if link.number % 1000 == 0:
@@ -215,8 +221,13 @@ def _read(document: str | None) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def _said_removed(document: Mapping[str, Any], own: int) -> list[list[int]]:
-    """Return the places that a record says were removed; only those before its own can have been."""
+def said_removed(document: Mapping[str, Any], own: int) -> list[list[int]]:
+    """Return the places that a record says were removed, as ranges; only those before its own can have been.
+
+    Args:
+        document: the record; one that says no numbers as they should be says none.
+        own: its place.
+    """
     try:
         return [[int(first), min(int(last), own - 1)] for first, last in document["numbers"]]
     except (LookupError, TypeError, ValueError):

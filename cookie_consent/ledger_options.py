@@ -9,9 +9,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from cookie_consent.command import UnusableError, in_short
+from cookie_consent.durations import parse_duration
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
 from cookie_consent.sinks.closed_files import sources
 from cookie_consent.sinks.optional import NotInstalledError
@@ -26,6 +28,13 @@ def _id(text: str) -> str:
     if not text or not text.isprintable():
         raise argparse.ArgumentTypeError("an id has one character at least, and only printable ones")
     return text
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
@@ -50,6 +59,11 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
         "default": [],
         "help": "a root that was kept elsewhere, or a file of them, one on each line; may be repeated. $CONSENT_KEY "
         "checks the signature",
+    },
+    "--shortest-keep": {
+        "metavar": "DURATION",
+        "type": _duration,
+        "help": 'where an earlier policy kept records for less time than all that are left: how long, like "30 days"',
     },
     "--write-root": {
         "metavar": "FILE",

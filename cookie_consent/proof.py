@@ -300,7 +300,8 @@ def note_entry(
             "decided_at": rfc3339(now),
             "language": language,
             "previous": previous,
-            "keep_until": given.keep_until(about["expires_at"]),
+            # As long as the record, and after the end of its consent for as long as any other from now on.
+            "keep_until": given.keep_until(max(about["expires_at"], rfc3339(now))),
             "repeat_key": _digest_of(said),
             **said,
         },

@@ -8,7 +8,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,6 +27,7 @@ from cookie_consent.command import (
 )
 from cookie_consent.ledger_options import counted, ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers.chronology import Chronology, SignedRoot
 from cookie_consent.policy import VERSION_DIGITS
 from cookie_consent.proof import digest
 from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
@@ -60,6 +61,25 @@ class _Finding:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What came of a verification.
+
+    Args:
+        verified: of the chain.
+        removed_by: how many records were removed for each reason.
+        root: the end of the chain, to be kept.
+        roots: those that it was held against.
+        findings: what does not fit.
+    """
+
+    verified: Verified
+    removed_by: Mapping[str, int]
+    root: str
+    roots: Sequence[KeptRoot]
+    findings: Sequence[_Finding]
+
+
 def _verify(arguments: argparse.Namespace) -> int:
     signer = _signer()
     if arguments.write_root and signer is None:
@@ -69,14 +89,19 @@ def _verify(arguments: argparse.Namespace) -> int:
         # What it says already has to fit before anything is added to it.
         more, wrong = _kept_roots("--write-root", [arguments.write_root], signer)
         roots, findings = [*dict.fromkeys([*roots, *more])], [*dict.fromkeys([*findings, *wrong])]
+    # A root says that what follows it was written later: than before it was read.
+    now = int(time.time())
+    dated = [SignedRoot(kept.root.number, kept.signed_at) for kept in roots if kept.signed_at is not None]
+    dates = Chronology(dated, now, arguments.shortest_keep)
     with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
-        verified, found = _look_at(ledger, [kept.root for kept in roots], seen)
+        verified, found = _look_at(ledger, [kept.root for kept in roots], seen, dates)
     findings = sorted([*found, *findings], key=lambda finding: finding.record or math.inf)
-    root = write_root(verified.root, signer, int(time.time())) if signer else str(verified.root)
+    root = write_root(verified.root, signer, now) if signer else str(verified.root)
+    came = _Came(verified, dates.removed_by(), root, roots, findings)
     if arguments.json:
-        say_json(_verified_as_json(verified, root, roots, findings))
+        say_json(_as_json(came))
     else:
-        say("\n".join(_verified_in_words(verified, root, roots, findings)))
+        say("\n".join(_in_words(came)))
     if arguments.write_root and findings:
         complain("No root was written.", FINDING)
     elif arguments.write_root:
@@ -125,9 +150,9 @@ def _kept_roots(option: str, given: Iterable[str], signer: Signer | None) -> tup
 
 
 def _look_at(
-    ledger: SqlLedger, roots: Iterable[Root], seen: Callable[[int], object]
+    ledger: SqlLedger, roots: Iterable[Root], seen: Callable[[int], object], dates: Chronology
 ) -> tuple[Verified, list[_Finding]]:
-    """Verify the chain, what its records cite, and the file that they are in."""
+    """Verify the chain and its dates, what its records cite, and the file that they are in."""
     damages, first_citing = list[_Finding](), dict[Name, int]()
     tied = dict[Name, int]()
     # What is cited comes first: then what is purged meanwhile is not missed, and what is added can be asked for.
@@ -135,13 +160,15 @@ def _look_at(
     hashes = {(kind, name): _sha256(content) for kind, name, content in cited}
     links = _watched(_readable(ledger.links(), "The chain", damages), first_citing)
 
-    def tie(number: int, document: Mapping[str, Any]) -> None:
+    def look(number: int, document: Mapping[str, Any]) -> None:
+        dates.look(number, document)
         if "policy_sha256" in document:
             tied.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
 
-    verified = verify(links, roots, seen, tie)
+    verified = verify(links, roots, seen, look)
     unsound = [*_unsound(ledger, damages)]
     findings = [*damages, *unsound, *_misnamed(hashes, first_citing), *_others(hashes, tied)]
+    findings += (_Finding(record, why) for record, why in dates.findings())
     if verified.wrong is not None:
         findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
     if not damages:
@@ -223,37 +250,35 @@ async def _found(ledger: Ledger, kind: str, name: str) -> object:
     return await (ledger.text(name) if kind == "texts" else ledger.policy(name))
 
 
-def _verified_as_json(
-    verified: Verified, root: str, roots: Iterable[KeptRoot], findings: Iterable[_Finding]
-) -> dict[str, Any]:
-    said = [asdict(finding) for finding in findings]
+def _as_json(came: _Came) -> dict[str, Any]:
+    said = [asdict(finding) for finding in came.findings]
     return {
-        "records": verified.records,
-        "removed": verified.removed,
-        "root": None if said else root,
+        "records": came.verified.records,
+        "removed": came.verified.removed,
+        "removed_by": came.removed_by,
+        "root": None if said else came.root,
         "roots": [
             {"root": str(kept.root), "signed_at": None if kept.signed_at is None else rfc3339(kept.signed_at)}
-            for kept in roots
+            for kept in came.roots
         ],
         "findings": said,
     }
 
 
-def _verified_in_words(
-    verified: Verified, root: str, roots: Iterable[KeptRoot], findings: list[_Finding]
-) -> Iterator[str]:
-    yield from (finding.why for finding in findings)
-    for kept in roots:
+def _in_words(came: _Came) -> Iterator[str]:
+    yield from (finding.why for finding in came.findings)
+    for kept in came.roots:
         if kept.signed_at is None:
             yield f"The signature of root {kept.root} was not checked: there is no key in {_KEYS}."
         else:
             yield f"Root {kept.root} was signed at {rfc3339(kept.signed_at)}."
-    removed = f" ({verified.removed:,} of them removed)" if verified.removed else ""
-    if findings:
-        yield f"The chain itself fits for {counted(verified.records, 'record')}{removed}."
+    why = ", ".join(f"{count:,} by {reason}" for reason, count in came.removed_by.items() if count)
+    removed = f" ({came.verified.removed:,} of them removed{why and ': '}{why})" if came.verified.removed else ""
+    if came.findings:
+        yield f"The chain itself fits for {counted(came.verified.records, 'record')}{removed}."
     else:
-        yield f"All fits: {counted(verified.records, 'record')}{removed}, and what they cite."
-        yield f"Root: {root}"
+        yield f"All fits: {counted(came.verified.records, 'record')}{removed}, and what they cite."
+        yield f"Root: {came.root}"
 
 
 def _keep_root(path: str, root: str) -> None:
@@ -267,6 +292,6 @@ def _keep_root(path: str, root: str) -> None:
 VERIFY = Command(
     "verify",
     "Verify that no consent record, and nothing that one cites, was changed, left out or added.",
-    takes("--ledger", "--root", "--write-root"),
+    takes("--ledger", "--root", "--write-root", "--shortest-keep"),
     guarded(_verify),
 )

@@ -10,6 +10,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime, timedelta
@@ -401,7 +402,9 @@ def test_records_that_are_due_are_purged(path: Path, capsys: Capture) -> None:
     assert main(["purge", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.endswith("Z removed 0 records, 0 texts, 0 policies\n")
     assert main(["verify", "--ledger", url(path)]) == GOOD
-    assert capsys.readouterr().out.startswith("All fits: 4 records (1 of them removed), and what they cite.\nRoot: 4:")
+    assert capsys.readouterr().out.startswith(
+        "All fits: 4 records (1 of them removed: 1 by retention), and what they cite.\nRoot: 4:"
+    )
 
 
 def test_what_is_not_as_it_was_recorded_is_not_purged_and_that_is_said(path: Path, capsys: Capture) -> None:
@@ -453,7 +456,8 @@ def root_of(path: Path, capsys: Capture) -> str:
 def test_a_ledger_that_nobody_touched_fits(path: Path, capsys: Capture) -> None:
     said = verified(path, capsys)
     assert re.fullmatch("3:[0-9a-f]{64}", said.pop("root"))
-    assert said == {"records": 3, "removed": 0, "roots": [], "findings": []}
+    nobody = {"retention": 0, "erasure": 0}
+    assert said == {"records": 3, "removed": 0, "removed_by": nobody, "roots": [], "findings": []}
     assert main(["verify", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.startswith("All fits: 3 records, and what they cite.\nRoot: 3:")
 
@@ -635,7 +639,7 @@ def test_a_signed_root_is_kept_and_held_against_the_chain(path: Path, tmp_path: 
     assert main(["verify", "--ledger", url(path), "--write-root", str(roots)]) == GOOD
     line = roots.read_text("utf-8").removesuffix("\n")
     assert capsys.readouterr().out.endswith(f"\nRoot: {line}\n")
-    fill(url(path), entry(BEN, "4"))
+    fill(url(path), entry(BEN, "4", decided_at=rfc3339(time.time())))
     assert main(["verify", "--ledger", url(path), "--root", str(roots), "--write-root", str(roots)]) == GOOD
     signed = re.findall(r"^Root 3:[0-9a-f]{64} was signed at [-0-9]{10}T[:0-9]{8}Z\.$", capsys.readouterr().out, re.M)
     assert len(signed) == 1, "named twice, held against the chain once"

@@ -158,7 +158,7 @@ def test_a_record_is_kept_for_the_time_of_the_policy_after_its_consent(days: int
     assert kept(given=given).keep_until == end
     about = dict(kept(given=given).document)
     later = NOW + 40 * 86_400
-    assert noted(about, given, now=later).keep_until == end
+    assert noted(about, given, now=later).keep_until == max(end, later + seconds)
     assert signalled(given=given, now=later).keep_until == end
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cookie_consent.chain import START, Link, chain_hash, record_hash, removal
+from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.requests import MemoryRequests
 from cookie_consent.policy import canonical_json
@@ -90,12 +91,15 @@ class MemoryLedger:
             cited = {name for entry in left for name in _cited(entry)}
             policies, texts = self._policies.keys() - cited, self._texts.keys() - cited
             if not dry_run:
+                kept_days = (
+                    None if consent_id else shortest_keep_days(self._rows[number - 1].link.document for number in gone)
+                )
                 self._take_away(gone, policies | texts)
                 reason = "retention" if consent_id is None else "erasure"
                 if reason == "retention":
                     self._last_removal = int(now)
                 if gone:
-                    self._add(Entry(document=removal(make_id(), reason, gone, rfc3339(now))))
+                    self._add(Entry(document=removal(make_id(), reason, gone, rfc3339(now), kept_days)))
         return Removal(len(gone), len(texts), len(policies))
 
     def last_removal(self) -> float | None:

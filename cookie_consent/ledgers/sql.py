@@ -30,6 +30,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from cookie_consent.base.workers import Workers
 from cookie_consent.chain import SAID_TWICE, Link, agrees, removal
+from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
 from cookie_consent.ledgers.sql_requests import SqlRequests
@@ -177,9 +178,11 @@ class SqlLedger:
         looked_at = _PAGE
         while looked_at == _PAGE:
             with self._database.changing() as connection:
-                agreeing, others = _parted(connection.execute(going.offset(misfiled).limit(_PAGE)))
+                rows = connection.execute(going.offset(misfiled).limit(_PAGE)).all()
+                agreeing, others = _parted(rows)
                 if agreeing:
-                    self._empty(connection, agreeing, removal(make_id(), reason, agreeing, rfc3339(now)))
+                    kept_days = None if consent_id else _kept_days(rows, others)
+                    self._empty(connection, agreeing, removal(make_id(), reason, agreeing, rfc3339(now), kept_days))
             looked_at = len(agreeing) + len(others)
             records, misfiled = records + len(agreeing), misfiled + len(others)
         with self._database.changing() as connection:
@@ -298,6 +301,12 @@ def _parted(rows: Iterable[Row[Any]]) -> tuple[list[int], list[int]]:
     for row in rows:
         (agreeing if agrees(_link(row)) else others).append(row.number)
     return agreeing, others
+
+
+def _kept_days(rows: Iterable[Row[Any]], misfiled: Iterable[int]) -> int | None:
+    """Return the shortest time for which records are kept after the end of a consent, of those that are to go."""
+    staying = frozenset(misfiled)
+    return shortest_keep_days(row.document for row in rows if row.number not in staying)
 
 
 def _of(consent_id: str) -> ColumnElement[bool]:
