@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from operator import itemgetter
 
 from cookie_consent.base.forking import call_after_fork
 from cookie_consent.retention import Daily
@@ -17,7 +18,9 @@ from cookie_consent.sinks.optional import is_interruption
 from cookie_consent.undone import MOST_NOTES, Undone
 
 SETTLED = 20.0
-"""Seconds after which no record of before is on its way: of a request that was still answered, of another process."""
+"""Seconds after which no record that was made before is on its way any longer, also in other processes."""
+LONGEST_RECORDED = 3600.0
+"""A request that takes longer leaves no access record, so that the last erasure reaches all (seconds)."""
 _MOST_THREADS = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
 """Between two tries while erasing fails; each pause is twice as long as the one before, times a random part of it
@@ -28,7 +31,10 @@ _log = logging.getLogger("cookie_consent")
 
 
 class Erasing:
-    """Erases each visitor's records at once, and once more when none can be on its way any longer, until that is done.
+    """Erases each visitor's records at once, and twice more, until that is done.
+
+    Another process may hold records that it has just made, and may be working on requests that leave one when they
+    end. So it is done again after `SETTLED`, and `LONGEST_RECORDED` after that for the last time: then none can come.
 
     It does so on a few threads, which do not hold up the end of their process: each erasure looks through all that is
     kept, and who gives and withdraws consent again and again is to wait, and not to take the machine. Whose records
@@ -58,12 +64,13 @@ class Erasing:
         )
         self._now = _Queue("consent-erasing", _MOST_THREADS, self._at_once, new_thread)
         self._later = _Queue("consent-erasing-again", 1, self._once_more, new_thread)
+        self._last = _Queue("consent-erasing-last", 1, self._for_the_last_time, new_thread)
         self._daily = Daily(self._go_on)
         call_after_fork(self)
 
     def after_fork(self) -> None:
         """Have nothing to do, and no thread, in a process that was just forked: the other one does it."""
-        for queue in (self._notes, self._now, self._later):
+        for queue in (self._notes, self._now, self._later, self._last):
             queue.after_fork()
 
     def start(self, visitor_id: str) -> None:
@@ -74,7 +81,7 @@ class Erasing:
             self._now.put(visitor_id)
 
     def again(self, visitor_id: str) -> None:
-        """Have a visitor's records erased once more, when none can be on its way any longer."""
+        """Have a visitor's records, which were just erased, erased again when others may have come."""
         if self._is_noted(visitor_id, self._later):
             self._later.put(visitor_id, time.monotonic() + SETTLED)
 
@@ -107,9 +114,12 @@ class Erasing:
         self._notes.put(visitor_id)  # on a thread: a disk may stall
 
     def _go_on(self, _: float) -> None:
-        left = self._undone.left()
-        for visitor_id in sorted(left, key=lambda _: self._chance()):  # each process in an order of its own
-            self._later.put(visitor_id, time.monotonic() + SETTLED)
+        left, now = self._undone.left(), time.monotonic()
+        waits = {visitor_id: LONGEST_RECORDED - age for visitor_id, age in left.items() if age is not None}
+        for visitor_id in sorted(left.keys() - waits, key=lambda _: self._chance()):  # each process in its own order
+            self._later.put(visitor_id, now + SETTLED)
+        for visitor_id, wait in sorted(waits.items(), key=itemgetter(1)):
+            self._last.put(visitor_id, now + min(max(SETTLED, wait), LONGEST_RECORDED))
 
     def _at_once(self, visitor_id: str, _: float) -> None:
         self._erase(visitor_id)
@@ -120,18 +130,32 @@ class Erasing:
             self._later.put(visitor_id, time.monotonic() + SETTLED)
 
     def _once_more(self, visitor_id: str, due: float) -> None:
+        if not self._is_erased(visitor_id, due, self._later):
+            return
+        if _is_full(self._last, visitor_id):
+            self._undone.forget(visitor_id)
+        else:
+            self._undone.settle(visitor_id)
+            self._last.put(visitor_id, time.monotonic() + LONGEST_RECORDED)
+
+    def _for_the_last_time(self, visitor_id: str, due: float) -> None:
+        if self._is_erased(visitor_id, due, self._last):
+            self._undone.remove(visitor_id)
+
+    def _is_erased(self, visitor_id: str, due: float, queue: _Queue) -> bool:
+        """Erase when it is due; return whether that is done, and nothing that comes before what follows still waits."""
         self._sleep(max(0.0, due - time.monotonic()))
         if self._undone.is_done(visitor_id):
-            return
+            return False
         if self._erase(visitor_id):
             self._failures = 0
-            if visitor_id not in self._later and visitor_id not in self._now:  # nobody withdrew again meanwhile
-                self._undone.remove(visitor_id)
-        else:
-            self._later.put(visitor_id)
-            pause = min(_FIRST_PAUSE * 2 ** min(self._failures, _MOST_DOUBLINGS), _LONGEST_PAUSE)
-            self._failures += 1
-            self._sleep(pause * (0.5 + 0.5 * self._chance()))
+            # Whoever withdrew again meanwhile waits anew.
+            return not any(visitor_id in waiting for waiting in (self._now, self._later, queue))
+        queue.put(visitor_id)
+        pause = min(_FIRST_PAUSE * 2 ** min(self._failures, _MOST_DOUBLINGS), _LONGEST_PAUSE)
+        self._failures += 1
+        self._sleep(pause * (0.5 + 0.5 * self._chance()))
+        return False
 
     def _erase(self, visitor_id: str) -> bool:
         """Erase a visitor's records; return whether that is done."""

@@ -20,6 +20,7 @@ from cookie_consent.access_record import (
 )
 from cookie_consent.agents import read_agent
 from cookie_consent.bounded import make_room
+from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
 from cookie_consent.sinks import Sink
 
@@ -94,7 +95,7 @@ class Tracing:
         self._second, self._second_text = -1, b""
 
     def write(self, scope: Mapping[str, Any], trace: Trace, status: int, *, is_view: bool = False) -> None:
-        """Write the record of a request that was answered.
+        """Write the record of a request that was answered within `LONGEST_RECORDED` seconds.
 
         Args:
             scope: the request's ASGI scope, as routing left it.
@@ -103,6 +104,8 @@ class Tracing:
             is_view: whether it is a page that a person saw.
         """
         seconds, fields = time.perf_counter() - trace.started, trace.fields
+        if seconds > LONGEST_RECORDED:
+            return
         page = (
             scope["method"],
             scope["path"],

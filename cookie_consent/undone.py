@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -11,12 +12,14 @@ from urllib.parse import quote, unquote
 from cookie_consent.sinks.replacing import sync_folder
 
 MOST_NOTES = 10_000
-_SUFFIX = ".id"
+_SUFFIX, _SETTLED = ".id", b"settled\n"
 _log = logging.getLogger("cookie_consent")
 
 
 class Undone:
-    """Notes in a folder that processes share: an empty file for each visitor, named by the id.
+    """Notes in a folder that processes share: a file for each visitor, named by the id.
+
+    It is empty until only the last erasure is left, and then says "settled"; it was written when that was so.
 
     An id is personal data: the folder and the files are for their owner alone, and a file goes when its visitor's
     records have.
@@ -43,7 +46,7 @@ class Undone:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if len(os.listdir(self._folder)) >= self._most:
                 raise OSError(f"it holds {self._most:,} notes, which is the most that it may")
-            os.close(os.open(self._note(visitor_id), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(self._note(visitor_id), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
             sync_folder(self._folder)
         except (OSError, ValueError) as error:
             if not self._is_said:
@@ -51,6 +54,13 @@ class Undone:
                 _log.warning("Whose records are still to be erased cannot be noted in %s: %s", self._folder, error)
         if visitor_id not in self._own:
             self.remove(visitor_id)  # done meanwhile
+
+    def settle(self, visitor_id: str) -> None:
+        """Note, where there is a note, that only the last erasure is left."""
+        if self._folder is not None:
+            # Where that fails the next process erases once more than it has to.
+            with suppress(OSError, ValueError), self._note(visitor_id).open("r+b") as note:
+                note.write(_SETTLED)
 
     def is_kept(self, visitor_id: str) -> bool:
         """Return whether there is a note of a visitor, for the next process."""
@@ -74,13 +84,24 @@ class Undone:
         """Leave a visitor to the next process, where there is a note."""
         self._own.discard(visitor_id)
 
-    def left(self) -> list[str]:
-        """Return the visitors whom other processes noted: those that ended, and those that live."""
-        noted: list[str] = []
+    def left(self) -> dict[str, float | None]:
+        """Return the visitors whom other processes noted: those that ended, and those that live.
+
+        With each goes for how many seconds only the last erasure has been left; None where more is.
+        """
+        noted: dict[str, float | None] = {}
         if self._folder is not None:
             with suppress(OSError, ValueError):  # there is no such folder, most often
-                noted = [unquote(name.removesuffix(_SUFFIX)) for name in os.listdir(self._folder)]
-        return [visitor_id for visitor_id in noted if visitor_id not in self._own]
+                noted = {unquote(name.removesuffix(_SUFFIX)): self._age(name) for name in os.listdir(self._folder)}
+        return {visitor_id: age for visitor_id, age in noted.items() if visitor_id not in self._own}
+
+    def _age(self, name: str) -> float | None:
+        assert self._folder is not None  # noqa: S101 (it was just listed)
+        try:
+            note = (self._folder / name).stat()
+        except OSError:  # done meanwhile
+            return None
+        return time.time() - note.st_mtime if note.st_size else None
 
     def _note(self, visitor_id: str) -> Path:
         assert self._folder is not None  # noqa: S101 (else there are no notes)

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
 from cookie_consent.meanings import ACCESS_RECORD
 from cookie_consent.record_ids import RecordIds
@@ -52,6 +53,15 @@ def test_records_and_counts_are_as_their_schemas_say() -> None:
     assert sink.counts
     for count in sink.counts:
         assert problems("access_count", count) == []
+
+
+def test_a_request_that_takes_longer_than_erasing_is_repeated_leaves_no_record() -> None:
+    sink, request = MemorySink(), {"method": "GET", "path": "/download"}
+    for seconds, records in ((LONGEST_RECORDED - 60, 1), (LONGEST_RECORDED + 1, 1)):
+        trace = Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0)
+        trace.started -= seconds
+        Tracing(sink, [], RecordIds()).write(request, trace, 200)
+        assert len(sink.records) == records
 
 
 @pytest.mark.parametrize(
