@@ -33,6 +33,7 @@ from cookie_consent.command import (
     with_ids_joined,
 )
 from cookie_consent.exemptions import overdue
+from cookie_consent.options import policy_of
 from cookie_consent.policy import Policy
 from cookie_consent.policy_changes import EVERYBODY, announcement, asks_again, compare
 from cookie_consent.policy_error import PolicyError
@@ -116,7 +117,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     path = arguments.policy or arguments.file
     try:
-        policy = Policy.load(path)
+        policy = policy_of(path)
     except (PolicyError, OSError) as error:
         return _unusable(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)

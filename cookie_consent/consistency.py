@@ -33,6 +33,22 @@ def check(policy: Declarations) -> None:
     _check_wording(policy)
 
 
+def check_in_force(policy: Declarations) -> None:
+    """Check what the policy that visitors are asked by has to say; earlier ones are read without it.
+
+    Raises:
+        PolicyError: names the table, the key, what is wrong and what would be right.
+    """
+    for purpose in policy.purposes:
+        if purpose.traces and purpose.retention is None:
+            raise PolicyError(
+                "a purpose that traces has to say how long its records are kept",
+                'Write "395 days" or less (13 months: CNIL, audience measurement).',
+                table=f"[purposes.{purpose.id}]",
+                key="retention",
+            )
+
+
 def _check_wording(policy: Declarations) -> None:
     """Check that each offered language has all the texts that pages are made of."""
     for language in policy.wording:

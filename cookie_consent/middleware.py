@@ -28,7 +28,7 @@ from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger
 from cookie_consent.logging import filter_access_logs
 from cookie_consent.mounting import local_path
-from cookie_consent.options import check_options, days, ledger_of, wall_clock
+from cookie_consent.options import check_options, days, ledger_of, policy_of, wall_clock
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.pages import Pages
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY
@@ -142,8 +142,7 @@ class ConsentMiddleware(FailsAtStart):
         )
         if server_logs != "keep":
             filter_access_logs(server_logs)  # first of all: a policy that cannot be used must not open another way in
-        policy = policy if isinstance(policy, Policy) else Policy.load(policy)
-        policy = policy.with_history(history)
+        policy = policy_of(policy, history)
         settings = CookieSettings(
             secret_keys,
             consent_name=consent_cookie,

@@ -6,14 +6,16 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any
 
 from cookie_consent.app_language import BY_PATH
+from cookie_consent.consistency import check_in_force
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.logging import MODES
 from cookie_consent.pages import LAYOUTS
 from cookie_consent.policy import Policy
+from cookie_consent.policy_error import PolicyError
 from cookie_consent.same_site import safe_next
 
 
@@ -44,6 +46,21 @@ def days(name: str, value: Any, *, most: timedelta) -> timedelta:
     if not is_number or not timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most:
         raise ValueError(f"{name}: {value!r} is not valid. Write a number of days, at most {most.days} days.")
     return timedelta(days=value)
+
+
+def policy_of(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:
+    """Return the policy that an option means, knowing its earlier versions.
+
+    Raises:
+        PolicyError: it cannot be used.
+        FileNotFoundError: there is no such file.
+    """
+    policy = given if isinstance(given, Policy) else Policy.load(given)
+    try:
+        check_in_force(policy)
+    except PolicyError as error:
+        raise error.at(file="" if isinstance(given, Policy) else fspath(given)) from None
+    return policy.with_history(history)
 
 
 def ledger_of(given: Ledger | str | None) -> Ledger | None:

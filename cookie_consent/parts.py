@@ -82,7 +82,8 @@ class Purpose:
         id: small letters, digits, - and _; at most 27 characters.
         title: a few words per language.
         description: what is done and why, per language.
-        retention: how long what it collects is kept; None where it keeps nothing.
+        retention: how long what it collects is kept; None where it keeps nothing. A policy that is in force needs it
+            where the purpose traces.
         traces: whether this purpose switches access tracing.
         refused: whether it is off whatever the visitor answered (a service's own condition).
         exempt: the name of the exemption under which it runs without consent, until the visitor objects; "" where it

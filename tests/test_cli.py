@@ -19,6 +19,7 @@ import pytest
 
 from cookie_consent import Policy, demo
 from cookie_consent.cli import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, main
+from tests.asgi import SITE
 
 SMALL = """
 [site]
@@ -128,6 +129,18 @@ def test_check_says_what_is_wrong_and_what_would_be_right(wrong: Path, capsys: C
     assert said.out == ""
     assert said.err.startswith(f'{wrong}: [[cookies]] "session" key "purpose":')
     assert 'Did you mean "necessary"?' in said.err
+
+
+def test_check_refuses_to_trace_where_nobody_says_for_how_long(tmp_path: Path, capsys: Capture) -> None:
+    told, untold = tmp_path / "told.toml", tmp_path / "untold.toml"
+    told.write_text(SITE, encoding="utf-8")
+    untold.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
+    assert main(["check", str(untold)]) == FINDING
+    said = capsys.readouterr().err
+    assert said.startswith(f'{untold}: [purposes.analytics] key "retention": a purpose that traces has to say how long')
+    assert 'Write "395 days" or less' in said
+    assert main(["check", str(told), "--against", str(untold)]) in (GOOD, FINDING), "an earlier version may lack it"
+    assert "how long" not in capsys.readouterr().err
 
 
 def test_check_says_what_is_wrong_in_json_too(wrong: Path, capsys: Capture) -> None:

@@ -81,6 +81,19 @@ def test_a_policy_file_that_is_wrong_stops_the_start(tmp_path: Path) -> None:
         ConsentMiddleware(answering(), file, KEY)
 
 
+def test_a_policy_that_traces_for_nobody_knows_how_long_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "consent.toml"
+    file.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
+    wanted = r'\[purposes\.analytics\] key "retention": .* how long its records are kept. Write "395 days" or less'
+    with pytest.raises(PolicyError, match=r"consent\.toml: " + wanted):
+        ConsentMiddleware(answering(), file, KEY)
+    with pytest.raises(PolicyError, match="^" + wanted):
+        ConsentMiddleware(answering(), Policy.load(file), KEY)
+    visitor = Visitor(install(history=[file]))  # an earlier version may lack it
+    visitor.accept()
+    assert visitor.state()["status"] == "granted"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

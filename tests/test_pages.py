@@ -982,3 +982,11 @@ def test_every_text_is_used() -> None:
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     made = re.compile(r"status_|signal_|why_|event_|given_|exempt_|(day|hour|minute|second)s?$")
     assert [key for key in sorted(texts.names()) if f'"{key}"' not in used and not made.match(key)] == []
+
+
+def test_that_nothing_else_is_collected_is_said_only_where_nothing_is(policy: Policy) -> None:
+    said = "Nothing is collected beyond what is listed here."
+    assert said not in settings(policy), "one purpose has a recipient, the other one traces"
+    untold = tuple(replace(purpose, retention=None) for purpose in policy.purposes)
+    assert said not in settings(replace(policy, purposes=untold, services=()))
+    assert settings(replace(policy, recipients=())).count(said) == 1

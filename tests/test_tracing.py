@@ -186,11 +186,6 @@ def test_a_visitor_without_an_id_gets_one_with_the_first_page() -> None:
     assert visitor.jar["__Host-visitor"].startswith(visitor.sink.records[0]["visitor.id"] + ".")
 
 
-def test_a_purpose_that_does_not_say_how_long_traces_all_the_same() -> None:
-    visitor = Traced(text=SITE.replace('retention = "30 days"', ""))
-    assert visitor.record()["url.path"] == "/"
-
-
 def test_an_id_that_is_too_old_or_forged_is_replaced() -> None:
     clock = Clock()
     visitor = Traced(clock=clock, visitor_days=100, text=SITE.replace("30 days", "395 days"))
