@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -22,6 +23,7 @@ from cookie_consent import (
     serve_report_command,
     verify_command,
 )
+from cookie_consent.base.locking import is_posix
 from cookie_consent.command import (
     FINDING,
     GOOD,
@@ -62,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         own.set_defaults(run=command.run)
     arguments = parser.parse_args(with_ids_joined(sys.argv[1:] if argv is None else argv))
     run: Callable[[argparse.Namespace], int] = arguments.run
+    _write_utf_8()
     before = signal.signal(signal.SIGTERM, _end)
     try:
         return run(arguments)
@@ -73,6 +76,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _write_utf_8() -> None:
+    """Write UTF-8 also where Windows has another encoding for pipes and files: what people wrote is in any language."""
+    if not is_posix():
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(encoding="utf-8")
 
 
 def _end(number: int, _: FrameType | None) -> NoReturn:

@@ -9,13 +9,15 @@ pseudonyms of two days are one visitor's.
 from __future__ import annotations
 
 import base64
-import fcntl
 import hmac
 import logging
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+
+from cookie_consent.base import locking
+from cookie_consent.base.files import NO_LINK, give, open_file, read_at, write_at
 
 _DAY = 24 * 60 * 60
 _SALT_BYTES = 32
@@ -86,10 +88,10 @@ class DailySalt:
         assert self._path is not None  # noqa: S101 (asked before)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            file = open_file(self._path, os.O_RDWR | os.O_CREAT | NO_LINK)
             try:
-                os.fchmod(file, 0o600)
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                give(file, 0o600)
+                locking.lock(file)
                 return act(file, today)
             finally:
                 os.close(file)
@@ -103,7 +105,7 @@ class DailySalt:
 
     def _taken(self, file: int, today: int) -> bytes | None:
         """Return the salt of today from the file. The first process to ask makes it, over that of the day before."""
-        found = _parsed(os.pread(file, _LENGTH + 1, 0))
+        found = _parsed(read_at(file, _LENGTH + 1, 0))
         if found is not None and found[0] == today:
             return found[1]
         if found is not None and found[0] == today + 1:
@@ -114,7 +116,7 @@ class DailySalt:
 
 
 def _expired(file: int, today: int) -> None:
-    found = _parsed(os.pread(file, _LENGTH + 1, 0))
+    found = _parsed(read_at(file, _LENGTH + 1, 0))
     if found is None or found[0] not in (today, today + 1):
         _write(file, b" " * _LENGTH)
 
@@ -137,5 +139,5 @@ def _write(file: int, content: bytes) -> None:
 
     Nobody waits until the storage has it, which is a matter of seconds. Copies and snapshots are not reached.
     """
-    os.pwrite(file, content, 0)
+    write_at(file, content, 0)
     os.ftruncate(file, len(content))

@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime
 from itertools import chain, groupby
 from pathlib import Path
 
+from cookie_consent.base.files import open_file
 from cookie_consent.command import GOOD, UnusableError, progress
 from cookie_consent.export_formats import Lines, Record, as_csv, as_jsonl, as_ncsa, as_w3c, write_parquet
 from cookie_consent.ledger_options import named, say, takes_id
@@ -119,7 +120,7 @@ def _write(arguments: argparse.Namespace, records: Iterable[Record], now: float)
     try:
         part.unlink(missing_ok=True)
         # A new file: never one that somebody else put there, or a link to another.
-        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+        os.close(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
         if arguments.format == _PARQUET:
             write_parquet(records, part)
         else:

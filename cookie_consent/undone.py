@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from cookie_consent.sinks.replacing import sync_folder
+from cookie_consent.base.files import open_file, sync_folder
 
 MOST_NOTES = 10_000
 _SUFFIX, _SETTLED = ".id", b"settled\n"
@@ -46,7 +46,7 @@ class Undone:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if len(os.listdir(self._folder)) >= self._most:
                 raise OSError(f"it holds {self._most:,} notes, which is the most that it may")
-            os.close(os.open(self._note(visitor_id), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+            os.close(open_file(self._note(visitor_id), os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
             sync_folder(self._folder)
         except (OSError, ValueError) as error:
             if not self._is_said:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection, QueuePool, bindparam, create_engine, event, insert, select
 from sqlalchemy.dialects.sqlite import insert as insert_new
@@ -121,7 +120,7 @@ class SqliteDatabase:
 
     def _connect(self) -> _Connection:
         # "rw": a file that went away is an error and no empty ledger. Without isolation_level, transactions are ours.
-        address = f"file://{quote(os.fsencode(self._path))}?mode=rw"
+        address = f"{self._path.as_uri()}?mode=rw"
         file = os.stat(self._path)
         connection = sqlite3.connect(
             address, timeout=_BUSY, isolation_level=None, check_same_thread=False, factory=_Connection, uri=True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import mmap
 import os
@@ -10,6 +9,9 @@ import secrets
 import struct
 from contextlib import suppress
 from pathlib import Path
+
+from cookie_consent.base import locking
+from cookie_consent.base.files import AT_ONCE, NO_LINK, open_file
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 (files of a name that nobody knows, for their owner alone)
 _NUMBERS = struct.Struct("=QQ")
@@ -31,7 +33,7 @@ class Held:
 
     def __init__(self, place: str, folder: Path = _MEMORY) -> None:
         place = place if "://" in place else str(Path(place).absolute())
-        name = f"{os.geteuid()} {place}".encode("utf-8", "surrogateescape")
+        name = f"{getattr(os, 'geteuid', str)()} {place}".encode("utf-8", "surrogateescape")
         key = hashlib.sha256(name).hexdigest()[:16]
         self._folder, self._prefix = folder, f"cookie-consent-{key}-"
         self._path: Path | None = None
@@ -59,10 +61,10 @@ class Held:
     def _shared(self, waiting: int) -> tuple[Path, memoryview[int]]:
         path = self._folder / f"{self._prefix}{secrets.token_hex(8)}"
         new = path.with_name(f".{path.name}")  # nobody takes it for one left behind before it is locked
-        file = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        file = open_file(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         try:
             os.write(file, _NUMBERS.pack(waiting, 0))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locking.lock(file)
             numbers = memoryview(mmap.mmap(file, _NUMBERS.size)).cast("Q")  # it keeps the file open, and so the lock
             new.rename(path)
         finally:
@@ -73,7 +75,7 @@ class Held:
 def _left_behind(path: Path) -> int:
     """Return how many lines a process had not brought home when it ended, and forget it; 0 while it lives."""
     with suppress(OSError, struct.error), open(path, "rb", opener=_opened_at_once) as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locking.lock(file.fileno())
         path.unlink()  # which fails where another was faster
         taken, brought = _NUMBERS.unpack(file.read())
         return int(taken - brought)
@@ -82,4 +84,4 @@ def _left_behind(path: Path) -> int:
 
 def _opened_at_once(path: str, flags: int) -> int:
     """Open a file, and wait for nobody: anybody may put a pipe there, which would have no other end."""
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
+    return open_file(path, flags | AT_ONCE | NO_LINK)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from io import BufferedRandom
 from pathlib import Path
 
+from cookie_consent.base import locking
 from cookie_consent.sinks.closed_files import Form, Source, key_of, path_of, sources
 from cookie_consent.sinks.optional import is_interruption
 from cookie_consent.sinks.replacing import unfinished
-
-_POLL = 0.05
 
 
 @contextmanager
@@ -35,31 +32,25 @@ def held(path: Path, source: Source, wait: float = 0.0) -> Iterator[BufferedRand
 
     Raises:
         TimeoutError: somebody else holds it.
-        OSError: it cannot be opened.
+        OSError: it cannot be opened, or it is on Windows, where nobody can replace or remove an open file.
     """
+    if not locking.is_posix():
+        raise OSError("on Windows closed files cannot be changed; do it on Linux or macOS")
     try:
         file = source.path.open("r+b")
     except FileNotFoundError:
         yield None
         return
     with file:
-        _lock(file, wait)
+        try:
+            locking.lock(file.fileno(), wait=wait)
+        except BlockingIOError:
+            raise TimeoutError("It is in use by another process.") from None
         if is_at(file.fileno(), source.path):
             _remove_leftovers(path, source)
             yield file
         else:
             yield None
-
-
-def _lock(file: BufferedRandom, wait: float) -> None:
-    end = time.monotonic() + wait
-    while True:
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise TimeoutError("It is in use by another process.") from None
-        time.sleep(_POLL)
 
 
 def is_at(descriptor: int, path: Path) -> bool:

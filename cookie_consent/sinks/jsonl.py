@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from cookie_consent.base.locking import is_posix
 from cookie_consent.sinks.buffered import CHANCE, BufferedSink
 from cookie_consent.sinks.closed_files import Form, counts_path
 from cookie_consent.sinks.compressor import Compressor
@@ -18,11 +20,14 @@ from cookie_consent.sinks.log_files import erase_visitor, purge, records_of
 from cookie_consent.sinks.rotation import ROTATE_SIZE, Rotation
 from cookie_consent.sinks.store import CannotEraseError
 
+_log = logging.getLogger("cookie_consent")
+
 
 class JsonLinesSink(BufferedSink):
     """Appends records to a file, closes it when its day is over or it is large, and compresses what is closed.
 
-    The files are those of `closed_files`. While the file cannot be written, records wait in memory.
+    The files are those of `closed_files`. While the file cannot be written, records wait in memory. On Windows there is
+    one file, which is never closed: that needs POSIX file locks.
 
     Args:
         path: the live file; it and its folders are made when the first record comes. Counts go to another beside it.
@@ -49,6 +54,8 @@ class JsonLinesSink(BufferedSink):
         self.path = Path(path)
         if rotate_size < 1:
             raise ValueError(f"access_log: rotate_size is a number of bytes, 1 at least, not {rotate_size}.")
+        if not is_posix():
+            _log.warning("On Windows %s is never closed or compressed: it needs POSIX file locks.", self.path)
         files = _Files(self.path, rotate_size, form_of(compress), clock)
         super().__init__(files, str(self.path), sleep=sleep, chance=chance)
         self.local = self.path

@@ -12,6 +12,7 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import IO, Literal, cast
 
+from cookie_consent.base.files import write_at
 from cookie_consent.sinks.closed_files import Form, Source, path_of
 from cookie_consent.sinks.holding import for_each_closed, remove
 from cookie_consent.sinks.optional import NotInstalledError, zstandard
@@ -113,7 +114,7 @@ def blank(file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
         if needle in block:
             for place, line in _placed(block, start):
                 if which(line):
-                    os.pwrite(file.fileno(), b" " * len(line), place)
+                    write_at(file.fileno(), b" " * len(line), place)
                     blanked += 1
         start += len(block)
     os.fsync(file.fileno())

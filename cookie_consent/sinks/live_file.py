@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import fcntl
 import itertools
 import os
 import stat
@@ -12,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cookie_consent.base import locking
+from cookie_consent.base.files import AT_ONCE, open_file, read_at
 from cookie_consent.sinks.holding import is_at
 from cookie_consent.sinks.rotation import Rotation
 
@@ -99,7 +100,7 @@ class LiveFile:
         for _ in range(_TRIES):
             file = self._opened()
             try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                locking.lock(file, shared=True)
             except BlockingIOError:
                 continue  # it was closed after we looked, and somebody compresses it
             try:
@@ -107,7 +108,7 @@ class LiveFile:
                     yield file
                     return
             finally:
-                fcntl.flock(file, fcntl.LOCK_UN)
+                locking.unlock(file)
         raise BlockingIOError(f"{self._path} is locked by another program.")
 
     def _is_closed_now(self, file: int, more: int) -> bool:
@@ -125,7 +126,7 @@ class LiveFile:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._torn = False
         readable = os.O_WRONLY if self._path.exists() and not self._path.is_file() else os.O_RDWR
-        self._file = os.open(self._path, readable | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o640)
+        self._file = open_file(self._path, readable | os.O_APPEND | os.O_CREAT | AT_ONCE, 0o640)
         self._process = os.getpid()
         return self._file
 
@@ -133,4 +134,4 @@ class LiveFile:
 def ends_in_a_torn_line(file: int) -> bool:
     """Return whether the last line of an open file has no end: somebody writes it, or was torn from it."""
     state = os.fstat(file)
-    return stat.S_ISREG(state.st_mode) and state.st_size > 0 and os.pread(file, 1, state.st_size - 1) != b"\n"
+    return stat.S_ISREG(state.st_mode) and state.st_size > 0 and read_at(file, 1, state.st_size - 1) != b"\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -12,6 +11,8 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
+from cookie_consent.base import locking
+from cookie_consent.base.files import open_file
 from cookie_consent.sinks.closed_files import Form, Source, path_of, steadily
 from cookie_consent.sinks.holding import for_each_closed, remove
 from cookie_consent.sinks.line_files import Which, blank, count_lines, found_in, without
@@ -137,7 +138,7 @@ def _change_live(path: Path, change: Callable[[BufferedRandom], int]) -> int:
         if not path.is_file():
             return 0  # it was closed: it is among the closed files
         with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            locking.lock(file.fileno(), shared=True)
             return change(file)  # it is the same file, whatever its name means by now
     raise TimeoutError("It is locked by another program.")
 
@@ -145,7 +146,7 @@ def _change_live(path: Path, change: Callable[[BufferedRandom], int]) -> int:
 def _end_torn_line(path: Path, file: BufferedRandom) -> None:
     """End the line that a kill or a full disk cut off, as the next writer would: then it is one that can be blanked."""
     if ends_in_a_torn_line(file.fileno()):
-        end = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        end = open_file(path, os.O_WRONLY | os.O_APPEND)
         try:
             os.write(end, b"\n")  # after all that somebody writes meanwhile: then it is an empty line
         finally:

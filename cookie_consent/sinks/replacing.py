@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
+
+from cookie_consent.base.files import give, open_file, sync_folder
 
 
 @contextmanager
@@ -22,12 +24,12 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
     _make_folder(target.parent, original)
     new = unfinished(target)
     new.unlink(missing_ok=True)
-    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    os.close(open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
         yield new
-        descriptor = os.open(new, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_file(new, os.O_RDWR)
         try:
-            _give(descriptor, original, original.st_mode & 0o777)
+            give(descriptor, original.st_mode & 0o777, original)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -42,15 +44,6 @@ def unfinished(target: Path) -> Path:
     return target.with_name(f".{target.name}.part")
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _make_folder(folder: Path, original: os.stat_result) -> None:
     if folder.is_dir():
         return
@@ -59,13 +52,7 @@ def _make_folder(folder: Path, original: os.stat_result) -> None:
     readable = original.st_mode & 0o444
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        _give(descriptor, original, 0o700 | readable | readable >> 2)
+        give(descriptor, 0o700 | readable | readable >> 2, original)
     finally:
         os.close(descriptor)
     sync_folder(folder.parent)
-
-
-def _give(descriptor: int, original: os.stat_result, mode: int) -> None:
-    os.fchmod(descriptor, mode)
-    with suppress(PermissionError):  # only root may give files away
-        os.fchown(descriptor, original.st_uid, original.st_gid)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import stat
@@ -11,12 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from cookie_consent.base import locking
+from cookie_consent.base.files import open_file
 from cookie_consent.sinks.closed_files import Form, path_of, sources
 
 ROTATE_SIZE = 128 * 1024 * 1024
 _PATIENCE = 0.5
 """How long one waits for another who closes the file (seconds). It takes a millisecond, unless he is stopped."""
-_POLL = 0.01
 _log = logging.getLogger("cookie_consent")
 
 
@@ -25,6 +25,7 @@ class Rotation:
 
     One process does it at a time, under the lock of a file beside it. A number is never used twice on a day, so that
     two files of a day, or a clock that is set back, make no two files of one name.
+    On Windows nobody can rename a file that others have open: there it is never due.
 
     Args:
         path: the live file.
@@ -43,7 +44,7 @@ class Rotation:
             state: of the live file.
             more: what would be written (bytes).
         """
-        if not stat.S_ISREG(state.st_mode) or state.st_size == 0:
+        if not stat.S_ISREG(state.st_mode) or state.st_size == 0 or not locking.is_posix():
             return False
         return state.st_size + more > self._size or _day(state.st_mtime) < _day(self._clock())
 
@@ -54,15 +55,16 @@ class Rotation:
         it did so. Writing goes on in it then.
         """
         try:
-            lock = os.open(
-                self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640
-            )
+            lock = open_file(self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o640)
             try:
-                return _locked(lock) and self._close(more)
+                locking.lock(lock, wait=_PATIENCE)
+                return self._close(more)
             finally:
                 os.close(lock)
         except FileNotFoundError:
             return True  # no file, or no folder: nothing to close
+        except BlockingIOError:
+            return False
         except OSError as error:
             if not self._failing:
                 self._failing = True
@@ -81,19 +83,6 @@ class Rotation:
 
     def _next_number(self, day: date) -> int:
         return 1 + max((source.number for source in sources(self._path) if source.day == day), default=0)
-
-
-def _locked(lock: int) -> bool:
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(_POLL)
-        else:
-            return True
 
 
 def _day(seconds: float) -> date:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from cookie_consent.base import locking
+from cookie_consent.base.files import open_file, write_at
 from cookie_consent.sinks.lines import is_of, time_of
 
 Line = tuple[bool, bytes]
@@ -91,12 +92,14 @@ class Spill:
     def _new_file(self) -> _SpillFile:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / f"{secrets.token_hex(8)}{_SUFFIX}"
-        new = path.with_suffix(".new")  # nobody takes it for one left behind before it is locked
-        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # Nobody takes it for one left behind before it is locked. Windows renames no open file; there it may be taken.
+        new = path.with_suffix(".new") if locking.is_posix() else path
+        descriptor = open_file(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         with ExitStack() as unless_done:
             unless_done.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            new.rename(path)
+            locking.lock(descriptor)
+            if new != path:
+                new.rename(path)
             unless_done.pop_all()
         return _SpillFile(path, descriptor)
 
@@ -117,7 +120,7 @@ class _SpillFile:
         end, rest = os.fstat(self._descriptor).st_size, data
         try:
             while rest:
-                rest = rest[os.pwrite(self._descriptor, rest, end + len(data) - len(rest)) :]
+                rest = rest[write_at(self._descriptor, rest, end + len(data) - len(rest)) :]
         except OSError:
             os.ftruncate(self._descriptor, end)
             raise
@@ -140,8 +143,11 @@ class _SpillFile:
 
     def remove(self) -> None:
         """Delete the file, and let go of its lock."""
+        if not locking.is_posix():
+            self.close()  # Windows removes no open file
         self._path.unlink(missing_ok=True)
-        self.close()
+        if locking.is_posix():
+            self.close()  # last: until then nobody takes it over
 
     def close(self) -> None:
         """Let go of the lock, as the end of the process does: the next one takes the file over."""
@@ -151,11 +157,11 @@ class _SpillFile:
 def _taken_over(path: Path) -> _SpillFile | None:
     """Return the file of a process that ended, now locked by this one; None where that lives or another was faster."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = open_file(path, os.O_RDWR)
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locking.lock(descriptor)
     except OSError:
         os.close(descriptor)
         return None
@@ -180,7 +186,7 @@ def _blank(path: Path, which: Callable[[bytes], object], *, dry_run: bool = Fals
                 if which(line[1:]) and (line.endswith(b"\n") or _has_ended(file.fileno())):
                     found += line.startswith(_MARKS[True])
                     if not dry_run:
-                        os.pwrite(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
+                        write_at(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
                 place += len(line)
     except FileNotFoundError:
         pass  # it was brought home meanwhile
@@ -190,7 +196,7 @@ def _blank(path: Path, which: Callable[[bytes], object], *, dry_run: bool = Fals
 def _has_ended(descriptor: int) -> bool:
     """Return whether the process has ended whose file this is; nobody goes on with a line then."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        locking.lock(descriptor, shared=True)
     except BlockingIOError:
         return False
     return True
