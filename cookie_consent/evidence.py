@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TypedDict
 
 from cookie_consent.assets import assets
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.pages import NOTICES, Asking, Kept, Pages
@@ -32,6 +33,8 @@ _MARKS = ("⟦answered before⟧", "⟦valid until⟧")
 _UNKNOWN_DATE = "…"
 """Stands for the dates of a refusal that no record names, since it stands alone."""
 
+_NO_DAY = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
+"""Stands for when an answer was given while a text is made: no policy says this day, nor the one on which it ends."""
 _NOBODYS = Kept(consent_id="", records=0, visitor_id="", takes_requests=True)
 """Stands in place of what a settings page says of the visitor's own records: no id may be in a text."""
 
@@ -94,29 +97,57 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
         answered_before: when the answer before was given; None for none. The dates of another, which a form that lay
             open showed, stay in the text.
     """
-    kind, feature = surface.kind, surface.feature
+    record, prevailing = decision.record, decision.policy.site.prevailing_language
+    stays = record is not None and record.decided_at != answered_before
+    dates = _days_of(record.decided_at, pages.lifetime) if record and stays else []
+    known = surface if surface.notice in NOTICES else replace(surface, notice="")
+    undated = decision if record is None else replace(decision, record=replace(record, decided_at=_NO_DAY))
 
     def in_language(tag: str) -> str:
         where = _Where(base=base, language=tag, next_path="")
-        if kind in ("banner", "again"):
-            text = pages.banner(decision, asking=Asking(again=kind == "again"), **where).decode()
-        elif kind == "settings":
-            notice = surface.notice if surface.notice in NOTICES else ""
-            text = pages.settings(decision, own_cookies=own_cookies, kept=_NOBODYS, notice=notice, **where)
-        elif kind == "box" and feature is not None:
-            text = pages.unavailable_box(decision, feature=feature, **where)
-        else:
-            text = pages.unavailable(decision, missing=surface.missing, feature=feature, **where)
-        return _without_what_is_the_visitors(text, answered_before, pages.lifetime, tag)
+        text = _made(pages, undated, known, where, own_cookies)
+        return _filled(text, [written_day(date, tag) for date in dates]) if dates else text
 
-    html, prevailing = in_language(language), decision.policy.site.prevailing_language
+    html = in_language(language)
     return Shown(
-        surface=kind,
-        feature=feature.id if feature else None,
+        surface=surface.kind,
+        feature=surface.feature.id if surface.feature else None,
         html=html,
         prevailing_html=html if prevailing == language else in_language(prevailing),
         build=build(),
     )
+
+
+def _made(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
+    """Return a text without what is a visitor's own; it is made once for all who see the same."""
+    record, feature = decision.record, surface.feature
+    said = (record.policy, tuple(record.answers.items())) if record else None
+    state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), said)
+    seen = (surface.kind, feature.id if feature else "", surface.missing, surface.notice)
+    cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
+    key = (state, decision.should_ask, seen, cookies, where["base"], where["language"])
+
+    def make() -> str:
+        text = _OF_ONE_FORM.sub(r"\1", _rendered(pages, decision, surface, where, own_cookies))
+        days = _days_of(_NO_DAY, pages.lifetime) if record else []
+        for day, mark in zip(days, _MARKS, strict=False):
+            text = text.replace(written_day(day, where["language"]), mark)
+        return text
+
+    return pages.evidence.get(key, make) if len(where["base"]) <= LONGEST_KEPT else make()
+
+
+def _rendered(
+    pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]
+) -> str:
+    kind, feature = surface.kind, surface.feature
+    if kind in ("banner", "again"):
+        return pages.banner(decision, asking=Asking(again=kind == "again"), **where).decode()
+    if kind == "settings":
+        return pages.settings(decision, own_cookies=own_cookies, kept=_NOBODYS, notice=surface.notice, **where)
+    if kind == "box" and feature is not None:
+        return pages.unavailable_box(decision, feature=feature, **where)
+    return pages.unavailable(decision, missing=surface.missing, feature=feature, **where)
 
 
 async def explain(ledger: Ledger, record: Mapping[str, Any]) -> Explained | None:
@@ -156,12 +187,9 @@ def build() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _without_what_is_the_visitors(text: str, answered: int | None, lifetime: timedelta, language: str) -> str:
-    text = _OF_ONE_FORM.sub(r"\1", text)
-    if answered is not None:
-        for date, mark in zip((answered, answered + lifetime.total_seconds()), _MARKS, strict=True):
-            text = text.replace(written_day(date, language), mark)
-    return text
+def _days_of(answered_at: int, lifetime: timedelta) -> list[float]:
+    """Return when an answer was given, and until when it is valid."""
+    return [answered_at, answered_at + lifetime.total_seconds()]
 
 
 def _dates(record: Mapping[str, Any]) -> list[float]:

@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from cookie_consent import proof
 from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.answers import read_fields
+from cookie_consent.base.json_chunks import json_chunks
 from cookie_consent.bounded import RateLimit
 from cookie_consent.cookie_fields import expire_cookie
 from cookie_consent.decision import consents
@@ -30,8 +31,7 @@ from cookie_consent.pages import Kept
 from cookie_consent.policy import Policy
 from cookie_consent.problem import Problem, too_many
 from cookie_consent.receipt import json_ld, receipt
-from cookie_consent.replies import answer_of, page, wants_json
-from cookie_consent.sinks import Sink
+from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
 from cookie_consent.timestamps import seconds_of
 from cookie_consent.visits import Visit, is_secure
 from cookie_consent.wording import Wording
@@ -166,29 +166,27 @@ class OwnData:
         answers = [kept for kept in records if "expires_at" in kept]
         policies = {version: await policy_of(own, version) for version in {kept["policy"] for kept in answers}}
         address, log, ledger = self._address(request), own.access_log, own.ledger
-        traces: list[Any] = []
-        if log is not None and visitor_id is not None:
-            traces = await answer_of(to_thread.run_sync(self._read, log.sink, visitor_id, limiter=self._few), None)
         requests: list[Any] = []
         if ledger is not None and visit.decision.consent_id:
             export = partial(ledger.requests.export, visit.decision.consent_id)
             requests = await answer_of(to_thread.run_sync(export, abandon_on_cancel=True))
 
-        def written() -> Response:
-            return JSONResponse(
-                {
-                    "consent": proof.document(record, own.own.lifetime) if record else None,
-                    "consent_records": records,
-                    "receipts": [receipt(kept, policies[kept["policy"]], address) for kept in answers],
-                    "visitor_id": visitor_id,
-                    "access_records": traces,
-                    "requests": requests,
-                    "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
-                },
-                headers={"content-disposition": 'attachment; filename="privacy-export.json"'},
-            )
+        def written() -> list[bytes]:
+            traces = log.sink.read(visitor_id) if log is not None and visitor_id is not None else iter(())
+            members = {
+                "consent": proof.document(record, own.own.lifetime) if record else None,
+                "consent_records": iter(records),
+                "receipts": (receipt(kept, policies[kept["policy"]], address) for kept in answers),
+                "visitor_id": visitor_id,
+                "access_records": iter(traces),
+                "requests": iter(requests),
+                "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
+            }
+            return [*json_chunks(members)]
 
-        return await to_thread.run_sync(written, limiter=self._few)
+        # All of it before the response starts: an export is whole, or none.
+        chunks = await answer_of(to_thread.run_sync(written, limiter=self._few), None)
+        return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
 
     async def erase(self, request: Request, visit: Visit, language: str) -> Response:
         """Erase the visitor's access records and the visitor id; say what stays, and why."""
@@ -261,10 +259,6 @@ class OwnData:
         """Return the whole address of the endpoints, for what leaves the site; a path where the host is not known."""
         base, host = self._installed.base(request.scope), request.headers.get("host", "")
         return f"{request.scope.get('scheme', 'http')}://{host}{base}" if _HOST.fullmatch(host) else base
-
-    @staticmethod
-    def _read(sink: Sink, visitor_id: str) -> list[dict[str, Any]]:
-        return list(sink.read(visitor_id))
 
     def _visitor_id(self, request: Request, visit: Visit) -> str | None:
         """Return the visitor's pseudonym. What was traced is the visitor's own also while tracing is not allowed."""

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cookie_consent.assets import assets
+from cookie_consent.base.text_cache import TextCache
 from cookie_consent.bounded import make_room
 from cookie_consent.decision import CONSENT_LIFETIME, Decision
 from cookie_consent.locales import direction, language_name
@@ -32,6 +33,8 @@ _SCRIPT_NONCE, _STYLE_NONCE = Markup("\0script\0"), Markup("\0style\0")
 _NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
 """Keeps htmx and Turbo from loading what our links and forms lead to into the page: that is a page of its own."""
 _MOST_KEPT = 256
+_LARGEST_EVIDENCE = 4_000_000
+"""Characters. A settings page has some tens of thousands."""
 NOTICES: Mapping[str, tuple[str, ...]] = {
     "": (),
     "erased": ("erased",),
@@ -118,6 +121,8 @@ class Pages:
         self.lifetime, self._layout, self._make_id = lifetime, layout, make_id
         self._templates = _templates()
         self._kept: dict[tuple[object, ...], bytes] = {}
+        self.evidence = TextCache(_MOST_KEPT, _LARGEST_EVIDENCE)
+        """What visitors were shown, as it is kept of their answers."""
 
     def settings(  # noqa: PLR0913 (all that the page shows)
         self,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections import deque
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import TypeVar
 
 from anyio import fail_after
+from anyio.lowlevel import checkpoint
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from cookie_consent.bounded import LONGEST_WAIT
 from cookie_consent.failures import log_failure
@@ -20,6 +23,30 @@ _STRICT = {
 }
 
 Kept = TypeVar("Kept")
+
+
+class JSONInChunks(Response):
+    """JSON that is sent in chunks; whatever else runs on the event loop gets its turn after each.
+
+    Args:
+        chunks: the body; each is let go of as soon as it is sent.
+        headers: more fields.
+    """
+
+    media_type = "application/json"
+
+    def __init__(self, chunks: Iterable[bytes], headers: Mapping[str, str]) -> None:
+        self._chunks = deque(chunks)
+        length = str(sum(map(len, self._chunks)))
+        super().__init__(headers={**headers, "content-length": length})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response, of a HEAD request only the fields."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while self._chunks and scope["method"] != "HEAD":
+            await send({"type": "http.response.body", "body": self._chunks.popleft(), "more_body": True})
+            await checkpoint()
+        await send({"type": "http.response.body", "body": b""})
 
 
 def page(html: str, language: str, status: int = 200) -> Response:

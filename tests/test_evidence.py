@@ -18,9 +18,11 @@ from starlette.types import ASGIApp
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.assets import assets
+from cookie_consent.decision import Decision
 from cookie_consent.evidence import SURFACES, body_of, build, explain
 from cookie_consent.features import fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
+from cookie_consent.pages import Pages
 from cookie_consent.wording import written_day
 from tests.asgi import NOW, PAGE, PREFIX, SITE, Clock, Visitor, install, policy, run, without_once
 from tests.browser import Form, forms
@@ -520,6 +522,29 @@ def test_two_visitors_who_saw_the_same_have_one_text() -> None:
         clock.forward(days=1)
     assert len(set(texts)) == 3
     assert len([name for kind, name, _ in ledger.cited() if kind == "texts"]) == 1
+
+
+def test_a_text_that_many_saw_is_made_once_in_each_language(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, made = Clock(), list[str]()
+    app = install(site(), ledger=MemoryLedger(), clock=clock)
+    render = Pages.settings
+
+    def settings(pages: Pages, decision: Decision, **more: Any) -> str:
+        made.append(more["language"])
+        return render(pages, decision, **more)
+
+    visitors = [Visitor(app, HTML) for _ in range(5)]
+    answer = {"source": "settings", "surface": "settings", "language": "ja", "policy": policy().version}
+    monkeypatch.setattr(Pages, "settings", settings)
+    for choice in ("accept_all", "refuse_all"):
+        for visitor in visitors:
+            assert visitor.post({**answer, "choice": choice}).status == 200
+            clock.forward(days=1)
+    assert made == ["ja", "en"] * 2, "before an answer, and with one of whichever day"
+    root = f"/{'x' * 256}"
+    for _ in range(2):
+        Visitor(app, HTML).post({**answer, "choice": "accept_all"}, path=f"{root}{PREFIX}", root_path=root)
+    assert made[4:] == ["ja", "en"] * 2, "a long path is no key of what is kept"
 
 
 def test_neither_the_id_of_a_form_nor_the_way_back_is_in_what_is_kept() -> None:

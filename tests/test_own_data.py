@@ -10,8 +10,11 @@ from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
+import anyio
 import html5lib
 import pytest
+from anyio.lowlevel import checkpoint
+from starlette.types import Message
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
@@ -31,6 +34,7 @@ from tests.asgi import (
     install,
     policy,
     run,
+    scope,
     without_once,
 )
 from tests.browser import forms
@@ -943,6 +947,45 @@ def test_a_ledger_that_fails_half_way_is_down_too(name: str, path: str) -> None:
     reply = attach(visitor, "Mine", record) if path == NOTE else visitor.get(path, query=query)
     assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
     assert len(ledger.kept) == 1
+
+
+class Long(MemorySink):
+    """Keeps much of each visitor."""
+
+    def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
+        yield from ({"visitor.id": visitor_id, "url.path": f"/{number}"} for number in range(20_000))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_long_export_lets_others_have_their_turn(backend: str) -> None:
+    visitor = traced(access_log=Long())
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    turns, sent = 0, list[tuple[int, int]]()
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await checkpoint()
+
+    async def send(message: Message) -> None:
+        sent.append((len(message.get("body", b"")), turns))
+
+    async def receive() -> Message:
+        raise AssertionError("nobody reads a body")
+
+    async def export() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(others)
+            await visitor.app(scope(path=EXPORT, headers=[*BROWSER, ("cookie", cookies)]), receive, send)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(export, backend=backend)
+    sizes = [size for size, _ in sent]
+    assert sum(sizes) > 1_000_000
+    assert max(sizes) <= 64 * 1024
+    # trio shuffles those who wait: after two chunks each had one turn at least.
+    assert all(before < after for (_, before), (_, after) in itertools.pairwise(sent[1::2]))
 
 
 def test_an_export_is_whole_or_none(caplog: pytest.LogCaptureFixture) -> None:

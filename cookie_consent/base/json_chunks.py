@@ -1,0 +1,53 @@
+"""Long JSON in chunks, so that no call of the encoder takes long: it would keep all other threads waiting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+
+LARGEST_CHUNK = 64 * 1024
+"""Bytes."""
+
+
+def json_chunks(members: Mapping[str, object], largest: int = LARGEST_CHUNK) -> Iterator[bytes]:
+    """Yield a JSON object in chunks, byte for byte as Starlette's `JSONResponse` writes it.
+
+    Args:
+        members: plain data for JSON. An iterator stands for an array, whose items are taken and written one by one.
+        largest: how many bytes a chunk has at most.
+
+    Raises:
+        ValueError: JSON cannot say it.
+    """
+    chunk = bytearray()
+    for piece in _pieces(members):
+        chunk += piece
+        while len(chunk) >= largest:
+            yield bytes(chunk[:largest])
+            del chunk[:largest]
+    if chunk:
+        yield bytes(chunk)
+
+
+def _pieces(members: Mapping[str, object]) -> Iterator[bytes]:
+    before = b"{"
+    for name, value in members.items():
+        yield before + _encoded(name) + b":"
+        before = b","
+        if isinstance(value, Iterator):
+            yield from _array(value)
+        else:
+            yield _encoded(value)
+    yield b"}" if members else b"{}"
+
+
+def _array(items: Iterable[object]) -> Iterator[bytes]:
+    before = b"["
+    for item in items:
+        yield before + _encoded(item)
+        before = b","
+    yield b"]" if before == b"," else b"[]"
+
+
+def _encoded(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
