@@ -18,7 +18,12 @@ from cookie_consent.retention import AccessRetention
 from cookie_consent.sinks import Sink, local_place, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing import Trace, Tracing, is_traceable, traced_fields
+from cookie_consent.views import seen_at
+from cookie_consent.visitor import Arrival
 from cookie_consent.visits import Visit, is_secure
+
+_LANDS_WITHIN = 60
+"""Within so many seconds after a form the page that a browser loads is the one on which the form was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,10 @@ class AccessLog:
         assert record is not None  # noqa: S101 (else there is no consent)
         if visitor_id is None:
             visitor_id, new_visitor = own.set_visitor(now, secure=is_secure(scope))
-        return Trace(fields, visitor_id, record.policy, now), new_visitor
+        trace = Trace(fields, visitor_id, record.policy, now)
+        if visit.arrival is not None:
+            new_visitor = _landed(scope, trace, visit.arrival, own)
+        return trace, new_visitor
 
     def look_for_what_is_due(self) -> None:
         """Remove what is due, if nobody has for a day, and go on erasing; whoever calls does not wait."""
@@ -100,6 +108,22 @@ class AccessLog:
         """Erase whose erasing was begun, and bring what waits to where it is kept, for some seconds each. May block."""
         self.erasing.close()
         self.sink.close()
+
+
+def _landed(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own: OwnCookies) -> bytes | None:
+    """Let the page on which tracing was allowed be recorded as what its visitor came to, once.
+
+    The browser loads it again after the form, and names the page itself as the one before.
+
+    Returns:
+        The Set-Cookie field of a visitor cookie that no longer says how the visitor came; None as long as that page
+        has not come.
+    """
+    if trace.came < arrival.at + _LANDS_WITHIN:
+        if scope["method"] != "GET" or seen_at(scope) is None:
+            return None
+        trace.land(arrival.referrer)
+    return own.without_arrival(trace.visitor_id, arrival, trace.came, secure=is_secure(scope))
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:

@@ -17,6 +17,7 @@ VERSION = 1
 """Of the record's schema, docs/access-record.md."""
 LONGEST = 1024
 """Longer values are cut: a record stays one short line whatever a client sends."""
+_ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]{1,255}(?=[/?#]|\Z)", re.ASCII | re.IGNORECASE)
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
@@ -109,6 +110,12 @@ def kept_query(query: str, keys: tuple[str, ...]) -> str:
     except ValueError:
         return ""
     return urlencode([(key, value) for key, value in parameters if any(fnmatchcase(key, kept) for kept in keys)])
+
+
+def origin_of(referrer: str) -> str:
+    """Return the origin of an address of the web; "" where it is none."""
+    found = _ORIGIN.match(referrer)
+    return found[0].lower() if found else ""
 
 
 def _short_referrer(referrer: str, host: str) -> str:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent import proof
+from cookie_consent.access_record import origin_of
 from cookie_consent.answers import Posted, is_form, make_record, read_answer
 from cookie_consent.banner import asks_robot
 from cookie_consent.bounded import LONGEST_WAIT
@@ -20,6 +21,7 @@ from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.failures import log_failure
 from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
+from cookie_consent.pages import REFERRER
 from cookie_consent.problem import Problem, too_many
 from cookie_consent.record import ConsentRecord, State
 from cookie_consent.same_site import is_cross_site, safe_next
@@ -28,6 +30,8 @@ from cookie_consent.tracing import traced_fields
 from cookie_consent.visits import Visit, is_secure
 
 _LARGEST_BODY = 64 * 1024
+_ON_PAGES = ("banner", "feature")
+"""The sources of the answers that are given on a page of the site."""
 _MOST_LOOKED_THROUGH = 100
 """Among so many of a visitor's newest records an answer is looked for that was given before."""
 
@@ -69,8 +73,11 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
         _count(installed, request, _outcome(before, record), record.language)
     if installed.access_log is not None:
         installed.access_log.look_for_what_is_due()
-    response = _reply(installed, request, posted, after)
+    begins = after.traces and installed.access_log is not None and visit.visitor_id is None
+    response = _reply(installed, request, posted, after, tracing_began=begins)
     _set_cookies(installed, request, response, visit, after)
+    if begins:
+        response.raw_headers.append((b"set-cookie", _new_visitor(installed, request, posted)))
     _erase_withdrawn(installed, request, visit, record)
     return response
 
@@ -113,7 +120,7 @@ def _erase_withdrawn(installed: Installation, request: Request, visit: Visit, re
         return
     known = installed.own.visitor(visit.cookies, installed.clock(), secure=is_secure(request.scope))
     if known is not None:
-        log.erasing.start(known[0])
+        log.erasing.start(known.id)
 
 
 def refuse_cross_site(request: Request) -> None:
@@ -265,10 +272,13 @@ async def _when_shown(installed: Installation, before: Decision, posted: Posted)
     return decide(before.policy, record, signals, answered, lifetime=installed.own.lifetime)
 
 
-def _reply(installed: Installation, request: Request, posted: Posted, after: Decision) -> Response:
+def _reply(
+    installed: Installation, request: Request, posted: Posted, after: Decision, *, tracing_began: bool
+) -> Response:
     if is_form(request.headers["content-type"]):
         return RedirectResponse(safe_next(posted.next) or installed.base(request.scope), status_code=303)
-    return JSONResponse(state(installed, after))
+    # When the page was asked for nothing was recorded: its script tells of it now.
+    return JSONResponse(state(installed, after) | ({"tracing_began": True} if tracing_began else {}))
 
 
 def _set_cookies(installed: Installation, request: Request, response: Response, visit: Visit, after: Decision) -> None:
@@ -281,6 +291,17 @@ def _set_cookies(installed: Installation, request: Request, response: Response, 
         # Else the back button brings pages back as they were, with all that runs in them (back-forward cache). Where
         # nothing was taken away, our script sees to its own pages, and no answer waits for the cache to be emptied.
         fields.append((b"clear-site-data", b'"cache"'))
-    if after.traces and installed.access_log is not None and visit.visitor_id is None:
-        fields.append((b"set-cookie", installed.own.set_visitor(installed.clock(), secure=secure)[1]))
     response.raw_headers.extend(fields)
+
+
+def _new_visitor(installed: Installation, request: Request, posted: Posted) -> bytes:
+    """Return the Set-Cookie field of a new visitor id, with how the visitor came where the page is loaded again.
+
+    Only then is it known that the browser keeps cookies: that is recorded. After a form the browser loads the page; the
+    script does so where the page may not load what was granted, and says then by which origin the visitor came, too.
+    """
+    referrer = None
+    loads_again = is_form(request.headers["content-type"]) or REFERRER in request.query_params
+    if loads_again and posted.source in _ON_PAGES and safe_next(posted.next):
+        referrer = origin_of(request.query_params.get(REFERRER, ""))
+    return installed.own.set_visitor(installed.clock(), secure=is_secure(request.scope), referrer=referrer)[1]

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from cookie_consent.access_record import LONGEST, origin_of
 from cookie_consent.agents import read_agent
 from cookie_consent.assets import assets
 from cookie_consent.decision import Decision
@@ -49,6 +50,19 @@ def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str,
                 whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
             return whole
     return scope
+
+
+def referrer(scope: Mapping[str, Any]) -> str:
+    """Return the origin of another site from which somebody came to a page; "" where there is none."""
+    host = before = b""
+    for name, value in scope["headers"]:
+        if name == b"referer":
+            before = value
+        elif name == b"host":
+            host = value
+    if not before or before.split(b"/", 3)[2:3] == [host]:
+        return ""
+    return origin_of(before[:LONGEST].decode("latin-1"))
 
 
 def preload(base: str, nonce: str) -> tuple[bytes, bytes]:

@@ -58,6 +58,8 @@ class EventIntake:
             visitor_id, cookie = self._installed.own.set_visitor(now, secure=is_secure(request.scope))
             response.raw_headers.append((b"set-cookie", cookie))
         access_log.tracing.write_event(request.scope, Trace(fields, visitor_id, policy, now, event.purpose), event)
+        if event.asked and not self._installed.policy.exempt:  # else the page has a record from before, without consent
+            access_log.funnel.add("views_recorded", fields.get(b"host", b""))
         return response
 
     async def _read(self, request: Request) -> Event:

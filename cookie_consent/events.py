@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlencode
 
+from cookie_consent.access_record import origin_of
 from cookie_consent.assets import assets
 
 LARGEST_EVENT = 4096
@@ -41,16 +42,20 @@ class Event:
         path: the path of the page, decoded, as a request for it has it.
         query: the query of the page as the browser sent it; which parameters are kept is for the record to say.
         properties: what the page says of it.
+        referrer: the origin of the site before, "" for none.
         duration_ms: how long it took, in milliseconds; None where that is not said.
         purpose: the id of a purpose that it is for besides tracing; "" for none.
+        asked: whether it is a view of a page that came with the question, and was counted then.
     """
 
     name: str
     path: str
     query: str = ""
+    referrer: str = ""
     properties: Properties = field(default_factory=dict)
     duration_ms: float | None = None
     purpose: str = ""
+    asked: bool = False
 
 
 def read_event(body: bytes) -> Event:
@@ -117,6 +122,14 @@ def _is_query(value: Any) -> bool:
     return _is_text(value, _LONGEST_PATH)
 
 
+def _is_origin(value: Any) -> bool:
+    return isinstance(value, str) and origin_of(value) == value.lower() != ""
+
+
+def _is_yes_or_no(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
 def _is_number(value: Any) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
@@ -152,4 +165,6 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "duration_ms": (_is_time, "Write milliseconds, at most those of a week."),
     "purpose": (_is_text, "Write the id of a purpose."),
+    "referrer": (_is_origin, "Write an origin, as in https://search.example."),
+    "asked": (_is_yes_or_no, "Write true or false."),
 }

@@ -57,12 +57,13 @@ class Recording:
 
     Attributes:
         is_view: whether the response is a page that a person sees.
-        new_visitor: the Set-Cookie field of a visitor id that was just made, or None.
+        is_landing: whether it is the page on which tracing was allowed, once more.
+        new_visitor: the Set-Cookie field of a visitor id that was just made, or is kept otherwise now; or None.
     """
 
     __slots__ = (
         *("_began", "_out", "_recent_answers", "_scope", "_status", "_trace", "_tracing", "_visit"),
-        *("is_view", "new_visitor"),
+        *("is_landing", "is_view", "new_visitor"),
     )
 
     def __init__(
@@ -71,13 +72,14 @@ class Recording:
         self._tracing, self._scope, self._out, self._status = tracing, scope, out, 500
         self._recent_answers, self._began, self._visit = recent_answers, recent_answers.sequence, visit
         self.new_visitor: bytes | None = None
-        self.is_view = False
+        self.is_view, self.is_landing = False, trace.is_landing
         self._trace: Trace | None = trace
 
     @property
     def visitor_id(self) -> str | None:
         """The pseudonym that the browser has, or that the visit of a day has; None while it has none."""
-        return self._trace.visitor_id if self._trace and self.new_visitor is None else None
+        is_there = self.new_visitor is None or self._visit.visitor_id is not None
+        return self._trace.visitor_id if self._trace and is_there else None
 
     def drop(self) -> None:
         """Write no record."""
@@ -230,7 +232,10 @@ class Exchange:
         asking = None
         if asks:
             script, style = content_security.nonces(headers)
-            asking = Asking(script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins)
+            referrer = banner.referrer(self.scope)
+            asking = Asking(
+                script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins, referrer=referrer
+            )
             headers = [*headers, banner.preload(consent.base, asking.style_nonce)]
         pages = effects.installed.pages
         made = banner.Fragments(pages, decision, consent, self.scope, encoding=encoding, asking=asking)
@@ -249,20 +254,23 @@ class Exchange:
 
     def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
         """Count the response if it is a page that a person sees, whatever that person answered; an error is no view."""
-        if not views.is_page(self.scope["method"], status, headers):
-            return
-        host = views.seen_at(self.scope, not_modified=status == NOT_MODIFIED)
+        is_page = views.is_page(self.scope["method"], status, headers)
+        host = views.seen_at(self.scope, not_modified=status == NOT_MODIFIED) if is_page else None
         # Robots neither answer nor are they recorded. Of those who did answer nothing is looked at.
-        by_robot = self._visit.decision.record is None and self.recording is None and banner.asks_robot(self.scope)
-        if host is None or by_robot:
+        may_be_robot = self._visit.decision.record is None and self.recording is None
+        if host is None or (may_be_robot and banner.asks_robot(self.scope)):
             return
         self._seen_at = host
         if status >= FIRST_ERROR:
             return
-        funnel.add("views", host)
-        if self.recording is not None:
-            self.recording.is_view = True
-            funnel.add("views_recorded", host)
+        recording = self.recording
+        if recording is None or not recording.is_landing:  # else it was counted before the answer
+            funnel.add("views", host)
+        if recording is not None:
+            recording.is_view = True
+            # Else the page has a record from before, without consent.
+            if not (recording.is_landing and self._visit.decision.policy.exempt):
+                funnel.add("views_recorded", host)
         if refused_by_signals(self._visit.decision):
             funnel.add("signal", host)
         for feature in self._consent.degraded:

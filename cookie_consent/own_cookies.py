@@ -15,7 +15,7 @@ from cookie_consent.policy import Policy
 from cookie_consent.record import ConsentRecord
 from cookie_consent.signing import Signer
 from cookie_consent.spelling import COOKIE_NAME
-from cookie_consent.visitor import VISITOR_LIFETIME
+from cookie_consent.visitor import VISITOR_LIFETIME, Arrival, KnownVisitor
 
 _LONGEST_NAME = 64
 """Keeps the cookie far from the 4096 octets over which browsers drop it (RFC 6265bis section 5.6)."""
@@ -104,8 +104,8 @@ class OwnCookies:
         name = self._names[secure]["consent"].encode()
         return self._consent.read(values(cookies, name)) if name in cookies else []
 
-    def visitor(self, cookies: bytes, now: float, *, secure: bool) -> tuple[str, float] | None:
-        """Return the visitor id in a Cookie field and until when it is good, or None."""
+    def visitor(self, cookies: bytes, now: float, *, secure: bool) -> KnownVisitor | None:
+        """Return what the visitor cookie in a Cookie field says, or None."""
         name = self._names[secure]["visitor"].encode()
         return self._visitor.read(values(cookies, name), now) if name in cookies else None
 
@@ -114,7 +114,20 @@ class OwnCookies:
         name, max_age = self._names[secure]["consent"], int(self.lifetime.total_seconds())
         return set_cookie(name, self._consent.write(record), max_age, secure=secure)
 
-    def set_visitor(self, now: float, *, secure: bool) -> tuple[str, bytes]:
-        """Return a new visitor id and the Set-Cookie field that keeps it in the browser."""
-        visitor_id, token = self._visitor.make(now)
+    def set_visitor(self, now: float, *, secure: bool, referrer: str | None = None) -> tuple[str, bytes]:
+        """Return a new visitor id and the Set-Cookie field that keeps it in the browser.
+
+        Args:
+            now: seconds since 1970.
+            secure: whether the connection is encrypted.
+            referrer: the origin of the site before, "" for none, where the page that the browser loads next is the one
+                on which tracing was allowed; None where nothing more is to be recorded of that page.
+        """
+        visitor_id, token = self._visitor.make(now, referrer)
         return visitor_id, set_cookie(self._names[secure]["visitor"], token, self._visitor.max_age, secure=secure)
+
+    def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, secure: bool) -> bytes:
+        """Return the Set-Cookie field that keeps an id as long as before, and no longer says how the visitor came."""
+        left = max(1, arrival.at + self._visitor.max_age - int(now))
+        token = self._visitor.token(visitor_id, arrival.at)
+        return set_cookie(self._names[secure]["visitor"], token, left, secure=secure)

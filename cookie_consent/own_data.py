@@ -264,7 +264,7 @@ class OwnData:
         """Return the visitor's pseudonym. What was traced is the visitor's own also while tracing is not allowed."""
         secure, now = is_secure(request.scope), self._installed.clock()
         known = self._installed.own.visitor(visit.cookies, now, secure=secure)
-        return known[0] if known else None
+        return known.id if known else None
 
     def _slow_down(self, request: Request, visit: Visit) -> None:
         """Raise a Problem where too much is asked about one visitor; who has no cookie of ours has nothing here."""

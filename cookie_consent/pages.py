@@ -29,12 +29,16 @@ _ONCE = Markup("\0once\0")
 """Where goes what no other form has, so that a form that is sent twice is known to be the same."""
 _ANSWERED = Markup("\0answered\0")
 """Where goes when the answer was given that the question shows."""
+_ARRIVED = Markup("\0arrived\0")
+"""Where goes how the visitor came to the page: on the buttons that may allow tracing, and on no other."""
 _SCRIPT_NONCE, _STYLE_NONCE = Markup("\0script\0"), Markup("\0style\0")
 _NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
 """Keeps htmx and Turbo from loading what our links and forms lead to into the page: that is a page of its own."""
 _MOST_KEPT = 256
 _LARGEST_EVIDENCE = 4_000_000
 """Characters. A settings page has some tens of thousands."""
+REFERRER = "referrer"
+"""The parameter by which a form that may allow tracing says from which origin the visitor came to its page."""
 NOTICES: Mapping[str, tuple[str, ...]] = {
     "": (),
     "erased": ("erased",),
@@ -55,12 +59,14 @@ class Asking:
         style_nonce: the same for our stylesheet.
         reloads: whether a grant needs the page anew.
         again: whether the visitor called for the question, to see and change the answer.
+        referrer: the origin of the site from which the visitor came to the page; "" for none.
     """
 
     script_nonce: str = ""
     style_nonce: str = ""
     reloads: bool = False
     again: bool = False
+    referrer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +199,10 @@ class Pages:
             text = self._new_banner(decision, _context_to_keep(decision, base, language, next_path), asking)
             html = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         script, style = nonce_attribute(asking.script_nonce).encode(), nonce_attribute(asking.style_nonce).encode()
-        once, answered = self._make_id().encode(), b"%d" % _answered_at(decision)
+        once, answered = self._make_id().encode(), b"%d" % (decision.record.decided_at if decision.record else 0)
         html = html.replace(b"\0script\0", script).replace(b"\0style\0", style)
+        arrived = _from(base, asking.referrer) if asking.referrer else b""
+        html = html.replace(_ARRIVED.encode(), arrived)
         html = html.replace(_ONCE.encode(), once).replace(_ANSWERED.encode(), answered)
         return _come_back(html, next_path)
 
@@ -304,6 +312,7 @@ class Pages:
             asking=asking,
             script_nonce=_SCRIPT_NONCE,
             style_nonce=_STYLE_NONCE,
+            arrived=_ARRIVED if policy.traced else "",
             layout=self._layout,
             asked=asked,
             # Nothing is ticked before anybody did so: what runs without consent has a tick only where the visitor
@@ -323,6 +332,12 @@ class Pages:
 def nonce_attribute(nonce: str) -> Markup:
     """Return the attribute of a tag that carries a nonce; nothing for none."""
     return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
+
+
+def _from(base: str, referrer: str) -> bytes:
+    """Return the attribute of a button whose answer says from where the visitor came, should it allow tracing."""
+    attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
+    return attribute.encode("ascii", "xmlcharrefreplace")
 
 
 def _come_back(html: bytes, next_path: str) -> bytes:

@@ -64,13 +64,19 @@ class Trace:
 
     Attributes:
         is_exempt: whether it is recorded without consent; then no part of the query is.
+        is_landing: whether the page is the one on which tracing was allowed, loaded again after the form.
     """
 
-    __slots__ = ("came", "fields", "is_exempt", "policy", "purpose", "started", "visitor_id")
+    __slots__ = ("came", "fields", "is_exempt", "is_landing", "policy", "purpose", "started", "visitor_id")
 
     def __init__(self, fields: Fields, visitor_id: str, policy: str, came: float, purpose: str = "") -> None:
         self.fields, self.visitor_id, self.policy, self.came = fields, visitor_id, policy, came
         self.purpose, self.is_exempt, self.started = purpose, False, time.perf_counter()
+        self.is_landing = False
+
+    def land(self, referrer: str) -> None:
+        """Take the page for the one on which tracing was allowed, to which the visitor came from another origin."""
+        self.fields, self.is_landing = {**self.fields, b"referer": referrer.encode()}, True
 
 
 class Tracing:
@@ -132,6 +138,7 @@ class Tracing:
                 "server.address": host_name(trace.fields.get(b"host", b"")),
                 "url.path": event.path,
                 "url.query": kept_query(event.query, self._query_keys),
+                "http.request.referrer": event.referrer,
                 "event.name": event.name,
                 "event.properties": event.properties,
                 "duration_ms": event.duration_ms,

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import NamedTuple
 
 from cookie_consent.signing import Signer
 
 SALT = "cookie_consent.visitor"
 VISITOR_LIFETIME = timedelta(days=395)
 """13 months, not renewed on later visits (CNIL, audience measurement)."""
+
+_ARRIVAL = "~"
+"""Stands between an id and how its visitor came. No id has it, since it parts the fields of the consent cookie, too."""
+
+
+class Arrival(NamedTuple):
+    """How somebody came to the page on which tracing was allowed by a form. The browser loads that page again.
+
+    Args:
+        referrer: the origin of the site before, "" for none.
+        at: when the form was sent (seconds since 1970).
+    """
+
+    referrer: str
+    at: int
+
+
+class KnownVisitor(NamedTuple):
+    """What a visitor cookie says.
+
+    Args:
+        id: the visitor id.
+        good_until: until when it is good (seconds since 1970).
+        arrival: how the visitor came, as long as that is not recorded; None where nothing is to be.
+    """
+
+    id: str
+    good_until: float
+    arrival: Arrival | None = None
 
 
 class VisitorCookie:
@@ -25,16 +55,22 @@ class VisitorCookie:
         self._signer, self._new_id = signer, new_id
         self.max_age = int(lifetime.total_seconds())
 
-    def make(self, now: float) -> tuple[str, str]:
-        """Return a new visitor id and its token."""
+    def make(self, now: float, referrer: str | None = None) -> tuple[str, str]:
+        """Return a new visitor id and its token; with the origin of the site before, where that is to be recorded."""
         visitor_id = self._new_id()
-        return visitor_id, self._signer.sign(visitor_id.encode("ascii"), int(now)).decode("ascii")
+        return visitor_id, self.token(visitor_id if referrer is None else f"{visitor_id}{_ARRIVAL}{referrer}", now)
 
-    def read(self, tokens: Iterable[bytes], now: float) -> tuple[str, float] | None:
-        """Return the newest valid visitor id and the time until which it is good, or None."""
+    def token(self, value: str, issued: float) -> str:
+        """Return the token of an id that was made at some time."""
+        return self._signer.sign(value.encode("ascii"), int(issued)).decode("ascii")
+
+    def read(self, tokens: Iterable[bytes], now: float) -> KnownVisitor | None:
+        """Return what the newest valid token says, or None."""
         found = [read for token in tokens if (read := self._signer.read(token))]
         good = [(issued, value) for value, issued in found if issued <= now < issued + self.max_age]
         if not good:
             return None
         issued, value = max(good)
-        return value.decode("latin-1"), issued + self.max_age
+        visitor_id, arrived, referrer = value.decode("latin-1").partition(_ARRIVAL)
+        arrival = Arrival(referrer, issued) if arrived else None
+        return KnownVisitor(visitor_id, issued + self.max_age, arrival)

@@ -17,6 +17,7 @@ from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
 from cookie_consent.record import ConsentRecord, newest
 from cookie_consent.signals import DNT_FIELD, GPC_FIELD, read_signals
+from cookie_consent.visitor import Arrival
 
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
@@ -40,6 +41,7 @@ class Visit:
         traced: whether tracing is allowed, by consent.
         heeds_signals: whether something was granted that a signal can refuse.
         good_until: until when all of this holds (seconds since 1970).
+        arrival: how the visitor came, where the page on which tracing was allowed is still to be recorded.
         exempt: the id of the purpose by which the visit is recorded without consent; "" where it is not.
     """
 
@@ -51,6 +53,7 @@ class Visit:
     traced: bool
     heeds_signals: bool
     good_until: float
+    arrival: Arrival | None = None
     exempt: str = ""
 
 
@@ -137,16 +140,17 @@ class Visits:
         traced = decision.traces
         visitor = self._own.visitor(cookies, now, secure=secure) if traced else None
         if visitor is not None:
-            turns.append(visitor[1])
+            turns.append(visitor.good_until)
         return Visit(
             decision=decision,
             cookies=cookies,
             passed=passed if held else None,
             held=held,
-            visitor_id=visitor[0] if visitor else None,
+            visitor_id=visitor.id if visitor else None,
             traced=traced,
             heeds_signals=heeds_signals(decision),
             good_until=min(turns),
+            arrival=visitor.arrival if visitor else None,
             exempt=decision.exempt,
         )
 

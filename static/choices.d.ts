@@ -10,6 +10,7 @@ export type State = {
   should_ask: boolean;
   decided_at: string | null;
   edits_csp: boolean;
+  tracing_began?: boolean;
 };
 /**
  * What pages may ask, as `window.consent`.

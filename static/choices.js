@@ -4,7 +4,8 @@
 /** @typedef {Readonly<Record<string, boolean>>} Purposes purpose id -> whether it is allowed, "necessary" included */
 /**
  * @typedef {{
- *   purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null, edits_csp: boolean
+ *   purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null, edits_csp: boolean,
+ *   tracing_began?: boolean
  * }} State
  */
 
@@ -183,7 +184,8 @@ async function look() {
  */
 async function send(form, button) {
   try {
-    const reply = await fetch(form.action, {
+    // Where the page comes anew, that is recorded: so the server has to know how the visitor came.
+    const reply = await fetch(closed ? button.formAction : form.action, {
       method: "POST",
       headers: { accept: json, "content-type": json },
       body: written(form, button),
@@ -193,7 +195,7 @@ async function send(form, button) {
     const state = await reply.json();
     const kept = await look();
     // Older than this answer, or none: the browser kept it not. Newer: another tab has answered since.
-    return kept && (kept.decided_at ?? "") < state.decided_at ? "blocked" : (kept ?? state);
+    return kept && (kept.decided_at ?? "") < state.decided_at ? "blocked" : { ...state, ...kept };
   } catch {
     // A policy that forbids it is heard of only after the failure.
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -253,7 +255,14 @@ async function submitted(event) {
   if (typeof result !== "string") {
     leave(section);
     channel?.postMessage("");
-    if (adopt(result)) say(section, section.dataset[result.status]);
+    if (adopt(result)) {
+      say(section, section.dataset[result.status]);
+      if (result.tracing_began)
+        import(`${base}/landing.js`).then(
+          (it) => it.tell(closed),
+          () => unanswered("landing.js"),
+        );
+    }
   } else if (result === "blocked" && section === banner()) {
     leave(section);
     say(section, section.dataset.blocked);

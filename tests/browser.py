@@ -108,11 +108,12 @@ class _Forms(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.forms.append(Form(given["action"], given["method"], [], []))
+            self.forms.append(Form(given["action"], given["method"], [], [], {}))
         elif tag == "input" and given["type"] == "hidden":
             self.forms[-1].hidden.append((given["name"], given["value"]))
         elif tag == "button" and "name" in given:
             self.forms[-1].buttons.append((given["name"], given["value"]))
+            self.forms[-1].addresses[given["value"]] = given.get("formaction", self.forms[-1].action)
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,14 @@ class Form:
         method: how.
         hidden: its hidden fields.
         buttons: the names and values of its buttons.
+        addresses: where it is sent by the button with a value.
     """
 
     action: str
     method: str
     hidden: list[tuple[str, str]]
     buttons: list[tuple[str, str]]
+    addresses: dict[str, str]
 
     def pressed(self, value: str) -> str:
         """Return the body that the browser sends when the button with this value is pressed."""

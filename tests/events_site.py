@@ -109,5 +109,6 @@ app.add_middleware(
     policy=Policy(**vars(declarations(tomllib.loads(POLICY)))),
     secret_keys="a-key-that-only-the-tests-know-" + "k" * 32,
     access_log=os.environ["EVENTS_ACCESS_LOG"],
+    inject=not os.environ.get("EVENTS_ASK_BY_SCRIPT"),
 )
 app.add_middleware(Watched)

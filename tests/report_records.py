@@ -83,11 +83,7 @@ def _what(random: Random, host: str) -> Record:
     kind = random.choice(("view", "view", "view", "request", "event"))
     what: Record = {"record.kind": kind, "url.path": path}
     if kind == "event":
-        what["event.name"] = random.choice(("page_leave", "page_leave", "page_view", "download", "sign_up"))
-        if what["event.name"] == "page_leave":
-            what["duration_ms"] = float(random.choice((1500, 60_000, 2_400_000)))
-        if random.random() < 0.5:
-            what["event.properties"] = {"key": 'a "value"', "number": 1.5, "yes": True}
+        what |= _event(random, host)
     else:
         what["http.request.method"] = random.choice(("GET", "GET", "POST"))
         what["http.response.status_code"] = random.choice((101, 200, 200, 201, 304, 404, 500))
@@ -104,6 +100,17 @@ def _what(random: Random, host: str) -> Record:
     if random.random() < 0.05:  # of an event, what it was sent for; else what the law exempts from consent
         what["consent.purpose"] = "audience"
     return what
+
+
+def _event(random: Random, host: str) -> Record:
+    event: Record = {"event.name": random.choice(("page_leave", "page_leave", "page_view", "download", "sign_up"))}
+    if event["event.name"] == "page_leave":
+        event["duration_ms"] = float(random.choice((1500, 60_000, 2_400_000)))
+    if event["event.name"] == "page_view" and random.random() < 0.5:  # of the page on which tracing was allowed
+        event["http.request.referrer"] = _referrer(random, host)
+    if random.random() < 0.5:
+        event["event.properties"] = {"key": 'a "value"', "number": 1.5, "yes": True}
+    return event
 
 
 def _referrer(random: Random, host: str) -> str:

@@ -11,6 +11,7 @@ import pytest
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.parts import Cookie
 from cookie_consent.record import newest
+from cookie_consent.visitor import Arrival, KnownVisitor
 from tests.policies import KEY, NOW, granted, refused, small
 
 POLICY = small("analytics", "media")
@@ -52,7 +53,15 @@ def test_what_was_set_is_read_back(secure: bool) -> None:
     visitor_id, field = OWN.set_visitor(NOW, secure=secure)
     cookies = b"; ".join([b"a=1", sent_back(OWN.set_consent(GRANTED, secure=secure)), sent_back(field), b"b=2"])
     assert OWN.records(cookies, secure=secure) == [GRANTED]
-    assert OWN.visitor(cookies, NOW, secure=secure) == (visitor_id, NOW + 395 * 86_400)
+    assert OWN.visitor(cookies, NOW, secure=secure) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
+
+
+def test_an_id_is_kept_no_longer_once_it_is_recorded_how_its_visitor_came() -> None:
+    arrival = Arrival("https://search.example", int(NOW))
+    field = OWN.without_arrival("one", arrival, NOW + 50.5, secure=True)
+    assert f"Max-Age={395 * 86_400 - 50}".encode() in field
+    assert OWN.visitor(sent_back(field), NOW + 60, secure=True) == KnownVisitor("one", int(NOW) + 395 * 86_400)
+    assert b"Max-Age=1;" in OWN.without_arrival("one", arrival, NOW + 400 * 86_400, secure=True)
 
 
 @pytest.mark.parametrize("secure", [True, False])

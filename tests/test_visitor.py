@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from itsdangerous import TimestampSigner
 
 from cookie_consent import cookie
 from cookie_consent.signing import Signer
-from cookie_consent.visitor import SALT, VISITOR_LIFETIME, VisitorCookie
+from cookie_consent.visitor import SALT, VISITOR_LIFETIME, Arrival, KnownVisitor, VisitorCookie
 from tests.policies import KEY, NOW
 
 SIGNER = Signer(KEY, SALT)
@@ -34,7 +35,7 @@ def test_it_lives_for_13_months_at_most() -> None:
 def test_an_id_is_made_and_read_back_with_the_end_of_its_life() -> None:
     visitor_id, made = visitors("one").make(NOW + 0.75)
     assert visitor_id == "one"
-    assert visitors().read([made.encode()], NOW + 1) == ("one", END)
+    assert visitors().read([made.encode()], NOW + 1) == KnownVisitor("one", END)
 
 
 def test_each_id_is_new() -> None:
@@ -44,9 +45,15 @@ def test_each_id_is_new() -> None:
 
 @pytest.mark.parametrize(
     ("now", "found"),
-    [(NOW - 0.5, None), (NOW, ("one", END)), (END - 0.5, ("one", END)), (END, None), (END + 1, None)],
+    [
+        (NOW - 0.5, None),
+        (NOW, KnownVisitor("one", END)),
+        (END - 0.5, KnownVisitor("one", END)),
+        (END, None),
+        (END + 1, None),
+    ],
 )
-def test_it_is_good_from_its_making_to_the_end_of_its_life(now: float, found: tuple[str, float] | None) -> None:
+def test_it_is_good_from_its_making_to_the_end_of_its_life(now: float, found: KnownVisitor | None) -> None:
     assert visitors().read([token("one")], now) == found
 
 
@@ -58,7 +65,7 @@ def test_of_several_the_newest_valid_one_counts() -> None:
         token("future", NOW + 5),
         token("older", NOW - 99),
     ]
-    assert visitors().read(tokens, NOW) == ("new", END - 5)
+    assert visitors().read(tokens, NOW) == KnownVisitor("new", END - 5)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +82,17 @@ def test_any_bytes_are_no_id(tokens: list[bytes]) -> None:
 
 @given(st.binary())
 def test_any_value_under_a_right_signature_never_raises(value: bytes) -> None:
-    assert visitors().read([SIGNER.sign(value, NOW)], NOW) == (value.decode("latin-1"), END)
+    known = visitors().read([SIGNER.sign(value, NOW)], NOW)
+    assert known
+    assert known.id == value.decode("latin-1").partition("~")[0]
+
+
+def test_how_the_visitor_came_is_read_back_until_the_id_is_kept_without() -> None:
+    visitor_id, made = visitors("one").make(NOW, "https://search.example:8443")
+    arrival = Arrival("https://search.example:8443", NOW)
+    assert visitors().read([made.encode()], NOW) == KnownVisitor(visitor_id, END, arrival)
+    assert re.fullmatch(r"[!#-+\--:<-\[\]-~]+", made), "only cookie octets"
+    assert visitors().read([visitors().token(visitor_id, NOW).encode()], NOW + 5) == KnownVisitor("one", END)
 
 
 def test_a_token_of_the_visitor_salt_is_none_of_the_consent_salt() -> None:
@@ -85,7 +102,7 @@ def test_a_token_of_the_visitor_salt_is_none_of_the_consent_salt() -> None:
 
 def test_an_older_key_is_good_as_long_as_it_is_listed() -> None:
     new = "new-" + "n" * 32
-    assert visitors(signer=Signer([KEY, new], SALT)).read([token("one")], NOW) == ("one", END)
+    assert visitors(signer=Signer([KEY, new], SALT)).read([token("one")], NOW) == KnownVisitor("one", END)
     assert visitors(signer=Signer([new], SALT)).read([token("one")], NOW) is None
 
 

@@ -18,7 +18,7 @@ WITH known AS (
         {{ sortable("coalesce(method, '')") }} AS method,
         {{ sortable("coalesce(route, '')") }} AS route,
         CASE WHEN {{ answered }} = 'request' THEN '' ELSE {{ sortable("coalesce(query, '')") }} END AS query,
-        CASE WHEN {{ answered }} = 'view' THEN {{ sortable("coalesce(referrer, '')") }} ELSE '' END AS referrer,
+        CASE WHEN {{ answered }} = 'view' OR event = 'page_view' THEN {{ sortable("coalesce(referrer, '')") }} ELSE '' END AS referrer,
         {{ sortable("coalesce(event, '')") }} AS event,
         {{ sortable("coalesce(browser, '')") }} AS browser,
         {{ sortable("coalesce(os, '')") }} AS os,

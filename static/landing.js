@@ -1,0 +1,21 @@
+// Tells of the page on which tracing was allowed: when it was asked for, nothing was recorded.
+
+/**
+ * Tell of it as a view, and of how the visitor came. Call it once the server has said that tracing began.
+ * @param {boolean | undefined} closed whether the page may load what a grant allows; undefined where the page came
+ *   without the question, and may not have been counted
+ */
+export function tell(closed) {
+  // Who looks at a page in a frame looks at the page around it.
+  if (top !== window) return;
+  const body = JSON.stringify({
+    name: "page_view",
+    path: location.pathname,
+    query: location.search.slice(1, 1025),
+    referrer: document.referrer.match(/^https?:[/][/][^/]+/)?.[0],
+    asked: closed !== undefined,
+  });
+  const headers = { "content-type": "application/json" };
+  const events = new URL("../events", import.meta.url);
+  fetch(events, { method: "POST", headers, body, keepalive: true }).catch(() => {});
+}
