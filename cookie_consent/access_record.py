@@ -8,15 +8,21 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode
 
 from cookie_consent.agents import read_agent
-from cookie_consent.mounting import is_under, mount_path
+from cookie_consent.mounting import is_under, mount_path, split_address, split_origin
 
 VERSION = 1
 """Of the record's schema, docs/access-record.md."""
 LONGEST = 1024
 """Longer values are cut: a record stays one short line whatever a client sends."""
+OTHER_HOSTS = "(other)"
+"""The name of all hosts that are not told apart."""
+_LONGEST_HOST = 255
+"""Octets that a host name has at most (RFC 1035, section 2.3.4)."""
+_LONGEST_QUERY = 8192
+"""Longer queries are cut before they are read; servers take less of a request's first line by default."""
 _ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]{1,255}(?=[/?#]|\Z)", re.ASCII | re.IGNORECASE)
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 
@@ -86,10 +92,13 @@ def truncated(address: str) -> str | None:
 
 
 def host_name(field: bytes) -> str:
-    """Return the host of a Host field, without its port, in small letters; "" where it names none."""
+    """Return the host of a Host field, without its port, in small letters; "" where it names none.
+
+    One of more than 255 octets is `OTHER_HOSTS`.
+    """
     host = field.decode("latin-1").lower()
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.removesuffix(".")
+    return name.removesuffix(".") if len(name) <= _LONGEST_HOST else OTHER_HOSTS
 
 
 def route_of(scope: Mapping[str, Any]) -> str:
@@ -106,7 +115,7 @@ def kept_query(query: str, keys: tuple[str, ...]) -> str:
     if not query:
         return ""
     try:
-        parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+        parameters = parse_qsl(query[:_LONGEST_QUERY], keep_blank_values=True, max_num_fields=100)
     except ValueError:
         return ""
     return urlencode([(key, value) for key, value in parameters if any(fnmatchcase(key, kept) for kept in keys)])
@@ -120,13 +129,10 @@ def origin_of(referrer: str) -> str:
 
 def _short_referrer(referrer: str, host: str) -> str:
     """Return a referrer without query and fragment; of another site only its origin."""
-    try:
-        parts = urlsplit(referrer)
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
+    address = split_address(referrer[:LONGEST])
+    origin = split_origin(address.scheme, address.authority)
+    if origin is None or origin.scheme not in ("http", "https"):
         return ""
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return ""
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    own_host = f"{name}{port}"
-    return f"{parts.scheme}://{own_host}{parts.path if own_host == host.lower() else ''}"
+    name = f"[{origin.host}]" if ":" in origin.host else origin.host
+    own_host = f"{name}:{origin.port}" if origin.port else name
+    return f"{origin.scheme}://{own_host}{address.path if own_host == host.lower() else ''}"

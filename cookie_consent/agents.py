@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import user_agents
 
-_LONGEST = 512
-"""Longer texts are cut: real ones are shorter, and the time to read one grows with its length."""
+from cookie_consent.bounded import LONGEST_KEPT
 
 
 class Agent(NamedTuple):
@@ -28,8 +27,8 @@ class Agent(NamedTuple):
 
 
 def read_agent(field: bytes) -> Agent:
-    """Return what a User-Agent field says."""
-    return _read(field[:_LONGEST])
+    """Return what the first 256 bytes of a User-Agent field say, where browsers and robots name themselves."""
+    return _read(field[:LONGEST_KEPT])
 
 
 @lru_cache(maxsize=2048)

@@ -27,7 +27,7 @@ from cookie_consent.record import ConsentRecord, State
 from cookie_consent.same_site import is_cross_site, safe_next
 from cookie_consent.timestamps import rfc3339, seconds_of
 from cookie_consent.tracing import traced_fields
-from cookie_consent.visits import Visit, is_secure
+from cookie_consent.visits import Visit, cookies_of, is_secure
 
 _LARGEST_BODY = 64 * 1024
 _ON_PAGES = ("banner", "feature")
@@ -118,7 +118,7 @@ def _erase_withdrawn(installed: Installation, request: Request, visit: Visit, re
     promised = any(policy.in_force[id_].erase_on_withdrawal for id_ in withdrawn)
     if log is None or not promised or not policy.traced.isdisjoint(record.in_state(State.GRANTED)):
         return
-    known = installed.own.visitor(visit.cookies, installed.clock(), secure=is_secure(request.scope))
+    known = installed.own.visitor(cookies_of(request.scope), installed.clock(), secure=is_secure(request.scope))
     if known is not None:
         log.erasing.start(known.id)
 
@@ -286,7 +286,7 @@ def _set_cookies(installed: Installation, request: Request, response: Response, 
     assert record is not None  # noqa: S101 (an answer was just given)
     refused = frozenset(id_ for id_, given in record.answers.items() if given.state is State.REFUSED)
     fields = [(b"set-cookie", installed.own.set_consent(record, secure=secure))]
-    fields += installed.gate.expired(visit.cookies, refused, secure=secure)
+    fields += installed.gate.expired(cookies_of(request.scope), refused, secure=secure)
     if is_form(request.headers["content-type"]) or any(visit.decision.purposes[purpose] for purpose in refused):
         # Else the back button brings pages back as they were, with all that runs in them (back-forward cache). Where
         # nothing was taken away, our script sees to its own pages, and no answer waits for the cache to be emptied.

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.signing import Signer
 
@@ -55,7 +56,7 @@ def _parse(value: bytes, issued: int) -> ConsentRecord | None:
     if len(fields) != _FIELDS or fields[0] != _FORMAT:
         return None
     _, policy, language, source, signals, consent_id, answers = fields
-    read = _answers(answers)
+    read = _answers(answers) if len(answers) <= LONGEST_KEPT else _answers.__wrapped__(answers)
     if read is None or source not in _SOURCES:
         return None
     return ConsentRecord(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,7 +12,7 @@ from cookie_consent.answering import state
 from cookie_consent.banner import is_to_be_read
 from cookie_consent.earlier_policies import document_of
 from cookie_consent.installation import Installation
-from cookie_consent.mounting import path_inside
+from cookie_consent.mounting import path_inside, split_address
 from cookie_consent.own_data import OwnData
 from cookie_consent.pages import Asking
 from cookie_consent.problem import Problem
@@ -83,7 +83,7 @@ class Disclosure:
         next_path = safe_next(request.query_params.get("next", "")) or ""
         if next_path:
             visit = self._installed.visits.read(request.scope, path_inside(next_path, request.scope))
-        if not again and is_to_be_read(self._installed.policy, unquote(urlsplit(next_path).path)):
+        if not again and is_to_be_read(self._installed.policy, unquote(split_address(next_path).path)):
             return Response(status_code=204)
         html = self._installed.pages.banner(
             visit.decision,

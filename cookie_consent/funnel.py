@@ -10,15 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from cookie_consent.access_record import VERSION, host_name, piece
+from cookie_consent.access_record import OTHER_HOSTS, VERSION, host_name, piece
 from cookie_consent.base.event_loop import call_later, current_loop
 from cookie_consent.base.forking import call_after_fork
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.sinks import Sink
 
 FLUSH = 10.0
 """Seconds after which counts go to the sink."""
 _MOST_HOSTS = 100
-_OTHER_HOSTS = "(other)"
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
 
@@ -120,7 +120,7 @@ class Funnel:
         """Return the host of a field; anybody can send any, so that only so many are told apart."""
         host = self._hosts.get(field)
         if host is None:
-            if len(self._hosts) >= _MOST_HOSTS:
-                return _OTHER_HOSTS
+            if len(field) > LONGEST_KEPT or len(self._hosts) >= _MOST_HOSTS:
+                return OTHER_HOSTS
             host = self._hosts[field] = host_name(field)
         return host

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.document import Document
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -48,7 +49,7 @@ def injectable(status: int, headers: Headers) -> str | None:
         if len(name) == 12 and name.lower() == b"content-type":
             if encoding:
                 return None
-            encoding = _html_encoding(value)
+            encoding = _html_encoding(value) if len(value) <= LONGEST_KEPT else None
             if not encoding:
                 return None
     if not encoding or status < 200 or 300 <= status < 400 or status in _NO_WHOLE_BODY or _sealed(headers):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.locales import likely
 
 _TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
 _QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
 _RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNORECASE)
-_LONGEST = 500
+_LONGEST_TAG = 35
+"""Characters of a language tag that are read: room for all that are not extended (RFC 5646, section 4.4.1)."""
 
 
 def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
@@ -18,6 +20,7 @@ def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
 
     Of several special ones that in the same script: who reads "zh-TW" is served "zh-Hant" before "zh-Hans".
     """
+    tag = tag[:_LONGEST_TAG]
     wanted = tag.lower()
     while wanted:
         for language in offered:
@@ -29,11 +32,20 @@ def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
     return next((language for language in related if likely(language)[1] == script), related[0] if related else None)
 
 
-@lru_cache(maxsize=512)
 def accepted_language(header: str, offered: tuple[str, ...]) -> str | None:
-    """Return the best offered language for an Accept-Language field, or None; what cannot be read is passed over."""
+    """Return the best offered language for an Accept-Language field, or None; what cannot be read is passed over.
+
+    Of a field of more than 256 characters the whole ranges in its begin are read.
+    """
+    if len(header) > LONGEST_KEPT:
+        header = header[:LONGEST_KEPT].rpartition(",")[0]
+    return _accepted(header, offered)
+
+
+@lru_cache(maxsize=512)
+def _accepted(header: str, offered: tuple[str, ...]) -> str | None:
     ranges = []
-    for position, part in enumerate(header[:_LONGEST].split(",")):
+    for position, part in enumerate(header.split(",")):
         match = _RANGE.fullmatch(part)
         if match and (quality := float(match[2] or 1)) > 0:
             ranges.append((-quality, position, match[1]))

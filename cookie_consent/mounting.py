@@ -1,10 +1,50 @@
-"""Paths of an app that is mounted: inside of it, and as the outside sees them (ASGI's root_path)."""
+"""Addresses, and paths of an app that is mounted: inside of it, and as the outside sees them (ASGI's root_path)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
+
+from cookie_consent.bounded import LONGEST_KEPT
+
+_ADDRESS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
+
+
+class Address(NamedTuple):
+    """The parts of an address (RFC 3986, appendix B), without the fragment; "" for one that it lacks."""
+
+    scheme: str
+    authority: str
+    path: str
+    query: str
+
+
+class Origin(NamedTuple):
+    """The scheme and the host of an address, in small letters, and its port."""
+
+    scheme: str
+    host: str
+    port: int | None
+
+
+def split_address(address: str) -> Address:
+    """Take an address of any length apart, and keep nothing of it: `urlsplit` keeps the last 128 whole."""
+    found = _ADDRESS.fullmatch(address)
+    assert found is not None  # noqa: S101 (every part may be missing)
+    return Address(*found.groups(""))
+
+
+def split_origin(scheme: str, authority: str) -> Origin | None:
+    """Read the scheme and the authority of an address; None where they name no host, or are longer than hosts are."""
+    if len(scheme) + len(authority) > LONGEST_KEPT:
+        return None
+    try:
+        parts = urlsplit(f"{scheme}://{authority}")
+        return Origin(parts.scheme, parts.hostname, parts.port) if parts.hostname else None
+    except ValueError:
+        return None
 
 
 def mount_path(scope: Mapping[str, Any]) -> str:
@@ -35,7 +75,7 @@ def path_inside(address: str, scope: Mapping[str, Any]) -> str:
 
 def at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
     """Return a request's scope as it would be at another address of the site."""
-    parts = urlsplit(address)
+    parts = split_address(address)
     path, query = parts.path.encode(), parts.query.encode()
     return {**scope, "path": unquote(parts.path), "raw_path": path, "query_string": query}
 

@@ -33,7 +33,7 @@ from cookie_consent.problem import Problem, too_many
 from cookie_consent.receipt import json_ld, receipt
 from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
 from cookie_consent.timestamps import seconds_of
-from cookie_consent.visits import Visit, is_secure
+from cookie_consent.visits import Visit, cookies_of, is_secure
 from cookie_consent.wording import Wording
 from cookie_consent.written import readable
 
@@ -67,7 +67,7 @@ class OwnData:
         return Kept(
             consent_id=visit.decision.consent_id,
             records=records,
-            visitor_id=self._visitor_id(request, visit) or "",
+            visitor_id=self._visitor_id(request) or "",
             takes_requests=self._installed.ledger is not None,
             refused_unnamed=self._refused_unnamed(visit),
         )
@@ -161,7 +161,7 @@ class OwnData:
     async def export(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with everything that is kept about the visitor."""
         self._slow_down(request, visit)
-        own, record, visitor_id = self._installed, visit.decision.record, self._visitor_id(request, visit)
+        own, record, visitor_id = self._installed, visit.decision.record, self._visitor_id(request)
         records = await self._records(visit)
         answers = [kept for kept in records if "expires_at" in kept]
         policies = {version: await policy_of(own, version) for version in {kept["policy"] for kept in answers}}
@@ -198,7 +198,7 @@ class OwnData:
         own, log, erased = self._installed, self._installed.access_log, 0
         # First: where the ledger is down nothing is erased, as the visitor is told then.
         stays = [record["record_id"] for record in await self._records(visit)]
-        visitor_id = self._visitor_id(request, visit)
+        visitor_id = self._visitor_id(request)
         if log is not None and visitor_id is not None:
             own.recent_answers.erased(visitor_id)
             erased = await answer_of(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
@@ -260,15 +260,15 @@ class OwnData:
         base, host = self._installed.base(request.scope), request.headers.get("host", "")
         return f"{request.scope.get('scheme', 'http')}://{host}{base}" if _HOST.fullmatch(host) else base
 
-    def _visitor_id(self, request: Request, visit: Visit) -> str | None:
+    def _visitor_id(self, request: Request) -> str | None:
         """Return the visitor's pseudonym. What was traced is the visitor's own also while tracing is not allowed."""
         secure, now = is_secure(request.scope), self._installed.clock()
-        known = self._installed.own.visitor(visit.cookies, now, secure=secure)
+        known = self._installed.own.visitor(cookies_of(request.scope), now, secure=secure)
         return known.id if known else None
 
     def _slow_down(self, request: Request, visit: Visit) -> None:
         """Raise a Problem where too much is asked about one visitor; who has no cookie of ours has nothing here."""
-        key = visit.decision.consent_id or self._visitor_id(request, visit)
+        key = visit.decision.consent_id or self._visitor_id(request)
         wait = self._limit.wait(key, self._installed.clock()) if key else 0
         if wait:
             raise too_many(wait, f"At most {_MOST} requests in {_WITHIN:.0f} seconds.")

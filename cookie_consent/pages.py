@@ -16,7 +16,7 @@ from markupsafe import Markup, escape
 
 from cookie_consent.assets import assets
 from cookie_consent.base.text_cache import TextCache
-from cookie_consent.bounded import make_room
+from cookie_consent.bounded import LONGEST_KEPT, make_room
 from cookie_consent.decision import CONSENT_LIFETIME, Decision
 from cookie_consent.locales import direction, language_name
 from cookie_consent.parts import Cookie, Feature
@@ -324,8 +324,10 @@ class Pages:
         )
 
     def _keep(self, key: tuple[object, ...], html: bytes) -> bytes:
-        make_room(self._kept, _MOST_KEPT)
-        self._kept[key] = html
+        """Keep what was made for all that are alike. Where an app is mounted, its path may come from the client."""
+        if len(str(key[1])) <= LONGEST_KEPT:
+            make_room(self._kept, _MOST_KEPT)
+            self._kept[key] = html
         return html
 
 
@@ -341,7 +343,8 @@ def _from(base: str, referrer: str) -> bytes:
 
 
 def _come_back(html: bytes, next_path: str) -> bytes:
-    in_field, in_link = _written(next_path)
+    written = _written if len(next_path) <= LONGEST_KEPT else _written.__wrapped__
+    in_field, in_link = written(next_path)
     return html.replace(_IN_LINK.encode(), in_link).replace(_IN_FIELD.encode(), in_field)
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.decision import Decision, FeatureState
 from cookie_consent.language import accepted_language
 from cookie_consent.mounting import address, outer_path
@@ -114,7 +115,10 @@ class RequestConsent(Decision):
 def own_path(scope: Mapping[str, Any]) -> str:
     """Return the path and query of a request, to come back to it; "" where they are too long to."""
     path, query = outer_path(scope), scope.get("query_string", b"")
-    return _written(path, query) if len(path) + len(query) <= _LONGEST_PATH else ""
+    length = len(path) + len(query)
+    if length <= LONGEST_KEPT:
+        return _written(path, query)
+    return _written.__wrapped__(path, query) if length <= _LONGEST_PATH else ""
 
 
 @lru_cache(maxsize=512)
@@ -124,4 +128,4 @@ def _written(path: str, query: bytes) -> str:
 
 
 def _accept_language(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    return ",".join(value.decode("latin-1") for name, value in headers if name == b"accept-language")
+    return b",".join([value for name, value in headers if name == b"accept-language"]).decode("latin-1")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+
+from cookie_consent.mounting import split_address, split_origin
 
 _FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -39,11 +40,8 @@ def safe_next(path: str) -> str | None:
 
 
 def _origin(text: str) -> tuple[str, str, int | None] | None:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
+    address = split_address(text)
+    origin = split_origin(address.scheme, address.authority)
+    if origin is None or address.path or address.query or "#" in text or "@" in address.authority:
         return None
-    if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
-        return None
-    return parts.scheme, parts.hostname, port or _DEFAULT_PORTS.get(parts.scheme)
+    return origin.scheme, origin.host, origin.port or _DEFAULT_PORTS.get(origin.scheme)

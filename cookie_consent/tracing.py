@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cookie_consent.access_record import (
-    LONGEST,
     VERSION,
     host_name,
     kept_query,
@@ -19,7 +18,7 @@ from cookie_consent.access_record import (
     visitor_piece,
 )
 from cookie_consent.agents import read_agent
-from cookie_consent.bounded import make_room
+from cookie_consent.bounded import LONGEST_KEPT, make_room
 from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
 from cookie_consent.sinks import Sink
@@ -188,6 +187,6 @@ class Tracing:
 def _keep(pieces: dict[Key, bytes], key: Key, piece: bytes) -> bytes:
     """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
     make_room(pieces, _MOST_PIECES)
-    if sum(map(len, key)) <= LONGEST:
+    if sum(map(len, key)) <= LONGEST_KEPT:
         pieces[key] = piece
     return piece

@@ -6,10 +6,12 @@ import logging
 import math
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import partial
+from hashlib import blake2b
 from typing import Any
 
 from cookie_consent.access_record import host_name
-from cookie_consent.bounded import make_room
+from cookie_consent.bounded import LONGEST_KEPT, make_room
 from cookie_consent.cookie_fields import values
 from cookie_consent.decision import Decision, decide, heeds_signals, without_optional
 from cookie_consent.gate import Gate
@@ -21,6 +23,10 @@ from cookie_consent.visitor import Arrival
 
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
+"""Bytes of a Cookie field of which is kept what was read of it."""
+_MOST_KNOWN_BYTES = 4 * 1024 * 1024
+"""Bytes of all Cookie fields of which is kept what was read of them."""
+_DIGEST_BYTES = 32
 _MOST_SEEN_ONCE = 16384
 _DAY = 24 * 60 * 60
 _SECURE = ("https", "wss")
@@ -34,8 +40,7 @@ class Visit:
 
     Args:
         decision: what holds.
-        cookies: the Cookie field as it came; several are joined (HTTP/2 sends several).
-        passed: what the app may see of it; None where that is all.
+        passed: what the app may see of the Cookie field; None where that is all.
         held: how many cookies are held back from the app, by reason.
         visitor_id: the visitor's pseudonym, if one was made and tracing is allowed.
         traced: whether tracing is allowed, by consent.
@@ -46,7 +51,6 @@ class Visit:
     """
 
     decision: Decision
-    cookies: bytes
     passed: bytes | None
     held: Mapping[str, int]
     visitor_id: str | None
@@ -74,6 +78,7 @@ class Visits:
         self._hosts = any(part.host for part in policy.services)
         self._paths = tuple(path for _, path, _ in self._services)
         self._known: dict[tuple[object, ...], Visit] = {}
+        self._known_bytes = 0
         self._seen_once: set[int] = set()
         self._unanswered: dict[tuple[Policy, frozenset[str]], Decision] = {}
 
@@ -83,17 +88,20 @@ class Visits:
         for name, value in [field for field in scope["headers"] if field[0] == b"cookie" or field[1] == b"1"]:
             if name == b"cookie":
                 cookies = cookies + b"; " + value if cookies else value
-            elif name in _SIGNAL_FIELDS:
+            elif name in _SIGNAL_FIELDS and name not in signals:
                 signals += name
         policy = self._policy_at(scope, path) if path.startswith(self._paths) else self._policy
         secure = is_secure(scope)
-        key = (cookies, signals, secure, policy)
+        length = len(cookies)
+        # A digest stands for a long field, in a tuple: no field can be given the form of another one's digest.
+        key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
         now = self._clock()
         visit = self._known.get(key)
         if visit is None or now >= visit.good_until:
             found = read_signals(scope["headers"]) if signals else frozenset()
             visit = self._look_safely(policy, cookies, found, now, secure=secure)
-            self._keep(key, visit)
+            if length <= _LONGEST_KNOWN:
+                self._keep(key, visit, length)
         if visit.held:
             self._gate.count("request", visit.held)
         return visit
@@ -121,7 +129,7 @@ class Visits:
         except Exception:  # noqa: BLE001 (an error while deciding denies)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             denied = without_optional(decide(policy, None, frozenset(), now))
-            return Visit(denied, cookies, b"", {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
+            return Visit(denied, b"", {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         lifetime, turns = self._own.lifetime.total_seconds(), [math.inf]
@@ -143,7 +151,6 @@ class Visits:
             turns.append(visitor.good_until)
         return Visit(
             decision=decision,
-            cookies=cookies,
             passed=passed if held else None,
             held=held,
             visitor_id=visitor.id if visitor else None,
@@ -167,15 +174,25 @@ class Visits:
             decision = self._unanswered[policy, signals] = decide(policy, None, signals, now)
         return decision
 
-    def _keep(self, key: tuple[object, ...], visit: Visit) -> None:
+    def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Keep what came a second time; cookies that never come again, a flood of forged ones say, leave no trace."""
         mark = hash(key)
         if mark not in self._seen_once:
             make_room(self._seen_once, _MOST_SEEN_ONCE)
             self._seen_once.add(mark)
-        elif len(visit.cookies) <= _LONGEST_KNOWN:
-            make_room(self._known, _MOST_KNOWN)
+        else:
+            make_room(self._known, _MOST_KNOWN if self._known_bytes + length <= _MOST_KNOWN_BYTES else 0)
+            self._known_bytes = (self._known_bytes if self._known else 0) + length
             self._known[key] = visit
+
+
+_digest = partial(blake2b, digest_size=_DIGEST_BYTES)
+"""Tells long Cookie fields apart."""
+
+
+def cookies_of(scope: Mapping[str, Any]) -> bytes:
+    """Return the Cookie field of a request; several are joined (HTTP/2 sends several)."""
+    return b"; ".join([value for name, value in scope["headers"] if name == b"cookie"])
 
 
 def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:
