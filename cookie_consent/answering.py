@@ -21,13 +21,14 @@ from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.failures import log_failure
 from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
+from cookie_consent.mounting import outer_path
 from cookie_consent.pages import REFERRER
 from cookie_consent.problem import Problem, too_many
 from cookie_consent.record import ConsentRecord, State
 from cookie_consent.same_site import is_cross_site, safe_next
 from cookie_consent.timestamps import rfc3339, seconds_of
 from cookie_consent.tracing import traced_fields
-from cookie_consent.visits import Visit, cookies_of, is_secure
+from cookie_consent.visits import Visit, cookies_of, host_of, is_secure, refused_names
 
 _LARGEST_BODY = 64 * 1024
 _ON_PAGES = ("banner", "feature")
@@ -85,7 +86,7 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
 def _visitor_ids(installed: Installation, request: Request, visit: Visit, record: ConsentRecord) -> list[str]:
     """Return the pseudonyms by which a visitor who answers may be recorded just now: a day's only for an objection."""
     log, now = installed.access_log, installed.clock()
-    known = installed.own.visitor(visit.cookies, now, secure=is_secure(request.scope))
+    known = installed.own.visitor(cookies_of(request.scope), now, secure=is_secure(request.scope))
     ids = [known[0] if known else None]
     if log is not None and log.daily_salt is not None and objects(installed.policy, record):
         fields = traced_fields(request.scope["headers"])
@@ -286,7 +287,12 @@ def _set_cookies(installed: Installation, request: Request, response: Response, 
     assert record is not None  # noqa: S101 (an answer was just given)
     refused = frozenset(id_ for id_, given in record.answers.items() if given.state is State.REFUSED)
     fields = [(b"set-cookie", installed.own.set_consent(record, secure=secure))]
-    fields += installed.gate.expired(cookies_of(request.scope), refused, secure=secure)
+    fields += installed.gate.expired(
+        refused_names(visit.carried, record),
+        host_of(request.scope),
+        secure=secure,
+        unsent=installed.gate.out_of_reach(refused, outer_path(request.scope)),
+    )
     if is_form(request.headers["content-type"]) or any(visit.decision.purposes[purpose] for purpose in refused):
         # Else the back button brings pages back as they were, with all that runs in them (back-forward cache). Where
         # nothing was taken away, our script sees to its own pages, and no answer waits for the cache to be emptied.

@@ -24,7 +24,7 @@ from cookie_consent.own_data import OwnData
 from cookie_consent.problem import Problem
 from cookie_consent.replies import page, wants_json
 from cookie_consent.same_site import safe_next
-from cookie_consent.visits import Visit, without_held
+from cookie_consent.visits import Visit, host_of, is_secure, without_held
 from cookie_consent.wording import Wording
 
 GPC_PATH = "/.well-known/gpc.json"
@@ -87,6 +87,9 @@ class Endpoints:
         response.headers.setdefault("vary", _DEPENDS)
         if request.method == "HEAD":
             response.body = b""
+        if visit.left_over and request.method != "POST" and "public" not in response.headers["cache-control"]:
+            gate, secure = self._installed.gate, is_secure(scope)
+            response.raw_headers.extend(gate.expired(visit.left_over, host_of(scope), secure=secure))
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, visit: Visit, language: str, path: str) -> Response:

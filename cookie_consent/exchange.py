@@ -21,8 +21,8 @@ from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.tracing import Trace, Tracing
 from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
-from cookie_consent.visitors.recent_answers import RecentAnswers, deletions
-from cookie_consent.visits import Visit, is_secure
+from cookie_consent.visitors.recent_answers import RecentAnswers
+from cookie_consent.visits import Visit, host_of, is_secure
 
 
 class Effects:
@@ -172,11 +172,10 @@ class Exchange:
 
     def _start(self, message: Message) -> Message:
         effects, given = self._effects, message.get("headers", ())
-        headers = given if isinstance(given, list) else list(given)
-        if not ONLY_BYTES.issuperset(map(type, chain.from_iterable(headers))):
-            headers = plain_fields(headers)
+        is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
+        headers = given if is_plain else plain_fields(given)
         if effects.recent_answers.sequence != self._began:
-            headers = self._look_again(headers)
+            self._look_again()
         passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
         edits_csp = effects.installed.edit_csp and content_security.is_there(passed)
         if edits_csp:
@@ -191,6 +190,8 @@ class Exchange:
         depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
         if self.recording is not None and self.recording.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.recording.new_visitor)]
+        if self._visit.left_over:
+            passed, depends = [*passed, *self._left_over()], True
         if depends:
             chooses_language = self._consent.chose_language or self.injection is not None
             language = (b"Accept-Language",) if chooses_language else ()
@@ -198,20 +199,24 @@ class Exchange:
             passed = depending_on(passed, (*effects.depends_on, *language, *frames))
         return message if passed is given else {**message, "headers": passed}
 
-    def _look_again(self, headers: Headers) -> Headers:
-        """Let hold what the visitor has answered since the request came, and delete what that refuses."""
+    def _left_over(self) -> Headers:
+        """Return what deletes the cookies that the visitor has refused and that came all the same."""
+        gate, secure = self._effects.installed.gate, is_secure(self.scope)
+        return gate.expired(self._visit.left_over, host_of(self.scope), secure=secure)
+
+    def _look_again(self) -> None:
+        """Let hold what the visitor has answered since the request came."""
         effects, recording = self._effects, self.recording
         visitor_id = self._visit.visitor_id if recording is None else recording.visitor_id
         visit = effects.recent_answers.look_again(self._visit, self._began, visitor_id)
         if visit is self._visit:
-            return headers
+            return
         self._visit, self._was_answered = visit, True
         self.asks = self.asks and visit.decision.should_ask
         self.current.decide(traced=visit.traced)
         if recording is not None and not visit.traced and not visit.exempt:
             recording.drop()
             self.recording = None
-        return [*headers, *deletions(effects.installed.gate, visit, secure=is_secure(self.scope))]
 
     def _with_recipients(self, headers: Headers) -> Headers:
         """Let the app's Content-Security-Policy name just the recipients that are allowed now."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain, islice, zip_longest
 
+from cookie_consent.base.cookie_places import is_sent_to, settable_domains
 from cookie_consent.bounded import LONGEST_KEPT, LONGEST_SHOWN, make_room
 from cookie_consent.cookie_fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
-from cookie_consent.parts import Cookie
+from cookie_consent.parts import NECESSARY, Cookie
 from cookie_consent.policy import Policy
 
 Headers = list[tuple[bytes, bytes]]
 
 _MOST_NAMES = 1000
 _MOST_WARNINGS = 100
+_MOST_EXPIRED = 100
+_MOST_EXPIRED_BYTES = 3072
+"""Proxies take 4096 bytes of header fields by default (nginx, proxy_buffer_size), and the app has some, too."""
 _log = logging.getLogger("cookie_consent")
 
 
@@ -57,7 +62,7 @@ class Gate:
     def __init__(
         self, policy: Policy, own: Mapping[str, frozenset[str]], *, hold_undeclared: bool, clock: Callable[[], float]
     ) -> None:
-        self._declared = Declared(policy.cookies)
+        self._cookies, self._declared = policy.cookies, Declared(policy.cookies)
         self._own = {name.encode("ascii"): purposes for name, purposes in own.items()}
         self._hold_undeclared, self._clock = hold_undeclared, clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
@@ -94,23 +99,48 @@ class Gate:
                 return [field for field in headers if self._passes_out(field, purposes)]
         return headers
 
-    def expired(self, field: bytes, refused: frozenset[str], *, secure: bool) -> Headers:
-        """Return Set-Cookie fields that delete the declared cookies of refused purposes that a request carried.
+    def carried(self, field: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
+        """Return the names in a Cookie field that can be refused, each with the purposes of which all have to be."""
+        names = dict.fromkeys(name for name, _ in pairs(field))
+        with_purposes = ((name, self._refusable(name)) for name in names)
+        return tuple((name, purposes) for name, purposes in with_purposes if purposes and not CONTROL.search(name))
+
+    def out_of_reach(self, refused: frozenset[str], path: str) -> list[Cookie]:
+        """Return the declared cookies of refused purposes whose path keeps browsers from sending them to this one.
+
+        One that is declared by a pattern has no name that could be expired.
+        """
+        return [
+            cookie
+            for cookie in self._cookies
+            if cookie.purpose in refused and "*" not in cookie.name and not is_sent_to(path, cookie.path)
+        ]
+
+    def expired(self, names: Iterable[bytes], host: str, *, secure: bool, unsent: Iterable[Cookie] = ()) -> Headers:
+        """Return Set-Cookie fields that delete declared cookies, and our own, wherever they may stand.
+
+        That is the declared path, host-only and for each domain that the host can set. As many fields are returned as
+        fit into a response: first one for each cookie, where it is most likely to stand. What is left over is deleted
+        by later responses.
 
         Args:
-            field: the Cookie field of the request.
-            refused: purpose ids.
+            names: of cookies that a request carried.
+            host: the host of the request, in small letters and without a port.
             secure: whether the connection is https.
+            unsent: cookies that it could not carry.
         """
-        deletions = []
-        for name in dict.fromkeys(name for name, _ in pairs(field) if not CONTROL.search(name)):
-            cookie = self._declared.get(name)
-            if name in self._own:
-                if self._own[name] and self._own[name] <= refused:
-                    deletions.append(expire_cookie(name, secure=secure))
-            elif cookie is not None and cookie.purpose in refused:
-                deletions.append(expire_cookie(name, path=cookie.path, domain=cookie.domain, secure=secure))
-        return [(b"set-cookie", deletion) for deletion in deletions]
+        domains = settable_domains(host)
+        found: list[tuple[bytes, Cookie | None]] = [(cookie.name.encode("ascii"), cookie) for cookie in unsent]
+        found += [
+            (name, None if name in self._own else self._declared.get(name)) for name in islice(names, _MOST_EXPIRED)
+        ]
+        places = [list(_deletions(name, cookie, domains, secure=secure)) for name, cookie in found]
+        fields, room = Headers(), _MOST_EXPIRED_BYTES
+        for deletion in dict.fromkeys(chain.from_iterable(zip_longest(*places))):
+            room -= len(deletion or b"") + len(b"set-cookie: \r\n")
+            if deletion is not None and room >= 0:
+                fields.append((b"set-cookie", deletion))
+        return fields
 
     def count(self, direction: str, held: Mapping[str, int]) -> None:
         """Add cookies that were held back to the counters."""
@@ -124,6 +154,11 @@ class Gate:
             reasons = (self.reason_to_hold(read, purposes) for read in names_read(name))
             return next((found for found in reasons if found not in (None, "undeclared")), reason)
         return reason
+
+    def _refusable(self, name: bytes) -> frozenset[str]:
+        cookie = self._declared.get(name)
+        purposes = self._own.get(name, frozenset([cookie.purpose] if cookie else []))
+        return purposes - {NECESSARY}
 
     def _passes_out(self, field: tuple[bytes, bytes], purposes: Mapping[str, bool]) -> bool:
         if field[0].lower() != b"set-cookie":
@@ -153,6 +188,16 @@ class Gate:
 
 def _pattern(name: str) -> re.Pattern[bytes]:
     return re.compile(b".*".join(re.escape(part.encode("ascii")) for part in name.split("*")), re.DOTALL)
+
+
+def _deletions(name: bytes, cookie: Cookie | None, domains: list[str], *, secure: bool) -> Iterator[bytes]:
+    """Yield what deletes a cookie, where it is declared to stand first; without a declaration it is ours, host-only."""
+    if cookie is None or name.lower().startswith(b"__host-"):
+        yield expire_cookie(name, secure=secure)
+        return
+    declared = cookie.domain and cookie.domain.removeprefix(".")
+    for domain in dict.fromkeys([declared, None, *domains]):
+        yield expire_cookie(name, path=cookie.path, domain=domain, secure=secure)
 
 
 def _warning(direction: str, name: bytes, reason: str, *, holds: bool) -> str:

@@ -40,8 +40,8 @@ from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.signing import Signer
 from cookie_consent.sinks import Sink
 from cookie_consent.visitor import VISITOR_LIFETIME
-from cookie_consent.visitors.recent_answers import RecentAnswers, deletions
-from cookie_consent.visits import Visit, Visits, is_secure, without_held
+from cookie_consent.visitors.recent_answers import RecentAnswers
+from cookie_consent.visits import Visit, Visits, host_of, is_secure, without_held
 
 _log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
@@ -253,8 +253,10 @@ class ConsentMiddleware(FailsAtStart):
                 now = recent.look_again(visit, began, visit.visitor_id)
                 if now is not visit:
                     request.decide(traced=now.traced)
-                    fields = [*fields, *deletions(gate, now, secure=is_secure(scope))]
-                message = {**message, "headers": gate.outgoing(fields, now.decision.purposes)}
+                passed = gate.outgoing(fields, now.decision.purposes)
+                if now.left_over:
+                    passed = [*passed, *gate.expired(now.left_over, host_of(scope), secure=is_secure(scope))]
+                message = {**message, "headers": passed}
             await send(message)
 
         await self.app(child, receive, gated)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -17,7 +17,7 @@ from cookie_consent.decision import Decision, decide, heeds_signals, without_opt
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
-from cookie_consent.record import ConsentRecord, newest
+from cookie_consent.record import ConsentRecord, State, newest
 from cookie_consent.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.visitor import Arrival
 
@@ -41,6 +41,8 @@ class Visit:
     Args:
         decision: what holds.
         passed: what the app may see of the Cookie field; None where that is all.
+        carried: the names of cookies that can be refused, each with the purposes of which all have to be.
+        left_over: those of them that the visitor has refused, and which came all the same.
         held: how many cookies are held back from the app, by reason.
         visitor_id: the visitor's pseudonym, if one was made and tracing is allowed.
         traced: whether tracing is allowed, by consent.
@@ -52,6 +54,8 @@ class Visit:
 
     decision: Decision
     passed: bytes | None
+    carried: tuple[tuple[bytes, frozenset[str]], ...]
+    left_over: tuple[bytes, ...]
     held: Mapping[str, int]
     visitor_id: str | None
     traced: bool
@@ -129,7 +133,7 @@ class Visits:
         except Exception:  # noqa: BLE001 (an error while deciding denies)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             denied = without_optional(decide(policy, None, frozenset(), now))
-            return Visit(denied, b"", {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
+            return Visit(denied, b"", (), (), {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         lifetime, turns = self._own.lifetime.total_seconds(), [math.inf]
@@ -145,13 +149,15 @@ class Visits:
         if not good and policy.exempt and self._has_answer(cookies, secure=secure):
             decision = without_optional(decision)  # an answer that cannot be read may have been an objection
         passed, held = self._gate.incoming(cookies, decision.purposes)
-        traced = decision.traces
+        carried, traced = self._gate.carried(cookies) if cookies else (), decision.traces
         visitor = self._own.visitor(cookies, now, secure=secure) if traced else None
         if visitor is not None:
             turns.append(visitor.good_until)
         return Visit(
             decision=decision,
             passed=passed if held else None,
+            carried=carried,
+            left_over=refused_names(carried, decision.record),
             held=held,
             visitor_id=visitor.id if visitor else None,
             traced=traced,
@@ -188,6 +194,12 @@ class Visits:
 
 _digest = partial(blake2b, digest_size=_DIGEST_BYTES)
 """Tells long Cookie fields apart."""
+
+
+def refused_names(carried: Iterable[tuple[bytes, frozenset[str]]], record: ConsentRecord | None) -> tuple[bytes, ...]:
+    """Return the names of the cookies whose purposes were all refused by an answer. A signal refuses none of them."""
+    refused = frozenset(record.in_state(State.REFUSED)) if record else frozenset()
+    return tuple(name for name, purposes in carried if purposes <= refused)
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:

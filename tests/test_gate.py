@@ -9,16 +9,36 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
 from starlette.requests import cookie_parser
+from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
+from cookie_consent.assets import assets
 from cookie_consent.cookie_fields import pairs
-from cookie_consent.gate import Gate
+from cookie_consent.gate import Gate, Headers
 from cookie_consent.sinks.memory import MemorySink
-from tests.asgi import NOW, PAGE, PHONE, PREFIX, SITE, Visitor, answering, call, drive, install, policy, raw, scope
+from tests.asgi import (
+    NOW,
+    PAGE,
+    PHONE,
+    PREFIX,
+    SITE,
+    Clock,
+    Visitor,
+    answering,
+    call,
+    drive,
+    install,
+    page,
+    policy,
+    raw,
+    scope,
+)
 from tests.browser import stored
 from tests.policies import policy_of
 
@@ -551,9 +571,12 @@ def test_a_refusal_expires_in_the_same_response_what_the_request_carried(accepte
     reply = visitor.refuse() if way == "json" else visitor.send_form("choice=refuse_all")
     past = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
     assert reply.all("set-cookie")[1:] == [
+        f"player=; {past}; Path=/videos; Secure",
         f"_ga=; {past}; Path=/; Domain=site.example; Secure",
         f"_ga_2=; {past}; Path=/; Domain=site.example; Secure",
-        f"player=; {past}; Path=/videos; Secure",
+        f"player=; {past}; Path=/videos; Domain=site.example; Secure",
+        f"_ga=; {past}; Path=/; Secure",
+        f"_ga_2=; {past}; Path=/; Secure",
     ]
     assert reply.all("set-cookie")[0].startswith("__Host-consent=")
     assert all(stored(line.encode(), NOW) is None for line in reply.all("set-cookie")[1:])
@@ -580,17 +603,21 @@ def test_neither_a_signal_nor_an_acceptance_nor_silence_expires_anything() -> No
     assert list(visitor.accept().set_cookies) == ["__Host-consent"]
 
 
+def expired(own: Gate, field: bytes, *refused: str, secure: bool = True, host: str = "localhost") -> Headers:
+    """Return what deletes the cookies of refused purposes that a request carried."""
+    names = [name for name, purposes in own.carried(field) if purposes <= {*refused}]
+    return own.expired(names, host, secure=secure)
+
+
 def test_a_cookie_that_came_several_times_is_expired_once() -> None:
-    deletions = gate().expired(b"_ga=1; _ga=2; player=1", frozenset({"analytics"}), secure=False)
+    deletions = expired(gate(), b"_ga=1; _ga=2; player=1", "analytics", secure=False)[::2]
     assert [value.partition(b"=")[0] for _, value in deletions] == [b"_ga"]
     assert not deletions[0][1].endswith(b"Secure")
 
 
 @pytest.mark.parametrize("name", [b"_ga\n", b"_ga\r\nset-cookie: x", b"_ga\0", b"_ga\x7f", b"_ga\x1b"])
 def test_a_name_that_no_cookie_can_have_is_not_sent_back(name: bytes) -> None:
-    assert gate().expired(name + b"=1; _ga=1", frozenset({"analytics"}), secure=True) == gate().expired(
-        b"_ga=1", frozenset({"analytics"}), secure=True
-    )
+    assert expired(gate(), name + b"=1; _ga=1", "analytics") == expired(gate(), b"_ga=1", "analytics")
     reply = call(
         install(),
         "POST",
@@ -598,10 +625,142 @@ def test_a_name_that_no_cookie_can_have_is_not_sent_back(name: bytes) -> None:
         [("cookie", name + b"=1"), ("content-type", "application/json"), ("sec-fetch-site", "same-origin")],
         b'{"choice": "refuse_all"}',
     )
-    assert list(reply.set_cookies) == ["__Host-consent"]
+    assert list(reply.set_cookies) == ["__Host-consent", "player"]
 
 
 def test_prefixed_names_are_expired_securely_on_every_connection() -> None:
     text = SITE + '\n[[cookies]]\nname = "__Secure-ads"\npurpose = "media"\n'
-    ((_, deletion),) = gate(text).expired(b"__Secure-ads=1", frozenset({"media"}), secure=False)
+    ((_, deletion),) = expired(gate(text), b"__Secure-ads=1", "media", secure=False)
     assert deletion.endswith(b"; Secure")
+
+
+def test_a_cookie_that_only_the_host_can_have_is_expired_for_the_host_alone() -> None:
+    text = SITE + '\n[[cookies]]\nname = "__Host-ads"\npurpose = "media"\n'
+    field = b"__Host-ads=1; __Host-visitor=v"
+    deletions = [value for _, value in expired(gate(text), field, "media", "analytics", host="www.site.example")]
+    assert [deletion.partition(b"=")[0] for deletion in deletions] == [b"__Host-ads", b"__Host-visitor"]
+    assert all(b"Domain" not in deletion for deletion in deletions)
+
+
+def test_a_refusal_expires_wherever_the_host_could_have_set_it() -> None:
+    """A script sets its cookie for the most general domain that the browser lets it (CK-13)."""
+    text = SITE.replace('domain = "site.example"\n', "")
+    deletions = expired(gate(text), b"_ga=1", "analytics", host="a.b.site.example")
+    domains = [re.search(rb"Domain=([^;]+)", value) for _, value in deletions]
+    assert [found and found[1] for found in domains] == [None, b"site.example", b"b.site.example", b"a.b.site.example"]
+    declared = expired(gate(), b"_ga=1", "analytics", host="www.site.example")
+    assert b"Domain=site.example" in declared[0][1]
+    assert len(declared) == len({value for _, value in declared}) == 3
+
+
+def test_a_response_expires_no_more_than_proxies_take_and_begins_with_one_of_each() -> None:
+    own, names = gate(), [b"_ga_%d" % number for number in range(500)]
+    deletions = own.expired(names[:20], "a.b.site.example", secure=True)
+    assert [value.partition(b"=")[0] for _, value in deletions[:20]] == names[:20]
+    assert 20 < len(deletions) < 80
+    assert 2900 < sum(len(name) + len(value) + 4 for name, value in deletions) <= 3072
+    assert sum(len(value) for _, value in own.expired(names, "site.example", secure=True)) < 3072
+
+
+# Expired where the endpoints cannot see it, and where it comes again
+
+
+@pytest.mark.parametrize("sets", ["player=1; Path=/videos", "player=1; Path=/videos; Domain=site.example"])
+@pytest.mark.parametrize("root_path", ["", "/sub"])
+def test_a_cookie_below_a_path_does_not_survive_the_withdrawal(sets: str, root_path: str) -> None:
+    async def visit() -> None:
+        site = install(answering(sets=[sets, "session=s"]))
+        mounted = Starlette(routes=[Mount(root_path, site)]) if root_path else site
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(mounted),
+            base_url="https://www.site.example",
+            headers={"sec-fetch-site": "same-origin"},
+        ) as client:
+            await client.post(f"{root_path}{PREFIX}", json={"choice": "accept_all"})
+            await client.get(f"{root_path}/")
+            assert {"player", "session"} <= {cookie.name for cookie in client.cookies.jar}
+            reply = await client.post(f"{root_path}{PREFIX}", json={"choice": "refuse_all"})
+            assert "player" not in reply.request.headers["cookie"]
+            assert {cookie.name for cookie in client.cookies.jar} == {"__Host-consent", "session"}
+
+    asyncio.run(visit())
+
+
+def test_only_what_is_refused_and_cannot_be_sent_is_expired_unseen() -> None:
+    text = SITE + "".join(
+        f'\n[[cookies]]\nname = "{name}"\npurpose = "{purpose}"\npath = "{path}"\n'
+        for name, purpose, path in [
+            ("seen", "media", PREFIX),
+            ("seen-too", "media", "/"),
+            ("by-pattern-*", "media", "/videos"),
+            ("of-another", "analytics", "/videos"),
+            ("needed", "necessary", "/videos"),
+            ("unseen", "media", f"{PREFIX}/"),
+        ]
+    )
+    reply = Visitor(install(text=text)).save(analytics=True, media=False)
+    assert list(reply.set_cookies) == ["__Host-consent", "player", "unseen"]
+
+
+def test_what_comes_again_after_a_refusal_is_expired_again() -> None:
+    visitor = Visitor(install(page()))
+    visitor.refuse()
+    visitor.jar["_ga_x"] = "1"
+    reply = visitor.get("/whatever")
+    assert set(reply.set_cookies) == {"_ga_x"}
+    assert "Max-Age=0" in reply.set_cookies["_ga_x"]
+    assert "_ga_x" not in visitor.jar
+    visitor.jar |= {"player": "1", "session": "s"}
+    for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/policy"):
+        visitor.jar["player"] = "1"
+        assert set(visitor.get(path).set_cookies) == {"player"}
+    assert visitor.get().all("set-cookie") == []
+
+
+def test_the_response_that_expires_is_private_and_what_everybody_gets_expires_nothing() -> None:
+    visitor = Visitor(install(answering(headers=[("cache-control", "public, max-age=60")])))
+    visitor.refuse()
+    assert visitor.get().get("cache-control") == "public, max-age=60"
+    visitor.jar["player"] = "1"
+    reply = visitor.get()
+    assert (reply.get("cache-control"), reply.get("vary")) == ("max-age=60, private", "Cookie, Sec-GPC, DNT")
+    visitor.jar["player"] = "1"
+    asset = visitor.get(f"{PREFIX}/assets/{assets()['choices.js'].name}")
+    assert asset.get("cache-control").startswith("public")
+    assert asset.all("set-cookie") == []
+
+
+def test_only_a_refusal_lets_later_responses_expire_anything() -> None:
+    app = install(answering())
+    for answer in (None, "accept_all"):
+        visitor = Visitor(app)
+        if answer:
+            visitor.post({"choice": answer})
+        for fields in ([], [("sec-gpc", "1")]):
+            visitor.jar |= {"player": "1", "_ga": "1"}
+            assert visitor.get(headers=fields).all("set-cookie") == []
+    visitor.save(analytics=True, media=False)
+    visitor.jar |= {"player": "1", "_ga": "1"}
+    assert set(visitor.get().set_cookies) == {"player"}
+    visitor.jar |= {"player": "1"}
+    assert "player" not in visitor.accept().set_cookies
+
+
+def test_an_answer_that_does_not_hold_any_longer_expires_nothing() -> None:
+    clock = Clock()
+    visitor = Visitor(install(answering(), clock=clock))
+    visitor.refuse()
+    clock.forward(days=181)
+    visitor.jar |= {"player": "1"}
+    assert visitor.get().all("set-cookie") == []
+
+
+def test_a_websocket_that_is_accepted_expires_what_came_again() -> None:
+    site = install()
+    visitor = Visitor(site)
+    visitor.refuse()
+    cookies = f"__Host-consent={visitor.jar['__Host-consent']}; _ga=1"
+    (accepted, _) = asyncio.run(
+        drive(site, scope(kind="websocket", headers=[("cookie", cookies)]), [{"type": "websocket.connect"}])
+    )
+    assert {value.partition(b"=")[0] for name, value in accepted["headers"] if name == b"set-cookie"} == {b"_ga"}

@@ -10,9 +10,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cookie_consent.decision import Decision, decide, without_optional
-from cookie_consent.gate import Gate
-from cookie_consent.record import ConsentRecord, State
-from cookie_consent.visits import Visit
+from cookie_consent.record import ConsentRecord
+from cookie_consent.visits import Visit, refused_names
 
 MOST_REMEMBERED = 4096
 """With a policy of four purposes they take about 4 MB."""
@@ -100,6 +99,7 @@ class RecentAnswers:
         return replace(
             visit,
             decision=decision,
+            left_over=refused_names(visit.carried, decision.record),
             traced=visit.traced and decision.traces and is_kept,
             exempt=decision.exempt if visit.exempt and is_kept else "",
         )
@@ -114,13 +114,6 @@ class RecentAnswers:
         newer = decide(decision.policy, record, frozenset(decision.signals), self._clock(), lifetime=self._lifetime)
         both = {id_: is_allowed and newer.purposes[id_] for id_, is_allowed in decision.purposes.items()}
         return replace(newer, purposes=MappingProxyType(both))
-
-
-def deletions(gate: Gate, visit: Visit, *, secure: bool) -> list[tuple[bytes, bytes]]:
-    """Return the Set-Cookie fields that delete what a request carried of the purposes that its visitor refused."""
-    record = visit.decision.record
-    refused = frozenset(record.in_state(State.REFUSED) if record else ())
-    return gate.expired(visit.cookies, refused, secure=secure)
 
 
 def _key(record: ConsentRecord) -> str | int:

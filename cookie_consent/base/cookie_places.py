@@ -1,0 +1,31 @@
+"""Where a cookie may stand in a browser: its paths and domains (RFC 6265bis, sections 5.1.3 and 5.1.4)."""
+
+from __future__ import annotations
+
+import re
+
+MOST_DOMAINS = 5
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
+"""A host name with a dot; the last label of an IPv4 address is a number."""
+
+
+def settable_domains(host: str) -> list[str]:
+    """Return the values of Domain with which a host can set cookies, the most general first, at most five.
+
+    Which of them are public suffixes, no list knows exactly; browsers pass over a cookie for one.
+
+    Args:
+        host: in small letters, without a port.
+    """
+    if not _NAME.fullmatch(host):
+        return []
+    labels = host.split(".")
+    return [".".join(labels[-number:]) for number in range(2, len(labels) + 1)][:MOST_DOMAINS]
+
+
+def is_sent_to(path: str, cookie_path: str) -> bool:
+    """Return whether browsers send a cookie that is set at one path with a request for another."""
+    if not path.startswith(cookie_path):
+        return False
+    return path == cookie_path or cookie_path.endswith("/") or path[len(cookie_path)] == "/"
