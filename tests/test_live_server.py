@@ -147,7 +147,8 @@ def test_two_workers_share_one_file_of_records_of_those_who_allowed_it(tmp_path:
         assert set(one.cookies) == {"consent", "visitor"}
         refused = two.post(PREFIX, json={"choice": "refuse_all"}, headers={"cookie": "_ga=1"})
         assert refused.json()["status"] == "refused"
-        assert [line.partition("=")[0] for line in refused.headers.get_list("set-cookie")][:3] == ["consent", "player", "_ga"]
+        expired = [line.partition("=")[0] for line in refused.headers.get_list("set-cookie")][1:]
+        assert set(expired) == {"player", "_ga"}
         visits = Visits(one, two, three)
         visits.visit_all(workers=2)
         assert set(one.cookies) == {"consent", "visitor", "session", "_ga"}
