@@ -139,7 +139,7 @@ class Erasing:
             self._last.put(visitor_id, time.monotonic() + LONGEST_RECORDED)
 
     def _for_the_last_time(self, visitor_id: str, due: float) -> None:
-        if self._is_erased(visitor_id, due, self._last):
+        if self._is_erased(visitor_id, due, self._last) and self._undone.is_settled(visitor_id):
             self._undone.remove(visitor_id)
 
     def _is_erased(self, visitor_id: str, due: float, queue: _Queue) -> bool:

@@ -31,12 +31,12 @@ class Undone:
 
     def __init__(self, folder: str | os.PathLike[str] | None, most: int = MOST_NOTES) -> None:
         self._folder, self._most = None if folder is None else Path(folder), most
-        self._own: set[str] = set()
+        self._own: dict[str, bool] = {}  # visitor id -> whether only the last erasure is left
         self._is_said = False
 
     def add(self, visitor_id: str) -> None:
         """Know of a visitor, who is for this process to do."""
-        self._own.add(visitor_id)
+        self._own[visitor_id] = False
 
     def note(self, visitor_id: str) -> None:
         """Note a visitor who was added. Where that cannot be, one warning says so, and this process alone knows it."""
@@ -56,11 +56,17 @@ class Undone:
             self.remove(visitor_id)  # done meanwhile
 
     def settle(self, visitor_id: str) -> None:
-        """Note, where there is a note, that only the last erasure is left."""
+        """Know, and note where there is a note, that only the last erasure is left."""
+        if visitor_id in self._own:
+            self._own[visitor_id] = True
         if self._folder is not None:
             # Where that fails the next process erases once more than it has to.
             with suppress(OSError, ValueError), self._note(visitor_id).open("r+b") as note:
                 note.write(_SETTLED)
+
+    def is_settled(self, visitor_id: str) -> bool:
+        """Return whether only the last erasure is left: nobody has added the visitor once more since."""
+        return self._own.get(visitor_id, True)
 
     def is_kept(self, visitor_id: str) -> bool:
         """Return whether there is a note of a visitor, for the next process."""
@@ -82,7 +88,7 @@ class Undone:
 
     def forget(self, visitor_id: str) -> None:
         """Leave a visitor to the next process, where there is a note."""
-        self._own.discard(visitor_id)
+        self._own.pop(visitor_id, None)
 
     def left(self) -> dict[str, float | None]:
         """Return the visitors whom other processes noted: those that ended, and those that live.
