@@ -81,7 +81,7 @@ class AccessLog:
         """
         fields, now = traced_fields(scope["headers"]), self.clock()
         if self.retention is not None:
-            self.retention.go_on(now)
+            self.retention.run_if_due(now, again=True)
         if not is_traceable(fields):
             return None
         if visit.exempt:
@@ -96,11 +96,11 @@ class AccessLog:
             new_visitor = _landed(scope, trace, visit.arrival, own)
         return trace, new_visitor
 
-    def look_for_what_is_due(self) -> None:
+    def run_if_due(self) -> None:
         """Remove what is due, if nobody has for a day, and go on erasing; whoever calls does not wait."""
-        self.erasing.remind(self.clock())
+        self.erasing.run_if_due(self.clock())
         if self.retention is not None:
-            self.retention.remind(self.clock())
+            self.retention.run_if_due(self.clock())
         if self.daily_salt is not None:
             self.daily_salt.expire(self.clock())
 

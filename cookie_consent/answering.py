@@ -73,7 +73,7 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
     if is_new:
         _count(installed, request, _outcome(before, record), record.language)
     if installed.access_log is not None:
-        installed.access_log.look_for_what_is_due()
+        installed.access_log.run_if_due()
     begins = after.traces and installed.access_log is not None and visit.visitor_id is None
     response = _reply(installed, request, posted, after, tracing_began=begins)
     _set_cookies(installed, request, response, visit, after)
@@ -191,7 +191,7 @@ async def _keep_proof(
     except Exception as error:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
         log_failure("The ledger could not keep a consent record; the answer was refused", error)
         raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
-    retention.remind(installed.clock())
+    retention.run_if_due(installed.clock())
     answered = replace(record, consent_id=kept["consent_id"] or "", decided_at=seconds_of(kept["decided_at"]))
     return answered, repeated is None
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cookie_consent.base import locking
+from cookie_consent.base.clock import is_future
 from cookie_consent.base.files import NO_LINK, give, open_file, read_at, write_at
 
 _DAY = 24 * 60 * 60
@@ -51,7 +52,7 @@ class DailySalt:
             address: the visitor's address without its last part; "" where it cannot be read.
             agent: the User-Agent field.
         """
-        if not self._is_of(int(now // _DAY)):
+        if self._day != int(now // _DAY) and not self._renew(now):
             return None
         said = b"\0".join((site.encode("utf-8", "surrogateescape"), address.encode("ascii"), agent))
         return base64.urlsafe_b64encode(hmac.digest(self._salt, said, "sha256")[:_ID_BYTES]).rstrip(b"=").decode()
@@ -66,24 +67,22 @@ class DailySalt:
         if self._day != today:
             self._forget()
         if self._path is not None and self._path.exists():
-            self._look(_expired, today)
+            self._look(_expired, now)
 
-    def _is_of(self, today: int) -> bool:
-        """Return whether the salt at hand is that of today, after having seen to it."""
-        if self._day == today:
-            return True
+    def _renew(self, now: float) -> bool:
+        """Have the salt of today at hand; return False where that cannot be just now."""
         self._forget()
-        salt = self._make_salt(_SALT_BYTES) if self._path is None else self._look(self._taken, today)
+        salt = self._make_salt(_SALT_BYTES) if self._path is None else self._look(self._taken, now)
         if salt is None:
             return False
-        self._day, self._salt = today, bytearray(salt)
+        self._day, self._salt = int(now // _DAY), bytearray(salt)
         return True
 
     def _forget(self) -> None:
         self._salt[:] = bytes(len(self._salt))
         self._day = -1
 
-    def _look(self, act: Callable[[int, int], bytes | None], today: int) -> bytes | None:
+    def _look(self, act: Callable[[int, float], bytes | None], now: float) -> bytes | None:
         """Act on the file while no other process does; None where that cannot be done now. Never waits."""
         assert self._path is not None  # noqa: S101 (asked before)
         try:
@@ -92,7 +91,7 @@ class DailySalt:
             try:
                 give(file, 0o600)
                 locking.lock(file)
-                return act(file, today)
+                return act(file, now)
             finally:
                 os.close(file)
         except BlockingIOError:
@@ -103,22 +102,29 @@ class DailySalt:
                 _log.warning("Nothing is recorded without consent: the salt of the day cannot be kept: %r", error)
             return None
 
-    def _taken(self, file: int, today: int) -> bytes | None:
+    def _taken(self, file: int, now: float) -> bytes | None:
         """Return the salt of today from the file. The first process to ask makes it, over that of the day before."""
-        found = _parsed(read_at(file, _LENGTH + 1, 0))
+        today, found = int(now // _DAY), _parsed(read_at(file, _LENGTH + 1, 0))
         if found is not None and found[0] == today:
             return found[1]
-        if found is not None and found[0] == today + 1:
-            return None  # Another process is past midnight already, or the clock was set back; its salt stays.
+        if found is not None and _is_tomorrows(found[0], now):
+            return None  # Another process is past midnight already; its salt stays.
+        if found is not None and found[0] > today:
+            _log.warning("The salt of a day to come is replaced by one of today: a clock was ahead when it was made.")
         salt = self._make_salt(_SALT_BYTES)
         _write(file, _line(today, salt))
         return salt
 
 
-def _expired(file: int, today: int) -> None:
+def _expired(file: int, now: float) -> None:
     found = _parsed(read_at(file, _LENGTH + 1, 0))
-    if found is None or found[0] not in (today, today + 1):
+    if found is None or not (found[0] == int(now // _DAY) or _is_tomorrows(found[0], now)):
         _write(file, b" " * _LENGTH)
+
+
+def _is_tomorrows(day: int, now: float) -> bool:
+    """Return whether a day begins soon, so that it may have begun for a process whose clock differs a little."""
+    return day > now // _DAY and not is_future(day * _DAY, now)
 
 
 def _line(day: int, salt: bytes) -> bytes:

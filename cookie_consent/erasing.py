@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from operator import itemgetter
 
+from cookie_consent.base.daily import Daily
 from cookie_consent.base.forking import call_after_fork
-from cookie_consent.retention import Daily
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.buffered import CHANCE
 from cookie_consent.sinks.optional import is_interruption
@@ -85,13 +85,13 @@ class Erasing:
         if self._is_noted(visitor_id, self._later):
             self._later.put(visitor_id, time.monotonic() + SETTLED)
 
-    def remind(self, now: float) -> None:
+    def run_if_due(self, now: float) -> None:
         """Go on with what other processes have left, if this one has not looked for a day; whoever calls does not wait.
 
         Args:
             now: seconds since 1970.
         """
-        self._daily.remind(now)
+        self._daily.run_if_due(now)
 
     def close(self) -> None:
         """Wait until what was started is erased, for at most five seconds; the next process goes on with the rest."""

@@ -32,6 +32,7 @@ from cookie_consent.own_cookies import new_id
 from cookie_consent.policy import Policy, canonical_json
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.proof import digest
+from cookie_consent.retention import last_removal
 from cookie_consent.timestamps import rfc3339
 
 _COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
@@ -259,6 +260,7 @@ def _purge(arguments: argparse.Namespace) -> int:
 
 def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
     with existing_ledger(url) as ledger:
+        last_removal(ledger, now)  # for its warning
         counts = asdict(ledger.remove(now=now, make_id=new_id, dry_run=dry_run))
         if policy is None:
             complain("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)

@@ -196,7 +196,7 @@ class ConsentMiddleware(FailsAtStart):
         if type(fields) is not list or not ONLY_BYTES.issuperset(map(type, chain.from_iterable(fields))):
             scope = {**scope, "headers": plain_fields(fields)}
         if self._retention is not None:
-            self._retention.go_on(self._installed.clock())
+            self._retention.run_if_due(self._installed.clock(), again=True)
         request, path, exchange = current.begin(scope), local_path(scope), None
         try:
             if path.startswith(self._own_paths) and self._endpoints.serves(path):
@@ -290,7 +290,7 @@ def _with_the_server(installed: Installation, send: Send) -> Send:
 
     async def heard(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
-            _look_for_what_is_due(installed)
+            _run_if_due(installed)
         elif message["type"].startswith("lifespan.shutdown."):
             await _close(installed)
         await send(message)
@@ -298,11 +298,11 @@ def _with_the_server(installed: Installation, send: Send) -> Send:
     return heard
 
 
-def _look_for_what_is_due(installed: Installation) -> None:
+def _run_if_due(installed: Installation) -> None:
     if installed.retention is not None:
-        installed.retention.remind(installed.clock())
+        installed.retention.run_if_due(installed.clock())
     if installed.access_log is not None:
-        installed.access_log.look_for_what_is_due()
+        installed.access_log.run_if_due()
 
 
 async def _close(installed: Installation) -> None:

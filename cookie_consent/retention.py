@@ -3,50 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import astuple
 from datetime import timedelta
 
+from cookie_consent.base.clock import is_future, is_within
+from cookie_consent.base.daily import DAY, Daily
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.rules import RequestRules
 from cookie_consent.sinks import Sink
+from cookie_consent.timestamps import rfc3339
 
-_DAY = 24 * 60 * 60
 _log = logging.getLogger("cookie_consent")
-
-
-class Daily:
-    """Does something once a day, on a thread of its own.
-
-    Args:
-        run: does it; takes seconds since 1970.
-    """
-
-    def __init__(self, run: Callable[[float], None]) -> None:
-        self._run, self._ran = run, 0.0
-        self._thread: threading.Thread | None = None
-
-    def remind(self, now: float) -> None:
-        """Do it, if this process has not for a day; whoever calls does not wait.
-
-        Args:
-            now: seconds since 1970.
-        """
-        if now - self._ran >= _DAY:
-            self._ran = now
-            self._thread = threading.Thread(target=self._run, args=(now,), name="consent-retention", daemon=True)
-            self._thread.start()
-
-    def go_on(self, now: float) -> None:
-        """Do it again, if this process did it a day ago; whoever calls does not wait."""
-        if self._ran:
-            self.remind(now)
-
-    def wait(self) -> None:
-        """Wait until a run that goes on has ended."""
-        if self._thread is not None:
-            self._thread.join()
 
 
 class AccessRetention(Daily):
@@ -89,8 +57,7 @@ class Retention(Daily):
         try:
             # Always, since the command does it only where it is told the policy.
             purged = self._ledger.requests.purge(now=now, rules=self._rules)
-            last = self._ledger.last_removal()
-            is_done = last is not None and now - last < _DAY
+            is_done = is_within(DAY, last_removal(self._ledger, now), now)
             removed = Removal(0, 0, 0) if is_done else self._ledger.remove(now=now, make_id=self._make_id)
         except Exception:  # noqa: BLE001 (whatever a ledger raises, it is tried again tomorrow)
             _log.exception("What is due could not be removed from the ledger.")
@@ -105,3 +72,23 @@ class Retention(Daily):
                 "Records that are due stay, since they are not as they were recorded: %d. Run: cookie-consent verify",
                 removed.misfiled,
             )
+
+
+def last_removal(ledger: Ledger, now: float) -> float | None:
+    """Return when records that were due were last removed from a ledger (seconds since 1970), or None.
+
+    A time in the future counts as none, and is logged: a host's clock was ahead when it removed records.
+
+    Args:
+        ledger: keeps the records.
+        now: seconds since 1970.
+    """
+    last = ledger.last_removal()
+    if last is None or not is_future(last, now):
+        return last
+    _log.warning(
+        "Records were removed from the ledger at %s: a host's clock was ahead, or the one here is behind. It counts as "
+        "not done; records that were not due may be gone.",
+        rfc3339(last),
+    )
+    return ledger.last_removal(now)

@@ -54,7 +54,7 @@ class SignalProofs:
         if record.consent_id in self._running if off else self._running:
             return
         now = self._clock()
-        if now < self._rests_until or self._limit.wait(record.consent_id, now):
+        if 0 < self._rests_until - now <= _REST or self._limit.wait(record.consent_id, now):
             return
         make_room(self._noted, _MOST_NOTED)
         self._noted[record.consent_id] = (record.decided_at, off)

@@ -50,6 +50,7 @@ class Visit:
         good_until: until when all of this holds (seconds since 1970).
         arrival: how the visitor came, where the page on which tracing was allowed is still to be recorded.
         exempt: the id of the purpose by which the visit is recorded without consent; "" where it is not.
+        good_from: from when; a clock that is set back is asked anew what holds.
     """
 
     decision: Decision
@@ -63,6 +64,7 @@ class Visit:
     good_until: float
     arrival: Arrival | None = None
     exempt: str = ""
+    good_from: float = 0.0
 
 
 class Visits:
@@ -101,7 +103,7 @@ class Visits:
         key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
         now = self._clock()
         visit = self._known.get(key)
-        if visit is None or now >= visit.good_until:
+        if visit is None or not visit.good_from <= now < visit.good_until:
             found = read_signals(scope["headers"]) if signals else frozenset()
             visit = self._look_safely(policy, cookies, found, now, secure=secure)
             if length <= _LONGEST_KNOWN:
@@ -165,6 +167,7 @@ class Visits:
             good_until=min(turns),
             arrival=visitor.arrival if visitor else None,
             exempt=decision.exempt,
+            good_from=now,
         )
 
     def _has_answer(self, cookies: bytes, *, secure: bool) -> bool:

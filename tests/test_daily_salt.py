@@ -17,6 +17,7 @@ from cookie_consent.daily_salt import DailySalt
 
 DAY = 86_400
 NOON = 20_000 * DAY + DAY / 2
+MIDNIGHT = 20_001.0 * DAY
 AGENT = b"Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
 
 
@@ -136,9 +137,9 @@ def test_a_file_that_is_not_whole_gets_a_new_salt(file: Path, content: bytes) ->
 
 def test_who_is_late_at_midnight_does_not_undo_the_new_salt(file: Path) -> None:
     first, late = DailySalt(file), DailySalt(file)
-    tomorrow = visitor(first, NOON + DAY)
-    assert none_at(late, NOON)
-    assert visitor(late, NOON + DAY) == tomorrow
+    tomorrow = visitor(first, MIDNIGHT)
+    assert none_at(late, MIDNIGHT - 299)
+    assert visitor(late, MIDNIGHT) == tomorrow
 
 
 def test_a_clock_that_was_set_back_by_days_gets_a_new_salt(file: Path) -> None:
@@ -146,6 +147,21 @@ def test_a_clock_that_was_set_back_by_days_gets_a_new_salt(file: Path) -> None:
     later = visitor(salt, NOON + 9 * DAY)
     assert visitor(salt, NOON) != later
     assert visitor(salt, NOON + 9 * DAY) != later
+
+
+@pytest.mark.parametrize("days", [1, 365])
+def test_a_salt_of_the_future_counts_as_none_and_that_is_logged(
+    days: int, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host's clock was ahead, and visits without consent were recorded no more until that day."""
+    later = visitor(DailySalt(file), NOON + days * DAY)
+    assert visitor(DailySalt(file), NOON) == visitor(DailySalt(file), NOON) != later
+    assert [record.getMessage() for record in caplog.records] == [
+        "The salt of a day to come is replaced by one of today: a clock was ahead when it was made."
+    ]
+    visitor(DailySalt(file), NOON + days * DAY)
+    DailySalt(file).expire(NOON)
+    assert file.read_bytes().strip() == b""
 
 
 def test_while_another_process_is_at_the_file_nobody_waits(file: Path) -> None:
@@ -188,9 +204,9 @@ def test_a_salt_whose_day_is_over_can_be_overwritten_without_a_visit(file: Path)
 
 def test_the_salt_of_who_is_past_midnight_already_is_not_overwritten(file: Path) -> None:
     first, late = DailySalt(file), DailySalt(file)
-    tomorrow = visitor(first, NOON + DAY)
-    late.expire(NOON)
-    assert visitor(DailySalt(file), NOON + DAY) == tomorrow
+    tomorrow = visitor(first, MIDNIGHT)
+    late.expire(MIDNIGHT - 299)
+    assert visitor(DailySalt(file), MIDNIGHT) == tomorrow
 
 
 def test_without_a_file_there_is_only_the_memory_to_overwrite(file: Path) -> None:

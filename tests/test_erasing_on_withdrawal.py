@@ -285,7 +285,7 @@ def test_whom_a_process_was_not_done_with_the_next_one_erases_and_then_nobody_is
     assert stat.S_IMODE((tmp_path / "notes").stat().st_mode) == 0o700
     assert [stat.S_IMODE(note.stat().st_mode) for note in (tmp_path / "notes").iterdir()] == [0o600] * 2
     sink, slept = Erased(), list[float]()
-    Erasing(sink, tmp_path / "notes", sleep=slept.append).remind(1e9)
+    Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
     assert soon(lambda: sorted(sink.erased) == ["../two/\xe9"] * 2 + ["one"] * 2)
     assert soon(lambda: notes(tmp_path) == [])
     assert 15 < slept[0] <= 20, "what other processes hold may still be on its way"
@@ -303,7 +303,7 @@ def test_what_another_process_has_done_meanwhile_is_not_done_again(tmp_path: Pat
         assert go_on.wait(20)
 
     erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
-    erasing.remind(1e9)
+    erasing.run_if_due(1e9)
     assert sleeps.wait(20)
     Undone(tmp_path / "notes").remove("one")
     erasing.again("three")
@@ -317,7 +317,7 @@ def test_where_nothing_can_be_noted_one_warning_says_so_and_the_process_knows_it
     (tmp_path / "notes").write_text("no folder")
     sink = Held()
     erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: None)
-    erasing.remind(1e9)
+    erasing.run_if_due(1e9)
     erasing.start("one")
     erasing.start("two")
     assert soon(lambda: "cannot be noted in" in caplog.text)
@@ -380,7 +380,7 @@ def test_whoever_has_only_the_last_erasure_left_gets_that_one_from_the_next_proc
             os.utime(tmp_path / "notes" / f"{visitor}.id", (now - age,) * 2)
     (tmp_path / "notes" / "gone.id").symlink_to(tmp_path / "nowhere")
     sink, slept = Erased(), list[float]()
-    Erasing(sink, tmp_path / "notes", sleep=slept.append).remind(1e9)
+    Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
     assert soon(lambda: notes(tmp_path) == ["gone"])
     assert sorted(sink.erased) == ["ahead", "early", "fresh", "fresh", "overdue"]
     waited = sorted(seconds for seconds in slept if seconds > 1)

@@ -24,6 +24,7 @@ from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.command import with_ids_joined
 from cookie_consent.daily_salt import DailySalt
 from cookie_consent.ledgers import Entry, open_ledger
+from cookie_consent.own_cookies import new_id
 from cookie_consent.policy import canonical_json
 from cookie_consent.timestamps import rfc3339
 from tests.asgi import SITE, policy
@@ -405,6 +406,14 @@ def test_records_that_are_due_are_purged(path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out.startswith(
         "All fits: 4 records (1 of them removed: 1 by retention), and what they cite.\nRoot: 4:"
     )
+
+
+def test_a_run_in_the_future_is_said_when_records_are_purged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with closing(open_ledger(url(path))) as ledger:
+        ledger.remove(now=time.time() + 365 * 86_400, make_id=new_id)
+    assert main(["purge", "--ledger", url(path)]) == GOOD
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "a host's clock was ahead" in said
 
 
 def test_what_is_not_as_it_was_recorded_is_not_purged_and_that_is_said(path: Path, capsys: Capture) -> None:

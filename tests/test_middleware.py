@@ -605,6 +605,16 @@ def test_a_visitor_id_that_is_kept_ends_in_time() -> None:
     assert len({record["visitor.id"] for record in sink.records}) == 2
 
 
+def test_an_answer_of_the_future_does_not_count_where_the_clock_is_set_back_either() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock), [])
+    clock.forward(days=300)
+    visitor.accept()
+    for days, status in ((0, "granted"), (-300, "unknown"), (300, "granted")):
+        clock.forward(days=days)
+        assert [visitor.state()["status"] for _ in range(4)] == [status] * 4
+
+
 def test_an_answer_of_the_future_that_is_kept_begins_in_time() -> None:
     clock = Clock()
     visitor = Visitor(install(answering(sets=["_ga=1"]), clock=clock))

@@ -153,6 +153,14 @@ def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_tw
     assert run(store.add(a_request(created_at=then + 1))) is None
 
 
+def test_requests_that_came_while_a_clock_was_ahead_keep_nobody_waiting(store: Requests) -> None:
+    for number in range(MOST_BEFORE_STRANGERS_WAIT):
+        answered = kept(store, created_at=NOW + 365 * DAY, consent_id=f"c{number % 20}")
+        store.answer(answered.reference, "This.", NOW)
+    for consent_id in (None, *["c1"] * MOST_OPEN):
+        assert run(store.add(a_request(consent_id=consent_id))) is None
+
+
 def test_a_visitor_who_is_known_has_the_own_limits_too(store: Requests) -> None:
     for _ in range(MOST_OPEN):
         assert run(store.add(a_request(consent_id="a"), known=True)) is None

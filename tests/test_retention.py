@@ -58,7 +58,7 @@ def retention(ledger: Ledger) -> Retention:
 
 
 def remind(looking: Retention, now: float) -> None:
-    looking.remind(now)
+    looking.run_if_due(now)
     looking.wait()
 
 
@@ -88,6 +88,31 @@ def test_it_does_not_look_where_another_process_has_within_a_day(ledger: Ledger)
     assert left(ledger) == 1
     remind(retention(ledger), NOW + 1)
     assert left(ledger) == 0
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_stop_it(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    looking = retention(ledger)
+    remind(looking, NOW + 365 * DAY)
+    run(ledger.append(entry(keep_until=int(NOW))))
+    for other in (looking, retention(ledger)):
+        remind(other, NOW)
+    assert (left(ledger), removals(ledger)) == (0, 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "The clock was set back by 31536000 seconds: what is done once a day is done again.",
+        *["Records were removed from the ledger at 2026-06-15T15:06:40Z: a host's clock was ahead, or the one here is "
+          "behind. It counts as not done; records that were not due may be gone."] * 2,
+    ]  # fmt: skip
+    assert (ledger.last_removal(), ledger.last_removal(NOW)) == (int(NOW) + 365 * DAY, int(NOW))
+
+
+def test_clocks_of_hosts_may_differ_a_little() -> None:
+    ledger = Watched()
+    looking, elsewhere = retention(ledger), retention(ledger)
+    remind(looking, NOW + 299)
+    remind(looking, NOW)
+    remind(elsewhere, NOW)
+    assert len(ledger.asked) == 1
 
 
 def test_what_is_not_as_it_was_recorded_stays_and_that_is_logged(
@@ -171,7 +196,7 @@ def test_whoever_reminds_does_not_wait() -> None:
     ledger = Watched(slowly)
     run(ledger.append(entry(keep_until=int(NOW))))
     looking = retention(ledger)
-    looking.remind(NOW)
+    looking.run_if_due(NOW)
     assert begun.wait(30)
     assert left(ledger) == 1
     goes_on.set()

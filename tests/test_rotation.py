@@ -14,7 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from cookie_consent.sinks.holding import for_each_closed, held
 from cookie_consent.sinks.line_files import compress_closed
 from cookie_consent.sinks.replacing import replacing, unfinished
 from cookie_consent.sinks.rotation import Rotation
+from tests.asgi import Clock
 from tests.processes import end_group, own_group
 from tests.sink_lines import line, until
 
@@ -83,6 +84,34 @@ def close_as(path: Path, form: Form, *numbers: int, day: date = DAY, number: int
 
 
 # When a file is closed, and what it is called.
+
+
+@pytest.mark.parametrize("form", [Form.PLAIN, Form.GZIP])
+def test_a_file_that_is_dated_in_the_future_is_of_today_when_somebody_purges(
+    form: Form, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host's clock was a year ahead: its files would have stayed a year longer."""
+    close_as(path, form, 1, day=date(2027, 11, 26))
+    close_as(path, form, 2, day=date(2026, 11, 26), number=4)
+    close_as(path, form, 3, day=date(2026, 11, 25))
+    path.write_bytes(line(4))
+    date_of(path, 2027, 11, 26)
+    clock = Clock(NOW)
+    sink = JsonLinesSink(path, clock=clock)
+    assert sink.purge(clock(), timedelta(days=30)) == 0
+    ending = ENDINGS.get(form, "")
+    closed = ["2026-11-25-0001", "2026-11-26-0004", "2026-11-26-0005"]
+    assert names(path) == [*(f"access-{name}.jsonl{ending}" for name in closed), path.name]
+    assert numbers_in(sources(path)) == Counter((1, 2, 3, 4))
+    assert path.stat().st_mtime == NOW
+    assert sorted(record.getMessage().partition(path.parent.name)[2][1:] for record in caplog.records) == [
+        f"access-2027-11-26-0001.jsonl{ending} was dated in the future, by a clock that was ahead; it is "
+        f"{path.parent}/access-2026-11-26-0005.jsonl{ending} now.",
+        "access.jsonl was dated in the future, by a clock that was ahead; it is of today now.",
+    ]
+    clock.forward(days=31)
+    assert sink.purge(clock(), timedelta(days=30)) == 4
+    assert names(path) == []
 
 
 def test_the_live_file_is_closed_when_it_is_large(path: Path) -> None:

@@ -331,6 +331,17 @@ def test_while_a_ledger_is_down_it_is_tried_once_for_all_visitors() -> None:
     assert [record["event"] for record in (*kept(first), *kept(second))] == ["granted", "signal"] * 2
 
 
+def test_a_ledger_that_was_down_while_the_clock_was_ahead_is_tried_again() -> None:
+    clock, ledger = Clock(), Faulty(times=1)
+    app = install(ledger=ledger, clock=clock)
+    visitor = who_accepted(app)
+    clock.forward(days=100)
+    visit((app, visitor, [GPC]))
+    clock.forward(days=-99)
+    visit((app, visitor, [GPC]))
+    assert (ledger.tried, [record["event"] for record in kept(visitor)]) == (2, ["granted", "signal"])
+
+
 def test_no_page_waits_for_a_ledger_that_hangs() -> None:
     begun = asyncio.Event()
 

@@ -65,8 +65,12 @@ class Ledger(Protocol):
             dry_run: whether to remove nothing, and only to say what would be removed.
         """
 
-    def last_removal(self) -> float | None:
-        """Return when records that were due were last removed (seconds since 1970), or None."""
+    def last_removal(self, until: float | None = None) -> float | None:
+        """Return when records that were due were last removed (seconds since 1970), or None.
+
+        Args:
+            until: leave out what is said to have been later.
+        """
 
     def close(self) -> None:
         """Write what waits, and let go of what is open."""

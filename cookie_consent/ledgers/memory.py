@@ -32,7 +32,7 @@ class MemoryLedger:
         self._changes = threading.Lock()
         self._policies: dict[str, str] = {}
         self._texts: dict[str, str] = {}
-        self._last_removal: float | None = None
+        self._looked: list[int] = []
         self.requests = MemoryRequests()
 
     @property
@@ -97,14 +97,14 @@ class MemoryLedger:
                 self._take_away(gone, policies | texts)
                 reason = "retention" if consent_id is None else "erasure"
                 if reason == "retention":
-                    self._last_removal = int(now)
+                    self._looked.append(int(now))
                 if gone:
                     self._add(Entry(document=removal(make_id(), reason, gone, rfc3339(now), kept_days)))
         return Removal(len(gone), len(texts), len(policies))
 
-    def last_removal(self) -> float | None:
+    def last_removal(self, until: float | None = None) -> float | None:
         """Return when records were last looked through for those that are due (seconds since 1970), or None."""
-        return self._last_removal
+        return max((then for then in self._looked if until is None or then <= until), default=None)
 
     def close(self) -> None:
         """Nothing is open."""

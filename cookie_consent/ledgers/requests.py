@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from cookie_consent.base.clock import is_future
 from cookie_consent.desk_request import DeskRequest, NotKept
 from cookie_consent.rules import RequestRules
 
@@ -190,14 +191,17 @@ def seconds_to_wait(
         waiting: returns how many of that id are open.
     """
     now = request.created_at
+
+    def not_later(times: list[int]) -> list[int]:
+        return [then for then in times if not is_future(then, now)]
+
     most = MOST_IN_AN_HOUR if known else MOST_BEFORE_STRANGERS_WAIT
-    wait = _until_fewer(most, came(now - HOUR), now - HOUR)
+    wait = _until_fewer(most, not_later(came(now - HOUR)), now - HOUR)
     if request.consent_id is None:
         return wait
     # Nobody knows when the desk will have answered one: tomorrow is a good time to look.
-    return max(
-        wait, _until_fewer(MOST_IN_A_DAY, came_of_own(now - DAY), now - DAY), DAY if waiting() >= MOST_OPEN else 0
-    )
+    of_own = _until_fewer(MOST_IN_A_DAY, not_later(came_of_own(now - DAY)), now - DAY)
+    return max(wait, of_own, DAY if waiting() >= MOST_OPEN else 0)
 
 
 def _until_fewer(most: int, times: list[int], since: int) -> float:

@@ -198,11 +198,12 @@ class SqlLedger:
         """Yield what the database finds damaged in its own files: an index, for example, that leads nowhere."""
         yield from self._database.damages()
 
-    def last_removal(self) -> float | None:
+    def last_removal(self, until: float | None = None) -> float | None:
         """Return when records were last looked through for those that are due (seconds since 1970), or None."""
         with self._database.looking_through() as connection:
             last = select(func.max(REMOVALS.c.ran_at)).where(REMOVALS.c.reason == "retention")
-            return connection.execute(last).scalar()
+            earlier = last if until is None else last.where(REMOVALS.c.ran_at <= int(until))
+            return connection.execute(earlier).scalar()
 
     def close(self) -> None:
         """Write what waits, and let go of the database."""

@@ -101,4 +101,5 @@ class _Files:
     def _close_if_over(self) -> None:
         """Close what is from an earlier day: blanked today, a live file would be taken for one of today."""
         for rotation in self._rotations.values():
+            rotation.redate()
             rotation.close_if_due()

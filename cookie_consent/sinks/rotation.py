@@ -6,13 +6,17 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
+from datetime import time as midnight
 from pathlib import Path
 
 from cookie_consent.base import locking
+from cookie_consent.base.clock import is_future
 from cookie_consent.base.files import open_file
-from cookie_consent.sinks.closed_files import Form, path_of, sources
+from cookie_consent.sinks.closed_files import Form, Source, path_of, sources
+from cookie_consent.sinks.holding import for_each_closed
 
 ROTATE_SIZE = 128 * 1024 * 1024
 _PATIENCE = 0.5
@@ -55,12 +59,8 @@ class Rotation:
         it did so. Writing goes on in it then.
         """
         try:
-            lock = open_file(self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o640)
-            try:
-                locking.lock(lock, wait=_PATIENCE)
+            with self._alone():
                 return self._close(more)
-            finally:
-                os.close(lock)
         except FileNotFoundError:
             return True  # no file, or no folder: nothing to close
         except BlockingIOError:
@@ -70,6 +70,40 @@ class Rotation:
                 self._failing = True
                 _log.warning("%s cannot be closed and grows on: %s", self._path, error)
             return False
+
+    def redate(self) -> None:
+        """Date files that are dated in the future as of today: else nobody would close or remove them in time.
+
+        A clock was ahead when they were written. One that somebody else holds is left for the next time.
+        """
+        now = self._clock()
+
+        def is_late(source: Source) -> bool:
+            return is_future(datetime.combine(source.date(), midnight(), UTC).timestamp(), now)
+
+        def rename(source: Source, _: object) -> None:
+            new = path_of(self._path, _day(now), self._next_number(_day(now)), source.form)
+            new.parent.mkdir(parents=True, exist_ok=True)
+            os.rename(source.path, new)
+            _log.warning("%s was dated in the future, by a clock that was ahead; it is %s now.", source.path, new)
+
+        with suppress(OSError):  # there is no such file, most often
+            if is_future(self._path.stat().st_mtime, now):
+                os.utime(self._path, (now, now))
+                _log.warning("%s was dated in the future, by a clock that was ahead; it is of today now.", self._path)
+        if any(source.day and is_late(source) for source in sources(self._path)):
+            with suppress(OSError), self._alone():
+                for_each_closed(self._path, is_late, rename)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock under which files get their names; raises OSError where that cannot be now."""
+        lock = open_file(self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o640)
+        try:
+            locking.lock(lock, wait=_PATIENCE)
+            yield
+        finally:
+            os.close(lock)
 
     def _close(self, more: int) -> bool:
         state = os.stat(self._path)
