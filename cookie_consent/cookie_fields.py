@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
-LONGEST_ATTRIBUTE = 1024
-"""Browsers pass over an attribute whose value has more octets (RFC 6265bis section 5.6)."""
+from cookie_consent.base.cookie_dates import cookie_date
+from cookie_consent.base.cookie_lifetime import LONGEST_ATTRIBUTE
 
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_DELIMITERS = re.compile(r"[\t \x21-\x2f;-@\[-`{-~]+")
-_TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?![0-9])")
-_DAY = re.compile(r"([0-9]{1,2})(?![0-9])")
-_YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
 _LOSSLESS = "surrogateescape"
 _MAX_AGE = re.compile(rb"-?[0-9]+")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -95,33 +89,7 @@ def is_deletion(set_cookie_field: bytes, now: float) -> bool:
     return expires is not None and expires.timestamp() <= now
 
 
-def cookie_date(text: str) -> datetime | None:
-    """Read a date as browsers do (RFC 6265bis section 5.1.1); None where they would ignore it."""
-    clock = day = month = year = None
-    for token in _DELIMITERS.split(text):
-        if clock is None and (match := _TIME.match(token)):
-            clock = (int(match[1]), int(match[2]), int(match[3]))
-        elif day is None and (match := _DAY.match(token)):
-            day = int(match[1])
-        elif month is None and token[:3].lower() in _MONTHS:
-            month = _MONTHS.index(token[:3].lower()) + 1
-        elif year is None and (match := _YEAR.match(token)):
-            year = _full_year(int(match[1]))
-    if clock is None or day is None or month is None or year is None or year < 1601:
-        return None
-    try:
-        return datetime(year, month, day, *clock, tzinfo=UTC)
-    except ValueError:
-        return None
-
-
 def _attributes(set_cookie_field: bytes, name: bytes) -> list[bytes]:
     """Return the values of all attributes with a name, given in small letters."""
     attributes = (attribute.partition(b"=") for attribute in set_cookie_field.split(b";")[1:])
     return [value.strip(b" \t") for own, _, value in attributes if own.strip(b" \t").lower() == name]
-
-
-def _full_year(year: int) -> int:
-    if 70 <= year <= 99:
-        return year + 1900
-    return year + 2000 if year <= 69 else year

@@ -34,7 +34,7 @@ _FLUSH = 1.2
 _OWN_COOKIES = frozenset({"consent", "visitor"})
 _NECESSARY = frozenset({"session", "lang"})
 _HELD = re.compile(r'The cookie "([^"]+)" was held back')
-_ADVICE = re.compile(r'The cookie "[^"]+" was held back: no policy.*?duration = "session"\n', re.DOTALL)
+_ADVICE = re.compile(r'The cookie "[^"]+" was held back: no policy.*?duration = "[^"]*"\n', re.DOTALL)
 _ANALYST = "analyst"
 """Who may see the report on the site; there, anybody signs in by any name."""
 _LABEL, _CELL = 20, 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 
@@ -14,6 +15,10 @@ _UNITS = {
     "month": timedelta(days=30),
     "year": timedelta(days=365),
 }
+_EXACT = ("day", "hour", "minute", "second")
+"""The units that a duration is written in, as months and years have other lengths elsewhere."""
+_ROUNDED_FROM = 3600
+"""Seconds from which a duration is written in whole minutes: who computes a date has lost some seconds."""
 _DURATION = re.compile(r"([1-9][0-9]{0,5}) (second|minute|hour|day|week|month|year)s?")
 
 
@@ -27,3 +32,18 @@ def parse_duration(text: str) -> timedelta:
     if not match:
         raise ValueError(f'{text!r} is no duration: write a whole number and a unit, as in "395 days"')
     return int(match[1]) * _UNITS[match[2]]
+
+
+def written_duration(seconds: float) -> str:
+    """Return a duration as a policy file says it, rounded up: "14 days".
+
+    Args:
+        seconds: at least one second.
+    """
+    whole = math.ceil(seconds)
+    if whole > _ROUNDED_FROM:
+        whole = math.ceil(whole / 60) * 60
+    lengths = ((unit, int(_UNITS[unit].total_seconds())) for unit in _EXACT)
+    unit, length = next((unit, length) for unit, length in lengths if whole % length == 0)
+    number = whole // length
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -8,16 +8,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
+from cookie_consent.base.cookie_lifetime import lifetime, limited
 from cookie_consent.base.cookie_places import is_sent_to, settable_domains
 from cookie_consent.bounded import LONGEST_KEPT, LONGEST_SHOWN, make_room
 from cookie_consent.cookie_fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
-from cookie_consent.parts import NECESSARY, Cookie
+from cookie_consent.durations import written_duration
+from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy import Policy
 
 Headers = list[tuple[bytes, bytes]]
 
 _MOST_NAMES = 1000
 _MOST_WARNINGS = 100
+_TOLERANCE = 60
+"""Seconds by which clocks and computed dates may differ before anything is said."""
 _MOST_EXPIRED = 100
 _MOST_EXPIRED_BYTES = 3072
 """Proxies take 4096 bytes of header fields by default (nginx, proxy_buffer_size), and the app has some, too."""
@@ -66,6 +70,7 @@ class Gate:
         self._own = {name.encode("ascii"): purposes for name, purposes in own.items()}
         self._hold_undeclared, self._clock = hold_undeclared, clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
+        self._limited_names: set[str] = set()
         self.held: Counter[tuple[str, str]] = Counter()
 
     def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
@@ -92,11 +97,13 @@ class Gate:
     def outgoing(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
         """Return the header fields of a response without the Set-Cookie fields that may not pass.
 
-        A deletion always passes. The list itself comes back where nothing is held.
+        A deletion always passes. A cookie passes with the lifetime that it is declared with, if the app gives it a
+        longer one. The list itself comes back where no cookie is set.
         """
         for name, _ in headers:
             if len(name) == len(b"set-cookie") and name.lower() == b"set-cookie":
-                return [field for field in headers if self._passes_out(field, purposes)]
+                passed = (self._passed_out(field, purposes) for field in headers)
+                return [field for field in passed if field is not None]
         return headers
 
     def carried(self, field: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
@@ -160,19 +167,37 @@ class Gate:
         purposes = self._own.get(name, frozenset([cookie.purpose] if cookie else []))
         return purposes - {NECESSARY}
 
-    def _passes_out(self, field: tuple[bytes, bytes], purposes: Mapping[str, bool]) -> bool:
+    def _passed_out(self, field: tuple[bytes, bytes], purposes: Mapping[str, bool]) -> tuple[bytes, bytes] | None:
+        """Return a field as it may pass, a cookie for no longer than is declared; None where it is held back."""
         if field[0].lower() != b"set-cookie":
-            return True
+            return field
         name = cookie_name(field[1])
         reason = "reserved" if name in self._own else self._reason_to_hold_read(name, purposes)
-        if reason is None or is_deletion(field[1], self._clock()):
-            return True
-        if not self._holds("response", name, reason):
-            return True
+        if reason is None:
+            return self._limited(field, self._declared.get(name))
+        now = self._clock()
+        if is_deletion(field[1], now) or not self._holds("response", name, reason, lifetime(field[1], now)):
+            return field
         self.count("response", {reason: 1})
-        return False
+        return None
 
-    def _holds(self, direction: str, name: bytes, reason: str) -> bool:
+    def _limited(self, field: tuple[bytes, bytes], cookie: Cookie | None) -> tuple[bytes, bytes]:
+        """Return a cookie that may pass with the lifetime that it is declared with, if the app gives it a longer one.
+
+        Say once for each declaration what would allow more.
+        """
+        assert cookie is not None  # noqa: S101 (what nothing declares is held back, or let through as it is)
+        now, longest = self._clock(), None if cookie.duration is None else int(cookie.duration.total_seconds())
+        limited_to = limited(field[1], longest, now)
+        if limited_to == field[1]:
+            return field
+        seen = min(lifetime(field[1], now) or 0, LONGEST_COOKIE.total_seconds())
+        if seen > (longest or 0) + _TOLERANCE and cookie.name not in self._limited_names:
+            self._limited_names.add(cookie.name)
+            _log.warning("%s", _lasts_longer(cookie, seen))
+        return field[0], limited_to
+
+    def _holds(self, direction: str, name: bytes, reason: str, lasts: float | None = None) -> bool:
         """Say once for each name what is done with it and why, and return whether it is held back."""
         if direction == "request" and reason == "reserved":
             return True  # the browser sends ours back; where the app sets one of that name, that was said then
@@ -180,7 +205,7 @@ class Gate:
         warned, begin = self._warned[direction], name[:LONGEST_KEPT]
         if len(warned) < _MOST_WARNINGS and not any(begin in names for names in self._warned.values()):
             warned.add(begin)
-            _log.warning("%s", _warning(direction, name, reason, holds=holds))
+            _log.warning("%s", _warning(direction, name, reason, lasts, holds=holds))
             if len(warned) == _MOST_WARNINGS:
                 _log.warning("Further cookies that are held back from a %s are only counted.", direction)
         return holds
@@ -200,14 +225,24 @@ def _deletions(name: bytes, cookie: Cookie | None, domains: list[str], *, secure
         yield expire_cookie(name, path=cookie.path, domain=domain, secure=secure)
 
 
-def _warning(direction: str, name: bytes, reason: str, *, holds: bool) -> str:
+def _lasts_longer(cookie: Cookie, seconds: float) -> str:
+    declared = "the browser session" if cookie.duration is None else written_duration(cookie.duration.total_seconds())
+    return (
+        f'The cookie "{cookie.name}" is kept for {declared}, as the policy declares it; the app sets it for '
+        f"{written_duration(seconds)}. If it has to last so long, declare that:\n\n"
+        f'[[cookies]]\nname = "{cookie.name}"\npurpose = "{cookie.purpose}"\nduration = "{written_duration(seconds)}"\n'
+    )
+
+
+def _warning(direction: str, name: bytes, reason: str, lasts: float | None, *, holds: bool) -> str:
     shown = ascii(name[:LONGEST_SHOWN].decode("latin-1"))[1:-1].replace('"', r"\"")[:LONGEST_SHOWN]
     did = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
     if reason == "reserved":
         return f"The cookie \"{shown}\" was {did}: it is the consent layer's own. Give the app's cookie another name."
     if reason != "undeclared":
         return f'The cookie "{shown}" was {did}: its purpose "{reason}" is not allowed on this request.'
+    duration = "session" if lasts is None or lasts < 1 else written_duration(min(lasts, LONGEST_COOKIE.total_seconds()))
     return (
         f'The cookie "{shown}" was {did}: no policy declares it. If it is the site\'s, declare it:\n\n'
-        f'[[cookies]]\nname = "{shown}"\npurpose = "necessary"  # or the purpose it serves\nduration = "session"\n'
+        f'[[cookies]]\nname = "{shown}"\npurpose = "necessary"  # or the purpose it serves\nduration = "{duration}"\n'
     )

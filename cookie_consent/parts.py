@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from cookie_consent.cookie_fields import LONGEST_ATTRIBUTE
+from cookie_consent.base.cookie_lifetime import LONGEST_ATTRIBUTE
 from cookie_consent.exemptions import check
 from cookie_consent.policy_error import PolicyError, did_you_mean
 from cookie_consent.spelling import (
@@ -127,8 +127,8 @@ class Cookie:
     Args:
         name: its exact name, or a pattern with * for any run of characters.
         purpose: the id of its purpose.
-        duration: its lifetime; None for the browser session.
-        path: where it is set, so that it can be expired there.
+        duration: its lifetime; None for the browser session. None that the app sets is kept for longer.
+        path: where it is set, as the browser sees it, so that it can be expired there.
         domain: the Domain it is set with; None where it is bound to the host.
         description: what it is for, per language.
     """

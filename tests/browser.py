@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urlencode
 
@@ -19,6 +19,8 @@ class Stored:
 
     name: bytes
     value: bytes
+    expiry: float | None = field(default=None, compare=False)
+    """When it ends, in seconds since 1970; None with the session."""
 
 
 def stored(field: bytes, now: float) -> Stored | None:
@@ -33,7 +35,7 @@ def stored(field: bytes, now: float) -> Stored | None:
     if not (name or value) or len(name + value) > 4096:
         return None
     expiry = _expiry(attributes, now)
-    return None if expiry is not None and expiry <= now else Stored(name, value)
+    return None if expiry is not None and expiry <= now else Stored(name, value, expiry)
 
 
 def _expiry(attributes: list[bytes], now: float) -> float | None:

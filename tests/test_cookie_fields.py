@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cookie_consent.base.cookie_dates import cookie_date
 from cookie_consent.cookie_fields import (
-    cookie_date,
     cookie_name,
     expire_cookie,
     is_deletion,

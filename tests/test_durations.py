@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.durations import parse_duration
+from cookie_consent.durations import parse_duration, written_duration
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,27 @@ def test_any_text_is_a_positive_duration_or_a_value_error(text: str) -> None:
     except ValueError:
         return
     assert duration > timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.1, "1 second"),
+        (45, "45 seconds"),
+        (1800, "30 minutes"),
+        (3599.5, "1 hour"),
+        (3601, "61 minutes"),
+        (86_400, "1 day"),
+        (1_209_599.2, "14 days"),
+        (90_000, "25 hours"),
+        (34_560_000, "400 days"),
+        (31_536_001, "525601 minutes"),
+    ],
+)
+def test_a_duration_is_written_in_the_largest_unit_that_says_it(seconds: float, text: str) -> None:
+    assert written_duration(seconds) == text
+
+
+@given(st.floats(min_value=0.001, max_value=34_560_000))
+def test_what_is_written_is_read_again_and_never_shorter(seconds: float) -> None:
+    assert 0 <= parse_duration(written_duration(seconds)).total_seconds() - seconds < 61

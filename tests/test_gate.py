@@ -14,7 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
+from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
@@ -370,13 +372,159 @@ def test_whatever_passes_is_allowed_or_stores_nothing(
 @given(headers=_responses, purposes=_decisions)
 def test_order_and_all_other_fields_stay(headers: list[tuple[bytes, bytes]], purposes: dict[str, bool]) -> None:
     passed = gate().outgoing(list(headers), purposes)
-    rest = iter(headers)
-    assert all(field in rest for field in passed)
+    rest = iter([without_lifetime(field) for field in headers])
+    assert all(without_lifetime(field) in rest for field in passed)
     assert [f for f in passed if f[0].lower() != b"set-cookie"] == [f for f in headers if f[0].lower() != b"set-cookie"]
     for field in headers:
         cookie = stored(field[1], NOW) if field[0].lower() == b"set-cookie" else None
         if cookie is not None and _is_allowed(cookie.name.decode("latin-1"), purposes):
-            assert field in passed
+            assert without_lifetime(field) in [without_lifetime(passed_on) for passed_on in passed]
+
+
+def without_lifetime(field: tuple[bytes, bytes]) -> tuple[bytes, ...]:
+    """Return the parts of a field, byte for byte, without those that say how long a cookie is kept."""
+    name, value = field
+    if name.lower() != b"set-cookie":
+        return field
+    pair, *attributes = value.split(b";")
+    names = [attribute.partition(b"=")[0].strip(b" \t").lower() for attribute in attributes]
+    return name, pair, *(a for a, own in zip(attributes, names, strict=True) if own not in (b"max-age", b"expires"))
+
+
+# For how long they stay
+
+DAY = 86_400
+LASTING = {"session": None, "_ga_session": None, "_ga": 395 * DAY, "_ga_1": 395 * DAY, "player": 30 * DAY}
+_long_dates = st.sampled_from(
+    [
+        "Fri, 13 Jun 2036 15:06:40 GMT",
+        "Mon, 14 Jul 2025 15:06:40 GMT",
+        "Tue, 15 Jul 2025 15:06:41 GMT",
+        "Tuesday, 15-Jul-25 15:06:41 GMT",
+        "15 jul 2025 15:6:41 +0900",
+        "Fri, 31 Dec 9999 23:59:59 GMT",
+        "Sun, 15 Jun 2025 15:06:40 GMT",
+    ]
+)
+_long_ages = st.sampled_from(
+    ["34560000", "2592000", "2592001", "31536000000000000000000000", "9" * 5000, "0001", "-", "1e9"]
+)
+_lasting = st.one_of(
+    _attributes,
+    st.builds("{}={}".format, st.sampled_from(["Max-Age", "max-age", "MAX-AGE ", " Max-Age"]), _long_ages),
+    st.builds("{}={}".format, st.sampled_from(["Expires", "expires "]), _long_dates),
+)  # fmt: skip
+
+
+@given(name=st.sampled_from(sorted(LASTING)), attributes=st.lists(_lasting, max_size=5))
+@example(name="session", attributes=["Max-Age=0; Expires=Fri, 13 Jun 2036 15:06:40 GMT"])
+@example(name="player", attributes=["Max-Age=60; Max-Age=34560000; Expires=Fri, 13 Jun 2036 15:06:40 GMT"])
+def test_no_cookie_that_passes_is_kept_for_longer_than_declared(name: str, attributes: list[str]) -> None:
+    field = (b"Set-Cookie", "; ".join([f"{name}=1", *attributes]).encode("latin-1"))
+    (passed,) = gate().outgoing([field], EVERYTHING)
+    assert without_lifetime(passed) == without_lifetime(field)
+    assert gate().outgoing([passed], EVERYTHING) == [passed]
+    before, after, longest = stored(field[1], NOW), stored(passed[1], NOW), LASTING[name]
+    assert (before is None) is (after is None)
+    if before is None or after is None:
+        return
+    if longest is None or before.expiry is None:
+        assert after.expiry is None
+    else:
+        assert after.expiry is not None
+        assert after.expiry == pytest.approx(min(before.expiry, NOW + longest), abs=1)
+        assert after.expiry <= NOW + longest
+
+
+def kept(field: str, text: str = SITE) -> str:
+    (passed,) = gate(text).outgoing([(b"set-cookie", field.encode())], EVERYTHING)
+    return passed[1].decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "passed"),
+    [
+        ("session=s; Path=/; Max-Age=34560000; HttpOnly", "session=s; Path=/; HttpOnly"),
+        ("session=s;expires=Fri, 13 Jun 2036 15:06:40 GMT ;Secure", "session=s;Secure"),
+        ("player=1; max-age = 34560000 ; Path=/videos", "player=1; max-age =2592000; Path=/videos"),
+        ("player=1; Expires=Fri, 13 Jun 2036 15:06:40 GMT", "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"),
+        ("player=1; Expires=Monday, 14-Jul-25 15:06:40 GMT", "player=1; Expires=Mon, 14 Jul 2025 15:06:40 GMT"),
+        ("player=1; Max-Age=60; Max-Age=99999999", "player=1; Max-Age=60; Max-Age=2592000"),
+        ("player=1; Max-Age=1e9; Expires=soon", "player=1"),
+        ("player=1; Max-Age=2592000", "player=1; Max-Age=2592000"),
+        ("player=Max-Age=99999999; X-Max-Age=99999999", "player=Max-Age=99999999; X-Max-Age=99999999"),
+        ("session=; Max-Age=0; Path=/", "session=; Max-Age=0; Path=/"),
+        ("session=; Expires=Thu, 01-Jan-1970 00:00:00 GMT", "session=; Expires=Thu, 01-Jan-1970 00:00:00 GMT"),
+    ],
+)
+def test_each_attribute_says_no_more_than_is_declared(field: str, passed: str) -> None:
+    assert kept(field) == passed
+
+
+def test_what_lasts_longer_than_declared_is_said_once_with_the_lines_that_would_allow_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = PlainTextResponse("ok")
+        response.set_cookie("_ga_1", "1", max_age=396 * DAY)
+        await response(scope, receive, send)
+
+    signed_in = SessionMiddleware(_filling_the_session, "k" * 32)
+    for site in (install(signed_in), install(app)):
+        visitor = Visitor(site)
+        visitor.accept()
+        for _ in range(2):
+            reply = visitor.get()
+            assert "14 days" not in str(reply.headers)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 2
+    assert 'cookie "session" is kept for the browser session' in warnings[0]
+    assert "the app sets it for 14 days" in warnings[0]
+    pasted = tomllib.loads(warnings[0][warnings[0].index("[[cookies]]") :])["cookies"]
+    assert pasted == [{"name": "session", "purpose": "necessary", "duration": "14 days"}]
+    assert '"_ga*" is kept for 395 days' in warnings[1]
+    longer = SITE.replace('name = "session"\n', 'name = "session"\nduration = "14 days"\n')
+    assert kept("session=s; max-age=1209600", longer) == "session=s; max-age=1209600"
+    assert len(caplog.records) == 2
+
+
+async def _filling_the_session(scope: Scope, receive: Receive, send: Send) -> None:
+    scope["session"]["name"] = "value"
+    await PlainTextResponse("ok")(scope, receive, send)
+
+
+def test_what_nobody_can_tell_apart_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
+    """Whose clock is some seconds ahead, and what browsers keep for 400 days however long it asks for."""
+    text = SITE.replace('duration = "395 days"', 'duration = "400 days"')
+    assert kept("_ga=1; Max-Age=999999999", text) == "_ga=1; Max-Age=34560000"
+    assert kept("player=1; Expires=Tue, 15 Jul 2025 15:07:00 GMT") == "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"
+    assert kept("player=1; Max-Age=1e99") == "player=1"
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("attributes", "duration"),
+    [
+        ("Max-Age=1209600; Path=/", "14 days"),
+        ("Expires=Sun, 29 Jun 2025 15:06:40 GMT", "14 days"),
+        ("Max-Age=1800", "30 minutes"),
+        ("Max-Age=45", "45 seconds"),
+        ("Max-Age=999999999", "400 days"),
+        ("Path=/", "session"),
+        ("Max-Age=0; Max-Age=soon", "session"),
+    ],
+)
+def test_the_lines_for_an_undeclared_cookie_have_the_lifetime_that_was_seen(
+    caplog: pytest.LogCaptureFixture, attributes: str, duration: str
+) -> None:
+    gate().outgoing([(b"set-cookie", f"mystery=1; {attributes}".encode())], NOTHING)
+    message = caplog.records[0].getMessage()
+    assert tomllib.loads(message[message.index("[[cookies]]") :])["cookies"][0]["duration"] == duration
+
+
+def test_an_undeclared_cookie_that_is_let_through_stays_as_it_is() -> None:
+    field = (b"set-cookie", b"mystery=1; Max-Age=99999999")
+    assert gate(hold_undeclared=False).outgoing([field], NOTHING) == [field]
 
 
 # What the app gets to see.
