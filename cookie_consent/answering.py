@@ -15,7 +15,7 @@ from cookie_consent.access_record import origin_of
 from cookie_consent.answers import Posted, is_form, make_record, read_answer
 from cookie_consent.banner import asks_robot
 from cookie_consent.bounded import LONGEST_WAIT
-from cookie_consent.decision import Decision, consents, decide, objects, what_signals_refuse
+from cookie_consent.decision import Decision, consents, decide, objects, switched_off, what_signals_refuse
 from cookie_consent.evidence import SURFACES, Surface, shown
 from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.failures import log_failure
@@ -154,6 +154,8 @@ def state(installed: Installation, decision: Decision) -> dict[str, Any]:
         "expires_at": rfc3339(record.decided_at + installed.own.lifetime.total_seconds()) if record else None,
         "source": record.source if record else "signal" if by_signal else None,
         "signals": list(decision.signals),
+        "honours_gpc": decision.honours_gpc,
+        "overruled": sorted(switched_off(decision)),
         "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
         "edits_csp": installed.edit_csp,
     }
@@ -287,6 +289,8 @@ def _set_cookies(installed: Installation, request: Request, response: Response, 
     assert record is not None  # noqa: S101 (an answer was just given)
     refused = frozenset(id_ for id_, given in record.answers.items() if given.state is State.REFUSED)
     fields = [(b"set-cookie", installed.own.set_consent(record, secure=secure))]
+    if visit.decision.record is not None and visit.decision.record.overruled:
+        fields.append((b"set-cookie", installed.own.forget_signals(secure=secure)))
     fields += installed.gate.expired(
         refused_names(visit.carried, record),
         host_of(request.scope),

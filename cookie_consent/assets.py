@@ -18,6 +18,7 @@ _BETWEEN_TOKENS = re.compile(
     r"""| *(?P<sign>[*<>=!&|?:,;(){}[\]]+) *"""
 )
 """Texts and regular expressions, which stay, and signs, which need no space around them. "a + +b" does need it."""
+_BEFORE_END = re.compile(r";(?=\})|,(?=[)}\]])")
 _BETWEEN_RULES = re.compile(r"\s*([{};,]|\Z)\s*|(?<=[a-z]:) ")
 _HERE = Path(__file__).parent
 _FOLDERS = (_HERE / "static", _HERE.parent / "static")
@@ -42,13 +43,13 @@ class Asset:
 
 
 def _smaller_script(source: str) -> str:
-    """Return a script without comments, indentation and spaces between signs.
+    """Return a script without comments, indentation, spaces between signs, and signs that only end the last of several.
 
     A line goes on in the next one only where no statement can end, nor a comment.
     """
     lines = [line for line in map(str.strip, _COMMENTS.sub("", source).splitlines()) if line]
     joined = "".join(line if line[-1] in ";{}(,[" and "//" not in line else f"{line}\n" for line in lines)
-    return _BETWEEN_TOKENS.sub(lambda found: found["text"] or found["sign"], joined).rstrip()
+    return _BETWEEN_TOKENS.sub(lambda found: found["text"] or _BEFORE_END.sub("", found["sign"]), joined).rstrip()
 
 
 def _smaller_style(source: str) -> str:

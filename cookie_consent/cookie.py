@@ -11,6 +11,7 @@ from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.signing import Signer
 
 SALT = "cookie_consent.record"
+SIGNAL_SALT = "cookie_consent.signal"
 _FORMAT = "1"
 _SIGNALS = {"g": "gpc", "d": "dnt"}
 _SOURCES = {str(number): source for number, source in enumerate(SOURCES)}
@@ -48,6 +49,31 @@ class ConsentCookie:
             if record:
                 records.append(record)
         return records
+
+
+class SignalCookie:
+    """Turns the signals that rule over an answer into the tokens of a cookie of their own, and back.
+
+    Not of the consent cookie: a response that began before a newer answer would put the older one back. A token says
+    nothing but that signals ruled over the answer of one second, and denies; for any other answer it says nothing.
+
+    Args:
+        signer: signs with `SIGNAL_SALT`.
+    """
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def write(self, signals: frozenset[str], decided_at: int) -> str:
+        """Return the token that says which signals ruled over the answer of that time (seconds since 1970)."""
+        letters = "".join(letter for letter, name in _SIGNALS.items() if name in signals)
+        return self._signer.sign(letters.encode("ascii"), decided_at).decode("ascii")
+
+    def read(self, tokens: Iterable[bytes], decided_at: int) -> frozenset[str]:
+        """Return the names of the signals that ruled over the answer of that time."""
+        found = [read[0] for token in tokens if (read := self._signer.read(token)) and read[1] == decided_at]
+        letters = b"".join(found).decode("latin-1")
+        return frozenset(_SIGNALS[letter] for letter in letters if letter in _SIGNALS)
 
 
 def _parse(value: bytes, issued: int) -> ConsentRecord | None:

@@ -50,6 +50,8 @@ class Decision:
         record: the consent record that counts; None where there is none.
         language: the language in which features explain themselves.
         news: the day of a change of the policy that the visitor is to be told of, without being asked again; or None.
+        honours_gpc: whether something is off by Global Privacy Control, now or since the answer was given: pages say so
+            (11 CCR 7025(c)(6)).
     """
 
     policy: Policy
@@ -60,6 +62,7 @@ class Decision:
     record: ConsentRecord | None
     language: str
     news: date | None = None
+    honours_gpc: bool = False
 
     @property
     def traces(self) -> bool:
@@ -119,8 +122,9 @@ def decide(
     """Decide which purposes are allowed.
 
     From the strongest: what is necessary is allowed; what the service refuses is not; an explicit answer, over the
-    signals that were shown when it was given; a signal's refusal; the last explicit answer, as far as the policy has
-    not changed materially since; otherwise nothing. What was refused stays refused without being asked again.
+    signals that were shown when it was given; a signal's refusal, also by a signal that has ruled over the answer
+    before (11 CCR 7025); the last explicit answer, as far as the policy has not changed materially since; otherwise
+    nothing. What was refused stays refused without being asked again.
 
     A purpose that the law exempts from consent is allowed until the visitor objects, by an answer or by a signal, and
     is never asked for.
@@ -135,7 +139,8 @@ def decide(
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
     refused_by_signals = what_signals_refuse(policy, signals)
-    refused_by_new_signals = what_signals_refuse(policy, signals - record.signals) if record else refused_by_signals
+    since = (signals | record.overruled) - record.signals if record else signals
+    refused_by_new_signals = what_signals_refuse(policy, since)
     changed = _changed_since(policy, record)
     allowed, should_ask = dict.fromkeys(policy.in_force, True), False
     for purpose in policy.optional:
@@ -157,6 +162,7 @@ def decide(
         record=record,
         language=policy.site.prevailing_language,
         news=None if should_ask else _news(policy, record, now),
+        honours_gpc=_honours_gpc(policy, signals.union(record.overruled if record else ()), allowed),
     )
 
 
@@ -198,11 +204,23 @@ def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[s
 
 def switched_off(decision: Decision) -> frozenset[str]:
     """Return the ids of the purposes that were granted, and that a signal has refused since."""
-    if decision.record is None or not decision.signals:
+    record = decision.record
+    if record is None or not (decision.signals or record.overruled):
         return frozenset()
-    granted = decision.record.in_state(State.GRANTED)
-    refused = what_signals_refuse(decision.policy, frozenset(decision.signals) - decision.record.signals)
-    return refused.intersection(granted)
+    since = record.overruled.union(decision.signals) - record.signals
+    return what_signals_refuse(decision.policy, since).intersection(record.in_state(State.GRANTED))
+
+
+def ruling_signals(decision: Decision) -> frozenset[str]:
+    """Return the names of the signals that rule over the answer: those of now, and those that have done so before."""
+    record = decision.record
+    if record is None:
+        return frozenset()
+    granted = record.in_state(State.GRANTED)
+    now = frozenset(decision.signals) - record.signals - record.overruled
+    return record.overruled.union(
+        name for name in now if not what_signals_refuse(decision.policy, {name}).isdisjoint(granted)
+    )
 
 
 def heeds_signals(decision: Decision) -> bool:
@@ -221,6 +239,10 @@ def refused_by_signals(decision: Decision) -> bool:
         answered.append(policy.exempt)
     unanswered = what_signals_refuse(policy, decision.signals).difference(answered)
     return bool(unanswered) or bool(switched_off(decision))
+
+
+def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, bool]) -> bool:
+    return "gpc" in signals and not all(allowed[purpose] for purpose in policy.gpc_refuses)
 
 
 def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -18,6 +17,7 @@ from cookie_consent.pages import Asking
 from cookie_consent.problem import Problem
 from cookie_consent.replies import page
 from cookie_consent.same_site import safe_next
+from cookie_consent.timestamps import day_of
 from cookie_consent.visits import Visit, is_secure
 
 
@@ -31,6 +31,7 @@ class Disclosure:
 
     def __init__(self, installed: Installation, own_data: OwnData) -> None:
         self._installed, self._own_data = installed, own_data
+        self._since = day_of(installed.clock())
 
     async def settings(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the settings page."""
@@ -115,9 +116,10 @@ class Disclosure:
         return JSONResponse({"version": version, **found})
 
     async def gpc(self, request: Request, visit: Visit, language: str) -> Response:
-        """Answer whether Global Privacy Control is honoured (its section "Support Resource")."""
-        policy = self._installed.policy
-        support: dict[str, Any] = {"gpc": policy.signals.gpc != ()}
-        if policy.changes:
-            support["lastUpdate"] = max(change.date for change in policy.changes).isoformat()
-        return JSONResponse(support)
+        """Answer whether Global Privacy Control is honoured (its section "Support Resource").
+
+        It was last said on the day of the policy's newest change; where there was none, when this process started.
+        """
+        policy, today = self._installed.policy, day_of(self._installed.clock())
+        changed = max((change.date for change in policy.changes if change.date <= today), default=self._since)
+        return JSONResponse({"gpc": policy.signals.gpc != (), "lastUpdate": changed.isoformat()})

@@ -24,6 +24,7 @@ from cookie_consent.own_data import OwnData
 from cookie_consent.problem import Problem
 from cookie_consent.replies import page, wants_json
 from cookie_consent.same_site import safe_next
+from cookie_consent.signals import GPC_FIELD
 from cookie_consent.visits import Visit, host_of, is_secure, without_held
 from cookie_consent.wording import Wording
 
@@ -73,6 +74,9 @@ class Endpoints:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answer a request to a path that `serves` says is ours."""
+        if b"gpc=1" in scope.get("query_string", b"").split(b"&"):
+            # Our script sees the signal; a proxy may have taken the field away (GPC, section "JavaScript Property").
+            scope = {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
         request = Request(scope, receive)
         visit = self._installed.visits.read(scope, path)
         language = self._language(request, without_held(scope, visit), path)
@@ -85,6 +89,8 @@ class Endpoints:
         response.headers["x-content-type-options"] = "nosniff"
         response.headers.setdefault("cache-control", "no-store")
         response.headers.setdefault("vary", _DEPENDS)
+        if visit.remembers is not None and request.method != "POST" and response.headers["cache-control"] == "no-store":
+            response.raw_headers.append((b"set-cookie", visit.remembers))
         if request.method == "HEAD":
             response.body = b""
         if visit.left_over and request.method != "POST" and "public" not in response.headers["cache-control"]:

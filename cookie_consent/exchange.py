@@ -229,7 +229,8 @@ class Exchange:
         """Ask in the page that begins, if somebody is there who can answer; let it end with a link to the settings."""
         consent, effects, decision = self._consent, self._effects, self._visit.decision
         asks = self.asks and not banner.asks_robot(self.scope)
-        has_tail = self.scope["method"] == "GET" and (effects.settings_link or decision.news is not None)
+        says_something = effects.settings_link or decision.news is not None or decision.honours_gpc
+        has_tail = says_something and self.scope["method"] == "GET"
         self._differs_in_frames = asks or has_tail
         # Of a page in a frame, the page around it asks.
         if not self._differs_in_frames or views.is_framed(self.scope):
@@ -287,6 +288,17 @@ def _depends_on(policy: Policy) -> tuple[bytes, ...]:
     gpc = (b"Sec-GPC",) if policy.gpc_refuses else ()
     dnt = (b"DNT",) if policy.dnt_refuses else ()
     return (b"Cookie", *gpc, *dnt)
+
+
+def setting(field: bytes, send: Send) -> Send:
+    """Return `send` with one more Set-Cookie field in the response."""
+
+    async def with_cookie(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", field)]}
+        await send(message)
+
+    return with_cookie
 
 
 async def _nothing() -> None:

@@ -21,7 +21,7 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.desk_form import SALT as FORM_SALT
 from cookie_consent.desk_notice import desk_of
 from cookie_consent.endpoints import GPC_PATH, Endpoints
-from cookie_consent.exchange import Effects, Exchange
+from cookie_consent.exchange import Effects, Exchange, setting
 from cookie_consent.gate import Gate
 from cookie_consent.headers import ONLY_BYTES, plain_fields
 from cookie_consent.installation import Installation
@@ -221,6 +221,8 @@ class ConsentMiddleware(FailsAtStart):
         asks = self._effects.asks(visit, scope)
         if asks:
             child = banner.wanting_a_whole_page(child)
+        if visit.remembers is not None:
+            send, consent.was_read = setting(visit.remembers, send), True
         exchange = Exchange(self._effects, child, receive, send, visit, consent)
         exchange.current = request
         if visit.traced or visit.exempt:
@@ -318,7 +320,8 @@ async def _close(installed: Installation) -> None:
 
 def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:
     """Return the names of our own cookies, and the purposes of which any lets the app read them."""
-    purposes = {"consent": frozenset({NECESSARY}), "visitor": policy.traced}
+    necessary = frozenset({NECESSARY})
+    purposes = {"consent": necessary, "signal": necessary, "visitor": policy.traced}
     names = {name: purposes[kind] for kind in purposes for name in own.names(kind)}
     for cookie in policy.cookies:
         is_plainly_ours = cookie.name.removeprefix("__Host-") in purposes and cookie.purpose in names.get(

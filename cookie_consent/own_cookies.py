@@ -1,14 +1,14 @@
-"""Our own two cookies under their names: over https with the __Host- prefix, over plain http without."""
+"""Our own cookies under their names: over https with the __Host- prefix, over plain http without."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from datetime import timedelta
 
 from cookie_consent import cookie, visitor
-from cookie_consent.cookie_fields import set_cookie, values
+from cookie_consent.cookie_fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import CONSENT_LIFETIME
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy import Policy
@@ -32,7 +32,8 @@ class CookieSettings:
 
     Args:
         secret_keys: oldest first; the last one signs.
-        consent_name: the consent cookie's name over plain http.
+        consent_name: the consent cookie's name over plain http; with "-signal" behind it, that of the cookie which says
+            that a signal of the browser has ruled over the answer.
         visitor_name: the visitor cookie's name over plain http.
         consent_lifetime: how long an answer holds, refusal and grant alike.
         visitor_lifetime: how long a visitor id is good for; not renewed.
@@ -59,8 +60,8 @@ class CookieSettings:
                 or len(name) > _LONGEST_NAME
             ):
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
-        if self.consent_name == self.visitor_name:
-            raise ValueError(f"both cookies would be called {self.consent_name!r}: give them different names")
+        if self.visitor_name in (self.consent_name, f"{self.consent_name}-signal"):
+            raise ValueError(f"two cookies would be called {self.visitor_name!r}: give them different names")
         longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
         for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
             if not timedelta(seconds=1) <= lifetime <= longest[kind]:
@@ -68,41 +69,55 @@ class CookieSettings:
 
 
 class OwnCookies:
-    """Reads and writes the consent cookie and the visitor cookie."""
+    """Reads and writes the consent cookie, the visitor cookie, and that of signals which rule over an answer."""
 
     def __init__(self, settings: CookieSettings) -> None:
         self.lifetime, self.new_id = settings.consent_lifetime, settings.new_id
         self._consent = cookie.ConsentCookie(Signer(settings.secret_keys, cookie.SALT))
+        self._signal = cookie.SignalCookie(Signer(settings.secret_keys, cookie.SIGNAL_SALT))
         self._visitor = visitor.VisitorCookie(
             Signer(settings.secret_keys, visitor.SALT), settings.visitor_lifetime, settings.new_id
         )
         self._names = {
-            secure: {"consent": prefix + settings.consent_name, "visitor": prefix + settings.visitor_name}
+            secure: {
+                "consent": prefix + settings.consent_name,
+                "signal": f"{prefix}{settings.consent_name}-signal",
+                "visitor": prefix + settings.visitor_name,
+            }
             for secure, prefix in ((True, "__Host-"), (False, ""))
         }
 
     def names(self, kind: str) -> list[str]:
-        """Return both names of "consent" or "visitor"."""
+        """Return both names of "consent", "signal" or "visitor"."""
         return [names[kind] for names in self._names.values()]
 
     def declared(self, policy: Policy, *, secure: bool) -> tuple[Cookie, ...]:
-        """Return our own cookies as a policy would declare them: the visitor's for purposes that trace by consent."""
+        """Return our own cookies as a policy would declare them.
+
+        That of signals is there where a signal can refuse something, the visitor's for purposes that trace by consent.
+        """
         names = self._names[secure]
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime)
         lifetime = timedelta(seconds=self._visitor.max_age)
         traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
-        own = [consent, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced)]
+        signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime)
+        signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []
+        own = [consent, *signals, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced)]
         by_site = {cookie.name for cookie in policy.cookies}
         return tuple(cookie for cookie in own if cookie.name not in by_site)
 
     def name(self, kind: str, *, secure: bool) -> str:
-        """Return the name of "consent" or "visitor" on one kind of connection."""
+        """Return the name of "consent", "signal" or "visitor" on one kind of connection."""
         return self._names[secure][kind]
 
     def records(self, cookies: bytes, *, secure: bool) -> list[ConsentRecord]:
         """Return the consent records in a Cookie field whose signatures are right."""
-        name = self._names[secure]["consent"].encode()
-        return self._consent.read(values(cookies, name)) if name in cookies else []
+        name, signal = self._names[secure]["consent"].encode(), self._names[secure]["signal"].encode()
+        records = self._consent.read(values(cookies, name)) if name in cookies else []
+        if signal not in cookies:
+            return records
+        tokens = values(cookies, signal)
+        return [replace(record, overruled=self._signal.read(tokens, record.decided_at)) for record in records]
 
     def visitor(self, cookies: bytes, now: float, *, secure: bool) -> KnownVisitor | None:
         """Return what the visitor cookie in a Cookie field says, or None."""
@@ -113,6 +128,23 @@ class OwnCookies:
         """Return the Set-Cookie field that keeps a record in the browser."""
         name, max_age = self._names[secure]["consent"], int(self.lifetime.total_seconds())
         return set_cookie(name, self._consent.write(record), max_age, secure=secure)
+
+    def set_signals(self, signals: frozenset[str], decided_at: int, now: float, *, secure: bool) -> bytes:
+        """Return the Set-Cookie field that remembers, as long as an answer holds, which signals have ruled over it.
+
+        Args:
+            signals: their names.
+            decided_at: when the answer was given, in seconds since 1970.
+            now: seconds since 1970.
+            secure: whether the connection is encrypted.
+        """
+        left = int(decided_at + self.lifetime.total_seconds() - now)
+        token = self._signal.write(signals, decided_at)
+        return set_cookie(self._names[secure]["signal"], token, max(left, 1), secure=secure)
+
+    def forget_signals(self, *, secure: bool) -> bytes:
+        """Return the Set-Cookie field that deletes what was remembered of signals."""
+        return expire_cookie(self._names[secure]["signal"].encode(), secure=secure)
 
     def set_visitor(self, now: float, *, secure: bool, referrer: str | None = None) -> tuple[str, bytes]:
         """Return a new visitor id and the Set-Cookie field that keeps it in the browser.

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from cookie_consent.assets import assets
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.bounded import LONGEST_KEPT, make_room
-from cookie_consent.decision import CONSENT_LIFETIME, Decision
+from cookie_consent.decision import CONSENT_LIFETIME, Decision, switched_off
 from cookie_consent.locales import direction, language_name
 from cookie_consent.parts import Cookie, Feature
 from cookie_consent.reasons import has_changed, refused_by, refused_in, what_is_off
@@ -192,7 +192,10 @@ class Pages:
             encoding: the page's; what it lacks is written as character references.
             asking: how the page asks.
         """
-        state = (decision.signals, decision.status, has_changed(decision), tuple(decision.purposes.values()))
+        record, off = decision.record, frozenset[str]()
+        if record is not None and (decision.signals or record.overruled):
+            off = switched_off(decision)
+        state = (decision.signals, decision.status, has_changed(decision), tuple(decision.purposes.values()), off)
         key = (decision.policy, base, language, encoding, bool(next_path), asking.reloads, asking.again, state)
         html = self._kept.get(key)
         if html is None:
@@ -211,9 +214,10 @@ class Pages:
     ) -> bytes:
         """Return what stands last in <body>; see `banner` for what it takes.
 
-        It is a link to the settings page, unless the site has its own, and a line about a change of the policy.
+        It is a link to the settings page, unless the site has its own, a line about a change of the policy, and that
+        Global Privacy Control is honoured.
         """
-        key = (decision.policy, base, language, encoding, bool(next_path), link, decision.news)
+        key = (decision.policy, base, language, encoding, bool(next_path), link, decision.news, decision.honours_gpc)
         html = self._kept.get(key)
         if html is None:
             text = self._render_to_keep(
@@ -376,6 +380,9 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
         "changed": has_changed(decision),
         # What runs here without consent, as long as nobody objects.
         "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
+        "switched_off": [purpose for purpose in policy.optional if purpose in switched_off(decision)],
+        # The answer is to a page that shows the signal, also where only our script told of it.
+        "action": f"{base}?gpc=1" if "gpc" in decision.signals else base,
         "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }

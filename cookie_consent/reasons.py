@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cookie_consent.decision import Decision
+from cookie_consent.decision import Decision, switched_off
 from cookie_consent.parts import Feature, Service
 from cookie_consent.record import State
 
@@ -40,6 +40,8 @@ def why_off(decision: Decision, purpose: str) -> str:
     for signal in decision.signals:
         if purpose in refused_by(decision, signal):
             return f"why_{signal}"
+    if purpose in switched_off(decision):
+        return "why_signal"
     return "why_changed" if answer and answer.state is State.GRANTED else "why_unanswered"
 
 

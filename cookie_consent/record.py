@@ -44,6 +44,8 @@ class ConsentRecord:
         signals: the names of the browser's signals that were there when the answer was given.
         consent_id: a random id that ties the cookie to the ledger; "" where no ledger is kept, and for a refusal by
             somebody who has never consented.
+        overruled: the names of the signals that have ruled over the answer since it was given. What they refuse stays
+            off until it is answered again.
     """
 
     answers: Mapping[str, Answer]
@@ -53,6 +55,7 @@ class ConsentRecord:
     language: str
     signals: frozenset[str] = frozenset()
     consent_id: str = ""
+    overruled: frozenset[str] = frozenset()
 
     @property
     def status(self) -> str:

@@ -11,7 +11,7 @@ from anyio import fail_after
 from cookie_consent import proof
 from cookie_consent.base.event_loop import start
 from cookie_consent.bounded import LONGEST_WAIT, RateLimit, make_room
-from cookie_consent.decision import Decision, switched_off
+from cookie_consent.decision import Decision, ruling_signals, switched_off
 from cookie_consent.failures import log_failure
 from cookie_consent.ledgers import Ledger
 from cookie_consent.record import ConsentRecord
@@ -70,7 +70,7 @@ class SignalProofs:
                     proof.Circumstances(record_id=self._make_id(), policy=decision.policy, lifetime=self._lifetime),
                     now=self._clock(),
                     off=off,
-                    signals=decision.signals,
+                    signals=tuple(sorted(ruling_signals(decision).union(decision.signals))),
                     previous=newest["record_id"] if newest else None,
                 )
                 if _is_news(last, entry.document, off):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+
+
+def day_of(seconds: float) -> date:
+    """Return the day of a time (seconds since 1970), in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def rfc3339(seconds: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from cookie_consent.access_record import host_name
 from cookie_consent.bounded import LONGEST_KEPT, make_room
 from cookie_consent.cookie_fields import values
-from cookie_consent.decision import Decision, decide, heeds_signals, without_optional
+from cookie_consent.decision import Decision, decide, heeds_signals, ruling_signals, without_optional
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
@@ -51,6 +51,8 @@ class Visit:
         arrival: how the visitor came, where the page on which tracing was allowed is still to be recorded.
         exempt: the id of the purpose by which the visit is recorded without consent; "" where it is not.
         good_from: from when; a clock that is set back is asked anew what holds.
+        remembers: the Set-Cookie field that remembers that a signal rules over the answer; None where that is known, or
+            none does.
     """
 
     decision: Decision
@@ -65,6 +67,7 @@ class Visit:
     arrival: Arrival | None = None
     exempt: str = ""
     good_from: float = 0.0
+    remembers: bytes | None = None
 
 
 class Visits:
@@ -168,7 +171,15 @@ class Visits:
             arrival=visitor.arrival if visitor else None,
             exempt=decision.exempt,
             good_from=now,
+            remembers=self._remembering(decision, now, secure=secure) if signals else None,
         )
+
+    def _remembering(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:
+        """Return the Set-Cookie field for what is not remembered yet of the signals that rule over an answer."""
+        record, signals = decision.record, ruling_signals(decision)
+        if record is None or signals == record.overruled:
+            return None
+        return self._own.set_signals(signals, record.decided_at, now, secure=secure)
 
     def _has_answer(self, cookies: bytes, *, secure: bool) -> bool:
         """Return whether a consent cookie came, one that can be read or not."""

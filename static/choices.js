@@ -23,6 +23,10 @@
 const base = import.meta.url.replace(/\/assets\/[^/]*$/, "");
 const json = "application/json";
 const patience = 10000;
+// A proxy may have taken the header field away (Global Privacy Control, section "JavaScript Property").
+const gpc = /** @type {Navigator & { globalPrivacyControl?: boolean }} */ (navigator).globalPrivacyControl
+  ? "&gpc=1"
+  : "";
 const status = document.createElement("p");
 const said = new Set();
 const tended = new WeakSet();
@@ -171,7 +175,7 @@ function written(form, button) {
 /** What the server says that holds on this page. @returns {Promise<State | undefined>} */
 async function look() {
   try {
-    const address = `${base}/state?page=${encodeURIComponent(location.pathname)}`;
+    const address = `${base}/state?page=${encodeURIComponent(location.pathname)}${gpc}`;
     const reply = await fetch(address, { signal: AbortSignal.timeout?.(patience) });
     if (reply.ok) return await reply.json();
   } catch {}
@@ -287,7 +291,7 @@ function setAside() {
 /** Bring the question into a page that came without. @param {string} query @returns {Promise<HTMLElement | undefined>} */
 async function bring(query) {
   try {
-    return await (await import(`${base}/question.js`)).bring(base, query);
+    return await (await import(`${base}/question.js`)).bring(base, query + gpc);
   } catch {
     unanswered("question.js");
     if (query) location.assign(`${base}?${query}`);
@@ -335,6 +339,8 @@ function ask(state) {
 
 /** What holds now. A page that asks says it by itself, so that nothing is requested before an answer. */
 async function load() {
+  // Asked without heeding the signal: the server says what is left to ask.
+  if (gpc) all(".pchoice:not([data-gpc])")[0]?.remove();
   const question = banner();
   // No other question knows what came with the page.
   closed = question && "reload" in question.dataset;

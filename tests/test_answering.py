@@ -78,6 +78,8 @@ def test_json_is_answered_with_the_state(data: object, status: str, purposes: di
         "signals": [],
         "features": {"map": purposes["media"]},
         "edits_csp": False,
+        "honours_gpc": False,
+        "overruled": [],
     }
     assert visitor.state() == reply.json
 

@@ -14,6 +14,7 @@ from cookie_consent.ledgers import MemoryLedger
 from tests.asgi import (
     PREFIX,
     SITE,
+    Clock,
     Fields,
     Reply,
     Visitor,
@@ -382,8 +383,9 @@ def test_a_client_that_goes_away_leaves_nothing_behind(path: str) -> None:
     [("", True), ('\n[signals]\ngpc = "ignore"\n', False), ('\n[signals]\ngpc = ["analytics"]\n', True)],
 )
 def test_the_support_resource_says_whether_the_signal_is_honoured(signals: str, honoured: bool) -> None:
-    reply = call(install(text=SITE + signals), path="/.well-known/gpc.json")
-    assert (reply.status, reply.json) == (200, {"gpc": honoured})
+    reply = call(install(text=SITE + signals, clock=Clock()), path="/.well-known/gpc.json")
+    # Where the policy tells of no change, it is as of the start of this process.
+    assert (reply.status, reply.json) == (200, {"gpc": honoured, "lastUpdate": "2025-06-15"})
     assert reply.get("content-type") == "application/json"
     assert reply.all("set-cookie") == []
     assert call(install(), "HEAD", "/.well-known/gpc.json").body == b""
@@ -395,8 +397,11 @@ def test_the_support_resource_says_when_the_policy_last_changed() -> None:
         f'\n[[changes]]\ndate = {day}\ntext = {{ en = "x", ja = "y" }}\n'
         for day in ("2026-01-02", "2026-11-25", "2025-01-01")
     )
-    reply = call(install(text=SITE + changes), path="/.well-known/gpc.json")
-    assert reply.json == {"gpc": True, "lastUpdate": "2026-11-25"}
+    clock = Clock()
+    app = install(text=SITE + changes, clock=clock)
+    for days, last in ((0, "2025-01-01"), (200, "2025-01-01"), (1, "2026-01-02"), (600, "2026-11-25")):
+        clock.forward(days=days)
+        assert call(app, path="/.well-known/gpc.json").json == {"gpc": True, "lastUpdate": last}
 
 
 def test_a_refused_form_keeps_the_language_and_the_way_on() -> None:

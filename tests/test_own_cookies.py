@@ -105,9 +105,14 @@ def test_of_duplicates_the_newest_valid_one_counts() -> None:
 def test_our_own_cookies_are_declared_the_visitors_one_for_each_purpose_that_traces() -> None:
     assert OWN.declared(POLICY, secure=True) == (
         Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
+        Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=180)),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
     )
-    assert [cookie.name for cookie in OWN.declared(POLICY, secure=False)] == ["consent", "visitor"]
+    assert [cookie.name for cookie in OWN.declared(POLICY, secure=False)] == [
+        "consent",
+        "consent-signal",
+        "visitor",
+    ]
     assert len(OWN.declared(small("media"), secure=True)) == 1
 
 

@@ -44,7 +44,8 @@ def test_what_ships_is_all_there_is() -> None:
 
 
 def without_space(text: str) -> str:
-    return "".join(text.split())
+    """Return a script without white space, and without the signs that only end the last of several."""
+    return re.sub(r";(?=\})|,(?=[)}\]])", "", "".join(text.split()))
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

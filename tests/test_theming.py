@@ -37,7 +37,7 @@ def test_the_table_has_every_property_with_its_default() -> None:
 
 
 def test_each_class_is_one_that_pages_have() -> None:
-    assert len(CLASSES) == 15
+    assert len(CLASSES) == 16
     written = TEMPLATES + (ROOT / "static" / "choices.js").read_text("utf-8")
     layouts = {"pchoice-corner", "pchoice-bar", "pchoice-modal"}
     assert 'class="pchoice pchoice-{{ layout }}"' in TEMPLATES
