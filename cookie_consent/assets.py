@@ -18,6 +18,7 @@ _BETWEEN_TOKENS = re.compile(
     r"""| *(?P<sign>[*<>=!&|?:,;(){}[\]]+) *"""
 )
 """Texts and regular expressions, which stay, and signs, which need no space around them. "a + +b" does need it."""
+_GOES_ON = ";{}(,[|&?:=>"
 _BEFORE_END = re.compile(r";(?=\})|,(?=[)}\]])")
 _BETWEEN_RULES = re.compile(r"\s*([{};,]|\Z)\s*|(?<=[a-z]:) ")
 _HERE = Path(__file__).parent
@@ -48,7 +49,7 @@ def _smaller_script(source: str) -> str:
     A line goes on in the next one only where no statement can end, nor a comment.
     """
     lines = [line for line in map(str.strip, _COMMENTS.sub("", source).splitlines()) if line]
-    joined = "".join(line if line[-1] in ";{}(,[" and "//" not in line else f"{line}\n" for line in lines)
+    joined = "".join(line if line[-1] in _GOES_ON and "//" not in line else f"{line}\n" for line in lines)
     return _BETWEEN_TOKENS.sub(lambda found: found["text"] or _BEFORE_END.sub("", found["sign"]), joined).rstrip()
 
 

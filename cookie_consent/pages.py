@@ -204,7 +204,7 @@ class Pages:
         script, style = nonce_attribute(asking.script_nonce).encode(), nonce_attribute(asking.style_nonce).encode()
         once, answered = self._make_id().encode(), b"%d" % (decision.record.decided_at if decision.record else 0)
         html = html.replace(b"\0script\0", script).replace(b"\0style\0", style)
-        arrived = _from(base, asking.referrer) if asking.referrer else b""
+        arrived = _from(_action(decision, base), asking.referrer) if asking.referrer else b""
         html = html.replace(_ARRIVED.encode(), arrived)
         html = html.replace(_ONCE.encode(), once).replace(_ANSWERED.encode(), answered)
         return _come_back(html, next_path)
@@ -340,9 +340,15 @@ def nonce_attribute(nonce: str) -> Markup:
     return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
 
 
-def _from(base: str, referrer: str) -> bytes:
+def _action(decision: Decision, base: str) -> str:
+    """Return where answers go. They are to a page that shows the signal, also where only our script told of it."""
+    return f"{base}?gpc=1" if "gpc" in decision.signals else base
+
+
+def _from(action: str, referrer: str) -> bytes:
     """Return the attribute of a button whose answer says from where the visitor came, should it allow tracing."""
-    attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
+    more = "&" if "?" in action else "?"
+    attribute = Markup(' formaction="{}{}{}={}"').format(action, more, REFERRER, quote(referrer, safe=""))
     return attribute.encode("ascii", "xmlcharrefreplace")
 
 
@@ -381,8 +387,7 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
         # What runs here without consent, as long as nobody objects.
         "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
         "switched_off": [purpose for purpose in policy.optional if purpose in switched_off(decision)],
-        # The answer is to a page that shows the signal, also where only our script told of it.
-        "action": f"{base}?gpc=1" if "gpc" in decision.signals else base,
+        "action": _action(decision, base),
         "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }

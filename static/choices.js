@@ -24,9 +24,7 @@ const base = import.meta.url.replace(/\/assets\/[^/]*$/, "");
 const json = "application/json";
 const patience = 10000;
 // A proxy may have taken the header field away (Global Privacy Control, section "JavaScript Property").
-const gpc = /** @type {Navigator & { globalPrivacyControl?: boolean }} */ (navigator).globalPrivacyControl
-  ? "&gpc=1"
-  : "";
+const gpc = navigator.globalPrivacyControl ? "&gpc=1" : "";
 const status = document.createElement("p");
 const said = new Set();
 const tended = new WeakSet();
@@ -61,12 +59,11 @@ function complain(text) {
 
 /** @param {string} what */
 const unanswered = (what) =>
-  complain(`no answer from ${base}/${what}. Let it pass the page's policy, workers and proxies`);
+  complain(`no answer from ${base}/${what}. Let it pass policies, workers and proxies`);
 
 /** @param {string} id */
 function allows(id) {
-  const known = Object.keys(purposes);
-  if (known[0] && !known.includes(id)) complain(`no purpose "${id}" among ${known.join(", ")}`);
+  if (!(id in purposes) && purposes.necessary) complain(`no purpose "${id}" among ${Object.keys(purposes)}`);
   return purposes[id] === true;
 }
 
@@ -79,10 +76,10 @@ const allowed = (element) => needs(element).length > 0 && needs(element).every(a
 /** Whether a template waits for what this box offers to allow. @param {HTMLElement} box */
 const awaited = (box) => [...all("template")].some((template) => `${needs(template)}` === `${needs(box)}`);
 
-/** Take it away. Reading goes on, if it had the focus. @param {HTMLElement} section @param {Node} [instead] */
-function leave(section, instead) {
+/** Take it away. Reading goes on, if it had the focus. @param {HTMLElement} section @param {Node | string} [instead] */
+function leave(section, instead = "") {
   const focused = section.contains(document.activeElement);
-  section.replaceWith(instead ?? "");
+  section.replaceWith(instead);
   if (focused) goOn();
 }
 
@@ -92,7 +89,7 @@ function leave(section, instead) {
  */
 function activate() {
   for (const box of all(".pchoice-box")) {
-    if (allowed(box)) leave(box, awaited(box) ? undefined : box.querySelector("template")?.content);
+    if (allowed(box)) leave(box, awaited(box) ? "" : box.querySelector("template")?.content);
   }
   for (const template of /** @type {NodeListOf<HTMLTemplateElement>} */ (all("template[data-purpose]"))) {
     if (allowed(template)) template.replaceWith(template.content);
@@ -162,9 +159,9 @@ function keepsCookies() {
 
 /** The answer as the server wants it. @param {HTMLFormElement} form @param {HTMLButtonElement} button */
 function written(form, button) {
-  /** @type {NodeListOf<HTMLInputElement>} */
-  const inputs = form.querySelectorAll("[name=purpose]");
-  const chosen = [...inputs].map((input) => [input.value, input.type === "hidden" || input.checked]);
+  const chosen = [
+    .../** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll("[name=purpose]")),
+  ].map((input) => [input.value, input.type === "hidden" || input.checked]);
   return JSON.stringify({
     ...Object.fromEntries(new FormData(form)),
     [button.name]: button.value,
@@ -390,11 +387,11 @@ function start() {
       const target = /** @type {Element} */ (event.target);
       if (target.closest?.(".pchoice-later")) setAside();
       if (target.closest?.(".pchoice-show")) location.reload();
-      const link = target.closest?.("[data-privacy-settings]");
+      const link = /** @type {HTMLAnchorElement | null} */ (target.closest?.("[data-privacy-settings]"));
       if (!link || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
       event.stopPropagation();
-      show(new URL(link.getAttribute("href") ?? "?", base).searchParams);
+      show(new URL(link.href, base).searchParams);
     },
     true,
   );

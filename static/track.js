@@ -8,9 +8,7 @@ const here = new URL(import.meta.url);
 /** The ids of the purposes that switch tracing. */
 const traced = here.searchParams.getAll("for");
 // A proxy may have taken the header field away (Global Privacy Control, section "JavaScript Property").
-const gpc = /** @type {Navigator & { globalPrivacyControl?: boolean }} */ (navigator).globalPrivacyControl
-  ? "&gpc=1"
-  : "";
+const gpc = navigator.globalPrivacyControl ? "&gpc=1" : "";
 const files = /\.(7z|csv|deb|dmg|docx?|epub|exe|gz|mp[34]|od[pst]|pdf|pptx?|xlsx?|zip)$/i;
 
 /** @type {Purposes} */

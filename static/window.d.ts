@@ -17,6 +17,10 @@ declare global {
     /** What `choices.js` has made, so that it is made once. */
     consentChoices?: Consent;
   }
+  interface Navigator {
+    /** Global Privacy Control, section "JavaScript Property". */
+    readonly globalPrivacyControl?: boolean;
+  }
   interface DocumentEventMap {
     /** The visitor's answer has changed; `detail` says what holds now. */
     consentchange: CustomEvent<Readonly<Record<string, boolean>>>;

@@ -502,7 +502,7 @@ def test_all_of_it_works_where_only_files_of_the_site_may_run(arrive: Arrive) ->
     assert page.evaluate("document.violations") == []
     # One template of the page waits for a purpose that the policy has not: that is said, once.
     said = [error for error in errors if "net::ERR_FAILED" not in error]
-    assert said == ['cookie-consent: no purpose "weather" among necessary, analytics, media']
+    assert said == ['cookie-consent: no purpose "weather" among necessary,analytics,media']
 
 
 def test_without_javascript_the_form_works_there_too(arrive: Arrive) -> None:

@@ -81,6 +81,8 @@ def test_before_an_answer_the_state_is_unknown() -> None:
         "signals": [],
         "features": {"map": False},
         "edits_csp": False,
+        "honours_gpc": False,
+        "overruled": [],
     }
 
 

@@ -886,7 +886,7 @@ def test_only_a_refusal_lets_later_responses_expire_anything() -> None:
             visitor.post({"choice": answer})
         for fields in ([], [("sec-gpc", "1")]):
             visitor.jar |= {"player": "1", "_ga": "1"}
-            assert visitor.get(headers=fields).all("set-cookie") == []
+            assert visitor.get(headers=fields).set_cookies.keys() <= {"__Host-consent-signal"}
     visitor.save(analytics=True, media=False)
     visitor.jar |= {"player": "1", "_ga": "1"}
     assert set(visitor.get().set_cookies) == {"player"}

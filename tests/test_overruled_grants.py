@@ -17,6 +17,7 @@ from cookie_consent.cookie import SIGNAL_SALT, SignalCookie
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.signing import Signer
+from cookie_consent.sinks import MemorySink
 from tests.asgi import (
     NOW,
     PREFIX,
@@ -284,3 +285,10 @@ def test_the_name_of_the_cookie_follows_that_of_the_consent_cookie() -> None:
     assert own.names("signal") == ["__Host-choice-signal", "choice-signal"]
     with pytest.raises(ValueError, match="choice-signal"):
         CookieSettings([KEY], consent_name="choice", visitor_name="choice-signal")
+
+
+def test_the_buttons_that_say_how_the_visitor_came_tell_of_the_signal_too() -> None:
+    visitor = Visitor(install(page(), access_log=MemorySink()), HTML)
+    came = ("referer", "https://search.example/")
+    assert 'formaction="/privacy-choices?gpc=1&amp;referrer=' in visitor.get("/", [GPC, came]).text
+    assert 'formaction="/privacy-choices?referrer=' in visitor.get("/", [came]).text
