@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware
 
@@ -45,6 +46,7 @@ BROWSER = (
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 SERVER = ("site.example", 443)
 CLIENT = ("203.0.113.77", 50123)
+CSP = b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 
 _HEAD = """<!doctype html>
 <html lang="en">
@@ -125,6 +127,23 @@ def session_app() -> ASGIApp:
 def consent_app(access_log: Path, clock: Callable[[], float] = time.time) -> ASGIApp:
     """The same under the consent middleware, which traces into `access_log`."""
     return ConsentMiddleware(bare_app(), POLICY, KEY, prefix=PREFIX, access_log=access_log, clock=clock)
+
+
+def featured_app(*, sends_csp: bool = False, **options: Any) -> ASGIApp:
+    """The same with options; with `sends_csp` the pages have a Content-Security-Policy of the app's."""
+    app = bare_app()
+    if not sends_csp:
+        return ConsentMiddleware(app, POLICY, KEY, prefix=PREFIX, **options)
+
+    async def with_csp(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", CSP)]
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return ConsentMiddleware(with_csp, POLICY, KEY, prefix=PREFIX, **options)
 
 
 def served_consent_app() -> ASGIApp:

@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -44,6 +45,8 @@ class Case:
     to_reach: float | None = None
     path: str = apps.ROUTE
     records: apps.Records | None = None
+    without: ASGIApp | None = None
+    """What it is compared with; None for the bare app."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +117,20 @@ def measure_block(runner: asyncio.Runner, case: Case, scopes: list[Scope]) -> fl
     return seconds / count * 1e6
 
 
-def measure_pair(runner: asyncio.Runner, case: Case, bare: Case, block: int, *, bare_first: bool) -> float:
-    """Microseconds that a request takes longer on the case's app than on the bare one."""
+def measure_pair(runner: asyncio.Runner, case: Case, bare: ASGIApp, block: int, *, bare_first: bool) -> float:
+    """Microseconds that a request takes longer on the case's app than on the one that it is compared with."""
     cookies = list(itertools.islice(case.cookies, block))
-    turns = [case, bare]
+    turns = [case, Case("without", case.without or bare, iter(()))]
     if bare_first:
         turns.reverse()
     took = {}
     for turn in turns:
         scopes = [apps.make_scope(case.path, cookie) for cookie in cookies]
         took[turn.name] = measure_block(runner, turn, scopes)
-    return took[case.name] - took[bare.name]
+    return took[case.name] - took["without"]
 
 
-def measure(runner: asyncio.Runner, cases: list[Case], bare: Case, plan: Plan) -> list[Result]:
+def measure(runner: asyncio.Runner, cases: list[Case], bare: ASGIApp, plan: Plan) -> list[Result]:
     """Measures all cases in turns; a first round warms up and does not count."""
     results = [Result(case, []) for case in cases]
     for number in range(plan.rounds + 1):
@@ -179,7 +182,9 @@ async def check_page(app: ASGIApp, bare: ASGIApp) -> None:
     assert page.body.decode() == apps.PAGE
     assert apps.PREFIX.encode() in with_banner.body, "the banner is not in the page"
     assert with_banner.body.startswith(page.body[:100]), "the page has another beginning"
-    assert page.body[-100:] in with_banner.body, "the page has another end"
+    words, end, _ = page.body.rpartition(b"</body>")
+    assert end, "the page has no end"
+    assert words[-100:] in with_banner.body, "the page has another end"
     lengths = [value for name, value in with_banner.headers if name == b"content-length"]
     assert lengths in ([], [b"%d" % len(with_banner.body)]), "the page has a wrong length"
 
@@ -222,13 +227,44 @@ def make_cases(runner: asyncio.Runner, folder: Path, plan: Plan) -> list[Case]:
     check_records(runner, app, records, granted)
     return [
         Case("session (the unit)", session, itertools.repeat(signed_in)),
-        Case("no cookie", app, itertools.repeat(None), 0.12),
-        Case("refused", app, itertools.repeat(refused), 0.12),
-        Case("granted and traced", app, itertools.repeat(granted), 0.30, records=records),
-        Case("forged, comes again", app, itertools.repeat(again), 0.15),
-        Case("forged, never seen before", app, forged, 0.60),
-        Case("valid, never seen before", app, iter(new), 1.0),
-        Case("10 kB page with the banner", app, itertools.repeat(None), 0.40, apps.PAGE_ROUTE),
+        Case("no cookie", app, itertools.repeat(None), 0.20),
+        Case("refused", app, itertools.repeat(refused), 0.16),
+        Case("granted and traced", app, itertools.repeat(granted), 0.45, records=records),
+        Case("forged, comes again", app, itertools.repeat(again), 0.20),
+        Case("forged, never seen before", app, forged, 0.65),
+        Case("valid, never seen before", app, iter(new), 1.1),
+        Case("10 kB page with the banner", app, itertools.repeat(None), 0.50, apps.PAGE_ROUTE),
+        Case("10 kB page, refused", app, itertools.repeat(refused), 0.25, apps.PAGE_ROUTE),
+        Case("10 kB page, granted, traced", app, itertools.repeat(granted), 0.65, apps.PAGE_ROUTE, records),
+    ]
+
+
+def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
+    """Makes a case for each feature: an app that has it, beside the same without; the first is the unit."""
+    session = apps.session_app()
+    signed_in = runner.run(apps.sign_in(session))
+    plain = apps.featured_app(settings_link=False)
+    linked = apps.featured_app()
+    csp = apps.featured_app(sends_csp=True)
+    logged = folder / "features.jsonl"
+    records = apps.Records(logged)
+    log = apps.featured_app(access_log=logged)
+    refused = runner.run(apps.visit(linked, "refuse_all"))
+    granted = runner.run(apps.visit(log, "accept_all"))
+
+    def page(name: str, app: ASGIApp, without: ASGIApp, cookie: bytes = refused) -> Case:
+        return Case(name, app, itertools.repeat(cookie), path=apps.PAGE_ROUTE, without=without)
+
+    return [
+        Case("session (the unit)", session, itertools.repeat(signed_in)),
+        page("settings link, on a page", linked, plain),
+        page("ledger, on a page", apps.featured_app(ledger=f"sqlite:///{folder / 'features.db'}"), linked),
+        page("access log: counts of pages", log, linked),
+        Case("access log: a traced text", log, itertools.repeat(granted), records=records, without=linked),
+        page("server_logs, on a page", linked, apps.featured_app(server_logs="keep")),
+        page("mask_client, on a page", apps.featured_app(mask_client=True), linked),
+        page("edit_csp, refused", apps.featured_app(sends_csp=True, edit_csp=True), csp),
+        page("edit_csp, granted", apps.featured_app(sends_csp=True, edit_csp=True), csp, granted),
     ]
 
 
@@ -248,13 +284,14 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rough figure in about ten seconds")
+    parser.add_argument("--features", action="store_true", help="what each feature costs: on, against off")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
     plan = Plan(rounds=15, block=500) if arguments.quick else Plan()
     logging.disable()
     with TemporaryDirectory() as folder, asyncio.Runner() as runner:
-        cases = make_cases(runner, Path(folder), plan)
-        results = measure(runner, cases, Case("bare", apps.bare_app(), iter(())), plan)
+        make = partial(make_features, runner) if arguments.features else partial(make_cases, runner, plan=plan)
+        results = measure(runner, make(Path(folder)), apps.bare_app(), plan)
     unit = median(results[0].overheads)
     summaries = [result.summary(unit) for result in results]
     if arguments.json:
