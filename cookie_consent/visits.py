@@ -24,6 +24,9 @@ from cookie_consent.visitor import Arrival
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
 """Bytes of a Cookie field of which is kept what was read of it."""
+_LONGEST_READ = 64 * 1024
+"""Bytes of a Cookie field that are read, and that the app sees: as much as most servers take of all fields together.
+What is cut off is held back."""
 _MOST_KNOWN_BYTES = 4 * 1024 * 1024
 """Bytes of all Cookie fields of which is kept what was read of them."""
 _DIGEST_BYTES = 32
@@ -93,14 +96,14 @@ class Visits:
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
         """Return what is known of a request to a path inside the app."""
-        cookies, signals = b"", b""
+        crumbs, signals = list[bytes](), b""
         for name, value in [field for field in scope["headers"] if field[0] == b"cookie" or field[1] == b"1"]:
             if name == b"cookie":
-                cookies = cookies + b"; " + value if cookies else value
+                crumbs.append(value)
             elif name in _SIGNAL_FIELDS and name not in signals:
                 signals += name
         policy = self._policy_at(scope, path) if path.startswith(self._paths) else self._policy
-        secure = is_secure(scope)
+        secure, cookies = is_secure(scope), b"; ".join(crumbs)
         length = len(cookies)
         # A digest stands for a long field, in a tuple: no field can be given the form of another one's digest.
         key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
@@ -141,6 +144,7 @@ class Visits:
             return Visit(denied, b"", (), (), {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
 
     def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
+        came, cookies = cookies, _begin(cookies)
         lifetime, turns = self._own.lifetime.total_seconds(), [math.inf]
         good = []
         for record in self._own.records(cookies, secure=secure):
@@ -160,7 +164,7 @@ class Visits:
             turns.append(visitor.good_until)
         return Visit(
             decision=decision,
-            passed=passed if held else None,
+            passed=passed if held or len(cookies) < len(came) else None,
             carried=carried,
             left_over=refused_names(carried, decision.record),
             held=held,
@@ -210,6 +214,10 @@ _digest = partial(blake2b, digest_size=_DIGEST_BYTES)
 """Tells long Cookie fields apart."""
 
 
+def _begin(cookies: bytes) -> bytes:
+    return cookies if len(cookies) <= _LONGEST_READ else cookies[:_LONGEST_READ].rpartition(b";")[0]
+
+
 def refused_names(carried: Iterable[tuple[bytes, frozenset[str]]], record: ConsentRecord | None) -> tuple[bytes, ...]:
     """Return the names of the cookies whose purposes were all refused by an answer. A signal refuses none of them."""
     refused = frozenset(record.in_state(State.REFUSED)) if record else frozenset()
@@ -217,8 +225,8 @@ def refused_names(carried: Iterable[tuple[bytes, frozenset[str]]], record: Conse
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:
-    """Return the Cookie field of a request; several are joined (HTTP/2 sends several)."""
-    return b"; ".join([value for name, value in scope["headers"] if name == b"cookie"])
+    """Return the Cookie field of a request, as far as it is read; several are joined (HTTP/2 sends several)."""
+    return _begin(b"; ".join([value for name, value in scope["headers"] if name == b"cookie"]))
 
 
 def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:

@@ -225,6 +225,21 @@ def test_long_and_short_cookie_fields_are_told_apart_alike(length: int) -> None:
     assert [field[0][-1] for field in seen] == ["a", "b"] * 3
 
 
+def test_of_a_cookie_field_64_kib_are_read_and_reach_the_app() -> None:
+    seen: list[list[str]] = []
+    site = install(answering(seen=seen))
+    visitor = Visitor(site)
+    visitor.accept()
+    call(site, headers=[("cookie", f"session={'s' * 65_527}"), ("cookie", "_ga=1")])
+    call(site, headers=[("cookie", f"session=s; {cookies_in(visitor)}"), *[("cookie", "session=t")] * 20_000])
+    call(site, headers=[("cookie", f"_ga=1; session=s; x={'y' * 70_000}")])
+    call(site, headers=[("cookie", "y" * 70_000)])
+    assert seen[0] == [f"session={'s' * 65_527}"]
+    assert seen[1][0].startswith("session=s; __Host-consent=")
+    assert 65_500 < len(seen[1][0]) <= 65_536
+    assert seen[2:] == [["session=s"], []]
+
+
 def test_a_host_that_is_longer_than_hosts_are_counts_as_others() -> None:
     assert host_name(b"a" * 255 + b":8000") == "a" * 255
     assert host_name(b"a" * 256) == "(other)"
