@@ -14,6 +14,7 @@ from cookie_consent.ledger_options import as_json, counted, named, say, takes
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.assembly import STEPS
 from cookie_consent.report.csv_files import NAMES, as_csv, write_csv
+from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.own_files import is_of_log
 from cookie_consent.report.page import page
 from cookie_consent.report.question import LARGEST_LIMIT, MOST_ROWS, THRESHOLD
@@ -44,6 +45,16 @@ def asked_of(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
     }
 
 
+def takes_memory(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how much memory a report may take."""
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        type=_memory,
+        help='how much memory reading files may take, like "2GB" (default: a quarter of what there is, 512MB at least)',
+    )
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
     takes("--access-log")(parser)
     parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01")
@@ -65,6 +76,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default=THRESHOLD,
         help="rows with fewer visitors are joined (default: %(default)s)",
     )
+    takes_memory(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with pictures")
     parser.add_argument(
         "--csv", metavar="FOLDER", type=Path, help="write each figure to a file; with --figure, to this one"
@@ -77,6 +89,13 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no day: write it as 2026-11-25") from None
+
+
+def _memory(text: str) -> int:
+    try:
+        return parse_memory(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _up_to(most: int) -> Callable[[str], int]:
@@ -99,7 +118,7 @@ def _report(arguments: argparse.Namespace) -> int:
             raise UnusableError(f"--{option}: {file} is a file of the access log itself. Name another.")
     try:
         with progress("steps", STEPS) as seen:
-            made = report(target, **asked_of(arguments, time.time()), seen=seen)
+            made = report(target, **asked_of(arguments, time.time()), memory=arguments.memory, seen=seen)
     except (ValueError, UnreadableError) as error:
         raise UnusableError(str(error)) from None
     say(_written(made, arguments))

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 from cookie_consent.base.event_loop import result_of
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.form import asked_for, question_of
+from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.page import STYLE_SOURCE, live_page
 
 Authorize: TypeAlias = Callable[[Request], bool | Awaitable[bool]]
@@ -54,6 +55,7 @@ def report_app(
     access_log: str | os.PathLike[str],
     *,
     authorize: Authorize | None = None,
+    memory: int | str | None = None,
     make: Make = _MAKE,
     clock: Callable[[], float] = time.time,
 ) -> ASGIApp:
@@ -64,11 +66,18 @@ def report_app(
         authorize: takes a request and returns True if this person may see the report; may be asynchronous. Anything
             else, and leaving it out, is a refusal (403): what is behind a login of another kind has to say so,
             `authorize=lambda request: True`.
+        memory: how much reading files may take, in bytes or like "2GB"; by default a quarter of the machine's, and
+            512 MB at least.
         make: makes the report, in a thread, with the arguments of `cookie_consent.report.report`.
         clock: returns seconds since 1970.
+
+    Raises:
+        ValueError: `memory` is no size.
     """
     if authorize is None:
         _log.warning(_NOBODY)
+    if memory is not None:
+        make = partial(make, memory=parse_memory(memory) if isinstance(memory, str) else memory)
     pages = _Pages(lambda asked: _made(access_log, asked, make), clock)
 
     async def show(request: Request) -> Response:

@@ -15,6 +15,7 @@ from cookie_consent.ledger_options import named, say
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engine import open_engine
 from cookie_consent.report.own_files import require_files
+from cookie_consent.report_command import takes_memory
 from cookie_consent.report_guards import SHORTEST_PASSWORD, OnlyByLoopback, OnlyByPassword, is_loopback
 from cookie_consent.serve_report import report_app
 
@@ -30,6 +31,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help='where access records are kept, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
     )
+    takes_memory(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", type=port_number, default=8765, help="the port; 0 for a free one (default: %(default)s)"
@@ -47,7 +49,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         import uvicorn
     except ModuleNotFoundError as error:
         raise UnusableError(f'serve-report needs {error.name}: pip install "cookie-consent[analytics]"') from None
-    app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file))
+    app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file), arguments.memory)
     with _listening(arguments.host, arguments.port) as listening:
         say(f"The report is at {_address(listening)} (Ctrl-C ends it).")
         sys.stdout.flush()
@@ -85,9 +87,9 @@ def _password(file: str | None) -> str:
     return password
 
 
-def _app(access_log: str, host: str, password: str) -> ASGIApp:
+def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIApp:
     """Return the report, guarded: by a password where there is one, and against other names on the machine itself."""
-    app = report_app(access_log, authorize=lambda request: True)
+    app = report_app(access_log, authorize=lambda request: True, memory=memory)
     if password:
         app = OnlyByPassword(app, password)
     if is_loopback(host):

@@ -14,8 +14,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from cookie_consent.report import FIGURES, Question, UnreadableError, postgresql, report
+from benchmarks.records import write_records
+from cookie_consent.report import FIGURES, Question, UnreadableError, duckdb_files, postgresql, report
 from cookie_consent.report.assembly import STEPS
+from cookie_consent.report.memory import default_memory, in_words, parse_memory
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.closed_files import Form, counts_path, path_of
 from cookie_consent.sinks.compaction import compact
@@ -145,6 +147,82 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
             continue
         sizes = [size_of(row) for row in rows if "(other)" not in row.values()]
         assert sizes == sorted(sizes, reverse=True), name
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_sessions_that_are_made_in_parts_are_the_same(
+    question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = QUESTIONS[question]
+    live = tmp_path / "access.jsonl"
+    kept_in_files(live, RECORDS, COUNTS)
+    parts = list[int]()
+    run = duckdb_files.DuckDBFiles._run
+
+    def seen(engine: duckdb_files.DuckDBFiles, name: str, given: Any, **words: int) -> Any:
+        parts.append(words.get("parts", 0))
+        return run(engine, name, given, **words)
+
+    monkeypatch.setattr(duckdb_files, "_SORTED_AT_ONCE", 1)
+    monkeypatch.setattr(duckdb_files.DuckDBFiles, "_run", seen)
+    made = report(live, **asked, memory=64_000_000)
+    wanted = Oracle(RECORDS, COUNTS, **asked).report()
+    assert_same({key: made[key] for key in wanted}, wanted)
+    assert question != "all days" or max(parts) > 3
+
+
+def test_records_that_are_many_for_the_memory_are_reported(tmp_path: Path) -> None:
+    """Sorted at once, or joined as the planner likes, so many do not fit into it."""
+    live = write_records(tmp_path, 1_000_000, 3, date(2026, 11, 25), "parquet")
+    made = report(live, since=date(2026, 11, 23), until=date(2026, 11, 25), memory=64_000_000)
+    assert made["views"] > 100_000
+    assert made["routes"][0]["requests"] > 100_000
+
+
+def test_what_takes_more_memory_than_it_may_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    says = (
+        r"access_log: this takes more than the 64 MB of memory that it may. Name a narrower time, compact the files "
+        r"\(cookie-consent compact\), or allow more, like --memory 128MB. \(Out of Memory Error: "
+    )
+    with pytest.raises(UnreadableError, match=says), duckdb_files.connected(path, 64_000_000) as connection:
+        connection.execute(
+            "SET temp_directory = ''; CREATE TABLE many AS SELECT hash(range) AS h FROM range(20_000_000)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512MB", 512_000_000), ("1.5 GB", 1_500_000_000), ("2gib", 2**31), ("64MB", 64_000_000), ("1TB", 10**12)],
+)
+def test_a_size_of_memory_is_read(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "512", "MB", "-1GB", "1e9GB", "63MB", "0GB", "1 KB", "9" * 1000 + "GB", "512MBx"])
+def test_what_is_no_size_of_memory_says_what_would_be_right(text: str) -> None:
+    with pytest.raises(ValueError, match=r"512MB|64MB at least"):
+        parse_memory(text)
+
+
+def test_a_quarter_of_the_memory_is_taken_where_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4_000_000}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    assert default_memory(limit) == 4_096_000_000
+    limit.write_text("max\n")
+    assert default_memory(limit) == 4_096_000_000
+    limit.write_text("8000000000\n")
+    assert default_memory(limit) == 2_000_000_000
+    limit.write_text("64000000\n")
+    assert default_memory(limit) == 512_000_000
+    monkeypatch.delattr("os.sysconf")
+    limit.unlink()
+    assert default_memory(limit) == 512_000_000
+    assert in_words(512_000_000) == "512 MB"
+    assert in_words(4_096_000_000) == "4.1 GB"
 
 
 def size_of(row: Record) -> float:

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 import pytest
 
 from cookie_consent.command import GOOD, WRONG_USAGE
-from cookie_consent.report import FIGURES, report
+from cookie_consent.report import FIGURES, duckdb_files, report
 from cookie_consent.report.csv_files import NAMES, as_csv, plain
 from cookie_consent.report.tables import as_text, table
 from cookie_consent.report_command import REPORT, asked_of
+from cookie_consent.sinks import optional
 from cookie_consent.sinks.closed_files import counts_path
 from tests.report_records import line
 from tests.test_report_sessions import NOON, record
@@ -233,6 +235,8 @@ def test_a_file_that_cannot_be_written_is_named(form: str, access_log: Path, tmp
         ("--limit", "10001", "'10001' is no whole number from 1 to 10,000"),
         ("--threshold", "many", "'many' is no whole number from 1 to 1,000,000"),
         ("--figure", "faces", "invalid choice"),
+        ("--memory", "much", '\'much\' is no size of a memory: write it as "512MB" or "2GB"'),
+        ("--memory", "1MB", "'1MB' is too little: 64MB at least"),
     ],
 )
 def test_a_wrong_argument_is_refused(option: str, value: str, says: str, capsys: Capture) -> None:
@@ -240,6 +244,23 @@ def test_a_wrong_argument_is_refused(option: str, value: str, says: str, capsys:
         parsed(option, value)
     assert ended.value.code == WRONG_USAGE
     assert says in capsys.readouterr().err
+
+
+def test_a_report_takes_the_memory_that_it_may(
+    access_log: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = list[str]()
+    connect = optional.duckdb_connection
+
+    def connected(given: Mapping[str, Any]) -> Any:
+        taken.append(given["memory_limit"])
+        return connect(given)
+
+    monkeypatch.setattr(optional, "duckdb_connection", connected)
+    monkeypatch.setattr(duckdb_files, "default_memory", lambda: 512_000_000)
+    for more in ([], ["--memory", "128MB"]):
+        assert run("--access-log", str(access_log), "--json", *more) == GOOD
+    assert taken == ["512000000B", "128000000B"]
 
 
 def test_thirty_days_until_today_are_shown_where_none_are_named() -> None:

@@ -64,6 +64,15 @@ class Maker:
         return report_app("access.jsonl", authorize=authorize, make=self, clock=lambda: self.now)
 
 
+def test_reports_take_the_memory_that_they_may() -> None:
+    maker = Maker()
+    for memory in (None, 64_000_000, "2GB"):
+        get(report_app("access.jsonl", authorize=lambda request: True, make=maker, memory=memory))
+    assert [asked.get("memory") for asked in maker.asked] == [None, 64_000_000, 2_000_000_000]
+    with pytest.raises(ValueError, match="'much' is no size of a memory"):
+        report_app("access.jsonl", authorize=lambda request: True, memory="much")
+
+
 def get(app: ASGIApp, headers: Any = (), **asked: str) -> Reply:
     return call(app, "GET", "/", headers, query=urlencode(asked).encode())
 

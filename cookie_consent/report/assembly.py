@@ -46,17 +46,18 @@ def report(
         compare: add the totals of as many days before.
         rest: `limit` and `threshold`, as in `Question`; `now`, seconds since 1970; `seen`, which is called with the
             number of steps that are done, of `STEPS`; `may_be_new`, whether files that are not there yet are read as
-            empty where their folder is there.
+            empty where their folder is there; `memory`, how many bytes reading files may take, by default a quarter of
+            the machine's, and 512 MB at least.
 
     Raises:
         ValueError: an argument is wrong; says what would be right.
         UnreadableError: the access log cannot be read; says why.
     """
     now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
-    may_be_new = rest.pop("may_be_new", False)
+    may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
     question = Question(since, until, host or None, path or None, **rest)
     earlier = question.before() if compare else None
-    with open_engine(access_log) as engine:
+    with open_engine(access_log, memory) as engine:
         require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _compared(engine, earlier)
         seen(1)

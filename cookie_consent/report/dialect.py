@@ -28,7 +28,9 @@ class Dialect:
         matched: what the group of a regular expression matched in a text, or an empty text.
         first: the first of the values for which a condition holds, in the order of a second column.
         last: the last of them.
+        facts: how a WITH query is said to be read twice, where it would otherwise be kept in memory.
         quantile: a quantile, interpolated; without values NULL.
+        quantiles: several of them, as an array that begins with 1: the values are sorted once.
         once: keeps one row of those with the same uid, where it stands after SELECT; "" where no two can be, or
             where the engine removes them afterwards.
     """
@@ -45,7 +47,9 @@ class Dialect:
     matched: str
     first: str
     last: str
+    facts: str
     quantile: str
+    quantiles: str
     once: str
 
 
@@ -62,7 +66,9 @@ DUCKDB = Dialect(
     matched="regexp_extract({0}, '{1}', 1)",
     first="arg_min({0}, {1}) FILTER (WHERE {2})",
     last="arg_max({0}, {1}) FILTER (WHERE {2})",
+    facts="NOT MATERIALIZED",
     quantile="quantile_cont({1}, {0})",
+    quantiles="(quantile_cont({1}, [{0}]))",
     once="",
 )
 POSTGRESQL = Dialect(
@@ -78,7 +84,9 @@ POSTGRESQL = Dialect(
     matched="coalesce(substring({0} FROM '{1}'), '')",
     first="(array_agg({0} ORDER BY {1}) FILTER (WHERE {2}))[1]",
     last="(array_agg({0} ORDER BY {1} DESC) FILTER (WHERE {2}))[1]",
+    facts="",
     quantile="percentile_cont({0}) WITHIN GROUP (ORDER BY {1})",
+    quantiles="(percentile_cont(ARRAY[{0}]) WITHIN GROUP (ORDER BY {1}))",
     once="",
 )
 CLICKHOUSE = Dialect(
@@ -94,7 +102,9 @@ CLICKHOUSE = Dialect(
     matched="extract({0}, '{1}')",
     first="argMin({0}, {1}) FILTER (WHERE {2})",
     last="argMax({0}, {1}) FILTER (WHERE {2})",
+    facts="",
     quantile="quantileExactInclusive({0})({1})",
+    quantiles="(quantilesExactInclusive({0})({1}))",
     once="DISTINCT ON (uid)",
 )
 

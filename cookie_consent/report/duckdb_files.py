@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cookie_consent.report.dialect import DUCKDB, sql
 from cookie_consent.report.engine import Given, Row, UnreadableError, missing
+from cookie_consent.report.memory import LEAST, default_memory, in_words
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.closed_files import Form, Source, counts_path, steadily
 from cookie_consent.sinks.parquet import one_file
@@ -19,9 +20,9 @@ from cookie_consent.sinks.parquet import one_file
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_MEMORY = "700MB"
-"""What DuckDB may take; beyond that it uses files of its own, which are gone afterwards."""
 _MOST_THREADS = 4
+_SORTED_AT_ONCE = 4_000
+"""So many records are sorted into sessions at once for each MB that may be taken; twice as many can do."""
 
 _RECORDS = {
     "log.record.uid": ("uid", "VARCHAR"),
@@ -57,6 +58,9 @@ KIND = "coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 TH
 _MADE_UP = {"uid": "coalesce(uid, uuid()::VARCHAR)", "kind": KIND}
 """Column -> what stands in for it."""
 
+_JOIN_AS_WRITTEN = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
+"""All records are joined with a few groups. Left to itself, DuckDB takes the groups for many, and holds all records."""
+
 Columns = dict[str, tuple[str, str]]
 
 _COLUMNS: dict[str, Columns] = {"records": _RECORDS, "counts": _COUNTS}
@@ -68,10 +72,11 @@ class DuckDBFiles:
     Args:
         connection: to a database in memory.
         path: the live file; the closed ones are beside it.
+        memory: how much it may take (bytes).
     """
 
-    def __init__(self, connection: DuckDBPyConnection, path: Path) -> None:
-        self._connection, self._path = connection, path
+    def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
+        self._connection, self._path, self._memory = connection, path, memory
 
     def prepare(self, given: Given) -> None:
         """Forget the tables of an earlier range."""
@@ -86,7 +91,17 @@ class DuckDBFiles:
         elif table == "counts":
             self._read(table, given, counts_path(self._path), date.fromisoformat(str(given["first_day"])))
         else:
-            self._run(table, given)
+            self._make_in_parts(table, given)
+
+    def _make_in_parts(self, table: str, given: Given) -> None:
+        """Make the table of sessions, of some visitors after the other: all at once are sorted in memory.
+
+        No session is of two visitors, so that nothing overlaps, however long one lasts.
+        """
+        (count,) = self._connection.execute("SELECT count(*) FROM records").fetchall()[0]
+        parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
+        for part in range(parts):
+            self._run(table, given, part=part, parts=parts)
 
     def _read(self, table: str, given: Given, path: Path, first: date) -> None:
         def read(found: Sequence[Source]) -> None:
@@ -107,44 +122,60 @@ class DuckDBFiles:
         names = [column[0] for column in done.description or ()]
         return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
 
-    def _run(self, name: str, given: Given) -> DuckDBPyConnection:
-        text = sql(name, DUCKDB)
+    def _run(self, name: str, given: Given, **words: int) -> DuckDBPyConnection:
+        text = sql(name, DUCKDB, **words)
         return self._connection.execute(text, {key: value for key, value in given.items() if f"${key}:" in text})
 
 
 @contextmanager
-def opened(target: str) -> Iterator[DuckDBFiles]:
-    """Open the files of an access log; raises what `connected` raises."""
+def opened(target: str, memory: int | None = None) -> Iterator[DuckDBFiles]:
+    """Open the files of an access log; takes and raises what `connected` does."""
     path = Path(target.removeprefix("file://"))
-    with connected(path) as connection:
-        yield DuckDBFiles(connection, path)
+    memory = memory or default_memory()
+    with connected(path, memory) as connection:
+        connection.execute(_JOIN_AS_WRITTEN)
+        yield DuckDBFiles(connection, path, memory)
 
 
 @contextmanager
-def connected(path: Path) -> Iterator[DuckDBPyConnection]:
+def connected(path: Path, memory: int | None = None) -> Iterator[DuckDBPyConnection]:
     """Give a connection to a database in memory, for what reads the files of an access log.
 
     It is bounded, leaves nothing behind, and never gets anything from a network.
 
     Args:
         path: the live file.
+        memory: how much it may take (bytes); beyond that it uses files of its own, which are gone afterwards. None for
+            `default_memory`.
 
     Raises:
-        UnreadableError: they cannot be read, or DuckDB is not there.
+        UnreadableError: they cannot be read, that takes too much memory, or DuckDB is not there.
     """
     try:
         import duckdb
     except ModuleNotFoundError:
         raise missing("duckdb", "analytics") from None
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    memory = memory or default_memory()
+    threads = min(os.cpu_count() or 1, _MOST_THREADS, max(memory // LEAST, 1))
     with TemporaryDirectory(prefix="cookie-consent-read-") as folder:
-        settings = {"memory_limit": _MEMORY, "threads": threads, "temp_directory": folder}
+        settings = {"memory_limit": f"{memory}B", "threads": threads, "temp_directory": folder}
         with optional.duckdb_connection(settings) as connection:
             try:
                 yield connection
+            except duckdb.OutOfMemoryException as error:
+                raise UnreadableError(_too_much(memory, error)) from None
             except (duckdb.Error, OSError) as error:
                 said = str(error).strip().partition("\n")[0][:300]
                 raise UnreadableError(f"access_log: {path} cannot be read: {said}") from None
+
+
+def _too_much(memory: int, error: Exception) -> str:
+    """Return what to do where the memory does not do, or there is no room for what is put beside it."""
+    said = str(error).strip().partition("\n")[0][:300]
+    return (
+        f"access_log: this takes more than the {in_words(memory)} of memory that it may. Name a narrower time, compact "
+        f"the files (cookie-consent compact), or allow more, like --memory {2 * memory // 10**6}MB. ({said})"
+    )
 
 
 def make_view(

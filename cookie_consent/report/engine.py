@@ -41,18 +41,20 @@ class Engine(Protocol):
         """Return the rows of the figure by the text that has its name."""
 
 
-def open_engine(access_log: str | os.PathLike[str]) -> AbstractContextManager[Engine]:
+def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -> AbstractContextManager[Engine]:
     """Return the engine for an access log; everything that it raises is an UnreadableError.
 
     Args:
         access_log: the path of a JSON Lines file, or a URL: "file://…", "postgresql://…", "clickhouse://…".
+        memory: how much may be taken to read files (bytes); None for a quarter of what there is, and 512 MB at least.
+            A database has settings of its own for that.
 
     Raises:
         ValueError: such a URL cannot be read.
     """
     module, place = reader(access_log, __package__)
-    opened: Callable[[str], AbstractContextManager[Engine]] = module.opened
-    return opened(place)
+    opened: Callable[..., AbstractContextManager[Engine]] = module.opened
+    return opened(place, memory=memory) if hasattr(module, "DuckDBFiles") else opened(place)
 
 
 def reader(access_log: str | os.PathLike[str], package: str) -> tuple[ModuleType, str]:

@@ -5,7 +5,7 @@
    A list says: `sorted_by`, the number by which its rows are sorted, `people`, how many there
    are in a group at the most, its facts and its measures. #}
 {% set headcount = people | default("count(DISTINCT visitor)") %}
-WITH facts AS (
+WITH facts AS {{ facts() }} (
     {% block facts %}{% endblock %}
 ),
 sizes AS (

@@ -6,17 +6,22 @@
    event makes a session last, but begins none.
 
    Such requests are many, and those within half an hour are no pause: these are one row, a burst, as long as the address
-   of no page names a campaign between them, since another session could begin there. #}
+   of no page names a campaign between them, since another session could begin there.
+
+   An engine that sorts in a bounded memory makes the table in some `parts`, of which this is `part`: no session is of two
+   visitors. #}
+{% set part, parts = part | default(0), parts | default(1) %}
+{% set of_part = "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" %}
 {% set began = "came - CASE WHEN event = 'page_leave' THEN duration_ms ELSE 0 END" %}
 {% set ended = "came + CASE WHEN kind = 'event' THEN 0 ELSE duration_ms END" %}
 {% set in_order = "OVER (PARTITION BY guest ORDER BY began, burst, uid ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
 {% set by_place = "OVER (PARTITION BY guest ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND" %}
-CREATE TEMPORARY TABLE sessions AS
+{{ "INSERT INTO sessions" if part else "CREATE TEMPORARY TABLE sessions AS" }}
 WITH moments AS (
     SELECT guest, visitor, came, {{ began }} AS began, {{ ended }} AS ended,
         CASE WHEN kind = 'request' THEN 1 ELSE 0 END AS burst
     FROM records
-    WHERE kind = 'request' OR campaign <> '&&'
+    WHERE (kind = 'request' OR campaign <> '&&') {{ of_part }}
 ),
 spans AS (
     SELECT guest, visitor, came, began, ended, burst, sum(1 - burst) OVER (
@@ -29,7 +34,7 @@ activity AS (
         path, referrer, campaign, viewed, under,
         CASE WHEN viewed = 1 OR event = 'page_leave' THEN 0 ELSE 1 END AS acted
     FROM records
-    WHERE kind IN ('view', 'event')
+    WHERE kind IN ('view', 'event') {{ of_part }}
     UNION ALL
     SELECT guest, min(visitor), '', 1, NULL, min(began), max(ended), '', '', '&&', 0, 0, 0
     FROM spans
