@@ -22,12 +22,15 @@ from cookie_consent.failures import log_failure
 from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.mounting import outer_path
+from cookie_consent.own_cookies import MOST_WITHDRAWN
 from cookie_consent.pages import REFERRER
+from cookie_consent.parts import LONGEST_COOKIE
 from cookie_consent.problem import Problem, too_many
 from cookie_consent.record import ConsentRecord, State
 from cookie_consent.same_site import is_cross_site, safe_next
 from cookie_consent.timestamps import rfc3339, seconds_of
 from cookie_consent.tracing import traced_fields
+from cookie_consent.visitor import Withdrawn
 from cookie_consent.visits import Visit, cookies_of, host_of, is_secure, refused_names
 
 _LARGEST_BODY = 64 * 1024
@@ -79,7 +82,8 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
     _set_cookies(installed, request, response, visit, after)
     if begins:
         response.raw_headers.append((b"set-cookie", _new_visitor(installed, request, posted)))
-    _erase_withdrawn(installed, request, visit, record)
+    if not _erase_withdrawn(installed, request, visit, record):
+        _keep_for_erasure(installed, request, response, visit, record)
     return response
 
 
@@ -108,8 +112,8 @@ def _count(installed: Installation, request: Request, outcome: str, language: st
         installed.access_log.funnel.add(outcome, request.headers.get("host", "").encode("latin-1"), language=language)
 
 
-def _erase_withdrawn(installed: Installation, request: Request, visit: Visit, record: ConsentRecord) -> None:
-    """Erase what was recorded of a visitor who withdraws the consent to that, where the policy promises it.
+def _erase_withdrawn(installed: Installation, request: Request, visit: Visit, record: ConsentRecord) -> bool:
+    """Erase what was recorded of a visitor who withdraws the consent to that; return whether the policy promises it.
 
     Also where a signal, or a change of the policy, had switched it off before; but not what a service only withholds.
     """
@@ -118,10 +122,34 @@ def _erase_withdrawn(installed: Installation, request: Request, visit: Visit, re
     withdrawn = granted.intersection(record.in_state(State.REFUSED))
     promised = any(policy.in_force[id_].erase_on_withdrawal for id_ in withdrawn)
     if log is None or not promised or not policy.traced.isdisjoint(record.in_state(State.GRANTED)):
-        return
+        return False
     known = installed.own.visitor(cookies_of(request.scope), installed.clock(), secure=is_secure(request.scope))
     if known is not None:
         log.erasing.start(known.id)
+    return True
+
+
+def _keep_for_erasure(
+    installed: Installation, request: Request, response: Response, visit: Visit, record: ConsentRecord
+) -> None:
+    """Keep the id of a visitor who withdraws, where only the endpoints see it: to show and erase what was recorded.
+
+    Without it the right to that would end with the withdrawal (GDPR Articles 15 and 17).
+    """
+    policy, log, secure, now = visit.decision.policy, installed.access_log, is_secure(request.scope), installed.clock()
+    cookies = cookies_of(request.scope)
+    known = installed.own.visitor(cookies, now, secure=secure)
+    if log is None or known is None or not policy.traced.issubset(record.in_state(State.REFUSED)):
+        return
+    until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
+    before = installed.own.withdrawn(cookies, now, secure=secure)
+    withdrawn = [*(one for one in before if one.visitor_id != known.id), Withdrawn(known.id, until)]
+    for one in withdrawn[:-MOST_WITHDRAWN]:
+        log.erasing.start(one.visitor_id)  # nobody could ask for it any longer
+    field = installed.own.set_withdrawn(
+        withdrawn[-MOST_WITHDRAWN:], now, base=installed.base(request.scope), secure=secure
+    )
+    response.raw_headers.append((b"set-cookie", field))
 
 
 def refuse_cross_site(request: Request) -> None:
@@ -251,7 +279,7 @@ async def _shown(
         Surface(posted.surface, feature, missing, posted.notice),
         base=installed.base(request.scope),
         language=language,
-        own_cookies=installed.own.declared(then.policy, secure=is_secure(request.scope)),
+        own_cookies=installed.own_cookies(then.policy, request.scope),
         answered_before=before.record.decided_at if before.record else None,
     )
 

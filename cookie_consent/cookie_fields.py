@@ -38,16 +38,17 @@ def values(field: bytes, name: bytes) -> list[bytes]:
     return [pair[len(start) :] for part in field.split(b";") if (pair := part.lstrip(b" \t")).startswith(start)]
 
 
-def set_cookie(name: str, value: str, max_age: int, *, secure: bool) -> bytes:
-    """Return a Set-Cookie field for a cookie of our own: host only, whole site, out of scripts' reach.
+def set_cookie(name: str, value: str, max_age: int, *, path: str = "/", secure: bool) -> bytes:
+    """Return a Set-Cookie field for a cookie of our own: host only, out of scripts' reach.
 
     Args:
         name: its name.
         value: cookie octets only.
         max_age: seconds.
+        path: where browsers send it, as addresses have it.
         secure: whether the connection is https.
     """
-    line = f"{name}={value}; Max-Age={max_age}; Path=/; HttpOnly; SameSite=Lax"
+    line = f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite=Lax"
     return (line + "; Secure" if secure else line).encode("ascii")
 
 

@@ -18,7 +18,7 @@ from cookie_consent.problem import Problem
 from cookie_consent.replies import page
 from cookie_consent.same_site import safe_next
 from cookie_consent.timestamps import day_of
-from cookie_consent.visits import Visit, is_secure
+from cookie_consent.visits import Visit
 
 
 class Disclosure:
@@ -36,7 +36,8 @@ class Disclosure:
     async def settings(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the settings page."""
         next_path = safe_next(request.query_params.get("next", "")) or ""
-        notice = "erased" if "erased" in request.query_params else ""
+        erased = request.query_params.get("erased")
+        notice = "" if erased is None else "erased_nothing" if erased == "nothing" else "erased"
         return await self.settings_page(request, visit, language, next_path=next_path, notice=notice)
 
     async def settings_page(
@@ -60,8 +61,8 @@ class Disclosure:
             status: the HTTP status code.
         """
         kept = await self._own_data.kept(request, visit)
-        if notice == "erased" and kept.records:
-            notice = "erased_not_proof"
+        if notice.startswith("erased") and kept.records:
+            notice += "_not_proof"
         html = self._installed.pages.settings(
             visit.decision,
             base=self._installed.base(request.scope),
@@ -69,7 +70,7 @@ class Disclosure:
             next_path=next_path,
             notice=notice,
             kept=kept,
-            own_cookies=self._installed.own.declared(visit.decision.policy, secure=is_secure(request.scope)),
+            own_cookies=self._installed.own_cookies(visit.decision.policy, request.scope),
         )
         return page(html, language, status)
 

@@ -14,12 +14,14 @@ from cookie_consent.ledgers import Ledger
 from cookie_consent.mounting import address
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.pages import Pages
+from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import AppLanguage
 from cookie_consent.retention import Retention
 from cookie_consent.signing import Signer
 from cookie_consent.visitors.recent_answers import RecentAnswers
-from cookie_consent.visits import Visits
+from cookie_consent.visits import Visits, is_secure
+from cookie_consent.wording import Wording
 
 MOST_ANSWERS, ANSWERS_WITHIN = 60, 3600.0
 """So many answers of one consent id that leave a record are taken in so many seconds, by each process."""
@@ -64,6 +66,28 @@ class Installation:
     edit_csp: bool
     recent_answers: RecentAnswers
     answer_limit: RateLimit = field(default_factory=lambda: RateLimit(MOST_ANSWERS, ANSWERS_WITHIN))
+
+    def own_cookies(self, policy: Policy, scope: Mapping[str, Any]) -> tuple[Cookie, ...]:
+        """Return our own cookies on a connection as a policy would declare them, for the settings page.
+
+        Args:
+            policy: as it holds there.
+            scope: of the request.
+        """
+        secure = is_secure(scope)
+        own = self.own.declared(policy, secure=secure)
+        kept = policy.access_records_kept or LONGEST_COOKIE
+        if self.access_log is None or all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
+            return own
+        languages = policy.site.languages
+        erasure = Cookie(
+            name=self.own.name("erasure", secure=secure),
+            purpose=NECESSARY,
+            duration=min(kept, LONGEST_COOKIE),
+            path=self.base(scope),
+            description={language: Wording(policy, language)("cookie_erasure") for language in languages},
+        )
+        return (*own, erasure)
 
     def base(self, scope: Mapping[str, Any]) -> str:
         """Return the address of the endpoints, with the path that the app is mounted at."""

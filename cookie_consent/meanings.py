@@ -7,8 +7,8 @@ from collections.abc import Mapping
 CONSENT_RECORD: Mapping[str, str] = {
     "schema": "The version of this list of fields.",
     "record_id": "A random id of this record.",
-    "consent_id": "A random id that your records have in common; your consent cookie has it, and nothing else uses it. "
-    "None where you have refused and never agreed to anything before.",
+    "consent_id": "A random id that your records have in common; your consent cookie has it, and nothing else uses "
+    "it; none where you have refused and never agreed to anything before.",
     "event": "What happened: your consent was granted, refused, changed or withdrawn, your browser sent a signal, or a "
     "note was added.",
     "decided_at": "When it happened, by the clock of the server, in UTC.",
@@ -51,8 +51,8 @@ ACCESS_RECORD: Mapping[str, str] = {
     "http.route": "The pattern that the path belongs to.",
     "http.response.status_code": "The outcome as a number: 200 for a page that was shown, 404 for one that is missing.",
     "duration_ms": "How long the answer took, in milliseconds.",
-    "visitor.id": "A random id that your visits have in common; made after you agreed, and gone when you withdraw; or, "
-    "where you are counted without consent, an id of one day.",
+    "visitor.id": "A random id that your visits have in common; made after you agreed, used only to show and "
+    "erase these records after you withdraw; or, where you are counted without consent, an id of one day.",
     "client.address": "Your network address without its last part, so that it names a neighbourhood and not you.",
     "http.request.referrer": "The page that you came from; of another site only its address without path.",
     "user_agent.name": "The name of your browser.",

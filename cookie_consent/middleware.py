@@ -320,8 +320,8 @@ async def _close(installed: Installation) -> None:
 
 def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:
     """Return the names of our own cookies, and the purposes of which any lets the app read them."""
-    necessary = frozenset({NECESSARY})
-    purposes = {"consent": necessary, "signal": necessary, "visitor": policy.traced}
+    necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
+    purposes = {"consent": necessary, "signal": necessary, "visitor": policy.traced, "erasure": nobody}
     names = {name: purposes[kind] for kind in purposes for name in own.names(kind)}
     for cookie in policy.cookies:
         is_plainly_ours = cookie.name.removeprefix("__Host-") in purposes and cookie.purpose in names.get(

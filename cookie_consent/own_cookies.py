@@ -1,11 +1,12 @@
-"""Our own cookies under their names: over https with the __Host- prefix, over plain http without."""
+"""Our own cookies under their names: over https with the __Host- or __Secure- prefix, over plain http without."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import timedelta
+from urllib.parse import quote
 
 from cookie_consent import cookie, visitor
 from cookie_consent.cookie_fields import expire_cookie, set_cookie, values
@@ -15,8 +16,11 @@ from cookie_consent.policy import Policy
 from cookie_consent.record import ConsentRecord
 from cookie_consent.signing import Signer
 from cookie_consent.spelling import COOKIE_NAME
-from cookie_consent.visitor import VISITOR_LIFETIME, Arrival, KnownVisitor
+from cookie_consent.visitor import VISITOR_LIFETIME, Arrival, KnownVisitor, Withdrawn
 
+MOST_WITHDRAWN = 8
+"""So many visitor ids are kept for an erasure at most."""
+_IN_PATHS = "/~!$&'()*+,:=@%"
 _LONGEST_NAME = 64
 """Keeps the cookie far from the 4096 octets over which browsers drop it (RFC 6265bis section 5.6)."""
 
@@ -69,7 +73,7 @@ class CookieSettings:
 
 
 class OwnCookies:
-    """Reads and writes the consent cookie, the visitor cookie, and that of signals which rule over an answer."""
+    """Reads and writes the cookies of answers, of signals, of visitors, and of visitors who have withdrawn."""
 
     def __init__(self, settings: CookieSettings) -> None:
         self.lifetime, self.new_id = settings.consent_lifetime, settings.new_id
@@ -78,17 +82,20 @@ class OwnCookies:
         self._visitor = visitor.VisitorCookie(
             Signer(settings.secret_keys, visitor.SALT), settings.visitor_lifetime, settings.new_id
         )
+        self._erasure = visitor.ErasureCookie(Signer(settings.secret_keys, visitor.ERASURE_SALT))
         self._names = {
             secure: {
-                "consent": prefix + settings.consent_name,
-                "signal": f"{prefix}{settings.consent_name}-signal",
-                "visitor": prefix + settings.visitor_name,
+                "consent": host + settings.consent_name,
+                "signal": f"{host}{settings.consent_name}-signal",
+                "visitor": host + settings.visitor_name,
+                "erasure": f"{narrow}{settings.visitor_name}-erasure",
             }
-            for secure, prefix in ((True, "__Host-"), (False, ""))
+            # What has a path of its own cannot be __Host- (RFC 6265bis section 4.1.3.2).
+            for secure, host, narrow in ((True, "__Host-", "__Secure-"), (False, "", ""))
         }
 
     def names(self, kind: str) -> list[str]:
-        """Return both names of "consent", "signal" or "visitor"."""
+        """Return both names of "consent", "signal", "visitor" or "erasure"."""
         return [names[kind] for names in self._names.values()]
 
     def declared(self, policy: Policy, *, secure: bool) -> tuple[Cookie, ...]:
@@ -107,7 +114,7 @@ class OwnCookies:
         return tuple(cookie for cookie in own if cookie.name not in by_site)
 
     def name(self, kind: str, *, secure: bool) -> str:
-        """Return the name of "consent", "signal" or "visitor" on one kind of connection."""
+        """Return the name of "consent", "signal", "visitor" or "erasure" on one kind of connection."""
         return self._names[secure][kind]
 
     def records(self, cookies: bytes, *, secure: bool) -> list[ConsentRecord]:
@@ -163,3 +170,27 @@ class OwnCookies:
         left = max(1, arrival.at + self._visitor.max_age - int(now))
         token = self._visitor.token(visitor_id, arrival.at)
         return set_cookie(self._names[secure]["visitor"], token, left, secure=secure)
+
+    def withdrawn(self, cookies: bytes, now: float, *, secure: bool) -> tuple[Withdrawn, ...]:
+        """Return the visitor ids of before a withdrawal in a Cookie field, as far as records of them may be kept."""
+        name = self._names[secure]["erasure"].encode()
+        return self._erasure.read(values(cookies, name), now) if name in cookies else ()
+
+    def set_withdrawn(self, withdrawn: Iterable[Withdrawn], now: float, *, base: str, secure: bool) -> bytes:
+        """Return the Set-Cookie field that keeps them, where only the endpoints see it.
+
+        Args:
+            withdrawn: at least one.
+            now: seconds since 1970.
+            base: the address of the endpoints.
+            secure: whether the connection is https.
+        """
+        kept = tuple(withdrawn)
+        max_age = min(max(one.until for one in kept) - int(now), int(LONGEST_COOKIE.total_seconds()))
+        name, token = self._names[secure]["erasure"], self._erasure.write(kept, now)
+        return set_cookie(name, token, max_age, path=quote(base, safe=_IN_PATHS), secure=secure)
+
+    def forget_visitor(self, kind: str, *, base: str, secure: bool) -> bytes:
+        """Return the Set-Cookie field that deletes the cookie of kind "visitor" or "erasure"."""
+        path = "/" if kind == "visitor" else quote(base, safe=_IN_PATHS)
+        return expire_cookie(self._names[secure][kind].encode(), path=path, secure=secure)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -17,11 +18,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent import proof
+from cookie_consent.access_log import AccessLog
 from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.answers import read_fields
 from cookie_consent.base.json_chunks import json_chunks
 from cookie_consent.bounded import RateLimit
-from cookie_consent.cookie_fields import expire_cookie
 from cookie_consent.decision import consents
 from cookie_consent.earlier_policies import policy_of
 from cookie_consent.evidence import body_of, explain
@@ -33,6 +34,7 @@ from cookie_consent.problem import Problem, too_many
 from cookie_consent.receipt import json_ld, receipt
 from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
 from cookie_consent.timestamps import seconds_of
+from cookie_consent.visitor import Withdrawn
 from cookie_consent.visits import Visit, cookies_of, is_secure
 from cookie_consent.wording import Wording
 from cookie_consent.written import readable
@@ -70,6 +72,7 @@ class OwnData:
             visitor_id=self._visitor_id(request) or "",
             takes_requests=self._installed.ledger is not None,
             refused_unnamed=self._refused_unnamed(visit),
+            withdrawn=self._withdrawn(request),
         )
 
     async def receipt(self, request: Request, visit: Visit, language: str) -> Response:
@@ -166,19 +169,21 @@ class OwnData:
         answers = [kept for kept in records if "expires_at" in kept]
         policies = {version: await policy_of(own, version) for version in {kept["policy"] for kept in answers}}
         address, log, ledger = self._address(request), own.access_log, own.ledger
+        ids, withdrawn = self._visitor_ids(request), [one.visitor_id for one in self._withdrawn(request)]
         requests: list[Any] = []
         if ledger is not None and visit.decision.consent_id:
             export = partial(ledger.requests.export, visit.decision.consent_id)
             requests = await answer_of(to_thread.run_sync(export, abandon_on_cancel=True))
 
         def written() -> list[bytes]:
-            traces = log.sink.read(visitor_id) if log is not None and visitor_id is not None else iter(())
+            traces = chain.from_iterable(map(log.sink.read, ids)) if log is not None else iter(())
             members = {
                 "consent": proof.document(record, own.own.lifetime) if record else None,
                 "consent_records": iter(records),
                 "receipts": (receipt(kept, policies[kept["policy"]], address) for kept in answers),
                 "visitor_id": visitor_id,
-                "access_records": iter(traces),
+                "withdrawn_visitor_ids": withdrawn,
+                "access_records": traces,
                 "requests": iter(requests),
                 "meanings": {kind: dict(fields) for kind, fields in MEANINGS.items()},
             }
@@ -198,21 +203,32 @@ class OwnData:
         own, log, erased = self._installed, self._installed.access_log, 0
         # First: where the ledger is down nothing is erased, as the visitor is told then.
         stays = [record["record_id"] for record in await self._records(visit)]
-        visitor_id = self._visitor_id(request)
-        if log is not None and visitor_id is not None:
-            own.recent_answers.erased(visitor_id)
-            erased = await answer_of(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
-            own.recent_answers.erased(visitor_id)  # of the requests that came meanwhile, too
-            log.erasing.again(visitor_id)
-        response: Response = RedirectResponse(f"{own.base(request.scope)}?language={language}&erased", status_code=303)
+        visitor_ids = self._visitor_ids(request)
+        if log is not None:
+            for visitor_id in visitor_ids:
+                erased += await self._erase(log, visitor_id)
+        base, what = own.base(request.scope), "" if visitor_ids else "=nothing"
+        response: Response = RedirectResponse(f"{base}?language={language}&erased{what}", status_code=303)
         if wants_json(request):
             why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if stays else None
             response = JSONResponse({"erased": erased, "consent_records": stays, "why": why})
-        if visitor_id is not None:
-            secure = is_secure(request.scope)
-            name = own.own.name("visitor", secure=secure)
-            response.raw_headers.append((b"set-cookie", expire_cookie(name.encode(), secure=secure)))
+        secure = is_secure(request.scope)
+        for kind, found in (
+            ("visitor", self._visitor_id(request)),
+            ("erasure", self._withdrawn(request)),
+        ):
+            if found:
+                field = own.own.forget_visitor(kind, base=base, secure=secure)
+                response.raw_headers.append((b"set-cookie", field))
         return response
+
+    async def _erase(self, log: AccessLog, visitor_id: str) -> int:
+        """Erase the access records of a pseudonym; return how many."""
+        self._installed.recent_answers.erased(visitor_id)
+        erased: int = await answer_of(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
+        self._installed.recent_answers.erased(visitor_id)  # of the requests that came meanwhile, too
+        log.erasing.again(visitor_id)
+        return erased
 
     def _page(self, template: str, request: Request, visit: Visit, language: str, **more: object) -> Response:
         base = self._installed.base(request.scope)
@@ -266,9 +282,20 @@ class OwnData:
         known = self._installed.own.visitor(cookies_of(request.scope), now, secure=secure)
         return known.id if known else None
 
+    def _withdrawn(self, request: Request) -> tuple[Withdrawn, ...]:
+        """Return the pseudonyms of before a withdrawal."""
+        secure, now = is_secure(request.scope), self._installed.clock()
+        return self._installed.own.withdrawn(cookies_of(request.scope), now, secure=secure)
+
+    def _visitor_ids(self, request: Request) -> list[str]:
+        """Return all the visitor's pseudonyms that access records may have, those of before a withdrawal first."""
+        now = self._visitor_id(request)
+        ids = [one.visitor_id for one in self._withdrawn(request)]
+        return ids if now is None or now in ids else [*ids, now]
+
     def _slow_down(self, request: Request, visit: Visit) -> None:
         """Raise a Problem where too much is asked about one visitor; who has no cookie of ours has nothing here."""
-        key = visit.decision.consent_id or self._visitor_id(request)
+        key = visit.decision.consent_id or "".join(self._visitor_ids(request)[:1])
         wait = self._limit.wait(key, self._installed.clock()) if key else 0
         if wait:
             raise too_many(wait, f"At most {_MOST} requests in {_WITHIN:.0f} seconds.")

@@ -21,6 +21,7 @@ from cookie_consent.decision import CONSENT_LIFETIME, Decision, switched_off
 from cookie_consent.locales import direction, language_name
 from cookie_consent.parts import Cookie, Feature
 from cookie_consent.reasons import has_changed, refused_by, refused_in, what_is_off
+from cookie_consent.visitor import Withdrawn
 from cookie_consent.wording import Wording, link
 
 _IN_FIELD, _IN_LINK = "\0field\0", "\0link\0"
@@ -43,6 +44,8 @@ NOTICES: Mapping[str, tuple[str, ...]] = {
     "": (),
     "erased": ("erased",),
     "erased_not_proof": ("erased", "proof_stays"),
+    "erased_nothing": ("erased_nothing",),
+    "erased_nothing_not_proof": ("erased_nothing", "proof_stays"),
     "error_policy_changed": ("error_policy_changed",),
 }
 """The name of a message over the settings page -> the names of its texts."""
@@ -79,6 +82,7 @@ class Kept:
         visitor_id: the pseudonym of the visitor's access records; "" for none.
         takes_requests: whether there is a form for requests and complaints.
         refused_unnamed: whether the visitor has refused, and nothing says which record is that.
+        withdrawn: the pseudonyms of before a withdrawal.
     """
 
     consent_id: str
@@ -86,6 +90,7 @@ class Kept:
     visitor_id: str
     takes_requests: bool = False
     refused_unnamed: bool = False
+    withdrawn: tuple[Withdrawn, ...] = ()
 
 
 @cache

@@ -1,4 +1,7 @@
-"""The visitor id: a random pseudonym, made only after consent to tracing, in a signed cookie of its own."""
+"""The visitor id: a random pseudonym, made only after consent to tracing, in a signed cookie of its own.
+
+After a withdrawal another cookie keeps it, for the visitor to see and erase what was recorded by it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import NamedTuple
 
 from cookie_consent.signing import Signer
 
-SALT = "cookie_consent.visitor"
+SALT, ERASURE_SALT = "cookie_consent.visitor", "cookie_consent.erasure"
 VISITOR_LIFETIME = timedelta(days=395)
 """13 months, not renewed on later visits (CNIL, audience measurement)."""
 
@@ -74,3 +77,41 @@ class VisitorCookie:
         visitor_id, arrived, referrer = value.decode("latin-1").partition(_ARRIVAL)
         arrival = Arrival(referrer, issued) if arrived else None
         return KnownVisitor(visitor_id, issued + self.max_age, arrival)
+
+
+class Withdrawn(NamedTuple):
+    """A visitor id whose consent was withdrawn.
+
+    Args:
+        visitor_id: the id.
+        until: when the last record by it is no longer kept (seconds since 1970).
+    """
+
+    visitor_id: str
+    until: int
+
+
+class ErasureCookie:
+    """Writes the visitor ids whose consent was withdrawn, and reads them back.
+
+    Args:
+        signer: signs with `ERASURE_SALT`.
+    """
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+
+    def write(self, withdrawn: Iterable[Withdrawn], now: float) -> str:
+        """Return the token for some ids."""
+        fields = [text for visitor_id, until in withdrawn for text in (visitor_id, str(until))]
+        return self._signer.sign("~".join(fields).encode("ascii"), int(now)).decode("ascii")
+
+    def read(self, tokens: Iterable[bytes], now: float) -> tuple[Withdrawn, ...]:
+        """Return the ids of the newest valid token whose records are still kept, in the order of their withdrawals."""
+        read = filter(None, map(self._signer.read, tokens))
+        found = [(issued, value) for value, issued in read if issued <= now]
+        if not found:
+            return ()
+        fields = max(found)[1].decode("latin-1").split("~")
+        withdrawn = [Withdrawn(*pair) for pair in zip(fields[::2], map(int, fields[1::2]), strict=True)]
+        return tuple(one for one in withdrawn if one.until > now)

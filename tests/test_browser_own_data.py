@@ -177,6 +177,32 @@ def a_withdrawal_is_a_second_record(visitor: Visitor, words: Wording) -> None:
     expect(visitor.page.get_by_role("article").last.locator(".pchoice-written")).to_have_text(NOTE)
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_after_a_withdrawal_what_is_left_can_be_seen_taken_along_and_erased(arrive: Arrive, scripts: bool) -> None:
+    visitor = arrive(java_script_enabled=scripts, locale="en", accept_downloads=True)
+    words = Wording(POLICY, "en")
+    the_question_is_answered(visitor)
+    _, visitor_id = the_settings_page_says_what_is_kept(visitor, words)
+    visitor.answer(visitor.choice("refuse_all"))
+    assert "visitor" not in visitor.cookies
+    assert visitor.cookies["visitor-erasure"]["path"] == PREFIX
+    main = visitor.page.get_by_role("main")
+    expect(main).to_contain_text(str(words("kept_withdrawn", date="|", id="|")).partition("|")[0].strip("\u2068"))
+    expect(main.get_by_role("listitem").get_by_text(visitor_id)).to_be_visible()
+    assert not scripts or not look(visitor.page)  # axe is a script
+    export = downloaded(visitor, words, "export")
+    assert export["withdrawn_visitor_ids"] == [visitor_id]
+    assert paths(export["access_records"]) >= TRACED
+    sent = visitor.page.context.cookies(f"{visitor.sites.address}/offices")
+    assert "visitor-erasure" not in {cookie["name"] for cookie in sent}
+    visitor.go(PREFIX)
+    visitor.page.get_by_role("button", name=str(words("erase"))).click()
+    expect(visitor.page.get_by_role("status")).to_contain_text(str(words("erased")))
+    expect(visitor.page.get_by_text(visitor_id)).to_have_count(0)
+    assert "visitor-erasure" not in visitor.cookies
+    assert traced(visitor.sites.all_records(), visitor_id) == []
+
+
 def test_a_complaint_is_sent_looked_up_on_another_device_and_answered(arrive: Arrive) -> None:
     visitor, elsewhere = arrive(locale="en"), arrive(java_script_enabled=False, locale="ja")
     words = Wording(POLICY, "en")
@@ -288,9 +314,9 @@ def test_axe_finds_nothing_in_other_texts_that_were_shown(browser: Browser, muse
     with browser.new_context(locale="en") as context:
         visitor = Visitor(context, museum)
         come_anew(visitor)
-        have_answered(visitor, "refuse_all", source="banner", surface="banner", language="ar")
-        have_answered(visitor, "accept_all", source="settings", surface="settings", language="ar")
-        have_answered(visitor, "refuse_all", source="feature", surface="box", feature="map", language="en")
+        have_answered(visitor, "accept_all", source="banner", surface="banner", language="ar")
+        have_answered(visitor, "refuse_all", source="settings", surface="settings", language="ar")
+        have_answered(visitor, "accept_all", source="feature", surface="box", feature="map", language="en")
         visitor.go(f"/corner{PREFIX}/records?language=en")
         shown = [it.get_attribute("href") for it in visitor.page.get_by_role("link", name="What you were shown").all()]
         assert len(shown) == 3
