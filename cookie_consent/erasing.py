@@ -12,8 +12,8 @@ from operator import itemgetter
 
 from cookie_consent.base.daily import Daily
 from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.waiting import CHANCE, Backoff
 from cookie_consent.sinks import Sink
-from cookie_consent.sinks.buffered import CHANCE
 from cookie_consent.sinks.optional import is_interruption
 from cookie_consent.undone import MOST_NOTES, Undone
 
@@ -25,7 +25,6 @@ _MOST_THREADS = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
 """Between two tries while erasing fails; each pause is twice as long as the one before, times a random part of it
 (seconds)."""
-_MOST_DOUBLINGS = 20
 _CLOSING = 5.0
 _log = logging.getLogger("cookie_consent")
 
@@ -58,7 +57,7 @@ class Erasing:
         chance: Callable[[], float] = CHANCE,
     ) -> None:
         self._sink, self._undone, self._sleep, self._chance = sink, Undone(notes), sleep, chance
-        self._failures = 0
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._notes = _Queue(
             "consent-erasing-notes", 1, lambda visitor_id, _: self._undone.note(visitor_id), new_thread
         )
@@ -148,13 +147,11 @@ class Erasing:
         if self._undone.is_done(visitor_id):
             return False
         if self._erase(visitor_id):
-            self._failures = 0
+            self._backoff.reset()
             # Whoever withdrew again meanwhile waits anew.
             return not any(visitor_id in waiting for waiting in (self._now, self._later, queue))
         queue.put(visitor_id)
-        pause = min(_FIRST_PAUSE * 2 ** min(self._failures, _MOST_DOUBLINGS), _LONGEST_PAUSE)
-        self._failures += 1
-        self._sleep(pause * (0.5 + 0.5 * self._chance()))
+        self._sleep(self._backoff.next_pause())
         return False
 
     def _erase(self, visitor_id: str) -> bool:

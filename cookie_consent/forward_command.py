@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from cookie_consent.base.waiting import Backoff
 from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, guarded, in_short, progress
 from cookie_consent.ledger_options import counted, say, say_json
 from cookie_consent.sinks import open_sink
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30.0
 """How long a run with --once goes on trying: a cluster that lost a server needs some seconds for a new leader."""
-_PAUSE = 0.5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+"""Between two tries; each pause is twice as long as the one before, times a random part of it (seconds)."""
 _STREAMS = ("nats://", "tls://")
 
 
@@ -67,7 +69,7 @@ def bring_on(
     Raises:
         UnusableError: once, and the stream or the store could not be used for that long.
     """
-    taken, failing_since, told = 0, None, set[int]()
+    taken, failing_since, told, backoff = 0, None, set[int](), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while not stop.asked:
         try:
             taken += forwarder.step()
@@ -75,9 +77,11 @@ def bring_on(
             if once and forwarder.waiting() <= len(forwarder.undone):
                 return
         except Exception as error:  # noqa: BLE001 (whatever it is, nothing is lost, and it is tried again)
-            failing_since = _waited(error, failing_since, patience if once else None)
+            failing_since = _said(error, failing_since, patience if once else None)
+            time.sleep(backoff.next_pause())
         else:
             failing_since = None
+            backoff.reset()
         seen(taken)
 
 
@@ -88,15 +92,14 @@ def _told(undone: Mapping[int, str], told: set[int]) -> set[int]:
     return set(undone)
 
 
-def _waited(error: Exception, since: float | None, patience: float | None) -> float:
-    """Wait until it is tried again; return since when it fails."""
+def _said(error: Exception, since: float | None, patience: float | None) -> float:
+    """Say once what goes wrong; return since when it does. Raises UnusableError where that is too long."""
     now = time.monotonic()
     why = in_short(error) or repr(error)
     if since is None:
         complain(f"Records wait in the stream: {why}", GOOD)
     elif patience is not None and now - since >= patience:
         raise UnusableError(f"The records that are left could not be brought on: {why}")
-    time.sleep(_PAUSE)
     return now if since is None else since
 
 

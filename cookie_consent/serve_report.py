@@ -23,6 +23,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from cookie_consent.base.event_loop import result_of
+from cookie_consent.base.forking import call_after_fork
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.form import asked_for, question_of
 from cookie_consent.report.memory import parse_memory
@@ -78,7 +79,7 @@ def report_app(
         _log.warning(_NOBODY)
     if memory is not None:
         make = partial(make, memory=parse_memory(memory) if isinstance(memory, str) else memory)
-    pages = _Pages(lambda asked: _made(access_log, asked, make), clock)
+    pages = call_after_fork(_Pages(lambda asked: _made(access_log, asked, make), clock))
 
     async def show(request: Request) -> Response:
         if not await _may_see(request, authorize):
@@ -138,7 +139,7 @@ def _made(access_log: str | os.PathLike[str], asked: Asked, make: Make) -> _Made
         return _Made(500, live_page(fields, None, "The report could not be made. The server's log says why."))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class _Pages:
     """Makes pages in a thread, one at a time, and keeps each for some seconds. It is bounded.
 
@@ -157,6 +158,10 @@ class _Pages:
     _kept: dict[Asked, Future[tuple[float, _Made]]] = field(default_factory=dict)
     _asked: SimpleQueue[tuple[Asked, Future[tuple[float, _Made]]] | None] = field(default_factory=SimpleQueue)
     _thread: Thread | None = None
+
+    def after_fork(self) -> None:
+        """Have no page, and no thread that makes one."""
+        self._kept, self._asked, self._thread = {}, SimpleQueue(), None
 
     async def get(self, asked: Asked) -> _Made | None:
         """Return the page that answers a question; None where too many are waited for."""

@@ -5,6 +5,8 @@ Where TEST_CLICKHOUSE_URL names a server they are kept there, in databases of th
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -28,6 +30,7 @@ from tests.clickhouse_server import (
     clickhouse_server,
 )
 from tests.sink_lines import (
+    ROOT,
     TODAY,
     as_line,
     count_line,
@@ -286,3 +289,24 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(url: str) -> Non
 
 def test_warnings_name_the_database_without_its_password() -> None:
     assert ClickHouseSink("clickhouse://me:secret@host/visits?compress=0").place == "clickhouse://host/visits"
+
+
+def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(
+    store: ClickHouseStore, clickhouse_url: str
+) -> None:
+    script = """if True:
+        import os, sys
+        from cookie_consent.sinks.clickhouse import ClickHouseStore
+        from tests.sink_lines import line
+        store = ClickHouseStore(sys.argv[1])
+        store.write([line(1)], [])
+        if child := os.fork():
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            store.write([line(3)], [])
+            sys.exit(status)
+        store.write([line(2)], [])
+        store.close()
+        os._exit(0)
+    """
+    subprocess.run([sys.executable, "-c", script, clickhouse_url], check=True, timeout=60, cwd=ROOT)
+    assert sorted(uids(clickhouse_url)) == [record(number)["log.record.uid"] for number in (1, 2, 3)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -19,6 +21,7 @@ from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.postgresql import PostgresqlSink, PostgresqlStore
 from tests.postgres import PrivateServer
 from tests.sink_lines import (
+    ROOT,
     TODAY,
     as_line,
     count_line,
@@ -274,3 +277,24 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(url: str) -> Non
 
 def test_warnings_name_the_database_without_its_password() -> None:
     assert PostgresqlSink("postgres://me:secret@host:99/visits?sslmode=require").place == "postgresql://host/visits"
+
+
+def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(
+    store: PostgresqlStore, postgres_url: str
+) -> None:
+    script = """if True:
+        import os, sys
+        from cookie_consent.sinks.postgresql import PostgresqlStore
+        from tests.sink_lines import line
+        store = PostgresqlStore(sys.argv[1])
+        store.write([line(1)], [])
+        if child := os.fork():
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            store.write([line(3)], [])
+            sys.exit(status)
+        store.write([line(2)], [])
+        store.close()
+        os._exit(0)
+    """
+    subprocess.run([sys.executable, "-c", script, postgres_url], check=True, timeout=60, cwd=ROOT)
+    assert sorted(uids(postgres_url)) == [record(number)["log.record.uid"] for number in (1, 2, 3)]

@@ -16,12 +16,18 @@ class Forked(Protocol):
 
 _Forked = TypeVar("_Forked", bound=Forked)
 _forked: WeakSet[Forked] = WeakSet()
+_inherited: list[object] = []
 
 
 def call_after_fork(forked: _Forked) -> _Forked:
     """Have `after_fork` called in each child of this process, for as long as the object lives; return the object."""
     _forked.add(forked)
     return forked
+
+
+def leave_to_parent(*things: object) -> None:
+    """Keep what was inherited from being collected: to close a connection is its parent's, too."""
+    _inherited.append(things)
 
 
 def after_fork() -> None:

@@ -6,10 +6,12 @@ held alone: the system knows none on a file as a whole, and a shared one there w
 
 from __future__ import annotations
 
+import errno
 import os
-import time
 from importlib import import_module
 from types import ModuleType
+
+from cookie_consent.base.waiting import wait_until
 
 fcntl: ModuleType | None
 try:
@@ -43,14 +45,9 @@ def lock(file: int, *, shared: bool = False, wait: float = 0.0) -> None:
         BlockingIOError: somebody else holds it.
         OSError: it cannot be locked.
     """
-    end = time.monotonic() + (_TURN if shared and not is_posix() else wait)
-    while True:
-        try:
-            return _lock_now(file, shared=shared)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise
-        time.sleep(_POLL)
+    wait = _TURN if shared and not is_posix() else wait
+    if not wait_until(lambda: _is_locked(file, shared=shared), wait, _POLL):
+        raise BlockingIOError(errno.EAGAIN, "It is locked by another process.")
 
 
 def unlock(file: int) -> None:
@@ -61,14 +58,20 @@ def unlock(file: int) -> None:
         _lock_on_windows(file, _FREE)
 
 
-def _lock_now(file: int, *, shared: bool) -> None:
-    if fcntl is not None:
-        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        return
+def _is_locked(file: int, *, shared: bool) -> bool:
+    """Lock a file if nobody else has; return whether it is locked now."""
     try:
-        _lock_on_windows(file, _AT_ONCE)
-    except OSError as error:
-        raise BlockingIOError(error.errno, "It is locked by another process.") from None
+        if fcntl is not None:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        else:
+            _lock_on_windows(file, _AT_ONCE)
+    except BlockingIOError:
+        return False
+    except PermissionError:  # so Windows calls it
+        if is_posix():
+            raise
+        return False
+    return True
 
 
 def _lock_on_windows(file: int, mode: int) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from cookie_consent.base.event_loop import result_of
+from cookie_consent.base.forking import call_after_fork
 from cookie_consent.ledgers.entry import Entry
 
 _MOST_TOGETHER = 256
@@ -36,6 +37,11 @@ class Committer:
         let_go: Callable[[], None] = lambda: None,
     ) -> None:
         self._write, self._for_all, self._let_go = write, for_all, let_go
+        self.after_fork()
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have nothing to write, and no thread: what waits is written by the parent."""
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -63,7 +69,6 @@ class Committer:
 
     def _start(self) -> None:
         with self._lock:
-            # In a process that was forked from one that wrote, the thread is there no longer.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="consent-ledger", daemon=True)
                 self._thread.start()

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
+from cookie_consent.base.forking import call_after_fork, leave_to_parent
 from cookie_consent.base.workers import Workers
 from cookie_consent.chain import SAID_TWICE, Link, agrees, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
@@ -108,6 +109,15 @@ class SqlLedger:
         # Threads of its own: while a database does not answer, the app's own work in threads goes on.
         self._readers = Workers(_READERS, "consent-ledger-reader")
         self.requests = SqlRequests(database.engine, database.migrate, database.empty_journal)
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have no connection: those of the parent are the parent's, also to close."""
+        engine = self._database.engine
+        leave_to_parent(self._connection, engine.pool)
+        engine.dispose(close=False)
+        self._connection = None
+        self._cited.clear()
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         """Keep a record, and return the one that is kept.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, QueuePool, bindparam, create_engine, event, i
 from sqlalchemy.dialects.sqlite import insert as insert_new
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
+from cookie_consent.base.waiting import wait_until
 from cookie_consent.chain import START, chain_hash, record_hash
 from cookie_consent.ledgers.entry import Entry
 from cookie_consent.ledgers.migrate import migrate
@@ -24,9 +24,8 @@ _BUSY = 3.0
 """How long to wait for another process that writes (seconds)."""
 _NEXT_TRY = 0.001
 """How long until it is looked again whether nobody else writes (seconds); a commit takes a few of these."""
-_EMPTYING_TRIES = 20
-_NEXT_EMPTYING = 0.05
-"""How long until it is tried again to empty the journal while somebody reads (seconds)."""
+_EMPTYING, _NEXT_EMPTYING = 1.0, 0.05
+"""For how long it is tried to empty the journal while somebody reads, and how long until the next try (seconds)."""
 _MOST_DAMAGES = 10
 """So many damages of a file are told; where there are more, they are of the same kind."""
 
@@ -146,20 +145,15 @@ class _Connection(sqlite3.Connection):
 
     def wait_for_others(self) -> None:
         """Begin a transaction once nobody else writes, unless that takes too long, or the file cannot be written."""
-        end = time.monotonic() + _BUSY
-        while not self._begins() and time.monotonic() < end:
-            time.sleep(_NEXT_TRY)
+        wait_until(self._begins, _BUSY, _NEXT_TRY)
 
     def empty_journal(self) -> None:
         """Write the log into the file and truncate it; give up where somebody reads all the time."""
         # Without a wait of SQLite's own, during which nobody could write.
         self.execute("PRAGMA busy_timeout = 0")
-        tries = 0
         # What was removed is removed: an error here does not undo it.
         with suppress(sqlite3.OperationalError):
-            while self._is_journal_busy() and tries < _EMPTYING_TRIES:
-                tries += 1
-                time.sleep(_NEXT_EMPTYING)
+            wait_until(lambda: not self._is_journal_busy(), _EMPTYING, _NEXT_EMPTYING)
         self.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
 
     def _is_journal_busy(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import random
 import threading
 import time
 from collections import Counter, deque
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.waiting import CHANCE, Backoff
 from cookie_consent.sinks.held import Held
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.spill import Line, Spill
@@ -29,8 +29,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 """Between two tries; each pause is twice as long as the one before, times a random part of it (seconds)."""
 _CLOSING = 5.0
 _MOST_BYTES = 64 * 1024 * 1024
-CHANCE = random.SystemRandom().random
-"""A number from 0 to 1, which changes nothing for others that draw some."""
 _log = logging.getLogger("cookie_consent")
 
 
@@ -72,19 +70,19 @@ class BufferedSink:
         self.local = None if spill is None else Path(spill)
         self._counters: Counter[str] = Counter()
         self._held, self._spill = Held(place), Spill(spill) if spill is not None else None
-        self._batch, self._most_bytes, self._sleep, self._chance = batch, most_bytes, sleep, chance
-        self._lines: deque[Line] = deque()
-        self._tried: list[Line] = []
-        self._bytes_in = self._bytes_out = 0
+        self._batch, self._most_bytes, self._sleep = batch, most_bytes, sleep
         self._failing_since: float | None = None
-        self._pause = self._next_try = 0.0
+        self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance), 0.0
         self._said, self._is_spill_said = "", False
         self._asked: deque[tuple[threading.Event, bool]] = deque()
         self.after_fork()
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have no thread yet: there is none in a process that was just forked, whatever it was at."""
+        """Have no thread yet, and nothing that waits: that is for the parent to bring."""
+        self._lines: deque[Line] = deque()
+        self._tried: list[Line] = []
+        self._bytes_in = self._bytes_out = 0
         self._some, self._many = threading.Event(), threading.Event()
         self._asked.clear()
         if self._spill is not None:
@@ -259,7 +257,8 @@ class BufferedSink:
             self._failed(error)
             return False
         self._counters["written"] += len(batch) - invalid
-        self._failing_since, self._pause, self._next_try, self._is_spill_said = None, 0.0, 0.0, False
+        self._failing_since, self._next_try, self._is_spill_said = None, 0.0, False
+        self._backoff.reset()
         return True
 
     def _failed(self, error: Exception) -> None:
@@ -267,8 +266,7 @@ class BufferedSink:
         if self._failing_since is None:
             self._failing_since = now
             _log.warning("Access records cannot be written to %s; they wait, counted: %s", self.place, error)
-        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-        self._next_try = now + self._pause * (0.5 + 0.5 * self._chance())
+        self._next_try = now + self._backoff.next_pause()
 
     def _spill_what_waits(self, spill: Spill) -> None:
         while self._tried or self._lines:

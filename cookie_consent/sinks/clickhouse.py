@@ -14,6 +14,7 @@ import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from cookie_consent.base.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks import clickhouse_tables as tables
 from cookie_consent.sinks.buffered import BufferedSink
@@ -88,6 +89,12 @@ class ClickHouseStore:
         self.place = f"{parts.scheme}://{parts.hostname}{f':{port}' if port else ''}{parts.path}"
         self._limit = limit
         self._client: Client | None = None
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have no connection: that of the parent is the parent's, also to close."""
+        leave_to_parent(self._client)
+        self._client = None
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
         """Keep lines; one uid is kept once.

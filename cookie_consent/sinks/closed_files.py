@@ -27,9 +27,11 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
 
+from cookie_consent.base.waiting import Backoff
+
 _COUNTS = ".counts"
 _TRIES = 20
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
 
 T = TypeVar("T")
 
@@ -127,9 +129,10 @@ def steadily(
         read: is given the files and reads all of them. What it raises counts only where the files did not move.
         sleep: waits for seconds.
     """
+    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance=lambda: 1)
     for tried in range(_TRIES):
         if tried:
-            sleep(min(_FIRST_PAUSE * 2**tried, _LONGEST_PAUSE))  # as long as somebody compacts many files
+            sleep(backoff.next_pause())  # as long as somebody compacts many files
         found = sources(path)
         try:
             result = read(found)

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cookie_consent.sinks.closed_files import Form
+from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.waiting import wait_until
+from cookie_consent.sinks.closed_files import Form, Source
 from cookie_consent.sinks.line_files import compress_closed
 
-_TRIES, _PAUSE = 10, 1.0
+_PATIENCE, _PAUSE = 9.0, 1.0
 """Another process may still be writing its last batch to a file that was just closed (seconds)."""
 _log = logging.getLogger("cookie_consent")
 
@@ -27,6 +29,12 @@ class Compressor:
 
     def __init__(self, logs: Sequence[Path], form: Form, sleep: Callable[[float], None] = time.sleep) -> None:
         self._logs, self._form, self._sleep = logs, form, sleep
+        self._troubles: list[tuple[Source, Exception]] = []
+        self.after_fork()
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have nothing to do, and no thread."""
         self._lock = threading.Lock()
         self._asked = False
         self._thread: threading.Thread | None = None
@@ -37,19 +45,20 @@ class Compressor:
             return
         with self._lock:
             self._asked = True
-            if self._thread is None or not self._thread.is_alive():  # it does not live on in a fork
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="access-log-compression", daemon=True)
                 self._thread.start()
 
     def _run(self) -> None:
         while self._is_asked():
-            for _ in range(_TRIES):
-                troubles = [trouble for log in self._logs for trouble in compress_closed(log, self._form)]
-                if not any(isinstance(error, TimeoutError) for _, error in troubles):
-                    break
-                self._sleep(_PAUSE)
-            for source, error in troubles:
+            wait_until(self._are_compressed, _PATIENCE, _PAUSE, self._sleep)
+            for source, error in self._troubles:
                 _log.warning("%s is not compressed now, and stays as it is: %s", source.path, error)
+
+    def _are_compressed(self) -> bool:
+        """Compress what is closed; return whether nobody holds any of it any longer."""
+        self._troubles = [trouble for log in self._logs for trouble in compress_closed(log, self._form)]
+        return not any(isinstance(error, TimeoutError) for _, error in self._troubles)
 
     def _is_asked(self) -> bool:
         """Return whether there is something to do; once there is not, another thread is needed."""

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.locking import is_posix
-from cookie_consent.sinks.buffered import CHANCE, BufferedSink
+from cookie_consent.base.waiting import CHANCE
+from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.closed_files import Form, counts_path
 from cookie_consent.sinks.compressor import Compressor
 from cookie_consent.sinks.line_files import Compression, form_of

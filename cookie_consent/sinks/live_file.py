@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cookie_consent.base import locking
 from cookie_consent.base.files import AT_ONCE, open_file, read_at
+from cookie_consent.base.forking import call_after_fork
 from cookie_consent.sinks.holding import is_at
 from cookie_consent.sinks.rotation import Rotation
 
@@ -35,9 +36,14 @@ class LiveFile:
     def __init__(self, path: Path, rotation: Rotation, closed: Callable[[], object]) -> None:
         self._path, self._rotation, self._closed = path, rotation, closed
         self._file: int | None = None
-        self._process = 0
         self._torn = False
         self._written: list[Sequence[bytes]] = []
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have no open file: a lock on that of the parent would be the parent's."""
+        self.close()
+        self.settle()
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Write lines, but not those that a call which raised has written before, until `settle` is called.
@@ -120,14 +126,13 @@ class LiveFile:
 
     def _opened(self) -> int:
         """Return the open file; opens it again where its name now means another file, or none."""
-        if self._file is not None and self._process == os.getpid() and is_at(self._file, self._path):
+        if self._file is not None and is_at(self._file, self._path):
             return self._file
-        self.close()  # also after a fork: a lock on the file of the parent would be the parent's
+        self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._torn = False
         readable = os.O_WRONLY if self._path.exists() and not self._path.is_file() else os.O_RDWR
         self._file = open_file(self._path, readable | os.O_APPEND | os.O_CREAT | AT_ONCE, 0o640)
-        self._process = os.getpid()
         return self._file
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from nats.aio.client import Client
 from nats.js.errors import BadRequestError, NotFoundError
 
+from cookie_consent.base.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks.nats_place import Place
 
 _CONNECT = 3.0
@@ -37,11 +38,16 @@ class Connection:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._client: _Client | None = None
-        self._thread = threading.Thread()
-        self._guard = threading.Lock()
+        self.after_fork()
+        call_after_fork(self)
         self._loop: asyncio.AbstractEventLoop
         self._connecting: asyncio.Lock
         self._end: asyncio.Event
+
+    def after_fork(self) -> None:
+        """Have no thread, and so no client: that of the parent is the parent's."""
+        leave_to_parent(self._client)
+        self._client, self._thread, self._guard = None, threading.Thread(), threading.Lock()
 
     def run(self, work: Callable[[Client], Coroutine[Any, Any, T]], seconds: float | None = LONGEST) -> T:
         """Do a work and return what it returns. Several threads may have one done at the same time.
@@ -69,7 +75,6 @@ class Connection:
 
     def _start(self) -> None:
         started = threading.Event()
-        self._client = None  # one of before a fork belongs to the process that has its thread
         self._thread = threading.Thread(target=lambda: asyncio.run(self._live(started)), name="nats", daemon=True)
         self._thread.start()
         started.wait()

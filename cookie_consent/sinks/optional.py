@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.waiting import wait_until
 
 _DUCKDB_SETTINGS = {
     "preserve_insertion_order": "false",
@@ -18,8 +19,8 @@ _DUCKDB_SETTINGS = {
     "autoload_known_extensions": "false",
 }
 """Nothing comes from a network."""
-_TRIES, _PAUSE = 40, 0.05
-"""How often DuckDB is interrupted when Python ends, and how long after each time it is looked whether it ended (s)."""
+_LONGEST_END, _PAUSE = 2.0, 0.05
+"""For how long DuckDB is interrupted when Python ends, and how long until it is looked whether it ended (seconds)."""
 
 
 class NotInstalledError(Exception):
@@ -92,13 +93,14 @@ class Connections:
             pause: waits for seconds.
         """
         self.is_over = True
-        for _ in range(_TRIES):
-            if not self._open:
-                return
-            for connection in [*self._open.values()]:
-                with suppress(Exception):  # there is none yet, or it is closed
-                    connection.interrupt()
-            pause(_PAUSE)
+        wait_until(self._are_interrupted, _LONGEST_END, _PAUSE, pause)
+
+    def _are_interrupted(self) -> bool:
+        """Interrupt what goes on; return whether all are closed."""
+        for connection in [*self._open.values()]:
+            with suppress(Exception):  # there is none yet, or it is closed
+                connection.interrupt()
+        return not self._open
 
 
 _connections = call_after_fork(Connections())

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from cookie_consent.base.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks import postgresql_tables as tables
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import record_from
@@ -83,6 +84,12 @@ class PostgresqlStore:
         self.place = f"postgresql://{given.get('host', '')}/{given.get('dbname', '')}"
         self._limit = limit
         self._connection: Connection | None = None
+        call_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Have no connection: that of the parent is the parent's, also to close."""
+        leave_to_parent(self._connection)
+        self._connection = None
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
         """Keep lines; one uid is kept once.
