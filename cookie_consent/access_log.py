@@ -20,6 +20,7 @@ from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing import Trace, Tracing, is_traceable, traced_fields
 from cookie_consent.views import seen_at
 from cookie_consent.visitor import Arrival
+from cookie_consent.visitor_lag import VisitorLag
 from cookie_consent.visits import Visit, is_secure
 
 _LANDS_WITHIN = 60
@@ -55,6 +56,7 @@ class AccessLog:
         policy: Policy,
         query_keys: Iterable[str],
         clock: Callable[[], float],
+        lag: VisitorLag,
     ) -> Self | None:
         """Return the access log that an option means; None where it means none.
 
@@ -66,7 +68,7 @@ class AccessLog:
             return None
         return cls(
             sink=sink,
-            tracing=Tracing(sink, query_keys, RecordIds()),
+            tracing=Tracing(sink, query_keys, RecordIds(), lag),
             funnel=Funnel(sink, clock),
             erasing=Erasing(sink, _notes_beside(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,

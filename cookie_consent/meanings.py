@@ -41,7 +41,7 @@ CONSENT_RECORD: Mapping[str, str] = {
 """Field of a consent record -> its meaning. Not every record has every field."""
 
 ACCESS_RECORD: Mapping[str, str] = {
-    "time": "When the request came, by the clock of the server, in UTC.",
+    "time": "When the request came, in UTC, less up to a quarter of an hour that is the same for all your records.",
     "log.record.uid": "An id of this record, so that one that is written twice counts once.",
     "record.version": "The version of this list of fields.",
     "record.kind": "What it is: a view of a page, another request, or an event that the page told of.",

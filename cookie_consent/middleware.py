@@ -40,6 +40,7 @@ from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.signing import Signer
 from cookie_consent.sinks import Sink
 from cookie_consent.visitor import VISITOR_LIFETIME
+from cookie_consent.visitor_lag import VisitorLag
 from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visits import Visit, Visits, host_of, is_secure, without_held
 
@@ -165,7 +166,7 @@ class ConsentMiddleware(FailsAtStart):
             pages=Pages(lifetime=own.lifetime, layout=layout, make_id=new_id),
             ledger=ledger,
             retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
-            access_log=AccessLog.open(access_log, policy, query_keys, clock),
+            access_log=AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys)),
             forms=Signer(secret_keys, FORM_SALT),
             desk=desk_of(desk),
             clock=clock,

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from cookie_consent.access_record import (
     VERSION,
@@ -24,12 +24,14 @@ from cookie_consent.events import Event
 from cookie_consent.sinks import Sink
 
 _MOST_PIECES = 4096
+_DAY = 24 * 60 * 60 * 1000
 _log = logging.getLogger("cookie_consent")
 
 _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
 
 Fields = Mapping[bytes, bytes]
 Key = tuple[str | bytes, ...]
+Piece = TypeVar("Piece")
 Visitor = tuple[str, str, str, str, bytes]
 """Visitor id, policy, purpose, address, user agent."""
 
@@ -87,17 +89,24 @@ class Tracing:
         sink: where records flow.
         query_keys: the query parameters that are kept; names, or patterns with *.
         new_id: returns the unique id of a record.
+        lag: returns by how many seconds the times of a visitor's records are earlier than they were.
 
     Attributes:
         lost: how many records the sink did not take.
     """
 
-    def __init__(self, sink: Sink, query_keys: Iterable[str], new_id: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        query_keys: Iterable[str],
+        new_id: Callable[[], bytes],
+        lag: Callable[[str], float] = lambda visitor_id: 0.0,
+    ) -> None:
         self.sink, self.lost = sink, 0
-        self._query_keys, self._new_id = tuple(query_keys), new_id
-        self._visitors: dict[Key, bytes] = {}
+        self._query_keys, self._new_id, self._lag = tuple(query_keys), new_id, lag
+        self._visitors: dict[Key, tuple[bytes, float]] = {}
         self._pages: dict[Key, bytes] = {}
-        self._second, self._second_text = -1, b""
+        self._day, self._day_text = -1, b""
 
     def write(self, scope: Mapping[str, Any], trace: Trace, status: int, *, is_view: bool = False) -> None:
         """Write the record of a request that was answered within `LONGEST_RECORDED` seconds.
@@ -148,25 +157,26 @@ class Tracing:
     def _send(self, trace: Trace, kind: bytes, what: bytes, scope: Mapping[str, Any]) -> None:
         client, agent = scope.get("client"), trace.fields.get(b"user-agent", b"")
         who = (trace.visitor_id, trace.policy, trace.purpose, (client and client[0]) or "", agent)
+        piece, lag = self._visitors.get(who) or self._new_visitor(trace, who)
         line = b'{"time":"%b","log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n' % (
-            self._time(trace.came),
+            self._time(trace.came - lag),
             self._new_id(),
             VERSION,
             kind,
             what,
-            self._visitors.get(who) or self._new_visitor(trace, who),
+            piece,
         )
         try:
             self.sink.write(line)
         except Exception as error:  # noqa: BLE001 (whatever a sink raises, it costs the record and no page)
             self._lose(error)
 
-    def _new_visitor(self, trace: Trace, who: Visitor) -> bytes:
-        """Return a visitor's piece, and keep it for the next record.
+    def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
+        """Return a visitor's piece and lag, and keep them for the next record.
 
         Not without consent: the pseudonym of a day would stand beside a whole address for longer than that day.
         """
-        new = visitor_piece(*who)
+        new = visitor_piece(*who), self._lag(trace.visitor_id)
         return new if trace.is_exempt else _keep(self._visitors, who, new)
 
     def _lose(self, error: Exception) -> None:
@@ -177,14 +187,15 @@ class Tracing:
 
     def _time(self, now: float) -> bytes:
         """Return a time as RFC 3339 has it, in UTC with milliseconds."""
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-        return b"%b.%03dZ" % (self._second_text, int((now - second) * 1000))
+        day, rest = divmod(int(now * 1000), _DAY)
+        if day != self._day:
+            self._day, self._day_text = day, datetime.fromtimestamp(now, UTC).date().isoformat().encode()
+        second, millisecond = divmod(rest, 1000)
+        minute, second = divmod(second, 60)
+        return b"%bT%02d:%02d:%02d.%03dZ" % (self._day_text, minute // 60, minute % 60, second, millisecond)
 
 
-def _keep(pieces: dict[Key, bytes], key: Key, piece: bytes) -> bytes:
+def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece) -> Piece:
     """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
     make_room(pieces, _MOST_PIECES)
     if sum(map(len, key)) <= LONGEST_KEPT:

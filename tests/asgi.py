@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -15,6 +16,7 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy
+from cookie_consent.visitor_lag import VisitorLag
 from tests.policies import KEY, policy_of
 
 PREFIX = "/privacy-choices"
@@ -114,6 +116,11 @@ class Clock:
 
     def forward(self, *, days: float = 0, seconds: float = 0) -> None:
         self.now += days * 86_400 + seconds
+
+
+def came(record: Mapping[str, Any]) -> float:
+    """Return when the request of an access record came, which its time does not say (seconds since 1970)."""
+    return datetime.fromisoformat(record["time"]).timestamp() + VisitorLag(KEY)(record["visitor.id"])
 
 
 @dataclass

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cookie_consent.access_record import truncated
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.meanings import ACCESS_RECORD
+from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import JsonLinesSink, MemorySink
+from cookie_consent.tracing import Trace, Tracing
+from cookie_consent.visitor_lag import VisitorLag
 from tests.asgi import (
     NOW,
     PAGE,
@@ -38,12 +42,14 @@ from tests.asgi import (
     answering,
     bodies,
     call,
+    came,
     drive,
     install,
     page,
     policy,
     scope,
 )
+from tests.policies import KEY
 
 TABLET = (
     "Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -227,9 +233,10 @@ def test_a_record_has_these_fields_and_no_others() -> None:
         query=b"utm_source=news&utm_medium=mail&token=secret&q=secret",
     )
     assert record.pop("duration_ms") >= 0
-    assert re.fullmatch(r"[\w-]{16}-0", record.pop("log.record.uid"))
+    assert re.fullmatch(r"[\w-]{16}-[0-9a-f]{16}", record.pop("log.record.uid"))
+    assert came(record) == pytest.approx(NOW, abs=0.002)
+    del record["time"]
     assert record == {
-        "time": "2025-06-15T15:06:40.250Z",
         "record.version": 1,
         "record.kind": "request",
         "http.request.method": "GET",
@@ -294,18 +301,30 @@ def test_a_record_is_one_line_of_utf_8(tmp_path: Path) -> None:
         (1_767_225_600.0015, "2026-01-01T00:00:00.001Z"),
     ],
 )
-def test_the_time_is_when_the_request_came_in_utc_with_milliseconds(now: float, written: str) -> None:
-    assert Traced(clock=Clock(now)).record()["time"] == written
+def test_the_time_is_in_utc_with_milliseconds(now: float, written: str) -> None:
+    sink = MemorySink()
+    Tracing(sink, [], RecordIds()).write(scope(), Trace({}, "v", "0" * 16, now), 200)
+    assert sink.records[0]["time"] == written
 
 
-def test_the_time_goes_on() -> None:
-    clock = Clock(1000.0)
-    visitor = Traced(clock=clock)
-    times = []
-    for _ in range(3):
-        times.append(visitor.record()["time"][-7:])
-        clock.forward(seconds=0.5)
-    assert times == ["40.000Z", "40.500Z", "41.000Z"]
+def test_the_time_is_when_the_request_came_less_what_is_the_same_for_all_of_the_visitor() -> None:
+    clock = Clock(1_750_000_000.0)
+    visitors = [Traced(clock=clock) for _ in range(30)]
+    lags = []
+    for visitor in visitors:
+        first = datetime.fromisoformat(visitor.record()["time"]).timestamp()
+        clock.forward(days=20, seconds=0.5)
+        assert datetime.fromisoformat(visitor.record()["time"]).timestamp() == first + 20 * 86_400 + 0.5
+        clock.now = 1_750_000_000.0
+        lags.append(clock.now - first)
+    assert all(0 <= lag <= 900 for lag in lags)
+    assert max(lags) - min(lags) > 300, "all but never, if they are random"
+
+
+def test_a_lag_is_told_by_the_first_key_and_the_id_alone() -> None:
+    lag = VisitorLag([KEY, "n" * 32])
+    assert lag("one") == VisitorLag(KEY)("one") != lag("two")
+    assert VisitorLag("n" * 32)("one") != lag("one")
 
 
 @pytest.mark.parametrize(

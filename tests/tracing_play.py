@@ -265,11 +265,11 @@ class Play:
     def _expect(self, coming: Coming, browser: Browser, values: Mapping[str, Any]) -> None:
         """Expect a record: under the pseudonym of the visitor's cookie, or without consent under that of the day."""
         case, home = coming.case, f"https://{browser.host}"
-        came = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%dT%H:%M:%S}"
+        day = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%d}"
         own = f"{home}/before" if coming.is_traced else home
         policy = case.answer.version if coming.is_traced and case.answer else case.version
         common = {
-            "time": came,
+            "came": self.clock.now,
             "record.version": 1,
             "server.address": browser.host,
             "url.path": coming.path,
@@ -279,7 +279,7 @@ class Play:
             "consent.policy": POLICIES[policy].version,
             "consent.purpose": None if coming.is_traced else AUDIENCE,
         }
-        pseudonym = browser.visitor if coming.is_traced else f"{came[:10]} {browser.host}"
+        pseudonym = browser.visitor if coming.is_traced else f"{day} {browser.host}"
         assert pseudonym, "who is traced has a visitor id"
         self.expected[coming.number] = Expected({**common, **values}, pseudonym)
 

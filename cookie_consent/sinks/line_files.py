@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
@@ -24,6 +23,8 @@ Which = Callable[[bytes], object]
 
 _FORMS: dict[object, Form] = {None: Form.PLAIN, "gzip": Form.GZIP, "zstd": Form.ZSTD}
 _BLOCK = 1024 * 1024
+_SORTED_AT_ONCE = 16 * 1024 * 1024
+"""Bytes."""
 _GZIP_LEVEL, _ZSTD_LEVEL = 6, 3
 
 
@@ -54,10 +55,30 @@ def compress_closed(path: Path, form: Form) -> list[tuple[Source, Exception]]:
     def compress(source: Source, file: BufferedRandom) -> None:
         target = path_of(path, source.date(), source.number, form)
         with replacing(target, file) as new, _writing(new, form) as out:
-            shutil.copyfileobj(file, out, _BLOCK)
+            for block in _in_order(file):
+                out.write(block)
         remove(path, source, before=form)
 
     return for_each_closed(path, lambda source: source.form is Form.PLAIN is not form, compress)
+
+
+def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines, many at a time, by what they begin with: the time of a record, then something random.
+
+    The order in which they were written would tell better than their times when their requests came. A large file is
+    sorted in parts: of hours of a small site, of minutes of a large one.
+    """
+    waiting, size = list[bytes](), 0
+    for line in lines:
+        waiting.append(line if line.endswith(b"\n") else b"%b\n" % line)
+        size += len(line)
+        if size >= _SORTED_AT_ONCE:
+            waiting.sort()
+            half = len(waiting) // 2
+            yield b"".join(waiting[:half])
+            del waiting[:half]
+            size = sum(map(len, waiting))
+    yield b"".join(sorted(waiting))
 
 
 def found_in(file: IO[bytes], form: Form, which: Which, needle: bytes = b"") -> Iterator[bytes]:
