@@ -15,7 +15,7 @@ from cookie_consent.access_record import origin_of
 from cookie_consent.answers import Posted, is_form, make_record, read_answer
 from cookie_consent.banner import asks_robot
 from cookie_consent.bounded import LONGEST_WAIT
-from cookie_consent.decision import Decision, consents, decide, objects, switched_off, what_signals_refuse
+from cookie_consent.decision import Decision, consents, decide, objects, opted_out, switched_off, what_signals_refuse
 from cookie_consent.evidence import SURFACES, Surface, shown
 from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.failures import log_failure
@@ -183,6 +183,7 @@ def state(installed: Installation, decision: Decision) -> dict[str, Any]:
         "source": record.source if record else "signal" if by_signal else None,
         "signals": list(decision.signals),
         "honours_gpc": decision.honours_gpc,
+        "opted_out": opted_out(decision),
         "overruled": sorted(switched_off(decision)),
         "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
         "edits_csp": installed.edit_csp,

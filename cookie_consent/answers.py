@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from cookie_consent.decision import Decision, objects
+from cookie_consent.decision import Decision, objects, what_signals_refuse
 from cookie_consent.material import digests
 from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
@@ -17,7 +17,9 @@ from cookie_consent.policy_error import did_you_mean
 from cookie_consent.problem import Problem
 from cookie_consent.record import Answer, ConsentRecord, State
 
-_CHOICES = ("accept_all", "refuse_all", "save", "grant")
+_CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
+_OF_SOME = ("grant", "opt_out")
+"""The choices that leave the other purposes as they are."""
 _SOURCES = ("banner", "settings", "feature", "api")
 _MOST_FIELDS = 200
 _FORM = "application/x-www-form-urlencoded"
@@ -35,8 +37,8 @@ class Posted:
     """An answer as a visitor gave it.
 
     Args:
-        choice: "accept_all", "refuse_all", "save" (grants `purposes`, refuses the others) or "grant" (grants
-            `purposes`, leaves the others as they are).
+        choice: "accept_all", "refuse_all", "save" (grants `purposes`, refuses the others), "grant" (grants `purposes`,
+            leaves the others as they are) or "opt_out" (refuses each sale or sharing, leaves the others likewise).
         purposes: purpose id -> whether it was ticked, for those that the answer names.
         policy: the version of the policy that was shown; "" where the answer does not say.
         next: where to go on; "" where the answer does not say.
@@ -93,9 +95,16 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
         raise Problem(
             400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}"
         )
+    _check_some(posted, policy)
+    return posted
+
+
+def _check_some(posted: Posted, policy: Policy) -> None:
+    """Raise a Problem where a choice that is about some purposes is about none."""
     if posted.choice == "grant" and not any(posted.purposes.values()):
         raise Problem(400, "There is no purpose to grant.")
-    return posted
+    if posted.choice == "opt_out" and not policy.sells:
+        raise Problem(400, "Nothing is sold or shared here.")
 
 
 def read_fields(content_type: str, body: bytes) -> dict[str, str]:
@@ -142,13 +151,16 @@ def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, la
 
 def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> State | None:
     """Return the answer for a purpose; None for what runs without consent, as long as nobody answers for it."""
+    if posted.choice == "opt_out" and purpose in before.policy.sells:
+        return State.REFUSED
     exempt = purpose == before.policy.exempt
     # The question has no tick for what it does not ask for; that none came from there is no objection.
     if shown.in_force[purpose].refused or (exempt and (posted.choice, posted.surface) == ("save", "banner")):
         return _state_so_far(before, purpose)
-    if posted.choice == "accept_all" or (posted.choice != "refuse_all" and posted.purposes.get(purpose)):
+    grants = posted.choice in ("save", "grant") and posted.purposes.get(purpose)
+    if posted.choice == "accept_all" or grants:
         return State.GRANTED
-    if posted.choice != "grant":
+    if posted.choice not in _OF_SOME:
         return State.REFUSED
     return _state_so_far(before, purpose)
 
@@ -156,7 +168,8 @@ def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> Sta
 def _state_so_far(before: Decision, purpose: str) -> State | None:
     """What a purpose keeps that the answer is silent on: a grant only if it holds now, signals and changes applied.
 
-    An objection to what runs without consent stays, also one from before it was there.
+    An objection to what runs without consent stays, also one from before it was there. A signal is a refusal of a sale
+    or sharing that is not asked about again.
     """
     answer = before.record.answers.get(purpose) if before.record else None
     if purpose == before.policy.exempt:
@@ -165,7 +178,13 @@ def _state_so_far(before: Decision, purpose: str) -> State | None:
         return answer.state if answer else None
     if before.purposes[purpose]:
         return State.GRANTED
-    return State.REFUSED if answer and answer.state is State.REFUSED else State.UNANSWERED
+    is_refused = answer is not None and answer.state is State.REFUSED
+    return State.REFUSED if is_refused or _is_opted_out(before, purpose) else State.UNANSWERED
+
+
+def _is_opted_out(before: Decision, purpose: str) -> bool:
+    signals = (before.record.overruled if before.record else frozenset()).union(before.signals)
+    return purpose in before.policy.sells and purpose in what_signals_refuse(before.policy, signals)
 
 
 def _reader(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]) -> Callable[[bytes], Read]:

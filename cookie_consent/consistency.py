@@ -216,6 +216,14 @@ def _check_override(policy: Declarations, service: Service, purpose: str) -> Non
 
 
 def _check_signals(policy: Declarations) -> None:
+    for purpose in policy.purposes:
+        if purpose.sells and policy.signals.gpc is not None and purpose.id not in policy.signals.gpc:
+            raise PolicyError(
+                f'Sec-GPC has to refuse "{purpose.id}", which is a sale or sharing',
+                "List it, or leave the line out.",
+                table="[signals]",
+                key="gpc",
+            )
     for key in ("gpc", "dnt"):
         for purpose in getattr(policy.signals, key) or ():
             _known_purpose(policy, purpose, "[signals]", key)

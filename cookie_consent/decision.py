@@ -18,6 +18,9 @@ NEWS_LIFETIME = timedelta(days=30)
 CONSENT_LIFETIME = timedelta(days=180)
 """Six months, refusal and grant alike (CNIL 2020-092, section 39; Garante 231/2021, section 6.2)."""
 
+OPTED_OUT_FOR = timedelta(days=366)
+"""12 months: as long, who refused a sale or sharing is not asked again (Cal. Civ. Code 1798.135(c)(4))."""
+
 
 _UNANSWERED = Answer(State.UNANSWERED, "")
 
@@ -221,6 +224,12 @@ def ruling_signals(decision: Decision) -> frozenset[str]:
     return record.overruled.union(
         name for name in now if not what_signals_refuse(decision.policy, {name}).isdisjoint(granted)
     )
+
+
+def opted_out(decision: Decision) -> bool:
+    """Return whether the visitor has refused each sale or sharing of personal information that there is."""
+    sells, record = decision.policy.sells, decision.record
+    return bool(sells) and record is not None and set(sells).issubset(record.in_state(State.REFUSED))
 
 
 def heeds_signals(decision: Decision) -> bool:

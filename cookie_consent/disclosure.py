@@ -74,6 +74,22 @@ class Disclosure:
         )
         return page(html, language, status)
 
+    async def do_not_sell(self, request: Request, visit: Visit, language: str) -> Response:
+        """Answer with the page on which a sale or sharing is refused.
+
+        Raises:
+            Problem: 404, the policy has none.
+        """
+        if not self._installed.policy.sells:
+            raise Problem(404, "Nothing is sold or shared here.")
+        html = self._installed.pages.do_not_sell(
+            visit.decision,
+            base=self._installed.base(request.scope),
+            language=language,
+            next_path=safe_next(request.query_params.get("next", "")) or "",
+        )
+        return page(html, language)
+
     async def question(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the question as it stands in a page, for the script to put it there.
 

@@ -46,6 +46,7 @@ class Endpoints:
         desk = HelpDesk(installed)
         self._routes: dict[str, Methods] = {
             "": {"GET": disclosure.settings, "POST": partial(answer, installed)},
+            "/do-not-sell": {"GET": disclosure.do_not_sell},
             "/question": {"GET": disclosure.question},
             "/state": {"GET": disclosure.state},
             "/receipt": {"GET": own_data.receipt},

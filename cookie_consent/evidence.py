@@ -21,7 +21,7 @@ from cookie_consent.proof import Shown
 from cookie_consent.timestamps import seconds_of
 from cookie_consent.wording import written_day
 
-SURFACES = ("banner", "again", "settings", "box", "page")
+SURFACES = ("banner", "again", "settings", "box", "page", "opt_out")
 """Where answers are given."""
 _OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
@@ -121,7 +121,7 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
 def _made(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
     """Return a text without what is a visitor's own; it is made once for all who see the same."""
     record, feature = decision.record, surface.feature
-    said = (record.policy, tuple(record.answers.items())) if record else None
+    said = (record.policy, tuple(record.answers.items()), record.overruled) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), said)
     seen = (surface.kind, feature.id if feature else "", surface.missing, surface.notice)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
@@ -145,6 +145,8 @@ def _rendered(
         return pages.banner(decision, asking=Asking(again=kind == "again"), **where).decode()
     if kind == "settings":
         return pages.settings(decision, own_cookies=own_cookies, kept=_NOBODYS, notice=surface.notice, **where)
+    if kind == "opt_out":
+        return pages.do_not_sell(decision, **where)
     if kind == "box" and feature is not None:
         return pages.unavailable_box(decision, feature=feature, **where)
     return pages.unavailable(decision, missing=surface.missing, feature=feature, **where)

@@ -23,7 +23,7 @@ def widened(old: Policy, new: Policy) -> frozenset[str]:
     """Return the optional purposes of the new policy that do or keep more than the old one said.
 
     More is: the purpose itself, a cookie, a recipient or an origin added, or moved here from another purpose; a
-    longer retention or lifetime; tracing switched on; consent asked for what ran without. Less is not: removals and
+    longer retention or lifetime; tracing or a sale begun; consent asked for what ran without. Less is not: removals and
     shorter times. What runs without consent is never among them: nobody is asked for it.
     """
     return frozenset(purpose for purpose in new.optional if purpose != new.exempt and _is_wider(old, new, purpose))
@@ -47,6 +47,7 @@ def _facts(policy: Policy, purpose: str) -> object:
         sorted((recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)),
         # Facts that purposes have since later, where they have them: the others keep their digests.
         *([declared.exempt] if declared.exempt else []),
+        *(["sells"] if declared.sells else []),
     ]
 
 
@@ -57,6 +58,7 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
         before is None
         or bool(before.exempt)
         or (after.traces and not before.traces)
+        or (after.sells and not before.sells)
         or (after.retention or timedelta(0)) > (before.retention or timedelta(0))
         or _cookies_wider(old.cookies_of(purpose), new.cookies_of(purpose))
         or _recipients_wider(old.recipients_of(purpose), new.recipients_of(purpose))

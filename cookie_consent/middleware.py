@@ -28,10 +28,10 @@ from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger
 from cookie_consent.logging import filter_access_logs
 from cookie_consent.mounting import local_path
-from cookie_consent.options import check_options, days, ledger_of, policy_of, wall_clock
+from cookie_consent.options import check_options, consent_lifetime, days, ledger_of, policy_of, wall_clock
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.pages import Pages
-from cookie_consent.parts import LONGEST_COOKIE, NECESSARY
+from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.request_consent import RequestConsent
@@ -76,7 +76,8 @@ class ConsentMiddleware(FailsAtStart):
             again.
         consent_cookie: the name of the consent cookie; over https "__Host-" stands before it.
         visitor_cookie: the name of the visitor cookie, likewise.
-        consent_days: how long an answer holds, refusal and grant alike; at most 400.
+        consent_days: how long an answer holds, refusal and grant alike; at most 400. Left out, it is 180, and 366 where
+            the policy has a purpose with `sells = true`, whose refusal has to hold for 12 months.
         visitor_days: how long a visitor id is good for; at most 395, not renewed.
         query_keys: query parameters that access records keep; names, or patterns with *.
         desk: is told of requests and complaints: a function that takes a dict, or an SMTP URL like
@@ -115,7 +116,7 @@ class ConsentMiddleware(FailsAtStart):
         history: Iterable[Policy | str | PathLike[str]] = (),
         consent_cookie: str = "consent",
         visitor_cookie: str = "visitor",
-        consent_days: float = 180,
+        consent_days: float | None = None,
         visitor_days: float = 395,
         query_keys: Iterable[str] = ("utm_*",),
         desk: Callable[[dict[str, Any]], Any] | str | None = None,
@@ -148,7 +149,7 @@ class ConsentMiddleware(FailsAtStart):
             secret_keys,
             consent_name=consent_cookie,
             visitor_name=visitor_cookie,
-            consent_lifetime=days("consent_days", consent_days, most=LONGEST_COOKIE),
+            consent_lifetime=consent_lifetime(consent_days, policy),
             visitor_lifetime=days("visitor_days", visitor_days, most=VISITOR_LIFETIME),
             new_id=make_id,
         )

@@ -11,9 +11,11 @@ from typing import Any
 
 from cookie_consent.app_language import BY_PATH
 from cookie_consent.consistency import check_in_force
+from cookie_consent.decision import CONSENT_LIFETIME, OPTED_OUT_FOR
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.logging import MODES
 from cookie_consent.pages import LAYOUTS
+from cookie_consent.parts import LONGEST_COOKIE
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.same_site import safe_next
@@ -46,6 +48,28 @@ def days(name: str, value: Any, *, most: timedelta) -> timedelta:
     if not is_number or not timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most:
         raise ValueError(f"{name}: {value!r} is not valid. Write a number of days, at most {most.days} days.")
     return timedelta(days=value)
+
+
+def consent_lifetime(given: Any, policy: Policy) -> timedelta:
+    """Return how long an answer holds.
+
+    Args:
+        given: the option `consent_days`; None for what is right.
+        policy: the policy.
+
+    Raises:
+        ValueError: it is no number of days, or browsers do not keep a cookie for so long; or the policy has a sale or
+            sharing, and who refused that would be asked again too soon.
+    """
+    if given is None:
+        return OPTED_OUT_FOR if policy.sells else CONSENT_LIFETIME
+    lifetime = days("consent_days", given, most=LONGEST_COOKIE)
+    if policy.sells and lifetime < OPTED_OUT_FOR:
+        raise ValueError(
+            f"consent_days: {given!r} is not valid. The policy has sells = true, and who refused a sale is not asked "
+            f"again for 12 months: leave it out, or write at least {OPTED_OUT_FOR.days}."
+        )
+    return lifetime
 
 
 def policy_of(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:

@@ -17,10 +17,10 @@ from markupsafe import Markup, escape
 from cookie_consent.assets import assets
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.bounded import LONGEST_KEPT, make_room
-from cookie_consent.decision import CONSENT_LIFETIME, Decision, switched_off
+from cookie_consent.decision import CONSENT_LIFETIME, Decision, opted_out, switched_off
 from cookie_consent.locales import direction, language_name
 from cookie_consent.parts import Cookie, Feature
-from cookie_consent.reasons import has_changed, refused_by, refused_in, what_is_off
+from cookie_consent.reasons import has_changed, refused_by, refused_in, status_text, what_is_off
 from cookie_consent.visitor import Withdrawn
 from cookie_consent.wording import Wording, link
 
@@ -200,7 +200,8 @@ class Pages:
         record, off = decision.record, frozenset[str]()
         if record is not None and (decision.signals or record.overruled):
             off = switched_off(decision)
-        state = (decision.signals, decision.status, has_changed(decision), tuple(decision.purposes.values()), off)
+        status = decision.status if record is None else status_text(decision)
+        state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
         key = (decision.policy, base, language, encoding, bool(next_path), asking.reloads, asking.again, state)
         html = self._kept.get(key)
         if html is None:
@@ -213,6 +214,11 @@ class Pages:
         html = html.replace(_ARRIVED.encode(), arrived)
         html = html.replace(_ONCE.encode(), once).replace(_ANSWERED.encode(), answered)
         return _come_back(html, next_path)
+
+    def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
+        """Return the page on which a sale or sharing of personal information is refused (11 CCR 7026)."""
+        context = _context(decision, base, language, next_path)
+        return self._render("do_not_sell.html", context, done=opted_out(decision))
 
     def way_back(
         self, decision: Decision, *, base: str, language: str, next_path: str, encoding: str, link: bool = True
@@ -392,6 +398,7 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
         # What runs here without consent, as long as nobody objects.
         "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
         "switched_off": [purpose for purpose in policy.optional if purpose in switched_off(decision)],
+        "status": status_text(decision),
         "action": _action(decision, base),
         "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},

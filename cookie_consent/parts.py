@@ -89,6 +89,8 @@ class Purpose:
         exempt: the name of the exemption under which it runs without consent, until the visitor objects; "" where it
             needs consent.
         erase_on_withdrawal: whether what was recorded is erased when consent is withdrawn.
+        sells: whether it is a sale or sharing of personal information, as laws of the USA have it (Cal. Civ. Code
+            1798.140): it gets a page of its own to refuse it, and who refused is not asked again for 12 months.
     """
 
     id: str
@@ -99,6 +101,7 @@ class Purpose:
     refused: bool = False
     exempt: str = ""
     erase_on_withdrawal: bool = False
+    sells: bool = False
 
     def __post_init__(self) -> None:
         require_id(self.id)
@@ -110,6 +113,8 @@ class Purpose:
             )
         if self.id == NECESSARY and (self.traces or self.refused):
             raise PolicyError("the necessary purpose can neither trace nor be refused", "Make it another purpose.")
+        if self.sells and (self.exempt or self.id == NECESSARY):
+            raise PolicyError("a sale or sharing is never without consent", "Make it another purpose.", key="sells")
         if self.exempt:
             check(self.exempt, traces=self.traces, erases=self.erase_on_withdrawal, retention=self.retention)
         if self.erase_on_withdrawal and not self.traces:

@@ -23,7 +23,7 @@ from cookie_consent.texts import Text
 VERSION_DIGITS = 16
 """A version is so many of the first digits of the hash of what the policy says."""
 _UNSAID = (RecordRules(), RequestRules())
-_UNSAID_OF_PURPOSES = {"exempt": "", "erase_on_withdrawal": False}
+_UNSAID_OF_PURPOSES = {"exempt": "", "erase_on_withdrawal": False, "sells": False}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,6 +121,11 @@ class Policy(Declarations):
         return next((purpose.id for purpose in self.purposes if purpose.exempt), "")
 
     @cached_property
+    def sells(self) -> tuple[str, ...]:
+        """The ids of the purposes that are a sale or sharing of personal information, in the order of the policy."""
+        return tuple(purpose.id for purpose in self.purposes if purpose.sells)
+
+    @cached_property
     def access_records_kept(self) -> timedelta | None:
         """How long access records are kept; None where nothing says so.
 
@@ -135,7 +140,8 @@ class Policy(Declarations):
         """The ids of the purposes that Sec-GPC refuses."""
         if self.signals.gpc is not None:
             return frozenset(self.signals.gpc)
-        return frozenset([*(recipient.purpose for recipient in self.recipients), self.exempt]) - {NECESSARY, ""}
+        given = (recipient.purpose for recipient in self.recipients)
+        return frozenset([*given, *self.sells, self.exempt]) - {NECESSARY, ""}
 
     @cached_property
     def dnt_refuses(self) -> frozenset[str]:

@@ -22,7 +22,7 @@ Told = Iterable[tuple[str, bool]]
 Phrase = Callable[[str, str, Any, Any], Told]
 """Tells of a key, of what has it, and of its values before and after."""
 
-_MATERIAL = frozenset({"purpose", "retention", "traces", "exempt", "duration", "origins"})
+_MATERIAL = frozenset({"purpose", "retention", "traces", "sells", "exempt", "duration", "origins"})
 _ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
 _NOUNS = {
     "duration": "lifetime",
@@ -234,6 +234,10 @@ def _erased(_: str, name: str, __: bool | None, after: bool | None) -> Told:
     yield f"what was recorded for {name} is {'now' if after else 'no longer'} erased on withdrawal", False
 
 
+def _sold(_: str, name: str, __: bool | None, after: bool | None) -> Told:
+    yield f"{name} is {'now' if after else 'no longer'} a sale or sharing of personal information", bool(after)
+
+
 def _reworded(key: str, name: str, before: Plain, after: Plain) -> Told:
     for language, old, new in _differing(before, after):
         yield f'{_noun(key, name)} in "{language}" {_happened(old, new)}', False
@@ -320,6 +324,7 @@ _KEYS: Mapping[str, Phrase] = {
     "refused": _switched,
     "exempt": _exempted,
     "erase_on_withdrawal": _erased,
+    "sells": _sold,
 }
 _IN_SERVICES: Mapping[str, Phrase] = {"retention": _kept, "refused": _switched}
 _TYPES: Mapping[type, Phrase] = {dict: _reworded, list: _listed}

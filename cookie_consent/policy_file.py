@@ -206,6 +206,7 @@ _PURPOSE: Readers = {
     "traces": _boolean,
     "exempt": _string,
     "erase_on_withdrawal": _boolean,
+    "sells": _boolean,
 }
 _COOKIE: Readers = {
     "name": _string,

@@ -19,6 +19,14 @@ def has_changed(decision: Decision) -> bool:
     return any(answer is None or answer.state is State.GRANTED for answer in answers)
 
 
+def status_text(decision: Decision) -> str:
+    """Return the name of the text that says what was answered."""
+    record = decision.record
+    if decision.status == "partial" and record is not None and not record.in_state(State.GRANTED):
+        return "status_opted_out"
+    return f"status_{decision.status}"
+
+
 def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:
     """Return what a page or box says of something that is off: what it needs, why not, whether that can be allowed."""
     in_force = decision.policy.in_force

@@ -79,6 +79,7 @@ def test_json_is_answered_with_the_state(data: object, status: str, purposes: di
         "features": {"map": purposes["media"]},
         "edits_csp": False,
         "honours_gpc": False,
+        "opted_out": False,
         "overruled": [],
     }
     assert visitor.state() == reply.json

@@ -14,9 +14,12 @@ import pytest
 
 from cookie_consent.report.page import live_page
 from cookie_consent.report.page import page as report_page
-from tests.asgi import PREFIX, Reply
+from tests.asgi import PREFIX, Reply, install
 from tests.asgi import Visitor as Browser
+from tests.asgi import page as asgi_page
 from tests.report_sample import compared_report, sample_report
+from tests.test_do_not_sell import PATH as OPT_OUT
+from tests.test_do_not_sell import SELLS
 from tests.test_help_desk import REQUESTS, Person
 from tests.three_language_site import LANGUAGES, app
 from tests.visitor_browser import ROOT
@@ -87,6 +90,12 @@ def too_fast(language: str) -> Reply:
     return person.send_form(urlencode({"token": person.token(0), "kind": "see", "text": "What?"}), path=REQUESTS)
 
 
+def seller(language: str, path: str) -> Reply:
+    """Show a page of a site that sells."""
+    site = install(asgi_page(), SELLS, settings_link=True)
+    return Browser(site, [*HTML, ("accept-language", language), ("sec-gpc", "1")]).get(path)
+
+
 PAGES: dict[str, Callable[[str], Reply]] = {
     "question": linked(),
     "question in a bar": lambda language: come(language).get(f"/bar/{language}/"),
@@ -105,6 +114,9 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "what was shown": shown,
     "receipt page": own("/receipt/page", "accept_all"),
     "requests page": own("/requests"),
+    "do not sell": lambda language: seller(language, OPT_OUT),
+    "link of a site that sells": lambda language: seller(language, "/"),
+    "settings page of a site that sells": lambda language: seller(language, PREFIX),
     "request received": received,
     "request sent too fast": too_fast,
 }
@@ -115,7 +127,10 @@ REPORTS = {
     "live report": live_page(ASKED, sample_report()),
     "live report that failed": live_page(ASKED, None, "There is no such day."),
 }
-LANGUAGES_OF = {"request received": ("en",), "request sent too fast": ("en",)}
+LANGUAGES_OF = {
+    **dict.fromkeys(("request received", "request sent too fast"), ("en",)),
+    **dict.fromkeys(("do not sell", "link of a site that sells", "settings page of a site that sells"), ("en", "ja")),
+}
 NAMES = [f"{name}, {language}" for name in PAGES for language in LANGUAGES_OF.get(name, LANGUAGES)]
 
 
@@ -175,6 +190,9 @@ def test_the_pages_are_those_that_they_are_called(language: str) -> None:
         "what was shown": ("pchoice-shown",),
         "receipt page": ("receipt.json",),
         "requests page": ('name="reference"',),
+        "do not sell": ('value="opt_out"', "pchoice-signal"),
+        "link of a site that sells": ('class="pchoice-honoured"', "/do-not-sell"),
+        "settings page of a site that sells": ("/do-not-sell", "pchoice-signal"),
         "request received": ("pchoice-notice",),
         "request sent too fast": ('role="alert"',),
     }

@@ -82,6 +82,7 @@ def test_before_an_answer_the_state_is_unknown() -> None:
         "features": {"map": False},
         "edits_csp": False,
         "honours_gpc": False,
+        "opted_out": False,
         "overruled": [],
     }
 

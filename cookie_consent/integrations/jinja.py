@@ -23,7 +23,8 @@ def consent_context(request: Request) -> dict[str, Any]:
     `privacy_settings_url` where the visitor changes the answer; `privacy_assets` the tags for a page that has
     boxes or `<template data-purpose>` but no banner; `privacy_tracking` the tag of the script that sends events,
     nothing for those who do not allow tracing;
-    `privacy_settings_link` a link to the settings, which opens them in place where the script is.
+    `privacy_settings_link` a link to the settings, which opens them in place where the script is;
+    `privacy_opt_out_link` one to the page that refuses a sale or sharing, nothing where the policy has none.
     """
     consent = consent_of(request.scope)
     address = f"{consent.base}?language={consent.language}"
@@ -34,6 +35,7 @@ def consent_context(request: Request) -> dict[str, Any]:
         "privacy_settings_link": Markup('<a href="{}&amp;next={}" data-privacy-settings>{}</a>').format(
             address, quote(own_path(request.scope)), consent.policy.texts[consent.language]["privacy_settings"]
         ),
+        "privacy_opt_out_link": _opt_out(consent, own_path(request.scope)) if consent.policy.sells else Markup(),
         "privacy_assets": Markup(
             '<link rel="stylesheet" href="{base}/assets/{style}"{nonce}>'
             '<script type="module" src="{base}/assets/{script}"{nonce}></script>'
@@ -45,6 +47,12 @@ def consent_context(request: Request) -> dict[str, Any]:
         ),
         "privacy_tracking": _tracking(consent) if consent.traces else Markup(),
     }
+
+
+def _opt_out(consent: RequestConsent, next_path: str) -> Markup:
+    return Markup('<a href="{}/do-not-sell?language={}&amp;next={}">{}</a>').format(
+        consent.base, consent.language, quote(next_path), consent.policy.texts[consent.language]["do_not_sell"]
+    )
 
 
 def _tracking(consent: RequestConsent) -> Markup:
