@@ -68,6 +68,7 @@ class _Came:
     Args:
         verified: of the chain.
         removed_by: how many records were removed for each reason.
+        imported: how many were imported from an earlier system.
         root: the end of the chain, to be kept.
         roots: those that it was held against.
         findings: what does not fit.
@@ -75,6 +76,7 @@ class _Came:
 
     verified: Verified
     removed_by: Mapping[str, int]
+    imported: int
     root: str
     roots: Sequence[KeptRoot]
     findings: Sequence[_Finding]
@@ -97,7 +99,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         verified, found = _look_at(ledger, [kept.root for kept in roots], seen, dates)
     findings = sorted([*found, *findings], key=lambda finding: finding.record or math.inf)
     root = write_root(verified.root, signer, now) if signer else str(verified.root)
-    came = _Came(verified, dates.removed_by(), root, roots, findings)
+    came = _Came(verified, dates.removed_by(), dates.imported, root, roots, findings)
     if arguments.json:
         say_json(_as_json(came))
     else:
@@ -256,6 +258,7 @@ def _as_json(came: _Came) -> dict[str, Any]:
         "records": came.verified.records,
         "removed": came.verified.removed,
         "removed_by": came.removed_by,
+        "imported": came.imported,
         "root": None if said else came.root,
         "roots": [
             {"root": str(kept.root), "signed_at": None if kept.signed_at is None else rfc3339(kept.signed_at)}
@@ -272,6 +275,8 @@ def _in_words(came: _Came) -> Iterator[str]:
             yield f"The signature of root {kept.root} was not checked: there is no key in {_KEYS}."
         else:
             yield f"Root {kept.root} was signed at {rfc3339(kept.signed_at)}."
+    if came.imported:
+        yield f"Imported from an earlier system, which dated them: {counted(came.imported, 'record')}."
     why = ", ".join(f"{count:,} by {reason}" for reason, count in came.removed_by.items() if count)
     removed = f" ({came.verified.removed:,} of them removed{why and ': '}{why})" if came.verified.removed else ""
     if came.findings:

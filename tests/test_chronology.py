@@ -223,6 +223,18 @@ def test_a_skew_of_the_clock_is_none() -> None:
     assert [record for record, _ in odd(ledger, SignedRoot(2, NOW), SignedRoot(3, NOW - DAY), now=NOW)] == [7, 7]
 
 
+@pytest.mark.usefixtures("key")
+def test_records_of_an_earlier_system_are_dated_by_that_and_counted(path: Path, capsys: Capture) -> None:
+    root = write_root(path, capsys)
+    with closing(open_ledger(f"sqlite:///{path}")) as ledger:
+        append(ledger, *(answer(f"old{days}", TODAY - days * DAY, source="imported") for days in (90, 300, 20)))
+        append(ledger, answer("new", TODAY))
+    said = verified(path, capsys, "--root", root)
+    assert (said["findings"], said["imported"]) == ([], 3)
+    main(["verify", "--ledger", f"sqlite:///{path}"])
+    assert "Imported from an earlier system, which dated them: 3 records.\n" in capsys.readouterr().out
+
+
 def test_records_without_dates_are_none() -> None:
     ledger = MemoryLedger()
     append(ledger, answer("a", NOW), entry("b", now=NOW, expires_at=7), entry("c", now=NOW, expires_at=None))
@@ -262,7 +274,7 @@ HOSTS = st.lists(st.integers(0, CLOCK_SKEW), min_size=1, max_size=4)
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 40),  # days until then
-        st.sampled_from(["answer", "answer", "answer", "note", "erase", "policy", "root"]),
+        st.sampled_from(["answer", "answer", "answer", "note", "erase", "policy", "root", "import"]),
         st.integers(0, 3),  # which host
     ),
     max_size=60,
@@ -278,8 +290,7 @@ def test_no_history_that_nobody_attacked_is_odd(
     keeps = _keeps(policies)
     keep = next(keeps)
     said = [keep]
-    first = answer("v0", NOW, keep)
-    append(ledger, first)
+    append(ledger, answer("v0", NOW, keep))
     for days, what, host in steps:
         for _ in range(days):
             day += DAY
@@ -292,6 +303,8 @@ def test_no_history_that_nobody_attacked_is_odd(
             append(ledger, entry("v0", event="note", now=now, keep_until=end + keep))
         elif what == "erase":
             ledger.remove(now=now, make_id=new_id, consent_id=f"v{host}")
+        elif what == "import":  # of answers that hold, kept as long as those that are given now
+            append(ledger, answer("old", now - days * DAY, max(said) + days * DAY, source="imported"))
         elif what == "policy":
             keep = next(keeps)
             said.append(keep)

@@ -107,6 +107,11 @@ class _Dates:
 class Chronology:
     """Looks at the records of a chain in their order.
 
+    Those that were imported from an earlier system are dated by that, and are only counted.
+
+    Attributes:
+        imported: how many they are.
+
     Args:
         roots: those whose signatures were checked.
         now: seconds since 1970.
@@ -122,6 +127,7 @@ class Chronology:
         self._dates = _Dates()
         self._emptied: list[_Emptied] = []
         self._removals: list[_Removal] = []
+        self.imported = 0
 
     def look(self, number: int, document: Mapping[str, Any]) -> None:
         """Look at the next record.
@@ -137,7 +143,8 @@ class Chronology:
             self._look_at_emptied(number)
             return
         at = _time(document, "decided_at")
-        if at is None:
+        if at is None or document.get("source") == "imported":
+            self.imported += at is not None
             return
         if self._emptied and self._emptied[-1].last == number - 1:
             # A clock that was ahead for one record says nothing of all that come later.
