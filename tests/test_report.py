@@ -183,7 +183,7 @@ def test_what_takes_more_memory_than_it_may_says_what_to_do(tmp_path: Path) -> N
     path = tmp_path / "access.jsonl"
     says = (
         r"access_log: this takes more than the 64 MB of memory that it may. Name a narrower time, compact the files "
-        r"\(cookie-consent compact\), or allow more, like --memory 128MB. \(Out of Memory Error: "
+        r"\(cookie-consent compact\), or allow a report more: --memory 128MB. \(Out of Memory Error: "
     )
     with pytest.raises(UnreadableError, match=says), duckdb_files.connected(path, 64_000_000) as connection:
         connection.execute(

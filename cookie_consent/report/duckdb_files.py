@@ -174,7 +174,7 @@ def _too_much(memory: int, error: Exception) -> str:
     said = str(error).strip().partition("\n")[0][:300]
     return (
         f"access_log: this takes more than the {in_words(memory)} of memory that it may. Name a narrower time, compact "
-        f"the files (cookie-consent compact), or allow more, like --memory {2 * memory // 10**6}MB. ({said})"
+        f"the files (cookie-consent compact), or allow a report more: --memory {2 * memory // 10**6}MB. ({said})"
     )
 
 
