@@ -176,7 +176,8 @@ class Gate:
         if reason is None:
             return self._limited(field, self._declared.get(name))
         now = self._clock()
-        if is_deletion(field[1], now) or not self._holds("response", name, reason, lifetime(field[1], now)):
+        lasts = lifetime(field[1], now) if reason == "undeclared" else None
+        if is_deletion(field[1], now) or not self._holds("response", name, reason, lasts):
             return field
         self.count("response", {reason: 1})
         return None
@@ -198,12 +199,16 @@ class Gate:
         return field[0], limited_to
 
     def _holds(self, direction: str, name: bytes, reason: str, lasts: float | None = None) -> bool:
-        """Say once for each name what is done with it and why, and return whether it is held back."""
+        """Say once for each name what is done with it and why, and return whether it is held back.
+
+        Once more where the app says for how long it sets what a request was seen with before.
+        """
         if direction == "request" and reason == "reserved":
             return True  # the browser sends ours back; where the app sets one of that name, that was said then
         holds = reason != "undeclared" or self._hold_undeclared
         warned, begin = self._warned[direction], name[:LONGEST_KEPT]
-        if len(warned) < _MOST_WARNINGS and not any(begin in names for names in self._warned.values()):
+        is_said = begin in warned or (not lasts and any(begin in names for names in self._warned.values()))
+        if len(warned) < _MOST_WARNINGS and not is_said:
             warned.add(begin)
             _log.warning("%s", _warning(direction, name, reason, lasts, holds=holds))
             if len(warned) == _MOST_WARNINGS:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from cookie_consent.base.cookie_lifetime import LONGEST_ATTRIBUTE
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.exemptions import check
 from cookie_consent.policy_error import PolicyError, did_you_mean
 from cookie_consent.spelling import (
@@ -147,6 +148,12 @@ class Cookie:
 
     def __post_init__(self) -> None:
         require(COOKIE_NAME, self.name, "name", "Cookie names have no spaces, no ; , = and no quotes (RFC 6265).")
+        if len(self.name) > LONGEST_KEPT:
+            raise PolicyError(
+                f"a name of {len(self.name)} characters is longer than the gate reads",
+                f"Write {LONGEST_KEPT} at most.",
+                key="name",
+            )
         if set(self.name) == {"*"}:
             raise PolicyError(
                 f"{self.name!r} would declare every cookie",

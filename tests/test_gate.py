@@ -522,6 +522,21 @@ def test_the_lines_for_an_undeclared_cookie_have_the_lifetime_that_was_seen(
     assert tomllib.loads(message[message.index("[[cookies]]") :])["cookies"][0]["duration"] == duration
 
 
+def test_a_lifetime_is_told_also_of_a_name_that_a_request_was_seen_with_before(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    own = gate()
+    for _ in range(2):
+        own.incoming(b"mystery=1; _ga=1", NOTHING)
+        own.outgoing([(b"set-cookie", b"mystery=1; Max-Age=1800"), (b"set-cookie", b"_ga=1; Max-Age=9")], NOTHING)
+    messages = [record.getMessage() for record in caplog.records]
+    assert [re.findall(r'cookie "(\w+)"|duration = "(.*)"', message) for message in messages] == [
+        [("mystery", ""), ("", "session")],
+        [("_ga", "")],
+        [("mystery", ""), ("", "30 minutes")],
+    ]
+
+
 def test_an_undeclared_cookie_that_is_let_through_stays_as_it_is() -> None:
     field = (b"set-cookie", b"mystery=1; Max-Age=99999999")
     assert gate(hold_undeclared=False).outgoing([field], NOTHING) == [field]
