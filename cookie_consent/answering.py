@@ -205,6 +205,8 @@ async def _keep_proof(
     try:
         with fail_after(LONGEST_WAIT):
             consent_id, last = await _chain(installed, ledger, before, record)
+            if last is None and not _has_room(installed, request, before, record):
+                return replace(record, consent_id=consent_id), True  # it holds, and needs no proof
             entry = proof.entry(
                 replace(record, consent_id=consent_id),
                 proof.Circumstances(
@@ -241,6 +243,18 @@ async def _chain(
         if consented or len(records) == _MOST_LOOKED_THROUGH or any(map(proof.tells_of_consent, records)):
             return before.consent_id, records[-1] if records else None
     return installed.own.new_id() if consents(before.policy, record) else "", None
+
+
+def _has_room(installed: Installation, request: Request, before: Decision, record: ConsentRecord) -> bool:
+    """Return whether one more answer that follows on none is recorded; consent is not taken without.
+
+    Raises:
+        Problem: 429, too many came from the network of the client.
+    """
+    wait = installed.first_answers.wait(request.scope.get("client"), installed.clock())
+    if wait and consents(before.policy, record):
+        raise too_many(wait, "Too many first answers came from this network; a refusal at any time.")
+    return not wait
 
 
 async def _repeated(

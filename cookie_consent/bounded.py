@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 LONGEST_KEPT = 256
@@ -11,6 +12,8 @@ LONGEST_SHOWN = 100
 LONGEST_WAIT = 5.0
 """Seconds after which a ledger counts as down."""
 _MOST_COUNTED = 10_000
+_REST = 1.0
+"""For so long nothing is forgotten again: a flood of keys must not cost a look through all for each (seconds)."""
 
 
 def make_room(kept: dict[Any, Any] | set[Any], most: int) -> None:
@@ -22,6 +25,9 @@ def make_room(kept: dict[Any, Any] | set[Any], most: int) -> None:
 class RateLimit:
     """Counts what is done for each key, in windows of time.
 
+    Ten thousand keys are counted. Where there are more, those go whose window is over, then those that have done least,
+    and none that has to wait; as long as all have to, a further key is not counted.
+
     Args:
         most: how often it may be done in a window.
         seconds: how long a window is.
@@ -30,6 +36,7 @@ class RateLimit:
     def __init__(self, most: int, seconds: float) -> None:
         self._most, self._seconds = most, seconds
         self._counts: dict[str, tuple[float, int]] = {}
+        self._forgot_at = -_REST
 
     def wait(self, key: str, now: float) -> float:
         """Count once more; return 0 if it may be done, else how many seconds to wait.
@@ -38,12 +45,24 @@ class RateLimit:
             key: for whom it is done.
             now: seconds since 1970.
         """
+        if len(key) > LONGEST_KEPT:
+            key = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
         began, count = self._counts.get(key, (now, 0))
         if not 0 <= now - began < self._seconds:
             began, count = now, 0
         if count >= self._most:
             return self._seconds - (now - began)
-        if not count:
-            make_room(self._counts, _MOST_COUNTED)
-        self._counts[key] = (began, count + 1)
+        if count or key in self._counts or len(self._counts) < _MOST_COUNTED or self._forgets(now):
+            self._counts[key] = (began, count + 1)
         return 0
+
+    def _forgets(self, now: float) -> bool:
+        """Forget those that have done least; return whether there is room now."""
+        if 0 <= now - self._forgot_at < _REST:
+            return False
+        self._forgot_at = now
+        running = [kept for kept in self._counts.items() if 0 <= now - kept[1][0] < self._seconds]
+        running.sort(key=lambda kept: kept[1][1], reverse=True)
+        waiting = sum(count >= self._most for _, (_, count) in running)
+        self._counts = dict(running[: max(waiting, _MOST_COUNTED // 2)])
+        return len(self._counts) < _MOST_COUNTED

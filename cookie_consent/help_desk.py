@@ -27,6 +27,7 @@ from cookie_consent.desk_request import (
 )
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Requests
+from cookie_consent.ledgers.requests import DAY, MOST_OPEN
 from cookie_consent.problem import Problem, too_many
 from cookie_consent.replies import answer_of, page, wants_json
 from cookie_consent.visits import Visit
@@ -35,8 +36,6 @@ from cookie_consent.written import readable
 _HOUR = 3600
 _MOST_LOOK_UPS = 30
 """So many look-ups of one reference are answered in an hour. Of all together any number: secrets are not guessed."""
-_KNOWN_AFTER = 600
-"""Seconds after an answer, from when its consent id is no new one."""
 
 
 class HelpDesk:
@@ -46,6 +45,7 @@ class HelpDesk:
         self._installed = installed
         self._tokens = FormTokens(installed.forms, installed.own.new_id)
         self._look_ups = RateLimit(_MOST_LOOK_UPS, _HOUR)
+        self._unnamed = RateLimit(MOST_OPEN, DAY)
 
     async def requests(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the form, and with the visitor's own requests."""
@@ -135,9 +135,7 @@ class HelpDesk:
         )
         if draft.trap:
             return made, secret, False  # a program learns nothing from the answer, and nothing of it is kept
-        record = visit.decision.record
-        known = record is not None and now - record.decided_at >= _KNOWN_AFTER
-        refused = await answer_of(store.add(made, known=known and made.consent_id is not None))
+        refused = await answer_of(store.add(made, age=self._age_of(visit)))
         if refused is None:
             return made, secret, True
         first = None if refused.wait else await answer_of(store.find(made.reference))
@@ -145,11 +143,23 @@ class HelpDesk:
             raise _problem_of(refused)
         return first, secret, False
 
+    def _age_of(self, visit: Visit) -> float:
+        """Return how long ago the visitor's answer was given, in seconds; 0 for an answer that anybody may hold.
+
+        One without a consent id can be shown again and again, and limits for ids do not bind it. So a few requests a
+        day count as sent by those who answered in the same second.
+        """
+        record, now = visit.decision.record, self._installed.clock()
+        if record is None or (not record.consent_id and self._unnamed.wait(str(record.decided_at), now)):
+            return 0
+        return now - record.decided_at
+
     async def _found(self, store: Requests, reference: str, secret: str) -> DeskRequest:
-        wait = self._look_ups.wait(reference, self._installed.clock())
+        found = await answer_of(store.find(reference)) if reference else None
+        # What was mistyped is nobody's, so that it cannot use up anybody's look-ups.
+        wait = 0 if found is None else self._look_ups.wait(reference, self._installed.clock())
         if wait:
             raise _too_many(wait)
-        found = await answer_of(store.find(reference))
         is_right = opens(secret, found)
         if found is None or not is_right:
             raise Problem(404, "There is no such request, or the secret is wrong.", "error_not_found")

@@ -19,6 +19,7 @@ from cookie_consent.policy import Policy
 from cookie_consent.request_consent import AppLanguage
 from cookie_consent.retention import Retention
 from cookie_consent.signing import Signer
+from cookie_consent.visitors.first_answers import FirstAnswers
 from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visits import Visits, is_secure
 from cookie_consent.wording import Wording
@@ -48,6 +49,7 @@ class Installation:
         edit_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
         recent_answers: remembers answers and erasures for the requests that run meanwhile.
         answer_limit: counts the answers of each consent id.
+        first_answers: counts the answers without one.
     """
 
     policy: Policy
@@ -66,6 +68,7 @@ class Installation:
     edit_csp: bool
     recent_answers: RecentAnswers
     answer_limit: RateLimit = field(default_factory=lambda: RateLimit(MOST_ANSWERS, ANSWERS_WITHIN))
+    first_answers: FirstAnswers = field(default_factory=FirstAnswers)
 
     def own_cookies(self, policy: Policy, scope: Mapping[str, Any]) -> tuple[Cookie, ...]:
         """Return our own cookies on a connection as a policy would declare them, for the settings page.

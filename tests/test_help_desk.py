@@ -452,14 +452,58 @@ def test_an_answer_is_known_after_ten_minutes() -> None:
 
 def test_all_together_send_at_most_so_many_an_hour() -> None:
     person = Person()
-    person.clock.forward(seconds=600)
+    person.clock.forward(days=8)
+    began = person.clock.now
     for number in range(MOST_IN_AN_HOUR):
         person.become(f"c{number}")
         assert person.write(token=person.token(after=5)).status == 201
     person.become("another")
     reply = person.write(token=person.token(after=5))
-    assert (reply.status, int(reply.get("retry-after"))) == (429, 3600 - 5 * MOST_IN_AN_HOUR)
+    assert (reply.status, int(reply.get("retry-after"))) == (429, int(began + 3605 - person.clock.now))
     assert len(person.kept) == MOST_IN_AN_HOUR
+
+
+def test_forty_prepared_ids_do_not_keep_out_who_answered_a_month_ago() -> None:
+    person = Person("month-old")
+    jars = [dict(person.jar)]
+    for answer in (person.refuse, *[person.accept] * 40):
+        person.jar = {}
+        answer()
+        jars.append(dict(person.jar))
+        person.clock.forward(days=30 * (answer == person.refuse))
+    person.clock.forward(seconds=660)
+    codes = []
+    for jar in jars[2:]:
+        person.jar = jar
+        codes += [person.write(token=person.token(after=3)).status for _ in range(MOST_OPEN)]
+    assert (codes.count(201), codes.count(429)) == (140, 60)
+    for jar in jars[:2]:
+        person.jar = jar
+        assert person.write(token=person.token(after=3)).status == 201
+
+
+def test_references_that_are_mistyped_or_unknown_lock_nobody_out() -> None:
+    person = Person()
+    reference, secret = shown_pair(person.write())
+    for number in range(100):
+        assert person.look_up(f"R-mistyped-{number % 7}", secret).status == 404
+        assert person.look_up(a_request().reference, secret).status == 404
+    assert person.look_up(reference, secret).status == 200
+
+
+def test_an_answer_without_an_id_counts_as_old_a_few_times_a_day_only() -> None:
+    person = Person()
+    person.refuse()
+    refused = dict(person.jar)
+    person.clock.forward(days=30)
+    for _ in range(MOST_BEFORE_STRANGERS_WAIT):
+        person.jar = {}
+        assert person.write(token=person.token(after=5)).status == 201
+    person.jar = refused
+    codes = [person.write(token=person.token(after=5)).status for _ in range(MOST_OPEN + 2)]
+    assert codes == [201] * MOST_OPEN + [429] * 2
+    person.clock.forward(days=1)
+    assert person.write(token=person.token(after=5)).status == 201
 
 
 def test_nothing_that_says_who_the_client_is_is_looked_at() -> None:
@@ -717,7 +761,7 @@ def test_a_desk_that_cannot_be_one_stops_the_start(desk: Any) -> None:
 class Away(MemoryRequests):
     """A store that cannot be reached."""
 
-    async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
         raise ConnectionError("gone")
 
     async def find(self, reference: str) -> DeskRequest | None:
@@ -754,7 +798,7 @@ def test_a_request_that_cannot_be_kept_is_not_lost(left_alone: Person, caplog: p
 def test_programs_are_told_that_nothing_can_be_kept(left_alone: Person) -> None:
     reply = left_alone.get(REQUESTS, JSON)
     assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
-    assert left_alone.post({"reference": "x", "secret": "x"}, JSON, LOOK_UP).status == 503
+    assert left_alone.post({"reference": "R-2222-2222", "secret": "x"}, JSON, LOOK_UP).status == 503
     left_alone.become("")
     assert left_alone.write_json().status == 503
 

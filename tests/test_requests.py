@@ -145,12 +145,24 @@ def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_tw
     for consent_id in (None, "new"):
         assert run(store.add(a_request(consent_id=consent_id, created_at=late))) == NotKept(HOUR - 500)
     for number in range(MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR):
-        assert run(store.add(a_request(created_at=NOW + number, consent_id=f"c{number}"), known=True)) is None
-    assert run(store.add(a_request(consent_id="known", created_at=late), known=True)) == NotKept(HOUR - 500)
-    assert run(store.add(a_request(consent_id="known", created_at=NOW + HOUR), known=True)) is None
+        request = a_request(created_at=NOW + number, consent_id=f"c{number}")
+        assert run(store.add(request, age=7 * DAY)) is None
+    assert run(store.add(a_request(consent_id="known", created_at=late), age=7 * DAY)) == NotKept(HOUR - 500)
+    assert run(store.add(a_request(consent_id="known", created_at=NOW + HOUR), age=7 * DAY)) is None
     then = NOW + HOUR + MOST_IN_AN_HOUR - MOST_BEFORE_STRANGERS_WAIT
     assert run(store.add(a_request(created_at=then))) == NotKept(1)
     assert run(store.add(a_request(created_at=then + 1))) is None
+
+
+def test_the_older_an_answer_the_more_room_there_is(store: Requests) -> None:
+    """What is prepared in ten minutes, a day or a week fills up its own share."""
+    came = 0
+    for age in (0, 600, DAY, 7 * DAY, 30 * DAY):
+        share = 0
+        while run(store.add(a_request(created_at=NOW + came, consent_id=f"c{came}"), age=age)) is None:
+            came, share = came + 1, share + 1
+        assert share == {0: 100, 600: 40, DAY: 30, 7 * DAY: 30, 30 * DAY: 0}[age]
+        assert run(store.add(a_request(created_at=NOW + came, consent_id="another"), age=age - 1 if age else 0))
 
 
 def test_requests_that_came_while_a_clock_was_ahead_keep_nobody_waiting(store: Requests) -> None:
@@ -163,8 +175,8 @@ def test_requests_that_came_while_a_clock_was_ahead_keep_nobody_waiting(store: R
 
 def test_a_visitor_who_is_known_has_the_own_limits_too(store: Requests) -> None:
     for _ in range(MOST_OPEN):
-        assert run(store.add(a_request(consent_id="a"), known=True)) is None
-    assert run(store.add(a_request(consent_id="a"), known=True)) == NotKept(DAY)
+        assert run(store.add(a_request(consent_id="a"), age=DAY)) is None
+    assert run(store.add(a_request(consent_id="a"), age=DAY)) == NotKept(DAY)
 
 
 def test_the_desk_sees_open_requests_first_and_of_them_the_one_that_is_due_first(store: Requests) -> None:

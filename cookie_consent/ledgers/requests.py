@@ -18,7 +18,10 @@ MOST_IN_A_DAY = 10
 MOST_IN_AN_HOUR = 200
 """So many requests may come within an hour, from all visitors together."""
 MOST_BEFORE_STRANGERS_WAIT = 100
-"""When so many have come within an hour, those who have no consent id, or a new one, have to wait."""
+"""When so many have come within an hour, those who have no answer to show, or a new one, have to wait."""
+_ROOM = ((7 * DAY, MOST_IN_AN_HOUR), (DAY, 170), (600, 140), (0, MOST_BEFORE_STRANGERS_WAIT))
+"""From which age of an answer on (seconds) -> when so many have come within an hour, its holder has to wait. So what is
+prepared within a day leaves room for those who had answered before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,12 @@ class Purged:
 class Requests(Protocol):
     """Keeps requests and complaints. What it cannot keep it refuses, by raising."""
 
-    async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
         """Keep a new request, unless its form was used before or too many have come; return why not.
 
         Args:
             request: what is new.
-            known: whether the visitor's consent id has been there for a while.
+            age: how long ago the visitor gave the answer that holds, in seconds; 0 where there is none.
         """
 
     async def find(self, reference: str) -> DeskRequest | None:
@@ -85,13 +88,13 @@ class MemoryRequests:
     def __init__(self) -> None:
         self._kept: dict[str, DeskRequest] = {}
 
-    async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
         """Keep a new request, or say why not."""
         if any(kept.form == request.form for kept in self._kept.values()):
             return NotKept(0)
         if request.reference in self._kept:
             raise KeyError(request.reference)
-        wait = self._wait(request, known=known)
+        wait = self._wait(request, age=age)
         if wait:
             return NotKept(wait)
         self._kept[request.reference] = request
@@ -162,11 +165,11 @@ class MemoryRequests:
         )
         return [kept for kept, end in ended if end is not None and end <= then]
 
-    def _wait(self, request: DeskRequest, *, known: bool) -> float:
+    def _wait(self, request: DeskRequest, *, age: float) -> float:
         own = self._of(request.consent_id) if request.consent_id is not None else []
         return seconds_to_wait(
             request,
-            known=known,
+            age=age,
             came=lambda after: sorted(kept.created_at for kept in self._kept.values() if kept.created_at > after),
             came_of_own=lambda after: sorted(kept.created_at for kept in own if kept.created_at > after),
             waiting=lambda: sum(kept.state == "open" for kept in own),
@@ -176,7 +179,7 @@ class MemoryRequests:
 def seconds_to_wait(
     request: DeskRequest,
     *,
-    known: bool,
+    age: float,
     came: Callable[[int], list[int]],
     came_of_own: Callable[[int], list[int]],
     waiting: Callable[[], int],
@@ -185,7 +188,7 @@ def seconds_to_wait(
 
     Args:
         request: what is new.
-        known: whether the visitor's consent id has been there for a while.
+        age: how long ago the visitor gave the answer that holds, in seconds; 0 where there is none.
         came: returns when those came that came after a time, oldest first (seconds since 1970).
         came_of_own: the same of the visitor's consent id.
         waiting: returns how many of that id are open.
@@ -195,7 +198,7 @@ def seconds_to_wait(
     def not_later(times: list[int]) -> list[int]:
         return [then for then in times if not is_future(then, now)]
 
-    most = MOST_IN_AN_HOUR if known else MOST_BEFORE_STRANGERS_WAIT
+    most = next(most for least, most in _ROOM if age >= least)
     wait = _until_fewer(most, not_later(came(now - HOUR)), now - HOUR)
     if request.consent_id is None:
         return wait

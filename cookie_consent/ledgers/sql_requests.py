@@ -52,9 +52,9 @@ class SqlRequests:
         self._engine, self._migrate, self._empty_journal = engine, migrate, empty_journal
         self._workers = Workers(_AT_A_TIME, "consent-requests")
 
-    async def add(self, request: DeskRequest, *, known: bool = False) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
         """Keep a new request, or say why not."""
-        return await self._workers.run(lambda: self._with_tables(lambda: self._add(request, known=known)))
+        return await self._workers.run(lambda: self._with_tables(lambda: self._add(request, age=age)))
 
     async def find(self, reference: str) -> DeskRequest | None:
         """Return a request by its number."""
@@ -99,7 +99,7 @@ class SqlRequests:
         emptied = update(REQUESTS).where(nameless).values(address=None)
         return Purged(*self._erase(delete(REQUESTS).where(gone), emptied))
 
-    def _add(self, request: DeskRequest, *, known: bool) -> NotKept | None:
+    def _add(self, request: DeskRequest, *, age: float) -> NotKept | None:
         with self._changing() as connection:
             if connection.dialect.name == "postgresql":
                 # Two that come at once must not both be the last one that may come. SQLite has one writer anyway.
@@ -109,7 +109,7 @@ class SqlRequests:
             own = _KEPT.consent_id == request.consent_id
             wait = seconds_to_wait(
                 request,
-                known=known,
+                age=age,
                 came=lambda after: _times(connection, _KEPT.created_at > after),
                 came_of_own=lambda after: _times(connection, and_(own, _KEPT.created_at > after)),
                 waiting=lambda: _count(connection, and_(own, _IS_OPEN)),

@@ -1,0 +1,57 @@
+"""How many first answers are taken from one network: no cookie says whose they are, and their records stay."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from typing import Any
+
+from cookie_consent.access_record import truncated
+from cookie_consent.bounded import RateLimit
+
+FROM_A_NETWORK, FROM_ELSEWHERE = 600, 100_000
+"""So many an hour are taken from one public network, and from all clients together whose addresses are not public."""
+_HOUR = 3600.0
+_log = logging.getLogger("cookie_consent")
+
+
+class FirstAnswers:
+    """Counts the answers that come without an earlier one, in each process.
+
+    Networks are an IPv4 /24 and an IPv6 /48. An address that is not public, or is not there, is mostly that of a proxy:
+    all visitors of the site may share it, so that its bound is wide.
+    """
+
+    def __init__(self) -> None:
+        self._networks = RateLimit(FROM_A_NETWORK, _HOUR)
+        self._elsewhere = RateLimit(FROM_ELSEWHERE, _HOUR)
+        self._has_said = False
+
+    def wait(self, client: Any, now: float) -> float:
+        """Count an answer; return 0 if it is taken, else how many seconds to wait.
+
+        Args:
+            client: the client of the ASGI scope: its host and port, or None.
+            now: seconds since 1970.
+        """
+        network = _public_network(str(client[0])) if client else None
+        if network is not None:
+            return self._networks.wait(network, now)
+        wait = self._elsewhere.wait("", now)
+        if wait and not self._has_said:
+            self._has_said = True
+            _log.warning(
+                "Over %d first answers came within an hour from addresses that are not public; for %d seconds consent "
+                "is answered with 429, and refusals are not recorded. If a proxy stands in front, let the server take "
+                "the client's address from its X-Forwarded-For: uvicorn --proxy-headers --forwarded-allow-ips=PROXY, "
+                "hypercorn's ProxyFixMiddleware. docs/behind-a-proxy.md has the settings.",
+                FROM_ELSEWHERE,
+                wait,
+            )
+        return wait
+
+
+def _public_network(host: str) -> str | None:
+    """Return the network of an address; None for one that is not public, or is none."""
+    network = truncated(host)
+    return network if network is not None and ipaddress.ip_address(network).is_global else None
