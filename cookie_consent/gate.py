@@ -102,8 +102,7 @@ class Gate:
         """
         for name, _ in headers:
             if len(name) == len(b"set-cookie") and name.lower() == b"set-cookie":
-                passed = (self._passed_out(field, purposes) for field in headers)
-                return [field for field in passed if field is not None]
+                return self._gated(headers, purposes)
         return headers
 
     def carried(self, field: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
@@ -167,36 +166,42 @@ class Gate:
         purposes = self._own.get(name, frozenset([cookie.purpose] if cookie else []))
         return purposes - {NECESSARY}
 
-    def _passed_out(self, field: tuple[bytes, bytes], purposes: Mapping[str, bool]) -> tuple[bytes, bytes] | None:
-        """Return a field as it may pass, a cookie for no longer than is declared; None where it is held back."""
-        if field[0].lower() != b"set-cookie":
-            return field
-        name = cookie_name(field[1])
+    def _gated(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
+        passed = Headers()
+        for name, value in headers:
+            if name.lower() != b"set-cookie":
+                passed.append((name, value))
+            elif (cookie := self._passed_out(value, purposes)) is not None:
+                passed.append((name, cookie))
+        return passed
+
+    def _passed_out(self, field: bytes, purposes: Mapping[str, bool]) -> bytes | None:
+        """Return a Set-Cookie field as it may pass, for no longer than is declared; None where it is held back."""
+        name = cookie_name(field)
         reason = "reserved" if name in self._own else self._reason_to_hold_read(name, purposes)
         if reason is None:
             return self._limited(field, self._declared.get(name))
         now = self._clock()
-        lasts = lifetime(field[1], now) if reason == "undeclared" else None
-        if is_deletion(field[1], now) or not self._holds("response", name, reason, lasts):
+        lasts = lifetime(field, now) if reason == "undeclared" else None
+        if is_deletion(field, now) or not self._holds("response", name, reason, lasts):
             return field
         self.count("response", {reason: 1})
         return None
 
-    def _limited(self, field: tuple[bytes, bytes], cookie: Cookie | None) -> tuple[bytes, bytes]:
+    def _limited(self, field: bytes, cookie: Cookie | None) -> bytes:
         """Return a cookie that may pass with the lifetime that it is declared with, if the app gives it a longer one.
 
         Say once for each declaration what would allow more.
         """
         assert cookie is not None  # noqa: S101 (what nothing declares is held back, or let through as it is)
         now, longest = self._clock(), None if cookie.duration is None else int(cookie.duration.total_seconds())
-        limited_to = limited(field[1], longest, now)
-        if limited_to == field[1]:
-            return field
-        seen = min(lifetime(field[1], now) or 0, LONGEST_COOKIE.total_seconds())
-        if seen > (longest or 0) + _TOLERANCE and cookie.name not in self._limited_names:
-            self._limited_names.add(cookie.name)
-            _log.warning("%s", _lasts_longer(cookie, seen))
-        return field[0], limited_to
+        passed = limited(field, longest, now)
+        if passed != field:
+            seen = min(lifetime(field, now) or 0, LONGEST_COOKIE.total_seconds())
+            if seen > (longest or 0) + _TOLERANCE and cookie.name not in self._limited_names:
+                self._limited_names.add(cookie.name)
+                _log.warning("%s", _lasts_longer(cookie, seen))
+        return passed
 
     def _holds(self, direction: str, name: bytes, reason: str, lasts: float | None = None) -> bool:
         """Say once for each name what is done with it and why, and return whether it is held back.
