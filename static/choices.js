@@ -63,7 +63,8 @@ const unanswered = (what) =>
 
 /** @param {string} id */
 function allows(id) {
-  if (!(id in purposes) && purposes.necessary) complain(`no purpose "${id}" among ${Object.keys(purposes)}`);
+  if (typeof purposes[id] !== "boolean" && purposes.necessary)
+    complain(`no purpose "${id}" among ${Object.keys(purposes)}`);
   return purposes[id] === true;
 }
 
