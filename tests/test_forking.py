@@ -5,16 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cookie_consent.base.forking import after_fork
 from cookie_consent.base.waiting import Backoff, wait_until
+from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
+from cookie_consent.serve_report import report_app
 from cookie_consent.sinks.closed_files import Form
 from cookie_consent.sinks.compressor import Compressor
-from tests.asgi import run
+from cookie_consent.sinks.live_file import LiveFile
+from cookie_consent.sinks.rotation import Rotation
+from tests.asgi import call, run
 from tests.ledger_writer import entry
 from tests.visitor_browser import soon
 
@@ -73,6 +79,21 @@ def test_what_waits_to_be_committed_is_for_the_parent() -> None:
     assert run(committer.put(entry("after"))) == "kept"
     committer.close()
     assert written == ["before", "after"]
+
+
+def test_a_ledger_a_live_file_and_a_report_start_over(tmp_path: Path) -> None:
+    """Here in one process, as `os.fork` calls it in the child."""
+    with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
+        app, live = report_app(tmp_path / "no.jsonl", authorize=lambda request: True), tmp_path / "access.jsonl"
+        file = LiveFile(live, Rotation(live), lambda: None)
+        for number in (1, 2):
+            run(ledger.append(entry("a")))
+            assert len(run(ledger.records("a"))) == number
+            file.append([b"{}\n"])
+            assert live.read_bytes() == b"{}\n" * number
+            assert call(app).status == 200
+            after_fork()
+            after_fork()
 
 
 def test_reports_are_made_anew_in_a_fork(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 import tarfile
@@ -117,3 +118,23 @@ def test_a_source_archive_can_be_built_from(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert {"static/choices.js", "examples/registry/app.py", "README.md"} <= set(names)
+
+
+def imported(module: str) -> set[str]:
+    """Return the modules of the package that import a module."""
+    package, found = ROOT / "cookie_consent", set[str]()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.partition(".")[0] == module for name in names):
+                found.add(path.relative_to(package).as_posix().removesuffix(".py"))
+    return found
+
+
+def test_one_module_locks_files_and_few_know_an_event_loop_by_name() -> None:
+    assert imported("fcntl") == {"base/locking"}
+    commands = {name for name in imported("asyncio") if name.endswith(("_command", "_commands"))}
+    of_its_own = {"sinks/nats_connection", "sinks/nats_stream"}  # on a thread of its own
+    assert imported("asyncio") - commands - of_its_own == {"base/event_loop", "funnel"}
+    assert imported("trio") == {"base/event_loop"}

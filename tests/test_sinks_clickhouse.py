@@ -310,3 +310,10 @@ def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(
     """
     subprocess.run([sys.executable, "-c", script, clickhouse_url], check=True, timeout=60, cwd=ROOT)
     assert sorted(uids(clickhouse_url)) == [record(number)["log.record.uid"] for number in (1, 2, 3)]
+    store.write([line(4)], [])
+    inherited = store._client
+    store.after_fork()
+    store.write([line(5)], [])
+    assert len(uids(clickhouse_url)) == 5
+    assert inherited is not None
+    inherited.close()

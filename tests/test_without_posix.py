@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
 from io import StringIO
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cookie_consent.base import files, locking
 from cookie_consent.cli import main
 from tests.asgi import SITE
 from tests.without_posix import windows_locks
+from tests.without_posix_site import purge, share_a_salt, wait_in_a_spill_file
 
 ROOT = Path(__file__).parents[1]
 
@@ -109,6 +111,23 @@ def test_a_lock_is_of_one_alone_there(two: tuple[int, int]) -> None:
     locking.lock(other)
 
 
+def test_the_module_is_read_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    spec = spec_from_file_location("locking_elsewhere", locking.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    elsewhere = module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    assert not elsewhere.is_posix()
+
+
+def test_what_cannot_be_locked_is_said(tmp_path: Path) -> None:
+    file = files.open_file(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    os.close(file)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        locking.lock(file, wait=60)
+
+
 def test_where_there_are_no_locks_at_all_there_is_one_process(
     two: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +145,13 @@ def test_a_shared_lock_is_of_many_here(two: tuple[int, int]) -> None:
         locking.lock(one, wait=0.02)
     locking.unlock(other)
     locking.lock(one, wait=0.02)
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_files_are_kept_without_what_posix_has(tmp_path: Path) -> None:
+    purge(tmp_path / "old.jsonl")
+    share_a_salt(tmp_path / "salt")
+    wait_in_a_spill_file(tmp_path / "spill")
 
 
 @pytest.mark.usefixtures("without_posix")

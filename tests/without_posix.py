@@ -57,7 +57,10 @@ def windows_locks() -> ModuleType:
     def locking(file: int, mode: int, size: int) -> None:
         kind = fcntl.F_WRLCK if mode else fcntl.F_UNLCK
         place = os.lseek(file, 0, os.SEEK_CUR)
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, place, size, 0))
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, place, size, 0))
+        except BlockingIOError:
+            raise PermissionError(13, "Permission denied") from None
 
     made.locking = locking
     return module

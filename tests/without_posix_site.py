@@ -27,9 +27,9 @@ def visit_all(folder: Path) -> None:
     other.accept()
     other.get("/事務所")
     asyncio.run(_end(app))
-    _purge(folder / "old.jsonl")
-    _share_a_salt(folder / "salt")
-    _wait_in_a_spill_file(folder / "spill")
+    purge(folder / "old.jsonl")
+    share_a_salt(folder / "salt")
+    wait_in_a_spill_file(folder / "spill")
 
 
 def _agree_and_erase(visitor: Visitor) -> None:
@@ -58,7 +58,7 @@ async def _end(app: ConsentMiddleware) -> None:
     await app({"type": "lifespan", "state": {}}, nothing, nothing)
 
 
-def _purge(path: Path) -> None:
+def purge(path: Path) -> None:
     line = b'{"time":"2025-01-01T00:00:00.000Z","visitor.id":"%b","url.path":"/"}\n'
     path.write_bytes(line % b"old" + (line % b"new").replace(b"2025", b"2026"))
     sink = JsonLinesSink(path)
@@ -73,7 +73,7 @@ def _purge(path: Path) -> None:
         sink.erase("closed")
 
 
-def _share_a_salt(path: Path) -> None:
+def share_a_salt(path: Path) -> None:
     visitor = {"site": "site.example", "address": "203.0.113.0", "agent": b"x"}
     ids = [DailySalt(path).visitor(DAY * 20_000, **visitor) for _ in range(2)]  # type: ignore[arg-type]
     assert ids[0] == ids[1] is not None
@@ -81,7 +81,7 @@ def _share_a_salt(path: Path) -> None:
     assert path.read_bytes().strip() == b""
 
 
-def _wait_in_a_spill_file(folder: Path) -> None:
+def wait_in_a_spill_file(folder: Path) -> None:
     spill, batch = Spill(folder), [(True, b'{"visitor.id":"v"}\n')]
     assert list(spill.batches()) == []
     spill.add(batch)

@@ -65,10 +65,8 @@ def _is_locked(file: int, *, shared: bool) -> bool:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         else:
             _lock_on_windows(file, _AT_ONCE)
-    except BlockingIOError:
-        return False
-    except PermissionError:  # so Windows calls it
-        if is_posix():
+    except OSError as error:
+        if is_posix() and not isinstance(error, BlockingIOError):
             raise
         return False
     return True
