@@ -44,7 +44,7 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	@.ci/system wrk chromium npm goaccess nats-server
-	@.ci/system --optional postgres=postgresql
+	@.ci/system --optional postgres=postgresql nginx=nginx-light
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.serve
 	$(BIN)/python -m benchmarks.banner

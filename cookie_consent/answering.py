@@ -47,7 +47,7 @@ async def answer(installed: Installation, request: Request, visit: Visit, langua
         Problem: 403 from another site, or from a robot; 413, 400, 409 for a body that is no answer; 503 if the proof
             cannot be kept.
     """
-    refuse_cross_site(request)
+    refuse_cross_site(installed, request)
     if asks_robot(request.scope):
         raise Problem(403, "A robot cannot consent.")
     body = await read_body(request)
@@ -152,11 +152,13 @@ def _keep_for_erasure(
     response.raw_headers.append((b"set-cookie", field))
 
 
-def refuse_cross_site(request: Request) -> None:
+def refuse_cross_site(installed: Installation, request: Request) -> None:
     """Raise a Problem unless a request comes from the site's own pages."""
     fields = request.headers
     scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")
-    if is_cross_site(fields.getlist("sec-fetch-site"), fields.getlist("origin"), scheme, host):
+    fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")
+    if is_cross_site(fetch_sites, origins, scheme, host):
+        installed.origin_advice.tell(request.scope, fetch_sites, origins, host)
         raise Problem(403, "Only the site's own pages may do this.", "error_cross_site")
 
 

@@ -39,7 +39,7 @@ class EventIntake:
         access_log = self._installed.access_log
         if access_log is None:
             raise Problem(404, "Events are kept in the access log, and there is none.")
-        refuse_cross_site(request)
+        refuse_cross_site(self._installed, request)
         began = self._installed.recent_answers.sequence
         event = await self._read(request)
         visit = self._installed.visits.read(request.scope, self._page(request, event))

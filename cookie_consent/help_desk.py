@@ -68,7 +68,7 @@ class HelpDesk:
             Problem: 403, 413; and to who wants data 400, 429 and 503, which others read beside what they wrote.
         """
         store = self._store()
-        refuse_cross_site(request)
+        refuse_cross_site(self._installed, request)
         body, draft = await read_body(request), None
         try:
             draft = read_draft(request.headers.get("content-type", ""), body)
@@ -94,7 +94,7 @@ class HelpDesk:
             Problem: as `send` does; and 404 for a pair that opens nothing.
         """
         store = self._store()
-        refuse_cross_site(request)
+        refuse_cross_site(self._installed, request)
         body, typed = await read_body(request), ""
         try:
             fields = read_fields(request.headers.get("content-type", ""), body)

@@ -20,6 +20,7 @@ from cookie_consent.request_consent import AppLanguage
 from cookie_consent.retention import Retention
 from cookie_consent.signing import Signer
 from cookie_consent.visitors.first_answers import FirstAnswers
+from cookie_consent.visitors.origin_advice import OriginAdvice
 from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visits import Visits, is_secure
 from cookie_consent.wording import Wording
@@ -50,6 +51,7 @@ class Installation:
         recent_answers: remembers answers and erasures for the requests that run meanwhile.
         answer_limit: counts the answers of each consent id.
         first_answers: counts the answers without one.
+        origin_advice: tells what to do where the site's own pages look like those of another one.
     """
 
     policy: Policy
@@ -69,6 +71,7 @@ class Installation:
     recent_answers: RecentAnswers
     answer_limit: RateLimit = field(default_factory=lambda: RateLimit(MOST_ANSWERS, ANSWERS_WITHIN))
     first_answers: FirstAnswers = field(default_factory=FirstAnswers)
+    origin_advice: OriginAdvice = field(default_factory=OriginAdvice)
 
     def own_cookies(self, policy: Policy, scope: Mapping[str, Any]) -> tuple[Cookie, ...]:
         """Return our own cookies on a connection as a policy would declare them, for the settings page.

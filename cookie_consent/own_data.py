@@ -118,7 +118,7 @@ class OwnData:
 
     async def note(self, request: Request, visit: Visit, language: str) -> Response:
         """Attach a note to a record of the visitor's."""
-        refuse_cross_site(request)
+        refuse_cross_site(self._installed, request)
         self._slow_down(request, visit)
         fields = read_fields(request.headers.get("content-type", ""), await read_body(request))
         language = self._language_in(fields) or language
@@ -195,7 +195,7 @@ class OwnData:
 
     async def erase(self, request: Request, visit: Visit, language: str) -> Response:
         """Erase the visitor's access records and the visitor id; say what stays, and why."""
-        refuse_cross_site(request)
+        refuse_cross_site(self._installed, request)
         self._slow_down(request, visit)
         body = await read_body(request)
         with suppress(Problem):  # it may say what it likes, or nothing

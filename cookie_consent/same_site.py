@@ -23,11 +23,15 @@ def is_cross_site(fetch_sites: Sequence[str], origins: Sequence[str], scheme: st
         scheme: the scheme of the request.
         host: its Host field.
     """
-    known = [site for site in fetch_sites if site in _FETCH_SITES]
-    if known:
-        return any(site not in ("same-origin", "none") for site in known)
-    own = _origin(f"{scheme}://{host}")
-    return not origins or own is None or any(_origin(origin) != own for origin in origins)
+    if not is_judged_by_origin(fetch_sites):
+        return any(site in _FETCH_SITES and site not in ("same-origin", "none") for site in fetch_sites)
+    own = origin_of(f"{scheme}://{host}")
+    return not origins or own is None or any(origin_of(origin) != own for origin in origins)
+
+
+def is_judged_by_origin(fetch_sites: Sequence[str]) -> bool:
+    """Return whether no value of Sec-Fetch-Site says where a request comes from, so that its Origin has to."""
+    return _FETCH_SITES.isdisjoint(fetch_sites)
 
 
 def safe_next(path: str) -> str | None:
@@ -39,7 +43,8 @@ def safe_next(path: str) -> str | None:
     return path
 
 
-def _origin(text: str) -> tuple[str, str, int | None] | None:
+def origin_of(text: str) -> tuple[str, str, int | None] | None:
+    """Return the scheme, the host and the port that an Origin field says; None where it says none."""
     address = split_address(text)
     origin = split_origin(address.scheme, address.authority)
     if origin is None or address.path or address.query or "#" in text or "@" in address.authority:
