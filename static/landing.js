@@ -6,8 +6,11 @@
  *   without the question, and may not have been counted
  */
 export function tell(closed) {
-  // Who looks at a page in a frame looks at the page around it.
-  if (top !== window) return;
+  const [visit] = /** @type {(PerformanceNavigationTiming & { responseStatus?: number })[]} */ (
+    performance.getEntriesByType("navigation")
+  );
+  // Who looks at a page in a frame looks at the page around it, and an error is no view.
+  if (top !== window || (visit?.responseStatus ?? 0) >= 400) return;
   const body = JSON.stringify({
     name: "page_view",
     path: location.pathname,

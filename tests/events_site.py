@@ -55,15 +55,20 @@ LINKS = (
 HEADS = {"": TRACK, "next": TRACK, "views": VIEWS, "before": TRACK + CHOICES, "after": CHOICES + TRACK, "plain": ""}
 
 
-def document(head: str) -> HTMLResponse:
+def document(head: str, status: int = 200) -> HTMLResponse:
     """Return a page with links, and this in its head."""
     html = f'<!doctype html><html lang="en"><head><title>Reading Room</title>{head}</head><body><h1>Read</h1>{LINKS}'
-    return HTMLResponse(f"{html}</body></html>", headers={"content-security-policy": STRICT})
+    return HTMLResponse(f"{html}</body></html>", status, headers={"content-security-policy": STRICT})
 
 
 async def page(request: Request) -> HTMLResponse:
     """Show a page that brings the script, in one of the ways in which a page can."""
     return document(HEADS[request.path_params["name"]])
+
+
+async def missing(request: Request) -> HTMLResponse:
+    """Say that there is no such page."""
+    return document(TRACK, 404)
 
 
 async def members(request: Request) -> HTMLResponse:
@@ -100,6 +105,7 @@ app = Starlette(
     routes=[
         Route("/members/room", members),
         Route("/helper", helper),
+        Route("/missing", missing),
         Route("/files/{name}", file),
         Route("/{name:path}", page),
     ],

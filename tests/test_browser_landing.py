@@ -115,6 +115,21 @@ def test_without_scripts_the_page_that_comes_back_is_the_one_that_was_come_to(
     assert not any("s3cr3t" in str(record) for record in sites.records)
 
 
+@pytest.mark.parametrize("sites", [""], indirect=True)
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_error_on_which_somebody_agrees_is_no_view(
+    arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool
+) -> None:
+    visitor = arrive(java_script_enabled=scripts)
+    page = come(visitor, engine, "/missing?utm_source=search")
+    visitor.banner.locator("button[value=accept_all]").click()
+    expect(visitor.banner).to_have_count(0)
+    page.locator("#next").click()
+    made = figures(sites, 1)
+    assert (made["views"], made["sessions"]) == (1, 1)
+    assert [row["path"] for row in made["entry_pages"]] == ["/next"]
+
+
 @pytest.mark.parametrize(("sites", "scripts"), [("", True), ("yes", True), ("", False)], indirect=["sites"])
 def test_a_refusal_tells_nobody_where_the_visitor_came_from(
     arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool
