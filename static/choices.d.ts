@@ -10,7 +10,9 @@ export type State = {
   should_ask: boolean;
   decided_at: string | null;
   edits_csp: boolean;
-  tracing_began?: boolean;
+  page?: Promise<{
+    tell(closed?: boolean): void;
+  }>;
 };
 /**
  * What pages may ask, as `window.consent`.

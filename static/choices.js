@@ -5,7 +5,7 @@
 /**
  * @typedef {{
  *   purposes: Purposes, status: string, should_ask: boolean, decided_at: string | null, edits_csp: boolean,
- *   tracing_began?: boolean
+ *   page?: Promise<{ tell(closed?: boolean): void }>
  * }} State
  */
 
@@ -195,9 +195,11 @@ async function send(form, button) {
     });
     if (!reply.ok) return reply.status === 409 ? "changed" : reply.status < 500 ? "rejected" : "unavailable";
     const state = await reply.json();
+    // At once: the visitor may go on in a moment.
+    const page = state.tracing_began && import(`${base}/landing.js`);
     const kept = await look();
     // Older than this answer, or none: the browser kept it not. Newer: another tab has answered since.
-    return kept && (kept.decided_at ?? "") < state.decided_at ? "blocked" : { ...state, ...kept };
+    return kept && (kept.decided_at ?? "") < state.decided_at ? "blocked" : { ...state, ...kept, page };
   } catch {
     // A policy that forbids it is heard of only after the failure.
     await new Promise((resolve) => setTimeout(resolve, 200));
@@ -259,11 +261,11 @@ async function submitted(event) {
     channel?.postMessage("");
     if (adopt(result)) {
       say(section, section.dataset[result.status]);
-      if (result.tracing_began)
-        import(`${base}/landing.js`).then(
-          (it) => it.tell(closed),
-          () => unanswered("landing.js"),
-        );
+      result.page?.then(
+        (it) => it.tell(closed),
+        // One view less is known.
+        () => {},
+      );
     }
   } else if (result === "blocked" && section === banner()) {
     leave(section);
