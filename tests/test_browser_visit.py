@@ -17,6 +17,8 @@ pytestmark = pytest.mark.browser
 
 OPTIONAL = {"visitor", "_fa_id", "recently-viewed", "ab_test"}
 """What the sites would set if nobody asked."""
+ERASURE = "visitor-erasure"
+"""What only the endpoints get after a withdrawal, to find what was recorded."""
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ def what_was_stored_is_gone_with_the_answer_that_withdraws(visitor: Visitor) -> 
     for name in ("visitor", "_fa_id"):
         assert any(field.startswith(f"{name}=;") and "Max-Age=0" in field for field in deleted)
     expect(visitor.page.get_by_text("You refused all purposes that are not strictly necessary.")).to_be_visible()
-    assert visitor.cookies.keys() == {"consent"}
+    assert visitor.cookies.keys() == {"consent", ERASURE}
 
 
 def then_nothing_is_traced_or_loaded_any_more(visitor: Visitor) -> None:
@@ -152,7 +154,7 @@ def then_nothing_is_traced_or_loaded_any_more(visitor: Visitor) -> None:
         expect(visitor.banner).to_have_count(0)
     expect(visitor.page.get_by_role("button", name="Allow Maps and tours and go on")).to_be_visible()
     assert visitor.hosts() == {visitor.sites.address}
-    assert visitor.cookies.keys() == {"consent"}
+    assert visitor.cookies.keys() == {"consent", ERASURE}
     records = visitor.sites.all_records()
     assert set(viewed(records)) == {"/offices"}
     assert len(records) == before
