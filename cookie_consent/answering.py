@@ -228,7 +228,7 @@ async def _keep_proof(
         raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
     retention.run_if_due(installed.clock())
     answered = replace(record, consent_id=kept["consent_id"] or "", decided_at=seconds_of(kept["decided_at"]))
-    return answered, repeated is None
+    return answered, kept["record_id"] == entry.document["record_id"]
 
 
 async def _chain(

@@ -189,10 +189,10 @@ def test_the_second_of_two_clicks_is_no_second_answer(sink: MemorySink) -> None:
     app = install(APP, access_log=sink, ledger=MemoryLedger())
     visitor = Visitor(app, BROWSER)
     visitor.refuse()
-    before = dict(visitor.jar)
-    visitor.accept()
+    before, clicked = dict(visitor.jar), {"choice": "accept_all", "once": "one-form"}
+    visitor.post(clicked)
     visitor.jar = before
-    visitor.accept()
+    visitor.post(clicked)
     assert counts(app, sink) == {"refused en": 1, "changed en": 1}
 
 
