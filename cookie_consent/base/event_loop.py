@@ -31,11 +31,8 @@ def current_task() -> asyncio.Task[Any] | trio.lowlevel.Task | None:
 
 def current_loop() -> object | None:
     """Return the event loop that runs here, to compare it; None in a thread without one."""
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        token: object | None = _of_trio("current_trio_token")
-        return token
+    token: object | None = _of_asyncio() or _of_trio("current_trio_token")
+    return token
 
 
 def _of_trio(what: str) -> Any:
@@ -53,9 +50,8 @@ def start(work: Coroutine[Any, Any, None], ended: Callable[[], object] = lambda:
         work: the coroutine; it must not raise.
         ended: is called when it has ended, also where it never began.
     """
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
+    loop = _of_asyncio()
+    if loop is None:
         from trio.lowlevel import spawn_system_task
 
         spawn_system_task(_run, work, ended)
@@ -75,9 +71,8 @@ async def _run(work: Coroutine[Any, Any, None], ended: Callable[[], object]) -> 
 
 def call_later(seconds: float, call: Callable[[], object]) -> None:
     """Call a function on this event loop after some time, unless the loop has ended. It must not raise."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
+    loop = _of_asyncio()
+    if loop is None:
         start(_slept(seconds, call))
     else:
         loop.call_later(seconds, call)
@@ -98,7 +93,11 @@ async def result_of(future: Future[T], *, shared: bool = False) -> T:
     Raises:
         Exception: what the future holds.
     """
-    done, soon = anyio.Event(), _from_threads()
+    loop = _of_asyncio()
+    if loop is not None and not shared:
+        return await asyncio.wrap_future(future, loop=loop)  # in half the time of what follows
+    done = anyio.Event()
+    soon = _of_trio("current_trio_token").run_sync_soon if loop is None else loop.call_soon_threadsafe
 
     def tell(_: object) -> None:
         with suppress(RuntimeError):  # the event loop has ended
@@ -113,11 +112,9 @@ async def result_of(future: Future[T], *, shared: bool = False) -> T:
     return future.result()
 
 
-def _from_threads() -> Callable[[Callable[[], object]], object]:
-    """Return what has this event loop call a function; any thread may do so, and does not wait for it."""
+def _of_asyncio() -> asyncio.AbstractEventLoop | None:
+    """Return the event loop that runs here, if it is asyncio's."""
     try:
-        return asyncio.get_running_loop().call_soon_threadsafe
+        return asyncio.get_running_loop()
     except RuntimeError:
-        from trio.lowlevel import current_trio_token
-
-        return current_trio_token().run_sync_soon
+        return None
