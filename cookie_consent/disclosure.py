@@ -108,7 +108,7 @@ class Disclosure:
             base=self._installed.base(request.scope),
             language=language,
             next_path=next_path,
-            asking=Asking(again=again),
+            asking=Asking(again=again, by_script=request.query_params.get("gpc") == "1"),
         )
         return page(html.decode(), language)
 

@@ -63,6 +63,8 @@ class Asking:
         reloads: whether a grant needs the page anew.
         again: whether the visitor called for the question, to see and change the answer.
         referrer: the origin of the site from which the visitor came to the page; "" for none.
+        by_script: whether our script, and maybe no header field, has told of Global Privacy Control. Then so does the
+            answer.
     """
 
     script_nonce: str = ""
@@ -70,6 +72,7 @@ class Asking:
     reloads: bool = False
     again: bool = False
     referrer: str = ""
+    by_script: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +205,8 @@ class Pages:
             off = switched_off(decision)
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
-        key = (decision.policy, base, language, encoding, bool(next_path), asking.reloads, asking.again, state)
+        how = (asking.reloads, asking.again, asking.by_script)
+        key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         html = self._kept.get(key)
         if html is None:
             text = self._new_banner(decision, _context_to_keep(decision, base, language, next_path), asking)
@@ -210,7 +214,7 @@ class Pages:
         script, style = nonce_attribute(asking.script_nonce).encode(), nonce_attribute(asking.style_nonce).encode()
         once, answered = self._make_id().encode(), b"%d" % (decision.record.decided_at if decision.record else 0)
         html = html.replace(b"\0script\0", script).replace(b"\0style\0", style)
-        arrived = _from(_action(decision, base), asking.referrer) if asking.referrer else b""
+        arrived = _from(base, asking.referrer) if asking.referrer else b""
         html = html.replace(_ARRIVED.encode(), arrived)
         html = html.replace(_ONCE.encode(), once).replace(_ANSWERED.encode(), answered)
         return _come_back(html, next_path)
@@ -351,15 +355,9 @@ def nonce_attribute(nonce: str) -> Markup:
     return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
 
 
-def _action(decision: Decision, base: str) -> str:
-    """Return where answers go. They are to a page that shows the signal, also where only our script told of it."""
-    return f"{base}?gpc=1" if "gpc" in decision.signals else base
-
-
-def _from(action: str, referrer: str) -> bytes:
+def _from(base: str, referrer: str) -> bytes:
     """Return the attribute of a button whose answer says from where the visitor came, should it allow tracing."""
-    more = "&" if "?" in action else "?"
-    attribute = Markup(' formaction="{}{}{}={}"').format(action, more, REFERRER, quote(referrer, safe=""))
+    attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
     return attribute.encode("ascii", "xmlcharrefreplace")
 
 
@@ -399,7 +397,6 @@ def _context(decision: Decision, base: str, language: str, next_path: str) -> di
         "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
         "switched_off": [purpose for purpose in policy.optional if purpose in switched_off(decision)],
         "status": status_text(decision),
-        "action": _action(decision, base),
         "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},
     }
