@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -11,27 +10,28 @@ from cookie_consent.access_record import LONGEST, origin_of
 from cookie_consent.agents import read_agent
 from cookie_consent.assets import assets
 from cookie_consent.decision import Decision
-from cookie_consent.language import match_language
 from cookie_consent.pages import Asking, Pages
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent, own_path
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
+_SHORTEST = min(map(len, _UNHELPFUL))
 _PATHSEND = "http.response.pathsend"
 
 
 def asks_robot(scope: Mapping[str, Any]) -> bool:
     """Return whether a request comes from a recognised robot, which cannot answer."""
-    return read_agent(next((value for name, value in scope["headers"] if name == b"user-agent"), b"")).is_bot
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            return read_agent(value).is_bot
+    return read_agent(b"").is_bot
 
 
-def is_to_be_read(policy: Policy, path: str) -> bool:
-    """Return whether a path, percent-decoded, is that of a page that the banner links to, to be read without it."""
-    return bool(linked := _linked(policy)) and path.rstrip("/") in linked
+def to_be_read(policy: Policy) -> frozenset[str]:
+    """Return the paths, percent-decoded, of the pages that the banner links to, to be read without it.
 
-
-@lru_cache(maxsize=256)
-def _linked(policy: Policy) -> frozenset[str]:
+    They have no slash at their end.
+    """
     links = (policy.site.policy_url, *(service.policy_url for service in policy.services))
     return frozenset(unquote(urlsplit(link).path).rstrip("/") for link in links if link.startswith("/"))
 
@@ -42,14 +42,17 @@ def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str,
     A compressed page cannot be asked in, one that the server sends from the disk passes us by, and "not modified"
     would bring back a page from before the question.
     """
-    headers = scope["headers"]
-    for name, value in headers:
+    for name, value in scope["headers"]:
         if name == b"accept" and b"text/html" in value:
-            whole = {**scope, "headers": [field for field in headers if field[0] not in _UNHELPFUL]}
-            if _PATHSEND in (scope.get("extensions") or ()):
-                whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
-            return whole
-    return scope
+            break
+    else:
+        return scope
+    # The names are long: their lengths are cheaper to compare than their letters.
+    headers = [field for field in scope["headers"] if len(field[0]) < _SHORTEST or field[0] not in _UNHELPFUL]
+    whole = {**scope, "headers": headers}
+    if _PATHSEND in (scope.get("extensions") or ()):
+        whole["extensions"] = {name: value for name, value in scope["extensions"].items() if name != _PATHSEND}
+    return whole
 
 
 def referrer(scope: Mapping[str, Any]) -> str:
@@ -103,9 +106,7 @@ class Fragments:
 
     def question(self, page_language: str | None) -> bytes:
         """Return the banner; nothing where the page is not asked in. The page's language is known from here on."""
-        offered = self._decision.policy.site.languages
-        matching = match_language(page_language, offered) if page_language else None
-        self._where["language"] = self._consent.app_language or matching or self._consent.language
+        self._where["language"] = self._consent.language_of_page(page_language)
         if self._asking is None:
             return b""
         return self._pages.banner(self._decision, asking=self._asking, **self._where)

@@ -13,39 +13,41 @@ from cookie_consent.base.event_loop import current_task
 class CurrentRequest:
     """A request, from when it is read until its task ends.
 
-    Args:
+    One is made for each request. The class holds what is true of most, so that there is nothing to set.
+
+    Attributes:
         outer: the same request as a middleware further out has it, or None.
+        is_running: whether the app has not answered yet.
     """
 
-    __slots__ = ("_outer", "_running", "_task", "_traced")
-
-    def __init__(self, outer: CurrentRequest | None) -> None:
-        self._outer, self._running, self._traced = outer, True, False
+    outer: CurrentRequest | None = None
+    is_running = True
+    _traced = False
+    _task: weakref.ref[Any] | None = None
 
     def decide(self, *, traced: bool) -> None:
-        """Say whether tracing is allowed. Where several middlewares decide, it takes all of them to allow it."""
-        self._traced = traced and (self._outer is None or self._outer._traced)
+        """Say whether tracing is allowed; until then it is not.
+
+        Where several middlewares decide, it takes all of them to allow it.
+        """
+        self._traced = traced and (self.outer is None or self.outer._traced)
 
     def end(self) -> None:
         """Note that the app has answered. What the same task still writes is about this request."""
-        self._running = False
+        self.is_running = False
         if self._traced:
             task = current_task()
             self._task = None if task is None else weakref.ref(task)
 
     def is_traced_here(self) -> bool:
         """Return whether what is written here and now is about this request, and tracing is allowed."""
-        if not self._traced or self._running:
+        if not self._traced or self.is_running:
             return self._traced
         here = current_task()
         return here is not None and self._task is not None and self._task() is here
 
-    def is_running(self) -> bool:
-        """Return whether the app has not answered yet."""
-        return self._running
 
-
-_UNSURE = CurrentRequest(None)
+_UNSURE = CurrentRequest()
 _current: ContextVar[CurrentRequest | None] = ContextVar("cookie_consent_current", default=None)
 
 
@@ -56,12 +58,14 @@ def begin(scope: Mapping[str, Any]) -> CurrentRequest:
     lets a context slip into the next request of a connection (https://github.com/python/cpython/issues/140947), nobody
     can tell afterwards whose log line it is. From here on all lines of that context count as of somebody who refused.
     """
-    outer = _current.get()
-    is_inside = "consent" in (scope.get("state") or ())
-    if outer is _UNSURE or (outer is not None and outer.is_running() and not is_inside):
-        _current.set(_UNSURE)
-        return CurrentRequest(_UNSURE)
-    request = CurrentRequest(outer if is_inside else None)
+    outer, request = _current.get(), CurrentRequest()
+    if outer is not None:
+        if outer is not _UNSURE and "consent" in (scope.get("state") or ()):
+            request.outer = outer
+        elif outer.is_running:
+            request.outer = _UNSURE
+            _current.set(_UNSURE)
+            return request
     _current.set(request)
     return request
 

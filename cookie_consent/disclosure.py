@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cookie_consent.answering import state
-from cookie_consent.banner import is_to_be_read
+from cookie_consent.banner import to_be_read
 from cookie_consent.earlier_policies import document_of
 from cookie_consent.installation import Installation
 from cookie_consent.mounting import path_inside, split_address
@@ -101,7 +101,7 @@ class Disclosure:
         next_path = safe_next(request.query_params.get("next", "")) or ""
         if next_path:
             visit = self._installed.visits.read(request.scope, path_inside(next_path, request.scope))
-        if not again and is_to_be_read(self._installed.policy, unquote(split_address(next_path).path)):
+        if not again and unquote(split_address(next_path).path).rstrip("/") in to_be_read(self._installed.policy):
             return Response(status_code=204)
         html = self._installed.pages.banner(
             visit.decision,

@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable
 from sys import maxsize
 
+from cookie_consent.bounded import make_room
+from cookie_consent.language import LONGEST_TAG
+
 UNDECIDED_LIMIT = 65536
 """In how many bytes a response has to show that it is a document; no more are held."""
 
@@ -75,6 +78,33 @@ def _until(pattern: str, *marks: str) -> tuple[re.Pattern[bytes], re.Pattern[byt
 _RAW = ("title", "style", "noframes", "noscript", "textarea", "xmp", "iframe", "noembed")
 _LONGEST_MARK = len("</textarea")
 
+# How documents begin is the same on most pages of a site. What these bytes mean follows from them alone, so that it is
+# kept by them. Only what the parser below has found is kept: each ends where a tag ends that the parser has left.
+_MOST_KNOWN = 256
+LONGEST_KNOWN = 8192
+known_starts: dict[bytes, str] = {}
+"""Beginnings of documents, to the end of the html tag -> the language that it names, or ""."""
+_heads: set[bytes] = set()
+"""Heads, from there to the end of the body tag."""
+
+
+def _through_tag(data: bytes, tag: bytes, start: int) -> bytes:
+    """Return what reaches from there to the first ">" after some letters; nothing where that is too long to be kept."""
+    place = data.find(tag, start, start + LONGEST_KNOWN)
+    return data[start : data.find(b">", place, start + LONGEST_KNOWN) + 1] if place >= 0 else b""
+
+
+def known_head(data: bytes, start: int) -> int:
+    """Return where the body of a document begins, if its head is that of an earlier one; else 0.
+
+    Args:
+        data: the document.
+        start: where its head begins.
+    """
+    head = _through_tag(data, b"<body", start)
+    return start + len(head) if head in _heads else 0
+
+
 # The names of the groups are the states that follow; "done" is the end of a tag or comment.
 _STATES = {
     "tag": _until(rf"(?P<done> > ) | (?P<before_name> [{_S}/] )"),
@@ -127,21 +157,22 @@ class Document:
             none. Called once, when the document is recognised.
     """
 
+    is_document: bool | None = None
+    """None as long as it is not known; nothing is given back until then."""
+    held = b""
+    """What was taken and not yet given back."""
+    fragment = b""
+    _limit = UNDECIDED_LIMIT
+    _at = 0  # so far the held bytes are understood
+    _began = 0  # there the current token began, as long as nothing is decided
+    _doctype = False
+    _state = "start"
+    _then = ""  # the state after the current tag or comment
+    _head = "head"
+    _templates = 0
+
     def __init__(self, make: Callable[[str | None], bytes]) -> None:
-        self.is_document: bool | None = None
-        """None as long as it is not known; nothing is given back until then."""
-        self.held = b""
-        """What was taken and not yet given back."""
-        self.fragment = b""
         self._make = make
-        self._limit = UNDECIDED_LIMIT
-        self._at = 0  # so far the held bytes are understood
-        self._began = 0  # there the current token began, as long as nothing is decided
-        self._doctype = False
-        self._state = "start"
-        self._then = ""  # the state after the current tag or comment
-        self._head = "head"
-        self._templates = 0
 
     @property
     def passing(self) -> bool:
@@ -192,6 +223,10 @@ class Document:
     # The steps: each understands some more of the bytes and says whether another one may follow.
 
     def _start(self, data: bytes) -> bool:
+        begun = _through_tag(data, b"<html", 0)
+        if begun in known_starts:
+            self._at = len(begun)
+            return self._recognised(known_starts[begun])
         if ordinary := _ORDINARY_START.match(data, 0, UNDECIDED_LIMIT):
             self._began, self._at = ordinary.start("html"), ordinary.end()
             return self._html(data)
@@ -203,6 +238,13 @@ class Document:
     def _html(self, data: bytes) -> bool:
         found = _LANGUAGE.match(data, self._began)
         language = found[found.lastindex or 0].decode("utf-8", "replace") if found else ""
+        begun = _through_tag(data, b"<html", 0)
+        if self._state == "start" and self._at == len(begun) and len(language) <= LONGEST_TAG:
+            make_room(known_starts, _MOST_KNOWN)
+            known_starts[begun] = language
+        return self._recognised(language)
+
+    def _recognised(self, language: str) -> bool:
         self._decide(True, language or None)
         self._state = "head" if self.fragment else "passing"
         return bool(self.fragment)
@@ -234,8 +276,16 @@ class Document:
         return True
 
     def _ordinary(self, data: bytes) -> bool:
+        head = _through_tag(data, b"<body", self._at)
+        if head in _heads:
+            self._at += len(head)
+            self._state = "passing"
+            return True
         if not (found := _ORDINARY_HEAD.match(data, self._at)):
             return False
+        if found["body"] and found.end() - self._at == len(head):
+            make_room(_heads, _MOST_KNOWN)
+            _heads.add(head)
         self._at = found.end()
         if found["left"]:
             self._head = self._state = "after_head"

@@ -9,20 +9,31 @@ from itertools import chain
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner, content_security, views
+from cookie_consent.bounded import LONGEST_KEPT, make_room
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision import refused_by_signals
+from cookie_consent.decision import Decision, refused_by_signals
+from cookie_consent.document import LONGEST_KNOWN, known_head, known_starts
+from cookie_consent.enforcement.ordinary_pages import ordinary_encoding, way_to
+from cookie_consent.enforcement.recording import Recording
 from cookie_consent.funnel import Funnel
 from cookie_consent.headers import ONLY_BYTES, Headers, depending_on, plain_fields
-from cookie_consent.injection import Injection, injectable
+from cookie_consent.injection import Injection, end_of_body, injectable
 from cookie_consent.installation import Installation
+from cookie_consent.language import match_short
 from cookie_consent.mounting import outer_path
-from cookie_consent.pages import Asking
+from cookie_consent.pages import PLAINLY, Asking
 from cookie_consent.policy import Policy
-from cookie_consent.request_consent import RequestConsent
+from cookie_consent.request_consent import AppLanguage, RequestConsent
 from cookie_consent.tracing import Trace, Tracing
 from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
-from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visits import Visit, host_of, is_secure
+
+_START, _BODY = "http.response.start", "http.response.body"
+_LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
+_NOT_FRAMED = (b"sec-fetch-dest", b"document")
+_MOST_TAILS = 256
+_NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
+"""How the types of what is no page begin, as nearly all apps write them."""
 
 
 class Effects:
@@ -32,84 +43,43 @@ class Effects:
         installed: the parts that the effects come from.
         inject: whether the banner is put into pages.
         settings_link: whether a link to the settings page is.
+
+    Attributes:
+        app_language: tells the app's own language for a request; None where the app has not said how.
     """
+
+    app_language: AppLanguage | None = None
 
     def __init__(self, installed: Installation, *, inject: bool, settings_link: bool) -> None:
         self.installed, self.inject, self.settings_link = installed, inject, inject and settings_link
         self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
+        self.gate, self.access_log, self.edit_csp = installed.gate, installed.access_log, installed.edit_csp
+        self.pages, self.prefix = installed.pages, installed.prefix
+        # What ordinary pages are.
+        self.shortens = self.settings_link and not self.edit_csp
+        self.of_pages = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
+        self.preload = banner.preload(self.prefix, "")
+        self.tails: dict[tuple[Policy, str, str], list[bytes]] = {}
+        self._to_be_read = banner.to_be_read(installed.policy)
 
-    def asks(self, visit: Visit, scope: Scope) -> bool:
-        """Return whether a page asks, if it is one."""
-        may = visit.decision.should_ask and self.inject and scope["method"] == "GET"
-        return may and not banner.is_to_be_read(self.installed.policy, outer_path(scope))
+    def keep_tail(self, decision: Decision, language: str, encoding: str) -> list[bytes]:
+        """Return what stands at the end of an ordinary page, in pieces: between them the path to come back to goes."""
+        kept = self.pages.kept_way_back(decision, self.prefix, language, "/", encoding)
+        pieces = kept.fill({b"link": b"\0"}).split(b"\0")
+        make_room(self.tails, _MOST_TAILS)
+        self.tails[decision.policy, language, encoding] = pieces
+        return pieces
 
-
-class Recording:
-    """Writes the access record of a traced request when the response has come to its end, if it may be by then.
-
-    Args:
-        tracing: writes records.
-        recent_answers: knows whether the visitor has withdrawn or erased since.
-        scope: the request as the app sees it, and as routing leaves it.
-        out: where messages go on to.
-        visit: what was known when the request came.
-        trace: likewise, of what is recorded.
-
-    Attributes:
-        is_view: whether the response is a page that a person sees.
-        is_landing: whether it is the page on which tracing was allowed, once more.
-        new_visitor: the Set-Cookie field of a visitor id that was just made, or is kept otherwise now; or None.
-    """
-
-    __slots__ = (
-        *("_began", "_out", "_recent_answers", "_scope", "_status", "_trace", "_tracing", "_visit"),
-        *("is_landing", "is_view", "new_visitor"),
-    )
-
-    def __init__(
-        self, tracing: Tracing, recent_answers: RecentAnswers, scope: Scope, out: Send, visit: Visit, trace: Trace
-    ) -> None:
-        self._tracing, self._scope, self._out, self._status = tracing, scope, out, 500
-        self._recent_answers, self._began, self._visit = recent_answers, recent_answers.sequence, visit
-        self.new_visitor: bytes | None = None
-        self.is_view, self.is_landing = False, trace.is_landing
-        self._trace: Trace | None = trace
-
-    @property
-    def visitor_id(self) -> str | None:
-        """The pseudonym that the browser has, or that the visit of a day has; None while it has none."""
-        is_there = self.new_visitor is None or self._visit.visitor_id is not None
-        return self._trace.visitor_id if self._trace and is_there else None
-
-    def drop(self) -> None:
-        """Write no record."""
-        self._trace = self.new_visitor = None
-
-    def send(self, message: Message) -> Awaitable[None]:
-        """Take a message and send it on; the last one is followed by the record."""
-        if message["type"] == "http.response.start":
-            self._status = message["status"]
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            return self._send_last(message)
-        return self._out(message)
-
-    async def _send_last(self, message: Message) -> None:
-        await self._out(message)
-        self.finish()
-
-    def finish(self) -> None:
-        """Write the record, if that is not done yet and the visitor has neither withdrawn nor erased meanwhile."""
-        trace, self._trace = self._trace, None
-        if trace is not None and (self._recent_answers.sequence == self._began or self._is_still_allowed(trace)):
-            self._tracing.write(self._scope, trace, self._status, is_view=self.is_view)
-
-    def _is_still_allowed(self, trace: Trace) -> bool:
-        now = self._recent_answers.look_again(self._visit, self._began, trace.visitor_id)
-        return now.traced or bool(now.exempt)
+    def asks(self, scope: Scope) -> bool:
+        """Return whether a page asks, if it is one and something is left to be asked."""
+        if not self.inject or scope["method"] != "GET":
+            return False
+        path = outer_path(scope) if scope.get("root_path") else scope["path"]
+        return path.rstrip("/") not in self._to_be_read
 
 
 class Exchange:
-    """What is done to every response, on its way from the app: the gate, and what caches are told.
+    """What is done to a response, on its way from the app: the gate, what is put into pages, what caches are told.
 
     Args:
         effects: what all exchanges have in common.
@@ -117,19 +87,21 @@ class Exchange:
         receive: where the request comes from.
         send: where messages go on to.
         visit: what is known of the request.
-        consent: the decision as the app sees it.
+        request: tells others whether the request is traced.
 
     Attributes:
         asks: whether the page should be asked in, if it is one.
+        is_unfinished: whether something may be held that goes out when the app has returned.
         injection: puts what is asked into the page, and the link to the settings page, once it is known to be one.
         recording: writes the access record, where the request is traced.
-        current: tells others whether the request is traced.
     """
 
-    current: CurrentRequest
-    asks = False
+    asks = is_unfinished = False
     injection: Injection | None = None
     recording: Recording | None = None
+    _held: Message | None = None
+    """The start of what may be an ordinary page."""
+    _encoding = ""
     _withholds_origins = False
     _differs_in_frames = False
     _seen_at: bytes | None = None
@@ -139,11 +111,34 @@ class Exchange:
     """Whether the visitor has answered, or erased, since the request came."""
 
     def __init__(
-        self, effects: Effects, scope: Scope, receive: Receive, send: Send, visit: Visit, consent: RequestConsent
+        self, effects: Effects, scope: Scope, receive: Receive, send: Send, visit: Visit, request: CurrentRequest
     ) -> None:
         self._effects, self.scope, self._receive, self._out = effects, scope, receive, send
-        self._visit, self._consent = visit, consent
+        self._visit, self._request = visit, request
+        self._consent = consent = RequestConsent(visit.decision, scope, effects.prefix, effects.app_language)
+        # A dict of its own for each request: some servers share theirs between the requests of a connection.
+        state = scope.get("state")
+        scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
         self._began = effects.recent_answers.sequence
+        self._is_quick = visit.is_quick and not effects.edit_csp
+
+    async def finish(self) -> None:
+        """Let go what is still held when the app has returned."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            await self._send_carefully(held)
+        if self.injection is not None:
+            await self.injection.finish()
+
+    def end(self) -> None:
+        """Write the access record, if there is one and that is not done yet. What the task still writes is traced."""
+        self._request.end()
+        if self.recording is not None:
+            self.recording.finish()
+
+    def remember(self, field: bytes) -> None:
+        """Set one more cookie, which depends on the request."""
+        self._out, self._consent.was_read = setting(field, self._out), True
 
     def record(self, tracing: Tracing, trace: Trace, new_visitor: bytes | None) -> None:
         """Write an access record when the response has come to its end."""
@@ -152,18 +147,111 @@ class Exchange:
         self.recording.new_visitor = new_visitor
         self._out = self.recording.send
 
+    # Most responses set no cookie and are no page. They go out as they come, or nearly so. Next come ordinary pages.
+    # All others are looked at with care. What the careful way looks at and the quick one does not, it must rule out.
+
     def send(self, message: Message) -> Awaitable[None]:
         """Take a message of the app's and send it on, or the answer that takes its place."""
+        kind = message["type"]
+        if not self._is_quick or self._consent.instead is not None:
+            return self._send_carefully(message)
+        if kind == _BODY:
+            return self._out(message) if self._held is None else self._send_held(self._held, message)
+        headers = message.get("headers")
+        if kind == _START and type(headers) is list and self._effects.recent_answers.sequence == self._began:
+            for name, value in headers:
+                # Its length tells a name from nearly all others, at less than the price of small letters.
+                size = len(name)
+                if size == 12 and (type(value) is not bytes or not value.startswith(_NO_PAGES)):
+                    return self._begin_page(message)
+                if size == 10 and (type(name) is not bytes or name.lower() == b"set-cookie"):
+                    break
+            else:
+                if message["status"] != NOT_MODIFIED and not self._consent.was_read and self.recording is None:
+                    return self._out(message)
+        return self._send_carefully(message)
+
+    async def _begin_page(self, start: Message) -> None:
+        """Wait for the body of what may be an ordinary page."""
+        consent, decision = self._consent, self._visit.decision
+        has_more = consent.asks_itself or consent.nonce or decision.news is not None or decision.honours_gpc
+        if start["status"] == 200 and self._effects.shortens and not has_more and self.scope["method"] == "GET":
+            self._encoding = ordinary_encoding(start["headers"])
+            if self._encoding and (self.recording is None or self.recording.new_visitor is None):
+                self._held, self.is_unfinished = start, True
+                return
+        await self._send_carefully(start)
+
+    async def _send_held(self, start: Message, message: Message) -> None:
+        """Send an ordinary page, or what turns out to be none."""
+        self._held, self.is_unfinished = None, False
+        made = None
+        if not message.get("more_body", False) and self._effects.recent_answers.sequence == self._began:
+            body = message.get("body", b"")
+            made = self._ordinary(start["headers"], body) if type(body) is bytes else None
+        if made is None:
+            await self._send_carefully(start)
+            await self._send_carefully(message)
+        else:
+            await self._out({**start, "headers": made[0]})
+            await self._out({**message, "body": made[1]})
+
+    def _ordinary(self, headers: Headers, body: bytes) -> tuple[Headers, bytes] | None:
+        """Return the fields and the body of an ordinary page as they go out; None for what is none."""
+        effects, scope, decision = self._effects, self.scope, self._visit.decision
+        begun = body[: body.find(b">", body.find(b"<html", 0, LONGEST_KNOWN), LONGEST_KNOWN) + 1]
+        tag, path, query = known_starts.get(begun), scope["path"], scope.get("query_string", b"")
+        if tag is None or scope.get("root_path") or len(path) + len(query) > LONGEST_KEPT:
+            return None
+        if _NOT_FRAMED not in scope["headers"] and views.is_framed(scope):
+            return None
+        language = match_short(tag, decision.policy.site.languages) if tag and self._consent.follows_page else None
+        language, way = language or self._consent.language_of_page(tag), way_to(path, query)
+        at, question = self._question(body, len(begun), language, way[0]) if self.asks else (0, b"")
+        if at < 0:
+            return None
+        end, pieces = end_of_body(body), effects.tails.get((decision.policy, language, self._encoding))
+        link = way[1].join(pieces or effects.keep_tail(decision, language, self._encoding))
+        passed = headers.copy()
+        for position, (name, value) in enumerate(headers):
+            if name == b"content-length":
+                passed[position] = (name, b"%d" % (int(value) + len(question) + len(link)))
+        if question:
+            passed.append(effects.preload)
+        self._differs_in_frames = True
+        if effects.access_log is not None:
+            self._count_page(effects.access_log.funnel, passed, language if question else "")
+        return passed + effects.of_pages, b"".join((body[:at], question, body[at:end], link, body[end:]))
+
+    def _question(self, body: bytes, start: int, language: str, next_path: str) -> tuple[int, bytes]:
+        """Return where the question stands in an ordinary page, and the question; -1 where the page is none."""
+        if banner.asks_robot(self.scope):
+            return 0, b""
+        at, effects, referrer = known_head(body, start), self._effects, banner.referrer(self.scope)
+        if not at:
+            return -1, b""
+        asking = Asking(referrer=referrer) if referrer else PLAINLY
+        where = (effects.prefix, language, next_path, self._encoding)
+        return at, effects.pages.banner(self._visit.decision, *where, asking=asking)
+
+    def _count_page(self, funnel: Funnel, headers: Headers, asked_in: str) -> None:
+        """Count an ordinary page, and the question in it, by the language that this has."""
+        self._count(funnel, 200, headers)
+        if asked_in and self._seen_at is not None:
+            funnel.add("asked", self._seen_at, language=asked_in)
+
+    def _send_carefully(self, message: Message) -> Awaitable[None]:
+        self._is_quick = False
         if self._replaced:
             return _nothing()
-        if message["type"] == "http.response.start":
+        if message["type"] == _START:
             if self._consent.instead is not None:
                 self._replaced = True
                 return self._consent.instead(self.scope, self._receive, self._pass)
             message = self._start(message)
         elif message["type"] == "http.response.trailers":
             fields = plain_fields(message.get("headers", ()))
-            passed = self._effects.installed.gate.outgoing(fields, self._visit.decision.purposes)
+            passed = self._effects.gate.outgoing(fields, self._visit.decision.purposes)
             message = {**message, "headers": passed}
         return self._out(message)
 
@@ -176,15 +264,15 @@ class Exchange:
         headers = given if is_plain else plain_fields(given)
         if effects.recent_answers.sequence != self._began:
             self._look_again()
-        passed = effects.installed.gate.outgoing(headers, self._visit.decision.purposes)
-        edits_csp = effects.installed.edit_csp and content_security.is_there(passed)
+        passed = effects.gate.outgoing(headers, self._visit.decision.purposes)
+        edits_csp = effects.edit_csp and content_security.is_there(passed)
         if edits_csp:
             passed = self._with_recipients(passed)
         encoding = injectable(message["status"], passed) if effects.inject else None
         if encoding is not None and not self._consent.asks_itself:
             passed = self._put_in(encoding, passed)
-        if effects.installed.access_log is not None:
-            self._count(effects.installed.access_log.funnel, message["status"], passed)
+        if effects.access_log is not None:
+            self._count(effects.access_log.funnel, message["status"], passed)
         # What is recorded without consent leaves the page as it is for everybody.
         traced = self.recording is not None and not self._visit.exempt
         depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
@@ -201,7 +289,7 @@ class Exchange:
 
     def _left_over(self) -> Headers:
         """Return what deletes the cookies that the visitor has refused and that came all the same."""
-        gate, secure = self._effects.installed.gate, is_secure(self.scope)
+        gate, secure = self._effects.gate, is_secure(self.scope)
         return gate.expired(self._visit.left_over, host_of(self.scope), secure=secure)
 
     def _look_again(self) -> None:
@@ -213,7 +301,7 @@ class Exchange:
             return
         self._visit, self._was_answered = visit, True
         self.asks = self.asks and visit.decision.should_ask
-        self.current.decide(traced=visit.traced)
+        self._request.decide(traced=visit.traced)
         if recording is not None and not visit.traced and not visit.exempt:
             recording.drop()
             self.recording = None
@@ -243,17 +331,16 @@ class Exchange:
                 script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins, referrer=referrer
             )
             headers = [*headers, banner.preload(consent.base, asking.style_nonce)]
-        pages = effects.installed.pages
-        made = banner.Fragments(pages, decision, consent, self.scope, encoding=encoding, asking=asking)
+        made = banner.Fragments(effects.pages, decision, consent, self.scope, encoding=encoding, asking=asking)
         way_back = partial(made.way_back, link=effects.settings_link)
         question = made.question if asking is None else partial(self._asked, made)
         self.injection = Injection(self._out, question, way_back if has_tail else bytes)
-        self._out = self.injection.send
+        self._out, self.is_unfinished = self.injection.send, True
         return headers
 
     def _asked(self, made: banner.Fragments, page_language: str | None) -> bytes:
         """Return the question, and count that it is asked."""
-        question, access_log = made.question(page_language), self._effects.installed.access_log
+        question, access_log = made.question(page_language), self._effects.access_log
         if access_log is not None and self._seen_at is not None:
             access_log.funnel.add("asked", self._seen_at, language=made.language)
         return question
@@ -281,6 +368,15 @@ class Exchange:
             funnel.add("signal", host)
         for feature in self._consent.degraded:
             funnel.add("degraded", host, detail=feature)
+
+
+def _longer(headers: Headers, added: int) -> Headers:
+    """Return the fields of an ordinary page that gets so many bytes longer."""
+    passed = headers.copy()
+    for position, (name, value) in enumerate(passed):
+        if name == b"content-length":
+            passed[position] = (name, b"%d" % (int(value) + added))
+    return passed
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:

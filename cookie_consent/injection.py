@@ -49,7 +49,7 @@ def injectable(status: int, headers: Headers) -> str | None:
         if len(name) == 12 and name.lower() == b"content-type":
             if encoding:
                 return None
-            encoding = _html_encoding(value) if len(value) <= LONGEST_KEPT else None
+            encoding = html_encoding(value) if len(value) <= LONGEST_KEPT else None
             if not encoding:
                 return None
     if not encoding or status < 200 or 300 <= status < 400 or status in _NO_WHOLE_BODY or _sealed(headers):
@@ -70,7 +70,8 @@ def _sealed(headers: Headers) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _html_encoding(content_type: bytes) -> str | None:
+def html_encoding(content_type: bytes) -> str | None:
+    """Return the encoding of an HTML page by its Content-Type, as `injectable` has it; None for what is none."""
     media_type, semicolon, parameters = content_type.decode("latin-1").partition(";")
     if media_type.strip().lower() != "text/html":
         return None
@@ -169,12 +170,7 @@ class Injection:
             return message
         tail, self._tail = self._tail, b""
         body = bytes(message.get("body", b""))
-        end = body[-_LONGEST_END:].lower()
-        at = end.rfind(b"</body")
-        # The end tag counts neither in a comment nor where anything but comments comes after it.
-        if at < 0 or end.rfind(b"<!--", 0, at) > end.rfind(b"-->", 0, at) or not _END_OF_BODY.fullmatch(end, at):
-            return {**message, "body": body + tail}
-        at += len(body) - len(end)
+        at = end_of_body(body)
         return {**message, "body": b"".join((body[:at], tail, body[at:]))}
 
     async def _make_way(self, document: Document, kind: str) -> None:
@@ -192,6 +188,18 @@ class Injection:
     async def _send_more(self, body: bytes) -> None:
         if body:
             await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def end_of_body(document: bytes) -> int:
+    """Return where the end tag of the body stands in what ends a document; the end of all where it stands nowhere.
+
+    It counts neither in a comment nor where anything but comments comes after it.
+    """
+    end = document[-_LONGEST_END:].lower()
+    at = end.rfind(b"</body")
+    if at < 0 or end.rfind(b"<!--", 0, at) > end.rfind(b"-->", 0, at) or not _END_OF_BODY.fullmatch(end, at):
+        return len(document)
+    return len(document) - len(end) + at
 
 
 def _corrected(start: Message, fragment: bytes, tail: bytes) -> Message:

@@ -11,7 +11,7 @@ from cookie_consent.locales import likely
 _TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
 _QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
 _RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNORECASE)
-_LONGEST_TAG = 35
+LONGEST_TAG = 35
 """Characters of a language tag that are read: room for all that are not extended (RFC 5646, section 4.4.1)."""
 
 
@@ -20,7 +20,12 @@ def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
 
     Of several special ones that in the same script: who reads "zh-TW" is served "zh-Hant" before "zh-Hans".
     """
-    tag = tag[:_LONGEST_TAG]
+    return match_short(tag[:LONGEST_TAG], offered)
+
+
+@lru_cache(maxsize=512)
+def match_short(tag: str, offered: tuple[str, ...]) -> str | None:
+    """Return the same for a tag of no more than `LONGEST_TAG` characters."""
     wanted = tag.lower()
     while wanted:
         for language in offered:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 from os import PathLike
 from typing import Any
 
@@ -16,19 +16,20 @@ from cookie_consent import banner, current
 from cookie_consent.access_log import AccessLog
 from cookie_consent.access_record import truncated
 from cookie_consent.app_language import app_language
+from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.base.startup import FailsAtStart, fails_at_start
 from cookie_consent.current import CurrentRequest
 from cookie_consent.desk_form import SALT as FORM_SALT
 from cookie_consent.desk_notice import desk_of
 from cookie_consent.endpoints import GPC_PATH, Endpoints
-from cookie_consent.exchange import Effects, Exchange, setting
+from cookie_consent.exchange import Effects, Exchange
 from cookie_consent.gate import Gate
-from cookie_consent.headers import ONLY_BYTES, plain_fields
+from cookie_consent.headers import plain_fields
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger
 from cookie_consent.logging import filter_access_logs
 from cookie_consent.mounting import local_path
-from cookie_consent.options import check_options, consent_lifetime, days, ledger_of, policy_of, wall_clock
+from cookie_consent.options import check_options, consent_lifetime, days, ledger_of, policy_of
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.pages import Pages
 from cookie_consent.parts import NECESSARY
@@ -122,7 +123,7 @@ class ConsentMiddleware(FailsAtStart):
         desk: Callable[[dict[str, Any]], Any] | str | None = None,
         server_logs: str = "mask",
         mask_client: bool = False,
-        clock: Callable[[], float] = wall_clock,
+        clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
         check_options(
@@ -164,7 +165,7 @@ class ConsentMiddleware(FailsAtStart):
             own=own,
             gate=gate,
             visits=Visits(policy, own, gate, clock),
-            pages=Pages(lifetime=own.lifetime, layout=layout, make_id=new_id),
+            pages=Pages(lifetime=own.lifetime, layout=layout, make_id=RandomIds()),
             ledger=ledger,
             retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
             access_log=AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys)),
@@ -179,61 +180,78 @@ class ConsentMiddleware(FailsAtStart):
         self.app = app
         self._retention = self._installed.retention
         self._masks_client = mask_client
+        self._does_more = self._retention is not None
         self._visits = self._installed.visits
         self._recent_answers = self._installed.recent_answers
-        # None where there is nothing to ask, so that requests carry nothing for it.
-        self._app_language = None if language is None else self._installed.app_language
         self._endpoints = Endpoints(self._installed)
         self._own_paths = (self._installed.prefix, GPC_PATH)
         self._effects = Effects(self._installed, inject=inject, settings_link=settings_link)
+        if language is not None:  # else requests carry nothing for it
+            self._effects.app_language = self._installed.app_language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if self.refuses is not None:
-            await self.refuses(scope, receive, send)
-        if scope["type"] != "http":
+        is_plain = type(fields := scope.get("headers")) is list and (
+            not fields or type(fields[0][1]) is bytes
+        )  # as servers make them
+        if scope["type"] != "http" or self.refuses is not None or not is_plain:
             await self._serve_other(scope, receive, send)
             return
-        fields = scope["headers"]
-        if type(fields) is not list or not ONLY_BYTES.issuperset(map(type, chain.from_iterable(fields))):
-            scope = {**scope, "headers": plain_fields(fields)}
-        if self._retention is not None:
-            self._retention.run_if_due(self._installed.clock(), again=True)
-        request, path, exchange = current.begin(scope), local_path(scope), None
+        request: CurrentRequest = current.begin(scope)
+        path: str = local_path(scope) if scope.get("root_path") else scope["path"]
+        if path.startswith(self._own_paths) and self._endpoints.serves(path):
+            await self._answer(scope, receive, send, path, request)
+            return
+        visit = self._visits.read(scope, path)
+        child = scope if visit.passed is None and not self._masks_client else self._narrowed(scope, visit)
+        asks = visit.asks and self._effects.asks(child)
+        child = banner.wanting_a_whole_page(child) if asks else child
+        exchange = Exchange(self._effects, child, receive, send, visit, request)
+        exchange.asks = asks
+        if self._does_more or visit.does_more:
+            self._do_more(exchange, visit, request)
         try:
-            if path.startswith(self._own_paths) and self._endpoints.serves(path):
-                await self._endpoints(scope, receive, send, path)
-                return
-            exchange = self._exchange(scope, path, receive, send, request)
-            await self.app(exchange.scope, receive, exchange.send)
-            if exchange.injection is not None:
-                await exchange.injection.finish()
+            await self.app(child, receive, exchange.send)
+            if exchange.is_unfinished:
+                await exchange.finish()
+        finally:
+            request.is_running = False
+            if visit.does_more:
+                exchange.end()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
+        """Answer a request to one of our own endpoints."""
+        self._remove_what_is_due()
+        try:
+            await self._endpoints(scope, receive, send, path)
         finally:
             request.end()
-            if exchange is not None and exchange.recording is not None:
-                exchange.recording.finish()
 
-    def _exchange(self, scope: Scope, path: str, receive: Receive, send: Send, request: CurrentRequest) -> Exchange:
-        """Decide on a request, and return what is to be done to its response."""
-        visit = self._visits.read(scope, path)
-        request.decide(traced=visit.traced)
+    def _do_more(self, exchange: Exchange, visit: Visit, request: CurrentRequest) -> None:
+        """Do what few requests need: retention, the proof and memory of signals, tracing."""
+        self._remove_what_is_due()
         if visit.heeds_signals and self._signal_proofs is not None:
             self._signal_proofs.note(visit.decision)
-        child, consent = self._for_the_app(scope, visit)
-        asks = self._effects.asks(visit, scope)
-        if asks:
-            child = banner.wanting_a_whole_page(child)
         if visit.remembers is not None:
-            send, consent.was_read = setting(visit.remembers, send), True
-        exchange = Exchange(self._effects, child, receive, send, visit, consent)
-        exchange.current = request
-        if visit.traced or visit.exempt:
-            self._trace(exchange, visit)
-        exchange.asks = asks
-        return exchange
+            exchange.remember(visit.remembers)
+        request.decide(traced=visit.traced)
+        log = self._installed.access_log
+        if log is not None and (visit.traced or visit.exempt):
+            traced = log.trace(exchange.scope, visit, self._installed.own)
+            if traced is not None:
+                exchange.record(log.tracing, *traced)
+
+    def _remove_what_is_due(self) -> None:
+        if self._retention is not None:
+            self._retention.run_if_due(self._installed.clock(), again=True)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
+        """Serve what is no ordinary HTTP request."""
+        if self.refuses is not None:
+            await self.refuses(scope, receive, send)
+        elif scope["type"] == "http":
+            await self({**scope, "headers": plain_fields(scope["headers"])}, receive, send)
+        elif scope["type"] == "websocket":
             scope = {**scope, "headers": plain_fields(scope["headers"])}
             request = current.begin(scope)
             try:
@@ -249,7 +267,9 @@ class ConsentMiddleware(FailsAtStart):
         visit, gate, recent = self._visits.read(scope, local_path(scope)), self._installed.gate, self._recent_answers
         began = recent.sequence
         request.decide(traced=visit.traced)
-        child, _ = self._for_the_app(scope, visit)
+        child = self._narrowed(scope, visit)
+        consent = RequestConsent(visit.decision, child, self._effects.prefix, self._effects.app_language)
+        child["state"] = {**(child.get("state") or {}), "consent": consent}
 
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
@@ -265,22 +285,12 @@ class ConsentMiddleware(FailsAtStart):
 
         await self.app(child, receive, gated)
 
-    def _for_the_app(self, scope: Scope, visit: Visit) -> tuple[Scope, RequestConsent]:
-        """Return the scope as the app sees it: with the decision, without the cookies that are held back."""
+    def _narrowed(self, scope: Scope, visit: Visit) -> Scope:
+        """Return the scope without what the app may not see: cookies that are held back, and the whole address."""
         child = without_held(scope, visit)
         if self._masks_client and not visit.traced and child.get("client"):
             child = {**child, "client": _masked(child["client"])}
-        consent = RequestConsent(visit.decision, child, self._installed.prefix, self._app_language)
-        # A dict of its own for each request: some servers share theirs between the requests of a connection.
-        child["state"] = {**(child.get("state") or {}), "consent": consent}
-        return child, consent
-
-    def _trace(self, exchange: Exchange, visit: Visit) -> None:
-        """Let the request be recorded, if records are kept and it is somebody's visit."""
-        access_log = self._installed.access_log
-        traced = access_log and access_log.trace(exchange.scope, visit, self._installed.own)
-        if access_log and traced:
-            exchange.record(access_log.tracing, *traced)
+        return child
 
 
 def _masked(client: Sequence[Any]) -> tuple[str, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from os import PathLike, fspath
@@ -19,11 +18,6 @@ from cookie_consent.parts import LONGEST_COOKIE
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.same_site import safe_next
-
-
-def wall_clock() -> float:
-    """Return seconds since 1970."""
-    return time.time()
 
 
 def check_options(**given: Any) -> None:

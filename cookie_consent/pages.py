@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cookie_consent.assets import assets
+from cookie_consent.base.html_template import HtmlTemplate
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.bounded import LONGEST_KEPT, make_room
 from cookie_consent.decision import CONSENT_LIFETIME, Decision, opted_out, switched_off
@@ -73,6 +74,10 @@ class Asking:
     again: bool = False
     referrer: str = ""
     by_script: bool = False
+
+
+PLAINLY = Asking()
+"""How most pages ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,7 @@ class Pages:
     ) -> None:
         self.lifetime, self._layout, self._make_id = lifetime, layout, make_id
         self._templates = _templates()
-        self._kept: dict[tuple[object, ...], bytes] = {}
+        self._kept: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MOST_KEPT, _LARGEST_EVIDENCE)
         """What visitors were shown, as it is kept of their answers."""
 
@@ -183,12 +188,12 @@ class Pages:
     def banner(
         self,
         decision: Decision,
-        *,
         base: str,
         language: str,
         next_path: str,
         encoding: str = "utf-8",
-        asking: Asking = Asking(),
+        *,
+        asking: Asking = PLAINLY,
     ) -> bytes:
         """Return the question, to stand first in <body>. It is kept, so that a page costs no more than a look-up.
 
@@ -207,17 +212,23 @@ class Pages:
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
         how = (asking.reloads, asking.again, asking.by_script)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
-        html = self._kept.get(key)
-        if html is None:
+        kept = self._kept.get(key)
+        if kept is None:
             text = self._new_banner(decision, _context_to_keep(decision, base, language, next_path), asking)
-            html = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
-        script, style = nonce_attribute(asking.script_nonce).encode(), nonce_attribute(asking.style_nonce).encode()
-        once, answered = self._make_id().encode(), b"%d" % (decision.record.decided_at if decision.record else 0)
-        html = html.replace(b"\0script\0", script).replace(b"\0style\0", style)
-        arrived = _from(base, asking.referrer) if asking.referrer else b""
-        html = html.replace(_ARRIVED.encode(), arrived)
-        html = html.replace(_ONCE.encode(), once).replace(_ANSWERED.encode(), answered)
-        return _come_back(html, next_path)
+            kept = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
+        in_field, in_link = as_written(next_path)
+        script, style = asking.script_nonce, asking.style_nonce
+        return kept.fill(
+            {
+                b"field": in_field,
+                b"link": in_link,
+                b"once": self._make_id().encode(),
+                b"answered": b"%d" % (record.decided_at if record else 0),
+                b"arrived": _from(base, asking.referrer) if asking.referrer else b"",
+                b"script": nonce_attribute(script).encode() if script else b"",
+                b"style": nonce_attribute(style).encode() if style else b"",
+            }
+        )
 
     def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page on which a sale or sharing of personal information is refused (11 CCR 7026)."""
@@ -225,21 +236,29 @@ class Pages:
         return self._render("do_not_sell.html", context, done=opted_out(decision))
 
     def way_back(
-        self, decision: Decision, *, base: str, language: str, next_path: str, encoding: str, link: bool = True
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, link: bool = True
     ) -> bytes:
         """Return what stands last in <body>; see `banner` for what it takes.
 
         It is a link to the settings page, unless the site has its own, a line about a change of the policy, and that
         Global Privacy Control is honoured.
         """
+        in_field, in_link = as_written(next_path)
+        kept = self.kept_way_back(decision, base, language, next_path, encoding, link=link)
+        return kept.fill({b"field": in_field, b"link": in_link})
+
+    def kept_way_back(
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, link: bool = True
+    ) -> HtmlTemplate:
+        """Return the same with holes for the path to come back to."""
         key = (decision.policy, base, language, encoding, bool(next_path), link, decision.news, decision.honours_gpc)
-        html = self._kept.get(key)
-        if html is None:
+        kept = self._kept.get(key)
+        if kept is None:
             text = self._render_to_keep(
                 "way_back.html", _context_to_keep(decision, base, language, next_path), shows_link=link
             )
-            html = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
-        return _come_back(html, next_path)
+            kept = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
+        return kept
 
     def unavailable(
         self,
@@ -272,7 +291,7 @@ class Pages:
         language: str,
         next_path: str,
         feature: Feature,
-        asking: Asking = Asking(),
+        asking: Asking = PLAINLY,
     ) -> str:
         """Return the same as a box to place in a page.
 
@@ -342,12 +361,13 @@ class Pages:
             state=json.dumps(dict(decision.purposes)),
         )
 
-    def _keep(self, key: tuple[object, ...], html: bytes) -> bytes:
+    def _keep(self, key: tuple[object, ...], html: bytes) -> HtmlTemplate:
         """Keep what was made for all that are alike. Where an app is mounted, its path may come from the client."""
+        made = HtmlTemplate(html)
         if len(str(key[1])) <= LONGEST_KEPT:
             make_room(self._kept, _MOST_KEPT)
-            self._kept[key] = html
-        return html
+            self._kept[key] = made
+        return made
 
 
 def nonce_attribute(nonce: str) -> Markup:
@@ -361,15 +381,13 @@ def _from(base: str, referrer: str) -> bytes:
     return attribute.encode("ascii", "xmlcharrefreplace")
 
 
-def _come_back(html: bytes, next_path: str) -> bytes:
-    written = _written if len(next_path) <= LONGEST_KEPT else _written.__wrapped__
-    in_field, in_link = written(next_path)
-    return html.replace(_IN_LINK.encode(), in_link).replace(_IN_FIELD.encode(), in_field)
+def as_written(next_path: str) -> tuple[bytes, bytes]:
+    """Return a path (in ASCII, as addresses are) as it is written in an attribute, and in the query of a link."""
+    return _written(next_path) if len(next_path) <= LONGEST_KEPT else _written.__wrapped__(next_path)
 
 
 @lru_cache(maxsize=512)
 def _written(next_path: str) -> tuple[bytes, bytes]:
-    """Return a path (in ASCII, as addresses are) as it is written in an attribute, and in the query of a link."""
     return escape(next_path).encode("ascii", "xmlcharrefreplace"), quote(next_path).encode()
 
 

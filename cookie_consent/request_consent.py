@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import date
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
 from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.decision import Decision, FeatureState
-from cookie_consent.language import accepted_language
+from cookie_consent.language import accepted_language, match_language
 from cookie_consent.mounting import address, outer_path
+from cookie_consent.policy import Policy
 from cookie_consent.policy_error import did_you_mean
+from cookie_consent.record import ConsentRecord
 
 AppLanguage = Callable[[Mapping[str, Any]], str | None]
 """Returns the offered language of a request, by its scope, or None."""
 
 _LONGEST_PATH = 2000
+
+
+def _noticed(name: str) -> Any:
+    """Return a property that reads an attribute of the decision, and notes that it was read."""
+
+    def read(consent: RequestConsent) -> Any:
+        consent.was_read = True
+        return getattr(consent._decision, name)
+
+    return property(read)
 
 
 class RequestConsent(Decision):
@@ -25,8 +38,7 @@ class RequestConsent(Decision):
     It says what held when the request came, however long the app takes. An answer that the visitor gives meanwhile
     counts for the response (its cookies, the access record, the banner) and for the next request.
 
-    The decision itself is shared by all requests that are alike. The slots that `Decision` declares stay empty here,
-    so that each look at one comes by `__getattr__`.
+    The decision itself is shared by all requests that are alike. A property stands for each of its fields here.
 
     Args:
         decision: what holds.
@@ -38,33 +50,45 @@ class RequestConsent(Decision):
         was_read: whether anybody read the decision.
         asks_itself: whether the page asks for what it needs, so that no banner has to.
         chose_language: whether the language was taken from what the browser accepts.
+        follows_page: whether the app leaves the language to the page.
         nonce: of the page's Content-Security-Policy, for the tags that stand in the app's own templates. An app that
             gives scripts and stylesheets a nonce sets it.
         instead: an ASGI app that answers in place of the app's own response, or None.
         degraded: the ids of the features that gave their fallback.
     """
 
+    # Not by __getattr__: a class that has it pays for each look at an attribute of an instance.
+    policy: Policy = _noticed("policy")
+    purposes: Mapping[str, bool] = _noticed("purposes")
+    status: str = _noticed("status")
+    should_ask: bool = _noticed("should_ask")
+    signals: tuple[str, ...] = _noticed("signals")
+    record: ConsentRecord | None = _noticed("record")
+    news: date | None = _noticed("news")
+    honours_gpc: bool = _noticed("honours_gpc")
     was_read = False
     asks_itself = False
     chose_language = False
+    follows_page = True
     nonce = ""
     instead: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
     _language: str | None = None
+    _root_path = ""
+    _app_language: Callable[[], str | None] | None = None
 
     def __init__(
         self, decision: Decision, scope: Mapping[str, Any], prefix: str, app_language: AppLanguage | None = None
     ) -> None:
-        self._decision, self._prefix = decision, prefix
-        self._app_language = None if app_language is None else partial(app_language, dict(scope))
         # Not the scope itself, which holds this object and changes on its way through mounted apps.
-        self._headers, self._root_path = scope["headers"], scope.get("root_path", "")
+        self._decision, self._prefix, self._headers = decision, prefix, scope["headers"]
+        if scope.get("root_path"):
+            self._root_path = scope["root_path"]
+        if app_language is not None:
+            self._app_language, self.follows_page = partial(app_language, dict(scope)), False
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        self.was_read = True
-        return getattr(self._decision, name)
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self)  # without the slots of `Decision`, which are empty
 
     def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
         """Return whether a feature is available, and what stands in its place; see `Decision.feature`."""
@@ -97,7 +121,7 @@ class RequestConsent(Decision):
         offered = self._decision.policy.site.languages
         if tag not in offered:
             raise LookupError(f'the language "{tag}" is not offered. {did_you_mean(tag, offered)}')
-        self._language = tag
+        self._language, self.follows_page = tag, False
 
     @property
     def app_language(self) -> str | None:
@@ -105,6 +129,17 @@ class RequestConsent(Decision):
         if self._language is None and self._app_language is not None:
             self._language, self._app_language = self._app_language(), None
         return self._language
+
+    def language_of_page(self, tag: str | None) -> str:
+        """Return the language for what is put into a page: the app's own, the page's, or one that the browser accepts.
+
+        Args:
+            tag: the language that the page names.
+        """
+        chosen = self.app_language
+        if chosen is None and tag:
+            chosen = match_language(tag, self._decision.policy.site.languages)
+        return chosen or self.language
 
     def _accepted(self) -> str:
         site = self._decision.policy.site

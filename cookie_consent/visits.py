@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
 from typing import Any
@@ -39,7 +39,7 @@ _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
 @dataclass(slots=True)
 class Visit:
-    """What is known of a request.
+    """What is known of a request, by its cookies and signals. Requests that are alike share it: it is never changed.
 
     Args:
         decision: what holds.
@@ -71,6 +71,18 @@ class Visit:
     exempt: str = ""
     good_from: float = 0.0
     remembers: bytes | None = None
+    asks: bool = field(init=False)
+    """Whether something is left to be asked."""
+    is_quick: bool = field(init=False)
+    """Whether the visit adds nothing of its own to the response; see `exchange`."""
+    does_more: bool = field(init=False)
+    """Whether more is to be done on the request than to hold cookies back."""
+
+    def __post_init__(self) -> None:
+        self.asks = self.decision.should_ask
+        adds = self.exempt or self.left_over or self.arrival is not None or self.remembers is not None
+        self.is_quick = not adds
+        self.does_more = self.traced or self.heeds_signals or bool(adds)
 
 
 class Visits:
@@ -81,6 +93,9 @@ class Visits:
         own: our own cookies.
         gate: holds cookies back.
         clock: returns seconds since 1970.
+
+    Attributes:
+        paths: how the paths of services begin.
     """
 
     def __init__(self, policy: Policy, own: OwnCookies, gate: Gate, clock: Callable[[], float]) -> None:
@@ -88,7 +103,7 @@ class Visits:
         by_detail = sorted(policy.services, key=lambda part: (part.host, len(part.path)), reverse=True)
         self._services = [(part.host, part.path.rstrip("/"), policy.under(part)) for part in by_detail]
         self._hosts = any(part.host for part in policy.services)
-        self._paths = tuple(path for _, path, _ in self._services)
+        self.paths = tuple(path for _, path, _ in self._services)
         self._known: dict[tuple[object, ...], Visit] = {}
         self._known_bytes = 0
         self._seen_once: set[int] = set()
@@ -96,19 +111,19 @@ class Visits:
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
         """Return what is known of a request to a path inside the app."""
-        crumbs, signals = list[bytes](), b""
-        for name, value in [field for field in scope["headers"] if field[0] == b"cookie" or field[1] == b"1"]:
+        cookies, crumbs, signals = b"", 0, b""
+        for name, value in scope["headers"]:
             if name == b"cookie":
-                crumbs.append(value)
-            elif name in _SIGNAL_FIELDS and name not in signals:
+                cookies, crumbs = value, crumbs + 1
+            elif value == b"1" and name in _SIGNAL_FIELDS and name not in signals:
                 signals += name
-        policy = self._policy_at(scope, path) if path.startswith(self._paths) else self._policy
-        secure, cookies = is_secure(scope), b"; ".join(crumbs)
-        length = len(cookies)
+        if crumbs > 1:  # HTTP/2 sends several
+            cookies = b"; ".join([value for name, value in scope["headers"] if name == b"cookie"])
+        secure, length = scope.get("scheme") in _SECURE, len(cookies)
+        policy = self._policy_at(scope, path) if path.startswith(self.paths) else self._policy
         # A digest stands for a long field, in a tuple: no field can be given the form of another one's digest.
         key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
-        now = self._clock()
-        visit = self._known.get(key)
+        visit, now = self._known.get(key), self._clock()
         if visit is None or not visit.good_from <= now < visit.good_until:
             found = read_signals(scope["headers"]) if signals else frozenset()
             visit = self._look_safely(policy, cookies, found, now, secure=secure)

@@ -74,8 +74,9 @@ def test_an_origin_that_the_app_did_not_name_is_added_once_it_is_allowed() -> No
 def test_a_signal_and_a_service_refuse_there_too() -> None:
     visitor = edited()
     visitor.accept()
-    assert said(visitor.get(headers=[("sec-gpc", "1")])) == BARE
     assert said(visitor.get("/whois/x")) == CSP.replace(f" {STATS}", "")
+    assert said(visitor.get(headers=[("sec-gpc", "1")])) == BARE
+    assert said(visitor.get()) == BARE  # what a signal has switched off stays off
 
 
 def test_unless_the_site_wants_it_nothing_is_edited() -> None:

@@ -40,7 +40,7 @@ def test_an_unknown_purpose_is_a_lookup_error_that_names_the_known_ones() -> Non
 
 def test_what_no_decision_has_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="alows"):
-        _ = consent().alows
+        _ = consent().alows  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["status", "purposes", "should_ask", "policy", "language"])

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from cookie_consent.base.random_ids import RandomIds
+
+
+def test_no_id_comes_twice() -> None:
+    ids = RandomIds()
+    made = [ids() for _ in range(1000)]
+    assert len(set(made)) == 1000
+    assert {len(made_id) for made_id in made} == {22}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_returns_none_of_its_parents() -> None:
+    ids = RandomIds()
+    ids()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, "\n".join(ids() for _ in range(100)).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="ascii") as file:
+        in_child = file.read().split("\n")
+    assert len(set(in_child)) == 100
+    assert set(in_child).isdisjoint(ids() for _ in range(300))
