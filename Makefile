@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit other-pythons browser-side system format bench gallery clean
+.PHONY: demo test lint types unit other-pythons browser-side system format bench bench-fast gallery clean
 
 demo: $(VENV)/.demo
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -50,6 +50,11 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.banner
 	$(BIN)/python -m benchmarks.ledger
 	$(BIN)/python -m benchmarks.analytics
+
+# Rough, in about a minute: what the middleware adds to a request, and what each feature does.
+bench-fast: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.overhead --quick
+	$(BIN)/python -m benchmarks.overhead --quick --features
 
 gallery: system $(VENV)/.test
 	$(BIN)/python -m tests.gallery
