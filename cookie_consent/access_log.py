@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Self
 
+from cookie_consent.agents import read_short
+from cookie_consent.base.daily import DAY
+from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.daily_salt import DailySalt
 from cookie_consent.erasing import Erasing
 from cookie_consent.exempt_visits import exempt_trace
@@ -17,7 +20,7 @@ from cookie_consent.record_ids import RecordIds
 from cookie_consent.retention import AccessRetention
 from cookie_consent.sinks import Sink, local_place, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.tracing import Trace, Tracing, is_traceable, traced_fields
+from cookie_consent.tracing import Trace, Tracing, is_traceable
 from cookie_consent.views import seen_at
 from cookie_consent.visitor import Arrival
 from cookie_consent.visitor_lag import VisitorLag
@@ -76,19 +79,18 @@ class AccessLog:
             clock=clock,
         )
 
-    def trace(self, scope: Mapping[str, Any], visit: Visit, own: OwnCookies) -> tuple[Trace, bytes | None] | None:
-        """Return the trace of a request of a visitor who has consented, or needs not; None if it is nobody's visit.
-
-        With it comes the Set-Cookie field of the visitor id, where that was just made.
-        """
-        fields, now = traced_fields(scope["headers"]), self.clock()
-        if self.retention is not None:
+    def trace(self, scope: Mapping[str, Any], visit: Visit, own: OwnCookies) -> Trace | None:
+        """Return the trace of a request of a visitor who has consented, or needs not; None if it is nobody's visit."""
+        fields, now = dict(scope["headers"]), self.clock()
+        if self.retention is not None and self.retention.ran and not 0 <= now - self.retention.ran < DAY:
             self.retention.run_if_due(now, again=True)
-        if not is_traceable(fields):
+        prefetched = b"sec-purpose" in fields or b"purpose" in fields
+        if read_short(fields.get(b"user-agent", b"")[:LONGEST_KEPT]).is_bot or (
+            prefetched and not is_traceable(fields)
+        ):
             return None
         if visit.exempt:
-            trace = exempt_trace(scope, fields, visit, self.daily_salt, now)
-            return None if trace is None else (trace, None)
+            return exempt_trace(scope, fields, visit, self.daily_salt, now)
         record, visitor_id, new_visitor = visit.decision.record, visit.visitor_id, None
         assert record is not None  # noqa: S101 (else there is no consent)
         if visitor_id is None:
@@ -96,7 +98,8 @@ class AccessLog:
         trace = Trace(fields, visitor_id, record.policy, now)
         if visit.arrival is not None:
             new_visitor = _landed(scope, trace, visit.arrival, own)
-        return trace, new_visitor
+        trace.new_visitor = new_visitor
+        return trace
 
     def run_if_due(self) -> None:
         """Remove what is due, if nobody has for a day, and go on erasing; whoever calls does not wait."""

@@ -28,11 +28,12 @@ class Agent(NamedTuple):
 
 def read_agent(field: bytes) -> Agent:
     """Return what the first 256 bytes of a User-Agent field say, where browsers and robots name themselves."""
-    return _read(field[:LONGEST_KEPT])
+    return read_short(field[:LONGEST_KEPT])
 
 
 @lru_cache(maxsize=2048)
-def _read(field: bytes) -> Agent:
+def read_short(field: bytes) -> Agent:
+    """Return the same for a field of no more than 256 bytes."""
     agent = user_agents.parse(field.decode("latin-1"))
     device = "mobile" if agent.is_mobile else "tablet" if agent.is_tablet else "pc" if agent.is_pc else "other"
     return Agent(agent.browser.family, agent.os.family, device, agent.is_bot)

@@ -18,11 +18,12 @@ class CurrentRequest:
     Attributes:
         outer: the same request as a middleware further out has it, or None.
         is_running: whether the app has not answered yet.
+        is_traced: whether tracing is allowed; see `decide`.
     """
 
     outer: CurrentRequest | None = None
     is_running = True
-    _traced = False
+    is_traced = False
     _task: weakref.ref[Any] | None = None
 
     def decide(self, *, traced: bool) -> None:
@@ -30,19 +31,19 @@ class CurrentRequest:
 
         Where several middlewares decide, it takes all of them to allow it.
         """
-        self._traced = traced and (self.outer is None or self.outer._traced)
+        self.is_traced = traced and (self.outer is None or self.outer.is_traced)
 
     def end(self) -> None:
         """Note that the app has answered. What the same task still writes is about this request."""
         self.is_running = False
-        if self._traced:
+        if self.is_traced:
             task = current_task()
             self._task = None if task is None else weakref.ref(task)
 
     def is_traced_here(self) -> bool:
         """Return whether what is written here and now is about this request, and tracing is allowed."""
-        if not self._traced or self.is_running:
-            return self._traced
+        if not self.is_traced or self.is_running:
+            return self.is_traced
         here = current_task()
         return here is not None and self._task is not None and self._task() is here
 

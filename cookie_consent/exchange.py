@@ -14,9 +14,8 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision import Decision, refused_by_signals
 from cookie_consent.document import LONGEST_KNOWN, known_head, known_starts
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding, way_to
-from cookie_consent.enforcement.recording import Recording
 from cookie_consent.funnel import Funnel
-from cookie_consent.headers import ONLY_BYTES, Headers, depending_on, plain_fields
+from cookie_consent.headers import OF_CACHES, ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.injection import Injection, end_of_body, injectable
 from cookie_consent.installation import Installation
 from cookie_consent.language import match_short
@@ -24,7 +23,8 @@ from cookie_consent.mounting import outer_path
 from cookie_consent.pages import PLAINLY, Asking
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import AppLanguage, RequestConsent
-from cookie_consent.tracing import Trace, Tracing
+from cookie_consent.signal_proofs import SignalProofs
+from cookie_consent.tracing import Trace
 from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.visits import Visit, host_of, is_secure
 
@@ -46,9 +46,11 @@ class Effects:
 
     Attributes:
         app_language: tells the app's own language for a request; None where the app has not said how.
+        signal_proofs: keeps the proof of signals; None without a ledger.
     """
 
     app_language: AppLanguage | None = None
+    signal_proofs: SignalProofs | None = None
 
     def __init__(self, installed: Installation, *, inject: bool, settings_link: bool) -> None:
         self.installed, self.inject, self.settings_link = installed, inject, inject and settings_link
@@ -57,6 +59,7 @@ class Effects:
         self.pages, self.prefix = installed.pages, installed.prefix
         # What ordinary pages are.
         self.shortens = self.settings_link and not self.edit_csp
+        self.of_traced = depending_on([], self.depends_on)
         self.of_pages = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
         self.preload = banner.preload(self.prefix, "")
         self.tails: dict[tuple[Policy, str, str], list[bytes]] = {}
@@ -93,12 +96,12 @@ class Exchange:
         asks: whether the page should be asked in, if it is one.
         is_unfinished: whether something may be held that goes out when the app has returned.
         injection: puts what is asked into the page, and the link to the settings page, once it is known to be one.
-        recording: writes the access record, where the request is traced.
+        trace: what the access record is made of, where there will be one.
     """
 
     asks = is_unfinished = False
     injection: Injection | None = None
-    recording: Recording | None = None
+    trace: Trace | None = None
     _held: Message | None = None
     """The start of what may be an ordinary page."""
     _encoding = ""
@@ -130,22 +133,45 @@ class Exchange:
         if self.injection is not None:
             await self.injection.finish()
 
+    def prepare(self) -> None:
+        """Do what some visits need before the app is called: the proof and the memory of signals, tracing."""
+        effects, visit, log = self._effects, self._visit, self._effects.access_log
+        if visit.heeds_signals and effects.signal_proofs is not None:
+            effects.signal_proofs.note(visit.decision)
+        if visit.remembers is not None:
+            self._out, self._consent.was_read = setting(visit.remembers, self._out), True
+        if visit.traced and self._request.outer is None:
+            self._request.is_traced = True
+        else:
+            self._request.decide(traced=visit.traced)
+        if log is not None and (visit.traced or visit.exempt):
+            self.trace = log.trace(self.scope, visit, effects.installed.own)
+            if self.trace is not None:
+                self._plain_out, self._out = self._out, self._recorded
+
     def end(self) -> None:
-        """Write the access record, if there is one and that is not done yet. What the task still writes is traced."""
+        """Note that the app has returned or raised before its response was whole."""
         self._request.end()
-        if self.recording is not None:
-            self.recording.finish()
+        self._record()
 
-    def remember(self, field: bytes) -> None:
-        """Set one more cookie, which depends on the request."""
-        self._out, self._consent.was_read = setting(field, self._out), True
+    async def _recorded(self, message: Message) -> None:
+        """Send a message on; the last one is followed by the access record."""
+        if message["type"] == _START and self.trace is not None:
+            self.trace.status = message["status"]
+        await self._plain_out(message)
+        if message["type"] == _BODY and not message.get("more_body", False):
+            self._record()
 
-    def record(self, tracing: Tracing, trace: Trace, new_visitor: bytes | None) -> None:
-        """Write an access record when the response has come to its end."""
-        recent_answers = self._effects.recent_answers
-        self.recording = Recording(tracing, recent_answers, self.scope, self._out, self._visit, trace)
-        self.recording.new_visitor = new_visitor
-        self._out = self.recording.send
+    def _record(self) -> None:
+        """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
+        effects, trace, self.trace = self._effects, self.trace, None
+        if trace is None or effects.access_log is None:
+            return
+        if effects.recent_answers.sequence != self._began:
+            now = effects.recent_answers.look_again(self._visit, self._began, trace.visitor_id)
+            if not now.traced and not now.exempt:
+                return
+        effects.access_log.tracing.write(self.scope, trace)
 
     # Most responses set no cookie and are no page. They go out as they come, or nearly so. Next come ordinary pages.
     # All others are looked at with care. What the careful way looks at and the quick one does not, it must rule out.
@@ -167,9 +193,22 @@ class Exchange:
                 if size == 10 and (type(name) is not bytes or name.lower() == b"set-cookie"):
                     break
             else:
-                if message["status"] != NOT_MODIFIED and not self._consent.was_read and self.recording is None:
-                    return self._out(message)
+                if message["status"] != NOT_MODIFIED and not self._consent.was_read:
+                    return self._out(message) if self.trace is None else self._send_traced(self.trace, message)
         return self._send_carefully(message)
+
+    def _send_traced(self, trace: Trace, start: Message) -> Awaitable[None]:
+        """Send the start of a response that is no page: what is to be said of it is on what it depends."""
+        trace.status, headers = start["status"], start["headers"]
+        if trace.new_visitor is not None:
+            headers = [*headers, (b"set-cookie", trace.new_visitor)]
+        for name, _ in headers:
+            if name.lower().endswith(OF_CACHES):
+                headers = depending_on(headers, self._effects.depends_on)
+                break
+        else:
+            headers = headers + self._effects.of_traced
+        return self._plain_out({**start, "headers": headers})
 
     async def _begin_page(self, start: Message) -> None:
         """Wait for the body of what may be an ordinary page."""
@@ -177,7 +216,7 @@ class Exchange:
         has_more = consent.asks_itself or consent.nonce or decision.news is not None or decision.honours_gpc
         if start["status"] == 200 and self._effects.shortens and not has_more and self.scope["method"] == "GET":
             self._encoding = ordinary_encoding(start["headers"])
-            if self._encoding and (self.recording is None or self.recording.new_visitor is None):
+            if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
                 return
         await self._send_carefully(start)
@@ -220,7 +259,7 @@ class Exchange:
             passed.append(effects.preload)
         self._differs_in_frames = True
         if effects.access_log is not None:
-            self._count_page(effects.access_log.funnel, passed, language if question else "")
+            self._count_page(effects.access_log.funnel, language if question else "")
         return passed + effects.of_pages, b"".join((body[:at], question, body[at:end], link, body[end:]))
 
     def _question(self, body: bytes, start: int, language: str, next_path: str) -> tuple[int, bytes]:
@@ -234,11 +273,14 @@ class Exchange:
         where = (effects.prefix, language, next_path, self._encoding)
         return at, effects.pages.banner(self._visit.decision, *where, asking=asking)
 
-    def _count_page(self, funnel: Funnel, headers: Headers, asked_in: str) -> None:
+    def _count_page(self, funnel: Funnel, asked_in: str) -> None:
         """Count an ordinary page, and the question in it, by the language that this has."""
-        self._count(funnel, 200, headers)
-        if asked_in and self._seen_at is not None:
-            funnel.add("asked", self._seen_at, language=asked_in)
+        fields = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
+        host = views.seen_by(fields)
+        if host is not None:
+            self._count_seen(funnel, host, 200)
+            if asked_in:
+                funnel.add("asked", host, language=asked_in)
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         self._is_quick = False
@@ -274,10 +316,10 @@ class Exchange:
         if effects.access_log is not None:
             self._count(effects.access_log.funnel, message["status"], passed)
         # What is recorded without consent leaves the page as it is for everybody.
-        traced = self.recording is not None and not self._visit.exempt
+        traced = self.trace is not None and not self._visit.exempt
         depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
-        if self.recording is not None and self.recording.new_visitor is not None:
-            passed = [*passed, (b"set-cookie", self.recording.new_visitor)]
+        if self.trace is not None and self.trace.new_visitor is not None:
+            passed = [*passed, (b"set-cookie", self.trace.new_visitor)]
         if self._visit.left_over:
             passed, depends = [*passed, *self._left_over()], True
         if depends:
@@ -294,17 +336,17 @@ class Exchange:
 
     def _look_again(self) -> None:
         """Let hold what the visitor has answered since the request came."""
-        effects, recording = self._effects, self.recording
-        visitor_id = self._visit.visitor_id if recording is None else recording.visitor_id
+        effects, trace, visitor_id = self._effects, self.trace, self._visit.visitor_id
+        if visitor_id is None and trace is not None and trace.new_visitor is None:
+            visitor_id = trace.visitor_id  # the pseudonym of a day
         visit = effects.recent_answers.look_again(self._visit, self._began, visitor_id)
         if visit is self._visit:
             return
         self._visit, self._was_answered = visit, True
         self.asks = self.asks and visit.decision.should_ask
         self._request.decide(traced=visit.traced)
-        if recording is not None and not visit.traced and not visit.exempt:
-            recording.drop()
-            self.recording = None
+        if not visit.traced and not visit.exempt:
+            self.trace = None
 
     def _with_recipients(self, headers: Headers) -> Headers:
         """Let the app's Content-Security-Policy name just the recipients that are allowed now."""
@@ -349,22 +391,27 @@ class Exchange:
         """Count the response if it is a page that a person sees, whatever that person answered; an error is no view."""
         is_page = views.is_page(self.scope["method"], status, headers)
         host = views.seen_at(self.scope, not_modified=status == NOT_MODIFIED) if is_page else None
+        if host is not None:
+            self._count_seen(funnel, host, status)
+
+    def _count_seen(self, funnel: Funnel, host: bytes, status: int) -> None:
+        """Count a page that somebody looks at."""
         # Robots neither answer nor are they recorded. Of those who did answer nothing is looked at.
-        may_be_robot = self._visit.decision.record is None and self.recording is None
-        if host is None or (may_be_robot and banner.asks_robot(self.scope)):
+        may_be_robot = self._visit.decision.record is None and self.trace is None
+        if may_be_robot and banner.asks_robot(self.scope):
             return
         self._seen_at = host
         if status >= FIRST_ERROR:
             return
-        recording = self.recording
-        if recording is None or not recording.is_landing:  # else it was counted before the answer
+        trace = self.trace
+        if trace is None or not trace.is_landing:  # else it was counted before the answer
             funnel.add("views", host)
-        if recording is not None:
-            recording.is_view = True
+        if trace is not None:
+            trace.is_view = True
             # Else the page has a record from before, without consent.
-            if not (recording.is_landing and self._visit.decision.policy.exempt):
+            if not (trace.is_landing and self._visit.decision.policy.exempt):
                 funnel.add("views_recorded", host)
-        if refused_by_signals(self._visit.decision):
+        if self._visit.decision.signals and refused_by_signals(self._visit.decision):
             funnel.add("signal", host)
         for feature in self._consent.degraded:
             funnel.add("degraded", host, detail=feature)

@@ -18,6 +18,7 @@ from cookie_consent.sinks import Sink
 
 FLUSH = 10.0
 """Seconds after which counts go to the sink."""
+_DAY = 86_400
 _MOST_HOSTS = 100
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
@@ -44,7 +45,8 @@ class Funnel:
     ) -> None:
         self._sink, self._clock, self._new_id = sink, clock, new_id
         self._hosts: dict[bytes, str] = {}
-        self._day, self._day_text = -1, ""
+        self._day_begins = self._day_ends = 0.0
+        self._day_text = ""
         self.after_fork()
         call_after_fork(self)
 
@@ -63,7 +65,13 @@ class Funnel:
             language: the offered language in which it was asked or answered.
             detail: of what, the feature's id say.
         """
-        self._sums[self._today(), self._known(host), language, name, detail] += 1
+        now = self._clock()
+        if not self._day_begins <= now < self._day_ends:
+            self._begin_day(now)
+        known = self._hosts.get(host)
+        if known is None:
+            known = self._known(host)
+        self._sums[self._day_text, known, language, name, detail] += 1
         try:
             loop: object = asyncio.get_running_loop()  # first: a view costs no other call
         except RuntimeError:
@@ -109,12 +117,10 @@ class Funnel:
         }
         return b"{%b}\n" % piece(values)
 
-    def _today(self) -> str:
-        now = self._clock()
-        day = int(now // 86400)
-        if day != self._day:
-            self._day, self._day_text = day, datetime.fromtimestamp(now, UTC).date().isoformat()
-        return self._day_text
+    def _begin_day(self, now: float) -> None:
+        self._day_begins = now // _DAY * _DAY
+        self._day_ends = self._day_begins + _DAY
+        self._day_text = datetime.fromtimestamp(now, UTC).date().isoformat()
 
     def _known(self, field: bytes) -> str:
         """Return the host of a field; anybody can send any, so that only so many are told apart."""

@@ -23,6 +23,9 @@ say of a private response, and the directive that is no matter of keeping it and
 _TARGETED = b"cache-control"
 """So end the names of the fields for certain caches (RFC 9213)."""
 
+OF_CACHES = (b"vary", _TARGETED, *_OF_ONE_CACHE)
+"""So end the names, in small letters, of the fields that `depending_on` may change."""
+
 
 def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
     """Return header fields as bytes, whatever kind of bytes or text an app or a server made them of."""
@@ -36,8 +39,7 @@ def _plain(part: Any) -> bytes:
 def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
     """Return the header fields of a response that depends on these request fields and is for one visitor."""
     for name, _ in headers:
-        lowered = name.lower()
-        if lowered == b"vary" or lowered.endswith(_TARGETED) or lowered in _OF_ONE_CACHE:
+        if name.lower().endswith(OF_CACHES):
             return keep_private(vary_on(headers, names))
     return [*headers, (b"vary", b", ".join(names)), (b"cache-control", b"private")]
 

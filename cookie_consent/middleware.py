@@ -176,29 +176,32 @@ class ConsentMiddleware(FailsAtStart):
             recent_answers=RecentAnswers(own.lifetime, clock),
             edit_csp=edit_csp and any(recipient.directives for recipient in policy.recipients),
         )
-        self._signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
+        signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
         self.app = app
         self._retention = self._installed.retention
         self._masks_client = mask_client
-        self._does_more = self._retention is not None
         self._visits = self._installed.visits
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
         self._own_paths = (self._installed.prefix, GPC_PATH)
         self._effects = Effects(self._installed, inject=inject, settings_link=settings_link)
+        self._effects.signal_proofs = signal_proofs
         if language is not None:  # else requests carry nothing for it
             self._effects.app_language = self._installed.app_language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        is_plain = type(fields := scope.get("headers")) is list and (
-            not fields or type(fields[0][1]) is bytes
-        )  # as servers make them
-        if scope["type"] != "http" or self.refuses is not None or not is_plain:
+        # Header fields are a list of bytes with nearly all servers, and those of one request are all alike.
+        if (
+            (scope["type"] != "http" or self.refuses is not None)
+            or type(fields := scope["headers"]) is not list
+            or (fields and type(fields[0][1]) is not bytes)
+        ):
             await self._serve_other(scope, receive, send)
             return
-        request: CurrentRequest = current.begin(scope)
-        path: str = local_path(scope) if scope.get("root_path") else scope["path"]
+        if self._retention is not None:
+            self._retention.run_if_due(self._installed.clock(), again=True)
+        request, path = current.begin(scope), local_path(scope) if scope.get("root_path") else scope["path"]
         if path.startswith(self._own_paths) and self._endpoints.serves(path):
             await self._answer(scope, receive, send, path, request)
             return
@@ -208,8 +211,8 @@ class ConsentMiddleware(FailsAtStart):
         child = banner.wanting_a_whole_page(child) if asks else child
         exchange = Exchange(self._effects, child, receive, send, visit, request)
         exchange.asks = asks
-        if self._does_more or visit.does_more:
-            self._do_more(exchange, visit, request)
+        if visit.does_more:
+            exchange.prepare()
         try:
             await self.app(child, receive, exchange.send)
             if exchange.is_unfinished:
@@ -217,33 +220,14 @@ class ConsentMiddleware(FailsAtStart):
         finally:
             request.is_running = False
             if visit.does_more:
-                exchange.end()
+                (request if exchange.trace is None else exchange).end()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
         """Answer a request to one of our own endpoints."""
-        self._remove_what_is_due()
         try:
             await self._endpoints(scope, receive, send, path)
         finally:
             request.end()
-
-    def _do_more(self, exchange: Exchange, visit: Visit, request: CurrentRequest) -> None:
-        """Do what few requests need: retention, the proof and memory of signals, tracing."""
-        self._remove_what_is_due()
-        if visit.heeds_signals and self._signal_proofs is not None:
-            self._signal_proofs.note(visit.decision)
-        if visit.remembers is not None:
-            exchange.remember(visit.remembers)
-        request.decide(traced=visit.traced)
-        log = self._installed.access_log
-        if log is not None and (visit.traced or visit.exempt):
-            traced = log.trace(exchange.scope, visit, self._installed.own)
-            if traced is not None:
-                exchange.record(log.tracing, *traced)
-
-    def _remove_what_is_due(self) -> None:
-        if self._retention is not None:
-            self._retention.run_if_due(self._installed.clock(), again=True)
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is no ordinary HTTP request."""

@@ -25,6 +25,10 @@ from cookie_consent.sinks import Sink
 
 _MOST_PIECES = 4096
 _DAY = 24 * 60 * 60 * 1000
+_LINE = (
+    b'{"time":"%bT%02d:%02d:%02d.%03dZ",'  # RFC 3339, in UTC with milliseconds
+    b'"log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n'
+)
 _log = logging.getLogger("cookie_consent")
 
 _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
@@ -66,14 +70,18 @@ class Trace:
     Attributes:
         is_exempt: whether it is recorded without consent; then no part of the query is.
         is_landing: whether the page is the one on which tracing was allowed, loaded again after the form.
+        is_view: whether the response is a page that a person sees.
+        status: the status code of the response.
+        new_visitor: the Set-Cookie field of a visitor id that was just made, or is kept otherwise now; or None.
     """
 
-    __slots__ = ("came", "fields", "is_exempt", "is_landing", "policy", "purpose", "started", "visitor_id")
+    is_exempt = is_landing = is_view = False
+    status = 500
+    new_visitor: bytes | None = None
 
     def __init__(self, fields: Fields, visitor_id: str, policy: str, came: float, purpose: str = "") -> None:
         self.fields, self.visitor_id, self.policy, self.came = fields, visitor_id, policy, came
-        self.purpose, self.is_exempt, self.started = purpose, False, time.perf_counter()
-        self.is_landing = False
+        self.purpose, self.started = purpose, time.perf_counter()
 
     def land(self, referrer: str) -> None:
         """Take the page for the one on which tracing was allowed, to which the visitor came from another origin."""
@@ -108,14 +116,12 @@ class Tracing:
         self._pages: dict[Key, bytes] = {}
         self._day, self._day_text = -1, b""
 
-    def write(self, scope: Mapping[str, Any], trace: Trace, status: int, *, is_view: bool = False) -> None:
+    def write(self, scope: Mapping[str, Any], trace: Trace) -> None:
         """Write the record of a request that was answered within `LONGEST_RECORDED` seconds.
 
         Args:
             scope: the request's ASGI scope, as routing left it.
-            trace: what was known when it came.
-            status: the status code of the response.
-            is_view: whether it is a page that a person saw.
+            trace: what was known when it came, and what has become of it.
         """
         seconds, fields = time.perf_counter() - trace.started, trace.fields
         if seconds > LONGEST_RECORDED:
@@ -123,15 +129,15 @@ class Tracing:
         page = (
             scope["method"],
             scope["path"],
-            route_of(scope),
+            route_of(scope) if "route" in scope else "",
             b"" if trace.is_exempt else scope.get("query_string", b""),
             fields.get(b"referer", b""),
             fields.get(b"host", b""),
             scope.get("http_version", ""),
         )
         what = self._pages.get(page) or _keep(self._pages, page, page_piece(*page, self._query_keys))
-        ending = b'"http.response.status_code":%d,"duration_ms":%.3f' % (status, seconds * 1000)
-        self._send(trace, b"view" if is_view else b"request", b"%b,%b" % (what, ending), scope)
+        ending = b'"http.response.status_code":%d,"duration_ms":%.3f' % (trace.status, seconds * 1000)
+        self._send(trace, b"view" if trace.is_view else b"request", b"%b,%b" % (what, ending), scope)
 
     def write_event(self, scope: Mapping[str, Any], trace: Trace, event: Event) -> None:
         """Write the record of an event.
@@ -158,13 +164,22 @@ class Tracing:
         client, agent = scope.get("client"), trace.fields.get(b"user-agent", b"")
         who = (trace.visitor_id, trace.policy, trace.purpose, (client and client[0]) or "", agent)
         piece, lag = self._visitors.get(who) or self._new_visitor(trace, who)
-        line = b'{"time":"%b","log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n' % (
-            self._time(trace.came - lag),
-            self._new_id(),
-            VERSION,
-            kind,
-            what,
-            piece,
+        day, rest = divmod(int((trace.came - lag) * 1000), _DAY)
+        if day != self._day:
+            self._day, self._day_text = day, datetime.fromtimestamp(trace.came - lag, UTC).date().isoformat().encode()
+        second, millisecond = divmod(rest, 1000)
+        minute, second = divmod(second, 60)
+        hour, minute = divmod(minute, 60)
+        line = (
+            b'{"time":"%bT%02d:%02d:%02d.%03dZ","log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n'
+            % (
+                *(self._day_text, hour, minute, second, millisecond),
+                self._new_id(),
+                VERSION,
+                kind,
+                what,
+                piece,
+            )
         )
         try:
             self.sink.write(line)
@@ -184,15 +199,6 @@ class Tracing:
         if not self.lost:
             _log.warning("The sink does not take access records; they are lost, counted: %r", error)
         self.lost += 1
-
-    def _time(self, now: float) -> bytes:
-        """Return a time as RFC 3339 has it, in UTC with milliseconds."""
-        day, rest = divmod(int(now * 1000), _DAY)
-        if day != self._day:
-            self._day, self._day_text = day, datetime.fromtimestamp(now, UTC).date().isoformat().encode()
-        second, millisecond = divmod(rest, 1000)
-        minute, second = divmod(second, 60)
-        return b"%bT%02d:%02d:%02d.%03dZ" % (self._day_text, minute // 60, minute % 60, second, millisecond)
 
 
 def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece) -> Piece:

@@ -8,7 +8,6 @@ from typing import Any
 Headers = Iterable[tuple[bytes, bytes]]
 
 _OF_PAGES = (b"", b"document")
-_LOOKED_AT = frozenset((b"host", b"sec-fetch-dest", b"sec-purpose", b"purpose"))
 _FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
 FIRST_ERROR = 400
 """From this status on a page only says what went wrong (RFC 9110, section 15): a request, and no view of a page."""
@@ -50,11 +49,20 @@ def seen_at(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | 
         not_modified: whether the response has no content that would say that it is a page: only what the browser
             says counts then.
     """
-    fields: dict[bytes, bytes] = {name: value for name, value in scope["headers"] if name in _LOOKED_AT}
+    return seen_by(dict(scope["headers"]), not_modified=not_modified)
+
+
+def seen_by(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> bytes | None:
+    """Return the same by the header fields of a request; see `seen_at`.
+
+    Args:
+        fields: the fields by their names in small letters.
+        not_modified: see `seen_at`.
+    """
     destination = fields.get(b"sec-fetch-dest", b"")
     if destination not in (_OF_PAGES[1:] if not_modified else _OF_PAGES):
         return None
     for name in (b"sec-purpose", b"purpose"):
-        if b"prefetch" in fields.get(name, b"").lower():
+        if name in fields and b"prefetch" in fields[name].lower():
             return None
     return fields.get(b"host", b"")

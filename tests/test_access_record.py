@@ -60,7 +60,7 @@ def test_a_request_that_takes_longer_than_erasing_is_repeated_leaves_no_record()
     for seconds, records in ((LONGEST_RECORDED - 60, 1), (LONGEST_RECORDED + 1, 1)):
         trace = Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0)
         trace.started -= seconds
-        Tracing(sink, [], RecordIds()).write(request, trace, 200)
+        Tracing(sink, [], RecordIds()).write(request, trace)
         assert len(sink.records) == records
 
 

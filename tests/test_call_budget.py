@@ -37,10 +37,10 @@ BUDGETS = {
     "no cookie": (TEXT, "none", False, 10),
     "refused": (TEXT, "refuse", False, 7),
     "forged": (TEXT, "forge", False, 10),
-    "granted and traced": (TEXT, "accept", True, 44),
+    "granted and traced": (TEXT, "accept", True, 20),
     "page with the question": (PAGE, "none", False, 26),
     "page of one who refused": (PAGE, "refuse", False, 12),
-    "page of one who granted, traced": (PAGE, "accept", True, 53),
+    "page of one who granted, traced": (PAGE, "accept", True, 32),
 }
 """Case -> what the app answers, what the visitor answered, whether there is a log, calls more than the bare app."""
 

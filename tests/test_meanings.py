@@ -37,7 +37,7 @@ def test_each_field_of_an_access_record_has_a_meaning() -> None:
     }
     tracing = Tracing(sink, ["utm_*"], RecordIds())
     trace = Trace(fields, "a-visitor", "0123456789abcdef", 1_750_000_000, purpose="audience")
-    tracing.write(scope, trace, 200)
+    tracing.write(scope, trace)
     tracing.write_event(scope, trace, Event(name="download", path="/price-list.pdf", properties={"pages": 3}))
     request, event = sink.records
     assert ACCESS_RECORD.keys() == request.keys() | event.keys()

@@ -303,7 +303,7 @@ def test_a_record_is_one_line_of_utf_8(tmp_path: Path) -> None:
 )
 def test_the_time_is_in_utc_with_milliseconds(now: float, written: str) -> None:
     sink = MemorySink()
-    Tracing(sink, [], RecordIds()).write(scope(), Trace({}, "v", "0" * 16, now), 200)
+    Tracing(sink, [], RecordIds()).write(scope(), Trace({}, "v", "0" * 16, now))
     assert sink.records[0]["time"] == written
 
 

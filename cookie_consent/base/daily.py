@@ -17,10 +17,13 @@ class Daily:
 
     Args:
         run: does it; takes seconds since 1970.
+
+    Attributes:
+        ran: when this process did it last (seconds since 1970); 0 for never.
     """
 
     def __init__(self, run: Callable[[float], None]) -> None:
-        self._run, self._ran = run, 0.0
+        self._run, self.ran = run, 0.0
         self._thread: threading.Thread | None = None
 
     def run_if_due(self, now: float, *, again: bool = False) -> None:
@@ -30,14 +33,14 @@ class Daily:
             now: seconds since 1970.
             again: do it only where this process has done it before; for what is called with each request.
         """
-        if (again and not self._ran) or 0 <= now - self._ran < DAY:  # before all else: it costs a request no call
+        if (again and not self.ran) or 0 <= now - self.ran < DAY:  # before all else: it costs a request no call
             return
-        if is_within(DAY, self._ran, now):
+        if is_within(DAY, self.ran, now):
             return
-        if is_future(self._ran, now):
-            back = self._ran - now
+        if is_future(self.ran, now):
+            back = self.ran - now
             _log.warning("The clock was set back by %d seconds: what is done once a day is done again.", back)
-        self._ran = now
+        self.ran = now
         self._thread = threading.Thread(target=self._run, args=(now,), name="consent-retention", daemon=True)
         self._thread.start()
 

@@ -84,19 +84,31 @@ class BufferedSink:
         self._tried: list[Line] = []
         self._bytes_in = self._bytes_out = 0
         self._some, self._many = threading.Event(), threading.Event()
+        self._is_awake = False
+        """Whether `_some` is set for what waits, or just was: a look at it costs a record no call."""
         self._asked.clear()
         if self._spill is not None:
             self._spill.after_fork()
         self._thread = threading.Thread(target=self._run)
         self._lock = threading.Lock()
 
-    def write(self, line: bytes) -> None:
+    def write(self, line: bytes, *, is_record: bool = True) -> None:
         """Take a record, or drop it if too many wait."""
-        self._put((True, line))
+        size = len(line)
+        if self._bytes_in - self._bytes_out + size > self._most_bytes:
+            self._counters["dropped_full"] += 1
+            return
+        self._bytes_in += size
+        self._held.numbers[0] += 1
+        self._lines.append((is_record, line))
+        if not self._is_awake:
+            self._wake()
+        elif len(self._lines) == self._batch:
+            self._many.set()
 
     def count(self, line: bytes) -> None:
         """Take a count, likewise."""
-        self._put((False, line))
+        self.write(line, is_record=False)
 
     def close(self) -> None:
         """Bring what waits to the store, else to the spill file, for at most five seconds, and end connections."""
@@ -154,20 +166,8 @@ class BufferedSink:
         self._many.set()
         return brought.wait(_CLOSING)
 
-    def _put(self, line: Line) -> None:
-        size = len(line[1])
-        if self._bytes_in - self._bytes_out + size > self._most_bytes:
-            self._counters["dropped_full"] += 1
-            return
-        self._bytes_in += size
-        self._held.numbers[0] += 1
-        self._lines.append(line)
-        if not self._some.is_set():
-            self._wake()
-        elif len(self._lines) == self._batch:
-            self._many.set()
-
     def _wake(self) -> None:
+        self._is_awake = True  # before the event: see `_run`
         self._some.set()
         with self._lock:
             if not self._thread.is_alive():
@@ -189,7 +189,9 @@ class BufferedSink:
             self._some.wait()
             self._many.wait(_FLUSH)
             self._many.clear()
-            self._some.clear()  # before the lines are taken: a line that comes later sets it again
+            # Both before the lines are taken, in this order: a line that comes later wakes the thread again.
+            self._some.clear()
+            self._is_awake = False
             asked = [self._asked.popleft() for _ in range(len(self._asked))]
             try:
                 self._work(now=bool(asked))
