@@ -75,8 +75,12 @@ class Gate:
 
     def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
         """Return why a cookie is held back: the purpose that is not allowed, or "undeclared"; None if it passes."""
-        if name in self._own:
-            return None if any(purposes[purpose] for purpose in self._own[name]) else "reserved"
+        own = self._own.get(name)
+        if own is not None:
+            for purpose in own:
+                if purposes[purpose]:
+                    return None
+            return "reserved"
         cookie = self._declared.get(name)
         if cookie is None:
             return "undeclared"

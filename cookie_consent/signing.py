@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
 
-from itsdangerous import BadData, TimestampSigner
-from itsdangerous.encoding import base64_decode, base64_encode, int_to_bytes
+from itsdangerous import TimestampSigner
+from itsdangerous.encoding import base64_encode, int_to_bytes
 
 SHORTEST_KEY = 32
 _PUBLIC_KEYS = frozenset(("a text of at least 32 characters",))
 """Texts that stood in the documentation as an example: everybody knows them."""
 LONGEST_TOKEN = 4096
+_BLOCK = hashlib.sha256().block_size
+_FROM_URLS, _TO_URLS = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
 _LATEST = 253402300799
 """The last second of the year 9999: later ones cannot be written as a date."""
 
@@ -51,20 +53,20 @@ class Signer:
             )
         signer = TimestampSigner(keys, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
         derived = [signer.derive_key(key) for key in reversed(signer.secret_keys)]
-        self._digests = [hmac.new(key, digestmod=hashlib.sha256) for key in derived]
+        self._keys = [_Keyed(key) for key in derived]
 
     def sign(self, value: bytes, now: int) -> bytes:
         """Return a token for a value, issued now (seconds since 1970)."""
         signed = value + b"." + base64_encode(int_to_bytes(now))
-        return signed + b"." + _signature(self._digests[0], signed)
+        return signed + b"." + self._keys[0].signature(signed)
 
     def read(self, token: bytes) -> tuple[bytes, int] | None:
         """Return a token's value and the time of its issue, or None if it is not, byte for byte, one of ours."""
         if len(token) > LONGEST_TOKEN:
             return None
         signed, _, signature = token.rpartition(b".")
-        for digest in self._digests:
-            if hmac.compare_digest(_signature(digest, signed), signature):
+        for key in self._keys:
+            if hmac.compare_digest(key.signature(signed), signature):
                 value, _, issued = signed.rpartition(b".")
                 seconds = _seconds(issued)
                 return None if seconds is None else (value, seconds)
@@ -74,13 +76,36 @@ class Signer:
 def _seconds(issued: bytes) -> int | None:
     """Read a time of issue; None where something else was signed with our key."""
     try:
-        seconds = int.from_bytes(base64_decode(issued), "big")
-    except BadData:
+        octets = binascii.a2b_base64(issued.translate(_FROM_URLS) + b"==")
+    except binascii.Error:
         return None
-    return seconds if seconds <= _LATEST and base64_encode(int_to_bytes(seconds)) == issued else None
+    seconds = int.from_bytes(octets, "big")
+    # A lenient decoder passes over bytes: only what is written just so counts.
+    return seconds if seconds <= _LATEST and octets[:1] != b"\0" and _base64(octets) == issued else None
 
 
-def _signature(keyed: hmac.HMAC, signed: bytes) -> bytes:
-    digest = keyed.copy()
-    digest.update(signed)
-    return base64.urlsafe_b64encode(digest.digest()).rstrip(b"=")
+def _base64(octets: bytes) -> bytes:
+    """Return octets in base64 as URLs have it, without padding (RFC 4648, section 5)."""
+    return binascii.b2a_base64(octets, newline=False).rstrip(b"=").translate(_TO_URLS)
+
+
+class _Keyed:
+    """HMAC with SHA-256 under one key (RFC 2104): the key is hashed once, and its two states are copied.
+
+    Args:
+        key: a digest, so that it is no longer than a block.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner = hashlib.sha256(bytes(octet ^ 0x36 for octet in block))
+        self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in block))
+
+    def signature(self, signed: bytes) -> bytes:
+        """Return the signature of a value, in base64."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(signed)
+        outer.update(inner.digest())
+        return _base64(outer.digest())
