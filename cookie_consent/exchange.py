@@ -184,7 +184,8 @@ class Exchange:
         if kind == _BODY:
             return self._out(message) if self._held is None else self._send_held(self._held, message)
         headers = message.get("headers")
-        if kind == _START and type(headers) is list and self._effects.recent_answers.sequence == self._began:
+        is_first = kind == _START and self._held is None
+        if is_first and type(headers) is list and self._effects.recent_answers.sequence == self._began:
             for name, value in headers:
                 # Its length tells a name from nearly all others, at less than the price of small letters.
                 size = len(name)
@@ -229,11 +230,16 @@ class Exchange:
             body = message.get("body", b"")
             made = self._ordinary(start["headers"], body) if type(body) is bytes else None
         if made is None:
-            await self._send_carefully(start)
-            await self._send_carefully(message)
+            await self._send_behind(start, message)
         else:
             await self._out({**start, "headers": made[0]})
             await self._out({**message, "body": made[1]})
+
+    async def _send_behind(self, start: Message, message: Message) -> None:
+        """Send the start that is held, then what no ordinary page has: a file to send, early hints, trailers."""
+        self._held = None
+        await self._send_carefully(start)
+        await self._send_carefully(message)
 
     def _ordinary(self, headers: Headers, body: bytes) -> tuple[Headers, bytes] | None:
         """Return the fields and the body of an ordinary page as they go out; None for what is none."""
@@ -284,6 +290,8 @@ class Exchange:
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         self._is_quick = False
+        if self._held is not None:
+            return self._send_behind(self._held, message)
         if self._replaced:
             return _nothing()
         if message["type"] == _START:
@@ -415,15 +423,6 @@ class Exchange:
             funnel.add("signal", host)
         for feature in self._consent.degraded:
             funnel.add("degraded", host, detail=feature)
-
-
-def _longer(headers: Headers, added: int) -> Headers:
-    """Return the fields of an ordinary page that gets so many bytes longer."""
-    passed = headers.copy()
-    for position, (name, value) in enumerate(passed):
-        if name == b"content-length":
-            passed[position] = (name, b"%d" % (int(value) + added))
-    return passed
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:

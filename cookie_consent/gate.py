@@ -68,6 +68,7 @@ class Gate:
     ) -> None:
         self._cookies, self._declared = policy.cookies, Declared(policy.cookies)
         self._own = {name.encode("ascii"): purposes for name, purposes in own.items()}
+        self._refusable_alone = {cookie.purpose: frozenset([cookie.purpose]) - {NECESSARY} for cookie in self._cookies}
         self._hold_undeclared, self._clock = hold_undeclared, clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
         self._limited_names: set[str] = set()
@@ -166,9 +167,10 @@ class Gate:
         return reason
 
     def _refusable(self, name: bytes) -> frozenset[str]:
+        if name in self._own:
+            return self._own[name] - {NECESSARY}
         cookie = self._declared.get(name)
-        purposes = self._own.get(name, frozenset([cookie.purpose] if cookie else []))
-        return purposes - {NECESSARY}
+        return frozenset() if cookie is None else self._refusable_alone[cookie.purpose]
 
     def _gated(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
         passed = Headers()

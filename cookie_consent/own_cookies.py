@@ -64,8 +64,9 @@ class CookieSettings:
                 or len(name) > _LONGEST_NAME
             ):
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
-        if self.visitor_name in (self.consent_name, f"{self.consent_name}-signal"):
-            raise ValueError(f"two cookies would be called {self.visitor_name!r}: give them different names")
+        consent, visitor = self.consent_name, self.visitor_name
+        if {consent, f"{consent}-signal"} & {visitor, f"{visitor}-erasure"}:
+            raise ValueError(f"cookies called {consent!r} and {visitor!r} would share a name: give them different names")
         longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
         for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
             if not timedelta(seconds=1) <= lifetime <= longest[kind]:

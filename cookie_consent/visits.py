@@ -28,7 +28,9 @@ _LONGEST_READ = 64 * 1024
 """Bytes of a Cookie field that are read, and that the app sees: as much as most servers take of all fields together.
 What is cut off is held back."""
 _MOST_KNOWN_BYTES = 4 * 1024 * 1024
-"""Bytes of all Cookie fields of which is kept what was read of them."""
+"""Bytes of all Cookie fields of which is kept what was read of them, and of the names in them."""
+_BYTES_OF_A_NAME = 160
+"""So many does the name of a cookie that can be refused take in what is kept, with what belongs to it."""
 _DIGEST_BYTES = 32
 _MOST_SEEN_ONCE = 16384
 _DAY = 24 * 60 * 60
@@ -117,7 +119,7 @@ class Visits:
                 cookies, crumbs = value, crumbs + 1
             elif value == b"1" and name in _SIGNAL_FIELDS and name not in signals:
                 signals += name
-        if crumbs > 1:  # HTTP/2 sends several
+        if crumbs > 1 or type(cookies) is not bytes:  # HTTP/2 sends several; a middleware may send other bytes
             cookies = b"; ".join([value for name, value in scope["headers"] if name == b"cookie"])
         secure, length = scope.get("scheme") in _SECURE, len(cookies)
         policy = self._policy_at(scope, path) if path.startswith(self.paths) else self._policy
@@ -128,7 +130,7 @@ class Visits:
             found = read_signals(scope["headers"]) if signals else frozenset()
             visit = self._look_safely(policy, cookies, found, now, secure=secure)
             if length <= _LONGEST_KNOWN:
-                self._keep(key, visit, length)
+                self._keep(key, visit, length + _BYTES_OF_A_NAME * len(visit.carried))
         if visit.held:
             self._gate.count("request", visit.held)
         return visit

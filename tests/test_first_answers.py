@@ -49,6 +49,19 @@ def test_addresses_that_are_not_public_share_a_wide_bound_which_says_once_what_t
     assert limit.wait(PUBLIC, NOW) == 0
 
 
+def test_a_public_network_over_its_bound_may_be_that_of_a_proxy_which_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limit = FirstAnswers()
+    for client in (PUBLIC, ("203.0.112.1", 1)):
+        assert {limit.wait(client, NOW) for _ in range(FROM_A_NETWORK)} == {0}
+        assert [limit.wait(client, NOW) for _ in range(2)] == [3600] * 2
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "one public network" in said
+    assert "--forwarded-allow-ips" in said
+    assert "198.41" not in said
+
+
 class Site:
     """A site, and how many come from one network."""
 

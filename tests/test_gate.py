@@ -181,6 +181,21 @@ def test_trailers_are_gated_as_the_start_is() -> None:
     assert [message.get("headers") for message in sent[2:]] == [[(b"x", b"y")], []]
 
 
+@pytest.mark.parametrize("made_of", [bytearray, memoryview])
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_cookie_field_that_a_middleware_made_of_other_bytes_is_read(made_of: Any, at: int) -> None:
+    seen: list[list[Any]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append([bytes(value) for name, value in scope["headers"] if name == b"cookie"])
+        await answering()(scope, receive, send)
+
+    asked = scope(headers=[("accept", "*/*")])
+    asked["headers"].insert(at, (b"cookie", made_of(b"_ga=1; session=s")))
+    asyncio.run(drive(install(app), asked, []))
+    assert seen == [[b"session=s"]]
+
+
 @pytest.mark.parametrize("made_of", [bytearray, memoryview, lambda part: part.decode("latin-1")])
 @pytest.mark.parametrize("listed", [list, tuple, iter, lambda fields: [[*field] for field in fields]])
 @pytest.mark.parametrize("granted", [False, True])

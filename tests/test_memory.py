@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import socket
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,6 +239,22 @@ def test_of_a_cookie_field_64_kib_are_read_and_reach_the_app() -> None:
     assert seen[1][0].startswith("session=s; __Host-consent=")
     assert 65_500 < len(seen[1][0]) <= 65_536
     assert seen[2:] == [["session=s"], []]
+
+
+def test_cookie_fields_full_of_declared_names_are_kept_in_few() -> None:
+    site = install()
+    call(site)
+    gc.collect()
+    tracemalloc.start()
+    for number in range(100):
+        field = "; ".join(f"_ga{number:03}{name:03}=" for name in range(340))
+        assert len(field) < 4096
+        for _ in range(2):
+            call(site, headers=[("cookie", field)])
+    gc.collect()
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 5 * MEGABYTE
 
 
 def test_a_host_that_is_longer_than_hosts_are_counts_as_others() -> None:

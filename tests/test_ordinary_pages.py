@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent.sinks import MemorySink
-from tests.asgi import PHONE, SITE, Visitor, install, run, scope
+from tests.asgi import PHONE, SITE, Clock, Visitor, drive, install, run, scope
 
 BEGINS = [
     '<!doctype html><html lang="{0}"><head><title>t</title></head><body class="x">',
@@ -79,7 +79,7 @@ class Site:
 
     def __init__(self, *, quick: bool) -> None:
         self.sink = MemorySink()
-        app = install(self.app, SITE, access_log=self.sink, settings_link=True)
+        app = install(self.app, SITE, access_log=self.sink, settings_link=True, clock=Clock())
         app._effects.shortens = quick and app._effects.shortens
         self.site, self.visitor = app, Visitor(app)
         self.start: Message = {}
@@ -173,3 +173,45 @@ def test_what_is_held_goes_out_where_the_app_sends_no_body() -> None:
     status, fields, body = site.told("/", [], "GET", b"")
     assert (status, body) == (200, b"")
     assert (b"cache-control", b"private") in fields
+
+
+START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/html"), (b"content-length", b"4")],
+}
+BODY: Message = {"type": "http.response.body", "body": b"<p>x"}
+
+
+@pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [START, {"type": "http.response.pathsend", "path": "/page.html"}],
+        [START, {"type": "http.response.zerocopysend", "file": 1}],
+        [START, {"type": "http.response.early_hint", "links": []}, BODY],
+        [START, {"type": "http.response.trailers", "headers": [(b"set-cookie", b"_ga=1")]}],
+        [START, START, BODY],
+        [START, {**START, "headers": [(b"content-type", b"text/plain"), (b"set-cookie", b"undeclared=1")]}, BODY],
+    ],
+)
+def test_nothing_goes_out_before_the_start_that_is_held(messages: list[Message], answer: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send({**message})
+
+    site = install(app, access_log=MemorySink(), settings_link=True)
+    visitor = Visitor(site, [("user-agent", PHONE)])
+    if answer != "none":
+        getattr(visitor, answer)()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    sent = run(drive(site, scope(headers=[*visitor.headers, *([("cookie", cookies)] if cookies else [])])))
+    kinds = [message["type"] for message in sent]
+    assert kinds[0] == "http.response.start"
+    assert list(dict.fromkeys(kind for kind in kinds if kind != BODY["type"])) == list(
+        dict.fromkeys(message["type"] for message in messages if message is not BODY)
+    )
+    set_here = [value for message in sent for name, value in message.get("headers", ()) if name == b"set-cookie"]
+    assert not [
+        value for value in set_here if value.startswith((b"undeclared", b"_ga" if answer != "accept" else b"-"))
+    ]

@@ -145,6 +145,8 @@ def test_lifetimes_can_be_set() -> None:
         {"visitor_name": 'a"b'},
         {"visitor_name": "__Http-x"},
         {"visitor_name": "consent"},
+        {"visitor_name": "consent-signal"},
+        {"consent_name": "visitor-erasure"},
         {"consent_lifetime": timedelta(0)},
         {"consent_lifetime": timedelta(seconds=0.5)},
         {"consent_lifetime": timedelta(days=-1)},

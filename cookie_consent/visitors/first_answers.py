@@ -25,7 +25,7 @@ class FirstAnswers:
     def __init__(self) -> None:
         self._networks = RateLimit(FROM_A_NETWORK, _HOUR)
         self._elsewhere = RateLimit(FROM_ELSEWHERE, _HOUR)
-        self._has_said = False
+        self._told: set[str] = set()
 
     def wait(self, client: Any, now: float) -> float:
         """Count an answer; return 0 if it is taken, else how many seconds to wait.
@@ -36,16 +36,18 @@ class FirstAnswers:
         """
         network = _public_network(str(client[0])) if client else None
         if network is not None:
-            return self._networks.wait(network, now)
-        wait = self._elsewhere.wait("", now)
-        if wait and not self._has_said:
-            self._has_said = True
+            wait, most, whence = self._networks.wait(network, now), FROM_A_NETWORK, "one public network"
+        else:
+            wait, most, whence = self._elsewhere.wait("", now), FROM_ELSEWHERE, "addresses that are not public"
+        if wait and whence not in self._told:
+            self._told.add(whence)
             _log.warning(
-                "Over %d first answers came within an hour from addresses that are not public; for %d seconds consent "
-                "is answered with 429, and refusals are not recorded. If a proxy stands in front, let the server take "
-                "the client's address from its X-Forwarded-For: uvicorn --proxy-headers --forwarded-allow-ips=PROXY, "
-                "hypercorn's ProxyFixMiddleware. docs/behind-a-proxy.md has the settings.",
-                FROM_ELSEWHERE,
+                "Over %d first answers came within an hour from %s; for %d seconds consent is answered with 429, and "
+                "refusals are not recorded. If a proxy stands in front, let the server take the client's address from "
+                "its X-Forwarded-For: uvicorn --proxy-headers --forwarded-allow-ips=PROXY, hypercorn's "
+                "ProxyFixMiddleware. docs/behind-a-proxy.md has the settings.",
+                most,
+                whence,
                 wait,
             )
         return wait
