@@ -66,7 +66,9 @@ class CookieSettings:
                 raise ValueError(f'{name!r} is no name for a cookie of ours: write a plain word, like "consent"')
         consent, visitor = self.consent_name, self.visitor_name
         if {consent, f"{consent}-signal"} & {visitor, f"{visitor}-erasure"}:
-            raise ValueError(f"cookies called {consent!r} and {visitor!r} would share a name: give them different names")
+            raise ValueError(
+                f"two cookies of {consent!r} and {visitor!r} would share a name: give them different names"
+            )
         longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
         for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
             if not timedelta(seconds=1) <= lifetime <= longest[kind]:
