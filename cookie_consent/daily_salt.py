@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cookie_consent.base import locking
 from cookie_consent.base.clock import is_future
-from cookie_consent.base.files import NO_LINK, give, open_file, read_at, write_at
+from cookie_consent.base.files import NO_LINK, open_file, read_at, set_mode_and_owner, write_at
 
 _DAY = 24 * 60 * 60
 _SALT_BYTES = 32
@@ -89,7 +89,7 @@ class DailySalt:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = open_file(self._path, os.O_RDWR | os.O_CREAT | NO_LINK)
             try:
-                give(file, 0o600)
+                set_mode_and_owner(file, 0o600)
                 locking.lock(file)
                 return act(file, now)
             finally:

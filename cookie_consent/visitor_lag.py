@@ -1,4 +1,4 @@
-"""By how much the times of a visitor's access records are earlier than they were: they must not tell who answered."""
+"""How much earlier than the truth the times of a visitor's access records are: they must not tell who answered."""
 
 from __future__ import annotations
 

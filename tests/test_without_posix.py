@@ -161,6 +161,6 @@ def test_bytes_are_read_and_written_where_they_stand(two: tuple[int, int], tmp_p
     assert files.read_at(one, 2, 5) == b"56"
     assert files.write_at(one, b"xy", 3) == 2
     assert os.read(one, 3) == b"xy5"
-    files.give(other, 0o600)
+    files.set_mode_and_owner(other, 0o600)
     files.sync_folder(tmp_path)
     assert files.read_at(other, 20, 0) == b"012xy56789"

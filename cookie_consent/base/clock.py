@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 SKEW = 300.0
-"""By so much the clocks of hosts may differ (seconds). What is further in the future counts as none."""
+"""How much the clocks of hosts may differ (seconds). A time that is further in the future counts as none."""
 
 
 def is_future(then: float, now: float) -> bool:

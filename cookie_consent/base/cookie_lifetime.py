@@ -35,10 +35,10 @@ def lifetime(field: bytes, now: float) -> float | None:
 
 
 def limited(field: bytes, longest: int | None, now: float) -> bytes:
-    """Return a Set-Cookie field by which no browser keeps the cookie for longer; all else in it stays as it was.
+    """Return a Set-Cookie field by which no browser keeps the cookie for longer than that; all else in it stays.
 
-    Browsers differ in which Max-Age and Expires they read where there are several, or where one is misspelled: each of
-    them is limited, and what does not say by the standard how long it is goes.
+    Browsers differ in which Max-Age and Expires they read where there are several, or where one is misspelled. So each
+    of them is limited, and one that the standard cannot read is removed.
 
     Args:
         field: the value of a Set-Cookie field.

@@ -13,7 +13,7 @@ _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
 def settable_domains(host: str) -> list[str]:
     """Return the values of Domain with which a host can set cookies, the most general first, at most five.
 
-    Which of them are public suffixes, no list knows exactly; browsers pass over a cookie for one.
+    Some may be public suffixes, which no list knows exactly; browsers pass over a cookie for one of these.
 
     Args:
         host: in small letters, without a port.

@@ -1,4 +1,4 @@
-"""What anyio has no word for, under asyncio and under trio: tasks and calls that nobody waits for, and futures."""
+"""What anyio does not offer, under asyncio and under trio: tasks and calls that nobody waits for, and futures."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> in
 
 
 def read_at(file: int, size: int, place: int) -> bytes:
-    """Return some bytes of an open file; where it is read on from stays as it is."""
+    """Return some bytes of an open file, and leave its position as it was."""
     if hasattr(os, "pread"):
         return os.pread(file, size, place)
     before = os.lseek(file, 0, os.SEEK_CUR)
@@ -34,7 +34,7 @@ def read_at(file: int, size: int, place: int) -> bytes:
 
 
 def write_at(file: int, data: bytes, place: int) -> int:
-    """Write over some bytes of an open file, likewise; return how many were written."""
+    """Write over some bytes of an open file, and leave its position as it was; return how many were written."""
     if hasattr(os, "pwrite"):
         return os.pwrite(file, data, place)
     before = os.lseek(file, 0, os.SEEK_CUR)
@@ -45,7 +45,7 @@ def write_at(file: int, data: bytes, place: int) -> int:
         os.lseek(file, before, os.SEEK_SET)
 
 
-def give(file: int, mode: int, like: os.stat_result | None = None) -> None:
+def set_mode_and_owner(file: int, mode: int, like: os.stat_result | None = None) -> None:
     """Set the mode of an open file, and its owner where this process may; on Windows it is as its folder says.
 
     Args:

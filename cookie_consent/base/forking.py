@@ -1,4 +1,4 @@
-"""What starts over in a process that was just forked: its threads are gone, and what it holds is its parent's."""
+"""Lets objects start over in a forked process: their threads are gone, and what they hold is the parent's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 
 class Forked(Protocol):
-    """What is in the child of a fork too."""
+    """An object that a forked process inherits."""
 
     def after_fork(self) -> None:
         """Hold nothing of the parent's, and have no thread."""
@@ -26,7 +26,7 @@ def call_after_fork(forked: _Forked) -> _Forked:
 
 
 def leave_to_parent(*things: object) -> None:
-    """Keep what was inherited from being collected: to close a connection is its parent's, too."""
+    """Keep what was inherited from being collected: closing a connection here would close the parent's, too."""
     _inherited.append(things)
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 LARGEST_CHUNK = 64 * 1024
-"""Bytes."""
+"""How many bytes a chunk has at most."""
 
 
 def json_chunks(members: Mapping[str, object], largest: int = LARGEST_CHUNK) -> Iterator[bytes]:
@@ -17,7 +17,7 @@ def json_chunks(members: Mapping[str, object], largest: int = LARGEST_CHUNK) -> 
         largest: how many bytes a chunk has at most.
 
     Raises:
-        ValueError: JSON cannot say it.
+        ValueError: a value cannot be written as JSON.
     """
     chunk = bytearray()
     for piece in _pieces(members):

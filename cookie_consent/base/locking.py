@@ -21,7 +21,7 @@ except ModuleNotFoundError:  # Windows
 
 _POLL = 0.01
 _TURN = 1.0
-"""On Windows who asks for a shared lock waits so long for another one's turn to end (seconds)."""
+"""How long a request for a shared lock waits on Windows for another holder (seconds)."""
 _PLACE = 0x7FFF_FFFE
 """The byte that is locked on Windows: as far behind the end as its C library goes, for nobody else may read it."""
 _AT_ONCE, _FREE = 2, 0

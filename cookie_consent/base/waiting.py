@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 CHANCE = random.SystemRandom().random
-"""A number from 0 to 1, which changes nothing for others that draw some."""
+"""Returns a random number from 0 to 1, and leaves the sequence alone that an app may have seeded with `random.seed`."""
 
 
 def wait_until(
@@ -16,9 +16,9 @@ def wait_until(
     """Wait until something holds; return whether it does within some time.
 
     Args:
-        holds: says whether it does; it is asked at once, and after each pause.
-        seconds: how long at most; 0 to ask once.
-        pause: how long between two questions (seconds).
+        holds: says whether it does; it is called at once, and after each pause.
+        seconds: how long at most; 0 to call it once.
+        pause: how long between two calls (seconds).
         sleep: waits for seconds.
     """
     end = time.monotonic() + seconds

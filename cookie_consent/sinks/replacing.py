@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from io import BufferedIOBase
 from pathlib import Path
 
-from cookie_consent.base.files import give, open_file, sync_folder
+from cookie_consent.base.files import open_file, set_mode_and_owner, sync_folder
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
         yield new
         descriptor = open_file(new, os.O_RDWR)
         try:
-            give(descriptor, original.st_mode & 0o777, original)
+            set_mode_and_owner(descriptor, original.st_mode & 0o777, original)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -52,7 +52,7 @@ def _make_folder(folder: Path, original: os.stat_result) -> None:
     readable = original.st_mode & 0o444
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        give(descriptor, 0o700 | readable | readable >> 2, original)
+        set_mode_and_owner(descriptor, 0o700 | readable | readable >> 2, original)
     finally:
         os.close(descriptor)
     sync_folder(folder.parent)

@@ -10,7 +10,7 @@ from cookie_consent.access_record import truncated
 from cookie_consent.bounded import RateLimit
 
 FROM_A_NETWORK, FROM_ELSEWHERE = 600, 100_000
-"""So many an hour are taken from one public network, and from all clients together whose addresses are not public."""
+"""How many an hour are taken from one public network, and from all clients without a public address together."""
 _HOUR = 3600.0
 _log = logging.getLogger("cookie_consent")
 
@@ -18,8 +18,8 @@ _log = logging.getLogger("cookie_consent")
 class FirstAnswers:
     """Counts the answers that come without an earlier one, in each process.
 
-    Networks are an IPv4 /24 and an IPv6 /48. An address that is not public, or is not there, is mostly that of a proxy:
-    all visitors of the site may share it, so that its bound is wide.
+    Networks are an IPv4 /24 and an IPv6 /48. An address that is not public, or not there, is mostly that of a proxy.
+    All visitors of the site may share it, so its bound is wide.
     """
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from cookie_consent.bounded import LONGEST_SHOWN
 from cookie_consent.same_site import is_judged_by_origin, origin_of
 
 MOST_ORIGINS = 10
-"""Of so many origins it is said."""
+"""How many origins are told of."""
 _log = logging.getLogger("cookie_consent")
 _SCHEME = (
     "the server does not know that the proxy speaks {scheme}. Let the proxy send X-Forwarded-Proto (nginx: "
@@ -51,7 +51,7 @@ class OriginAdvice:
                 return
             self._told.add(shown)
         _log.warning(
-            'A POST was refused with 403: it came from a page of "%s", and the app believes to be at "%s://%s" '
+            'A POST was refused with 403: it came from a page of "%s", and the app believes it is at "%s://%s" '
             '(root_path "%s"). If the first is the site\'s own address, %s. docs/behind-a-proxy.md has the settings.',
             shown,
             _shown(scheme),
@@ -70,5 +70,5 @@ def _advice(came: tuple[str, str, int | None], scheme: str, host: str) -> list[s
 
 
 def _shown(text: str) -> str:
-    """Return the begin of what a client sent as a log may have it: printable, in ASCII, without quotes."""
+    """Return the beginning of what a client sent as a log may have it: printable, in ASCII, without quotes."""
     return ascii(text[:LONGEST_SHOWN])[1:-1].replace('"', "'")[:LONGEST_SHOWN]
