@@ -204,8 +204,8 @@ class Exchange:
         if trace.new_visitor is not None:
             headers = [*headers, (b"set-cookie", trace.new_visitor)]
         for name, _ in headers:
-            if name.lower().endswith(OF_CACHES):
-                headers = depending_on(headers, self._effects.depends_on)
+            if type(name) is not bytes or name.lower().endswith(OF_CACHES):
+                headers = depending_on(plain_fields(headers), self._effects.depends_on)
                 break
         else:
             headers = headers + self._effects.of_traced

@@ -25,10 +25,6 @@ from cookie_consent.sinks import Sink
 
 _MOST_PIECES = 4096
 _DAY = 24 * 60 * 60 * 1000
-_LINE = (
-    b'{"time":"%bT%02d:%02d:%02d.%03dZ",'  # RFC 3339, in UTC with milliseconds
-    b'"log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n'
-)
 _log = logging.getLogger("cookie_consent")
 
 _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
@@ -170,7 +166,7 @@ class Tracing:
         second, millisecond = divmod(rest, 1000)
         minute, second = divmod(second, 60)
         hour, minute = divmod(minute, 60)
-        line = (
+        line = (  # the time as RFC 3339 has it, in UTC with milliseconds
             b'{"time":"%bT%02d:%02d:%02d.%03dZ","log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n'
             % (
                 *(self._day_text, hour, minute, second, millisecond),

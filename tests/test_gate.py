@@ -181,6 +181,26 @@ def test_trailers_are_gated_as_the_start_is() -> None:
     assert [message.get("headers") for message in sent[2:]] == [[(b"x", b"y")], []]
 
 
+@pytest.mark.parametrize("made_of", [bytearray, memoryview, lambda part: part.decode("latin-1")])
+@pytest.mark.parametrize("given", [[(b"x-a", b"b")], [(b"Vary", b"Origin")], [(b"Cache-Control", b"public")]])
+@pytest.mark.parametrize("granted", [False, True])
+def test_a_response_without_a_page_has_fields_of_any_kind(made_of: Any, given: list[Any], granted: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        fields = [(made_of(name), made_of(value)) for name, value in given]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    site = install(app, access_log=MemorySink())
+    visitor = Visitor(site, [("user-agent", PHONE)])
+    if granted:
+        visitor.accept()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items()) or "a=b"
+    (start, _) = asyncio.run(drive(site, scope(headers=[*visitor.headers, ("cookie", cookies)])))
+    told = b" ".join(bytes(value) for _, value in start["headers"] if isinstance(value, bytes))
+    assert (b"private" in told) is granted
+    assert not (granted and b"public" in told)
+
+
 @pytest.mark.parametrize("made_of", [bytearray, memoryview])
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_a_cookie_field_that_a_middleware_made_of_other_bytes_is_read(made_of: Any, at: int) -> None:
