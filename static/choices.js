@@ -22,7 +22,6 @@
 
 const base = import.meta.url.replace(/\/assets\/[^/]*$/, "");
 const json = "application/json";
-const patience = 10000;
 // A proxy may have taken the header field away (Global Privacy Control, section "JavaScript Property").
 const gpc = navigator.globalPrivacyControl ? "&gpc=1" : "";
 const status = document.createElement("p");
@@ -174,7 +173,7 @@ function written(form, button) {
 async function look() {
   try {
     const address = `${base}/state?page=${encodeURIComponent(location.pathname)}${gpc}`;
-    const reply = await fetch(address, { signal: AbortSignal.timeout?.(patience) });
+    const reply = await fetch(address, { signal: AbortSignal.timeout?.(10000) });
     if (reply.ok) return await reply.json();
   } catch {}
   unanswered("state");
@@ -187,11 +186,11 @@ async function look() {
 async function send(form, button) {
   try {
     // Where the page comes anew, that is recorded: so the server has to know how the visitor came.
-    const reply = await fetch(closed ? button.formAction : form.action, {
+    const reply = await fetch((closed && button.getAttribute("formaction")) || form.action, {
       method: "POST",
       headers: { accept: json, "content-type": json },
       body: written(form, button),
-      signal: AbortSignal.timeout?.(patience),
+      signal: AbortSignal.timeout?.(10000),
     });
     if (!reply.ok) return reply.status === 409 ? "changed" : reply.status < 500 ? "rejected" : "unavailable";
     const state = await reply.json();

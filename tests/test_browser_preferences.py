@@ -267,7 +267,7 @@ def test_what_was_withdrawn_is_gone_after_going_back(returning: Visitor) -> None
     expect(returning.page.locator("#map")).to_have_count(0)
     expect(returning.page.locator(".pchoice-box")).to_be_visible()
     assert returning.hosts() == {returning.sites.address}
-    assert returning.cookies.keys() == {"consent"}
+    assert returning.cookies.keys() == {"consent", "visitor-erasure"}
 
 
 def test_what_was_granted_on_another_page_is_there_after_going_back(returning: Visitor) -> None:

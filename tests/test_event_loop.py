@@ -44,6 +44,9 @@ def backend(request: pytest.FixtureRequest) -> str:
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
     yield ledger
+    for thread in threading.enumerate():
+        if thread.name == "consent-retention":
+            thread.join()  # it would open another connection
     ledger.close()
 
 
@@ -126,6 +129,8 @@ def test_what_waits_is_brought_home_when_the_server_ends(ledger: Ledger, backend
         for answer in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
             await receive()
             await send({"type": answer})
+            assert app._retention is not None
+            await anyio.to_thread.run_sync(app._retention.wait)  # it uses the ledger that is closed in the end
 
     async def lifespan() -> None:
         asked = iter(["lifespan.startup", "lifespan.shutdown"])
