@@ -312,8 +312,7 @@ class Exchange:
         effects, given = self._effects, message.get("headers", ())
         is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
         headers = given if is_plain else plain_fields(given)
-        if effects.recent_answers.sequence != self._began:
-            self._look_again()
+        self._look_again()
         passed = effects.gate.outgoing(headers, self._visit.decision.purposes)
         edits_csp = effects.edit_csp and content_security.is_there(passed)
         if edits_csp:
@@ -343,11 +342,14 @@ class Exchange:
         return gate.expired(self._visit.left_over, host_of(self.scope), secure=secure)
 
     def _look_again(self) -> None:
-        """Let hold what the visitor has answered since the request came."""
-        effects, trace, visitor_id = self._effects, self.trace, self._visit.visitor_id
+        """Let hold what the visitor has answered since the request came, or since this was looked at last."""
+        recent_answers, began = self._effects.recent_answers, self._began
+        if recent_answers.sequence == began:
+            return
+        self._began, trace, visitor_id = recent_answers.sequence, self.trace, self._visit.visitor_id
         if visitor_id is None and trace is not None and trace.new_visitor is None:
             visitor_id = trace.visitor_id  # the pseudonym of a day
-        visit = effects.recent_answers.look_again(self._visit, self._began, visitor_id)
+        visit = recent_answers.look_again(self._visit, began, visitor_id)
         if visit is self._visit:
             return
         self._visit, self._was_answered = visit, True
@@ -384,13 +386,43 @@ class Exchange:
         made = banner.Fragments(effects.pages, decision, consent, self.scope, encoding=encoding, asking=asking)
         way_back = partial(made.way_back, link=effects.settings_link)
         question = made.question if asking is None else partial(self._asked, made)
-        self.injection = Injection(self._out, question, way_back if has_tail else bytes)
+        released = partial(self._released, self._out, self._visit)
+        self.injection = Injection(released, question, way_back if has_tail else bytes)
         self._out, self.is_unfinished = self.injection.send, True
         return headers
 
+    def _released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
+        """Send a message on that was held until it was known what the page is: the visitor may have answered meanwhile.
+
+        Args:
+            out: where it goes.
+            visit: what was known when the app began the response.
+            message: the message.
+        """
+        if message["type"] == _START:
+            before = self.trace
+            self._look_again()
+            if self._visit is not visit:
+                message = {**message, "headers": self._narrowed(message["headers"], before)}
+        return out(message)
+
+    def _narrowed(self, headers: Headers, before: Trace | None) -> Headers:
+        """Return the fields of a page that is private already without what the visitor has refused meanwhile."""
+        effects, new_visitor = self._effects, None if before is None else before.new_visitor
+        passed = [field for field in headers if field[1] is not new_visitor]
+        passed = effects.gate.outgoing(passed, self._visit.decision.purposes)
+        if effects.edit_csp and content_security.is_there(passed):
+            passed = self._with_recipients(passed)
+        if self.trace is not None and new_visitor is not None:
+            passed = [*passed, (b"set-cookie", new_visitor)]
+        return [*passed, *(field for field in self._left_over() if field not in passed)]
+
     def _asked(self, made: banner.Fragments, page_language: str | None) -> bytes:
-        """Return the question, and count that it is asked."""
+        """Return the question, and count that it is asked; nothing where it was answered meanwhile."""
         question, access_log = made.question(page_language), self._effects.access_log
+        self._look_again()
+        if not self.asks:
+            return b""
         if access_log is not None and self._seen_at is not None:
             access_log.funnel.add("asked", self._seen_at, language=made.language)
         return question

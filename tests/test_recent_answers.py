@@ -240,6 +240,63 @@ def test_the_apps_content_security_policy_names_who_is_allowed_when_it_starts() 
     assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")
 
 
+# A page starts for the browser when it is known what it is, which may be long after the app began it.
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["visitor id there", "new"])
+@REFUSALS
+def test_the_start_of_a_page_that_is_held_sets_nothing_after_a_refusal(refusal: object, is_new: bool) -> None:
+    site = Site(begins=True, content_type="text/html", sets=["_ga=1", "session=1"], settings_link=True)
+    site.visitor.accept()
+    site.visitor.jar["_ga"] = "1"
+    if is_new:
+        del site.visitor.jar["__Host-visitor"]
+    reply = site.while_answering(refusal)
+    assert is_set(reply) == ["session"]
+    deletions = [line for line in reply.all("set-cookie") if line.startswith("_ga=")]
+    assert deletions
+    assert len(deletions) == len(set(deletions))
+    assert (b"pchoice-way-back" in reply.body, site.sink.records) == (True, [])
+
+
+def test_the_start_of_a_page_that_is_held_sets_what_is_still_allowed() -> None:
+    site = Site(begins=True, content_type="text/html", sets=["_ga=1", "player=1"], settings_link=True)
+    site.visitor.accept()
+    visitor = site.visitor.jar.pop("__Host-visitor")
+    assert is_set(site.while_answering()) == ["_ga", "player", "__Host-visitor"]
+    assert len(site.sink.records) == 1
+    site.visitor.jar["__Host-visitor"] = visitor
+    assert is_set(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["_ga"]
+    assert len(site.sink.records) == 2
+
+
+def test_a_held_page_keeps_the_way_in_which_its_visitor_came() -> None:
+    site = Site(begins=True, content_type="text/html", sets=[], settings_link=True)
+    site.visitor.send_form("choice=accept_all&source=banner&next=/")
+    assert is_set(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["__Host-visitor"]
+    assert len(site.sink.records) == 1
+
+
+def test_a_held_page_does_not_ask_what_is_answered_meanwhile() -> None:
+    old = Visitor(install(clock=Clock()))
+    old.accept()
+    for answers, is_asked in (([], True), ([ALL], False)):
+        site = Site(begins=True, content_type="text/html", sets=["session=1"], text=SITE + NEWS)
+        site.visitor.jar |= old.jar
+        asked = site.scope("GET", "/", ("accept", "text/html"))
+        assert (b"pchoice" in site.while_answering(*answers, asked=asked).body) is is_asked
+
+
+def test_the_policy_of_a_held_page_names_who_is_still_allowed() -> None:
+    origins = 'origins = ["https://maps.example.com"]'
+    text = SITE.replace(origins, f'{origins}\ndirectives = ["img"]')
+    policy = [("content-security-policy", "img-src 'self'")]
+    site = Site(begins=True, content_type="text/html", text=text, edit_csp=True, settings_link=True, headers=policy)
+    site.visitor.accept()
+    assert "maps.example.com" in site.while_answering().get("content-security-policy")
+    assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")
+
+
 @LEDGERS
 def test_a_websocket_that_is_accepted_after_a_refusal_sets_nothing(ledger: Callable[[], Ledger] | None) -> None:
     site = Site(sets=["_ga=1", "session=1"], ledger=ledger and ledger())
