@@ -123,10 +123,8 @@ class Funnel:
         self._day_text = datetime.fromtimestamp(now, UTC).date().isoformat()
 
     def _known(self, field: bytes) -> str:
-        """Return the host of a field; anybody can send any, so that only so many are told apart."""
-        host = self._hosts.get(field)
-        if host is None:
-            if len(field) > LONGEST_KEPT or len(self._hosts) >= _MOST_HOSTS:
-                return OTHER_HOSTS
-            host = self._hosts[field] = host_name(field)
+        """Return the host of a new field; anybody can send any, so that only so many are told apart."""
+        if len(field) > LONGEST_KEPT or len(self._hosts) >= _MOST_HOSTS:
+            return OTHER_HOSTS
+        host = self._hosts[field] = host_name(field)
         return host

@@ -167,10 +167,11 @@ def test_a_page_that_comes_again_is_an_ordinary_one(answer: str, monkeypatch: py
     assert site.told("/", headers, "GET", b"") == first
 
 
-def test_what_is_held_goes_out_where_the_app_sends_no_body() -> None:
+@pytest.mark.parametrize("destination", ["document", "iframe"])
+def test_what_is_held_goes_out_where_the_app_sends_no_body(destination: str) -> None:
     site = Site(quick=True)
     site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
-    status, fields, body = site.told("/", [], "GET", b"")
+    status, fields, body = site.told("/", [("sec-fetch-dest", destination)], "GET", b"")
     assert (status, body) == (200, b"")
     assert (b"cache-control", b"private") in fields
 
