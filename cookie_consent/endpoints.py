@@ -75,7 +75,7 @@ class Endpoints:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         """Answer a request to a path that `serves` says is ours."""
-        if b"gpc=1" in scope.get("query_string", b"").split(b"&"):
+        if b"gpc=1" in scope.get("query_string", b"").split(b"&") and not _is_from_elsewhere(scope):
             # Our script sees the signal; a proxy may have taken the field away (GPC, section "JavaScript Property").
             scope = {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
         request = Request(scope, receive)
@@ -160,6 +160,11 @@ class Endpoints:
             response = page(html, language, problem.status)
         response.headers.update(problem.headers)
         return response
+
+
+def _is_from_elsewhere(scope: Scope) -> bool:
+    """Return whether a page of another origin made the browser send a request, by a link say (Fetch Metadata)."""
+    return any(name == b"sec-fetch-site" and value in (b"cross-site", b"same-site") for name, value in scope["headers"])
 
 
 def _wants_page(request: Request) -> bool:

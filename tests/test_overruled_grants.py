@@ -285,3 +285,15 @@ def test_the_name_of_the_cookie_follows_that_of_the_consent_cookie() -> None:
     assert own.names("signal") == ["__Host-choice-signal", "choice-signal"]
     with pytest.raises(ValueError, match="choice-signal"):
         CookieSettings([KEY], consent_name="choice", visitor_name="choice-signal")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_link_of_another_site_says_nothing_of_the_browsers_signal(site: str) -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(page(), ledger=ledger), HTML)
+    visitor.accept()
+    for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
+        assert visitor.get(path, [("sec-fetch-site", site)], query=b"gpc=1").set_cookies == {}
+    assert set(visitor.state()["purposes"].values()) == {True}
+    assert visitor.get(f"{PREFIX}/state", [("sec-fetch-site", "same-origin")], query=b"gpc=1").set_cookies
+    assert set(visitor.state()["purposes"].values()) == {True, False}
