@@ -5,6 +5,7 @@ After a withdrawal another cookie keeps it, for the visitor to see and erase wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import NamedTuple
@@ -17,6 +18,7 @@ VISITOR_LIFETIME = timedelta(days=395)
 
 _ARRIVAL = "~"
 """Stands between an id and how its visitor came. No id has it, since it parts the fields of the consent cookie, too."""
+_WITHDRAWN = re.compile(r"[^~]+~[0-9]{1,12}(?:~[^~]+~[0-9]{1,12})*")
 
 
 class Arrival(NamedTuple):
@@ -112,6 +114,9 @@ class ErasureCookie:
         found = [(issued, value) for value, issued in read if issued <= now]
         if not found:
             return ()
-        fields = max(found)[1].decode("latin-1").split("~")
+        value = max(found)[1].decode("latin-1")
+        if not _WITHDRAWN.fullmatch(value):  # another version of ours wrote it, say
+            return ()
+        fields = value.split("~")
         withdrawn = [Withdrawn(*pair) for pair in zip(fields[::2], map(int, fields[1::2]), strict=True)]
         return tuple(one for one in withdrawn if one.until > now)

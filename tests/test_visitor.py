@@ -11,7 +11,16 @@ from itsdangerous import TimestampSigner
 
 from cookie_consent import cookie
 from cookie_consent.signing import Signer
-from cookie_consent.visitor import SALT, VISITOR_LIFETIME, Arrival, KnownVisitor, VisitorCookie
+from cookie_consent.visitor import (
+    ERASURE_SALT,
+    SALT,
+    VISITOR_LIFETIME,
+    Arrival,
+    ErasureCookie,
+    KnownVisitor,
+    VisitorCookie,
+    Withdrawn,
+)
 from tests.policies import KEY, NOW
 
 SIGNER = Signer(KEY, SALT)
@@ -109,3 +118,18 @@ def test_an_older_key_is_good_as_long_as_it_is_listed() -> None:
 def test_itsdangerous_reads_the_token() -> None:
     reader = TimestampSigner(KEY, salt=SALT, key_derivation="hmac", digest_method=hashlib.sha256)
     assert reader.unsign(token("one")) == b"one"
+
+
+def test_the_ids_of_before_a_withdrawal_are_read_back_as_long_as_their_records_are_kept() -> None:
+    kept = ErasureCookie(Signer(KEY, ERASURE_SALT))
+    written = kept.write([Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9)], NOW).encode()
+    assert kept.read([written], NOW + 4) == (Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9))
+    assert kept.read([written], NOW + 5) == (Withdrawn("two", NOW + 9),)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"one", b"one~", b"one~two", b"one~9999999999~two", b"~9999999999", b"a~" + b"9" * 5000]
+)
+def test_what_is_signed_and_has_another_shape_tells_of_no_withdrawal(value: bytes) -> None:
+    signer = Signer(KEY, ERASURE_SALT)
+    assert ErasureCookie(signer).read([signer.sign(value, NOW)], NOW) == ()
