@@ -300,6 +300,7 @@ class Exchange:
                 return self._consent.instead(self.scope, self._receive, self._pass)
             message = self._start(message)
         elif message["type"] == "http.response.trailers":
+            self._look_again()
             fields = plain_fields(message.get("headers", ()))
             passed = self._effects.gate.outgoing(fields, self._visit.decision.purposes)
             message = {**message, "headers": passed}

@@ -270,6 +270,21 @@ def test_the_start_of_a_page_that_is_held_sets_what_is_still_allowed() -> None:
     assert len(site.sink.records) == 2
 
 
+def test_trailers_that_come_after_a_refusal_set_nothing() -> None:
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+        await site.answer(NONE)
+        await send({"type": "http.response.trailers", "headers": raw([("set-cookie", "_ga=1"), ("x", "y")])})
+
+    site = Site()
+    site.visitor.accept()
+    site.clock.forward(seconds=1)
+    site.app.app = stream
+    sent = asyncio.run(drive(site.app, site.scope()))
+    assert sent[-1]["headers"] == [(b"x", b"y")]
+
+
 def test_a_held_page_keeps_the_way_in_which_its_visitor_came() -> None:
     site = Site(begins=True, content_type="text/html", sets=[], settings_link=True)
     site.visitor.send_form("choice=accept_all&source=banner&next=/")
