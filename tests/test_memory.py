@@ -29,7 +29,7 @@ from tests.test_live_server import Server, serving
 
 MEGABYTE = 1024 * 1024
 ROUNDS = 60
-MOST_MORE = 3 * MEGABYTE
+MOST_MORE = 6 * MEGABYTE
 """Below what a single cache would keep of the rounds of one kind."""
 MARK = "zq7"
 

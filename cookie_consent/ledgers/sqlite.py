@@ -143,6 +143,11 @@ class SqliteDatabase:
 class _Connection(sqlite3.Connection):
     file: os.stat_result
 
+    def __del__(self) -> None:
+        """Close: the connections of a ledger that nobody closes go with it (Python 3.13 warns of open ones)."""
+        with suppress(sqlite3.Error):
+            self.close()
+
     def wait_for_others(self) -> None:
         """Begin a transaction once nobody else writes, unless that takes too long, or the file cannot be written."""
         wait_until(self._begins, _BUSY, _NEXT_TRY)
