@@ -28,9 +28,9 @@ from tests.policies import KEY
 from tests.test_live_server import Server, serving
 
 MEGABYTE = 1024 * 1024
-ROUNDS = 60
-MOST_MORE = 6 * MEGABYTE
-"""Below what a single cache would keep of the rounds of one kind."""
+ROUNDS = 120
+MOST_MORE = 3 * MEGABYTE
+"""Below what a single cache would keep of half of the rounds of one kind."""
 MARK = "zq7"
 
 
@@ -111,10 +111,12 @@ def test_a_servers_memory_stays_where_it_is_whatever_long_texts_come(tmp_path: P
         for number in range(5):  # until buffers have their size, and all modules are loaded
             statuses = flood(server, cookies, number)
         assert all(200 <= status < 500 for status in statuses)
-        before = memory_of(server)
+        before, looks = memory_of(server), []
         for number in range(5, 5 + ROUNDS):
             flood(server, cookies, number)
-        more = memory_of(server) - before
+            looks.append(memory_of(server))
+        # Large blocks come and go. What is kept is there at each look.
+        more = min(looks[ROUNDS // 2 :]) - before
         output = server.output.read_text("utf-8")
     assert more < MOST_MORE, f"{more / MEGABYTE:.0f} MB more"
     assert max(map(len, output.splitlines())) < 1000

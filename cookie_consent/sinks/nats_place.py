@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from cookie_consent.mounting import split_address
+
 _STREAM = "ACCESS_RECORDS"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _REPLICAS = re.compile(r"[1-5]")
@@ -40,8 +42,8 @@ class Place:
         Raises:
             ValueError: it is none; says how to write one, and no password.
         """
-        parts = urlsplit(url)
-        given, _, hosts = parts.netloc.rpartition("@")
+        parts = split_address(url)  # `urlsplit` takes no list of hosts
+        given, _, hosts = parts.authority.rpartition("@")
         servers = tuple(f"{parts.scheme}://{host}" for host in hosts.split(","))
         stream = parts.path.strip("/") or _STREAM
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
