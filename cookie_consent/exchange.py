@@ -165,6 +165,8 @@ class Exchange:
     def _record(self) -> None:
         """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
         effects, trace, self.trace = self._effects, self.trace, None
+        if self._out == self._recorded:
+            self._out = self._plain_out  # else the exchange would hold itself, and wait for the garbage collector
         if trace is None or effects.access_log is None:
             return
         if effects.recent_answers.sequence != self._began:
@@ -452,7 +454,7 @@ class Exchange:
             # Else the page has a record from before, without consent.
             if not (trace.is_landing and self._visit.decision.policy.exempt):
                 funnel.add("views_recorded", host)
-        if self._visit.decision.signals and refused_by_signals(self._visit.decision):
+        if refused_by_signals(self._visit.decision):
             funnel.add("signal", host)
         for feature in self._consent.degraded:
             funnel.add("degraded", host, detail=feature)

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from cookie_consent.access_record import route_of
 from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
 from cookie_consent.meanings import ACCESS_RECORD
@@ -90,3 +91,7 @@ def test_the_docs_tell_of_each_field_and_of_no_other(name: str, heading: str) ->
 
 def test_visitors_are_told_what_each_field_means() -> None:
     assert schema("access_record")["properties"].keys() == ACCESS_RECORD.keys()
+
+
+def test_a_request_that_no_route_answered_has_no_template() -> None:
+    assert route_of({"path": "/offices"}) == ""
