@@ -29,6 +29,8 @@ _UNSEEN_BODIES = frozenset({"http.response.pathsend", "http.response.zerocopysen
 # What comes after the end of <body> in a message that ends the document.
 _LONGEST_END = 2048
 _END_OF_BODY = re.compile(rb"</body[ \t\n\f\r]*>(?:[ \t\n\f\r]|</html[ \t\n\f\r]*>|<!--(?:[^-]|-(?!->))*-->)*")
+_PLAIN_ENDS = frozenset((b"", b"\n", b"</html>", b"</html>\n", b"\n</html>", b"\n</html>\n", b"\r\n</html>\r\n"))
+"""What comes after the end tag of the body on nearly all pages."""
 _LENGTH = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]*")
 
 
@@ -195,6 +197,9 @@ def end_of_body(document: bytes) -> int:
 
     It counts neither in a comment nor where anything but comments comes after it.
     """
+    at = document.rfind(b"</body>", -_LONGEST_END)
+    if at >= 0 and document[at + len(b"</body>") :] in _PLAIN_ENDS and document.rfind(b"<!--", -_LONGEST_END) < 0:
+        return at
     end = document[-_LONGEST_END:].lower()
     at = end.rfind(b"</body")
     if at < 0 or end.rfind(b"<!--", 0, at) > end.rfind(b"-->", 0, at) or not _END_OF_BODY.fullmatch(end, at):
