@@ -239,9 +239,7 @@ def heeds_signals(decision: Decision) -> bool:
 
 
 def refused_by_signals(decision: Decision) -> bool:
-    """Return whether a signal refuses something that the visitor has not refused."""
-    if not decision.signals:
-        return False
+    """Return whether a signal of the request, which has one, refuses something that the visitor has not refused."""
     policy, record = decision.policy, decision.record
     answered = [*record.in_state(State.GRANTED), *record.in_state(State.REFUSED)] if record else []
     if objects(policy, record):

@@ -454,7 +454,7 @@ class Exchange:
             # Else the page has a record from before, without consent.
             if not (trace.is_landing and self._visit.decision.policy.exempt):
                 funnel.add("views_recorded", host)
-        if refused_by_signals(self._visit.decision):
+        if self._visit.decision.signals and refused_by_signals(self._visit.decision):
             funnel.add("signal", host)
         for feature in self._consent.degraded:
             funnel.add("degraded", host, detail=feature)
