@@ -14,16 +14,15 @@ from pathlib import Path
 
 from cookie_consent.base.files import open_file
 from cookie_consent.command import GOOD, UnusableError, progress
-from cookie_consent.export_formats import Lines, Record, as_csv, as_jsonl, as_ncsa, as_w3c, write_parquet
+from cookie_consent.export_formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.ledger_options import named, say, takes_id
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.own_files import is_of_log
 from cookie_consent.sinks.optional import NotInstalledError
 from cookie_consent.streams import Span, stream
-from cookie_consent.timestamps import rfc3339
 
 _NCSA, _PARQUET = "ncsa", "parquet"
-_FORMATS = ("jsonl", _NCSA, "w3c", "csv", _PARQUET)
+_FORMATS = ("jsonl", _NCSA, "csv", _PARQUET)
 _MODE = 0o640
 """Of a file, less what the umask takes away: as an access log's own."""
 _OPTIONS = ("format", "since", "until", "host", "out", "vhost")
@@ -74,9 +73,9 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
         span = Span(arguments.since, arguments.until, arguments.host)
         with closing(stream(target, span)) as records:
             if arguments.out is None:
-                sys.stdout.buffer.writelines(_lines(arguments, _begun(records), seconds))
+                sys.stdout.buffer.writelines(_lines(arguments, _begun(records)))
             else:
-                _write(arguments, _shown(records, span, seconds), seconds)
+                _write(arguments, _shown(records, span, seconds))
     except (ValueError, UnreadableError, NotInstalledError) as error:
         raise UnusableError(str(error)) from None
     return GOOD
@@ -103,15 +102,13 @@ def _checked(arguments: argparse.Namespace) -> str:
     return target
 
 
-def _lines(arguments: argparse.Namespace, records: Iterable[Record], now: float) -> Lines:
+def _lines(arguments: argparse.Namespace, records: Iterable[Record]) -> Lines:
     if arguments.format == _NCSA:
         return as_ncsa(records, vhost=arguments.vhost)
-    if arguments.format == "w3c":
-        return as_w3c(records, rfc3339(now))
     return as_csv(records) if arguments.format == "csv" else as_jsonl(records)
 
 
-def _write(arguments: argparse.Namespace, records: Iterable[Record], now: float) -> None:
+def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
     """Write a file, which gets its name when it is complete."""
     out: Path = arguments.out
     if out.exists() and not out.is_file():
@@ -125,7 +122,7 @@ def _write(arguments: argparse.Namespace, records: Iterable[Record], now: float)
             write_parquet(records, part)
         else:
             with part.open("wb") as file:
-                file.writelines(_lines(arguments, records, now))
+                file.writelines(_lines(arguments, records))
         part.replace(out)
     except OSError as error:
         raise UnusableError(f"{out} cannot be written: {error.strerror or error}.") from None

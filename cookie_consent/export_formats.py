@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from cookie_consent.log_formats import is_for_importers, ncsa, w3c, w3c_head
+from cookie_consent.log_formats import is_for_importers, ncsa
 from cookie_consent.report.csv_files import plain
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.optional import duckdb
@@ -51,18 +51,6 @@ def as_ncsa(records: Iterable[Record], *, vhost: bool = False) -> Lines:
     """
     for record in filter(is_for_importers, records):
         yield ncsa(record, vhost=vhost).encode() + b"\n"
-
-
-def as_w3c(records: Iterable[Record], now: str) -> Lines:
-    """Yield the requests among records as lines of a W3C extended log, after its head.
-
-    Args:
-        records: oldest first.
-        now: when it is written, in RFC 3339, UTC.
-    """
-    yield w3c_head(now).encode() + b"\n"
-    for record in filter(is_for_importers, records):
-        yield w3c(record).encode() + b"\n"
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Access records as lines of the logs that other tools read: NCSA combined and W3C extended. See docs/decisions/032."""
+"""Access records as lines of the NCSA combined logs that other tools read. See docs/decisions/032."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from urllib.parse import quote
 
 Record = Mapping[str, Any]
 
-W3C_FIELDS = (
-    "date time s-ip cs-method cs-uri-stem cs-uri-query s-port cs-username c-ip cs(User-Agent) cs(Referer) sc-status "
-    "sc-substatus sc-win32-status time-taken"
-)
-"""IIS' order: GoAccess has it built in and does not read `#Fields`, which others go by."""
 _UNKNOWN = "-"
 _NO_PORT = "0"
 """No port is this one (RFC 6335, section 6): records do not say which it was, and readers want a number."""
@@ -61,38 +56,6 @@ def ncsa(record: Record, *, vhost: bool = False) -> str:
         f"{host}{_address(record)} - {_text(record, 'visitor.id')} [{_ncsa_time(record['time'])}] "
         f'"{request}" {_status(record)} - "{_referrer(record)}" "{user_agent(record)}"'
     )
-
-
-def w3c(record: Record) -> str:
-    """Return a request as a line of a W3C extended log, with the fields of `W3C_FIELDS`, in ASCII and without its end.
-
-    Args:
-        record: of a request, see `is_for_importers`.
-    """
-    written = {
-        "date": record["time"][:10],
-        "time": record["time"][11:19],
-        "cs-method": _text(record, "http.request.method"),
-        "cs-uri-stem": _text(record, "url.path", _IN_PATHS),
-        "cs-uri-query": _text(record, "url.query", _IN_URLS),
-        "cs-username": _text(record, "visitor.id"),
-        "c-ip": _address(record),
-        "cs(User-Agent)": user_agent(record).replace(" ", "+"),
-        "cs(Referer)": _referrer(record),
-        "sc-status": _status(record),
-        "time-taken": str(round(record.get("duration_ms", 0))),
-    }
-    return " ".join(written.get(field, _UNKNOWN) for field in W3C_FIELDS.split())
-
-
-def w3c_head(now: str) -> str:
-    """Return the lines that a W3C extended log begins with.
-
-    Args:
-        now: when it is written, in RFC 3339, UTC.
-    """
-    date = now.replace("T", " ").removesuffix("Z")
-    return f"#Software: cookie-consent\n#Version: 1.0\n#Date: {date}\n#Fields: {W3C_FIELDS}"
 
 
 def user_agent(record: Record) -> str:

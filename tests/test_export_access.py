@@ -21,7 +21,7 @@ import pytest
 
 from cookie_consent.cli import GOOD, WRONG_USAGE, main
 from cookie_consent.export_formats import write_parquet
-from cookie_consent.log_formats import W3C_FIELDS, is_for_importers, ncsa
+from cookie_consent.log_formats import is_for_importers, ncsa
 from cookie_consent.report import UnreadableError
 from cookie_consent.sinks.closed_files import Form, path_of
 from cookie_consent.sinks.columns import COLUMNS
@@ -191,16 +191,13 @@ def test_lines_are_those_of_the_records(live: Path, capsysbinary: CaptureBytes) 
     assert [json.loads(text) for text in exported(capsysbinary, *where, "jsonl")] == records
     assert exported(capsysbinary, *where, "ncsa") == [f"{ncsa(record)}\n".encode() for record in requests]
     assert exported(capsysbinary, *where, "ncsa", "--vhost")[0].startswith(HOSTS[0].encode() + b":0 ")
-    extended = exported(capsysbinary, *where, "w3c")
-    assert extended[3].decode() == f"#Fields: {W3C_FIELDS}\n"
-    assert len(extended) - 4 == len(requests) > 0
 
 
 def test_no_line_of_a_log_is_of_a_visit_without_consent(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
     path = tmp_path / "access.jsonl"
     exempt = {**next(record for record in ONCE if is_for_importers(record)), "consent.purpose": "audience"}
     path.write_bytes(line(exempt))
-    for form, lines in (("ncsa", 0), ("w3c", 4), ("csv", 2), ("jsonl", 1)):
+    for form, lines in (("ncsa", 0), ("csv", 2), ("jsonl", 1)):
         assert len(exported(capsysbinary, "--access-log", str(path), "--format", form)) == lines
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from cookie_consent.agents import read_agent
-from cookie_consent.log_formats import W3C_FIELDS, is_for_importers, ncsa, user_agent, w3c, w3c_head
+from cookie_consent.log_formats import is_for_importers, ncsa, user_agent
 from tests.processes import program
 from tests.report_records import random_records
 
@@ -45,15 +45,6 @@ MATOMO_NCSA = re.compile(
 )
 """What Matomo's importer reads of a combined log, from requirements LF-01 and LF-02."""
 MATOMO_VHOST = re.compile(rf"(?P<host>[\w.-]*)(?::\d+)?\s+{MATOMO_NCSA.pattern}")
-MATOMO_W3C = {
-    "date": r"\d+[-\d]+",
-    "time": r"[\d:]+",
-    "cs-uri-stem": r"/\S*",
-    "c-ip": r"[\w*.:-]*",
-    "sc-status": r"\d+",
-    "time-taken": r"[.\d]+",
-}
-"""Field -> what it looks like to that importer; of the others only that they have no space in them."""
 
 
 def test_a_request_is_a_line_of_a_combined_log() -> None:
@@ -64,27 +55,8 @@ def test_a_request_is_a_line_of_a_combined_log() -> None:
     assert ncsa(VIEW, vhost=True) == f"site.example:0 {ncsa(VIEW)}"
 
 
-def test_a_request_is_a_line_of_an_extended_log() -> None:
-    line = dict(zip(W3C_FIELDS.split(), w3c(VIEW).split(" "), strict=True))
-    assert {field: value for field, value in line.items() if value != "-"} == {
-        "date": "2026-11-05",
-        "time": "09:08:07",
-        "cs-method": "GET",
-        "cs-uri-stem": "/%E8%A8%AA%E5%95%8F%20a",
-        "cs-uri-query": "utm_source=letter&utm_campaign=a+b",
-        "cs-username": "-visitor_1",
-        "c-ip": "203.0.113.0",
-        "cs(User-Agent)": "(Linux;+pc)+Firefox/-",
-        "cs(Referer)": "https://other.example",
-        "sc-status": "200",
-        "time-taken": "13",
-    }
-    assert w3c_head("2026-11-05T10:00:00Z").splitlines()[2:] == ["#Date: 2026-11-05 10:00:00", f"#Fields: {W3C_FIELDS}"]
-
-
 def test_what_is_not_known_is_a_hyphen() -> None:
     assert ncsa(LEAST, vhost=True) == '-:0 - - - [31/Jan/2026:00:00:00 +0000] "- - -" - - "-" "-"'
-    assert w3c(LEAST) == "2026-01-31 00:00:00 - - - - - - - - - - - - 0"
 
 
 @pytest.mark.parametrize("key", sorted(key for key, value in VIEW.items() if isinstance(value, str) and key != "time"))
@@ -97,9 +69,6 @@ def test_nothing_in_a_record_ends_a_field_or_a_line(key: str) -> None:
     assert line.count(" ") - ncsa(VIEW, vhost=True).count(" ") == (
         HOSTILE.count(" ") if key in ("user_agent.name", "user_agent.os") else 0  # of a system's name it is a part
     )
-    assert len(w3c(record).split(" ")) == len(W3C_FIELDS.split())
-    assert w3c(record).isascii()
-    assert w3c(record).isprintable()
 
 
 def test_a_path_is_told_from_its_escapes() -> None:
@@ -212,17 +181,11 @@ def ascii_host(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "server.address": record["server.address"].encode("idna").decode()}
 
 
-FORMATS = ("ncsa", "vhost", "w3c")
-
-
-@pytest.mark.parametrize("form", FORMATS)
-def test_goaccess_counts_what_is_in_the_records(form: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("vhost", [False, True])
+def test_goaccess_counts_what_is_in_the_records(vhost: bool, tmp_path: Path) -> None:
     records = [ascii_host(record) for record in requests()]
-    if form == "w3c":
-        counted = goaccess(tmp_path, [w3c_head("2026-11-25T00:00:00Z"), *map(w3c, records)], "W3C")
-    else:
-        lines = [ncsa(record, vhost=form == "vhost") for record in records]
-        counted = goaccess(tmp_path, lines, "VCOMBINED" if form == "vhost" else "COMBINED")
+    lines = [ncsa(record, vhost=vhost) for record in records]
+    counted = goaccess(tmp_path, lines, "VCOMBINED" if vhost else "COMBINED")
     general = counted["general"]
     assert (general["valid_requests"], general["failed_requests"]) == (len(records), 0)
     guests = {(record["time"][:10], record["client.address"], user_agent(record)) for record in found(records)}
@@ -232,7 +195,7 @@ def test_goaccess_counts_what_is_in_the_records(form: str, tmp_path: Path) -> No
     assert panel(counted, "visitors", "visitors") == Counter(day.replace("-", "") for day, _, _ in guests)
     statuses = Counter(str(record["http.response.status_code"]) for record in records)
     assert Counter({row.split(" ")[0]: hits for row, hits in panel(counted, "status_codes").items()}) == statuses
-    if form == "vhost":
+    if vhost:
         assert panel(counted, "vhosts") == Counter(record["server.address"] for record in records)
 
 
@@ -256,8 +219,6 @@ def test_matomos_importer_reads_each_line() -> None:
         with_host = MATOMO_VHOST.fullmatch(ncsa(record, vhost=True))
         assert with_host
         assert with_host["host"] == record["server.address"]
-        fields = (MATOMO_W3C.get(field, r"\S+") for field in W3C_FIELDS.split())
-        assert re.fullmatch(r"\s+".join(fields), w3c(record))
 
 
 def test_no_line_looks_like_a_robots() -> None:
