@@ -51,7 +51,6 @@ class Endpoints:
             "/state": {"GET": disclosure.state},
             "/receipt": {"GET": own_data.receipt},
             "/receipt/page": {"GET": own_data.receipt_page},
-            "/receipt/json-ld": {"GET": own_data.linked_receipt},
             "/records": {"GET": own_data.records},
             "/records/note": {"POST": own_data.note},
             "/records/shown": {"GET": own_data.shown},

@@ -31,7 +31,7 @@ from cookie_consent.meanings import MEANINGS
 from cookie_consent.pages import Kept
 from cookie_consent.policy import Policy
 from cookie_consent.problem import Problem, too_many
-from cookie_consent.receipt import json_ld, receipt
+from cookie_consent.receipt import receipt
 from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
 from cookie_consent.timestamps import seconds_of
 from cookie_consent.visitor import Withdrawn
@@ -79,12 +79,6 @@ class OwnData:
         """Answer with the receipt of the visitor's answer."""
         document = await self._document(request, visit)
         return JSONResponse(receipt(document, await self._policy_of(document), self._address(request)))
-
-    async def linked_receipt(self, request: Request, visit: Visit, language: str) -> Response:
-        """Answer with the same as JSON-LD."""
-        document = await self._document(request, visit)
-        linked = json_ld(document, await self._policy_of(document), self._address(request))
-        return JSONResponse(linked, media_type="application/ld+json")
 
     async def receipt_page(self, request: Request, visit: Visit, language: str) -> Response:
         """Answer with the same as a page, to read and to print."""

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from cookie_consent import dpv
 from cookie_consent.exemptions import exemptions
 from cookie_consent.meanings import ACCESS_RECORD
 from cookie_consent.parts import Cookie, Purpose, Recipient
@@ -21,6 +20,12 @@ _OPTIONAL = (
     "answered_before", "policy_sha256", "service", "build", "previous", "keep_until", "repeat_key",
 )  # fmt: skip
 """What a record need not have; most of it only a ledger gives."""
+_SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt"
+"""The guide's profile of the standard."""
+_CONSENT = "dpv:Consent"
+"""The lawful basis of what is asked for."""
+_SESSION = "session"
+"""The duration of what ends with the browser session; ISO 8601 has none for it."""
 _EVENT_TYPES = {
     "banner": "dpv:ExplicitlyExpressedConsent",
     "settings": "dpv:ExplicitlyExpressedConsent",
@@ -68,7 +73,7 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
     policy_url = f"{address}/policy/{kept['policy']}"
     return {
         **kept,
-        "schema_version": f"{dpv.PROFILE}#receipt",
+        "schema_version": _SCHEMA,
         "receipt_id": kept["record_id"],
         "pii_principal_id": kept["consent_id"],
         "site": site.name,
@@ -95,21 +100,6 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
     }
 
 
-def json_ld(document: Mapping[str, Any], policy: Policy, address: str) -> dict[str, Any]:
-    """Return the receipt of an answer as JSON-LD, in the terms of the DPV and the DCMI.
-
-    The context is inline, so that it can be read offline. There is one dpv:ConsentRecord for each purpose, since each
-    has a state of its own; one that runs without consent has a dpv:Record. What is not known is left out.
-
-    Args:
-        document: the consent record as plain data; what only a ledger gives may be missing.
-        policy: the policy of now.
-        address: the address of the endpoints, without a slash at its end; a relative one is relative to where the
-            export is read.
-    """
-    return dpv.linked(receipt(document, policy, address))
-
-
 def _as_held(policy: Policy, service: str | None) -> Policy:
     """Return the policy under the service whose conditions applied, if it still has it."""
     return next((policy.under(own) for own in policy.services if own.id == service), policy)
@@ -133,7 +123,7 @@ def _purpose(id_: str, document: Mapping[str, Any], policy: Policy, language: st
         "granted": id_ in document["granted"],
         "recipients": [recipient.name for recipient in recipients],
         "purpose": purpose.description[language] if purpose else None,
-        "lawful_basis": exemptions()[purpose.exempt].lawful_basis if purpose and purpose.exempt else dpv.CONSENT,
+        "lawful_basis": exemptions()[purpose.exempt].lawful_basis if purpose and purpose.exempt else _CONSENT,
         "pii_information": [*_traced(purpose, address), *received],
         "storage_locations": [_storage(cookie) for cookie in policy.cookies_of(id_)],
         "retention_period": _iso_8601(purpose.retention) if purpose and purpose.retention else None,
@@ -150,7 +140,7 @@ def _traced(purpose: Purpose | None, address: str) -> list[dict[str, Any]]:
 def _storage(cookie: Cookie) -> dict[str, Any]:
     return {
         "cookie": cookie.name,
-        "duration": _iso_8601(cookie.duration) if cookie.duration else dpv.SESSION,
+        "duration": _iso_8601(cookie.duration) if cookie.duration else _SESSION,
         "path": cookie.path,
         "domain": cookie.domain,
     }
@@ -209,9 +199,9 @@ def _events(document: Mapping[str, Any], purposes: Iterable[Mapping[str, Any]]) 
 
 def _event(document: Mapping[str, Any], purpose: str, basis: str) -> tuple[str, str]:
     """Return what an answer for a purpose is by its kind, and what became of it."""
-    if basis != dpv.CONSENT:
+    if basis != _CONSENT:
         return basis, f"{basis}{'Objected' if purpose in document['refused'] else 'NotObjected'}"
-    return _EVENT_TYPES.get(document["source"], dpv.CONSENT), _event_state(document, purpose)
+    return _EVENT_TYPES.get(document["source"], _CONSENT), _event_state(document, purpose)
 
 
 def _event_state(document: Mapping[str, Any], purpose: str) -> str:

@@ -33,7 +33,7 @@ FORM = ("content-type", "application/x-www-form-urlencoded")
 JSON = ("content-type", "application/json")
 OWN = ("sec-fetch-site", "same-origin")
 PATHS = (
-    *("", "/state", "/receipt", "/receipt/page", "/receipt/json-ld", "/records", "/records/shown", "/records/note"),
+    *("", "/state", "/receipt", "/receipt/page", "/records", "/records/shown", "/records/note"),
     *("/export", "/erase", "/policy", f"/policy/{policy().version}"),
 )
 WRITTEN_TO = ("/records/note", "/erase")

@@ -22,7 +22,7 @@ from cookie_consent.policy import Policy
 from cookie_consent.policy_changes import asks_again, compare
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.proof import document
-from cookie_consent.receipt import json_ld, receipt
+from cookie_consent.receipt import receipt
 from cookie_consent.record import Answer, ConsentRecord, State
 from cookie_consent.rules import SignalRules
 from tests.asgi import PREFIX, SITE, Visitor, install
@@ -39,7 +39,7 @@ from tests.policies import (
     refused,
     small,
 )
-from tests.test_receipt import graph_of, purpose_of, unknown_terms
+from tests.test_receipt import purpose_of
 
 GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
 DAYS = timedelta(days=1)
@@ -464,18 +464,6 @@ def test_a_receipt_gives_it_another_lawful_basis_than_consent() -> None:
         assert (event["event_type"], event["event_state"], event["purposes"]) == (
             "dpv:LegitimateInterest", f"dpv:LegitimateInterest{objected}", ["audience"],
         )  # fmt: skip
-
-
-def test_linked_data_says_so_too_in_terms_of_the_vocabulary() -> None:
-    kept = {**document(refused(POLICY), timedelta(days=180)), "record_id": "record-1", "consent_id": "an-id"}
-    made = json_ld(kept, POLICY, f"https://site.example{PREFIX}")
-    assert unknown_terms(graph_of(made)) == set()
-    (own,) = (record for record in made["dpv:hasRecordOfActivity"] if record["@type"] == "dpv:Record")
-    assert own["dct:identifier"] == "record-1/audience"
-    assert own["dpv:hasLegalBasis"] == {"@id": "dpv:LegitimateInterest"}
-    assert own["dpv:hasStatus"]["@type"] == "dpv:LegitimateInterestObjected"
-    assert own["dpv:hasEntityInvolvement"]["@type"] == "dpv:ObjectingToProcess"
-    assert not {"dpv:hasConsentStatus", "dpv:hasConsentControl"} & own.keys()
 
 
 # A site.

@@ -45,7 +45,7 @@ HTML = ("accept", "text/html")
 WANTS_JSON = ("accept", "application/json")
 RECORDS, NOTE, SHOWN = f"{PREFIX}/records", f"{PREFIX}/records/note", f"{PREFIX}/records/shown"
 EXPORT, ERASE = f"{PREFIX}/export", f"{PREFIX}/erase"
-RECEIPTS = [f"{PREFIX}/receipt", f"{PREFIX}/receipt/page", f"{PREFIX}/receipt/json-ld"]
+RECEIPTS = [f"{PREFIX}/receipt", f"{PREFIX}/receipt/page"]
 READ = [RECORDS, SHOWN, EXPORT, *RECEIPTS]
 """What a visitor may only read."""
 
@@ -587,14 +587,6 @@ def test_a_receipt_can_be_read_and_printed(ledger: Ledger) -> None:
     assert "<script" not in text
 
 
-def test_a_receipt_as_linked_data_says_where_it_is_from() -> None:
-    visitor = answered(install(ledger=MemoryLedger()))
-    reply = visitor.get(RECEIPTS[2])
-    assert reply.get("content-type") == "application/ld+json"
-    assert "@context" in reply.json
-    assert f"https://site.example{PREFIX}" in reply.text
-
-
 @pytest.mark.parametrize(
     ("host", "address"),
     [
@@ -821,7 +813,7 @@ def test_a_cookie_that_another_key_signed_opens_nothing() -> None:
     stranger = ConsentMiddleware(own.app, policy(), "another-key-" + "x" * 32, ledger=ledger)
     visitor.app = stranger
     assert kept(visitor) == []
-    assert [visitor.get(path).status for path in RECEIPTS] == [404, 404, 404]
+    assert [visitor.get(path).status for path in RECEIPTS] == [404, 404]
 
 
 # Not too often.
