@@ -18,7 +18,6 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.closed_files import Form, Source, counts_path, parquet_folder, path_of, sources, steadily
@@ -34,7 +33,7 @@ from tests.sink_lines import line, until
 TODAY = datetime.now(UTC)
 DAY = date(2026, 11, 25)
 NOW = datetime(2026, 11, 26, 0, 0, 1, tzinfo=UTC).timestamp()
-ENDINGS = {Form.GZIP: ".gz", Form.ZSTD: ".zst"}
+ENDINGS = {Form.GZIP: ".gz"}
 
 
 @pytest.fixture
@@ -55,8 +54,8 @@ def date_of(path: Path, *when: int) -> None:
 
 
 def lines_of(source: Source) -> bytes:
-    read = {Form.GZIP: gzip.open, Form.ZSTD: zstandard.open}.get(source.form, open)
-    with read(source.path, "rb") as file:  # type: ignore[operator]
+    read = {Form.GZIP: gzip.open}.get(source.form, open)
+    with read(source.path, "rb") as file:
         return bytes(file.read())
 
 
@@ -78,7 +77,7 @@ def close_as(path: Path, form: Form, *numbers: int, day: date = DAY, number: int
     """Make a closed file."""
     data = b"".join(map(line, numbers))
     place = path_of(path, day, number, form)
-    packed: dict[Form, Callable[[bytes], bytes]] = {Form.GZIP: gzip.compress, Form.ZSTD: zstandard.compress}
+    packed: dict[Form, Callable[[bytes], bytes]] = {Form.GZIP: gzip.compress}
     place.write_bytes(packed.get(form, bytes)(data))
     return Source(place, form, day, number)
 
@@ -298,15 +297,14 @@ def test_a_reader_does_not_run_after_files_for_ever(path: Path) -> None:
 # Compression.
 
 
-@pytest.mark.parametrize("form", [Form.GZIP, Form.ZSTD])
-def test_closed_files_are_compressed(form: Form, path: Path) -> None:
-    sink = JsonLinesSink(path, rotate_size=1, compress="gzip" if form is Form.GZIP else "zstd")
+def test_closed_files_are_compressed(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=1)
     for number in range(3):
         write(sink, number)
         sink.count(b'{"log.record.uid": "c-1"}\n')
         sink.close()
     for log in (path, counts_path(path)):
-        until(lambda log=log: [source.form for source in sources(log)] == [form, form, Form.LIVE])  # type: ignore[misc]
+        until(lambda log=log: [source.form for source in sources(log)] == [Form.GZIP, Form.GZIP, Form.LIVE])  # type: ignore[misc]
     assert numbers_in(sources(path)) == Counter(range(3))
     assert sorted(os.listdir(path.parent))[:2] == [".access.counts.jsonl.lock", ".access.jsonl.lock"]
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]
@@ -330,16 +328,13 @@ def test_a_compressed_file_has_the_mode_of_the_one_before(path: Path) -> None:
 def test_what_a_killed_compression_left_behind_is_removed(path: Path) -> None:
     close_as(path, Form.PLAIN, 1, 2)
     close_as(path, Form.GZIP, 1, 2)  # it was complete: killed before it removed the plain one
-    close_as(path, Form.ZSTD, 1)
     left = unfinished(path_of(path, DAY, 1, Form.GZIP))
     left.write_bytes(b"half")
     assert numbers_in(sources(path)) == Counter([1, 2])
     assert JsonLinesSink(path, sleep=lambda _: None).erase("one") == 2
     assert [name for name in os.listdir(path.parent) if not name.endswith(".lock")] == ["access-2026-11-25-0001.jsonl"]
-    assert compress_closed(path, Form.ZSTD) == []
-    assert names(path) == ["access-2026-11-25-0001.jsonl.zst"]
     assert compress_closed(path, Form.GZIP) == []
-    assert names(path) == ["access-2026-11-25-0001.jsonl.zst"]
+    assert names(path) == ["access-2026-11-25-0001.jsonl.gz"]
 
 
 def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(

@@ -4,8 +4,10 @@ An access log is a live file that processes append to, and the files that were c
 
     logs/access.jsonl                                          the live file
     logs/access-2026-11-25-0001.jsonl                          closed, as it was
-    logs/access-2026-11-25-0001.jsonl.gz (or .zst)             closed and compressed
+    logs/access-2026-11-25-0001.jsonl.gz                        closed and compressed
     logs/access/day=2026-11-25/access-2026-11-25-0001.parquet  closed and compacted
+
+Files that end in .zst are of earlier versions; they are read by DuckDB alone, and become Parquet.
 
 A closed file goes from one form to the next, in this order: the next form is written under another name, synced,
 renamed, and only then is the one before removed. While two forms of a file are there, **the one before counts**. So a

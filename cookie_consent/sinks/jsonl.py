@@ -8,19 +8,23 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cookie_consent.base.locking import is_posix
 from cookie_consent.base.waiting import CHANCE
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.closed_files import Form, counts_path
+from cookie_consent.sinks.closed_files import Form, counts_path, sources
 from cookie_consent.sinks.compressor import Compressor
-from cookie_consent.sinks.line_files import Compression, form_of
 from cookie_consent.sinks.live_file import LiveFile
 from cookie_consent.sinks.log_files import erase_visitor, purge, records_of
 from cookie_consent.sinks.rotation import ROTATE_SIZE, Rotation
 from cookie_consent.sinks.store import CannotEraseError
 
+_FORMS: dict[object, Form] = {None: Form.PLAIN, "gzip": Form.GZIP}
+_BY_ZSTD = (
+    "Closed files of %s are compressed by zstd, as earlier versions could. Reports read them; no visitor's records are "
+    "shown or erased in them. Run once: cookie-consent compact --access-log %s"
+)
 _log = logging.getLogger("cookie_consent")
 
 
@@ -33,13 +37,13 @@ class JsonLinesSink(BufferedSink):
     Args:
         path: the live file; it and its folders are made when the first record comes. Counts go to another beside it.
         rotate_size: how large it may grow (bytes).
-        compress: how closed files are compressed: "gzip"; "zstd", which needs zstandard; None for not at all.
+        compress: how closed files are compressed: "gzip"; None for not at all.
         clock: returns seconds since 1970.
         sleep: waits for seconds.
         chance: returns a number from 0 to 1.
 
     Raises:
-        ValueError: an argument is wrong, or zstandard is not there.
+        ValueError: an argument is wrong.
     """
 
     def __init__(
@@ -47,7 +51,7 @@ class JsonLinesSink(BufferedSink):
         path: str | os.PathLike[str],
         *,
         rotate_size: int = ROTATE_SIZE,
-        compress: Compression | None = "gzip",
+        compress: Literal["gzip"] | None = "gzip",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = CHANCE,
@@ -55,9 +59,13 @@ class JsonLinesSink(BufferedSink):
         self.path = Path(path)
         if rotate_size < 1:
             raise ValueError(f"access_log: rotate_size is a number of bytes, 1 at least, not {rotate_size}.")
+        if compress not in _FORMS:
+            raise ValueError(f'access_log: compress is "gzip" or None, not {compress!r}.')
+        if any(source.form is Form.ZSTD for source in sources(self.path)):
+            _log.warning(_BY_ZSTD, self.path, self.path)
         if not is_posix():
             _log.warning("On Windows %s is never closed or compressed: it needs POSIX file locks.", self.path)
-        files = _Files(self.path, rotate_size, form_of(compress), clock)
+        files = _Files(self.path, rotate_size, _FORMS[compress], clock)
         super().__init__(files, str(self.path), sleep=sleep, chance=chance)
         self.local = self.path
 

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedRandom
 from pathlib import Path
-from typing import IO, Literal, cast
+from typing import IO, cast
 
 from cookie_consent.base.files import write_at
 from cookie_consent.sinks.closed_files import Form, Source, path_of
 from cookie_consent.sinks.holding import for_each_closed, remove
-from cookie_consent.sinks.optional import NotInstalledError, zstandard
 from cookie_consent.sinks.replacing import replacing
 
-Compression = Literal["gzip", "zstd"]
 Which = Callable[[bytes], object]
 """Whether a line, without its line feed, is one of those that are looked for."""
 
-_FORMS: dict[object, Form] = {None: Form.PLAIN, "gzip": Form.GZIP, "zstd": Form.ZSTD}
 _BLOCK = 1024 * 1024
 _SORTED_AT_ONCE = 16 * 1024 * 1024
 """Bytes."""
-_GZIP_LEVEL, _ZSTD_LEVEL = 6, 3
-
-
-def form_of(compression: Compression | None) -> Form:
-    """Return the form that closed files get.
-
-    Raises:
-        ValueError: there is no such compression, or what it needs is not installed.
-    """
-    if compression not in _FORMS:
-        raise ValueError(f'access_log: compress is "gzip", "zstd" or None, not {compression!r}.')
-    if compression == "zstd":
-        try:
-            zstandard()
-        except NotInstalledError as error:
-            raise ValueError(f"access_log: {error}") from None
-    return _FORMS[compression]
+_GZIP_LEVEL = 6
 
 
 def compress_closed(path: Path, form: Form) -> list[tuple[Source, Exception]]:
@@ -165,11 +145,7 @@ def _reading(file: IO[bytes], form: Form) -> Iterator[IO[bytes]]:
         with gzip.GzipFile(fileobj=file, mode="rb") as lines:
             yield cast("IO[bytes]", lines)
     elif form is Form.ZSTD:
-        with (
-            zstandard().ZstdDecompressor().stream_reader(file, closefd=False) as stream,
-            io.BufferedReader(stream) as lines,
-        ):
-            yield lines
+        raise OSError('it is compressed by zstd, which only "cookie-consent compact" reads: run it, once')
     else:
         yield file
 
@@ -180,8 +156,5 @@ def _writing(path: Path, form: Form) -> Iterator[IO[bytes]]:
         if form is Form.GZIP:
             with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as out:
                 yield cast("IO[bytes]", out)
-        elif form is Form.ZSTD:
-            with zstandard().ZstdCompressor(_ZSTD_LEVEL).stream_writer(file, closefd=False) as out:
-                yield out
         else:
             yield file

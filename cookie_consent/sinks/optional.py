@@ -131,8 +131,3 @@ def is_interruption(error: Exception) -> bool:
     by_signal = isinstance(error, RuntimeError) and str(error) == "Query interrupted"
     # DuckDB interrupts one query itself when Python ends, before all is over; then it has several errors.
     return by_signal or type(error).__name__ == "InterruptException" or _connections.is_over
-
-
-def zstandard() -> Any:
-    """Return zstandard; raises NotInstalledError."""
-    return library("zstandard", "Files compressed by zstd need", "cookie-consent[analytics]")

@@ -16,7 +16,6 @@ from typing import Any
 
 from cookie_consent.sinks.closed_files import Form, Source, is_of_counts, path_of
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
-from cookie_consent.sinks.line_files import found_in
 from cookie_consent.sinks.optional import duckdb_connection
 from cookie_consent.sinks.replacing import replacing
 
@@ -25,11 +24,15 @@ LEVEL = 3
 _MEMORY = "1GB"
 _TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE", "day": "DATE", "value": "BIGINT"}
 """Column -> type, of those that are no text."""
-_HALF_PAIR = b"\\ud"
 
 _LOAD = """
 INSERT INTO lines
 SELECT * FROM read_json($file, format = 'newline_delimited', columns = $types, ignore_errors = true)"""
+_LINES_WITH_HALF_PAIR = """
+SELECT line FROM read_csv($file, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = '\x01',
+    quote = '', escape = '', ignore_errors = true)
+WHERE contains(line, '\\ud')"""
+"""Lines as a table of one column: no JSON has the character that would part columns."""
 _DROP_ABSENT = {
     "records": "DELETE FROM lines WHERE coalesce(uid, time::VARCHAR, visitor, path) IS NULL",
     "counts": "DELETE FROM lines WHERE uid IS NULL",
@@ -99,7 +102,8 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
     _load(connection, keys, source.path)
     if _number(connection, _DROP_ABSENT[kind]):
         with TemporaryFile() as mended:  # without a name: nothing is left of it however this ends
-            mended.writelines(_mended(found_in(file, source.form, bool, _HALF_PAIR)))
+            found = connection.execute(_LINES_WITH_HALF_PAIR, {"file": one_file(source.path)})
+            mended.writelines(_mended(line for (line,) in iter(found.fetchone, None)))
             mended.flush()
             _load(connection, keys, Path(f"/dev/fd/{mended.fileno()}"))
     if kind == "records":
@@ -158,7 +162,7 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     return record_from(whole.get(column) for column in COLUMNS.values())
 
 
-def _mended(lines: Iterable[bytes]) -> Iterator[bytes]:
+def _mended(lines: Iterable[str]) -> Iterator[bytes]:
     """Yield the lines with half of a surrogate pair, which DuckDB takes for no JSON, with a "?" for each such half."""
     for line in lines:
         try:
