@@ -152,6 +152,12 @@ def test_json_that_is_no_answer_is_refused(body: bytes) -> None:
     assert refusal(JSON, body).status == 400
 
 
+def test_a_form_has_so_many_fields_at_most() -> None:
+    for count in (199, 200):
+        assert form("choice=accept_all" + "".join(f"&f{n}=" for n in range(count - 1))).choice == "accept_all"
+    assert refusal(FORM, ("choice=accept_all" + "".join(f"&f{n}=" for n in range(200))).encode()).status == 400
+
+
 @pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data; boundary=x", "text/json", "form"])
 def test_other_bodies_are_refused(content_type: str) -> None:
     problem = refusal(content_type, b"choice=accept_all")

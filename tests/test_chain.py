@@ -23,6 +23,7 @@ from cookie_consent.chain import (
     ranges,
     record_hash,
     removal,
+    said_removed,
     said_twice,
     verify,
 )
@@ -248,6 +249,19 @@ def test_only_what_comes_later_can_say_that_a_record_was_removed() -> None:
     assert verify(early).wrong == 3
     itself = chained([record(1), removal("x", "retention", [1, 2], TIME)], [1, 2])
     assert verify(itself).wrong == 1
+
+
+@pytest.mark.parametrize("gone", [3, 4], ids=["the one behind it", "the one after that"])
+def test_a_removal_that_stays_excuses_neither_itself_nor_what_comes_behind_it(gone: int) -> None:
+    says_all = removal("x", "retention", [1, 2, 3, 4], TIME)
+    assert verify(chained([record(1), says_all, record(3), record(4)], [1])).wrong is None
+    assert verify(chained([record(1), says_all, record(3), record(4)], [1, gone])).wrong == gone
+
+
+def test_two_removals_do_not_excuse_each_other() -> None:
+    first, second = removal("x", "erasure", [1, 2], TIME), removal("y", "erasure", [2, 3], TIME)
+    assert verify(chained([record(1), first, second], [1, 3])).wrong == 3
+    assert said_removed(first, 2) == [[1, 1]]
 
 
 def test_what_a_visitor_writes_is_no_removal() -> None:

@@ -82,6 +82,9 @@ def test_a_policy_is_there_whatever_its_spelling_and_even_if_it_only_reports(nam
         (b"SCRIPT-Src\t'NONCE-aBc'", "aBc", ""),
         (b"script-src 'self', script-src 'nonce-abc'", "abc", ""),
         (b"script-src 'nonce-aZ09+/-_=='", "aZ09+/-_==", ""),
+        (b"script-src 'nonce-abc'junk; style-src x'nonce-abc'", "", ""),
+        (b"style-src-elem 'nonce-elem'; style-src 'nonce-xyz'", "", "elem"),
+        (b"style-src 'nonce-xyz'", "", "xyz"),
         (b"script-src 'nonce-'", "", ""),
         (b"script-src 'nonce-==='", "", ""),
         (b"script-src 'nonce-abc==='", "", ""),
@@ -228,6 +231,13 @@ def test_the_directive_of_elements_is_edited_where_the_app_has_one(kind: bytes) 
     made = kind + b" 'self' https://maps.example.com; " + kind + b"-elem https://maps.example.com"
     assert edited(field, sources) == (made, True)
     assert edited(kind + b" 'self'", sources) == (kind + b" 'self' https://maps.example.com", True)
+
+
+@pytest.mark.parametrize("kind", [b"script-src", b"style-src"])
+def test_no_directive_of_elements_is_made(kind: bytes) -> None:
+    field = kind + b" 'self' https://stats.example.com"
+    sources = {kind + b"-elem": Origins((MAPS,), frozenset([STATS]))}
+    assert edited(field, sources) == (field, False)
 
 
 @pytest.mark.parametrize("field", [b"script-src 'self'", b""])

@@ -201,6 +201,17 @@ def test_what_some_browser_might_store_is_no_deletion(field: bytes) -> None:
     assert not is_deletion(field, NOW)
 
 
+@pytest.mark.parametrize(("length", "is_one"), [(1023, True), (1024, True), (1025, False)])
+@pytest.mark.parametrize(
+    ("attribute", "filler"), [(b"Max-Age=0", b"0"), (b"Expires=Thu, 01 Jan 1970 00:00:00 GMT", b"!")]
+)
+def test_no_more_of_an_attribute_is_relied_on_than_browsers_have_to_read(
+    attribute: bytes, filler: bytes, length: int, is_one: bool
+) -> None:
+    name, _, value = attribute.partition(b"=")
+    assert is_deletion(b"a=; " + name + b"=" + value.ljust(length, filler), NOW) == is_one
+
+
 def test_what_expires_later_is_no_deletion_yet() -> None:
     field = b"a=; Expires=Sun, 15 Jun 2025 15:06:40 GMT"
     assert is_deletion(field, NOW)

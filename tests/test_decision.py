@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.decision import CONSENT_LIFETIME, Decision, decide
 from cookie_consent.material import digests, widened
-from cookie_consent.parts import NECESSARY, Cookie, Service, ServicePurpose
+from cookie_consent.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
 from cookie_consent.policy import Policy
 from cookie_consent.record import Answer, ConsentRecord, State
 from cookie_consent.rules import SignalRules
@@ -224,6 +224,13 @@ def test_an_answer_to_a_version_that_the_history_lacks_is_held_against_its_diges
 
 def test_a_signal_that_refuses_what_changed_leaves_nothing_to_ask() -> None:
     assert not decide(WIDER, granted(POLICY), GPC, NOW).should_ask
+
+
+def test_a_change_that_is_still_to_come_is_no_news() -> None:
+    day = datetime.fromtimestamp(NOW, UTC).date()
+    later = replace(REWORDED, changes=(Change(date=day + timedelta(days=1), text={"en": "Clearer words."}),))
+    assert decide(later, granted(POLICY), NO_SIGNAL, NOW).news is None
+    assert decide(later, granted(POLICY), NO_SIGNAL, NOW + 86_400).news == day + timedelta(days=1)
 
 
 # What apps read

@@ -297,6 +297,11 @@ def test_to_programs_a_refusal_is_problem_details(status: int, body: bytes, head
     is_problem(post(body, headers), status)
 
 
+@pytest.mark.parametrize("path", [f"{PREFIX}/events", f"{PREFIX}/events/"])
+def test_events_are_refused_as_to_a_program_whatever_they_come_as(path: str) -> None:
+    is_problem(post(b"{}", [("content-type", "text/plain"), OWN], path=path), 404)
+
+
 def test_a_refusal_is_in_the_language_of_the_visitor() -> None:
     reply = post(b"choice=maybe", [FORM, OWN, ("accept-language", "ja, en;q=0.5")])
     assert 'lang="ja"' in reply.text

@@ -20,8 +20,9 @@ from cookie_consent.funnel import Funnel
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
-from tests.asgi import PAGE, PHONE, PREFIX, ROBOT, Clock, Visitor, install, run
+from tests.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
 
+ANOTHER_COOKIE = '[[cookies]]\nname = "more"\npurpose = "media"\n'
 BROWSER = (("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"))
 
 
@@ -183,6 +184,25 @@ def test_a_withdrawal_and_another_change_are_no_answers_to_the_question(
     visitor.save(media=True)
     visitor.refuse()
     assert counts(app, sink) == {"granted en": 1, "changed en": 1, "withdrawn en": 1}
+
+
+def test_an_answer_that_was_asked_for_again_is_one_to_the_question(sink: MemorySink) -> None:
+    visitor = Visitor(install(APP), BROWSER)
+    visitor.accept()
+    more = install(APP, f"{SITE}{ANOTHER_COOKIE}", access_log=sink)
+    visitor.app = more
+    assert visitor.state()["should_ask"]
+    visitor.save(media=True)
+    assert counts(more, sink) == {"partial en": 1}
+
+
+def test_a_first_answer_to_which_signals_left_nothing_is_one_to_the_question(
+    app: ConsentMiddleware, sink: MemorySink
+) -> None:
+    visitor = Visitor(app, [*BROWSER, ("dnt", "1"), ("sec-gpc", "1")])
+    assert not visitor.state()["should_ask"]
+    visitor.save(media=True)
+    assert counts(app, sink) == {"partial en": 1}
 
 
 def test_the_second_of_two_clicks_is_no_second_answer(sink: MemorySink) -> None:

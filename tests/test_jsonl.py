@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -509,12 +510,50 @@ def test_old_records_and_counts_are_removed_and_only_counted_when_dry(tmp_path: 
         sink.write(line("a", time=time))
         sink.count(json.dumps({"time": time}).encode() + b"\n")
     sink.close()
+    as_it_was = (path.read_bytes(), counts.read_bytes())
     assert sink.purge(NOW, timedelta(days=2), dry_run=True) == 1
-    assert len(records(path)) == 3
+    assert (path.read_bytes(), counts.read_bytes()) == as_it_was
     assert sink.purge(NOW, timedelta(days=2)) == 1
     assert [record["time"] for record in records(path)] == times[1:]
     assert [count["time"] for count in records(counts)] == times[1:]
     assert sink.purge(NOW, timedelta(days=2)) == 0
+
+
+def test_a_purge_closes_the_file_of_a_day_that_is_over_and_a_dry_run_does_not(tmp_path: Path) -> None:
+    path, day_before = tmp_path / "access.jsonl", NOW - 86_400
+    now = [day_before]
+    sink = JsonLinesSink(path, compress=None, clock=lambda: now[0])
+    sink.write(line("a", time="2026-11-24T12:00:00.000Z"))
+    sink.count(b'{"time": "2026-11-24T12:00:00.000Z"}\n')
+    sink.close()
+    now[0] = NOW
+    for log in (path, tmp_path / "access.counts.jsonl"):
+        os.utime(log, (day_before, day_before))
+    assert sink.purge(NOW, timedelta(days=1, seconds=1), dry_run=True) == 0
+    assert sorted(file.name for file in tmp_path.glob("*.jsonl")) == ["access.counts.jsonl", "access.jsonl"]
+    assert sink.purge(NOW, timedelta(days=1, seconds=1)) == 0
+    closed = sorted(file.name for file in tmp_path.glob("*-2026-11-24-*.jsonl"))
+    assert closed == ["access-2026-11-24-0001.jsonl", "access.counts-2026-11-24-0001.jsonl"]
+
+
+def test_a_sink_that_is_closed_has_no_file_open(tmp_path: Path) -> None:
+    sink = JsonLinesSink(tmp_path / "access.jsonl")
+    sink.write(line("a"))
+    sink.count(b'{"count.value": 1}\n')
+    until(lambda: open_files(tmp_path) == ["access.counts.jsonl", "access.jsonl"])
+    sink.close()
+    assert open_files(tmp_path) == []
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return the names of the files of a folder that this process has open."""
+    names = {(found.stat().st_dev, found.stat().st_ino): found.name for found in folder.glob("*.jsonl")}
+    is_open = set()
+    for descriptor in range(1024):
+        with suppress(OSError):
+            file = os.fstat(descriptor)
+            is_open.add(names.get((file.st_dev, file.st_ino), ""))
+    return sorted(is_open - {""})
 
 
 def test_nothing_is_erased_behind_the_back_of_a_program_that_locks_the_file(tmp_path: Path) -> None:

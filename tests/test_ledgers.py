@@ -23,6 +23,7 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from cookie_consent.chain import Root, Verified, verify
@@ -487,6 +488,25 @@ def test_a_dry_run_says_what_a_real_run_removes_and_removes_nothing(ledger: Ledg
     left = cited(ledger)
     assert len(kept) - len(left) == said.texts + said.policies
     assert fits(ledger).removed == said.records > 0
+
+
+def test_a_dry_run_tells_of_one_moment_whatever_is_kept_meanwhile(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a", keep_until=NOW))
+    begun = list[str]()
+
+    def keep_one_more(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if statement.lstrip().startswith("SELECT count") and not begun:
+            begun.append(statement)
+            with closing(open_ledger(database.url)) as other:
+                keep_each(other, entry("b"))
+
+    event.listen(Engine, "before_cursor_execute", keep_one_more)
+    try:
+        assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == Removal(1, policies=1, texts=2)
+        assert begun
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep_one_more)
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == Removal(1, policies=0, texts=0)
 
 
 def test_removals_are_records_that_stay(ledger: Ledger) -> None:

@@ -116,6 +116,12 @@ def test_our_own_cookies_are_declared_the_visitors_one_for_each_purpose_that_tra
     assert len(OWN.declared(small("media"), secure=True)) == 1
 
 
+def test_a_cookie_of_ours_that_the_site_declares_is_not_listed_twice() -> None:
+    declared = tuple(Cookie(name=name, purpose="necessary") for name in ("__Host-consent", "__Host-visitor", "other"))
+    names = [cookie.name for cookie in OWN.declared(small("analytics", "media", cookies=declared), secure=True)]
+    assert names == ["__Host-consent-signal"]
+
+
 def test_names_can_be_set() -> None:
     own = OwnCookies(CookieSettings(KEY, consent_name="choice", visitor_name="who"))
     assert own.names("consent") == ["__Host-choice", "choice"]
@@ -129,6 +135,11 @@ def test_lifetimes_can_be_set() -> None:
     own = OwnCookies(settings)
     assert b"; Max-Age=34560000;" in own.set_consent(GRANTED, secure=True)
     assert b"; Max-Age=1;" in own.set_visitor(NOW, secure=True)[1]
+
+
+@pytest.mark.parametrize("length", [63, 64])
+def test_a_name_may_be_so_long(length: int) -> None:
+    assert OwnCookies(CookieSettings(KEY, consent_name="a" * length)).names("consent")[1] == "a" * length
 
 
 @pytest.mark.parametrize(

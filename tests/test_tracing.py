@@ -7,6 +7,7 @@ import ipaddress
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -526,6 +527,16 @@ def test_a_record_is_written_once_when_the_response_has_come_to_its_end() -> Non
     asyncio.run(drive(visitor.app, request, bodies(b""), lambda _: seen.append(len(visitor.sink.records))))
     assert seen == [0, 0, 0, 0]
     assert len(visitor.sink.records) == 1
+
+
+def test_a_record_says_how_long_the_app_took() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.06)
+        await answering()(scope, receive, send)
+
+    visitor, began = Traced(app), time.perf_counter()
+    milliseconds = visitor.record()["duration_ms"]
+    assert 50 <= milliseconds <= (time.perf_counter() - began) * 1000
 
 
 def test_an_app_that_raises_is_recorded_as_an_error() -> None:

@@ -136,9 +136,9 @@ class PostgresqlDatabase:
 
     @contextmanager
     def looking_through(self) -> Iterator[Connection]:
-        """Begin to read much, however long it takes."""
+        """Begin to read much, however long it takes; all that is found is of one moment."""
         self._make_tables()
-        with self.engine.connect() as connection:
+        with self.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
             connection.execute(_PATIENTLY)
             yield connection
 
