@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from cookie_consent.bounded import LONGEST_KEPT
-from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
+from cookie_consent.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.signing import Signer
 
 SALT = "cookie_consent.record"
 SIGNAL_SALT = "cookie_consent.signal"
 _FORMAT = "1"
 _SIGNALS = {"g": "gpc", "d": "dnt"}
+_NONE = frozenset[str]()
 _SOURCES = {str(number): source for number, source in enumerate(SOURCES)}
 _FIELDS = 7
 _ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})")
@@ -72,8 +73,7 @@ class SignalCookie:
     def read(self, tokens: Iterable[bytes], decided_at: int) -> frozenset[str]:
         """Return the names of the signals that ruled over the answer of that time."""
         found = [read[0] for token in tokens if (read := self._signer.read(token)) and read[1] == decided_at]
-        letters = b"".join(found).decode("latin-1")
-        return frozenset(_SIGNALS[letter] for letter in letters if letter in _SIGNALS)
+        return _named(b"".join(found).decode("latin-1"))
 
 
 def _parse(value: bytes, issued: int) -> ConsentRecord | None:
@@ -82,7 +82,7 @@ def _parse(value: bytes, issued: int) -> ConsentRecord | None:
     if len(fields) != _FIELDS or fields[0] != _FORMAT:
         return None
     _, policy, language, source, signals, consent_id, answers = fields
-    read = _answers(answers) if len(answers) <= LONGEST_KEPT else _answers.__wrapped__(answers)
+    read = _shared_answers(answers) if len(answers) <= LONGEST_KEPT else _answers(answers)
     if read is None or source not in _SOURCES:
         return None
     return ConsentRecord(
@@ -91,14 +91,23 @@ def _parse(value: bytes, issued: int) -> ConsentRecord | None:
         decided_at=issued,
         source=_SOURCES[source],
         language=language,
-        signals=frozenset([_SIGNALS[letter] for letter in signals if letter in _SIGNALS]),
+        signals=_named(signals) if signals else _NONE,
         consent_id=consent_id,
     )
 
 
+def _named(letters: str) -> frozenset[str]:
+    return frozenset([_SIGNALS[letter] for letter in letters if letter in _SIGNALS])
+
+
 @lru_cache(maxsize=1024)
+def _shared_answers(text: str) -> SharedAnswers | None:
+    """Read answers that are short enough to be kept; visitors who answered alike share them."""
+    answers = _answers(text)
+    return None if answers is None else SharedAnswers(answers)
+
+
 def _answers(text: str) -> Mapping[str, Answer] | None:
-    """Read the answers; visitors who answered alike share them."""
     matches = [_ANSWER.fullmatch(answer) for answer in text.split("*")] if text else []
     if not all(matches):
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from cookie_consent.base.cookie_dates import cookie_date
 from cookie_consent.base.cookie_lifetime import LONGEST_ATTRIBUTE
@@ -14,13 +13,10 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 """No browser keeps a cookie with these (RFC 6265bis section 5.6); sent back in a name, they could end the field."""
 
 
-def pairs(field: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the name and the whole pair of each cookie in a Cookie field; a pair without "=" has no name."""
-    for pair in field.split(b";"):
-        stripped = pair.strip(b" \t")
-        if stripped:
-            name, equals, _ = stripped.partition(b"=")
-            yield (name.rstrip(b" \t") if equals else b""), stripped
+def pairs(field: bytes) -> list[tuple[bytes, bytes]]:
+    """Return the name and the whole pair of each cookie in a Cookie field; a pair without "=" has no name."""
+    stripped = [pair.strip(b" \t") for pair in field.split(b";")]
+    return [(pair.partition(b"=")[0].rstrip(b" \t") if b"=" in pair else b"", pair) for pair in stripped if pair]
 
 
 def names_read(name: bytes) -> set[bytes]:

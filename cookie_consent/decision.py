@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
@@ -11,7 +11,7 @@ from cookie_consent.material import digests, widened
 from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import did_you_mean
-from cookie_consent.record import Answer, ConsentRecord, State
+from cookie_consent.record import Answer, ConsentRecord, SharedAnswers, State
 
 NEWS_LIFETIME = timedelta(days=30)
 """How long pages tell of a change of the policy that asks nobody again."""
@@ -22,6 +22,7 @@ OPTED_OUT_FOR = timedelta(days=366)
 """12 months: as long, who refused a sale or sharing is not asked again (Cal. Civ. Code 1798.135(c)(4))."""
 
 
+_DAY = 24 * 60 * 60
 _UNANSWERED = Answer(State.UNANSWERED, "")
 
 
@@ -166,6 +167,41 @@ def decide(
         language=policy.site.prevailing_language,
         news=None if should_ask else _news(policy, record, now),
         honours_gpc=_honours_gpc(policy, signals.union(record.overruled if record else ()), allowed),
+    )
+
+
+def grounds(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Hashable:
+    """Return all that `decide` looks at, as a key; None where the answers are not shared, and too long for one.
+
+    Decisions on the same grounds differ in nothing but the record.
+
+    Args:
+        policy: the policy as it holds where the request goes.
+        record: the record that counts, which holds now, if there is one.
+        signals: the names of the browser's signals.
+        now: seconds since 1970.
+    """
+    if record is None:
+        return policy, signals
+    if not isinstance(record.answers, SharedAnswers):
+        return None
+    is_earlier = policy.changes and record.policy != policy.version
+    days = (now // _DAY, record.decided_at // _DAY) if is_earlier else None  # for the news
+    return policy, signals, record.answers, record.policy, record.signals, record.overruled, days
+
+
+def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
+    """Return the decision for another record on the same `grounds`."""
+    return Decision(
+        decision.policy,
+        decision.purposes,
+        decision.status,
+        decision.should_ask,
+        decision.signals,
+        record,
+        decision.language,
+        decision.news,
+        decision.honours_gpc,
     )
 
 

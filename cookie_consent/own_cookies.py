@@ -96,6 +96,9 @@ class OwnCookies:
             # What has a path of its own cannot be __Host- (RFC 6265bis section 4.1.3.2).
             for secure, host, narrow in ((True, "__Host-", "__Secure-"), (False, "", ""))
         }
+        self._answering = {
+            secure: (names["consent"].encode(), names["signal"].encode()) for secure, names in self._names.items()
+        }
 
     def names(self, kind: str) -> list[str]:
         """Return both names of "consent", "signal", "visitor" or "erasure"."""
@@ -122,9 +125,9 @@ class OwnCookies:
 
     def records(self, cookies: bytes, *, secure: bool) -> list[ConsentRecord]:
         """Return the consent records in a Cookie field whose signatures are right."""
-        name, signal = self._names[secure]["consent"].encode(), self._names[secure]["signal"].encode()
-        records = self._consent.read(values(cookies, name)) if name in cookies else []
-        if signal not in cookies:
+        consent, signal = self._answering[secure]
+        records = self._consent.read(values(cookies, consent)) if consent in cookies else []
+        if not records or signal not in cookies:
             return records
         tokens = values(cookies, signal)
         return [replace(record, overruled=self._signal.read(tokens, record.decided_at)) for record in records]

@@ -31,9 +31,20 @@ class Answer:
     facts: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedAnswers(dict[str, Answer]):
+    """Answers that many visitors gave alike: one object for all of them, which is never changed.
+
+    It can be a part of a key. The same answers in another object may be another key.
+    """
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+@dataclass(slots=True, kw_only=True)
 class ConsentRecord:
-    """Who answered what, to which text, when.
+    """Who answered what, to which text, when. Requests that are alike share it: it is never changed.
+
+    It is not frozen, since one is made for each cookie that was never seen before, at half the cost.
 
     Args:
         answers: purpose id -> answer, for each optional purpose of the policy that was shown.

@@ -86,7 +86,7 @@ def _seconds(issued: bytes) -> int | None:
 
 def _base64(octets: bytes) -> bytes:
     """Return octets in base64 as URLs have it, without padding (RFC 4648, section 5)."""
-    return binascii.b2a_base64(octets, newline=False).rstrip(b"=").translate(_TO_URLS)
+    return binascii.b2a_base64(octets).rstrip(b"=\n").translate(_TO_URLS)
 
 
 class _Keyed:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from cookie_consent.access_record import host_name
 from cookie_consent.bounded import LONGEST_KEPT, make_room
-from cookie_consent.cookie_fields import values
-from cookie_consent.decision import Decision, decide, heeds_signals, ruling_signals, without_optional
+from cookie_consent.cookie_fields import pairs, values
+from cookie_consent.decision import (
+    Decision,
+    decide,
+    grounds,
+    heeds_signals,
+    ruling_signals,
+    with_record,
+    without_optional,
+)
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
@@ -33,6 +41,8 @@ _BYTES_OF_A_NAME = 160
 """So many does the name of a cookie that can be refused take in what is kept, with what belongs to it."""
 _DIGEST_BYTES = 32
 _MOST_SEEN_ONCE = 16384
+_MOST_ALIKE = 512
+"""With a policy of four purposes and a dozen cookies a request they take about 1 MB."""
 _DAY = 24 * 60 * 60
 _SECURE = ("https", "wss")
 _log = logging.getLogger("cookie_consent")
@@ -87,6 +97,23 @@ class Visit:
         self.does_more = self.traced or self.heeds_signals or bool(adds)
 
 
+class _Alike(NamedTuple):
+    """What follows from the words of an answer and from the names of the cookies that came, whoever sent them.
+
+    Args:
+        visit: what is known of all such requests; without a record.
+        passing: the names of the cookies that the app may see.
+    """
+
+    visit: Visit
+    passing: frozenset[bytes]
+
+
+_Key = tuple[Hashable, bool, int, bytes]
+"""On what was decided, whether an answer came that cannot be read, how many cookies came, and their names."""
+_NO_RECORD = (None, 0.0, math.inf)
+
+
 class Visits:
     """Reads requests, and keeps what it read of cookies that come again.
 
@@ -109,7 +136,8 @@ class Visits:
         self._known: dict[tuple[object, ...], Visit] = {}
         self._known_bytes = 0
         self._seen_once: set[int] = set()
-        self._unanswered: dict[tuple[Policy, frozenset[str]], Decision] = {}
+        self._alike: dict[_Key, _Alike] = {}
+        self._lifetime = own.lifetime.total_seconds()
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
         """Return what is known of a request to a path inside the app."""
@@ -160,40 +188,78 @@ class Visits:
             denied = without_optional(decide(policy, None, frozenset(), now))
             return Visit(denied, b"", (), (), {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
 
-    def _look(self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
-        came, cookies = cookies, _begin(cookies)
-        lifetime, turns = self._own.lifetime.total_seconds(), [math.inf]
-        good = []
-        for record in self._own.records(cookies, secure=secure):
-            end = record.decided_at + lifetime
-            if record.decided_at <= now < end:
-                good.append(record)
-            turns += [time for time in (record.decided_at, end) if time > now]
-        if good and policy.changes:
-            turns.append((now // _DAY + 1) * _DAY)  # what is new today may not be tomorrow
-        decision = self._decide(policy, good, signals, now)
-        if not good and policy.exempt and self._has_answer(cookies, secure=secure):
-            decision = without_optional(decision)  # an answer that cannot be read may have been an objection
-        passed, held = self._gate.incoming(cookies, decision.purposes)
-        carried, traced = self._gate.carried(cookies) if cookies else (), decision.traces
-        visitor = self._own.visitor(cookies, now, secure=secure) if traced else None
-        if visitor is not None:
-            turns.append(visitor.good_until)
+    def _look(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
+        cookies = _begin(came)
+        crumbs, records = pairs(cookies), self._own.records(cookies, secure=secure)
+        record, good_from, good_until = self._in_force(policy, records, now) if records else _NO_RECORD
+        # An answer that cannot be read may have been an objection.
+        denies = record is None and policy.exempt != "" and self._has_answer(cookies, secure=secure)
+        key = (grounds(policy, record, signals, now), denies, len(crumbs), b";".join([name for name, _ in crumbs]))
+        alike = self._alike.get(key)
+        if alike is None:
+            decision = decide(policy, record, signals, now, lifetime=self._own.lifetime)
+            alike = self._look_at_names(key, without_optional(decision) if denies else decision, cookies)
+        visit, passed = alike.visit, cookies
+        if visit.held:
+            passed = b"; ".join([pair for name, pair in crumbs if name in alike.passing])
+        if not records and passed == came:
+            return visit  # nothing about this request is its own
+        decision = with_record(visit.decision, record)
+        visitor = self._own.visitor(cookies, now, secure=secure) if visit.traced else None
         return Visit(
             decision=decision,
-            passed=passed if held or len(cookies) < len(came) else None,
+            passed=None if passed == came else passed,
+            carried=visit.carried,
+            left_over=visit.left_over,
+            held=visit.held,
+            visitor_id=visitor.id if visitor else None,
+            traced=visit.traced,
+            heeds_signals=visit.heeds_signals,
+            good_until=min(good_until, visitor.good_until) if visitor else good_until,
+            arrival=visitor.arrival if visitor else None,
+            exempt=visit.exempt,
+            good_from=good_from,
+            remembers=self._remembering(decision, now, secure=secure) if signals else None,
+        )
+
+    def _look_at_names(self, key: _Key, decision: Decision, cookies: bytes) -> _Alike:
+        """Find, and keep if it is short, what is the same for all whose answer and cookies' names are alike."""
+        passed, held = self._gate.incoming(cookies, decision.purposes)
+        carried = self._gate.carried(cookies)
+        visit = Visit(
+            decision=with_record(decision, None),
+            passed=None,
             carried=carried,
             left_over=refused_names(carried, decision.record),
             held=held,
-            visitor_id=visitor.id if visitor else None,
-            traced=traced,
+            visitor_id=None,
+            traced=decision.traces,
             heeds_signals=heeds_signals(decision),
-            good_until=min(turns),
-            arrival=visitor.arrival if visitor else None,
+            good_until=math.inf,
             exempt=decision.exempt,
-            good_from=now,
-            remembers=self._remembering(decision, now, secure=secure) if signals else None,
         )
+        alike = _Alike(visit, frozenset([name for name, _ in pairs(passed)]))
+        if key[0] is not None and len(key[-1]) <= LONGEST_KEPT:
+            make_room(self._alike, _MOST_ALIKE)
+            self._alike[key] = alike
+        return alike
+
+    def _in_force(
+        self, policy: Policy, records: list[ConsentRecord], now: float
+    ) -> tuple[ConsentRecord | None, float, float]:
+        """Return the record that counts, if one does; and from when until when that holds (seconds since 1970)."""
+        good, good_until = [], math.inf
+        for record in records:
+            turn = record.decided_at + self._lifetime
+            if now < record.decided_at:
+                turn = record.decided_at
+            elif now < turn:
+                good.append(record)
+            if now < turn < good_until:
+                good_until = turn
+        if good and policy.changes:
+            good_until = min(good_until, (now // _DAY + 1) * _DAY)  # what is new today may not be tomorrow
+        return newest(good), now, good_until
 
     def _remembering(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:
         """Return the Set-Cookie field for what is not remembered yet of the signals that rule over an answer."""
@@ -205,15 +271,6 @@ class Visits:
     def _has_answer(self, cookies: bytes, *, secure: bool) -> bool:
         """Return whether a consent cookie came, one that can be read or not."""
         return bool(values(cookies, self._own.name("consent", secure=secure).encode()))
-
-    def _decide(self, policy: Policy, records: list[ConsentRecord], signals: frozenset[str], now: float) -> Decision:
-        """Decide; all who have not answered share one decision for each service and signal."""
-        if records:
-            return decide(policy, newest(records), signals, now, lifetime=self._own.lifetime)
-        decision = self._unanswered.get((policy, signals))
-        if decision is None:
-            decision = self._unanswered[policy, signals] = decide(policy, None, signals, now)
-        return decision
 
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Keep what came a second time; cookies that never come again, a flood of forged ones say, leave no trace."""
