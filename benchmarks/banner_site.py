@@ -1,4 +1,4 @@
-"""The site that `benchmarks.banner` visits: the same article without a banner, with ours, and with each of the peers.
+"""The site that `benchmarks.banner` visits: the same article without a banner, with ours, and with each of two peers.
 
 The peers are put into the page as their own documentation says, each in the way that costs the page least where
 there is a choice: the settings inline and not in a further file, scripts deferred or at the end of the body. Their
@@ -112,14 +112,6 @@ def _klaro() -> str:
     return json.dumps({**settings, "translations": translations, "services": services})
 
 
-def _orejime() -> str:
-    purposes = [
-        {"id": purpose, "title": title, "description": description, "cookies": []}
-        for purpose, (title, description) in _PURPOSES.items()
-    ]
-    return json.dumps({"privacyPolicyUrl": "/privacy", "purposes": purposes})
-
-
 PLAIN = Variant("plain")
 OURS = Variant("ours", banner=".pchoice", accept="button[name=choice][value=accept_all]")
 VARIANTS = (
@@ -142,15 +134,6 @@ CookieConsent.run({_cookieconsent()});
         accept=".klaro .cookie-notice .cm-btn-success",
         head=f"""<script>var klaroConfig = {_klaro()};</script>
 <script defer src="/files/klaro/dist/klaro.js"></script>
-""",
-    ),
-    Variant(
-        "orejime",
-        banner=".orejime-Banner",
-        accept=".orejime-Banner-saveButton",
-        head='<link rel="stylesheet" href="/files/orejime/dist/orejime-standard.css">\n',
-        body=f"""<script>window.orejimeConfig = {_orejime()};</script>
-<script src="/files/orejime/dist/orejime-standard-en.js"></script>
 """,
     ),
 )

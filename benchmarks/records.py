@@ -1,16 +1,12 @@
 """Makes access records like those of a site of some size: the same ones each time, in the forms in which they are kept.
 
-    python -m benchmarks.records FOLDER [--records N] [--days N] [--until DAY] [--form jsonl|closed|parquet]
-
 Visitors come again, with some sessions of three pages each on the average; beside each page there are requests for its
 parts, as most sites have them; popular pages and rare ones; events, campaigns, referrers, a few records written twice.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -19,7 +15,6 @@ import duckdb
 from cookie_consent.sinks.closed_files import Form, counts_path, path_of
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 
-MOST = 10_000_000
 _MEMORY = "4GB"
 _DAY = 86_400_000
 _NEVER = "\x01"
@@ -137,20 +132,3 @@ def _line(columns: Mapping[str, str]) -> str:
     written = {"time": "'\"' || strftime(time, '%Y-%m-%dT%H:%M:%S.%g') || 'Z\"'", "properties": "properties"}
     parts = (f"',\"{key}\":' || {written.get(name, f'to_json({name})::VARCHAR')}" for key, name in columns.items())
     return f"'{{' || substr(concat({', '.join(parts)}), 2) || '}}'"
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Write records as the arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--records", type=int, default=MOST)
-    parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--until", type=date.fromisoformat, default=date(2026, 11, 25))
-    parser.add_argument("--form", choices=("jsonl", "closed", "parquet"), default="parquet")
-    arguments = parser.parse_args(argv)
-    path = write_records(arguments.folder, arguments.records, arguments.days, arguments.until, arguments.form)
-    print(path, sum(os.path.getsize(file) for file in arguments.folder.rglob("access*") if file.is_file()))
-
-
-if __name__ == "__main__":
-    main()

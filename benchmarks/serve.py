@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from tempfile import TemporaryDirectory
 from starlette.types import ASGIApp, Scope
 
 from benchmarks import apps
+from benchmarks.table import Table, ratio
 
 ROOT = Path(__file__).parent.parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -51,10 +51,17 @@ class Server:
         after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(after_name[11]) + int(after_name[12])) / TICKS  # utime and stime, proc(5)
 
+    def get(self, path: str, cookie: bytes = b"") -> bytes:
+        """Gets a page."""
+        request = urllib.request.Request(self.origin + path, headers={"Cookie": cookie.decode()})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
+            content: bytes = response.read()
+            return content
+
 
 @dataclass
 class Case:
-    """One kind of request to one of the servers."""
+    """One kind of request to one of the servers, and what came of it in each round."""
 
     name: str
     server: Server
@@ -62,31 +69,58 @@ class Case:
     to_reach: float | None = None
     records: apps.Records | None = None
     rates: list[float] = field(default_factory=list)
+    by_cpu: list[float] = field(default_factory=list)
     requests: int = 0
 
+    def settle(self) -> None:
+        """Waits until no more records come: what is written late belongs to the requests as well."""
+        before = -1
+        while self.records and before < self.records.count:
+            before = self.records.count
+            time.sleep(1.2)
+            self.records.read()
 
-def free_port() -> int:
-    """Finds a port that nobody listens on."""
+    def turn(self, seconds: int) -> None:
+        """Adds one round."""
+        before = self.server.cpu_seconds()
+        requests = load(self.server, self.cookie, seconds)
+        self.settle()
+        self.rates.append(requests / seconds)
+        self.by_cpu.append(requests / (self.server.cpu_seconds() - before))
+        self.requests += requests
+
+
+@contextmanager
+def serve(app: str, environ: dict[str, str]) -> Iterator[Server]:
+    """Runs a server with one worker, until the block ends.
+
+    Args:
+        app: what makes the app, "benchmarks.module:function".
+        environ: variables that it reads.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-        return port
+    command = [sys.executable, "-m", "uvicorn", "--factory", app, "--host", "127.0.0.1", "--port", str(port)]
+    options = ["--no-access-log", "--log-level", "error"]
+    with subprocess.Popen([*command, *options], cwd=ROOT, env={**os.environ, **environ}) as process:
+        try:
+            server = Server(process.pid, f"http://127.0.0.1:{port}")
+            _wait_until_up(process, server)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOPS_WITHIN)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
-def get(server: Server, path: str, cookie: bytes = b"") -> bytes:
-    """Gets a page."""
-    request = urllib.request.Request(server.origin + path, headers={"Cookie": cookie.decode()})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
-        content: bytes = response.read()
-        return content
-
-
-def wait_until_up(process: subprocess.Popen[bytes], server: Server) -> None:
-    """Waits for the first page."""
+def _wait_until_up(process: subprocess.Popen[bytes], server: Server) -> None:
     deadline = time.monotonic() + STARTS_WITHIN
     while True:
         try:
-            get(server, apps.ROUTE)
+            server.get(apps.ROUTE)
         except urllib.error.HTTPError:
             raise
         except (urllib.error.URLError, ConnectionError):
@@ -97,33 +131,13 @@ def wait_until_up(process: subprocess.Popen[bytes], server: Server) -> None:
             return
 
 
-@contextmanager
-def serve(factory: str, access_log: Path) -> Iterator[Server]:
-    """Runs a server with one worker, until the block ends."""
-    port = free_port()
-    command = [sys.executable, "-m", "uvicorn", "--factory", f"benchmarks.apps:{factory}"]
-    options = ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--log-level", "error"]
-    environment = {**os.environ, apps.ACCESS_LOG: str(access_log)}
-    with subprocess.Popen([*command, *options], cwd=ROOT, env=environment) as process:
-        try:
-            server = Server(process.pid, f"http://127.0.0.1:{port}")
-            wait_until_up(process, server)
-            yield server
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOPS_WITHIN)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def load(case: Case, seconds: int) -> int:
-    """Makes load for a while; how many requests were answered."""
+def load(server: Server, cookie: bytes, seconds: int) -> int:
+    """Makes load for a while; how many requests were answered. Fails if one was with an error."""
     headers = [(name, value) for name, value in apps.BROWSER if name not in (b"host", b"connection")]
     command = ["wrk", "--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{seconds}s"]
-    for name, value in [*headers, (b"cookie", case.cookie)]:
+    for name, value in [*headers, (b"cookie", cookie)]:
         command += ["--header", f"{name.decode()}: {value.decode()}"]
-    command.append(case.server.origin + apps.ROUTE)
+    command.append(server.origin + apps.ROUTE)
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
     assert "Non-2xx" not in output, output
     assert "Socket errors" not in output, output
@@ -132,43 +146,26 @@ def load(case: Case, seconds: int) -> int:
     return int(counted[1])
 
 
-def wait_for_records(case: Case) -> None:
-    """Waits until no more come: what is written late belongs to the requests as well."""
-    if case.records:
-        before = -1
-        while before < case.records.count:
-            before = case.records.count
-            time.sleep(1.2)
-            case.records.read()
-
-
-def measure(case: Case, seconds: int) -> None:
-    """Adds one round's requests for each second of the server's CPU."""
-    before = case.server.cpu_seconds()
-    requests = load(case, seconds)
-    wait_for_records(case)
-    case.rates.append(requests / (case.server.cpu_seconds() - before))
-    case.requests += requests
-
-
-def check(server: Server, cookie: bytes, status: str) -> None:
-    """The served app takes the cookie for what it should be."""
-    state = get(server, apps.PREFIX + "/state", cookie).replace(b" ", b"")
-    assert b'"status":"%s"' % status.encode() in state, state
+def server_parts() -> str:
+    """Names what uvicorn picks of what is installed: the figures differ a lot."""
+    faster = (("uvloop", "asyncio"), ("httptools", "h11"))
+    return " and ".join(one if importlib.util.find_spec(one) else other for one, other in faster)
 
 
 def make_cases(stack: ExitStack, folder: Path) -> list[Case]:
     """Starts the servers and makes the cases; what the others are compared with is the first."""
     log = folder / "access.jsonl"
+    environ = {apps.ACCESS_LOG: str(log)}
     bare, session, ours = (
-        stack.enter_context(serve(factory, log)) for factory in ("bare_app", "session_app", "served_consent_app")
+        stack.enter_context(serve(f"benchmarks.apps:{name}", environ))
+        for name in ("bare_app", "session_app", "served_consent_app")
     )
     local = apps.consent_app(folder / "local.jsonl")
     signed_in = asyncio.run(apps.sign_in(apps.session_app()))
-    refused = asyncio.run(apps.visit(local, "refuse_all", "http"))
-    granted = asyncio.run(apps.visit(local, "accept_all", "http"))
-    check(ours, refused, "refused")
-    check(ours, granted, "granted")
+    refused, granted = [asyncio.run(apps.visit(local, choice, "http")) for choice in ("refuse_all", "accept_all")]
+    for cookie, status in ((refused, b"refused"), (granted, b"granted")):
+        state = ours.get(apps.PREFIX + "/state", cookie).replace(b" ", b"")
+        assert b'"status":"%s"' % status in state, state
     return [
         Case("bare", bare, refused),
         Case("session", session, signed_in),
@@ -177,50 +174,40 @@ def make_cases(stack: ExitStack, folder: Path) -> list[Case]:
     ]
 
 
-def server_parts() -> str:
-    """Names what uvicorn picks of what is installed: the figures differ a lot."""
-    faster = (("uvloop", "asyncio"), ("httptools", "h11"))
-    return " and ".join(one if importlib.util.find_spec(one) else other for one, other in faster)
-
-
-def print_rates(cases: list[Case]) -> None:
-    """Prints the figures; a ratio is taken within each round, since a busy machine changes from one to the next."""
-    print(f"uvicorn on {server_parts()}")
-    print(f"{'case':20}{'requests / CPU s':>18}{'of bare':>9}{'rounds':>15}{'to reach':>10}  {'reached':9}records")
-    for case in cases:
-        ratios = [rate / bare for rate, bare in zip(case.rates, cases[0].rates, strict=True)]
-        ratio, to_reach = median(ratios), case.to_reach
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        reached = "" if to_reach is None else "yes" if ratio >= to_reach else "NO"
-        written = f"{case.records.count} of {case.requests}" if case.records else ""
-        print(
-            f"{case.name:20}{median(case.rates):18.0f}{ratio:9.2f}{spread:>15}{to_reach or '':>10}"
-            f"  {reached:9}{written}"
-        )
-
-
-def compare(rounds: int, seconds: int) -> None:
+def compare(rounds: int, seconds: int) -> Table:
     """Compares the servers in turns; a first short round warms up and does not count."""
+    table = Table(f"uvicorn on {server_parts()}")
     with TemporaryDirectory() as folder, ExitStack() as stack:
         cases = make_cases(stack, Path(folder))
         for case in cases:
-            load(case, 1)
-            wait_for_records(case)
+            load(case.server, case.cookie, 1)
+            case.settle()
             if case.records:
                 case.records.count = 0
-        for _ in range(rounds):
-            for case in cases:
-                measure(case, seconds)
-        for case in cases:
-            assert not case.records or case.records.count, "nothing was traced"
-        print_rates(cases)
+        for _, case in itertools.product(range(rounds), cases):
+            case.turn(seconds)
+    for case in cases:
+        assert not case.records or case.records.count, "nothing was traced"
+        shares = sorted(one / bare for one, bare in zip(case.by_cpu, cases[0].by_cpu, strict=True))
+        table.rows.append(
+            {
+                "case": case.name,
+                "requests / CPU s": round(median(case.by_cpu)),
+                "of bare": ratio(case.by_cpu, cases[0].by_cpu),
+                "rounds": f"{shares[0]:.2f} to {shares[-1]:.2f}",
+                "to reach": case.to_reach,
+                "requests": case.requests,
+                "records": case.records.count if case.records else None,
+            }
+        )
+    return table
 
 
-def resident_kib() -> int:
-    """The memory of this process."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1])
+def resident_mib(pid: int | str = "self") -> float:
+    """The memory of a process, this one unless another is named."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    assert found, "proc(5)"
+    return int(found[1]) / 1024
 
 
 def browsers(number: int) -> list[tuple[bytes, bytes]]:
@@ -266,37 +253,28 @@ async def watch_memory(requests: int, folder: Path) -> None:
     for tenth in range(1, 11):
         await make_requests(app, itertools.islice(scopes, requests // 10))
         gc.collect()
-        sizes.append(resident_kib())
-        print(f"{requests // 10 * tenth:10}{sizes[-1] / 1024:8.1f}", flush=True)
+        sizes.append(resident_mib())
+        print(f"{requests // 10 * tenth:10}{sizes[-1]:8.1f}", flush=True)
     growth = sizes[-1] - sizes[0]
-    per_request = growth * 1024 / (requests * 0.9)
-    print(f"growth after the first tenth: {growth / 1024:.1f} MiB, {per_request:.1f} bytes a request")
+    print(f"after the first tenth: {growth:.1f} MiB more, {growth * 2**20 / (requests * 0.9):.1f} bytes a request")
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.serve",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m benchmarks.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often each server has its turn (5)")
     parser.add_argument("--seconds", type=int, default=3, help="how long a turn is (3)")
-    parser.add_argument(
-        "--memory",
-        type=int,
-        nargs="?",
-        const=1_000_000,
-        metavar="N",
-        help="watch the memory over N requests (1000000)",
-    )
+    memory = {"type": int, "nargs": "?", "const": 1_000_000, "metavar": "N"}
+    parser.add_argument("--memory", help="watch the memory over N requests (1000000)", **memory)  # type: ignore[arg-type]
     arguments = parser.parse_args()
     logging.disable()
     if arguments.memory:
         with TemporaryDirectory() as folder:
             asyncio.run(watch_memory(arguments.memory, Path(folder)))
     elif shutil.which("wrk"):
-        compare(arguments.rounds, arguments.seconds)
+        print(compare(arguments.rounds, arguments.seconds))
     else:
         parser.error("wrk is not installed: apt-get install wrk")
 
