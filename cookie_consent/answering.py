@@ -48,7 +48,7 @@ async def answer(installed: Installation, request: Request, visit: Visit, langua
             cannot be kept.
     """
     refuse_cross_site(installed, request)
-    if asks_robot(request.scope):
+    if asks_robot(dict(request.scope["headers"])):
         raise Problem(403, "A robot cannot consent.")
     body = await read_body(request)
     posted = read_answer(request.headers.get("content-type", ""), body, installed.policy)

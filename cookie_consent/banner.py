@@ -19,12 +19,13 @@ _SHORTEST = min(map(len, _UNHELPFUL))
 _PATHSEND = "http.response.pathsend"
 
 
-def asks_robot(scope: Mapping[str, Any]) -> bool:
-    """Return whether a request comes from a recognised robot, which cannot answer."""
-    for name, value in scope["headers"]:
-        if name == b"user-agent":
-            return read_agent(value).is_bot
-    return read_agent(b"").is_bot
+def asks_robot(fields: Mapping[bytes, bytes]) -> bool:
+    """Return whether a request comes from a recognised robot, which cannot answer.
+
+    Args:
+        fields: the request's header fields by their names in small letters.
+    """
+    return read_agent(fields.get(b"user-agent", b"")).is_bot
 
 
 def to_be_read(policy: Policy) -> frozenset[str]:
@@ -55,15 +56,14 @@ def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str,
     return whole
 
 
-def referrer(scope: Mapping[str, Any]) -> str:
-    """Return the origin of another site from which somebody came to a page; "" where there is none."""
-    host = before = b""
-    for name, value in scope["headers"]:
-        if name == b"referer":
-            before = value
-        elif name == b"host":
-            host = value
-    if not before or before.split(b"/", 3)[2:3] == [host]:
+def referrer(fields: Mapping[bytes, bytes]) -> str:
+    """Return the origin of another site from which somebody came to a page; "" where there is none.
+
+    Args:
+        fields: the request's header fields by their names in small letters.
+    """
+    before = fields.get(b"referer", b"")
+    if not before or before.split(b"/", 3)[2:3] == [fields.get(b"host", b"")]:
         return ""
     return origin_of(before[:LONGEST].decode("latin-1"))
 

@@ -9,29 +9,24 @@ from itertools import chain
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner, content_security, views
-from cookie_consent.bounded import LONGEST_KEPT, make_room
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision import Decision, refused_by_signals
-from cookie_consent.document import LONGEST_KNOWN, known_head, known_starts
-from cookie_consent.enforcement.ordinary_pages import ordinary_encoding, way_to
+from cookie_consent.decision import refused_by_signals
+from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_encoding
 from cookie_consent.funnel import Funnel
 from cookie_consent.headers import OF_CACHES, ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.injection import Injection, end_of_body, injectable
 from cookie_consent.installation import Installation
-from cookie_consent.language import match_short
 from cookie_consent.mounting import outer_path
-from cookie_consent.pages import PLAINLY, Asking
+from cookie_consent.pages import Asking
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import AppLanguage, RequestConsent
 from cookie_consent.signal_proofs import SignalProofs
-from cookie_consent.tracing import Trace
+from cookie_consent.tracing import Fields, Trace
 from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.visits import Visit, host_of, is_secure
 
 _START, _BODY = "http.response.start", "http.response.body"
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
-_NOT_FRAMED = (b"sec-fetch-dest", b"document")
-_MOST_TAILS = 256
 _NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
 """How the types of what is no page begin, as nearly all apps write them."""
 
@@ -61,17 +56,9 @@ class Effects:
         self.shortens = self.settings_link and not self.edit_csp
         self.of_traced = depending_on([], self.depends_on)
         self.of_pages = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
-        self.preload = banner.preload(self.prefix, "")
-        self.tails: dict[tuple[Policy, str, str], list[bytes]] = {}
+        self.of_asking = [banner.preload(self.prefix, ""), *self.of_pages]
+        self.ordinary = OrdinaryPages(self.pages, self.prefix)
         self._to_be_read = banner.to_be_read(installed.policy)
-
-    def keep_tail(self, decision: Decision, language: str, encoding: str) -> list[bytes]:
-        """Return what stands at the end of an ordinary page, in pieces: between them the path to come back to goes."""
-        kept = self.pages.kept_way_back(decision, self.prefix, language, "/", encoding)
-        pieces = kept.fill({b"link": b"\0"}).split(b"\0")
-        make_room(self.tails, _MOST_TAILS)
-        self.tails[decision.policy, language, encoding] = pieces
-        return pieces
 
     def asks(self, scope: Scope) -> bool:
         """Return whether a page asks, if it is one and something is left to be asked."""
@@ -104,7 +91,8 @@ class Exchange:
     trace: Trace | None = None
     _held: Message | None = None
     """The start of what may be an ordinary page."""
-    _encoding = ""
+    _fields: Fields | None = None
+    _encoding, _length_at = "", -1
     _withholds_origins = False
     _differs_in_frames = False
     _seen_at: bytes | None = None
@@ -218,7 +206,7 @@ class Exchange:
         consent, decision = self._consent, self._visit.decision
         has_more = consent.asks_itself or consent.nonce or decision.news is not None or decision.honours_gpc
         if start["status"] == 200 and self._effects.shortens and not has_more and self.scope["method"] == "GET":
-            self._encoding = ordinary_encoding(start["headers"])
+            self._encoding, self._length_at = ordinary_encoding(start["headers"])
             if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
                 return
@@ -227,10 +215,12 @@ class Exchange:
     async def _send_held(self, start: Message, message: Message) -> None:
         """Send an ordinary page, or what turns out to be none."""
         self._held, self.is_unfinished = None, False
-        made = None
-        if not message.get("more_body", False) and self._effects.recent_answers.sequence == self._began:
-            body = message.get("body", b"")
-            made = self._ordinary(start["headers"], body) if type(body) is bytes else None
+        body, scope, effects, made = message.get("body", b""), self.scope, self._effects, None
+        is_whole = type(body) is bytes and not message.get("more_body", False)
+        if is_whole and not scope.get("root_path") and effects.recent_answers.sequence == self._began:
+            self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
+            if fields.get(b"sec-fetch-dest") not in views.FRAMES:
+                made = self._ordinary(fields, start["headers"], body)
         if made is None:
             await self._send_behind(start, message)
         else:
@@ -243,52 +233,43 @@ class Exchange:
         await self._send_carefully(start)
         await self._send_carefully(message)
 
-    def _ordinary(self, headers: Headers, body: bytes) -> tuple[Headers, bytes] | None:
-        """Return the fields and the body of an ordinary page as they go out; None for what is none."""
-        effects, scope, decision = self._effects, self.scope, self._visit.decision
-        begun = body[: body.find(b">", body.find(b"<html", 0, LONGEST_KNOWN), LONGEST_KNOWN) + 1]
-        tag, path, query = known_starts.get(begun), scope["path"], scope.get("query_string", b"")
-        if tag is None or scope.get("root_path") or len(path) + len(query) > LONGEST_KEPT:
-            return None
-        if _NOT_FRAMED not in scope["headers"] and views.is_framed(scope):
-            return None
-        language = match_short(tag, decision.policy.site.languages) if tag and self._consent.follows_page else None
-        language, way = language or self._consent.language_of_page(tag), way_to(path, query)
-        at, question = self._question(body, len(begun), language, way[0]) if self.asks else (0, b"")
+    def _ordinary(self, fields: Fields, headers: Headers, body: bytes) -> tuple[Headers, bytes] | None:
+        """Return the fields and the body of an ordinary page as they go out; None for what is none.
+
+        Args:
+            fields: the request's header fields by their names.
+            headers: the fields of the response.
+            body: its body.
+        """
+        effects, decision, scope = self._effects, self._visit.decision, self.scope
+        key = (decision.policy, scope["path"], scope.get("query_string", b""), self._encoding)
+        plan = effects.ordinary.plans.get(key)
+        if plan is None or not body.startswith(plan.begun):
+            plan = effects.ordinary.new_plan(key, body)
+            if plan is None:
+                return None
+        language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
+        # Robots are not asked. Of those who did answer nothing is looked at.
+        is_robot = decision.record is None and banner.asks_robot(fields)
+        asks = self.asks and not is_robot
+        at, question = effects.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
         if at < 0:
             return None
-        end, pieces = end_of_body(body), effects.tails.get((decision.policy, language, self._encoding))
-        link = way[1].join(pieces or effects.keep_tail(decision, language, self._encoding))
-        passed = headers.copy()
-        for position, (name, value) in enumerate(headers):
-            if name == b"content-length":
-                passed[position] = (name, b"%d" % (int(value) + len(question) + len(link)))
-        if question:
-            passed.append(effects.preload)
+        link = plan.links.get(language) or effects.ordinary.keep_link(plan, decision, language)
+        passed, end = headers + (effects.of_asking if asks else effects.of_pages), end_of_body(body)
+        if self._length_at >= 0:
+            name, length = passed[self._length_at]
+            passed[self._length_at] = (name, b"%d" % (int(length) + len(question) + len(link)))
         self._differs_in_frames = True
-        if effects.access_log is not None:
-            self._count_page(effects.access_log.funnel, language if question else "")
-        return passed + effects.of_pages, b"".join((body[:at], question, body[at:end], link, body[end:]))
+        if effects.access_log is not None and not is_robot:
+            self._count_seen(effects.access_log.funnel, fields, 200, asked_in=language if asks else "")
+        return passed, b"".join((body[:at], question, body[at:end], link, body[end:]))
 
-    def _question(self, body: bytes, start: int, language: str, next_path: str) -> tuple[int, bytes]:
-        """Return where the question stands in an ordinary page, and the question; -1 where the page is none."""
-        if banner.asks_robot(self.scope):
-            return 0, b""
-        at, effects, referrer = known_head(body, start), self._effects, banner.referrer(self.scope)
-        if not at:
-            return -1, b""
-        asking = Asking(referrer=referrer) if referrer else PLAINLY
-        where = (effects.prefix, language, next_path, self._encoding)
-        return at, effects.pages.banner(self._visit.decision, *where, asking=asking)
-
-    def _count_page(self, funnel: Funnel, asked_in: str) -> None:
-        """Count an ordinary page, and the question in it, by the language that this has."""
-        fields = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
-        host = views.seen_by(fields)
-        if host is not None:
-            self._count_seen(funnel, host, 200)
-            if asked_in:
-                funnel.add("asked", host, language=asked_in)
+    def _fields_by_name(self) -> Fields:
+        """Return the request's header fields by their names in small letters, made when they are first needed."""
+        if self._fields is None:
+            self._fields = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
+        return self._fields
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
         self._is_quick = False
@@ -371,17 +352,17 @@ class Exchange:
     def _put_in(self, encoding: str, headers: Headers) -> Headers:
         """Ask in the page that begins, if somebody is there who can answer; let it end with a link to the settings."""
         consent, effects, decision = self._consent, self._effects, self._visit.decision
-        asks = self.asks and not banner.asks_robot(self.scope)
+        asks = self.asks and not banner.asks_robot(self._fields_by_name())
         says_something = effects.settings_link or decision.news is not None or decision.honours_gpc
         has_tail = says_something and self.scope["method"] == "GET"
         self._differs_in_frames = asks or has_tail
         # Of a page in a frame, the page around it asks.
-        if not self._differs_in_frames or views.is_framed(self.scope):
+        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in views.FRAMES:
             return headers
         asking = None
         if asks:
             script, style = content_security.nonces(headers)
-            referrer = banner.referrer(self.scope)
+            referrer = banner.referrer(self._fields_by_name())
             asking = Asking(
                 script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins, referrer=referrer
             )
@@ -432,19 +413,19 @@ class Exchange:
 
     def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
         """Count the response if it is a page that a person sees, whatever that person answered; an error is no view."""
-        is_page = views.is_page(self.scope["method"], status, headers)
-        host = views.seen_at(self.scope, not_modified=status == NOT_MODIFIED) if is_page else None
-        if host is not None:
-            self._count_seen(funnel, host, status)
-
-    def _count_seen(self, funnel: Funnel, host: bytes, status: int) -> None:
-        """Count a page that somebody looks at."""
+        if not views.is_page(self.scope["method"], status, headers):
+            return
+        fields = self._fields_by_name()
         # Robots neither answer nor are they recorded. Of those who did answer nothing is looked at.
         may_be_robot = self._visit.decision.record is None and self.trace is None
-        if may_be_robot and banner.asks_robot(self.scope):
-            return
+        if not (may_be_robot and banner.asks_robot(fields)):
+            self._count_seen(funnel, fields, status)
+
+    def _count_seen(self, funnel: Funnel, fields: Fields, status: int, *, asked_in: str = "") -> None:
+        """Count a page, unless nobody looks at it, and the question in it by its language."""
+        host = views.seen_by(fields, not_modified=status == NOT_MODIFIED)
         self._seen_at = host
-        if status >= FIRST_ERROR:
+        if host is None or status >= FIRST_ERROR:
             return
         trace = self.trace
         if trace is None or not trace.is_landing:  # else it was counted before the answer
@@ -458,6 +439,8 @@ class Exchange:
             funnel.add("signal", host)
         for feature in self._consent.degraded:
             funnel.add("degraded", host, detail=feature)
+        if asked_in:
+            funnel.add("asked", host, language=asked_in)
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:

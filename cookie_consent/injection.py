@@ -198,8 +198,11 @@ def end_of_body(document: bytes) -> int:
     It counts neither in a comment nor where anything but comments comes after it.
     """
     at = document.rfind(b"</body>", -_LONGEST_END)
-    if at >= 0 and document[at + len(b"</body>") :] in _PLAIN_ENDS and document.rfind(b"<!--", -_LONGEST_END) < 0:
-        return at
+    if at >= 0 and document[at + len(b"</body>") :] in _PLAIN_ENDS:
+        # Without a "!" there is no comment. One byte is found many times faster than four.
+        comment = document.rfind(b"!", -_LONGEST_END)
+        if comment < 0 or document.rfind(b"<!--", -_LONGEST_END) < 0:
+            return at
     end = document[-_LONGEST_END:].lower()
     at = end.rfind(b"</body")
     if at < 0 or end.rfind(b"<!--", 0, at) > end.rfind(b"-->", 0, at) or not _END_OF_BODY.fullmatch(end, at):

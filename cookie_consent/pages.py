@@ -137,7 +137,7 @@ class Pages:
         layout: str = "corner",
         make_id: Callable[[], str] = lambda: "",
     ) -> None:
-        self.lifetime, self._layout, self._make_id = lifetime, layout, make_id
+        self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
         self._templates = _templates()
         self._kept: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MOST_KEPT, _LARGEST_EVIDENCE)
@@ -205,6 +205,19 @@ class Pages:
             encoding: the page's; what it lacks is written as character references.
             asking: how the page asks.
         """
+        kept = self._kept_banner(decision, base, language, next_path, encoding, asking)
+        return kept.fill(_in_banner(decision, base, next_path, asking, self.make_id().encode()))
+
+    def banner_in_pieces(
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str
+    ) -> list[bytes]:
+        """Return the question as most pages ask it, split where the id of the form goes; see `banner`."""
+        kept = self._kept_banner(decision, base, language, next_path, encoding, PLAINLY)
+        return kept.fill(_in_banner(decision, base, next_path, PLAINLY, b"\0")).split(b"\0")
+
+    def _kept_banner(
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, asking: Asking
+    ) -> HtmlTemplate:
         record, off = decision.record, frozenset[str]()
         if record is not None and (decision.signals or record.overruled):
             off = switched_off(decision)
@@ -216,19 +229,7 @@ class Pages:
         if kept is None:
             text = self._new_banner(decision, _context_to_keep(decision, base, language, next_path), asking)
             kept = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
-        in_field, in_link = as_written(next_path)
-        script, style = asking.script_nonce, asking.style_nonce
-        return kept.fill(
-            {
-                b"field": in_field,
-                b"link": in_link,
-                b"once": self._make_id().encode(),
-                b"answered": b"%d" % (record.decided_at if record else 0),
-                b"arrived": _from(base, asking.referrer) if asking.referrer else b"",
-                b"script": nonce_attribute(script).encode() if script else b"",
-                b"style": nonce_attribute(style).encode() if style else b"",
-            }
-        )
+        return kept
 
     def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page on which a sale or sharing of personal information is refused (11 CCR 7026)."""
@@ -244,13 +245,6 @@ class Pages:
         Global Privacy Control is honoured.
         """
         in_field, in_link = as_written(next_path)
-        kept = self.kept_way_back(decision, base, language, next_path, encoding, link=link)
-        return kept.fill({b"field": in_field, b"link": in_link})
-
-    def kept_way_back(
-        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, link: bool = True
-    ) -> HtmlTemplate:
-        """Return the same with holes for the path to come back to."""
         key = (decision.policy, base, language, encoding, bool(next_path), link, decision.news, decision.honours_gpc)
         kept = self._kept.get(key)
         if kept is None:
@@ -258,7 +252,7 @@ class Pages:
                 "way_back.html", _context_to_keep(decision, base, language, next_path), shows_link=link
             )
             kept = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
-        return kept
+        return kept.fill({b"field": in_field, b"link": in_link})
 
     def unavailable(
         self,
@@ -335,7 +329,7 @@ class Pages:
 
     def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
         """Return a page, its forms told from those of any other."""
-        return self._render_to_keep(template, context, **more).replace(_ONCE, self._make_id())
+        return self._render_to_keep(template, context, **more).replace(_ONCE, self.make_id())
 
     def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
         return self._templates.get_template(template).render(context, **more)
@@ -373,6 +367,21 @@ class Pages:
 def nonce_attribute(nonce: str) -> Markup:
     """Return the attribute of a tag that carries a nonce; nothing for none."""
     return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
+
+
+def _in_banner(decision: Decision, base: str, next_path: str, asking: Asking, form_id: bytes) -> dict[bytes, bytes]:
+    """Return what goes into the holes of a question."""
+    in_field, in_link = as_written(next_path)
+    script, style = asking.script_nonce, asking.style_nonce
+    return {
+        b"field": in_field,
+        b"link": in_link,
+        b"once": form_id,
+        b"answered": b"%d" % _answered_at(decision),
+        b"arrived": _from(base, asking.referrer) if asking.referrer else b"",
+        b"script": nonce_attribute(script).encode() if script else b"",
+        b"style": nonce_attribute(style).encode() if style else b"",
+    }
 
 
 def _from(base: str, referrer: str) -> bytes:

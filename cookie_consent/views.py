@@ -8,7 +8,8 @@ from typing import Any
 Headers = Iterable[tuple[bytes, bytes]]
 
 _OF_PAGES = (b"", b"document")
-_FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
+FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
+"""The Sec-Fetch-Dest fields of requests for documents that stand in other ones (Fetch, request destinations)."""
 FIRST_ERROR = 400
 """From this status on a page only says what went wrong (RFC 9110, section 15): a request, and no view of a page."""
 NOT_MODIFIED = 304
@@ -31,11 +32,6 @@ def is_page(method: str, status: int, headers: Headers) -> bool:
         if len(name) == 12 and name.lower() == b"content-type":
             return value[:9].lower() == b"text/html"
     return status == NOT_MODIFIED
-
-
-def is_framed(scope: Mapping[str, Any]) -> bool:
-    """Return whether a request is for a document that stands in another one (Fetch, request destinations)."""
-    return any(name == b"sec-fetch-dest" and value in _FRAMES for name, value in scope["headers"])
 
 
 def seen_at(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:

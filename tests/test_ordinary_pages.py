@@ -16,6 +16,7 @@ from tests.asgi import PHONE, SITE, Clock, Visitor, drive, install, run, scope
 
 BEGINS = [
     '<!doctype html><html lang="{0}"><head><title>t</title></head><body class="x">',
+    '<!doctype html><html lang="{0}"><head><title>another title</title></head><body>',
     "<!DOCTYPE html>\n<html lang='{0}'>\n<meta charset=utf-8>\n<script>'<body>'</script>\n<body>",
     '<!doctype html><html data-lang="{0}"><head></head><body>',
     "<!doctype html><title>{0}</title><p>",
@@ -29,6 +30,7 @@ ENDS = [
     "",
     "</BODY >",
     "<!-- </body> -->",
+    "<!-- never closed </body></html>",
     "</body></html>late",
     "</body><!-- x -->",
 ]
@@ -152,6 +154,55 @@ def test_both_ways_send_the_same_and_record_the_same(page: Any) -> None:
         replies = [site.told(path, headers, method, query) for _ in range(3)]
         told.append((replies, site.kept()))
     assert told[0] == told[1]
+
+
+documents = st.builds(
+    lambda begin, end, language, title: f"{begin.format(language)}<h1>{title}</h1>{end}".encode(),
+    *(st.sampled_from(choices) for choices in (BEGINS, ENDS, ["en", "ja", "xx", ""])),
+    st.sampled_from(["a", "<body>", "!", "</body>"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    bodies=st.lists(documents, min_size=2, max_size=4),
+    headers=st.sampled_from(ASKED_BY),
+    answer=st.sampled_from(["none", "refuse", "accept"]),
+    query=st.sampled_from([b"", b"a=1"]),
+)
+def test_both_ways_agree_on_documents_that_take_turns_at_one_address(
+    bodies: list[bytes], headers: Any, answer: str, query: bytes
+) -> None:
+    told = []
+    for site in (Site(quick=True), Site(quick=False)):
+        if answer != "none":
+            getattr(site.visitor, answer)()
+        site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+        replies = []
+        for body in bodies * 3:
+            site.bodies = [body]
+            replies.append(site.told("/", headers, "GET", query))
+        told.append((replies, site.kept()))
+    assert told[0] == told[1]
+
+
+def test_plans_of_pages_are_bounded_in_number_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(quick=True)
+    site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+    site.bodies = [b'<!doctype html><html lang="en"><head></head><body></body></html>']
+    plans = site.site._effects.ordinary
+    headers = [("user-agent", PHONE), ("accept", "text/html")]
+    sizes = set()
+    for most_plans, most_bytes in ((5, 10_000_000), (1_000_000, 40_000)):
+        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MOST_PLANS", most_plans)
+        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MOST_BYTES", most_bytes)
+        for number in range(40):
+            site.told(f"/{number}", headers, "GET", b"")
+            sizes.add(len(plans.plans))
+            assert len(plans.plans) <= most_plans
+        assert 0 < max(sizes) < 20
+    site.told(f"/{'x' * 300}", headers, "GET", b"")
+    assert all(len(path) < 300 for _, path, _, _ in plans.plans)
 
 
 @pytest.mark.parametrize("answer", ["none", "refuse", "accept"])

@@ -6,13 +6,24 @@ to it is what is done to every other page; a test holds the two against each oth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 
+from cookie_consent.banner import referrer
 from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.decision import Decision
+from cookie_consent.document import LONGEST_KNOWN, known_head, known_starts
 from cookie_consent.injection import html_encoding
-from cookie_consent.pages import as_written
+from cookie_consent.language import match_short
+from cookie_consent.pages import Asking, Pages
+from cookie_consent.policy import Policy
 from cookie_consent.request_consent import own_path
+
+Key = tuple[Policy, str, bytes, str]
+"""Policy, path, query, encoding."""
+
+_MOST_PLANS = 1024
+_MOST_BYTES = 4 * 1024 * 1024
+"""Of all that plans keep."""
 
 _NEED_CARE = frozenset(
     (
@@ -27,28 +38,124 @@ _NEED_CARE = frozenset(
 """Header fields by which a page is not an ordinary one. All other names in small letters go out as they come."""
 
 
-def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return the encoding of an ordinary page, by its header fields; "" where they are not those of one."""
-    kind, lengths = b"", 0
-    for name, value in headers:
+def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]:
+    """Return the encoding of an ordinary page, by its header fields, and the position of Content-Length among them.
+
+    The encoding is "" where they are not those of an ordinary page. The position is -1 where the page has no length.
+    """
+    kind, length_at = b"", -1
+    for position, (name, value) in enumerate(headers):
         if type(name) is not bytes or type(value) is not bytes:
-            return ""
+            return "", -1
         if name == b"content-type" and not kind:
             kind = value
-        elif name == b"content-length" and not lengths and value.isdigit() and len(value) < 19:
-            lengths = 1
+        elif name == b"content-length" and length_at < 0 and value.isdigit() and len(value) < 19:
+            length_at = position
         elif name in _NEED_CARE or name.endswith(b"cache-control") or not name.islower():
-            return ""
-    return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else ""
+            return "", -1
+    return (html_encoding(kind) or "") if len(kind) <= LONGEST_KEPT else "", length_at
 
 
-@lru_cache(maxsize=512)
-def way_to(path: str, query: bytes) -> tuple[str, bytes]:
-    """Return the address of a page, to come back to it, and the same as it is written in the query of a link.
+class PagePlan:
+    """What is known of the page at one address: how it begins, and what is put into it.
 
     Args:
-        path: the path, as the outside sees it. With the query it has 256 characters at most.
-        query: the query.
+        begun: how the document begins, to the end of its html tag.
+        tag: the language that this names; "" for none.
+        offered: the languages of the policy.
+        next_path: the address of the page, to come back to it.
+        encoding: the page's.
+
+    Attributes:
+        language: the offered language that serves the page's; None where there is none.
+        head: how the document begins, to the end of its body tag; empty until that is known.
+        links: language -> the link to the settings page.
+        questions: language -> the decision of those who are asked, and the question in pieces. Between them goes the id
+            of the form.
     """
-    next_path = own_path({"path": path, "query_string": query})
-    return next_path, as_written(next_path)[1]
+
+    __slots__ = ("begun", "encoding", "head", "language", "links", "next_path", "questions", "tag")
+
+    def __init__(self, begun: bytes, tag: str, offered: tuple[str, ...], next_path: str, encoding: str) -> None:
+        self.begun, self.tag, self.next_path, self.encoding = begun, tag, next_path, encoding
+        self.language = match_short(tag, offered) if tag else None
+        self.head = b""
+        self.links: dict[str, bytes] = {}
+        self.questions: dict[str, tuple[Decision, list[bytes]]] = {}
+
+
+class OrdinaryPages:
+    """Keeps the plans of ordinary pages, by their addresses.
+
+    Args:
+        pages: makes the question and the link.
+        prefix: the path of the endpoints.
+
+    Attributes:
+        plans: the policy, path, query and encoding of a page -> its plan. A plan holds for a document that begins as it
+            says.
+    """
+
+    def __init__(self, pages: Pages, prefix: str) -> None:
+        self._pages, self._prefix = pages, prefix
+        self.plans: dict[Key, PagePlan] = {}
+        self._bytes = 0
+
+    def new_plan(self, key: Key, body: bytes) -> PagePlan | None:
+        """Plan a page; None where it does not begin as an earlier one did, or its address is too long.
+
+        Args:
+            key: see `plans`.
+            body: the document.
+        """
+        policy, path, query, encoding = key
+        begun = body[: body.find(b">", body.find(b"<html", 0, LONGEST_KNOWN), LONGEST_KNOWN) + 1]
+        tag = known_starts.get(begun)
+        if tag is None or len(path) + len(query) > LONGEST_KEPT:
+            return None
+        next_path = own_path({"path": path, "query_string": query})
+        plan = self.plans[key] = PagePlan(begun, tag, policy.site.languages, next_path, encoding)
+        self._make_room(len(begun) + 2 * len(next_path))
+        return plan
+
+    def keep_link(self, plan: PagePlan, decision: Decision, language: str) -> bytes:
+        """Make the link to the settings page, as it stands at the end of the page in a language, and keep it."""
+        link = self._pages.way_back(decision, self._prefix, language, plan.next_path, plan.encoding)
+        plan.links[language] = link
+        self._make_room(len(link))
+        return link
+
+    def question(
+        self, plan: PagePlan, decision: Decision, language: str, body: bytes, fields: Mapping[bytes, bytes]
+    ) -> tuple[int, bytes]:
+        """Return where the question stands in a page, and the question; -1 where the head is not as an earlier one.
+
+        Args:
+            plan: the page's.
+            decision: what holds.
+            language: of the question.
+            body: the document.
+            fields: the request's header fields by their names.
+        """
+        at = len(plan.head)
+        if not at or not body.startswith(plan.head):
+            at = known_head(body, len(plan.begun))
+            if not at:
+                return -1, b""
+            plan.head = body[:at]
+            self._make_room(at)
+        where, origin = (self._prefix, language, plan.next_path, plan.encoding), referrer(fields)
+        if origin:
+            return at, self._pages.banner(decision, *where, asking=Asking(referrer=origin))
+        asked, pieces = plan.questions.get(language, (None, []))
+        if asked is not decision:
+            pieces = self._pages.banner_in_pieces(decision, *where)
+            plan.questions[language] = decision, pieces
+            self._make_room(sum(map(len, pieces)))
+        return at, self._pages.make_id().encode().join(pieces)
+
+    def _make_room(self, more: int) -> None:
+        """Forget all plans where they keep too much with so many bytes more. What is needed comes again soon."""
+        self._bytes += more
+        if self._bytes > _MOST_BYTES or len(self.plans) > _MOST_PLANS:
+            self.plans, self._bytes = {}, 0
