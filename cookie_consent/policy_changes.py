@@ -1,12 +1,11 @@
-"""What changed from one policy to the next, in words for developers: what of it is material, and whom it asks again."""
+"""What changed from one policy to the next, for developers: what of it is material, and whom it asks again."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import partial
 from typing import Any
 
 from cookie_consent.material import digests, widened
@@ -17,24 +16,20 @@ EVERYBODY, WHO_ACCEPTED = "everybody", "who accepted"
 """Whom a purpose is asked of: an added one of everybody, another one of those who had accepted it."""
 
 Plain = Mapping[str, Any]
-Told = Iterable[tuple[str, bool]]
-"""Sentences, and of each whether it tells of more than before."""
-Phrase = Callable[[str, str, Any, Any], Told]
-"""Tells of a key, of what has it, and of its values before and after."""
 
-_MATERIAL = frozenset({"purpose", "retention", "traces", "sells", "exempt", "duration", "origins"})
-_ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
-_NOUNS = {
-    "duration": "lifetime",
-    "policy_url": "policy address",
-    "prevailing_language": "prevailing language",
-    "receives": 'text "receives"',
+_PARTS = {
+    "purposes": "purpose",
+    "cookies": "cookie",
+    "recipients": "recipient",
+    "features": "feature",
+    "services": "service",
 }
-_NO_TIME = {"duration": "the session", "retention": "nothing"}
-_UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
+"""Table -> what one of its parts is called."""
+_ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
 _TEXTS = frozenset({"title", "description", "receives", "fallback", "text", "wording"})
-_SIGNALS = {"gpc": "Sec-GPC", "dnt": "DNT"}
+_UNSET = {"duration": "session"}
 _UNSAID = asdict(ServicePurpose())
+_UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ class PolicyChange:
     """One difference between two versions of a policy.
 
     Args:
-        what: what changed, as a part of a sentence: 'the cookie "_ga" was added to "analytics"'.
+        what: what changed, where it stands in the policy file: 'cookie "_ga": duration 30 days -> 60 days'.
         purposes: the ids of the purposes that do or keep more by it; where it is not material, of those it touches.
         material: whether it asks again.
     """
@@ -126,147 +121,37 @@ def _differing(before: Plain, after: Plain) -> Iterator[tuple[str, Any, Any]]:
 
 
 def _of_table(table: str, before: Any, after: Any) -> list[PolicyChange]:
-    changes = [*_TABLES[table](before, after)] if table in _TABLES else []
-    return changes or [PolicyChange(f"the table [{'texts' if table == 'wording' else table}] changed")]
+    name = "texts" if table == "wording" else table
+    if table in _PARTS:
+        changes = [*_of_parts(table, _by_name(before), _by_name(after))]
+    elif table == "changes":
+        changes = [
+            PolicyChange(f"{name}: {day} {_happened(*both)}")
+            for day, *both in _differing(*map(_by_day, (before, after)))
+        ]
+    elif table in ("site", "signals", "wording"):
+        changes = [*_of_keys(_Subject(name, is_text=table == "wording"), before, after)]
+    else:
+        changes = []
+    return changes or [PolicyChange(f"[{name}] changed")]
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What sentences are about: its name in them, the purposes that it touches, and those that more of it widens."""
+    """What a change is of: its name, the purposes that it touches, and those that more of it widens."""
 
-    name: str = ""
+    name: str
     touches: tuple[str, ...] = ()
     widens: tuple[str, ...] = ()
+    is_text: bool = False
 
     def has(self, what: str, *, more: bool = False) -> PolicyChange:
         material = more and bool(self.widens)
         return PolicyChange(what, self.widens if material else self.touches, material)
 
 
-def _parts(kind: str, before: list[Plain], after: list[Plain]) -> Iterator[PolicyChange]:
-    olds, news = _by_name(before), _by_name(after)
-    for name, old, new in _differing(olds, news):
-        yield from _of_part(kind, name, old, new)
-    if _reordered([*olds], [*news]):
-        yield PolicyChange(f"the order of the {kind}s changed")
-
-
 def _by_name(parts: list[Plain]) -> dict[str, Plain]:
     return {part.get("id") or part["name"]: part for part in parts}
-
-
-def _of_part(kind: str, name: str, old: Plain | None, new: Plain | None) -> Iterator[PolicyChange]:
-    declared, before, after = f'the {kind} "{name}"', _purposes(old), _purposes(new)
-    # Nobody is asked for what runs without consent; no cookie and no recipient belongs to it.
-    asks = kind in _ASKED_FOR and not (new or {}).get("exempt")
-    widens = tuple(id_ for id_ in after if id_ != NECESSARY) if asks else ()
-    touches = tuple(dict.fromkeys([*before, *after]))
-    subject = _Subject(f'"{name}"' if kind == "purpose" else declared, touches, widens)
-    if old and new:
-        yield from _of_keys(subject, old, new)
-    else:
-        place = f' {"to" if new else "from"} "{touches[0]}"' if kind in ("cookie", "recipient") else ""
-        yield subject.has(f"{declared} was {'added' if new else 'removed'}{place}", more=new is not None)
-
-
-def _purposes(part: Plain | None) -> list[str]:
-    """The ids of the purposes that a part is for, or is."""
-    if part is None:
-        return []
-    return [part["purpose"]] if "purpose" in part else [*part.get("purposes", [part["id"]])]
-
-
-def _of_keys(
-    subject: _Subject, before: Plain, after: Plain, phrases: Mapping[str, Phrase] | None = None
-) -> Iterator[PolicyChange]:
-    for key, old, new in _differing(before, after):
-        if key == "purposes" and isinstance(new, dict):
-            yield from _conditions(subject, old, new)
-            continue
-        kind = type(new) if isinstance(old, type(new)) else object
-        tell = (phrases or _KEYS).get(key) or _TYPES.get(kind, _exchanged)
-        for what, more in tell(key, subject.name, old, new):
-            yield subject.has(what, more=more and key in _MATERIAL)
-
-
-def _conditions(service: _Subject, before: Plain, after: Plain) -> Iterator[PolicyChange]:
-    """What a service says otherwise about purposes; nothing of it is material."""
-    for purpose, old, new in _differing(before, after):
-        subject = _Subject(f'"{purpose}" in {service.name}', (purpose,))
-        changes = [*_of_keys(subject, old or _UNSAID, new or _UNSAID, _IN_SERVICES)]
-        yield from changes or [subject.has(f"the conditions of {subject.name} changed")]
-
-
-def _exchanged(key: str, name: str, before: Any, after: Any) -> Told:
-    yield f"{_noun(key, name)} changed from {_written(before)} to {_written(after)}", False
-
-
-def _moved(_: str, name: str, before: str, after: str) -> Told:
-    yield f'{name} was moved from "{before}" to "{after}"', True
-
-
-def _lasts(key: str, name: str, before: int | None, after: int | None) -> Told:
-    was, now = before or 0, after or 0
-    verb = "grew" if now > was else "shrank" if now < was else "changed"
-    yield f"{_noun(key, name)} {verb} from {_time(key, before)} to {_time(key, after)}", verb == "grew"
-
-
-def _kept(key: str, name: str, before: int | None, after: int | None) -> Told:
-    was, now = ("that of the site" if own is None else _time(key, own) for own in (before, after))
-    yield f"{_noun(key, name)} changed from {was} to {now}", False
-
-
-def _switched(key: str, name: str, _: bool, after: bool) -> Told:
-    if key == "traces":
-        yield f"tracing was switched {'on' if after else 'off'} for {name}", after
-    else:
-        yield f"{name} is {'now' if after else 'no longer'} refused", after
-
-
-def _exempted(_: str, name: str, before: str | None, after: str | None) -> Told:
-    if after:
-        yield f'{name} now runs without consent, by the exemption "{after}"', False
-    else:
-        yield f'{name} needs consent now; it ran by the exemption "{before}"', True
-
-
-def _erased(_: str, name: str, __: bool | None, after: bool | None) -> Told:
-    yield f"what was recorded for {name} is {'now' if after else 'no longer'} erased on withdrawal", False
-
-
-def _sold(_: str, name: str, __: bool | None, after: bool | None) -> Told:
-    yield f"{name} is {'now' if after else 'no longer'} a sale or sharing of personal information", bool(after)
-
-
-def _reworded(key: str, name: str, before: Plain, after: Plain) -> Told:
-    for language, old, new in _differing(before, after):
-        yield f'{_noun(key, name)} in "{language}" {_happened(old, new)}', False
-
-
-def _listed(key: str, name: str, before: list[Any], after: list[Any]) -> Told:
-    item = key.removesuffix("s")
-    for gone in (own for own in before if own not in after):
-        yield f"the {item} {_written(gone)} was removed{name and f' from {name}'}", False
-    for added in (own for own in after if own not in before):
-        yield f"the {item} {_written(added)} was added{name and f' to {name}'}", True
-    if _reordered(before, after):
-        yield f"the order of {_noun(key, name)} changed", False
-
-
-def _signals(before: Plain, after: Plain) -> Iterator[PolicyChange]:
-    for key, old, new in _differing(before, after):
-        touched = tuple(sorted(set(old or ()) ^ set(new or ())))
-        refuses = f"what {_SIGNALS.get(key, key)} refuses"
-        yield PolicyChange(f"{refuses} changed from {_refusals(old)} to {_refusals(new)}", touched)
-
-
-def _refusals(purposes: list[str] | None) -> str:
-    return "the default" if purposes is None else ", ".join(map(_written, purposes)) or "nothing"
-
-
-def _announced(before: list[Plain], after: list[Plain]) -> Iterator[PolicyChange]:
-    for day, old, new in _differing(_by_day(before), _by_day(after)):
-        yield PolicyChange(f"the announcement of {day} {_happened(old, new)}")
 
 
 def _by_day(changes: list[Plain]) -> dict[str, list[Plain]]:
@@ -276,55 +161,88 @@ def _by_day(changes: list[Plain]) -> dict[str, list[Plain]]:
     return days
 
 
-def _wording(before: Plain, after: Plain) -> Iterator[PolicyChange]:
-    for language, old, new in _differing(before, after):
-        for name, was, now in _differing(old or {}, new or {}):
-            yield PolicyChange(f'the text "{name}" in "{language}" {_happened(was, now)}')
+def _of_parts(table: str, olds: Plain, news: Plain) -> Iterator[PolicyChange]:
+    kind = _PARTS[table]
+    for name, old, new in _differing(olds, news):
+        before, after = _purposes(old), _purposes(new)
+        # Nobody is asked for what runs without consent; no cookie and no recipient belongs to it.
+        asks = kind in _ASKED_FOR and not (new or {}).get("exempt")
+        widens = tuple(id_ for id_ in after if id_ != NECESSARY) if asks else ()
+        subject = _Subject(f'{kind} "{name}"', tuple(dict.fromkeys([*before, *after])), widens)
+        if old and new:
+            yield from _of_keys(subject, old, new)
+        else:
+            place = f' {"to" if new else "from"} "{subject.touches[0]}"' if kind in ("cookie", "recipient") else ""
+            yield subject.has(f"{subject.name} {_happened(old, new)}{place}", more=new is not None)
+    if _reordered([*olds], [*news]):
+        yield PolicyChange(f"{table} reordered")
 
 
-def _noun(key: str, name: str) -> str:
-    return f"the {_NOUNS.get(key, key)}{name and f' of {name}'}"
+def _purposes(part: Plain | None) -> list[str]:
+    """The ids of the purposes that a part is for, or is."""
+    if part is None:
+        return []
+    return [part["purpose"]] if "purpose" in part else [*part.get("purposes", [part["id"]])]
+
+
+def _of_keys(subject: _Subject, before: Plain, after: Plain, above: str = "") -> Iterator[PolicyChange]:
+    """Compare two tables key by key, and tables in them."""
+    for key, old, new in _differing(before, after):
+        own, place = subject, f"{above}{key}"
+        if subject.name == "signals":
+            own = replace(subject, touches=tuple(sorted({*(old or ())} ^ {*(new or ())})))
+        if key == "purposes" and isinstance(new, dict):
+            yield from _of_conditions(own, old, new)
+        elif isinstance(old, dict) and isinstance(new, dict):
+            yield from _of_keys(replace(own, is_text=own.is_text or key in _TEXTS), old, new, f"{place}.")
+        elif isinstance(old, list) and isinstance(new, list):
+            yield from _of_list(own, place, old, new)
+        elif own.is_text:
+            yield own.has(f"{own.name}: {place} {_happened(old, new)}")
+        else:
+            said = f"{own.name}: {place} {_written(key, old)} -> {_written(key, new)}"
+            yield own.has(said, more=_is_more(place, old, new))
+
+
+def _of_conditions(service: _Subject, before: Plain, after: Plain) -> Iterator[PolicyChange]:
+    """Compare what a service says otherwise about purposes; nothing of it is material."""
+    for purpose, old, new in _differing(before, after):
+        subject, place = replace(service, touches=(purpose,)), f"purposes.{purpose}"
+        changes = [*_of_keys(subject, old or _UNSAID, new or _UNSAID, f"{place}.")]
+        yield from changes or [subject.has(f"{service.name}: {place} {_happened(old, new)}")]
+
+
+def _of_list(subject: _Subject, place: str, before: list[Any], after: list[Any]) -> Iterator[PolicyChange]:
+    name = f"{subject.name}: {place}"
+    for item in before:
+        if item not in after:
+            yield subject.has(f"{name} {_written(place, item)} removed")
+    for item in after:
+        if item not in before:
+            yield subject.has(f"{name} {_written(place, item)} added", more=place == "origins")
+    if _reordered(before, after):
+        yield subject.has(f"{name} reordered")
+
+
+def _is_more(key: str, before: Any, after: Any) -> bool:
+    """Tell whether a value allows more than before: it is kept longer, or does something that it did not."""
+    if key in ("retention", "duration"):
+        return (after or 0) > (before or 0)
+    return key == "purpose" or (key in ("traces", "sells") and bool(after)) or (key == "exempt" and not after)
 
 
 def _happened(before: object, after: object) -> str:
-    return "was added" if before is None else "was removed" if after is None else "was reworded"
+    return "added" if before is None else "removed" if after is None else "reworded"
 
 
-def _written(value: object) -> str:
-    return "none" if value in (None, "") else json.dumps(value, ensure_ascii=False)
-
-
-def _time(key: str, seconds: int | None) -> str:
-    if seconds is None:
-        return _NO_TIME[key]
-    name, unit = next((name, unit) for name, unit in _UNITS.items() if not seconds % unit)
-    return f"{seconds // unit} {name}{'' if seconds == unit else 's'}"
+def _written(key: str, value: Any) -> str:
+    if value in (None, ""):
+        return _UNSET.get(key, "not set")
+    if key in ("retention", "duration") and isinstance(value, int):
+        name, unit = next((name, unit) for name, unit in _UNITS.items() if not value % unit)
+        return f"{value // unit} {name}{'' if value == unit else 's'}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _reordered(before: list[Any], after: list[Any]) -> bool:
     return [item for item in before if item in after] != [item for item in after if item in before]
-
-
-_TABLES: Mapping[str, Callable[[Any, Any], Iterable[PolicyChange]]] = {
-    "site": partial(_of_keys, _Subject()),
-    "purposes": partial(_parts, "purpose"),
-    "cookies": partial(_parts, "cookie"),
-    "recipients": partial(_parts, "recipient"),
-    "features": partial(_parts, "feature"),
-    "services": partial(_parts, "service"),
-    "changes": _announced,
-    "signals": _signals,
-    "wording": _wording,
-}
-_KEYS: Mapping[str, Phrase] = {
-    "purpose": _moved,
-    "retention": _lasts,
-    "duration": _lasts,
-    "traces": _switched,
-    "refused": _switched,
-    "exempt": _exempted,
-    "erase_on_withdrawal": _erased,
-    "sells": _sold,
-}
-_IN_SERVICES: Mapping[str, Phrase] = {"retention": _kept, "refused": _switched}
-_TYPES: Mapping[type, Phrase] = {dict: _reworded, list: _listed}

@@ -196,7 +196,7 @@ def test_check_says_that_nothing_changed(tmp_path: Path, capsys: Capture) -> Non
 def test_check_says_what_changed_and_that_words_ask_nobody_again(tmp_path: Path, capsys: Capture) -> None:
     assert checked_against(tmp_path, SMALL, SMALL.replace('"Small"', '"Little"')) == GOOD
     _, changed, asked, *_ = paragraphs(capsys)
-    assert changed == f'Changed since {tmp_path / "old.toml"}:\n- the name changed from "Small" to "Little"'
+    assert changed == f'Changed since {tmp_path / "old.toml"}:\n- site: name "Small" -> "Little"'
     assert asked == "Nobody is asked again."
 
 
@@ -205,9 +205,9 @@ def test_a_material_change_is_a_finding_and_comes_first(tmp_path: Path, capsys: 
     assert checked_against(tmp_path, SMALL, new) == FINDING
     _, changed, asked, *_ = paragraphs(capsys)
     assert changed.splitlines()[1:] == [
-        '- material: the purpose "media" was added',
-        '- material: the cookie "player" was added to "media"',
-        '- the name changed from "Small" to "Little"',
+        '- material: purpose "media" added',
+        '- material: cookie "player" added to "media"',
+        '- site: name "Small" -> "Little"',
     ]
     assert asked == 'Asked again: "media" of everybody. What was refused stays refused, without being asked.'
 
@@ -215,7 +215,7 @@ def test_a_material_change_is_a_finding_and_comes_first(tmp_path: Path, capsys: 
 def test_what_became_narrower_is_no_finding_and_needs_the_history(tmp_path: Path, capsys: Capture) -> None:
     assert checked_against(tmp_path, SMALL + ADDED, SMALL + ADDED.replace("30 days", "1 day")) == GOOD
     _, changed, asked, *_ = paragraphs(capsys)
-    assert changed.endswith('\n- the lifetime of the cookie "player" shrank from 30 days to 1 day')
+    assert changed.endswith('\n- cookie "player": duration 30 days -> 1 day')
     assert asked.splitlines() == [
         "Nobody is asked again.",
         f'The middleware needs history=["{tmp_path / "old.toml"}"] for that. Without it,',
@@ -245,9 +245,9 @@ def test_check_compares_in_json_too(tmp_path: Path, capsys: Capture) -> None:
     assert against == {
         "version": Policy.load(tmp_path / "old.toml").version,
         "changes": [
-            {"what": 'the description of "media" in "en" was reworded', "purposes": ["media"], "material": False},
+            {"what": 'purpose "media": description.en reworded', "purposes": ["media"], "material": False},
             {
-                "what": 'the lifetime of the cookie "player" grew from 30 days to 60 days',
+                "what": 'cookie "player": duration 30 days -> 60 days',
                 "purposes": ["media"],
                 "material": True,
             },

@@ -220,11 +220,11 @@ def test_that_a_purpose_sells_is_a_material_fact_and_asks_who_accepted_again() -
     assert asks_again(old, new) == {"ads": "who accepted"}
     ((begun,), (ended,)) = (compare(old, new), compare(new, old))
     assert (begun.what, begun.purposes, begun.material) == (
-        '"ads" is now a sale or sharing of personal information',
+        'purpose "ads": sells not set -> true',
         ("ads",),
         True,
     )
-    assert (ended.what, ended.material) == ('"ads" is no longer a sale or sharing of personal information', False)
+    assert (ended.what, ended.material) == ('purpose "ads": sells true -> not set', False)
     accepted = answered(old, {"ads": State.GRANTED, "media": State.GRANTED})
     held = decide(replace(new, history=(old,)), accepted, frozenset(), NOW)
     assert (held.should_ask, held.purposes["ads"], held.purposes["media"]) == (True, False, True)

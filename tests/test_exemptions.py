@@ -317,8 +317,8 @@ def test_to_grant_something_else_leaves_it_as_it_was() -> None:
 
 
 def test_adding_it_is_told_and_asks_nobody_again() -> None:
-    (change,) = (own for own in compare(BEFORE, POLICY) if "was added" in own.what)
-    assert (change.what, change.purposes, change.material) == ('the purpose "audience" was added', ("audience",), False)
+    (change,) = (own for own in compare(BEFORE, POLICY) if "added" in own.what)
+    assert (change.what, change.purposes, change.material) == ('purpose "audience" added', ("audience",), False)
     assert widened(BEFORE, POLICY) == set()
     assert asks_again(BEFORE, POLICY) == asks_again(BEFORE, POLICY, history=False) == {}
 
@@ -331,9 +331,7 @@ def with_audience(**changes: Any) -> Policy:
 def test_what_needs_consent_from_now_on_is_asked_for() -> None:
     asked = with_audience(exempt="")
     (change,) = compare(POLICY, asked)
-    assert (change.what, change.material) == (
-        '"audience" needs consent now; it ran by the exemption "cnil_audience"', True,
-    )  # fmt: skip
+    assert (change.what, change.material) == ('purpose "audience": exempt "cnil_audience" -> not set', True)
     assert widened(POLICY, asked) == set(change.purposes) == {"audience"}
     for policy in (asked, asked.with_history([POLICY])):
         decision = of_audience(policy, granted(POLICY))
@@ -345,9 +343,7 @@ def test_what_needs_consent_from_now_on_is_asked_for() -> None:
 def test_what_needs_no_consent_from_now_on_stays_refused_where_it_was() -> None:
     asked = with_audience(exempt="")
     (change,) = compare(asked, POLICY)
-    assert (change.what, change.material) == (
-        '"audience" now runs without consent, by the exemption "cnil_audience"', False,
-    )  # fmt: skip
+    assert (change.what, change.material) == ('purpose "audience": exempt not set -> "cnil_audience"', False)
     assert of_audience(POLICY, refused(asked)).purposes["audience"] is False
     assert of_audience(POLICY, granted(asked)).purposes["audience"] is True
 
@@ -359,11 +355,11 @@ def test_a_longer_retention_of_it_asks_nobody() -> None:
     assert of_audience(longer, granted(POLICY)).should_ask is False
 
 
-@pytest.mark.parametrize(("before", "said"), [(False, "now"), (True, "no longer")])
+@pytest.mark.parametrize(("before", "said"), [(False, "not set -> true"), (True, "true -> not set")])
 def test_erasing_on_withdrawal_is_no_material_change(before: bool, said: str) -> None:
     old, new = (ERASING, BEFORE) if before else (BEFORE, ERASING)
     (change,) = compare(old, new)
-    assert change.what == f'what was recorded for "analytics" is {said} erased on withdrawal'
+    assert change.what == f'purpose "analytics": erase_on_withdrawal {said}'
     assert (change.material, digests(old)) == (False, digests(new))
 
 
