@@ -26,7 +26,7 @@ browser-side: node_modules/.installed
 
 unit: $(VENV)/.test
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report= --numprocesses auto --dist loadfile --no-loadscope-reorder --reruns 2 $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report= --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage report
 
 # The tests without a browser, on the oldest and the newest Python here: warnings are errors there too.
@@ -35,7 +35,7 @@ other-pythons: system $(VENV)/.test
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
-		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto --dist loadfile --no-loadscope-reorder --reruns 2 $(ARGS) || exit 1; \
+		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS) || exit 1; \
 	done
 
 format: $(VENV)/.test

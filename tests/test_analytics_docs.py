@@ -39,6 +39,8 @@ from tests.report_records import Record, line
 from tests.test_docs import blocks
 from tests.test_log_formats import MATOMO_NCSA
 
+pytestmark = pytest.mark.server
+
 PAGE = "docs/analytics.md"
 POLICY = Path(__file__).parent.parent / "examples" / "registry" / "consent.toml"
 LONGEST_RUN = 120

@@ -105,6 +105,7 @@ def test_a_mounted_app_asks_in_the_language_of_the_path_inside_of_it() -> None:
     assert speaks(call(site, path="/shop/ja/x", headers=HTML), "ja")
 
 
+@pytest.mark.logs_an_exception
 def test_a_function_that_raises_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     def broken(request: HTTPConnection) -> str:
         raise KeyError("a bug of the app")
@@ -120,6 +121,7 @@ def test_a_function_that_raises_costs_nothing(caplog: pytest.LogCaptureFixture) 
 
 
 @pytest.mark.parametrize("said", [5, b"ja", ["ja"]])
+@pytest.mark.logs_an_exception
 def test_a_function_that_returns_no_text_costs_nothing(said: Any) -> None:
     reply = by(lambda request: said).get()
     assert reply.status == 200

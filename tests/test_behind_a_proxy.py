@@ -25,6 +25,8 @@ from tests.asgi import PREFIX, Fields, Reply, answer_to, bodies, call, install, 
 from tests.processes import free_port, program, running
 from tests.test_docs import blocks
 
+pytestmark = pytest.mark.server
+
 DOCS = "docs/behind-a-proxy.md"
 NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 ACCEPT, JSON = b'{"choice": "accept_all"}', ("content-type", "application/json")

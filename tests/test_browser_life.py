@@ -537,6 +537,10 @@ def shown_as(unwatched: Unwatched, tab: str, purposes: dict[str, bool], *, quest
 # Pages within a page
 
 
+swaps_parts = pytest.mark.parametrize("library", [name for name in LIBRARIES if name != "turbo"], indirect=True)
+"""The libraries that swap parts of pages too, not whole ones only."""
+
+
 @pytest.fixture(params=list(LIBRARIES))
 def library(request: pytest.FixtureRequest) -> str:
     """What takes over links and forms, in one of its versions."""
@@ -623,9 +627,8 @@ def test_a_question_that_was_set_aside_is_asked_on_the_next_page(swapping: Visit
     expect(swapping.banner).to_be_visible()
 
 
-def test_a_part_that_is_swapped_in_waits_for_the_answer(swapping: Visitor, library: str) -> None:
-    if library == "turbo":
-        return  # it swaps whole pages
+@swaps_parts
+def test_a_part_that_is_swapped_in_waits_for_the_answer(swapping: Visitor) -> None:
     swapping.page.get_by_role("button", name="More").click()
     expect(swapping.page.locator("#more")).to_be_visible()
     expect(swapping.banner).to_have_count(1)
@@ -634,10 +637,9 @@ def test_a_part_that_is_swapped_in_waits_for_the_answer(swapping: Visitor, libra
     expect(swapping.page.locator("#both")).to_be_visible()
 
 
+@swaps_parts
 @either_answer
-def test_a_part_that_is_swapped_in_after_the_answer_goes_by_it(swapping: Visitor, library: str, choice: str) -> None:
-    if library == "turbo":
-        return
+def test_a_part_that_is_swapped_in_after_the_answer_goes_by_it(swapping: Visitor, choice: str) -> None:
     give(swapping, choice)
     swapping.page.get_by_role("button", name="More").click()
     expect(swapping.page.locator("#more")).to_be_visible()

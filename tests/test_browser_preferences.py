@@ -93,6 +93,9 @@ def test_global_privacy_control_refuses_without_a_question(arrive: Arrive, scrip
 # No cookies
 
 
+with_scripts_alone = pytest.mark.parametrize("without_cookies", [True], ids=["with JavaScript"], indirect=True)
+
+
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
 def without_cookies(
     browser: Browser, sites: Sites, tmp_path: Path, request: pytest.FixtureRequest
@@ -166,10 +169,9 @@ def test_so_does_the_page_that_explains_what_is_off(without_cookies: Visitor) ->
     assert visitor.path == "/tour"
 
 
+@with_scripts_alone
 def test_a_page_that_is_looked_at_again_brings_no_question_back(without_cookies: Visitor) -> None:
     visitor = without_cookies
-    if not visitor.scripts:
-        return
     visitor.go("/")
     expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
     with visitor.page.expect_response(f"**{PREFIX}/state?*"):
@@ -185,10 +187,9 @@ def test_a_page_that_is_looked_at_again_brings_no_question_back(without_cookies:
     expect(visitor.banner).to_have_count(0)
 
 
+@with_scripts_alone  # else nothing is found out before an answer
 def test_it_is_said_once_in_a_visit_that_a_browser_keeps_no_cookies(without_cookies: Visitor) -> None:
     visitor = without_cookies
-    if not visitor.scripts:
-        return  # nothing is found out before an answer
     visitor.go("/")
     expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
     visitor.page.get_by_role("link", name="Offices").first.click()

@@ -439,6 +439,7 @@ print(sorted(numbers(shelf)), sink.stats()["waiting"])
     assert done.stdout == "[0, 1, 2, 3, 4] 0\n"
 
 
+@pytest.mark.logs_an_exception
 def test_an_error_that_nobody_thought_of_holds_records_back_loses_none_and_is_said_once(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -454,6 +455,7 @@ def test_an_error_that_nobody_thought_of_holds_records_back_loses_none_and_is_sa
     assert numbers(shelf) == [1]
 
 
+@pytest.mark.logs_an_exception
 def test_a_spill_file_that_cannot_be_removed_loses_nothing_and_that_is_said(
     shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

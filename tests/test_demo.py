@@ -24,6 +24,8 @@ from cookie_consent.demo_site import NotStartedError, Site, serve, started
 from cookie_consent.demo_visitors import ACCEPTING, Outcome, Page, walk
 from tests.asgi import Visitor, install
 
+pytestmark = pytest.mark.server
+
 COMMAND = [sys.executable, "-c", "import sys; from cookie_consent.cli import main; sys.exit(main())", "demo"]
 FEATURES = ("map", "suggestions", "tour")
 BROKEN = """

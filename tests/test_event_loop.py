@@ -31,6 +31,8 @@ from cookie_consent.sinks import JsonLinesSink, MemorySink
 from tests.asgi import PHONE, PREFIX, Clock, Visitor, answer_to, bodies, install, page, scope
 from tests.processes import end_group, free_port, own_group
 
+pytestmark = pytest.mark.server
+
 BROWSER = (("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"))
 GPC = ("sec-gpc", "1")
 

@@ -489,6 +489,7 @@ def test_an_answer_that_cannot_be_read_counts_as_an_objection() -> None:
     assert visitor.state()["purposes"]["audience"] is True
 
 
+@pytest.mark.logs_an_exception
 def test_an_error_while_deciding_switches_it_off() -> None:
     app = install(text=SITE + TABLE)
     visits = app._installed.visits

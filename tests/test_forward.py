@@ -33,6 +33,8 @@ from tests.nats_server import NatsServer, nats_cluster, nats_server, until
 from tests.processes import running
 from tests.test_sinks_nats import count, line, lines_in
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = "import sys; from tests.test_forward import serve; serve(*sys.argv[1:])"
 SETTLED = 0.5

@@ -27,6 +27,8 @@ from tests.policies import KEY
 from tests.postgres import PrivateServer
 from tests.processes import running
 
+pytestmark = pytest.mark.server
+
 ANSWERS = 1000
 VISITORS = 12
 LONGEST = 60

@@ -21,6 +21,8 @@ import pytest
 
 from tests.asgi import PHONE, PREFIX
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -27,6 +27,8 @@ from tests.asgi import NOW, PHONE, PREFIX, Visitor, answering, call, install, pa
 from tests.policies import KEY
 from tests.test_live_server import Server, serving
 
+pytestmark = pytest.mark.server
+
 MEGABYTE = 1024 * 1024
 ROUNDS = 120
 MOST_MORE = 3 * MEGABYTE

@@ -251,6 +251,7 @@ class Unclosable(MemorySink):
         raise OSError("this sink is broken")
 
 
+@pytest.mark.logs_an_exception
 def test_a_sink_that_cannot_be_closed_does_not_keep_the_server_from_ending(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Message] = []
 
@@ -655,6 +656,7 @@ class Broken(Clock):
 
 
 @pytest.mark.parametrize("way", ["http", "websocket"])
+@pytest.mark.logs_an_exception
 def test_an_error_while_deciding_denies_and_the_page_is_served(way: str, caplog: pytest.LogCaptureFixture) -> None:
     clock, seen = Clock(), list[list[str]]()
     visitor = Visitor(install(answering(sets=["_ga=1"], seen=seen), clock=clock))

@@ -19,6 +19,8 @@ import pytest
 from tests.asgi import PHONE, PREFIX
 from tests.processes import end_group, own_group
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parents[1]
 LONGEST_WAIT = 60.0
 APACHE = '%(h)s "%(r)s" "%(R)s" %(s)s "%(f)s" "%(a)s" %({x-forwarded-for}i)s'

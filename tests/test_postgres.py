@@ -26,6 +26,8 @@ from tests.postgres import (
     programs,
 )
 
+pytestmark = pytest.mark.server
+
 PARENT = """
 from tests.postgres import private_server
 

@@ -228,6 +228,7 @@ def test_each_run_leaves_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> 
     ]
 
 
+@pytest.mark.logs_an_exception
 def test_a_ledger_that_fails_is_tried_again_the_next_day(caplog: pytest.LogCaptureFixture) -> None:
     failures = [OSError("disk"), KeyError("bug")]
 
@@ -307,6 +308,7 @@ def test_visits_look_for_what_is_due_once_a_day() -> None:
     assert [now - NOW for now in ledger.asked] == [0, DAY, 2 * DAY]
 
 
+@pytest.mark.logs_an_exception
 def test_a_retention_that_fails_refuses_no_answer() -> None:
     def failing() -> None:
         raise OSError("disk")
@@ -344,6 +346,7 @@ class Purged(MemorySink):
         return super().purge(now, keep, dry_run=dry_run)
 
 
+@pytest.mark.logs_an_exception
 def test_a_sink_that_cannot_purge_says_so(caplog: pytest.LogCaptureFixture) -> None:
     sink = Purged()
     sink.records = None  # type: ignore[assignment]

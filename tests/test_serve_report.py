@@ -191,6 +191,7 @@ def test_bytes_that_are_no_text_are_no_exception() -> None:
     assert call(Maker().app(), query=b"host=%ff%00&host=%f0&from=%80&=&&&").status == 400
 
 
+@pytest.mark.logs_an_exception
 def test_what_goes_wrong_is_told_in_the_page(caplog: pytest.LogCaptureFixture) -> None:
     maker = Maker(UnreadableError("access_log: there is no file."), ValueError("Write it so."), RuntimeError("secret"))
     app = maker.app()

@@ -27,6 +27,8 @@ from tests.noted_store import Notes
 from tests.postgres import PrivateServer
 from tests.traffic import VISITORS, Server, Traffic, serving, until
 
+pytestmark = pytest.mark.server
+
 OUTAGE = 2.0
 """How long a store is away (seconds); longer than its sink waits before it spills."""
 COUNTS = 10

@@ -30,6 +30,8 @@ from cookie_consent.sinks.store import InvalidLinesError
 from tests.nats_server import NatsServer, nats_server, until
 from tests.processes import program
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parent.parent
 DAY = "2026-11-25"
 SECRET = "p@ss:word/with%signs"

@@ -33,6 +33,8 @@ from tests.sink_lines import (
     write_through_an_outage,
 )
 
+pytestmark = pytest.mark.server
+
 NOW = TODAY.timestamp()
 BAD = (
     b'{"visitor.id": "no JSON"\n',

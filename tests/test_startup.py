@@ -15,6 +15,8 @@ from starlette.testclient import TestClient
 from cookie_consent import ConsentMiddleware, PolicyError
 from tests.processes import end_group, free_port, own_group
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).parents[1]
 POLICY = """
 [site]
