@@ -106,7 +106,10 @@ def route_of(scope: Mapping[str, Any]) -> str:
     route = scope.get("route")
     if route is None:
         return ""
-    root, template = mount_path(scope), getattr(route, "path_format", "")
+    template: str = getattr(route, "path_format", "")
+    if not scope.get("root_path"):
+        return template
+    root = mount_path(scope)
     return f"{root}{template}" if is_under(scope["path"], root) else template
 
 

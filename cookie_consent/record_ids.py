@@ -16,14 +16,14 @@ class RecordIds:
     """Makes ids: something random of the process, which compresses well, and something random of the record.
 
     They do not go up: the order in which records were made would tell what their times do not. Many are made at a time:
-    whoever asks the system for random bytes lets go of Python's lock, which costs most where another thread waits for it.
+    who asks the system for random bytes lets go of Python's lock, which costs most where another thread waits for it.
 
     Args:
         new_prefix: returns something random.
     """
 
     def __init__(self, new_prefix: Callable[[], str] = lambda: secrets.token_urlsafe(_PREFIX_BYTES)) -> None:
-        self._prefix = new_prefix().encode()
+        self._prefix = b"%b-" % new_prefix().encode()
         self._ids: list[bytes] = []
         call_after_fork(self)
 
@@ -37,5 +37,5 @@ class RecordIds:
             return self._ids.pop()
         except IndexError:
             own, length = os.urandom(_OWN_BYTES * _AT_A_TIME).hex().encode(), 2 * _OWN_BYTES
-            self._ids = [b"%b-%b" % (self._prefix, own[at : at + length]) for at in range(0, len(own), length)]
+            self._ids = [self._prefix + own[at : at + length] for at in range(0, len(own), length)]
             return self._ids.pop()

@@ -23,14 +23,16 @@ from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
 from cookie_consent.sinks import Sink
 
-_MOST_PIECES = 4096
-_DAY = 24 * 60 * 60 * 1000
+_MOST_PIECES, _MOST_MINUTES = 4096, 64
+_MINUTE = 60 * 1000
 _log = logging.getLogger("cookie_consent")
 
 _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpose"))
 
 Fields = Mapping[bytes, bytes]
-Key = tuple[str | bytes, ...]
+Page = tuple[str, str, str, bytes, bytes, bytes, str, int, bool]
+"""Method, path, route, query, referrer, host, version of the protocol, status, whether it is a view."""
+Key = TypeVar("Key")
 Piece = TypeVar("Piece")
 Visitor = tuple[str, str, str, str, bytes]
 """Visitor id, policy, purpose, address, user agent."""
@@ -108,9 +110,9 @@ class Tracing:
     ) -> None:
         self.sink, self.lost = sink, 0
         self._query_keys, self._new_id, self._lag = tuple(query_keys), new_id, lag
-        self._visitors: dict[Key, tuple[bytes, float]] = {}
-        self._pages: dict[Key, bytes] = {}
-        self._day, self._day_text = -1, b""
+        self._visitors: dict[Visitor, tuple[bytes, float]] = {}
+        self._pages: dict[Page, bytes] = {}
+        self._minutes: dict[int, bytes] = {}
 
     def write(self, scope: Mapping[str, Any], trace: Trace) -> None:
         """Write the record of a request that was answered within `LONGEST_RECORDED` seconds.
@@ -130,10 +132,11 @@ class Tracing:
             fields.get(b"referer", b""),
             fields.get(b"host", b""),
             scope.get("http_version", ""),
+            trace.status,
+            trace.is_view,
         )
-        what = self._pages.get(page) or _keep(self._pages, page, page_piece(*page, self._query_keys))
-        ending = b'"http.response.status_code":%d,"duration_ms":%.3f' % (trace.status, seconds * 1000)
-        self._send(trace, b"view" if trace.is_view else b"request", b"%b,%b" % (what, ending), scope)
+        what = self._pages.get(page) or self._new_page(page)
+        self._send(scope, trace, what, b"%.3f," % (seconds * 1000))
 
     def write_event(self, scope: Mapping[str, Any], trace: Trace, event: Event) -> None:
         """Write the record of an event.
@@ -154,41 +157,47 @@ class Tracing:
                 "duration_ms": event.duration_ms,
             }
         )
-        self._send(trace, b"event", what, scope)
+        self._send(scope, trace, _kind(b"event", what), b",")
 
-    def _send(self, trace: Trace, kind: bytes, what: bytes, scope: Mapping[str, Any]) -> None:
+    def _send(self, scope: Mapping[str, Any], trace: Trace, what: bytes, took: bytes) -> None:
         client, agent = scope.get("client"), trace.fields.get(b"user-agent", b"")
         who = (trace.visitor_id, trace.policy, trace.purpose, (client and client[0]) or "", agent)
-        piece, lag = self._visitors.get(who) or self._new_visitor(trace, who)
-        day, rest = divmod(int((trace.came - lag) * 1000), _DAY)
-        if day != self._day:
-            self._day, self._day_text = day, datetime.fromtimestamp(trace.came - lag, UTC).date().isoformat().encode()
-        second, millisecond = divmod(rest, 1000)
-        minute, second = divmod(second, 60)
-        hour, minute = divmod(minute, 60)
-        line = (  # the time as RFC 3339 has it, in UTC with milliseconds
-            b'{"time":"%bT%02d:%02d:%02d.%03dZ","log.record.uid":"%b","record.version":%d,"record.kind":"%b",%b,%b}\n'
-            % (
-                *(self._day_text, hour, minute, second, millisecond),
-                self._new_id(),
-                VERSION,
-                kind,
-                what,
-                piece,
-            )
+        end, lag = self._visitors.get(who) or self._new_visitor(trace, who)
+        minute, rest = divmod(int((trace.came - lag) * 1000), _MINUTE)
+        time_text = self._minutes.get(minute) or self._new_minute(minute)
+        # The time as RFC 3339 has it, in UTC with milliseconds.
+        line = b'{"time":"%b%06.3fZ","log.record.uid":"%b",%b%b%b' % (
+            time_text,
+            rest / 1000,
+            self._new_id(),
+            what,
+            took,
+            end,
         )
         try:
             self.sink.write(line)
         except Exception as error:  # noqa: BLE001 (whatever a sink raises, it costs the record and no page)
             self._lose(error)
 
+    def _new_minute(self, minute: int) -> bytes:
+        """Return how the times in a minute begin, and keep it for the next record."""
+        make_room(self._minutes, _MOST_MINUTES)
+        text = self._minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:-8].encode()
+        return text
+
     def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
-        """Return a visitor's piece and lag, and keep them for the next record.
+        """Return a visitor's end of a record, and lag, and keep them for the next record.
 
         Not without consent: the pseudonym of a day would stand beside a whole address for longer than that day.
         """
-        new = visitor_piece(*who), self._lag(trace.visitor_id)
-        return new if trace.is_exempt else _keep(self._visitors, who, new)
+        new = b"%b}\n" % visitor_piece(*who), self._lag(trace.visitor_id)
+        return new if trace.is_exempt else _keep(self._visitors, who, new, sum(map(len, who)))
+
+    def _new_page(self, page: Page) -> bytes:
+        """Return what a record says of a request before it says how long it took, and keep it for the next record."""
+        *_, status, is_view = page
+        what = b'%b,"http.response.status_code":%d,"duration_ms":' % (page_piece(*page[:-2], self._query_keys), status)
+        return _keep(self._pages, page, _kind(b"view" if is_view else b"request", what), sum(map(len, page[:-2])))
 
     def _lose(self, error: Exception) -> None:
         """Count a record that the sink did not take; say so the first time."""
@@ -197,9 +206,13 @@ class Tracing:
         self.lost += 1
 
 
-def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece) -> Piece:
+def _kind(kind: bytes, rest: bytes) -> bytes:
+    return b'"record.version":%d,"record.kind":"%b",%b' % (VERSION, kind, rest)
+
+
+def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece, length: int) -> Piece:
     """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
     make_room(pieces, _MOST_PIECES)
-    if sum(map(len, key)) <= LONGEST_KEPT:
+    if length <= LONGEST_KEPT:
         pieces[key] = piece
     return piece
