@@ -15,8 +15,12 @@ CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 def pairs(field: bytes) -> list[tuple[bytes, bytes]]:
     """Return the name and the whole pair of each cookie in a Cookie field; a pair without "=" has no name."""
-    stripped = [pair.strip(b" \t") for pair in field.split(b";")]
-    return [(pair.partition(b"=")[0].rstrip(b" \t") if b"=" in pair else b"", pair) for pair in stripped if pair]
+    found = []
+    for part in field.split(b";"):
+        if pair := part.strip(b" \t"):
+            name, equals, _ = pair.partition(b"=")
+            found.append((name.rstrip(b" \t") if equals else b"", pair))
+    return found
 
 
 def names_read(name: bytes) -> set[bytes]:
@@ -31,7 +35,12 @@ def names_read(name: bytes) -> set[bytes]:
 def values(field: bytes, name: bytes) -> list[bytes]:
     """Return the values of all cookies in a Cookie field with exactly this name, byte for byte."""
     start = name + b"="
-    return [pair[len(start) :] for part in field.split(b";") if (pair := part.lstrip(b" \t")).startswith(start)]
+    found = []
+    for part in field.split(b";"):
+        pair = part.lstrip(b" \t")
+        if pair.startswith(start):
+            found.append(pair[len(start) :])
+    return found
 
 
 def set_cookie(name: str, value: str, max_age: int, *, path: str = "/", secure: bool) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from array import array
 from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -135,7 +136,7 @@ class Visits:
         self.paths = tuple(path for _, path, _ in self._services)
         self._known: dict[tuple[object, ...], Visit] = {}
         self._known_bytes = 0
-        self._seen_once: set[int] = set()
+        self._seen_once = array("q", bytes(8 * _MOST_SEEN_ONCE))
         self._alike: dict[_Key, _Alike] = {}
         self._lifetime = own.lifetime.total_seconds()
 
@@ -275,9 +276,9 @@ class Visits:
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Keep what came a second time; cookies that never come again, a flood of forged ones say, leave no trace."""
         mark = hash(key)
-        if mark not in self._seen_once:
-            make_room(self._seen_once, _MOST_SEEN_ONCE)
-            self._seen_once.add(mark)
+        place = mark % _MOST_SEEN_ONCE
+        if self._seen_once[place] != mark:
+            self._seen_once[place] = mark
         else:
             make_room(self._known, _MOST_KNOWN if self._known_bytes + length <= _MOST_KNOWN_BYTES else 0)
             self._known_bytes = (self._known_bytes if self._known else 0) + length

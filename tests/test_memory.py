@@ -204,7 +204,7 @@ def test_fields_that_say_a_signal_often_are_one_key() -> None:
     site = install()
     for times in (1, 300):
         call(site, headers=[("sec-gpc", "1")] * times)
-    assert len(site._visits._seen_once) == 1
+    assert len(site._visits._known) == 1
 
 
 def test_what_was_read_of_cookie_fields_is_kept_up_to_so_many_bytes_of_them() -> None:
