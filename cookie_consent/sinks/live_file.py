@@ -89,12 +89,7 @@ class LiveFile:
         finally:
             if done:
                 self._torn = data[done - 1 : done] != b"\n"
-                self._remember(lines, done - torn)
-
-    def _remember(self, lines: Sequence[bytes], done: int) -> None:
-        """Remember those of some lines that are whole in their first bytes."""
-        ends = list(itertools.accumulate(map(len, lines)))
-        self._written.append(lines[: bisect.bisect_right(ends, done)])
+                self._written.append(lines if done == len(data) else _whole(lines, done - torn))
 
     @contextmanager
     def _shared(self, more: int) -> Iterator[int]:
@@ -140,3 +135,9 @@ def ends_in_a_torn_line(file: int) -> bool:
     """Return whether the last line of an open file has no end: somebody writes it, or was torn from it."""
     state = os.fstat(file)
     return stat.S_ISREG(state.st_mode) and state.st_size > 0 and read_at(file, 1, state.st_size - 1) != b"\n"
+
+
+def _whole(lines: Sequence[bytes], done: int) -> Sequence[bytes]:
+    """Return those of some lines that are whole in their first bytes."""
+    ends = list(itertools.accumulate(map(len, lines)))
+    return lines[: bisect.bisect_right(ends, done)]
