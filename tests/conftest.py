@@ -51,7 +51,8 @@ _SERVERS = {"clickhouse", "live", "nats", "postgres", "private_clickhouse", "sto
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run a test of browsers or servers again when it fails: machines are busy. No other one: it may be a flake."""
     for item in items:
-        if item.get_closest_marker("browser") or item.get_closest_marker("server") or _asks_for_a_server(item):
+        is_slow = any(map(item.get_closest_marker, ("browser", "server"))) or _asks_for_a_server(item)
+        if is_slow and not item.get_closest_marker("flaky"):
             item.add_marker(pytest.mark.flaky(reruns=2))
 
 
