@@ -15,10 +15,9 @@ from urllib.parse import urlsplit
 from cookie_consent.base.waiting import Backoff
 from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, guarded, in_short, progress
 from cookie_consent.ledger_options import counted, say, say_json
-from cookie_consent.sinks import open_sink
+from cookie_consent.sinks import BufferedSink, open_sink
 
 if TYPE_CHECKING:
-    from cookie_consent.sinks.buffered import BufferedSink
     from cookie_consent.sinks.nats_forward import Forwarder
     from cookie_consent.sinks.nats_store import NatsStore
 
@@ -132,9 +131,13 @@ def _there(forwarder: Forwarder) -> int:
 
 def _opened(target: str) -> BufferedSink:
     try:
-        return cast("BufferedSink", open_sink(target))  # whatever a path or URL names is one
+        sink = open_sink(target)
     except ValueError as error:
         raise UnusableError(str(error)) from None
+    if not isinstance(sink, BufferedSink):
+        scheme = target.partition("://")[0]
+        raise UnusableError(f'Nothing can be brought on to "{scheme}://": its sink is no BufferedSink.')
+    return sink
 
 
 def _name(target: str) -> str:

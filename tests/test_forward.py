@@ -21,8 +21,10 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
+from cookie_consent import forward_command
 from cookie_consent.command import FINDING, GOOD, WRONG_USAGE, UnusableError
 from cookie_consent.forward_command import COMMANDS, Stop, bring_on, summary
+from cookie_consent.sinks import MemorySink
 from cookie_consent.sinks.nats import NatsSink
 from cookie_consent.sinks.nats_forward import Forwarder
 from cookie_consent.sinks.nats_place import Place
@@ -432,3 +434,9 @@ def test_a_cluster_that_loses_its_leader_in_the_middle_brings_on_each_record_onc
             assert forwarder.wait(60) == 0
             assert sorted(lines_in(sink.store, sink.store.place.records)) == sorted(map(line, range(total)))
     assert kept(postgres_url) == (total, total)
+
+
+def test_a_sink_of_another_kind_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(forward_command, "open_sink", lambda _: MemorySink())
+    assert forward("--from", "nats://host/S", "--to", "shelf://records", "--once") == WRONG_USAGE
+    assert "its sink is no BufferedSink" in capsys.readouterr().err

@@ -24,7 +24,10 @@ def test_all_is_what_the_package_has_to_give() -> None:
 
 @pytest.mark.parametrize(
     ("module", "taken"),
-    [(ledgers, {"Entry", "Removal", "Requests", "Purged"}), (sinks, {"CannotEraseError", "without_spill"})],
+    [
+        (ledgers, {"Entry", "Removal", "Requests", "Purged"}),
+        (sinks, {"CannotEraseError", "InvalidLinesError", "Store", "without_spill"}),
+    ],
     ids=["ledgers", "sinks"],
 )
 def test_what_can_be_kept_in_is_given_too_with_what_it_takes(module: ModuleType, taken: set[str]) -> None:

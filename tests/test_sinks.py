@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +19,9 @@ from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink, open_sink, wit
 from tests.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 from tests.nats_server import NatsServer, nats_server
 from tests.sink_lines import TODAY, count_line, line, record
+from tests.test_docs import blocks
 
-KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "nats"]
+KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "nats", "another package's"]
 MADE_UP = "a-visitor-that-never-came"
 
 
@@ -38,6 +41,24 @@ def _no_wait(_: float) -> None:
     """No other process writes here."""
 
 
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have the package of docs/analytics.md installed; its file."""
+    (module,) = (block for block in blocks("docs/analytics.md", "python") if "BufferedSink" in block)
+    (declared,) = (block for block in blocks("docs/analytics.md", "toml") if "entry-points" in block)
+    groups = tomllib.loads(declared)["project"]["entry-points"]
+    installed = tmp_path / "installed"
+    info = installed / "shelf_sink-1.0.dist-info"
+    info.mkdir(parents=True)
+    (installed / "shelf_sink.py").write_text(module, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf-sink\nVersion: 1.0\n", encoding="utf-8")
+    lines = [line for group, made in groups.items() for line in (f"[{group}]", *map(" = ".join, made.items()))]
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.syspath_prepend(installed)
+    monkeypatch.delitem(sys.modules, "shelf_sink", raising=False)
+    return tmp_path / "shelf.db"
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     kind: str = request.param
@@ -54,6 +75,7 @@ def sink(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         "nats": lambda: open_sink(
             spilling(f"nats://{request.getfixturevalue('nats').address}/S{secrets.token_hex(4)}", tmp_path)
         ),
+        "another package's": lambda: open_sink(spilling(f"shelf://{request.getfixturevalue('shelf')}", tmp_path)),
     }
     sink = make[kind]()
     yield sink
@@ -97,7 +119,7 @@ def test_closing_brings_all_to_its_place_and_writing_may_go_on(sink: Sink) -> No
 
 
 # The others keep lines as they come; who reads them goes by the uid, as tests/test_report.py shows.
-@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats"])
+@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats", "another package's"])
 def test_a_record_that_is_written_twice_is_one(sink: Sink) -> None:
     for number in (1, 2, 1, 1):
         sink.write(line(number))
@@ -166,8 +188,33 @@ def test_a_file_is_opened_by_path_or_url(target: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["http://site.example/log", "kafka://x", "memory://"])
 def test_a_url_that_no_sink_is_for_is_refused_at_the_start(target: str) -> None:
-    with pytest.raises(ValueError, match=r"there is no sink for .* begins with one of: postgresql://"):
+    with pytest.raises(
+        ValueError, match=r"there is no sink for .* begins with one of: clickhouse://, .*nats://, .*postgresql://"
+    ):
         open_sink(target)
+
+
+def test_where_no_package_is_installed_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(ValueError, match="need cookie-consent as an installed package"):
+        open_sink("nats://host/S")
+
+
+def test_what_another_packages_sink_needs_is_said(tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    with pytest.raises(ValueError, match='"shelf://" needs sqlite3: pip install "sqlite3"'):
+        open_sink(spilling(f"shelf://{shelf}", tmp_path))
+
+
+def test_files_are_opened_without_a_look_at_what_is_installed() -> None:
+    program = """
+import sys
+from cookie_consent.sinks import open_sink
+before = "importlib.metadata" in sys.modules
+open_sink("access.jsonl")
+sys.exit(before or "importlib.metadata" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize(

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
+from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.jsonl import JsonLinesSink
 from cookie_consent.sinks.memory import MemorySink
-from cookie_consent.sinks.store import CannotEraseError
+from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Store
 
-__all__ = ["CannotEraseError", "JsonLinesSink", "MemorySink", "Sink", "open_sink", "without_spill"]
+__all__ = [
+    "BufferedSink",
+    "CannotEraseError",
+    "InvalidLinesError",
+    "JsonLinesSink",
+    "MemorySink",
+    "Sink",
+    "Store",
+    "open_sink",
+    "without_spill",
+]
 
 _SPILLS = "~/.local/state/cookie-consent/spill"
 _WHO_ASKS = ("user", "username", "password")
 """Parameters of URLs."""
-_BY_SCHEME = {
-    "postgresql": ("postgresql", "PostgresqlSink"),
-    "postgres": ("postgresql", "PostgresqlSink"),
-    "clickhouse": ("clickhouse", "ClickHouseSink"),
-    "clickhouses": ("clickhouse", "ClickHouseSink"),
-    "nats": ("nats", "NatsSink"),
-    "tls": ("nats", "NatsSink"),
-}
-"""Scheme -> the extra that is needed, which is also the module, and the class in it."""
+_GROUP = "cookie_consent.sinks"
+"""The group of entry points: the scheme of a URL -> what makes the sink of it."""
+_EXTRAS = {"postgres": "postgresql", "clickhouses": "clickhouse", "tls": "nats"}
+"""Scheme of ours -> the extra that is needed, where that has another name."""
 
 
 @runtime_checkable
@@ -71,26 +76,39 @@ def open_sink(target: str) -> Sink:
             "clickhouse://user@host:8123/database", "nats://host:4222/STREAM". With "?spill=FOLDER" lines wait there
             while the server is down, else in the user's state folder.
 
+    Which URLs there are say the entry points "cookie_consent.sinks" of what is installed. The name of one is the scheme
+    of its URLs; it is called with the URL without its "spill" parameter, and with the folder as `spill`.
+
     Raises:
         ValueError: there is no sink for such a URL, or what it needs is not installed.
     """
     scheme, colon, rest = target.partition("://")
     if not colon or scheme == "file":
         return JsonLinesSink(rest if colon else target)
-    if scheme not in _BY_SCHEME:
+    url, spill = without_spill(target)
+    sink: Sink = _made_by(scheme)(url, spill=spill)
+    return sink
+
+
+def _made_by(scheme: str) -> Any:
+    """Return what makes the sink of URLs with a scheme."""
+    from importlib.metadata import entry_points  # here: it takes longer than all else to import, and files need none
+
+    known = entry_points(group=_GROUP)
+    if not known:
+        raise ValueError("access_log: URLs need cookie-consent as an installed package. Install it again, by pip.")
+    if scheme not in known.names:
         raise ValueError(
             f'access_log: there is no sink for "{scheme}://". Use the path of a JSON Lines file, or a URL that begins '
-            f"with one of: {', '.join(f'{known}://' for known in _BY_SCHEME)}."
+            f"with one of: {', '.join(f'{name}://' for name in sorted(known.names))}."
         )
-    extra, name = _BY_SCHEME[scheme]
+    entry = known[scheme]
     try:
-        make: Callable[..., Sink] = getattr(import_module(f"cookie_consent.sinks.{extra}"), name)
+        return entry.load()
     except ModuleNotFoundError as error:
-        raise ValueError(
-            f'access_log: "{scheme}://" needs {error.name}: pip install "cookie-consent[{extra}]"'
-        ) from None
-    url, spill = without_spill(target)
-    return make(url, spill=spill)
+        own = entry.module.startswith(f"{_GROUP}.")
+        install = f"cookie-consent[{_EXTRAS.get(scheme, scheme)}]" if own else error.name
+        raise ValueError(f'access_log: "{scheme}://" needs {error.name}: pip install "{install}"') from None
 
 
 def local_place(target: str) -> Path:
