@@ -86,13 +86,15 @@ class Exchange:
         trace: what the access record is made of, where there will be one.
     """
 
-    asks = is_unfinished = False
+    asks = False
+    is_unfinished = False
     injection: Injection | None = None
     trace: Trace | None = None
     _held: Message | None = None
     """The start of what may be an ordinary page."""
     _fields: Fields | None = None
-    _encoding, _length_at = "", -1
+    _encoding = ""
+    _length_at = -1
     _withholds_origins = False
     _differs_in_frames = False
     _seen_at: bytes | None = None

@@ -191,10 +191,11 @@ class ConsentMiddleware(FailsAtStart):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        # Header fields are a list of bytes with nearly all servers; what a middleware adds stands at one end.
+        # Header fields are pairs of bytes with nearly all servers; what a middleware adds stands at one end.
         if (
             (scope["type"] != "http" or self.refuses is not None)
             or type(fields := scope["headers"]) is not list
+            or (fields and not type(fields[0]) is type(fields[-1]) is tuple)
             or (fields and not type(fields[0][1]) is type(fields[-1][1]) is bytes)
         ):
             await self._serve_other(scope, receive, send)

@@ -73,7 +73,9 @@ class Trace:
         new_visitor: the Set-Cookie field of a visitor id that was just made, or is kept otherwise now; or None.
     """
 
-    is_exempt = is_landing = is_view = False
+    is_exempt = False
+    is_landing = False
+    is_view = False
     status = 500
     new_visitor: bytes | None = None
 

@@ -24,6 +24,7 @@ from cookie_consent.decision import (
     without_optional,
 )
 from cookie_consent.gate import Gate
+from cookie_consent.headers import Headers
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
 from cookie_consent.record import ConsentRecord, State, newest
@@ -143,13 +144,14 @@ class Visits:
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
         """Return what is known of a request to a path inside the app."""
         cookies, crumbs, signals = b"", 0, b""
-        for name, value in scope["headers"]:
+        headers: Headers = scope["headers"]
+        for name, value in headers:
             if name == b"cookie":
                 cookies, crumbs = value, crumbs + 1
             elif value == b"1" and name in _SIGNAL_FIELDS and name not in signals:
                 signals += name
         if crumbs > 1 or type(cookies) is not bytes:  # HTTP/2 sends several; a middleware may send other bytes
-            cookies = b"; ".join([value for name, value in scope["headers"] if name == b"cookie"])
+            cookies = b"; ".join([value for name, value in headers if name == b"cookie"])
         secure, length = scope.get("scheme") in _SECURE, len(cookies)
         policy = self._policy_at(scope, path) if path.startswith(self.paths) else self._policy
         # A digest stands for a long field, in a tuple: no field can be given the form of another one's digest.
@@ -253,7 +255,7 @@ class Visits:
         for record in records:
             turn = record.decided_at + self._lifetime
             if now < record.decided_at:
-                turn = record.decided_at
+                turn = float(record.decided_at)
             elif now < turn:
                 good.append(record)
             if now < turn < good_until:

@@ -589,6 +589,7 @@ def test_the_tail_comes_last_in_the_body_and_after_all_where_the_last_message_ha
         "x</bodyguard></html>|",
         "x</body></html><!-- never closed|",
         "<!-- x </body> -->|",
+        "<!-- never closed, and so the body does not end here </body></html>|",
         "<!-- a --><!-- x </body><!-- y -->|",
         f"x</body></html>{' ' * 3000}|",
         "|",
