@@ -40,7 +40,7 @@ BUDGETS = {
     "granted and traced": (TEXT, "accept", True, 20),
     "page with the question": (PAGE, "none", False, 26),
     "page of one who refused": (PAGE, "refuse", False, 12),
-    "page of one who granted, traced": (PAGE, "accept", True, 32),
+    "page of one who granted, traced": (PAGE, "accept", True, 29),
 }
 """Case -> what the app answers, what the visitor answered, whether there is a log, calls more than the bare app."""
 
