@@ -26,7 +26,7 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.chain import Root, verify
 from cookie_consent.decision import CONSENT_LIFETIME
 from cookie_consent.ledgers import open_ledger
-from cookie_consent.own_cookies import new_id
+from cookie_consent.own_cookies import MOST_WITHDRAWN, new_id
 from cookie_consent.rules import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.closed_files import counts_path
@@ -165,7 +165,7 @@ class WholeLife(RuleBasedStateMachine):
         self.purge_what_is_due()
         if after.states["analytics"] == REFUSED and life.id is not None:
             if now < life.id_until:
-                life.withdrawn[life.id] = int(now + KEPT)
+                self.withdraw_id(life, life.id)
             life.id = None
         elif after.states["analytics"] == GRANTED and (traced_before is None or now >= life.id_until):
             self.take_id(life)
@@ -391,6 +391,16 @@ class WholeLife(RuleBasedStateMachine):
         life.id, life.id_until = life.browser.jar["__Host-visitor"].partition(".")[0], int(self.clock.now) + 395 * DAY
         assert life.id not in known
 
+    def withdraw_id(self, life: Life, visitor_id: str) -> None:
+        """Have an id serve for an erasure only; the oldest one over the most is erased at once."""
+        now = self.clock.now
+        life.withdrawn = {id_: until for id_, until in life.withdrawn.items() if until > now}
+        life.withdrawn[visitor_id] = int(now + KEPT)
+        while len(life.withdrawn) > MOST_WITHDRAWN:
+            oldest = next(iter(life.withdrawn))
+            del life.withdrawn[oldest]
+            life.traces = [(id_, time) for id_, time in life.traces if id_ != oldest]
+
     def is_known(self, life: Life, visitor_id: str | None) -> bool:
         return visitor_id in life.withdrawn or self.clock.now < life.id_until
 
@@ -407,7 +417,7 @@ class WholeLife(RuleBasedStateMachine):
     def settle(self) -> None:
         """Wait for what is done on threads."""
         for thread in threading.enumerate():
-            if thread.name == "consent-retention":
+            if thread.name in ("consent-retention", "consent-erasing"):
                 thread.join()
 
     def shut_down(self) -> None:
