@@ -51,7 +51,7 @@ _INTRODUCTION = """\
 
 What visitors see on a small museum's site, and what its analytics team sees, as Chromium shows it. `make gallery` makes
 these pictures and this page.
-How to change the look is in [theming.md](../theming.md).
+[Theming](../banner.md#theming) says how to change the look.
 """
 
 

@@ -1,4 +1,4 @@
-"""The examples of docs/browser.md, on a page that has just them."""
+"""The examples of docs/banner.md, on a page that has just them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.visitor_browser import ROOT, Sites, Visitor
 pytestmark = pytest.mark.browser
 
 Arrive = Callable[..., Visitor]
-LINK, TEMPLATE = blocks("docs/browser.md", "html")
-(SCRIPT,) = blocks("docs/browser.md", "js")
-(POLICY,) = blocks("docs/browser.md", "text")
+LINK, TEMPLATE = (block for block in blocks("docs/banner.md", "html") if "stylesheet" not in block)
+(SCRIPT,) = blocks("docs/banner.md", "js")
+(POLICY,) = blocks("docs/banner.md", "text")
 
 
 async def page(request: Request) -> HTMLResponse:

@@ -246,7 +246,7 @@ def test_the_example_of_the_docs_is_recorded(arrive: Callable[..., Visitor]) -> 
     reader = Reader(arrive)
     reader.answer(analytics=True, ads=True)
     reader.go("/")
-    (example,) = blocks("docs/browser.md", "javascript")
+    (example,) = blocks("docs/banner.md", "javascript")
     reader.page.evaluate(f"() => {{ {example} }}")
     assert reader.event("quote")["event.properties"] == {"lines": 3, "of": "Sōseki", "whole": False}
     assert reader.event("liked")["consent.purpose"] == "ads"

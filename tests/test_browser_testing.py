@@ -48,7 +48,7 @@ def test_what_a_theme_makes_dishonest_is_found(arrive: Arrive, style: str, said:
 
 def test_the_example_of_the_docs_runs(arrive: Arrive) -> None:
     visitor = arrive()
-    (code,) = blocks("docs/theming.md", "python")
+    (code,) = blocks("docs/banner.md", "python")
     names: dict[str, Any] = {}
     exec(code.replace("http://127.0.0.1:8000", visitor.sites.address), names)  # noqa: S102 (our own docs)
     names["test_the_banner_is_an_honest_question"](visitor.page)

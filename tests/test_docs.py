@@ -40,8 +40,32 @@ def test_what_a_page_links_to_is_there(path: Path) -> None:
 
 
 def test_the_languages_are_those_that_ship() -> None:
-    listed = re.findall(r"`([a-zA-Z-]+)` \|", (ROOT / "docs" / "languages.md").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "banner.md").read_text(encoding="utf-8")
+    table = page.partition("| | language |")[2].partition("\n\n")[0]
+    listed = re.findall(r"`([a-zA-Z-]+)` \|", table)
     assert sorted(listed) == shipped_languages()
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links_to_anchors(page: Path) -> list[tuple[str, str]]:
+    targets = re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    return [(file, anchor) for file, anchor in targets if "://" not in file]
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if links_to_anchors(page)], ids=lambda path: path.name)
+def test_the_heading_that_a_link_leads_to_is_there(path: Path) -> None:
+    wrong = [
+        (file, anchor)
+        for file, anchor in links_to_anchors(path)
+        if anchor not in anchors(path.parent / file if file else path)
+    ]
+    assert wrong == []
 
 
 def policy_in(languages: list[str], **more: Any) -> Policy:
@@ -51,7 +75,7 @@ def policy_in(languages: list[str], **more: Any) -> Policy:
 
 
 def test_the_languages_of_the_example_can_be_offered() -> None:
-    languages = tomllib.loads(blocks("docs/languages.md", "toml")[0])["site"]["languages"]
+    languages = tomllib.loads(blocks("docs/banner.md", "toml")[0])["site"]["languages"]
     assert list(policy_in(languages).texts) == languages
 
 
@@ -92,7 +116,7 @@ def test_the_words_that_were_shown_are_told_as_the_example_does(
 
 
 def test_the_rewording_of_the_example_is_taken() -> None:
-    own = tomllib.loads(blocks("docs/languages.md", "toml")[1])
+    own = tomllib.loads(blocks("docs/banner.md", "toml")[1])
     policy = policy_in(["en"], **own)
     assert policy.texts["en"]["banner_title"] == "Your choice"
     assert policy.texts["en"]["banner_recipients"] == {"one": "{number} partner", "other": "{number} partners"}

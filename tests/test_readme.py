@@ -1,4 +1,4 @@
-"""The README's examples do what it says."""
+"""The examples of README.md and docs/policy.md do what these pages say."""
 
 from __future__ import annotations
 
@@ -25,21 +25,25 @@ from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.sinks import JsonLinesSink
 from tests.test_access_record import problems
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+POLICY_PAGE = (ROOT / "docs" / "policy.md").read_text(encoding="utf-8")
 
 
-def blocks(kind: str) -> list[str]:
-    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def blocks(kind: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
+(POLICY,) = blocks("toml", POLICY_PAGE)
+WRONG_POLICY, CHANGED_POLICY = blocks("text", POLICY_PAGE)
 ONE_LINE, FEATURES, FASTAPI, PROOF, REPORT = blocks("python")
 KEY = "a key of the tests, long enough to be one"
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the README's policy file in it, and the key in the environment."""
-    (tmp_path / "consent.toml").write_text(blocks("toml")[0], encoding="utf-8")
+    """A folder with the policy file of docs/policy.md in it, and the key in the environment."""
+    (tmp_path / "consent.toml").write_text(POLICY, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONSENT_KEY", KEY)
     return tmp_path
@@ -64,7 +68,9 @@ def answer(choice: str) -> tuple[str, str, dict[str, str]]:
     return ("POST", "/privacy-choices", {"choice": choice})
 
 
-def test_the_one_line_asks_holds_back_and_lets_pass() -> None:
+@pytest.mark.parametrize("policy", [*blocks("toml"), POLICY], ids=["small", "whole"])
+def test_the_one_line_asks_holds_back_and_lets_pass(folder: Path, policy: str) -> None:
+    (folder / "consent.toml").write_text(policy, encoding="utf-8")
     app = run(ONE_LINE)["app"]
     steps = [("GET", "/", {}), answer("accept_all"), ("GET", "/", {}), answer("refuse_all"), ("GET", "/", {})]
     first, _, allowed, refusal, refused = visit(app, *steps, **{"sec-fetch-site": "same-origin"})
@@ -82,7 +88,7 @@ def test_the_policy_file_loads_and_explains_its_errors(folder: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8").replace("traces = true", "traced = true"), encoding="utf-8")
     with pytest.raises(PolicyError) as error:
         Policy.load("consent.toml")
-    assert str(error.value) == blocks("text")[0].strip()
+    assert str(error.value) == WRONG_POLICY.strip()
 
 
 def test_check_says_what_changed_since_an_earlier_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +97,7 @@ def test_check_says_what_changed_since_an_earlier_file(folder: Path, capsys: pyt
     earlier = earlier.replace('retention = "395 days"', 'retention = "730 days"')
     (folder / "consent.2025.toml").write_text(earlier, encoding="utf-8")
     assert main(["check", "--against", "consent.2025.toml"]) == FINDING
-    assert capsys.readouterr().out.endswith(f"\n\n{blocks('text')[1]}")
+    assert capsys.readouterr().out.endswith(f"\n\n{CHANGED_POLICY}")
 
 
 def test_each_answer_is_kept_as_proof_and_can_be_verified(capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,4 +219,30 @@ def test_the_access_record_is_as_its_schema_says() -> None:
 def test_every_block_of_the_readme_is_tested() -> None:
     kinds = set(re.findall(r"^```(\S+)", README, re.MULTILINE))
     assert kinds == {"console", "python", "toml", "text", "html+jinja", "json"}
-    assert tomllib.loads(blocks("toml")[0]).keys() <= policy_file._TABLES.keys()
+
+
+def test_the_policy_page_has_a_section_for_every_table() -> None:
+    titles = re.findall(r"^## (.*)$", POLICY_PAGE, re.MULTILINE)
+    tables = {table for title in titles for table in re.findall(r"`\[+([a-z]+)", title)}
+    assert tables | {"changes"} == policy_file._TABLES.keys()
+    assert "`[[changes]]`" in POLICY_PAGE
+    assert tomllib.loads(POLICY).keys() <= policy_file._TABLES.keys()
+
+
+TABLES_OF_KEYS = {
+    "site": policy_file._SITE,
+    "purposes": policy_file._PURPOSE,
+    "cookies": policy_file._COOKIE,
+    "recipients": policy_file._RECIPIENT,
+    "features": policy_file._FEATURE,
+    "services": policy_file._SERVICE,
+}
+
+
+@pytest.mark.parametrize("table", TABLES_OF_KEYS)
+def test_the_policy_page_explains_every_key_of_a_table(table: str) -> None:
+    (section,) = re.findall(rf"^## `\[+{table}\b.*?(?=^## )", POLICY_PAGE, re.DOTALL | re.MULTILINE)
+    explained = {
+        key for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for key in re.findall("`(.*?)`", row)
+    }
+    assert explained == TABLES_OF_KEYS[table].keys()

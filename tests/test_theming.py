@@ -1,4 +1,4 @@
-"""What docs/theming.md says of the look is so, and the ready themes are what it shows."""
+"""What docs/banner.md says of the look is so, and the ready themes are what it shows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.surfaces import SURFACES
 from tests.themes import THEMES, put_on, style
 from tests.visitor_browser import ROOT, Sites, Visitor
 
-PAGE = (ROOT / "docs" / "theming.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "banner.md").read_text("utf-8")
 CHOICES = (ROOT / "static" / "choices.css").read_text("utf-8")
 TEMPLATES = "".join(path.read_text("utf-8") for path in (ROOT / "cookie_consent" / "templates").glob("*.html"))
 ROWS = dict(re.findall(r"^\| `--pchoice-([a-z-]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
