@@ -8,6 +8,7 @@ from os import PathLike, fspath
 from typing import Any, Self
 
 from cookie_consent.agents import read_short
+from cookie_consent.base.checks import check, is_list
 from cookie_consent.base.daily import DAY
 from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.daily_salt import DailySalt
@@ -64,14 +65,17 @@ class AccessLog:
         """Return the access log that an option means; None where it means none.
 
         Raises:
-            ValueError: it cannot be used; says what would be right.
+            ValueError: it, or `query_keys`, cannot be used; says what would be right.
         """
+        keys = tuple(query_keys) if is_list(query_keys) else ()
+        fits = is_list(query_keys) and all(isinstance(key, str) for key in keys)
+        check("query_keys", query_keys, fits=fits, remedy='Write a list of names, as in ["utm_*"].')
         sink, keep = _sink_of(target), policy.access_records_kept
         if sink is None:
             return None
         return cls(
             sink=sink,
-            tracing=Tracing(sink, query_keys, RecordIds(), lag),
+            tracing=Tracing(sink, keys, RecordIds(), lag),
             funnel=Funnel(sink, clock),
             erasing=Erasing(sink, _notes_beside(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,

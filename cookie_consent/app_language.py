@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from cookie_consent.base.checks import check
 from cookie_consent.language import match_language
 from cookie_consent.mounting import local_path
 from cookie_consent.request_consent import AppLanguage
@@ -16,15 +17,22 @@ BY_PATH = "path"
 _log = logging.getLogger("cookie_consent")
 
 
-def app_language(given: str | Callable[[HTTPConnection], str | None] | None, offered: tuple[str, ...]) -> AppLanguage:
+def app_language(
+    given: str | Callable[[HTTPConnection], str | None] | None, offered: tuple[str, ...]
+) -> AppLanguage | None:
     """Return what tells a request's language, by its scope, as one of those offered or None.
 
     Args:
         given: `BY_PATH`, a function of the request, or None where the app leaves it to the page and the browser.
         offered: the languages that the policy offers.
+
+    Raises:
+        ValueError: it is none of these.
     """
+    remedy = f'Write "{BY_PATH}", or a function that takes a request and returns a language tag or None.'
+    check("language", given, fits=given in (None, BY_PATH) or callable(given), remedy=remedy)
     if given is None:
-        return lambda scope: None
+        return None
     if callable(given):
         return lambda scope: match_language(_asked(given, scope), offered)
     by_segment = {tag.lower(): tag for tag in offered}

@@ -35,8 +35,7 @@ from cookie_consent.command import (
     with_ids_joined,
 )
 from cookie_consent.exemptions import overdue
-from cookie_consent.options import policy_of
-from cookie_consent.policy import Policy
+from cookie_consent.policy import Policy, policy_in_use
 from cookie_consent.policy_changes import EVERYBODY, announcement, asks_again, compare
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.sinks.optional import is_interruption
@@ -128,7 +127,7 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     path = arguments.policy or arguments.file
     try:
-        policy = policy_of(path)
+        policy = policy_in_use(path)
     except (PolicyError, OSError) as error:
         return _unusable(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)

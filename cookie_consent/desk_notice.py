@@ -50,17 +50,20 @@ def notice_of(request: DeskRequest, site: str) -> dict[str, Any]:
     }
 
 
-def desk_of(given: Callable[[dict[str, Any]], Any] | str | None) -> Desk | None:
+def desk_of(given: Callable[[dict[str, Any]], Any] | str | None, *, has_ledger: bool = True) -> Desk | None:
     """Return whom an option means.
 
     Args:
         given: a function that takes a notice, an SMTP URL, or None for nobody.
+        has_ledger: whether there is a ledger, beside which requests are kept.
 
     Raises:
-        ValueError: it is none of these; says what would be right.
+        ValueError: it is none of these, or there is nothing to tell of; says what would be right.
     """
     if given is None:
         return None
+    if not has_ledger:
+        raise ValueError("desk: requests are kept beside the ledger, and there is none. Set ledger= too.")
     if isinstance(given, str):
         return Desk(MailBox.of(given).send)
     if not callable(given):

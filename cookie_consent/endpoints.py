@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from cookie_consent.answering import answer
 from cookie_consent.answers import is_form
 from cookie_consent.assets import Asset, assets
+from cookie_consent.base.checks import check
 from cookie_consent.disclosure import Disclosure
 from cookie_consent.event_intake import EventIntake
 from cookie_consent.events import script_address
@@ -34,6 +35,18 @@ _ACCEPTS_GZIP = re.compile(r"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|
 
 Answerer = Callable[[Request, Visit, str], Awaitable[Response]]
 Methods = dict[str, Answerer]
+
+
+def checked_prefix(prefix: str) -> str:
+    """Return the path of the endpoints.
+
+    Raises:
+        ValueError: it cannot be one.
+    """
+    is_path = isinstance(prefix, str) and prefix[-1:] != "/" and safe_next(prefix) is not None
+    fits = is_path and not {"?", "#"} & set(prefix)
+    check("prefix", prefix, fits=fits, remedy='Write a path like "/privacy-choices", without a slash at its end.')
+    return prefix
 
 
 class Endpoints:
@@ -125,12 +138,13 @@ class Endpoints:
         page says of itself.
         """
         site, query = self._installed.policy.site, request.query_params
+        app_language = self._installed.app_language
         page_path = safe_next(query.get("next", ""))
         if page_path and path.rstrip("/") == f"{self._installed.prefix}/question":
             seen_by_app = at(seen_by_app, page_path)
         return (
             match_language(query.get("language", ""), site.languages)
-            or self._installed.app_language(seen_by_app)
+            or (app_language(seen_by_app) if app_language is not None else None)
             or match_language(query.get("page_language", ""), site.languages)
             or accepted_language(request.headers.get("accept-language", ""), site.languages)
             or site.prevailing_language

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import banner, content_security, views
+from cookie_consent.base.checks import check_booleans
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision import refused_by_signals
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_encoding
@@ -19,7 +21,7 @@ from cookie_consent.installation import Installation
 from cookie_consent.mounting import outer_path
 from cookie_consent.pages import Asking
 from cookie_consent.policy import Policy
-from cookie_consent.request_consent import AppLanguage, RequestConsent
+from cookie_consent.request_consent import RequestConsent
 from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.tracing import Fields, Trace
 from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
@@ -31,24 +33,43 @@ _NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/java
 """How the types of what is no page begin, as nearly all apps write them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOptions:
+    """What is done to the app's pages.
+
+    Args:
+        inject: whether the banner is put into them.
+        settings_link: whether a link to the settings page is.
+        edit_csp: whether recipients' origins come and go in their Content-Security-Policy.
+
+    Raises:
+        ValueError: one is not True or False.
+    """
+
+    inject: bool
+    settings_link: bool
+    edit_csp: bool
+
+    def __post_init__(self) -> None:
+        check_booleans(inject=self.inject, settings_link=self.settings_link, edit_csp=self.edit_csp)
+
+    def edits_csp(self, policy: Policy) -> bool:
+        """Return whether a Content-Security-Policy is edited: only where the policy says in which directives."""
+        return self.edit_csp and any(recipient.directives for recipient in policy.recipients)
+
+
 class Effects:
     """What all exchanges of an installation have in common.
 
     Args:
         installed: the parts that the effects come from.
-        inject: whether the banner is put into pages.
-        settings_link: whether a link to the settings page is.
-
-    Attributes:
-        app_language: tells the app's own language for a request; None where the app has not said how.
+        options: what is done to pages.
         signal_proofs: keeps the proof of signals; None without a ledger.
     """
 
-    app_language: AppLanguage | None = None
-    signal_proofs: SignalProofs | None = None
-
-    def __init__(self, installed: Installation, *, inject: bool, settings_link: bool) -> None:
-        self.installed, self.inject, self.settings_link = installed, inject, inject and settings_link
+    def __init__(self, installed: Installation, options: PageOptions, signal_proofs: SignalProofs | None) -> None:
+        self.installed, self.signal_proofs, self.app_language = installed, signal_proofs, installed.app_language
+        self.inject, self.settings_link = options.inject, options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
         self.gate, self.access_log, self.edit_csp = installed.gate, installed.access_log, installed.edit_csp
         self.pages, self.prefix = installed.pages, installed.prefix

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
+from cookie_consent.base.checks import check
 from cookie_consent.base.cookie_lifetime import lifetime, limited
 from cookie_consent.base.cookie_places import is_sent_to, settable_domains
 from cookie_consent.bounded import LONGEST_KEPT, LONGEST_SHOWN, make_room
@@ -55,21 +56,26 @@ class Gate:
     Args:
         policy: declares the cookies.
         own: names of our own cookies, which the app may not set -> the purposes of which any lets the app read it.
-        hold_undeclared: whether undeclared cookies are held back; otherwise they are only reported.
+        undeclared: what happens to undeclared cookies: "hold" holds them back, "allow" only reports them.
         clock: returns seconds since 1970.
 
     Attributes:
         held: how many cookies were held back, by (direction, reason): "request" or "response", and the purpose that
             was not allowed, "undeclared" or "reserved".
+
+    Raises:
+        ValueError: `undeclared` is neither.
     """
 
     def __init__(
-        self, policy: Policy, own: Mapping[str, frozenset[str]], *, hold_undeclared: bool, clock: Callable[[], float]
+        self, policy: Policy, own: Mapping[str, frozenset[str]], *, undeclared: str = "hold", clock: Callable[[], float]
     ) -> None:
+        fits = undeclared in ("hold", "allow")
+        check("undeclared", undeclared, fits=fits, remedy='Write "hold" or "allow".')
         self._cookies, self._declared = policy.cookies, Declared(policy.cookies)
         self._own = {name.encode("ascii"): purposes for name, purposes in own.items()}
         self._refusable_alone = {cookie.purpose: frozenset([cookie.purpose]) - {NECESSARY} for cookie in self._cookies}
-        self._hold_undeclared, self._clock = hold_undeclared, clock
+        self._hold_undeclared, self._clock = undeclared == "hold", clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
         self._limited_names: set[str] = set()
         self.held: Counter[tuple[str, str]] = Counter()

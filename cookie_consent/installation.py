@@ -46,7 +46,7 @@ class Installation:
         forms: signs the forms of the help desk.
         desk: tells the help desk, or None.
         clock: returns seconds since 1970.
-        app_language: tells the app's own language for a request.
+        app_language: tells the app's own language for a request; None where the app has not said how.
         edit_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
         recent_answers: remembers answers and erasures for the requests that run meanwhile.
         answer_limit: counts the answers of each consent id.
@@ -66,7 +66,7 @@ class Installation:
     forms: Signer
     desk: Desk | None
     clock: Callable[[], float]
-    app_language: AppLanguage
+    app_language: AppLanguage | None
     edit_csp: bool
     recent_answers: RecentAnswers
     answer_limit: RateLimit = field(default_factory=lambda: RateLimit(MOST_ANSWERS, ANSWERS_WITHIN))

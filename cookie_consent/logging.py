@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cookie_consent.access_record import truncated
+from cookie_consent.base.checks import check
 from cookie_consent.current import is_traced
 
 ACCESS_LOGGERS = ("uvicorn.access", "hypercorn.access", "granian.access", "gunicorn.access")
@@ -49,6 +50,18 @@ class AccessFilter(logging.Filter):
         except (KeyError, TypeError, ValueError, AttributeError):
             return False
         return True
+
+
+def set_server_logs(server_logs: str) -> None:
+    """Do what the middleware's option says: filter the access logs in a mode, or "keep" them as they are.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    modes = (*MODES, "keep")
+    check("server_logs", server_logs, fits=server_logs in modes, remedy=f"Write one of: {', '.join(modes)}.")
+    if server_logs != "keep":
+        filter_access_logs(server_logs)
 
 
 def filter_access_logs(mode: str = "mask") -> None:

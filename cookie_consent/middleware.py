@@ -16,31 +16,28 @@ from cookie_consent import banner, current
 from cookie_consent.access_log import AccessLog
 from cookie_consent.access_record import truncated
 from cookie_consent.app_language import app_language
+from cookie_consent.base.checks import check, check_booleans
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.base.startup import FailsAtStart, fails_at_start
 from cookie_consent.current import CurrentRequest
 from cookie_consent.desk_form import SALT as FORM_SALT
 from cookie_consent.desk_notice import desk_of
-from cookie_consent.endpoints import GPC_PATH, Endpoints
-from cookie_consent.exchange import Effects, Exchange
+from cookie_consent.endpoints import GPC_PATH, Endpoints, checked_prefix
+from cookie_consent.exchange import Effects, Exchange, PageOptions
 from cookie_consent.gate import Gate
 from cookie_consent.headers import plain_fields
 from cookie_consent.installation import Installation
-from cookie_consent.ledgers import Ledger
-from cookie_consent.logging import filter_access_logs
+from cookie_consent.ledgers import Ledger, ledger_of
+from cookie_consent.logging import set_server_logs
 from cookie_consent.mounting import local_path
-from cookie_consent.options import check_options, consent_lifetime, days, ledger_of, policy_of
-from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
+from cookie_consent.own_cookies import CookieSettings, OwnCookies, consent_lifetime, new_id, visitor_lifetime
 from cookie_consent.pages import Pages
-from cookie_consent.parts import NECESSARY
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy import Policy, policy_in_use
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.retention import Retention
 from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.signing import Signer
 from cookie_consent.sinks import Sink
-from cookie_consent.visitor import VISITOR_LIFETIME
 from cookie_consent.visitor_lag import VisitorLag
 from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visits import Visit, Visits, host_of, is_secure, without_held
@@ -126,68 +123,56 @@ class ConsentMiddleware(FailsAtStart):
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
-        check_options(
-            app=app,
-            policy=policy,
-            prefix=prefix,
-            inject=inject,
-            layout=layout,
-            settings_link=settings_link,
-            language=language,
-            edit_csp=edit_csp,
-            undeclared=undeclared,
-            history=history,
-            query_keys=query_keys,
-            server_logs=server_logs,
-            mask_client=mask_client,
-            clock=clock,
-            make_id=make_id,
-        )
-        if server_logs != "keep":
-            filter_access_logs(server_logs)  # first of all: a policy that cannot be used must not open another way in
-        policy = policy_of(policy, history)
-        settings = CookieSettings(
+        # First of all: an error below may leave a site that runs on, and its logs must not say who came.
+        set_server_logs(server_logs)
+        check("app", app, fits=callable(app), remedy="It is the ASGI app.")
+        check("clock", clock, fits=callable(clock), remedy="It returns seconds since 1970.")
+        check_booleans(mask_client=mask_client)
+        policy = policy_in_use(policy, history)
+        cookies = CookieSettings(
             secret_keys,
             consent_name=consent_cookie,
             visitor_name=visitor_cookie,
             consent_lifetime=consent_lifetime(consent_days, policy),
-            visitor_lifetime=days("visitor_days", visitor_days, most=VISITOR_LIFETIME),
-            new_id=make_id,
+            visitor_lifetime=visitor_lifetime(visitor_days),
+            make_id=make_id,
         )
-        own = OwnCookies(settings)
+        own = OwnCookies(cookies)
+        gate = Gate(policy, own.readable(policy), undeclared=undeclared, clock=clock)
+        prefix = checked_prefix(prefix)
+        pages = Pages(lifetime=own.lifetime, layout=layout, make_id=RandomIds())
+        page_options = PageOptions(inject=inject, settings_link=settings_link, edit_csp=edit_csp)
+        says_language = app_language(language, policy.site.languages)
+        told = desk_of(desk, has_ledger=ledger is not None)
+        # Last, for this makes files and connections: a site that cannot start must leave none. The ledger makes most.
+        log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys))
         ledger = ledger_of(ledger)
-        if desk is not None and ledger is None:
-            raise ValueError("desk: requests are kept beside the ledger, and there is none. Set ledger= too.")
-        gate = Gate(policy, _readable(policy, own), hold_undeclared=undeclared == "hold", clock=clock)
         self._installed = Installation(
             policy=policy,
             prefix=prefix,
             own=own,
             gate=gate,
             visits=Visits(policy, own, gate, clock),
-            pages=Pages(lifetime=own.lifetime, layout=layout, make_id=RandomIds()),
+            pages=pages,
             ledger=ledger,
             retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
-            access_log=AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys)),
+            access_log=log,
             forms=Signer(secret_keys, FORM_SALT),
-            desk=desk_of(desk),
+            desk=told,
             clock=clock,
-            app_language=app_language(language, policy.site.languages),
+            app_language=says_language,
             recent_answers=RecentAnswers(own.lifetime, clock),
-            edit_csp=edit_csp and any(recipient.directives for recipient in policy.recipients),
+            edit_csp=page_options.edits_csp(policy),
         )
-        signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
         self.app = app
         self._retention = self._installed.retention
         self._masks_client = mask_client
         self._visits = self._installed.visits
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
-        self._own_paths = (self._installed.prefix, GPC_PATH)
-        self._effects = Effects(self._installed, inject=inject, settings_link=settings_link)
-        self._effects.signal_proofs = signal_proofs
-        if language is not None:  # else requests carry nothing for it
-            self._effects.app_language = self._installed.app_language
+        self._own_paths = (prefix, GPC_PATH)
+        signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
+        self._effects = Effects(self._installed, page_options, signal_proofs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -313,21 +298,3 @@ async def _close(installed: Installation) -> None:
                 await to_thread.run_sync(kept.close, abandon_on_cancel=True)
         except Exception:  # noqa: BLE001 (whatever a sink or ledger raises, the server shuts down)
             _log.exception("The last records could not be brought to where they are kept.")
-
-
-def _readable(policy: Policy, own: OwnCookies) -> dict[str, frozenset[str]]:
-    """Return the names of our own cookies, and the purposes of which any lets the app read them."""
-    necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
-    purposes = {"consent": necessary, "signal": necessary, "visitor": policy.traced, "erasure": nobody}
-    names = {name: purposes[kind] for kind in purposes for name in own.names(kind)}
-    for cookie in policy.cookies:
-        is_plainly_ours = cookie.name.removeprefix("__Host-") in purposes and cookie.purpose in names.get(
-            cookie.name, ()
-        )
-        if cookie.name in names and not is_plainly_ours:
-            raise PolicyError(
-                "this is the name of one of our own cookies",
-                "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy.",
-                table=f'[[cookies]] "{cookie.name}"',
-            )
-    return names

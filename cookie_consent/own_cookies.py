@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from datetime import timedelta
+from typing import Any
 from urllib.parse import quote
 
 from cookie_consent import cookie, visitor
+from cookie_consent.base.checks import check
 from cookie_consent.cookie_fields import expire_cookie, set_cookie, values
-from cookie_consent.decision import CONSENT_LIFETIME
+from cookie_consent.decision import CONSENT_LIFETIME, OPTED_OUT_FOR
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy import Policy
+from cookie_consent.policy_error import PolicyError
 from cookie_consent.record import ConsentRecord
 from cookie_consent.signing import Signer
 from cookie_consent.spelling import COOKIE_NAME
@@ -41,10 +45,10 @@ class CookieSettings:
         visitor_name: the visitor cookie's name over plain http.
         consent_lifetime: how long an answer holds, refusal and grant alike.
         visitor_lifetime: how long a visitor id is good for; not renewed.
-        new_id: returns a random id of at least 128 bits, in cookie octets.
+        make_id: returns a random id of at least 128 bits, in cookie octets.
 
     Raises:
-        ValueError: a name that cookies cannot have, or a lifetime that browsers do not keep.
+        ValueError: a name that cookies cannot have, a lifetime that browsers do not keep, or what makes no ids.
     """
 
     secret_keys: str | Sequence[str]
@@ -53,7 +57,7 @@ class CookieSettings:
     visitor_name: str = "visitor"
     consent_lifetime: timedelta = CONSENT_LIFETIME
     visitor_lifetime: timedelta = VISITOR_LIFETIME
-    new_id: Callable[[], str] = new_id
+    make_id: Callable[[], str] = new_id
 
     def __post_init__(self) -> None:
         for name in (self.consent_name, self.visitor_name):
@@ -73,17 +77,57 @@ class CookieSettings:
         for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
             if not timedelta(seconds=1) <= lifetime <= longest[kind]:
                 raise ValueError(f"the {kind} cookie lives for {lifetime}: at most {longest[kind].days} days are right")
+        check("make_id", self.make_id, fits=callable(self.make_id), remedy="It returns a random id.")
+
+
+def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
+    """Return how long an answer holds.
+
+    Args:
+        consent_days: as the middleware was told; None for what is right.
+        policy: the policy.
+
+    Raises:
+        ValueError: it is no number of days, or browsers do not keep a cookie for so long; or the policy has a sale or
+            sharing, and who refused that would be asked again too soon.
+    """
+    if consent_days is None:
+        return OPTED_OUT_FOR if policy.sells else CONSENT_LIFETIME
+    lifetime = _days("consent_days", consent_days, most=LONGEST_COOKIE)
+    if policy.sells and lifetime < OPTED_OUT_FOR:
+        raise ValueError(
+            f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and who refused a sale is not "
+            f"asked again for 12 months: leave it out, or write at least {OPTED_OUT_FOR.days}."
+        )
+    return lifetime
+
+
+def visitor_lifetime(visitor_days: float) -> timedelta:
+    """Return how long a visitor id is good for.
+
+    Raises:
+        ValueError: it is no number of days, or too large.
+    """
+    return _days("visitor_days", visitor_days, most=VISITOR_LIFETIME)
+
+
+def _days(name: str, value: Any, *, most: timedelta) -> timedelta:
+    """Return a number of days as a duration; raises ValueError if it is none, or browsers keep no cookie so long."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    fits = is_number and timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most
+    check(name, value, fits=fits, remedy=f"Write a number of days, at most {most.days} days.")
+    return timedelta(days=value)
 
 
 class OwnCookies:
     """Reads and writes the cookies of answers, of signals, of visitors, and of visitors who have withdrawn."""
 
     def __init__(self, settings: CookieSettings) -> None:
-        self.lifetime, self.new_id = settings.consent_lifetime, settings.new_id
+        self.lifetime, self.new_id = settings.consent_lifetime, settings.make_id
         self._consent = cookie.ConsentCookie(Signer(settings.secret_keys, cookie.SALT))
         self._signal = cookie.SignalCookie(Signer(settings.secret_keys, cookie.SIGNAL_SALT))
         self._visitor = visitor.VisitorCookie(
-            Signer(settings.secret_keys, visitor.SALT), settings.visitor_lifetime, settings.new_id
+            Signer(settings.secret_keys, visitor.SALT), settings.visitor_lifetime, settings.make_id
         )
         self._erasure = visitor.ErasureCookie(Signer(settings.secret_keys, visitor.ERASURE_SALT))
         self._names = {
@@ -103,6 +147,26 @@ class OwnCookies:
     def names(self, kind: str) -> list[str]:
         """Return both names of "consent", "signal", "visitor" or "erasure"."""
         return [names[kind] for names in self._names.values()]
+
+    def readable(self, policy: Policy) -> dict[str, frozenset[str]]:
+        """Return the names of our own cookies, each with the purposes of which any lets the app read it.
+
+        Raises:
+            PolicyError: the policy declares one of them as the site's, with another purpose.
+        """
+        necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
+        purposes = {"consent": necessary, "signal": necessary, "visitor": policy.traced, "erasure": nobody}
+        names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
+        for declared in policy.cookies:
+            name, purpose = declared.name, declared.purpose
+            is_plainly_ours = name.removeprefix("__Host-") in purposes and purpose in names.get(name, ())
+            if name in names and not is_plainly_ours:
+                raise PolicyError(
+                    "this is the name of one of our own cookies",
+                    "Rename ours with consent_cookie= or visitor_cookie=, or take it out of the policy.",
+                    table=f'[[cookies]] "{name}"',
+                )
+        return names
 
     def declared(self, policy: Policy, *, secure: bool) -> tuple[Cookie, ...]:
         """Return our own cookies as a policy would declare them.

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from cookie_consent.assets import assets
+from cookie_consent.base.checks import check
 from cookie_consent.base.html_template import HtmlTemplate
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.bounded import LONGEST_KEPT, make_room
@@ -128,6 +129,9 @@ class Pages:
         lifetime: how long an answer holds.
         layout: where the question stands, one of `LAYOUTS`.
         make_id: returns a random id, one for the forms of each page.
+
+    Raises:
+        ValueError: there is no such layout.
     """
 
     def __init__(
@@ -137,6 +141,7 @@ class Pages:
         layout: str = "corner",
         make_id: Callable[[], str] = lambda: "",
     ) -> None:
+        check("layout", layout, fits=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
         self._templates = _templates()
         self._kept: dict[tuple[object, ...], HtmlTemplate] = {}

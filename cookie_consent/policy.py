@@ -13,6 +13,7 @@ from typing import Any, Self
 import rfc8785
 
 from cookie_consent import consistency, policy_document, policy_file, texts
+from cookie_consent.base.checks import check, is_list
 from cookie_consent.declarations import Declarations
 from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
 from cookie_consent.policy_error import PolicyError, did_you_mean
@@ -191,6 +192,30 @@ class Policy(Declarations):
             retention=own.retention or purpose.retention,
             refused=own.refused or purpose.refused,
         )
+
+
+def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:
+    """Return the policy that visitors are asked by.
+
+    Args:
+        given: the policy, or the path of its file.
+        history: earlier versions of it, likewise.
+
+    Raises:
+        PolicyError: it cannot be used.
+        FileNotFoundError: there is no such file.
+        ValueError: an argument is of another kind.
+    """
+    fits, remedy = isinstance(given, Policy | str | PathLike), "Write a Policy, or the path of a TOML file."
+    check("policy", given, fits=fits, remedy=remedy)
+    remedy = 'Write a list of files or policies, as in ["consent.2025.toml"].'
+    check("history", history, fits=is_list(history), remedy=remedy)
+    policy = given if isinstance(given, Policy) else Policy.load(given)
+    try:
+        consistency.check_in_force(policy)
+    except PolicyError as error:
+        raise error.at(file="" if isinstance(given, Policy) else fspath(given)) from None
+    return policy.with_history(history)
 
 
 def version_of(document: Mapping[str, Any]) -> str:

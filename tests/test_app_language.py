@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.app_language import BY_PATH, app_language
+from cookie_consent.request_consent import AppLanguage
 from tests.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, answering, call, install, page, policy, scope
 from tests.policies import text_of
 
@@ -30,6 +31,12 @@ def by(function: Callable[[HTTPConnection], str | None], **options: Any) -> Visi
     return Visitor(install(page(), language=function, **options), HTML)
 
 
+def tells(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
+    told = app_language(language, OFFERED)
+    assert told is not None
+    return told
+
+
 @pytest.mark.parametrize(
     ("path", "language"),
     [
@@ -38,7 +45,7 @@ def by(function: Callable[[HTTPConnection], str | None], **options: Any) -> Visi
     ],
 )
 def test_by_path_the_first_part_is_the_language_where_it_is_one_that_is_offered(path: str, language: str) -> None:
-    assert app_language(BY_PATH, OFFERED)(scope(path=path)) == language
+    assert tells(BY_PATH)(scope(path=path)) == language
 
 
 @pytest.mark.parametrize(
@@ -51,17 +58,17 @@ def test_by_path_the_first_part_is_the_language_where_it_is_one_that_is_offered(
 def test_a_function_says_a_tag_and_the_offered_language_that_serves_it_is_taken(
     said: str | None, language: str | None
 ) -> None:
-    assert app_language(lambda request: said, OFFERED)(scope()) == language
+    assert tells(lambda request: said)(scope()) == language
 
 
 def test_an_app_that_says_nothing_leaves_it_open() -> None:
-    assert app_language(None, OFFERED)(scope(path="/en/x")) is None
+    assert app_language(None, OFFERED) is None
 
 
 def test_a_path_below_a_mount_path_begins_there() -> None:
-    tells = app_language(BY_PATH, OFFERED)
-    assert tells(scope(path="/shop/en/x", root_path="/shop")) == "en"
-    assert tells(scope(path="/en/shop", root_path="/en")) is None
+    by_path = tells(BY_PATH)
+    assert by_path(scope(path="/shop/en/x", root_path="/shop")) == "en"
+    assert by_path(scope(path="/en/shop", root_path="/en")) is None
 
 
 def test_the_function_sees_the_request_and_cannot_change_it() -> None:
@@ -73,7 +80,7 @@ def test_the_function_sees_the_request_and_cannot_change_it() -> None:
         request.scope["path"] = "/elsewhere"
         return request.cookies["lang"]
 
-    assert app_language(from_cookie, OFFERED)(given) == "pt-BR"
+    assert tells(from_cookie)(given) == "pt-BR"
     assert given == before
 
 

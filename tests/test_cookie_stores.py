@@ -190,7 +190,7 @@ def test_what_is_stored_is_allowed_and_kept_for_no_longer_than_declared(
     stored = 0
     for _ in range(streams(pytestconfig)):
         now, allowed = time.time(), chance.choice(CONSENTS)
-        gate = Gate(policy(), OURS, hold_undeclared=True, clock=lambda now=now: now)  # type: ignore[misc]
+        gate = Gate(policy(), OURS, clock=lambda now=now: now)  # type: ignore[misc]
         sent = [(b"set-cookie", a_field(chance, now)) for _ in range(IN_A_STREAM)]
         store.clear()
         store.take(gate.outgoing(sent, allowed))
@@ -275,7 +275,7 @@ def attributes_at(now: float) -> list[bytes]:
 
 
 def test_whatever_is_deleted_is_gone(store: Store, chance: random.Random, pytestconfig: pytest.Config) -> None:
-    gate = Gate(policy(), OURS, hold_undeclared=True, clock=time.time)
+    gate = Gate(policy(), OURS, clock=time.time)
     unsent = gate.out_of_reach(frozenset({"analytics", "media"}), "/privacy-choices")
     assert [cookie.name for cookie in unsent] == ["player"]
     deleted = 0

@@ -50,7 +50,7 @@ OURS = {"__Host-consent": frozenset({"necessary"}), "__Host-visitor": frozenset(
 
 
 def gate(text: str = SITE, *, hold_undeclared: bool = True) -> Gate:
-    return Gate(policy(text), OURS, hold_undeclared=hold_undeclared, clock=lambda: NOW)
+    return Gate(policy(text), OURS, undeclared="hold" if hold_undeclared else "allow", clock=lambda: NOW)
 
 
 def passes(field: str | bytes, purposes: Mapping[str, bool] = NOTHING, *, hold_undeclared: bool = True) -> bool:
@@ -681,7 +681,7 @@ def test_the_pasted_lines_declare_any_name_that_can_be_declared(name: str) -> No
     finally:
         log.removeHandler(handler)
     pasted = policy_of(tomllib.loads(SITE + messages[0][messages[0].index("[[cookies]]") :]))
-    gate_then = Gate(pasted, OURS, hold_undeclared=True, clock=lambda: NOW)
+    gate_then = Gate(pasted, OURS, clock=lambda: NOW)
     assert gate_then.reason_to_hold(undeclared.encode(), NOTHING) is None
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
+import math
+import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,60 +98,79 @@ def test_a_policy_that_traces_for_nobody_knows_how_long_stops_the_start(tmp_path
     assert visitor.state()["status"] == "granted"
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"prefix": "privacy"}, "without a slash at its end"),
-        ({"prefix": "/privacy/"}, "without a slash at its end"),
-        ({"prefix": ""}, "without a slash at its end"),
-        ({"prefix": "/"}, "without a slash at its end"),
-        ({"prefix": "//privacy"}, "without a slash at its end"),
-        ({"prefix": "/a?b"}, "without a slash at its end"),
-        ({"prefix": "/a#b"}, "without a slash at its end"),
-        ({"prefix": "/a b"}, "without a slash at its end"),
-        ({"undeclared": "drop"}, 'Write "hold" or "allow"'),
-        ({"undeclared": None}, 'Write "hold" or "allow"'),
-        ({"layout": "popup"}, "Write one of: corner, bar, modal"),
-        ({"layout": ["corner"]}, "Write one of: corner, bar, modal"),
-        ({"layout": None}, "Write one of: corner, bar, modal"),
-        ({"inject": "yes"}, "inject: .* Write True or False"),
-        ({"settings_link": 1}, "settings_link: .* Write True or False"),
-        ({"edit_csp": None}, "edit_csp: .* Write True or False"),
-        ({"language": "en"}, 'language: .* Write "path", or a function that takes a request'),
-        ({"language": True}, 'language: .* Write "path", or a function that takes a request'),
-        ({"language": ["en", "ja"]}, 'language: .* Write "path", or a function that takes a request'),
-        ({"ledger": "consent.db"}, "sqlite:///consent"),
-        ({"access_log": "http://x/"}, "JSON Lines"),
-        ({"secret_keys": "short"}, "at least 32 characters"),
-        ({"secret_keys": []}, "at least 32 characters"),
-        ({"secret_keys": ["short", KEY]}, "at least 32 characters"),
-        ({"consent_cookie": "a b"}, "a plain word"),
-        ({"consent_cookie": "visitor"}, "different names"),
-        ({"consent_cookie": "session"}, "one of our own"),
-        ({"visitor_cookie": "player"}, "one of our own"),
-        ({"consent_days": 401}, "at most 400 days"),
-        ({"consent_days": 0}, "at most 400 days"),
-        ({"visitor_days": 396}, "at most 395 days"),
-    ],
-)
-def test_a_wrong_argument_stops_the_start_and_says_what_would_be_right(options: dict[str, Any], said: str) -> None:
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"prefix": "privacy"}, "without a slash at its end"),
+    ({"prefix": "/privacy/"}, "without a slash at its end"),
+    ({"prefix": ""}, "without a slash at its end"),
+    ({"prefix": "/"}, "without a slash at its end"),
+    ({"prefix": "//privacy"}, "without a slash at its end"),
+    ({"prefix": "/a?b"}, "without a slash at its end"),
+    ({"prefix": "/a#b"}, "without a slash at its end"),
+    ({"prefix": "/a b"}, "without a slash at its end"),
+    ({"undeclared": "drop"}, 'Write "hold" or "allow"'),
+    ({"undeclared": None}, 'Write "hold" or "allow"'),
+    ({"layout": "popup"}, "Write one of: corner, bar, modal"),
+    ({"layout": ["corner"]}, "Write one of: corner, bar, modal"),
+    ({"layout": None}, "Write one of: corner, bar, modal"),
+    ({"inject": "yes"}, "inject: .* Write True or False"),
+    ({"settings_link": 1}, "settings_link: .* Write True or False"),
+    ({"edit_csp": None}, "edit_csp: .* Write True or False"),
+    ({"language": "en"}, 'language: .* Write "path", or a function that takes a request'),
+    ({"language": True}, 'language: .* Write "path", or a function that takes a request'),
+    ({"language": ["en", "ja"]}, 'language: .* Write "path", or a function that takes a request'),
+    ({"ledger": "consent.db"}, "sqlite:///consent"),
+    ({"access_log": "http://x/"}, "JSON Lines"),
+    ({"secret_keys": "short"}, "at least 32 characters"),
+    ({"secret_keys": []}, "at least 32 characters"),
+    ({"secret_keys": ["short", KEY]}, "at least 32 characters"),
+    ({"consent_cookie": "a b"}, "a plain word"),
+    ({"consent_cookie": "visitor"}, "different names"),
+    ({"consent_cookie": "session"}, "one of our own"),
+    ({"visitor_cookie": "player"}, "one of our own"),
+    ({"consent_days": 401}, "at most 400 days"),
+    ({"consent_days": 0}, "at most 400 days"),
+    ({"visitor_days": 396}, "at most 395 days"),
+    ({"inject": ["/docs*"]}, "inject: .* Write True or False"),
+    ({"mask_client": None}, "mask_client: .* Write True or False"),
+    ({"server_logs": True}, "server_logs: .* Write one of: mask, drop, keep"),
+    ({"app": "app"}, "app: 'app' is not valid. It is the ASGI app"),
+    ({"policy": 5}, "policy: 5 is not valid. Write a Policy, or the path of a TOML file"),
+    ({"clock": 0}, "clock: 0 is not valid. It returns seconds since 1970"),
+    ({"make_id": "id"}, "make_id: 'id' is not valid. It returns a random id"),
+    ({"desk": 7}, "desk: 7 is not valid. Write a function"),
+    ({"desk": print, "ledger": None}, "desk: requests are kept beside the ledger"),
+    ({"consent_days": "180"}, "consent_days: .* Write a number of days"),
+    ({"visitor_days": math.nan}, "visitor_days: .* Write a number of days"),
+    ({"query_keys": "utm_*"}, "query_keys: .* Write a list of names"),  # by letters, its * would keep every query
+    ({"query_keys": [b"utm_*"]}, "query_keys: .* Write a list of names"),
+    ({"history": "old.toml"}, "history: .* Write a list of files or policies"),
+    ({"history": 5}, "history: .* Write a list of files or policies"),
+    ({"ledger": Path("consent.db")}, "ledger: .* is no Ledger"),
+    ({"ledger": object()}, "ledger: .* is no Ledger"),
+    ({"access_log": 5}, "access_log: 5 is no Sink"),
+]
+OPTIONS = list(inspect.signature(ConsentMiddleware.__init__).parameters)[1:]
+
+
+@pytest.mark.parametrize(("options", "said"), WRONG)
+def test_a_wrong_argument_stops_the_start_says_what_would_be_right_and_leaves_nothing_open(
+    options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    right = {"app": answering(), "policy": policy(), "secret_keys": [KEY], "ledger": f"sqlite:///{tmp_path}/kept.db"}
+    threads = threading.active_count()
     with pytest.raises(ValueError, match=said):
-        ConsentMiddleware(answering(), **{"policy": policy(), "secret_keys": [KEY], **options})
+        ConsentMiddleware(**{**right, "access_log": tmp_path / "access.jsonl", **options})
+    assert (list(tmp_path.iterdir()), threading.active_count()) == ([], threads)
 
 
-@pytest.mark.parametrize(
-    ("argument", "value"),
-    [
-        ("query_keys", "utm_*"),  # taken letter by letter, its * would keep every query
-        ("ledger", Path("consent.db")),
-        ("ledger", object()),
-        ("access_log", 5),
-        ("history", "old.toml"),
-    ],
-)
-def test_an_argument_of_another_kind_stops_the_start_too(argument: str, value: object) -> None:
-    with pytest.raises(ValueError, match=argument):
-        ConsentMiddleware(answering(), **{"policy": policy(), "secret_keys": [KEY], argument: value})  # type: ignore[arg-type]
+def test_every_argument_is_checked() -> None:
+    assert {name for options, _ in WRONG for name in options} == set(OPTIONS)
+
+
+def test_every_argument_is_documented_once_in_the_order_of_the_signature() -> None:
+    documented = inspect.getdoc(ConsentMiddleware) or ""
+    arguments = documented.partition("\nArgs:\n")[2].partition("\nRaises:\n")[0]
+    assert re.findall(r"^    (\w+):", arguments, re.MULTILINE) == OPTIONS
 
 
 def test_keys_are_rotated_without_asking_anybody_again() -> None:

@@ -186,6 +186,6 @@ def test_ids_have_128_random_bits() -> None:
 
 
 def test_ids_can_be_made_otherwise() -> None:
-    own = OwnCookies(CookieSettings(KEY, new_id=lambda: "an-id"))
+    own = OwnCookies(CookieSettings(KEY, make_id=lambda: "an-id"))
     assert own.new_id() == "an-id"
     assert own.set_visitor(NOW, secure=False)[0] == "an-id"

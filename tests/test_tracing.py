@@ -441,6 +441,10 @@ def test_of_a_query_only_what_is_listed_is_kept(query: bytes, kept: str | None) 
     assert Traced().record(query=query).get("url.query") == kept
 
 
+def test_query_keys_may_come_one_by_one() -> None:
+    assert Traced(query_keys=iter(["page"])).record(query=b"page=2&q=y")["url.query"] == "page=2"
+
+
 def test_the_list_of_query_keys_can_be_set() -> None:
     visitor = Traced(query_keys=("page", "f_*"))
     assert visitor.record(query=b"page=2&utm_a=b&f_1=x&q=y")["url.query"] == "page=2&f_1=x"

@@ -122,7 +122,7 @@ def test_tracing_keeps_no_long_pages() -> None:
 
 
 def a_gate() -> Gate:
-    return Gate(policy(), {}, hold_undeclared=True, clock=lambda: 0)
+    return Gate(policy(), {}, clock=lambda: 0)
 
 
 def some_visits() -> Visits:

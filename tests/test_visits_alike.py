@@ -76,7 +76,7 @@ class Reader:
     def __init__(self, policy: Policy) -> None:
         self.now = 0.0
         ours = {**OURS, **{name: frozenset[str]() for kind in ("signal", "erasure") for name in OWN.names(kind)}}
-        gate = Gate(policy, ours, hold_undeclared=True, clock=lambda: self.now)
+        gate = Gate(policy, ours, clock=lambda: self.now)
         self.visits = Visits(policy, OWN, gate, lambda: self.now)
 
     def read(self, request: Request) -> Visit:

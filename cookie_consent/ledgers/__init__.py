@@ -13,7 +13,7 @@ from cookie_consent.ledgers.requests import Purged, Requests
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger
 
-__all__ = ["Entry", "Ledger", "MemoryLedger", "Purged", "Removal", "Requests", "open_ledger"]
+__all__ = ["Entry", "Ledger", "MemoryLedger", "Purged", "Removal", "Requests", "ledger_of", "open_ledger"]
 
 _POSTGRESQL = ("postgresql", "postgres")
 
@@ -74,6 +74,21 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Write what waits, and let go of what is open."""
+
+
+def ledger_of(given: Ledger | str | None) -> Ledger | None:
+    """Return the ledger that an option means.
+
+    Args:
+        given: a ledger, the URL of one, or None for none.
+
+    Raises:
+        ValueError: it is none of these, or cannot be opened.
+    """
+    ledger = open_ledger(given) if isinstance(given, str) else given
+    if ledger is not None and not isinstance(ledger, Ledger):
+        raise ValueError(f'ledger: {ledger!r} is no Ledger. Write a URL like "sqlite:///consent.db".')
+    return ledger
 
 
 def open_ledger(url: str) -> SqlLedger:
