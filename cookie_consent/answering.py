@@ -83,7 +83,7 @@ async def _take(installed: Installation, request: Request, visit: Visit, posted:
     if begins:
         response.raw_headers.append((b"set-cookie", _new_visitor(installed, request, posted)))
     if not _erase_withdrawn(installed, request, visit, record):
-        _keep_for_erasure(installed, request, response, visit, record)
+        _keep_for_erasure(installed, request, response, visit, record, is_replaced=begins)
     return response
 
 
@@ -130,16 +130,27 @@ def _erase_withdrawn(installed: Installation, request: Request, visit: Visit, re
 
 
 def _keep_for_erasure(
-    installed: Installation, request: Request, response: Response, visit: Visit, record: ConsentRecord
+    installed: Installation,
+    request: Request,
+    response: Response,
+    visit: Visit,
+    record: ConsentRecord,
+    *,
+    is_replaced: bool,
 ) -> None:
     """Keep the id of a visitor who withdraws, where only the endpoints see it: to show and erase what was recorded.
 
-    Without it the right to that would end with the withdrawal (GDPR Articles 15 and 17).
+    So is one kept that a new one takes the place of, where the consent had lapsed. Without it the right to that would
+    end with the withdrawal (GDPR Articles 15 and 17).
     """
     policy, log, secure, now = visit.decision.policy, installed.access_log, is_secure(request.scope), installed.clock()
     cookies = cookies_of(request.scope)
     known = installed.own.visitor(cookies, now, secure=secure)
-    if log is None or known is None or not policy.traced.issubset(record.in_state(State.REFUSED)):
+    is_over = is_replaced or policy.traced.issubset(record.in_state(State.REFUSED))
+    if log is None or known is None or not is_over:
+        return
+    if all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
+        log.erasing.start(known.id)  # no cookie of such a site keeps an id: nobody could ask for it any longer
         return
     until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
     before = installed.own.withdrawn(cookies, now, secure=secure)

@@ -16,9 +16,11 @@ from cookie_consent.sinks import MemorySink
 from cookie_consent.visitor import ERASURE_SALT, Withdrawn
 from tests.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, answering, call, install, policy
 from tests.policies import KEY, text_of
+from tests.visitor_browser import soon
 
 NAME, PLAIN = "__Secure-visitor-erasure", "visitor-erasure"
 EXPORT, ERASE = f"{PREFIX}/export", f"{PREFIX}/erase"
+ANOTHER_COOKIE = '\n[[cookies]]\nname = "more"\npurpose = "analytics"\n'
 DAYS = 30
 """What the policy keeps access records for."""
 
@@ -28,7 +30,8 @@ class Traced(Visitor):
 
     def __init__(self, text: str = SITE, **options: Any) -> None:
         self.clock, self.seen, self.sink = Clock(), list[list[str]](), MemorySink()
-        given = {"access_log": self.sink, "ledger": MemoryLedger(), "clock": self.clock, **options}
+        self.ledger = MemoryLedger()
+        given = {"access_log": self.sink, "ledger": self.ledger, "clock": self.clock, **options}
         super().__init__(install(answering(seen=self.seen), text, **given), [("user-agent", PHONE)])
         self.accept()
         self.get("/one")
@@ -228,6 +231,31 @@ def test_who_agrees_again_gets_a_new_id_and_may_still_erase_what_was_recorded_be
     reply = visitor.erase()
     assert reply.json["erased"] == 3
     assert {name for name, line in reply.set_cookies.items() if "Max-Age=0" in line} == {NAME, "__Host-visitor"}
+
+
+def test_who_agrees_again_after_the_policy_has_changed_may_still_erase_what_was_recorded_before() -> None:
+    visitor = Traced()
+    earlier = visitor.id
+    options = {"access_log": visitor.sink, "ledger": visitor.ledger, "clock": visitor.clock}
+    visitor.app = install(answering(), SITE + ANOTHER_COOKIE, **options)
+    assert visitor.state()["purposes"]["analytics"] is False
+    visitor.accept()
+    visitor.get("/three")
+    assert visitor.export()["visitor_id"] != earlier
+    assert visitor.export()["withdrawn_visitor_ids"] == [earlier]
+    assert visitor.paths() == ["/one", "/two", "/three"]
+    assert visitor.erase().json["erased"] == 3
+    assert visitor.sink.records == []
+
+
+def test_where_records_are_erased_with_a_withdrawal_they_are_when_a_new_id_takes_the_place_of_theirs() -> None:
+    text = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
+    visitor = Traced(text)
+    options = {"access_log": visitor.sink, "ledger": visitor.ledger, "clock": visitor.clock}
+    visitor.app = install(answering(), text + ANOTHER_COOKIE, **options)
+    visitor.accept()
+    assert NAME not in visitor.jar
+    assert soon(lambda: visitor.sink.records == [])
 
 
 def test_several_withdrawals_are_remembered_and_the_oldest_over_the_most_is_erased() -> None:
