@@ -165,13 +165,18 @@ class Exchange:
         self._request.end()
         self._record()
 
-    async def _recorded(self, message: Message) -> None:
+    def _recorded(self, message: Message) -> Awaitable[None]:
         """Send a message on; the last one is followed by the access record."""
-        if message["type"] == _START and self.trace is not None:
+        kind = message["type"]
+        if kind == _BODY and not message.get("more_body", False):
+            return self._send_last(message)
+        if kind == _START and self.trace is not None:
             self.trace.status = message["status"]
+        return self._plain_out(message)
+
+    async def _send_last(self, message: Message) -> None:
         await self._plain_out(message)
-        if message["type"] == _BODY and not message.get("more_body", False):
-            self._record()
+        self._record()
 
     def _record(self) -> None:
         """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
@@ -272,8 +277,8 @@ class Exchange:
             if plan is None:
                 return None
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
-        # Robots are not asked. Of those who did answer nothing is looked at.
-        is_robot = decision.record is None and banner.asks_robot(fields)
+        # Robots are not asked. Of those who did answer nothing else is looked at.
+        is_robot = (self.asks or decision.record is None) and banner.asks_robot(fields)
         asks = self.asks and not is_robot
         at, question = effects.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
         if at < 0:
@@ -284,7 +289,7 @@ class Exchange:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + len(question) + len(link)))
         self._differs_in_frames = True
-        if effects.access_log is not None and not is_robot:
+        if effects.access_log is not None and not (is_robot and decision.record is None):
             self._count_seen(effects.access_log.funnel, fields, 200, asked_in=language if asks else "")
         return passed, b"".join((body[:at], question, body[at:end], link, body[end:]))
 
