@@ -165,18 +165,13 @@ class Exchange:
         self._request.end()
         self._record()
 
-    def _recorded(self, message: Message) -> Awaitable[None]:
+    async def _recorded(self, message: Message) -> None:
         """Send a message on; the last one is followed by the access record."""
-        kind = message["type"]
-        if kind == _BODY and not message.get("more_body", False):
-            return self._send_last(message)
-        if kind == _START and self.trace is not None:
+        if message["type"] == _START and self.trace is not None:
             self.trace.status = message["status"]
-        return self._plain_out(message)
-
-    async def _send_last(self, message: Message) -> None:
         await self._plain_out(message)
-        self._record()
+        if message["type"] == _BODY and not message.get("more_body", False):
+            self._record()
 
     def _record(self) -> None:
         """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
