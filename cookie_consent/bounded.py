@@ -16,7 +16,7 @@ _REST = 1.0
 """For so long nothing is forgotten again: a flood of keys must not cost a look through all for each (seconds)."""
 
 
-def make_room(kept: dict[Any, Any] | set[Any], most: int) -> None:
+def evict_if_full(kept: dict[Any, Any] | set[Any], most: int) -> None:
     """Empty what is kept if it is full. What is needed comes again soon, and nothing has to be kept in order."""
     if len(kept) >= most:
         kept.clear()

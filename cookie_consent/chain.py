@@ -23,8 +23,8 @@ START = bytes(32)
 REMOVED = "removed"
 """The event of a record that says which records were removed."""
 TIMES = ("decided_at", "keep_until")
-SAID_TWICE = ("record_id", "consent_id", "policy", "text", "prevailing_text", *TIMES, "repeat_key")
-"""What a ledger keeps of a record a second time, in columns: to find it, to remove it in time, to know it again."""
+INDEXED_COLUMNS = ("record_id", "consent_id", "policy", "text", "prevailing_text", *TIMES, "repeat_key")
+"""What a ledger keeps of a record a second time, in columns: to find it, remove it in time, and know it again."""
 _ROOT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
@@ -37,7 +37,7 @@ class Link:
         document: the record as canonical JSON; None where it was removed.
         record_hash: the SHA-256 of that text.
         chain_hash: what ties it to all records before it.
-        columns: what is kept of it a second time, as `said_twice` returns it.
+        columns: what is kept of it a second time, as `indexed_columns` returns it.
     """
 
     number: int
@@ -109,7 +109,7 @@ def chain_hash(before: bytes, own: bytes) -> bytes:
     return hashlib.sha256(before + own).digest()
 
 
-def said_twice(document: Mapping[str, Any]) -> dict[str, Any]:
+def indexed_columns(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a ledger keeps of a record a second time: times in seconds since 1970; without a key, its id is one.
 
     Args:
@@ -118,7 +118,7 @@ def said_twice(document: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         TypeError, ValueError, OverflowError: a time of it is none.
     """
-    said: dict[str, Any] = {name: document.get(name) for name in SAID_TWICE}
+    said: dict[str, Any] = {name: document.get(name) for name in INDEXED_COLUMNS}
     for name in TIMES:
         if said[name] is not None:
             said[name] = seconds_of(said[name])
@@ -249,7 +249,7 @@ def _disagreement(link: Link, document: Mapping[str, Any]) -> str:
     if not _is_of_its_hash(link.document, link.record_hash):
         return "its text is not the one that was recorded"
     try:
-        said = said_twice(document)
+        said = indexed_columns(document)
     except (TypeError, ValueError, OverflowError):
         return "a time that it says is none"
     for name, value in link.columns.items():

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from anyio import fail_after
 
 from cookie_consent.base.workers import Workers
-from cookie_consent.bounded import make_room
+from cookie_consent.bounded import evict_if_full
 from cookie_consent.desk_request import DeskRequest, is_address
 from cookie_consent.timestamps import rfc3339
 
@@ -117,7 +117,7 @@ class Desk:
     def _complain(self, error: Exception) -> None:
         kind = type(error).__name__
         if kind not in self._said:
-            make_room(self._said, _MOST_KINDS)
+            evict_if_full(self._said, _MOST_KINDS)
             self._said.add(kind)
             _log.warning(
                 "The help desk could not be told of a request; it is kept, and `cookie-consent requests list` shows "

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from sys import maxsize
 
-from cookie_consent.bounded import make_room
+from cookie_consent.bounded import evict_if_full
 from cookie_consent.language import LONGEST_TAG
 
 UNDECIDED_LIMIT = 65536
@@ -240,7 +240,7 @@ class Document:
         language = found[found.lastindex or 0].decode("utf-8", "replace") if found else ""
         begun = _through_tag(data, b"<html", 0)
         if self._state == "start" and self._at == len(begun) and len(language) <= LONGEST_TAG:
-            make_room(known_starts, _MOST_KNOWN)
+            evict_if_full(known_starts, _MOST_KNOWN)
             known_starts[begun] = language
         return self._recognised(language)
 
@@ -284,7 +284,7 @@ class Document:
         if not (found := _ORDINARY_HEAD.match(data, self._at)):
             return False
         if found["body"] and found.end() - self._at == len(head):
-            make_room(_heads, _MOST_KNOWN)
+            evict_if_full(_heads, _MOST_KNOWN)
             _heads.add(head)
         self._at = found.end()
         if found["left"]:

@@ -64,7 +64,7 @@ class Erasing:
         self._now = _Queue("consent-erasing", _MOST_THREADS, self._at_once, new_thread)
         self._later = _Queue("consent-erasing-again", 1, self._once_more, new_thread)
         self._last = _Queue("consent-erasing-last", 1, self._for_the_last_time, new_thread)
-        self._daily = Daily(self._go_on)
+        self._daily = Daily(self._resume)
         call_after_fork(self)
 
     def after_fork(self) -> None:
@@ -112,7 +112,7 @@ class Erasing:
         self._undone.add(visitor_id)
         self._notes.put(visitor_id)  # on a thread: a disk may stall
 
-    def _go_on(self, _: float) -> None:
+    def _resume(self, _: float) -> None:
         left, now = self._undone.left(), time.monotonic()
         waits = {visitor_id: LONGEST_RECORDED - age for visitor_id, age in left.items() if age is not None}
         for visitor_id in sorted(left.keys() - waits, key=lambda _: self._chance()):  # each process in its own order

@@ -11,7 +11,7 @@ from itertools import chain, islice, zip_longest
 from cookie_consent.base.checks import check
 from cookie_consent.base.cookie_lifetime import lifetime, limited
 from cookie_consent.base.cookie_places import is_sent_to, settable_domains
-from cookie_consent.bounded import LONGEST_KEPT, LONGEST_SHOWN, make_room
+from cookie_consent.bounded import LONGEST_KEPT, LONGEST_SHOWN, evict_if_full
 from cookie_consent.cookie_fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
 from cookie_consent.durations import written_duration
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
@@ -45,7 +45,7 @@ class Declared:
             if len(name) > LONGEST_KEPT:
                 return None
             found = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
-            make_room(self._known, _MOST_NAMES)
+            evict_if_full(self._known, _MOST_NAMES)
             self._known[name] = found
             return found
 

@@ -18,7 +18,7 @@ from cookie_consent.assets import assets
 from cookie_consent.base.checks import check
 from cookie_consent.base.html_template import HtmlTemplate
 from cookie_consent.base.text_cache import TextCache
-from cookie_consent.bounded import LONGEST_KEPT, make_room
+from cookie_consent.bounded import LONGEST_KEPT, evict_if_full
 from cookie_consent.decision import CONSENT_LIFETIME, Decision, opted_out, switched_off
 from cookie_consent.locales import direction, language_name
 from cookie_consent.parts import Cookie, Feature
@@ -364,7 +364,7 @@ class Pages:
         """Keep what was made for all that are alike. Where an app is mounted, its path may come from the client."""
         made = HtmlTemplate(html)
         if len(str(key[1])) <= LONGEST_KEPT:
-            make_room(self._kept, _MOST_KEPT)
+            evict_if_full(self._kept, _MOST_KEPT)
             self._kept[key] = made
         return made
 

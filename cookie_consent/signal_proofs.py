@@ -10,7 +10,7 @@ from anyio import fail_after
 
 from cookie_consent import proof
 from cookie_consent.base.event_loop import start
-from cookie_consent.bounded import LONGEST_WAIT, RateLimit, make_room
+from cookie_consent.bounded import LONGEST_WAIT, RateLimit, evict_if_full
 from cookie_consent.decision import Decision, ruling_signals, switched_off
 from cookie_consent.failures import log_failure
 from cookie_consent.ledgers import Ledger
@@ -56,7 +56,7 @@ class SignalProofs:
         now = self._clock()
         if 0 < self._rests_until - now <= _REST or self._limit.wait(record.consent_id, now):
             return
-        make_room(self._noted, _MOST_NOTED)
+        evict_if_full(self._noted, _MOST_NOTED)
         self._noted[record.consent_id] = (record.decided_at, off)
         self._running.add(record.consent_id)
         start(self._keep(decision, record, off), lambda: self._running.discard(record.consent_id))

@@ -18,7 +18,7 @@ from cookie_consent.access_record import (
     visitor_piece,
 )
 from cookie_consent.agents import read_agent
-from cookie_consent.bounded import LONGEST_KEPT, make_room
+from cookie_consent.bounded import LONGEST_KEPT, evict_if_full
 from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
 from cookie_consent.sinks import Sink
@@ -183,7 +183,7 @@ class Tracing:
 
     def _new_minute(self, minute: int) -> bytes:
         """Return how the times in a minute begin, and keep it for the next record."""
-        make_room(self._minutes, _MOST_MINUTES)
+        evict_if_full(self._minutes, _MOST_MINUTES)
         text = self._minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:-8].encode()
         return text
 
@@ -214,7 +214,7 @@ def _kind(kind: bytes, rest: bytes) -> bytes:
 
 def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece, length: int) -> Piece:
     """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
-    make_room(pieces, _MOST_PIECES)
+    evict_if_full(pieces, _MOST_PIECES)
     if length <= LONGEST_KEPT:
         pieces[key] = piece
     return piece

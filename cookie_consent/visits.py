@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from cookie_consent.access_record import host_name
-from cookie_consent.bounded import LONGEST_KEPT, make_room
+from cookie_consent.bounded import LONGEST_KEPT, evict_if_full
 from cookie_consent.cookie_fields import pairs, values
 from cookie_consent.decision import (
     Decision,
@@ -243,7 +243,7 @@ class Visits:
         )
         alike = _Alike(visit, frozenset([name for name, _ in pairs(passed)]))
         if key[0] is not None and len(key[-1]) <= LONGEST_KEPT:
-            make_room(self._alike, _MOST_ALIKE)
+            evict_if_full(self._alike, _MOST_ALIKE)
             self._alike[key] = alike
         return alike
 
@@ -282,7 +282,7 @@ class Visits:
         if self._seen_once[place] != mark:
             self._seen_once[place] = mark
         else:
-            make_room(self._known, _MOST_KNOWN if self._known_bytes + length <= _MOST_KNOWN_BYTES else 0)
+            evict_if_full(self._known, _MOST_KNOWN if self._known_bytes + length <= _MOST_KNOWN_BYTES else 0)
             self._known_bytes = (self._known_bytes if self._known else 0) + length
             self._known[key] = visit
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.bounded import RateLimit, make_room
+from cookie_consent.bounded import RateLimit, evict_if_full
 
 NOW = 1_750_000_000.0
 
 
 def test_what_is_full_is_emptied() -> None:
     for kept in ({1: 1, 2: 2}, {1, 2}):
-        make_room(kept, 3)
+        evict_if_full(kept, 3)
         assert len(kept) == 2
-        make_room(kept, 2)
+        evict_if_full(kept, 2)
         assert not kept
 
 

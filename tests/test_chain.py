@@ -20,11 +20,11 @@ from cookie_consent.chain import (
     Verified,
     agrees,
     chain_hash,
+    indexed_columns,
     ranges,
     record_hash,
     removal,
     said_removed,
-    said_twice,
     verify,
 )
 from cookie_consent.policy import canonical_json
@@ -45,9 +45,9 @@ def chained(documents: Sequence[dict[str, object]], removed: Sequence[int] = ())
         own = record_hash(text)
         before = chain_hash(before, own)
         if number in removed:
-            links.append(Link(number, None, own, before, said_twice({})))
+            links.append(Link(number, None, own, before, indexed_columns({})))
         else:
-            links.append(Link(number, text, own, before, said_twice(document)))
+            links.append(Link(number, text, own, before, indexed_columns(document)))
     return links
 
 
@@ -110,7 +110,7 @@ def deleted_and_numbered_anew(links: list[Link]) -> list[Link]:
 def inserted(links: list[Link]) -> list[Link]:
     text = canonical_json(record(9)).decode()
     own = record_hash(text)
-    slipped_in = Link(3, text, own, chain_hash(links[1].chain_hash, own), said_twice(record(9)))
+    slipped_in = Link(3, text, own, chain_hash(links[1].chain_hash, own), indexed_columns(record(9)))
     return [*links[:2], slipped_in, *(replace(link, number=link.number + 1) for link in links[2:])]
 
 
@@ -294,8 +294,8 @@ def test_a_record_agrees_with_itself_whatever_was_recorded_before_it() -> None:
         assert [agrees(link) for link in tamper(whole())] == [True, True, False, True, True]
 
 
-def test_what_is_said_twice_has_its_times_in_seconds_and_a_key() -> None:
-    assert said_twice(record(1, decided_at=TIME)) == {
+def test_indexed_columns_have_times_in_seconds_and_a_key() -> None:
+    assert indexed_columns(record(1, decided_at=TIME)) == {
         **dict.fromkeys(("policy", "text", "prevailing_text")),
         "record_id": "r1",
         "consent_id": "c1",
@@ -303,8 +303,8 @@ def test_what_is_said_twice_has_its_times_in_seconds_and_a_key() -> None:
         "keep_until": 1_795_633_200,
         "repeat_key": "r1",
     }
-    assert said_twice(record(1, repeat_key="k"))["repeat_key"] == "k"
-    assert {*said_twice({}).values()} == {None}
+    assert indexed_columns(record(1, repeat_key="k"))["repeat_key"] == "k"
+    assert {*indexed_columns({}).values()} == {None}
 
 
 def test_each_record_that_fits_is_looked_at() -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.chain import START, Root, chain_hash, record_hash, removal, said_twice, verify
+from cookie_consent.chain import START, Root, chain_hash, indexed_columns, record_hash, removal, verify
 from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology, SignedRoot
@@ -84,7 +84,7 @@ class Attacker:
         """Empty a record, and append another that says so."""
 
         def change(file: sqlite3.Connection) -> None:
-            emptied = ", ".join(f"{name} = NULL" for name in ("document", *said_twice({})))
+            emptied = ", ".join(f"{name} = NULL" for name in ("document", *indexed_columns({})))
             file.execute(f"UPDATE consent_records SET {emptied} WHERE number = ?", [number])  # noqa: S608
             self._append(file, document)
 
@@ -99,7 +99,7 @@ class Attacker:
         text = canonical_json(document).decode()
         number, before = file.execute("SELECT number, chain_hash FROM consent_records ORDER BY 1 DESC").fetchone()
         own = record_hash(text)
-        said = {**said_twice(document), "document": text, "number": number + 1, "record_hash": own}
+        said = {**indexed_columns(document), "document": text, "number": number + 1, "record_hash": own}
         said["chain_hash"] = chain_hash(before, own)
         marks = ", ".join(f":{name}" for name in said)
         file.execute(f"INSERT INTO consent_records ({', '.join(said)}) VALUES ({marks})", said)  # noqa: S608

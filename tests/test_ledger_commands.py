@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.chain import SAID_TWICE
+from cookie_consent.chain import INDEXED_COLUMNS
 from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.command import with_ids_joined
 from cookie_consent.daily_salt import DailySalt
@@ -523,7 +523,7 @@ def test_a_deleted_record_is_found(path: Path, capsys: Capture) -> None:
 
 
 def test_a_record_that_was_removed_without_a_word_is_found(path: Path, capsys: Capture) -> None:
-    emptied = ("document", *SAID_TWICE)
+    emptied = ("document", *INDEXED_COLUMNS)
     with tampered(path) as connection:
         connection.execute(f"UPDATE consent_records SET {' = NULL, '.join(emptied)} = NULL WHERE number = 2")  # noqa: S608
     assert verified(path, capsys)["findings"] == [

@@ -118,7 +118,7 @@ def test_what_is_kept_is_the_answer_with_all_that_has_to_be_shown_of_it() -> Non
         "build": "b" * 16,
         "previous": "record-0",
         "keep_until": UNTIL,
-        "repeat_key": made.repeat_key,
+        "repeat_key": made.idempotency_key,
     }
     assert made.texts == {digest(text): text for text in (SHOWN.html, SHOWN.prevailing_html)}
     assert made.policies == {POLICY.version: POLICY.document()}
@@ -255,7 +255,7 @@ def test_the_same_within_a_minute_is_a_repetition() -> None:
 )
 def test_whatever_differs_is_none(changes: dict[str, Any]) -> None:
     assert not repeats(dict(kept().document), said_after(1, **changes))
-    assert kept().repeat_key != kept(replace(RECORD, **changes)).repeat_key
+    assert kept().idempotency_key != kept(replace(RECORD, **changes)).idempotency_key
 
 
 def test_an_answer_repeats_neither_a_signal_nor_a_note() -> None:
@@ -270,10 +270,10 @@ def test_an_answer_repeats_neither_a_signal_nor_a_note() -> None:
 
 def test_a_key_is_that_of_the_record_before_else_of_the_form_else_of_nothing_else() -> None:
     def key(**more: Any) -> str:
-        return kept(**more).repeat_key
+        return kept(**more).idempotency_key
 
     assert key(previous="a") == key(previous="a", once="1") == key(previous="a", once="2")
-    assert key(once="1") == kept(replace(RECORD, consent_id="other"), once="1").repeat_key
+    assert key(once="1") == kept(replace(RECORD, consent_id="other"), once="1").idempotency_key
     other = replace(GIVEN, record_id="record-2")
     assert key(once="1") == key(once="1", given=other)
     assert len({key(), key(given=other), key(once="1"), key(once="2"), key(previous="a"), key(previous="b")}) == 6
@@ -311,7 +311,7 @@ def test_a_signal_is_kept_as_what_it_leaves_of_the_answer() -> None:
         "answered_before": "2025-06-15T15:06:40Z",
         "previous": "record-0",
         "keep_until": UNTIL,
-        "repeat_key": made.repeat_key,
+        "repeat_key": made.idempotency_key,
     }
     assert made.policies == {POLICY.version: POLICY.document()}
     assert made.texts == {}
@@ -346,7 +346,7 @@ def test_without_a_signal_what_was_answered_holds_again() -> None:
 
 def test_a_signal_is_kept_once_for_what_it_switches_off_after_a_record() -> None:
     first, later = signalled(previous="a"), signalled(now=NOW + 9_999_999, previous="a")
-    assert first.repeat_key == later.repeat_key
+    assert first.idempotency_key == later.idempotency_key
     assert later.decided_at - later.repeat_within <= first.decided_at
     others = [
         signalled(replace(RECORD, consent_id="other"), previous="a"),
@@ -354,7 +354,7 @@ def test_a_signal_is_kept_once_for_what_it_switches_off_after_a_record() -> None
         signalled(off=frozenset({"media", "analytics"}), previous="a"),
         signalled(previous="b"),
     ]
-    assert len({entry.repeat_key for entry in (first, *others)}) == 5
+    assert len({entry.idempotency_key for entry in (first, *others)}) == 5
 
 
 def test_a_note_says_what_it_is_about_and_nothing_of_the_answer() -> None:
@@ -372,12 +372,12 @@ def test_a_note_says_what_it_is_about_and_nothing_of_the_answer() -> None:
         "note": "It was not I.",
         "previous": "record-1",
         "keep_until": UNTIL,
-        "repeat_key": made.repeat_key,
+        "repeat_key": made.idempotency_key,
     }
     assert (made.policies, made.texts, made.repeat_within) == ({}, {}, 60)
     again = noted(about, third, now=NOW + 61, text="It was not I.", previous="record-2")
     other = noted(about, third, now=NOW + 61, text="It was I.", previous="record-2")
-    assert again.repeat_key == made.repeat_key != other.repeat_key
+    assert again.idempotency_key == made.idempotency_key != other.idempotency_key
 
 
 # What is read of records again.

@@ -57,7 +57,7 @@ def retention(ledger: Ledger) -> Retention:
     return Retention(ledger, RULES, new_id)
 
 
-def remind(looking: Retention, now: float) -> None:
+def run_if_due(looking: Retention, now: float) -> None:
     looking.run_if_due(now)
     looking.wait()
 
@@ -77,25 +77,25 @@ def test_it_looks_once_a_day() -> None:
     looking = retention(ledger)
     looking.wait()
     for seconds in (0, 1, DAY - 1, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY):
-        remind(looking, NOW + seconds)
+        run_if_due(looking, NOW + seconds)
     assert [int(now - NOW) for now in ledger.asked] == [0, DAY, 2 * DAY, 9 * DAY]
 
 
 def test_it_does_not_look_where_another_process_has_within_a_day(ledger: Ledger) -> None:
     run(ledger.append(entry(keep_until=int(NOW))))
     ledger.remove(now=NOW - DAY + 1, make_id=new_id)
-    remind(retention(ledger), NOW)
+    run_if_due(retention(ledger), NOW)
     assert left(ledger) == 1
-    remind(retention(ledger), NOW + 1)
+    run_if_due(retention(ledger), NOW + 1)
     assert left(ledger) == 0
 
 
 def test_a_clock_that_was_a_year_ahead_does_not_stop_it(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
     looking = retention(ledger)
-    remind(looking, NOW + 365 * DAY)
+    run_if_due(looking, NOW + 365 * DAY)
     run(ledger.append(entry(keep_until=int(NOW))))
     for other in (looking, retention(ledger)):
-        remind(other, NOW)
+        run_if_due(other, NOW)
     assert (left(ledger), removals(ledger)) == (0, 1)
     said = [record.getMessage() for record in caplog.records]
     assert said == [
@@ -109,9 +109,9 @@ def test_a_clock_that_was_a_year_ahead_does_not_stop_it(ledger: Ledger, caplog: 
 def test_clocks_of_hosts_may_differ_a_little() -> None:
     ledger = Watched()
     looking, elsewhere = retention(ledger), retention(ledger)
-    remind(looking, NOW + 299)
-    remind(looking, NOW)
-    remind(elsewhere, NOW)
+    run_if_due(looking, NOW + 299)
+    run_if_due(looking, NOW)
+    run_if_due(elsewhere, NOW)
     assert len(ledger.asked) == 1
 
 
@@ -125,7 +125,7 @@ def test_what_is_not_as_it_was_recorded_stays_and_that_is_logged(
             connection.execute("DROP TRIGGER consent_records_stay")
             connection.execute("UPDATE consent_records SET decided_at = 1")
             connection.commit()
-        remind(retention(ledger), NOW)
+        run_if_due(retention(ledger), NOW)
         assert left(ledger) == 1
     assert [record.getMessage() for record in caplog.records if record.module == "retention"] == [
         "Removed what is due from the ledger: 0 records, 0 texts, 0 policies, 0 requests, 0 addresses.",
@@ -137,7 +137,7 @@ def test_an_erasure_is_no_look(ledger: Ledger) -> None:
     run(ledger.append(entry("a", keep_until=int(NOW))))
     run(ledger.append(entry("b", keep_until=int(NOW))))
     ledger.remove(now=NOW - 1, make_id=new_id, consent_id="b")
-    remind(retention(ledger), NOW)
+    run_if_due(retention(ledger), NOW)
     assert left(ledger) == 0
 
 
@@ -151,10 +151,10 @@ def test_what_is_due_goes_and_its_texts_when_nothing_cites_them_any_longer(ledge
         return {name for kind, name, _ in ledger.cited() if kind == "texts"}
 
     for number in range(2):
-        remind(looking, NOW + number * 2 * DAY)
+        run_if_due(looking, NOW + number * 2 * DAY)
         assert left(ledger) == 3 - number
         assert cited() == {digest(SHOWN), digest(PREVAILING), digest("<p>Another</p>")}
-    remind(looking, NOW + 4 * DAY)
+    run_if_due(looking, NOW + 4 * DAY)
     assert left(ledger) == 1
     assert cited() == {digest(PREVAILING), digest("<p>Another</p>")}
     assert run(ledger.text(digest(SHOWN))) is None
@@ -165,7 +165,7 @@ def test_what_is_due_goes_and_its_texts_when_nothing_cites_them_any_longer(ledge
 
 def test_a_look_that_finds_nothing_leaves_no_record(ledger: Ledger) -> None:
     run(ledger.append(entry(keep_until=int(NOW) + 1)))
-    remind(retention(ledger), NOW)
+    run_if_due(retention(ledger), NOW)
     assert (left(ledger), removals(ledger)) == (1, 0)
     assert int(ledger.last_removal() or 0) == int(NOW)
 
@@ -212,7 +212,7 @@ def test_requests_and_addresses_go_too_also_where_another_process_has_removed_th
     ledger.requests.answer(old.reference, "Here it is.", long_ago)
     ledger.requests.answer(answered.reference, "Here it is.", lately)
     ledger.remove(now=NOW - 1, make_id=new_id)
-    remind(retention(ledger), NOW)
+    run_if_due(retention(ledger), NOW)
     listed = {asked.reference: asked.address for asked in ledger.requests.listed()}
     assert listed == {answered.reference: None, waiting.reference: "a@site.example"}
 
@@ -222,7 +222,7 @@ def test_each_run_leaves_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> 
     run(ledger.append(entry(keep_until=int(NOW))))
     run(ledger.append(entry("b", keep_until=None, text="<p>Another</p>")))
     with caplog.at_level(logging.INFO, "cookie_consent"):
-        remind(retention(ledger), NOW)
+        run_if_due(retention(ledger), NOW)
     assert [record.getMessage() for record in caplog.records] == [
         "Removed what is due from the ledger: 1 records, 1 texts, 0 policies, 0 requests, 0 addresses."
     ]
@@ -240,7 +240,7 @@ def test_a_ledger_that_fails_is_tried_again_the_next_day(caplog: pytest.LogCaptu
     run(ledger.append(entry(keep_until=int(NOW))))
     looking = retention(ledger)
     for seconds, records in ((0, 1), (60, 1), (DAY, 1), (2 * DAY, 0)):
-        remind(looking, NOW + seconds)
+        run_if_due(looking, NOW + seconds)
         assert left(ledger) == records
     assert [record.getMessage() for record in caplog.records] == [
         "What is due could not be removed from the ledger."

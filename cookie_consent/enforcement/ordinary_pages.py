@@ -115,14 +115,14 @@ class OrdinaryPages:
             return None
         next_path = own_path({"path": path, "query_string": query})
         plan = self.plans[key] = PagePlan(begun, tag, policy.site.languages, next_path, encoding)
-        self._make_room(len(begun) + 2 * len(next_path))
+        self._evict_if_full(len(begun) + 2 * len(next_path))
         return plan
 
     def keep_link(self, plan: PagePlan, decision: Decision, language: str) -> bytes:
         """Make the link to the settings page, as it stands at the end of the page in a language, and keep it."""
         link = self._pages.way_back(decision, self._prefix, language, plan.next_path, plan.encoding)
         plan.links[language] = link
-        self._make_room(len(link))
+        self._evict_if_full(len(link))
         return link
 
     def question(
@@ -143,7 +143,7 @@ class OrdinaryPages:
             if not at:
                 return -1, b""
             plan.head = body[:at]
-            self._make_room(at)
+            self._evict_if_full(at)
         where, origin = (self._prefix, language, plan.next_path, plan.encoding), referrer(fields)
         if origin:
             return at, self._pages.banner(decision, *where, asking=Asking(referrer=origin))
@@ -151,10 +151,10 @@ class OrdinaryPages:
         if asked is not decision:
             pieces = self._pages.banner_in_pieces(decision, *where)
             plan.questions[language] = decision, pieces
-            self._make_room(sum(map(len, pieces)))
+            self._evict_if_full(sum(map(len, pieces)))
         return at, self._pages.make_id().encode().join(pieces)
 
-    def _make_room(self, more: int) -> None:
+    def _evict_if_full(self, more: int) -> None:
         """Forget all plans where they keep too much with so many bytes more. What is needed comes again soon."""
         self._bytes += more
         if self._bytes > _MOST_BYTES or len(self.plans) > _MOST_PLANS:

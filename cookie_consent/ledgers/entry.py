@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cookie_consent.chain import SAID_TWICE, TIMES, said_twice
+from cookie_consent.chain import INDEXED_COLUMNS, TIMES, indexed_columns
 from cookie_consent.policy import canonical_json
 
 
@@ -36,7 +36,7 @@ class Entry:
     repeat_within: int = 0
 
     def __post_init__(self) -> None:
-        named = {name: self.document.get(name) for name in SAID_TWICE if name not in TIMES}
+        named = {name: self.document.get(name) for name in INDEXED_COLUMNS if name not in TIMES}
         for name, text in {**named, **self.texts}.items():
             if not (text is None or can_be_kept(text)):
                 raise ValueError(
@@ -54,7 +54,7 @@ class Entry:
     @cached_property
     def columns(self) -> Mapping[str, Any]:
         """What a ledger keeps of the record a second time: times in seconds since 1970."""
-        return said_twice(self.document)
+        return indexed_columns(self.document)
 
     @property
     def decided_at(self) -> int:
@@ -68,8 +68,8 @@ class Entry:
         return until
 
     @property
-    def repeat_key(self) -> str:
-        """What it is known again by, so that it is kept once, however often it is tried."""
+    def idempotency_key(self) -> str:
+        """What it is known again by, so that it is kept once, however often it is tried; stored as "repeat_key"."""
         return str(self.columns["repeat_key"])
 
 

@@ -113,7 +113,7 @@ class MemoryLedger:
         since = entry.decided_at - entry.repeat_within
         for row in self._rows:
             first = row.entry
-            if first and first.repeat_key == entry.repeat_key and first.decided_at >= since:
+            if first and first.idempotency_key == entry.idempotency_key and first.decided_at >= since:
                 return first
         return None
 

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from cookie_consent.chain import SAID_TWICE, TIMES
+from cookie_consent.chain import INDEXED_COLUMNS, TIMES
 from cookie_consent.ledgers.entry import Entry
 from cookie_consent.ledgers.migrate import migrate
 from cookie_consent.ledgers.tables import METADATA
@@ -23,7 +23,7 @@ LOCK = 7_077_283_940
 """The advisory lock of the chain's end. Any number will do that no other program in the same database uses."""
 _ARRAYS = {
     "documents": "text",
-    **{f"{name}s": "bigint" if name in TIMES else "text" for name in SAID_TWICE},
+    **{f"{name}s": "bigint" if name in TIMES else "text" for name in INDEXED_COLUMNS},
     "repeated_sinces": "bigint",
 }
 _PATIENTLY = text("SET LOCAL statement_timeout = 0")
@@ -123,7 +123,7 @@ class PostgresqlDatabase:
                 connection.execute(insert_new(METADATA.tables[f"consent_{kind}"]).on_conflict_do_nothing(), rows)
         arrays: dict[str, list[Any]] = {
             "documents": [entry.text for entry in entries],
-            **{f"{name}s": [entry.columns[name] for entry in entries] for name in SAID_TWICE},
+            **{f"{name}s": [entry.columns[name] for entry in entries] for name in INDEXED_COLUMNS},
             "repeated_sinces": [entry.decided_at - entry.repeat_within for entry in entries],
         }
         return list(connection.execute(_APPEND, arrays).scalars())

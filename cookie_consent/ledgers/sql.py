@@ -30,7 +30,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from cookie_consent.base.forking import call_after_fork, leave_to_parent
 from cookie_consent.base.workers import Workers
-from cookie_consent.chain import SAID_TWICE, Link, agrees, removal
+from cookie_consent.chain import INDEXED_COLUMNS, Link, agrees, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
@@ -48,7 +48,7 @@ _CITED = (
     ("texts", TEXTS.c.sha256, TEXTS.c.content, (RECORDS.c.text, RECORDS.c.prevailing_text)),
 )
 """What records cite: its kind, where its name and its content are, and which columns cite it."""
-_LINK = [RECORDS.c[name] for name in ("number", "document", "record_hash", "chain_hash", *SAID_TWICE)]
+_LINK = [RECORDS.c[name] for name in ("number", "document", "record_hash", "chain_hash", *INDEXED_COLUMNS)]
 # What is asked for while visitors wait is built once: that takes longer than to find it.
 _KEY: ColumnElement[str] = bindparam("key")
 _RECORDS_OF = select(RECORDS.c.document).where(RECORDS.c.consent_id == _KEY).order_by(RECORDS.c.number)
@@ -281,7 +281,7 @@ class SqlLedger:
             return list(connection.execute(wanted))
 
     def _empty(self, connection: Connection, numbers: list[int], said: dict[str, Any]) -> None:
-        emptied = dict.fromkeys((*SAID_TWICE, "document"))
+        emptied = dict.fromkeys((*INDEXED_COLUMNS, "document"))
         connection.execute(update(RECORDS).where(RECORDS.c.number.in_(numbers)).values(emptied))
         self._database.append(connection, [Entry(document=said)], {})
 
@@ -303,7 +303,7 @@ class SqlLedger:
 
 def _link(row: Row[Any]) -> Link:
     number, document, own, tied, *said = tuple(row)
-    return Link(number, document, own, tied, dict(zip(SAID_TWICE, said, strict=True)))
+    return Link(number, document, own, tied, dict(zip(INDEXED_COLUMNS, said, strict=True)))
 
 
 def _parted(rows: Iterable[Row[Any]]) -> tuple[list[int], list[int]]:

@@ -205,12 +205,12 @@ def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[b
     earlier = _with_keys_of(connection, entries)
     for entry, own in zip(entries, hashes, strict=True):
         since = entry.decided_at - entry.repeat_within
-        first = next((text for given_at, text in earlier[entry.repeat_key] if given_at >= since), None)
+        first = next((text for given_at, text in earlier[entry.idempotency_key] if given_at >= since), None)
         if first is None:
             number += 1
             last = chain_hash(last, own)
             rows_to_add.append(_row(entry, number, own, last))
-            earlier[entry.repeat_key].append((entry.decided_at, entry.text))
+            earlier[entry.idempotency_key].append((entry.decided_at, entry.text))
         kept.append(first or entry.text)
     if rows_to_add:
         connection.execute(_ADD, rows_to_add)
@@ -220,7 +220,7 @@ def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[b
 def _with_keys_of(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[tuple[int, str]]]:
     """Return the records that entries may repeat: key -> when each was given, and its text; the first ones first."""
     found = defaultdict[str, list[tuple[int, str]]](list)
-    keys = {entry.repeat_key for entry in entries}
+    keys = {entry.idempotency_key for entry in entries}
     for key, given_at, text in connection.execute(_WITH_KEYS, {"keys": sorted(keys)}):
         found[key].append((given_at, text))
     return found
