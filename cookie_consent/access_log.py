@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from cookie_consent.agents import read_short
 from cookie_consent.base.checks import check, is_list
-from cookie_consent.base.daily import DAY
+from cookie_consent.base.clock import DAY
 from cookie_consent.bounded import LONGEST_KEPT
 from cookie_consent.daily_salt import DailySalt
 from cookie_consent.erasing import Erasing

@@ -17,10 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cookie_consent.base import locking
-from cookie_consent.base.clock import is_future
+from cookie_consent.base.clock import DAY, is_future
 from cookie_consent.base.files import NO_LINK, open_file, read_at, set_mode_and_owner, write_at
 
-_DAY = 24 * 60 * 60
 _SALT_BYTES = 32
 _ID_BYTES = 16
 _MARK = b"consent-salt "
@@ -52,7 +51,7 @@ class DailySalt:
             address: the visitor's address without its last part; "" where it cannot be read.
             agent: the User-Agent field.
         """
-        if self._day != int(now // _DAY) and not self._renew(now):
+        if self._day != int(now // DAY) and not self._renew(now):
             return None
         said = b"\0".join((site.encode("utf-8", "surrogateescape"), address.encode("ascii"), agent))
         return base64.urlsafe_b64encode(hmac.digest(self._salt, said, "sha256")[:_ID_BYTES]).rstrip(b"=").decode()
@@ -63,7 +62,7 @@ class DailySalt:
         Args:
             now: seconds since 1970.
         """
-        today = int(now // _DAY)
+        today = int(now // DAY)
         if self._day != today:
             self._forget()
         if self._path is not None and self._path.exists():
@@ -75,7 +74,7 @@ class DailySalt:
         salt = self._make_salt(_SALT_BYTES) if self._path is None else self._look(self._taken, now)
         if salt is None:
             return False
-        self._day, self._salt = int(now // _DAY), bytearray(salt)
+        self._day, self._salt = int(now // DAY), bytearray(salt)
         return True
 
     def _forget(self) -> None:
@@ -104,7 +103,7 @@ class DailySalt:
 
     def _taken(self, file: int, now: float) -> bytes | None:
         """Return the salt of today from the file. The first process to ask makes it, over that of the day before."""
-        today, found = int(now // _DAY), _parsed(read_at(file, _LENGTH + 1, 0))
+        today, found = int(now // DAY), _parsed(read_at(file, _LENGTH + 1, 0))
         if found is not None and found[0] == today:
             return found[1]
         if found is not None and _is_tomorrows(found[0], now):
@@ -118,13 +117,13 @@ class DailySalt:
 
 def _expired(file: int, now: float) -> None:
     found = _parsed(read_at(file, _LENGTH + 1, 0))
-    if found is None or not (found[0] == int(now // _DAY) or _is_tomorrows(found[0], now)):
+    if found is None or not (found[0] == int(now // DAY) or _is_tomorrows(found[0], now)):
         _write(file, b" " * _LENGTH)
 
 
 def _is_tomorrows(day: int, now: float) -> bool:
     """Return whether a day begins soon, so that it may have begun for a process whose clock differs a little."""
-    return day > now // _DAY and not is_future(day * _DAY, now)
+    return day > now // DAY and not is_future(day * DAY, now)
 
 
 def _line(day: int, salt: bytes) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
+from cookie_consent.base.clock import DAY
 from cookie_consent.material import digests, widened
 from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
@@ -22,7 +23,6 @@ OPTED_OUT_FOR = timedelta(days=366)
 """12 months: as long, who refused a sale or sharing is not asked again (Cal. Civ. Code 1798.135(c)(4))."""
 
 
-_DAY = 24 * 60 * 60
 _UNANSWERED = Answer(State.UNANSWERED, "")
 
 
@@ -186,7 +186,7 @@ def grounds(policy: Policy, record: ConsentRecord | None, signals: frozenset[str
     if not isinstance(record.answers, SharedAnswers):
         return None
     is_earlier = policy.changes and record.policy != policy.version
-    days = (now // _DAY, record.decided_at // _DAY) if is_earlier else None  # for the news
+    days = (now // DAY, record.decided_at // DAY) if is_earlier else None  # for the news
     return policy, signals, record.answers, record.policy, record.signals, record.overruled, days
 
 

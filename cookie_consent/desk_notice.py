@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from anyio import fail_after
 
+from cookie_consent.base.clock import HOUR
 from cookie_consent.base.workers import Workers
 from cookie_consent.bounded import evict_if_full
 from cookie_consent.desk_request import DeskRequest, is_address
@@ -25,7 +26,6 @@ LONGEST = 20.0
 """So many seconds a notice is waited for."""
 MOST_IN_AN_HOUR = 20
 """So many notices are handed on within an hour."""
-_HOUR = 3600
 _AT_A_TIME = 2
 _MOST_KINDS = 100
 _PORTS = {"smtp": 587, "smtps": 465}
@@ -96,13 +96,13 @@ class Desk:
             notice: what is told, and with it `quiet_until`: until when no other is, or None.
             now: seconds since 1970.
         """
-        if not 0 <= now - self._began < _HOUR:
+        if not 0 <= now - self._began < HOUR:
             self._began, self._told = now, 0
         if self._told >= MOST_IN_AN_HOUR:
             return
         self._told += 1
         is_last = self._told == MOST_IN_AN_HOUR
-        notice = {**notice, "quiet_until": rfc3339(self._began + _HOUR) if is_last else None}
+        notice = {**notice, "quiet_until": rfc3339(self._began + HOUR) if is_last else None}
         try:
             with fail_after(self._longest):
                 told = await self._workers.run(partial(self._tell, notice))

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cookie_consent.access_record import OTHER_HOSTS, VERSION, host_name, piece
+from cookie_consent.base.clock import DAY
 from cookie_consent.base.event_loop import call_later, current_loop
 from cookie_consent.base.forking import call_after_fork
 from cookie_consent.bounded import LONGEST_KEPT
@@ -17,7 +18,6 @@ from cookie_consent.sinks import Sink
 
 FLUSH = 10.0
 """Seconds after which counts go to the sink."""
-_DAY = 86_400
 _MOST_HOSTS = 100
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
@@ -118,8 +118,8 @@ class Funnel:
         return b"{%b}\n" % piece(values)
 
     def _begin_day(self, now: float) -> None:
-        self._day_begins = now // _DAY * _DAY
-        self._day_ends = self._day_begins + _DAY
+        self._day_begins = now // DAY * DAY
+        self._day_ends = self._day_begins + DAY
         self._day_text = datetime.fromtimestamp(now, UTC).date().isoformat()
         self._found.clear()
 

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.answers import is_form, read_fields
+from cookie_consent.base.clock import DAY, HOUR
 from cookie_consent.bounded import RateLimit
 from cookie_consent.desk_form import EMPTY_FIELD, Draft, FormTokens, read_draft
 from cookie_consent.desk_notice import notice_of
@@ -27,13 +28,12 @@ from cookie_consent.desk_request import (
 )
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Requests
-from cookie_consent.ledgers.requests import DAY, MOST_OPEN
+from cookie_consent.ledgers.requests import MOST_OPEN
 from cookie_consent.problem import Problem, too_many
 from cookie_consent.replies import answer_of, page, wants_json
 from cookie_consent.visits import Visit
 from cookie_consent.written import readable
 
-_HOUR = 3600
 _MOST_LOOK_UPS = 30
 """So many look-ups of one reference are answered in an hour. Of all together any number: secrets are not guessed."""
 
@@ -44,7 +44,7 @@ class HelpDesk:
     def __init__(self, installed: Installation) -> None:
         self._installed = installed
         self._tokens = FormTokens(installed.forms, installed.own.new_id)
-        self._look_ups = RateLimit(_MOST_LOOK_UPS, _HOUR)
+        self._look_ups = RateLimit(_MOST_LOOK_UPS, HOUR)
         self._unnamed = RateLimit(MOST_OPEN, DAY)
 
     async def requests(self, request: Request, visit: Visit, language: str) -> Response:

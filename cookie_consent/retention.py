@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import astuple
 from datetime import timedelta
 
-from cookie_consent.base.clock import is_future, is_within
-from cookie_consent.base.daily import DAY, Daily
+from cookie_consent.base.clock import DAY, is_future, is_within
+from cookie_consent.base.daily import Daily
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.rules import RequestRules
 from cookie_consent.sinks import Sink

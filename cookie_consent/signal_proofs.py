@@ -9,6 +9,7 @@ from typing import Any
 from anyio import fail_after
 
 from cookie_consent import proof
+from cookie_consent.base.clock import HOUR
 from cookie_consent.base.event_loop import start
 from cookie_consent.bounded import LONGEST_WAIT, RateLimit, evict_if_full
 from cookie_consent.decision import Decision, ruling_signals, switched_off
@@ -40,7 +41,7 @@ class SignalProofs:
         self, ledger: Ledger, lifetime: timedelta, clock: Callable[[], float], make_id: Callable[[], str]
     ) -> None:
         self._ledger, self._lifetime, self._clock, self._make_id = ledger, lifetime, clock, make_id
-        self._limit = RateLimit(_MOST_CHANGES, 3600)
+        self._limit = RateLimit(_MOST_CHANGES, HOUR)
         self._noted: dict[str, tuple[int, frozenset[str]]] = {}
         self._running: set[str] = set()
         self._rests_until = 0.0

@@ -12,6 +12,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from cookie_consent.access_record import host_name
+from cookie_consent.base.clock import DAY
 from cookie_consent.bounded import LONGEST_KEPT, evict_if_full
 from cookie_consent.cookie_fields import pairs, values
 from cookie_consent.decision import (
@@ -45,7 +46,6 @@ _DIGEST_BYTES = 32
 _MOST_SEEN_ONCE = 16384
 _MOST_ALIKE = 512
 """With a policy of four purposes and a dozen cookies a request they take about 1 MB."""
-_DAY = 24 * 60 * 60
 _SECURE = ("https", "wss")
 _log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
@@ -261,7 +261,7 @@ class Visits:
             if now < turn < good_until:
                 good_until = turn
         if good and policy.changes:
-            good_until = min(good_until, (now // _DAY + 1) * _DAY)  # what is new today may not be tomorrow
+            good_until = min(good_until, (now // DAY + 1) * DAY)  # what is new today may not be tomorrow
         return newest(good), now, good_until
 
     def _remembering(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:

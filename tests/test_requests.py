@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
+from cookie_consent.base.clock import HOUR
 from cookie_consent.desk_request import DeskRequest, NotKept
 from cookie_consent.ledgers import Ledger, MemoryLedger, Purged, Requests, open_ledger
 from cookie_consent.ledgers.requests import (
-    HOUR,
     MOST_BEFORE_STRANGERS_WAIT,
     MOST_IN_A_DAY,
     MOST_IN_AN_HOUR,

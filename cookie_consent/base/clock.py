@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+HOUR, DAY = 3600, 86_400
+"""Seconds."""
 SKEW = 300.0
 """How much the clocks of hosts may differ (seconds). A time that is further in the future counts as none."""
 

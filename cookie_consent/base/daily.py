@@ -6,9 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
-from cookie_consent.base.clock import is_future, is_within
+from cookie_consent.base.clock import DAY, is_future, is_within
 
-DAY = 24 * 60 * 60.0
 _log = logging.getLogger("cookie_consent")
 
 

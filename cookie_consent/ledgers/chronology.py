@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from cookie_consent.base.clock import DAY
 from cookie_consent.chain import REMOVED, said_removed
 from cookie_consent.timestamps import rfc3339, seconds_of
 
@@ -22,7 +23,6 @@ CLOCK_SKEW = 60 * 60
 """So far the clocks of several hosts may differ (seconds). Without NTP a clock drifts by minutes a month, and a virtual
 machine that was paused is late until it has asked; a proof whose hour matters is not made better by less."""
 _REASONS = ("retention", "erasure")
-_DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Chronology:
         self._look_at_keep(document)
         if document.get("event") == REMOVED:
             reason, days = document.get("reason"), document.get("kept_days")
-            keep = days * _DAY if isinstance(days, int) else None
+            keep = days * DAY if isinstance(days, int) else None
             self._removals.append(_Removal(number, at, str(reason), said_removed(document, number), keep))
 
     def findings(self) -> Iterator[tuple[int, str]]:
@@ -210,7 +210,7 @@ class Chronology:
                     why = (
                         f"Record {first:,} was removed as due, says record {removal.number:,} of {rfc3339(removal.at)},"
                         f" but was not there before {rfc3339(since)}: the shortest time for which records are kept here"
-                        f" is {keep // _DAY:,} days after the end of a consent."
+                        f" is {keep // DAY:,} days after the end of a consent."
                     )
                     found.add(first, why, last - first + 1)
         return found
@@ -249,7 +249,7 @@ def shortest_keep_days(documents: Iterable[str | None]) -> int | None:
         None where no record has both times.
     """
     keeps = [keep for document in documents if document and (keep := _keep(json.loads(document))) is not None]
-    return min(keeps) // _DAY if keeps else None
+    return min(keeps) // DAY if keeps else None
 
 
 def _keep(document: Mapping[str, Any]) -> int | None:

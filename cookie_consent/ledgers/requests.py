@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from cookie_consent.base.clock import is_future
+from cookie_consent.base.clock import DAY, HOUR, is_future
 from cookie_consent.desk_request import DeskRequest, NotKept
 from cookie_consent.rules import RequestRules
 
-HOUR, DAY = 3600, 86_400
 MOST_OPEN = 5
 """So many requests of one consent id may wait for their answers."""
 MOST_IN_A_DAY = 10

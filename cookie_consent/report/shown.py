@@ -9,12 +9,14 @@ from unicodedata import east_asian_width
 
 from babel.dates import format_date, format_datetime, format_skeleton
 
+from cookie_consent.base.clock import HOUR
+
 NOTHING = "–"
 """Stands where there is no figure."""
 ONCE_A_DAY = "over several days, each of their visitors counts once a day"
 """What is to be known of records that are there without consent."""
 _LOCALE = "en_GB"
-_MINUTE, _HOUR = 60, 3600
+_MINUTE = 60
 
 
 def visible(value: object) -> str:
@@ -92,9 +94,9 @@ def seconds(value: float | None) -> str:
     whole = round(value)
     if whole < _MINUTE:
         return f"{whole} s"
-    if whole < _HOUR:
+    if whole < HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR:,} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // HOUR:,} h {whole % HOUR // _MINUTE} min"
 
 
 def milliseconds(value: float | None) -> str:

@@ -7,11 +7,11 @@ import logging
 from typing import Any
 
 from cookie_consent.access_record import truncated
+from cookie_consent.base.clock import HOUR
 from cookie_consent.bounded import RateLimit
 
 FROM_A_NETWORK, FROM_ELSEWHERE = 600, 100_000
 """How many an hour are taken from one public network, and from all clients without a public address together."""
-_HOUR = 3600.0
 _log = logging.getLogger("cookie_consent")
 
 
@@ -23,8 +23,8 @@ class FirstAnswers:
     """
 
     def __init__(self) -> None:
-        self._networks = RateLimit(FROM_A_NETWORK, _HOUR)
-        self._elsewhere = RateLimit(FROM_ELSEWHERE, _HOUR)
+        self._networks = RateLimit(FROM_A_NETWORK, HOUR)
+        self._elsewhere = RateLimit(FROM_ELSEWHERE, HOUR)
         self._told: set[str] = set()
 
     def wait(self, client: Any, now: float) -> float:
