@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cookie_consent.base import locking
 from cookie_consent.base.clock import DAY, is_future
-from cookie_consent.base.files import NO_LINK, open_file, read_at, set_mode_and_owner, write_at
+from cookie_consent.base.files import NO_LINK, read_at, set_mode_and_owner, write_at
 
 _SALT_BYTES = 32
 _ID_BYTES = 16
@@ -86,13 +86,9 @@ class DailySalt:
         assert self._path is not None  # noqa: S101 (asked before)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = open_file(self._path, os.O_RDWR | os.O_CREAT | NO_LINK)
-            try:
+            with locking.opened(self._path, os.O_RDWR | os.O_CREAT | NO_LINK) as file:
                 set_mode_and_owner(file, 0o600)
-                locking.lock(file)
                 return act(file, now)
-            finally:
-                os.close(file)
         except BlockingIOError:
             return None  # Another process is at it; the next request finds what it made.
         except OSError as error:

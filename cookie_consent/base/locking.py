@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 
+from cookie_consent.base.files import open_file
 from cookie_consent.base.waiting import wait_until
 
 fcntl: ModuleType | None
@@ -56,6 +60,57 @@ def unlock(file: int) -> None:
         fcntl.flock(file, fcntl.LOCK_UN)
     else:
         _lock_on_windows(file, _FREE)
+
+
+def open_locked(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> int:
+    """Open a file and lock it; return its descriptor. The lock ends when that is closed.
+
+    Args:
+        path: where the file is.
+        flags: as `os.open` has them.
+        mode: of a new file, less what the umask takes away.
+        wait: for how long others may hold the lock (seconds).
+
+    Raises:
+        BlockingIOError: somebody else holds it.
+        OSError: the file cannot be opened or locked.
+    """
+    file = open_file(path, flags, mode)
+    try:
+        lock(file, wait=wait)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+@contextmanager
+def opened(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> Iterator[int]:
+    """Open a file and hold its lock for as long as the block runs, as `open_locked` does."""
+    file = open_locked(path, flags, mode, wait=wait)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def make_locked(path: Path) -> int:
+    """Make a file that is locked before anybody finds it under its name; return its descriptor.
+
+    Whoever finds it unlocked knows that its process has ended. On Windows it has its name at once: an open file cannot
+    be renamed there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    new = path.with_name(f".{path.name}.new") if is_posix() else path
+    file = open_locked(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    with ExitStack() as unless_done:
+        unless_done.callback(os.close, file)
+        if new != path:
+            new.rename(path)
+        unless_done.pop_all()
+    return file
 
 
 def _is_locked(file: int, *, shared: bool) -> bool:

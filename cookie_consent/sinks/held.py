@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cookie_consent.base import locking
-from cookie_consent.base.files import AT_ONCE, NO_LINK, open_file
+from cookie_consent.base.files import AT_ONCE, NO_LINK
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 (files of a name that nobody knows, for their owner alone)
 _NUMBERS = struct.Struct("=QQ")
@@ -49,8 +49,9 @@ class Held:
             How many lines were lost with processes that have ended.
         """
         self._path, self.numbers = None, [waiting, 0]
-        with suppress(OSError):
-            self._path, self.numbers = self._shared(waiting)
+        if locking.is_posix():  # on Windows nobody could remove the file while it is open
+            with suppress(OSError):
+                self._path, self.numbers = self._shared(waiting)
         return sum(_left_behind(path) for path in self._folder.glob(f"{self._prefix}*") if path != self._path)
 
     def end(self) -> None:
@@ -60,13 +61,10 @@ class Held:
 
     def _shared(self, waiting: int) -> tuple[Path, memoryview[int]]:
         path = self._folder / f"{self._prefix}{secrets.token_hex(8)}"
-        new = path.with_name(f".{path.name}")  # nobody takes it for one left behind before it is locked
-        file = open_file(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        file = locking.make_locked(path)
         try:
             os.write(file, _NUMBERS.pack(waiting, 0))
-            locking.lock(file)
             numbers = memoryview(mmap.mmap(file, _NUMBERS.size)).cast("Q")  # it keeps the file open, and so the lock
-            new.rename(path)
         finally:
             os.close(file)
         return path, numbers
@@ -74,14 +72,9 @@ class Held:
 
 def _left_behind(path: Path) -> int:
     """Return how many lines a process had not brought home when it ended, and forget it; 0 while it lives."""
-    with suppress(OSError, struct.error), open(path, "rb", opener=_opened_at_once) as file:
-        locking.lock(file.fileno())
+    # Anybody may put a pipe there, which would have no other end, or a link.
+    with suppress(OSError, struct.error), locking.opened(path, os.O_RDONLY | AT_ONCE | NO_LINK) as file:
         path.unlink()  # which fails where another was faster
-        taken, brought = _NUMBERS.unpack(file.read())
+        taken, brought = _NUMBERS.unpack(os.read(file, _NUMBERS.size + 1))
         return int(taken - brought)
     return 0
-
-
-def _opened_at_once(path: str, flags: int) -> int:
-    """Open a file, and wait for nobody: anybody may put a pipe there, which would have no other end."""
-    return open_file(path, flags | AT_ONCE | NO_LINK)

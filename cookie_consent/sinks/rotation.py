@@ -14,7 +14,6 @@ from pathlib import Path
 
 from cookie_consent.base import locking
 from cookie_consent.base.clock import is_future
-from cookie_consent.base.files import open_file
 from cookie_consent.sinks.closed_files import Form, Source, path_of, sources
 from cookie_consent.sinks.holding import for_each_closed
 
@@ -98,12 +97,9 @@ class Rotation:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the lock under which files get their names; raises OSError where that cannot be now."""
-        lock = open_file(self._path.with_name(f".{self._path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o640)
-        try:
-            locking.lock(lock, wait=_PATIENCE)
+        path = self._path.with_name(f".{self._path.name}.lock")
+        with locking.opened(path, os.O_RDWR | os.O_CREAT, 0o640, wait=_PATIENCE):
             yield
-        finally:
-            os.close(lock)
 
     def _close(self, more: int) -> bool:
         state = os.stat(self._path)

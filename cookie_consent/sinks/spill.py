@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from cookie_consent.base import locking
-from cookie_consent.base.files import open_file, write_at
+from cookie_consent.base.files import write_at
 from cookie_consent.sinks.lines import is_of, time_of
 
 Line = tuple[bool, bytes]
@@ -92,16 +91,7 @@ class Spill:
     def _new_file(self) -> _SpillFile:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder / f"{secrets.token_hex(8)}{_SUFFIX}"
-        # Nobody takes it for one left behind before it is locked. Windows renames no open file; there it may be taken.
-        new = path.with_suffix(".new") if locking.is_posix() else path
-        descriptor = open_file(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-        with ExitStack() as unless_done:
-            unless_done.callback(os.close, descriptor)
-            locking.lock(descriptor)
-            if new != path:
-                new.rename(path)
-            unless_done.pop_all()
-        return _SpillFile(path, descriptor)
+        return _SpillFile(path, locking.make_locked(path))
 
 
 class _SpillFile:
@@ -156,18 +146,12 @@ class _SpillFile:
 
 def _taken_over(path: Path) -> _SpillFile | None:
     """Return the file of a process that ended, now locked by this one; None where that lives or another was faster."""
-    try:
-        descriptor = open_file(path, os.O_RDWR)
-    except OSError:
-        return None
-    try:
-        locking.lock(descriptor)
-    except OSError:
-        os.close(descriptor)
-        return None
     # It may have been brought home between our look into the folder and our lock. Then it comes to the store once more,
     # which changes nothing there.
-    return _SpillFile(path, descriptor)
+    try:
+        return _SpillFile(path, locking.open_locked(path, os.O_RDWR))
+    except OSError:
+        return None
 
 
 def _size(path: Path) -> int:
