@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Self
 
-from cookie_consent.agents import read_short
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.base.clock import DAY
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.page_views import seen_at
+from cookie_consent.base.user_agents import read_short
 from cookie_consent.daily_salt import DailySalt
 from cookie_consent.erasing import Erasing
 from cookie_consent.exempt_visits import exempt_trace
@@ -22,7 +23,6 @@ from cookie_consent.retention import AccessRetention
 from cookie_consent.sinks import Sink, local_place, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing import Trace, Tracing, is_traceable
-from cookie_consent.views import seen_at
 from cookie_consent.visitor import Arrival
 from cookie_consent.visitor_lag import VisitorLag
 from cookie_consent.visits import Visit, is_secure

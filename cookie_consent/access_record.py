@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
 from collections.abc import Mapping
@@ -10,17 +9,14 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from cookie_consent.agents import read_agent
-from cookie_consent.mounting import is_under, mount_path, split_address, split_origin
+from cookie_consent.base.addresses import host_name, truncated
+from cookie_consent.base.paths import is_under, mount_path, split_address, split_origin
+from cookie_consent.base.user_agents import read_agent
 
 VERSION = 1
 """Of the record's schema, docs/access-record.md."""
 LONGEST = 1024
 """Longer values are cut: a record stays one short line whatever a client sends."""
-OTHER_HOSTS = "(other)"
-"""The name of all hosts that are not told apart."""
-_LONGEST_HOST = 255
-"""Octets that a host name has at most (RFC 1035, section 2.3.4)."""
 _LONGEST_QUERY = 8192
 """Longer queries are cut before they are read; servers take less of a request's first line by default."""
 _ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]{1,255}(?=[/?#]|\Z)", re.ASCII | re.IGNORECASE)
@@ -76,29 +72,6 @@ def visitor_piece(visitor_id: str, policy: str, purpose: str, address: str, agen
             "consent.purpose": purpose,
         }
     )
-
-
-def truncated(address: str) -> str | None:
-    """Return an address with its last part zeroed: IPv4 to /24, IPv6 to /48; None where it cannot be read."""
-    try:
-        read = ipaddress.ip_address(address)
-    except ValueError:
-        return None
-    if isinstance(read, ipaddress.IPv6Address):
-        if read.ipv4_mapped is None:
-            return str(ipaddress.IPv6Address(int(read) >> 80 << 80))
-        read = read.ipv4_mapped
-    return str(ipaddress.IPv4Address(int(read) >> 8 << 8))
-
-
-def host_name(field: bytes) -> str:
-    """Return the host of a Host field, without its port, in small letters; "" where it names none.
-
-    One of more than 255 octets is `OTHER_HOSTS`.
-    """
-    host = field.decode("latin-1").lower()
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    return name.removesuffix(".") if len(name) <= _LONGEST_HOST else OTHER_HOSTS
 
 
 def route_of(scope: Mapping[str, Any]) -> str:

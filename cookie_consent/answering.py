@@ -12,23 +12,23 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from cookie_consent import proof
 from cookie_consent.access_record import origin_of
-from cookie_consent.answers import Posted, is_form, make_record, read_answer
-from cookie_consent.banner import asks_robot
-from cookie_consent.bounded import LONGEST_WAIT
+from cookie_consent.answers import Posted, make_record, read_answer
+from cookie_consent.base.cross_site import is_cross_site, safe_next
+from cookie_consent.base.dates import rfc3339, seconds_of
+from cookie_consent.base.forms import is_form
+from cookie_consent.base.limits import LONGEST_WAIT, log_failure
+from cookie_consent.base.paths import outer_path
+from cookie_consent.base.problem import Problem, too_many
+from cookie_consent.base.user_agents import asks_robot
 from cookie_consent.decision import Decision, consents, decide, objects, opted_out, switched_off, what_signals_refuse
 from cookie_consent.evidence import SURFACES, Surface, shown
 from cookie_consent.exempt_visits import pseudonym
-from cookie_consent.failures import log_failure
 from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
-from cookie_consent.mounting import outer_path
 from cookie_consent.own_cookies import MOST_WITHDRAWN
 from cookie_consent.pages import REFERRER
 from cookie_consent.parts import LONGEST_COOKIE
-from cookie_consent.problem import Problem, too_many
 from cookie_consent.record import ConsentRecord, State
-from cookie_consent.same_site import is_cross_site, safe_next
-from cookie_consent.timestamps import rfc3339, seconds_of
 from cookie_consent.tracing import traced_fields
 from cookie_consent.visitor import Withdrawn
 from cookie_consent.visits import Visit, cookies_of, host_of, is_secure, refused_names

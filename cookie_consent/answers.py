@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
-from urllib.parse import parse_qsl
+from typing import Any
 
+from cookie_consent.base.forms import FORM, JSON, each_once, form_fields, json_object, reader_for
+from cookie_consent.base.problem import Problem
 from cookie_consent.decision import Decision, objects, what_signals_refuse
 from cookie_consent.material import digests
 from cookie_consent.parts import NECESSARY
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import did_you_mean
-from cookie_consent.problem import Problem
 from cookie_consent.record import Answer, ConsentRecord, State
 
 _CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
 _OF_SOME = ("grant", "opt_out")
 """The choices that leave the other purposes as they are."""
 _SOURCES = ("banner", "settings", "feature", "api")
-_MOST_FIELDS = 200
-_FORM = "application/x-www-form-urlencoded"
-_JSON = "application/json"
 _ONCE = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
 _OF_FORMS = ("language", "service", "surface", "feature", "once", "answered", "notice")
 """What our forms say of themselves."""
-
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +61,14 @@ class Posted:
     notice: str = ""
 
 
-def is_form(content_type: str) -> bool:
-    """Return whether a body of this type comes from an HTML form."""
-    return _media_type(content_type) in (_FORM, "multipart/form-data", "text/plain")
-
-
 def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
     """Read the body of an answer.
 
     Raises:
         Problem: 400, the body is no answer.
     """
-    readers: dict[str, Callable[[bytes], Posted]] = {_FORM: _read_form, _JSON: _read_json}
-    posted = _reader(content_type, readers)(body)
+    readers: dict[str, Callable[[bytes], Posted]] = {FORM: _read_form, JSON: _read_json}
+    posted = reader_for(content_type, readers)(body)
     if not _ONCE.fullmatch(posted.once):
         posted = replace(posted, once="")
     if not _ANSWERED.fullmatch(posted.answered):
@@ -105,22 +94,6 @@ def _check_some(posted: Posted, policy: Policy) -> None:
         raise Problem(400, "There is no purpose to grant.")
     if posted.choice == "opt_out" and not policy.sells:
         raise Problem(400, "Nothing is sold or shared here.")
-
-
-def read_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """Read a body of texts by their names, from a form or as a JSON object.
-
-    Raises:
-        Problem: 400, the body is something else.
-    """
-    readers: dict[str, Callable[[bytes], dict[str, Any]]] = {
-        _FORM: lambda form: _each_once(_form_fields(form)),
-        _JSON: _json_object,
-    }
-    fields = _reader(content_type, readers)(body)
-    if not all(isinstance(value, str) for value in fields.values()):
-        raise Problem(400, f"These have to be texts: {', '.join(map(repr, fields))[:200]}.")
-    return fields
 
 
 def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, language: str) -> ConsentRecord:
@@ -187,20 +160,9 @@ def _is_opted_out(before: Decision, purpose: str) -> bool:
     return purpose in before.policy.sells and purpose in what_signals_refuse(before.policy, signals)
 
 
-def _reader(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]) -> Callable[[bytes], Read]:
-    reader = readers.get(_media_type(content_type))
-    if reader is None:
-        raise Problem(400, f"The body has to be {_FORM} or {_JSON}.")
-    return reader
-
-
-def _media_type(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
-
-
 def _read_form(body: bytes) -> Posted:
-    fields = _form_fields(body)
-    single = _each_once((name, value) for name, value in fields if name != "purpose")
+    fields = form_fields(body)
+    single = each_once((name, value) for name, value in fields if name != "purpose")
     return Posted(
         choice=single.get("choice", ""),
         purposes={value: True for name, value in fields if name == "purpose"},
@@ -211,55 +173,13 @@ def _read_form(body: bytes) -> Posted:
     )
 
 
-def _form_fields(body: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=_MOST_FIELDS,
-        )
-    except ValueError:
-        raise Problem(400, "The form cannot be read.") from None
-
-
-def _each_once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    single: dict[str, str] = {}
-    for name, value in fields:
-        if name in single:
-            raise Problem(400, "A field that may be there once is there several times.")
-        single[name] = value
-    return single
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        data = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
-    except (ValueError, RecursionError):
-        raise Problem(400, "The body is no JSON text in UTF-8 with each key once.") from None
-    if not isinstance(data, dict):
-        raise Problem(400, "The body has to be a JSON object.")
-    return data
-
-
 def _read_json(body: bytes) -> Posted:
-    data = _json_object(body)
+    data = json_object(body)
     names = ("choice", "policy", "next", "source", *_OF_FORMS)
     texts = {name: data[name] for name in names if name in data}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Problem(400, f"These have to be texts: {', '.join(texts)}.")
     return Posted(**{"choice": "", "source": "api", **texts}, purposes=_named(data))
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a key is there twice")
-    return dict(pairs)
-
-
-def _constant(name: str) -> None:
-    raise ValueError(f"{name} is Python's, not JSON's")
 
 
 def _named(data: dict[str, Any]) -> dict[str, bool]:

@@ -9,8 +9,8 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from cookie_consent.base.checks import check
+from cookie_consent.base.paths import local_path
 from cookie_consent.language import match_language
-from cookie_consent.mounting import local_path
 from cookie_consent.request_consent import AppLanguage
 
 BY_PATH = "path"

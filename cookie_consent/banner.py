@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cookie_consent.access_record import LONGEST, origin_of
-from cookie_consent.agents import read_agent
 from cookie_consent.assets import assets
 from cookie_consent.decision import Decision
 from cookie_consent.pages import Asking, Pages
@@ -17,15 +16,6 @@ from cookie_consent.request_consent import RequestConsent, own_path
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))
 _PATHSEND = "http.response.pathsend"
-
-
-def asks_robot(fields: Mapping[bytes, bytes]) -> bool:
-    """Return whether a request comes from a recognised robot, which cannot answer.
-
-    Args:
-        fields: the request's header fields by their names in small letters.
-    """
-    return read_agent(fields.get(b"user-agent", b"")).is_bot
 
 
 def to_be_read(policy: Policy) -> frozenset[str]:

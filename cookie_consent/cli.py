@@ -23,7 +23,7 @@ from cookie_consent import (
     serve_report_command,
     verify_command,
 )
-from cookie_consent.base.locking import is_posix
+from cookie_consent.base.process.locking import is_posix
 from cookie_consent.command import (
     FINDING,
     GOOD,

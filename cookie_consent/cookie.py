@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.signing import Signer
 

@@ -16,9 +16,9 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from cookie_consent.base import locking
 from cookie_consent.base.clock import DAY, is_future
 from cookie_consent.base.files import NO_LINK, read_at, set_mode_and_owner, write_at
+from cookie_consent.base.process import locking
 
 _SALT_BYTES = 32
 _ID_BYTES = 16

@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cookie_consent.answers import read_fields
+from cookie_consent.base.forms import read_fields, readable
+from cookie_consent.base.problem import Problem
 from cookie_consent.desk_request import KINDS, LONGEST_TEXT, is_address
-from cookie_consent.problem import Problem
 from cookie_consent.signing import Signer
-from cookie_consent.written import readable
 
 SALT = "cookie-consent.request-form"
 EMPTY_FIELD = "subject"

@@ -17,10 +17,10 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from anyio import fail_after
 
 from cookie_consent.base.clock import HOUR
-from cookie_consent.base.workers import Workers
-from cookie_consent.bounded import evict_if_full
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.limits import evict_if_full
+from cookie_consent.base.process.workers import Workers
 from cookie_consent.desk_request import DeskRequest, is_address
-from cookie_consent.timestamps import rfc3339
 
 LONGEST = 20.0
 """So many seconds a notice is waited for."""

@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
-from cookie_consent.timestamps import rfc3339
+from cookie_consent.base.dates import rfc3339
 
 KINDS = ("see", "correct", "erase", "complain")
 """What it can be about: access, rectification, erasure (GDPR Articles 15 to 17), or a complaint."""

@@ -9,15 +9,15 @@ from starlette.responses import JSONResponse, Response
 
 from cookie_consent.answering import state
 from cookie_consent.banner import to_be_read
+from cookie_consent.base.cross_site import safe_next
+from cookie_consent.base.dates import day_of
+from cookie_consent.base.paths import path_inside, split_address
+from cookie_consent.base.problem import Problem
 from cookie_consent.earlier_policies import document_of
 from cookie_consent.installation import Installation
-from cookie_consent.mounting import path_inside, split_address
 from cookie_consent.own_data import OwnData
 from cookie_consent.pages import Asking
-from cookie_consent.problem import Problem
 from cookie_consent.replies import page
-from cookie_consent.same_site import safe_next
-from cookie_consent.timestamps import day_of
 from cookie_consent.visits import Visit
 
 

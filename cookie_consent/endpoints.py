@@ -11,21 +11,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.answering import answer
-from cookie_consent.answers import is_form
 from cookie_consent.assets import Asset, assets
 from cookie_consent.base.checks import check
+from cookie_consent.base.cross_site import safe_next
+from cookie_consent.base.forms import is_form
+from cookie_consent.base.paths import at
+from cookie_consent.base.problem import Problem
+from cookie_consent.base.signals import GPC_FIELD
 from cookie_consent.disclosure import Disclosure
 from cookie_consent.event_intake import EventIntake
 from cookie_consent.events import script_address
 from cookie_consent.help_desk import HelpDesk
 from cookie_consent.installation import Installation
 from cookie_consent.language import accepted_language, match_language
-from cookie_consent.mounting import at
 from cookie_consent.own_data import OwnData
-from cookie_consent.problem import Problem
 from cookie_consent.replies import page, wants_json
-from cookie_consent.same_site import safe_next
-from cookie_consent.signals import GPC_FIELD
 from cookie_consent.visits import Visit, host_of, is_secure, without_held
 from cookie_consent.wording import Wording
 

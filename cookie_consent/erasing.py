@@ -11,8 +11,8 @@ from collections.abc import Callable
 from operator import itemgetter
 
 from cookie_consent.base.daily import Daily
-from cookie_consent.base.forking import call_after_fork
-from cookie_consent.base.waiting import CHANCE, Backoff
+from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.process.waiting import CHANCE, Backoff
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.optional import is_interruption
 from cookie_consent.undone import MOST_NOTES, Undone

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from cookie_consent.assets import assets
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.dates import seconds_of
+from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.pages import NOTICES, Asking, Kept, Pages
 from cookie_consent.parts import Cookie, Feature
 from cookie_consent.proof import Shown
-from cookie_consent.timestamps import seconds_of
 from cookie_consent.wording import written_day
 
 SURFACES = ("banner", "again", "settings", "box", "page", "opt_out")

@@ -9,22 +9,24 @@ from itertools import chain
 
 from starlette.types import Message, Receive, Scope, Send
 
-from cookie_consent import banner, content_security, views
+from cookie_consent import banner, content_security
+from cookie_consent.base import page_views
+from cookie_consent.base.caching import OF_CACHES, ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.base.checks import check_booleans
+from cookie_consent.base.html.injection import Injection, end_of_body, injectable
+from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
+from cookie_consent.base.paths import outer_path
+from cookie_consent.base.user_agents import asks_robot
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision import refused_by_signals
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_encoding
 from cookie_consent.funnel import Funnel
-from cookie_consent.headers import OF_CACHES, ONLY_BYTES, Headers, depending_on, plain_fields
-from cookie_consent.injection import Injection, end_of_body, injectable
 from cookie_consent.installation import Installation
-from cookie_consent.mounting import outer_path
 from cookie_consent.pages import Asking
 from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.tracing import Fields, Trace
-from cookie_consent.views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.visits import Visit, host_of, is_secure
 
 _START, _BODY = "http.response.start", "http.response.body"
@@ -242,7 +244,7 @@ class Exchange:
         is_whole = type(body) is bytes and not message.get("more_body", False)
         if is_whole and not scope.get("root_path") and effects.recent_answers.sequence == self._began:
             self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
-            if fields.get(b"sec-fetch-dest") not in views.FRAMES:
+            if fields.get(b"sec-fetch-dest") not in page_views.FRAMES:
                 made = self._ordinary(fields, start["headers"], body)
         if made is None:
             await self._send_behind(start, message)
@@ -273,7 +275,7 @@ class Exchange:
                 return None
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
         # Robots are not asked. Of those who did answer nothing else is looked at.
-        is_robot = (self.asks or decision.record is None) and banner.asks_robot(fields)
+        is_robot = (self.asks or decision.record is None) and asks_robot(fields)
         asks = self.asks and not is_robot
         at, question = effects.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
         if at < 0:
@@ -375,12 +377,12 @@ class Exchange:
     def _put_in(self, encoding: str, headers: Headers) -> Headers:
         """Ask in the page that begins, if somebody is there who can answer; let it end with a link to the settings."""
         consent, effects, decision = self._consent, self._effects, self._visit.decision
-        asks = self.asks and not banner.asks_robot(self._fields_by_name())
+        asks = self.asks and not asks_robot(self._fields_by_name())
         says_something = effects.settings_link or decision.news is not None or decision.honours_gpc
         has_tail = says_something and self.scope["method"] == "GET"
         self._differs_in_frames = asks or has_tail
         # Of a page in a frame, the page around it asks.
-        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in views.FRAMES:
+        if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
         asking = None
         if asks:
@@ -436,17 +438,17 @@ class Exchange:
 
     def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
         """Count the response if it is a page that a person sees, whatever that person answered; an error is no view."""
-        if not views.is_page(self.scope["method"], status, headers):
+        if not page_views.is_page(self.scope["method"], status, headers):
             return
         fields = self._fields_by_name()
         # Robots neither answer nor are they recorded. Of those who did answer nothing is looked at.
         may_be_robot = self._visit.decision.record is None and self.trace is None
-        if not (may_be_robot and banner.asks_robot(fields)):
+        if not (may_be_robot and asks_robot(fields)):
             self._count_seen(funnel, fields, status)
 
     def _count_seen(self, funnel: Funnel, fields: Fields, status: int, *, asked_in: str = "") -> None:
         """Count a page, unless nobody looks at it, and the question in it by its language."""
-        host = views.seen_by(fields, not_modified=status == NOT_MODIFIED)
+        host = page_views.seen_by(fields, not_modified=status == NOT_MODIFIED)
         self._seen_at = host
         if host is None or status >= FIRST_ERROR:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cookie_consent.access_record import truncated
+from cookie_consent.base.addresses import truncated
 from cookie_consent.daily_salt import DailySalt
 from cookie_consent.tracing import Fields, Trace
 from cookie_consent.visits import Visit, host_of

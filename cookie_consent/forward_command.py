@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from cookie_consent.base.waiting import Backoff
+from cookie_consent.base.process.waiting import Backoff
 from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, guarded, in_short, progress
 from cookie_consent.ledger_options import counted, say, say_json
 from cookie_consent.sinks import BufferedSink, open_sink

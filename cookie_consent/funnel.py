@@ -9,11 +9,12 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from cookie_consent.access_record import OTHER_HOSTS, VERSION, host_name, piece
+from cookie_consent.access_record import VERSION, piece
+from cookie_consent.base.addresses import OTHER_HOSTS, host_name
 from cookie_consent.base.clock import DAY
-from cookie_consent.base.event_loop import call_later, current_loop
-from cookie_consent.base.forking import call_after_fork
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.process.event_loop import call_later, current_loop
+from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.sinks import Sink
 
 FLUSH = 10.0

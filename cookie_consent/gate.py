@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice, zip_longest
 
 from cookie_consent.base.checks import check
-from cookie_consent.base.cookie_lifetime import lifetime, limited
-from cookie_consent.base.cookie_places import is_sent_to, settable_domains
-from cookie_consent.bounded import LONGEST_KEPT, LONGEST_SHOWN, evict_if_full
-from cookie_consent.cookie_fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
+from cookie_consent.base.cookies.fields import CONTROL, cookie_name, expire_cookie, is_deletion, names_read, pairs
+from cookie_consent.base.cookies.lifetime import lifetime, limited
+from cookie_consent.base.cookies.places import is_sent_to, settable_domains
+from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, evict_if_full
 from cookie_consent.durations import written_duration
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy import Policy

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cookie_consent.access_log import AccessLog
-from cookie_consent.bounded import RateLimit
+from cookie_consent.base.limits import RateLimit
+from cookie_consent.base.paths import address
 from cookie_consent.desk_notice import Desk
 from cookie_consent.gate import Gate
 from cookie_consent.ledgers import Ledger
-from cookie_consent.mounting import address
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.pages import Pages
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie

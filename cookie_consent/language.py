@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_TAG
 from cookie_consent.locales import likely
 
 _TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
 _QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
 _RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNORECASE)
-LONGEST_TAG = 35
-"""Characters of a language tag that are read: room for all that are not extended (RFC 5646, section 4.4.1)."""
 
 
 def match_language(tag: str, offered: tuple[str, ...]) -> str | None:

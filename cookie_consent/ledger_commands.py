@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cookie_consent.access_log import daily_salt_of
+from cookie_consent.base.dates import rfc3339
 from cookie_consent.command import (
     FINDING,
     GOOD,
@@ -33,7 +34,6 @@ from cookie_consent.policy import Policy, canonical_json
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.proof import digest
 from cookie_consent.retention import last_removal
-from cookie_consent.timestamps import rfc3339
 
 _COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
 """What a table of records shows, and how wide; an id comes last."""

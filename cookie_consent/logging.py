@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cookie_consent.access_record import truncated
+from cookie_consent.base.addresses import truncated
 from cookie_consent.base.checks import check
 from cookie_consent.current import is_traced
 

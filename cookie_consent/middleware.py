@@ -14,22 +14,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import banner, current
 from cookie_consent.access_log import AccessLog
-from cookie_consent.access_record import truncated
 from cookie_consent.app_language import app_language
+from cookie_consent.base.addresses import truncated
+from cookie_consent.base.caching import plain_fields
 from cookie_consent.base.checks import check, check_booleans
+from cookie_consent.base.paths import local_path
+from cookie_consent.base.process.startup import FailsAtStart, fails_at_start
 from cookie_consent.base.random_ids import RandomIds
-from cookie_consent.base.startup import FailsAtStart, fails_at_start
 from cookie_consent.current import CurrentRequest
 from cookie_consent.desk_form import SALT as FORM_SALT
 from cookie_consent.desk_notice import desk_of
 from cookie_consent.endpoints import GPC_PATH, Endpoints, checked_prefix
 from cookie_consent.exchange import Effects, Exchange, PageOptions
 from cookie_consent.gate import Gate
-from cookie_consent.headers import plain_fields
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.logging import set_server_logs
-from cookie_consent.mounting import local_path
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, consent_lifetime, new_id, visitor_lifetime
 from cookie_consent.pages import Pages
 from cookie_consent.policy import Policy, policy_in_use

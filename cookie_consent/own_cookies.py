@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from cookie_consent import cookie, visitor
 from cookie_consent.base.checks import check
-from cookie_consent.cookie_fields import expire_cookie, set_cookie, values
+from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import CONSENT_LIFETIME, OPTED_OUT_FOR
 from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy import Policy

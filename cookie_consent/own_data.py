@@ -20,9 +20,11 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from cookie_consent import proof
 from cookie_consent.access_log import AccessLog
 from cookie_consent.answering import read_body, refuse_cross_site
-from cookie_consent.answers import read_fields
+from cookie_consent.base.dates import seconds_of
+from cookie_consent.base.forms import read_fields, readable
 from cookie_consent.base.json_chunks import json_chunks
-from cookie_consent.bounded import RateLimit
+from cookie_consent.base.limits import RateLimit
+from cookie_consent.base.problem import Problem, too_many
 from cookie_consent.decision import consents
 from cookie_consent.earlier_policies import policy_of
 from cookie_consent.evidence import body_of, explain
@@ -30,14 +32,11 @@ from cookie_consent.installation import Installation
 from cookie_consent.meanings import MEANINGS
 from cookie_consent.pages import Kept
 from cookie_consent.policy import Policy
-from cookie_consent.problem import Problem, too_many
 from cookie_consent.receipt import receipt
 from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
-from cookie_consent.timestamps import seconds_of
 from cookie_consent.visitor import Withdrawn
 from cookie_consent.visits import Visit, cookies_of, is_secure
 from cookie_consent.wording import Wording
-from cookie_consent.written import readable
 
 LONGEST_NOTE = 2000
 """Characters."""

@@ -16,9 +16,9 @@ from markupsafe import Markup, escape
 
 from cookie_consent.assets import assets
 from cookie_consent.base.checks import check
-from cookie_consent.base.html_template import HtmlTemplate
+from cookie_consent.base.html.template import HtmlTemplate
+from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.text_cache import TextCache
-from cookie_consent.bounded import LONGEST_KEPT, evict_if_full
 from cookie_consent.decision import CONSENT_LIFETIME, Decision, opted_out, switched_off
 from cookie_consent.locales import direction, language_name
 from cookie_consent.parts import Cookie, Feature

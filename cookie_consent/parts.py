@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from cookie_consent.base.cookie_lifetime import LONGEST_ATTRIBUTE
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
+from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.exemptions import check
 from cookie_consent.policy_error import PolicyError, did_you_mean
 from cookie_consent.spelling import (

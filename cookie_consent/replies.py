@@ -12,9 +12,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.bounded import LONGEST_WAIT
-from cookie_consent.failures import log_failure
-from cookie_consent.problem import Problem
+from cookie_consent.base.limits import LONGEST_WAIT, log_failure
+from cookie_consent.base.problem import Problem
 
 _STRICT = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "

@@ -8,10 +8,10 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.base.paths import address, outer_path
 from cookie_consent.decision import Decision, FeatureState
 from cookie_consent.language import accepted_language, match_language
-from cookie_consent.mounting import address, outer_path
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import did_you_mean
 from cookie_consent.record import ConsentRecord

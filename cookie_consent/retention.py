@@ -9,10 +9,10 @@ from datetime import timedelta
 
 from cookie_consent.base.clock import DAY, is_future, is_within
 from cookie_consent.base.daily import Daily
+from cookie_consent.base.dates import rfc3339
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.rules import RequestRules
 from cookie_consent.sinks import Sink
-from cookie_consent.timestamps import rfc3339
 
 _log = logging.getLogger("cookie_consent")
 

@@ -22,8 +22,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
-from cookie_consent.base.event_loop import result_of
-from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.process.event_loop import result_of
+from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.form import asked_for, question_of
 from cookie_consent.report.memory import parse_memory

@@ -10,10 +10,9 @@ from anyio import fail_after
 
 from cookie_consent import proof
 from cookie_consent.base.clock import HOUR
-from cookie_consent.base.event_loop import start
-from cookie_consent.bounded import LONGEST_WAIT, RateLimit, evict_if_full
+from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, evict_if_full, log_failure
+from cookie_consent.base.process.event_loop import start
 from cookie_consent.decision import Decision, ruling_signals, switched_off
-from cookie_consent.failures import log_failure
 from cookie_consent.ledgers import Ledger
 from cookie_consent.record import ConsentRecord
 

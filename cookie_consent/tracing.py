@@ -8,17 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from cookie_consent.access_record import (
-    VERSION,
-    host_name,
-    kept_query,
-    page_piece,
-    piece,
-    route_of,
-    visitor_piece,
-)
-from cookie_consent.agents import read_agent
-from cookie_consent.bounded import LONGEST_KEPT, evict_if_full
+from cookie_consent.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
+from cookie_consent.base.addresses import host_name
+from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.user_agents import read_agent
 from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
 from cookie_consent.sinks import Sink

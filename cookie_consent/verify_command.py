@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from cookie_consent.base.dates import rfc3339
 from cookie_consent.chain import Link, Root, Verified, verify
 from cookie_consent.command import (
     FINDING,
@@ -32,7 +33,6 @@ from cookie_consent.policy import VERSION_DIGITS
 from cookie_consent.proof import digest
 from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 from cookie_consent.signing import Signer
-from cookie_consent.timestamps import rfc3339
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger

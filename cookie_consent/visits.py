@@ -11,10 +11,12 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from cookie_consent.access_record import host_name
+from cookie_consent.base.addresses import host_name
+from cookie_consent.base.caching import Headers
 from cookie_consent.base.clock import DAY
-from cookie_consent.bounded import LONGEST_KEPT, evict_if_full
-from cookie_consent.cookie_fields import pairs, values
+from cookie_consent.base.cookies.fields import pairs, values
+from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.decision import (
     Decision,
     decide,
@@ -25,11 +27,9 @@ from cookie_consent.decision import (
     without_optional,
 )
 from cookie_consent.gate import Gate
-from cookie_consent.headers import Headers
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.policy import Policy
 from cookie_consent.record import ConsentRecord, State, newest
-from cookie_consent.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.visitor import Arrival
 
 _MOST_KNOWN = 4096

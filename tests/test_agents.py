@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.agents import Agent, read_agent
+from cookie_consent.base.user_agents import Agent, read_agent
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.base.cookie_dates import cookie_date
-from cookie_consent.cookie_fields import (
-    cookie_name,
-    expire_cookie,
-    is_deletion,
-    pairs,
-    set_cookie,
-    values,
-)
+from cookie_consent.base.cookies.dates import cookie_date
+from cookie_consent.base.cookies.fields import cookie_name, expire_cookie, is_deletion, pairs, set_cookie, values
 
 NOW = 1_750_000_000
 PAST, FUTURE = b"Thu, 01 Jan 1970 00:00:00 GMT", b"Fri, 31 Dec 2049 23:59:59 GMT"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.forking import after_fork
-from cookie_consent.base.waiting import Backoff, wait_until
+from cookie_consent.base.process.forking import after_fork
+from cookie_consent.base.process.waiting import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.serve_report import report_app

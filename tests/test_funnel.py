@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.base.forking import after_fork
+from cookie_consent.base.process.forking import after_fork
 from cookie_consent.funnel import Funnel
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
@@ -299,7 +299,7 @@ def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
 def test_a_process_that_ends_without_a_word_from_the_server_brings_its_counts(tmp_path: Path) -> None:
     script = """
 import asyncio, sys
-from cookie_consent.base.forking import after_fork
+from cookie_consent.base.process.forking import after_fork
 from cookie_consent.funnel import Funnel
 from cookie_consent.sinks import JsonLinesSink
 
@@ -319,7 +319,7 @@ asyncio.run(serve())
 def test_a_process_that_is_forked_counts_from_nothing_and_brings_its_own(tmp_path: Path) -> None:
     script = """
 import asyncio, os, sys
-from cookie_consent.base.forking import after_fork
+from cookie_consent.base.process.forking import after_fork
 from cookie_consent.funnel import Funnel
 from cookie_consent.sinks import JsonLinesSink
 

@@ -21,7 +21,7 @@ from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.assets import assets
-from cookie_consent.cookie_fields import pairs
+from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.gate import Gate, Headers
 from cookie_consent.sinks.memory import MemorySink
 from tests.asgi import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.headers import Headers, depending_on, keep_private, vary_on
+from cookie_consent.base.caching import Headers, depending_on, keep_private, vary_on
 from cookie_consent.sinks import MemorySink
 from tests.asgi import PHONE, PREFIX, SITE, Visitor, answering, call, install, page
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from cookie_consent.document import Document
-from cookie_consent.injection import Injection, Message, injectable
+from cookie_consent.base.html.document import Document
+from cookie_consent.base.html.injection import Injection, Message, injectable
 
 PROBE = "<form id=probe></form>"
 HTML = (b"content-type", b"text/html; charset=utf-8")

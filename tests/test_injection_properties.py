@@ -8,7 +8,7 @@ import html5lib
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.injection import Injection, Message
+from cookie_consent.base.html.injection import Injection, Message
 
 PROBE = "<form id=probe></form>"
 TAIL = "<p id=tail><a href=x>y</a></p>"

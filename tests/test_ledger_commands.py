@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from cookie_consent.base.dates import rfc3339
 from cookie_consent.chain import INDEXED_COLUMNS
 from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.command import with_ids_joined
@@ -26,7 +27,6 @@ from cookie_consent.daily_salt import DailySalt
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.own_cookies import new_id
 from cookie_consent.policy import canonical_json
-from cookie_consent.timestamps import rfc3339
 from tests.asgi import SITE, policy
 from tests.policies import KEY, NOW
 

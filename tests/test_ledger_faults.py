@@ -239,7 +239,7 @@ class Disk(Protocol):
 
     async def fill(self, client: httpx.AsyncClient) -> None: ...
 
-    async def make_room(self, client: httpx.AsyncClient) -> None: ...
+    async def evict_if_full(self, client: httpx.AsyncClient) -> None: ...
 
 
 class SmallDisk:
@@ -254,7 +254,7 @@ class SmallDisk:
             while True:
                 file.write(bytes(512))
 
-    async def make_room(self, client: httpx.AsyncClient) -> None:
+    async def evict_if_full(self, client: httpx.AsyncClient) -> None:
         self._other.unlink()
 
 
@@ -268,7 +268,7 @@ class LimitedProcess:
         largest = max(file.stat().st_size for file in self.folder.iterdir())
         assert (await client.get("/limit", params={"bytes": largest + 100_000})).status_code == httpx.codes.OK
 
-    async def make_room(self, client: httpx.AsyncClient) -> None:
+    async def evict_if_full(self, client: httpx.AsyncClient) -> None:
         assert (await client.get("/limit")).status_code == httpx.codes.OK
 
 
@@ -300,7 +300,7 @@ def test_a_full_disk_refuses_answers_until_there_is_room(disk: Disk, tmp_path: P
             # Those that still find room in what the files have already are kept.
             await given.give_until(lambda: given.refused > 3 * VISITORS)
             await given.pages()
-            await disk.make_room(client)
+            await disk.evict_if_full(client)
         await well_again(given)
         return given
 

@@ -26,12 +26,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
+from cookie_consent.base.dates import rfc3339
 from cookie_consent.chain import Root, Verified, verify
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.own_cookies import new_id
 from cookie_consent.rules import RequestRules
-from cookie_consent.timestamps import rfc3339
 from tests.asgi import run
 from tests.desk import a_request
 from tests.ledger_writer import NOW, POLICY, PREVAILING, SHOWN, digest, entry, together, version

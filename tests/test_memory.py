@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from starlette.types import ASGIApp
 
-from cookie_consent.access_record import host_name
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.addresses import host_name
+from cookie_consent.base.html.injection import injectable
+from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.cookie import SALT, ConsentCookie
-from cookie_consent.injection import injectable
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.record import Answer, ConsentRecord, State
 from cookie_consent.signing import Signer

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.mounting import local_path, outer_path
+from cookie_consent.base.paths import local_path, outer_path
 
 
 @pytest.mark.parametrize(

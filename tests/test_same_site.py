@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cookie_consent.same_site import is_cross_site, safe_next
+from cookie_consent.base.cross_site import is_cross_site, safe_next
 
 HOST = "site.example"
 CROSS, OWN = True, False

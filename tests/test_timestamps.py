@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.timestamps import rfc3339
+from cookie_consent.base.dates import rfc3339
 
 
 @pytest.mark.parametrize(

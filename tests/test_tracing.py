@@ -23,7 +23,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent.access_record import truncated
+from cookie_consent.base.addresses import truncated
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.meanings import ACCESS_RECORD
 from cookie_consent.record_ids import RecordIds

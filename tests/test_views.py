@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.views import is_page, seen_at
+from cookie_consent.base.page_views import is_page, seen_at
 from tests.asgi import Fields, raw
 
 HTML = [(b"content-type", b"text/html; charset=utf-8")]

@@ -10,7 +10,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.parts import NECESSARY, Change

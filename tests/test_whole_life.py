@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from cookie_consent import ConsentMiddleware
+from cookie_consent.base.dates import rfc3339
 from cookie_consent.chain import Root, verify
 from cookie_consent.decision import CONSENT_LIFETIME
 from cookie_consent.ledgers import open_ledger
@@ -30,7 +31,6 @@ from cookie_consent.own_cookies import MOST_WITHDRAWN, new_id
 from cookie_consent.rules import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.closed_files import counts_path
-from cookie_consent.timestamps import rfc3339
 from cookie_consent.visitor_lag import VisitorLag
 from tests.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page
 from tests.policies import KEY

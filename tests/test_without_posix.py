@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.base import files, locking
+from cookie_consent.base import files
+from cookie_consent.base.process import locking
 from cookie_consent.cli import main
 from tests.asgi import SITE
 from tests.without_posix import windows_locks

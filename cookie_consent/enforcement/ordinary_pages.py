@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cookie_consent.banner import referrer
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts
+from cookie_consent.base.html.injection import html_encoding
+from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision import Decision
-from cookie_consent.document import LONGEST_KNOWN, known_head, known_starts
-from cookie_consent.injection import html_encoding
 from cookie_consent.language import match_short
 from cookie_consent.pages import Asking, Pages
 from cookie_consent.policy import Policy

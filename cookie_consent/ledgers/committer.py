@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
-from cookie_consent.base.event_loop import result_of
-from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.process.event_loop import result_of
+from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.ledgers.entry import Entry
 
 _MOST_TOGETHER = 256

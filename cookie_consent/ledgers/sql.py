@@ -28,8 +28,9 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
-from cookie_consent.base.forking import call_after_fork, leave_to_parent
-from cookie_consent.base.workers import Workers
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
+from cookie_consent.base.process.workers import Workers
 from cookie_consent.chain import INDEXED_COLUMNS, Link, agrees, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
@@ -37,7 +38,6 @@ from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
 from cookie_consent.ledgers.sql_requests import SqlRequests
 from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, TEXTS
 from cookie_consent.policy import canonical_json
-from cookie_consent.timestamps import rfc3339
 
 _PAGE = 5000
 """So many records are read or removed with one statement: none holds the others up for long."""

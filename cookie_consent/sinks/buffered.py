@@ -13,8 +13,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base.forking import call_after_fork
-from cookie_consent.base.waiting import CHANCE, Backoff
+from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.process.waiting import CHANCE, Backoff
 from cookie_consent.sinks.held import Held
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.spill import Line, Spill

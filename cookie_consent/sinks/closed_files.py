@@ -29,7 +29,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
 
-from cookie_consent.base.waiting import Backoff
+from cookie_consent.base.process.waiting import Backoff
 
 _COUNTS = ".counts"
 _TRIES = 20

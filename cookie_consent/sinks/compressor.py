@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cookie_consent.base.forking import call_after_fork
-from cookie_consent.base.waiting import wait_until
+from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.process.waiting import wait_until
 from cookie_consent.sinks.closed_files import Form, Source
 from cookie_consent.sinks.line_files import compress_closed
 

@@ -10,8 +10,8 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from cookie_consent.base import locking
 from cookie_consent.base.files import AT_ONCE, NO_LINK
+from cookie_consent.base.process import locking
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 (files of a name that nobody knows, for their owner alone)
 _NUMBERS = struct.Struct("=QQ")

@@ -9,7 +9,7 @@ from datetime import date
 from io import BufferedRandom
 from pathlib import Path
 
-from cookie_consent.base import locking
+from cookie_consent.base.process import locking
 from cookie_consent.sinks.closed_files import Form, Source, key_of, path_of, sources
 from cookie_consent.sinks.optional import is_interruption
 from cookie_consent.sinks.replacing import unfinished

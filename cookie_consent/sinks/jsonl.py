@@ -10,8 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from cookie_consent.base.locking import is_posix
-from cookie_consent.base.waiting import CHANCE
+from cookie_consent.base.process.locking import is_posix
+from cookie_consent.base.process.waiting import CHANCE
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.closed_files import Form, counts_path, sources
 from cookie_consent.sinks.compressor import Compressor

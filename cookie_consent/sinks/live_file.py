@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cookie_consent.base import locking
 from cookie_consent.base.files import AT_ONCE, open_file, read_at
-from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.process import locking
+from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.sinks.holding import is_at
 from cookie_consent.sinks.rotation import Rotation
 

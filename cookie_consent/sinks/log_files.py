@@ -11,8 +11,8 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.base import locking
 from cookie_consent.base.files import open_file
+from cookie_consent.base.process import locking
 from cookie_consent.sinks.closed_files import Form, Source, path_of, steadily
 from cookie_consent.sinks.holding import for_each_closed, remove
 from cookie_consent.sinks.line_files import Which, blank, count_lines, found_in, without

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from nats.aio.client import Client
 from nats.js.errors import BadRequestError, NotFoundError
 
-from cookie_consent.base.forking import call_after_fork, leave_to_parent
+from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks.nats_place import Place
 
 _CONNECT = 3.0

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from cookie_consent.mounting import split_address
+from cookie_consent.base.paths import split_address
 
 _STREAM = "ACCESS_RECORDS"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)

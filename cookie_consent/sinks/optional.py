@@ -10,8 +10,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from cookie_consent.base.forking import call_after_fork
-from cookie_consent.base.waiting import wait_until
+from cookie_consent.base.process.forking import call_after_fork
+from cookie_consent.base.process.waiting import wait_until
 
 _DUCKDB_SETTINGS = {
     "preserve_insertion_order": "false",

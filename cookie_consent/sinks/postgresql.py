@@ -12,7 +12,7 @@ import psycopg
 from psycopg import Connection, errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from cookie_consent.base.forking import call_after_fork, leave_to_parent
+from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks import postgresql_tables as tables
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import record_from

@@ -12,8 +12,8 @@ from datetime import UTC, date, datetime
 from datetime import time as midnight
 from pathlib import Path
 
-from cookie_consent.base import locking
 from cookie_consent.base.clock import is_future
+from cookie_consent.base.process import locking
 from cookie_consent.sinks.closed_files import Form, Source, path_of, sources
 from cookie_consent.sinks.holding import for_each_closed
 

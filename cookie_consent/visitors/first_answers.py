@@ -6,9 +6,9 @@ import ipaddress
 import logging
 from typing import Any
 
-from cookie_consent.access_record import truncated
+from cookie_consent.base.addresses import truncated
 from cookie_consent.base.clock import HOUR
-from cookie_consent.bounded import RateLimit
+from cookie_consent.base.limits import RateLimit
 
 FROM_A_NETWORK, FROM_ELSEWHERE = 600, 100_000
 """How many an hour are taken from one public network, and from all clients without a public address together."""

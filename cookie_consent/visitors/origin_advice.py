@@ -7,8 +7,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cookie_consent.bounded import LONGEST_SHOWN
-from cookie_consent.same_site import is_judged_by_origin, origin_of
+from cookie_consent.base.cross_site import is_judged_by_origin, origin_of
+from cookie_consent.base.limits import LONGEST_SHOWN
 
 MOST_ORIGINS = 10
 """How many origins are told of."""

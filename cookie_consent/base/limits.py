@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from typing import Any
 
 LONGEST_KEPT = 256
@@ -14,6 +15,9 @@ LONGEST_WAIT = 5.0
 _MOST_COUNTED = 10_000
 _REST = 1.0
 """For so long nothing is forgotten again: a flood of keys must not cost a look through all for each (seconds)."""
+LONGEST_TAG = 35
+"""Characters of a language tag that are read: room for all that are not extended (RFC 5646, section 4.4.1)."""
+_log = logging.getLogger("cookie_consent")
 
 
 def evict_if_full(kept: dict[Any, Any] | set[Any], most: int) -> None:
@@ -66,3 +70,14 @@ class RateLimit:
         waiting = sum(count >= self._most for _, (_, count) in running)
         self._counts = dict(running[: max(waiting, _MOST_COUNTED // 2)])
         return len(self._counts) < _MOST_COUNTED
+
+
+def log_failure(what: str, error: Exception) -> None:
+    """Log in one line that a ledger or sink failed: while it is down all requests fail, and the disk may be full.
+
+    Args:
+        what: what came of it, as a sentence without its full stop.
+        error: why. Where it came from is logged too where the level is DEBUG.
+    """
+    why = str(error).partition("\n")[0]
+    _log.error("%s: %s %s", what, type(error).__name__, why, exc_info=_log.isEnabledFor(logging.DEBUG) and error)

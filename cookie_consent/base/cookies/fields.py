@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cookie_consent.base.cookie_dates import cookie_date
-from cookie_consent.base.cookie_lifetime import LONGEST_ATTRIBUTE
+from cookie_consent.base.cookies.dates import cookie_date
+from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
 
 _LOSSLESS = "surrogateescape"
 _MAX_AGE = re.compile(rb"-?[0-9]+")

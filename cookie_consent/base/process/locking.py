@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from cookie_consent.base.files import open_file
-from cookie_consent.base.waiting import wait_until
+from cookie_consent.base.process.waiting import wait_until
 
 fcntl: ModuleType | None
 try:

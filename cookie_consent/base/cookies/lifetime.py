@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from email.utils import formatdate
 
-from cookie_consent.base.cookie_dates import cookie_date
+from cookie_consent.base.cookies.dates import cookie_date
 
 LONGEST_ATTRIBUTE = 1024
 """Browsers pass over an attribute whose value has more octets (RFC 6265bis section 5.6)."""

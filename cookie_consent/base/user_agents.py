@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
 import user_agents
 
-from cookie_consent.bounded import LONGEST_KEPT
+from cookie_consent.base.limits import LONGEST_KEPT
 
 
 class Agent(NamedTuple):
@@ -37,3 +38,12 @@ def read_short(field: bytes) -> Agent:
     agent = user_agents.parse(field.decode("latin-1"))
     device = "mobile" if agent.is_mobile else "tablet" if agent.is_tablet else "pc" if agent.is_pc else "other"
     return Agent(agent.browser.family, agent.os.family, device, agent.is_bot)
+
+
+def asks_robot(fields: Mapping[bytes, bytes]) -> bool:
+    """Return whether a request comes from a recognised robot, which cannot answer.
+
+    Args:
+        fields: the request's header fields by their names in small letters.
+    """
+    return read_agent(fields.get(b"user-agent", b"")).is_bot

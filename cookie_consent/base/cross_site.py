@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cookie_consent.mounting import split_address, split_origin
+from cookie_consent.base.paths import split_address, split_origin
 
 _FETCH_SITES = frozenset({"same-origin", "same-site", "cross-site", "none"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from cookie_consent.base.event_loop import result_of
-from cookie_consent.base.forking import call_after_fork
+from cookie_consent.base.process.event_loop import result_of
+from cookie_consent.base.process.forking import call_after_fork
 
 T = TypeVar("T")
 

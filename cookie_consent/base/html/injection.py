@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from cookie_consent.bounded import LONGEST_KEPT
-from cookie_consent.document import Document
+from cookie_consent.base.html.document import Document
+from cookie_consent.base.limits import LONGEST_KEPT
 
 Headers = Sequence[tuple[bytes, bytes]]
 Message = MutableMapping[str, Any]
@@ -100,7 +100,7 @@ class Injection:
     """The sending side of one response that gets the fragments if it turns out to be a full document.
 
     Which response may be one, :func:`injectable` tells; which is one, and where in it the fragment belongs,
-    :class:`~cookie_consent.document.Document`.
+    :class:`~cookie_consent.base.html.document.Document`.
 
     Args:
         send: Where the messages go on to.

@@ -8,8 +8,7 @@ import re
 from collections.abc import Callable
 from sys import maxsize
 
-from cookie_consent.bounded import evict_if_full
-from cookie_consent.language import LONGEST_TAG
+from cookie_consent.base.limits import LONGEST_TAG, evict_if_full
 
 UNDECIDED_LIMIT = 65536
 """In how many bytes a response has to show that it is a document; no more are held."""

@@ -1,0 +1,1 @@
+"""Cookies as browsers and RFC 6265bis have them."""

@@ -1,0 +1,122 @@
+"""The bodies of forms and of JSON requests, and what people write in them, made fit to be kept and shown."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+from cookie_consent.base.problem import Problem
+
+_DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""They turn the direction of what follows, also of what others wrote (Unicode Standard Annex 9)."""
+_MOST_FIELDS = 200
+FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
+Read = TypeVar("Read")
+
+
+def readable(text: str) -> str:
+    """Return a text without what nobody reads: control characters, halves of characters, space around it."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(sign for sign in text if sign in "\n\t" or _is_readable(sign)).strip()
+
+
+def _is_readable(sign: str) -> bool:
+    return unicodedata.category(sign) not in ("Cc", "Cs", "Zl", "Zp") and sign not in _DIRECTION
+
+
+def is_form(content_type: str) -> bool:
+    """Return whether a body of this type comes from an HTML form."""
+    return _media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
+
+
+def read_fields(content_type: str, body: bytes) -> dict[str, str]:
+    """Read a body of texts by their names, from a form or as a JSON object.
+
+    Raises:
+        Problem: 400, the body is something else.
+    """
+    readers: dict[str, Callable[[bytes], dict[str, Any]]] = {
+        FORM: lambda form: each_once(form_fields(form)),
+        JSON: json_object,
+    }
+    fields = reader_for(content_type, readers)(body)
+    if not all(isinstance(value, str) for value in fields.values()):
+        raise Problem(400, f"These have to be texts: {', '.join(map(repr, fields))[:200]}.")
+    return fields
+
+
+def reader_for(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]) -> Callable[[bytes], Read]:
+    """Return the reader for a body of this type.
+
+    Raises:
+        Problem: 400, there is none.
+    """
+    reader = readers.get(_media_type(content_type))
+    if reader is None:
+        raise Problem(400, f"The body has to be {FORM} or {JSON}.")
+    return reader
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+def form_fields(body: bytes) -> list[tuple[str, str]]:
+    """Return the fields of a form, in their order.
+
+    Raises:
+        Problem: 400, the body is no form.
+    """
+    try:
+        return parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=True,
+            errors="strict",
+            max_num_fields=_MOST_FIELDS,
+        )
+    except ValueError:
+        raise Problem(400, "The form cannot be read.") from None
+
+
+def each_once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return fields by their names.
+
+    Raises:
+        Problem: 400, a name is there several times.
+    """
+    single: dict[str, str] = {}
+    for name, value in fields:
+        if name in single:
+            raise Problem(400, "A field that may be there once is there several times.")
+        single[name] = value
+    return single
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        Problem: 400, the body is something else.
+    """
+    try:
+        data = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)
+    except (ValueError, RecursionError):
+        raise Problem(400, "The body is no JSON text in UTF-8 with each key once.") from None
+    if not isinstance(data, dict):
+        raise Problem(400, "The body has to be a JSON object.")
+    return data
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
+
+
+def _constant(name: str) -> None:
+    raise ValueError(f"{name} is Python's, not JSON's")

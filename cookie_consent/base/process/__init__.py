@@ -1,0 +1,1 @@
+"""Processes, threads and event loops: forks, locks, waiting, work beside the requests."""
