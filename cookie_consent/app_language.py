@@ -10,8 +10,8 @@ from starlette.requests import HTTPConnection
 
 from cookie_consent.base.checks import check
 from cookie_consent.base.paths import local_path
-from cookie_consent.language import match_language
 from cookie_consent.request_consent import AppLanguage
+from cookie_consent.texts.negotiation import match_language
 
 BY_PATH = "path"
 _log = logging.getLogger("cookie_consent")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from cookie_consent import texts
 from cookie_consent.declarations import Declarations
-from cookie_consent.locales import plurals
 from cookie_consent.parts import NECESSARY, Service, Texts
 from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.texts import catalog
+from cookie_consent.texts.locales import plurals
 
 MOST_PURPOSES = 32
 """More than this nobody reads, and the answer would not fit in a cookie."""
@@ -57,7 +57,7 @@ def _check_wording(policy: Declarations) -> None:
         table, own = f"[texts.{language}]", policy.wording.get(language, {})
         for key, text in own.items():
             _check_text(language, text, table, key)
-        missing = sorted(texts.names() - texts.shipped(language).keys() - own.keys())
+        missing = sorted(catalog.names() - catalog.shipped(language).keys() - own.keys())
         if missing:
             raise PolicyError(
                 f"no texts ship for this language, and these are not written: {', '.join(missing)}",
@@ -66,13 +66,13 @@ def _check_wording(policy: Declarations) -> None:
             )
 
 
-def _check_text(language: str, text: texts.Text, table: str, key: str) -> None:
+def _check_text(language: str, text: catalog.Text, table: str, key: str) -> None:
     """Check that a text of a site's own wording exists, has its plural forms where it counts, and is not empty."""
-    if key not in texts.names():
-        raise PolicyError("there is no such text", did_you_mean(key, texts.names()), table=table, key=key)
+    if key not in catalog.names():
+        raise PolicyError("there is no such text", did_you_mean(key, catalog.names()), table=table, key=key)
     forms = text if isinstance(text, Mapping) else {"": text}
-    needed = plurals(language) if texts.is_counted(key) else frozenset()
-    if isinstance(text, Mapping) != texts.is_counted(key) or not needed <= forms.keys():
+    needed = plurals(language) if catalog.is_counted(key) else frozenset()
+    if isinstance(text, Mapping) != catalog.is_counted(key) or not needed <= forms.keys():
         example = ", ".join(f'{category} = "…"' for category in sorted(needed))
         remedy = f"Write it as in {{ {example} }}." if needed else 'Write one text, as in "…".'
         raise PolicyError("the text has not the forms that it needs", remedy, table=table, key=key)

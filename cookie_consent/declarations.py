@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, Site
 from cookie_consent.rules import RecordRules, RequestRules, SignalRules
-from cookie_consent.texts import Text
+from cookie_consent.texts.catalog import Text
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -23,9 +23,9 @@ from cookie_consent.event_intake import EventIntake
 from cookie_consent.events import script_address
 from cookie_consent.help_desk import HelpDesk
 from cookie_consent.installation import Installation
-from cookie_consent.language import accepted_language, match_language
 from cookie_consent.own_data import OwnData
 from cookie_consent.replies import page, wants_json
+from cookie_consent.texts.negotiation import accepted_language, match_language
 from cookie_consent.visits import Visit, host_of, is_secure, without_held
 from cookie_consent.wording import Wording
 

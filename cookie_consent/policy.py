@@ -12,14 +12,15 @@ from typing import Any, Self
 
 import rfc8785
 
-from cookie_consent import consistency, policy_document, policy_file, texts
+from cookie_consent import consistency, policy_document, policy_file
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.declarations import Declarations
 from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
 from cookie_consent.policy_error import PolicyError, did_you_mean
 from cookie_consent.rules import RecordRules, RequestRules
 from cookie_consent.spelling import lists_to_tuples
-from cookie_consent.texts import Text
+from cookie_consent.texts import catalog
+from cookie_consent.texts.catalog import Text
 
 VERSION_DIGITS = 16
 """A version is so many of the first digits of the hash of what the policy says."""
@@ -109,7 +110,7 @@ class Policy(Declarations):
     @cached_property
     def texts(self) -> Mapping[str, Mapping[str, Text]]:
         """Offered language -> text name -> text, the site's own wording before the shipped one."""
-        return {tag: {**texts.shipped(tag), **self.wording.get(tag, {})} for tag in self.site.languages}
+        return {tag: {**catalog.shipped(tag), **self.wording.get(tag, {})} for tag in self.site.languages}
 
     @cached_property
     def traced(self) -> frozenset[str]:

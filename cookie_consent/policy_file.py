@@ -16,7 +16,7 @@ from cookie_consent.durations import parse_duration
 from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy_error import PolicyError, did_you_mean
 from cookie_consent.rules import RecordRules, RequestRules, SignalRules
-from cookie_consent.texts import Text
+from cookie_consent.texts.catalog import Text
 
 Part = TypeVar("Part")
 Readers = Mapping[str, Callable[[Any], Any]]

@@ -9,7 +9,10 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from cookie_consent.locales import (
+from cookie_consent.parts import Feature, Purpose, Texts
+from cookie_consent.policy import Policy
+from cookie_consent.texts.catalog import Text
+from cookie_consent.texts.locales import (
     between_sentences,
     direction,
     language_name,
@@ -19,9 +22,6 @@ from cookie_consent.locales import (
     written_moment,
     written_number,
 )
-from cookie_consent.parts import Feature, Purpose, Texts
-from cookie_consent.policy import Policy
-from cookie_consent.texts import Text
 
 _UNITS = (
     ("days", timedelta(days=1)),

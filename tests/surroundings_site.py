@@ -19,7 +19,7 @@ from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.features import fallback_box
 from cookie_consent.pages import LAYOUTS
 from cookie_consent.policy_file import declarations
-from cookie_consent.texts import shipped_languages
+from cookie_consent.texts.catalog import shipped_languages
 
 MODULES = Path(__file__).parent.parent / "node_modules"
 LANGUAGES = shipped_languages()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from selenium.webdriver import Keys
 
-from cookie_consent.texts import shipped
+from cookie_consent.texts.catalog import shipped
 from tests.browser_window import is_current
 from tests.contrast import computed, contrast
 from tests.engines import ENGINES, Setting

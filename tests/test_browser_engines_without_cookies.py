@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from cookie_consent.texts import shipped
+from cookie_consent.texts.catalog import shipped
 from tests.engines import ENGINES, Setting
 from tests.engines_site import engines_site
 from tests.guest import Guest, again_if_webkit_ends, seated

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import FloatRect, Locator, Request, Response, Route, ViewportSize, expect
 
-from cookie_consent.texts import shipped
+from cookie_consent.texts.catalog import shipped
 from tests.life_browser import another_tab, life_sites, moved_to, until
 from tests.visitor_browser import PREFIX, Sites, Visitor
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
-from cookie_consent.texts import shipped
+from cookie_consent.texts.catalog import shipped
 from tests.life_browser import POLL, TRANSFERRED, Unwatched, another_tab, hold_answers, life_sites, moved_to, until
 from tests.life_site import LIBRARIES
 from tests.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor, soon

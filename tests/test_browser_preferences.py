@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from cookie_consent import texts as shipping
+from cookie_consent.texts import catalog as shipping
 from tests.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor
 
 pytestmark = pytest.mark.browser

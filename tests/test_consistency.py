@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cookie_consent import texts
 from cookie_consent.consistency import MOST_PURPOSES
 from cookie_consent.parts import Cookie
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
+from cookie_consent.texts import catalog
 from tests.policies import feature, full, policy_of, purpose, recipient, site, small
 
 Damage = Callable[[dict[str, Any]], object]
@@ -207,7 +207,7 @@ def test_a_service_may_keep_data_as_long_as_the_site() -> None:
 
 
 def test_a_language_that_does_not_ship_is_right_with_all_texts_written() -> None:
-    swiss = {**texts.shipped("de"), "refuse_all": "Alli ablehne"}
+    swiss = {**catalog.shipped("de"), "refuse_all": "Alli ablehne"}
     policy = small(site=site("en", "gsw"), wording={"gsw": swiss})
     assert policy.texts["gsw"] == swiss
 
@@ -217,7 +217,7 @@ def test_own_wording_of_a_counted_text_has_at_least_the_plural_forms_of_its_lang
     forms = {"one": "één dag", "other": "{number} dagen", **more}
     policy = small(site=site("en", "nl"), wording={"nl": {"days": forms}})
     assert policy.texts["nl"]["days"] == forms
-    assert policy.texts["nl"]["hours"] == texts.shipped("nl")["hours"]
+    assert policy.texts["nl"]["hours"] == catalog.shipped("nl")["hours"]
 
 
 def test_a_language_that_does_not_ship_needs_all_texts_written() -> None:
@@ -228,6 +228,6 @@ def test_a_language_that_does_not_ship_needs_all_texts_written() -> None:
     )
     assert "Write them in [texts.tlh]" in str(caught.value)
     # Nobody knows its plural forms, so one is enough.
-    klingon = {name: {"other": "x"} if texts.is_counted(name) else f"tlh: {name}" for name in texts.names()}
+    klingon = {name: {"other": "x"} if catalog.is_counted(name) else f"tlh: {name}" for name in catalog.names()}
     written = Policy(site=replace(small().site, languages=("en", "tlh")), wording={"tlh": klingon})
     assert written.texts["tlh"]["refuse_all"] == "tlh: refuse_all"

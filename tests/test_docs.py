@@ -15,7 +15,7 @@ from cookie_consent import Policy, policy_file
 from cookie_consent.cli import main
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.rules import RecordRules, RequestRules
-from cookie_consent.texts import shipped_languages
+from cookie_consent.texts.catalog import shipped_languages
 from tests.asgi import Visitor, install
 from tests.browser import forms
 

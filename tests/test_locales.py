@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.locales import (
+from cookie_consent.texts.locales import (
     between_sentences,
     direction,
     language_name,

@@ -15,7 +15,6 @@ from typing import Any
 import html5lib
 import pytest
 
-from cookie_consent import texts
 from cookie_consent.assets import assets
 from cookie_consent.decision import Decision, decide
 from cookie_consent.material import digests
@@ -23,6 +22,7 @@ from cookie_consent.pages import LAYOUTS, Asking, Pages
 from cookie_consent.parts import Cookie, Feature
 from cookie_consent.policy import Policy
 from cookie_consent.record import Answer, ConsentRecord, State
+from cookie_consent.texts import catalog
 from cookie_consent.wording import Wording, link
 from tests.policies import full_in, text_of
 
@@ -797,7 +797,7 @@ def test_where_consent_is_asked_for_a_translation_says_which_language_prevails(p
 
 
 def test_a_site_in_one_language_offers_no_other(policy: Policy) -> None:
-    english = texts.shipped("en")
+    english = catalog.shipped("en")
     one = Policy(
         site=replace(policy.site, languages=("en",), prevailing_language="en", contact="by post"),
         wording={"en": english},
@@ -977,11 +977,11 @@ def test_a_message_says_one_thing_and_leads_to_the_settings(policy: Policy) -> N
 
 
 def test_every_text_is_used() -> None:
-    package = Path(texts.__file__).parent
+    package = Path(catalog.__file__).parent
     sources = [*package.glob("*.py"), *(package / "templates").glob("*.html")]
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     made = re.compile(r"status_|signal_|why_|event_|given_|exempt_|(day|hour|minute|second)s?$")
-    assert [key for key in sorted(texts.names()) if f'"{key}"' not in used and not made.match(key)] == []
+    assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
 
 
 def test_that_nothing_else_is_collected_is_said_only_where_nothing_is(policy: Policy) -> None:

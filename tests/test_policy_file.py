@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cookie_consent import texts
 from cookie_consent.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy import Policy
 from cookie_consent.policy_error import PolicyError
 from cookie_consent.policy_file import declarations, read
 from cookie_consent.rules import SignalRules
+from cookie_consent.texts import catalog
 from tests.policies import FULL, full, policy_of, quoted, write
 
 Place = tuple[str | int, ...]
@@ -282,7 +282,7 @@ def test_a_key_that_has_to_be_there_is_named_where_it_is_missing(tmp_path: Path,
 
 TEXTS = [place for place in PLACES if isinstance(holder(full(), place)[str(place[-1])], str)]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-KNOWN = {place[-1] for place in PLACES} | texts.names() | {"domain"}
+KNOWN = {place[-1] for place in PLACES} | catalog.names() | {"domain"}
 UNKNOWN = TEXT.filter(lambda name: name not in KNOWN)
 NO_VALUE_ANYWHERE = st.one_of(
     st.integers(-9, 9),

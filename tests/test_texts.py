@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from babel import Locale
 
-from cookie_consent import texts
 from cookie_consent.decision import decide
 from cookie_consent.pages import Asking, Pages
+from cookie_consent.texts import catalog
 from tests.policies import NOW, full_in, granted, text_of
 
 LANGUAGES = [
@@ -35,7 +35,7 @@ _PLACEHOLDER = re.compile(r"\{\w+\}")
 _STRAY = re.compile(r"^\s|\s$|\s\s|[\t\n\r\f\v]")
 
 
-def forms(text: texts.Text) -> list[str]:
+def forms(text: catalog.Text) -> list[str]:
     return [text] if isinstance(text, str) else list(text.values())
 
 
@@ -49,13 +49,13 @@ def numbers(language: str) -> dict[str, list[int]]:
 
 
 def test_these_languages_ship_and_no_other() -> None:
-    assert texts.shipped_languages() == sorted(LANGUAGES)
+    assert catalog.shipped_languages() == sorted(LANGUAGES)
     assert len(LANGUAGES) == 39
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_shipped_language_has_the_very_texts_of_english(language: str) -> None:
-    own, model = texts.shipped(language), texts.shipped("en")
+    own, model = catalog.shipped(language), catalog.shipped("en")
     assert list(own) == list(model)
     assert [name for name in own if isinstance(own[name], str) != isinstance(model[name], str)] == []
     assert [name for name, text in own.items() if not all(form.strip() for form in forms(text))] == []
@@ -63,8 +63,8 @@ def test_a_shipped_language_has_the_very_texts_of_english(language: str) -> None
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_shipped_language_fills_the_same_places(language: str) -> None:
-    for name, text in texts.shipped(language).items():
-        model = Counter(_PLACEHOLDER.findall(forms(texts.shipped("en")[name])[-1]))
+    for name, text in catalog.shipped(language).items():
+        model = Counter(_PLACEHOLDER.findall(forms(catalog.shipped("en")[name])[-1]))
         for form in forms(text):
             # Whether a form has its number is a question of its own, below.
             assert Counter(_PLACEHOLDER.findall(form)) - Counter(["{number}"]) == model - Counter(["{number}"]), name
@@ -73,7 +73,7 @@ def test_a_shipped_language_fills_the_same_places(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_counted_has_the_plural_forms_of_whole_numbers(language: str) -> None:
-    counted = {name: text for name, text in texts.shipped(language).items() if not isinstance(text, str)}
+    counted = {name: text for name, text in catalog.shipped(language).items() if not isinstance(text, str)}
     assert counted.keys() == {"banner_recipients", "kept_records", "days", "hours", "minutes", "seconds"}
     for name, text in counted.items():
         assert text.keys() == numbers(language).keys(), name
@@ -85,7 +85,7 @@ def test_what_is_counted_has_the_plural_forms_of_whole_numbers(language: str) ->
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_shipped_language_is_as_long_as_it_has_to_be(language: str) -> None:
     """No word of a button is lost on a phone, and no translation says more than was to be translated."""
-    own, model = texts.shipped(language), texts.shipped("en")
+    own, model = catalog.shipped(language), catalog.shipped("en")
     assert {name: own[name] for name in BUTTONS if max(map(len, forms(own[name]))) > 32} == {}
     longest = {name: max(map(len, forms(text))) for name, text in model.items()}
     too_long = [(name, form) for name in own for form in forms(own[name]) if len(form) > 1.7 * longest[name] + 15]
@@ -94,13 +94,13 @@ def test_a_shipped_language_is_as_long_as_it_has_to_be(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_neither_answer_is_made_smaller_by_its_length(language: str) -> None:
-    accept, refuse = (len(forms(texts.shipped(language)[name])[0]) for name in ("accept_all", "refuse_all"))
+    accept, refuse = (len(forms(catalog.shipped(language)[name])[0]) for name in ("accept_all", "refuse_all"))
     assert abs(accept - refuse) <= max(accept, refuse) / 3 + 3
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_text_has_stray_white_space(language: str) -> None:
-    own = texts.shipped(language)
+    own = catalog.shipped(language)
     assert [name for name, text in own.items() if any(map(_STRAY.search, forms(text)))] == []
 
 
@@ -132,7 +132,7 @@ def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
         unescaped = text.replace("&#39;", "'").replace("&#34;", '"').replace("&amp;", "&")
         assert [name for name in said[kind] if text_of(policy, language, name) not in unescaped] == []
     # One recipient is counted in the language's form for one.
-    counted = texts.shipped(language)["banner_recipients"]
+    counted = catalog.shipped(language)["banner_recipients"]
     assert not isinstance(counted, str)
     form = counted[Locale.parse(language, sep="-").plural_form(1)]
     shown = html["question"].replace("&#39;", "'").replace("&#34;", '"')
@@ -152,9 +152,9 @@ def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
     ],
 )
 def test_a_language_has_the_texts_of_the_shipped_one_that_its_readers_read(language: str, texts_of: str) -> None:
-    assert texts.shipped(language) == (texts.shipped(texts_of) if texts_of else {})
+    assert catalog.shipped(language) == (catalog.shipped(texts_of) if texts_of else {})
 
 
 @pytest.mark.parametrize("language", ["", "-", "tlh", "sr", "x-private", "no/"])
 def test_a_language_that_does_not_ship_has_none(language: str) -> None:
-    assert texts.shipped(language) == {}
+    assert catalog.shipped(language) == {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from cookie_consent.locales import likely
+from cookie_consent.texts.locales import likely
 
 Text = str | Mapping[str, str]
 """A text, or one for each plural category of the language: {"one": "{number} day", "other": "{number} days"}."""
@@ -18,7 +18,7 @@ def shipped(language: str) -> Mapping[str, Text]:
     """Return the texts that ship for a language tag, "" -> none; "en-GB" has those of "en", "zh-TW" of "zh-Hant"."""
     base, script = likely(language)
     for tag in (language, language.partition("-")[0], f"{base}-{script.title()}", base):
-        source = files(__package__) / "texts" / f"{tag}.toml"
+        source = files(__package__) / f"{tag}.toml"
         if source.is_file():
             return tomllib.loads(source.read_text(encoding="utf-8"))
     return {}
@@ -26,7 +26,7 @@ def shipped(language: str) -> Mapping[str, Text]:
 
 def shipped_languages() -> list[str]:
     """Return the tags of the languages that ship."""
-    folder = files(__package__) / "texts"
+    folder = files(__package__)
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 

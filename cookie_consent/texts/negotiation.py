@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_TAG
-from cookie_consent.locales import likely
+from cookie_consent.texts.locales import likely
 
 _TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
 _QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
