@@ -3,9 +3,9 @@
 from cookie_consent.decision import Decision
 from cookie_consent.features import requires
 from cookie_consent.middleware import ConsentMiddleware
-from cookie_consent.parts import Cookie, Feature, Purpose, Recipient, Service, Site
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.parts import Cookie, Feature, Purpose, Recipient, Service, Site
+from cookie_consent.policy.policy import Policy
 
 __all__ = [
     "ConsentMiddleware",

@@ -17,7 +17,7 @@ from cookie_consent.erasing import Erasing
 from cookie_consent.exempt_visits import exempt_trace
 from cookie_consent.funnel import Funnel
 from cookie_consent.own_cookies import OwnCookies
-from cookie_consent.policy import Policy
+from cookie_consent.policy.policy import Policy
 from cookie_consent.record_ids import RecordIds
 from cookie_consent.retention import AccessRetention
 from cookie_consent.sinks import Sink, local_place, open_sink

@@ -27,7 +27,7 @@ from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installati
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.own_cookies import MOST_WITHDRAWN
 from cookie_consent.pages import REFERRER
-from cookie_consent.parts import LONGEST_COOKIE
+from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.record import ConsentRecord, State
 from cookie_consent.tracing import traced_fields
 from cookie_consent.visitor import Withdrawn

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from cookie_consent.access_record import LONGEST, origin_of
 from cookie_consent.assets import assets
 from cookie_consent.decision import Decision
 from cookie_consent.pages import Asking, Pages
-from cookie_consent.policy import Policy
 from cookie_consent.request_consent import RequestConsent, own_path
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))
 _PATHSEND = "http.response.pathsend"
-
-
-def to_be_read(policy: Policy) -> frozenset[str]:
-    """Return the paths, percent-decoded, of the pages that the banner links to, to be read without it.
-
-    They have no slash at their end.
-    """
-    links = (policy.site.policy_url, *(service.policy_url for service in policy.services))
-    return frozenset(unquote(urlsplit(link).path).rstrip("/") for link in links if link.startswith("/"))
 
 
 def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

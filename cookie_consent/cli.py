@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from importlib.resources import files
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
@@ -34,16 +35,16 @@ from cookie_consent.command import (
     port_number,
     with_ids_joined,
 )
-from cookie_consent.exemptions import overdue
-from cookie_consent.policy import Policy, policy_in_use
-from cookie_consent.policy_changes import EVERYBODY, announcement, asks_again, compare
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, compare
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.exemptions import overdue
+from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.sinks.optional import is_interruption
 
 __all__ = ["FINDING", "GOOD", "INTERRUPTED", "WRONG_USAGE", "main"]
 
 _DEFAULT = "consent.toml"
-_STARTER = Path(__file__).with_name("starter.toml")
+_STARTER = files("cookie_consent.policy") / "starter.toml"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

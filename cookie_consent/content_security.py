@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from cookie_consent.parts import DIRECTIVES, Recipient
-from cookie_consent.policy import Policy
+from cookie_consent.policy.parts import DIRECTIVES, Recipient
+from cookie_consent.policy.policy import Policy
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -8,10 +8,10 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from cookie_consent.base.clock import DAY
-from cookie_consent.material import digests, widened
-from cookie_consent.parts import NECESSARY
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import did_you_mean
+from cookie_consent.policy.errors import did_you_mean
+from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.parts import NECESSARY
+from cookie_consent.policy.policy import Policy
 from cookie_consent.record import Answer, ConsentRecord, SharedAnswers, State
 
 NEWS_LIFETIME = timedelta(days=30)

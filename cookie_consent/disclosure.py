@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cookie_consent.answering import state
-from cookie_consent.banner import to_be_read
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.paths import path_inside, split_address
@@ -17,6 +16,7 @@ from cookie_consent.earlier_policies import document_of
 from cookie_consent.installation import Installation
 from cookie_consent.own_data import OwnData
 from cookie_consent.pages import Asking
+from cookie_consent.policy.links import linked_paths
 from cookie_consent.replies import page
 from cookie_consent.visits import Visit
 
@@ -101,7 +101,7 @@ class Disclosure:
         next_path = safe_next(request.query_params.get("next", "")) or ""
         if next_path:
             visit = self._installed.visits.read(request.scope, path_inside(next_path, request.scope))
-        if not again and unquote(split_address(next_path).path).rstrip("/") in to_be_read(self._installed.policy):
+        if not again and unquote(split_address(next_path).path).rstrip("/") in linked_paths(self._installed.policy):
             return Response(status_code=204)
         html = self._installed.pages.banner(
             visit.decision,

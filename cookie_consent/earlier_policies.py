@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from cookie_consent.installation import Installation
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.policy import Policy
 from cookie_consent.replies import answer_of
 
 

@@ -13,7 +13,7 @@ from cookie_consent.base.paths import is_under, local_path
 from cookie_consent.base.problem import Problem
 from cookie_consent.events import LARGEST_EVENT, Event, EventError, read_event
 from cookie_consent.installation import Installation
-from cookie_consent.policy_error import did_you_mean
+from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.tracing import Trace, is_traceable, traced_fields
 from cookie_consent.visits import Visit, is_secure
 

@@ -17,7 +17,7 @@ from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.pages import NOTICES, Asking, Kept, Pages
-from cookie_consent.parts import Cookie, Feature
+from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.proof import Shown
 from cookie_consent.wording import written_day
 

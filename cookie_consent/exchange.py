@@ -23,7 +23,8 @@ from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_en
 from cookie_consent.funnel import Funnel
 from cookie_consent.installation import Installation
 from cookie_consent.pages import Asking
-from cookie_consent.policy import Policy
+from cookie_consent.policy.links import linked_paths
+from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.tracing import Fields, Trace
@@ -81,7 +82,7 @@ class Effects:
         self.of_pages = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
         self.of_asking = [banner.preload(self.prefix, ""), *self.of_pages]
         self.ordinary = OrdinaryPages(self.pages, self.prefix)
-        self._to_be_read = banner.to_be_read(installed.policy)
+        self._to_be_read = linked_paths(installed.policy)
 
     def asks(self, scope: Scope) -> bool:
         """Return whether a page asks, if it is one and something is left to be asked."""

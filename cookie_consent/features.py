@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.own_cookies import new_id
 from cookie_consent.pages import Asking, Pages
-from cookie_consent.parts import Feature
+from cookie_consent.policy.parts import Feature
 from cookie_consent.reasons import why_off
 from cookie_consent.request_consent import RequestConsent, own_path
 from cookie_consent.wording import Wording

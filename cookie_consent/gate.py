@@ -13,9 +13,9 @@ from cookie_consent.base.cookies.fields import CONTROL, cookie_name, expire_cook
 from cookie_consent.base.cookies.lifetime import lifetime, limited
 from cookie_consent.base.cookies.places import is_sent_to, settable_domains
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_SHOWN, evict_if_full
-from cookie_consent.durations import written_duration
-from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
-from cookie_consent.policy import Policy
+from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.syntax import written_duration
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -14,8 +14,8 @@ from cookie_consent.gate import Gate
 from cookie_consent.ledgers import Ledger
 from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.pages import Pages
-from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
-from cookie_consent.policy import Policy
+from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
+from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import AppLanguage
 from cookie_consent.retention import Retention
 from cookie_consent.signing import Signer

@@ -30,8 +30,8 @@ from cookie_consent.ledger_options import counted, existing_sink, ledger_of, nam
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.meanings import MEANINGS
 from cookie_consent.own_cookies import new_id
-from cookie_consent.policy import Policy, canonical_json
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.policy import Policy, canonical_json
 from cookie_consent.proof import digest
 from cookie_consent.retention import last_removal
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from cookie_consent.command import UnusableError, in_short
-from cookie_consent.durations import parse_duration
+from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
 from cookie_consent.sinks.closed_files import sources
 from cookie_consent.sinks.optional import NotInstalledError

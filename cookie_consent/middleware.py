@@ -32,7 +32,7 @@ from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.logging import set_server_logs
 from cookie_consent.own_cookies import CookieSettings, OwnCookies, consent_lifetime, new_id, visitor_lifetime
 from cookie_consent.pages import Pages
-from cookie_consent.policy import Policy, policy_in_use
+from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.retention import Retention
 from cookie_consent.signal_proofs import SignalProofs

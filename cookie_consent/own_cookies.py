@@ -14,12 +14,12 @@ from cookie_consent import cookie, visitor
 from cookie_consent.base.checks import check
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import CONSENT_LIFETIME, OPTED_OUT_FOR
-from cookie_consent.parts import LONGEST_COOKIE, NECESSARY, Cookie
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.syntax import COOKIE_NAME
 from cookie_consent.record import ConsentRecord
 from cookie_consent.signing import Signer
-from cookie_consent.spelling import COOKIE_NAME
 from cookie_consent.visitor import VISITOR_LIFETIME, Arrival, KnownVisitor, Withdrawn
 
 MOST_WITHDRAWN = 8

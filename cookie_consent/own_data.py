@@ -31,7 +31,7 @@ from cookie_consent.evidence import body_of, explain
 from cookie_consent.installation import Installation
 from cookie_consent.meanings import MEANINGS
 from cookie_consent.pages import Kept
-from cookie_consent.policy import Policy
+from cookie_consent.policy.policy import Policy
 from cookie_consent.receipt import receipt
 from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
 from cookie_consent.visitor import Withdrawn

@@ -12,7 +12,7 @@ from typing import Any
 from cookie_consent.base.dates import rfc3339, seconds_of
 from cookie_consent.chain import SCHEMA
 from cookie_consent.ledgers import Entry
-from cookie_consent.policy import Policy, canonical_json
+from cookie_consent.policy.policy import Policy, canonical_json
 from cookie_consent.record import Answer, ConsentRecord, State
 
 CLICKED_WITHIN = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cookie_consent.decision import Decision, switched_off
-from cookie_consent.parts import Feature, Service
+from cookie_consent.policy.parts import Feature, Service
 from cookie_consent.record import State
 
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from cookie_consent.exemptions import exemptions
 from cookie_consent.meanings import ACCESS_RECORD
-from cookie_consent.parts import Cookie, Purpose, Recipient
-from cookie_consent.policy import Policy
+from cookie_consent.policy.exemptions import exemptions
+from cookie_consent.policy.parts import Cookie, Purpose, Recipient
+from cookie_consent.policy.policy import Policy
 
 _OPTIONAL = (
     "record_id", "consent_id", "event", "text", "prevailing_language", "prevailing_text", "surface", "feature",

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.paths import address, outer_path
 from cookie_consent.decision import Decision, FeatureState
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import did_you_mean
+from cookie_consent.policy.errors import did_you_mean
+from cookie_consent.policy.policy import Policy
 from cookie_consent.record import ConsentRecord
 from cookie_consent.texts.negotiation import accepted_language, match_language
 

@@ -11,7 +11,7 @@ from cookie_consent.base.clock import DAY, is_future, is_within
 from cookie_consent.base.daily import Daily
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.ledgers import Ledger, Removal
-from cookie_consent.rules import RequestRules
+from cookie_consent.policy.declarations import RequestRules
 from cookie_consent.sinks import Sink
 
 _log = logging.getLogger("cookie_consent")

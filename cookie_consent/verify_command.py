@@ -29,7 +29,7 @@ from cookie_consent.command import (
 from cookie_consent.ledger_options import counted, ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.chronology import Chronology, SignedRoot
-from cookie_consent.policy import VERSION_DIGITS
+from cookie_consent.policy.policy import VERSION_DIGITS
 from cookie_consent.proof import digest
 from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 from cookie_consent.signing import Signer

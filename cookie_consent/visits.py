@@ -28,7 +28,7 @@ from cookie_consent.decision import (
 )
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import OwnCookies
-from cookie_consent.policy import Policy
+from cookie_consent.policy.policy import Policy
 from cookie_consent.record import ConsentRecord, State, newest
 from cookie_consent.visitor import Arrival
 

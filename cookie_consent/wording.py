@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from cookie_consent.parts import Feature, Purpose, Texts
-from cookie_consent.policy import Policy
+from cookie_consent.policy.parts import Feature, Purpose, Texts
+from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.catalog import Text
 from cookie_consent.texts.locales import (
     between_sentences,

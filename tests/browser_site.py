@@ -17,7 +17,7 @@ from starlette.templating import Jinja2Templates
 from cookie_consent import ConsentMiddleware, Policy, requires
 from cookie_consent.features import fallback_box
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.policy_file import declarations
+from cookie_consent.policy.from_toml import declarations
 
 POLICY = """
 [site]

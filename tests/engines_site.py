@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from cookie_consent import ConsentMiddleware, Policy, requires
 from cookie_consent.demo_site import LOOPBACK, started
 from cookie_consent.pages import LAYOUTS
-from cookie_consent.policy_file import declarations
+from cookie_consent.policy.from_toml import declarations
 from tests.three_language_site import POLICY
 from tests.visitor_browser import ROOT, Sites
 

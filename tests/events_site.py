@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.policy_file import declarations
+from cookie_consent.policy.from_toml import declarations
 
 POLICY = """
 [site]

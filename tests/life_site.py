@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Policy, requires
-from cookie_consent.policy_file import declarations
+from cookie_consent.policy.from_toml import declarations
 
 POLICY = """
 [site]

@@ -18,7 +18,7 @@ from starlette.routing import Mount, Route
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.features import fallback_box
 from cookie_consent.pages import LAYOUTS
-from cookie_consent.policy_file import declarations
+from cookie_consent.policy.from_toml import declarations
 from cookie_consent.texts.catalog import shipped_languages
 
 MODULES = Path(__file__).parent.parent / "node_modules"

@@ -27,7 +27,7 @@ from cookie_consent.chain import (
     said_removed,
     verify,
 )
-from cookie_consent.policy import canonical_json
+from cookie_consent.policy.policy import canonical_json
 
 TIME = "2026-11-25T19:00:00Z"
 

@@ -22,7 +22,7 @@ from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology, SignedRoot
 from cookie_consent.own_cookies import new_id
-from cookie_consent.policy import canonical_json
+from cookie_consent.policy.policy import canonical_json
 from cookie_consent.roots import root_signer
 from cookie_consent.roots import write_root as sign_root
 from tests.ledger_writer import NOW, entry

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.consistency import MOST_PURPOSES
-from cookie_consent.parts import Cookie
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.parts import Cookie
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.validation import MOST_PURPOSES
 from cookie_consent.texts import catalog
 from tests.policies import feature, full, policy_of, purpose, recipient, site, small
 

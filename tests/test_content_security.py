@@ -17,8 +17,8 @@ from cookie_consent.content_security import (
     recipient_sources,
     with_recipients,
 )
-from cookie_consent.parts import Recipient
-from cookie_consent.policy import Policy
+from cookie_consent.policy.parts import Recipient
+from cookie_consent.policy.policy import Policy
 from tests.policies import small
 
 ENFORCED, REPORTED = b"content-security-policy", b"content-security-policy-report-only"

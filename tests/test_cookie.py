@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from itsdangerous import TimestampSigner
 
 from cookie_consent import cookie, visitor
-from cookie_consent.parts import LONGEST_PURPOSE_ID
+from cookie_consent.policy.parts import LONGEST_PURPOSE_ID
 from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.signing import Signer
 from tests.policies import KEY, NOW

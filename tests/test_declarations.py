@@ -4,8 +4,7 @@ from dataclasses import FrozenInstanceError, fields
 
 import pytest
 
-from cookie_consent.declarations import Declarations
-from cookie_consent.rules import RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
 from tests.policies import site
 
 

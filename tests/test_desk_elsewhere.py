@@ -13,8 +13,8 @@ from cookie_consent.cli import FINDING, GOOD, main
 from cookie_consent.ledgers import MemoryLedger, open_ledger
 from cookie_consent.meanings import MEANINGS
 from cookie_consent.own_cookies import new_id
+from cookie_consent.policy.declarations import RequestRules
 from cookie_consent.retention import Retention
-from cookie_consent.rules import RequestRules
 from tests.asgi import PREFIX, SITE, Visitor, install, policy, run
 from tests.desk import DAY, NOW, a_request
 from tests.policies import text_of

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from cookie_consent import Policy, policy_file
+from cookie_consent import Policy
 from cookie_consent.cli import main
 from cookie_consent.ledgers import open_ledger
-from cookie_consent.rules import RecordRules, RequestRules
+from cookie_consent.policy import from_toml
+from cookie_consent.policy.declarations import RecordRules, RequestRules
 from cookie_consent.texts.catalog import shipped_languages
 from tests.asgi import Visitor, install
 from tests.browser import forms
@@ -71,7 +72,7 @@ def test_the_heading_that_a_link_leads_to_is_there(path: Path) -> None:
 def policy_in(languages: list[str], **more: Any) -> Policy:
     who = {"name": "Site", "controller": "Site Ltd.", "contact": "privacy@site.example"}
     site = {**who, "languages": languages, "prevailing_language": languages[0]}
-    return Policy(**vars(policy_file.declarations({"site": site, **more})))
+    return Policy(**vars(from_toml.declarations({"site": site, **more})))
 
 
 def test_the_languages_of_the_example_can_be_offered() -> None:

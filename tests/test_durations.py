@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.durations import parse_duration, written_duration
+from cookie_consent.policy.syntax import parse_duration, written_duration
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,17 @@ from hypothesis import strategies as st
 
 from cookie_consent.answers import Posted, make_record
 from cookie_consent.decision import Decision, decide
-from cookie_consent.exemptions import exemptions, overdue
-from cookie_consent.material import digests, widened
 from cookie_consent.pages import Asking, Pages
-from cookie_consent.parts import NECESSARY
-from cookie_consent.policy import Policy
-from cookie_consent.policy_changes import asks_again, compare
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.diff import asks_again, compare
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.exemptions import exemptions, overdue
+from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.parts import NECESSARY
+from cookie_consent.policy.policy import Policy
 from cookie_consent.proof import document
 from cookie_consent.receipt import receipt
 from cookie_consent.record import Answer, ConsentRecord, State
-from cookie_consent.rules import SignalRules
 from tests.asgi import PREFIX, SITE, Visitor, install
 from tests.policies import (
     NOW,

@@ -26,7 +26,7 @@ from cookie_consent.command import with_ids_joined
 from cookie_consent.daily_salt import DailySalt
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.own_cookies import new_id
-from cookie_consent.policy import canonical_json
+from cookie_consent.policy.policy import canonical_json
 from tests.asgi import SITE, policy
 from tests.policies import KEY, NOW
 

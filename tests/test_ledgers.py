@@ -31,7 +31,7 @@ from cookie_consent.chain import Root, Verified, verify
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.own_cookies import new_id
-from cookie_consent.rules import RequestRules
+from cookie_consent.policy.declarations import RequestRules
 from tests.asgi import run
 from tests.desk import a_request
 from tests.ledger_writer import NOW, POLICY, PREVAILING, SHOWN, digest, entry, together, version

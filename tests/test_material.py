@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.material import digests, widened
-from cookie_consent.parts import Cookie, Purpose, Recipient
-from cookie_consent.policy import Policy
+from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.parts import Cookie, Purpose, Recipient
+from cookie_consent.policy.policy import Policy
 from tests.policies import full, policies, policy_of, purpose, recipient, small
 from tests.test_policy import WORDS, Step, with_word
 

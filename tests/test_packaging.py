@@ -104,7 +104,7 @@ def test_a_wheel_has_all_that_is_served_and_no_tests(dist: Path) -> None:
         "static/settings.css",
         "templates/banner.html",
         "texts/ja.toml",
-        "starter.toml",
+        "policy/starter.toml",
         "registry/app.py",
         "registry/consent.toml",
         "py.typed",

@@ -17,10 +17,10 @@ import pytest
 
 from cookie_consent.assets import assets
 from cookie_consent.decision import Decision, decide
-from cookie_consent.material import digests
 from cookie_consent.pages import LAYOUTS, Asking, Pages
-from cookie_consent.parts import Cookie, Feature
-from cookie_consent.policy import Policy
+from cookie_consent.policy.material import digests
+from cookie_consent.policy.parts import Cookie, Feature
+from cookie_consent.policy.policy import Policy
 from cookie_consent.record import Answer, ConsentRecord, State
 from cookie_consent.texts import catalog
 from cookie_consent.wording import Wording, link

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.parts import (
+from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.parts import (
     DIRECTIVES,
     LONGEST_PURPOSE_ID,
     Change,
@@ -21,8 +23,6 @@ from cookie_consent.parts import (
     ServicePurpose,
     Site,
 )
-from cookie_consent.policy_error import PolicyError
-from cookie_consent.rules import SignalRules
 
 TEXT = {"en": "Text"}
 SITE = Site(name="Site", controller="Ltd.", contact="a@b.example", prevailing_language="en", languages=("en", "ja"))

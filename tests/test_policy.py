@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.parts import NECESSARY, Purpose, Service, ServicePurpose, Site
-from cookie_consent.policy import Policy, canonical_json
-from cookie_consent.policy_error import PolicyError
-from cookie_consent.rules import SignalRules
+from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.parts import NECESSARY, Purpose, Service, ServicePurpose, Site
+from cookie_consent.policy.policy import Policy, canonical_json
 from tests.asgi import SITE, policy
 from tests.policies import FULL, feature, full, policies, policy_of, purpose, recipient, site, small, write
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from cookie_consent import Policy, PolicyError
-from cookie_consent.declarations import Declarations
+from cookie_consent.policy.declarations import Declarations
 from tests.asgi import SITE, policy
 from tests.policies import full_in, policies
 

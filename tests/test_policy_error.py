@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.policy.errors import PolicyError, did_you_mean
 
 
 @pytest.mark.parametrize(

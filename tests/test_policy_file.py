@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
-from cookie_consent.policy import Policy
-from cookie_consent.policy_error import PolicyError
-from cookie_consent.policy_file import declarations, read
-from cookie_consent.rules import SignalRules
+from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.from_toml import declarations, read
+from cookie_consent.policy.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
+from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from tests.policies import FULL, full, policy_of, quoted, write
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.evidence import build
 from cookie_consent.ledgers import Entry, MemoryLedger
-from cookie_consent.policy import canonical_json
+from cookie_consent.policy.policy import canonical_json
 from cookie_consent.proof import (
     REPEATED_WITHIN,
     Circumstances,

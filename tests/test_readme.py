@@ -19,9 +19,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from cookie_consent import ConsentMiddleware, Policy, PolicyError, policy_file
+from cookie_consent import ConsentMiddleware, Policy, PolicyError
 from cookie_consent.cli import FINDING, GOOD, main
 from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.policy import from_toml
 from cookie_consent.sinks import JsonLinesSink
 from tests.test_access_record import problems
 
@@ -224,18 +225,18 @@ def test_every_block_of_the_readme_is_tested() -> None:
 def test_the_policy_page_has_a_section_for_every_table() -> None:
     titles = re.findall(r"^## (.*)$", POLICY_PAGE, re.MULTILINE)
     tables = {table for title in titles for table in re.findall(r"`\[+([a-z]+)", title)}
-    assert tables | {"changes"} == policy_file._TABLES.keys()
+    assert tables | {"changes"} == from_toml._TABLES.keys()
     assert "`[[changes]]`" in POLICY_PAGE
-    assert tomllib.loads(POLICY).keys() <= policy_file._TABLES.keys()
+    assert tomllib.loads(POLICY).keys() <= from_toml._TABLES.keys()
 
 
 TABLES_OF_KEYS = {
-    "site": policy_file._SITE,
-    "purposes": policy_file._PURPOSE,
-    "cookies": policy_file._COOKIE,
-    "recipients": policy_file._RECIPIENT,
-    "features": policy_file._FEATURE,
-    "services": policy_file._SERVICE,
+    "site": from_toml._SITE,
+    "purposes": from_toml._PURPOSE,
+    "cookies": from_toml._COOKIE,
+    "recipients": from_toml._RECIPIENT,
+    "features": from_toml._FEATURE,
+    "services": from_toml._SERVICE,
 }
 
 

@@ -23,7 +23,7 @@ from cookie_consent.ledgers.requests import (
     MOST_OPEN,
 )
 from cookie_consent.ledgers.tables import REQUESTS
-from cookie_consent.rules import RequestRules
+from cookie_consent.policy.declarations import RequestRules
 from tests.asgi import run
 from tests.desk import DAY, NOW, a_request
 from tests.postgres import PrivateServer

@@ -13,8 +13,8 @@ import pytest
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.gate import Gate
 from cookie_consent.own_cookies import CookieSettings, OwnCookies
-from cookie_consent.parts import NECESSARY, Change
-from cookie_consent.policy import Policy
+from cookie_consent.policy.parts import NECESSARY, Change
+from cookie_consent.policy.policy import Policy
 from cookie_consent.record import State
 from cookie_consent.visits import Visit, Visits
 from tests.policies import KEY, NOW, answered, full_in, purpose

@@ -28,7 +28,7 @@ from cookie_consent.chain import Root, verify
 from cookie_consent.decision import CONSENT_LIFETIME
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.own_cookies import MOST_WITHDRAWN, new_id
-from cookie_consent.rules import RecordRules
+from cookie_consent.policy.declarations import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.closed_files import counts_path
 from cookie_consent.visitor_lag import VisitorLag

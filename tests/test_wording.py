@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from markupsafe import Markup
 
-from cookie_consent.policy import Policy
+from cookie_consent.policy.policy import Policy
 from cookie_consent.wording import Wording
 from tests.policies import full_in, site, small
 

@@ -18,7 +18,7 @@ from cookie_consent import ConsentMiddleware, Policy, requires
 from cookie_consent.features import fallback_box
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.pages import LAYOUTS
-from cookie_consent.policy_file import declarations
+from cookie_consent.policy.from_toml import declarations
 
 POLICY = """
 [site]

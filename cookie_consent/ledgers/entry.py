@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from cookie_consent.chain import INDEXED_COLUMNS, TIMES, indexed_columns
-from cookie_consent.policy import canonical_json
+from cookie_consent.policy.policy import canonical_json
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from cookie_consent.chain import START, Link, chain_hash, record_hash, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.requests import MemoryRequests
-from cookie_consent.policy import canonical_json
+from cookie_consent.policy.policy import canonical_json
 
 _CITING = ("policy", "text", "prevailing_text")
 

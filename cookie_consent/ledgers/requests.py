@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from cookie_consent.base.clock import DAY, HOUR, is_future
 from cookie_consent.desk_request import DeskRequest, NotKept
-from cookie_consent.rules import RequestRules
+from cookie_consent.policy.declarations import RequestRules
 
 MOST_OPEN = 5
 """So many requests of one consent id may wait for their answers."""

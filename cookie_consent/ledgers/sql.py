@@ -37,7 +37,7 @@ from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept
 from cookie_consent.ledgers.sql_requests import SqlRequests
 from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, TEXTS
-from cookie_consent.policy import canonical_json
+from cookie_consent.policy.policy import canonical_json
 
 _PAGE = 5000
 """So many records are read or removed with one statement: none holds the others up for long."""

@@ -30,7 +30,7 @@ from cookie_consent.desk_request import DeskRequest, NotKept
 from cookie_consent.ledgers.entry import can_be_kept
 from cookie_consent.ledgers.requests import Purged, seconds_to_wait
 from cookie_consent.ledgers.tables import REQUESTS
-from cookie_consent.rules import RequestRules
+from cookie_consent.policy.declarations import RequestRules
 
 _AT_A_TIME = 2
 _KEPT = REQUESTS.c

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from cookie_consent.declarations import Declarations
-from cookie_consent.parts import NECESSARY, Service, Texts
-from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.policy.declarations import Declarations
+from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.parts import NECESSARY, Service, Texts
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
-from cookie_consent.declarations import Declarations
-from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
-from cookie_consent.rules import RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
 
 Part = TypeVar("Part")
 _DURATIONS = ("retention", "duration", "due", "keep", "keep_address")

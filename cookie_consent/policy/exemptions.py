@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from functools import cache
 from importlib.resources import files
 
-from cookie_consent.durations import parse_duration
-from cookie_consent.policy_error import PolicyError, did_you_mean
+from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.syntax import parse_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
-from cookie_consent.material import digests, widened
-from cookie_consent.parts import NECESSARY, ServicePurpose
-from cookie_consent.policy import Policy
+from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.parts import NECESSARY, ServicePurpose
+from cookie_consent.policy.policy import Policy
 
 EVERYBODY, WHO_ACCEPTED = "everybody", "who accepted"
 """Whom a purpose is asked of: an added one of everybody, another one of those who had accepted it."""

@@ -12,13 +12,12 @@ from typing import Any, Self
 
 import rfc8785
 
-from cookie_consent import consistency, policy_document, policy_file
 from cookie_consent.base.checks import check, is_list
-from cookie_consent.declarations import Declarations
-from cookie_consent.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
-from cookie_consent.policy_error import PolicyError, did_you_mean
-from cookie_consent.rules import RecordRules, RequestRules
-from cookie_consent.spelling import lists_to_tuples
+from cookie_consent.policy import from_json, from_toml, validation
+from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules
+from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service
+from cookie_consent.policy.syntax import lists_to_tuples
 from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
 
@@ -47,7 +46,7 @@ class Policy(Declarations):
 
     def __post_init__(self) -> None:
         lists_to_tuples(self)
-        consistency.check(self)
+        validation.check(self)
         if NECESSARY not in {purpose.id for purpose in self.purposes}:
             object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))
 
@@ -64,7 +63,7 @@ class Policy(Declarations):
             FileNotFoundError: there is no such file.
         """
         try:
-            policy = cls(**vars(policy_file.read(path)))
+            policy = cls(**vars(from_toml.read(path)))
         except PolicyError as error:
             raise error.at(file=fspath(path)) from None
         return policy.with_history(history)
@@ -77,7 +76,7 @@ class Policy(Declarations):
             PolicyError: it is no policy to this version of the package.
         """
         try:
-            return cls(**vars(policy_document.declarations(document)))
+            return cls(**vars(from_json.declarations(document)))
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             if isinstance(error, PolicyError):
                 raise
@@ -213,7 +212,7 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
     check("history", history, fits=is_list(history), remedy=remedy)
     policy = given if isinstance(given, Policy) else Policy.load(given)
     try:
-        consistency.check_in_force(policy)
+        validation.check_in_force(policy)
     except PolicyError as error:
         raise error.at(file="" if isinstance(given, Policy) else fspath(given)) from None
     return policy.with_history(history)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache
 
-from cookie_consent.parts import Cookie, Recipient
-from cookie_consent.policy import Policy, canonical_json
+from cookie_consent.policy.parts import Cookie, Recipient
+from cookie_consent.policy.policy import Policy, canonical_json
 
 
 @lru_cache(maxsize=64)

@@ -1,12 +1,14 @@
-"""How ids, languages, hosts, paths, links and origins are written in a policy."""
+"""How ids, languages, hosts, paths, links, origins and times are written in a policy."""
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import fields
+from datetime import timedelta
 from typing import Any
 
-from cookie_consent.policy_error import PolicyError
+from cookie_consent.policy.errors import PolicyError
 
 HIGHEST_PORT = 65535
 
@@ -17,6 +19,20 @@ _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 HOST = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 ORIGIN = re.compile(rf"(?:http|ws)s?://(?:\*\.)?{_LABEL}(?:\.{_LABEL})*(?::[0-9]{{1,5}})?")
 PATH = re.compile(r"/[!-~]*")
+_UNITS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": timedelta(days=30),
+    "year": timedelta(days=365),
+}
+_EXACT = ("day", "hour", "minute", "second")
+"""The units that a duration is written in, as months and years have other lengths elsewhere."""
+_ROUNDED_FROM = 3600
+"""Seconds from which a duration is written in whole minutes: who computes a date has lost some seconds."""
+_DURATION = re.compile(r"([1-9][0-9]{0,5}) (second|minute|hour|day|week|month|year)s?")
 
 
 def lists_to_tuples(part: Any) -> None:
@@ -56,3 +72,30 @@ def require_origin(value: str, key: str) -> None:
     port = value.rpartition(":")[2]
     if port.isdigit() and int(port) > HIGHEST_PORT:
         raise PolicyError(f"{value!r} has no valid port", f"Ports go up to {HIGHEST_PORT}.", key=key)
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read a duration like "395 days"; a month counts as 30 days, a year as 365.
+
+    Raises:
+        ValueError: the text is not a whole number, a space and a unit.
+    """
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f'{text!r} is no duration: write a whole number and a unit, as in "395 days"')
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def written_duration(seconds: float) -> str:
+    """Return a duration as a policy file says it, rounded up: "14 days".
+
+    Args:
+        seconds: at least one second.
+    """
+    whole = math.ceil(seconds)
+    if whole > _ROUNDED_FROM:
+        whole = math.ceil(whole / 60) * 60
+    lengths = ((unit, int(_UNITS[unit].total_seconds())) for unit in _EXACT)
+    unit, length = next((unit, length) for unit, length in lengths if whole % length == 0)
+    number = whole // length
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

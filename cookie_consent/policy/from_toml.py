@@ -11,11 +11,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cookie_consent.declarations import Declarations
-from cookie_consent.durations import parse_duration
-from cookie_consent.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
-from cookie_consent.policy_error import PolicyError, did_you_mean
-from cookie_consent.rules import RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
+from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.parts import Change, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
+from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.texts.catalog import Text
 
 Part = TypeVar("Part")

@@ -8,9 +8,9 @@ from datetime import date, timedelta
 
 from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.exemptions import check
-from cookie_consent.policy_error import PolicyError, did_you_mean
-from cookie_consent.spelling import (
+from cookie_consent.policy.errors import PolicyError, did_you_mean
+from cookie_consent.policy.exemptions import check
+from cookie_consent.policy.syntax import (
     COOKIE_NAME,
     HOST,
     LANGUAGE,

@@ -1,0 +1,1 @@
+"""What a site declares: purposes, cookies, recipients, features, services."""
