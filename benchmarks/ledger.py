@@ -30,8 +30,8 @@ from benchmarks import apps
 from benchmarks.command import Ran, consent, machine, show
 from benchmarks.table import Cell, Table, percentile, ratio
 from cookie_consent import ConsentMiddleware, Policy
+from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
-from cookie_consent.own_cookies import new_id
 from tests.postgres import NoPostgresError, private_server
 
 PARTS = ("append", "read")

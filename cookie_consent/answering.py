@@ -20,18 +20,26 @@ from cookie_consent.base.limits import LONGEST_WAIT, log_failure
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.problem import Problem, too_many
 from cookie_consent.base.user_agents import asks_robot
-from cookie_consent.decision import Decision, consents, decide, objects, opted_out, switched_off, what_signals_refuse
+from cookie_consent.decision.decision import (
+    Decision,
+    consents,
+    decide,
+    objects,
+    opted_out,
+    switched_off,
+    what_signals_refuse,
+)
+from cookie_consent.decision.own_cookies import MOST_WITHDRAWN
+from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure, refused_names
+from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.evidence import SURFACES, Surface, shown
 from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
-from cookie_consent.own_cookies import MOST_WITHDRAWN
 from cookie_consent.pages import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
-from cookie_consent.record import ConsentRecord, State
 from cookie_consent.tracing import traced_fields
-from cookie_consent.visitor import Withdrawn
-from cookie_consent.visits import Visit, cookies_of, host_of, is_secure, refused_names
 
 _LARGEST_BODY = 64 * 1024
 _ON_PAGES = ("banner", "feature")

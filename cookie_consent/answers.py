@@ -9,12 +9,12 @@ from typing import Any
 
 from cookie_consent.base.forms import FORM, JSON, each_once, form_fields, json_object, reader_for
 from cookie_consent.base.problem import Problem
-from cookie_consent.decision import Decision, objects, what_signals_refuse
+from cookie_consent.decision.decision import Decision, objects, what_signals_refuse
+from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import Answer, ConsentRecord, State
 
 _CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
 _OF_SOME = ("grant", "opt_out")

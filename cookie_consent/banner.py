@@ -7,7 +7,7 @@ from typing import Any
 
 from cookie_consent.access_record import LONGEST, origin_of
 from cookie_consent.assets import assets
-from cookie_consent.decision import Decision
+from cookie_consent.decision.decision import Decision
 from cookie_consent.pages import Asking, Pages
 from cookie_consent.request_consent import RequestConsent, own_path
 

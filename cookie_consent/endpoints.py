@@ -18,6 +18,7 @@ from cookie_consent.base.forms import is_form
 from cookie_consent.base.paths import at
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.signals import GPC_FIELD
+from cookie_consent.decision.visit import Visit, host_of, is_secure, without_held
 from cookie_consent.disclosure import Disclosure
 from cookie_consent.event_intake import EventIntake
 from cookie_consent.events import script_address
@@ -26,7 +27,6 @@ from cookie_consent.installation import Installation
 from cookie_consent.own_data import OwnData
 from cookie_consent.replies import page, wants_json
 from cookie_consent.texts.negotiation import accepted_language, match_language
-from cookie_consent.visits import Visit, host_of, is_secure, without_held
 from cookie_consent.wording import Wording
 
 GPC_PATH = "/.well-known/gpc.json"

@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 from cookie_consent.assets import assets
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.decision import Decision
+from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
 from cookie_consent.pages import NOTICES, Asking, Kept, Pages
 from cookie_consent.policy.parts import Cookie, Feature

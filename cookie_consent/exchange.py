@@ -18,7 +18,8 @@ from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.base.paths import outer_path
 from cookie_consent.base.user_agents import asks_robot
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision import refused_by_signals
+from cookie_consent.decision.decision import refused_by_signals
+from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_encoding
 from cookie_consent.funnel import Funnel
 from cookie_consent.installation import Installation
@@ -28,7 +29,6 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.tracing import Fields, Trace
-from cookie_consent.visits import Visit, host_of, is_secure
 
 _START, _BODY = "http.response.start", "http.response.body"
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)

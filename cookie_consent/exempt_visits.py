@@ -7,8 +7,8 @@ from typing import Any
 
 from cookie_consent.base.addresses import truncated
 from cookie_consent.daily_salt import DailySalt
+from cookie_consent.decision.visit import Visit, host_of
 from cookie_consent.tracing import Fields, Trace
-from cookie_consent.visits import Visit, host_of
 
 
 def exempt_trace(

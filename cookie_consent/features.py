@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.own_cookies import new_id
+from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.pages import Asking, Pages
 from cookie_consent.policy.parts import Feature
 from cookie_consent.reasons import why_off

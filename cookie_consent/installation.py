@@ -9,20 +9,20 @@ from typing import Any
 from cookie_consent.access_log import AccessLog
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.paths import address
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.visit import Visits, is_secure
 from cookie_consent.desk_notice import Desk
-from cookie_consent.gate import Gate
 from cookie_consent.ledgers import Ledger
-from cookie_consent.own_cookies import OwnCookies
 from cookie_consent.pages import Pages
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import AppLanguage
 from cookie_consent.retention import Retention
-from cookie_consent.signing import Signer
 from cookie_consent.visitors.first_answers import FirstAnswers
 from cookie_consent.visitors.origin_advice import OriginAdvice
 from cookie_consent.visitors.recent_answers import RecentAnswers
-from cookie_consent.visits import Visits, is_secure
 from cookie_consent.wording import Wording
 
 MOST_ANSWERS, ANSWERS_WITHIN = 60, 3600.0

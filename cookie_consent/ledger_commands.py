@@ -24,12 +24,12 @@ from cookie_consent.command import (
     guarded,
     progress,
 )
+from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.evidence import explain
 from cookie_consent.export_access import export_access, refuse_span, takes_export
 from cookie_consent.ledger_options import counted, existing_sink, ledger_of, named, say, say_json, takes, takes_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.meanings import MEANINGS
-from cookie_consent.own_cookies import new_id
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy, canonical_json
 from cookie_consent.proof import digest

@@ -22,25 +22,25 @@ from cookie_consent.base.paths import local_path
 from cookie_consent.base.process.startup import FailsAtStart, fails_at_start
 from cookie_consent.base.random_ids import RandomIds
 from cookie_consent.current import CurrentRequest
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, consent_lifetime, new_id, visitor_lifetime
+from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
 from cookie_consent.desk_form import SALT as FORM_SALT
 from cookie_consent.desk_notice import desk_of
 from cookie_consent.endpoints import GPC_PATH, Endpoints, checked_prefix
 from cookie_consent.exchange import Effects, Exchange, PageOptions
-from cookie_consent.gate import Gate
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.logging import set_server_logs
-from cookie_consent.own_cookies import CookieSettings, OwnCookies, consent_lifetime, new_id, visitor_lifetime
 from cookie_consent.pages import Pages
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.retention import Retention
 from cookie_consent.signal_proofs import SignalProofs
-from cookie_consent.signing import Signer
 from cookie_consent.sinks import Sink
 from cookie_consent.visitor_lag import VisitorLag
 from cookie_consent.visitors.recent_answers import RecentAnswers
-from cookie_consent.visits import Visit, Visits, host_of, is_secure, without_held
 
 _log = logging.getLogger("cookie_consent")
 _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")

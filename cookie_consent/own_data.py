@@ -25,7 +25,9 @@ from cookie_consent.base.forms import read_fields, readable
 from cookie_consent.base.json_chunks import json_chunks
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.problem import Problem, too_many
-from cookie_consent.decision import consents
+from cookie_consent.decision.decision import consents
+from cookie_consent.decision.visit import Visit, cookies_of, is_secure
+from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.earlier_policies import policy_of
 from cookie_consent.evidence import body_of, explain
 from cookie_consent.installation import Installation
@@ -34,8 +36,6 @@ from cookie_consent.pages import Kept
 from cookie_consent.policy.policy import Policy
 from cookie_consent.receipt import receipt
 from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
-from cookie_consent.visitor import Withdrawn
-from cookie_consent.visits import Visit, cookies_of, is_secure
 from cookie_consent.wording import Wording
 
 LONGEST_NOTE = 2000

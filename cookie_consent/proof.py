@@ -11,9 +11,9 @@ from typing import Any
 
 from cookie_consent.base.dates import rfc3339, seconds_of
 from cookie_consent.chain import SCHEMA
+from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers import Entry
 from cookie_consent.policy.policy import Policy, canonical_json
-from cookie_consent.record import Answer, ConsentRecord, State
 
 CLICKED_WITHIN = 10
 """The same without a cookie: a form says then that it is sent again, and nothing else says whose it is (seconds)."""

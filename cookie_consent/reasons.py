@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cookie_consent.decision import Decision, switched_off
+from cookie_consent.decision.decision import Decision, switched_off
+from cookie_consent.decision.record import State
 from cookie_consent.policy.parts import Feature, Service
-from cookie_consent.record import State
 
 
 def has_changed(decision: Decision) -> bool:

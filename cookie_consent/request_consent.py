@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.paths import address, outer_path
-from cookie_consent.decision import Decision, FeatureState
+from cookie_consent.decision.decision import Decision, FeatureState
+from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import ConsentRecord
 from cookie_consent.texts.negotiation import accepted_language, match_language
 
 AppLanguage = Callable[[Mapping[str, Any]], str | None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cookie_consent.chain import Root
-from cookie_consent.signing import Signer
+from cookie_consent.decision.signing import Signer
 
 _SALT = "cookie_consent.root"
 

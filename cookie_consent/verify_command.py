@@ -26,13 +26,13 @@ from cookie_consent.command import (
     in_short,
     progress,
 )
+from cookie_consent.decision.signing import Signer
 from cookie_consent.ledger_options import counted, ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.chronology import Chronology, SignedRoot
 from cookie_consent.policy.policy import VERSION_DIGITS
 from cookie_consent.proof import digest
 from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
-from cookie_consent.signing import Signer
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger

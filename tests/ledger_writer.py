@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
+from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Entry, open_ledger
-from cookie_consent.own_cookies import new_id
 from cookie_consent.policy.policy import canonical_json
 
 ROOT = Path(__file__).parents[1]

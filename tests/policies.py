@@ -12,12 +12,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
 
 FULL = """
 [site]

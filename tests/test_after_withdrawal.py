@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from cookie_consent.decision.own_cookies import MOST_WITHDRAWN, CookieSettings, OwnCookies
+from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.visitor_cookie import ERASURE_SALT, Withdrawn
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.own_cookies import MOST_WITHDRAWN, CookieSettings, OwnCookies
-from cookie_consent.signing import Signer
 from cookie_consent.sinks import MemorySink
-from cookie_consent.visitor import ERASURE_SALT, Withdrawn
 from tests.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, answering, call, install, policy
 from tests.policies import KEY, text_of
 from tests.visitor_browser import soon

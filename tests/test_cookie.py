@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from itsdangerous import TimestampSigner
 
-from cookie_consent import cookie, visitor
+from cookie_consent.decision import consent_cookie, visitor_cookie
+from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
+from cookie_consent.decision.signing import Signer
 from cookie_consent.policy.parts import LONGEST_PURPOSE_ID
-from cookie_consent.record import SOURCES, Answer, ConsentRecord, State
-from cookie_consent.signing import Signer
 from tests.policies import KEY, NOW
 
-SIGNER = Signer(KEY, cookie.SALT)
-COOKIE = cookie.ConsentCookie(SIGNER)
+SIGNER = Signer(KEY, consent_cookie.SALT)
+COOKIE = consent_cookie.ConsentCookie(SIGNER)
 RECORD = ConsentRecord(
     answers={"analytics": Answer(State.GRANTED, "AbC_-"), "media": Answer(State.REFUSED, "01234")},
     policy="0123456789abcdef",
@@ -164,18 +164,18 @@ def test_a_record_without_answers_is_one() -> None:
 @given(RECORDS)
 def test_a_token_of_the_consent_salt_is_none_of_the_visitor_salt(record: ConsentRecord) -> None:
     token = COOKIE.write(record).encode()
-    assert Signer(KEY, visitor.SALT).read(token) is None
-    assert cookie.ConsentCookie(Signer(KEY, visitor.SALT)).read([token]) == []
+    assert Signer(KEY, visitor_cookie.SALT).read(token) is None
+    assert consent_cookie.ConsentCookie(Signer(KEY, visitor_cookie.SALT)).read([token]) == []
 
 
 def test_a_token_of_an_older_key_is_read_as_long_as_the_key_is_listed() -> None:
     new = "new-" + "n" * 32
-    assert cookie.ConsentCookie(Signer([KEY, new], cookie.SALT)).read([TOKEN]) == [RECORD]
-    assert cookie.ConsentCookie(Signer([new], cookie.SALT)).read([TOKEN]) == []
+    assert consent_cookie.ConsentCookie(Signer([KEY, new], consent_cookie.SALT)).read([TOKEN]) == [RECORD]
+    assert consent_cookie.ConsentCookie(Signer([new], consent_cookie.SALT)).read([TOKEN]) == []
 
 
 def test_itsdangerous_reads_the_token() -> None:
-    reader = TimestampSigner(KEY, salt=cookie.SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+    reader = TimestampSigner(KEY, salt=consent_cookie.SALT, key_derivation="hmac", digest_method=hashlib.sha256)
     value, issued = reader.unsign(TOKEN, return_timestamp=True)
     assert value == b"1~0123456789abcdef~ja~0~g~kJ3kd9sWq0aZ_-1x2y3z4A~analytics+AbC_-*media-01234"
     assert issued.timestamp() == NOW

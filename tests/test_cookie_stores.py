@@ -22,7 +22,7 @@ from typing import Protocol
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from cookie_consent.gate import Gate, Headers
+from cookie_consent.decision.gate import Gate, Headers
 from tests.asgi import policy
 from tests.visitor_browser import CHROMIUM_OPTIONS
 

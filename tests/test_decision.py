@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.decision import CONSENT_LIFETIME, Decision, decide
+from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
+from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import Answer, ConsentRecord, State
 from tests.policies import (
     NOW,
     SIGNALS,

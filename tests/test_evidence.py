@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.assets import assets
-from cookie_consent.decision import Decision
+from cookie_consent.decision.decision import Decision
 from cookie_consent.evidence import SURFACES, body_of, build, explain
 from cookie_consent.features import fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger

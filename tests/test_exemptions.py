@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.answers import Posted, make_record
-from cookie_consent.decision import Decision, decide
+from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.pages import Asking, Pages
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.diff import asks_again, compare
@@ -24,7 +25,6 @@ from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.proof import document
 from cookie_consent.receipt import receipt
-from cookie_consent.record import Answer, ConsentRecord, State
 from tests.asgi import PREFIX, SITE, Visitor, install
 from tests.policies import (
     NOW,

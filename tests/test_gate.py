@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent.assets import assets
 from cookie_consent.base.cookies.fields import pairs
-from cookie_consent.gate import Gate, Headers
+from cookie_consent.decision.gate import Gate, Headers
 from cookie_consent.sinks.memory import MemorySink
 from tests.asgi import (
     NOW,

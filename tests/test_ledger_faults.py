@@ -18,9 +18,9 @@ import httpx
 import pytest
 
 from cookie_consent.chain import Verified, verify
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.demo_site import Site, started
 from cookie_consent.ledgers import Ledger, open_ledger
-from cookie_consent.own_cookies import CookieSettings, OwnCookies
 from tests.asgi import PREFIX, run
 from tests.ledger_writer import NOW, ROOT, entry, together
 from tests.policies import KEY

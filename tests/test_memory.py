@@ -18,10 +18,10 @@ from starlette.types import ASGIApp
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.html.injection import injectable
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.cookie import SALT, ConsentCookie
+from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
+from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.record import Answer, ConsentRecord, State
-from cookie_consent.signing import Signer
 from cookie_consent.sinks import MemorySink
 from tests.asgi import NOW, PHONE, PREFIX, Visitor, answering, call, install, page
 from tests.policies import KEY

@@ -13,10 +13,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import requires
-from cookie_consent.cookie import SIGNAL_SALT, SignalCookie
+from cookie_consent.decision.consent_cookie import SIGNAL_SALT, SignalCookie
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.own_cookies import CookieSettings, OwnCookies
-from cookie_consent.signing import Signer
 from tests.asgi import (
     NOW,
     PREFIX,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.own_cookies import CookieSettings, OwnCookies, new_id
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, new_id
+from cookie_consent.decision.record import newest
+from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor
 from cookie_consent.policy.parts import Cookie
-from cookie_consent.record import newest
-from cookie_consent.visitor import Arrival, KnownVisitor
 from tests.policies import KEY, NOW, granted, refused, small
 
 POLICY = small("analytics", "media")

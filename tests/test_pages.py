@@ -16,12 +16,12 @@ import html5lib
 import pytest
 
 from cookie_consent.assets import assets
-from cookie_consent.decision import Decision, decide
+from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.pages import LAYOUTS, Asking, Pages
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import Answer, ConsentRecord, State
 from cookie_consent.texts import catalog
 from cookie_consent.wording import Wording, link
 from tests.policies import full_in, text_of

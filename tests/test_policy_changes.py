@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.decision import decide
+from cookie_consent.decision.decision import decide
+from cookie_consent.decision.record import State
 from cookie_consent.policy.diff import EVERYBODY, WHO_ACCEPTED, PolicyChange, announcement, asks_again, compare
 from cookie_consent.policy.material import widened
 from cookie_consent.policy.parts import Change, Cookie
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import State
 from tests.policies import (
     FULL,
     NOW,

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cookie_consent.decision.record import SOURCES, ConsentRecord, State
 from cookie_consent.evidence import build
 from cookie_consent.ledgers import Entry, MemoryLedger
 from cookie_consent.policy.policy import canonical_json
@@ -31,7 +32,6 @@ from cookie_consent.proof import (
     repeats,
     signal_entry,
 )
-from cookie_consent.record import SOURCES, ConsentRecord, State
 from cookie_consent.sinks import MemorySink
 from tests.asgi import NOW as ARRIVED
 from tests.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page

@@ -13,8 +13,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, current
+from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers import Ledger, MemoryLedger
-from cookie_consent.record import Answer, ConsentRecord, State
 from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.recent_answers import MOST_REMEMBERED, RecentAnswers
 from tests.asgi import PAGE, PHONE, PREFIX, SITE, Clock, Reply, Visitor, answer_to, bodies, drive, install, raw, scope

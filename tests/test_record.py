@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.record import Answer, ConsentRecord, State, newest
+from cookie_consent.decision.record import Answer, ConsentRecord, State, newest
 
 GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.base.paths import address
-from cookie_consent.decision import decide
+from cookie_consent.decision.decision import decide
 from cookie_consent.request_consent import RequestConsent, own_path
 from tests.policies import NOW, feature, full, granted, policy_of, refused, small
 

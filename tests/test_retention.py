@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.chain import verify
+from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
-from cookie_consent.own_cookies import new_id
 from cookie_consent.policy.declarations import RequestRules
 from cookie_consent.retention import AccessRetention, Retention
 from cookie_consent.sinks import MemorySink

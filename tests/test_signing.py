@@ -9,7 +9,7 @@ from itsdangerous import BadSignature, Signer, TimestampSigner
 from itsdangerous import Signer as PlainSigner
 from itsdangerous.encoding import base64_decode
 
-from cookie_consent import signing
+from cookie_consent.decision import signing
 from tests.policies import KEY, NOW
 
 OLD, NEW = "old-" + "o" * 32, "new-" + "n" * 32

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from babel import Locale
 
-from cookie_consent.decision import decide
+from cookie_consent.decision.decision import decide
 from cookie_consent.pages import Asking, Pages
 from cookie_consent.texts import catalog
 from tests.policies import NOW, full_in, granted, text_of

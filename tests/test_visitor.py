@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import TimestampSigner
 
-from cookie_consent import cookie
-from cookie_consent.signing import Signer
-from cookie_consent.visitor import (
+from cookie_consent.decision import consent_cookie
+from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.visitor_cookie import (
     ERASURE_SALT,
     SALT,
     VISITOR_LIFETIME,
@@ -105,8 +105,8 @@ def test_how_the_visitor_came_is_read_back_until_the_id_is_kept_without() -> Non
 
 
 def test_a_token_of_the_visitor_salt_is_none_of_the_consent_salt() -> None:
-    assert cookie.ConsentCookie(Signer(KEY, cookie.SALT)).read([token("one")]) == []
-    assert Signer(KEY, cookie.SALT).read(token("one")) is None
+    assert consent_cookie.ConsentCookie(Signer(KEY, consent_cookie.SALT)).read([token("one")]) == []
+    assert Signer(KEY, consent_cookie.SALT).read(token("one")) is None
 
 
 def test_an_older_key_is_good_as_long_as_it_is_listed() -> None:

@@ -10,12 +10,12 @@ from itertools import count
 
 import pytest
 
-from cookie_consent.decision import CONSENT_LIFETIME
-from cookie_consent.gate import Gate
-from cookie_consent.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.decision import CONSENT_LIFETIME
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.visit import Visits
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing import Trace, Tracing
-from cookie_consent.visits import Visits
 from tests.asgi import PREFIX, SITE, Clock, Visitor, install, page, policy, scope
 from tests.policies import KEY
 

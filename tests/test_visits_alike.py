@@ -11,12 +11,12 @@ from itertools import pairwise, product
 import pytest
 
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.gate import Gate
-from cookie_consent.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.record import State
+from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.policy.parts import NECESSARY, Change
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import State
-from cookie_consent.visits import Visit, Visits
 from tests.policies import KEY, NOW, answered, full_in, purpose
 
 DAY = 86_400
@@ -86,7 +86,7 @@ class Reader:
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_what_is_known_of_others_changes_nothing(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cookie_consent.visits._MOST_ALIKE", 1_000_000)
+    monkeypatch.setattr("cookie_consent.decision.visit._MOST_ALIKE", 1_000_000)
     warm, fresh, count = Reader(policy), Reader(policy), 0
     fresh.visits._services = warm.visits._services  # a policy equals no other one
     for request in requests():

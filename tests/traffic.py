@@ -20,7 +20,7 @@ from typing import Self
 
 import httpx
 
-from cookie_consent.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from tests.asgi import PHONE, PREFIX
 from tests.policies import KEY
 from tests.processes import end_group, own_group, program

@@ -12,7 +12,7 @@ from cookie_consent.banner import referrer
 from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.decision import Decision
+from cookie_consent.decision.decision import Decision
 from cookie_consent.pages import Asking, Pages
 from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import own_path

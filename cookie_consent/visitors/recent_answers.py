@@ -9,9 +9,9 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import NamedTuple
 
-from cookie_consent.decision import Decision, decide, without_optional
-from cookie_consent.record import ConsentRecord
-from cookie_consent.visits import Visit, refused_names
+from cookie_consent.decision.decision import Decision, decide, without_optional
+from cookie_consent.decision.record import ConsentRecord
+from cookie_consent.decision.visit import Visit, refused_names
 
 MOST_REMEMBERED = 4096
 """With a policy of four purposes they take about 4 MB."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
-from cookie_consent.signing import Signer
+from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, SharedAnswers, State
+from cookie_consent.decision.signing import Signer
 
 SALT = "cookie_consent.record"
 SIGNAL_SALT = "cookie_consent.signal"

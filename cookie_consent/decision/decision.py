@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from types import MappingProxyType
 
 from cookie_consent.base.clock import DAY
+from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import Answer, ConsentRecord, SharedAnswers, State
 
 NEWS_LIFETIME = timedelta(days=30)
 """How long pages tell of a change of the policy that asks nobody again."""

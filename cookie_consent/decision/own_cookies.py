@@ -10,17 +10,17 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from cookie_consent import cookie, visitor
 from cookie_consent.base.checks import check
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
-from cookie_consent.decision import CONSENT_LIFETIME, OPTED_OUT_FOR
+from cookie_consent.decision import consent_cookie, visitor_cookie
+from cookie_consent.decision.decision import CONSENT_LIFETIME, OPTED_OUT_FOR
+from cookie_consent.decision.record import ConsentRecord
+from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.visitor_cookie import VISITOR_LIFETIME, Arrival, KnownVisitor, Withdrawn
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import COOKIE_NAME
-from cookie_consent.record import ConsentRecord
-from cookie_consent.signing import Signer
-from cookie_consent.visitor import VISITOR_LIFETIME, Arrival, KnownVisitor, Withdrawn
 
 MOST_WITHDRAWN = 8
 """So many visitor ids are kept for an erasure at most."""
@@ -124,12 +124,12 @@ class OwnCookies:
 
     def __init__(self, settings: CookieSettings) -> None:
         self.lifetime, self.new_id = settings.consent_lifetime, settings.make_id
-        self._consent = cookie.ConsentCookie(Signer(settings.secret_keys, cookie.SALT))
-        self._signal = cookie.SignalCookie(Signer(settings.secret_keys, cookie.SIGNAL_SALT))
-        self._visitor = visitor.VisitorCookie(
-            Signer(settings.secret_keys, visitor.SALT), settings.visitor_lifetime, settings.make_id
+        self._consent = consent_cookie.ConsentCookie(Signer(settings.secret_keys, consent_cookie.SALT))
+        self._signal = consent_cookie.SignalCookie(Signer(settings.secret_keys, consent_cookie.SIGNAL_SALT))
+        self._visitor = visitor_cookie.VisitorCookie(
+            Signer(settings.secret_keys, visitor_cookie.SALT), settings.visitor_lifetime, settings.make_id
         )
-        self._erasure = visitor.ErasureCookie(Signer(settings.secret_keys, visitor.ERASURE_SALT))
+        self._erasure = visitor_cookie.ErasureCookie(Signer(settings.secret_keys, visitor_cookie.ERASURE_SALT))
         self._names = {
             secure: {
                 "consent": host + settings.consent_name,

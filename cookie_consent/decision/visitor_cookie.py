@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import NamedTuple
 
-from cookie_consent.signing import Signer
+from cookie_consent.decision.signing import Signer
 
 SALT, ERASURE_SALT = "cookie_consent.visitor", "cookie_consent.erasure"
 VISITOR_LIFETIME = timedelta(days=395)

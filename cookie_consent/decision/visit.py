@@ -17,7 +17,7 @@ from cookie_consent.base.clock import DAY
 from cookie_consent.base.cookies.fields import pairs, values
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
-from cookie_consent.decision import (
+from cookie_consent.decision.decision import (
     Decision,
     decide,
     grounds,
@@ -26,11 +26,11 @@ from cookie_consent.decision import (
     with_record,
     without_optional,
 )
-from cookie_consent.gate import Gate
-from cookie_consent.own_cookies import OwnCookies
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.record import ConsentRecord, State, newest
+from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record import ConsentRecord, State, newest
-from cookie_consent.visitor import Arrival
 
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
