@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Self
 
+from cookie_consent.access_retention import AccessRetention
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.limits import LONGEST_KEPT
@@ -21,7 +22,6 @@ from cookie_consent.exempt_visits import exempt_trace
 from cookie_consent.funnel import Funnel
 from cookie_consent.policy.policy import Policy
 from cookie_consent.record_ids import RecordIds
-from cookie_consent.retention import AccessRetention
 from cookie_consent.sinks import Sink, local_place, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing import Trace, Tracing, is_traceable

@@ -10,7 +10,6 @@ from anyio import fail_after
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent import proof
 from cookie_consent.access_record import origin_of
 from cookie_consent.answers import Posted, make_record, read_answer
 from cookie_consent.base.cross_site import is_cross_site, safe_next
@@ -37,6 +36,7 @@ from cookie_consent.evidence import SURFACES, Surface, shown
 from cookie_consent.exempt_visits import pseudonym
 from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
+from cookie_consent.ledgers import records as proof
 from cookie_consent.pages import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing import traced_fields

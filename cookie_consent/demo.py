@@ -17,10 +17,10 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 from textwrap import indent, wrap
 from typing import Any, TextIO
 
-from cookie_consent.chain import verify
 from cookie_consent.demo_site import LOOPBACK, NotStartedError, Site, started
 from cookie_consent.demo_visitors import ACCEPTING, FEATURES, REFUSING, SIGNALLING, Outcome, walk
 from cookie_consent.ledgers import open_ledger
+from cookie_consent.ledgers.chain import verify
 from cookie_consent.report import report as compute
 from cookie_consent.report.page import page
 

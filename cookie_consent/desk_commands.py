@@ -11,9 +11,9 @@ from typing import Any
 
 from cookie_consent.base.forms import readable
 from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, existing_ledger, guarded
-from cookie_consent.desk_request import LONGEST_ANSWER, DeskRequest, as_reference
 from cookie_consent.ledger_options import ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Requests
+from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest, as_reference
 
 _COLUMNS = {"reference": 11, "state": 8, "due_at": 20, "created_at": 20, "kind": 8}
 """What a table of requests shows, and how wide."""

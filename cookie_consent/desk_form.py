@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cookie_consent.base.forms import read_fields, readable
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.signing import Signer
-from cookie_consent.desk_request import KINDS, LONGEST_TEXT, is_address
+from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, is_address
 
 SALT = "cookie-consent.request-form"
 EMPTY_FIELD = "subject"

@@ -20,7 +20,7 @@ from cookie_consent.base.clock import HOUR
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.base.limits import evict_if_full
 from cookie_consent.base.process.workers import Workers
-from cookie_consent.desk_request import DeskRequest, is_address
+from cookie_consent.ledgers.desk_request import DeskRequest, is_address
 
 LONGEST = 20.0
 """So many seconds a notice is waited for."""

@@ -16,9 +16,9 @@ from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers.records import Shown
 from cookie_consent.pages import NOTICES, Asking, Kept, Pages
 from cookie_consent.policy.parts import Cookie, Feature
-from cookie_consent.proof import Shown
 from cookie_consent.wording import written_day
 
 SURFACES = ("banner", "again", "settings", "box", "page", "opt_out")

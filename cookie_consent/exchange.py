@@ -23,11 +23,11 @@ from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_encoding
 from cookie_consent.funnel import Funnel
 from cookie_consent.installation import Installation
+from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.pages import Asking
 from cookie_consent.policy.links import linked_paths
 from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import RequestConsent
-from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.tracing import Fields, Trace
 
 _START, _BODY = "http.response.start", "http.response.body"

@@ -16,7 +16,9 @@ from cookie_consent.base.problem import Problem, too_many
 from cookie_consent.decision.visit import Visit
 from cookie_consent.desk_form import EMPTY_FIELD, Draft, FormTokens, read_draft
 from cookie_consent.desk_notice import notice_of
-from cookie_consent.desk_request import (
+from cookie_consent.installation import Installation
+from cookie_consent.ledgers import Requests
+from cookie_consent.ledgers.desk_request import (
     KINDS,
     LONGEST_ADDRESS,
     LONGEST_TEXT,
@@ -28,8 +30,6 @@ from cookie_consent.desk_request import (
     reference_of,
     secret_of,
 )
-from cookie_consent.installation import Installation
-from cookie_consent.ledgers import Requests
 from cookie_consent.ledgers.requests import MOST_OPEN
 from cookie_consent.replies import answer_of, page, wants_json
 

@@ -15,11 +15,11 @@ from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits, is_secure
 from cookie_consent.desk_notice import Desk
 from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers.retention import Retention
 from cookie_consent.pages import Pages
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import AppLanguage
-from cookie_consent.retention import Retention
 from cookie_consent.visitors.first_answers import FirstAnswers
 from cookie_consent.visitors.origin_advice import OriginAdvice
 from cookie_consent.visitors.recent_answers import RecentAnswers

@@ -32,12 +32,12 @@ from cookie_consent.endpoints import GPC_PATH, Endpoints, checked_prefix
 from cookie_consent.exchange import Effects, Exchange, PageOptions
 from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Ledger, ledger_of
+from cookie_consent.ledgers.retention import Retention
+from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.logging import set_server_logs
 from cookie_consent.pages import Pages
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.request_consent import RequestConsent
-from cookie_consent.retention import Retention
-from cookie_consent.signal_proofs import SignalProofs
 from cookie_consent.sinks import Sink
 from cookie_consent.visitor_lag import VisitorLag
 from cookie_consent.visitors.recent_answers import RecentAnswers

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.chain import Link, Root, Verified, verify
 from cookie_consent.command import (
     FINDING,
     GOOD,
@@ -29,10 +28,11 @@ from cookie_consent.command import (
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledger_options import counted, ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers.chain import Link, Root, Verified, verify
 from cookie_consent.ledgers.chronology import Chronology, SignedRoot
+from cookie_consent.ledgers.records import digest
+from cookie_consent.ledgers.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 from cookie_consent.policy.policy import VERSION_DIGITS
-from cookie_consent.proof import digest
-from cookie_consent.roots import KeptRoot, WrongSignatureError, read_root, root_lines, root_signer, write_root
 
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger

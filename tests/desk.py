@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from cookie_consent.desk_request import DeskRequest, hash_of, reference_of
+from cookie_consent.ledgers.desk_request import DeskRequest, hash_of, reference_of
 
 NOW = 1_750_000_000
 """2025-06-15 15:06:40 UTC"""

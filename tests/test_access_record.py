@@ -14,7 +14,7 @@ import pytest
 from cookie_consent.access_record import route_of
 from cookie_consent.erasing import LONGEST_RECORDED
 from cookie_consent.events import Event
-from cookie_consent.meanings import ACCESS_RECORD
+from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing import Trace, Tracing

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.chain import (
+from cookie_consent.ledgers.chain import (
     START,
     Link,
     Root,

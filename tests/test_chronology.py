@@ -17,14 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.chain import START, Root, chain_hash, indexed_columns, record_hash, removal, verify
 from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
+from cookie_consent.ledgers.chain import START, Root, chain_hash, indexed_columns, record_hash, removal, verify
 from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology, SignedRoot
+from cookie_consent.ledgers.roots import root_signer
+from cookie_consent.ledgers.roots import write_root as sign_root
 from cookie_consent.policy.policy import canonical_json
-from cookie_consent.roots import root_signer
-from cookie_consent.roots import write_root as sign_root
 from tests.ledger_writer import NOW, entry
 from tests.policies import KEY
 

@@ -16,8 +16,8 @@ import pytest
 
 from cookie_consent.command import FINDING, GOOD, WRONG_USAGE
 from cookie_consent.desk_commands import COMMANDS
-from cookie_consent.desk_request import LONGEST_ANSWER, DeskRequest
 from cookie_consent.ledgers import Ledger, Requests, open_ledger
+from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest
 from tests.asgi import run
 from tests.desk import DAY, NOW, a_request
 

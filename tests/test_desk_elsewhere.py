@@ -12,9 +12,9 @@ import pytest
 from cookie_consent.cli import FINDING, GOOD, main
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import MemoryLedger, open_ledger
-from cookie_consent.meanings import MEANINGS
+from cookie_consent.ledgers.glossary import MEANINGS
+from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.declarations import RequestRules
-from cookie_consent.retention import Retention
 from tests.asgi import PREFIX, SITE, Visitor, install, policy, run
 from tests.desk import DAY, NOW, a_request
 from tests.policies import text_of

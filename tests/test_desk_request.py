@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.desk_request import (
+from cookie_consent.ledgers.desk_request import (
     LONGEST_ADDRESS,
     as_reference,
     hash_of,

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 LEDGER = """
 import asyncio, os, sys
 from contextlib import closing
-from cookie_consent.chain import verify
+from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers import open_ledger
 from tests.ledger_writer import entry
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.chain import verify
 from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.ledgers.chain import verify
 from cookie_consent.own_data import LONGEST_NOTE
 from tests.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page, policy
 

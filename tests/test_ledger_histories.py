@@ -22,8 +22,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from cookie_consent.chain import Link, verify
 from cookie_consent.ledgers import MemoryLedger, open_ledger
+from cookie_consent.ledgers.chain import Link, verify
 from tests.asgi import run
 from tests.ledger_history import Operation
 from tests.ledger_writer import ROOT

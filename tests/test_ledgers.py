@@ -27,9 +27,9 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.chain import Root, Verified, verify
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
+from cookie_consent.ledgers.chain import Root, Verified, verify
 from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.policy.declarations import RequestRules
 from tests.asgi import run

@@ -7,8 +7,8 @@ import pytest
 
 from cookie_consent.events import Event
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.meanings import ACCESS_RECORD, CONSENT_RECORD, MEANINGS, RECEIPT, REQUEST
-from cookie_consent.receipt import receipt
+from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD, MEANINGS, RECEIPT, REQUEST
+from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing import Trace, Tracing

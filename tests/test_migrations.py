@@ -14,8 +14,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, NullPool, create_engine, inspect, text
 
-from cookie_consent.chain import verify
 from cookie_consent.ledgers import Ledger, open_ledger
+from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.tables import METADATA
 from tests.asgi import run
 from tests.ledger_writer import entry, together

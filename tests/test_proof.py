@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from cookie_consent.decision.record import SOURCES, ConsentRecord, State
 from cookie_consent.evidence import build
 from cookie_consent.ledgers import Entry, MemoryLedger
-from cookie_consent.policy.policy import canonical_json
-from cookie_consent.proof import (
+from cookie_consent.ledgers.records import (
     REPEATED_WITHIN,
     Circumstances,
     Shown,
@@ -32,6 +31,7 @@ from cookie_consent.proof import (
     repeats,
     signal_entry,
 )
+from cookie_consent.policy.policy import canonical_json
 from cookie_consent.sinks import MemorySink
 from tests.asgi import NOW as ARRIVED
 from tests.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page

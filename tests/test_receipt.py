@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.meanings import ACCESS_RECORD
-from cookie_consent.proof import document
-from cookie_consent.receipt import receipt
+from cookie_consent.ledgers.glossary import ACCESS_RECORD
+from cookie_consent.ledgers.receipt import receipt
+from cookie_consent.ledgers.records import document
 from tests.policies import full, policies, policy_of, records, small
 
 POLICY = policy_of(full())

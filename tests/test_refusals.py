@@ -15,7 +15,7 @@ from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.evidence import explain
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
-from cookie_consent.proof import Circumstances, entry
+from cookie_consent.ledgers.records import Circumstances, entry
 from cookie_consent.sinks import MemorySink
 from tests.asgi import NOW, PREFIX, SITE, Clock, Fields, Visitor, install, policy, run
 from tests.browser import forms

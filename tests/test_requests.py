@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import DBAPIError
 
 from cookie_consent.base.clock import HOUR
-from cookie_consent.desk_request import DeskRequest, NotKept
 from cookie_consent.ledgers import Ledger, MemoryLedger, Purged, Requests, open_ledger
+from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
 from cookie_consent.ledgers.requests import (
     MOST_BEFORE_STRANGERS_WAIT,
     MOST_IN_A_DAY,

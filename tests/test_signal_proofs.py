@@ -15,8 +15,8 @@ from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.decision.record import State
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
+from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.policy.declarations import SignalRules
-from cookie_consent.signal_proofs import SignalProofs
 from tests.asgi import PREFIX, ROBOT, Clock, Fields, Visitor, answer_to, answering, bodies, install, page, policy, scope
 from tests.policies import NOW, answered, granted, small
 

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.base.addresses import truncated
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.meanings import ACCESS_RECORD
+from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import JsonLinesSink, MemorySink
 from cookie_consent.tracing import Trace, Tracing

@@ -24,10 +24,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from cookie_consent import ConsentMiddleware
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.chain import Root, verify
 from cookie_consent.decision.decision import CONSENT_LIFETIME
 from cookie_consent.decision.own_cookies import MOST_WITHDRAWN, new_id
 from cookie_consent.ledgers import open_ledger
+from cookie_consent.ledgers.chain import Root, verify
 from cookie_consent.policy.declarations import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.closed_files import counts_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from cookie_consent.chain import Link
+from cookie_consent.ledgers.chain import Link
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.memory import MemoryLedger
 from cookie_consent.ledgers.requests import Purged, Requests

@@ -17,7 +17,7 @@ from typing import Any
 
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.dates import rfc3339, seconds_of
-from cookie_consent.chain import REMOVED, said_removed
+from cookie_consent.ledgers.chain import REMOVED, said_removed
 
 CLOCK_SKEW = 60 * 60
 """So far the clocks of several hosts may differ (seconds). Without NTP a clock drifts by minutes a month, and a virtual

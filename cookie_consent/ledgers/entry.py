@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cookie_consent.chain import INDEXED_COLUMNS, TIMES, indexed_columns
+from cookie_consent.ledgers.chain import INDEXED_COLUMNS, TIMES, indexed_columns
 from cookie_consent.policy.policy import canonical_json
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.chain import START, Link, chain_hash, record_hash, removal
+from cookie_consent.ledgers.chain import START, Link, chain_hash, record_hash, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.entry import Entry, Removal
 from cookie_consent.ledgers.requests import MemoryRequests

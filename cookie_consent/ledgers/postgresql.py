@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, create_engine, make_url, text
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from cookie_consent.chain import INDEXED_COLUMNS, TIMES
+from cookie_consent.ledgers.chain import INDEXED_COLUMNS, TIMES
 from cookie_consent.ledgers.entry import Entry
 from cookie_consent.ledgers.migrate import migrate
 from cookie_consent.ledgers.tables import METADATA

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from cookie_consent.base.clock import DAY, HOUR, is_future
-from cookie_consent.desk_request import DeskRequest, NotKept
+from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
 from cookie_consent.policy.declarations import RequestRules
 
 MOST_OPEN = 5

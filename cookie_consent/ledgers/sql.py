@@ -31,7 +31,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
 from cookie_consent.base.process.workers import Workers
-from cookie_consent.chain import INDEXED_COLUMNS, Link, agrees, removal
+from cookie_consent.ledgers.chain import INDEXED_COLUMNS, Link, agrees, removal
 from cookie_consent.ledgers.chronology import shortest_keep_days
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.ledgers.entry import Entry, Removal, can_be_kept

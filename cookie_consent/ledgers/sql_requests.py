@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ProgrammingError
 
 from cookie_consent.base.process.workers import Workers
-from cookie_consent.desk_request import DeskRequest, NotKept
+from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
 from cookie_consent.ledgers.entry import can_be_kept
 from cookie_consent.ledgers.requests import Purged, seconds_to_wait
 from cookie_consent.ledgers.tables import REQUESTS

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from cookie_consent.meanings import ACCESS_RECORD
+from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.policy.exemptions import exemptions
 from cookie_consent.policy.parts import Cookie, Purpose, Recipient
 from cookie_consent.policy.policy import Policy

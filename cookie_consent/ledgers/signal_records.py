@@ -8,13 +8,13 @@ from typing import Any
 
 from anyio import fail_after
 
-from cookie_consent import proof
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, evict_if_full, log_failure
 from cookie_consent.base.process.event_loop import start
 from cookie_consent.decision.decision import Decision, ruling_signals, switched_off
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers import records as proof
 
 _MOST_NOTED = 10_000
 _MOST_CHANGES = 60

@@ -10,9 +10,9 @@ from functools import lru_cache
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339, seconds_of
-from cookie_consent.chain import SCHEMA
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers import Entry
+from cookie_consent.ledgers.chain import SCHEMA
 from cookie_consent.policy.policy import Policy, canonical_json
 
 CLICKED_WITHIN = 10
