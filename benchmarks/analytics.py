@@ -36,7 +36,7 @@ from benchmarks.records import write_records
 from benchmarks.table import Cell, Table, ratio
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import MemorySink, Sink, open_sink
-from cookie_consent.sinks.closed_files import parquet_folder
+from cookie_consent.sinks.files.closed_files import parquet_folder
 from tests.clickhouse_server import clickhouse_server
 from tests.nats_server import nats_server
 from tests.postgres import private_server

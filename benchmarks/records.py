@@ -12,8 +12,8 @@ from pathlib import Path
 
 import duckdb
 
-from cookie_consent.sinks.closed_files import Form, counts_path, path_of
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
 
 _MEMORY = "4GB"
 _DAY = 86_400_000

@@ -9,10 +9,10 @@ from pathlib import Path
 from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, guarded, progress
 from cookie_consent.ledger_options import counted, named, say, say_json, takes
 from cookie_consent.sinks import JsonLinesSink, open_sink
-from cookie_consent.sinks.closed_files import sources
-from cookie_consent.sinks.compaction import Compacted, compact, waiting
+from cookie_consent.sinks.files.closed_files import sources
+from cookie_consent.sinks.files.compaction import Compacted, compact, waiting
+from cookie_consent.sinks.files.parquet import LEVEL
 from cookie_consent.sinks.optional import NotInstalledError
-from cookie_consent.sinks.parquet import LEVEL
 
 _LEVELS = range(1, 23)
 

@@ -13,8 +13,8 @@ from typing import Any
 from cookie_consent.log_formats import is_for_importers, ncsa
 from cookie_consent.report.csv_files import plain
 from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.sinks.files.parquet import engine
 from cookie_consent.sinks.optional import duckdb
-from cookie_consent.sinks.parquet import engine
 
 Record = dict[str, Any]
 Lines = Iterator[bytes]

@@ -18,8 +18,8 @@ from cookie_consent.ledger_options import counted, say, say_json
 from cookie_consent.sinks import BufferedSink, open_sink
 
 if TYPE_CHECKING:
-    from cookie_consent.sinks.nats_forward import Forwarder
-    from cookie_consent.sinks.nats_store import NatsStore
+    from cookie_consent.sinks.nats.forwarder import Forwarder
+    from cookie_consent.sinks.nats.store import NatsStore
 
 _PATIENCE = 30.0
 """How long a run with --once goes on trying: a cluster that lost a server needs some seconds for a new leader."""
@@ -108,7 +108,7 @@ def _forward(arguments: argparse.Namespace) -> int:
             f"--from takes the URL of a NATS stream, like nats://host:4222/STREAM, not {arguments.source}."
         )
     source, target = _opened(arguments.source), _opened(arguments.to)
-    from cookie_consent.sinks.nats_forward import Forwarder  # here: open_sink has seen that what it needs is there
+    from cookie_consent.sinks.nats.forwarder import Forwarder  # here: open_sink has seen that what it needs is there
 
     stop = Stop()
     with closing(source.store), closing(target.store), stop.by_signal():

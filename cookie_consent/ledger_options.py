@@ -15,7 +15,7 @@ from typing import Any
 from cookie_consent.command import UnusableError, in_short
 from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
-from cookie_consent.sinks.closed_files import sources
+from cookie_consent.sinks.files.closed_files import sources
 from cookie_consent.sinks.optional import NotInstalledError
 
 _VARIABLES = {"ledger": "CONSENT_LEDGER", "access_log": "CONSENT_ACCESS_LOG"}

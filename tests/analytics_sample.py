@@ -17,7 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from cookie_consent.cli import main
-from cookie_consent.sinks.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
 from tests.report_records import Record, line, written_at
 
 NOTEBOOK = Path(__file__).parent.parent / "examples" / "analytics.ipynb"

@@ -31,7 +31,7 @@ from starlette.applications import Starlette
 from cookie_consent.cli import GOOD, main
 from cookie_consent.integrations.prometheus import SinkCollector
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
 from tests import analytics_sample as sample
 from tests.clickhouse_server import ClickHouseDatabases, ask, clickhouse_databases
 from tests.processes import program

@@ -25,12 +25,12 @@ from cookie_consent.command import FINDING, GOOD, WRONG_USAGE
 from cookie_consent.compact_command import COMPACT
 from cookie_consent.report import report
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
-from cookie_consent.sinks.closed_files import Form, Source, counts_path, path_of, sources, steadily
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
-from cookie_consent.sinks.compaction import Compacted, compact
+from cookie_consent.sinks.files.atomic import unfinished
+from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, path_of, sources, steadily
+from cookie_consent.sinks.files.compaction import Compacted, compact
+from cookie_consent.sinks.files.rotation import Rotation
 from cookie_consent.sinks.optional import NotInstalledError
-from cookie_consent.sinks.replacing import unfinished
-from cookie_consent.sinks.rotation import Rotation
 from cookie_consent.streams import Span, stream
 from tests.sink_lines import TODAY, count_line, line, record
 
@@ -246,7 +246,7 @@ def test_what_a_killed_one_left_behind_is_done_again(path: Path) -> None:
 _COMPACT = """
 import sys
 from pathlib import Path
-from cookie_consent.sinks.compaction import compact
+from cookie_consent.sinks.files.compaction import compact
 print("ready", flush=True)
 sys.stdin.readline()
 done = compact(Path(sys.argv[1]))
@@ -324,9 +324,9 @@ def test_a_disk_that_is_full_leaves_each_file_as_it_was(path: Path) -> None:
     script = """
 import resource, sys
 from pathlib import Path
-from cookie_consent.sinks.closed_files import Form
-from cookie_consent.sinks.compaction import compact
-from cookie_consent.sinks.line_files import compress_closed
+from cookie_consent.sinks.files.closed_files import Form
+from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.line_io import compress_closed
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 path = Path(sys.argv[1])
 print(len(compress_closed(path, Form.GZIP)), len(compact(path).unreadable))

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.sinks.closed_files import counts_path
+from cookie_consent.sinks.files.closed_files import counts_path
 from tests.asgi import came
 from tests.tracing_play import Play
 

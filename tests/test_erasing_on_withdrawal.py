@@ -599,7 +599,7 @@ IN_DUCKDB = """
 import sys, threading
 from cookie_consent import erasing
 from cookie_consent.sinks import MemorySink
-from cookie_consent.sinks.parquet import engine
+from cookie_consent.sinks.files.parquet import engine
 
 erasing._CLOSING = erasing.SETTLED = 0.1
 started = threading.Event()

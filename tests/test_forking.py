@@ -16,10 +16,10 @@ from cookie_consent.base.process.waiting import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.serve_report import report_app
-from cookie_consent.sinks.closed_files import Form
-from cookie_consent.sinks.compressor import Compressor
-from cookie_consent.sinks.live_file import LiveFile
-from cookie_consent.sinks.rotation import Rotation
+from cookie_consent.sinks.files.closed_files import Form
+from cookie_consent.sinks.files.compression import Compressor
+from cookie_consent.sinks.files.live_file import LiveFile
+from cookie_consent.sinks.files.rotation import Rotation
 from tests.asgi import call, run
 from tests.ledger_writer import entry
 from tests.visitor_browser import soon

@@ -25,11 +25,11 @@ from cookie_consent import forward_command
 from cookie_consent.command import FINDING, GOOD, WRONG_USAGE, UnusableError
 from cookie_consent.forward_command import COMMANDS, Stop, bring_on, summary
 from cookie_consent.sinks import MemorySink
-from cookie_consent.sinks.nats import NatsSink
-from cookie_consent.sinks.nats_forward import Forwarder
-from cookie_consent.sinks.nats_place import Place
-from cookie_consent.sinks.nats_store import NatsStore
-from cookie_consent.sinks.postgresql import PostgresqlSink
+from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.forwarder import Forwarder
+from cookie_consent.sinks.nats.sink import NatsSink
+from cookie_consent.sinks.nats.store import NatsStore
+from cookie_consent.sinks.postgresql.store import PostgresqlSink
 from cookie_consent.sinks.store import InvalidLinesError
 from tests.nats_server import NatsServer, nats_cluster, nats_server, until
 from tests.processes import running

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.sinks.held import Held
-from cookie_consent.sinks.jsonl import JsonLinesSink
+from cookie_consent.sinks.files.sink import JsonLinesSink
+from cookie_consent.sinks.losses import Held
 from tests.processes import end_group, own_group
 from tests.sink_lines import line
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 _HOLD = """
 import sys, time
 from pathlib import Path
-from cookie_consent.sinks.held import Held
+from cookie_consent.sinks.losses import Held
 held = Held("a place", Path(sys.argv[1]))
 held.begin(1)
 held.numbers[0] += 10
@@ -90,7 +90,7 @@ def _abandon(place: str, folder: Path) -> None:
 
 
 def _run(script: str, *arguments: str) -> str:
-    script = f"import os, sys\nfrom pathlib import Path\nfrom cookie_consent.sinks.held import Held\n{script}"
+    script = f"import os, sys\nfrom pathlib import Path\nfrom cookie_consent.sinks.losses import Held\n{script}"
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -24,9 +24,10 @@ from starlette.types import Message
 from benchmarks.apps import BROWSER, CLIENT, KEY, POLICY, PREFIX, ROUTE, SERVER, bare_app
 from cookie_consent import ConsentMiddleware
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.sinks import JsonLinesSink, line_files
-from cookie_consent.sinks.closed_files import Form, path_of
-from cookie_consent.sinks.line_files import compress_closed
+from cookie_consent.sinks import JsonLinesSink
+from cookie_consent.sinks.files import line_io
+from cookie_consent.sinks.files.closed_files import Form, path_of
+from cookie_consent.sinks.files.line_io import compress_closed
 
 VISITORS, ANSWERS_AN_HOUR = 242, 60
 _BEGAN = 1_795_000_000.0
@@ -203,12 +204,12 @@ def test_in_the_live_file_it_is_only_the_order_of_the_lines(found: dict[str, dic
 
 
 def test_a_large_file_is_sorted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(line_files, "_SORTED_AT_ONCE", 60)
+    monkeypatch.setattr(line_io, "_SORTED_AT_ONCE", 60)
     log, lines = tmp_path / "access.jsonl", [b"%02d" % number for number in (3, 1, 2, 0, 7, 5, 6, 4) * 5]
     path_of(log, DAY, 1, Form.PLAIN).write_bytes(b"\n".join(lines))
     assert compress_closed(log, Form.GZIP) == []
     with path_of(log, DAY, 1, Form.GZIP).open("rb") as file:
-        made = list(line_files.found_in(file, Form.GZIP, bool))
+        made = list(line_io.found_in(file, Form.GZIP, bool))
     assert sorted(made) == sorted(lines)
     first = made[: len(made) // 4]
     assert first == sorted(first) != lines[: len(first)]

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
-from cookie_consent.sinks.live_file import LiveFile
-from cookie_consent.sinks.rotation import Rotation
+from cookie_consent.sinks.files.live_file import LiveFile
+from cookie_consent.sinks.files.rotation import Rotation
 from tests.sink_lines import until
 
 NOW = 1_795_608_000.0

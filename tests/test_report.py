@@ -19,8 +19,8 @@ from cookie_consent.report import FIGURES, Question, UnreadableError, duckdb_fil
 from cookie_consent.report.assembly import STEPS
 from cookie_consent.report.memory import default_memory, in_words, parse_memory
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.closed_files import Form, counts_path, path_of
-from cookie_consent.sinks.compaction import compact
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.compaction import compact
 from tests.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 from tests.report_oracle import Oracle
 from tests.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records

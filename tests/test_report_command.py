@@ -20,7 +20,7 @@ from cookie_consent.report.csv_files import NAMES, as_csv, plain
 from cookie_consent.report.tables import as_text, table
 from cookie_consent.report_command import REPORT, asked_of
 from cookie_consent.sinks import optional
-from cookie_consent.sinks.closed_files import counts_path
+from cookie_consent.sinks.files.closed_files import counts_path
 from tests.report_records import line
 from tests.test_report_sessions import NOON, record
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cookie_consent.report import UnreadableError, report
-from cookie_consent.sinks.closed_files import Form, counts_path, path_of
-from cookie_consent.sinks.compaction import compact
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.compaction import compact
 from tests.report_records import Record, line, written_at
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)

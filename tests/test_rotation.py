@@ -20,12 +20,20 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.sinks import JsonLinesSink
-from cookie_consent.sinks.closed_files import Form, Source, counts_path, parquet_folder, path_of, sources, steadily
-from cookie_consent.sinks.compressor import Compressor
-from cookie_consent.sinks.holding import for_each_closed, held
-from cookie_consent.sinks.line_files import compress_closed
-from cookie_consent.sinks.replacing import replacing, unfinished
-from cookie_consent.sinks.rotation import Rotation
+from cookie_consent.sinks.files.atomic import replacing, unfinished
+from cookie_consent.sinks.files.closed_files import (
+    Form,
+    Source,
+    counts_path,
+    parquet_folder,
+    path_of,
+    sources,
+    steadily,
+)
+from cookie_consent.sinks.files.compression import Compressor
+from cookie_consent.sinks.files.line_io import compress_closed
+from cookie_consent.sinks.files.locking import for_each_closed, held
+from cookie_consent.sinks.files.rotation import Rotation
 from tests.asgi import Clock
 from tests.processes import end_group, own_group
 from tests.sink_lines import line, until

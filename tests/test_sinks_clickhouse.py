@@ -19,7 +19,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, OperationalError
 
 from cookie_consent.sinks import CannotEraseError
-from cookie_consent.sinks.clickhouse import ClickHouseSink, ClickHouseStore
+from cookie_consent.sinks.clickhouse.store import ClickHouseSink, ClickHouseStore
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from tests.clickhouse_server import (
     IGNORES_DELETES,
@@ -298,7 +298,7 @@ def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(
 ) -> None:
     script = """if True:
         import os, sys
-        from cookie_consent.sinks.clickhouse import ClickHouseStore
+        from cookie_consent.sinks.clickhouse.store import ClickHouseStore
         from tests.sink_lines import line
         store = ClickHouseStore(sys.argv[1])
         store.write([line(1)], [])

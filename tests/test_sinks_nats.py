@@ -21,11 +21,11 @@ from nats.js.api import StreamConfig
 from nats.js.errors import APIError
 
 from cookie_consent.sinks import CannotEraseError, open_sink
-from cookie_consent.sinks.nats import NatsSink
-from cookie_consent.sinks.nats_messages import packed, time_of
-from cookie_consent.sinks.nats_place import Place
-from cookie_consent.sinks.nats_store import NatsStore
-from cookie_consent.sinks.nats_stream import Stream
+from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.messages import packed, time_of
+from cookie_consent.sinks.nats.sink import NatsSink
+from cookie_consent.sinks.nats.store import NatsStore
+from cookie_consent.sinks.nats.stream import Stream
 from cookie_consent.sinks.store import InvalidLinesError
 from tests.nats_server import NatsServer, nats_server, until
 from tests.processes import program
@@ -319,8 +319,8 @@ def test_a_store_that_was_closed_can_be_written_to_again(store: NatsStore) -> No
 def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(store: NatsStore) -> None:
     script = """if True:
         import os, sys
-        from cookie_consent.sinks.nats_place import Place
-        from cookie_consent.sinks.nats_store import NatsStore
+        from cookie_consent.sinks.nats.address import Place
+        from cookie_consent.sinks.nats.store import NatsStore
         store = NatsStore(Place.of(sys.argv[1]))
         store.write([b"before\\n"], [])
         child = os.fork()
@@ -371,8 +371,8 @@ def test_tls_is_checked_and_never_done_without_where_the_url_asks_for_it(
     def wrote(url: str, **surroundings: str) -> str:
         script = """if True:
             import sys
-            from cookie_consent.sinks.nats_place import Place
-            from cookie_consent.sinks.nats_store import NatsStore
+            from cookie_consent.sinks.nats.address import Place
+            from cookie_consent.sinks.nats.store import NatsStore
             NatsStore(Place.of(sys.argv[1])).write([b"{}\\n"], [])
         """
         command = [sys.executable, "-c", script, url]

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
-from cookie_consent.sinks.postgresql import PostgresqlSink, PostgresqlStore
+from cookie_consent.sinks.postgresql.store import PostgresqlSink, PostgresqlStore
 from tests.postgres import PrivateServer
 from tests.sink_lines import (
     ROOT,
@@ -286,7 +286,7 @@ def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(
 ) -> None:
     script = """if True:
         import os, sys
-        from cookie_consent.sinks.postgresql import PostgresqlStore
+        from cookie_consent.sinks.postgresql.store import PostgresqlStore
         from tests.sink_lines import line
         store = PostgresqlStore(sys.argv[1])
         store.write([line(1)], [])

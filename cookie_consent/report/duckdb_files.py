@@ -14,8 +14,8 @@ from cookie_consent.report.dialect import DUCKDB, sql
 from cookie_consent.report.engine import Given, Row, UnreadableError, missing
 from cookie_consent.report.memory import LEAST, default_memory, in_words
 from cookie_consent.sinks import optional
-from cookie_consent.sinks.closed_files import Form, Source, counts_path, steadily
-from cookie_consent.sinks.parquet import one_file
+from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, steadily
+from cookie_consent.sinks.files.parquet import one_file
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cookie_consent.report.engine import UnreadableError
-from cookie_consent.sinks.closed_files import counts_path, sources
+from cookie_consent.sinks.files.closed_files import counts_path, sources
 
 
 def require_files(access_log: str | os.PathLike[str], *, may_be_new: bool = False) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.jsonl import JsonLinesSink
+from cookie_consent.sinks.files.sink import JsonLinesSink
 from cookie_consent.sinks.memory import MemorySink
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Store
 

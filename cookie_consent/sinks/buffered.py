@@ -15,8 +15,8 @@ from typing import Any
 
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import CHANCE, Backoff
-from cookie_consent.sinks.held import Held
 from cookie_consent.sinks.lines import oldest_kept
+from cookie_consent.sinks.losses import Held
 from cookie_consent.sinks.spill import Line, Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Store
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -52,3 +52,39 @@ class InvalidLinesError(Exception):
     def __init__(self, lines: int, why: str) -> None:
         super().__init__(why)
         self.lines = lines
+
+
+class RefusedError(Exception):
+    """A store refuses some of the lines that it was given, for what they are; it kept none of them."""
+
+
+def refused(lines: Sequence[bytes], keep: Callable[[Sequence[bytes]], None]) -> list[str]:
+    """Keep all lines but those that are refused; return why, once for each of these.
+
+    What is refused is halved until single lines are left: one bad line among a thousand costs twenty tries.
+
+    Args:
+        lines: to keep.
+        keep: keeps all of some lines, or raises. Kept twice they are kept once.
+
+    Raises:
+        Exception: what `keep` raises that is no RefusedError.
+    """
+    if not lines:
+        return []
+    try:
+        keep(lines)
+    except RefusedError as error:
+        half = len(lines) // 2
+        return [*refused(lines[:half], keep), *refused(lines[half:], keep)] if half else [str(error)]
+    return []
+
+
+def report(refusals: Sequence[str]) -> None:
+    """Say what was refused, if anything was.
+
+    Raises:
+        InvalidLinesError: some lines were refused. It gives the first one's reason.
+    """
+    if refusals:
+        raise InvalidLinesError(len(refusals), refusals[0])

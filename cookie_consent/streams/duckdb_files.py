@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from cookie_consent.report.duckdb_files import KIND, connected, make_view
 from cookie_consent.report.own_files import require_files
-from cookie_consent.sinks.closed_files import Source, steadily
 from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.sinks.files.closed_files import Source, steadily
 from cookie_consent.streams import Row, Span
 
 if TYPE_CHECKING:

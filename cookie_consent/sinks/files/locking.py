@@ -10,9 +10,9 @@ from io import BufferedRandom
 from pathlib import Path
 
 from cookie_consent.base.process import locking
-from cookie_consent.sinks.closed_files import Form, Source, key_of, path_of, sources
+from cookie_consent.sinks.files.atomic import unfinished
+from cookie_consent.sinks.files.closed_files import Form, Source, key_of, path_of, sources
 from cookie_consent.sinks.optional import is_interruption
-from cookie_consent.sinks.replacing import unfinished
 
 
 @contextmanager

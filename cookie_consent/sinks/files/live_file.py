@@ -14,8 +14,8 @@ from pathlib import Path
 from cookie_consent.base.files import AT_ONCE, open_file, read_at
 from cookie_consent.base.process import locking
 from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.sinks.holding import is_at
-from cookie_consent.sinks.rotation import Rotation
+from cookie_consent.sinks.files.locking import is_at
+from cookie_consent.sinks.files.rotation import Rotation
 
 _TRIES = 100
 

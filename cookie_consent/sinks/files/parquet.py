@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
-from cookie_consent.sinks.closed_files import Form, Source, is_of_counts, path_of
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
+from cookie_consent.sinks.files.atomic import replacing
+from cookie_consent.sinks.files.closed_files import Form, Source, is_of_counts, path_of
 from cookie_consent.sinks.optional import duckdb_connection
-from cookie_consent.sinks.replacing import replacing
 
 LEVEL = 3
 """Of zstd."""

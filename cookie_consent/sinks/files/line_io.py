@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from cookie_consent.base.files import write_at
-from cookie_consent.sinks.closed_files import Form, Source, path_of
-from cookie_consent.sinks.holding import for_each_closed, remove
-from cookie_consent.sinks.replacing import replacing
+from cookie_consent.sinks.files.atomic import replacing
+from cookie_consent.sinks.files.closed_files import Form, Source, path_of
+from cookie_consent.sinks.files.locking import for_each_closed, remove
 
 Which = Callable[[bytes], object]
 """Whether a line, without its line feed, is one of those that are looked for."""

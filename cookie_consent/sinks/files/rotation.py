@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cookie_consent.base.clock import is_future
 from cookie_consent.base.process import locking
-from cookie_consent.sinks.closed_files import Form, Source, path_of, sources
-from cookie_consent.sinks.holding import for_each_closed
+from cookie_consent.sinks.files.closed_files import Form, Source, path_of, sources
+from cookie_consent.sinks.files.locking import for_each_closed
 
 ROTATE_SIZE = 128 * 1024 * 1024
 _PATIENCE = 0.5

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.js.errors import BadRequestError, NotFoundError
 
 from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
-from cookie_consent.sinks.nats_place import Place
+from cookie_consent.sinks.nats.address import Place
 
 _CONNECT = 3.0
 _EACH = 2

@@ -15,10 +15,10 @@ from nats.js.errors import NotFoundError
 
 from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks.lines import record_of
-from cookie_consent.sinks.nats_connection import Connection
-from cookie_consent.sinks.nats_messages import NEWEST, OLDEST, Message, packed
-from cookie_consent.sinks.nats_place import Place
-from cookie_consent.sinks.nats_stream import Stream
+from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.connection import Connection
+from cookie_consent.sinks.nats.messages import NEWEST, OLDEST, Message, packed
+from cookie_consent.sinks.nats.stream import Stream
 from cookie_consent.sinks.store import InvalidLinesError
 
 

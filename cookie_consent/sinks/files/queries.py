@@ -13,13 +13,13 @@ from typing import Any
 
 from cookie_consent.base.files import open_file
 from cookie_consent.base.process import locking
-from cookie_consent.sinks.closed_files import Form, Source, path_of, steadily
-from cookie_consent.sinks.holding import for_each_closed, remove
-from cookie_consent.sinks.line_files import Which, blank, count_lines, found_in, without
+from cookie_consent.sinks.files.closed_files import Form, Source, path_of, steadily
+from cookie_consent.sinks.files.line_io import Which, blank, count_lines, found_in, without
+from cookie_consent.sinks.files.live_file import ends_in_a_torn_line
+from cookie_consent.sinks.files.locking import for_each_closed, remove
+from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, without_visitor
 from cookie_consent.sinks.lines import is_of, oldest_kept, record_of, time_of
-from cookie_consent.sinks.live_file import ends_in_a_torn_line
 from cookie_consent.sinks.optional import NotInstalledError
-from cookie_consent.sinks.parquet import count_rows, engine, records_in, without_visitor
 
 _PATIENCE = 30.0
 """How long a file may be held by somebody who compresses it (seconds)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from os import PathLike
 
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.nats_place import Place
-from cookie_consent.sinks.nats_store import NatsStore
+from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.store import NatsStore
 
 
 class NatsSink(BufferedSink):

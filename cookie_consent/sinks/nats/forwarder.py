@@ -16,8 +16,8 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import NotFoundError
 
-from cookie_consent.sinks.nats_store import NatsStore
-from cookie_consent.sinks.nats_stream import Stream
+from cookie_consent.sinks.nats.store import NatsStore
+from cookie_consent.sinks.nats.stream import Stream
 from cookie_consent.sinks.store import InvalidLinesError, Store
 
 SETTLED = 20.0

@@ -13,12 +13,11 @@ from psycopg import Connection, errors, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
-from cookie_consent.sinks import postgresql_tables as tables
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.columns import record_from
 from cookie_consent.sinks.deadline import cut_off_after
-from cookie_consent.sinks.refusals import RefusedError, refused, report
-from cookie_consent.sinks.store import url_error
+from cookie_consent.sinks.postgresql import tables
+from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
 _CONNECT = 3
 _WRITE, _LOOK_UP, _PURGE = 10, 30, 600

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import wait_until
-from cookie_consent.sinks.closed_files import Form, Source
-from cookie_consent.sinks.line_files import compress_closed
+from cookie_consent.sinks.files.closed_files import Form, Source
+from cookie_consent.sinks.files.line_io import compress_closed
 
 _PATIENCE, _PAUSE = 9.0, 1.0
 """Another process may still be writing its last batch to a file that was just closed (seconds)."""

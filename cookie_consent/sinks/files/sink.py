@@ -13,11 +13,11 @@ from typing import Any, Literal
 from cookie_consent.base.process.locking import is_posix
 from cookie_consent.base.process.waiting import CHANCE
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.closed_files import Form, counts_path, sources
-from cookie_consent.sinks.compressor import Compressor
-from cookie_consent.sinks.live_file import LiveFile
-from cookie_consent.sinks.log_files import erase_visitor, purge, records_of
-from cookie_consent.sinks.rotation import ROTATE_SIZE, Rotation
+from cookie_consent.sinks.files.closed_files import Form, counts_path, sources
+from cookie_consent.sinks.files.compression import Compressor
+from cookie_consent.sinks.files.live_file import LiveFile
+from cookie_consent.sinks.files.queries import erase_visitor, purge, records_of
+from cookie_consent.sinks.files.rotation import ROTATE_SIZE, Rotation
 from cookie_consent.sinks.store import CannotEraseError
 
 _FORMS: dict[object, Form] = {None: Form.PLAIN, "gzip": Form.GZIP}

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 
-from cookie_consent.sinks.closed_files import Form, Source, counts_path, sources
-from cookie_consent.sinks.holding import for_each_closed, remove
-from cookie_consent.sinks.parquet import LEVEL, engine, write_parquet
-from cookie_consent.sinks.rotation import Rotation
+from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, sources
+from cookie_consent.sinks.files.locking import for_each_closed, remove
+from cookie_consent.sinks.files.parquet import LEVEL, engine, write_parquet
+from cookie_consent.sinks.files.rotation import Rotation
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, RawStreamMsg, StorageType, StreamConfig
 from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
-from cookie_consent.sinks.nats_messages import LINES, Message, packed, time_of
-from cookie_consent.sinks.nats_place import Place
+from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.messages import LINES, Message, packed, time_of
 
 KEEP = timedelta(days=395)
 """How long a stream that is made here keeps messages, until a purge says less: as long as a visitor's id may live."""

@@ -1,0 +1,5 @@
+"""Access records in ClickHouse."""
+
+from cookie_consent.sinks.clickhouse.store import ClickHouseSink
+
+__all__ = ["ClickHouseSink"]
