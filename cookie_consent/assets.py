@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlencode
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)|/\*\* @type .*?\*/ ?", re.MULTILINE | re.DOTALL)
@@ -71,3 +72,14 @@ def _asset(path: Path) -> Asset:
     content = _SMALLER[path.suffix](path.read_text(encoding="utf-8")).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     return Asset(f"{path.stem}.{digest}{path.suffix}", _TYPES[path.suffix], content, gzip.compress(content, mtime=0))
+
+
+def script_address(traced: Iterable[str]) -> str:
+    """Return the address of the script that sends events, as it stands below that of the assets.
+
+    The script learns from it which purposes trace; of a visitor it is only known which purposes hold.
+
+    Args:
+        traced: the ids of the purposes that switch access tracing.
+    """
+    return f"{assets()['track.js'].name}?{urlencode([('for', id_) for id_ in sorted(traced)])}"

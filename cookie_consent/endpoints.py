@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.answering import answer
-from cookie_consent.assets import Asset, assets
+from cookie_consent.assets import Asset, assets, script_address
 from cookie_consent.base.checks import check
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.forms import is_form
@@ -21,7 +21,6 @@ from cookie_consent.base.signals import GPC_FIELD
 from cookie_consent.decision.visit import Visit, host_of, is_secure, without_held
 from cookie_consent.disclosure import Disclosure
 from cookie_consent.event_intake import EventIntake
-from cookie_consent.events import script_address
 from cookie_consent.help_desk import HelpDesk
 from cookie_consent.installation import Installation
 from cookie_consent.own_data import OwnData

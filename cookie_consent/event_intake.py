@@ -12,10 +12,10 @@ from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.paths import is_under, local_path
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.visit import Visit, is_secure
-from cookie_consent.events import LARGEST_EVENT, Event, EventError, read_event
 from cookie_consent.installation import Installation
 from cookie_consent.policy.errors import did_you_mean
-from cookie_consent.tracing import Trace, is_traceable, traced_fields
+from cookie_consent.tracing.events import LARGEST_EVENT, Event, EventError, read_event
+from cookie_consent.tracing.tracer import Trace, is_traceable, traced_fields
 
 _MOST_EVENTS, _MINUTE = 120, 60
 _TYPES = ("application/json", "text/plain")

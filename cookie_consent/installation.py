@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cookie_consent.access_log import AccessLog
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.paths import address
 from cookie_consent.decision.gate import Gate
@@ -20,6 +19,7 @@ from cookie_consent.pages import Pages
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import AppLanguage
+from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.visitors.first_answers import FirstAnswers
 from cookie_consent.visitors.origin_advice import OriginAdvice
 from cookie_consent.visitors.recent_answers import RecentAnswers

@@ -11,7 +11,6 @@ from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
-from cookie_consent.access_log import daily_salt_of
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.command import (
     FINDING,
@@ -34,6 +33,7 @@ from cookie_consent.ledgers.records import digest
 from cookie_consent.ledgers.retention import last_removal
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy, canonical_json
+from cookie_consent.tracing.access_log import daily_salt_of
 
 _COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
 """What a table of records shows, and how wide; an id comes last."""

@@ -13,7 +13,6 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent import banner, current
-from cookie_consent.access_log import AccessLog
 from cookie_consent.app_language import app_language
 from cookie_consent.base.addresses import truncated
 from cookie_consent.base.caching import plain_fields
@@ -39,7 +38,8 @@ from cookie_consent.pages import Pages
 from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.sinks import Sink
-from cookie_consent.visitor_lag import VisitorLag
+from cookie_consent.tracing.access_log import AccessLog
+from cookie_consent.tracing.visitor_lag import VisitorLag
 from cookie_consent.visitors.recent_answers import RecentAnswers
 
 _log = logging.getLogger("cookie_consent")

@@ -17,7 +17,6 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent.access_log import AccessLog
 from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.forms import read_fields, readable
@@ -36,6 +35,7 @@ from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.pages import Kept
 from cookie_consent.policy.policy import Policy
 from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
+from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.wording import Wording
 
 LONGEST_NOTE = 2000

@@ -11,13 +11,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cookie_consent.access_record import route_of
-from cookie_consent.erasing import LONGEST_RECORDED
-from cookie_consent.events import Event
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
-from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing import Trace, Tracing
+from cookie_consent.tracing.access_record import route_of
+from cookie_consent.tracing.erasing import LONGEST_RECORDED
+from cookie_consent.tracing.events import Event
+from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
 from tests.asgi import PHONE, Visitor, install
 from tests.test_funnel import APP, BROWSER, counts
 

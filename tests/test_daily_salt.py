@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.daily_salt import DailySalt
+from cookie_consent.tracing.exempt_visitors import DailySalt
 
 DAY = 86_400
 NOON = 20_000 * DAY + DAY / 2
@@ -97,7 +97,7 @@ def test_yesterdays_salt_is_nowhere(file: Path) -> None:
 
 def test_the_processes_of_a_host_agree(file: Path) -> None:
     program = (
-        "import sys; from cookie_consent.daily_salt import DailySalt; "
+        "import sys; from cookie_consent.tracing.exempt_visitors import DailySalt; "
         f"print(DailySalt({str(file)!r}).visitor({NOON}, site='example.jp', address='192.0.2.0', agent={AGENT!r}))"
     )
     running = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]

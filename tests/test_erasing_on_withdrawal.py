@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.erasing import Erasing
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
-from cookie_consent.undone import Undone
+from cookie_consent.tracing.erasing import Erasing
+from cookie_consent.tracing.pending_erasures import Undone
 from tests.asgi import PHONE, SITE, Visitor, install
 from tests.test_buffered import Shelf, sink_to
 from tests.test_funnel import drive_lifespan
@@ -578,7 +578,7 @@ def test_an_erasure_that_the_end_of_python_interrupts_is_left_to_the_next_proces
 
 ENDING = """
 import sys, threading
-from cookie_consent.erasing import Erasing
+from cookie_consent.tracing.erasing import Erasing
 from tests.test_erasing_on_withdrawal import Held
 sink = Held()
 erasing = Erasing(sink, sys.argv[1])
@@ -597,7 +597,7 @@ def test_records_that_cannot_be_erased_now_do_not_hold_up_the_end_of_the_process
 
 IN_DUCKDB = """
 import sys, threading
-from cookie_consent import erasing
+from cookie_consent.tracing import erasing
 from cookie_consent.sinks import MemorySink
 from cookie_consent.sinks.files.parquet import engine
 
@@ -665,7 +665,7 @@ def test_the_end_of_the_site_waits_for_what_is_being_erased() -> None:
 
 FORKED = """
 import os
-from cookie_consent.erasing import Erasing
+from cookie_consent.tracing.erasing import Erasing
 from tests.test_erasing_on_withdrawal import Erased
 
 class Parents(Erased):

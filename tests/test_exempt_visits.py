@@ -10,8 +10,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.access_log import daily_salt_of
 from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.access_log import daily_salt_of
 from tests.asgi import PHONE, PREFIX, ROBOT, SITE, Clock, Fields, Visitor, install, policy, run
 
 TEXT = (

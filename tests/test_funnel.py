@@ -16,10 +16,10 @@ from starlette.routing import Route, Router
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.base.process.forking import after_fork
-from cookie_consent.funnel import Funnel
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.counts import Funnel
 from tests.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
 
 ANOTHER_COOKIE = '[[cookies]]\nname = "more"\npurpose = "media"\n'
@@ -300,7 +300,7 @@ def test_a_process_that_ends_without_a_word_from_the_server_brings_its_counts(tm
     script = """
 import asyncio, sys
 from cookie_consent.base.process.forking import after_fork
-from cookie_consent.funnel import Funnel
+from cookie_consent.tracing.counts import Funnel
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():
@@ -320,7 +320,7 @@ def test_a_process_that_is_forked_counts_from_nothing_and_brings_its_own(tmp_pat
     script = """
 import asyncio, os, sys
 from cookie_consent.base.process.forking import after_fork
-from cookie_consent.funnel import Funnel
+from cookie_consent.tracing.counts import Funnel
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():

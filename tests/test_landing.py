@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 
-from cookie_consent.access_record import origin_of
 from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.access_record import origin_of
 from tests.asgi import PAGE, PHONE, PREFIX, SITE, Clock, Fields, Reply, Visitor, install
 from tests.browser import forms
 from tests.test_funnel import counts

@@ -22,11 +22,11 @@ import pytest
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.cli import FINDING, GOOD, WRONG_USAGE, main
 from cookie_consent.command import with_ids_joined
-from cookie_consent.daily_salt import DailySalt
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.ledgers.chain import INDEXED_COLUMNS
 from cookie_consent.policy.policy import canonical_json
+from cookie_consent.tracing.exempt_visitors import DailySalt
 from tests.asgi import SITE, policy
 from tests.policies import KEY, NOW
 

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.events import Event
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD, MEANINGS, RECEIPT, REQUEST
 from cookie_consent.ledgers.receipt import receipt
-from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing import Trace, Tracing
+from cookie_consent.tracing.events import Event
+from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
 from tests.asgi import PHONE, PREFIX, Visitor, install
 from tests.policies import full, policy_of
 from tests.test_receipt import KEPT

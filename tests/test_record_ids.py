@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from cookie_consent.record_ids import RecordIds
+from cookie_consent.tracing.tracer import RecordIds
 
 
 def test_ids_are_a_random_text_of_the_process_and_one_of_the_record() -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.access_retention import AccessRetention
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.declarations import RequestRules
 from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.retention import AccessRetention
 from tests.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
 from tests.browser import forms
 from tests.desk import a_request

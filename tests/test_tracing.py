@@ -26,10 +26,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from cookie_consent.base.addresses import truncated
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
-from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import JsonLinesSink, MemorySink
-from cookie_consent.tracing import Trace, Tracing
-from cookie_consent.visitor_lag import VisitorLag
+from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
+from cookie_consent.tracing.visitor_lag import VisitorLag
 from tests.asgi import (
     NOW,
     PAGE,

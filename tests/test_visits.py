@@ -15,7 +15,7 @@ from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.decision.visit import Visits
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing import Trace, Tracing
+from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.asgi import PREFIX, SITE, Clock, Visitor, install, page, policy, scope
 from tests.policies import KEY
 

@@ -31,7 +31,7 @@ from cookie_consent.ledgers.chain import Root, verify
 from cookie_consent.policy.declarations import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import counts_path
-from cookie_consent.visitor_lag import VisitorLag
+from cookie_consent.tracing.visitor_lag import VisitorLag
 from tests.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page
 from tests.policies import KEY
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.daily_salt import DailySalt
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.spill import Spill
+from cookie_consent.tracing.exempt_visitors import DailySalt
 from tests.asgi import PHONE, PREFIX, Visitor, install, page
 
 DAY = 86_400.0

@@ -9,8 +9,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 from starlette.requests import Request
 
-from cookie_consent.assets import assets
-from cookie_consent.events import script_address
+from cookie_consent.assets import assets, script_address
 from cookie_consent.features import consent_of, fallback_box
 from cookie_consent.pages import nonce_attribute
 from cookie_consent.request_consent import RequestConsent, own_path

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
-from cookie_consent.access_record import origin_of
-from cookie_consent.assets import assets
+from cookie_consent.tracing.access_record import origin_of
 
 LARGEST_EVENT = 4096
 """Bytes of a body. Browsers send 64 KiB at most when a page is left (Fetch, "keepalive"); this is far below."""
@@ -75,17 +74,6 @@ def read_event(body: bytes) -> Event:
         if key not in given:
             raise EventError(f'"{key}" is missing: {_CHECKS[key][1]}')
     return Event(**{**given, "path": unquote(given["path"])})
-
-
-def script_address(traced: Iterable[str]) -> str:
-    """Return the address of the script that sends events, as it stands below that of the assets.
-
-    The script learns from it which purposes trace; of a visitor it is only known which purposes hold.
-
-    Args:
-        traced: the ids of the purposes that switch access tracing.
-    """
-    return f"{assets()['track.js'].name}?{urlencode([('for', id_) for id_ in sorted(traced)])}"
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -7,25 +7,23 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import Any, Self
 
-from cookie_consent.access_retention import AccessRetention
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.base.page_views import seen_at
 from cookie_consent.base.user_agents import read_short
-from cookie_consent.daily_salt import DailySalt
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit, is_secure
 from cookie_consent.decision.visitor_cookie import Arrival
-from cookie_consent.erasing import Erasing
-from cookie_consent.exempt_visits import exempt_trace
-from cookie_consent.funnel import Funnel
 from cookie_consent.policy.policy import Policy
-from cookie_consent.record_ids import RecordIds
 from cookie_consent.sinks import Sink, local_place, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.tracing import Trace, Tracing, is_traceable
-from cookie_consent.visitor_lag import VisitorLag
+from cookie_consent.tracing.counts import Funnel
+from cookie_consent.tracing.erasing import Erasing
+from cookie_consent.tracing.exempt_visitors import DailySalt, exempt_trace
+from cookie_consent.tracing.retention import AccessRetention
+from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing, is_traceable
+from cookie_consent.tracing.visitor_lag import VisitorLag
 
 _LANDS_WITHIN = 60
 """Within so many seconds after a form the page that a browser loads is the one on which the form was."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from cookie_consent.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
+from cookie_consent.base.random_ids import AT_A_TIME, IdPool
 from cookie_consent.base.user_agents import read_agent
-from cookie_consent.erasing import LONGEST_RECORDED
-from cookie_consent.events import Event
 from cookie_consent.sinks import Sink
+from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
+from cookie_consent.tracing.erasing import LONGEST_RECORDED
+from cookie_consent.tracing.events import Event
 
 _MOST_PIECES, _MOST_MINUTES = 4096, 64
 _MINUTE = 60 * 1000
@@ -29,6 +32,7 @@ Key = TypeVar("Key")
 Piece = TypeVar("Piece")
 Visitor = tuple[str, str, str, str, bytes]
 """Visitor id, policy, purpose, address, user agent."""
+_PREFIX_BYTES, _OWN_BYTES = 12, 8
 
 
 def traced_fields(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
@@ -211,3 +215,22 @@ def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece, length: int) -> Piec
     if length <= LONGEST_KEPT:
         pieces[key] = piece
     return piece
+
+
+class RecordIds(IdPool[bytes]):
+    """Makes ids: something random of the process, which compresses well, and something random of the record.
+
+    They do not go up: the order in which records were made would tell what their times do not. Many are made at a time:
+    who asks the system for random bytes lets go of Python's lock, which costs most where another thread waits for it.
+
+    Args:
+        new_prefix: returns something random.
+    """
+
+    def __init__(self, new_prefix: Callable[[], str] = lambda: secrets.token_urlsafe(_PREFIX_BYTES)) -> None:
+        self._prefix = b"%b-" % new_prefix().encode()
+        super().__init__()
+
+    def _make(self) -> list[bytes]:
+        own, length = os.urandom(_OWN_BYTES * AT_A_TIME).hex().encode(), 2 * _OWN_BYTES
+        return [self._prefix + own[at : at + length] for at in range(0, len(own), length)]

@@ -15,7 +15,7 @@ from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import CHANCE, Backoff
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.optional import is_interruption
-from cookie_consent.undone import MOST_NOTES, Undone
+from cookie_consent.tracing.pending_erasures import MOST_NOTES, Undone
 
 SETTLED = 20.0
 """Seconds after which no record that was made before is on its way any longer, also in other processes."""

@@ -1,0 +1,1 @@
+"""Which access records are made, counted and erased."""
