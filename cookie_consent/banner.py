@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from cookie_consent.assets import assets
 from cookie_consent.decision.decision import Decision
-from cookie_consent.pages import Asking, Pages
 from cookie_consent.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.pages import Asking, Pages
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))

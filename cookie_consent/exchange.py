@@ -21,14 +21,14 @@ from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import refused_by_signals
 from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_encoding
-from cookie_consent.installation import Installation
 from cookie_consent.ledgers.signal_records import SignalProofs
-from cookie_consent.pages import Asking
 from cookie_consent.policy.links import linked_paths
 from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import RequestConsent
 from cookie_consent.tracing.counts import Funnel
 from cookie_consent.tracing.tracer import Fields, Trace
+from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.pages.pages import Asking
 
 _START, _BODY = "http.response.start", "http.response.body"
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)

@@ -24,7 +24,6 @@ from cookie_consent.command import (
     progress,
 )
 from cookie_consent.decision.own_cookies import new_id
-from cookie_consent.evidence import explain
 from cookie_consent.export_access import export_access, refuse_span, takes_export
 from cookie_consent.ledger_options import counted, existing_sink, ledger_of, named, say, say_json, takes, takes_id
 from cookie_consent.ledgers import Ledger, Removal
@@ -34,6 +33,7 @@ from cookie_consent.ledgers.retention import last_removal
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy, canonical_json
 from cookie_consent.tracing.access_log import daily_salt_of
+from cookie_consent.visitors.pages.evidence import explain
 
 _COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
 """What a table of records shows, and how wide; an id comes last."""

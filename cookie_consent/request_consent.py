@@ -15,9 +15,7 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import accepted_language, match_language
-
-AppLanguage = Callable[[Mapping[str, Any]], str | None]
-"""Returns the offered language of a request, by its scope, or None."""
+from cookie_consent.visitors.app_language import AppLanguage
 
 _LONGEST_PATH = 2000
 

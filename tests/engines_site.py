@@ -17,8 +17,8 @@ from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy, requires
 from cookie_consent.demo_site import LOOPBACK, started
-from cookie_consent.pages import LAYOUTS
 from cookie_consent.policy.from_toml import declarations
+from cookie_consent.visitors.pages.pages import LAYOUTS
 from tests.three_language_site import POLICY
 from tests.visitor_browser import ROOT, Sites
 

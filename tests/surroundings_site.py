@@ -17,9 +17,9 @@ from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.features import fallback_box
-from cookie_consent.pages import LAYOUTS
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.texts.catalog import shipped_languages
+from cookie_consent.visitors.pages.pages import LAYOUTS
 
 MODULES = Path(__file__).parent.parent / "node_modules"
 LANGUAGES = shipped_languages()

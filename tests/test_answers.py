@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.answers import Posted, make_record, read_answer
 from cookie_consent.base.forms import is_form
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.posted import Posted, make_record, read_answer
 from tests.asgi import NOW, policy
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"

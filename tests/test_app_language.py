@@ -12,8 +12,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.app_language import BY_PATH, app_language
-from cookie_consent.request_consent import AppLanguage
+from cookie_consent.visitors.app_language import BY_PATH, AppLanguage, app_language
 from tests.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, answering, call, install, page, policy, scope
 from tests.policies import text_of
 

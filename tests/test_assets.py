@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from cookie_consent.assets import assets
+from cookie_consent.visitors.pages.assets import assets
 from tests.asgi import PREFIX, call, install, page
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent.assets import assets
+from cookie_consent.visitors.pages.assets import assets
 from tests.asgi import (
     PAGE,
     PHONE,

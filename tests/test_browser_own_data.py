@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from cookie_consent import Policy
 from cookie_consent.ledgers import open_ledger
-from cookie_consent.wording import Wording
+from cookie_consent.visitors.pages.wording import Wording
 from tests.axe import look
 from tests.surfaces import come_anew, have_answered
 from tests.test_browser_reading import CUT_OFF

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
-from cookie_consent.pages import LAYOUTS
+from cookie_consent.visitors.pages.pages import LAYOUTS
 from tests.surroundings import styled, surroundings
 from tests.surroundings_site import FRAMEWORKS, STYLES
 from tests.visitor_browser import Sites, Visitor

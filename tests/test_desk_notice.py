@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.desk_notice import MOST_IN_AN_HOUR, Desk, MailBox, desk_of, notice_of
+from cookie_consent.visitors.help_desk_notice import MOST_IN_AN_HOUR, Desk, MailBox, desk_of, notice_of
 from tests.asgi import run
 from tests.desk import NOW, a_request
 from tests.mail_server import HOST, MailServer, certificate, encrypting

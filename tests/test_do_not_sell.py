@@ -17,11 +17,11 @@ from starlette.templating import Jinja2Templates
 from cookie_consent import ConsentMiddleware, Policy, PolicyError
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import State
-from cookie_consent.evidence import explain
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.policy.diff import asks_again, compare
 from cookie_consent.policy.material import digests, widened
+from cookie_consent.visitors.pages.evidence import explain
 from tests.asgi import PREFIX, SITE, Clock, Reply, Visitor, call, install, page, policy, run
 from tests.browser import forms
 from tests.policies import KEY, NOW, answered

@@ -19,10 +19,10 @@ from starlette.routing import Mount, Route
 from starlette.templating import Jinja2Templates
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.assets import assets, script_address
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import Event, EventError, read_event
+from cookie_consent.visitors.pages.assets import assets, script_address
 from tests.asgi import PHONE, PREFIX, ROBOT, SITE, Clock, Fields, Reply, Visitor, call, came, install, policy
 from tests.policies import KEY
 

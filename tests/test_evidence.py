@@ -17,13 +17,13 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from cookie_consent import ConsentMiddleware, requires
-from cookie_consent.assets import assets
 from cookie_consent.decision.decision import Decision
-from cookie_consent.evidence import SURFACES, body_of, build, explain
 from cookie_consent.features import fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
-from cookie_consent.pages import Pages
-from cookie_consent.wording import written_day
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.evidence import SURFACES, body_of, build, explain
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.wording import written_day
 from tests.asgi import NOW, PAGE, PREFIX, SITE, Clock, Visitor, install, policy, run, without_once
 from tests.browser import Form, forms
 from tests.policies import KEY, full_in, text_of
@@ -633,7 +633,9 @@ def test_a_dialog_does_not_lie_over_the_page_that_shows_it() -> None:
 
 
 def test_the_build_is_the_hash_of_all_that_questions_are_made_of() -> None:
-    templates = sorted((Path(__file__).parents[1] / "cookie_consent" / "templates").glob("*.html"))
+    templates = sorted(
+        (Path(__file__).parents[1] / "cookie_consent" / "visitors" / "pages" / "templates").glob("*.html")
+    )
     parts = [*(path.read_bytes() for path in templates), *(asset.content for asset in assets().values())]
     assert len(templates) > 8
     assert build() == hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

@@ -12,12 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.answers import Posted, make_record
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.ledgers.records import document
-from cookie_consent.pages import Asking, Pages
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.diff import asks_again, compare
 from cookie_consent.policy.errors import PolicyError
@@ -25,6 +23,8 @@ from cookie_consent.policy.exemptions import exemptions, overdue
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.posted import Posted, make_record
 from tests.asgi import PREFIX, SITE, Visitor, install
 from tests.policies import (
     NOW,

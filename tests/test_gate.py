@@ -20,10 +20,10 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.assets import assets
 from cookie_consent.base.cookies.fields import pairs
 from cookie_consent.decision.gate import Gate, Headers
 from cookie_consent.sinks.memory import MemorySink
+from cookie_consent.visitors.pages.assets import assets
 from tests.asgi import (
     NOW,
     PAGE,

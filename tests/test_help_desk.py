@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.assets import assets
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.decision.signing import Signer
-from cookie_consent.desk_form import SALT
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, DeskRequest, NotKept, hash_of
 from cookie_consent.ledgers.requests import MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR, MOST_OPEN, MemoryRequests
+from cookie_consent.visitors.help_desk_form import SALT
+from cookie_consent.visitors.pages.assets import assets
 from tests.asgi import NOW, PREFIX, SITE, Clock, Reply, Visitor, call, install, policy, run
 from tests.desk import DAY, SECRET, a_request
 from tests.policies import KEY, granted, text_of

@@ -102,7 +102,7 @@ def test_a_wheel_has_all_that_is_served_and_no_tests(dist: Path) -> None:
         "static/choices.js",
         "static/choices.css",
         "static/settings.css",
-        "templates/banner.html",
+        "visitors/pages/templates/banner.html",
         "texts/ja.toml",
         "policy/starter.toml",
         "registry/app.py",

@@ -15,15 +15,15 @@ from typing import Any
 import html5lib
 import pytest
 
-from cookie_consent.assets import assets
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.record import Answer, ConsentRecord, State
-from cookie_consent.pages import LAYOUTS, Asking, Pages
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
-from cookie_consent.wording import Wording, link
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.pages import LAYOUTS, Asking, Pages
+from cookie_consent.visitors.pages.wording import Wording, link
 from tests.policies import full_in, text_of
 
 BASE = "/mounted/privacy-choices"
@@ -977,8 +977,8 @@ def test_a_message_says_one_thing_and_leads_to_the_settings(policy: Policy) -> N
 
 
 def test_every_text_is_used() -> None:
-    package = Path(catalog.__file__).parent
-    sources = [*package.glob("*.py"), *(package / "templates").glob("*.html")]
+    package = Path(catalog.__file__).parents[1]
+    sources = [*package.rglob("*.py"), *package.rglob("*.html")]
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     made = re.compile(r"status_|signal_|why_|event_|given_|exempt_|(day|hour|minute|second)s?$")
     assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []

@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.decision.record import SOURCES, ConsentRecord, State
-from cookie_consent.evidence import build
 from cookie_consent.ledgers import Entry, MemoryLedger
 from cookie_consent.ledgers.records import (
     REPEATED_WITHIN,
@@ -33,6 +32,7 @@ from cookie_consent.ledgers.records import (
 )
 from cookie_consent.policy.policy import canonical_json
 from cookie_consent.sinks import MemorySink
+from cookie_consent.visitors.pages.evidence import build
 from tests.asgi import NOW as ARRIVED
 from tests.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page
 from tests.asgi import policy as site_policy

@@ -13,10 +13,10 @@ import pytest
 from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.signing import Signer
-from cookie_consent.evidence import explain
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.records import Circumstances, entry
 from cookie_consent.sinks import MemorySink
+from cookie_consent.visitors.pages.evidence import explain
 from tests.asgi import NOW, PREFIX, SITE, Clock, Fields, Visitor, install, policy, run
 from tests.browser import forms
 from tests.policies import KEY, answered, text_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import brotli
 import pytest
 
-from cookie_consent.assets import assets
+from cookie_consent.visitors.pages.assets import assets
 
 STATIC = Path(__file__).parent.parent / "static"
 SCRIPTS, STYLES = ("choices.js", "landing.js", "question.js", "track.js"), ("choices.css", "settings.css")

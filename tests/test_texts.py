@@ -11,8 +11,8 @@ import pytest
 from babel import Locale
 
 from cookie_consent.decision.decision import decide
-from cookie_consent.pages import Asking, Pages
 from cookie_consent.texts import catalog
+from cookie_consent.visitors.pages.pages import Asking, Pages
 from tests.policies import NOW, full_in, granted, text_of
 
 LANGUAGES = [

@@ -14,7 +14,9 @@ from tests.visitor_browser import ROOT, Sites, Visitor
 
 PAGE = (ROOT / "docs" / "banner.md").read_text("utf-8")
 CHOICES = (ROOT / "static" / "choices.css").read_text("utf-8")
-TEMPLATES = "".join(path.read_text("utf-8") for path in (ROOT / "cookie_consent" / "templates").glob("*.html"))
+TEMPLATES = "".join(
+    path.read_text("utf-8") for path in (ROOT / "cookie_consent" / "visitors" / "pages" / "templates").glob("*.html")
+)
 ROWS = dict(re.findall(r"^\| `--pchoice-([a-z-]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
 """A property -> its default, as the page says it."""
 CLASSES = re.findall(r"`(pchoice[a-z-]*)`", PAGE.partition("| class |")[2].partition("\n\n")[0])

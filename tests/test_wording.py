@@ -9,7 +9,7 @@ import pytest
 from markupsafe import Markup
 
 from cookie_consent.policy.policy import Policy
-from cookie_consent.wording import Wording
+from cookie_consent.visitors.pages.wording import Wording
 from tests.policies import full_in, site, small
 
 

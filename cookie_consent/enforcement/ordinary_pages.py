@@ -13,10 +13,10 @@ from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_s
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
-from cookie_consent.pages import Asking, Pages
 from cookie_consent.policy.policy import Policy
 from cookie_consent.request_consent import own_path
 from cookie_consent.texts.negotiation import match_short
+from cookie_consent.visitors.pages.pages import Asking, Pages
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""

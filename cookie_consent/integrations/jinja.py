@@ -9,10 +9,10 @@ from urllib.parse import quote
 from markupsafe import Markup
 from starlette.requests import Request
 
-from cookie_consent.assets import assets, script_address
 from cookie_consent.features import consent_of, fallback_box
-from cookie_consent.pages import nonce_attribute
 from cookie_consent.request_consent import RequestConsent, own_path
+from cookie_consent.visitors.pages.assets import assets, script_address
+from cookie_consent.visitors.pages.pages import nonce_attribute
 
 
 def consent_context(request: Request) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What visitors ask for and answer: the pages and endpoints under the prefix, and what is remembered of answers."""
+"""What visitors read and may do: the pages and endpoints under the prefix."""

@@ -10,11 +10,12 @@ from starlette.requests import HTTPConnection
 
 from cookie_consent.base.checks import check
 from cookie_consent.base.paths import local_path
-from cookie_consent.request_consent import AppLanguage
 from cookie_consent.texts.negotiation import match_language
 
 BY_PATH = "path"
 _log = logging.getLogger("cookie_consent")
+AppLanguage = Callable[[Mapping[str, Any]], str | None]
+"""Returns the offered language of a request, by its scope, or None."""
 
 
 def app_language(

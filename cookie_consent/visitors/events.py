@@ -7,15 +7,15 @@ import math
 from starlette.requests import Request
 from starlette.responses import Response
 
-from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.paths import is_under, local_path
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.visit import Visit, is_secure
-from cookie_consent.installation import Installation
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.tracing.events import LARGEST_EVENT, Event, EventError, read_event
 from cookie_consent.tracing.tracer import Trace, is_traceable, traced_fields
+from cookie_consent.visitors.answer import read_body, refuse_cross_site
+from cookie_consent.visitors.installation import Installation
 
 _MOST_EVENTS, _MINUTE = 120, 60
 _TYPES = ("application/json", "text/plain")

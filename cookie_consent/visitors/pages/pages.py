@@ -14,7 +14,6 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from cookie_consent.assets import assets
 from cookie_consent.base.checks import check
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
@@ -22,9 +21,10 @@ from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, opted_out, switched_off
 from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.policy.parts import Cookie, Feature
-from cookie_consent.reasons import has_changed, refused_by, refused_in, status_text, what_is_off
 from cookie_consent.texts.locales import direction, language_name
-from cookie_consent.wording import Wording, link
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.explanations import has_changed, refused_by, refused_in, status_text, what_is_off
+from cookie_consent.visitors.pages.wording import Wording, link
 
 _IN_FIELD, _IN_LINK = "\0field\0", "\0link\0"
 """Where the path to come back to goes in what is kept. No policy has a NUL."""

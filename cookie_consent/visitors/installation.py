@@ -12,18 +12,18 @@ from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visits, is_secure
-from cookie_consent.desk_notice import Desk
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.retention import Retention
-from cookie_consent.pages import Pages
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
-from cookie_consent.request_consent import AppLanguage
 from cookie_consent.tracing.access_log import AccessLog
+from cookie_consent.visitors.app_language import AppLanguage
 from cookie_consent.visitors.first_answers import FirstAnswers
+from cookie_consent.visitors.help_desk_notice import Desk
 from cookie_consent.visitors.origin_advice import OriginAdvice
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.wording import Wording
 from cookie_consent.visitors.recent_answers import RecentAnswers
-from cookie_consent.wording import Wording
 
 MOST_ANSWERS, ANSWERS_WITHIN = 60, 3600.0
 """So many answers of one consent id that leave a record are taken in so many seconds, by each process."""

@@ -7,18 +7,18 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cookie_consent.answering import state
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.paths import path_inside, split_address
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.visit import Visit
-from cookie_consent.earlier_policies import document_of
-from cookie_consent.installation import Installation
-from cookie_consent.own_data import OwnData
-from cookie_consent.pages import Asking
 from cookie_consent.policy.links import linked_paths
-from cookie_consent.replies import page
+from cookie_consent.visitors.answer import state
+from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.own_data import OwnData
+from cookie_consent.visitors.pages.pages import Asking
+from cookie_consent.visitors.past_policies import document_of
+from cookie_consent.visitors.responses import page
 
 
 class Disclosure:

@@ -10,8 +10,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent.answering import answer
-from cookie_consent.assets import Asset, assets, script_address
 from cookie_consent.base.checks import check
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.forms import is_form
@@ -19,14 +17,16 @@ from cookie_consent.base.paths import at
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.signals import GPC_FIELD
 from cookie_consent.decision.visit import Visit, host_of, is_secure, without_held
-from cookie_consent.disclosure import Disclosure
-from cookie_consent.event_intake import EventIntake
-from cookie_consent.help_desk import HelpDesk
-from cookie_consent.installation import Installation
-from cookie_consent.own_data import OwnData
-from cookie_consent.replies import page, wants_json
 from cookie_consent.texts.negotiation import accepted_language, match_language
-from cookie_consent.wording import Wording
+from cookie_consent.visitors.answer import answer
+from cookie_consent.visitors.events import EventIntake
+from cookie_consent.visitors.help_desk import HelpDesk
+from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.own_data import OwnData
+from cookie_consent.visitors.pages.assets import Asset, assets, script_address
+from cookie_consent.visitors.pages.wording import Wording
+from cookie_consent.visitors.responses import page, wants_json
+from cookie_consent.visitors.settings import Disclosure
 
 GPC_PATH = "/.well-known/gpc.json"
 _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origin"

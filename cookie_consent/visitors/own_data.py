@@ -17,7 +17,6 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.forms import read_fields, readable
 from cookie_consent.base.json_chunks import json_chunks
@@ -26,17 +25,18 @@ from cookie_consent.base.problem import Problem, too_many
 from cookie_consent.decision.decision import consents
 from cookie_consent.decision.visit import Visit, cookies_of, is_secure
 from cookie_consent.decision.visitor_cookie import Withdrawn
-from cookie_consent.earlier_policies import policy_of
-from cookie_consent.evidence import body_of, explain
-from cookie_consent.installation import Installation
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.receipt import receipt
-from cookie_consent.pages import Kept
 from cookie_consent.policy.policy import Policy
-from cookie_consent.replies import JSONInChunks, answer_of, page, wants_json
 from cookie_consent.tracing.access_log import AccessLog
-from cookie_consent.wording import Wording
+from cookie_consent.visitors.answer import read_body, refuse_cross_site
+from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.pages.evidence import body_of, explain
+from cookie_consent.visitors.pages.pages import Kept
+from cookie_consent.visitors.pages.wording import Wording
+from cookie_consent.visitors.past_policies import policy_of
+from cookie_consent.visitors.responses import JSONInChunks, answer_of, page, wants_json
 
 LONGEST_NOTE = 2000
 """Characters."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cookie_consent.installation import Installation
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
-from cookie_consent.replies import answer_of
+from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.responses import answer_of
 
 
 async def document_of(installed: Installation, version: str) -> dict[str, Any] | None:

@@ -10,7 +10,6 @@ from anyio import fail_after
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from cookie_consent.answers import Posted, make_record, read_answer
 from cookie_consent.base.cross_site import is_cross_site, safe_next
 from cookie_consent.base.dates import rfc3339, seconds_of
 from cookie_consent.base.forms import is_form
@@ -31,15 +30,16 @@ from cookie_consent.decision.own_cookies import MOST_WITHDRAWN
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visit import Visit, cookies_of, host_of, is_secure, refused_names
 from cookie_consent.decision.visitor_cookie import Withdrawn
-from cookie_consent.evidence import SURFACES, Surface, shown
-from cookie_consent.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as proof
-from cookie_consent.pages import REFERRER
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_record import origin_of
 from cookie_consent.tracing.exempt_visitors import pseudonym
 from cookie_consent.tracing.tracer import traced_fields
+from cookie_consent.visitors.installation import ANSWERS_WITHIN, MOST_ANSWERS, Installation
+from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
+from cookie_consent.visitors.pages.pages import REFERRER
+from cookie_consent.visitors.posted import Posted, make_record, read_answer
 
 _LARGEST_BODY = 64 * 1024
 _ON_PAGES = ("banner", "feature")

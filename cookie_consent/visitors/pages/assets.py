@@ -22,7 +22,7 @@ _BETWEEN_TOKENS = re.compile(
 _GOES_ON = ";{}(,[|&?:=>"
 _BEFORE_END = re.compile(r";(?=\})|,(?=[)}\]])")
 _BETWEEN_RULES = re.compile(r"\s*([{};,]|\Z)\s*|(?<=[a-z]:) ")
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[2]
 _FOLDERS = (_HERE / "static", _HERE.parent / "static")
 """Where static/ lies in a wheel, and in a checkout that is installed editable."""
 

@@ -8,15 +8,11 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cookie_consent.answering import read_body, refuse_cross_site
 from cookie_consent.base.clock import DAY, HOUR
 from cookie_consent.base.forms import is_form, read_fields, readable
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.problem import Problem, too_many
 from cookie_consent.decision.visit import Visit
-from cookie_consent.desk_form import EMPTY_FIELD, Draft, FormTokens, read_draft
-from cookie_consent.desk_notice import notice_of
-from cookie_consent.installation import Installation
 from cookie_consent.ledgers import Requests
 from cookie_consent.ledgers.desk_request import (
     KINDS,
@@ -31,7 +27,11 @@ from cookie_consent.ledgers.desk_request import (
     secret_of,
 )
 from cookie_consent.ledgers.requests import MOST_OPEN
-from cookie_consent.replies import answer_of, page, wants_json
+from cookie_consent.visitors.answer import read_body, refuse_cross_site
+from cookie_consent.visitors.help_desk_form import EMPTY_FIELD, Draft, FormTokens, read_draft
+from cookie_consent.visitors.help_desk_notice import notice_of
+from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.responses import answer_of, page, wants_json
 
 _MOST_LOOK_UPS = 30
 """So many look-ups of one reference are answered in an hour. Of all together any number: secrets are not guessed."""

@@ -1,0 +1,1 @@
+"""The pages that visitors read, as HTML."""
