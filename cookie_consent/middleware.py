@@ -12,7 +12,7 @@ from anyio import to_thread
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cookie_consent import banner, current
+from cookie_consent import current
 from cookie_consent.base.addresses import truncated
 from cookie_consent.base.caching import plain_fields
 from cookie_consent.base.checks import check, check_booleans
@@ -24,13 +24,14 @@ from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, consent_lifetime, new_id, visitor_lifetime
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
-from cookie_consent.exchange import Effects, Exchange, PageOptions
+from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.request_consent import RequestConsent
+from cookie_consent.enforcement.response import Effects, Exchange, PageOptions
 from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.logging import set_server_logs
 from cookie_consent.policy.policy import Policy, policy_in_use
-from cookie_consent.request_consent import RequestConsent
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.visitor_lag import VisitorLag

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
 from cookie_consent import ConsentMiddleware, Policy, requires
-from cookie_consent.features import fallback_box
+from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.policy.from_toml import declarations
 

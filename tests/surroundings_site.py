@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy
-from cookie_consent.features import fallback_box
+from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.texts.catalog import shipped_languages
 from cookie_consent.visitors.pages.pages import LAYOUTS

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.content_security import (
+from cookie_consent.enforcement.content_security import (
     Headers,
     Origins,
     Sources,

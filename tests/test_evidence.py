@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.decision.decision import Decision
-from cookie_consent.features import fallback_box
+from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.evidence import SURFACES, body_of, build, explain

@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import ConsentMiddleware, Decision, requires
-from cookie_consent.features import consent_of, fallback_box
+from cookie_consent.enforcement.features import consent_of, fallback_box
 from tests.asgi import PREFIX, SITE, Reply, Visitor, call, drive, install, policy, scope
 from tests.browser import forms
 from tests.policies import KEY, text_of

@@ -218,7 +218,7 @@ def test_a_page_that_comes_again_is_an_ordinary_one(answer: str, monkeypatch: py
     site.bodies = [b'<!doctype html><html lang="en"><head><title>t</title></head><body><p></body></html>']
     headers = [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html")]
     first = [site.told("/", headers, "GET", b"") for _ in range(2)][-1]
-    monkeypatch.setattr("cookie_consent.exchange.Exchange._start", None)  # the careful way
+    monkeypatch.setattr("cookie_consent.enforcement.response.Exchange._start", None)  # the careful way
     assert site.told("/", headers, "GET", b"") == first
 
 

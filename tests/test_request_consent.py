@@ -8,7 +8,7 @@ import pytest
 
 from cookie_consent.base.paths import address
 from cookie_consent.decision.decision import decide
-from cookie_consent.request_consent import RequestConsent, own_path
+from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from tests.policies import NOW, feature, full, granted, policy_of, refused, small
 
 POLICY = policy_of(full())

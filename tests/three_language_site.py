@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy, requires
-from cookie_consent.features import fallback_box
+from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.visitors.pages.pages import LAYOUTS

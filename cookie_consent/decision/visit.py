@@ -88,7 +88,7 @@ class Visit:
     asks: bool = field(init=False)
     """Whether something is left to be asked."""
     is_quick: bool = field(init=False)
-    """Whether the visit adds nothing of its own to the response; see `exchange`."""
+    """Whether the visit adds nothing of its own to the response; see `enforcement.response`."""
     does_more: bool = field(init=False)
     """Whether more is to be done on the request than to hold cookies back."""
 

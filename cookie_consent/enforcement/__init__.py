@@ -1,1 +1,1 @@
-"""What is done to the responses of the app."""
+"""What is done to the app's responses."""

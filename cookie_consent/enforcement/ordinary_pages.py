@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cookie_consent.banner import referrer
 from cookie_consent.base.html.document import LONGEST_KNOWN, known_head, known_starts
 from cookie_consent.base.html.injection import html_encoding
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
+from cookie_consent.enforcement.banner import referrer
+from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
-from cookie_consent.request_consent import own_path
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Asking, Pages
 

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from markupsafe import Markup
 from starlette.requests import Request
 
-from cookie_consent.features import consent_of, fallback_box
-from cookie_consent.request_consent import RequestConsent, own_path
+from cookie_consent.enforcement.features import consent_of, fallback_box
+from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.visitors.pages.assets import assets, script_address
 from cookie_consent.visitors.pages.pages import nonce_attribute
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from cookie_consent.decision.decision import Decision
-from cookie_consent.request_consent import RequestConsent, own_path
+from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import Asking, Pages

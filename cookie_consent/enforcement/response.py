@@ -9,7 +9,6 @@ from itertools import chain
 
 from starlette.types import Message, Receive, Scope, Send
 
-from cookie_consent import banner, content_security
 from cookie_consent.base import page_views
 from cookie_consent.base.caching import OF_CACHES, ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.base.checks import check_booleans
@@ -20,11 +19,12 @@ from cookie_consent.base.user_agents import asks_robot
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import refused_by_signals
 from cookie_consent.decision.visit import Visit, host_of, is_secure
+from cookie_consent.enforcement import banner, content_security
 from cookie_consent.enforcement.ordinary_pages import OrdinaryPages, ordinary_encoding
+from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.ledgers.signal_records import SignalProofs
 from cookie_consent.policy.links import linked_paths
 from cookie_consent.policy.policy import Policy
-from cookie_consent.request_consent import RequestConsent
 from cookie_consent.tracing.counts import Funnel
 from cookie_consent.tracing.tracer import Fields, Trace
 from cookie_consent.visitors.installation import Installation

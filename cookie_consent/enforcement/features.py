@@ -16,8 +16,8 @@ from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.policy.parts import Feature
-from cookie_consent.request_consent import RequestConsent, own_path
 from cookie_consent.visitors.pages.explanations import why_off
 from cookie_consent.visitors.pages.pages import Asking, Pages
 from cookie_consent.visitors.pages.wording import Wording
