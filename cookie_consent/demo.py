@@ -22,7 +22,7 @@ from cookie_consent.demo_visitors import ACCEPTING, FEATURES, REFUSING, SIGNALLI
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.report import report as compute
-from cookie_consent.report.page import page
+from cookie_consent.report.page.page import page
 
 __all__ = ["NotStartedError", "run"]
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from cookie_consent.base.files import open_file
 from cookie_consent.command import GOOD, UnusableError, progress
-from cookie_consent.export_formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.ledger_options import named, say, takes_id
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.own_files import is_of_log
+from cookie_consent.report.export.formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
+from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.report.files import is_of_log
 from cookie_consent.sinks.optional import NotInstalledError
-from cookie_consent.streams import Span, stream
 
 _NCSA, _PARQUET = "ncsa", "parquet"
 _FORMATS = ("jsonl", _NCSA, "csv", _PARQUET)

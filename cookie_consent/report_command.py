@@ -12,13 +12,13 @@ from typing import Any
 from cookie_consent.command import GOOD, Command, UnusableError, guarded, progress
 from cookie_consent.ledger_options import as_json, counted, named, say, takes
 from cookie_consent.report import UnreadableError, report
-from cookie_consent.report.assembly import STEPS
-from cookie_consent.report.csv_files import NAMES, as_csv, write_csv
+from cookie_consent.report.compute import STEPS
+from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
+from cookie_consent.report.export.terminal import as_text
+from cookie_consent.report.files import is_of_log
 from cookie_consent.report.memory import parse_memory
-from cookie_consent.report.own_files import is_of_log
-from cookie_consent.report.page import page
+from cookie_consent.report.page.page import page
 from cookie_consent.report.question import LARGEST_LIMIT, MOST_ROWS, THRESHOLD
-from cookie_consent.report.tables import as_text
 
 _DAYS = 30
 """How many days a report covers where nothing else is said."""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from cookie_consent.command import GOOD, Command, UnusableError, complain, guarded, port_number
 from cookie_consent.ledger_options import named, say
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.engine import open_engine
-from cookie_consent.report.own_files import require_files
+from cookie_consent.report.engines.engine import open_engine
+from cookie_consent.report.files import require_files
+from cookie_consent.report.live.app import report_app
+from cookie_consent.report.live.guards import SHORTEST_PASSWORD, OnlyByLoopback, OnlyByPassword, is_loopback
 from cookie_consent.report_command import takes_memory
-from cookie_consent.report_guards import SHORTEST_PASSWORD, OnlyByLoopback, OnlyByPassword, is_loopback
-from cookie_consent.serve_report import report_app
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -19,7 +19,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, sync_playwright
 
-from cookie_consent.report.page import page
+from cookie_consent.report.page.page import page
 from tests.report_sample import compared_report
 from tests.surfaces import SURFACES, museum_site
 from tests.themes import THEMES, style

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from cookie_consent.report_guards import OnlyByLoopback
-from cookie_consent.serve_report import report_app
+from cookie_consent.report.live.app import report_app
+from cookie_consent.report.live.guards import OnlyByLoopback
 from tests.report_sample import compared_report, sample_report
 
 

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import pytest
 
-from cookie_consent.report.page import live_page
-from cookie_consent.report.page import page as report_page
+from cookie_consent.report.page.page import live_page
+from cookie_consent.report.page.page import page as report_page
 from tests.asgi import PREFIX, Reply, install
 from tests.asgi import Visitor as Browser
 from tests.asgi import page as asgi_page

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cookie_consent.demo_site import LOOPBACK, started
-from cookie_consent.report.page import page as page_of
+from cookie_consent.report.page.page import page as page_of
 from tests.axe import look
 from tests.contrast import contrast, seen
 from tests.report_sample import compared_report, empty_report

@@ -24,6 +24,7 @@ import pytest
 from cookie_consent.command import FINDING, GOOD, WRONG_USAGE
 from cookie_consent.compact_command import COMPACT
 from cookie_consent.report import report
+from cookie_consent.report.export.streams import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
 from cookie_consent.sinks.files.atomic import unfinished
@@ -31,7 +32,6 @@ from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, p
 from cookie_consent.sinks.files.compaction import Compacted, compact
 from cookie_consent.sinks.files.rotation import Rotation
 from cookie_consent.sinks.optional import NotInstalledError
-from cookie_consent.streams import Span, stream
 from tests.sink_lines import TODAY, count_line, line, record
 
 DAY = date(2026, 11, 25)

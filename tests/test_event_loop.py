@@ -26,7 +26,7 @@ from cookie_consent.base.process.event_loop import call_later, current_loop, cur
 from cookie_consent.base.process.workers import Workers
 from cookie_consent.current import is_traced
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
-from cookie_consent.serve_report import report_app
+from cookie_consent.report.live.app import report_app
 from cookie_consent.sinks import JsonLinesSink, MemorySink
 from tests.asgi import PHONE, PREFIX, Clock, Visitor, answer_to, bodies, install, page, scope
 from tests.processes import end_group, free_port, own_group

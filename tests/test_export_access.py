@@ -20,13 +20,13 @@ import psycopg
 import pytest
 
 from cookie_consent.cli import GOOD, WRONG_USAGE, main
-from cookie_consent.export_formats import write_parquet
-from cookie_consent.log_formats import is_for_importers, ncsa
 from cookie_consent.report import UnreadableError
+from cookie_consent.report.export.formats import write_parquet
+from cookie_consent.report.export.server_logs import is_for_importers, ncsa
+from cookie_consent.report.export.streams import Span, postgresql, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import Form, path_of
 from cookie_consent.sinks.files.compaction import compact
-from cookie_consent.streams import Span, postgresql, stream
 from tests.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 from tests.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
 from tests.test_report import keep, kept_in_files

@@ -15,7 +15,7 @@ from cookie_consent.base.process.forking import after_fork
 from cookie_consent.base.process.waiting import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
-from cookie_consent.serve_report import report_app
+from cookie_consent.report.live.app import report_app
 from cookie_consent.sinks.files.closed_files import Form
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.live_file import LiveFile

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import pytest
 
 from cookie_consent.base.user_agents import read_agent
-from cookie_consent.log_formats import is_for_importers, ncsa, user_agent
+from cookie_consent.report.export.server_logs import is_for_importers, ncsa, user_agent
 from tests.processes import program
 from tests.report_records import random_records
 

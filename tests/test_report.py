@@ -15,8 +15,9 @@ import psycopg
 import pytest
 
 from benchmarks.records import write_records
-from cookie_consent.report import FIGURES, Question, UnreadableError, duckdb_files, postgresql, report
-from cookie_consent.report.assembly import STEPS
+from cookie_consent.report import FIGURES, Question, UnreadableError, report
+from cookie_consent.report.compute import STEPS
+from cookie_consent.report.engines import duckdb_files, postgresql
 from cookie_consent.report.memory import default_memory, in_words, parse_memory
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of

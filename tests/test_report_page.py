@@ -13,8 +13,7 @@ from xml.etree.ElementTree import Element
 import html5lib
 import pytest
 
-from cookie_consent.report.page import POLICY, STYLE_SOURCE, live_page, page
-from cookie_consent.report.shown import (
+from cookie_consent.report.page.formatting import (
     day,
     days,
     decimal,
@@ -27,6 +26,7 @@ from cookie_consent.report.shown import (
     visible,
     weekday,
 )
+from cookie_consent.report.page.page import POLICY, STYLE_SOURCE, live_page, page
 from tests.report_sample import compared_report, empty_report, sample_report
 
 FIGURES = 20

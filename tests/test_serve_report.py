@@ -31,9 +31,9 @@ from starlette.types import ASGIApp
 
 from cookie_consent.command import GOOD, WRONG_USAGE
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.page import STYLE_SOURCE
-from cookie_consent.report_guards import OnlyByLoopback, OnlyByPassword, is_loopback
-from cookie_consent.serve_report import KEPT_FOR, _Made, _Pages, report_app
+from cookie_consent.report.live.app import KEPT_FOR, _Made, _Pages, report_app
+from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
+from cookie_consent.report.page.page import STYLE_SOURCE
 from cookie_consent.serve_report_command import PASSWORD, SERVE_REPORT
 from cookie_consent.sinks import open_sink
 from tests.asgi import Reply, answer_to, call, scope
@@ -303,7 +303,7 @@ ENDING = """
 import asyncio, threading
 from pathlib import Path
 import httpx
-from cookie_consent.report.duckdb_files import connected
+from cookie_consent.report.engines.duckdb_files import connected
 from cookie_consent.serve_report import report_app
 
 started = threading.Event()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote_plus
 
-from cookie_consent.report.engine import Row
+from cookie_consent.report.engines.engine import Row
 
 OTHER = "(other)"
 ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
@@ -105,3 +106,23 @@ LISTS = (
     List("consent_by_host", _named("host"), consent),
     List("consent_by_language", _named("language"), _without_signal),
 )
+
+
+def totals(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return one row for the range of a report, and one more for the days before where these were compared."""
+    return [_row(period) for period in (report, report["compare"]) if period]
+
+
+def _row(period: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers of a period on one level."""
+    return {
+        "from": period["range"]["from"],
+        "to": period["range"]["to"],
+        **{name: period[name] for name in ("visitors", "sessions", "views", "bounce_rate", "views_per_session")},
+        **{f"session_seconds_{name}": value for name, value in period["session_seconds"].items()},
+        "all_views_recorded": period["share"]["views_recorded"],
+        "all_views": period["share"]["views"],
+        "share": period["share"]["share"],
+        "exempt_records": period["exempt_records"],
+        **period["consent"],
+    }

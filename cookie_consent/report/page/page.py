@@ -12,12 +12,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cookie_consent.report.charts import meter
-from cookie_consent.report.sections import sections
-from cookie_consent.report.shown import ONCE_A_DAY, count, days, decimal, moment, percent, seconds, visible
-from cookie_consent.report.svg import PATTERNS
+from cookie_consent.report.page.charts import meter
+from cookie_consent.report.page.formatting import ONCE_A_DAY, count, days, decimal, moment, percent, seconds, visible
+from cookie_consent.report.page.sections import sections
+from cookie_consent.report.page.svg import PATTERNS
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_TEMPLATES = Path(__file__).parent
 _STYLE = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
 STYLE_SOURCE = f"'sha256-{b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
 """What a Content-Security-Policy has to allow in style-src for the page: its own style, and no other."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.report.assembly import FIGURES
-from cookie_consent.report.totals import totals
+from cookie_consent.report.compute import FIGURES
+from cookie_consent.report.lists import totals
 
 NAMES = ("totals", *FIGURES)
 """The figures that CSV is made of."""

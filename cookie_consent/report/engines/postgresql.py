@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from cookie_consent.report.dialect import POSTGRESQL, sql
-from cookie_consent.report.engine import Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.dialect import POSTGRESQL, sql
+from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 from cookie_consent.sinks.deadline import cut_off_after
 
 if TYPE_CHECKING:

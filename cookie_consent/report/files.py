@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cookie_consent.report.engine import UnreadableError
+from cookie_consent.report.engines.engine import UnreadableError
 from cookie_consent.sinks.files.closed_files import counts_path, sources
 
 

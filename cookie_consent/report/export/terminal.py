@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cookie_consent.report.shown import ONCE_A_DAY, is_seen, percent
-from cookie_consent.report.totals import totals
+from cookie_consent.report.lists import totals
+from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, percent
 
 _WIDEST = 60
 """A cell that is wider is cut (columns)."""

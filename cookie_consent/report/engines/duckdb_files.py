@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from cookie_consent.report.dialect import DUCKDB, sql
-from cookie_consent.report.engine import Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.dialect import DUCKDB, sql
+from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 from cookie_consent.report.memory import LEAST, default_memory, in_words
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, steadily

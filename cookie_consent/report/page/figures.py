@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from cookie_consent.report import charts
-from cookie_consent.report.charts import Row, Series, swatch
-from cookie_consent.report.shown import count, milliseconds, short_day, weekday
+from cookie_consent.report.page import charts
+from cookie_consent.report.page.charts import Row, Series, swatch
+from cookie_consent.report.page.formatting import count, milliseconds, short_day, weekday
 
 MOST_DRAWN = 10
 """Rows of a picture; its table has them all."""

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from cookie_consent.report.dialect import CLICKHOUSE, sql
-from cookie_consent.report.engine import Given, Row, UnreadableError, missing
+from cookie_consent.report.engines.dialect import CLICKHOUSE, sql
+from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

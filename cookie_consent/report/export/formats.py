@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from cookie_consent.log_formats import is_for_importers, ncsa
-from cookie_consent.report.csv_files import plain
+from cookie_consent.report.export.csv_files import plain
+from cookie_consent.report.export.server_logs import is_for_importers, ncsa
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.parquet import engine
 from cookie_consent.sinks.optional import duckdb

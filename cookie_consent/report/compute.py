@@ -9,9 +9,9 @@ from datetime import date
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.report.engine import Engine, Given, Row, open_engine
+from cookie_consent.report.engines.engine import Engine, Given, Row, open_engine
+from cookie_consent.report.files import require_files
 from cookie_consent.report.lists import ANSWERS, LISTS, consent, number, ratio, rounded
-from cookie_consent.report.own_files import require_files
 from cookie_consent.report.question import Question, day_of
 
 _TABLES = ("records", "counts", "sessions")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cookie_consent.report.figures import Cells, Figure, Line, marked, over_time, parted, ranked
-from cookie_consent.report.shown import count, milliseconds, percent, seconds, visible
+from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, parted, ranked
+from cookie_consent.report.page.formatting import count, milliseconds, percent, seconds, visible
 
 _STATUS = {
     "2xx": ("solid", "2xx, answered"),

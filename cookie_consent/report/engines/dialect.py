@@ -124,7 +124,7 @@ def sql(name: str, dialect: Dialect, **words: object) -> str:
 def _environment(dialect: Dialect) -> Environment:
     # Not escaped: this is SQL, and what gets into it is all in these files.
     environment = Environment(  # noqa: S701
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parents[1] / "sql"),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cookie_consent.report.postgresql import connected
+from cookie_consent.report.engines.postgresql import connected
+from cookie_consent.report.export.streams import Row, Span
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.deadline import cut_off_after
-from cookie_consent.streams import Row, Span
 
 if TYPE_CHECKING:
     from psycopg import ServerCursor

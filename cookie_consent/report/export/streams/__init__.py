@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from cookie_consent.report.engine import reader
+from cookie_consent.report.engines.engine import reader
 from cookie_consent.sinks.columns import record_from
 
 Row = Sequence[Any]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cookie_consent.report.clickhouse import connected
+from cookie_consent.report.engines.clickhouse import connected
+from cookie_consent.report.export.streams import Row, Span
 from cookie_consent.sinks.columns import COLUMNS
-from cookie_consent.streams import Row, Span
 
 _SETTINGS = {"max_bytes_before_external_sort": 1_000_000_000}
 """Beyond that much memory the server sorts on its disk (bytes)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 
+from cookie_consent.report.page.formatting import is_seen
 from cookie_consent.report.question import Question
-from cookie_consent.report.shown import is_seen
 
 LAST_DAYS = 30
 """So many days until today are shown to those who ask for no others."""

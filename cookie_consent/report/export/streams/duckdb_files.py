@@ -8,11 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cookie_consent.report.duckdb_files import KIND, connected, make_view
-from cookie_consent.report.own_files import require_files
+from cookie_consent.report.engines.duckdb_files import KIND, connected, make_view
+from cookie_consent.report.export.streams import Row, Span
+from cookie_consent.report.files import require_files
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import Source, steadily
-from cookie_consent.streams import Row, Span
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from cookie_consent.report.shown import count, shortened, tick
-from cookie_consent.report.svg import element, in_percent, picture, short
+from cookie_consent.report.page.formatting import count, shortened, tick
+from cookie_consent.report.page.svg import element, in_percent, picture, short
 
 MARKS = ("dot", "ring", "bar")
 """How places on a line are marked."""

@@ -1,0 +1,1 @@
+"""Figures and records as files for other programs."""
