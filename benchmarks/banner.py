@@ -35,7 +35,7 @@ from playwright.sync_api import Browser, Page, Playwright, Response, sync_playwr
 from benchmarks.banner_site import INLINE, OURS, PLAIN, STYLE_PATH, VARIANTS, Variant, brotli_size, install_peers
 from benchmarks.banner_site import peer_versions as versions
 from benchmarks.table import Cell, Table
-from cookie_consent.demo_site import LOOPBACK, started
+from cookie_consent.cli.demo.site import LOOPBACK, started
 
 ROOT = Path(__file__).parent.parent
 SETTLE = 2.0  # seconds after the load, until which the layout may shift

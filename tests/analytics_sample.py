@@ -16,7 +16,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from cookie_consent.cli import main
+from cookie_consent.cli.main import main
 from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
 from tests.report_records import Record, line, written_at
 

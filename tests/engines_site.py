@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy, requires
-from cookie_consent.demo_site import LOOPBACK, started
+from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.visitors.pages.pages import LAYOUTS
 from tests.three_language_site import POLICY

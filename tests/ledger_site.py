@@ -1,4 +1,4 @@
-"""A site for a real server that keeps its records where LEDGER says: cookie_consent.demo_site starts it."""
+"""A site for a real server that keeps its records where LEDGER says: cookie_consent.cli.demo.site starts it."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from playwright.sync_api import Browser, Page, Route
 
-from cookie_consent.demo_site import LOOPBACK, started
+from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.visitor_browser import LONGEST_WAIT, PREFIX, ROOT, Sites, Visitor, soon
 
 Found = TypeVar("Found")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from cookie_consent.demo_site import LOOPBACK, started
+from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.visitor_browser import PREFIX, ROOT, Sites, Visitor
 
 Surface = Callable[[Visitor, str], None]

@@ -2,7 +2,7 @@
 
 Not run are Vector, Fluent Bit and the OpenTelemetry Collector, which are no packages of the system's: what is written
 for them is read as what it is (TOML, YAML), and its patterns and formats are tried on real files and lines. Not run is
-Matomo's importer, which needs a Matomo: its line names the file and the format that `test_log_formats` holds to what it
+Matomo's importer, which needs a Matomo: its line names the file and the format that `test_server_logs` holds to what it
 reads. Grafana's macro is written out as Grafana does it.
 """
 
@@ -28,7 +28,7 @@ import yaml
 from prometheus_client import REGISTRY, generate_latest
 from starlette.applications import Starlette
 
-from cookie_consent.cli import GOOD, main
+from cookie_consent.cli.main import GOOD, main
 from cookie_consent.integrations.prometheus import SinkCollector
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of

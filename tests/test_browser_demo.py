@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from cookie_consent.demo import run
+from cookie_consent.cli.demo.demo import run
 
 pytestmark = pytest.mark.browser
 

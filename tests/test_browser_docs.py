@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.demo_site import LOOPBACK, started
+from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.test_docs import blocks, policy_in
 from tests.visitor_browser import ROOT, Sites, Visitor
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from cookie_consent.demo_site import LOOPBACK, started
+from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.test_docs import blocks
 from tests.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, Sites, Visitor, soon
 

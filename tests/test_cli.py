@@ -17,8 +17,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from cookie_consent import Policy, demo
-from cookie_consent.cli import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, main
+from cookie_consent import Policy
+from cookie_consent.cli.demo import demo
+from cookie_consent.cli.main import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, main
 from tests.asgi import SITE
 
 SMALL = """
@@ -301,9 +302,9 @@ def test_help_names_the_commands(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("missing", ["httpx", "uvicorn"])
 def test_the_demo_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    for name in [name for name in sys.modules if name.startswith("cookie_consent.demo")]:
+    for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr("cookie_consent.demo")
+    monkeypatch.delattr("cookie_consent.cli.demo.demo")
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(["demo"]) == WRONG_USAGE
     assert capsys.readouterr().err == f'The demo needs {missing}: pip install "cookie-consent[demo]"\n'

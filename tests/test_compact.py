@@ -21,8 +21,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from cookie_consent.command import FINDING, GOOD, WRONG_USAGE
-from cookie_consent.compact_command import COMPACT
+from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE
+from cookie_consent.cli.compact import COMPACT
 from cookie_consent.report import report
 from cookie_consent.report.export.streams import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink

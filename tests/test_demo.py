@@ -19,9 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cookie_consent.demo import promises, report, run, verify_proofs, write_report
-from cookie_consent.demo_site import NotStartedError, Site, serve, started
-from cookie_consent.demo_visitors import ACCEPTING, Outcome, Page, walk
+from cookie_consent.cli.demo.demo import promises, report, run, verify_proofs, write_report
+from cookie_consent.cli.demo.site import NotStartedError, Site, serve, started
+from cookie_consent.cli.demo.walk import ACCEPTING, Outcome, Page, walk
 from tests.asgi import Visitor, install
 
 pytestmark = pytest.mark.server
@@ -37,7 +37,7 @@ async def app(scope, receive, send):
 PARENT = """
 import sys, time
 from pathlib import Path
-from cookie_consent.demo_site import started
+from cookie_consent.cli.demo.site import started
 folder = Path(sys.argv[1])
 with started("broken:app", folder, folder / "log", ("127.0.0.1", 0), {}) as site:
     print(site.address, flush=True)

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.command import FINDING, GOOD, WRONG_USAGE
-from cookie_consent.desk_commands import COMMANDS
+from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE
+from cookie_consent.cli.requests import COMMANDS
 from cookie_consent.ledgers import Ledger, Requests, open_ledger
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest
 from tests.asgi import run

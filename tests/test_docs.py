@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cookie_consent import Policy
-from cookie_consent.cli import main
+from cookie_consent.cli.main import main
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.policy import from_toml
 from cookie_consent.policy.declarations import RecordRules, RequestRules

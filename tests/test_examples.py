@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from cookie_consent import Policy
-from cookie_consent.demo_site import started
-from cookie_consent.demo_visitors import Page
+from cookie_consent.cli.demo.site import started
+from cookie_consent.cli.demo.walk import Page
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 REGISTRY = EXAMPLES / "registry"

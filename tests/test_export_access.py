@@ -19,7 +19,7 @@ import duckdb
 import psycopg
 import pytest
 
-from cookie_consent.cli import GOOD, WRONG_USAGE, main
+from cookie_consent.cli.main import GOOD, WRONG_USAGE, main
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.formats import write_parquet
 from cookie_consent.report.export.server_logs import is_for_importers, ncsa

@@ -21,9 +21,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
-from cookie_consent import forward_command
-from cookie_consent.command import FINDING, GOOD, WRONG_USAGE, UnusableError
-from cookie_consent.forward_command import COMMANDS, Stop, bring_on, summary
+from cookie_consent.cli import forward as forward_command
+from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, UnusableError
+from cookie_consent.cli.forward import COMMANDS, Stop, bring_on, summary
 from cookie_consent.sinks import MemorySink
 from cookie_consent.sinks.nats.address import Place
 from cookie_consent.sinks.nats.forwarder import Forwarder

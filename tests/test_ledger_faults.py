@@ -17,8 +17,8 @@ from typing import Any, Protocol
 import httpx
 import pytest
 
+from cookie_consent.cli.demo.site import Site, started
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
-from cookie_consent.demo_site import Site, started
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import Verified, verify
 from tests.asgi import PREFIX, run

@@ -134,7 +134,7 @@ def imported(module: str) -> set[str]:
 
 def test_one_module_locks_files_and_few_know_an_event_loop_by_name() -> None:
     assert imported("fcntl") == {"base/process/locking"}
-    commands = {name for name in imported("asyncio") if name.endswith(("_command", "_commands"))}
+    commands = {name for name in imported("asyncio") if name.startswith("cli/")}
     of_its_own = {"sinks/nats/connection", "sinks/nats/stream"}  # on a thread of its own
     assert imported("asyncio") - commands - of_its_own == {"base/process/event_loop", "tracing/counts"}
     assert imported("trio") == {"base/process/event_loop"}

@@ -12,7 +12,7 @@ from opentelemetry.semconv.attributes import (
     user_agent_attributes,
 )
 
-from cookie_consent.personal_fields import without_personal, without_query
+from cookie_consent.integrations.personal_data import without_personal, without_query
 
 
 def test_names_are_those_of_the_semantic_conventions() -> None:

@@ -20,7 +20,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware, Policy, PolicyError
-from cookie_consent.cli import FINDING, GOOD, main
+from cookie_consent.cli.main import FINDING, GOOD, main
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.policy import from_toml
 from cookie_consent.sinks import JsonLinesSink

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.command import GOOD, WRONG_USAGE
+from cookie_consent.cli.command import GOOD, WRONG_USAGE
+from cookie_consent.cli.report import REPORT, asked_of
 from cookie_consent.report import FIGURES, report
 from cookie_consent.report.engines import duckdb_files
 from cookie_consent.report.export.csv_files import NAMES, as_csv, plain
 from cookie_consent.report.export.terminal import as_text, table
-from cookie_consent.report_command import REPORT, asked_of
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import counts_path
 from tests.report_records import line

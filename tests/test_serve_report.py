@@ -29,12 +29,12 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from cookie_consent.command import GOOD, WRONG_USAGE
+from cookie_consent.cli.command import GOOD, WRONG_USAGE
+from cookie_consent.cli.serve_report import PASSWORD, SERVE_REPORT
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.live.app import KEPT_FOR, _Made, _Pages, report_app
 from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
 from cookie_consent.report.page.page import STYLE_SOURCE
-from cookie_consent.serve_report_command import PASSWORD, SERVE_REPORT
 from cookie_consent.sinks import open_sink
 from tests.asgi import Reply, answer_to, call, scope
 from tests.report_records import DAYS, FIRST, line, random_counts, random_records

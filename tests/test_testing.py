@@ -1,4 +1,4 @@
-"""The rules for an honest question, on what was measured in a page. Real pages are in test_browser_testing.py."""
+"""The rules for an honest question, on what was measured in a page. Real pages are in tests/browser/test_testing.py."""
 
 from __future__ import annotations
 

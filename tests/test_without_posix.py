@@ -15,7 +15,7 @@ import pytest
 
 from cookie_consent.base import files
 from cookie_consent.base.process import locking
-from cookie_consent.cli import main
+from cookie_consent.cli.main import main
 from tests.asgi import SITE
 from tests.without_posix import windows_locks
 from tests.without_posix_site import purge, share_a_salt, wait_in_a_spill_file

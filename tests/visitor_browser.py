@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 from playwright.sync_api import BrowserContext, Cookie, Locator, Request, Response, expect
 
-from cookie_consent.demo_site import LOOPBACK, started
+from cookie_consent.cli.demo.site import LOOPBACK, started
 
 ROOT = Path(__file__).parent.parent
 REGISTRY = ROOT / "examples" / "registry"

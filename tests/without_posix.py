@@ -106,6 +106,6 @@ if __name__ == "__main__":
 
         visit_all(Path(sys.argv[2]))
     else:
-        from cookie_consent.cli import main
+        from cookie_consent.cli.main import main
 
         sys.exit(main(sys.argv[1:]))

@@ -1,1 +1,1 @@
-"""Optional help for other libraries."""
+"""Other frameworks and tools."""

@@ -6,7 +6,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Span, SpanProcessor
 
 from cookie_consent.current import is_traced
-from cookie_consent.personal_fields import without_personal
+from cookie_consent.integrations.personal_data import without_personal
 
 
 class ConsentSpanProcessor(SpanProcessor):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cookie_consent.current import is_traced
-from cookie_consent.personal_fields import without_personal, without_query
+from cookie_consent.integrations.personal_data import without_personal, without_query
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, guarded, progress
-from cookie_consent.ledger_options import counted, named, say, say_json, takes
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, complain, guarded, progress
+from cookie_consent.cli.options import counted, named, say, say_json, takes
 from cookie_consent.sinks import JsonLinesSink, open_sink
 from cookie_consent.sinks.files.closed_files import sources
 from cookie_consent.sinks.files.compaction import Compacted, compact, waiting

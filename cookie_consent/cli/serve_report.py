@@ -10,14 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cookie_consent.command import GOOD, Command, UnusableError, complain, guarded, port_number
-from cookie_consent.ledger_options import named, say
+from cookie_consent.cli.command import GOOD, Command, UnusableError, complain, guarded, port_number
+from cookie_consent.cli.options import named, say
+from cookie_consent.cli.report import takes_memory
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.files import require_files
 from cookie_consent.report.live.app import report_app
 from cookie_consent.report.live.guards import SHORTEST_PASSWORD, OnlyByLoopback, OnlyByPassword, is_loopback
-from cookie_consent.report_command import takes_memory
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cookie_consent.base.forms import readable
-from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, existing_ledger, guarded
-from cookie_consent.ledger_options import ledger_of, say, say_json, takes
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, complain, existing_ledger, guarded
+from cookie_consent.cli.options import ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Requests
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest, as_reference
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.command import (
+from cookie_consent.cli.command import (
     FINDING,
     GOOD,
     WRONG_USAGE,
@@ -23,9 +23,9 @@ from cookie_consent.command import (
     guarded,
     progress,
 )
+from cookie_consent.cli.export import export_access, refuse_span, takes_export
+from cookie_consent.cli.options import counted, existing_sink, ledger_of, named, say, say_json, takes, takes_id
 from cookie_consent.decision.own_cookies import new_id
-from cookie_consent.export_access import export_access, refuse_span, takes_export
-from cookie_consent.ledger_options import counted, existing_sink, ledger_of, named, say, say_json, takes, takes_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.records import digest

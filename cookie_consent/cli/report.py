@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from cookie_consent.command import GOOD, Command, UnusableError, guarded, progress
-from cookie_consent.ledger_options import as_json, counted, named, say, takes
+from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, progress
+from cookie_consent.cli.options import as_json, counted, named, say, takes
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from cookie_consent.base.process.waiting import Backoff
-from cookie_consent.command import FINDING, GOOD, Command, UnusableError, complain, guarded, in_short, progress
-from cookie_consent.ledger_options import counted, say, say_json
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, complain, guarded, in_short, progress
+from cookie_consent.cli.options import counted, say, say_json
 from cookie_consent.sinks import BufferedSink, open_sink
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 import uvicorn
 
 LOOPBACK = "127.0.0.1"
-_CHILD = "import sys; from cookie_consent.demo_site import serve; serve(*sys.argv[1:])"
+_CHILD = "import sys; from cookie_consent.cli.demo.site import serve; serve(*sys.argv[1:])"
 _REACHED_AT = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 (what may be asked for, not what is the default)
 
 

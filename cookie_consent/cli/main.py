@@ -15,17 +15,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from cookie_consent import (
-    compact_command,
-    desk_commands,
-    forward_command,
-    ledger_commands,
-    report_command,
-    serve_report_command,
-    verify_command,
-)
 from cookie_consent.base.process.locking import is_posix
-from cookie_consent.command import (
+from cookie_consent.cli import compact, forward, records, report, requests, serve_report, verify
+from cookie_consent.cli.command import (
     FINDING,
     GOOD,
     INTERRUPTED,
@@ -232,7 +224,7 @@ def _demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _demo(arguments: argparse.Namespace) -> int:
     try:
-        from cookie_consent import demo
+        from cookie_consent.cli.demo import demo
     except ModuleNotFoundError as error:
         return complain(f'The demo needs {error.name}: pip install "cookie-consent[demo]"', WRONG_USAGE)
     try:
@@ -252,11 +244,11 @@ _COMMANDS = (
     Command("init", "Write a commented policy file to begin with.", _init_arguments, _init),
     Command("check", "Check a policy file.", _check_arguments, _check),
     Command("demo", "Start a small site and walk three visitors through it.", _demo_arguments, _demo),
-    *ledger_commands.COMMANDS,
-    verify_command.VERIFY,
-    *desk_commands.COMMANDS,
-    report_command.REPORT,
-    serve_report_command.SERVE_REPORT,
-    compact_command.COMPACT,
-    *forward_command.COMMANDS,
+    *records.COMMANDS,
+    verify.VERIFY,
+    *requests.COMMANDS,
+    report.REPORT,
+    serve_report.SERVE_REPORT,
+    compact.COMPACT,
+    *forward.COMMANDS,
 )

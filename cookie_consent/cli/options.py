@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from cookie_consent.command import UnusableError, in_short
+from cookie_consent.cli.command import UnusableError, in_short
 from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
 from cookie_consent.sinks.files.closed_files import sources

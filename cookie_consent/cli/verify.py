@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.command import (
+from cookie_consent.cli.command import (
     FINDING,
     GOOD,
     Command,
@@ -25,8 +25,8 @@ from cookie_consent.command import (
     in_short,
     progress,
 )
+from cookie_consent.cli.options import counted, ledger_of, say, say_json, takes
 from cookie_consent.decision.signing import Signer
-from cookie_consent.ledger_options import counted, ledger_of, say, say_json, takes
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.chain import Link, Root, Verified, verify
 from cookie_consent.ledgers.chronology import Chronology, SignedRoot

@@ -13,8 +13,8 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from cookie_consent.base.files import open_file
-from cookie_consent.command import GOOD, UnusableError, progress
-from cookie_consent.ledger_options import named, say, takes_id
+from cookie_consent.cli.command import GOOD, UnusableError, progress
+from cookie_consent.cli.options import named, say, takes_id
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.report.export.streams import Span, stream

@@ -17,8 +17,8 @@ from tempfile import NamedTemporaryFile, TemporaryDirectory
 from textwrap import indent, wrap
 from typing import Any, TextIO
 
-from cookie_consent.demo_site import LOOPBACK, NotStartedError, Site, started
-from cookie_consent.demo_visitors import ACCEPTING, FEATURES, REFUSING, SIGNALLING, Outcome, walk
+from cookie_consent.cli.demo.site import LOOPBACK, NotStartedError, Site, started
+from cookie_consent.cli.demo.walk import ACCEPTING, FEATURES, REFUSING, SIGNALLING, Outcome, walk
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.report import report as compute
@@ -26,7 +26,7 @@ from cookie_consent.report.page.page import page
 
 __all__ = ["NotStartedError", "run"]
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).parents[2]
 _FOLDERS = (_HERE / "registry", _HERE.parent / "examples" / "registry")
 """Where the site lies in a wheel, and in a checkout that is installed editable."""
 _FLUSH = 1.2
