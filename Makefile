@@ -57,7 +57,7 @@ bench-fast: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.overhead --quick --features
 
 gallery: system $(VENV)/.test
-	$(BIN)/python -m tests.gallery
+	$(BIN)/python -m tests.support.gallery
 
 # From the system's own packages, where this user may install them.
 system:

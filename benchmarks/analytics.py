@@ -37,10 +37,10 @@ from benchmarks.table import Cell, Table, ratio
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import MemorySink, Sink, open_sink
 from cookie_consent.sinks.files.closed_files import parquet_folder
-from tests.clickhouse_server import clickhouse_server
-from tests.nats_server import nats_server
-from tests.postgres import private_server
-from tests.processes import program
+from tests.support.servers.clickhouse_server import clickhouse_server
+from tests.support.servers.nats_server import nats_server
+from tests.support.servers.postgres import private_server
+from tests.support.servers.processes import program
 
 PARTS = ("write", "read")
 TARGET = "BENCHMARK_SINK"  # tells a served app where its records go

@@ -32,7 +32,7 @@ from benchmarks.table import Cell, Table, percentile, ratio
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
-from tests.postgres import NoPostgresError, private_server
+from tests.support.servers.postgres import NoPostgresError, private_server
 
 PARTS = ("append", "read")
 NONE = "none"

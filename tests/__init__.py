@@ -1,1 +1,1 @@
-"""The tests. Each file is named after the module that it is about."""
+"""The tests. Each file is named after the module that it is about, and stands in the folder of its room."""

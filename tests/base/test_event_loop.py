@@ -1,0 +1,367 @@
+"""The same site under asyncio and under trio, message by message; real servers: test_other_logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import httpx
+import pytest
+import trio
+import trio.testing
+from starlette.types import Message
+
+from cookie_consent.base.process.event_loop import call_later, current_loop, current_task, result_of, start
+from cookie_consent.base.process.workers import Workers
+from cookie_consent.current import is_traced
+from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
+from cookie_consent.report.live.app import report_app
+from cookie_consent.sinks import JsonLinesSink, MemorySink
+from tests.support.asgi import PHONE, PREFIX, Clock, Visitor, answer_to, bodies, install, page, scope
+from tests.support.servers.processes import end_group, free_port, own_group
+
+pytestmark = pytest.mark.server
+
+BROWSER = (("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"))
+GPC = ("sec-gpc", "1")
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    yield ledger
+    for thread in threading.enumerate():
+        if thread.name == "consent-retention":
+            thread.join()  # it would open another connection
+    ledger.close()
+
+
+def test_who_agreed_is_recorded_sees_what_is_kept_and_erases_it(ledger: Ledger, backend: str, tmp_path: Path) -> None:
+    sink = JsonLinesSink(tmp_path / "access.jsonl")
+    visitor = Visitor(install(page(), ledger=ledger, access_log=sink), BROWSER[:1], backend=backend)
+    assert visitor.get("/").status == 200
+    assert visitor.accept().json["status"] == "granted"
+    assert visitor.get("/first").status == 200
+    event = {"name": "download", "path": "/first"}
+    assert visitor.post(event, path=f"{PREFIX}/events").status == 204
+    export = visitor.get(f"{PREFIX}/export").json
+    assert [record["url.path"] for record in export["access_records"]] == ["/first", "/first"]
+    (record,) = export["consent_records"]
+    assert visitor.get(f"{PREFIX}/receipt").json["record_id"] == record["record_id"]
+    about = {"record": record["record_id"], "note": "I was asked twice."}
+    assert visitor.post(about, path=f"{PREFIX}/records/note").status == 303
+    assert visitor.get(f"{PREFIX}/records").status == visitor.get(PREFIX).status == 200
+    assert visitor.get(f"{PREFIX}/records/shown?record={record['record_id']}").status == 404
+    erased = visitor.post({}, [("accept", "application/json")], path=f"{PREFIX}/erase").json
+    assert (erased["erased"], len(erased["consent_records"])) == (2, 2)
+    assert visitor.refuse().json["status"] == "refused"
+    assert visitor.get(f"{PREFIX}/export").json["access_records"] == []
+
+
+def test_a_signal_that_overrules_an_answer_leaves_its_proof(ledger: Ledger, backend: str) -> None:
+    app = install(page(), ledger=ledger)
+    visitor = Visitor(app, backend=backend)
+    visitor.accept()
+    cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()))
+
+    async def visits() -> None:
+        export = (await answer_to(app, scope(path=f"{PREFIX}/export", headers=[cookies]))).json
+        consent_id = export["consent_records"][0]["consent_id"]
+        for _ in range(3):
+            assert (await answer_to(app, scope(headers=[GPC, cookies]))).status == 200
+        with anyio.fail_after(30):
+            while await ledger.count(consent_id) < 2:  # noqa: ASYNC110 (the ledger tells nobody)
+                await anyio.sleep(0.01)
+
+    anyio.run(visits, backend=backend)
+    kept = visitor.get(f"{PREFIX}/export").json["consent_records"]
+    assert [record["event"] for record in kept] == ["granted", "signal"]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_the_desk_is_told_of_a_request(is_async: bool, ledger: Ledger, backend: str) -> None:
+    told: list[dict[str, Any]] = []
+
+    async def tell(notice: dict[str, Any]) -> None:
+        await anyio.lowlevel.checkpoint()
+        told.append(notice)
+
+    clock = Clock()
+    desk = tell if is_async else told.append
+    visitor = Visitor(install(page(), ledger=ledger, desk=desk, clock=clock), backend=backend)
+    wants_data = [("accept", "application/json")]
+    token = visitor.get(f"{PREFIX}/requests", wants_data).json["token"]
+    clock.forward(seconds=60)
+    asked = {"token": token, "kind": "see", "text": "What do you keep?"}
+    sent = visitor.post(asked, wants_data, path=f"{PREFIX}/requests")
+    assert sent.status == 201, sent.text
+    (notice,) = told
+    assert notice["reference"] == sent.json["reference"]
+    found = visitor.post(
+        {"reference": sent.json["reference"], "secret": sent.json["secret"]},
+        wants_data,
+        path=f"{PREFIX}/requests/look-up",
+    )
+    assert found.status == 200, found.text
+
+
+def test_what_waits_is_brought_home_when_the_server_ends(ledger: Ledger, backend: str) -> None:
+    sink = MemorySink()
+    app = install(page(), ledger=ledger, access_log=sink)
+    Visitor(app, BROWSER, backend=backend).get("/")
+    told: list[str] = []
+
+    async def serving(scope: Any, receive: Any, send: Any) -> None:
+        for answer in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
+            await receive()
+            await send({"type": answer})
+            assert app._retention is not None
+            await anyio.to_thread.run_sync(app._retention.wait)  # it uses the ledger that is closed in the end
+
+    async def lifespan() -> None:
+        asked = iter(["lifespan.startup", "lifespan.shutdown"])
+
+        async def receive() -> Message:
+            return {"type": next(asked)}
+
+        async def send(message: Message) -> None:
+            told.append(message["type"])
+
+        app.app = serving
+        await app({"type": "lifespan", "state": {}}, receive, send)
+
+    anyio.run(lifespan, backend=backend)
+    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert {count["count.name"] for count in sink.counts} == {"views", "asked"}
+
+
+def test_counts_wait_some_seconds_for_others_under_trio_too() -> None:
+    sink = MemorySink()
+    app = install(page(), access_log=sink)
+
+    async def visits() -> None:
+        for _ in range(3):
+            await answer_to(app, scope(headers=BROWSER))
+        assert sink.counts == []
+        await trio.sleep(10.5)
+        assert {count["count.value"] for count in sink.counts} == {3}
+
+    trio.run(visits, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+def test_a_ledger_that_does_not_answer_costs_the_answer_and_no_page_under_trio_too() -> None:
+    class Hanging(MemoryLedger):
+        async def append(self, entry: Any) -> dict[str, Any]:
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    app = install(page(), ledger=Hanging())
+    same_site = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
+
+    async def answers() -> int:
+        body = json.dumps({"choice": "accept_all"}).encode()
+        return (await answer_to(app, scope("POST", PREFIX, same_site), bodies(body))).status
+
+    assert trio.run(answers, clock=trio.testing.MockClock(autojump_threshold=0)) == 503
+
+
+def test_a_line_written_after_the_answer_is_still_known_to_be_of_who_agreed(backend: str) -> None:
+    app = install(page(), access_log=MemorySink())
+    visitor = Visitor(app, BROWSER, backend=backend)
+    visitor.accept()
+    cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()))
+
+    async def served() -> tuple[bool, bool, bool]:
+        elsewhere = []
+
+        async def other() -> None:
+            elsewhere.append(is_traced())
+
+        await answer_to(app, scope(headers=[*BROWSER, cookies]))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(other)
+        return is_traced(), elsewhere[0], await anyio.to_thread.run_sync(is_traced)
+
+    assert anyio.run(served, backend=backend) == (True, False, False)
+
+
+def test_a_report_is_shown(backend: str, tmp_path: Path) -> None:
+    app = report_app(tmp_path / "access.jsonl", authorize=lambda request: True)
+    assert Visitor(app, backend=backend).get("/").status == 200
+
+
+def test_a_visitor_who_leaves_takes_the_report_from_nobody_else(backend: str, tmp_path: Path) -> None:
+    go_on, made, status = threading.Event(), list[int](), list[int]()
+
+    def make(*_: object, **__: object) -> dict[str, Any]:
+        assert go_on.wait(30)
+        made.append(1)
+        raise ValueError("no such question")
+
+    app = report_app(tmp_path / "access.jsonl", authorize=lambda request: True, make=make)
+
+    async def two() -> None:
+        async with anyio.create_task_group() as tasks:
+            with anyio.move_on_after(0.01):
+                await answer_to(app, scope(path="/"))
+            tasks.start_soon(partial(anyio.to_thread.run_sync, go_on.set))
+            status.append((await answer_to(app, scope(path="/"))).status)
+
+    anyio.run(two, backend=backend)
+    assert (status, made) == ([400], [1])
+
+
+@contextmanager
+def hypercorn(log: Path, output: Path) -> Iterator[httpx.Client]:
+    """A visitor of a site that hypercorn serves with trio. In the end the server is asked to end, and does."""
+    bind = f"127.0.0.1:{free_port()}"
+    command = [
+        sys.executable,
+        "-m",
+        "hypercorn",
+        "--worker-class",
+        "trio",
+        "--bind",
+        bind,
+        "tests.support.sites.live_site:site()",
+    ]
+    options: dict[str, Any] = {"cwd": Path(__file__).parents[2], "env": {**os.environ, "ACCESS_LOG": str(log)}}
+    with output.open("wb") as file:
+        server = subprocess.Popen(command, stdout=file, stderr=file, **options, **own_group())
+    try:
+        headers = {"user-agent": PHONE, "origin": f"http://{bind}"}
+        transport = httpx.HTTPTransport(retries=10)
+        with httpx.Client(base_url=headers["origin"], headers=headers, transport=transport, timeout=30) as visitor:
+            yield visitor
+        server.terminate()
+        assert server.wait(30) == 0
+    finally:
+        end_group(server)
+
+
+def test_hypercorn_serves_the_site_with_trio(tmp_path: Path) -> None:
+    log, output = tmp_path / "access.jsonl", tmp_path / "output.txt"
+    with hypercorn(log, output) as visitor:
+        assert visitor.post(PREFIX, json={"choice": "accept_all"}).json()["status"] == "granted"
+        assert visitor.get("/").status_code == 200
+        assert visitor.get("/", headers={"sec-gpc": "1"}).status_code == 200
+        export = visitor.get(f"{PREFIX}/export").json()
+        assert [record["url.path"] for record in export["access_records"]] == ["/", "/"]
+        assert export["consent_records"][0]["event"] == "granted"
+        assert visitor.post(f"{PREFIX}/erase", headers={"accept": "application/json"}).json()["erased"] == 2
+        assert visitor.post(PREFIX, json={"choice": "refuse_all"}).json()["status"] == "refused"
+        visitor.get("/", headers={"accept": "text/html"})
+    assert "Traceback" not in output.read_text()
+    assert "views" in log.with_name("access.counts.jsonl").read_text()  # brought when the server ended
+
+
+# What anyio has no word for.
+
+
+def test_who_waits_gets_what_a_thread_brings(backend: str) -> None:
+    async def work() -> tuple[int, bool]:
+        workers = Workers(1, "test")
+        with pytest.raises(ZeroDivisionError):
+            await workers.run(lambda: 1 // 0)
+        is_done = Future[bool]()
+        is_done.set_result(True)
+        return await workers.run(lambda: 6 * 7), await result_of(is_done)
+
+    assert anyio.run(work, backend=backend) == (42, True)
+
+
+def test_what_nobody_waits_for_any_longer_is_not_begun(backend: str) -> None:
+    async def work() -> None:
+        free, begun = threading.Event(), []
+        workers = Workers(1, "test")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(workers.run, partial(free.wait, 30))
+            await anyio.wait_all_tasks_blocked()
+            with anyio.move_on_after(0) as left:
+                await workers.run(lambda: begun.append(1))
+            assert left.cancelled_caught
+            free.set()
+        await workers.run(lambda: None)
+        assert begun == []
+
+    anyio.run(work, backend=backend)
+
+
+def test_what_others_wait_for_too_is_not_cancelled(backend: str) -> None:
+    async def work() -> None:
+        shared, own = Future[int](), Future[int]()
+        for future in (shared, own):
+            with anyio.move_on_after(0):
+                await result_of(future, shared=future is shared)
+        assert not shared.cancelled()
+        with pytest.raises(CancelledError):
+            own.result(0)
+
+    anyio.run(work, backend=backend)
+
+
+def test_a_thread_may_bring_something_after_the_event_loop_has_ended(backend: str) -> None:
+    late = Future[int]()
+
+    async def work() -> None:
+        with anyio.move_on_after(0):
+            await result_of(late, shared=True)
+
+    anyio.run(work, backend=backend)
+    late.set_result(1)
+    assert late.result() == 1
+
+
+def test_a_task_that_nobody_waits_for_ends_with_the_event_loop(backend: str) -> None:
+    said: list[str] = []
+
+    async def say(what: str) -> None:
+        said.append(what)
+
+    async def hang() -> None:
+        await anyio.sleep_forever()
+
+    async def work() -> None:
+        start(say("done"))
+        start(hang(), lambda: said.append("ended"))
+        await anyio.wait_all_tasks_blocked()
+        assert said == ["done"]
+
+    anyio.run(work, backend=backend)
+    assert said == ["done", "ended"]
+
+
+def test_where_a_task_runs_is_told_in_each_kind_of_event_loop(backend: str) -> None:
+    async def work() -> None:
+        assert current_task() is current_task() is not None
+        assert current_loop() is current_loop() is not None
+        assert await anyio.to_thread.run_sync(lambda: (current_task(), current_loop())) == (None, None)
+
+    anyio.run(work, backend=backend)
+    assert (current_task(), current_loop()) == (None, None)
+
+
+def test_a_call_is_made_later(backend: str) -> None:
+    async def work() -> None:
+        called = anyio.Event()
+        call_later(0.001, called.set)
+        with anyio.fail_after(30):
+            await called.wait()
+
+    anyio.run(work, backend=backend)

@@ -1,0 +1,155 @@
+"""A process that is forked holds nothing of its parent's; waiting and trying again, which need no fork."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.base.process.forking import after_fork
+from cookie_consent.base.process.waiting import Backoff, wait_until
+from cookie_consent.ledgers import open_ledger
+from cookie_consent.ledgers.committer import Committer
+from cookie_consent.report.live.app import report_app
+from cookie_consent.sinks.files.closed_files import Form
+from cookie_consent.sinks.files.compression import Compressor
+from cookie_consent.sinks.files.live_file import LiveFile
+from cookie_consent.sinks.files.rotation import Rotation
+from tests.support.asgi import call, run
+from tests.support.browsers.visitor_browser import soon
+from tests.support.ledger_writer import entry
+
+ROOT = Path(__file__).parents[2]
+LEDGER = """
+import asyncio, os, sys
+from contextlib import closing
+from cookie_consent.ledgers.chain import verify
+from cookie_consent.ledgers import open_ledger
+from tests.support.ledger_writer import entry
+
+ledger = open_ledger(sys.argv[1])
+
+def keep(name):
+    asyncio.run(ledger.append(entry(name)))
+    return len(asyncio.run(ledger.records(name)))
+
+def opened():
+    links = [os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+    return {name for name in links if os.path.islink(name) and os.readlink(name).endswith("consent.db")}
+
+assert keep("parent") == 1
+before = opened()
+assert before
+if child := os.fork():
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert keep("parent") == 2
+    found = verify(ledger.links())
+    ledger.close()
+    print(found.wrong, found.records)
+    sys.exit(status)
+assert keep("child") == 1
+assert opened() > before, "the child has connections of its own, and closes none of its parent's"
+ledger.close()
+assert opened() >= before
+os._exit(0)
+"""
+
+
+def test_a_ledger_has_connections_and_threads_of_its_own_in_a_fork(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/consent.db"
+    done = subprocess.run([sys.executable, "-c", LEDGER, url], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "None 3\n"), done.stderr
+
+
+def test_what_waits_to_be_committed_is_for_the_parent() -> None:
+    written: list[str] = []
+
+    def write(entries: Any) -> list[str]:
+        written.extend(one.document["consent_id"] for one in entries)
+        return ["kept"] * len(entries)
+
+    committer = Committer(write)
+    assert run(committer.put(entry("before"))) == "kept"
+    committer.after_fork()
+    assert run(committer.put(entry("after"))) == "kept"
+    committer.close()
+    assert written == ["before", "after"]
+
+
+def test_a_ledger_a_live_file_and_a_report_start_over(tmp_path: Path) -> None:
+    """Here in one process, as `os.fork` calls it in the child."""
+    with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
+        app, live = report_app(tmp_path / "no.jsonl", authorize=lambda request: True), tmp_path / "access.jsonl"
+        file = LiveFile(live, Rotation(live), lambda: None)
+        for number in (1, 2):
+            run(ledger.append(entry("a")))
+            assert len(run(ledger.records("a"))) == number
+            file.append([b"{}\n"])
+            assert live.read_bytes() == b"{}\n" * number
+            assert call(app).status == 200
+            after_fork()
+            after_fork()
+
+
+def test_reports_are_made_anew_in_a_fork(tmp_path: Path) -> None:
+    script = """
+import os, sys
+from cookie_consent.serve_report import report_app
+from tests.support.asgi import call
+
+app = report_app(sys.argv[1], authorize=lambda request: True)
+assert call(app).status == 200
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os._exit(0 if call(app).status == 200 else 1)
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], cwd=ROOT, check=True, timeout=60)
+
+
+def test_closed_files_are_compressed_in_a_fork_too(tmp_path: Path) -> None:
+    compressor = Compressor((tmp_path / "access.jsonl",), Form.GZIP)
+    for number in (1, 2):
+        (tmp_path / f"access-2026-11-25-000{number}.jsonl").write_bytes(b"{}\n")
+        compressor.start()
+        assert soon(lambda number=number: (tmp_path / f"access-2026-11-25-000{number}.jsonl.gz").exists())  # type: ignore[misc]
+        compressor.after_fork()
+
+
+# Waiting, and trying again.
+
+
+@pytest.mark.parametrize(("holds_at", "seconds", "pauses"), [(1, 0, 0), (2, 0, None), (3, 2, 2), (99, 2, None)])
+def test_what_holds_within_some_time_is_waited_for(holds_at: int, seconds: float, pauses: int | None) -> None:
+    asked, slept = list[int](), list[float]()
+
+    def holds() -> bool:
+        asked.append(1)
+        return len(asked) >= holds_at
+
+    assert wait_until(holds, seconds, 0.5, slept.append) == (pauses is not None)
+    assert len(slept) == (pauses if pauses is not None else seconds / 0.5)
+
+
+def test_who_sleeps_longer_than_asked_is_not_waited_for_longer() -> None:
+    slept = list[float]()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        time.sleep(0.03)
+
+    assert not wait_until(lambda: False, 0.02, 0.001, sleep)
+    assert len(slept) == 1
+
+
+def test_pauses_grow_by_chance_until_all_is_well() -> None:
+    backoff = Backoff(1, 5, chance=lambda: 1.0)
+    assert [backoff.next_pause() for _ in range(5)] == [1, 2, 4, 5, 5]
+    backoff.reset()
+    assert backoff.next_pause() == 1
+    assert Backoff(1, 5, chance=lambda: 0.0).next_pause() == 0.5
+    assert 0.5 <= Backoff(1, 5).next_pause() <= 1

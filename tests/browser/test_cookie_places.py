@@ -1,0 +1,66 @@
+"""A refusal in a real browser: cookies are gone from each path and domain where the site or a script had put them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.support.asgi import PREFIX
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
+from tests.whole.test_live_server import serving
+
+pytestmark = pytest.mark.browser
+
+OURS = {"consent", "session"}
+ERASING = "visitor-erasure"
+"""By it alone the visitor can still have the records of before erased."""
+ANSWER = """([address, choice]) => fetch(address, {
+    method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({choice}),
+}).then((answer) => answer.json()).then((state) => state.status)"""
+
+
+@pytest.fixture
+def anywhere() -> Iterator[Browser]:
+    """Chromium, for which every host is this machine."""
+    options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS.get("args", ()), "--host-resolver-rules=MAP * 127.0.0.1"]}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(**options)
+        yield browser
+        browser.close()
+
+
+def test_what_a_script_has_put_anywhere_is_gone_after_a_refusal(anywhere: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        context = anywhere.new_context()
+        page = context.new_page()
+        site = f"http://www.site.example:{urlsplit(server.address).port}"
+
+        def kept() -> set[str]:
+            return {cookie["name"] for cookie in context.cookies()} - {ERASING}
+
+        page.goto(f"{site}/pages/one")
+        assert page.evaluate(ANSWER, [PREFIX, "accept_all"]) == "granted"
+        put_everywhere(page)
+        assert kept() == {*OURS, "visitor", "_ga", "_ga_2", "_ga_3", "player"}
+        assert page.evaluate(ANSWER, [PREFIX, "refuse_all"]) == "refused"
+        assert kept() == OURS
+        put_everywhere(page)
+        page.goto(f"{site}/pages/two")
+        assert kept() == {*OURS, "player"}
+        page.goto(f"{site}/videos")  # there is no such page, and it is told all the same
+        assert kept() == OURS
+
+
+def put_everywhere(page: Page) -> None:
+    """Let a script set the cookies of analytics and media for the host, for the domain, and below a path."""
+    for cookie in (
+        "_ga=1; Path=/; Domain=site.example",
+        "_ga_2=1; Path=/; Domain=www.site.example",
+        "_ga_3=1; Path=/",
+        "player=1; Path=/videos; Domain=site.example",
+    ):
+        page.evaluate("(cookie) => { document.cookie = cookie }", cookie)

@@ -1,0 +1,316 @@
+"""Real cookie stores, Chromium's and Python's: what the gate lets pass is stored only if it is allowed, and for no
+longer than is declared; and whatever is deleted is gone.
+
+The streams of Set-Cookie fields are random. With FULL_MATRIX=1 there are more of them.
+"""
+
+from __future__ import annotations
+
+import random
+import socketserver
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from email.utils import formatdate
+from http.cookiejar import CookieJar
+from typing import Protocol
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from cookie_consent.decision.gate import Gate, Headers
+from tests.support.asgi import policy
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS
+
+HOST = "www.site.example"
+OURS = {"consent": frozenset({"necessary"}), "visitor": frozenset({"analytics"})}
+CONSENTS = [
+    {"necessary": True, "analytics": False, "media": False},
+    {"necessary": True, "analytics": True, "media": False},
+    {"necessary": True, "analytics": False, "media": True},
+]
+DAY = 86_400
+IN_A_STREAM = 40
+pytestmark = pytest.mark.filterwarnings("ignore:http.cookiejar bug")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A cookie as a store has it: its name, and when it ends (seconds since 1970); None with the session."""
+
+    name: str
+    ends: float | None
+
+
+class Store(Protocol):
+    """Where cookies are kept."""
+
+    def take(self, fields: Headers, path: str = "/") -> None:
+        """Take what a response has."""
+
+    def kept(self) -> list[Kept]:
+        """Return what is there."""
+
+    def sent(self, path: str = "/") -> bytes:
+        """Return the Cookie field of a request."""
+
+    def clear(self) -> None:
+        """Keep nothing any longer."""
+
+
+class PythonsStore:
+    """`http.cookiejar`, which HTTP clients in Python use.
+
+    Of several Max-Age or Expires it takes the first one, and browsers the last (RFC 6265bis section 5.7, step 3), so
+    that it is given no field with several. Each comes by itself: where one has a Max-Age without a value, it passes
+    over all of the response.
+    """
+
+    def __init__(self) -> None:
+        self._jar = CookieJar()
+
+    def take(self, fields: Headers, path: str = "/") -> None:
+        request = urllib.request.Request(f"http://{HOST}{path}")
+        for name, value in fields:
+            if any(value.lower().count(attribute) > 1 for attribute in (b"max-age", b"expires")):
+                continue
+            headers = Message()
+            headers[name.decode()] = value.decode("latin-1")
+            self._jar.extract_cookies(_Response(headers), request)  # type: ignore[arg-type]
+
+    def kept(self) -> list[Kept]:
+        return [Kept(cookie.name, cookie.expires) for cookie in self._jar]
+
+    def sent(self, path: str = "/") -> bytes:
+        request = urllib.request.Request(f"http://{HOST}{path}")
+        self._jar.add_cookie_header(request)
+        return (request.get_header("Cookie") or "").encode("latin-1")
+
+    def clear(self) -> None:
+        self._jar.clear()
+
+
+@dataclass(frozen=True)
+class _Response:
+    headers: Message
+
+    def info(self) -> Message:
+        return self.headers
+
+
+class ChromiumsStore:
+    """Chromium's, filled by responses of a server that sends any bytes."""
+
+    def __init__(self, context: BrowserContext, page: Page, server: Server) -> None:
+        self._context, self._page, self._server = context, page, server
+
+    def take(self, fields: Headers, path: str = "/") -> None:
+        self._server.fields = fields
+        self._page.goto(f"http://{HOST}:{self._server.server_address[1]}{path}")
+        self._server.fields = []
+
+    def kept(self) -> list[Kept]:
+        return [
+            Kept(cookie["name"], cookie["expires"] if cookie["expires"] >= 0 else None)
+            for cookie in self._context.cookies()
+        ]
+
+    def sent(self, path: str = "/") -> bytes:
+        self.take([], path)
+        return self._server.cookies
+
+    def clear(self) -> None:
+        self._context.clear_cookies()
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Answers each request with some fields, byte for byte, and remembers the Cookie field of the last one."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.fields: Headers = []
+        self.cookies = b""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        lines = list(iter(self.rfile.readline, b"\r\n"))
+        if b"favicon" not in lines[0]:
+            cookies = [line for line in lines if line.lower().startswith(b"cookie:")]
+            self.server.cookies = cookies[0].partition(b":")[2].strip() if cookies else b""
+        fields = b"".join(b"%b: %b\r\n" % pair for pair in self.server.fields)
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n%b\r\nok" % fields)
+
+
+@contextmanager
+def chromium() -> Iterator[ChromiumsStore]:
+    options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS["args"], "--host-resolver-rules=MAP * 127.0.0.1"]}
+    with Server() as server, sync_playwright() as playwright:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser: Browser = playwright.chromium.launch(**options)
+        context = browser.new_context()
+        yield ChromiumsStore(context, context.new_page(), server)
+        browser.close()
+        server.shutdown()
+
+
+@pytest.fixture(scope="module", params=["Python", pytest.param("Chromium", marks=pytest.mark.browser)])
+def store(request: pytest.FixtureRequest) -> Iterator[Store]:
+    if request.param == "Python":
+        yield PythonsStore()
+    else:
+        with chromium() as found:
+            yield found
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Chance that comes again."""
+    return random.Random(20_250_615)  # noqa: S311 (no secret)
+
+
+def streams(pytestconfig: pytest.Config) -> int:
+    return 400 if pytestconfig.getoption("--full-matrix") else 40
+
+
+# What is stored is allowed.
+
+
+def test_what_is_stored_is_allowed_and_kept_for_no_longer_than_declared(
+    store: Store, chance: random.Random, pytestconfig: pytest.Config
+) -> None:
+    stored = 0
+    for _ in range(streams(pytestconfig)):
+        now, allowed = time.time(), chance.choice(CONSENTS)
+        gate = Gate(policy(), OURS, clock=lambda now=now: now)  # type: ignore[misc]
+        sent = [(b"set-cookie", a_field(chance, now)) for _ in range(IN_A_STREAM)]
+        store.clear()
+        store.take(gate.outgoing(sent, allowed))
+        for cookie in store.kept():
+            stored += 1
+            longest = longest_of(cookie.name, allowed)
+            assert longest is not None, f"it is stored, and not allowed: {cookie}, of {allowed} and {sent}"
+            if cookie.ends is not None:
+                assert cookie.ends <= now + longest + 60, f"it is kept for longer: {cookie}, of {sent}"
+    assert stored > streams(pytestconfig), "the streams are worth something"
+
+
+def test_without_a_gate_more_would_be_stored(store: Store, chance: random.Random) -> None:
+    store.clear()
+    for _ in range(5):
+        store.take([(b"set-cookie", a_field(chance, time.time())) for _ in range(IN_A_STREAM)])
+    assert any(longest_of(cookie.name, CONSENTS[0]) is None for cookie in store.kept())
+
+
+def longest_of(name: str, allowed: Mapping[str, bool]) -> float | None:
+    """Return for how many seconds a cookie may be kept, by what the policy file says; None where it may not be."""
+    if name == "session" or name == "_ga_session":
+        return 0
+    if name.startswith("_ga"):
+        return 395 * DAY if allowed["analytics"] else None
+    if name == "player":
+        return 30 * DAY if allowed["media"] else None
+    return None
+
+
+def a_field(chance: random.Random, now: float) -> bytes:
+    """Return a Set-Cookie field: a plausible one, with oddities."""
+    name = chance.choice(NAMES)
+    if chance.random() < 0.15:
+        name = chance.choice(ODD) + name
+    if chance.random() < 0.15:
+        name += chance.choice(ODD)
+    pair = name + chance.choice([b"=", b"=", b"=", b"=", b" = ", b"==", b""]) + chance.choice(VALUES)
+    attributes = [chance.choice(attributes_at(now)) for _ in range(chance.choice([0, 0, 1, 1, 2, 3]))]
+    return chance.choice([b"; ", b"; ", b";", b" ;\t"]).join([pair, *attributes])
+
+
+NAMES = [b"session", b"_ga", b"_ga_1", b"_ga_session", b"_GA", b"player", b"Player", b"mystery", b"consent", b"visitor",
+         b"__Host-consent", b""]  # fmt: skip
+ODD = [
+    b" ",
+    b"\t",
+    b"\xc2\xa0",
+    b"\x1c",
+    b"\xc2\x85",
+    b'"',
+    b",",
+    b"\x7f",
+    b"\x01",
+    b"=",
+    b"\xe3\x81\x82",
+    b"$",
+    b"x",
+    b"; ",
+]
+VALUES = [b"1", b"", b'"1"', b'"a; b"', b"a=b", b"\xff", b"a b", b"a\tb", b"a,b=c", b"x" * 4090, b"deleted"]
+
+
+def attributes_at(now: float) -> list[bytes]:
+    year = formatdate(now + 366 * DAY, usegmt=True).encode()
+    past, ages = (
+        b"Thu, 01 Jan 1970 00:00:00 GMT",
+        (b"0", b"-1", b"+1", b"00", b"0x", b"1e9", b"99999999999", b"3600", b""),
+    )
+    dates = (past, year, year.replace(b" GMT", b""), year.replace(b" ", b"-"), b"0", b"never", past + b"x" * 1100)
+    return [
+        *(name + b"=" + age for name in (b"Max-Age", b"max-age ", b"\tMAX-AGE") for age in ages),
+        *(b"Expires=" + date for date in dates),
+        *(b"expires = " + date for date in dates),
+        b"Path=/", b"Path=/videos", b"Path", b"Domain=site.example", b"Domain=.site.example", b"Domain=example",
+        b"Domain=other.example", b"HttpOnly", b"SameSite=None", b"SameSite=Lax", b"Secure", b"", b"_ga=2", b"x" * 1030,
+        b'Comment="a; _ga=3"', b"Max-Age", b"Expires",
+    ]  # fmt: skip
+
+
+# What is deleted is gone.
+
+
+def test_whatever_is_deleted_is_gone(store: Store, chance: random.Random, pytestconfig: pytest.Config) -> None:
+    gate = Gate(policy(), OURS, clock=time.time)
+    unsent = gate.out_of_reach(frozenset({"analytics", "media"}), "/privacy-choices")
+    assert [cookie.name for cookie in unsent] == ["player"]
+    deleted = 0
+    for _ in range(streams(pytestconfig) // 3):
+        store.clear()
+        planted = [(b"set-cookie", a_planted(chance)) for _ in range(chance.randrange(1, 12))]
+        store.take([*planted, (b"set-cookie", b"session=1; Path=/")])
+        before = {cookie.name for cookie in store.kept()}
+        for _ in range(10):  # what does not fit into one response is deleted by the next
+            names = [name for name, purposes in gate.carried(store.sent()) if purposes]
+            if not names and "player" not in {cookie.name for cookie in store.kept()}:
+                break
+            store.take(gate.expired(names, HOST, secure=False, unsent=unsent))
+        assert {cookie.name for cookie in store.kept()} == {"session"}, f"of {planted}"
+        deleted += len(before) - 1
+    assert deleted > streams(pytestconfig)
+
+
+def a_planted(chance: random.Random) -> bytes:
+    """Return a cookie at one of the places where its declaration lets it stand."""
+    domain = chance.choice([b"", b"; Domain=site.example", b"; Domain=.site.example", b"; Domain=" + HOST.encode()])
+    if chance.random() < 0.2:
+        return b"player=1; Path=/videos" + domain
+    odd = chance.choice(
+        [
+            b"",
+            b"_1",
+            b"-" * 200,
+            b" a",
+            b",a",
+            b'"',
+            b"\xe3\x81\x82",
+            b"\xff",
+            b"(x)",
+            b"%s" % bytes([chance.randrange(0x21, 0x3B)]),
+        ]
+    )
+    return b"_ga" + odd + b"=1; Path=/; Max-Age=3600" + domain

@@ -1,0 +1,420 @@
+"""Events in a browser: what is sent, when, and that nothing is without consent."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect
+
+from cookie_consent.cli.demo.site import LOOPBACK, started
+from tests.docs.test_docs import blocks
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, Sites, Visitor, soon
+
+pytestmark = pytest.mark.browser
+
+HIDE = """() => {
+  Object.defineProperty(document, "hidden", { configurable: true, value: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+SHOW = HIDE.replace("true });", "false });")
+
+
+class Reader:
+    """Somebody whose events can be told from those of others.
+
+    Args:
+        arrive: lets somebody come to the site.
+        options: of the browser.
+    """
+
+    def __init__(self, arrive: Callable[..., Visitor], **options: Any) -> None:
+        self.agent = f"Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0.0.0 Safari/537.36 Reader/{secrets.token_hex(8)}"
+        self.visitor = arrive(user_agent=self.agent, **options)
+        self.page, self.go = self.visitor.page, self.visitor.go
+
+    def answer(self, **purposes: bool) -> None:
+        """Answer by a program of the site's own, so that no page is left open."""
+        sites, own = self.visitor.sites, {"sec-fetch-site": "same-origin"}
+        data = {"choice": "save", "purposes": purposes}
+        assert self.visitor.context.request.post(f"{sites.address}{PREFIX}", data=data, headers=own).ok
+
+    @property
+    def id(self) -> str:
+        return str(self.visitor.cookies["visitor"]["value"]).partition(".")[0]
+
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """Return the events that were recorded so far, of one name or all."""
+        of_kind = [record for record in self.visitor.sites.records if record["record.kind"] == "event"]
+        return [event for event in of_kind if event["visitor.id"] == self.id and name in ("", event["event.name"])]
+
+    def event(self, name: str, number: int = 1) -> dict[str, Any]:
+        """Return the last of so many events of a name, once there are so many."""
+        assert soon(lambda: len(self.events(name)) >= number), f"{name}: {self.events()}"
+        assert len(self.events(name)) == number
+        return self.events(name)[-1]
+
+    def told(self) -> int:
+        """Return how many events were sent, recorded or not."""
+        agents: list[str] = httpx.get(f"{self.visitor.sites.address}/told").json()
+        return agents.count(self.agent)
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """The site of `events_site`."""
+    folder = tmp_path_factory.mktemp("events")
+    environ = {"EVENTS_ACCESS_LOG": str(folder / "access.jsonl")}
+    with started("tests.support.sites.events_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), environ) as site:
+        yield Sites(site.address, "", folder / "access.jsonl")
+
+
+@pytest.fixture
+def reader(arrive: Callable[..., Visitor]) -> Reader:
+    """Somebody who allows tracing."""
+    reader = Reader(arrive)
+    reader.answer(analytics=True)
+    return reader
+
+
+# With consent.
+
+
+def test_an_event_arrives_with_the_visitor_s_id(reader: Reader) -> None:
+    reader.go("/?utm_source=letter&key=secret")
+    reader.page.evaluate("consent.track('quote', { lines: 3, of: 'Sōseki', whole: false })")
+    event = reader.event("quote")
+    assert (event["url.path"], event["event.properties"]) == ("/", {"lines": 3, "of": "Sōseki", "whole": False})
+    views = [record for record in reader.visitor.sites.records if record["visitor.id"] == event["visitor.id"]]
+    assert views[0]["record.kind"] == "view"
+    reader.page.evaluate(f"import('{PREFIX}/track.js').then(({{ track }}) => track('imported'))")
+    assert "event.properties" not in reader.event("imported")
+    assert reader.visitor.cookies.keys() == {"consent", "visitor"}
+    assert reader.page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
+def test_an_event_for_a_purpose_of_its_own_needs_that_one_as_well(reader: Reader) -> None:
+    reader.go("/")
+    liked = "consent.track('liked', {}, { purpose: 'ads' })"
+    reader.page.evaluate(liked)
+    reader.page.evaluate("consent.track('odd', {}, { purpose: 'constructor' })")
+    assert reader.told() == 0
+    reader.answer(analytics=True, ads=True)
+    reader.go("/")
+    reader.page.evaluate(liked)
+    assert reader.event("liked")["consent.purpose"] == "ads"
+
+
+def test_what_is_wrong_with_an_event_is_said_in_the_console(reader: Reader) -> None:
+    reader.go("/")
+    with reader.page.expect_console_message(lambda said: said.text.startswith("cookie-consent:")) as said:
+        reader.page.evaluate("consent.track('No name')")
+    assert said.value.text == 'cookie-consent: "name": Write 1 to 64 of a-z, 0-9 and _ . : - as in download.'
+    assert reader.events() == []
+
+
+def test_events_that_cannot_be_sent_do_no_harm(reader: Reader) -> None:
+    reader.page.route("**/events", lambda route: route.abort())
+    reader.go("/")
+    reader.page.evaluate("consent.track('lost')")
+    assert reader.visitor.complaints == []
+
+
+def test_how_long_a_page_was_looked_at_is_told_when_another_comes(reader: Reader) -> None:
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    reader.page.evaluate("new Promise((resolve) => setTimeout(resolve, 300))")
+    reader.page.locator("#next").click()
+    event = reader.event("page_leave")
+    assert event["url.path"] == "/"
+    assert 290 <= event["duration_ms"] < 600_000
+    assert "url.query" not in event
+
+
+def test_it_is_told_when_the_tab_is_closed(reader: Reader) -> None:
+    reader.go("/next")
+    reader.page.evaluate("consent.ready")
+    reader.page.close(run_before_unload=True)
+    assert reader.event("page_leave")["url.path"] == "/next"
+
+
+def test_it_is_told_once_also_if_the_page_is_hidden_before(reader: Reader) -> None:
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    reader.page.evaluate(HIDE)
+    assert reader.event("page_leave")["url.path"] == "/"
+    reader.page.evaluate(SHOW)
+    reader.page.evaluate("consent.ready")
+    reader.page.evaluate(HIDE)
+    reader.go("/plain")
+    reader.go("/plain")
+    assert reader.told() == 1
+
+
+def test_a_page_that_nobody_saw_tells_nothing(reader: Reader) -> None:
+    reader.page.add_init_script(f"({HIDE})()")
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    reader.go("/plain")
+    reader.go("/plain")
+    assert reader.told() == 0
+
+
+def test_a_page_that_the_back_button_brings_as_it_was_is_looked_at_once_more(browser: Browser, sites: Sites) -> None:
+    """Playwright's own setting is not to keep the pages that were left."""
+    options: dict[str, Any] = {**CHROMIUM_OPTIONS, "ignore_default_args": ["--disable-back-forward-cache"]}
+    with browser.browser_type.launch(**options) as keeping:
+        reader = Reader(lambda **of_context: Visitor(keeping.new_context(**of_context), sites))
+        reader.answer(analytics=True)
+        reader.go("/")
+        reader.page.evaluate("consent.ready")
+        reader.visitor.mark()
+        for left in (1, 3):
+            reader.page.locator("#next").click()
+            expect(reader.page).to_have_url(f"{sites.address}/next")
+            reader.event("page_leave", left)
+            reader.page.wait_for_load_state()
+            reader.page.evaluate("consent.ready")
+            reader.visitor.go_back()
+            expect(reader.page).to_have_url(f"{sites.address}/")
+            assert soon(lambda: reader.visitor.is_marked)
+            reader.event("page_leave", left + 1)
+            reader.page.evaluate("consent.ready")
+        assert sorted(event["url.path"] for event in reader.events("page_leave")) == ["/", "/", "/next", "/next"]
+        assert reader.visitor.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("link", "file"),
+    [
+        ("#report", "/files/report.pdf"),
+        ("#inside", "/files/年報"),
+        ("#elsewhere", "https://files.example/a.zip"),
+    ],
+)
+def test_a_download_is_told_with_its_file_and_no_more(reader: Reader, link: str, file: str) -> None:
+    reader.page.route("https://files.example/**", lambda route: route.fulfill(status=204))
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    reader.page.locator(link).click()
+    event = reader.event("download")
+    assert (event["url.path"], event["event.properties"]) == ("/", {"file": file})
+
+
+def test_other_links_are_no_downloads(reader: Reader) -> None:
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    reader.page.evaluate("document.querySelector('#blob').href = URL.createObjectURL(new Blob(['x']))")
+    reader.page.locator("#blob").click()
+    reader.page.locator("h1").click()
+    reader.page.evaluate("consent.track('last')")
+    reader.event("last")
+    assert reader.events("download") == []
+
+
+def test_views_of_a_single_page_app_are_told_where_the_tag_says_so(reader: Reader) -> None:
+    reader.go("/views")
+    reader.page.evaluate("consent.ready")
+    reader.page.evaluate("history.pushState({}, '', '/room/1?utm_source=letter&key=secret&x=utm_y#there')")
+    event = reader.event("page_view")
+    assert (event["url.path"], event["url.query"]) == ("/room/1", "utm_source=letter")
+    assert reader.event("page_leave")["url.path"] == "/views"
+    reader.page.evaluate("history.pushState({}, '', '/room/1?another=query')")
+    reader.page.evaluate("history.pushState({}, '', '/room/2')")
+    assert reader.event("page_view", 2)["url.path"] == "/room/2"
+    reader.page.evaluate("history.go(-3)")
+    event = reader.event("page_view", 3)
+    assert (event["url.path"], "url.query" in event) == ("/views", False)
+    left = ["/room/1", "/room/2", "/views"]
+    # Each is sent by itself: they need not come in the order in which they were sent.
+    assert soon(lambda: sorted(leave["url.path"] for leave in reader.events("page_leave")) == left)
+    assert "secret" not in reader.visitor.sites.access_log.read_text("utf-8")
+
+
+def test_they_are_not_where_the_tag_does_not(reader: Reader) -> None:
+    reader.go("/")
+    reader.page.evaluate("history.pushState({}, '', '/room/1')")
+    reader.page.evaluate("consent.track('last')")
+    assert reader.event("last")["url.path"] == "/room/1"
+    assert reader.events("page_view") == []
+
+
+def test_the_example_of_the_docs_is_recorded(arrive: Callable[..., Visitor]) -> None:
+    reader = Reader(arrive)
+    reader.answer(analytics=True, ads=True)
+    reader.go("/")
+    (example,) = blocks("docs/banner.md", "javascript")
+    reader.page.evaluate(f"() => {{ {example} }}")
+    assert reader.event("quote")["event.properties"] == {"lines": 3, "of": "Sōseki", "whole": False}
+    assert reader.event("liked")["consent.purpose"] == "ads"
+
+
+# Without it.
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"ads": True}], ids=["unanswered", "refused", "other purposes only"])
+def test_without_consent_to_tracing_nothing_is_sent(
+    arrive: Callable[..., Visitor], answer: dict[str, bool] | None
+) -> None:
+    reader = Reader(arrive)
+    if answer is not None:
+        reader.answer(**answer)
+    for path in ("/", "/views"):
+        reader.go(path)
+        reader.page.evaluate("consent.track('quote')")
+        reader.page.evaluate("consent.track('liked', {}, { purpose: 'ads' })")
+        reader.page.locator("#report").click()
+        reader.page.evaluate("history.pushState({}, '', '/room/1')")
+    reader.go("/plain")
+    reader.go("/plain")
+    assert reader.told() == 0
+    assert "visitor" not in reader.visitor.cookies
+
+
+def test_a_page_that_asks_requests_nothing_before_the_answer(arrive: Callable[..., Visitor]) -> None:
+    reader = Reader(arrive)
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    expect(reader.visitor.banner).to_be_visible()
+    reader.page.evaluate("consent.track('quote')")
+    assert [request.url for request in reader.visitor.requests() if "/state" in request.url] == []
+
+
+def test_events_begin_with_a_grant_and_end_with_the_withdrawal(arrive: Callable[..., Visitor]) -> None:
+    reader = Reader(arrive)
+    reader.go("/")
+    reader.visitor.mark()
+    reader.visitor.accept()
+    reader.page.evaluate("consent.track('quote')")
+    reader.event("quote")
+    assert reader.visitor.is_marked
+    reader.go("/next")
+    assert reader.event("page_leave")["url.path"] == "/"
+    told = reader.told()
+    reader.page.evaluate("consent.show()")
+    with reader.page.expect_event("load"):
+        reader.visitor.answer(reader.visitor.choice("refuse_all"))
+    assert not reader.page.evaluate("consent.ready")["analytics"]
+    reader.page.evaluate("consent.track('quote')")
+    reader.go("/plain")
+    reader.go("/plain")
+    assert reader.told() == told
+
+
+def test_a_withdrawal_elsewhere_is_heard_of_when_the_page_is_seen_again(reader: Reader) -> None:
+    reader.go("/")
+    reader.page.evaluate("void consent.on('change', (purposes) => { document.heard = purposes; })")
+    assert reader.page.evaluate("consent.ready")["analytics"]
+    reader.answer()
+    reader.page.evaluate(SHOW)
+    assert not reader.page.evaluate("consent.ready")["analytics"]
+    assert not reader.page.evaluate("consent.allows('analytics')")
+    assert reader.page.evaluate("document.heard") == {"necessary": True, "analytics": False, "ads": False}
+    reader.page.evaluate("consent.track('quote')")
+    assert reader.told() == 0
+    reader.answer(analytics=True)
+    reader.page.evaluate(SHOW)
+    reader.page.evaluate("consent.track('quote')")
+    reader.event("quote")
+
+
+def test_a_withdrawal_that_the_page_has_not_heard_of_is_the_server_s_to_know(reader: Reader) -> None:
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    before = reader.id
+    reader.answer()
+    reader.page.evaluate("consent.track('quote')")
+    reader.page.evaluate("consent.track('quote')")
+    assert reader.told() == 1
+    assert not reader.page.evaluate("consent.allows('analytics')")
+    assert not [
+        record for record in reader.visitor.sites.records if record.get("event.name") and record["visitor.id"] == before
+    ]
+
+
+def test_a_page_tells_nothing_while_it_is_not_known_what_holds(reader: Reader) -> None:
+    reader.go("/")
+    reader.page.evaluate("consent.ready")
+    reader.page.route("**/state?*", lambda route: route.abort())
+    reader.page.evaluate(SHOW)
+    reader.page.evaluate("consent.track('quote')")
+    assert reader.told() == 0
+    assert reader.page.evaluate("consent.allows('analytics')")
+
+
+def test_a_service_that_refuses_tracing_is_not_traced(reader: Reader) -> None:
+    reader.go("/members/room")
+    reader.page.evaluate("consent.track('quote')")
+    reader.go("/views")
+    assert reader.told() == 0
+    reader.page.evaluate("consent.ready")
+    reader.page.evaluate("history.pushState({}, '', '/members/room')")
+    assert reader.event("page_leave")["url.path"] == "/views"
+    assert soon(lambda: reader.told() == 2)
+    assert "/members" not in reader.visitor.sites.access_log.read_text("utf-8")
+
+
+def test_without_scripts_pages_are_as_they_were(arrive: Callable[..., Visitor]) -> None:
+    reader = Reader(arrive, java_script_enabled=False)
+    reader.go("/")
+    reader.visitor.choice("accept_all").click()
+    expect(reader.visitor.banner).to_have_count(0)
+    reader.go("/next")
+    expect(reader.page.get_by_role("heading", name="Read")).to_be_visible()
+    assert reader.told() == 0
+
+
+# Beside choices.js.
+
+
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_the_script_stands_beside_that_of_the_question_in_either_order(
+    arrive: Callable[..., Visitor], order: str
+) -> None:
+    reader = Reader(arrive)
+    reader.go(f"/{order}")
+    expect(reader.visitor.banner).to_be_visible()
+    reader.page.evaluate("void consent.on('change', (purposes) => { document.heard = purposes; })")
+    reader.visitor.accept()
+    assert reader.page.evaluate("document.heard.analytics && consent.allows('analytics')")
+    reader.page.evaluate("consent.track('quote')")
+    reader.event("quote")
+    reader.go(f"/{order}")
+    assert reader.page.evaluate("consent.ready")["analytics"]
+    reader.page.evaluate("consent.track('quote')")
+    reader.event("quote", 2)
+    reader.page.evaluate("consent.show()")
+    expect(reader.visitor.banner).to_be_focused()
+
+
+def test_without_it_there_is_as_much_of_window_consent_and_the_rest_is_brought(reader: Reader) -> None:
+    reader.go("/")
+    assert reader.page.evaluate("consent.ready") == {"necessary": True, "analytics": True, "ads": False}
+    assert reader.page.evaluate("consent.purposes") == {"necessary": True, "analytics": True, "ads": False}
+    assert reader.page.evaluate("[consent.allows('analytics'), consent.allows('ads')]") == [True, False]
+    reader.page.evaluate("consent.on('change', () => { document.stopped = true; })()")
+    assert reader.page.evaluate("window.consentChoices === undefined")
+    reader.page.evaluate("consent.show()")
+    expect(reader.visitor.banner).to_be_focused()
+    assert reader.page.evaluate("window.consentChoices !== undefined")
+    reader.page.evaluate("consent.track('quote')")
+    reader.event("quote")
+    reader.visitor.accept()
+    assert reader.page.evaluate("consent.allows('ads') && !document.stopped")
+
+
+def test_what_a_page_calls_consent_itself_stays_its_own(reader: Reader) -> None:
+    reader.go("/")
+    assert reader.page.evaluate("window.consent = 'ours', window.consent") == "ours"
+
+
+def test_a_template_brings_the_script_once_tracing_is_allowed(reader: Reader) -> None:
+    reader.go("/helper")
+    reader.page.evaluate("consent.track('quote')")
+    reader.event("quote")
+    reader.answer()
+    reader.go("/helper")
+    assert reader.page.evaluate("typeof consent") == "undefined"

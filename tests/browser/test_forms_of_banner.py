@@ -1,0 +1,719 @@
+"""The forms that the question takes: bar, dialog, brought by script; its script for pages, its files, its language."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from playwright.sync_api import FloatRect, Locator, Request, Response, Route, ViewportSize, expect
+
+from cookie_consent.texts.catalog import shipped
+from tests.support.browsers.life_browser import another_tab, life_sites, moved_to, until
+from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+NOTHING = {"necessary": True, "analytics": False, "media": False}
+ALL = {"necessary": True, "analytics": True, "media": True}
+SCREENS = {
+    "wide desk": ViewportSize(width=1440, height=900),
+    "tablet": ViewportSize(width=768, height=1024),
+    "phone": ViewportSize(width=360, height=640),
+    "small phone": ViewportSize(width=320, height=568),
+}
+LOOK = """button => Object.fromEntries([...getComputedStyle(button)]
+    .filter(name => !/width|inline-size|origin/.test(name) || /border/.test(name))
+    .map(name => [name, getComputedStyle(button)[name]]))"""
+NOTE_FOCUS = "document.focused = []; addEventListener('focus', event => document.focused.push(event.target), true);"
+TABS = 15
+"""More than there are things in the question that can have the focus."""
+KEPT, LATER, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "later", "privacy_settings"))
+on_all_screens = pytest.mark.parametrize("size", SCREENS.values(), ids=SCREENS)
+in_all_layouts = pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """Where visitors arrive here."""
+    with life_sites(tmp_path_factory.mktemp("forms")) as sites:
+        yield sites
+
+
+def asked(visitor: Visitor, path: str) -> None:
+    """Open a page, and wait until its script is there and the question stands."""
+    visitor.go(path)
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("consent.ready")
+
+
+def box(locator: Locator) -> FloatRect:
+    """Return where something is."""
+    found = locator.bounding_box()
+    assert found is not None
+    return found
+
+
+def unanswered(visitor: Visitor) -> bool:
+    """Return whether nothing was sent and nothing stored."""
+    sent = {request.method for request in visitor.requests()} != {"GET"}
+    return not sent and visitor.cookies == {} and bool(visitor.state["status"] == "unknown")
+
+
+def complaints(visitor: Visitor) -> list[str]:
+    """Return a list that comes to hold what the script says to developers."""
+    said: list[str] = []
+    visitor.page.on(
+        "console", lambda message: said.extend([message.text] * message.text.startswith("cookie-consent: "))
+    )
+    return said
+
+
+# Layouts
+
+
+@in_all_layouts
+@on_all_screens
+def test_both_answers_are_alike_and_in_view(arrive: Arrive, layout: str, size: ViewportSize) -> None:
+    visitor = moved_to(arrive(viewport=size), layout)
+    asked(visitor, "/long")
+    refuse, accept = visitor.choice("refuse_all"), visitor.choice("accept_all")
+    for button in (refuse, accept):
+        expect(button).to_be_in_viewport(ratio=1)
+        button.click(trial=True)
+    assert refuse.evaluate(LOOK) == accept.evaluate(LOOK)
+    one, other = box(refuse), box(accept)
+    assert one["height"] == other["height"] >= 44
+    assert 0.9 < one["width"] / other["width"] < 1.1
+    assert visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@on_all_screens
+def test_a_bar_lies_along_the_lower_edge_and_leaves_the_page_to_read(arrive: Arrive, size: ViewportSize) -> None:
+    visitor = moved_to(arrive(viewport=size), "bar")
+    asked(visitor, "/long")
+    bar = box(visitor.banner)
+    assert (bar["x"], bar["width"]) == (0, visitor.page.evaluate("document.documentElement.clientWidth"))
+    assert bar["y"] + bar["height"] == size["height"]
+    assert bar["y"] >= size["height"] / 3
+    expect(visitor.page.get_by_role("heading", name="Long")).to_be_in_viewport(ratio=1)
+    visitor.page.locator("#home").click(trial=True)
+    # Down to its end, which the bar then does not cover.
+    visitor.page.mouse.move(20, 20)
+    visitor.page.mouse.wheel(0, 100_000)
+    end = visitor.page.locator("#end")
+    expect(end).to_be_in_viewport(ratio=1)
+    assert box(end)["y"] + box(end)["height"] <= box(visitor.banner)["y"]
+    end.click()
+    expect(visitor.page).to_have_title("Second")
+    expect(visitor.banner).to_be_visible()
+
+
+@pytest.mark.parametrize("site", ["corner", "bar", "shared"])
+def test_a_question_beside_the_page_never_takes_the_focus_by_itself(arrive: Arrive, site: str) -> None:
+    visitor = moved_to(arrive(), site)
+    visitor.page.add_init_script(NOTE_FOCUS)
+    asked(visitor, "/with-script")
+    assert visitor.focused() == ""
+    assert visitor.page.evaluate("document.focused.length") == 0
+    expect(visitor.page.locator("dialog")).to_have_count(0)
+
+
+def press_escape(visitor: Visitor) -> None:
+    """Leave the question by the keyboard, from where it has the focus."""
+    visitor.choice("refuse_all").focus()
+    visitor.page.keyboard.press("Escape")
+
+
+def decide_later(visitor: Visitor) -> None:
+    """Leave the question by its button."""
+    visitor.banner.get_by_role("button", name=LATER).click()
+
+
+@pytest.mark.parametrize("site", ["corner", "bar", "modal", "shared"])
+@pytest.mark.parametrize("leave", [press_escape, decide_later])
+def test_a_question_that_is_left_is_set_aside_for_the_page_only(
+    arrive: Arrive, site: str, leave: Callable[[Visitor], None]
+) -> None:
+    visitor = moved_to(arrive(), site)
+    asked(visitor, "/with-script")
+    leave(visitor)
+    expect(visitor.banner).to_be_hidden()
+    expect(visitor.page.get_by_role("main")).to_be_focused()
+    assert unanswered(visitor)
+    assert visitor.page.evaluate("consent.purposes") == NOTHING
+    visitor.page.locator("#home").click(trial=True)
+    # It can be had again,
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner).to_be_focused()
+    expect(visitor.choice("accept_all")).to_be_in_viewport(ratio=1)
+    # and the next page asks by itself.
+    asked(visitor, "/with-script")
+    assert unanswered(visitor)
+    visitor.accept()
+    assert visitor.state["status"] == "granted"
+
+
+@pytest.mark.parametrize("layout", ["corner", "bar"])
+def test_escape_outside_of_the_question_is_the_pages_own(arrive: Arrive, layout: str) -> None:
+    visitor = moved_to(arrive(), layout)
+    asked(visitor, "/")
+    visitor.page.locator("#name").focus()
+    visitor.page.keyboard.press("Escape")
+    expect(visitor.banner).to_be_visible()
+    expect(visitor.page.locator("#name")).to_be_focused()
+
+
+# A dialog
+
+
+@pytest.fixture
+def at_dialog(arrive: Arrive) -> Visitor:
+    """Somebody who is asked by a dialog."""
+    visitor = moved_to(arrive(), "modal")
+    asked(visitor, "/")
+    expect(visitor.page.locator("dialog:modal")).to_be_visible()
+    return visitor
+
+
+IS_INSIDE = "document.querySelector('dialog').contains(document.activeElement)"
+
+
+def test_a_dialog_has_the_focus_and_keeps_the_page_out_of_reach(at_dialog: Visitor) -> None:
+    assert at_dialog.page.evaluate(IS_INSIDE)
+    link = at_dialog.page.locator("#next")
+    place = box(link)
+    at_dialog.page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    link.focus()
+    expect(link).not_to_be_focused()
+    at_dialog.page.locator("#name").focus()
+    expect(at_dialog.page.locator("#name")).not_to_be_focused()
+    expect(at_dialog.page).to_have_title("Start")
+    expect(at_dialog.banner).to_be_visible()
+    assert unanswered(at_dialog)
+
+
+@pytest.mark.parametrize("key", ["Tab", "Shift+Tab"])
+def test_the_keyboard_stays_in_a_dialog_or_goes_to_the_browser(at_dialog: Visitor, key: str) -> None:
+    reached = []
+    for _ in range(TABS):
+        at_dialog.page.keyboard.press(key)
+        assert at_dialog.page.evaluate(f"{IS_INSIDE} || document.activeElement === document.body")
+        reached.append(at_dialog.focused())
+    assert {"refuse_all", "accept_all", LATER, "Choose"} <= set(reached)
+    assert reached.count("refuse_all") == reached.count("accept_all")
+
+
+def test_a_dialog_that_was_called_for_gives_the_focus_back(at_dialog: Visitor) -> None:
+    at_dialog.page.keyboard.press("Escape")
+    expect(at_dialog.banner).to_be_hidden()
+    at_dialog.page.locator("#name").focus()
+    at_dialog.page.evaluate("consent.show()")
+    expect(at_dialog.page.locator("dialog:modal")).to_be_visible()
+    assert at_dialog.page.evaluate(IS_INSIDE)
+    at_dialog.page.keyboard.press("Escape")
+    expect(at_dialog.banner).to_be_hidden()
+    expect(at_dialog.page.locator("#name")).to_be_focused()
+    assert unanswered(at_dialog)
+
+
+def test_escape_leaves_a_dialog_also_when_nothing_in_it_has_the_focus(at_dialog: Visitor) -> None:
+    at_dialog.banner.locator("p").filter(has_text="Life Site Ltd.").click()
+    at_dialog.page.keyboard.press("Escape")
+    expect(at_dialog.banner).to_be_hidden()
+    at_dialog.page.locator("#next").click()
+    expect(at_dialog.page).to_have_title("Second")
+    expect(at_dialog.page.locator("dialog:modal")).to_be_visible()
+    assert unanswered(at_dialog)
+
+
+def test_a_click_beside_a_dialog_is_no_answer(at_dialog: Visitor) -> None:
+    at_dialog.page.mouse.click(5, 5)
+    expect(at_dialog.page.locator("dialog:modal")).to_be_visible()
+    assert unanswered(at_dialog)
+
+
+@pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
+def test_a_dialog_that_is_answered_gives_the_page_back(
+    at_dialog: Visitor, choice: str, purposes: dict[str, bool]
+) -> None:
+    at_dialog.mark()
+    at_dialog.page.route(f"**{PREFIX}", lambda route: route.abort())
+    at_dialog.choice(choice).click()
+    expect(at_dialog.alert).to_be_in_viewport(ratio=1)
+    at_dialog.page.unroute_all()
+    at_dialog.answer(at_dialog.choice(choice))
+    expect(at_dialog.page.locator("dialog")).to_have_count(0)
+    expect(at_dialog.status).to_contain_text(KEPT)
+    expect(at_dialog.page.get_by_role("main")).to_be_focused()
+    assert at_dialog.state["purposes"] == purposes
+    assert at_dialog.is_marked
+    at_dialog.page.locator("#next").click()
+    expect(at_dialog.page).to_have_title("Second")
+    expect(at_dialog.banner).to_have_count(0)
+
+
+@on_all_screens
+def test_without_javascript_a_dialog_can_be_used_and_the_page_be_reached(arrive: Arrive, size: ViewportSize) -> None:
+    visitor = moved_to(arrive(java_script_enabled=False, viewport=size), "modal")
+    visitor.go("/long")
+    expect(visitor.banner).to_be_visible()
+    expect(visitor.page.locator("dialog:modal")).to_have_count(0)
+    expect(visitor.banner.get_by_role("button", name=LATER)).to_have_count(0)
+    for value in ("refuse_all", "accept_all"):
+        expect(visitor.choice(value)).to_be_in_viewport(ratio=1)
+    visitor.page.mouse.move(5, 5)
+    visitor.page.mouse.wheel(0, 100_000)
+    end = visitor.page.locator("#end")
+    expect(end).to_be_in_viewport(ratio=1)
+    end.click()
+    expect(visitor.page).to_have_title("Second")
+    expect(visitor.banner).to_be_visible()
+    assert visitor.answer(visitor.choice("refuse_all")).status == 303
+    expect(visitor.banner).to_have_count(0)
+    expect(visitor.page).to_have_title("Second")
+    assert visitor.state["status"] == "refused"
+
+
+COVERED = """() => {
+    const { bottom } = document.activeElement.getBoundingClientRect();
+    return bottom > document.querySelector("dialog").getBoundingClientRect().top;
+}"""
+
+
+@on_all_screens
+def test_until_a_script_makes_it_modal_a_dialog_leaves_what_has_the_focus_in_view(
+    arrive: Arrive, size: ViewportSize
+) -> None:
+    visitor = moved_to(arrive(java_script_enabled=False, viewport=size), "modal")
+    visitor.go("/long")
+    assert box(visitor.banner)["y"] >= size["height"] * 0.3
+    for name in ("#home", "#next", "#name", "#end"):
+        visitor.page.locator(name).focus()
+        assert not visitor.page.evaluate(COVERED), name
+        expect(visitor.page.locator(name)).to_be_in_viewport(ratio=1)
+
+
+WATCH_THE_END_OF_THE_PAGE = """
+addEventListener("DOMContentLoaded", () => {
+    document.wasModal = document.querySelector("dialog").matches(":modal");
+});
+"""
+
+
+def test_a_dialog_is_modal_at_once_where_the_script_is_there(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "modal")
+    visitor.page.add_init_script(WATCH_THE_END_OF_THE_PAGE)
+    asked(visitor, "/long")
+    assert visitor.page.evaluate("document.wasModal") is True
+
+
+WATCH_SHIFTS = """
+document.shifts = [];
+new PerformanceObserver(list => document.shifts.push(...list.getEntries().map(shift => shift.value)))
+    .observe({ type: "layout-shift", buffered: true });
+"""
+
+
+@on_all_screens
+@pytest.mark.parametrize("path", ["/long", "/"])
+def test_a_dialog_moves_to_the_middle_without_a_shift(arrive: Arrive, path: str, size: ViewportSize) -> None:
+    visitor = moved_to(arrive(viewport=size), "modal")
+    visitor.page.add_init_script(WATCH_SHIFTS)
+    held: list[Route] = []
+    visitor.page.route("**/choices.*.js", lambda route: held.append(route))
+    visitor.page.goto(visitor.sites.address + path, wait_until="commit")
+    # It is on the screen before the script.
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+    low = box(visitor.banner)
+    for route in held:
+        route.continue_()
+    expect(visitor.page.locator("dialog:modal")).to_be_visible()
+    middle = box(visitor.banner)
+    assert middle["y"] < low["y"]
+    assert abs(middle["y"] * 2 + middle["height"] - size["height"]) <= 2
+    visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    assert visitor.page.evaluate("document.shifts") == []
+
+
+@pytest.mark.parametrize("layout", ["corner", "modal"])
+def test_a_page_that_asks_is_printed_without_the_question_and_the_room_for_it(arrive: Arrive, layout: str) -> None:
+    visitor = moved_to(arrive(java_script_enabled=False), layout)
+    visitor.go("/long")
+    room = "getComputedStyle(document.documentElement).paddingBottom"
+    assert visitor.page.evaluate(room) != "0px"
+    visitor.page.emulate_media(media="print")
+    expect(visitor.banner).to_be_hidden()
+    assert visitor.page.evaluate(room) == "0px"
+
+
+# Brought by script
+
+
+@pytest.fixture
+def at_shared(arrive: Arrive) -> Visitor:
+    """Somebody on a page that all share, which the script brings the question to."""
+    visitor = moved_to(arrive(), "shared")
+    asked(visitor, "/with-script")
+    return visitor
+
+
+def test_a_page_that_all_share_is_the_same_for_all(at_shared: Visitor) -> None:
+    address = f"{at_shared.sites.address}/with-script"
+    at_shared.accept()
+    cookie = {"cookie": f"consent={at_shared.cookies['consent']['value']}"}
+    visitors = [{}, {"accept-language": "ja"}, {"sec-gpc": "1"}, {"accept": "text/html"}, cookie]
+    pages = [httpx.get(address, headers=headers) for headers in visitors]
+    assert len({page.content for page in pages}) == 1
+    for page in pages:
+        assert not {"cache-control", "vary", "set-cookie", "link"} & set(page.headers)
+        assert 'class="pchoice' not in page.text
+
+
+@pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
+def test_a_question_that_script_brings_is_answered_like_any_other(
+    at_shared: Visitor, choice: str, purposes: dict[str, bool]
+) -> None:
+    at_shared.mark()
+    expect(at_shared.banner).to_have_css("position", "fixed")
+    assert at_shared.answer(at_shared.choice(choice)).status == 200
+    expect(at_shared.banner).to_have_count(0)
+    expect(at_shared.status).to_contain_text(KEPT)
+    expect(at_shared.page.locator("#media")).to_have_count(1 if purposes["media"] else 0)
+    assert at_shared.is_marked
+    assert at_shared.state["purposes"] == purposes
+    receipt = at_shared.context.request.get(f"{at_shared.sites.address}{PREFIX}/receipt").json()
+    assert receipt["source"] == "banner"
+
+
+def test_once_answered_no_question_is_brought_again(at_shared: Visitor) -> None:
+    at_shared.accept()
+    at_shared.requests()
+    at_shared.go("/with-script")
+    expect(at_shared.page.locator("#media")).to_be_attached()
+    at_shared.page.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+    at_shared.page.evaluate("fetch('second')")
+    names = {urlsplit(request.url).path.rpartition("/")[2] for request in at_shared.requests()}
+    assert "state" in names
+    assert names.isdisjoint({"question", "question.js"})
+    expect(at_shared.banner).to_have_count(0)
+
+
+def test_an_answer_on_one_page_takes_the_question_that_script_brought_from_another(at_shared: Visitor) -> None:
+    other = another_tab(at_shared)
+    asked(other, "/with-script")
+    at_shared.accept()
+    expect(other.banner).to_have_count(0)
+    expect(other.page.locator("#media")).to_be_attached()
+
+
+@pytest.mark.parametrize(
+    ("lang", "locale", "expected", "direction"),
+    [
+        ("ja", "en-GB", "ja", "ltr"),
+        ("ar", "en-GB", "ar", "rtl"),
+        ("xx", "ja-JP", "ja", "ltr"),
+        ("", "ja-JP", "ja", "ltr"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/shared/with-script", "/corner/written"])
+def test_the_question_is_in_the_language_of_the_page_else_in_the_browsers(
+    arrive: Arrive, path: str, lang: str, locale: str, expected: str, direction: str
+) -> None:
+    visitor, (_, site, page) = arrive(locale=locale), path.split("/")
+    asked(moved_to(visitor, site), f"/{page}?in={lang}")
+    reads(visitor, expected)
+    expect(visitor.banner).to_have_attribute("dir", direction)
+    expect(visitor.banner.locator("h2")).to_have_css("direction", direction)
+    visitor.refuse()
+    expect(visitor.status).to_have_attribute("lang", expected)
+    expect(visitor.status).to_contain_text(str(shipped(expected)["kept"]))
+
+
+def test_a_question_that_cannot_be_had_breaks_nothing(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "shared")
+    said = complaints(visitor)
+    visitor.page.route(f"**{PREFIX}/question?*", lambda route: route.abort())
+    for page in ("/with-script", "/with-script?again"):
+        with visitor.page.expect_console_message(lambda message: message.text.startswith("cookie-consent: ")):
+            visitor.go(page)
+        assert visitor.page.evaluate("consent.ready") == NOTHING
+        expect(visitor.banner).to_have_count(0)
+    assert [re.findall("no answer from .*/question. Let it pass", text) != [] for text in said] == [True, True]
+
+
+def test_settings_that_are_called_for_while_the_question_comes_take_its_place_or_are_it(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "shared")
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
+    visitor.go("/with-script")
+    assert until(visitor.page, lambda: len(held) == 1)
+    visitor.page.evaluate("void consent.show()")
+    assert until(visitor.page, lambda: len(held) == 2)
+    for route in held:
+        route.continue_()
+    expect(visitor.banner).to_be_focused()
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner).to_have_count(1)
+    visitor.refuse()
+    assert visitor.state["status"] == "refused"
+
+
+@pytest.mark.parametrize("site", ["corner", "modal", "shared"])
+def test_in_a_frame_nothing_is_asked(arrive: Arrive, site: str) -> None:
+    visitor = moved_to(arrive(), site)
+    asked(visitor, "/framing")
+    frame = visitor.page.frame(url="**/with-script")
+    assert frame is not None
+    assert frame.evaluate("consent.ready") == NOTHING
+    # By then it would have been fetched.
+    frame.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+    visitor.page.evaluate("fetch('second')")
+    assert sum(f"{PREFIX}/question?" in request.url for request in visitor.requests()) == (site == "shared")
+    for ours in (".pchoice", "[data-privacy-settings]"):
+        expect(frame.locator(ours)).to_have_count(0)
+    visitor.accept()
+    expect(frame.locator("#media")).to_be_attached()
+
+
+def test_a_question_comes_also_without_its_stylesheet(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "shared")
+    visitor.page.route("**/*.css", lambda route: route.abort())
+    asked(visitor, "/with-script")
+    visitor.refuse()
+    assert visitor.state["status"] == "refused"
+
+
+# window.consent
+
+
+def test_pages_hear_of_a_change_when_it_holds(arrive: Arrive) -> None:
+    visitor = arrive()
+    asked(visitor, "/")
+    visitor.page.evaluate(
+        """() => {
+            const note = name => purposes => document.heard.push([name, purposes, consent.purposes.media,
+                document.querySelectorAll("#media").length]);
+            document.heard = [];
+            consent.on("change", note("on"));
+            document.addEventListener("consentchange", event => note("event")(event.detail));
+            consent.on("change", note("stopped"))();
+        }"""
+    )
+    visitor.accept()
+    assert visitor.page.evaluate("document.heard") == [["on", ALL, True, 1], ["event", ALL, True, 1]]
+
+
+def test_what_a_page_does_to_what_it_was_told_changes_nothing(arrive: Arrive) -> None:
+    visitor = arrive()
+    asked(visitor, "/")
+    visitor.page.evaluate("consent.ready.then(purposes => { purposes.media = consent.purposes.media = true; })")
+    visitor.page.evaluate("void consent.on('change', purposes => { purposes.media = false; })")
+    assert visitor.page.evaluate("consent.purposes") == NOTHING
+    assert not visitor.page.evaluate("consent.allows('media')")
+    visitor.accept()
+    assert visitor.page.evaluate("consent.purposes") == ALL
+    assert visitor.page.evaluate("consent.allows('media')")
+
+
+def test_show_is_done_when_the_question_is_there(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go("/with-script")
+    visitor.refuse()
+    shown = "consent.show().then(() => document.activeElement.matches('.pchoice[data-again]'))"
+    assert visitor.page.evaluate(shown) is True
+    visitor.page.keyboard.press("Escape")
+    expect(visitor.banner).to_be_hidden()
+    assert visitor.page.evaluate(shown) is True
+    expect(visitor.banner).to_have_count(1)
+
+
+def test_the_script_can_be_imported_and_is_the_one_of_the_page(arrive: Arrive) -> None:
+    visitor = arrive()
+    asked(visitor, "/long")
+    address = f"{urlsplit(visitor.sites.address).path}{PREFIX}/choices.js"
+    same = "address => import(address).then(({ consent }) => consent === window.consent)"
+    assert visitor.page.evaluate(same, address) is True
+    visitor.requests()
+    visitor.accept()
+    assert sum(request.method == "POST" for request in visitor.requests()) == 1
+    assert visitor.page.evaluate("consent.allows('media')")
+    # On a page without the question it is what brings the script.
+    visitor.go("/long")
+    assert visitor.page.evaluate("typeof consent") == "undefined"
+    ready = "address => import(address).then(({ consent }) => consent.ready)"
+    assert visitor.page.evaluate(ready, address) == ALL
+
+
+def test_a_developer_is_told_once_of_each_purpose_that_there_is_not(arrive: Arrive) -> None:
+    visitor = arrive()
+    said = complaints(visitor)
+    asked(visitor, "/misspelt")
+    visitor.page.evaluate("for (const id of ['maps', 'maps', 'media', 'maps', 'toString']) consent.allows(id)")
+    visitor.page.evaluate("document.body.append('more')")
+    visitor.accept()
+    assert [re.findall('no purpose "(.*)"', text) for text in said] == [["medai"], ["maps"], ["toString"]]
+    assert all("necessary,analytics,media" in text for text in said)
+
+
+def test_a_developer_is_told_of_an_event_that_there_is_not(arrive: Arrive) -> None:
+    visitor = arrive()
+    said = complaints(visitor)
+    asked(visitor, "/")
+    visitor.page.evaluate("for (const type of ['change', 'changed', 'changed']) consent.on(type, () => {})")
+    visitor.page.evaluate("fetch('second')")
+    assert said == ['cookie-consent: no event "changed" among change']
+
+
+def answer_garbage(route: Route) -> None:
+    """Answer as a captive portal does."""
+    route.fulfill(status=200, body="<p>Wi-Fi")
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [lambda route: route.abort(), lambda route: route.fulfill(status=503, json={}), answer_garbage],
+    ids=["no network", "an error", "garbage"],
+)
+def test_a_developer_is_told_once_that_nobody_says_what_holds(arrive: Arrive, fail: Callable[[Route], None]) -> None:
+    visitor = arrive()
+    asked(visitor, "/")
+    visitor.accept()
+    said = complaints(visitor)
+    visitor.page.route(f"**{PREFIX}/state?*", fail)
+    visitor.go("/")
+    assert visitor.page.evaluate("consent.ready") == {}
+    assert not visitor.page.evaluate("consent.allows('media')")
+    look_again = "name => { new BroadcastChannel(name).postMessage(''); }"
+    with visitor.page.expect_request(f"**{PREFIX}/state?*"):
+        visitor.page.evaluate(look_again, f"{visitor.sites.address}{PREFIX}")
+    visitor.page.evaluate("fetch('second')")
+    expect(visitor.page.locator("#media")).to_have_count(0)
+    assert len(said) == 1
+    assert f"{PREFIX}/state. Let it pass" in said[0]
+
+
+# Files
+
+
+def ours(requests: list[Request]) -> list[str]:
+    """Return the paths under our own that were requested."""
+    paths = [urlsplit(request.url).path for request in requests]
+    return [path for path in paths if PREFIX in path]
+
+
+TRANSFERS = """() => performance.getEntriesByType("resource")
+    .filter(({ name }) => name.includes("/privacy-choices/")).map(entry => entry.transferSize)"""
+
+
+def test_the_first_page_takes_one_script_and_one_style_and_the_next_none(arrive: Arrive) -> None:
+    visitor = arrive()
+    answers: list[Response] = []
+    visitor.page.on("response", lambda response: answers.append(response))
+    asked(visitor, "/long")
+    visitor.page.evaluate("fetch('second')")
+    names = [path.rpartition("/")[2] for path in ours(visitor.requests())]
+    assert sorted((name.partition(".")[0], name.rpartition(".")[2]) for name in names) == [
+        ("choices", "css"),
+        ("choices", "js"),
+    ]
+    for answer in answers:
+        if PREFIX in answer.url:
+            assert answer.header_value("cache-control") == "public, max-age=31536000, immutable"
+    assert all(visitor.page.evaluate(TRANSFERS))
+    asked(visitor, "/long?again")
+    assert visitor.page.evaluate(TRANSFERS) == [0, 0]
+
+
+@pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
+def test_who_has_answered_gets_pages_with_no_more_than_a_link_to_the_settings(arrive: Arrive, choice: str) -> None:
+    visitor = arrive()
+    asked(visitor, "/long")
+    visitor.answer(visitor.choice(choice))
+    expect(visitor.banner).to_have_count(0)
+    visitor.requests()
+    visitor.go("/long")
+    visitor.page.evaluate("fetch('second')")
+    assert ours(visitor.requests()) == []
+    expect(visitor.page.locator(".pchoice")).to_have_count(0)
+    link = visitor.page.get_by_role("link", name=SETTINGS)
+    expect(link).to_have_count(1)
+    link.click()
+    expect(visitor.page.get_by_role("heading", name=SETTINGS)).to_be_visible()
+    assert visitor.path.endswith(PREFIX)
+    visitor.page.get_by_role("link", name="Back to the page").click()
+    expect(visitor.page).to_have_title("Long")
+
+
+# Language
+
+
+def reads(visitor: Visitor, language: str) -> None:
+    """Check that the question is in a language."""
+    expect(visitor.banner).to_have_attribute("lang", language)
+    refuse = visitor.banner.get_by_role("button", name=str(shipped(language)["refuse_all"]), exact=True)
+    expect(refuse).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("site", "path", "expected"),
+    [
+        ("tongues", "/ja/written?in=en", "ja"),
+        ("tongues", "/ar/written?in=ja", "ar"),
+        ("tongues", "/xx/written?in=ja", "ja"),
+        ("tongues", "/xx/written", "en"),
+        ("asked", "/written?in=en&tongue=ja", "ja"),
+        ("asked", "/written?in=en&tongue=ar-EG", "ar"),
+        ("asked", "/written?in=ja&tongue=xx", "ja"),
+        ("asked", "/written?in=ja", "ja"),
+        ("asked", "/written", "en"),
+    ],
+)
+def test_the_question_is_in_the_language_that_the_app_tells(
+    arrive: Arrive, site: str, path: str, expected: str
+) -> None:
+    visitor = moved_to(arrive(locale="en-GB"), site)
+    asked(visitor, path)
+    reads(visitor, expected)
+    link = visitor.page.locator("[data-privacy-settings]")
+    expect(link).to_have_text(str(shipped(expected)["privacy_settings"]))
+    visitor.refuse()
+    receipt = visitor.context.request.get(f"{visitor.sites.address}{PREFIX}/receipt").json()
+    assert receipt["language"] == expected
+
+
+@pytest.mark.parametrize(
+    ("site", "path", "expected"),
+    [
+        ("tongues", "/ja/with-script?in=en", "ja"),
+        ("tongues", "/xx/with-script?in=ja", "ja"),
+        ("asked", "/with-script?in=en&tongue=ja", "ja"),
+        ("asked", "/with-script?in=ja", "ja"),
+    ],
+)
+def test_settings_that_script_brings_are_in_the_language_that_the_app_tells(
+    arrive: Arrive, site: str, path: str, expected: str
+) -> None:
+    visitor = moved_to(arrive(locale="en-GB"), site)
+    asked(visitor, path)
+    visitor.refuse()
+    visitor.page.evaluate("consent.show()")
+    reads(visitor, expected)
+
+
+def test_the_settings_are_in_the_language_of_the_question(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(locale="en-GB"), "tongues")
+    asked(visitor, "/ja/written?in=en")
+    visitor.refuse()
+    link = visitor.page.locator("[data-privacy-settings]")
+    link.click()
+    reads(visitor, "ja")
+    visitor.page.keyboard.press("Escape")
+    visitor.go("/ja/written?in=en")
+    link.click()
+    expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
+    expect(visitor.page.get_by_role("heading", name=str(shipped("ja")["privacy_settings"]))).to_be_visible()

@@ -1,0 +1,157 @@
+"""The question at the keyboard, and what is no answer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.browsers.contrast import computed, contrast
+from tests.support.browsers.visitor_browser import PREFIX, Visitor
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+with_and_without_scripts = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
+)
+
+
+RING = """() => {
+    const it = document.activeElement, { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(it);
+    let behind = it.parentElement;
+    while (getComputedStyle(behind).backgroundColor === "rgba(0, 0, 0, 0)") behind = behind.parentElement;
+    const width = outlineStyle === "none" ? 0 : parseFloat(outlineWidth);
+    return [width, outlineColor, getComputedStyle(behind).backgroundColor];
+}"""
+
+
+def tab_to(visitor: Visitor, wanted: str) -> None:
+    """Press Tab until something has the focus."""
+    for _ in range(20):
+        if visitor.focused() == wanted:
+            return
+        visitor.page.keyboard.press("Tab")
+    raise AssertionError(f"{wanted} cannot be reached by the keyboard")
+
+
+def escape(page: Page) -> None:
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+
+
+def scroll(page: Page) -> None:
+    page.mouse.move(300, 20)
+    page.mouse.wheel(0, 600)
+    page.wait_for_function("scrollY > 0")
+
+
+def click_beside(page: Page) -> None:
+    page.mouse.click(640, 300)
+
+
+def reload(page: Page) -> None:
+    page.reload()
+
+
+def follow_a_link(page: Page) -> None:
+    page.get_by_role("link", name="Offices").first.click()
+    expect(page.get_by_role("heading", name="Our offices")).to_be_visible()
+
+
+def read_the_settings(page: Page) -> None:
+    page.locator(".pchoice").get_by_role("link", name="Privacy settings").click()
+    page.get_by_role("link", name="Back to the page").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def tick_without_saving(page: Page) -> None:
+    page.locator(".pchoice").get_by_text("Choose").click()
+    page.locator(".pchoice").get_by_role("checkbox").first.check()
+
+
+@with_and_without_scripts
+def test_the_keyboard_comes_to_the_question_first_and_then_to_the_page(arrive: Arrive, scripts: bool) -> None:
+    visitor = arrive(java_script_enabled=scripts)
+    visitor.go("/")
+    reached = []
+    for _ in range(7 if scripts else 6):
+        visitor.page.keyboard.press("Tab")
+        reached.append(visitor.focused())
+    links = ["2 third parties would receive data", "Privacy settings", *(["Decide later"] if scripts else [])]
+    assert reached == [*links, "Choose", "refuse_all", "accept_all", "To the content"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("path", "last"), [("/", "accept_all"), (PREFIX, "The whole policy as data (JSON)")])
+def test_what_has_the_focus_stands_out(arrive: Arrive, scheme: Any, path: str, last: str) -> None:
+    visitor = arrive(color_scheme=scheme)
+    visitor.go(path)
+    while visitor.focused() != last:
+        visitor.page.keyboard.press("Tab")
+        width, ring, behind = visitor.page.evaluate(RING)
+        assert width >= 2, visitor.focused()
+        assert contrast(computed(ring), computed(behind)) >= 3, visitor.focused()  # WCAG 1.4.11
+        expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=0.9)
+
+
+@with_and_without_scripts
+def test_each_purpose_can_be_chosen_with_the_keyboard(arrive: Arrive, scripts: bool) -> None:
+    visitor = arrive(java_script_enabled=scripts, viewport={"width": 320, "height": 568})
+    keyboard = visitor.page.keyboard
+    visitor.go("/")
+    tab_to(visitor, "Choose")
+    keyboard.press("Enter")
+    for purpose in ("analytics", "media", "functional"):
+        keyboard.press("Tab")
+        assert visitor.focused() == purpose
+        expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=1)
+    keyboard.press("Space")
+    keyboard.press("Tab")
+    assert visitor.focused() == "save"
+    expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=0.5)
+    keyboard.press("Enter")
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": False, "functional": True}
+
+
+def test_after_an_answer_the_keyboard_goes_on_in_the_content(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go("/names")
+    tab_to(visitor, "refuse_all")
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.status).to_contain_text("Your choice has been kept.")
+    expect(visitor.page.get_by_role("main")).to_be_focused()
+    visitor.page.keyboard.press("Tab")
+    expect(visitor.page.get_by_role("searchbox").or_(visitor.page.get_by_label("Name"))).to_be_focused()
+    expect(visitor.status).to_be_empty()
+
+
+def test_after_a_click_the_focus_stays_where_it_was(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go("/names")
+    field = visitor.page.get_by_label("Name")
+    field.fill("blue")
+    visitor.page.evaluate("document.querySelector('.pchoice button[value=refuse_all]').click()")
+    expect(visitor.banner).to_have_count(0)
+    expect(field).to_be_focused()
+    expect(field).to_have_value("blue")
+
+
+@with_and_without_scripts
+def test_only_a_button_answers(arrive: Arrive, scripts: bool) -> None:
+    visitor = arrive(java_script_enabled=scripts, viewport={"width": 1280, "height": 400})
+    for act in (escape, scroll, click_beside, reload, follow_a_link, read_the_settings, tick_without_saving):
+        visitor.go("/")
+        act(visitor.page)
+        if scripts and act is escape:
+            expect(visitor.banner).to_be_hidden()  # set aside for this page
+        else:
+            expect(visitor.banner).to_be_visible()
+    visitor.go("/names")
+    expect(visitor.banner).to_be_visible()
+    assert {request.method for request in visitor.requests()} == {"GET"}
+    assert visitor.cookies == {}
+    assert visitor.state["status"] == "unknown"

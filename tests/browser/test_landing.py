@@ -1,0 +1,146 @@
+"""From a search engine to a page with a campaign, a yes, the next page: what the report says of it, with and without
+scripts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cookie_consent.cli.demo.site import LOOPBACK, started
+from cookie_consent.report import report
+from tests.support.browsers.visitor_browser import ROOT, Sites, Visitor, soon
+
+pytestmark = pytest.mark.browser
+
+LANDING = "/before?utm_source=search&utm_medium=cpc&utm_campaign=autumn&key=s3cr3t"
+CAMPAIGN = {"source": "search", "medium": "cpc", "campaign": "autumn", "sessions": 1, "visitors": 1}
+
+
+class _Engine(BaseHTTPRequestHandler):
+    """A search engine's page of results: a link to whatever is asked for."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html; charset=utf-8")
+        self.end_headers()
+        target = self.path.partition("?to=")[2]
+        self.wfile.write(f'<!doctype html><title>Results</title><a id="found" href="{target}">Found</a>'.encode())
+
+    def log_message(self, *said: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[str]:
+    """The origin of a search engine, by another host name than the site's."""
+    with ThreadingHTTPServer((LOOPBACK, 0), _Engine) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(params=["", "yes"], ids=["injected", "brought"])
+def sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sites]:
+    """The site of `events_site`, with the question in its pages or brought there by the script."""
+    environ = {"EVENTS_ACCESS_LOG": str(tmp_path / "access.jsonl"), "EVENTS_ASK_BY_SCRIPT": request.param}
+    with started("tests.support.sites.events_site:app", ROOT, tmp_path / "site.log", (LOOPBACK, 0), environ) as site:
+        yield Sites(site.address, "", tmp_path / "access.jsonl")
+
+
+def figures(sites: Sites, views: int) -> dict[str, Any]:
+    """Return the report, once so many views are in the log."""
+
+    def seen() -> list[dict[str, Any]]:
+        return [r for r in sites.records if "view" in (r["record.kind"], r.get("event.name", "")[-4:])]
+
+    assert soon(lambda: len(seen()) >= views), sites.records
+    today = datetime.now(UTC).date()
+    return report(sites.access_log, since=today - timedelta(days=1), until=today, threshold=1)
+
+
+def come(visitor: Visitor, engine: str, landing: str = LANDING) -> Page:
+    """Come from the search engine."""
+    visitor.page.goto(f"{engine}/?to={visitor.sites.address}{landing}")
+    visitor.page.locator("#found").click()
+    # Who is faster than the script sends the form.
+    expect(visitor.page.locator(".pchoice[data-live]" if visitor.scripts else ".pchoice")).to_be_visible()
+    assert visitor.sites.records == []
+    return visitor.page
+
+
+def check(made: dict[str, Any], engine: str) -> None:
+    """Check what the report says: one session of two pages, and where it came from."""
+    assert (made["visitors"], made["sessions"], made["views"]) == (1, 1, 2)
+    assert made["referrers"] == [{"referrer": engine, "sessions": 1, "visitors": 1}]
+    assert made["campaigns"] == [CAMPAIGN]
+    assert [row["path"] for row in made["entry_pages"]] == ["/before"]
+    assert [row["path"] for row in made["exit_pages"]] == ["/next"]
+
+
+def test_with_scripts_the_page_tells_of_itself_after_the_yes(
+    arrive: Callable[..., Visitor], sites: Sites, engine: str
+) -> None:
+    visitor = arrive()
+    page = come(visitor, engine)
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(f"{request.url} {request.post_data or ''}"))
+    with page.expect_response(lambda answer: answer.url.endswith("/events")) as told:
+        visitor.banner.locator("button[value=accept_all]").click()
+    assert told.value.status == 204
+    expect(visitor.banner).to_have_count(0)
+    assert [one for one in asked if engine in one] == [one for one in asked if "/events" in one], "not before the yes"
+    page.locator("#next").click()
+    check(figures(sites, 2), engine)
+    assert not any("s3cr3t" in str(record) for record in sites.records)
+
+
+@pytest.mark.parametrize("sites", [""], indirect=True)
+def test_without_scripts_the_page_that_comes_back_is_the_one_that_was_come_to(
+    arrive: Callable[..., Visitor], sites: Sites, engine: str
+) -> None:
+    visitor = arrive(java_script_enabled=False)
+    page = come(visitor, engine)
+    visitor.banner.locator("button[value=accept_all]").click()
+    expect(visitor.banner).to_have_count(0)
+    page.locator("#next").click()
+    check(figures(sites, 2), engine)
+    assert visitor.cookies["visitor"]["value"].count("~") == 0
+    assert not any("s3cr3t" in str(record) for record in sites.records)
+
+
+@pytest.mark.parametrize("sites", [""], indirect=True)
+@pytest.mark.parametrize("scripts", [True, False])
+def test_an_error_on_which_somebody_agrees_is_no_view(
+    arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool
+) -> None:
+    visitor = arrive(java_script_enabled=scripts)
+    page = come(visitor, engine, "/missing?utm_source=search")
+    visitor.banner.locator("button[value=accept_all]").click()
+    expect(visitor.banner).to_have_count(0)
+    page.locator("#next").click()
+    made = figures(sites, 1)
+    assert (made["views"], made["sessions"]) == (1, 1)
+    assert [row["path"] for row in made["entry_pages"]] == ["/next"]
+
+
+@pytest.mark.parametrize(("sites", "scripts"), [("", True), ("yes", True), ("", False)], indirect=["sites"])
+def test_a_refusal_tells_nobody_where_the_visitor_came_from(
+    arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool
+) -> None:
+    visitor = arrive(java_script_enabled=scripts)
+    page = come(visitor, engine)
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(f"{request.url} {request.post_data or ''}"))
+    visitor.banner.locator("button[value=refuse_all]").click()
+    expect(visitor.banner).to_have_count(0)
+    page.locator("#next").click()
+    expect(page).to_have_url(f"{sites.address}/next")
+    assert [one for one in asked if engine in one] == []
+    assert sites.records == []

@@ -1,0 +1,753 @@
+"""The life of a page in a browser: other tabs, pages that come back or were made ahead, bodies that libraries swap."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
+
+from cookie_consent.texts.catalog import shipped
+from tests.support.browsers.life_browser import (
+    POLL,
+    TRANSFERRED,
+    Unwatched,
+    another_tab,
+    hold_answers,
+    life_sites,
+    moved_to,
+    until,
+)
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor, soon
+from tests.support.sites.life_site import LIBRARIES
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+NOTHING = {"necessary": True, "analytics": False, "media": False}
+ALL = {"necessary": True, "analytics": True, "media": True}
+KEPT, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "privacy_settings"))
+OUTCOMES = {"refuse_all": NOTHING, "accept_all": ALL}
+LISTEN = "() => { document.heard = []; consent.on('change', purposes => document.heard.push(purposes)); }"
+REPORT_WHAT_IS_SAID = """
+new MutationObserver(() => {
+    for (const it of document.querySelectorAll(".pchoice-status, .pchoice-alert")) {
+        if (it.textContent) console.debug(`said: ${it.textContent}`);
+    }
+}).observe(document, { childList: true, subtree: true, characterData: true });
+"""
+either_answer = pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """Where visitors arrive here."""
+    with life_sites(tmp_path_factory.mktemp("life")) as sites:
+        yield sites
+
+
+@pytest.fixture
+def tabs(arrive: Arrive) -> tuple[Visitor, Visitor]:
+    """Somebody with two tabs on the start page."""
+    first = arrive()
+    second = another_tab(first)
+    for tab in (first, second):
+        asked(tab, "/")
+    return first, second
+
+
+def asked(visitor: Visitor, path: str) -> None:
+    """Open a page, and wait until its script is there and the question stands."""
+    visitor.go(path)
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("consent.ready")
+
+
+def give(visitor: Visitor, choice: str) -> None:
+    """Answer in the question."""
+    visitor.answer(visitor.choice(choice))
+    expect(visitor.banner).to_have_count(0)
+
+
+def withdraw(visitor: Visitor) -> None:
+    """Refuse what was allowed, in the settings that the page shows in place."""
+    visitor.page.evaluate("consent.show()")
+    visitor.answer(visitor.choice("refuse_all"))
+
+
+def holds(visitor: Visitor, purposes: dict[str, bool]) -> None:
+    """Wait until the page goes by what holds, and shows just what it allows."""
+    same = "purposes => window.consent && JSON.stringify(consent.purposes) === purposes"
+    # By the clock: tabs in the background draw nothing.
+    visitor.page.wait_for_function(same, arg=json.dumps(purposes, separators=(",", ":")), polling=POLL, timeout=15000)
+    expect(visitor.page.locator("#media")).to_have_count(1 if purposes["media"] else 0)
+
+
+# Other tabs
+
+
+def test_an_acceptance_in_one_tab_takes_the_question_from_the_other_and_starts_what_waited(
+    tabs: tuple[Visitor, Visitor],
+) -> None:
+    first, second = tabs
+    second.mark()
+    second.page.evaluate(LISTEN)
+    second.page.locator("#name").fill("blue")
+    first.accept()
+    expect(second.banner).to_have_count(0)
+    holds(second, ALL)
+    expect(second.page.locator("#both")).to_be_attached()
+    assert second.page.evaluate("document.heard") == [ALL]
+    assert second.is_marked
+    expect(second.page.locator("#name")).to_be_focused()
+    expect(second.page.locator("#name")).to_have_value("blue")
+    expect(second.status).to_have_count(0)
+
+
+def test_a_refusal_in_one_tab_takes_the_question_from_the_other_and_starts_nothing(
+    tabs: tuple[Visitor, Visitor],
+) -> None:
+    first, second = tabs
+    second.mark()
+    second.page.evaluate(LISTEN)
+    second.page.locator("#name").focus()
+    first.refuse()
+    expect(second.banner).to_have_count(0)
+    holds(second, NOTHING)
+    assert second.page.evaluate("document.heard") == []
+    assert second.is_marked
+    expect(second.page.locator("#name")).to_be_focused()
+
+
+def test_a_withdrawal_in_one_tab_reloads_the_other(tabs: tuple[Visitor, Visitor]) -> None:
+    first, second = tabs
+    first.accept()
+    holds(second, ALL)
+    second.mark()
+    withdraw(first)
+    holds(second, NOTHING)
+    assert not second.is_marked
+    holds(first, NOTHING)
+
+
+def test_without_broadcasts_the_other_tab_follows_when_it_is_looked_at(arrive: Arrive) -> None:
+    first = arrive()
+    first.context.add_init_script("delete window.BroadcastChannel")
+    second = another_tab(first)
+    for tab in (first, second):
+        asked(tab, "/")
+        assert tab.page.evaluate("typeof BroadcastChannel") == "undefined"
+    second.mark()
+    first.accept()
+    expect(second.banner).to_be_visible()
+    second.page.evaluate(LOOK_AT)
+    expect(second.banner).to_have_count(0)
+    holds(second, ALL)
+    assert second.is_marked
+    withdraw(first)
+    holds(first, NOTHING)
+    second.page.evaluate(LOOK_AT)
+    holds(second, NOTHING)
+    assert not second.is_marked
+
+
+LOOK_AT = "document.dispatchEvent(new Event('visibilitychange'))"
+
+
+def test_what_is_answered_on_the_settings_page_holds_in_the_other_tab_once_it_is_looked_at(
+    tabs: tuple[Visitor, Visitor],
+) -> None:
+    first, second = tabs
+    for choice, purposes, same in (("accept_all", ALL, True), ("refuse_all", NOTHING, False)):
+        second.go(PREFIX)
+        second.answer(second.choice(choice))
+        expect(second.page.get_by_role("heading", name=SETTINGS)).to_be_visible()
+        first.mark()
+        first.page.evaluate(LOOK_AT)
+        holds(first, purposes)
+        expect(first.banner).to_have_count(0)
+        assert first.is_marked is same
+
+
+def test_a_tab_that_is_looked_at_again_stays_as_it_is_where_nothing_was_answered(tabs: tuple[Visitor, Visitor]) -> None:
+    first, _ = tabs
+    first.mark()
+    first.banner.locator("summary").click()
+    tick = first.banner.get_by_role("checkbox").first
+    tick.check()
+    with first.page.expect_response(f"**{PREFIX}/state?*"):
+        first.page.evaluate(LOOK_AT)
+    first.page.evaluate("fetch('second')")
+    expect(tick).to_be_checked()
+    expect(tick).to_be_focused()
+    assert first.is_marked
+
+
+@pytest.mark.parametrize("focus", [".pchoice summary", ".pchoice a >> nth=0"])
+def test_a_question_that_goes_by_an_answer_elsewhere_gives_the_focus_to_the_page(
+    tabs: tuple[Visitor, Visitor], focus: str
+) -> None:
+    first, second = tabs
+    second.page.locator(focus).focus()
+    first.refuse()
+    expect(second.banner).to_have_count(0)
+    expect(second.page.get_by_role("main")).to_be_focused()
+
+
+@pytest.mark.parametrize(("site", "anew"), [("corner", False), ("edited", True)])
+def test_a_page_that_may_not_load_what_another_tab_allows_comes_anew(arrive: Arrive, site: str, anew: bool) -> None:
+    first = moved_to(arrive(), site)
+    asked(first, "/")
+    give(first, "refuse_all")
+    second = another_tab(first)
+    second.go("/guarded")
+    holds(second, NOTHING)
+    second.mark()
+    first.page.evaluate("consent.show()")
+    give(first, "accept_all")
+    holds(second, ALL)
+    assert second.is_marked is not anew
+
+
+def test_a_page_that_hears_late_what_holds_stays(arrive: Arrive) -> None:
+    visitor = moved_to(arrive(), "edited")
+    asked(visitor, "/")
+    visitor.accept()
+    visitor.page.route(f"**{PREFIX}/state?*", lambda route: route.abort())
+    visitor.go("/guarded")
+    visitor.page.evaluate("consent.ready")
+    visitor.mark()
+    visitor.page.unroute_all()
+    visitor.page.evaluate(LOOK_AT)
+    holds(visitor, ALL)
+    assert visitor.is_marked
+
+
+@pytest.mark.parametrize(("path", "anew"), [("/guarded", True), ("/second", False)])
+def test_a_page_that_asks_knows_by_itself_whether_it_has_to_come_anew(arrive: Arrive, path: str, anew: bool) -> None:
+    visitor = moved_to(arrive(), "edited")
+    asked(visitor, path)
+    visitor.mark()
+    visitor.accept()
+    holds(visitor, ALL)
+    assert visitor.is_marked is not anew
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("refuse_all", "accept_all"), ("accept_all", "refuse_all"), ("accept_all", "accept_all")],
+)
+def test_two_tabs_that_answer_at_once_agree_with_the_server_in_the_end(
+    tabs: tuple[Visitor, Visitor], one: str, other: str
+) -> None:
+    first, second = tabs
+    said = [what_is_said(tab.page) for tab in tabs]
+    waiting = [hold_answers(tab) for tab in tabs]
+    first.choice(one).click()
+    second.choice(other).click()
+    for tab, held in zip(tabs, waiting, strict=True):
+        assert until(tab.page, partial(len, held))
+    for tab, held, choice in zip(tabs, waiting, (one, other), strict=True):
+        with tab.page.expect_response(lambda response: response.request.method == "POST"):
+            held[0].continue_()
+        for each in tabs:
+            holds(each, OUTCOMES[choice])
+    assert first.state["purposes"] == OUTCOMES[other]
+    if other == "accept_all":  # a refusal that withdraws takes the page and its message along
+        expect(second.status).to_contain_text(KEPT)
+    for tab, texts in zip(tabs, said, strict=True):
+        expect(tab.banner).to_have_count(0)
+        assert [text for text in texts if not text.startswith(KEPT)] == []
+
+
+@pytest.mark.parametrize(("one", "other"), [("refuse_all", "accept_all"), ("accept_all", "refuse_all")])
+def test_an_answer_that_another_tab_overtakes_is_not_said_to_be_lost(
+    tabs: tuple[Visitor, Visitor], one: str, other: str
+) -> None:
+    first, second = tabs
+    said, looks, answers = what_is_said(first.page), list[Route](), hold_answers(second)
+    first.page.route(f"**{PREFIX}/state?*", lambda route: looks.append(route))
+    second.choice(other).click()
+    assert until(second.page, partial(len, answers))
+    first.answer(first.choice(one))
+    # The first one has been taken, but not looked up yet, when the second one takes its place.
+    assert until(first.page, partial(len, looks))
+    with second.page.expect_response(lambda response: response.request.method == "POST"):
+        answers[0].continue_()
+    holds(second, OUTCOMES[other])
+    for look in looks:
+        look.continue_()
+    first.page.unroute_all()
+    expect(first.status).to_contain_text(KEPT)
+    for tab in tabs:
+        expect(tab.banner).to_have_count(0)
+        holds(tab, OUTCOMES[other])
+    assert [text for text in said if not text.startswith(KEPT)] == []
+
+
+def what_is_said(page: Page) -> list[str]:
+    """Return a list that all messages of the page come into, from now on and over reloads."""
+    said: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.text.startswith("said: "):
+            said.append(message.text.removeprefix("said: "))
+
+    page.on("console", hear)
+    page.add_init_script(REPORT_WHAT_IS_SAID)
+    page.evaluate(REPORT_WHAT_IS_SAID)
+    return said
+
+
+# Pages that come back
+
+
+@pytest.fixture(scope="module")
+def keeping_browser(browser: Browser) -> Iterator[Browser]:
+    """A browser that keeps the pages that were left, as browsers do; Playwright's own setting is not to."""
+    keeping = browser.browser_type.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--disable-back-forward-cache"])
+    yield keeping
+    keeping.close()
+
+
+@pytest.fixture
+def returning(keeping_browser: Browser, sites: Sites) -> Iterator[Visitor]:
+    """Somebody who goes back."""
+    with keeping_browser.new_context() as context:
+        visitor = Visitor(context, sites)
+        yield visitor
+        assert visitor.complaints == []
+
+
+def leave_and_return(visitor: Visitor, meanwhile: Callable[[], None], purposes: dict[str, bool]) -> None:
+    """Go to another page, let something happen until these purposes hold, and go back."""
+    visitor.mark()
+    visitor.go("/second")
+    meanwhile()
+    holds(visitor, purposes)
+    visitor.go_back()
+    expect(visitor.page).to_have_title("Start")
+
+
+def test_a_page_that_comes_back_does_not_ask_what_another_tab_refused(returning: Visitor) -> None:
+    other = another_tab(returning)
+    asked(other, "/")
+    asked(returning, "/")
+    leave_and_return(returning, lambda: give(other, "refuse_all"), NOTHING)
+    expect(returning.banner).to_have_count(0)
+    assert returning.is_marked  # the browser did keep the page
+    holds(returning, NOTHING)
+
+
+def test_a_page_that_comes_back_has_what_another_tab_accepted(returning: Visitor) -> None:
+    other = another_tab(returning)
+    asked(other, "/")
+    asked(returning, "/")
+    leave_and_return(returning, lambda: give(other, "accept_all"), ALL)
+    expect(returning.banner).to_have_count(0)
+    holds(returning, ALL)
+    assert not returning.is_marked  # it lacked what the server had left out
+
+
+def test_a_page_that_comes_back_has_nothing_of_what_another_tab_withdrew(returning: Visitor) -> None:
+    other = another_tab(returning)
+    asked(other, "/")
+    give(other, "accept_all")
+    returning.go("/")
+    holds(returning, ALL)
+
+    def withdraw_and_reload() -> None:
+        with returning.page.expect_event("load"):
+            withdraw(other)
+
+    leave_and_return(returning, withdraw_and_reload, NOTHING)
+    holds(returning, NOTHING)
+
+
+def test_a_page_that_came_back_goes_on_hearing_other_tabs(returning: Visitor) -> None:
+    other = another_tab(returning)
+    asked(other, "/")
+    asked(returning, "/")
+    leave_and_return(returning, lambda: None, NOTHING)
+    assert returning.is_marked
+    expect(returning.banner).to_be_visible()
+    other.accept()
+    holds(returning, ALL)
+    assert returning.is_marked
+
+
+def test_going_back_to_a_page_in_the_cache_asks_again_only_what_is_not_answered(arrive: Arrive) -> None:
+    visitor = arrive()
+    asked(visitor, "/")
+    visitor.go("/second")
+    visitor.page.go_back()
+    assert visitor.page.evaluate(TRANSFERRED) == 0
+    expect(visitor.banner).to_be_visible()
+    visitor.go("/second")
+    visitor.refuse()
+    visitor.page.go_back()
+    expect(visitor.banner).to_have_count(0)
+
+
+@either_answer
+def test_a_page_that_the_browser_may_keep_does_not_come_with_an_answered_question(arrive: Arrive, choice: str) -> None:
+    visitor = arrive()
+    asked(visitor, "/kept")
+    asked(visitor, "/second")
+    asked(visitor, "/kept")
+    assert visitor.page.evaluate(TRANSFERRED) == 0
+    asked(visitor, "/second")
+    give(visitor, choice)
+    visitor.go("/kept")
+    expect(visitor.banner).to_have_count(0)
+    holds(visitor, OUTCOMES[choice])
+
+
+CONTROLLED = """async () => {
+    await navigator.serviceWorker.register("worker.js");
+    await navigator.serviceWorker.ready;
+    if (!navigator.serviceWorker.controller)
+        await new Promise(resolve => navigator.serviceWorker.addEventListener("controllerchange", resolve));
+}"""
+
+
+@either_answer
+def test_a_stored_page_that_still_has_the_question_does_not_ask_what_is_answered(arrive: Arrive, choice: str) -> None:
+    visitor = arrive()
+    visitor.go("/second")
+    visitor.page.evaluate(CONTROLLED)
+    asked(visitor, "/")
+    asked(visitor, "/")
+    assert visitor.page.evaluate(TRANSFERRED) == 0  # it is the stored one, and asks as it should
+    visitor.go("/second")
+    give(visitor, choice)
+    visitor.go("/")
+    assert visitor.page.evaluate(TRANSFERRED) == 0
+    expect(visitor.banner).to_have_count(0)
+    holds(visitor, OUTCOMES[choice])
+    withdraw(visitor)
+    holds(visitor, NOTHING)
+    expect(visitor.banner).to_have_count(0)
+
+
+AS_IF_MEDIA_WERE_ALLOWED = """async () => {
+    const page = location.href, store = await caches.open("pages");
+    const html = await (await store.match(page, { ignoreVary: true })).text();
+    const edited = html.replace(/(data-state="[^"]*media[^ ]*) false/, "$1 true");
+    await store.put(page, new Response(edited, { headers: { "content-type": "text/html; charset=utf-8" } }));
+    return edited !== html;
+}"""
+
+
+def test_a_stored_page_that_takes_more_for_allowed_than_is_comes_once(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go("/second")
+    visitor.page.evaluate(CONTROLLED)
+    asked(visitor, "/")
+    # As it was when a change of the policy had another purpose asked again.
+    assert visitor.page.evaluate(AS_IF_MEDIA_WERE_ALLOWED)
+    visitor.go("/second")
+    give(visitor, "refuse_all")
+    came: list[str] = []
+    visitor.page.on("framenavigated", lambda frame: came.append(frame.url))
+    visitor.go("/")
+    holds(visitor, NOTHING)
+    expect(visitor.banner).to_have_count(0)
+    visitor.page.evaluate("fetch('second')")
+    assert len(came) == 1
+
+
+# Pages that were made ahead
+
+MAKE_NEXT_READY, GO_NEXT = (f"new BroadcastChannel('go').postMessage('{what}')" for what in ("ahead", "there"))
+
+
+@either_answer
+def test_a_page_that_was_fetched_ahead_does_not_ask_what_was_answered_meanwhile(arrive: Arrive, choice: str) -> None:
+    visitor = arrive()
+    asked(visitor, "/speculating")
+    with visitor.page.expect_response("**/second"):
+        visitor.page.evaluate(MAKE_NEXT_READY)
+    give(visitor, choice)
+    visitor.page.locator("#next").click()
+    expect(visitor.page).to_have_title("Second")
+    holds(visitor, OUTCOMES[choice])
+    expect(visitor.banner).to_have_count(0)
+
+
+@pytest.fixture
+def unwatched(browser: Browser) -> Iterator[Unwatched]:
+    """Tabs in which Chromium makes pages ahead."""
+    unwatched = Unwatched(browser)
+    yield unwatched
+    unwatched.close()
+
+
+POST = """fetch("privacy-choices", {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ choice: "%s" })
+}).then(reply => reply.status)"""
+AS_IT_IS = """[
+    JSON.stringify(consent.purposes),
+    document.querySelectorAll(".pchoice").length,
+    document.querySelectorAll("#media").length,
+]"""
+WAS_MADE_AHEAD = """(([visit]) => visit.activationStart > 0 || visit.type === "reload")(
+    performance.getEntriesByType("navigation")
+)"""
+
+
+@either_answer
+def test_a_page_that_was_made_ahead_is_shown_as_it_is_now(unwatched: Unwatched, sites: Sites, choice: str) -> None:
+    other = unwatched.open(f"{sites.address}/", "Start")
+    tab = made_ahead(unwatched, sites, other)
+    assert unwatched.run(other, POST % choice) == 200
+    unwatched.run(other, GO_NEXT)
+    assert soon(lambda: unwatched.run(tab, WAS_MADE_AHEAD))
+    shown_as(unwatched, tab, OUTCOMES[choice], questions=0)
+
+
+def test_a_page_that_was_made_ahead_is_shown_without_what_is_no_longer_allowed(
+    unwatched: Unwatched, sites: Sites
+) -> None:
+    other = unwatched.open(f"{sites.address}/", "Start")
+    assert unwatched.run(other, POST % "accept_all") == 200
+    tab = made_ahead(unwatched, sites, other)
+    # A withdrawal has the browser forget what it made, with its cache; that an answer is out of date does not.
+    unwatched.forget()
+    unwatched.run(other, GO_NEXT)
+    shown_as(unwatched, tab, NOTHING, questions=1)
+
+
+def made_ahead(unwatched: Unwatched, sites: Sites, other: str) -> str:
+    """Return a tab that has the next page ready."""
+    tab, earlier = unwatched.open(f"{sites.address}/speculating", "Speculating"), len(looked(sites))
+    unwatched.run(other, MAKE_NEXT_READY)
+    # It looks while it is made.
+    assert soon(lambda: "/corner/second" in looked(sites)[earlier:])
+    return tab
+
+
+def looked(sites: Sites) -> list[str]:
+    """Return the pages that asked for what holds."""
+    pages: list[str] = httpx.get(f"{sites.address.rpartition('/')[0]}/looked").json()
+    return pages
+
+
+def shown_as(unwatched: Unwatched, tab: str, purposes: dict[str, bool], *, questions: int) -> None:
+    """Wait until a tab shows the page that was made ahead, or comes anew in its place, and that shows what holds."""
+    assert soon(lambda: unwatched.about(tab)["url"].endswith("/second"))
+    expected = [json.dumps(purposes, separators=(",", ":")), questions, int(purposes["media"])]
+    assert soon(lambda: unwatched.run(tab, AS_IT_IS) == expected)
+
+
+# Pages within a page
+
+
+swaps_parts = pytest.mark.parametrize("library", [name for name in LIBRARIES if name != "turbo"], indirect=True)
+"""The libraries that swap parts of pages too, not whole ones only."""
+
+
+@pytest.fixture(params=list(LIBRARIES))
+def library(request: pytest.FixtureRequest) -> str:
+    """What takes over links and forms, in one of its versions."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def swapping(arrive: Arrive, library: str) -> Visitor:
+    """Somebody on the first of the pages that a library swaps."""
+    visitor = arrive()
+    asked(visitor, f"/{library}/first")
+    visitor.mark()
+    return visitor
+
+
+def follow(visitor: Visitor, link: str, title: str) -> None:
+    """Follow a link of the page, as the library does it: the document stays."""
+    visitor.page.locator(link).click()
+    expect(visitor.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+    assert visitor.is_marked
+
+
+def go_back(visitor: Visitor, title: str) -> None:
+    """Go back within the document."""
+    visitor.page.evaluate("history.back()")
+    expect(visitor.page.get_by_role("heading", level=1, name=title)).to_be_visible()
+    assert visitor.is_marked
+
+
+def test_a_page_that_is_swapped_in_while_the_question_is_open_has_one_question(swapping: Visitor) -> None:
+    follow(swapping, "#next", "Second")
+    expect(swapping.banner).to_have_count(1)
+    expect(swapping.choice("refuse_all")).to_be_in_viewport(ratio=1)
+    expect(swapping.banner.get_by_role("button", name="Decide later")).to_be_visible()
+    swapping.refuse()
+    expect(swapping.status).to_contain_text(KEPT)
+    assert swapping.state["status"] == "refused"
+    assert swapping.is_marked
+
+
+@pytest.mark.parametrize(("page", "choice"), [("first", "refuse_all"), ("second", "accept_all")])
+def test_the_library_does_not_send_the_answer_too(swapping: Visitor, page: str, choice: str) -> None:
+    if page == "second":
+        follow(swapping, "#next", "Second")
+        expect(swapping.banner).to_be_visible()
+    swapping.page.locator("#name").fill("blue")
+    swapping.requests()
+    give(swapping, choice)
+    holds(swapping, OUTCOMES[choice])
+    swapping.page.evaluate("fetch('first')")
+    made = [request for request in swapping.requests() if not request.url.endswith("/state")]
+    answers = [request.headers["content-type"] for request in made if request.method == "POST"]
+    assert answers == ["application/json"]
+    expect(swapping.page.locator("#name")).to_have_value("blue")
+    assert swapping.is_marked
+
+
+@either_answer
+def test_what_was_answered_is_not_asked_again_on_the_page_before(swapping: Visitor, choice: str) -> None:
+    follow(swapping, "#next", "Second")
+    expect(swapping.banner).to_be_visible()
+    give(swapping, choice)
+    go_back(swapping, "First")
+    expect(swapping.banner).to_have_count(0)
+    holds(swapping, OUTCOMES[choice])
+    follow(swapping, "#next", "Second")
+    expect(swapping.banner).to_have_count(0)
+    holds(swapping, OUTCOMES[choice])
+
+
+def test_what_nobody_answered_is_asked_on_the_page_before(swapping: Visitor) -> None:
+    follow(swapping, "#next", "Second")
+    go_back(swapping, "First")
+    expect(swapping.banner).to_have_count(1)
+    swapping.accept()
+    holds(swapping, ALL)
+
+
+def test_a_question_that_was_set_aside_is_asked_on_the_next_page(swapping: Visitor) -> None:
+    swapping.banner.get_by_role("button", name="Decide later").click()
+    expect(swapping.banner).to_be_hidden()
+    follow(swapping, "#next", "Second")
+    expect(swapping.banner).to_be_visible()
+
+
+@swaps_parts
+def test_a_part_that_is_swapped_in_waits_for_the_answer(swapping: Visitor) -> None:
+    swapping.page.get_by_role("button", name="More").click()
+    expect(swapping.page.locator("#more")).to_be_visible()
+    expect(swapping.banner).to_have_count(1)
+    expect(swapping.page.locator("#both")).to_have_count(0)
+    swapping.accept()
+    expect(swapping.page.locator("#both")).to_be_visible()
+
+
+@swaps_parts
+@either_answer
+def test_a_part_that_is_swapped_in_after_the_answer_goes_by_it(swapping: Visitor, choice: str) -> None:
+    give(swapping, choice)
+    swapping.page.get_by_role("button", name="More").click()
+    expect(swapping.page.locator("#more")).to_be_visible()
+    expect(swapping.page.locator("#both")).to_have_count(1 if choice == "accept_all" else 0)
+    expect(swapping.banner).to_have_count(0)
+
+
+def test_the_settings_page_is_a_page_of_its_own(swapping: Visitor) -> None:
+    swapping.banner.get_by_role("link", name="Privacy settings").click()
+    expect(swapping.page.get_by_role("heading", name="Privacy settings", level=1)).to_be_visible()
+    assert not swapping.is_marked
+    assert swapping.path.endswith(PREFIX)
+
+
+def test_what_is_answered_on_the_settings_page_holds_on_the_pages_after_it(swapping: Visitor) -> None:
+    give(swapping, "accept_all")
+    follow(swapping, "#next", "Second")
+    holds(swapping, ALL)
+    swapping.page.locator("#settings").click()
+    expect(swapping.page.get_by_role("heading", name="Privacy settings", level=1)).to_be_visible()
+    swapping.answer(swapping.choice("refuse_all"))
+    expect(swapping.page.get_by_role("heading", name="Second", level=1)).to_be_visible()
+    assert swapping.state["status"] == "refused"
+    holds(swapping, NOTHING)
+
+
+def test_what_is_allowed_on_a_page_that_stands_in_for_another_holds_after_it(swapping: Visitor) -> None:
+    give(swapping, "refuse_all")
+    swapping.page.locator("#video").click()
+    swapping.answer(swapping.page.get_by_role("button", name="Allow Maps and go on"))
+    expect(swapping.page.get_by_role("heading", name="Video", level=1)).to_be_visible()
+    holds(swapping, {**NOTHING, "media": True})
+
+
+def test_a_link_to_the_settings_opens_them_in_place(swapping: Visitor) -> None:
+    give(swapping, "accept_all")
+    swapping.page.locator("[data-privacy-settings]").click()
+    expect(swapping.banner.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    expect(swapping.page.get_by_role("heading", level=1)).to_have_text("First")
+    swapping.requests()
+    swapping.page.evaluate("fetch('second')")
+    assert [request.url.rpartition("/")[2] for request in swapping.requests()] == ["second"]
+    assert swapping.is_marked
+
+
+def test_a_dialog_is_one_on_all_pages_that_are_swapped_in(arrive: Arrive, library: str) -> None:
+    visitor = moved_to(arrive(), "modal")
+    asked(visitor, f"/{library}/first")
+    visitor.mark()
+    for _ in range(2):
+        visitor.page.keyboard.press("Escape")
+        expect(visitor.banner).to_be_hidden()
+        follow(visitor, "#next", "Second")
+        expect(visitor.page.locator("dialog:modal")).to_be_visible()
+        visitor.page.keyboard.press("Escape")
+        expect(visitor.banner).to_be_hidden()
+        follow(visitor, "#previous", "First")
+        expect(visitor.page.locator("dialog:modal")).to_be_visible()
+
+
+def test_a_dialog_is_one_on_the_page_before(arrive: Arrive, library: str) -> None:
+    visitor = moved_to(arrive(), "modal")
+    asked(visitor, f"/{library}/first")
+    visitor.mark()
+    # By script, as it is out of reach for the visitor: the question is still open when the page goes.
+    visitor.page.evaluate("document.getElementById('next').click()")
+    expect(visitor.page.get_by_role("heading", level=1, name="Second")).to_be_attached()
+    visitor.page.evaluate("history.back()")
+    expect(visitor.page.locator("h1")).to_have_text("First")
+    expect(visitor.page.locator("dialog:modal")).to_be_visible()
+    expect(visitor.banner).to_have_count(1)
+    assert visitor.is_marked
+
+
+def test_a_page_that_script_puts_another_address_to_keeps_the_question(arrive: Arrive) -> None:
+    visitor = arrive()
+    asked(visitor, "/")
+    visitor.mark()
+    visitor.page.evaluate("history.pushState({}, '', 'elsewhere')")
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("history.back()")
+    expect(visitor.page).to_have_url(f"{visitor.sites.address}/")
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("history.pushState({}, '', 'elsewhere')")
+    visitor.accept()
+    expect(visitor.status).to_contain_text(KEPT)
+    holds(visitor, ALL)
+    assert visitor.path.endswith("/elsewhere")
+    assert visitor.is_marked
+
+
+def test_content_that_script_writes_later_waits_for_the_answer(arrive: Arrive) -> None:
+    visitor = arrive()
+    asked(visitor, "/")
+    write = """id => document.querySelector("main").innerHTML =
+        `<div><section><template data-purpose="media"><p id="${id}">new</p></template></section></div>`"""
+    visitor.page.evaluate(write, "early")
+    expect(visitor.page.locator("#early")).to_have_count(0)
+    visitor.accept()
+    expect(visitor.page.locator("#early")).to_be_visible()
+    visitor.page.evaluate(write, "late")
+    expect(visitor.page.locator("#late")).to_be_visible()

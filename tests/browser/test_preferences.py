@@ -1,0 +1,281 @@
+"""What browsers bring along: a language, Global Privacy Control, no cookies, and pages kept for the back button."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from cookie_consent.texts import catalog as shipping
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+with_and_without_scripts = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
+)
+
+
+def shipped(language: str) -> dict[str, str]:
+    """Return the texts that ship for a language, but those that count."""
+    return {name: text for name, text in shipping.shipped(language).items() if isinstance(text, str)}
+
+
+# A language
+
+
+@with_and_without_scripts
+def test_who_reads_japanese_is_asked_and_answered_in_japanese(arrive: Arrive, scripts: bool) -> None:
+    visitor, texts = arrive(java_script_enabled=scripts, locale="ja-JP"), shipped("ja")
+    page, html = visitor.page, visitor.page.locator("html")
+    visitor.go("/offices")
+    expect(html).to_have_attribute("lang", "ja")
+    expect(visitor.banner).to_have_attribute("lang", "ja")
+    expect(page.get_by_role("region", name=texts["banner_title"])).to_be_visible()
+    expect(visitor.banner).to_contain_text("アクセス履歴の記録")
+    expect(visitor.banner.get_by_role("button", name=texts["accept_all"])).to_be_visible()
+    visitor.answer(visitor.banner.get_by_role("button", name=texts["refuse_all"]))
+    expect(visitor.banner).to_have_count(0)
+    if scripts:
+        expect(visitor.status).to_have_text(f"{texts['kept']}{texts['status_refused']}")
+    expect(page.locator(".pchoice-box")).to_contain_text("地図は表示していません。")
+    page.get_by_role("contentinfo").get_by_role("link").last.click()
+    expect(page.get_by_role("heading", name=texts["privacy_settings"])).to_be_visible()
+    expect(html).to_have_attribute("lang", "ja")
+    expect(page.get_by_text(texts["status_refused"], exact=True)).to_be_visible()
+    visitor.answer(page.get_by_role("button", name=texts["accept_all"]))
+    expect(page.locator("#map")).to_be_visible()
+    assert visitor.path == "/offices"
+    assert visitor.state["status"] == "granted"
+    receipt = visitor.context.request.get(f"{visitor.sites.address}{PREFIX}/receipt").json()
+    assert receipt["language"] == "ja"
+
+
+def test_the_question_is_in_the_language_of_the_page_and_not_of_the_browser(arrive: Arrive) -> None:
+    visitor = arrive(locale="en-GB")
+    visitor.go("/?lang=ja")
+    expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
+    expect(visitor.banner.get_by_role("button", name=shipped("ja")["refuse_all"])).to_be_visible()
+    visitor.banner.get_by_role("link", name=shipped("ja")["privacy_settings"]).click()
+    expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
+
+
+# Global Privacy Control
+
+
+@with_and_without_scripts
+def test_global_privacy_control_refuses_without_a_question(arrive: Arrive, scripts: bool) -> None:
+    visitor = arrive(java_script_enabled=scripts, extra_http_headers={"Sec-GPC": "1"})
+    page = visitor.page
+    for path in ("/", "/names", "/tour", "/offices"):
+        visitor.go(path)
+        expect(visitor.banner).to_have_count(0)
+    box = page.get_by_role("region", name="Map of our offices is switched off")
+    expect(box).to_contain_text("Your browser refuses it by the Global Privacy Control signal.")
+    page.get_by_role("link", name="Privacy settings").first.click()
+    notice = page.get_by_text("Your browser sends the Global Privacy Control signal. It is honoured")
+    expect(notice).to_contain_text("Access tracing, Maps and tours, and Suggestions")
+    assert visitor.hosts() == {visitor.sites.address}
+    assert visitor.cookies == {}
+
+    # What the visitor allows in so many words, in sight of the signal, goes before it.
+    visitor.go("/offices")
+    visitor.answer(box.get_by_role("button", name="Allow Maps and tours and go on"))
+    expect(page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
+    assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": True, "functional": False}
+    expect(visitor.banner).to_have_count(0)
+
+
+# No cookies
+
+
+with_scripts_alone = pytest.mark.parametrize("without_cookies", [True], ids=["with JavaScript"], indirect=True)
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def without_cookies(
+    browser: Browser, sites: Sites, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Visitor]:
+    """Somebody whose browser is set to keep no cookies."""
+    settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    (tmp_path / "Default").mkdir()
+    (tmp_path / "Default" / "Preferences").write_text(json.dumps(settings), encoding="utf-8")
+    start = browser.browser_type.launch_persistent_context
+    with start(tmp_path, **CHROMIUM_OPTIONS, java_script_enabled=request.param) as context:
+        yield Visitor(context, sites, scripts=request.param)
+
+
+def test_a_browser_that_keeps_no_cookies_gets_all_pages_and_no_false_promise(without_cookies: Visitor) -> None:
+    visitor, page = without_cookies, without_cookies.page
+    blocked = shipped("en")["cookies_blocked"]
+    for path in ("/", "/names", "/tour", PREFIX, "/offices"):
+        visitor.go(path)
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        if visitor.scripts:
+            expect(visitor.banner).to_have_count(0)
+    box = page.locator(".pchoice-box")
+    assert {request.method for request in visitor.requests()} == {"GET"}
+    expect(box.get_by_text(blocked)).to_be_hidden()
+    visitor.answer(box.get_by_role("button"))
+    if visitor.scripts:
+        expect(box.locator("[role=alert]")).to_have_text(blocked)
+    else:
+        page.wait_for_load_state()
+        expect(box.get_by_text(blocked)).to_be_visible()
+        expect(visitor.banner.get_by_text(blocked)).to_be_hidden()
+        visitor.answer(visitor.choice("accept_all"))
+        page.wait_for_load_state()
+        # One line takes the place of the question.
+        expect(visitor.banner.get_by_text(blocked)).to_be_visible()
+        expect(visitor.choice("accept_all")).to_be_hidden()
+    expect(box).to_be_visible()
+    assert visitor.path == "/offices"
+    assert visitor.hosts() == {visitor.sites.address}
+
+
+def test_the_settings_page_says_so_once_an_answer_is_lost(
+    without_cookies: Visitor,
+) -> None:
+    visitor, page = without_cookies, without_cookies.page
+    blocked = shipped("en")["cookies_blocked"]
+    visitor.go(PREFIX)
+    expect(page.get_by_text(blocked)).to_be_hidden()
+    visitor.answer(visitor.choice("accept_all"))
+    expect(page.get_by_text("You have not answered yet. Only what is strictly necessary is used.")).to_be_visible()
+    expect(page.get_by_text(blocked)).to_be_visible()
+    assert visitor.cookies == {}
+
+
+def test_so_does_the_page_that_they_lead_back_to(without_cookies: Visitor) -> None:
+    visitor, page = without_cookies, without_cookies.page
+    visitor.go(f"{PREFIX}?next=/names")
+    visitor.answer(visitor.choice("accept_all"))
+    page.wait_for_load_state()
+    assert visitor.path == "/names"
+    place = visitor.status if visitor.scripts else visitor.banner
+    expect(place.get_by_text(shipped("en")["cookies_blocked"])).to_be_visible()
+
+
+def test_so_does_the_page_that_explains_what_is_off(without_cookies: Visitor) -> None:
+    visitor, said = without_cookies, without_cookies.page.get_by_text(shipped("en")["cookies_blocked"])
+    visitor.go("/tour")
+    expect(said).to_be_hidden()
+    visitor.answer(visitor.choice("grant"))
+    expect(said).to_be_visible()
+    assert visitor.path == "/tour"
+
+
+@with_scripts_alone
+def test_a_page_that_is_looked_at_again_brings_no_question_back(without_cookies: Visitor) -> None:
+    visitor = without_cookies
+    visitor.go("/")
+    expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
+    with visitor.page.expect_response(f"**{PREFIX}/state?*"):
+        visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    # As where a library swaps pages.
+    visitor.page.evaluate(
+        """async () => {
+            const text = await (await fetch("/names")).text();
+            const page = Document.parseHTMLUnsafe(text);
+            document.body.append(page.querySelector(".pchoice"));
+        }"""
+    )
+    expect(visitor.banner).to_have_count(0)
+
+
+@with_scripts_alone  # else nothing is found out before an answer
+def test_it_is_said_once_in_a_visit_that_a_browser_keeps_no_cookies(without_cookies: Visitor) -> None:
+    visitor = without_cookies
+    visitor.go("/")
+    expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
+    visitor.page.get_by_role("link", name="Offices").first.click()
+    expect(visitor.page.get_by_role("heading", name="Our offices")).to_be_visible()
+    expect(visitor.banner).to_have_count(0)
+    expect(visitor.status).to_have_count(0)
+    assert visitor.page.evaluate("consent.purposes") == {
+        "necessary": True, "analytics": False, "media": False, "functional": False,
+    }  # fmt: skip
+
+
+def test_a_browser_that_says_that_it_keeps_no_cookies_is_not_asked(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.context.new_cdp_session(visitor.page).send("Emulation.setDocumentCookieDisabled", {"disabled": True})
+    for path in ("/", "/names"):
+        visitor.go(path)
+        expect(visitor.banner).to_have_count(0)
+    assert not visitor.page.evaluate("consent.allows('analytics')")
+
+
+# The back button
+
+
+@pytest.fixture(scope="module")
+def keeping_browser(browser: Browser) -> Iterator[Browser]:
+    """A browser that keeps the pages that were left, as browsers do; Playwright's own setting is not to."""
+    keeping = browser.browser_type.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--disable-back-forward-cache"])
+    yield keeping
+    keeping.close()
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
+def returning(keeping_browser: Browser, sites: Sites, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+    """Somebody who goes back."""
+    with keeping_browser.new_context(java_script_enabled=request.param) as context:
+        yield Visitor(context, sites, scripts=request.param)
+
+
+def go_back(visitor: Visitor, path: str, steps: int) -> None:
+    """Go back in the history, which has a form's page twice: before it was sent and after."""
+    visitor.go_back(steps)
+    expect(visitor.page).to_have_url(f"{visitor.sites.address}{path}")
+
+
+def test_a_question_that_nobody_answered_is_still_open_after_going_back(returning: Visitor) -> None:
+    returning.go("/")
+    returning.mark()
+    returning.go("/names")
+    go_back(returning, "/", 1)
+    assert returning.is_marked  # the browser did keep the page
+    expect(returning.banner).to_be_visible()
+    returning.refuse()
+    assert returning.state["status"] == "refused"
+
+
+def test_a_question_that_was_answered_on_another_page_is_not_open_after_going_back(returning: Visitor) -> None:
+    returning.go("/")
+    returning.go("/names")
+    returning.refuse()
+    go_back(returning, "/", 1 if returning.scripts else 2)
+    expect(returning.banner).to_have_count(0)
+    assert returning.state["status"] == "refused"
+
+
+def test_what_was_withdrawn_is_gone_after_going_back(returning: Visitor) -> None:
+    returning.go(PREFIX)
+    returning.answer(returning.choice("accept_all"))
+    returning.go("/offices")
+    inside = returning.page.frame_locator("#map").get_by_label("A map with two offices")
+    expect(inside).to_be_visible()
+    returning.go(PREFIX)
+    returning.answer(returning.choice("refuse_all"))
+    expect(returning.page.get_by_text("You refused all purposes")).to_be_visible()
+    returning.requests()
+    go_back(returning, "/offices", 2)
+    expect(returning.page.locator("#map")).to_have_count(0)
+    expect(returning.page.locator(".pchoice-box")).to_be_visible()
+    assert returning.hosts() == {returning.sites.address}
+    assert returning.cookies.keys() == {"consent", "visitor-erasure"}
+
+
+def test_what_was_granted_on_another_page_is_there_after_going_back(returning: Visitor) -> None:
+    returning.go("/offices")
+    returning.go(PREFIX)
+    returning.answer(returning.choice("accept_all"))
+    expect(returning.page.get_by_text("You accepted all purposes.")).to_be_visible()
+    go_back(returning, "/offices", 2)
+    expect(returning.page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
+    expect(returning.banner).to_have_count(0)

@@ -1,0 +1,257 @@
+"""The report's page in a real browser: from a file, from its server, and behind the registry's login."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from cookie_consent.cli.demo.site import LOOPBACK, started
+from cookie_consent.report.page.page import page as page_of
+from tests.report.test_report_page import HOSTILE, LONG, with_everywhere
+from tests.support.browsers.axe import look
+from tests.support.browsers.contrast import contrast, seen
+from tests.support.browsers.visitor_browser import REGISTRY, ROOT, soon
+from tests.support.report_sample import compared_report, empty_report
+
+pytestmark = pytest.mark.browser
+
+COLOURS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "forced_colors": "none"},
+    "dark": {"color_scheme": "dark", "forced_colors": "none"},
+    "forced": {"color_scheme": "dark", "forced_colors": "active"},
+}
+WIDTHS = (1280, 320)
+OPEN_ALL = "document.querySelectorAll('details').forEach(it => { it.open = true })"
+ROOM = "[document.documentElement.scrollWidth, innerWidth]"
+PAINTED = """() => {
+    const layers = element => {
+        const found = [];
+        for (let it = element; it; it = it.parentElement) found.push(getComputedStyle(it).backgroundColor);
+        return [...found, "rgb(255, 255, 255)"];
+    };
+    const shown = it => it.getClientRects().length && !it.closest(".unseen, .swatch, title, desc");
+    const all = (selector, property) => [...document.querySelectorAll(selector)].filter(shown)
+        .map(it => [`${it.tagName} ${it.getAttribute("class")}`, getComputedStyle(it)[property], layers(it)]);
+    const written = [...document.querySelectorAll("body *:not(svg *)")]
+        .filter(it => shown(it) && [...it.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+        .map(it => [`${it.tagName} ${it.className}`, getComputedStyle(it).color, layers(it)]);
+    return [
+        [...written, ...all("svg text", "fill")],
+        [...all("svg :is(.solid, .strong, .dot)", "fill"), ...all(
+            "svg :is(.outline, .line, .points, .span, .ring)", "stroke"
+        ), ...all("input, button", "borderTopColor").map(([name, colour, all]) => [name, colour, all.slice(1)])],
+    ];
+}"""
+
+
+class Opened(NamedTuple):
+    """A page, and what its console says and what it asks for."""
+
+    page: Page
+    said: list[str]
+    asked: list[str]
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Browser) -> Iterator[Opened]:
+    """One page for all tests of the module. Nothing may be said in its console."""
+    page, said, asked = browser.new_page(), list[str](), list[str]()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    yield Opened(page, said, asked)
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reports as files."""
+    folder = tmp_path_factory.mktemp("report")
+    reports = {
+        "report": compared_report(),
+        "empty": empty_report(),
+        "hostile": with_everywhere(HOSTILE + LONG),
+        "arabic": with_everywhere("/السجل/أسماء-النطاقات/" * 8),
+    }
+    for name, report in reports.items():
+        (folder / f"{name}.html").write_text(page_of(report), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The report from its server."""
+    log = tmp_path_factory.mktemp("served") / "log"
+    with started("tests.support.sites.report_site:app", ROOT, log, (LOOPBACK, 0), {}) as site:
+        yield f"{site.address}/"
+
+
+def show(opened: Opened, url: str, *, width: int = 1280, colours: str = "light") -> Page:
+    """Open a page on a screen of a width, in some colours; it may ask for nothing but itself."""
+    page = opened.page
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(**COLOURS[colours], media="screen")
+    opened.said.clear()
+    opened.asked.clear()
+    page.goto(url)
+    return page
+
+
+@pytest.mark.parametrize("name", ["report", "empty", "hostile"])
+def test_a_file_shows_itself_and_asks_for_nothing(opened: Opened, folder: Path, name: str) -> None:
+    page = show(opened, (folder / f"{name}.html").as_uri())
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Visits, ")
+    assert opened.said == []
+    assert [url for url in opened.asked if url.startswith(("http", "ws"))] == []
+    assert page.evaluate("document.styleSheets.length") == 1
+    assert page.evaluate("getComputedStyle(document.querySelector('.numbers')).display") == "grid"
+
+
+def test_the_server_sends_the_same_and_the_browser_complains_of_nothing(opened: Opened, address: str) -> None:
+    page = show(opened, address)
+    page.get_by_label("From").fill("2026-11-01")
+    page.get_by_label("Path begins with").fill("/names")
+    page.get_by_label("Compare with the days before").check()
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(".about")).to_contain_text("Compared with")
+    expect(page.get_by_label("From")).to_have_value("2026-11-01")
+    expect(page.get_by_label("Path begins with")).to_have_value("/names")
+    expect(page.get_by_label("Compare with the days before")).to_be_checked()
+    assert opened.said == []
+    assert {url.partition("?")[0] for url in opened.asked if url.startswith("http")} == {address}
+
+
+def test_a_wrong_question_is_told_and_can_be_put_right(opened: Opened, address: str) -> None:
+    page = show(opened, f"{address}?from=2026-11-01&to=2026-10-01")
+    expect(page.get_by_role("alert")).to_contain_text("from: ")
+    page.get_by_label("To", exact=True).fill("2026-11-25")
+    page.get_by_role("button", name="Show").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Visits, ")
+
+
+def check_by_axe(page: Page, colours: str) -> None:
+    """Check that axe finds nothing wrong. Where it cannot see a contrast, `test_letters_and_marks_stand_out` does."""
+    found = look(page, forced_colours=colours == "forced")
+    assert found.violations == []
+    assert [what for what, _ in found.undecided if not what.startswith("color-contrast ")] == []
+    assert found.passed >= {"region", "target-size", "document-title"}
+
+
+@pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (1280, "dark"), (1280, "forced"), (320, "light")])
+def test_axe_finds_nothing(opened: Opened, folder: Path, address: str, width: int, colours: str) -> None:
+    page = show(opened, (folder / "report.html").as_uri(), width=width, colours=colours)
+    page.evaluate(OPEN_ALL)
+    check_by_axe(page, colours)
+    check_by_axe(show(opened, f"{address}?from=never", width=width, colours=colours), colours)
+
+
+def test_axe_finds_nothing_where_there_is_nothing(opened: Opened, folder: Path) -> None:
+    check_by_axe(show(opened, (folder / "empty.html").as_uri()), "light")
+
+
+@pytest.mark.parametrize("name", ["report", "empty", "hostile", "arabic"])
+@pytest.mark.parametrize("direction", ["ltr", "rtl"])
+def test_nothing_has_to_be_scrolled_sideways(opened: Opened, folder: Path, name: str, direction: str) -> None:
+    for width in (*WIDTHS, 768):
+        page = show(opened, (folder / f"{name}.html").as_uri(), width=width)
+        page.evaluate(OPEN_ALL)
+        page.evaluate(f"document.documentElement.dir = '{direction}'")
+        room, there = page.evaluate(ROOM)
+        assert room <= there == width
+
+
+def test_on_a_narrow_screen_a_cell_says_what_it_is_and_stays_a_cell(opened: Opened, folder: Path) -> None:
+    page = show(opened, (folder / "report.html").as_uri(), width=320)
+    page.get_by_text("Table: Pages by views").click()
+    table = page.get_by_role("table", name="Pages by views")
+    expect(table.get_by_role("row")).to_have_count(13)  # without the heads, which are in the cells
+    cell = table.get_by_role("row").nth(1).get_by_role("cell").first
+    assert cell.evaluate("it => getComputedStyle(it, '::before').content") == '"Views"'
+
+
+def test_tables_open_by_keyboard(opened: Opened, folder: Path) -> None:
+    page = show(opened, (folder / "report.html").as_uri())
+    table = page.get_by_role("table", name="Views by day")
+    expect(table).to_be_hidden()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == "Table: Views by day":
+            break
+    page.keyboard.press("Enter")
+    expect(table).to_be_visible()
+    assert page.evaluate("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
+    page.keyboard.press("Space")
+    expect(table).to_be_hidden()
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+def test_letters_and_marks_stand_out(opened: Opened, address: str, colours: str) -> None:
+    page = show(opened, f"{address}?compare=previous", colours=colours)
+    page.evaluate(OPEN_ALL)
+    letters, marks = page.evaluate(PAINTED)
+    assert len(letters) > 500
+    assert {name.split()[-1] for name, *_ in marks} >= {"solid", "strong", "outline", "line", "span", "dot", "ring"}
+    assert too_faint(letters, 4.5) == set()
+    assert too_faint(marks, 3) == set()
+    page.goto(f"{address}?from=never")
+    assert too_faint(page.evaluate(PAINTED)[0], 4.5) == set()
+
+
+def too_faint(painted: list[tuple[str, str, list[str]]], least: float) -> set[str]:
+    return {
+        f"{name}: {colour}"
+        for name, colour, layers in painted
+        if contrast(seen([colour, *layers]), seen(layers)) < least
+    }
+
+
+def test_paper_gets_the_pictures_and_what_is_open_in_light_colours(opened: Opened, folder: Path) -> None:
+    page = show(opened, (folder / "report.html").as_uri(), colours="dark")
+    page.get_by_text("Table: Pages by views").click()
+    page.emulate_media(color_scheme="dark", media="print")
+    assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
+    expect(page.get_by_role("navigation")).to_be_hidden()
+    assert page.locator("summary:visible").count() == 0
+    assert page.locator("table:visible").count() == 1
+    assert page.locator("svg[role=img]:visible").count() == 20
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_the_registry_shows_it_to_analysts_who_have_signed_in(browser: Browser, tmp_path: Path) -> None:
+    log = tmp_path / "access.jsonl"
+    environ = {"REGISTRY_ACCESS_LOG": str(log), "REGISTRY_ANALYSTS": "Ana, Bo", "REGISTRY_KEY": "k" * 32}
+    with started("app:app", REGISTRY, tmp_path / "log", (LOOPBACK, 0), environ) as site:
+        page, said = browser.new_page(), list[str]()
+        page.on("console", lambda message: said.append(message.text))
+        refused = page.goto(f"{site.address}/report/")
+        assert refused is not None
+        assert refused.status == 403
+        sign_in(page, site.address, "Mallory")
+        assert page.request.get(f"{site.address}/report/").status == 403
+        sign_in(page, site.address, "Ana")
+        said.clear()
+        page.goto(f"{site.address}/report")
+        # The question is put into this page too, looks as it should, and is answered.
+        expect(page.locator(".pchoice")).to_have_css("position", "fixed")
+        page.locator("button[name=choice][value=accept_all]").first.click()
+        expect(page.locator(".pchoice")).to_have_count(0)
+        page.goto(f"{site.address}/offices")
+        assert soon(lambda: log.exists() and "/offices" in paths(log))
+        page.goto(f"{site.address}/report/?path=/offices")
+        expect(page.locator(".numbers")).to_contain_text("Views1")
+        assert [text for text in said if "Content Security Policy" in text] == []
+        page.close()
+
+
+def sign_in(page: Page, address: str, name: str) -> None:
+    posted = page.request.post(f"{address}/account", form={"name": name}, headers={"sec-fetch-site": "same-origin"})
+    assert posted.ok
+
+
+def paths(log: Path) -> list[str]:
+    return [json.loads(line).get("url.path") for line in log.read_text("utf-8").splitlines() if line.strip()]

@@ -1,0 +1,517 @@
+"""The script in a browser: an answer without a reload, what it says when that fails, window.consent, templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.support.browsers.life_browser import until
+from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
+from tests.support.sites.browser_site import TEMPLATES
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+FAILED = "Your choice could not be kept. Please check the connection and try again."
+REJECTED = "Your choice was not accepted. Please reload the page and answer again."
+UNAVAILABLE = "Your answer cannot be recorded just now. Nothing has been changed; please try again later."
+CHANGED = (
+    "The policy has changed since this question was shown, so your answer was not kept. "
+    "Answer again to see the new question."
+)
+
+
+@pytest.fixture
+def sites(plain: Sites) -> Sites:
+    """Where visitors arrive here."""
+    return plain
+
+
+@pytest.fixture
+def visitor(arrive: Arrive) -> Visitor:
+    """Somebody on the start page."""
+    visitor = arrive()
+    visitor.go("/")
+    expect(visitor.banner).to_be_visible()
+    visitor.page.evaluate("consent.ready")
+    return visitor
+
+
+def posts(visitor: Visitor) -> int:
+    """Return how many answers were sent since the requests were last asked for."""
+    return sum(request.method == "POST" for request in visitor.requests())
+
+
+def shown(visitor: Visitor) -> set[str]:
+    """Return which templates are activated."""
+    return {name for name in TEMPLATES if visitor.page.locator(f"p#{name}").count()}
+
+
+# An answer that cannot be kept.
+
+
+@pytest.mark.parametrize(
+    ("fail", "message"),
+    [
+        pytest.param(lambda route: route.abort(), FAILED, id="the network is down"),
+        pytest.param(lambda route: route.fulfill(status=503, json={}), UNAVAILABLE, id="the proof cannot be kept"),
+        pytest.param(lambda route: route.fulfill(status=403, json={}), REJECTED, id="it is taken for another site's"),
+        pytest.param(lambda route: route.fulfill(status=200, body="<p>Wi-Fi"), FAILED, id="another answers"),
+    ],
+)
+def test_the_banner_stays_and_says_so_while_an_answer_cannot_be_kept(
+    visitor: Visitor, fail: Callable[[Route], None], message: str
+) -> None:
+    def failing(route: Route) -> None:
+        if route.request.method == "POST":
+            fail(route)
+        else:
+            route.continue_()
+
+    visitor.page.route(f"**{PREFIX}", failing)
+    visitor.mark()
+    for choice in ("refuse_all", "accept_all"):
+        visitor.choice(choice).click()
+        expect(visitor.alert).to_have_text(message)
+        expect(visitor.alert).to_be_in_viewport(ratio=1)
+        expect(visitor.choice("refuse_all")).to_be_enabled()
+        expect(visitor.choice("accept_all")).to_be_enabled()
+    assert shown(visitor) == set()
+    assert visitor.cookies == {}
+    visitor.page.unroute_all()
+    visitor.accept()
+    expect(visitor.status).to_have_text("Your choice has been kept. You accepted all purposes.")
+    assert visitor.is_marked
+    assert visitor.state["status"] == "granted"
+
+
+def test_the_message_goes_when_the_answer_is_given_again(visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
+    visitor.choice("refuse_all").click()
+    expect(visitor.alert).to_have_text(FAILED)
+    visitor.page.unroute_all()
+    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
+    visitor.choice("refuse_all").click()
+    expect(visitor.alert).to_be_empty()
+    visitor.page.evaluate("fetch('/')")
+    held.pop().continue_()
+    expect(visitor.banner).to_have_count(0)
+
+
+def test_after_a_change_of_the_policy_the_next_press_leads_to_the_new_question(visitor: Visitor) -> None:
+    visitor.page.evaluate("document.querySelector('.pchoice [name=policy]').value = 'an-earlier-one'")
+    visitor.mark()
+    answer = visitor.answer(visitor.choice("accept_all"))
+    assert answer.status == 409
+    expect(visitor.alert).to_have_text(CHANGED)
+    assert visitor.is_marked
+    assert visitor.cookies == {}
+    answer = visitor.answer(visitor.choice("accept_all"))
+    assert answer.status == 409
+    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    expect(visitor.page.get_by_role("alert")).to_contain_text("The policy has changed")
+    assert visitor.cookies == {}
+    visitor.answer(visitor.choice("accept_all"))
+    assert visitor.state["status"] == "granted"
+
+
+def test_what_a_box_and_the_question_say_stays_true_after_the_others_answer(visitor: Visitor) -> None:
+    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
+    expect(box).to_contain_text("You have not answered yet.")
+    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
+    box.get_by_role("button").click()
+    expect(box.get_by_role("alert")).to_have_text(FAILED)
+    visitor.page.unroute_all()
+    visitor.refuse()
+    expect(box).to_be_visible()
+    expect(box.get_by_text("You have not answered yet.")).to_be_hidden()
+    expect(box.get_by_text(FAILED)).to_have_count(0)
+
+
+GRANT_ANOTHER = f"""() => fetch("{PREFIX}", {{
+    method: "POST",
+    headers: {{"accept": "application/json", "content-type": "application/json"}},
+    body: JSON.stringify({{choice: "grant", purposes: {{analytics: true}}}}),
+}}).then(reply => reply.status)"""
+"""Allow something that the box does not need; the rest is still asked."""
+
+
+@pytest.mark.parametrize("has_granted", [False, True])
+def test_a_box_goes_on_saying_why_while_that_is_so(visitor: Visitor, has_granted: bool) -> None:
+    if has_granted:
+        assert visitor.page.evaluate(GRANT_ANOTHER) == 200
+        visitor.go("/")
+        visitor.page.evaluate("consent.ready")
+    expect(visitor.banner).to_be_visible()
+    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
+    with visitor.page.expect_response(f"**{PREFIX}/state?*"):
+        visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    visitor.page.evaluate("fetch('/')")
+    expect(box.get_by_text("You have not answered yet.")).to_be_visible()
+
+
+IGNORE_THE_BUTTON = """
+const WholeFormData = FormData;
+window.FormData = function (form) { return new WholeFormData(form); };
+"""
+LACKS = {
+    "that take no button for the fields of a form": IGNORE_THE_BUTTON,
+    "without a signal that ends waiting": "delete AbortSignal.timeout;",
+    "with neither": f"{IGNORE_THE_BUTTON} delete AbortSignal.timeout;",
+}
+
+
+@pytest.mark.parametrize("lacking", LACKS.values(), ids=LACKS)
+@pytest.mark.parametrize(("choice", "status"), [("accept_all", "granted"), ("refuse_all", "refused")])
+def test_older_browsers_answer_in_place(arrive: Arrive, lacking: str, choice: str, status: str) -> None:
+    visitor = arrive()
+    visitor.page.add_init_script(lacking)
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    visitor.mark()
+    assert visitor.answer(visitor.choice(choice)).status == 200
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == status
+    assert visitor.is_marked
+    visitor.go("/")
+    assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))") is (status == "granted")
+
+
+def test_where_a_browser_does_not_say_which_button_was_pressed_the_form_answers(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.page.add_init_script("delete SubmitEvent.prototype.submitter;")
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    assert visitor.answer(visitor.choice("accept_all")).status == 303
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == "granted"
+
+
+def test_a_double_click_sends_one_answer(visitor: Visitor) -> None:
+    visitor.requests()
+    visitor.choice("refuse_all").dblclick()
+    expect(visitor.banner).to_have_count(0)
+    visitor.page.evaluate("fetch('/')")
+    assert posts(visitor) == 1
+
+
+def test_clicks_while_an_answer_is_on_its_way_send_no_other(visitor: Visitor) -> None:
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
+    visitor.choice("refuse_all").click()
+    visitor.choice("accept_all").click()
+    visitor.choice("refuse_all").click()
+    visitor.page.evaluate("fetch('/')")
+    for route in held:
+        route.continue_()
+    expect(visitor.banner).to_have_count(0)
+    assert len(held) == 1
+    assert visitor.state["status"] == "refused"
+
+
+def test_what_is_ticked_is_what_is_granted(visitor: Visitor) -> None:
+    visitor.banner.get_by_text("Choose").click()
+    visitor.banner.get_by_label("Maps").check()
+    visitor.answer(visitor.choice("save"))
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert shown(visitor) == {"media"}
+
+
+def test_saving_with_nothing_ticked_refuses_all(visitor: Visitor) -> None:
+    visitor.banner.get_by_text("Choose").click()
+    for box in visitor.banner.get_by_role("checkbox").all():
+        expect(box).not_to_be_checked()
+    visitor.answer(visitor.choice("save"))
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == "refused"
+
+
+# window.consent
+
+
+def test_consent_says_what_is_allowed(visitor: Visitor) -> None:
+    asked = "['necessary', 'analytics', 'media', 'weather', 'toString', ''].map(id => consent.allows(id))"
+    assert visitor.page.evaluate(asked) == [True, False, False, False, False, False]
+    visitor.accept()
+    assert visitor.page.evaluate(asked) == [True, True, True, False, False, False]
+    assert visitor.page.evaluate("Object.isFrozen(consent)")
+
+
+def test_consent_is_told_what_was_answered_before(visitor: Visitor) -> None:
+    visitor.accept()
+    visitor.go("/")
+    assert visitor.page.evaluate("consent.ready") == {"necessary": True, "analytics": True, "media": True}
+    assert visitor.page.evaluate("consent.allows('media')")
+
+
+def test_who_listens_hears_of_a_change_once_until_they_stop(visitor: Visitor) -> None:
+    visitor.page.evaluate(
+        """() => {
+            document.heard = [];
+            consent.on("change", purposes => document.heard.push(purposes));
+            const stop = consent.on("change", () => document.heard.push("stopped"));
+            stop();
+        }"""
+    )
+    assert visitor.page.evaluate("document.heard") == []
+    visitor.accept()
+    visitor.page.evaluate("fetch('/')")
+    assert visitor.page.evaluate("document.heard") == [{"necessary": True, "analytics": True, "media": True}]
+
+
+@pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
+def test_asking_again_leads_to_the_question_that_stands_open(visitor: Visitor, ask: str) -> None:
+    visitor.page.locator("#start").focus()
+    visitor.page.evaluate(ask)
+    expect(visitor.banner).to_be_focused()
+    assert visitor.path == "/"
+    visitor.answer(visitor.choice("refuse_all"))
+    expect(visitor.page.locator("#start")).to_be_focused()
+
+
+@pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
+def test_asking_again_opens_the_settings_in_place_where_all_is_answered(visitor: Visitor, ask: str) -> None:
+    visitor.refuse()
+    visitor.go("/?page=1&more=2")
+    visitor.page.evaluate("consent.ready")
+    visitor.mark()
+    visitor.page.locator("#start").focus()
+    visitor.page.evaluate(ask)
+    expect(visitor.banner).to_be_focused()
+    expect(visitor.banner.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    expect(visitor.banner).to_contain_text("You refused all purposes that are not strictly necessary.")
+    visitor.banner.get_by_label("Maps").check()
+    visitor.answer(visitor.choice("save"))
+    expect(visitor.banner).to_have_count(0)
+    expect(visitor.page.locator("#start")).to_be_focused()
+    assert shown(visitor) == {"media"}
+    assert visitor.page.url == f"{visitor.sites.address}/?page=1&more=2"
+    assert visitor.is_marked
+
+
+def test_a_double_click_on_the_link_brings_the_settings_once(visitor: Visitor) -> None:
+    visitor.refuse()
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
+    visitor.page.locator("footer [data-privacy-settings]").dblclick()
+    assert until(visitor.page, lambda: len(held) == 2)
+    for route in held:
+        route.continue_()
+    expect(visitor.banner).to_be_focused()
+    visitor.page.unroute_all()
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner).to_have_count(1)
+    visitor.page.keyboard.press("Escape")
+    expect(visitor.banner).to_be_hidden()
+
+
+def test_the_settings_page_is_also_next_best_where_the_script_that_brings_them_is_not_to_be_had(
+    visitor: Visitor,
+) -> None:
+    visitor.refuse()
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    said: list[str] = []
+    visitor.page.on("console", lambda it: said.extend([it.text] * it.text.startswith("cookie-consent: ")))
+    visitor.page.route(f"**{PREFIX}/question.js", lambda route: route.abort())
+    visitor.page.evaluate("void consent.show()")
+    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    (text,) = said
+    assert f"{PREFIX}/question.js. Let it pass" in text
+
+
+def test_the_settings_page_is_next_best_where_they_cannot_be_opened_in_place(visitor: Visitor) -> None:
+    visitor.refuse()
+    visitor.go("/?page=1&more=2")
+    visitor.page.evaluate("consent.ready")
+    visitor.page.route(f"**{PREFIX}/question?*", lambda route: route.abort())
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
+    visitor.answer(visitor.choice("accept_all"))
+    expect(visitor.page.get_by_role("heading", name="A page")).to_be_visible()
+    assert visitor.page.url == f"{visitor.sites.address}/?page=1&more=2"
+
+
+def test_the_settings_can_be_closed_again_with_nothing_changed(visitor: Visitor) -> None:
+    visitor.refuse()
+    visitor.go("/")
+    visitor.page.evaluate("consent.ready")
+    closing: list[Callable[[], None]] = [
+        lambda: visitor.page.keyboard.press("Escape"),
+        lambda: visitor.banner.get_by_role("button", name="Close without changes").click(),
+    ]
+    for close in closing:
+        visitor.page.locator("#start").focus()
+        visitor.page.evaluate("consent.show()")
+        expect(visitor.banner).to_be_focused()
+        visitor.requests()
+        close()
+        expect(visitor.banner).to_be_hidden()
+        expect(visitor.page.locator("#start")).to_be_focused()
+        assert posts(visitor) == 0
+    assert visitor.state["status"] == "refused"
+
+
+def test_what_is_withdrawn_in_place_is_gone_with_the_page_that_had_it(visitor: Visitor) -> None:
+    visitor.accept()
+    assert shown(visitor) == {"media", "both"}
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner.get_by_label("Maps")).to_be_checked()
+    visitor.mark()
+    visitor.answer(visitor.choice("refuse_all"))
+    expect(visitor.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
+    assert not visitor.is_marked
+    assert shown(visitor) == set()
+    assert visitor.state["status"] == "refused"
+
+
+# Templates
+
+
+def test_a_template_is_activated_when_all_its_purposes_are_granted(visitor: Visitor) -> None:
+    assert shown(visitor) == set()
+    box = visitor.page.get_by_role("region", name="Map of offices is switched off")
+    visitor.answer(box.get_by_role("button", name="Allow Maps and go on"))
+    expect(box).to_have_count(0)
+    assert shown(visitor) == {"media"}
+    # The rest is still asked, and the message about the first answer does not lie on the question.
+    expect(visitor.status).to_be_in_viewport(ratio=1)
+    visitor.accept()
+    assert shown(visitor) == {"media", "both"}
+
+
+def test_a_template_that_is_added_later_is_activated_too(visitor: Visitor) -> None:
+    add = """id => {
+        const template = document.createElement("template");
+        template.dataset.purpose = "media";
+        template.content.append(Object.assign(document.createElement("p"), { id }));
+        document.body.append(template);
+    }"""
+    visitor.page.evaluate(add, "before")
+    visitor.accept()
+    visitor.page.evaluate(add, "after")
+    expect(visitor.page.locator("p#before")).to_be_attached()
+    expect(visitor.page.locator("p#after")).to_be_attached()
+
+
+def test_after_a_refusal_no_template_is_activated(visitor: Visitor) -> None:
+    visitor.refuse()
+    assert shown(visitor) == set()
+
+
+def test_a_script_in_a_template_runs_where_it_is_granted(visitor: Visitor) -> None:
+    visitor.page.evaluate(
+        """() => {
+            const document_ = new DOMParser().parseFromString(
+                '<template data-purpose="media"><script>document.ran = true<' + '/script></template>', "text/html");
+            document.body.append(document_.querySelector("template"));
+        }"""
+    )
+    assert not visitor.page.evaluate("document.ran")
+    visitor.accept()
+    assert visitor.page.evaluate("document.ran")
+
+
+# What the server left out of the page
+
+
+@pytest.fixture
+def reader(arrive: Arrive) -> Visitor:
+    """Somebody who types on a page of the README's own Jinja2 template."""
+    reader = arrive()
+    reader.go("/offices")
+    reader.page.evaluate("consent.ready")
+    expect(reader.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
+    reader.page.get_by_label("Name").fill("Sōseki")
+    reader.mark()
+    return reader
+
+
+def shows_map_on_request(reader: Visitor) -> None:
+    """Check that the page stays as it is until it is to show the map."""
+    box = reader.page.get_by_role("region", name="Map of offices")
+    expect(box).to_contain_text("Allowed now: Map of offices.")
+    expect(reader.page.get_by_text("It needs your consent")).to_have_count(0)
+    assert reader.is_marked
+    expect(reader.page.get_by_label("Name")).to_have_value("Sōseki")
+    box.get_by_role("button", name="Show now").click()
+    expect(reader.page.frame_locator("iframe[title=Map]").get_by_text("A map")).to_be_visible()
+    expect(box).to_have_count(0)
+    assert not reader.is_marked
+
+
+def test_a_box_without_a_template_offers_to_show_what_was_allowed(reader: Visitor) -> None:
+    reader.accept()
+    expect(reader.status).to_have_text("Your choice has been kept. You accepted all purposes.")
+    shows_map_on_request(reader)
+
+
+def test_a_box_offers_it_also_where_the_answer_was_given_in_another_tab(reader: Visitor) -> None:
+    reader.page.get_by_role("button", name="Allow Maps and go on").focus()
+    other = Visitor(reader.context, reader.sites)
+    other.go("/")
+    other.page.evaluate("consent.ready")
+    other.accept()
+    expect(reader.banner).to_have_count(0)
+    assert reader.focused() != ""  # reading goes on where the box was
+    shows_map_on_request(reader)
+
+
+def test_a_box_says_no_other_thing_while_what_it_needs_is_off(reader: Visitor) -> None:
+    reader.banner.get_by_text("Choose").click()
+    reader.banner.get_by_label("Counting").check()
+    reader.answer(reader.choice("save"))
+    expect(reader.banner).to_have_count(0)
+    expect(reader.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
+    expect(reader.page.get_by_role("button", name="Show now")).to_have_count(0)
+
+
+def test_the_button_of_a_box_without_a_template_shows_it_at_once(reader: Visitor) -> None:
+    reader.answer(reader.page.get_by_role("button", name="Allow Maps and go on"))
+    expect(reader.page.frame_locator("iframe[title=Map]").get_by_text("A map")).to_be_visible()
+
+
+# A strict Content-Security-Policy
+
+
+def test_all_of_it_works_where_only_files_of_the_site_may_run(arrive: Arrive) -> None:
+    visitor = arrive()
+    page, errors = visitor.page, list[str]()
+    page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))
+    page.add_init_script(
+        "document.violations = [];"
+        "addEventListener('securitypolicyviolation', it => document.violations.push(it.violatedDirective));"
+    )
+    visitor.go("/strict")
+    expect(visitor.banner).to_have_css("position", "fixed")
+    visitor.mark()
+    page.route(f"**{PREFIX}", lambda route: route.abort())
+    visitor.choice("refuse_all").click()
+    expect(visitor.alert).to_have_text(FAILED)
+    page.unroute_all()
+    visitor.accept()
+    expect(visitor.status).to_be_visible()
+    assert shown(visitor) == {"media", "both"}
+    assert visitor.is_marked
+    assert page.evaluate("document.violations") == []
+    # One template of the page waits for a purpose that the policy has not: that is said, once.
+    said = [error for error in errors if "net::ERR_FAILED" not in error]
+    assert said == ['cookie-consent: no purpose "weather" among necessary,analytics,media']
+
+
+def test_without_javascript_the_form_works_there_too(arrive: Arrive) -> None:
+    visitor = arrive(java_script_enabled=False)
+    errors: list[str] = []
+    visitor.page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))
+    visitor.go("/strict")
+    expect(visitor.banner).to_have_css("position", "fixed")
+    assert visitor.refuse().status == 303
+    assert visitor.path == "/strict"
+    assert visitor.state["status"] == "refused"
+    assert errors == []

@@ -1,0 +1,83 @@
+"""Global Privacy Control where a proxy takes its header field away: the script sees it, and tells the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+SIGNAL = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true });"
+NOTICE = "Your browser sends the Global Privacy Control signal."
+
+
+@pytest.fixture
+def sites(museum: Sites) -> Sites:
+    """Where visitors arrive here: a site with a recipient of the films and maps."""
+    return museum
+
+
+@pytest.fixture
+def visitor(arrive: Arrive) -> Visitor:
+    """Somebody whose browser has the signal, and whose proxy takes its field away."""
+    visitor = arrive()
+    visitor.page.add_init_script(SIGNAL)
+    return visitor
+
+
+def state(visitor: Visitor) -> dict[str, bool]:
+    """Return what the server allows on a page that comes without the field."""
+    purposes: dict[str, bool] = visitor.context.request.get(f"{visitor.sites.address}/linked{PREFIX}/state").json()[
+        "purposes"
+    ]
+    return purposes
+
+
+def test_the_question_is_asked_anew_in_sight_of_the_signal(visitor: Visitor) -> None:
+    visitor.go("/linked/en/")
+    expect(visitor.banner).to_contain_text(NOTICE)
+    expect(visitor.banner).to_have_count(1)
+    visitor.banner.get_by_text("Choose").click()
+    expect(visitor.banner.get_by_label("Maps and films")).not_to_be_checked()
+    visitor.accept()
+    # It was answered in sight of the signal.
+    assert state(visitor) == {"necessary": True, "analytics": True, "media": True}
+    visitor.go("/linked/en/")
+    assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
+
+
+def test_what_was_granted_before_is_switched_off_here_and_on_the_server(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go("/linked/en/way")
+    visitor.accept()
+    visitor.page.add_init_script(SIGNAL)
+    visitor.go("/linked/en/way")
+    assert not visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
+    assert visitor.page.evaluate("consent.allows('analytics')")
+    assert state(visitor) == {"necessary": True, "analytics": True, "media": False}
+    visitor.go("/linked/en/way")
+    expect(visitor.page.locator(".pchoice-box")).to_contain_text("switched it off since you accepted it")
+    expect(visitor.page.get_by_role("link", name="Global Privacy Control honoured")).to_be_visible()
+    visitor.page.locator("[data-privacy-settings]").click()
+    expect(visitor.banner).to_contain_text("It stays off until you allow it here.")
+    expect(visitor.banner).to_contain_text(NOTICE)
+    visitor.banner.get_by_label("Maps and films").check()
+    visitor.answer(visitor.choice("save"))
+    expect(visitor.banner).to_have_count(0)
+    assert state(visitor)["media"]
+    visitor.go("/linked/en/way")
+    assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
+
+
+def test_where_the_field_comes_through_nothing_is_requested_before_the_answer(arrive: Arrive) -> None:
+    visitor = arrive(extra_http_headers={"Sec-GPC": "1"})
+    visitor.page.add_init_script(SIGNAL)
+    visitor.go("/linked/en/")
+    expect(visitor.banner).to_contain_text(NOTICE)
+    visitor.page.evaluate("consent.ready")
+    assert not [request.url for request in visitor.requests() if "/state" in request.url or "/question" in request.url]

@@ -1,0 +1,244 @@
+"""The question on pages whose styles mean everything: it looks the same on all, unless a site means it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from itertools import starmap
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, ViewportSize, expect
+
+from cookie_consent.visitors.pages.pages import LAYOUTS
+from tests.support.browsers.surroundings import styled, surroundings
+from tests.support.browsers.visitor_browser import Sites, Visitor
+from tests.support.sites.surroundings_site import FRAMEWORKS, STYLES
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+Look = dict[str, dict[str, str]]
+DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=360, height=640)
+PLACES = {"corner": DESK, "bar": DESK, "modal": PHONE}
+"""Layout -> the screen that it is looked at on."""
+STYLED = [name for name in (*STYLES, *FRAMEWORKS) if name != "none"]
+AROUND = ("transformed", "filtered", "cut off", "flex", "grid", "covered")
+"""Styles that mean what is around the question. They reach it where no script raises it above the page."""
+LOOK = """([selector, around]) => {
+    const root = document.querySelector(selector), look = {};
+    document.activeElement?.blur();
+    for (const [number, element] of [root, ...root.querySelectorAll("*")].entries()) {
+        const name = `${number} ${element.tagName} ${element.className}`;
+        for (const pseudo of ["", "::before", "::after", ...(element.tagName === "SUMMARY" ? ["::marker"] : [])]) {
+            const style = getComputedStyle(element, pseudo);
+            const properties = pseudo && style.content === "none" ? ["content"] : [...style];
+            look[name + pseudo] = Object.fromEntries(properties.map(it => [it, style.getPropertyValue(it)]));
+        }
+        const { x, y, width, height } = element.getBoundingClientRect();
+        if (around) look[`${name} box`] = { x: `${x}px`, y: `${y}px`, width: `${width}px`, height: `${height}px` };
+    }
+    return JSON.stringify(look);
+}"""
+ON_TOP = """element => {
+    const { left, top, width, height } = element.getBoundingClientRect();
+    return [[0.1, 0.5], [0.5, 0.1], [0.5, 0.5], [0.5, 0.9], [0.9, 0.5]].every(([x, y]) =>
+        element.contains(document.elementFromPoint(left + width * x, top + height * y)));
+}"""
+MEASURE = re.compile(r"(-?[\d.]+)px")
+SIZES = re.compile(r"(block|inline|perspective|transform|inset|margin|padding)-|width|height|left|right|top|bottom")
+HOOKS = ("pchoice", "pchoice-button", "pchoice-text", "pchoice-links", "pchoice-answers", "pchoice-purposes")
+MARKED = "rgb(1, 2, 3)"
+PROPERTIES = {
+    "back": (MARKED, ".pchoice, .pchoice-box, .pchoice-status", "background-color", MARKED),
+    "text": (MARKED, ".pchoice, .pchoice h2, .pchoice a, .pchoice-box, .pchoice-status", "color", MARKED),
+    "line": (MARKED, ".pchoice, .pchoice-box, .pchoice-status, .pchoice-purposes", "border-top-color", MARKED),
+    "fill": (MARKED, ".pchoice-button", "background-color", MARKED),
+    "on-fill": (MARKED, ".pchoice-button", "color", MARKED),
+    "wrong": (MARKED, ".pchoice-alert", "border-left-color", MARKED),
+    "ring": (MARKED, ".pchoice [name=choice]:focus", "outline-color", MARKED),
+    "radius": ("21px", ".pchoice, .pchoice-box, .pchoice-status", "border-top-left-radius", "21px"),
+    "font": ("monospace", ".pchoice, .pchoice p, .pchoice-box, .pchoice-status", "font-family", "monospace"),
+    "size": ("21px", ".pchoice, .pchoice p, .pchoice button, .pchoice-box, .pchoice-status", "font-size", "21px"),
+    "width": ("421px", ".pchoice, .pchoice-status", "width", "421px"),
+    "gap": ("42px", ".pchoice, .pchoice-status", "left", "42px"),
+    "shadow": (f"{MARKED} 1px 2px 3px 4px", ".pchoice", "box-shadow", f"{MARKED} 1px 2px 3px 4px"),
+    "scheme": ("dark", ".pchoice, .pchoice-box, .pchoice-status", "background-color", "rgb(18, 18, 18)"),
+}
+"""The name of a property without its prefix -> its value, the elements that show it, what shows it, and how."""
+
+
+OPEN = """async it => {
+    it.open = true;
+    for (const _ of [1, 2]) await new Promise(requestAnimationFrame);  // what follows from it has been done
+    it.parentElement.scrollTop = 0;
+}"""
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """Where visitors arrive here."""
+    with surroundings(tmp_path_factory.mktemp("surroundings")) as sites:
+        yield sites
+
+
+@pytest.fixture(scope="module")
+def plain_looks(browser: Browser, sites: Sites) -> dict[str, Look]:
+    """How the question looks without any style around it: layout -> look."""
+    with browser.new_context() as context:
+        visitor = Visitor(context, sites)
+        return {layout: look_at(visitor, "none", layout) for layout in LAYOUTS}
+
+
+def look_at(visitor: Visitor, style: str, layout: str) -> Look:
+    """Return how the question looks on a page with a style, with all of it open."""
+    visitor.page.set_viewport_size(PLACES[layout])
+    visitor.go(styled(style, layout))
+    raised = ".pchoice:is(:popover-open, :modal)" if visitor.scripts else ".pchoice"
+    visitor.page.wait_for_selector(raised, state="attached")
+    visitor.banner.locator("details").evaluate(OPEN if visitor.scripts else "it => { it.open = true; }")
+    return look(visitor, ".pchoice", around=True)
+
+
+def look(visitor: Visitor, selector: str, *, around: bool) -> Look:
+    """Return what the browser makes of an element and all in it; `around` says whether its place counts."""
+    found: Look = json.loads(visitor.page.evaluate(LOOK, [selector, around]))
+    return found
+
+
+def is_near(one: str, other: str) -> bool:
+    """Return whether two values are the same, up to a pixel in each measure."""
+    ones, others = MEASURE.split(one), MEASURE.split(other)
+    return ones[::2] == others[::2] and all(
+        abs(float(left) - float(right)) <= 1 for left, right in zip(ones[1::2], others[1::2], strict=True)
+    )
+
+
+def differences(one: Look, other: Look) -> list[str]:
+    """Return in what two looks differ."""
+    assert one.keys() == other.keys()
+    return [
+        f"{name} {{ {property_}: {value} -> {other[name].get(property_)} }}"
+        for name, values in one.items()
+        for property_, value in values.items()
+        if value != other[name].get(property_) and not is_near(value, other[name].get(property_, ""))
+    ]
+
+
+def without_sizes(found: Look) -> Look:
+    """Return a look without what depends on the room that there is."""
+    return {
+        name: {key: value for key, value in values.items() if not SIZES.search(key)} for name, values in found.items()
+    }
+
+
+def style_of(element: Locator, name: str) -> str:
+    """Return a computed style."""
+    value: str = element.evaluate("(it, name) => getComputedStyle(it).getPropertyValue(name)", name)
+    return value
+
+
+def add_rules(visitor: Visitor, *rules: str) -> None:
+    """Give the page rules of its own, as a site does: before ours."""
+    visitor.page.evaluate(
+        "rules => document.head.prepend(Object.assign(document.createElement('style'), { textContent: rules }))",
+        "\n".join(rules),
+    )
+
+
+# Rules for all elements of a kind do not reach the question.
+
+
+@pytest.mark.parametrize("style", STYLED)
+def test_the_question_looks_the_same_and_lies_above_all_else_whatever_the_styles_of_the_page_are(
+    arrive: Arrive, plain_looks: dict[str, Look], style: str
+) -> None:
+    visitor = arrive()
+    for layout in LAYOUTS:
+        assert differences(plain_looks[layout], look_at(visitor, style, layout)) == [], layout
+        for part in (visitor.banner, *visitor.banner.locator(".pchoice-answers button").all()):
+            assert part.evaluate(ON_TOP), layout
+
+
+@pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
+def test_it_does_without_scripts_too(arrive: Arrive, style: str) -> None:
+    visitor = arrive(java_script_enabled=False)
+    plain = look_at(visitor, "none", "corner")
+    assert differences(plain, look_at(visitor, style, "corner")) == []
+
+
+@pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
+def test_so_do_the_box_of_what_is_off_and_the_message(arrive: Arrive, style: str) -> None:
+    visitor = arrive()
+    looks = []
+    for name in ("none", style):
+        visitor.go(f"{styled(name)}?box")
+        visitor.refuse()
+        expect(visitor.status).not_to_be_empty()
+        looks.append([look(visitor, ".pchoice-status", around=True)])
+        looks[-1].append(without_sizes(look(visitor, ".pchoice-box", around=False)))
+        visitor.context.clear_cookies()
+    assert list(starmap(differences, zip(*looks, strict=True))) == [[], []]
+
+
+# What a site means, it gets.
+
+
+@pytest.mark.parametrize("hook", [*HOOKS, "pchoice-box", "pchoice-status"])
+def test_an_important_rule_for_a_class_gets_through(arrive: Arrive, hook: str) -> None:
+    visitor = arrive()
+    visitor.go(f"{styled('none')}?box")
+    add_rules(visitor, f".{hook} {{ background-color: {MARKED} !important; display: grid !important }}")
+    if hook == "pchoice-status":
+        visitor.refuse()
+        expect(visitor.status).not_to_be_empty()
+    elements = visitor.page.locator(f".{hook}").all()
+    assert elements
+    for element in elements:
+        assert style_of(element, "background-color") == MARKED
+        assert style_of(element, "display") == "grid"
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_a_property_of_the_root_sets_what_it_is_called_after(arrive: Arrive, name: str) -> None:
+    value, selector, shown, expected = PROPERTIES[name]
+    visitor = arrive()
+    visitor.page.set_viewport_size(DESK)
+    visitor.go(f"{styled('none')}?box")
+    before = show_all(visitor, shown, selector)
+    visitor.context.clear_cookies()
+    visitor.go(f"{styled('none')}?box")
+    add_rules(visitor, f":root {{ --pchoice-{name}: {value} }}")
+    after = show_all(visitor, shown, selector)
+    assert set(after) == {expected}
+    assert expected not in before
+    assert len(after) == len(before) >= selector.count(",") + 1
+
+
+def show_all(visitor: Visitor, property_: str, selector: str) -> list[str]:
+    """Return a style of all elements that a selector means, of the message after an answer too."""
+
+    def found() -> list[Any]:
+        return [style_of(element, property_) for element in visitor.page.locator(selector).all()]
+
+    visitor.page.route("**/privacy-choices", lambda route: route.abort())
+    visitor.choice("refuse_all").focus()
+    visitor.page.keyboard.press("Enter")
+    expect(visitor.alert).not_to_be_empty()
+    styles = found()
+    if ".pchoice-status" not in selector:
+        return styles
+    visitor.page.unroute_all()
+    visitor.refuse()
+    expect(visitor.status).not_to_be_empty()
+    return styles + found()
+
+
+def test_the_gap_holds_on_both_sides_of_the_corner(arrive: Arrive) -> None:
+    visitor = arrive(viewport=DESK)
+    visitor.go(styled("none"))
+    add_rules(visitor, ":root { --pchoice-gap: 42px }")
+    box = visitor.banner.bounding_box()
+    assert box
+    assert (box["x"], DESK["height"] - box["y"] - box["height"]) == (42, 42)

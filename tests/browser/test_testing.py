@@ -1,0 +1,54 @@
+"""What a site's own tests can find out of its banner, in a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from cookie_consent.testing import dark_patterns
+from tests.docs.test_docs import blocks
+from tests.support.browsers.visitor_browser import Visitor
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+
+
+@pytest.mark.parametrize("width", [1440, 768, 320])
+def test_the_question_as_it_ships_is_honest(arrive: Arrive, width: int) -> None:
+    visitor = arrive(viewport={"width": width, "height": 568})
+    visitor.go("/")
+    assert dark_patterns(visitor.page) == []
+    visitor.refuse()
+    assert dark_patterns(visitor.page) == ["The page does not ask."]
+
+
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        (".pchoice-button[value=refuse_all] { font-size: 12px !important }", "differ in font"),
+        (".pchoice-button[value=refuse_all] { flex: none !important; inline-size: 4em !important }", "a tenth larger"),
+        (".pchoice-button[value=refuse_all] { color: #88b !important }", "hard to read"),
+        (".pchoice-button[value=refuse_all] { display: none !important }", "in view"),
+        (".pchoice-button[value=refuse_all] { background: none !important; color: #777 !important }", "hard to read"),
+        ("body { overflow: hidden !important }", "cannot be scrolled"),
+        (".pchoice { inline-size: 150vw !important } body { inline-size: 150vw }", "wider"),
+    ],
+)
+def test_what_a_theme_makes_dishonest_is_found(arrive: Arrive, style: str, said: str) -> None:
+    visitor = arrive()
+    visitor.go("/")
+    expect(visitor.banner).to_be_visible()
+    visitor.page.add_style_tag(content=style)
+    assert any(said in sentence for sentence in dark_patterns(visitor.page)), dark_patterns(visitor.page)
+
+
+def test_the_example_of_the_docs_runs(arrive: Arrive) -> None:
+    visitor = arrive()
+    (code,) = blocks("docs/banner.md", "python")
+    names: dict[str, Any] = {}
+    exec(code.replace("http://127.0.0.1:8000", visitor.sites.address), names)  # noqa: S102 (our own docs)
+    names["test_the_banner_is_an_honest_question"](visitor.page)

@@ -1,0 +1,97 @@
+"""What docs/banner.md says of the look is so, and the ready themes are what it shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browsers.surfaces import SURFACES
+from tests.support.browsers.themes import THEMES, put_on, style
+from tests.support.browsers.visitor_browser import ROOT, Sites, Visitor
+
+PAGE = (ROOT / "docs" / "banner.md").read_text("utf-8")
+CHOICES = (ROOT / "static" / "choices.css").read_text("utf-8")
+TEMPLATES = "".join(
+    path.read_text("utf-8") for path in (ROOT / "cookie_consent" / "visitors" / "pages" / "templates").glob("*.html")
+)
+ROWS = dict(re.findall(r"^\| `--pchoice-([a-z-]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
+"""A property -> its default, as the page says it."""
+CLASSES = re.findall(r"`(pchoice[a-z-]*)`", PAGE.partition("| class |")[2].partition("\n\n")[0])
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def defaults(sheet: str) -> set[tuple[str, str]]:
+    """Return the properties that a style reads, each with its default."""
+    inner = r"[^()]*(?:\([^()]*\)[^()]*)*"
+    return set(re.findall(rf"var\(--pchoice-([a-z-]+), ({inner})\)", sheet))
+
+
+def test_the_table_has_every_property_with_its_default() -> None:
+    read = defaults(CHOICES) | {("text", "CanvasText")}  # the last one within that of the ring
+    assert read == set(ROWS.items())
+    assert {name for name, _ in read} == set(re.findall(r"--pchoice-([a-z-]+)", CHOICES))
+
+
+def test_each_class_is_one_that_pages_have() -> None:
+    assert len(CLASSES) == 16
+    written = TEMPLATES + (ROOT / "static" / "choices.js").read_text("utf-8")
+    layouts = {"pchoice-corner", "pchoice-bar", "pchoice-modal"}
+    assert 'class="pchoice pchoice-{{ layout }}"' in TEMPLATES
+    assert [name for name in CLASSES if name not in layouts and not re.search(rf'["\s]{name}["\s]', written)] == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_page_shows_each_theme_as_it_is(theme: str) -> None:
+    assert THEMES[theme] in blocks("css")
+    assert f"](gallery/theme-{theme}.png)" in PAGE
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_theme_is_properties_of_ours_and_nothing_else(theme: str) -> None:
+    without_comment = re.sub(r"/\*.*?\*/", "", THEMES[theme], flags=re.DOTALL).strip()
+    declarations = re.fullmatch(r":root \{(.*)\}", without_comment, re.DOTALL)
+    assert declarations
+    names = re.findall(r"^  --pchoice-([a-z-]+): [^;{}]+;$", declarations[1], re.MULTILINE)
+    assert len(names) == declarations[1].count(";") == len(set(names))
+    assert set(names) <= ROWS.keys()
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
+    """One visitor for all tests, with one page."""
+    visitor = Visitor(browser.new_context(viewport={"width": 1200, "height": 800}), museum)
+    yield visitor
+    visitor.context.close()
+
+
+def looks(visitor: Visitor, selector: str, name: str) -> str:
+    found: str = visitor.page.locator(selector).first.evaluate(
+        "(it, name) => getComputedStyle(it).getPropertyValue(name)", name
+    )
+    return found
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", THEMES)
+def test_with_a_theme_too_both_answers_look_alike(visitor: Visitor, theme: str) -> None:
+    SURFACES["first layer"](visitor, "en")
+    put_on(visitor.page, theme)
+    for name in ("color", "background-color", "border-top-color", "border-top-left-radius", "font-family", "height"):
+        answers = [looks(visitor, f".pchoice [value={value}]", name) for value in ("refuse_all", "accept_all")]
+        assert answers[0] == answers[1], name
+
+
+@pytest.mark.browser
+def test_a_rule_of_the_site_has_to_be_important(visitor: Visitor) -> None:
+    SURFACES["first layer"](visitor, "en")
+    (rule,) = [block for block in blocks("css") if "!important" in block]
+    style(visitor.page, rule.replace(" !important", ""))
+    assert looks(visitor, ".pchoice-button", "text-transform") == "none"
+    style(visitor.page, rule)
+    assert looks(visitor, ".pchoice-button", "text-transform") == "uppercase"

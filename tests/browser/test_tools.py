@@ -1,0 +1,294 @@
+"""The question and the tools that visitors have for their privacy: none hides it, and those that refuse find it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.browsers.surroundings import styled, surroundings, translated
+from tests.support.browsers.visitor_browser import PREFIX, ROOT, Sites, Visitor
+from tests.support.sites.surroundings_site import MODULES
+
+pytestmark = pytest.mark.browser
+
+Arrive = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="module")
+def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
+    """Where visitors arrive here."""
+    with surroundings(tmp_path_factory.mktemp("surroundings")) as sites:
+        yield sites
+
+
+# Filter lists, which hide elements and block addresses.
+
+NAMES = """() => {
+    const elements = [...document.querySelectorAll("*")];
+    return {
+        url: location.href,
+        classes: elements.flatMap(it => [...it.classList]),
+        ids: elements.map(it => it.id).filter(Boolean),
+        hrefs: elements.map(it => it.getAttribute("href")).filter(Boolean),
+    };
+}"""
+HIDDEN = """styles => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(styles);
+    const hidden = [...sheet.cssRules].flatMap(rule => [...document.querySelectorAll(rule.selectorText)]);
+    return hidden.map(it => it.cloneNode().outerHTML);
+}"""
+ONE_NAME = re.compile(r"##(?P<kind>[.#])(?P<name>[\w-]+)")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One line of a filter list.
+
+    Args:
+        text: the filter.
+        target: an element, or the path of an address, that it is meant for.
+    """
+
+    text: str
+    target: str
+
+    @classmethod
+    def read(cls, line: str) -> Filter:
+        """Return what a line of the list of the tests means."""
+        text, _, target = line.partition("\t")
+        named = ONE_NAME.fullmatch(text)
+        if named:
+            target = f'<div {"class" if named["kind"] == "." else "id"}="{named["name"]}">'
+        return cls(text, target)
+
+
+FILTERS = [
+    Filter.read(line)
+    for line in (Path(__file__).parents[1] / "support" / "data" / "cookie_filters.txt").read_text("utf-8").splitlines()
+    if not line.startswith("!")
+]
+
+
+def filtered(lists: Sequence[Sequence[str]], page: Any, requests: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    """Return what each filter list hides on a page, and which of its requests it blocks."""
+    told = json.dumps({"lists": lists, "page": page, "requests": requests})
+    done = subprocess.run(
+        ["node", ROOT / "tests" / "support" / "data" / "filter_lists.mjs"],
+        input=told,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers: list[dict[str, Any]] = json.loads(done.stdout)
+    return answers
+
+
+def test_each_filter_of_the_list_does_what_it_is_meant_for(arrive: Arrive) -> None:
+    page = arrive().page
+    kinds = {".css": "stylesheet", ".js": "script"}
+    requests = [
+        {"url": f"https://site.example{it.target}", "type": kinds.get(Path(it.target).suffix, "fetch")}
+        for it in FILTERS
+    ]
+    page.set_content("".join(f"{it.target}</div></form></a>" for it in FILTERS if it.target.startswith("<")))
+    names = page.evaluate(NAMES) | {"url": "https://site.example/"}
+    missed = []
+    answers = filtered([[it.text] for it in FILTERS], names, requests)
+    for it, answer, request in zip(FILTERS, answers, requests, strict=True):
+        if it.target.startswith("<"):
+            page.set_content(f"<body>{it.target}")
+            does_it = len(page.evaluate(HIDDEN, answer["styles"])) == 1
+        else:
+            does_it = request["url"] in answer["blocked"]
+        missed += [it.text] * (not does_it)
+    assert missed == []
+
+
+def expect_untouched(visitor: Visitor) -> None:
+    """Expect that no filter hides anything on the page, or blocks what was loaded since this was last asked."""
+    requests = [{"url": it.url, "type": it.resource_type} for it in visitor.requests()]
+    assert requests
+    (answer,) = filtered([[it.text for it in FILTERS]], visitor.page.evaluate(NAMES), requests)
+    assert answer["styles"]
+    assert visitor.page.evaluate(HIDDEN, answer["styles"]) == []
+    assert answer["blocked"] == []
+
+
+@pytest.mark.parametrize("layout", ["corner", "modal"])
+def test_no_filter_touches_the_question_or_what_it_needs(arrive: Arrive, layout: str) -> None:
+    visitor = arrive()
+    visitor.go(f"{styled('none', layout)}?box")
+    expect(visitor.banner).to_be_visible()
+    expect_untouched(visitor)
+    visitor.refuse()
+    expect(visitor.status).not_to_be_empty()
+    expect_untouched(visitor)
+    visitor.go(styled("none", layout))
+    visitor.page.evaluate("consent.ready.then(() => consent.show())")
+    expect(visitor.banner).to_be_visible()
+    expect_untouched(visitor)
+
+
+def test_no_filter_touches_the_settings_page(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go(PREFIX)
+    expect_untouched(visitor)
+    visitor.answer(visitor.choice("refuse_all"))
+    expect_untouched(visitor)
+
+
+# Autoconsent, which answers in the visitor's place.
+
+AUTOCONSENT = MODULES / "@duckduckgo" / "autoconsent"
+CONTENT_SCRIPT = AUTOCONSENT / "dist" / "autoconsent.playwright.js"
+RULE = ROOT / "static" / "autoconsent.json"
+RECOGNISED = ("de", "en", "es", "fr", "nl", "pl", "pt")
+"""Languages in which it knows both what a question of the kind says and what refuses, without a rule."""
+BY_RULE = ("ar", "fi", "ja", "zh-Hant")
+"""Some in which it knows neither."""
+START = """([config, rules]) => {
+    document.heard = [];
+    window.autoconsentSendMessage = async message => {
+        document.heard.push(structuredClone(message));
+        if (message.type === "init") setTimeout(() => autoconsentReceiveMessage({ type: "initResp", config, rules }));
+    };
+}"""
+TYPED = """
+import type { AutoConsentCMPRule } from "%s";
+export const rule: AutoConsentCMPRule = %s;
+"""
+
+
+class Autoconsent:
+    """The content script of a browser that has it, at work on a page.
+
+    Args:
+        page: the page.
+        rules: what it knows about questions.
+        action: "optOut" or "optIn".
+        guesses: whether it looks for questions that it has no rule for.
+    """
+
+    def __init__(self, page: Page, rules: list[Any], *, action: str = "optOut", guesses: bool = False) -> None:
+        self.page = page
+        config = {
+            "autoAction": action,
+            "isMainWorld": True,
+            "enableHeuristicDetection": guesses,
+            "heuristicMode": "reject" if guesses else "off",
+        }
+        page.evaluate(START, [config, {"autoconsent": rules}])
+        page.evaluate(CONTENT_SCRIPT.read_text("utf-8"))
+
+    def heard(self, kind: str) -> list[dict[str, Any]]:
+        """Return what it says of a kind, at the latest after a while."""
+        self.page.wait_for_function("kind => document.heard.some(it => it.type === kind)", arg=kind)
+        said: list[dict[str, Any]] = self.page.evaluate("kind => document.heard.filter(it => it.type === kind)", kind)
+        return said
+
+    def finish(self) -> tuple[set[str], bool]:
+        """Return the names of what it found, and whether it finds by itself that it has done what it should."""
+        self.heard("autoconsentDone")
+        found = {message["cmp"] for message in self.heard("cmpDetected")}
+        self.page.evaluate("autoconsentReceiveMessage({ type: 'selfTest' })")
+        return found, all(message["result"] for message in self.heard("selfTestResult"))
+
+
+def our_rule() -> dict[str, Any]:
+    """Return our rule."""
+    rule: dict[str, Any] = json.loads(RULE.read_text("utf-8"))
+    return rule
+
+
+def their_rules() -> list[Any]:
+    """Return the rules that autoconsent ships."""
+    rules: list[Any] = json.loads((AUTOCONSENT / "rules" / "rules.json").read_text("utf-8"))["autoconsent"]
+    return rules
+
+
+@pytest.mark.parametrize("language", RECOGNISED)
+def test_autoconsent_finds_the_question_by_its_words_and_refuses(arrive: Arrive, language: str) -> None:
+    visitor = arrive()
+    visitor.go(translated(language))
+    expect(visitor.banner).to_have_attribute("lang", language)
+    tool = Autoconsent(visitor.page, their_rules(), guesses=True)
+    assert tool.finish() == ({"HEURISTIC-REJECT"}, True)
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == "refused"
+
+
+@pytest.mark.parametrize("language", BY_RULE)
+def test_with_our_rule_it_refuses_in_every_language(arrive: Arrive, language: str) -> None:
+    visitor = arrive()
+    visitor.go(translated(language))
+    expect(visitor.banner).to_have_attribute("lang", language)
+    tool = Autoconsent(visitor.page, [*their_rules(), our_rule()])
+    assert tool.finish() == ({our_rule()["name"]}, True)
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == "refused"
+
+
+@pytest.mark.parametrize("layout", ["bar", "modal"])
+def test_with_our_rule_it_refuses_in_every_layout(arrive: Arrive, layout: str) -> None:
+    visitor = arrive()
+    visitor.go(styled("none", layout))
+    assert Autoconsent(visitor.page, [our_rule()]).finish() == ({our_rule()["name"]}, True)
+    expect(visitor.banner).to_have_count(0)
+
+
+def test_with_our_rule_it_accepts_for_those_who_want_that(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go(translated("ja"))
+    Autoconsent(visitor.page, [our_rule()], action="optIn").heard("autoconsentDone")
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.state["status"] == "granted"
+
+
+def test_with_our_rule_it_says_so_if_the_answer_could_not_be_kept(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go(translated("ja"))
+    visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
+    rule = our_rule()
+    rule["optOut"][-1]["timeout"] = 500
+    (result,) = Autoconsent(visitor.page, [rule]).heard("optOutResult")
+    assert result["result"] is False
+    expect(visitor.banner).to_be_visible()
+
+
+def test_with_our_rule_it_leaves_alone_the_settings_that_the_visitor_called_for(arrive: Arrive) -> None:
+    visitor = arrive()
+    visitor.go(translated("ja"))
+    visitor.accept()
+    visitor.go(translated("ja"))
+    Autoconsent(visitor.page, [our_rule()])
+    attempts = "() => document.heard.findLast(it => it.type === 'report').state.findCmpAttempts"
+    visitor.page.wait_for_function(f"({attempts})() >= 2")
+    visitor.page.evaluate("consent.show()")
+    expect(visitor.banner).to_be_visible()
+    # It looks again after each change of the page.
+    visitor.page.evaluate("setInterval(() => document.body.append(''), 100)")
+    visitor.page.wait_for_function(f"({attempts})() >= 4")
+    expect(visitor.banner).to_be_visible()
+    assert visitor.state["status"] == "granted"
+
+
+def test_our_rule_is_one_of_the_form_that_autoconsent_declares(tmp_path: Path) -> None:
+    declared = AUTOCONSENT / "dist" / "types" / "rules"
+    source = tmp_path / "rule.ts"
+    compiler = [str(MODULES / ".bin" / "tsc"), "--noEmit", "--strict", "--skipLibCheck", "--module", "esnext"]
+    results = []
+    for rule in (our_rule(), our_rule() | {"optOuts": []}):
+        source.write_text(TYPED % (declared, json.dumps(rule)), "utf-8")
+        results.append(subprocess.run([*compiler, source], capture_output=True, text=True, check=False))
+    ours, wrong = results
+    assert (ours.returncode, ours.stdout) == (0, "")
+    assert '"optOuts"' in wrong.stdout

@@ -1,0 +1,280 @@
+"""What screen readers are told: the accessibility tree of the question, of boxes and messages, and of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.browsers.surfaces import SURFACES
+from tests.support.browsers.visitor_browser import Sites, Visitor
+
+pytestmark = pytest.mark.browser
+
+QUESTION = """
+  - /children: equal
+  - heading "Cookies and your privacy" [level=2]
+  - paragraph: /May City Museum .* for. Counting visits and Maps and films/
+  - paragraph: /Asked by City Museum Foundation. You may refuse.*/
+  - paragraph:
+    - /children: equal
+    - link "1 third party would receive data"
+    - link "Privacy settings"
+    - link "Privacy policy"
+    - button "Decide later"
+"""
+PURPOSES = """
+  - group:
+    - text: Choose
+    - group "Purposes":
+      - /children: equal
+      - text: Purposes
+      - checkbox "Counting visits" [checked=false]
+      - text: Counting visits
+      - paragraph: We count visits to see which pages help.
+      - checkbox "Maps and films" [checked=false]
+      - text: Maps and films
+      - paragraph: We show maps and films of another company.
+    - button "Save my choice"
+"""
+ANSWERS = """
+  - button "Refuse all"
+  - button "Accept all"
+"""
+PAGE = """
+- banner:
+  - link "City Museum"
+- main:
+  - heading "Open every day but Monday" [level=1]
+  - paragraph
+- contentinfo:
+  - paragraph:
+    - link "Privacy settings"
+"""
+BODIES = {
+    "first layer": f"""
+- region "Cookies and your privacy":{QUESTION}
+  - group: Choose{ANSWERS}{PAGE}""",
+    "first layer in a bar": f"""
+- region "Cookies and your privacy":{QUESTION}
+  - group: Choose{ANSWERS}{PAGE}""",
+    "first layer in a dialog": f"""
+- dialog "Cookies and your privacy":{QUESTION}
+  - group: Choose{ANSWERS}""",
+    "purposes open": f"""
+- region "Cookies and your privacy":{QUESTION}{PURPOSES}{ANSWERS}{PAGE}""",
+    "error": f"""
+- region "Cookies and your privacy":{QUESTION}
+  - group: Choose
+  - alert: Your choice could not be kept. Please check the connection and try again.{ANSWERS}{PAGE}""",
+    "answer kept": f"""{PAGE}
+- status: Your choice has been kept. You refused all purposes that are not strictly necessary.""",
+    "box": """
+- banner
+- main:
+  - heading "How to find us" [level=1]
+  - region "Map of the museum is switched off":
+    - paragraph: The map is switched off. The way to us is described below.
+    - paragraph: /It needs your consent to. Maps and films/
+    - paragraph: You refused it.
+    - button "Allow Maps and films and go on"
+    - paragraph:
+      - link "Privacy settings"
+  - paragraph
+- contentinfo
+""",
+    "explaining page": """
+- banner:
+  - paragraph: City Museum
+- main:
+  - heading "Film of the house is switched off" [level=1]
+  - paragraph: The film is switched off.
+  - paragraph: /It needs your consent to. Maps and films/
+  - heading "Maps and films" [level=2]
+  - paragraph: We show maps and films of another company.
+  - paragraph: You have not answered yet.
+  - heading "Recipients" [level=3]
+  - list:
+    - listitem: Example Maps Inc. (IP address, address of the page)
+  - button "Allow Maps and films and go on"
+  - paragraph:
+    - link "Privacy settings"
+""",
+    "settings page": """
+- banner:
+  - paragraph: City Museum
+  - navigation "Languages":
+    - list:
+      - listitem:
+        - link "English"
+      - listitem:
+        - link "日本語"
+      - listitem:
+        - link "العربية"
+- main:
+  - heading "Privacy settings" [level=1]
+  - button "Refuse all"
+  - button "Accept all"
+  - heading "Purposes" [level=2]
+  - region "Strictly necessary":
+    - heading "Strictly necessary" [level=3]
+    - table "Cookies"
+  - region "Counting visits":
+    - heading "Counting visits" [level=3]
+    - 'checkbox "Allow: Counting visits" [checked=false]'
+    - table "Cookies"
+  - region "Maps and films":
+    - heading "Maps and films" [level=3]
+    - 'checkbox "Allow: Maps and films" [checked=false]'
+    - table "Recipients"
+    - heading "Not available without it" [level=4]
+  - button "Save my choice"
+  - heading "Services with conditions of their own" [level=2]
+  - heading "Your data" [level=2]
+  - button "Erase my access records"
+  - heading "Requests and complaints" [level=2]
+  - heading "Policy version" [level=2]
+  - heading "What changed" [level=2]
+  - paragraph:
+    - link "Back to the page"
+""",
+    "records page": """
+- banner:
+  - paragraph: City Museum
+- main:
+  - heading "Records of your answers" [level=1]
+  - article /^Withdrawn .* UTC$/:
+    - heading /^Withdrawn .* UTC$/ [level=2]
+    - term: Refused
+    - definition: Counting visits
+    - definition: Maps and films
+    - term: Given
+    - definition: In the privacy settings
+    - term: Language
+    - definition: English
+    - paragraph:
+      - link "What you were shown"
+    - group:
+      - paragraph:
+        - textbox "Is something wrong here? The record stays as it is; your note is kept with it."
+      - button "Attach a note"
+  - article /^Accepted .* UTC$/:
+    - heading /^Accepted .* UTC$/ [level=2]
+    - heading /^Your note .* UTC$/ [level=3]
+    - paragraph: /Not the films/
+    - group: Attach a note
+  - paragraph:
+    - link "Privacy settings"
+""",
+    "what was shown": """
+- banner:
+  - paragraph: City Museum
+- main:
+  - heading "What you were shown" [level=1]
+  - group "What you were shown":
+    - region "Cookies and your privacy":
+      - heading "Cookies and your privacy" [level=2]
+      - paragraph: /May City Museum store/
+      - group:
+        - group "Purposes":
+          - checkbox "Counting visits" [disabled]
+          - paragraph: We count visits to see which pages help.
+        - button "Save my choice" [disabled]
+      - button "Refuse all" [disabled]
+      - button "Accept all" [disabled]
+  - paragraph:
+    - link "Records of your answers"
+""",
+    "receipt page": """
+- banner:
+  - paragraph: City Museum
+- main:
+  - heading "Receipt of your answer" [level=1]
+  - term: Answered on
+  - definition:
+    - time: / UTC/
+  - term: Accepted
+  - definition: Counting visits
+  - definition: Maps and films
+  - term: Responsible
+  - definition:
+    - text: City Museum Foundation
+    - link "privacy@museum.example"
+  - term: Change or withdraw
+  - definition:
+    - link "Privacy settings"
+  - region "Counting visits"
+  - region "Maps and films":
+    - heading "Recipients" [level=3]
+  - paragraph:
+    - link "The receipt as data (JSON)"
+""",
+    "requests page after an error": """
+- main:
+  - heading "That did not work" [level=1]
+  - alert: /sent too fast/
+  - heading "Send a request or a complaint" [level=2]
+  - group "What is it about?":
+    - radio "I want to see what is kept about me" [checked]
+    - radio "I want something corrected"
+  - paragraph:
+    - textbox "Your message": I was never asked.
+  - paragraph:
+    - textbox "Mail address"
+  - button "Send"
+  - heading "Look up an answer" [level=2]
+  - paragraph:
+    - textbox "Reference"
+  - paragraph:
+    - textbox "Secret"
+  - button "Look up an answer"
+""",
+}
+RECIPIENTS = """
+- table "Recipients":
+  - rowgroup:
+    - row "Recipient What it receives":
+      - columnheader "Recipient"
+      - columnheader "What it receives"
+  - rowgroup:
+    - row:
+      - rowheader "Example Maps Inc. Privacy policy of Example Maps Inc."
+      - cell
+"""
+
+
+@pytest.fixture(scope="module")
+def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
+    """One visitor for all tests, with one page."""
+    visitor = Visitor(browser.new_context(), museum)
+    yield visitor
+    visitor.context.close()
+
+
+@pytest.mark.parametrize("surface", BODIES)
+def test_screen_readers_are_told(visitor: Visitor, surface: str) -> None:
+    SURFACES[surface](visitor, "en")
+    expect(visitor.page.locator("body")).to_match_aria_snapshot(BODIES[surface])
+
+
+def test_the_settings_in_place_say_what_holds(visitor: Visitor) -> None:
+    SURFACES["settings in place"](visitor, "en")
+    expect(visitor.banner).to_match_aria_snapshot(f"""
+- region "Privacy settings":
+  - heading "Privacy settings" [level=2]
+  - paragraph: You refused all purposes that are not strictly necessary.
+  - paragraph:
+    - button "Close without changes"{PURPOSES}{ANSWERS}""")
+
+
+def test_a_table_is_one_on_wide_screens(visitor: Visitor) -> None:
+    SURFACES["settings page"](visitor, "en")
+    expect(visitor.page.get_by_role("table", name="Recipients")).to_match_aria_snapshot(RECIPIENTS)
+
+
+def test_on_narrow_screens_each_cell_says_what_it_is(visitor: Visitor) -> None:
+    visitor.page.set_viewport_size({"width": 320, "height": 568})
+    SURFACES["settings page"](visitor, "en")
+    said = visitor.page.get_by_role("main").aria_snapshot()
+    assert "What it receives: IP address, address of the page" in said

@@ -1,0 +1,381 @@
+"""The commands, what they say and their exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from cookie_consent import Policy
+from cookie_consent.cli.demo import demo
+from cookie_consent.cli.main import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, main
+from tests.support.asgi import SITE
+
+SMALL = """
+[site]
+name = "Small"
+controller = "Small Ltd."
+contact = "privacy@small.example"
+prevailing_language = "en"
+languages = ["en"]
+
+[[cookies]]
+name = "session"
+purpose = "necessary"
+duration = "session"
+"""
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def wrong(tmp_path: Path) -> Path:
+    path = tmp_path / "wrong.toml"
+    path.write_text(SMALL.replace('purpose = "necessary"', 'purpose = "nescessary"'), encoding="utf-8")
+    return path
+
+
+def test_init_writes_a_policy_that_loads(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "own.toml"
+    assert main(["init", str(path)]) == GOOD
+    assert Policy.load(path).site.languages == ("en", "ja")
+    said = capsys.readouterr().out
+    assert f"cookie-consent check {path}" in said
+    assert f'app.add_middleware(ConsentMiddleware, policy="{path}"' in said
+
+
+def test_init_writes_consent_toml_if_no_path_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["init"]) == GOOD
+    assert main(["check"]) == GOOD
+    assert [path.name for path in tmp_path.iterdir()] == ["consent.toml"]
+
+
+def test_init_leaves_a_file_that_is_there_as_it_is(policy: Path, capsys: Capture) -> None:
+    assert main(["init", str(policy)]) == WRONG_USAGE
+    assert policy.read_text(encoding="utf-8") == SMALL
+    assert capsys.readouterr().err == f"{policy} exists and stays as it is. Name another file.\n"
+
+
+def test_init_says_why_it_cannot_write(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["init", str(tmp_path / "missing" / "consent.toml")]) == WRONG_USAGE
+    assert "cannot be written: No such file or directory." in capsys.readouterr().err
+
+
+def test_every_table_of_a_policy_is_in_the_starter(tmp_path: Path) -> None:
+    path = tmp_path / "consent.toml"
+    main(["init", str(path)])
+    text = path.read_text(encoding="utf-8")
+    # The file as it is, and with all that it suggests in comments.
+    whole = re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.MULTILINE)
+    path.write_text(whole, encoding="utf-8")
+    policy = Policy.load(path)
+    assert policy.site.policy_url
+    assert all((policy.cookies, policy.recipients, policy.features, policy.services, policy.changes, policy.wording))
+    assert whole.count("\n[signals]\n") == 1
+
+
+def test_check_sums_up_a_good_policy(policy: Path, capsys: Capture) -> None:
+    assert main(["check", str(policy)]) == GOOD
+    version = Policy.load(policy).version
+    assert capsys.readouterr().out == (
+        f"{policy} is good: version {version}, with 1 purpose (necessary), 1 cookie (session), no recipients, "
+        "no features, no services, 1 language (en).\n"
+    )
+
+
+def test_check_counts_several(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "consent.toml"
+    main(["init", str(path)])
+    assert main(["check", str(path)]) == GOOD
+    assert "3 purposes (necessary, analytics, media)" in capsys.readouterr().out
+
+
+def test_check_prints_one_json_object(policy: Path, capsys: Capture) -> None:
+    assert main(["check", "--policy", str(policy), "--json"]) == GOOD
+    assert json.loads(capsys.readouterr().out) == {
+        "file": str(policy),
+        "valid": True,
+        "version": Policy.load(policy).version,
+        "purposes": ["necessary"],
+        "cookies": ["session"],
+        "recipients": [],
+        "features": [],
+        "services": [],
+        "languages": ["en"],
+    }
+
+
+def test_check_says_what_is_wrong_and_what_would_be_right(wrong: Path, capsys: Capture) -> None:
+    assert main(["check", str(wrong)]) == FINDING
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f'{wrong}: [[cookies]] "session" key "purpose":')
+    assert 'Did you mean "necessary"?' in said.err
+
+
+def test_check_refuses_to_trace_where_nobody_says_for_how_long(tmp_path: Path, capsys: Capture) -> None:
+    told, untold = tmp_path / "told.toml", tmp_path / "untold.toml"
+    told.write_text(SITE, encoding="utf-8")
+    untold.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
+    assert main(["check", str(untold)]) == FINDING
+    said = capsys.readouterr().err
+    assert said.startswith(f'{untold}: [purposes.analytics] key "retention": a purpose that traces has to say how long')
+    assert 'Write "395 days" or less' in said
+    assert main(["check", str(told), "--against", str(untold)]) in (GOOD, FINDING), "an earlier version may lack it"
+    assert "how long" not in capsys.readouterr().err
+
+
+def test_check_says_what_is_wrong_in_json_too(wrong: Path, capsys: Capture) -> None:
+    assert main(["check", str(wrong), "--json"]) == FINDING
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"file": str(wrong), "valid": False, "error": said.err.rstrip("\n")}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("missing.toml", "No such file or directory"), ("consent.toml/x", "Not a directory")]
+)
+def test_check_needs_a_file(tmp_path: Path, capsys: Capture, name: str, why: str) -> None:
+    (tmp_path / "consent.toml").touch()
+    assert main(["check", str(tmp_path / name)]) == WRONG_USAGE
+    assert capsys.readouterr().err == f"{tmp_path / name} cannot be read: {why}.\n"
+
+
+def test_a_folder_is_no_policy_file(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["check", str(tmp_path)]) == FINDING
+    assert f"{tmp_path}: this is a folder. Write the path of a policy file." in capsys.readouterr().err
+
+
+ADDED = """
+[purposes.media]
+title = { en = "Films" }
+description = { en = "We show films." }
+
+[[cookies]]
+name = "player"
+purpose = "media"
+duration = "30 days"
+"""
+
+
+def checked_against(folder: Path, old: str, new: str, *options: str) -> int:
+    """Check a policy against an older one, both written into a folder."""
+    for name, text in (("old.toml", old), ("new.toml", new)):
+        (folder / name).write_text(text, encoding="utf-8")
+    return main(["check", str(folder / "new.toml"), "--against", str(folder / "old.toml"), *options])
+
+
+def paragraphs(capsys: Capture) -> Sequence[str]:
+    return capsys.readouterr().out.rstrip("\n").split("\n\n")
+
+
+def test_check_says_that_nothing_changed(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL, f"# Another comment.\n{SMALL}") == GOOD
+    summary, compared = paragraphs(capsys)
+    assert summary.startswith(f"{tmp_path / 'new.toml'} is good: version ")
+    assert compared == f"Nothing changed since {tmp_path / 'old.toml'}."
+
+
+def test_check_says_what_changed_and_that_words_ask_nobody_again(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL, SMALL.replace('"Small"', '"Little"')) == GOOD
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed == f'Changed since {tmp_path / "old.toml"}:\n- site: name "Small" -> "Little"'
+    assert asked == "Nobody is asked again."
+
+
+def test_a_material_change_is_a_finding_and_comes_first(tmp_path: Path, capsys: Capture) -> None:
+    new = SMALL.replace('"Small"', '"Little"') + ADDED
+    assert checked_against(tmp_path, SMALL, new) == FINDING
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed.splitlines()[1:] == [
+        '- material: purpose "media" added',
+        '- material: cookie "player" added to "media"',
+        '- site: name "Small" -> "Little"',
+    ]
+    assert asked == 'Asked again: "media" of everybody. What was refused stays refused, without being asked.'
+
+
+def test_what_became_narrower_is_no_finding_and_needs_the_history(tmp_path: Path, capsys: Capture) -> None:
+    assert checked_against(tmp_path, SMALL + ADDED, SMALL + ADDED.replace("30 days", "1 day")) == GOOD
+    _, changed, asked, *_ = paragraphs(capsys)
+    assert changed.endswith('\n- cookie "player": duration 30 days -> 1 day')
+    assert asked.splitlines() == [
+        "Nobody is asked again.",
+        f'The middleware needs history=["{tmp_path / "old.toml"}"] for that. Without it,',
+        'those who had accepted "media" are asked again too, for less than they had accepted.',
+    ]
+
+
+def test_check_shows_the_lines_that_announce_a_change_until_they_are_pasted(tmp_path: Path, capsys: Capture) -> None:
+    new, before = SMALL + ADDED, datetime.now(UTC).date()
+    checked_against(tmp_path, SMALL, new)
+    *_, said, lines = paragraphs(capsys)
+    assert said == "Nothing announces it yet. To paste, with your own words:"
+    (change,) = tomllib.loads(lines)["changes"]
+    assert before <= change["date"] <= datetime.now(UTC).date()
+    assert change["text"] == {"en": "…"}
+    assert checked_against(tmp_path, SMALL, f"{new}\n{lines}") == FINDING
+    assert "[[changes]]" not in capsys.readouterr().out
+
+
+def test_check_compares_in_json_too(tmp_path: Path, capsys: Capture) -> None:
+    longer = SMALL + ADDED.replace("30 days", "60 days").replace('"We show films."', '"We show them."')
+    assert checked_against(tmp_path, SMALL + ADDED, longer, "--json") == FINDING
+    said = json.loads(capsys.readouterr().out)
+    against = said["against"]
+    assert (said["valid"], said["cookies"]) == (True, ["session", "player"])
+    assert tomllib.loads(against.pop("announcement"))["changes"]
+    assert against == {
+        "version": Policy.load(tmp_path / "old.toml").version,
+        "changes": [
+            {"what": 'purpose "media": description.en reworded', "purposes": ["media"], "material": False},
+            {
+                "what": 'cookie "player": duration 30 days -> 60 days',
+                "purposes": ["media"],
+                "material": True,
+            },
+        ],
+        "asks_again": {"media": "who accepted"},
+        "asks_again_without_history": {"media": "who accepted"},
+    }
+
+
+def test_an_old_policy_that_is_wrong_is_wrong_usage(policy: Path, wrong: Path, capsys: Capture) -> None:
+    assert main(["check", str(policy), "--against", str(wrong)]) == WRONG_USAGE
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f'{wrong}: [[cookies]] "session" key "purpose":')
+    assert main(["check", str(policy), "--against", str(wrong), "--json"]) == WRONG_USAGE
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"file": str(wrong), "valid": False, "error": said.err.rstrip("\n")}
+
+
+def test_an_old_policy_that_is_not_there_is_wrong_usage(policy: Path, tmp_path: Path, capsys: Capture) -> None:
+    missing = tmp_path / "missing.toml"
+    assert main(["check", str(policy), "--against", str(missing)]) == WRONG_USAGE
+    assert capsys.readouterr().err == f"{missing} cannot be read: No such file or directory.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["check", "one.toml", "--policy", "another.toml"],
+        ["check", "one.toml", "--against"],
+        ["demo", "--port", "eighty"],
+        ["demo", "--port", "65536"],
+        ["demo", "twice"],
+    ],
+)
+def test_wrong_arguments_are_wrong_usage(arguments: list[str], capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == WRONG_USAGE
+    assert capsys.readouterr().err.startswith("usage: cookie-consent")
+
+
+def test_help_names_the_commands(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == GOOD
+    assert {"init", "check", "demo"} <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("missing", ["httpx", "uvicorn"])
+def test_the_demo_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delattr("cookie_consent.cli.demo.demo")
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(["demo"]) == WRONG_USAGE
+    assert capsys.readouterr().err == f'The demo needs {missing}: pip install "cookie-consent[demo]"\n'
+
+
+def test_the_demo_says_why_it_cannot_start(capsys: Capture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["demo", "--once", "--port", str(port)]) == WRONG_USAGE
+    said = capsys.readouterr().err
+    assert said.startswith(f"The site cannot be started on 127.0.0.1, port {port}. ")
+    assert "in use" in said
+
+
+@pytest.mark.parametrize(("held", "status"), [(True, GOOD), (False, FINDING)])
+def test_a_promise_that_did_not_hold_is_a_finding(held: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, object] = {}
+
+    def run(**arguments: object) -> bool:
+        given.update(arguments)
+        return held
+
+    monkeypatch.setattr(demo, "run", run)
+    assert main(["demo", "--once", "--port", "8123"]) == status
+    assert given == {"once": True, "port": 8123, "host": "127.0.0.1", "out": sys.stdout, "report_to": None}
+
+
+def test_an_interrupted_command_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**_: object) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "run", run)
+    assert main(["demo"]) == INTERRUPTED
+
+
+def test_a_query_that_is_interrupted_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**_: object) -> bool:
+        ctrl_c = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        ctrl_c.start()
+        # It would take some seconds, and may: a thread of DuckDB's that is at it does not always hear of the signal.
+        with duckdb.connect() as connection:
+            connection.execute("SELECT count(*) FROM range(4_000_000_000) AS a WHERE hash(a.range) = 1").fetchall()
+        return True
+
+    monkeypatch.setattr(demo, "run", run)
+    assert main(["demo"]) == INTERRUPTED
+
+
+def test_another_error_of_a_command_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(**_: object) -> bool:
+        raise RuntimeError("It is broken.")
+
+    monkeypatch.setattr(demo, "run", run)
+    with pytest.raises(RuntimeError, match="It is broken"):
+        main(["demo"])
+
+
+def test_a_command_that_is_told_to_end_tidies_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    tidied = []
+
+    def run(**_: object) -> bool:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(15)
+        finally:
+            tidied.append(True)
+        return False
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(demo, "run", run)
+    with pytest.raises(SystemExit) as ended:
+        main(["demo"])
+    assert (ended.value.code, tidied) == (128 + signal.SIGTERM, [True])
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,277 @@
+"""The report on the command line: tables, JSON, CSV, a page; and what it says to wrong questions."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.cli.command import GOOD, WRONG_USAGE
+from cookie_consent.cli.report import REPORT, asked_of
+from cookie_consent.report import FIGURES, report
+from cookie_consent.report.engines import duckdb_files
+from cookie_consent.report.export.csv_files import NAMES, as_csv, plain
+from cookie_consent.report.export.terminal import as_text, table
+from cookie_consent.sinks import optional
+from cookie_consent.sinks.files.closed_files import counts_path
+from tests.report.test_report_sessions import NOON, record
+from tests.support.report_records import line
+
+Capture = pytest.CaptureFixture[str]
+DAY = NOON.date()
+ORDER = "/\x1b]0;gotcha\x07\u202e"
+"""A path that would give orders to a terminal."""
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONSENT_ACCESS_LOG", raising=False)
+
+
+@pytest.fixture
+def access_log(tmp_path: Path) -> Path:
+    """Two views of Ann's, with a campaign that a spreadsheet would compute, and a path that a terminal would obey."""
+    path = tmp_path / "access.jsonl"
+    records = [record(0, "/訪問", url__query="utm_source=%3DSUM%281%29&utm_medium=a%2Cb"), record(1, ORDER)]
+    path.write_bytes(b"".join(map(line, records)))
+    counts = [("views", 8), ("views_recorded", 2), ("asked", 3), ("granted", 1)]
+    counts_path(path).write_bytes(
+        b"".join(
+            line({"count.day": str(DAY), "count.name": name, "count.value": value, "consent.language": "ja"})
+            for name, value in counts
+        )
+    )
+    return path
+
+
+def parsed(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    REPORT.arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def run(*arguments: str) -> int:
+    return REPORT.run(parsed("--from", str(DAY), "--to", str(DAY), "--threshold", "1", *arguments))
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_json_is_the_report_on_one_line(access_log: Path, capsys: Capture) -> None:
+    assert run("--access-log", str(access_log), "--json", "--compare", "previous") == GOOD
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    made = json.loads(out)
+    wanted = report(access_log, since=DAY, until=DAY, threshold=1, compare=True)
+    assert made.pop("range").keys() == wanted.pop("range").keys()
+    assert made == wanted
+    assert (made["views"], made["compare"]["views"]) == (2, 0)
+
+
+def test_tables_show_numbers_for_people(access_log: Path, capsys: Capture) -> None:
+    assert run("--access-log", str(access_log)) == GOOD
+    out = capsys.readouterr().out
+    assert out.startswith("2026-11-10 to 2026-11-10 (UTC)\nThese records stand for 25 % of 8 pages that people saw; ")
+    assert "\nPages\npath " in out
+    assert "Where sessions began\npath   sessions  bounces\n/訪問         1        0\n" in out
+    assert "before" not in out.splitlines()[3]
+    assert out.endswith(
+        "Rows of fewer than 1 visitors are joined as (other), or left out: 0.\n"
+        "Totals, days and hours may stand for fewer.\n"
+    )
+    assert "consent by law" not in out
+
+
+def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None:
+    with access_log.open("ab") as file:
+        file.write(line(record(2, consent__purpose="audience")))
+    lines = as_text(report(access_log, since=DAY, until=DAY, threshold=1)).splitlines()
+    assert lines[2] == (
+        "Requests that needed no consent by law: 1; over several days, each of their visitors counts once a day."
+    )
+    assert ["exempt_records", "1"] in [line.split() for line in lines]
+
+
+def test_tables_say_what_was_before_and_what_is_not_known(access_log: Path, capsys: Capture) -> None:
+    arguments = ("--access-log", str(access_log), "--path", "/", "--host", "SITE.example", "--compare", "previous")
+    assert run(*arguments) == GOOD
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2026-11-10 to 2026-11-10 (UTC), host SITE.example, path /"
+    assert lines[1] == "For what share of all pages that people saw these records stand is not known."
+    assert lines[2] == "Consent is counted for all pages: its counts know no path."
+    assert lines[4].split() == ["range", "before"]
+    assert ["visitors", "1", "0"] in [line.split() for line in lines]
+    assert ["bounce_rate", "0.0", "-"] in [line.split() for line in lines]
+
+
+def test_no_record_gives_orders_to_a_terminal(access_log: Path) -> None:
+    text = as_text(report(access_log, since=DAY, until=DAY, threshold=1))
+    assert "/�]0;gotcha��" in text
+    assert all(sign.isprintable() or sign == "\n" for sign in text)
+
+
+def test_neither_does_one_that_is_printed_as_csv_or_json(access_log: Path, capsys: Capture) -> None:
+    for arguments in (["--figure", "pages"], ["--json"]):
+        assert run("--access-log", str(access_log), "--threshold", "1", *arguments) == GOOD
+        out = capsys.readouterr().out
+        assert "/\\u001b]0;gotcha\\u0007\\u202e" in out
+        assert all(sign.isprintable() or sign == "\n" for sign in out)
+
+
+def test_a_wide_space_between_words_is_shown() -> None:
+    assert table([{"campaign": "春\u3000セール"}]).splitlines()[1] == "春\u3000セール"
+
+
+def test_columns_of_a_table_are_as_wide_as_their_widest_cell() -> None:
+    rows = [
+        {"path": "/訪問", "views": 1_000, "x": None},
+        {"path": "/e\u0301", "views": 2, "x": 0.5},
+        {"path": "a" * 90, "views": 3, "x": 1},
+    ]
+    lines = table(rows).splitlines()
+    assert lines[0] == f"{'path':60}  views    x"
+    assert lines[1] == f"/訪問{' ' * 55}  1,000    -"
+    assert lines[2] == f"/e\u0301{' ' * 58}      2  0.5"
+    assert lines[3] == f"{'a' * 59}…      3    1"
+
+
+def test_csv_is_one_file_for_each_figure(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "new" / "figures"
+    assert run("--access-log", str(access_log), "--csv", str(folder), "--compare", "previous") == GOOD
+    assert capsys.readouterr().out == f"{len(NAMES)} files in {folder}.\n"
+    assert {path.name for path in folder.iterdir()} == {f"{name}.csv" for name in ("totals", *FIGURES)}
+    totals = rows_of((folder / "totals.csv").read_text("utf-8"))
+    assert [(row["from"], row["views"], row["share"]) for row in totals] == [
+        ("2026-11-10", "2", "0.25"),
+        ("2026-11-09", "0", ""),
+    ]
+    (language,) = rows_of((folder / "consent_by_language.csv").read_text("utf-8"))
+    assert language["language"] == "ja"
+    assert "signal" not in language
+    assert (folder / "events.csv").read_text("utf-8") == ""
+
+
+def test_no_spreadsheet_computes_what_a_record_says(access_log: Path) -> None:
+    made = report(access_log, since=DAY, until=DAY, threshold=1)
+    assert rows_of(as_csv(made, "campaigns"))[0]["source"] == "'=SUM(1)"
+    assert rows_of(as_csv(made, "campaigns"))[0]["medium"] == "a,b"
+    for begins in ("+", "-", "@", "＝"):
+        assert plain(f"{begins}1") == f"'{begins}1"
+
+
+def test_one_figure_is_printed_or_written_as_csv(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run("--access-log", str(access_log), "--figure", "entry_pages") == GOOD
+    assert capsys.readouterr().out == "path,sessions,bounces\n/訪問,1,0\n"
+    file = tmp_path / "entry.csv"
+    assert run("--access-log", str(access_log), "--figure", "entry_pages", "--csv", str(file)) == GOOD
+    assert file.read_bytes() == "path,sessions,bounces\r\n/訪問,1,0\r\n".encode()
+    assert capsys.readouterr().out == f"{file} is written.\n"
+
+
+def test_a_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "report.html"
+    assert run("--access-log", str(access_log), "--html", str(file)) == GOOD
+    assert capsys.readouterr().out == f"{file} is written.\n"
+    assert file.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_the_environment_names_the_access_log(
+    access_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("CONSENT_ACCESS_LOG", str(access_log))
+    assert run("--json") == GOOD
+    assert json.loads(capsys.readouterr().out)["views"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Name the access log: --access-log URL"),
+        (["--access-log", "missing.jsonl"], "there is no file missing.jsonl"),
+        (["--access-log", "nats://127.0.0.1"], '"nats://" cannot be read'),
+        (["--access-log", "x", "--to", "2026-01-01"], "is no day before"),
+        (["--access-log", "x", "--json", "--html", "y"], "Name one form"),
+        (["--access-log", "x", "--json", "--figure", "pages"], "Name one form"),
+        (["--access-log", "x", "--csv", "y", "--html", "z"], "Name one form"),
+    ],
+)
+def test_what_cannot_be_answered_is_wrong_usage(arguments: list[str], says: str, capsys: Capture) -> None:
+    assert run(*arguments) == WRONG_USAGE
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["--html", "--csv", "--figure"])
+def test_the_access_log_is_not_written_over(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+    kept, link = access_log.read_bytes(), tmp_path / "link"
+    link.hardlink_to(access_log)
+    for place in (access_log, tmp_path / "." / ".." / tmp_path.name / access_log.name, link, counts_path(access_log)):
+        arguments = ["--figure", "pages", "--csv", str(place)] if form == "--figure" else [form, str(place)]
+        assert run("--access-log", f"file://{access_log}", *arguments) == WRONG_USAGE
+        assert f"{place} is a file of the access log itself. Name another." in capsys.readouterr().err
+    assert access_log.read_bytes() == kept
+
+
+@pytest.mark.parametrize("form", ["--html", "--csv", "--figure"])
+def test_a_file_that_cannot_be_written_is_named(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+    place = access_log / "not a folder"
+    arguments = ["--figure", "pages", "--csv", str(place)] if form == "--figure" else [form, str(place)]
+    assert run("--access-log", str(access_log), *arguments) == WRONG_USAGE
+    assert f"{place} cannot be written: {os.strerror(20)}." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--from", "yesterday", "'yesterday' is no day: write it as 2026-11-25"),
+        ("--limit", "0", "'0' is no whole number from 1 to 10,000"),
+        ("--limit", "10001", "'10001' is no whole number from 1 to 10,000"),
+        ("--threshold", "many", "'many' is no whole number from 1 to 1,000,000"),
+        ("--figure", "faces", "invalid choice"),
+        ("--memory", "much", '\'much\' is no size of a memory: write it as "512MB" or "2GB"'),
+        ("--memory", "1MB", "'1MB' is too little: 64MB at least"),
+    ],
+)
+def test_a_wrong_argument_is_refused(option: str, value: str, says: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parsed(option, value)
+    assert ended.value.code == WRONG_USAGE
+    assert says in capsys.readouterr().err
+
+
+def test_a_report_takes_the_memory_that_it_may(
+    access_log: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = list[str]()
+    connect = optional.duckdb_connection
+
+    def connected(given: Mapping[str, Any]) -> Any:
+        taken.append(given["memory_limit"])
+        return connect(given)
+
+    monkeypatch.setattr(optional, "duckdb_connection", connected)
+    monkeypatch.setattr(duckdb_files, "default_memory", lambda: 512_000_000)
+    for more in ([], ["--memory", "128MB"]):
+        assert run("--access-log", str(access_log), "--json", *more) == GOOD
+    assert taken == ["512000000B", "128000000B"]
+
+
+def test_thirty_days_until_today_are_shown_where_none_are_named() -> None:
+    now = NOON.timestamp()
+
+    def days(*arguments: str) -> tuple[Any, Any]:
+        asked = asked_of(parsed(*arguments), now)
+        return asked["since"], asked["until"]
+
+    assert days() == (DAY - timedelta(days=29), DAY)
+    assert days("--to", "2026-03-31") == (date(2026, 3, 2), date(2026, 3, 31))
+    assert days("--to", "0001-01-05") == (date.min, date(1, 1, 5))
+    assert days("--from", "2026-11-09") == (date(2026, 11, 9), DAY)

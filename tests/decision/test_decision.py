@@ -1,0 +1,443 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
+from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.material import digests, widened
+from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
+from cookie_consent.policy.policy import Policy
+from tests.support.policies import (
+    NOW,
+    SIGNALS,
+    answered,
+    feature,
+    full,
+    granted,
+    policies,
+    policy_of,
+    purpose,
+    recipient,
+    records,
+    refused,
+    small,
+)
+
+GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
+NO_SIGNAL: frozenset[str] = frozenset()
+GPC, DNT, BOTH = frozenset({"gpc"}), frozenset({"dnt"}), frozenset({"gpc", "dnt"})
+POLICY = small("analytics", "media", recipients=(recipient("maps", "media"),))
+"""GPC refuses "media", DNT refuses "analytics"."""
+BOTH_REFUSED = small("ads", signals=SignalRules(gpc=("ads",), dnt=("ads",)))
+
+
+def allowed(decision: Decision) -> set[str]:
+    """The optional purposes that are allowed."""
+    return {id_ for id_, allows in decision.purposes.items() if allows and id_ != NECESSARY}
+
+
+# What was answered
+
+
+def test_before_an_answer_only_what_is_necessary_is_allowed() -> None:
+    decision = decide(POLICY, None, NO_SIGNAL, NOW)
+    assert decision.purposes == {NECESSARY: True, "analytics": False, "media": False}
+    assert (decision.status, decision.should_ask, decision.signals, decision.record) == ("unknown", True, (), None)
+
+
+@pytest.mark.parametrize(
+    ("states", "purposes", "status", "should_ask"),
+    [
+        ({"analytics": GRANTED, "media": GRANTED}, {"analytics", "media"}, "granted", False),
+        ({"analytics": GRANTED, "media": REFUSED}, {"analytics"}, "partial", False),
+        ({"analytics": REFUSED, "media": REFUSED}, set(), "refused", False),
+        ({"analytics": GRANTED, "media": UNANSWERED}, {"analytics"}, "partial", True),
+        ({"analytics": UNANSWERED, "media": UNANSWERED}, set(), "unknown", True),
+    ],
+)
+def test_each_purpose_has_its_own_answer(
+    states: dict[str, State], purposes: set[str], status: str, should_ask: bool
+) -> None:
+    decision = decide(POLICY, answered(POLICY, states), NO_SIGNAL, NOW)
+    assert (allowed(decision), decision.status, decision.should_ask) == (purposes, status, should_ask)
+
+
+def test_a_site_without_optional_purposes_has_nothing_to_ask() -> None:
+    decision = decide(small(), None, NO_SIGNAL, NOW)
+    assert (decision.purposes, decision.should_ask) == ({NECESSARY: True}, False)
+
+
+@pytest.mark.parametrize("record", [granted(POLICY), refused(POLICY)], ids=["granted", "refused"])
+@pytest.mark.parametrize(
+    ("now", "holds"),
+    [
+        (NOW - 1, False),
+        (NOW - 0.001, False),
+        (NOW, True),
+        (NOW + 180 * 86_400 - 0.001, True),
+        (NOW + 180 * 86_400, False),
+        (math.inf, False),
+        (-math.inf, False),
+        (math.nan, False),
+    ],
+)
+def test_an_answer_holds_from_its_time_for_six_months_a_refusal_as_long_as_a_grant(
+    record: ConsentRecord, now: float, holds: bool
+) -> None:
+    decision = decide(POLICY, record, NO_SIGNAL, now)
+    assert (decision.record, decision.status) == ((record, record.status) if holds else (None, "unknown"))
+    assert decision.should_ask is not holds
+
+
+def test_how_long_an_answer_holds_can_be_said() -> None:
+    assert timedelta(days=180) == CONSENT_LIFETIME
+    assert allowed(decide(POLICY, granted(POLICY), NO_SIGNAL, NOW + 9, lifetime=timedelta(seconds=10)))
+    assert not allowed(decide(POLICY, granted(POLICY), NO_SIGNAL, NOW + 10, lifetime=timedelta(seconds=10)))
+
+
+# Signals and services: the order of precedence
+
+
+ORDER = [
+    # covered by the service's refusal, signals now, signals when answered, the answer -> allowed, asked
+    (False, NO_SIGNAL, NO_SIGNAL, None, False, True),
+    (False, NO_SIGNAL, NO_SIGNAL, GRANTED, True, False),
+    (False, NO_SIGNAL, NO_SIGNAL, REFUSED, False, False),
+    (False, NO_SIGNAL, NO_SIGNAL, UNANSWERED, False, True),
+    (False, NO_SIGNAL, GPC, GRANTED, True, False),
+    (False, GPC, NO_SIGNAL, None, False, False),
+    (False, GPC, NO_SIGNAL, GRANTED, False, False),
+    (False, GPC, NO_SIGNAL, REFUSED, False, False),
+    (False, GPC, GPC, GRANTED, True, False),
+    (False, GPC, GPC, REFUSED, False, False),
+    (False, GPC, GPC, UNANSWERED, False, False),
+    (False, GPC, DNT, GRANTED, False, False),
+    (False, DNT, GPC, GRANTED, False, False),
+    (False, BOTH, GPC, GRANTED, False, False),
+    (False, BOTH, DNT, GRANTED, False, False),
+    (False, BOTH, BOTH, GRANTED, True, False),
+    (False, GPC, BOTH, GRANTED, True, False),
+    (True, NO_SIGNAL, NO_SIGNAL, None, False, False),
+    (True, NO_SIGNAL, NO_SIGNAL, GRANTED, False, False),
+    (True, GPC, GPC, GRANTED, False, False),
+    (True, NO_SIGNAL, NO_SIGNAL, UNANSWERED, False, False),
+]
+
+
+def _named(value: object) -> str:
+    """Return the name of a value, always the same: the order in a set is another one in each process."""
+    return "+".join(sorted(value)) or "no signal" if isinstance(value, frozenset) else str(value)
+
+
+@pytest.mark.parametrize(("by_service", "now", "before", "state", "is_allowed", "asked"), ORDER, ids=_named)
+def test_the_service_goes_before_an_answer_over_a_signal_before_a_signal_before_the_last_answer(
+    by_service: bool, now: frozenset[str], before: frozenset[str], state: State | None, is_allowed: bool, asked: bool
+) -> None:
+    service = Service(id="s", path="/s", purposes={"ads": ServicePurpose(refused=by_service)})
+    policy = BOTH_REFUSED.under(service)
+    record = None if state is None else answered(policy, {"ads": state}, signals=before)
+    decision = decide(policy, record, now, NOW)
+    assert (decision.allows("ads"), decision.should_ask) == (is_allowed, asked)
+    assert decision.allows(NECESSARY)
+
+
+@pytest.mark.parametrize(
+    ("signals", "purposes"),
+    [
+        (NO_SIGNAL, {"analytics", "media"}),
+        (GPC, {"analytics"}),
+        (DNT, {"media"}),
+        (BOTH, set()),
+        ({"new"}, {"analytics", "media"}),
+    ],
+)
+def test_gpc_refuses_what_has_recipients_and_dnt_what_traces(signals: frozenset[str], purposes: set[str]) -> None:
+    decision = decide(POLICY, granted(POLICY), signals, NOW)
+    assert allowed(decision) == purposes
+    assert decision.signals == tuple(sorted(signals))
+
+
+def test_a_signal_changes_nothing_that_was_answered() -> None:
+    record = granted(POLICY)
+    decision = decide(POLICY, record, BOTH, NOW)
+    assert (decision.status, decision.record) == ("granted", record)
+    assert allowed(decide(POLICY, record, NO_SIGNAL, NOW)) == {"analytics", "media"}
+
+
+@pytest.mark.parametrize(("signals", "asks"), [(NO_SIGNAL, True), (GPC, True), (DNT, True), (BOTH, False)])
+def test_nothing_is_asked_where_signals_answer_for_all(signals: frozenset[str], asks: bool) -> None:
+    assert decide(POLICY, None, signals, NOW).should_ask is asks
+
+
+def test_a_service_that_refuses_all_asks_nothing() -> None:
+    off = ServicePurpose(refused=True)
+    service = Service(id="s", path="/s", purposes={"analytics": off, "media": off})
+    assert not decide(POLICY.under(service), None, NO_SIGNAL, NOW).should_ask
+
+
+# Changes of the policy
+
+
+ADDED = small("ads", "analytics", "media", recipients=POLICY.recipients)
+WIDER = replace(POLICY, cookies=(Cookie(name="new", purpose="media"),))
+REWORDED = replace(POLICY, site=replace(POLICY.site, name="Other"))
+
+
+@pytest.mark.parametrize("history", [(), (POLICY,)], ids=["without history", "with history"])
+@pytest.mark.parametrize(
+    ("new", "purposes", "asks"),
+    [(REWORDED, {"analytics", "media"}, False), (WIDER, {"analytics"}, True), (ADDED, {"analytics", "media"}, True)],
+    ids=["words", "a cookie", "a purpose"],
+)
+def test_a_material_change_denies_and_asks_again_just_what_it_touches(
+    new: Policy, purposes: set[str], asks: bool, history: tuple[Policy, ...]
+) -> None:
+    decision = decide(new.with_history(history), granted(POLICY), NO_SIGNAL, NOW)
+    assert (allowed(decision), decision.should_ask) == (purposes, asks)
+
+
+@pytest.mark.parametrize("new", [WIDER, REWORDED], ids=["a cookie", "words"])
+def test_what_was_refused_stays_refused_without_asking(new: Policy) -> None:
+    decision = decide(new, refused(POLICY), NO_SIGNAL, NOW)
+    assert (allowed(decision), decision.should_ask, decision.status) == (set(), False, "refused")
+
+
+@pytest.mark.parametrize(("history", "asks"), [((), True), ((small("ads"), WIDER), False)], ids=["without", "with"])
+def test_with_a_history_a_change_to_less_does_not_ask_again(history: tuple[Policy, ...], asks: bool) -> None:
+    decision = decide(POLICY.with_history(history), granted(WIDER), NO_SIGNAL, NOW)
+    assert decision.should_ask is asks
+    assert decision.allows("media") is not asks
+
+
+def test_an_answer_to_a_version_that_the_history_lacks_is_held_against_its_digests() -> None:
+    policy = WIDER.with_history([small("ads")])
+    assert allowed(decide(policy, granted(POLICY), NO_SIGNAL, NOW)) == {"analytics"}
+
+
+def test_a_signal_that_refuses_what_changed_leaves_nothing_to_ask() -> None:
+    assert not decide(WIDER, granted(POLICY), GPC, NOW).should_ask
+
+
+def test_a_change_that_is_still_to_come_is_no_news() -> None:
+    day = datetime.fromtimestamp(NOW, UTC).date()
+    later = replace(REWORDED, changes=(Change(date=day + timedelta(days=1), text={"en": "Clearer words."}),))
+    assert decide(later, granted(POLICY), NO_SIGNAL, NOW).news is None
+    assert decide(later, granted(POLICY), NO_SIGNAL, NOW + 86_400).news == day + timedelta(days=1)
+
+
+# What apps read
+
+
+def test_an_unknown_purpose_is_a_lookup_error_that_names_the_known_ones() -> None:
+    decision = decide(POLICY, None, NO_SIGNAL, NOW)
+    with pytest.raises(LookupError, match=r'there is no purpose "analytcs"\. Did you mean "analytics"\?'):
+        decision.allows("analytcs")
+    with pytest.raises(LookupError, match="Known: analytics, media, necessary"):
+        decision.allows("xyz")
+
+
+def test_a_feature_is_available_once_all_that_it_needs_is_allowed() -> None:
+    policy = small("analytics", "media", features=(feature("map", "media", "analytics"), feature("list", NECESSARY)))
+    some = decide(policy, answered(policy, {"analytics": GRANTED}), NO_SIGNAL, NOW)
+    assert (some.feature("map").available, some.feature("map").missing) == (False, ("media",))
+    assert some.feature("map").fallback == "No map."
+    assert some.feature("list").available
+    everything = decide(policy, granted(policy), NO_SIGNAL, NOW).feature("map")
+    assert (everything.available, everything.missing) == (True, ())
+
+
+def test_a_feature_explains_itself_in_the_language_that_is_asked_for() -> None:
+    decision = decide(policy_of(full()), None, NO_SIGNAL, NOW)
+    assert decision.feature("map").fallback == "住所は下にあります。"
+    assert decision.feature("map", language="en").fallback == "The addresses are listed below."
+    with pytest.raises(LookupError, match=r'"de" is not offered\. Did you mean "en"\?'):
+        decision.feature("map", language="de")
+
+
+def test_an_unknown_feature_is_a_lookup_error_that_names_the_known_ones() -> None:
+    with pytest.raises(LookupError, match=r'there is no feature "mapp"\. Did you mean "map"\?'):
+        decide(policy_of(full()), None, NO_SIGNAL, NOW).feature("mapp")
+    with pytest.raises(LookupError, match="None is declared"):
+        decide(POLICY, None, NO_SIGNAL, NOW).feature("map")
+
+
+def test_nobody_can_allow_a_purpose_afterwards() -> None:
+    decision = decide(POLICY, None, NO_SIGNAL, NOW)
+    with pytest.raises(TypeError):
+        decision.purposes["media"] = True  # type: ignore[index]
+    assert not decision.allows("media")
+
+
+# Whatever the policy, the record and the signals
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Policy, ConsentRecord | None, frozenset[str]]:
+    """Generate a policy as it holds somewhere, a record, perhaps, and signals."""
+    policy = draw(policies())
+    record = draw(st.none() | records(policy) | records(policy) | records(policy))
+    places = st.sampled_from([policy, *(policy.under(service) for service in policy.services)])
+    return draw(places), record, draw(SIGNALS)
+
+
+def holds(record: ConsentRecord | None) -> bool:
+    return record is not None and NOW - 180 * 86_400 < record.decided_at <= NOW
+
+
+def state_of(record: ConsentRecord | None, id_: str) -> State:
+    if record is None or not holds(record) or id_ not in record.answers:
+        return UNANSWERED
+    return record.answers[id_].state
+
+
+def rules_of(policy: Policy) -> dict[str, frozenset[str]]:
+    return {"gpc": policy.gpc_refuses, "dnt": policy.dnt_refuses}
+
+
+def may_be_allowed(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], id_: str) -> bool:
+    """The law in another form: all that speaks against a purpose, none of which may be there."""
+    against = [
+        state_of(record, id_) is not GRANTED,
+        policy.in_force[id_].refused,
+        any(id_ in rules_of(policy)[signal] for signal in signals - (record.signals if record else NO_SIGNAL)),
+        record is not None
+        and record.policy != policy.version
+        and record.answers.get(id_, Answer(GRANTED, "")).facts != digests(policy)[id_],
+    ]
+    return not any(against)
+
+
+@settings(max_examples=200)
+@given(cases())
+def test_a_purpose_is_allowed_exactly_if_nothing_speaks_against_it(
+    case: tuple[Policy, ConsentRecord | None, frozenset[str]],
+) -> None:
+    policy, record, signals = case
+    decision = decide(policy, record, signals, NOW)
+    assert decision.purposes.keys() == {own.id for own in policy.purposes}
+    assert decision.purposes[NECESSARY] is True
+    assert allowed(decision) == {id_ for id_ in policy.optional if may_be_allowed(policy, record, signals, id_)}
+
+
+@given(cases())
+def test_nothing_optional_is_allowed_without_an_explicit_grant(
+    case: tuple[Policy, ConsentRecord | None, frozenset[str]],
+) -> None:
+    policy, record, signals = case
+    for id_ in allowed(decide(policy, record, signals, NOW)):
+        assert record is not None
+        assert holds(record)
+        assert record.answers[id_].state is GRANTED
+
+
+@given(cases())
+def test_a_refused_purpose_is_never_allowed_and_never_asked_for(
+    case: tuple[Policy, ConsentRecord | None, frozenset[str]],
+) -> None:
+    policy, record, signals = case
+    for id_ in policy.optional:
+        if state_of(record, id_) is REFUSED:
+            assert not decide(policy, record, signals, NOW).allows(id_)
+    if all(state_of(record, id_) is REFUSED for id_ in policy.optional):
+        assert not decide(policy, record, signals, NOW).should_ask
+
+
+@given(cases())
+def test_it_is_asked_exactly_for_what_nobody_has_answered_for(
+    case: tuple[Policy, ConsentRecord | None, frozenset[str]],
+) -> None:
+    policy, record, signals = case
+    decision = decide(policy, record, signals, NOW)
+    open_ = []
+    for id_ in policy.optional:
+        asked_before = state_of(record, id_) is not UNANSWERED and record is not None
+        unseen = signals - record.signals if asked_before and record else signals
+        if policy.in_force[id_].refused or any(id_ in rules_of(policy)[signal] for signal in unseen):
+            continue
+        if state_of(record, id_) is UNANSWERED or (state_of(record, id_) is GRANTED and not decision.allows(id_)):
+            open_.append(id_)
+    assert decision.should_ask is bool(open_)
+
+
+@given(policies(), st.data())
+def test_a_service_never_widens_what_the_site_allows(policy: Policy, data: st.DataObject) -> None:
+    record, signals = data.draw(records(policy)), data.draw(SIGNALS)
+    ours = decide(policy, record, signals, NOW)
+    for service in policy.services:
+        theirs = decide(policy.under(service), record, signals, NOW)
+        off = {id_ for id_, own in service.purposes.items() if own.refused}
+        assert allowed(theirs) == allowed(ours) - off
+        assert ours.should_ask or not theirs.should_ask
+
+
+@given(cases(), SIGNALS)
+def test_a_further_signal_never_widens_what_is_allowed(
+    case: tuple[Policy, ConsentRecord | None, frozenset[str]], more: frozenset[str]
+) -> None:
+    policy, record, signals = case
+    fewer, all_ = decide(policy, record, signals, NOW), decide(policy, record, signals | more, NOW)
+    assert allowed(all_) <= allowed(fewer)
+    assert fewer.should_ask or not all_.should_ask
+
+
+@given(policies(), SIGNALS, st.data(), st.booleans())
+def test_a_purpose_added_touches_only_itself(
+    policy: Policy, signals: frozenset[str], data: st.DataObject, with_history: bool
+) -> None:
+    states = {id_: data.draw(st.sampled_from(State)) for id_ in policy.optional}
+    record = answered(policy, states, signals=data.draw(SIGNALS))
+    new = replace(policy, purposes=(*policy.purposes, purpose("zzz")), history=(policy,) if with_history else ())
+    before, after = decide(policy, record, signals, NOW), decide(new, record, signals, NOW)
+    assert after.purposes == {**before.purposes, "zzz": False}
+    assert after.should_ask
+
+
+@given(policies(), policies(), SIGNALS, st.data())
+def test_with_a_history_just_what_became_wider_is_denied(
+    old: Policy, new: Policy, signals: frozenset[str], data: st.DataObject
+) -> None:
+    states = {id_: data.draw(st.sampled_from(State)) for id_ in old.optional}
+    record = answered(old, states, signals=signals)
+    decision = decide(new.with_history([old]), record, signals, NOW)
+    wider = frozenset() if old.version == new.version else widened(old, new)
+    assert allowed(decision) == {id_ for id_ in new.optional if states.get(id_) is GRANTED and id_ not in wider}
+
+
+@given(cases())
+def test_equal_arguments_give_equal_results(case: tuple[Policy, ConsentRecord | None, frozenset[str]]) -> None:
+    policy, record, signals = case
+    copy = None if record is None else replace(record, answers=dict(record.answers))
+    assert decide(policy, record, signals, NOW) == decide(policy, copy, frozenset([*signals]), NOW)
+
+
+ANY_ANSWERS: st.SearchStrategy[dict[str, Answer]] = st.dictionaries(
+    st.text(max_size=5) | st.sampled_from(["analytics", "media", NECESSARY]),
+    st.builds(Answer, st.sampled_from(State), st.text(max_size=5)),
+    max_size=4,
+)
+ANY_RECORD = st.builds(
+    ConsentRecord,
+    answers=ANY_ANSWERS,
+    policy=st.text(max_size=5) | st.just(POLICY.version),
+    decided_at=st.integers(0, 2**63) | st.just(NOW),
+    source=st.text(max_size=5),
+    language=st.text(max_size=5),
+    signals=st.frozensets(st.text(max_size=5)),
+    consent_id=st.text(max_size=5),
+)
+
+
+@given(st.none() | ANY_RECORD, st.frozensets(st.text(max_size=5)) | SIGNALS, st.floats() | st.just(float(NOW)))
+def test_it_decides_whatever_it_is_given(record: Any, signals: frozenset[str], now: float) -> None:
+    decision = decide(POLICY, record, signals, now)
+    assert decision.allows(NECESSARY)
+    assert decision.status in ("unknown", "granted", "refused", "partial")
+    assert allowed(decision) <= {"analytics", "media"}

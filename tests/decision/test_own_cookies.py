@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, new_id
+from cookie_consent.decision.record import newest
+from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor
+from cookie_consent.policy.parts import Cookie
+from tests.support.policies import KEY, NOW, granted, refused, small
+
+POLICY = small("analytics", "media")
+GRANTED, REFUSED = granted(POLICY), refused(POLICY)
+OWN = OwnCookies(CookieSettings(KEY))
+
+
+def sent_back(field: bytes) -> bytes:
+    return field.partition(b";")[0]
+
+
+@pytest.mark.parametrize(
+    ("secure", "start", "end"), [(True, rb"__Host-consent=", rb"; Secure"), (False, rb"consent=", rb"")]
+)
+def test_the_consent_cookie_is_set_for_six_months_out_of_scripts_reach(secure: bool, start: bytes, end: bytes) -> None:
+    field = OWN.set_consent(GRANTED, secure=secure)
+    attributes = rb"; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax"
+    assert re.fullmatch(start + rb"[!#-+\--:<-\[\]-~]+" + attributes + end, field)
+
+
+@pytest.mark.parametrize(
+    ("secure", "start", "end"), [(True, rb"__Host-visitor=", rb"; Secure"), (False, rb"visitor=", rb"")]
+)
+def test_the_visitor_cookie_is_set_for_13_months_out_of_scripts_reach(secure: bool, start: bytes, end: bytes) -> None:
+    visitor_id, field = OWN.set_visitor(NOW, secure=secure)
+    attributes = rb"; Max-Age=34128000; Path=/; HttpOnly; SameSite=Lax"
+    assert re.fullmatch(start + re.escape(visitor_id.encode()) + rb"\.[\w.-]+" + attributes + end, field)
+
+
+def test_a_refusal_is_kept_as_long_as_a_grant() -> None:
+    lifetimes = {
+        re.findall(rb"Max-Age=(\d+)", OWN.set_consent(record, secure=True))[0] for record in (GRANTED, REFUSED)
+    }
+    assert lifetimes == {b"15552000"}
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_what_was_set_is_read_back(secure: bool) -> None:
+    visitor_id, field = OWN.set_visitor(NOW, secure=secure)
+    cookies = b"; ".join([b"a=1", sent_back(OWN.set_consent(GRANTED, secure=secure)), sent_back(field), b"b=2"])
+    assert OWN.records(cookies, secure=secure) == [GRANTED]
+    assert OWN.visitor(cookies, NOW, secure=secure) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
+
+
+def test_an_id_is_kept_no_longer_once_it_is_recorded_how_its_visitor_came() -> None:
+    arrival = Arrival("https://search.example", int(NOW))
+    field = OWN.without_arrival("one", arrival, NOW + 50.5, secure=True)
+    assert f"Max-Age={395 * 86_400 - 50}".encode() in field
+    assert OWN.visitor(sent_back(field), NOW + 60, secure=True) == KnownVisitor("one", int(NOW) + 395 * 86_400)
+    assert b"Max-Age=1;" in OWN.without_arrival("one", arrival, NOW + 400 * 86_400, secure=True)
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_the_name_of_the_other_kind_of_connection_does_not_count(secure: bool) -> None:
+    cookies = (
+        sent_back(OWN.set_consent(GRANTED, secure=secure)) + b"; " + sent_back(OWN.set_visitor(NOW, secure=secure)[1])
+    )
+    assert OWN.records(cookies, secure=not secure) == []
+    assert OWN.visitor(cookies, NOW, secure=not secure) is None
+
+
+@pytest.mark.parametrize(
+    "name", [b"__host-consent", b"__HOST-CONSENT", b"__Host-Consent", b"consent", b"__Host-consent "]
+)
+def test_names_that_are_only_similar_do_not_count(name: bytes) -> None:
+    value = sent_back(OWN.set_consent(GRANTED, secure=True)).partition(b"=")[2]
+    evil = sent_back(OWN.set_consent(REFUSED, secure=True)).partition(b"=")[2]
+    assert OWN.records(name + b"=" + evil + b"; __Host-consent=" + value, secure=True) == [GRANTED]
+
+
+@pytest.mark.parametrize("added", [b" ", b"\t", b"=", b'"', b"\x00", b"x"])
+def test_a_byte_around_the_token_makes_it_unknown(added: bytes) -> None:
+    name, _, token = sent_back(OWN.set_consent(GRANTED, secure=True)).partition(b"=")
+    assert OWN.records(name + b"=" + token + added + b"; a=1", secure=True) == []
+    assert OWN.records(name + b"=" + added + token, secure=True) == []
+
+
+def test_of_duplicates_the_newest_valid_one_counts() -> None:
+    records = [
+        replace(GRANTED, decided_at=NOW - 5),
+        replace(REFUSED, decided_at=NOW),
+        replace(GRANTED, decided_at=NOW - 9),
+    ]
+    tokens = [sent_back(OWN.set_consent(record, secure=True)) for record in records]
+    field = b"; ".join([tokens[0], b"__Host-consent=garbage", tokens[1], tokens[1][:-1], tokens[2]])
+    found = OWN.records(field, secure=True)
+    assert found == records
+    assert newest(found) == records[1]
+
+
+def test_our_own_cookies_are_declared_the_visitors_one_for_each_purpose_that_traces() -> None:
+    assert OWN.declared(POLICY, secure=True) == (
+        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
+        Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=180)),
+        Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
+    )
+    assert [cookie.name for cookie in OWN.declared(POLICY, secure=False)] == [
+        "consent",
+        "consent-signal",
+        "visitor",
+    ]
+    assert len(OWN.declared(small("media"), secure=True)) == 1
+
+
+def test_a_cookie_of_ours_that_the_site_declares_is_not_listed_twice() -> None:
+    declared = tuple(Cookie(name=name, purpose="necessary") for name in ("__Host-consent", "__Host-visitor", "other"))
+    names = [cookie.name for cookie in OWN.declared(small("analytics", "media", cookies=declared), secure=True)]
+    assert names == ["__Host-consent-signal"]
+
+
+def test_names_can_be_set() -> None:
+    own = OwnCookies(CookieSettings(KEY, consent_name="choice", visitor_name="who"))
+    assert own.names("consent") == ["__Host-choice", "choice"]
+    assert own.name("visitor", secure=True) == "__Host-who"
+    assert own.name("visitor", secure=False) == "who"
+    assert own.set_consent(GRANTED, secure=False).startswith(b"choice=")
+
+
+def test_lifetimes_can_be_set() -> None:
+    settings = CookieSettings(KEY, consent_lifetime=timedelta(days=400), visitor_lifetime=timedelta(seconds=1))
+    own = OwnCookies(settings)
+    assert b"; Max-Age=34560000;" in own.set_consent(GRANTED, secure=True)
+    assert b"; Max-Age=1;" in own.set_visitor(NOW, secure=True)[1]
+
+
+@pytest.mark.parametrize("length", [63, 64])
+def test_a_name_may_be_so_long(length: int) -> None:
+    assert OwnCookies(CookieSettings(KEY, consent_name="a" * length)).names("consent")[1] == "a" * length
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"consent_name": ""},
+        {"consent_name": "a b"},
+        {"consent_name": "a;b"},
+        {"consent_name": "a=b"},
+        {"consent_name": "同意"},
+        {"consent_name": "__Host-consent"},
+        {"consent_name": "__secure-x"},
+        {"consent_name": "a" * 65},
+        {"visitor_name": 'a"b'},
+        {"visitor_name": "__Http-x"},
+        {"visitor_name": "consent"},
+        {"visitor_name": "consent-signal"},
+        {"consent_name": "visitor-erasure"},
+        {"consent_lifetime": timedelta(0)},
+        {"consent_lifetime": timedelta(seconds=0.5)},
+        {"consent_lifetime": timedelta(days=-1)},
+        {"consent_lifetime": timedelta(days=400, seconds=1)},
+        {"consent_lifetime": timedelta(days=500)},
+        {"visitor_lifetime": timedelta(days=396)},
+        {"visitor_lifetime": timedelta(0)},
+    ],
+    ids=str,
+)
+def test_names_and_lifetimes_that_browsers_do_not_take_stop_the_start(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"cookie|name"):
+        CookieSettings(KEY, **wrong)
+
+
+@pytest.mark.parametrize("keys", ["short", [], ["k" * 31]])
+def test_short_keys_stop_the_start(keys: str | Sequence[str]) -> None:
+    with pytest.raises(ValueError, match="secret_keys"):
+        OwnCookies(CookieSettings(keys))
+
+
+def test_ids_have_128_random_bits() -> None:
+    ids = {new_id() for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(r"[\w-]{22}", id_) for id_ in ids)
+
+
+def test_ids_can_be_made_otherwise() -> None:
+    own = OwnCookies(CookieSettings(KEY, make_id=lambda: "an-id"))
+    assert own.new_id() == "an-id"
+    assert own.set_visitor(NOW, secure=False)[0] == "an-id"

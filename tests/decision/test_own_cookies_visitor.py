@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from itsdangerous import TimestampSigner
+
+from cookie_consent.decision import consent_cookie
+from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.visitor_cookie import (
+    ERASURE_SALT,
+    SALT,
+    VISITOR_LIFETIME,
+    Arrival,
+    ErasureCookie,
+    KnownVisitor,
+    VisitorCookie,
+    Withdrawn,
+)
+from tests.support.policies import KEY, NOW
+
+SIGNER = Signer(KEY, SALT)
+LIFETIME = timedelta(days=395)
+END = NOW + LIFETIME.total_seconds()
+
+
+def visitors(*ids: str, signer: Signer = SIGNER) -> VisitorCookie:
+    return VisitorCookie(signer, LIFETIME, iter(ids).__next__)
+
+
+def token(visitor_id: str, now: float = NOW) -> bytes:
+    return visitors(visitor_id).make(now)[1].encode()
+
+
+def test_it_lives_for_13_months_at_most() -> None:
+    assert timedelta(days=395) == VISITOR_LIFETIME
+    assert visitors().max_age == 395 * 86_400
+
+
+def test_an_id_is_made_and_read_back_with_the_end_of_its_life() -> None:
+    visitor_id, made = visitors("one").make(NOW + 0.75)
+    assert visitor_id == "one"
+    assert visitors().read([made.encode()], NOW + 1) == KnownVisitor("one", END)
+
+
+def test_each_id_is_new() -> None:
+    maker = visitors("one", "two")
+    assert [maker.make(NOW)[0], maker.make(NOW)[0]] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [
+        (NOW - 0.5, None),
+        (NOW, KnownVisitor("one", END)),
+        (END - 0.5, KnownVisitor("one", END)),
+        (END, None),
+        (END + 1, None),
+    ],
+)
+def test_it_is_good_from_its_making_to_the_end_of_its_life(now: float, found: KnownVisitor | None) -> None:
+    assert visitors().read([token("one")], now) == found
+
+
+def test_of_several_the_newest_valid_one_counts() -> None:
+    tokens = [
+        token("old", NOW - 9),
+        b"garbage",
+        token("new", NOW - 5),
+        token("future", NOW + 5),
+        token("older", NOW - 99),
+    ]
+    assert visitors().read(tokens, NOW) == KnownVisitor("new", END - 5)
+
+
+@pytest.mark.parametrize(
+    "tokens", [[], [b""], [b"garbage", b"\xff" * 9000], [token("one")[:-1]], [token("one") + b" "]]
+)
+def test_what_is_not_ours_is_no_id(tokens: list[bytes]) -> None:
+    assert visitors().read(tokens, NOW) is None
+
+
+@given(st.lists(st.binary()))
+def test_any_bytes_are_no_id(tokens: list[bytes]) -> None:
+    assert visitors().read(tokens, NOW) is None
+
+
+@given(st.binary())
+def test_any_value_under_a_right_signature_never_raises(value: bytes) -> None:
+    known = visitors().read([SIGNER.sign(value, NOW)], NOW)
+    assert known
+    assert known.id == value.decode("latin-1").partition("~")[0]
+
+
+def test_how_the_visitor_came_is_read_back_until_the_id_is_kept_without() -> None:
+    visitor_id, made = visitors("one").make(NOW, "https://search.example:8443")
+    arrival = Arrival("https://search.example:8443", NOW)
+    assert visitors().read([made.encode()], NOW) == KnownVisitor(visitor_id, END, arrival)
+    assert re.fullmatch(r"[!#-+\--:<-\[\]-~]+", made), "only cookie octets"
+    assert visitors().read([visitors().token(visitor_id, NOW).encode()], NOW + 5) == KnownVisitor("one", END)
+
+
+def test_a_token_of_the_visitor_salt_is_none_of_the_consent_salt() -> None:
+    assert consent_cookie.ConsentCookie(Signer(KEY, consent_cookie.SALT)).read([token("one")]) == []
+    assert Signer(KEY, consent_cookie.SALT).read(token("one")) is None
+
+
+def test_an_older_key_is_good_as_long_as_it_is_listed() -> None:
+    new = "new-" + "n" * 32
+    assert visitors(signer=Signer([KEY, new], SALT)).read([token("one")], NOW) == KnownVisitor("one", END)
+    assert visitors(signer=Signer([new], SALT)).read([token("one")], NOW) is None
+
+
+def test_itsdangerous_reads_the_token() -> None:
+    reader = TimestampSigner(KEY, salt=SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+    assert reader.unsign(token("one")) == b"one"
+
+
+def test_the_ids_of_before_a_withdrawal_are_read_back_as_long_as_their_records_are_kept() -> None:
+    kept = ErasureCookie(Signer(KEY, ERASURE_SALT))
+    written = kept.write([Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9)], NOW).encode()
+    assert kept.read([written], NOW + 4) == (Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9))
+    assert kept.read([written], NOW + 5) == (Withdrawn("two", NOW + 9),)
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"one", b"one~", b"one~two", b"one~9999999999~two", b"~9999999999", b"a~" + b"9" * 5000]
+)
+def test_what_is_signed_and_has_another_shape_tells_of_no_withdrawal(value: bytes) -> None:
+    signer = Signer(KEY, ERASURE_SALT)
+    assert ErasureCookie(signer).read([signer.sign(value, NOW)], NOW) == ()

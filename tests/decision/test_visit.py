@@ -1,0 +1,143 @@
+"""What is kept of requests that come again: no longer than it holds, and no more than fits."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Callable
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+
+from cookie_consent.decision.decision import CONSENT_LIFETIME
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.visit import Visits
+from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.tracer import Trace, Tracing
+from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page, policy, scope
+from tests.support.policies import KEY
+
+MANY = 10_000
+NOTHING = {"necessary": True, "analytics": False, "media": False}
+CHANGE = '\n[[changes]]\ndate = 2025-06-20\ntext = { en = "Clearer words.", ja = "表現の見直し" }\n'
+
+
+def kept(work: Callable[[int], object], times: int = MANY) -> int:
+    """Return how many bytes are still there of what some work allocated that is done with each of many numbers."""
+    gc.collect()
+    tracemalloc.start()
+    for number in range(times):
+        work(number)
+    gc.collect()
+    size, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return size
+
+
+# For how long.
+
+
+def test_what_is_kept_of_a_request_does_not_outlive_its_day() -> None:
+    clock = Clock(datetime(2025, 6, 18, tzinfo=UTC).timestamp())
+    visitor = Visitor(install(page(), clock=clock))
+    visitor.accept()
+    visitor.app = install(page(), SITE.replace("We count visits.", "We count each visit.") + CHANGE, clock=clock)
+    told = []
+    for minute in ("2025-06-19T23:59:00Z", "2025-06-19T23:59:59Z", "2025-06-20T00:00:00Z", "2025-06-20T00:01:00Z"):
+        clock.now = datetime.fromisoformat(minute).timestamp()
+        told.append(["pchoice-news" in visitor.get("/").text for _ in range(3)])
+    assert told == [[False] * 3] * 2 + [[True] * 3] * 2
+
+
+@pytest.mark.parametrize(("seconds", "holds"), [(-1, True), (0, False), (1, False)])
+def test_what_is_kept_of_an_answer_ends_with_it(seconds: int, holds: bool) -> None:
+    clock = Clock(1_750_000_000)
+    visitor = Visitor(install(clock=clock))
+    visitor.accept()
+    for _ in range(3):
+        assert visitor.state()["status"] == "granted"
+    clock.now += CONSENT_LIFETIME.total_seconds() + seconds
+    assert (visitor.state()["status"] == "granted") == holds
+
+
+def test_what_is_kept_of_a_request_does_not_hold_before_it_came() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock))
+    visitor.accept()
+    for _ in range(3):
+        visitor.get(f"{PREFIX}/state")
+    clock.forward(seconds=-60)
+    assert visitor.state()["status"] == "unknown"
+
+
+# How much. Each of these would keep several times as much, were nothing forgotten, or what is long kept as well.
+
+
+@pytest.mark.parametrize("name", [b"n%d", b"%0250d"], ids=["short", "of 250 bytes"])
+def test_the_gate_keeps_few_names(name: bytes) -> None:
+    gate = a_gate()
+    assert kept(lambda number: gate.reason_to_hold(name % number, NOTHING)) < 500_000
+
+
+def test_the_gate_keeps_no_long_names() -> None:
+    gate = a_gate()
+    assert kept(lambda number: gate.reason_to_hold(b"%02000d" % number, NOTHING), times=900) < 100_000
+
+
+def test_few_cookies_that_came_once_are_remembered() -> None:
+    visits = some_visits()
+    assert kept(lambda number: visits.read(requested(b"session=%d" % number), "/"), times=2 * MANY) < 2_000_000
+
+
+def test_few_cookies_that_came_again_are_kept() -> None:
+    visits = some_visits()
+    assert kept(lambda number: visits.read(requested(b"session=%d" % (number // 2)), "/"), times=2 * MANY) < 4_000_000
+
+
+def test_no_long_cookies_are_kept() -> None:
+    visits = some_visits()
+    assert kept(lambda number: visits.read(requested(b"session=%05000d" % (number // 2)), "/"), times=2000) < 50_000
+
+
+@pytest.mark.parametrize("length", [10, 240])
+def test_tracing_keeps_few_pages(length: int) -> None:
+    tracing = some_tracing()
+    trace = Trace({}, "visitor", "policy", 1_750_000_000)
+    assert kept(lambda number: tracing.write(scope(path=f"/{number:0{length}}"), trace)) < 4_000_000
+
+
+@pytest.mark.parametrize("length", [10, 240])
+def test_tracing_keeps_few_visitors(length: int) -> None:
+    tracing = some_tracing()
+    page = scope(path="/")
+    assert kept(lambda number: tracing.write(page, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
+
+
+def test_tracing_keeps_no_long_pages() -> None:
+    tracing = some_tracing()
+    trace = Trace({}, "visitor", "policy", 1_750_000_000)
+    assert kept(lambda number: tracing.write(scope(path=f"/{number:01000}"), trace), times=2000) < 100_000
+
+
+def a_gate() -> Gate:
+    return Gate(policy(), {}, clock=lambda: 0)
+
+
+def some_visits() -> Visits:
+    return Visits(policy(), OwnCookies(CookieSettings(KEY)), a_gate(), lambda: 1_750_000_000)
+
+
+def some_tracing() -> Tracing:
+    numbers = count()
+
+    class Nowhere(MemorySink):
+        def write(self, line: bytes) -> None:
+            """Keep nothing."""
+
+    return Tracing(Nowhere(), (), lambda: b"%d" % next(numbers))
+
+
+def requested(cookies: bytes) -> dict[str, object]:
+    return {"headers": [(b"cookie", cookies)], "scheme": "https"}

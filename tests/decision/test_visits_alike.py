@@ -1,0 +1,125 @@
+"""What is read of a request follows from it alone, whatever requests came before."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise, product
+
+import pytest
+
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.decision.gate import Gate
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.record import State
+from cookie_consent.decision.visit import Visit, Visits
+from cookie_consent.policy.parts import NECESSARY, Change
+from cookie_consent.policy.policy import Policy
+from tests.support.policies import KEY, NOW, answered, full_in, purpose
+
+DAY = 86_400
+OWN = OwnCookies(CookieSettings(KEY))
+OURS = {
+    name: purposes
+    for kind, purposes in (("consent", frozenset([NECESSARY])), ("visitor", frozenset(["analytics"])))
+    for name in OWN.names(kind)
+}
+ANNOUNCED = datetime.fromtimestamp(NOW - 20 * DAY, UTC).date()
+CHANGES = tuple(Change(date=ANNOUNCED + timedelta(days), text={"en": "New."}) for days in (0, 19))
+SITE = replace(full_in("en"), changes=CHANGES)
+EXEMPT = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
+COUNTING = replace(SITE, purposes=(*SITE.purposes, EXEMPT))
+NARROWER = replace(SITE, recipients=(), history=(SITE,))
+POLICIES = (SITE, COUNTING, NARROWER)
+REWORDED = replace(SITE, changes=())
+"""Has the same facts as the first one, and is no earlier version of any."""
+FORGED = b"__Host-consent=1~a~en~0~~~.aGXR-A.c2lnbmF0dXJl"
+
+
+def pair(set_cookie: bytes) -> bytes:
+    return set_cookie.partition(b";")[0]
+
+
+Request = tuple[bytes, Sequence[tuple[bytes, bytes]], str, str, float]
+
+
+def answers() -> Iterator[bytes]:
+    """Yield cookies that say what can be answered, for which policy, when, and what has ruled over it since."""
+    states = (dict.fromkeys(("analytics", "media"), state) for state in State)
+    times = (NOW - 180 * DAY, NOW - 21 * DAY, NOW, NOW + 5)
+    for given, policy, at, signals in product(states, (SITE, COUNTING, REWORDED), times, ((), ("gpc",))):
+        record = answered(policy, given, decided_at=at, signals=frozenset(signals), consent_id=f"id-{at}")
+        yield pair(OWN.set_consent(record, secure=True))
+        yield (
+            pair(OWN.set_signals(frozenset(["gpc"]), at, NOW, secure=True))
+            + b"; "
+            + pair(OWN.set_consent(record, secure=True))
+        )
+
+
+def requests() -> Iterator[Request]:
+    """Yield requests of all kinds, one after the other alike in nearly all."""
+    visitor = pair(OWN.set_visitor(NOW - DAY, secure=True)[1])
+    ours = [b"", *answers(), FORGED, b"__Host-consent =x", *map(b"; ".join, pairwise(list(answers())[::7]))]
+    others = (b"", b"x", b"=", b"session=1; _ga=1", b"player = 1;_ga=1; odd; " + visitor, b"long=" + b"1" * 70_000)
+    signals = ((), ((b"sec-gpc", b"1"),), ((b"dnt", b"1"),))
+    times = (NOW, NOW + 11 * DAY, NOW + DAY * 40)
+    for own, path, signal, other, now in product(ours, ("/", "/whois"), signals, others, times):
+        yield b"; ".join([own, other]), signal, path, "https", now
+
+
+class Reader:
+    """Reads requests at any time."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.now = 0.0
+        ours = {**OURS, **{name: frozenset[str]() for kind in ("signal", "erasure") for name in OWN.names(kind)}}
+        gate = Gate(policy, ours, clock=lambda: self.now)
+        self.visits = Visits(policy, OWN, gate, lambda: self.now)
+
+    def read(self, request: Request) -> Visit:
+        field, signals, path, scheme, self.now = request
+        return self.visits.read({"scheme": scheme, "headers": [(b"cookie", field), *signals]}, path)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_what_is_known_of_others_changes_nothing(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cookie_consent.decision.visit._MOST_ALIKE", 1_000_000)
+    warm, fresh, count = Reader(policy), Reader(policy), 0
+    fresh.visits._services = warm.visits._services  # a policy equals no other one
+    for request in requests():
+        fresh.visits._alike.clear()
+        fresh.visits._known.clear()
+        warm.visits._known.clear()
+        assert warm.read(request) == fresh.read(request), request
+        count += 1
+    assert len(warm.visits._alike) < count / 2
+
+
+def test_those_who_have_not_answered_share_what_is_known_of_them() -> None:
+    reader = Reader(SITE)
+    first, second = (reader.read((b"session=%d; " % n + FORGED, [], "/", "https", NOW + n)) for n in (1, 2))
+    assert first is second
+
+
+def test_of_those_who_answered_nothing_of_their_own_is_kept_for_others() -> None:
+    reader = Reader(SITE)
+    mine = pair(OWN.set_consent(answered(SITE, {}, consent_id="an-id-of-mine"), secure=True))
+    visit = reader.read((mine + b"; _ga=of-mine", [], "/", "https", NOW))
+    assert visit.decision.consent_id == "an-id-of-mine"
+    assert visit.passed == mine
+    (alike,) = reader.visits._alike.values()
+    assert alike.visit.decision.record is None
+    assert "of-mine" not in repr(alike)
+
+
+def test_what_is_known_of_others_is_bounded() -> None:
+    reader = Reader(SITE)
+    for number in range(2000):
+        reader.read((b"name-%d=1" % number, [], "/", "https", NOW))
+        reader.read((b"name-%d" % number * LONGEST_KEPT + b"=1", [], "/", "https", NOW))
+    kept = reader.visits._alike
+    assert 0 < len(kept) <= 512
+    assert max(sys.getsizeof(names) for *_, names in kept) < 2 * LONGEST_KEPT

@@ -1,0 +1,1 @@
+"""The documents, examples and the built package."""

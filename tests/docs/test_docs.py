@@ -1,0 +1,123 @@
+"""The pages under docs/ say what is so, and lead where they say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent import Policy
+from cookie_consent.cli.main import main
+from cookie_consent.ledgers import open_ledger
+from cookie_consent.policy import from_toml
+from cookie_consent.policy.declarations import RecordRules, RequestRules
+from cookie_consent.texts.catalog import shipped_languages
+from tests.support.asgi import Visitor, install
+from tests.support.browsers.browser import forms
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def blocks(path: str, kind: str) -> list[str]:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    return re.findall(rf"^```{re.escape(kind)}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def files_linked_to(page: Path) -> list[str]:
+    """Return which files of ours a page links to."""
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
+    return [target for target in targets if "://" not in target]
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if files_linked_to(page)], ids=lambda path: path.name)
+def test_what_a_page_links_to_is_there(path: Path) -> None:
+    assert [target for target in files_linked_to(path) if not (path.parent / target).exists()] == []
+
+
+def test_the_languages_are_those_that_ship() -> None:
+    page = (ROOT / "docs" / "banner.md").read_text(encoding="utf-8")
+    table = page.partition("| | language |")[2].partition("\n\n")[0]
+    listed = re.findall(r"`([a-zA-Z-]+)` \|", table)
+    assert sorted(listed) == shipped_languages()
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links_to_anchors(page: Path) -> list[tuple[str, str]]:
+    targets = re.findall(r"\]\(([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8"))
+    return [(file, anchor) for file, anchor in targets if "://" not in file]
+
+
+@pytest.mark.parametrize("path", [page for page in PAGES if links_to_anchors(page)], ids=lambda path: path.name)
+def test_the_heading_that_a_link_leads_to_is_there(path: Path) -> None:
+    wrong = [
+        (file, anchor)
+        for file, anchor in links_to_anchors(path)
+        if anchor not in anchors(path.parent / file if file else path)
+    ]
+    assert wrong == []
+
+
+def policy_in(languages: list[str], **more: Any) -> Policy:
+    who = {"name": "Site", "controller": "Site Ltd.", "contact": "privacy@site.example"}
+    site = {**who, "languages": languages, "prevailing_language": languages[0]}
+    return Policy(**vars(from_toml.declarations({"site": site, **more})))
+
+
+def test_the_languages_of_the_example_can_be_offered() -> None:
+    languages = tomllib.loads(blocks("docs/banner.md", "toml")[0])["site"]["languages"]
+    assert list(policy_in(languages).texts) == languages
+
+
+def test_how_long_things_are_kept_is_taken_and_is_the_default() -> None:
+    rules = {name: table for block in blocks("docs/proof.md", "toml") for name, table in tomllib.loads(block).items()}
+    assert rules.keys() == {"records", "requests"}
+    policy = policy_in(["en"], **rules)
+    assert (policy.records, policy.requests) == (RecordRules(), RequestRules())
+    assert policy.version == policy_in(["en"]).version
+
+
+def test_the_words_that_were_shown_are_told_as_the_example_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONSENT_KEY", "k" * 32)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "access.jsonl").touch()
+    visitor = Visitor(install(ledger="sqlite:///consent.db"))
+    question = forms(visitor.get("/privacy-choices/question").text)[0]
+    assert visitor.send_form(question.pressed("accept_all")).status == 303
+    commands = [line for block in blocks("docs/proof.md", "console") for line in block.splitlines()]
+    told: dict[str, int] = {}
+    for line in commands:
+        command = shlex.split(line.removeprefix("$ "), comments=True)
+        if command[0] == "cookie-consent":
+            told[line] = main(command[1 : command.index(">") if ">" in command else None])
+        else:
+            monkeypatch.setenv(*command[1].split("=", 1))
+    # There is no request yet of the number in the example.
+    assert {line for line, status in told.items() if status} == {line for line in commands if "R-7K3M" in line}
+    capsys.readouterr()
+    ledger = open_ledger("sqlite:///consent.db")
+    (record,) = (json.loads(link.document or "") for link in ledger.links())
+    (code,) = blocks("docs/proof.md", "python")
+    exec(compile(code.replace("GpMbWmCSTml0oWEWKeThWQ", record["consent_id"]), "proof.md", "exec"), {})  # noqa: S102
+    assert "Refuse all" in capsys.readouterr().out
+
+
+def test_the_rewording_of_the_example_is_taken() -> None:
+    own = tomllib.loads(blocks("docs/banner.md", "toml")[1])
+    policy = policy_in(["en"], **own)
+    assert policy.texts["en"]["banner_title"] == "Your choice"
+    assert policy.texts["en"]["banner_recipients"] == {"one": "{number} partner", "other": "{number} partners"}

@@ -1,0 +1,337 @@
+"""The examples, as they stand: in process, and the registry site on a live server too."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cookie_consent import Policy
+from cookie_consent.cli.demo.site import started
+from cookie_consent.cli.demo.walk import Page
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+REGISTRY = EXAMPLES / "registry"
+PARTNER = "http://localhost:8001"
+PAGES = ("/", "/names", "/whois", "/whois/terms", "/offices", "/tour", "/account")
+BROWSER = {"accept": "text/html", "accept-language": "en", "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0)"}
+FROM_HERE = {"sec-fetch-site": "same-origin"}
+KEY = "k" * 32
+
+
+def load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def registry_module() -> Any:
+    return load(REGISTRY / "app.py")
+
+
+@pytest.fixture
+def registry(registry_module: Any, tmp_path: Path) -> Any:
+    """The registry site as an app, tracing into a file."""
+    return registry_module.create_app({"REGISTRY_KEY": KEY, "REGISTRY_ACCESS_LOG": str(tmp_path / "access.jsonl")})
+
+
+@pytest.fixture(scope="module")
+def museum() -> Any:
+    return load(EXAMPLES / "fastapi_app.py").app
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@asynccontextmanager
+async def browser(app: Any, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    own = {**BROWSER, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://registry.example", headers=own, follow_redirects=True
+    ) as client:
+        yield client
+
+
+async def choose(client: httpx.AsyncClient, choice: str, path: str = "/") -> httpx.Response:
+    """Answer by the form that a page shows, as a browser without JavaScript does."""
+    form = Page((await client.get(path)).text).choices[choice]
+    return await client.post(form["action"], data={**form, "choice": choice}, headers=FROM_HERE)
+
+
+async def records(client: httpx.AsyncClient) -> list[str]:
+    """The paths of the access records of this visitor."""
+    export = (await client.get("/privacy-choices/export")).json()
+    return [record["url.path"] for record in export["access_records"]]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("language", ["en", "ja"])
+async def test_every_page_is_there_in_both_languages(registry: Any, path: str, language: str) -> None:
+    async with browser(registry, accept_language=language) as client:
+        page = await client.get(path)
+    assert page.status_code == 200
+    assert f'<html lang="{language}"' in page.text
+    assert ("プライバシー設定" in page.text) == (language == "ja")
+    # The question is in the language of the page. The tour's page asks by itself, and the terms are to be read first.
+    asked = re.search(rf'<section class="pchoice pchoice-corner"[^>]* lang="{language}"', page.text)
+    assert (asked is None) == (path in ("/tour", "/whois/terms"))
+
+
+def test_both_languages_have_the_same_texts() -> None:
+    def shape(texts: Any) -> Any:
+        if isinstance(texts, dict):
+            return {key: shape(text) for key, text in texts.items()}
+        return [shape(text) for text in texts] if isinstance(texts, list) else type(texts)
+
+    english, japanese = (
+        shape(tomllib.loads((REGISTRY / "texts" / f"{tag}.toml").read_text(encoding="utf-8"))) for tag in ("en", "ja")
+    )
+    assert english == japanese
+
+
+@pytest.mark.anyio
+async def test_a_chosen_language_is_remembered_and_the_consent_layer_follows(registry: Any) -> None:
+    async with browser(registry) as client:
+        assert '<html lang="en"' in (await client.get("/")).text
+        await client.get("/?lang=ja")
+        assert client.cookies["lang"] == "ja"
+        offices, tour = await client.get("/offices"), await client.get("/tour")
+    assert '<html lang="ja"' in offices.text
+    assert re.search(r'class="pchoice-box"[^>]* lang="ja"', offices.text)
+    assert '<html lang="ja"' in tour.text
+    assert tour.headers["content-language"] == "ja"
+    assert "/privacy-choices?language=ja&amp;next=/offices" in offices.text
+
+
+@pytest.mark.anyio
+async def test_a_language_that_is_not_offered_changes_nothing(registry: Any) -> None:
+    async with browser(registry) as client:
+        assert '<html lang="en"' in (await client.get("/?lang=fr")).text
+        assert "lang" not in client.cookies
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("choice", [None, "refuse_all"])
+async def test_without_consent_no_page_loads_anything_from_elsewhere(registry: Any, choice: str | None) -> None:
+    async with browser(registry) as client:
+        if choice:
+            await choose(client, choice)
+        for path in PAGES:
+            sources = Page((await client.get(path)).text).sources
+            assert all(source.startswith("http://registry.example/") for source in sources)
+
+
+@pytest.mark.anyio
+async def test_refused_features_degrade(registry: Any) -> None:
+    async with browser(registry) as client:
+        await choose(client, "refuse_all")
+        offices = (await client.get("/offices")).text
+        names = Page((await client.get("/names?name=kawa")).text)
+        assert list(client.cookies) == ["consent"]
+        assert await records(client) == []
+    assert "The addresses and the ways to us are written below." in offices
+    assert "Chiyoda-ku" in offices
+    assert "map" not in Page(offices).ids
+    # With JavaScript, a yes on this page brings the map.
+    assert re.search(r'<template data-purpose="media">\s*<iframe id="map"', offices)
+    assert "general" in names.ids
+    assert "suited" not in names.ids
+
+
+@pytest.mark.anyio
+async def test_accepted_features_are_there(registry: Any) -> None:
+    async with browser(registry) as client:
+        await choose(client, "accept_all")
+        await client.get("/names?name=kawa")
+        names = (await client.get("/names")).text
+        offices = Page((await client.get("/offices")).text)
+        assert {"consent", "visitor", "recently-viewed"} == set(client.cookies.keys())
+        assert await records(client) == ["/", "/names", "/names", "/offices"]
+    assert "kawa-online.jp" in names
+    assert "map" in offices.ids
+    assert {f"{PARTNER}/map.html", f"{PARTNER}/analytics.js"} <= set(offices.sources)
+
+
+@pytest.mark.anyio
+async def test_the_tour_explains_itself_and_a_button_on_it_allows_it_and_comes_back(registry: Any) -> None:
+    async with browser(registry) as client:
+        await choose(client, "refuse_all")
+        explanation = await client.get("/tour")
+        assert "Maps and tours" in explanation.text
+        assert "tour" not in Page(explanation.text).ids
+        tour = await choose(client, "grant", "/tour")
+        assert tour.url.path == "/tour"
+        assert "tour" in Page(tour.text).ids
+        state = (await client.get("/privacy-choices/state")).json()
+    assert state["purposes"] == {"necessary": True, "analytics": False, "media": True, "functional": False}
+
+
+@pytest.mark.anyio
+async def test_the_whois_service_has_conditions_of_its_own(registry: Any) -> None:
+    async with browser(registry) as client:
+        asking = (await client.get("/whois")).text
+        assert "/whois/terms" in asking
+        assert "Access tracing" not in asking
+        await choose(client, "accept_all")
+        found = await client.get("/whois?name=Example.JP")
+        await client.get("/whois/terms")
+        assert await records(client) == ["/"]
+    assert "Example Registry Co., Ltd.</dd>" in found.text
+    assert not any(PARTNER in source for source in Page(found.text).sources)
+
+
+@pytest.mark.anyio
+async def test_a_session_works_whatever_was_answered(registry: Any) -> None:
+    async with browser(registry) as client:
+        await choose(client, "refuse_all")
+        welcome = await client.post("/account", data={"name": "花子"})
+        assert "<strong>花子</strong>" in welcome.text
+        assert "<strong>花子</strong>" in (await client.get("/account")).text
+        assert "signed-in" not in Page((await client.post("/account")).text).ids
+
+
+@pytest.mark.anyio
+async def test_the_undeclared_cookie_is_held_back_with_the_lines_that_would_declare_it(
+    registry: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "cookie_consent"):
+        async with browser(registry) as client:
+            await choose(client, "accept_all")
+            await client.get("/")
+            assert "ab_test" not in client.cookies
+    assert [message for message in caplog.messages if '[[cookies]]\nname = "ab_test"' in message]
+
+
+@pytest.mark.anyio
+async def test_a_signal_answers_for_every_purpose(registry: Any) -> None:
+    async with browser(registry, sec_gpc="1") as client:
+        page = (await client.get("/offices")).text
+        assert list(client.cookies) == []
+    assert "pchoice-title" not in page
+    assert "Your browser refuses it by the Global Privacy Control signal." in page
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/names?name=kawa", "is taken."),
+        ("/names?name=kawa-2", "is free."),
+        ("/names?name=no+name", "This cannot be a domain name"),
+        ("/whois?name=kawa-2.jp", "is not registered."),
+        ("/whois", "For example:"),
+    ],
+)
+async def test_names_are_looked_up(registry: Any, path: str, said: str) -> None:
+    async with browser(registry) as client:
+        assert said in (await client.get(path)).text
+
+
+@pytest.mark.anyio
+async def test_a_recently_viewed_cookie_of_any_content_is_read(registry: Any) -> None:
+    async with browser(registry) as client:
+        await choose(client, "accept_all")
+        client.cookies["recently-viewed"] = "a..<b>.c"
+        names = (await client.get("/names")).text
+    assert "a-online.jp" in names
+    assert "&lt;b&gt;" not in names
+
+
+def test_the_site_starts_without_any_setting(registry_module: Any) -> None:
+    assert registry_module.create_app({}).state.partner == PARTNER
+
+
+def test_the_policy_names_the_second_origin_of_the_installation(registry_module: Any) -> None:
+    policy = registry_module.policy_for("https://partner.example")
+    assert {recipient.origins for recipient in policy.recipients} == {("https://partner.example",)}
+    assert policy.site == Policy.load(REGISTRY / "consent.toml").site
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The registry site and the second origin on live servers; gives their addresses."""
+    kept = tmp_path_factory.mktemp("registry")
+    listen = ("127.0.0.1", 0)
+    with started("analytics:app", REGISTRY, kept / "partner.log", listen, {}) as partner:
+        environ = {
+            "REGISTRY_KEY": KEY,
+            "REGISTRY_ACCESS_LOG": str(kept / "access.jsonl"),
+            "REGISTRY_LEDGER": f"sqlite:///{kept / 'consent.db'}",
+            "REGISTRY_PARTNER": partner.address,
+        }
+        with started("app:app", REGISTRY, kept / "site.log", listen, environ) as site:
+            yield site.address, partner.address
+
+
+def test_it_keeps_its_promises_on_a_live_server(live: tuple[str, str]) -> None:
+    site, partner = live
+    with httpx.Client(base_url=site, headers=BROWSER, follow_redirects=True) as client:
+        form = Page(client.get("/offices").text).choices["refuse_all"]
+        offices = client.post(form["action"], data={**form, "choice": "refuse_all"}, headers=FROM_HERE)
+        assert offices.url.path == "/offices"
+        assert list(client.cookies) == ["consent"]
+        form = Page(offices.text).choices["grant"]
+        offices = client.post(form["action"], data={**form, "choice": "grant"}, headers=FROM_HERE)
+        assert f"{partner}/map.html" in Page(offices.text).sources
+        export = client.get("/privacy-choices/export").json()
+    statuses = [proof["status"] for proof in export["consent_records"]]
+    assert statuses == ["partial"], "a plain refusal stands alone: nothing ties it to its visitor"
+    assert export["access_records"] == []
+
+
+def test_the_live_site_serves_its_files(live: tuple[str, str]) -> None:
+    for name, media_type in (("site.css", "text/css"), ("icon.svg", "image/svg+xml")):
+        assert httpx.get(f"{live[0]}/static/{name}").headers["content-type"].startswith(media_type)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("analytics.js", 200), ("map.html", 200), ("tour.html", 200), ("collect?id=1", 204)]
+)
+def test_the_second_origin_serves_what_pages_embed(live: tuple[str, str], name: str, status: int) -> None:
+    answer = httpx.get(f"{live[1]}/{name}")
+    assert answer.status_code == status
+    assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.anyio
+async def test_the_fastapi_example_degrades_and_comes_back(museum: Any) -> None:
+    async with browser(museum) as client:
+        page = await client.get("/")
+        assert "We are in the old school" in page.text
+        assert Page(page.text).sources == []
+        assert (await client.get("/api/embeds")).json() == {"status": "unknown", "map": None}
+        film = await client.get("/film")
+        assert film.status_code == 200
+        assert "Maps and videos" in film.text
+        film = await choose(client, "grant", "/film")
+        assert film.url.path == "/film"
+        assert Page(film.text).sources == ["https://maps.example.com/film"]
+        assert Page((await client.get("/")).text).sources == ["https://maps.example.com/museum"]
+        assert (await client.get("/api/embeds")).json()["status"] == "granted"
+
+
+@pytest.mark.anyio
+async def test_the_fastapi_example_answers_in_json_to_those_who_want_no_page(museum: Any) -> None:
+    async with browser(museum, accept="application/json") as client:
+        answer = (await client.get("/film")).json()
+    assert (answer["available"], answer["feature"], answer["missing"]) == (False, "map", ["media"])
+
+
+def test_the_fastapi_example_fits_on_one_screen() -> None:
+    assert len((EXAMPLES / "fastapi_app.py").read_text(encoding="utf-8").splitlines()) <= 60

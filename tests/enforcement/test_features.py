@@ -1,0 +1,507 @@
+"""What becomes of a feature without consent: a fallback, never an error, a loop or a wall."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+from typing import Annotated, Any
+
+import pytest
+from fastapi import Depends, FastAPI, WebSocket
+from fastapi.responses import HTMLResponse as FastHTMLResponse
+from starlette.applications import Starlette
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cookie_consent import ConsentMiddleware, Decision, requires
+from cookie_consent.enforcement.features import consent_of, fallback_box
+from tests.support.asgi import PREFIX, SITE, Reply, Visitor, call, drive, install, policy, scope
+from tests.support.browsers.browser import forms
+from tests.support.policies import KEY, text_of
+
+HTML = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")]
+
+
+def site(*routes: Route | Mount, text: str = SITE) -> ASGIApp:
+    """Return a Starlette app with the middleware, as a developer installs it."""
+    options: dict[str, Any] = {"policy": policy(text), "secret_keys": [KEY]}
+    return Starlette(routes=routes, middleware=[Middleware(ConsentMiddleware, **options)])
+
+
+@requires("media")
+async def whole_map(request: Request) -> Response:
+    return PlainTextResponse("the map")
+
+
+@requires("media")
+def plain_map(request: Request) -> Response:
+    return PlainTextResponse("the map")
+
+
+@requires("media", fallback=lambda request: PlainTextResponse("a list of addresses"))
+async def map_or_list(request: Request) -> Response:
+    return PlainTextResponse("the map")
+
+
+async def _data(request: Request) -> Any:
+    return {"addresses": ["Tokyo"], "needs": consent_of(request.scope).feature("map").missing}
+
+
+@requires("media", fallback=_data)
+async def map_or_data(request: Request) -> Response:
+    return PlainTextResponse("the map")
+
+
+class MapEndpoint(HTTPEndpoint):
+    """An endpoint whose methods are decorated."""
+
+    @requires("media")
+    async def get(self, request: Request) -> Response:
+        return PlainTextResponse("the map")
+
+
+@requires("media", "analytics")
+async def both(request: Request) -> Response:
+    return PlainTextResponse("both")
+
+
+def every(endpoint: Any) -> ASGIApp:
+    return site(Route("/map", endpoint, methods=None if endpoint is MapEndpoint else ["GET", "POST"]))
+
+
+ENDPOINTS = [whole_map, plain_map, map_or_list, map_or_data, MapEndpoint]
+
+
+# Endpoints of Starlette.
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_with_consent_the_whole_form_answers(endpoint: Any) -> None:
+    visitor = Visitor(every(endpoint), HTML)
+    visitor.save(media=True)
+    assert visitor.get("/map").text == "the map"
+    visitor.refuse()
+    assert visitor.get("/map").text != "the map"
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("state", ["unknown", "refused", "gpc"])
+@pytest.mark.parametrize("accept", [[], HTML, [("accept", "application/json")], [("accept", "")]])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_without_consent_it_is_never_an_error_nor_a_redirect(
+    endpoint: Any, state: str, accept: list[tuple[str, str]], method: str
+) -> None:
+    visitor = Visitor(every(endpoint), [*accept, *([("sec-gpc", "1")] if state == "gpc" else [])])
+    if state == "refused":
+        visitor.refuse()
+    reply = visitor.request(method, "/map") if endpoint is not MapEndpoint or method == "GET" else visitor.get("/map")
+    assert reply.status == 200
+    assert reply.get("location") == ""
+    assert "the map" not in reply.text
+
+
+def test_a_fallback_of_its_own_answers_in_its_place() -> None:
+    assert call(every(map_or_list), path="/map").text == "a list of addresses"
+    assert call(every(map_or_data), path="/map").json == {"addresses": ["Tokyo"], "needs": ["media"]}
+
+
+def test_each_of_several_purposes_is_needed() -> None:
+    visitor = Visitor(every(both))
+    assert visitor.get("/map").json["missing"] == ["media", "analytics"]
+    visitor.save(media=True)
+    assert visitor.get("/map").json["missing"] == ["analytics"]
+    visitor.accept()
+    assert visitor.get("/map").text == "both"
+
+
+def test_a_partial_endpoint_is_one_too() -> None:
+    async def endpoint(greeting: str, request: Request) -> Response:
+        return PlainTextResponse(greeting)
+
+    decorated = requires("necessary")(functools.partial(endpoint, "hello"))
+    assert call(site(Route("/map", decorated)), path="/map").text == "hello"
+
+
+def test_a_synchronous_fallback_may_return_an_awaitable() -> None:
+    decorated = requires("media", fallback=lambda request: _data(request))(plain_map)
+    assert call(every(decorated), path="/map").json["addresses"] == ["Tokyo"]
+
+
+# The page that explains.
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_page_says_in_the_visitors_language_what_is_off_and_why(language: str) -> None:
+    visitor = Visitor(every(whole_map), [*HTML, ("accept-language", language)])
+    feature = policy().features[0]
+    for answer, why in ((None, "why_unanswered"), (visitor.refuse, "why_refused")):
+        if answer:
+            answer()
+        reply = visitor.get("/map")
+        assert reply.get("content-type") == "text/html; charset=utf-8"
+        assert reply.get("content-language") == language
+        assert f'<html lang="{language}"' in reply.text
+        assert reply.get("cache-control") == "no-store"
+        assert "Cookie" in reply.get("vary")
+        assert "Accept-Language" in reply.get("vary")
+        purpose = policy().in_force["media"]
+        for said in (
+            feature.title[language],
+            feature.fallback[language],
+            purpose.title[language],
+            text_of(policy(), language, why),
+        ):
+            assert said in reply.text
+        assert f'href="{PREFIX}?language={language}' in reply.text
+
+
+def test_the_page_says_that_the_browser_refuses_by_itself() -> None:
+    text = call(every(whole_map), path="/map", headers=[*HTML, ("sec-gpc", "1")]).text
+    assert text_of(policy(), "en", "why_gpc") in text
+
+
+def granting(reply: Reply) -> str:
+    """Press the button that allows what is missing, and return the body that the browser sends."""
+    (form,) = [form for form in forms(reply.text) if ("choice", "grant") in form.buttons]
+    assert (form.action, form.method) == (PREFIX, "post")
+    return form.pressed("grant")
+
+
+@pytest.mark.parametrize("signals", [[], [("sec-gpc", "1")]])
+@pytest.mark.parametrize("answer", ["none", "refused"])
+def test_the_button_allows_just_that_and_comes_back(signals: list[tuple[str, str]], answer: str) -> None:
+    visitor = Visitor(every(whole_map), [*HTML, *signals])
+    if answer == "refused":
+        visitor.refuse()
+    body = granting(visitor.get("/map", query=b"office=tokyo&zoom=2"))
+    reply = visitor.send_form(body)
+    assert (reply.status, reply.get("location")) == (303, "/map?office=tokyo&zoom=2#pchoice-off-map")
+    assert visitor.get("/map").text == "the map"
+    state = visitor.state()
+    assert state["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert state["source"] == "feature"
+    assert state["should_ask"] is (answer == "none")
+
+
+def test_where_the_service_refuses_there_is_no_button_and_no_wall() -> None:
+    refusing = SITE + "\n[services.whois.purposes.media]\nrefused = true\n"
+    visitor = Visitor(site(Route("/whois/map", whole_map), text=refusing), HTML)
+    visitor.accept()
+    reply = visitor.get("/whois/map")
+    assert reply.status == 200
+    assert text_of(policy(), "en", "refused_here") in reply.text
+    assert not any(("choice", "grant") in form.buttons for form in forms(reply.text))
+    assert f'href="{PREFIX}' in reply.text
+
+
+def test_the_page_asks_for_one_thing_and_not_by_a_banner_for_all() -> None:
+    reply = call(every(whole_map), path="/map", headers=HTML)
+    assert "accept_all" not in reply.text
+
+
+def test_a_page_without_a_feature_of_that_name_is_explained_too() -> None:
+    reply = call(every(both), path="/map", headers=HTML)
+    assert text_of(policy(), "en", "unavailable_page") in reply.text
+    assert "Access tracing" in reply.text
+    assert "Maps and videos" in reply.text
+    granting(reply)
+
+
+TWO = f"""{SITE}
+[features.videos]
+title = {{ en = "Videos", ja = "動画" }}
+purposes = ["media"]
+fallback = {{ en = "No videos without consent.", ja = "同意がないため動画はありません。" }}
+"""
+
+
+@pytest.mark.parametrize("feature", ["map", "videos", None])
+def test_where_several_features_need_the_same_the_endpoint_can_say_which_it_is(feature: str | None) -> None:
+    async def endpoint(request: Request) -> Response:
+        raise AssertionError("not reached")
+
+    app = site(Route("/it", requires("media", feature=feature)(endpoint)), text=TWO)
+    text, data = call(app, path="/it", headers=HTML).text, call(app, path="/it").json
+    assert ("No videos without consent." in text) is (feature == "videos")
+    assert ("No map without consent." in text) is (feature == "map")
+    assert data["feature"] == feature
+    assert text_of(policy(), "en", "why_unanswered") in data["message"]
+
+
+def test_a_feature_that_is_not_declared_is_said() -> None:
+    async def endpoint(request: Request) -> Response:
+        raise AssertionError("not reached")
+
+    with pytest.raises(LookupError, match=r'there is no feature "mpa".*Did you mean "map"'):
+        call(every(requires("media", feature="mpa")(endpoint)), path="/map")
+
+
+@pytest.mark.parametrize("endpoint", [whole_map, both])
+def test_programs_get_the_same_as_json(endpoint: Any) -> None:
+    reply = call(every(endpoint), path="/map", headers=[("accept-language", "ja")])
+    assert reply.get("content-type") == "application/json"
+    assert reply.get("cache-control") == "no-store"
+    said = reply.json
+    assert said["available"] is False
+    assert said["feature"] == ("map" if endpoint is whole_map else None)
+    assert said["missing"][0] == "media"
+    assert said["settings"] == PREFIX
+    assert "地図と動画" in said["message"]
+    assert text_of(policy(), "ja", "why_unanswered") in said["message"]
+    if endpoint is whole_map:
+        assert "同意がないため地図はありません。" in said["message"]
+
+
+def test_under_a_mount_path_the_way_leads_there() -> None:
+    app = Starlette(routes=[Mount("/shop", every(whole_map))])
+    visitor = Visitor(app, HTML)
+    text = visitor.get("/shop/map").text
+    (form,) = [form for form in forms(text) if ("choice", "grant") in form.buttons]
+    assert form.action == f"/shop{PREFIX}"
+    reply = visitor.send_form(form.pressed("grant"), path=f"/shop{PREFIX}")
+    assert reply.get("location") == "/shop/map#pchoice-off-map"
+    assert visitor.get("/shop/map").text == "the map"
+
+
+def test_the_middleware_may_be_mounted_outside_and_the_endpoint_deep_inside() -> None:
+    visitor = Visitor(site(Mount("/deep", routes=[Route("/map", whole_map)])), HTML)
+    reply = visitor.send_form(granting(visitor.get("/deep/map")))
+    assert reply.get("location") == "/deep/map#pchoice-off-map"
+    assert visitor.get("/deep/map").text == "the map"
+
+
+# What a developer got wrong.
+
+
+def test_a_purpose_that_is_not_declared_is_said_with_those_that_are() -> None:
+    @requires("medai")
+    async def endpoint(request: Request) -> Response:
+        raise AssertionError("not reached")
+
+    with pytest.raises(LookupError, match=r'"medai".*Did you mean "media"'):
+        call(every(endpoint), path="/map")
+
+
+def test_without_the_middleware_it_says_how_to_install_it() -> None:
+    app = Starlette(routes=[Route("/map", whole_map)])
+    with pytest.raises(RuntimeError, match="add_middleware"):
+        call(app, path="/map")
+    with pytest.raises(RuntimeError, match="add_middleware"):
+        consent_of({"state": {"consent": "something else"}})
+    with pytest.raises(RuntimeError, match="add_middleware"):
+        consent_of({})
+
+
+def test_an_endpoint_that_takes_no_request_is_refused_at_the_start() -> None:
+    def endpoint() -> str:
+        return "no request"
+
+    with pytest.raises(TypeError, match='takes no "request"'):
+        requires("media")(endpoint)
+
+
+# FastAPI.
+
+
+def fast(**options: Any) -> tuple[FastAPI, Visitor]:
+    app = FastAPI()
+    app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], **options)
+    return app, Visitor(app, HTML)
+
+
+def test_a_fastapi_endpoint_can_be_decorated() -> None:
+    app, visitor = fast()
+
+    @app.get("/offices/{office}")
+    @requires("media")
+    async def offices(office: str, request: Request, zoom: int = 1) -> dict[str, Any]:
+        return {"office": office, "zoom": zoom}
+
+    assert "No map without consent." in visitor.get("/offices/tokyo").text
+    visitor.accept()
+    assert visitor.get("/offices/tokyo", query=b"zoom=3").json == {"office": "tokyo", "zoom": 3}
+
+
+def test_a_fastapi_endpoint_can_depend_on_it() -> None:
+    app, visitor = fast()
+    ran: list[str] = []
+
+    @app.get("/map", dependencies=[Depends(requires("media"))])
+    async def show_map() -> FastHTMLResponse:
+        ran.append("map")
+        return FastHTMLResponse("<p>the map</p>")
+
+    reply = visitor.get("/map")
+    assert (reply.status, reply.get("content-type")) == (200, "text/html; charset=utf-8")
+    assert "No map without consent." in reply.text
+    assert "consent that was not given" not in reply.text
+    assert ran == []
+    assert visitor.send_form(granting(reply)).get("location") == "/map#pchoice-off-map"
+    assert "<p>the map</p>" in visitor.get("/map").text
+    as_json = Visitor(app).get("/map")
+    assert (as_json.status, as_json.json["available"], as_json.json["feature"]) == (200, False, "map")
+
+
+NeedsMedia = Annotated[None, Depends(requires("media", fallback=_data))]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_dependency_with_a_fallback_answers_with_it(method: str) -> None:
+    app, visitor = fast()
+
+    @app.api_route("/map", methods=["GET", "POST"])
+    def show_map(needed: NeedsMedia) -> dict[str, str]:
+        return {"map": "whole"}
+
+    assert visitor.request(method, "/map").json == {"addresses": ["Tokyo"], "needs": ["media"]}
+    visitor.accept()
+    assert visitor.request(method, "/map").json == {"map": "whole"}
+
+
+def test_a_dependency_answers_before_what_is_wrong_with_the_request_is_told() -> None:
+    app, visitor = fast()
+
+    @app.get("/map", dependencies=[Depends(requires("media"))])
+    async def show_map() -> None:
+        raise AssertionError("not reached")
+
+    @app.exception_handler(Exception)
+    async def on_error(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, 500)
+
+    assert visitor.get("/map").status == 200
+
+
+def test_a_dependency_shows_nothing_of_itself_in_the_interface() -> None:
+    app, visitor = fast()
+
+    @app.get("/map", dependencies=[Depends(requires("media"))])
+    async def show_map() -> None:
+        """Show the map."""
+
+    operation = json.loads(visitor.get("/openapi.json").body)["paths"]["/map"]["get"]
+    assert "parameters" not in operation
+
+
+def test_cookies_of_an_answer_in_its_place_are_gated_too() -> None:
+    app, visitor = fast()
+
+    def setting(request: Request) -> Response:
+        response = PlainTextResponse("list")
+        response.set_cookie("_ga", "1")
+        response.set_cookie("session", "1")
+        return response
+
+    @app.get("/map", dependencies=[Depends(requires("media", fallback=setting))])
+    async def show_map() -> None:
+        raise AssertionError("not reached")
+
+    reply = visitor.get("/map")
+    assert (reply.text, list(reply.set_cookies)) == ("list", ["session"])
+
+
+# The decision itself, and the box.
+
+
+def test_an_app_asks_the_decision_about_a_feature() -> None:
+    found: list[tuple[bool, str, tuple[str, ...]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        consent = scope["state"]["consent"]
+        assert isinstance(consent, Decision)
+        feature = consent.feature("map")
+        found.append((feature.available, feature.fallback, feature.missing))
+        with pytest.raises(LookupError, match=r'there is no feature "mpa".*Did you mean "map"'):
+            consent.feature("mpa")
+        with pytest.raises(LookupError, match='there is no purpose "maps"'):
+            consent.allows("maps")
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    visitor = Visitor(install(app), [("accept-language", "ja")])
+    visitor.get()
+    visitor.accept()
+    visitor.get()
+    assert found == [
+        (False, "同意がないため地図はありません。", ("media",)),
+        (True, "同意がないため地図はありません。", ()),
+    ]
+
+
+def test_a_box_stands_in_place_of_a_feature() -> None:
+    boxes: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        boxes.append(fallback_box(scope, "map"))
+        with pytest.raises(LookupError, match="there is no feature"):
+            fallback_box(scope, "nonsense")
+        await PlainTextResponse("ok")(scope, receive, send)
+
+    visitor = Visitor(install(app))
+    visitor.get("/offices", query=b"a=b")
+    (form,) = forms(boxes[0])
+    assert "No map without consent." in boxes[0]
+    assert ("next", "/offices?a=b#pchoice-off-map") in form.hidden
+    visitor.send_form(form.pressed("grant"))
+    assert visitor.state()["purposes"]["media"] is True
+
+
+async def odd_name(req: Request) -> Response:
+    return PlainTextResponse("the map")
+
+
+class WholeEndpoint(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return PlainTextResponse("the map")
+
+
+class ListEndpoint(HTTPEndpoint):
+    async def get(self, request: Request) -> Response:
+        return PlainTextResponse("the list")
+
+
+class MethodEndpoint(HTTPEndpoint):
+    @requires("media")
+    async def get(self, r: Request) -> Response:
+        return PlainTextResponse("the map")
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [requires("media")(odd_name), requires("media")(WholeEndpoint), MethodEndpoint],
+    ids=["a function", "a class", "a class of which it is a method"],
+)
+def test_every_kind_of_endpoint_degrades(endpoint: Any) -> None:
+    visitor = Visitor(site(Route("/map", endpoint)))
+    assert visitor.get("/map").json["missing"] == ["media"]
+    visitor.accept()
+    assert visitor.get("/map").text == "the map"
+
+
+def test_a_fallback_may_be_a_class_too() -> None:
+    assert call(every(requires("media", fallback=ListEndpoint)(odd_name)), path="/map").text == "the list"
+
+
+def test_a_websocket_that_depends_on_consent_is_closed_without_it() -> None:
+    app = FastAPI()
+
+    @app.websocket("/live")
+    async def live(websocket: WebSocket, allowed: Annotated[None, Depends(requires("media"))]) -> None:
+        await websocket.accept()
+        await websocket.close()
+
+    site_with_it = install(app)
+    visitor = Visitor(site_with_it)
+    visitor.accept()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    for headers, sent in (
+        ([], ["websocket.close"]),
+        ([("cookie", cookies)], ["websocket.accept", "websocket.close"]),
+    ):
+        connection = scope(path="/live", kind="websocket", headers=headers)
+        messages = asyncio.run(drive(site_with_it, connection, [{"type": "websocket.connect"}]))
+        assert [message["type"] for message in messages] == sent

@@ -1,0 +1,273 @@
+"""An ordinary page goes out as if it were looked at with all care: the quick way and the careful one agree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.types import Message, Receive, Scope, Send
+
+from cookie_consent.sinks import MemorySink
+from tests.support.asgi import PHONE, SITE, Clock, Visitor, drive, install, run, scope
+
+BEGINS = [
+    '<!doctype html><html lang="{0}"><head><title>t</title></head><body class="x">',
+    '<!doctype html><html lang="{0}"><head><title>another title</title></head><body>',
+    "<!DOCTYPE html>\n<html lang='{0}'>\n<meta charset=utf-8>\n<script>'<body>'</script>\n<body>",
+    '<!doctype html><html data-lang="{0}"><head></head><body>',
+    "<!doctype html><title>{0}</title><p>",
+    "<p>no document {0}",
+    "\ufeff<!doctype html><html lang={0}><body>",
+    "<!doctype html><!-- <html lang=ja> --><html lang={0}><head><noscript><body></noscript></head><body>",
+]
+ENDS = [
+    "</body></html>",
+    "</body>\n</html>\n",
+    "",
+    "</BODY >",
+    "<!-- </body> -->",
+    "<!-- never closed </body></html>",
+    "</body></html>late",
+    "</body><!-- x -->",
+]
+FIELDS = [
+    [],
+    [(b"x-request-id", b"1"), (b"server", b"s")],
+    [(b"content-length", b"LENGTH")],
+    [(b"content-length", b"LENGTH"), (b"content-length", b"LENGTH")],
+    [(b"content-length", b" LENGTH")],
+    [(b"content-length", b"x")],
+    [(b"Content-Length", b"LENGTH")],
+    [(b"etag", b'"1"'), (b"last-modified", b"Thu, 01 Jan 1970 00:00:00 GMT")],
+    [(b"vary", b"Origin")],
+    [(b"Vary", b"Cookie")],
+    [(b"cache-control", b"public, max-age=9")],
+    [(b"vercel-cdn-cache-control", b"max-age=9")],
+    [(b"x-accel-expires", b"60")],
+    [(b"set-cookie", b"_ga=1"), (b"set-cookie", b"session=1")],
+    [(b"content-security-policy", b"script-src 'nonce-abc'")],
+    [(b"content-encoding", b"br")],
+    [(b"content-type", b"text/plain")],
+    [(b"x-other", memoryview(b"1"))],
+]
+KINDS = [
+    b"text/html; charset=utf-8",
+    b"text/html",
+    b"text/html; charset=shift_jis",
+    b"TEXT/HTML; charset=UTF-16",
+    b"text/plain",
+]
+ASKED_BY = [
+    [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html"), ("accept-encoding", "br")],
+    [("user-agent", PHONE), ("accept", "text/html"), ("referer", "https://search.example/?q=1")],
+    [("user-agent", PHONE), ("sec-fetch-dest", "iframe"), ("accept", "text/html")],
+    [("user-agent", "Googlebot/2.1 (+http://www.google.com/bot.html)"), ("accept", "text/html")],
+    [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch"), ("accept", "text/html")],
+    [("accept-language", "ja"), ("sec-gpc", "1"), ("accept", "text/html")],
+]
+PATHS = ["/", "/a%20b/ü", "/whois/x", f"/{'long' * 70}"]
+
+
+class Site:
+    """A site with one page, looked at the quick way or with care.
+
+    Args:
+        quick: whether ordinary pages are known.
+    """
+
+    def __init__(self, *, quick: bool) -> None:
+        self.sink = MemorySink()
+        app = install(self.app, SITE, access_log=self.sink, settings_link=True, clock=Clock())
+        app._effects.shortens = quick and app._effects.shortens
+        self.site, self.visitor = app, Visitor(app)
+        self.start: Message = {}
+        self.bodies: Sequence[bytes] = ()
+        self.reads = False
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.reads:
+            _ = scope["state"]["consent"].feature("map")
+        await send({**self.start, "headers": list(self.start["headers"])})
+        for number, body in enumerate(self.bodies, 1):
+            await send({"type": "http.response.body", "body": body, "more_body": number < len(self.bodies)})
+
+    def answer(self, choice: str) -> None:
+        """Answer the question: "none", "refuse", "accept", or "in part", so that something is left to be asked."""
+        if choice == "in part":
+            assert self.visitor.post({"choice": "grant", "purposes": {"media": True}}).status == 200
+        elif choice != "none":
+            getattr(self.visitor, choice)()
+
+    def told(self, path: str, headers: Any, method: str, query: bytes) -> Any:
+        """Return all that comes of a request, without what is random or a time."""
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        cookies = "; ".join(f"{name}={value}" for name, value in self.visitor.jar.items())
+        fields = [*headers, *([("cookie", cookies)] if cookies else [])]
+        run(self.site(scope(method, path, fields, query=query), never, send))
+        body = b"".join(message.get("body", b"") for message in sent)
+        given = [(bytes(name), bytes(value)) for name, value in sent[0]["headers"]]
+        told = sorted((name, b"?" if b"visitor=" in value else value) for name, value in given)
+        return sent[0]["status"], told, re.sub(rb'(name="(?:once|answered)" value=")[^"]*', rb"\1", body)
+
+    def kept(self) -> list[dict[str, Any]]:
+        """Return what the access log has, without what is random or a time."""
+        log = self.site._installed.access_log
+        assert log is not None
+        log.funnel.flush()
+        changing = {"time", "log.record.uid", "duration_ms", "visitor.id"}
+        found = [*self.sink.records, *self.sink.counts]
+        return [{key: value for key, value in record.items() if key not in changing} for record in found]
+
+
+async def never() -> Message:
+    raise AssertionError
+
+
+pages = st.tuples(
+    *(st.sampled_from(choices) for choices in (BEGINS, ENDS, ["en", "ja", "xx", ""], FIELDS, KINDS, ASKED_BY, PATHS)),
+    st.sampled_from(["none", "refuse", "accept", "in part"]),
+    st.sampled_from([200, 200, 200, 404, 304]),
+    st.sampled_from(["GET", "GET", "GET", "HEAD"]),
+    st.sampled_from([b"", b"a=1&b=%22"]),
+    st.sampled_from([1, 1, 2]),
+    st.booleans(),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(page=pages)
+def test_both_ways_send_the_same_and_record_the_same(page: Any) -> None:
+    begin, end, language, fields, kind, headers, path, answer, status, method, query, parts, reads = page
+    body = (begin.format(language) + "<p>Grüße</p>" * 3 + end).encode("utf-8")
+    given_fields = [
+        (name, bytes(value).replace(b"LENGTH", b"%d" % len(body)) if type(value) is bytes else value)
+        for name, value in fields
+    ]
+    told = []
+    for site in (Site(quick=True), Site(quick=False)):
+        site.answer(answer)
+        site.start = {"type": "http.response.start", "status": status}
+        site.start["headers"] = [(b"content-type", kind), *given_fields]
+        site.bodies, site.reads = ([body] if parts == 1 else [body[:40], body[40:]]), reads
+        replies = [site.told(path, headers, method, query) for _ in range(3)]
+        told.append((replies, site.kept()))
+    assert told[0] == told[1]
+
+
+documents = st.builds(
+    lambda begin, end, language, title: f"{begin.format(language)}<h1>{title}</h1>{end}".encode(),
+    *(st.sampled_from(choices) for choices in (BEGINS, ENDS, ["en", "ja", "xx", ""])),
+    st.sampled_from(["a", "<body>", "!", "</body>"]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    turns=st.lists(st.tuples(documents, st.sampled_from(ASKED_BY)), min_size=2, max_size=4),
+    answer=st.sampled_from(["none", "refuse", "accept", "in part"]),
+    query=st.sampled_from([b"", b"a=1"]),
+)
+def test_both_ways_agree_on_documents_that_take_turns_at_one_address(
+    turns: list[tuple[bytes, Any]], answer: str, query: bytes
+) -> None:
+    told = []
+    for site in (Site(quick=True), Site(quick=False)):
+        site.answer(answer)
+        site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+        replies = []
+        for body, headers in turns * 3:
+            site.bodies = [body]
+            replies.append(site.told("/", headers, "GET", query))
+        told.append((replies, site.kept()))
+    assert told[0] == told[1]
+
+
+def test_plans_of_pages_are_bounded_in_number_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(quick=True)
+    site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+    site.bodies = [b'<!doctype html><html lang="en"><head></head><body></body></html>']
+    plans = site.site._effects.ordinary
+    headers = [("user-agent", PHONE), ("accept", "text/html")]
+    sizes = set()
+    for most_plans, most_bytes in ((5, 10_000_000), (1_000_000, 40_000)):
+        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MOST_PLANS", most_plans)
+        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MOST_BYTES", most_bytes)
+        for number in range(40):
+            site.told(f"/{number}", headers, "GET", b"")
+            sizes.add(len(plans.plans))
+            assert len(plans.plans) <= most_plans
+        assert 0 < max(sizes) < 20
+    site.told(f"/{'x' * 300}", headers, "GET", b"")
+    assert all(len(path) < 300 for _, path, _, _ in plans.plans)
+
+
+@pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
+def test_a_page_that_comes_again_is_an_ordinary_one(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(quick=True)
+    if answer != "none":
+        getattr(site.visitor, answer)()
+    site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+    site.bodies = [b'<!doctype html><html lang="en"><head><title>t</title></head><body><p></body></html>']
+    headers = [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html")]
+    first = [site.told("/", headers, "GET", b"") for _ in range(2)][-1]
+    monkeypatch.setattr("cookie_consent.enforcement.response.Exchange._start", None)  # the careful way
+    assert site.told("/", headers, "GET", b"") == first
+
+
+@pytest.mark.parametrize("destination", ["document", "iframe"])
+def test_what_is_held_goes_out_where_the_app_sends_no_body(destination: str) -> None:
+    site = Site(quick=True)
+    site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+    status, fields, body = site.told("/", [("sec-fetch-dest", destination)], "GET", b"")
+    assert (status, body) == (200, b"")
+    assert (b"cache-control", b"private") in fields
+
+
+START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/html"), (b"content-length", b"4")],
+}
+BODY: Message = {"type": "http.response.body", "body": b"<p>x"}
+
+
+@pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [START, {"type": "http.response.pathsend", "path": "/page.html"}],
+        [START, {"type": "http.response.zerocopysend", "file": 1}],
+        [START, {"type": "http.response.early_hint", "links": []}, BODY],
+        [START, {"type": "http.response.trailers", "headers": [(b"set-cookie", b"_ga=1")]}],
+        [START, START, BODY],
+        [START, {**START, "headers": [(b"content-type", b"text/plain"), (b"set-cookie", b"undeclared=1")]}, BODY],
+    ],
+)
+def test_nothing_goes_out_before_the_start_that_is_held(messages: list[Message], answer: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send({**message})
+
+    site = install(app, access_log=MemorySink(), settings_link=True)
+    visitor = Visitor(site, [("user-agent", PHONE)])
+    if answer != "none":
+        getattr(visitor, answer)()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    sent = run(drive(site, scope(headers=[*visitor.headers, *([("cookie", cookies)] if cookies else [])])))
+    kinds = [message["type"] for message in sent]
+    assert kinds[0] == "http.response.start"
+    assert list(dict.fromkeys(kind for kind in kinds if kind != BODY["type"])) == list(
+        dict.fromkeys(message["type"] for message in messages if message is not BODY)
+    )
+    set_here = [value for message in sent for name, value in message.get("headers", ()) if name == b"set-cookie"]
+    assert not [
+        value for value in set_here if value.startswith((b"undeclared", b"_ga" if answer != "accept" else b"-"))
+    ]

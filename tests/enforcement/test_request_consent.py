@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from cookie_consent.base.paths import address
+from cookie_consent.decision.decision import decide
+from cookie_consent.enforcement.request_consent import RequestConsent, own_path
+from tests.support.policies import NOW, feature, full, granted, policy_of, refused, small
+
+POLICY = policy_of(full())
+DECISION = decide(POLICY, granted(POLICY), frozenset(), NOW)
+
+
+def scope(path: str = "/", query: bytes = b"", accept: Iterable[bytes] = (), **more: Any) -> dict[str, Any]:
+    headers = [(b"host", b"example.jp"), *((b"accept-language", value) for value in accept)]
+    return {"path": path, "query_string": query, "headers": headers, **more}
+
+
+def consent(*accept: bytes, root_path: str = "") -> RequestConsent:
+    return RequestConsent(DECISION, scope(accept=accept, root_path=root_path), "/privacy-choices")
+
+
+def test_it_says_what_the_decision_says() -> None:
+    own = consent()
+    assert own.allows("analytics")
+    assert own.purposes == DECISION.purposes
+    assert (own.status, own.should_ask, own.signals) == ("granted", False, ())
+    assert own.record is DECISION.record
+    assert own.policy is POLICY
+
+
+def test_an_unknown_purpose_is_a_lookup_error_that_names_the_known_ones() -> None:
+    with pytest.raises(LookupError, match=r'Did you mean "analytics"\?'):
+        consent().allows("analytic")
+
+
+def test_what_no_decision_has_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="alows"):
+        _ = consent().alows  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["status", "purposes", "should_ask", "policy", "language"])
+def test_reading_it_is_noticed(name: str) -> None:
+    own = consent()
+    assert not own.was_read
+    getattr(own, name)
+    assert own.was_read
+
+
+def test_where_the_endpoints_are_says_nothing_of_the_decision() -> None:
+    own = consent(root_path="/mounted/")
+    assert own.base == "/mounted/privacy-choices"
+    assert not own.was_read
+
+
+@pytest.mark.parametrize(
+    ("accept", "language"),
+    [((), "ja"), ((b"en",), "en"), ((b"de", b"en;q=0.5"), "en"), ((b"de",), "ja"), ((b"\xff\x00",), "ja")],
+)
+def test_the_language_is_the_best_that_the_browser_accepts_else_the_prevailing_one(
+    accept: tuple[bytes, ...], language: str
+) -> None:
+    own = consent(*accept)
+    assert not own.chose_language
+    assert own.language == language
+    assert own.chose_language
+
+
+def test_an_app_that_knows_better_sets_the_language() -> None:
+    own = consent(b"ja")
+    own.language = "en"
+    assert own.language == "en"
+    assert not own.chose_language
+
+
+def test_a_language_that_is_not_offered_cannot_be_set() -> None:
+    own = consent()
+    with pytest.raises(LookupError, match=r'the language "de" is not offered\. Did you mean "en"\?'):
+        own.language = "de"
+    assert own.language == "ja"
+
+
+def test_a_feature_explains_itself_in_the_visitors_language() -> None:
+    policy = policy_of(full())
+    own = RequestConsent(decide(policy, refused(policy), frozenset(), NOW), scope(accept=[b"en"]), "/p")
+    assert own.feature("map").fallback == "The addresses are listed below."
+    assert own.feature("map", language="ja").fallback == "住所は下にあります。"
+
+
+def test_two_requests_share_a_decision_and_nothing_else() -> None:
+    policy = small("media", features=(feature("map", "media"),))
+    decision = decide(policy, None, frozenset(), NOW)
+    first, second = (RequestConsent(decision, scope(), "/p") for _ in range(2))
+    first.feature("map")
+    assert (first.was_read, second.was_read) == (True, False)
+
+
+@pytest.mark.parametrize(("root_path", "written"), [("", "/p"), ("/", "/p"), ("/app", "/app/p"), ("/app/", "/app/p")])
+def test_an_address_has_the_path_that_the_app_is_mounted_at(root_path: str, written: str) -> None:
+    assert address(root_path, "/p") == written
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "written"),
+    [
+        ("/", b"", "/"),
+        ("/a/b", b"x=1&y=%20", "/a/b?x=1&y=%20"),
+        ("/オフィス", b"", "/%E3%82%AA%E3%83%95%E3%82%A3%E3%82%B9"),
+        ("/a b?c#d", b"\xff", "/a%20b%3Fc%23d?\xff"),
+        ("/" * 1999, b"x", "/" * 1999 + "?x"),
+        ("/" * 2000, b"x", ""),
+        ("/\udc80", b"", "/%3F"),
+    ],
+)
+def test_the_way_back_is_the_path_and_query_as_they_stand_in_an_address(path: str, query: bytes, written: str) -> None:
+    assert own_path(scope(path, query)) == written
+
+
+def test_a_copy_is_a_copy() -> None:
+    consent = RequestConsent(decide(small(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
+    assert copy.copy(consent).status == "unknown"

@@ -1,0 +1,126 @@
+"""Consent in Jinja2 templates."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.templating import Jinja2Templates
+from starlette.types import ASGIApp
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.integrations.jinja import consent_context
+from tests.support.asgi import PREFIX, Visitor, call, policy
+from tests.support.browsers.browser import forms
+from tests.support.policies import KEY
+
+TEMPLATE = """<!doctype html><html lang="en"><head><title>Offices</title>{{ privacy_assets }}</head><body>
+{% if consent.feature("map").available %}<div id="map"></div>{% else %}{{ consent_fallback("map") }}{% endif %}
+<p>{{ consent.status }}</p><a href="{{ privacy_settings_url }}">Privacy</a>{{ privacy_settings_link }}</body></html>"""
+HTML = [("accept", "text/html")]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> ASGIApp:
+    (tmp_path / "offices.html").write_text(TEMPLATE)
+    templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
+
+    async def offices(request: Request) -> Response:
+        return templates.TemplateResponse(request, "offices.html")
+
+    async def sealed(request: Request) -> Response:
+        request.state.consent.nonce = request.query_params["nonce"]
+        csp = f"script-src 'nonce-{request.state.consent.nonce}'"
+        return templates.TemplateResponse(request, "offices.html", headers={"content-security-policy": csp})
+
+    middleware = Middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], settings_link=False)
+    return Starlette(routes=[Route("/offices", offices), Route("/sealed", sealed)], middleware=[middleware])
+
+
+class _Loaded(HTMLParser):
+    """Collects what a page loads."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if (tag, name) in (("link", "href"), ("script", "src"))]
+
+
+def test_a_template_shows_the_box_or_the_feature(site: ASGIApp) -> None:
+    visitor = Visitor(site)
+    before = visitor.get("/offices").text
+    assert "No map without consent." in before
+    assert '<div id="map">' not in before
+    (form,) = [form for form in forms(before) if ("choice", "grant") in form.buttons]
+    assert visitor.send_form(form.pressed("grant")).get("location") == "/offices#pchoice-off-map"
+    after = visitor.get("/offices").text
+    assert '<div id="map">' in after
+    assert "<p>partial</p>" in after
+    assert not any(("choice", "grant") in form.buttons for form in forms(after))
+
+
+def test_a_template_links_to_the_settings(site: ASGIApp) -> None:
+    assert f'<a href="{PREFIX}?language=en">Privacy</a>' in call(site, path="/offices").text
+    mounted = Starlette(routes=[Mount("/shop", site)])
+    assert f'<a href="/shop{PREFIX}?language=en">Privacy</a>' in call(mounted, path="/shop/offices").text
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "said"), [("en", "en", "Privacy settings"), ("ja", "ja", "プライバシー設定")]
+)
+def test_a_template_has_a_link_that_opens_the_settings_in_place(
+    site: ASGIApp, accepted: str, language: str, said: str
+) -> None:
+    text = call(site, path="/offices", headers=[*HTML, ("accept-language", accepted)]).text
+    assert f'<a href="{PREFIX}?language={language}&amp;next=/offices" data-privacy-settings>{said}</a>' in text
+
+
+class _Tags(HTMLParser):
+    """Collects the nonces of a page's scripts and stylesheets; None where one has none."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.nonces: list[str | None] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in ("link", "script"):
+            self.nonces.append(dict(attrs).get("nonce"))
+
+
+@pytest.mark.parametrize("nonce", ["abc+/==", 'a"><b>', ""])
+def test_the_tags_of_a_template_carry_the_nonce_that_the_app_told(site: ASGIApp, nonce: str) -> None:
+    """privacy_assets and the box, two tags each; the visitor has answered, so that no question stands there too."""
+    visitor = Visitor(site, HTML)
+    visitor.refuse()
+    text = visitor.get("/sealed", query=urlencode({"nonce": nonce}).encode()).text
+    assert _Tags(text).nonces == [nonce or None] * 4
+    assert _Tags(visitor.get("/offices").text).nonces == [None] * 4
+
+
+def test_what_a_page_with_boxes_loads_is_there(site: ASGIApp) -> None:
+    loaded = _Loaded(call(site, path="/offices").text).addresses
+    assert {address.rpartition(".")[2] for address in loaded} == {"css", "js"}
+    for address in loaded:
+        assert call(site, path=address).status == 200
+
+
+def test_a_page_that_shows_the_consent_is_private(site: ASGIApp) -> None:
+    reply = call(site, path="/offices")
+    assert reply.get("cache-control") == "private"
+    assert reply.get("vary").startswith("Cookie")
+
+
+def test_a_template_without_the_middleware_says_how_to_install_it() -> None:
+    with pytest.raises(RuntimeError, match="add_middleware"):
+        consent_context(Request({"type": "http", "headers": []}))

@@ -1,0 +1,154 @@
+"""Spans that say who came only of those who consented, wherever OpenTelemetry stands. Real servers: test_other_logs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.sdk.trace import Event, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cookie_consent.integrations.opentelemetry import ConsentSpanProcessor
+from tests.support.asgi import PHONE, Visitor, answering, drive, install, scope
+
+ADDRESS = "203.0.113.77"
+PERSONAL = (ADDRESS, PHONE, "secret", "50123")
+
+
+class Traced:
+    """A provider whose spans are kept in memory."""
+
+    def __init__(self) -> None:
+        self.exporter, self.provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+        self.provider.add_span_processor(ConsentSpanProcessor(SimpleSpanProcessor(self.exporter)))
+
+    def instrumented(self, app: ASGIApp) -> ASGIApp:
+        return OpenTelemetryMiddleware(
+            app,
+            tracer_provider=self.provider,
+            http_capture_headers_server_request=[".*"],
+            http_capture_headers_server_response=[".*"],
+        )
+
+    def texts(self) -> list[str]:
+        """Return all that would be sent, span by span, and forget it."""
+        texts = [span.to_json() for span in self.exporter.get_finished_spans()]
+        self.exporter.clear()
+        return texts
+
+
+def working(traced: Traced, *, fails: bool = False) -> ASGIApp:
+    """Return an app that makes a span of its own during each request."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        with traced.provider.get_tracer("app").start_as_current_span("work") as span:
+            span.set_attribute("url.full", "https://site.example/page?q=secret")
+            span.add_event("asked", {"client.address": ADDRESS, "result": "found"})
+        if fails:
+            raise RuntimeError("broken")
+        await answering()(scope, receive, send)
+
+    return app
+
+
+def outside(traced: Traced, app: ASGIApp) -> ASGIApp:
+    return traced.instrumented(install(app))
+
+
+def inside(traced: Traced, app: ASGIApp) -> ASGIApp:
+    return install(traced.instrumented(app))
+
+
+@contextmanager
+def played(way: Callable[[Traced, ASGIApp], ASGIApp], *, fails: bool = False) -> Iterator[dict[str, list[str]]]:
+    """Let somebody who grants, somebody who refuses and somebody who says nothing come; give what was exported."""
+    traced = Traced()
+    site = way(traced, working(traced, fails=fails))
+    granting, refusing, silent = (Visitor(site, [("user-agent", PHONE)]) for _ in range(3))
+    granting.accept()
+    refusing.refuse()
+    assert not any(sign in text for text in traced.texts() for sign in PERSONAL)
+    told = {}
+    for name, visitor in {"granting": granting, "refusing": refusing, "silent": silent}.items():
+        if fails:
+            with pytest.raises(RuntimeError, match="broken"):
+                visitor.get("/page", query=b"q=secret")
+        else:
+            visitor.get("/page", query=b"q=secret")
+        told[name] = traced.texts()
+    yield told
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("way", [outside, inside])
+def test_only_spans_of_those_who_consented_say_who_they_are(
+    way: Callable[[Traced, ASGIApp], ASGIApp], fails: bool
+) -> None:
+    with played(way, fails=fails) as told:
+        assert all(any(sign in text for text in told["granting"]) for sign in PERSONAL)
+        for name in ("refusing", "silent"):
+            assert not any(sign in text for text in told[name] for sign in PERSONAL)
+
+
+def test_all_else_stays_as_it_was() -> None:
+    with played(outside) as told:
+        spans = {name: [json.loads(text) for text in texts] for name, texts in told.items()}
+        assert [span["name"] for span in spans["refusing"]] == [span["name"] for span in spans["granting"]]
+        work, server = (next(s for s in spans["refusing"] if s["name"] == name) for name in ("work", "GET /page"))
+        assert server["kind"] == "SpanKind.SERVER"
+        assert server["attributes"]["http.status_code"] == 200
+        assert server["attributes"]["http.url"].endswith("/page")
+        assert work["parent_id"] == server["context"]["span_id"]
+        assert work["attributes"] == {"url.full": "https://site.example/page"}
+        assert [event["attributes"] for event in work["events"]] == [{"result": "found"}]
+        assert work["end_time"] >= work["start_time"]
+
+
+def test_a_websocket_is_treated_alike() -> None:
+    traced = Traced()
+    site = outside(traced, working(traced))
+    request = scope(headers=[("user-agent", PHONE)], kind="websocket", query=b"q=secret")
+    asyncio.run(drive(site, request, [{"type": "websocket.connect"}]))
+    texts = traced.texts()
+    assert texts
+    assert not any(sign in text for text in texts for sign in PERSONAL)
+
+
+def test_a_span_outside_of_any_request_is_treated_as_of_somebody_who_refused() -> None:
+    traced = Traced()
+    with traced.provider.get_tracer("app").start_as_current_span("job", kind=SpanKind.CLIENT) as span:
+        span.set_attributes({"url.full": "https://other.example/?q=secret", "server.address": "other.example"})
+        span.set_status(Status(StatusCode.ERROR, "broken"))
+    (done,) = traced.exporter.get_finished_spans()
+    assert dict(done.attributes or {}) == {"url.full": "https://other.example/", "server.address": "other.example"}
+    assert (done.status.description, done.kind) == ("broken", SpanKind.CLIENT)
+    assert done.instrumentation_scope is not None
+    assert done.instrumentation_scope.name == "app"
+    assert done.events == ()
+
+
+def test_a_span_without_attributes_passes() -> None:
+    traced = Traced()
+    traced.provider.get_tracer("app").start_span("empty").end()
+    (done,) = traced.exporter.get_finished_spans()
+    assert not done.attributes
+    assert not Event("asked").attributes
+
+
+def test_the_exporter_is_flushed_and_shut_down() -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(ConsentSpanProcessor(BatchSpanProcessor(exporter)))
+    provider.get_tracer("app").start_span("one").end()
+    assert provider.force_flush(20_000)
+    assert [span.name for span in exporter.get_finished_spans()] == ["one"]
+    provider.shutdown()
+    exporter.clear()
+    provider.get_tracer("app").start_span("late").end()
+    assert exporter.get_finished_spans() == ()

@@ -1,0 +1,27 @@
+"""The counters of a sink, as Prometheus reads them."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from cookie_consent.integrations.prometheus import SinkCollector
+from tests.sinks.test_buffered import Shelf, line, sink_to
+
+
+def test_prometheus_reads_what_became_of_the_records() -> None:
+    shelf, registry = Shelf(), CollectorRegistry()
+    sink = sink_to(shelf, most_bytes=3 * len(line(1)))
+    registry.register(SinkCollector(sink))
+    shelf.is_down = True
+    for number in range(5):
+        sink.write(line(number))
+    sink.close()
+    sink.close()
+    told = generate_latest(registry).decode()
+    assert 'cookie_consent_access_records_dropped_total{reason="full"} 2.0' in told
+    assert "cookie_consent_access_records_waiting 3.0" in told
+    assert "cookie_consent_access_records_retried_total 1.0" in told
+    assert "cookie_consent_access_records_written_total 0.0" in told
+    shelf.is_down = False
+    sink.close()
+    assert "cookie_consent_access_records_written_total 3.0" in generate_latest(registry).decode()

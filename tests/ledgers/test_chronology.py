@@ -1,0 +1,330 @@
+"""The dates in a chain: two attacks of somebody who can write the database, and histories that nobody attacked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.cli.main import FINDING, GOOD, WRONG_USAGE, main
+from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
+from cookie_consent.ledgers.chain import START, Root, chain_hash, indexed_columns, record_hash, removal, verify
+from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology, SignedRoot
+from cookie_consent.ledgers.roots import root_signer
+from cookie_consent.ledgers.roots import write_root as sign_root
+from cookie_consent.policy.policy import canonical_json
+from tests.support.ledger_writer import NOW, entry
+from tests.support.policies import KEY
+
+DAY = 86_400
+LIFETIME, KEEP = 180 * DAY, 1095 * DAY
+TODAY = int(time.time())
+"""When the commands run, which take no clock; records are dated some days before."""
+
+Capture = pytest.CaptureFixture[str]
+
+
+def answer(consent_id: str, at: int, keep: int = KEEP, **said: Any) -> Any:
+    end = at + LIFETIME
+    return entry(consent_id, now=at, expires_at=rfc3339(end), keep_until=end + keep, **said)
+
+
+def append(ledger: Ledger, *entries: Any) -> None:
+    async def each() -> None:
+        for one in entries:
+            await ledger.append(one)
+
+    asyncio.run(each())
+
+
+def odd(ledger: Ledger, *roots: SignedRoot, now: int = TODAY, keep: timedelta | None = None) -> list[tuple[int, str]]:
+    """Return what is odd about a ledger, whose chain fits."""
+    dates = Chronology(roots, now, keep)
+    assert verify(ledger.links(), look=dates.look).wrong is None
+    return list(dates.findings())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A ledger of ten answers, one on each of the last ten days."""
+    path = tmp_path / "consent.db"
+    with closing(open_ledger(f"sqlite:///{path}")) as ledger:
+        append(ledger, *(answer(f"v{number}", TODAY - (10 - number) * DAY) for number in range(10)))
+    return path
+
+
+@pytest.fixture
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSENT_KEY", KEY)
+
+
+class Attacker:
+    """Can write the file, and knows how a chain is made."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, document: dict[str, Any]) -> None:
+        """Append a record that the chain fits with."""
+        self._run(lambda file: self._append(file, document))
+
+    def remove(self, number: int, document: dict[str, Any]) -> None:
+        """Empty a record, and append another that says so."""
+
+        def change(file: sqlite3.Connection) -> None:
+            emptied = ", ".join(f"{name} = NULL" for name in ("document", *indexed_columns({})))
+            file.execute(f"UPDATE consent_records SET {emptied} WHERE number = ?", [number])  # noqa: S608
+            self._append(file, document)
+
+        self._run(change)
+
+    def _run(self, change: Any) -> None:
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as file:
+            change(file)
+
+    @staticmethod
+    def _append(file: sqlite3.Connection, document: dict[str, Any]) -> None:
+        text = canonical_json(document).decode()
+        number, before = file.execute("SELECT number, chain_hash FROM consent_records ORDER BY 1 DESC").fetchone()
+        own = record_hash(text)
+        said = {**indexed_columns(document), "document": text, "number": number + 1, "record_hash": own}
+        said["chain_hash"] = chain_hash(before, own)
+        marks = ", ".join(f":{name}" for name in said)
+        file.execute(f"INSERT INTO consent_records ({', '.join(said)}) VALUES ({marks})", said)  # noqa: S608
+
+
+@pytest.fixture
+def attacker(path: Path) -> Attacker:
+    return Attacker(path)
+
+
+def verified(path: Path, capsys: Capture, *more: str) -> dict[str, Any]:
+    status = main(["verify", "--ledger", f"sqlite:///{path}", "--json", *more])
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert status == (FINDING if said["findings"] else GOOD)
+    return said
+
+
+def findings(path: Path, capsys: Capture, *more: str) -> list[tuple[int | None, str]]:
+    return [(finding["record"], finding["why"]) for finding in verified(path, capsys, *more)["findings"]]
+
+
+def write_root(path: Path, capsys: Capture) -> str:
+    """Keep a root elsewhere, and return where."""
+    kept = path.parent / "roots.txt"
+    assert main(["verify", "--ledger", f"sqlite:///{path}", "--write-root", str(kept)]) == GOOD
+    capsys.readouterr()
+    return str(kept)
+
+
+# A record that is emptied before its time
+
+
+@pytest.mark.parametrize("claim", [None, 0, 1])
+def test_a_record_that_was_removed_before_it_was_due_is_named(
+    claim: int | None, path: Path, attacker: Attacker, capsys: Capture
+) -> None:
+    attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY), claim))
+    when = rfc3339(TODAY - 6 * DAY)
+    why = (
+        f"Record 6 was removed as due, says record 11 of {rfc3339(TODAY)}, but was not there before {when}: "
+        "the shortest time for which records are kept here is 1,095 days after the end of a consent."
+    )
+    assert findings(path, capsys) == [(6, why)]
+    assert main(["verify", "--ledger", f"sqlite:///{path}"]) == FINDING
+    assert capsys.readouterr().out.splitlines() == [
+        why,
+        "The chain itself fits for 11 records (1 of them removed: 1 by retention).",
+    ]
+
+
+@pytest.mark.usefixtures("key")
+def test_the_oldest_record_is_only_dated_by_a_root(path: Path, attacker: Attacker, capsys: Capture) -> None:
+    root = sign_root(Root(0, START), root_signer([KEY]), TODAY - 11 * DAY)
+    attacker.remove(1, removal("x", "retention", [1], rfc3339(TODAY)))
+    assert not findings(path, capsys), "nothing in the chain says how old it was"
+    assert [record for record, _ in findings(path, capsys, "--root", root)] == [1]
+
+
+def test_a_removal_that_says_it_came_later_is_named_too(path: Path, attacker: Attacker, capsys: Capture) -> None:
+    attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY + 1500 * DAY)))
+    assert findings(path, capsys)[0][0] == 11
+    assert "is later than now" in findings(path, capsys)[0][1]
+    attacker.append(answer("next", TODAY).document)
+    assert [record for record, _ in findings(path, capsys)] == [11, 12]
+
+
+def test_an_erasure_cannot_be_told_from_one_that_nobody_asked_for(
+    path: Path, attacker: Attacker, capsys: Capture
+) -> None:
+    """What is said of it is how many there are: the desk has to know of each."""
+    attacker.remove(6, removal("x", "erasure", [6], rfc3339(TODAY)))
+    said = verified(path, capsys)
+    assert (said["findings"], said["removed_by"]) == ([], {"retention": 0, "erasure": 1})
+    attacker.remove(7, removal("y", "mice", [7], rfc3339(TODAY)))
+    assert verified(path, capsys)["removed_by"] == {"retention": 0, "erasure": 1, "other": 1}
+
+
+def test_records_that_are_odd_in_the_same_way_are_counted(path: Path, attacker: Attacker, capsys: Capture) -> None:
+    attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY)))
+    attacker.remove(8, removal("y", "retention", [8], rfc3339(TODAY)))
+    ((record, why),) = findings(path, capsys)
+    assert record == 6
+    assert why.endswith(" 2 records in all are removed so.")
+
+
+# A record that is dated back
+
+
+@pytest.mark.usefixtures("key")
+def test_a_grant_that_is_dated_back_is_named(path: Path, attacker: Attacker, capsys: Capture) -> None:
+    root = write_root(path, capsys)
+    signed = verified(path, capsys, "--root", root)["roots"][0]["signed_at"]
+    forged = answer("v3", TODAY - 30 * DAY)
+    attacker.append(forged.document)
+    date = rfc3339(TODAY - 30 * DAY)
+    before = rfc3339(TODAY - DAY)
+    why = f"Record 11 is dated {date}, but follows record 10, which is dated {before}: one of the dates is wrong."
+    assert findings(path, capsys) == [(11, why)]
+    later = f"Record 11 is dated {date}, but was not there yet when a root was signed at {signed}."
+    assert findings(path, capsys, "--root", root) == [(11, why), (11, later)]
+
+
+@pytest.mark.usefixtures("key")
+def test_what_looks_right_beside_its_neighbours_is_found_by_a_root(
+    path: Path, attacker: Attacker, capsys: Capture
+) -> None:
+    root = write_root(path, capsys)
+    attacker.append(answer("v3", TODAY - DAY).document)
+    assert not findings(path, capsys), "the last record is as old"
+    assert [record for record, _ in findings(path, capsys, "--root", root)] == [11]
+
+
+# What is no finding
+
+
+def test_a_skew_of_the_clock_is_none() -> None:
+    ledger = MemoryLedger()
+    append(ledger, *(answer(f"{number}", NOW - number % 2 * CLOCK_SKEW) for number in range(6)))
+    assert not odd(ledger, SignedRoot(0, NOW), now=NOW - CLOCK_SKEW)
+    append(ledger, answer("later", NOW - CLOCK_SKEW - 1))
+    assert [record for record, _ in odd(ledger, SignedRoot(2, NOW), SignedRoot(3, NOW - DAY), now=NOW)] == [7, 7]
+
+
+@pytest.mark.usefixtures("key")
+def test_records_of_an_earlier_system_are_dated_by_that_and_counted(path: Path, capsys: Capture) -> None:
+    root = write_root(path, capsys)
+    with closing(open_ledger(f"sqlite:///{path}")) as ledger:
+        append(ledger, *(answer(f"old{days}", TODAY - days * DAY, source="imported") for days in (90, 300, 20)))
+        append(ledger, answer("new", TODAY))
+    said = verified(path, capsys, "--root", root)
+    assert (said["findings"], said["imported"]) == ([], 3)
+    main(["verify", "--ledger", f"sqlite:///{path}"])
+    assert "Imported from an earlier system, which dated them: 3 records.\n" in capsys.readouterr().out
+
+
+def test_records_without_dates_are_none() -> None:
+    ledger = MemoryLedger()
+    append(ledger, answer("a", NOW), entry("b", now=NOW, expires_at=7), entry("c", now=NOW, expires_at=None))
+    assert not odd(ledger)
+    dates = Chronology([], NOW)
+    dates.look(1, {"event": "granted"})
+    dates.look(2, {"event": "removed", "decided_at": "soon"})
+    dates.look(3, {})
+    dates.look(4, removal("x", "retention", [3], rfc3339(NOW), 3))
+    assert list(dates.findings()) == []
+    assert dates.removed_by() == {"retention": 1, "erasure": 0}
+
+
+def test_one_clock_that_was_ahead_does_not_make_later_removals_odd() -> None:
+    ledger = MemoryLedger()
+    append(ledger, answer("a", NOW, DAY), answer("b", NOW + 900 * DAY, KEEP))
+    append(ledger, answer("c", NOW + DAY, DAY), answer("d", NOW + 2 * DAY, DAY))
+    ledger.remove(now=NOW + 182 * DAY, make_id=new_id)
+    append(ledger, answer("e", NOW + 182 * DAY, DAY))
+    assert [why.partition(" is dated")[0] for _, why in odd(ledger)] == ["Record 4", "Record 2"]
+
+
+def test_an_earlier_policy_that_kept_records_for_less_time_can_be_said(
+    path: Path, attacker: Attacker, capsys: Capture
+) -> None:
+    attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY), 1))
+    assert findings(path, capsys)
+    assert not findings(path, capsys, "--shortest-keep", "1 day")
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "--ledger", f"sqlite:///{path}", "--shortest-keep", "1 d"])
+    assert ended.value.code == WRONG_USAGE
+    assert "'1 d' is no duration" in capsys.readouterr().err
+
+
+HOSTS = st.lists(st.integers(0, CLOCK_SKEW), min_size=1, max_size=4)
+"""How far the clocks of some hosts are ahead."""
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 40),  # days until then
+        st.sampled_from(["answer", "answer", "answer", "note", "erase", "policy", "root", "import"]),
+        st.integers(0, 3),  # which host
+    ),
+    max_size=60,
+)
+
+
+@given(HOSTS, STEPS, st.lists(st.sampled_from([1, 30, 400]), min_size=1, max_size=3))
+def test_no_history_that_nobody_attacked_is_odd(
+    hosts: list[int], steps: list[tuple[int, str, int]], policies: list[int]
+) -> None:
+    """Answers, notes, erasures, policies that keep for longer or less, and each day what is due is removed."""
+    ledger, roots, day = MemoryLedger(), list[SignedRoot](), NOW
+    keeps = _keeps(policies)
+    keep = next(keeps)
+    said = [keep]
+    append(ledger, answer("v0", NOW, keep))
+    for days, what, host in steps:
+        for _ in range(days):
+            day += DAY
+            ledger.remove(now=day + hosts[host % len(hosts)], make_id=new_id)
+        now = day + hosts[host % len(hosts)]
+        if what == "answer":
+            append(ledger, answer(f"v{host}", now, keep))
+        elif what == "note":  # about the oldest answer there is, as the endpoint dates it
+            end = max(NOW + LIFETIME, now)
+            append(ledger, entry("v0", event="note", now=now, keep_until=end + keep))
+        elif what == "erase":
+            ledger.remove(now=now, make_id=new_id, consent_id=f"v{host}")
+        elif what == "import":  # of answers that hold, kept as long as those that are given now
+            append(ledger, answer("old", now - days * DAY, max(said) + days * DAY, source="imported"))
+        elif what == "policy":
+            keep = next(keeps)
+            said.append(keep)
+        else:
+            roots.append(SignedRoot(ledger.size(), now))
+    shortest = timedelta(seconds=min(said))
+    assert odd(ledger, *roots, now=day + CLOCK_SKEW, keep=shortest) == []
+
+
+def test_a_policy_that_keeps_records_for_longer_than_before_makes_no_removal_odd() -> None:
+    ledger, keep = MemoryLedger(), DAY
+    for day in range(0, 700, 10):
+        keep = DAY if day < 300 else KEEP
+        append(ledger, answer(f"v{day}", NOW + day * DAY, keep))
+        ledger.remove(now=NOW + (day + 1) * DAY, make_id=new_id)
+    assert sum(link.document is None for link in ledger.links()) == 30
+    assert odd(ledger, now=NOW + 700 * DAY) == []
+
+
+def _keeps(days: list[int]) -> Iterator[int]:
+    """Yield for how long a site's policies keep records, one after the other."""
+    while True:
+        yield from (number * DAY for number in days)

@@ -1,0 +1,393 @@
+"""Records on their way to a database: written together, each told of its own, and none held up for another."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import queue
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
+
+import pytest
+
+from cookie_consent.ledgers import Entry
+from cookie_consent.ledgers.committer import Committer
+from tests.support.asgi import run
+from tests.support.ledger_writer import entry
+
+LONGEST = 30
+
+
+class Disk:
+    """Stands for a database: it can be held up, and remembers what was written together.
+
+    Args:
+        refuses: raises what writing these consent ids raises.
+    """
+
+    def __init__(self, refuses: Callable[[Sequence[str]], None] = lambda names: None) -> None:
+        self.written: list[list[str]] = []
+        self.tried: list[list[str]] = []
+        self.begun = threading.Event()
+        self.free = threading.Event()
+        self.free.set()
+        self.is_left = False
+        self.threads: set[int] = set()
+        self.let_go: list[int] = []
+        self._refuses = refuses
+        self._busy = threading.Lock()
+
+    def write(self, entries: Sequence[Entry]) -> list[str]:
+        assert self._busy.acquire(blocking=False), "somebody else writes"
+        try:
+            names = [one.document["consent_id"] for one in entries]
+            self.threads.add(threading.get_ident())
+            self.tried.append(names)
+            self.begun.set()
+            # What waits for too long once is over: else each of those behind it would wait as long again.
+            self.is_left = self.is_left or not self.free.wait(LONGEST)
+            assert not self.is_left, "nobody lets it go on"
+            self._refuses(names)
+            self.written.append(names)
+            return [f"kept {name}" for name in names]
+        finally:
+            self._busy.release()
+
+    def let_it_go(self) -> None:
+        assert not self._busy.locked()
+        self.let_go.append(threading.get_ident())
+
+    @property
+    def all_written(self) -> list[str]:
+        return [name for names in self.written for name in names]
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    disk = Disk()
+    yield disk
+    disk.free.set()
+
+
+def refusing(*bad: str, error: Exception) -> Disk:
+    def refuse(names: Sequence[str]) -> None:
+        if {*bad} & {*names}:
+            raise error
+
+    return Disk(refuse)
+
+
+def put_behind_one(committer: Committer, disk: Disk, *names: str) -> Any:
+    """Put records while another one is written; return what came of them."""
+
+    async def put() -> list[Any]:
+        disk.free.clear()
+        disk.begun.clear()
+        first = asyncio.create_task(committer.put(entry("first")))
+        await asyncio.to_thread(disk.begun.wait, LONGEST)
+        waiting = [asyncio.create_task(committer.put(entry(name))) for name in names]
+        await asyncio.sleep(0)
+        disk.free.set()
+        await first
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    got = run(put())
+    committer.close()
+    return got
+
+
+def numbers(count: int) -> list[str]:
+    return [str(number) for number in range(count)]
+
+
+def test_each_is_told_of_its_own_record(disk: Disk) -> None:
+    assert put_behind_one(Committer(disk.write), disk, "a", "b", "a") == ["kept a", "kept b", "kept a"]
+
+
+def test_those_that_come_while_one_is_written_are_written_together(disk: Disk) -> None:
+    put_behind_one(Committer(disk.write), disk, *numbers(100))
+    assert disk.written == [["first"], numbers(100)]
+    assert threading.get_ident() not in disk.threads
+
+
+def test_no_write_is_larger_than_a_database_takes_well(disk: Disk) -> None:
+    put_behind_one(Committer(disk.write), disk, *numbers(600))
+    assert [len(names) for names in disk.written] == [1, 256, 256, 88]
+    assert disk.all_written == ["first", *numbers(600)]
+
+
+def test_one_that_is_refused_fails_alone() -> None:
+    wrong = LookupError("this one")
+    disk = refusing("2", error=wrong)
+    assert put_behind_one(Committer(disk.write), disk, *numbers(4)) == ["kept 0", "kept 1", wrong, "kept 3"]
+    assert disk.all_written == ["first", "0", "1", "3"]
+
+
+@pytest.mark.parametrize("error", [OSError("no space"), ConnectionError("gone"), LookupError("no such table")])
+def test_where_none_is_to_blame_all_fail_at_once(error: Exception) -> None:
+    disk = refusing("2", error=error)
+    committer = Committer(disk.write, for_all=(OSError, LookupError))
+    assert put_behind_one(committer, disk, *numbers(4)) == [error] * 4
+    assert disk.tried == [["first"], numbers(4)], "a database that is down is not asked again for each"
+
+
+def test_after_a_failure_it_goes_on(disk: Disk) -> None:
+    committer = Committer(refusing("bad", error=OSError("full")).write)
+
+    async def put() -> None:
+        for _ in range(3):
+            with pytest.raises(OSError, match="full"):
+                await committer.put(entry("bad"))
+            assert await committer.put(entry("good")) == "kept good"
+
+    run(put())
+    committer.close()
+
+
+def test_more_than_can_wait_are_refused_at_once(disk: Disk) -> None:
+    committer = Committer(disk.write)
+
+    async def put() -> None:
+        disk.free.clear()
+        waiting = [asyncio.create_task(committer.put(entry("first")))]
+        await asyncio.to_thread(disk.begun.wait, LONGEST)
+        waiting += [asyncio.create_task(committer.put(entry(name))) for name in numbers(2000)]
+        await asyncio.sleep(0)
+        for _ in range(3):
+            with pytest.raises(queue.Full):
+                await committer.put(entry("one too many"))
+        disk.free.set()
+        assert len(await asyncio.gather(*waiting)) == 2001
+        assert await committer.put(entry("later")) == "kept later"
+
+    run(put())
+    committer.close()
+    assert disk.all_written == ["first", *numbers(2000), "later"]
+
+
+def test_what_nobody_waits_for_any_longer_is_not_written(disk: Disk) -> None:
+    committer = Committer(disk.write)
+
+    async def give_up(name: str, seconds: float) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await committer.put(entry(name))
+
+    async def put() -> None:
+        disk.free.clear()
+        begun = asyncio.create_task(give_up("begun", 0.1))
+        await asyncio.to_thread(disk.begun.wait, LONGEST)
+        staying = asyncio.create_task(committer.put(entry("staying")))
+        await asyncio.gather(begun, *(give_up("given up", 0.01) for _ in range(10)))
+        disk.free.set()
+        assert await staying == "kept staying"
+
+    run(put())
+    committer.close()
+    assert disk.written == [["begun"], ["staying"]], "only what has begun goes on"
+
+
+def test_giving_up_as_a_whole_writes_nothing(disk: Disk) -> None:
+    committer = Committer(disk.write)
+
+    async def put() -> None:
+        disk.free.clear()
+        first = asyncio.create_task(committer.put(entry("first")))
+        await asyncio.to_thread(disk.begun.wait, LONGEST)
+        waiting = [asyncio.create_task(committer.put(entry(name))) for name in numbers(5)]
+        await asyncio.sleep(0)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        disk.free.set()
+        await first
+        await committer.put(entry("last"))
+
+    run(put())
+    committer.close()
+    assert disk.all_written == ["first", "last"]
+
+
+def test_a_loop_that_ended_meanwhile_does_not_end_the_thread(disk: Disk) -> None:
+    committer = Committer(disk.write)
+    disk.free.clear()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(committer.put(entry("of a loop that ends")))
+    loop.run_until_complete(asyncio.sleep(0))
+    assert disk.begun.wait(LONGEST)
+    task.cancel()
+    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+    loop.close()
+    disk.free.set()
+    assert run(committer.put(entry("of another"))) == "kept of another"
+    committer.close()
+    assert disk.all_written == ["of a loop that ends", "of another"]
+    assert len(disk.threads) == 1
+
+
+def test_the_loop_goes_on_while_a_database_does_not_answer(disk: Disk) -> None:
+    committer = Committer(disk.write)
+
+    async def put() -> int:
+        disk.free.clear()
+        waiting = asyncio.create_task(committer.put(entry("slow")))
+        turns = 0
+        for _ in range(1000):
+            await asyncio.sleep(0)
+            turns += 1
+        assert not waiting.done()
+        disk.free.set()
+        await waiting
+        return turns
+
+    assert run(put()) == 1000
+    committer.close()
+
+
+def test_several_loops_may_put(disk: Disk) -> None:
+    committer = Committer(disk.write)
+    got: list[Any] = []
+
+    async def put(loop: int) -> list[str]:
+        return await asyncio.gather(*(committer.put(entry(f"{loop} {name}")) for name in numbers(50)))
+
+    threads = [threading.Thread(target=lambda loop=loop: got.extend(run(put(loop)))) for loop in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONGEST)
+    committer.close()
+    assert sorted(got) == sorted(f"kept {name}" for name in disk.all_written)
+    assert len({*got}) == len(got) == 200
+
+
+def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
+    before = threading.active_count()
+    committer = Committer(disk.write, let_go=disk.let_it_go)
+    committer.close()
+    assert threading.active_count() == before
+    assert disk.let_go == [], "nothing was open"
+    run(committer.put(entry("a")))
+    assert threading.active_count() == before + 1
+    committer.close()
+    assert threading.active_count() == before
+    assert {*disk.let_go} == disk.threads, "the thread that wrote lets go"
+
+
+def test_closing_writes_what_waits(disk: Disk) -> None:
+    committer = Committer(disk.write, let_go=disk.let_it_go)
+
+    async def put() -> list[str]:
+        disk.free.clear()
+        waiting = [asyncio.create_task(committer.put(entry(name))) for name in numbers(700)]
+        await asyncio.to_thread(disk.begun.wait, LONGEST)
+        closing = asyncio.create_task(asyncio.to_thread(committer.close))
+        await asyncio.sleep(0.05)
+        assert not closing.done()
+        disk.free.set()
+        await closing
+        return await asyncio.gather(*waiting)
+
+    assert run(put()) == [f"kept {name}" for name in numbers(700)]
+    assert len(disk.let_go) == 1
+
+
+def test_what_comes_after_closing_is_written_too(disk: Disk) -> None:
+    committer = Committer(disk.write)
+    for name in ("a", "b", "c"):
+        assert run(committer.put(entry(name))) == f"kept {name}"
+        committer.close()
+        committer.close()
+    assert disk.all_written == ["a", "b", "c"]
+
+
+def test_what_comes_while_it_closes_is_written_by_the_next_thread(disk: Disk) -> None:
+    going, gone = threading.Event(), threading.Event()
+
+    def let_go() -> None:
+        disk.let_it_go()
+        going.set()
+        assert gone.wait(LONGEST)
+
+    committer = Committer(disk.write, let_go=let_go)
+
+    async def put() -> None:
+        await committer.put(entry("before"))
+        closing = asyncio.create_task(asyncio.to_thread(committer.close))
+        await asyncio.to_thread(going.wait, LONGEST)
+        meanwhile = asyncio.create_task(committer.put(entry("meanwhile")))
+        await asyncio.sleep(0.05)
+        assert disk.all_written == ["before"]
+        gone.set()
+        await closing
+        assert await meanwhile == "kept meanwhile"
+
+    run(put())
+    committer.close()
+    assert len(disk.let_go) == 2
+
+
+def test_closing_again_and_again_while_many_put_loses_none_and_writes_none_twice(disk: Disk) -> None:
+    committer = Committer(disk.write, let_go=disk.let_it_go)
+    ended = threading.Event()
+
+    async def put(loop: int) -> bool:
+        for number in range(150):
+            names = [f"{loop} {number} {one}" for one in range(3)]
+            async with asyncio.timeout(LONGEST):
+                got = await asyncio.gather(*(committer.put(entry(name)) for name in names))
+            assert got == [f"kept {name}" for name in names]
+        return True
+
+    def close() -> bool:
+        while not ended.is_set():
+            committer.close()
+        return True
+
+    with ThreadPoolExecutor(5) as threads:
+        closing = [threads.submit(close) for _ in range(2)]
+        putting = [threads.submit(run, put(loop)) for loop in range(3)]
+        wait(putting)
+        ended.set()
+        assert all(done.result(LONGEST) for done in (*putting, *closing))
+    committer.close()
+    assert len(disk.all_written) == len({*disk.all_written}) == 3 * 150 * 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_replaced(disk: Disk) -> None:
+    def broken(entries: Sequence[Entry]) -> list[str]:
+        if entries[0].document["consent_id"] == "bad":
+            raise SystemExit
+        return disk.write(entries)
+
+    committer = Committer(broken)
+
+    async def put() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await committer.put(entry("bad"))
+        assert await committer.put(entry("good")) == "kept good"
+
+    run(put())
+    committer.close()
+
+
+def test_nothing_is_held_of_a_record_that_is_written(disk: Disk) -> None:
+    committer = Committer(disk.write)
+    one = entry("a")
+    record = weakref.ref(one)
+    run(committer.put(one))
+    del one
+
+    async def until_it_is_gone() -> None:
+        async with asyncio.timeout(LONGEST):
+            while record() is not None:
+                gc.collect()
+                await asyncio.sleep(0.01)
+
+    run(until_it_is_gone())
+    committer.close()

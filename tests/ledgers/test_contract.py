@@ -1,0 +1,1356 @@
+"""Where consent records are kept as proof: what every ledger does, and what SQLite and PostgreSQL add."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+import socket
+import sqlite3
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import SQLAlchemyError
+
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, Removal, open_ledger
+from cookie_consent.ledgers.chain import Root, Verified, verify
+from cookie_consent.ledgers.postgresql import LOCK
+from cookie_consent.policy.declarations import RequestRules
+from tests.support.asgi import run
+from tests.support.desk import a_request
+from tests.support.ledger_writer import NOW, POLICY, PREVAILING, SHOWN, digest, entry, together, version
+from tests.support.servers.postgres import HOST, PrivateServer
+
+DAY = 86_400
+EARLIER = {**POLICY, "purposes": []}
+TABLES = ("consent_records", "consent_policies", "consent_texts")
+
+
+def forgetful(*arguments: Any, factory: type[sqlite3.Connection], **more: Any) -> sqlite3.Connection:
+    """Connect as a build of SQLite does that leaves in the file what was deleted."""
+    connection = CONNECT(*arguments, factory=factory, **more)
+    connection.execute("PRAGMA secure_delete = OFF")
+    return connection
+
+
+CONNECT = sqlite3.connect
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an SQL ledger is."""
+
+    kind: str
+    url: str
+
+    def execute(self, statement: str, *more: str) -> list[Any]:
+        """Run statements as the owner of the tables, and return what the last one finds."""
+        with self.connection() as connection:
+            for sql in (statement, *more):
+                got = connection.execute(sql)
+            return got.fetchall() if got.description else []
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        if self.kind == "postgresql":
+            with closing(psycopg.connect(self.url, autocommit=True)) as server:
+                yield server
+        else:
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as file:
+                yield file
+
+    @property
+    def path(self) -> Path:
+        return Path(self.url.removeprefix("sqlite:///"))
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Write at length, as another program may: meanwhile nobody else can."""
+        with self.connection() as connection:
+            connection.execute("BEGIN" if self.kind == "postgresql" else "BEGIN IMMEDIATE")
+            if self.kind == "postgresql":
+                connection.execute(f"SELECT pg_advisory_xact_lock({LOCK})")
+            yield
+            connection.execute("ROLLBACK")
+
+    def unprotect(self) -> None:
+        """Switch off what protects the records, as somebody can who may do anything."""
+        if self.kind == "postgresql":
+            self.execute(*(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in TABLES))
+        else:
+            triggers = self.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+            self.execute(*(f"DROP TRIGGER {name}" for (name,) in triggers))
+
+
+def place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if kind == "postgresql":
+        return Place(kind, request.getfixturevalue("postgres_url"))
+    return Place(kind, f"sqlite:///{tmp_path}/a/b/consent.db")
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    with closing(
+        MemoryLedger() if request.param == "memory" else open_ledger(place(request.param, request, tmp_path).url)
+    ) as ledger:
+        yield ledger
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return place(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def sql(database: Place) -> Iterator[Ledger]:
+    with closing(open_ledger(database.url)) as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Place:
+    return Place("sqlite", f"sqlite:///{tmp_path}/consent.db")
+
+
+def keep(ledger: Ledger, *entries: Entry) -> list[Any]:
+    """Append all at once, and return what comes of each."""
+
+    async def append() -> list[Any]:
+        return [*await asyncio.gather(*(ledger.append(one) for one in entries), return_exceptions=True)]
+
+    return list(run(append()))
+
+
+def keep_each(ledger: Ledger, *entries: Entry) -> None:
+    for one in entries:
+        assert run(ledger.append(one)) == one.document
+
+
+def fits(ledger: Ledger, *roots: Root) -> Verified:
+    found = verify(ledger.links(), roots)
+    assert found.wrong is None, found
+    return found
+
+
+def cited(ledger: Ledger) -> dict[str, str]:
+    return {name: content for _, name, content in ledger.cited()}
+
+
+# What every ledger does.
+
+
+def test_a_ledger_is_one(ledger: Ledger) -> None:
+    assert isinstance(ledger, Ledger)
+
+
+def test_records_are_kept_in_order_for_each_consent_id(ledger: Ledger) -> None:
+    kept = [entry("a"), entry("b"), entry("a", event="withdrawn")]
+    keep_each(ledger, *kept)
+    assert run(ledger.records("a")) == [kept[0].document, kept[2].document]
+    assert run(ledger.records("b")) == [kept[1].document]
+    assert run(ledger.last("a")) == kept[2].document
+    for unknown in ("c", "", "A", "a "):
+        assert run(ledger.records(unknown)) == []
+        assert run(ledger.last(unknown)) is None
+    assert fits(ledger).records == 3
+
+
+def test_the_newest_records_of_a_consent_id_are_found_oldest_first(ledger: Ledger) -> None:
+    kept = [entry("a"), entry("b"), entry("a"), entry("a")]
+    keep_each(ledger, *kept)
+    documents = [kept[number].document for number in (0, 2, 3)]
+    for most in (1, 2, 3, 4):
+        assert run(ledger.records("a", most)) == documents[-most:]
+    assert run(ledger.records("c", 2)) == []
+
+
+def test_records_of_a_consent_id_are_counted_without_the_notes_to_them(ledger: Ledger) -> None:
+    said = {"record_id": "n", "consent_id": "a", "event": "note", "decided_at": rfc3339(NOW), "note": "Mine"}
+    quoting = entry("a", feature='"event":"note"')
+    keep_each(ledger, quoting, entry("b"), Entry(document=said), entry("a", event="signal"))
+    assert [run(ledger.count(consent_id)) for consent_id in ("a", "b", "c", "", "\0")] == [2, 1, 0, 0, 0]
+    ledger.remove(now=NOW, make_id=new_id, consent_id="a")
+    assert run(ledger.count("a")) == 0
+
+
+def test_an_empty_ledger_fits(ledger: Ledger) -> None:
+    assert ledger.size() == 0
+    assert fits(ledger) == Verified(0, 0, Root(0, bytes(32)))
+    assert list(ledger.cited()) == []
+    assert ledger.last_removal() is None
+
+
+def test_policies_and_texts_are_kept_as_they_are_cited(ledger: Ledger) -> None:
+    keep_each(ledger, entry(policy=EARLIER), entry(policy=EARLIER), entry(text="<p>Another.</p>"))
+    assert run(ledger.policy(version(EARLIER))) == EARLIER
+    assert run(ledger.policy(version(POLICY))) == POLICY
+    for text in (SHOWN, PREVAILING, "<p>Another.</p>"):
+        assert run(ledger.text(digest(text))) == text
+    assert run(ledger.policy("0123456789abcdef")) is None
+    assert run(ledger.text("0" * 64)) is None
+
+
+def test_what_is_cited_is_told_with_the_content_that_its_name_is_the_hash_of(ledger: Ledger) -> None:
+    keep_each(ledger, entry(policy=EARLIER), entry(), entry(text="訪問"))
+    told = list(ledger.cited())
+    assert {(kind, name) for kind, name, _ in told} == {
+        *(("policies", version(policy)) for policy in (POLICY, EARLIER)),
+        *(("texts", digest(text)) for text in (SHOWN, PREVAILING, "訪問")),
+    }
+    for kind, name, content in told:
+        assert name == (digest(content)[:16] if kind == "policies" else digest(content))
+
+
+def test_a_kept_policy_is_not_changed_by_who_reads_it(ledger: Ledger) -> None:
+    keep_each(ledger, entry())
+    run(ledger.policy(version(POLICY))).clear()
+    assert run(ledger.policy(version(POLICY))) == POLICY
+
+
+def test_a_record_without_policy_and_text_is_kept(ledger: Ledger) -> None:
+    note = Entry(
+        document={"record_id": "r", "consent_id": "a", "event": "note", "decided_at": rfc3339(NOW), "note": "x"}
+    )
+    keep_each(ledger, note)
+    assert run(ledger.records("a")) == [note.document]
+    assert fits(ledger).records == 1
+
+
+TEXTS = (
+    "'; DROP TABLE consent_records; --",
+    '"',
+    "\\",
+    "訪問",
+    "%",
+    "%s",
+    ":name",
+    "{}",
+    "\x7f",
+    "😀",
+    "\ufeff",
+    "a" * 5000,
+)
+
+
+def test_any_text_is_only_a_text(ledger: Ledger) -> None:
+    for text in TEXTS:
+        one = entry(text, text=f"<p>{text}</p>", key=text, language=text, note=text)
+        keep_each(ledger, one)
+        assert run(ledger.records(text)) == [one.document]
+        assert run(ledger.text(digest(f"<p>{text}</p>"))) == f"<p>{text}</p>"
+        assert run(ledger.records(f"{text} ")) == []
+        assert run(ledger.policy(text)) is None
+    assert fits(ledger).records == len(TEXTS)
+
+
+def test_a_record_may_hold_what_it_is_not_found_by(ledger: Ledger) -> None:
+    entries = [entry("a", note=text) for text in ("\0", "\n\t\r", "\x1b", "\ufffe")]
+    keep_each(ledger, *entries)
+    assert run(ledger.records("a")) == [one.document for one in entries]
+    assert fits(ledger).records == len(entries)
+
+
+def test_a_text_may_be_long(ledger: Ledger) -> None:
+    one = entry(text="<p>é</p>" * 50_000)
+    keep_each(ledger, one)
+    assert run(ledger.text(one.document["text"])) == "<p>é</p>" * 50_000
+
+
+def test_what_no_record_can_be_found_by_finds_none(ledger: Ledger) -> None:
+    keep_each(ledger, entry())
+    for key in ("\0", "a\0", "\ud800", "a\udfff"):
+        assert run(ledger.records(key)) == []
+        assert run(ledger.last(key)) is None
+        assert run(ledger.policy(key)) is None
+        assert run(ledger.text(key)) is None
+        assert ledger.remove(now=NOW, make_id=new_id, consent_id=key) == Removal(0, 0, 0)
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800", "half of one: \udfff", 5, ["a"]])
+@pytest.mark.parametrize("name", ["record_id", "consent_id", "policy", "text", "prevailing_text"])
+def test_what_no_ledger_can_find_again_is_refused(name: str, text: object) -> None:
+    with pytest.raises(ValueError, match=f"^ledger: '{name}' cannot be kept: it is no text, or a NUL or half a char"):
+        Entry(document={**entry().document, name: text})
+
+
+@pytest.mark.parametrize("text", ["<p>\0</p>", "\ud800"])
+def test_a_text_that_no_ledger_can_keep_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^ledger: 'repeat_key' cannot be kept"):
+        entry(key=text)
+    with pytest.raises(ValueError, match=r"^ledger: 'a name' cannot be kept"):
+        Entry(document=entry().document, texts={"a name": text})
+
+
+def test_what_json_cannot_say_is_refused(ledger: Ledger) -> None:
+    for value in ("\ud800", {1, 2}, float("nan"), 2**60, b"bytes"):
+        with pytest.raises(ValueError, match=r"^ledger: the record cannot be kept: "):
+            run(ledger.append(entry(note=value)))
+    keep_each(ledger, entry())
+    assert fits(ledger).records == 1
+
+
+def test_a_bad_record_among_good_ones_fails_alone(ledger: Ledger) -> None:
+    good = [entry(str(number)) for number in range(4)]
+    unknown = Entry(document={**entry("bad").document, "policy": "of-which-nothing-is-known"})
+    kept = keep(ledger, *good[:2], entry("bad", note={1}), good[2], unknown, good[3])
+    assert [kept[place] for place in (0, 1, 3, 5)] == [one.document for one in good]
+    assert isinstance(kept[2], ValueError)
+    assert isinstance(kept[4], ValueError | SQLAlchemyError)
+    assert fits(ledger).records == 4
+    assert run(ledger.records("bad")) == []
+
+
+def test_a_record_is_kept_with_all_that_it_cites_or_not_at_all(ledger: Ledger) -> None:
+    for name in ("policy", "text", "prevailing_text"):
+        one = entry()
+        with pytest.raises((ValueError, SQLAlchemyError)):
+            run(
+                ledger.append(Entry(document={**one.document, name: "unknown"}, policies=one.policies, texts=one.texts))
+            )
+    assert run(ledger.records("a")) == []
+    assert fits(ledger).records == 0
+
+
+def test_many_answers_at_once_are_all_kept(ledger: Ledger) -> None:
+    entries = [entry("a") for _ in range(300)]
+    assert keep(ledger, *entries) == [one.document for one in entries]
+    assert run(ledger.records("a")) == [one.document for one in entries]
+    assert fits(ledger).records == 300
+
+
+# Repeats.
+
+
+def test_a_repeat_is_one_record_and_gets_the_first(ledger: Ledger) -> None:
+    first = entry("a", key="k", within=60)
+    keep_each(ledger, first)
+    for later in (0, 1, 60):
+        assert run(ledger.append(entry("b", key="k", within=60, now=NOW + later))) == first.document
+    assert run(ledger.records("b")) == []
+    assert fits(ledger).records == 1
+
+
+def test_a_repeat_cites_nothing_anew(ledger: Ledger) -> None:
+    keep_each(ledger, entry("a", key="k", within=60))
+    run(ledger.append(entry("a", key="k", within=60, text="<p>Never kept for a record.</p>")))
+    assert ledger.remove(now=NOW, make_id=new_id).records == 0
+    assert run(ledger.text(digest("<p>Never kept for a record.</p>"))) is None
+
+
+def test_a_repeat_after_its_time_is_another_record(ledger: Ledger) -> None:
+    entries = [entry(key="k", within=60, now=NOW + later) for later in (0, 61, 122)]
+    keep_each(ledger, *entries)
+    assert run(ledger.append(entry(key="k", within=60, now=NOW + 130))) == entries[2].document
+    assert run(ledger.append(entry(key="k", within=600, now=NOW + 130))) == entries[0].document
+
+
+def test_records_with_other_keys_or_none_are_no_repeats(ledger: Ledger) -> None:
+    keep_each(ledger, entry(key="k", within=60), entry(key="K", within=60), entry(within=60), entry(within=60))
+    assert fits(ledger).records == 4
+
+
+def test_twenty_repeats_at_once_are_one_record(ledger: Ledger) -> None:
+    kept = keep(ledger, *(entry(key="k", within=60) for _ in range(20)))
+    assert len({record["record_id"] for record in kept}) == 1
+    assert fits(ledger).records == 1
+
+
+def test_what_comes_at_once_is_a_repeat_only_within_the_time(ledger: Ledger) -> None:
+    times = (0, 61, 30, 200, 95)
+    entries = [entry(key="k", within=60, now=NOW + time) for time in times]
+    kept = keep(ledger, *entries)
+    assert kept == [entries[place].document for place in (0, 1, 0, 3, 1)]
+    assert fits(ledger).records == 3
+
+
+def test_a_record_that_is_given_twice_is_kept_once(ledger: Ledger) -> None:
+    one = entry()
+    assert keep(ledger, one, one) == [one.document] * 2
+    keep_each(ledger, one)
+    assert fits(ledger).records == 1
+
+
+def test_a_removed_record_repeats_nothing(ledger: Ledger) -> None:
+    keep_each(ledger, entry(key="k", within=60, keep_until=NOW))
+    ledger.remove(now=NOW, make_id=new_id)
+    again = entry(key="k", within=60)
+    keep_each(ledger, again)
+    assert run(ledger.records("a")) == [again.document]
+
+
+# Removal.
+
+
+def test_records_that_are_due_are_removed_and_the_chain_goes_on(ledger: Ledger) -> None:
+    due = [entry("a", keep_until=NOW - 1), entry("b", keep_until=NOW)]
+    stay = [entry("a", keep_until=NOW + 1), entry("b")]
+    keep_each(ledger, due[0], stay[0], due[1], stay[1])
+    before = fits(ledger)
+    assert ledger.remove(now=NOW + 0.9, make_id=lambda: "made") == Removal(2, 0, 0)
+    assert run(ledger.records("a")) == [stay[0].document]
+    assert run(ledger.records("b")) == [stay[1].document]
+    after = fits(ledger, before.root)
+    assert (after.records, after.removed) == (5, 2)
+    assert ledger.size() == 5
+    *_, said = ledger.links()
+    assert json.loads(said.document or "") == {
+        "schema": 2,
+        "record_id": "made",
+        "event": "removed",
+        "decided_at": rfc3339(NOW),
+        "reason": "retention",
+        "numbers": [[1, 1], [3, 3]],
+    }
+    assert ledger.last_removal() == NOW
+    assert ledger.remove(now=NOW, make_id=new_id) == Removal(0, 0, 0)
+    assert fits(ledger, after.root).records == 5
+    keep_each(ledger, entry("c"))
+    assert fits(ledger, after.root).records == 6
+
+
+def test_the_records_of_a_consent_id_are_removed_on_demand(ledger: Ledger) -> None:
+    keep_each(ledger, entry("a"), entry("b"), entry("a", keep_until=NOW + DAY), entry("a", now=NOW + 5))
+    before = fits(ledger)
+    assert ledger.remove(now=NOW, make_id=new_id, consent_id="a") == Removal(3, 0, 0)
+    assert run(ledger.records("a")) == []
+    assert run(ledger.last("a")) is None
+    assert len(run(ledger.records("b"))) == 1
+    assert fits(ledger, before.root).removed == 3
+    *_, said = ledger.links()
+    assert json.loads(said.document or "")["reason"] == "erasure"
+    assert ledger.last_removal() is None, "this was no run for those that are due"
+
+
+def test_of_a_removed_record_only_its_hashes_are_left(ledger: Ledger) -> None:
+    keep_each(ledger, entry("somebody", text="<p>Only shown to one.</p>", key="the key"), entry("b"))
+    links = list(ledger.links())
+    ledger.remove(now=NOW, make_id=new_id, consent_id="somebody")
+    gone = next(ledger.links())
+    assert gone.document is None
+    assert not any(gone.columns.values())
+    assert (gone.record_hash, gone.chain_hash) == (links[0].record_hash, links[0].chain_hash)
+
+
+def test_what_others_cite_stays_and_what_none_cites_goes(ledger: Ledger) -> None:
+    keep_each(
+        ledger,
+        entry("a", policy=EARLIER, text="one", prevailing="two", keep_until=NOW),
+        entry("b", policy=EARLIER, text="two", prevailing="three", keep_until=NOW + 1),
+        entry("c", text="four", prevailing="four", keep_until=NOW + 2),
+    )
+    assert ledger.remove(now=NOW, make_id=new_id) == Removal(1, 1, 0)
+    assert {*cited(ledger)} == {version(EARLIER), version(POLICY), *map(digest, ("two", "three", "four"))}
+    assert ledger.remove(now=NOW + 1, make_id=new_id) == Removal(1, 2, 1)
+    assert {*cited(ledger)} == {version(POLICY), digest("four")}
+    assert ledger.remove(now=NOW + 2, make_id=new_id) == Removal(1, 1, 1)
+    assert cited(ledger) == {}
+    keep_each(ledger, entry("c", text="four", prevailing="four"))
+    assert run(ledger.text(digest("four"))) == "four"
+    assert fits(ledger).removed == 3
+
+
+@pytest.mark.parametrize("consent_id", [None, "a"])
+def test_a_dry_run_says_what_a_real_run_removes_and_removes_nothing(ledger: Ledger, consent_id: str | None) -> None:
+    texts = ("one", "two", "three", "four", "five")
+    keep_each(
+        ledger,
+        *(
+            entry(
+                "ab"[number % 3 % 2],
+                policy=(POLICY, EARLIER, {"another": number // 6})[number % 3],
+                text=texts[number % 5],
+                prevailing=texts[number % 4],
+                keep_until=(NOW - 5, None, NOW, NOW + 5, NOW - DAY)[number % 5],
+            )
+            for number in range(12)
+        ),
+    )
+    kept, links = cited(ledger), list(ledger.links())
+    said = ledger.remove(now=NOW, make_id=new_id, consent_id=consent_id, dry_run=True)
+    assert (cited(ledger), list(ledger.links()), ledger.last_removal()) == (kept, links, None)
+    assert ledger.remove(now=NOW, make_id=new_id, consent_id=consent_id) == said
+    left = cited(ledger)
+    assert len(kept) - len(left) == said.texts + said.policies
+    assert fits(ledger).removed == said.records > 0
+
+
+def test_a_dry_run_tells_of_one_moment_whatever_is_kept_meanwhile(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a", keep_until=NOW))
+    begun = list[str]()
+
+    def keep_one_more(connection: object, cursor: object, statement: str, *more: object) -> None:
+        if statement.lstrip().startswith("SELECT count") and not begun:
+            begun.append(statement)
+            with closing(open_ledger(database.url)) as other:
+                keep_each(other, entry("b"))
+
+    event.listen(Engine, "before_cursor_execute", keep_one_more)
+    try:
+        assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == Removal(1, policies=1, texts=2)
+        assert begun
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep_one_more)
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == Removal(1, policies=0, texts=0)
+
+
+def test_removals_are_records_that_stay(ledger: Ledger) -> None:
+    keep_each(ledger, entry(keep_until=NOW))
+    ledger.remove(now=NOW, make_id=new_id)
+    assert ledger.remove(now=NOW + 10_000 * DAY, make_id=new_id).records == 0
+    assert fits(ledger).records == 2
+
+
+# Tampering.
+
+
+def test_a_memory_ledger_is_kept_by_its_process_only() -> None:
+    ledger = MemoryLedger()
+    keep_each(ledger, entry())
+    assert ledger.kept == [*run(ledger.records("a"))]
+    assert MemoryLedger().kept == []
+
+
+def test_a_memory_ledger_may_be_changed_by_several_threads() -> None:
+    ledger = MemoryLedger()
+
+    def append() -> None:
+        for number in range(100):
+            run(ledger.append(entry(keep_until=NOW + number)))
+
+    def remove() -> None:
+        for number in range(100):
+            ledger.remove(now=NOW + number, make_id=new_id)
+
+    threads = [threading.Thread(target=work) for work in (append, remove, append, remove)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger.remove(now=NOW + 100, make_id=new_id)
+    assert fits(ledger).removed == 200
+
+
+SWAP = (
+    "UPDATE consent_records SET number = 100 WHERE number = 3",
+    "UPDATE consent_records SET number = 3 WHERE number = 4",
+    "UPDATE consent_records SET number = 4 WHERE number = 100",
+)
+BLANK = (
+    "UPDATE consent_records SET document = NULL, record_id = NULL, consent_id = NULL, policy = NULL, text = NULL, "
+    "prevailing_text = NULL, decided_at = NULL, keep_until = NULL, repeat_key = NULL"
+)
+COLUMNS = (
+    "document, record_id, consent_id, policy, text, prevailing_text, decided_at, keep_until, repeat_key, "
+    "record_hash, chain_hash"
+)
+INSERT = (
+    "UPDATE consent_records SET number = -number WHERE number >= 3",
+    f"INSERT INTO consent_records SELECT 3, {COLUMNS} FROM consent_records WHERE number = 2",  # noqa: S608
+    "UPDATE consent_records SET number = 1 - number WHERE number < 0",
+)
+
+
+NO_END = "[" * 200_000
+CUT_OFF = "the chain ends here, but a root that was kept elsewhere says that it had 5 records"
+TAMPERING = {
+    "UPDATE consent_records SET document = replace(document, 'granted', 'granteD') WHERE number = 3": (
+        3,
+        "its text is not the one that was recorded",
+    ),
+    "DELETE FROM consent_records WHERE number = 3": (3, "it is missing; the next is 4"),
+    SWAP: (3, "it is not tied to the records before it"),
+    INSERT: (3, "it is not tied to the records before it"),
+    "UPDATE consent_records SET consent_id = 'another' WHERE number = 3": (
+        3,
+        "it is filed under another consent_id than it says",
+    ),
+    "UPDATE consent_records SET text = prevailing_text WHERE number = 3": (
+        3,
+        "it is filed under another text than it says",
+    ),
+    f"UPDATE consent_records SET document = '{NO_END}' WHERE number = 3": (  # noqa: S608
+        3,
+        "its text is not the one that was recorded",
+    ),
+    "UPDATE consent_records SET keep_until = 1 WHERE number = 3": (
+        3,
+        "it is filed under another keep_until than it says",
+    ),
+    "UPDATE consent_records SET decided_at = decided_at + 1 WHERE number = 3": (
+        3,
+        "it is filed under another decided_at than it says",
+    ),
+    "UPDATE consent_records SET repeat_key = NULL WHERE number = 3": (
+        3,
+        "it is filed under another repeat_key than it says",
+    ),
+    f"{BLANK} WHERE number = 3": (3, "it was removed, and no record says by whose right"),
+    "UPDATE consent_records SET document = NULL WHERE number = 3": (3, "it was removed, but not as a whole"),
+    "DELETE FROM consent_records WHERE number >= 4": (4, CUT_OFF),
+    "DELETE FROM consent_records": (1, CUT_OFF),
+}
+
+
+def test_tampering_is_found(database: Place, sql: Ledger) -> None:
+    keep(sql, *(entry(str(number)) for number in range(5)))
+    root = fits(sql).root
+    database.unprotect()
+    database.execute("CREATE TABLE as_it_was AS SELECT * FROM consent_records")
+    for statements, found in TAMPERING.items():
+        database.execute(*([statements] if isinstance(statements, str) else statements))
+        verified = verify(sql.links(), [root])
+        assert (verified.wrong, verified.why) == found, statements
+        database.execute("DELETE FROM consent_records", "INSERT INTO consent_records SELECT * FROM as_it_was")
+        fits(sql, root)
+
+
+def test_bytes_that_are_no_text_are_found_too(file: Place) -> None:
+    with closing(open_ledger(file.url)) as ledger:
+        keep(ledger, *(entry(str(number)) for number in range(3)))
+        file.unprotect()
+        file.execute(
+            "UPDATE consent_records SET document = CAST(replace(CAST(document AS BLOB), x'67', x'e7') AS TEXT) "
+            "WHERE number = 2"
+        )
+        found = verify(ledger.links())
+    assert (found.wrong, found.why) == (2, "its text is not the one that was recorded")
+
+
+NOT_AS_RECORDED = (
+    "UPDATE consent_records SET keep_until = 1 WHERE number = 2",
+    "UPDATE consent_records SET consent_id = 'b', keep_until = 1 WHERE number = 2",
+    # The text says what the column says, and is not the one that was recorded.
+    f"UPDATE consent_records SET keep_until = {NOW}, "  # noqa: S608
+    f"document = replace(document, '{rfc3339(NOW + DAY)}', '{rfc3339(NOW)}') WHERE number = 2",
+)
+
+
+@pytest.mark.parametrize("statement", NOT_AS_RECORDED)
+def test_no_removal_takes_away_what_is_not_as_it_was_recorded(database: Place, sql: Ledger, statement: str) -> None:
+    keep_each(
+        sql,
+        entry("b", keep_until=NOW - 1),
+        entry("a", keep_until=NOW + DAY, text="<p>Another.</p>"),
+        entry("b", keep_until=NOW),
+        entry("c"),
+    )
+    root = fits(sql).root
+    database.unprotect()
+    database.execute(statement)
+    expected = Removal(2, 0, 0, misfiled=1)
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == expected
+    assert sql.remove(now=NOW, make_id=new_id) == expected
+    assert run(sql.text(digest("<p>Another.</p>"))) == "<p>Another.</p>"
+    for found in (verify(sql.links()), verify(sql.links(), [root])):
+        assert found.wrong == 2
+    assert sql.remove(now=NOW, make_id=new_id) == Removal(0, 0, 0, misfiled=1)
+
+
+def test_an_erasure_leaves_what_was_filed_under_an_id_afterwards(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a"), entry("b"), entry("a"))
+    database.unprotect()
+    database.execute("UPDATE consent_records SET consent_id = 'a' WHERE number = 2")
+    assert sql.remove(now=NOW, make_id=new_id, consent_id="a") == Removal(2, 0, 0, misfiled=1)
+    assert verify(sql.links()).wrong == 2
+
+
+def test_those_that_stay_do_not_stand_in_the_way_of_the_others(database: Place, sql: Ledger) -> None:
+    for number in range(4):
+        keep(sql, *(entry(f"{number}-{place}", keep_until=NOW) for place in range(1300)))
+    database.unprotect()
+    database.execute("UPDATE consent_records SET keep_until = 1 WHERE number % 2 = 1")
+    expected = Removal(2600, 0, 0, misfiled=2600)
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == expected
+    assert sql.remove(now=NOW, make_id=new_id) == expected
+
+
+@given(st.data())
+def test_any_byte_of_a_record_that_is_changed_is_found(ledger_bytes: tuple[Path, int], data: st.DataObject) -> None:
+    path, size = ledger_bytes
+    number, byte = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, 255))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (before,) = connection.execute("SELECT CAST(document AS BLOB) FROM consent_records WHERE number = 2").fetchone()
+        after = bytearray(before)
+        after[number] ^= byte
+        change = "UPDATE consent_records SET document = CAST(? AS TEXT) WHERE number = 2"
+        connection.execute(change, [bytes(after)])
+        with closing(open_ledger(f"sqlite:///{path}")) as ledger:
+            assert verify(ledger.links()).wrong == 2
+        connection.execute(change, [before])
+
+
+@pytest.fixture(scope="module")
+def ledger_bytes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A ledger without protection, and how many bytes its second record has."""
+    place = Place("sqlite", f"sqlite:///{tmp_path_factory.mktemp('ledger')}/consent.db")
+    with closing(open_ledger(place.url)) as ledger:
+        keep(ledger, *(entry(str(number)) for number in range(3)))
+    place.unprotect()
+    return place.path, place.execute("SELECT length(CAST(document AS BLOB)) FROM consent_records WHERE number = 2")[0][
+        0
+    ]
+
+
+def test_numbers_that_a_removal_does_not_say_are_missed_when_the_removal_itself_was_changed(
+    database: Place, sql: Ledger
+) -> None:
+    keep_each(sql, entry("a"), entry("b"))
+    sql.remove(now=NOW, make_id=new_id, consent_id="a")
+    database.unprotect()
+    database.execute("UPDATE consent_records SET document = replace(document, '[[1,1]]', '[[1,2]]') WHERE number = 3")
+    assert verify(sql.links()).wrong == 3
+
+
+# What databases refuse.
+
+
+def refused(database: Place, statement: str) -> None:
+    with pytest.raises((sqlite3.Error, psycopg.Error), match="consent records are append-only"):
+        database.execute(statement)
+
+
+def test_records_can_be_neither_changed_nor_removed(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry())
+    for statement in (
+        "UPDATE consent_records SET document = '{}'",
+        "UPDATE consent_records SET consent_id = 'b'",
+        "UPDATE consent_records SET keep_until = 1",
+        "UPDATE consent_records SET document = NULL",
+        f"{BLANK}, number = number + 10",
+        f"{BLANK}, record_hash = chain_hash",
+        "DELETE FROM consent_records",
+        "UPDATE consent_policies SET document = '{}'",
+        "UPDATE consent_texts SET content = ''",
+        "DELETE FROM consent_policies",
+        "DELETE FROM consent_texts",
+    ):
+        refused(database, statement)
+    assert len(run(sql.records("a"))) == 1
+    assert fits(sql).records == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"INSERT OR REPLACE INTO consent_records SELECT 1, {COLUMNS} FROM consent_records",  # noqa: S608
+        "INSERT OR REPLACE INTO consent_texts SELECT sha256, 'another' FROM consent_texts",
+        "INSERT OR REPLACE INTO consent_policies SELECT version, '{}' FROM consent_policies",
+    ],
+)
+def test_sqlite_does_not_let_records_be_replaced(file: Place, statement: str) -> None:
+    with closing(open_ledger(file.url)) as ledger:
+        keep_each(ledger, entry("a"), entry("b"))
+        refused(file, statement)
+        assert len(run(ledger.records("b"))) == 1
+
+
+def test_postgresql_lets_records_be_emptied_only_by_a_removal(postgres_url: str) -> None:
+    database = Place("postgresql", postgres_url)
+    with closing(open_ledger(postgres_url)) as ledger:
+        keep_each(ledger, entry())
+    forbidden = (
+        *(f"TRUNCATE {table} CASCADE" for table in TABLES),
+        f"{BLANK}, chain_hash = ''",
+        "UPDATE consent_records SET consent_id = NULL",
+        "DELETE FROM consent_records",
+        "UPDATE consent_texts SET content = ''",
+        "UPDATE consent_policies SET document = ''",
+    )
+    for statement in (*forbidden, BLANK):
+        refused(database, statement)
+    for statement in forbidden:
+        refused(database, f"SET cookie_consent.removing = 'on'; {statement}")
+    database.execute(f"SET cookie_consent.removing = 'on'; {BLANK}")
+
+
+def test_a_postgresql_user_who_may_do_anything_is_refused_too(postgres_url: str) -> None:
+    database = Place("postgresql", postgres_url)
+    with closing(open_ledger(postgres_url)) as ledger:
+        keep_each(ledger, entry())
+    owner = database.execute("SELECT tableowner, current_user FROM pg_tables WHERE tablename = 'consent_records'")
+    assert owner[0][0] == owner[0][1]
+    refused(database, BLANK)
+
+
+# Several processes, and one after the other.
+
+
+def test_several_processes_make_one_chain_that_outlives_them(database: Place) -> None:
+    said = together(*(["append", database.url, name, 20, "key"] for name in "abc"))
+    assert said[0].split() == said[1].split() == said[2].split(), "what one of them kept, the others repeat"
+    with closing(open_ledger(database.url)) as ledger:
+        assert fits(ledger).records == 80
+        assert [len(run(ledger.records(name))) for name in "abc"] == [20] * 3
+        assert [record["record_id"] for record in run(ledger.records("shared"))] == said[0].split()
+        assert run(ledger.policy(version(POLICY))) == POLICY
+        assert run(ledger.text(digest(SHOWN))) == SHOWN
+        keep_each(ledger, entry("a"))
+        assert fits(ledger).records == 81
+
+
+def test_a_text_that_another_process_removed_is_kept_again(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a", keep_until=NOW))
+    with closing(open_ledger(database.url)) as other:
+        assert other.remove(now=NOW, make_id=new_id) == Removal(1, 2, 1)
+    assert run(sql.text(digest(SHOWN))) is None
+    again = entry("a")
+    keep_each(sql, again)
+    assert run(sql.text(digest(SHOWN))) == SHOWN
+    assert run(sql.policy(version(POLICY))) == POLICY
+    assert run(sql.records("a")) == [again.document]
+    assert fits(sql).records == 3
+
+
+def test_more_records_than_are_read_or_removed_at_once(database: Place, sql: Ledger) -> None:
+    for number in range(4):
+        keep(sql, *(entry(f"{number}-{place}", keep_until=NOW) for place in range(1300)))
+    assert fits(sql).records == 5200
+    assert sql.remove(now=NOW, make_id=new_id, dry_run=True) == Removal(5200, 2, 1)
+    assert sql.remove(now=NOW, make_id=new_id) == Removal(5200, 2, 1)
+    assert fits(sql).removed == 5200
+    assert database.execute("SELECT ran_at, reason, records, texts, policies FROM consent_removals") == [
+        (NOW, "retention", 5200, 2, 1)
+    ]
+
+
+def test_each_run_of_a_removal_leaves_a_summary(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a", keep_until=NOW), entry("b"))
+    sql.remove(now=NOW, make_id=new_id)
+    sql.remove(now=NOW + 1, make_id=new_id)
+    sql.remove(now=NOW + 2, make_id=new_id, dry_run=True)
+    sql.remove(now=NOW + 3, make_id=new_id, consent_id="b")
+    assert database.execute("SELECT ran_at, reason, records, texts, policies FROM consent_removals ORDER BY id") == [
+        (NOW, "retention", 1, 0, 0),
+        (NOW + 1, "retention", 0, 0, 0),
+        (NOW + 3, "erasure", 1, 2, 1),
+    ]
+    assert sql.last_removal() == NOW + 1
+
+
+# Waiting, giving up, closing.
+
+
+def test_databases_that_are_held_up_refuse_in_time_and_are_well_again(file: Place, postgres_url: str) -> None:
+    places = [file, Place("postgresql", postgres_url)]
+    with closing(open_ledger(file.url)) as one, closing(open_ledger(postgres_url)) as other:
+        keep_each(one, entry("before"))
+        keep_each(other, entry("before"))
+
+        async def meanwhile() -> list[Any]:
+            appended = [ledger.append(entry("meanwhile")) for ledger in (one, other) for _ in range(5)]
+            return [*await asyncio.gather(*appended, return_exceptions=True)]
+
+        with places[0].held(), places[1].held():
+            refused = run(meanwhile())
+        assert len(refused) == 10
+        assert all(isinstance(error, SQLAlchemyError) for error in refused)
+        for ledger in (one, other):
+            keep_each(ledger, entry("after"))
+            assert fits(ledger).records == 2, "an answer that was refused is not kept behind the visitor's back"
+
+
+def until_writing_begins(ledger: Ledger) -> None:
+    while not ledger._committer._waiting.empty():  # type: ignore[attr-defined]
+        time.sleep(0.01)
+    time.sleep(0.1)
+
+
+def test_what_nobody_waits_for_any_longer_is_not_kept_and_the_loop_goes_on(database: Place, sql: Ledger) -> None:
+    async def give_up() -> int:
+        turns = 0
+        with database.held():
+            waiting = [asyncio.create_task(sql.append(entry("first")))]
+            await asyncio.to_thread(until_writing_begins, sql)
+            waiting += [asyncio.create_task(sql.append(entry("given up"))) for _ in range(3)]
+            for _ in range(10):
+                await asyncio.sleep(0.01)
+                turns += 1
+            for task in waiting[1:]:
+                task.cancel()
+            given_up = await asyncio.gather(*waiting[1:], return_exceptions=True)
+            assert all(isinstance(error, asyncio.CancelledError) for error in given_up)
+        await waiting[0]
+        await sql.append(entry("after"))
+        return turns
+
+    assert run(give_up()) == 10
+    assert [len(run(sql.records(name))) for name in ("first", "given up", "after")] == [1, 0, 1]
+
+
+def test_reading_goes_on_while_the_database_is_held_up(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a"))
+    with database.held():
+        assert len(run(sql.records("a"))) == 1
+        assert run(sql.text(digest(SHOWN))) == SHOWN
+        assert fits(sql).records == 1
+        assert sql.remove(now=NOW, make_id=new_id, dry_run=True).records == 0
+
+
+def test_closing_writes_what_waits(database: Place, sql: Ledger) -> None:
+    async def close() -> list[Any]:
+        waiting = [asyncio.create_task(sql.append(entry("a"))) for _ in range(400)]
+        await asyncio.sleep(0)
+        await asyncio.to_thread(sql.close)
+        return [*await asyncio.gather(*waiting)]
+
+    assert len(run(close())) == 400
+    with closing(open_ledger(database.url)) as ledger:
+        assert len(run(ledger.records("a"))) == 400
+
+
+def test_a_closed_ledger_can_be_closed_again_and_opens_when_it_is_used(sql: Ledger) -> None:
+    sql.close()
+    sql.close()
+    keep_each(sql, entry("a"))
+    assert len(run(sql.records("a"))) == 1
+    sql.close()
+    assert fits(sql).records == 1
+
+
+def test_closing_lets_go_of_what_is_open(file: Place) -> None:
+    open_files = Path("/proc/self/fd")
+
+    def opened() -> list[str]:
+        found = []
+        for link in open_files.iterdir():
+            with suppress(FileNotFoundError):
+                found.append(str(link.readlink()))
+        return [name for name in found if name.startswith(str(file.path))]
+
+    ledger = open_ledger(file.url)
+    assert opened() == [], "a process that is forked from this one inherits nothing"
+    keep_each(ledger, entry("a"))
+    fits(ledger)
+    assert opened() != []
+    ledger.close()
+    assert opened() == []
+    assert sorted(path.name for path in file.path.parent.iterdir()) == ["consent.db"], "and the log was written back"
+
+
+def test_errors_do_not_say_what_visitors_answered(sql: Ledger) -> None:
+    unknown = Entry(document={**entry("somebody's id").document, "policy": "unknown"})
+    with pytest.raises(SQLAlchemyError) as caught:
+        run(sql.append(unknown))
+    assert "somebody" not in f"{caught.value!r}{caught.value}"
+
+
+def test_two_threads_may_open_ledgers_at_once(database: Place, tmp_path: Path) -> None:
+    opened: list[Ledger] = []
+    urls = [database.url, f"sqlite:///{tmp_path}/another.db"] * 3
+    threads = [threading.Thread(target=lambda url=url: opened.append(open_ledger(url))) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 6
+    for ledger in opened:
+        run(ledger.append(entry("a")))
+        ledger.close()
+    with closing(open_ledger(database.url)) as ledger:
+        assert fits(ledger).records == 3
+
+
+def test_what_is_read_is_understood_on_the_threads_that_read(database: Place, sql: Ledger) -> None:
+    keep_each(sql, entry("a"))
+    database.unprotect()
+    database.execute("UPDATE consent_records SET document = 'no JSON'")
+    for asked in (sql.records("a"), sql.records("a", 1), sql.last("a")):
+        with pytest.raises(json.JSONDecodeError) as raised:
+            run(asked)
+        assert any("concurrent/futures/thread.py" in str(entry.path) for entry in raised.traceback)
+
+
+# The SQLite file.
+
+
+def test_a_file_that_went_away_is_an_error_and_no_empty_ledger(file: Place) -> None:
+    with closing(open_ledger(file.url)) as ledger:
+        keep_each(ledger, entry("a"))
+        away = file.path.rename(file.path.with_name("away.db"))
+        for work in (ledger.append(entry("a")), ledger.records("a"), ledger.text("0")):
+            with pytest.raises(FileNotFoundError, match=r"consent\.db"):
+                run(work)
+        with pytest.raises(FileNotFoundError):
+            ledger.remove(now=NOW, make_id=new_id)
+        assert not file.path.exists()
+        away.rename(file.path)
+        keep_each(ledger, entry("a"))
+        assert len(run(ledger.records("a"))) == 2
+        assert fits(ledger).records == 2
+
+
+def test_a_file_that_was_put_in_the_place_of_another_is_used_by_all(file: Place) -> None:
+    with closing(open_ledger(file.url)) as ledger:
+        keep_each(ledger, entry("a"))
+    backup = shutil.copy(file.path, file.path.with_name("backup.db"))
+    with closing(open_ledger(file.url)) as ledger:
+        keep_each(ledger, entry("a", text="<p>Not in the backup.</p>"))
+        assert fits(ledger).records == 2
+        for name in ("consent.db-wal", "consent.db-shm"):
+            file.path.with_name(name).unlink()
+        os.replace(backup, file.path)
+        assert len(run(ledger.records("a"))) == 1
+        assert fits(ledger).records == 1
+        keep_each(ledger, entry("a", text="<p>Not in the backup.</p>"))
+        assert ledger.remove(now=NOW, make_id=new_id, consent_id="b").records == 0
+    assert file.execute("SELECT count(*) FROM consent_records") == [(2,)]
+    assert file.execute("SELECT count(*) FROM consent_texts") == [(3,)]
+
+
+def test_a_folder_that_another_working_directory_has_too_is_not_taken_for_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(open_ledger("sqlite:///kept/consent.db")) as ledger:
+        (tmp_path / "elsewhere" / "kept").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        keep_each(ledger, entry("a"))
+    assert (tmp_path / "kept" / "consent.db").is_file()
+    assert not any((tmp_path / "elsewhere" / "kept").iterdir())
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.db", "100%.db", "a?mode=ro.db", "#.db", "訪問.db", "a'b.db", "a%41.db", "\udcff.db"]
+)
+def test_a_file_may_have_any_name(tmp_path: Path, name: str) -> None:
+    with closing(open_ledger(f"sqlite:///{tmp_path}/{name}")) as ledger:
+        keep_each(ledger, entry("a"))
+        assert (tmp_path / name).stat().st_size > 0
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_is_not_for_everybody_to_read(file: Place) -> None:
+    open_ledger(file.url).close()
+    assert file.path.stat().st_mode & 0o007 == 0
+
+
+def files_of(place: Place) -> bytes:
+    """Return what is in all files of an SQLite database."""
+    return b"".join(file.read_bytes() for file in sorted(place.path.parent.iterdir()))
+
+
+def test_nothing_that_was_removed_is_left_in_the_files(file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "connect", forgetful)
+    with closing(open_ledger(file.url)) as ledger:
+        keep(ledger, entry("somebody", note="My note."), entry("another", text=SHOWN.replace("count", "add up")))
+        asked = a_request(text="My question.", address="somebody@example.jp", consent_id="somebody")
+        assert run(ledger.requests.add(asked)) is None
+        assert run(ledger.requests.add(a_request(address="another@example.jp"))) is None
+        gone = [b"My note.", b"My question.", b"somebody", b"somebody@example.jp"]
+        assert all(text in files_of(file) for text in gone)
+        ledger.remove(now=NOW, make_id=new_id, consent_id="somebody")
+        ledger.requests.erase("somebody")
+        assert [text for text in gone if text in files_of(file)] == []
+        assert b"another@example.jp" in files_of(file)
+        for reference in [kept.reference for kept in ledger.requests.listed()]:
+            ledger.requests.close(reference, NOW)
+        ledger.requests.purge(now=NOW + 40 * DAY, rules=RequestRules())
+        assert b"another@example.jp" not in files_of(file)
+    assert b"another" in files_of(file)
+
+
+def test_a_removal_does_not_wait_for_long_for_those_who_read(file: Place) -> None:
+    with closing(open_ledger(file.url)) as ledger, file.connection() as reader:
+        keep(ledger, entry("somebody", note="My note."))
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM consent_records").fetchall()
+        assert ledger.remove(now=NOW, make_id=new_id, consent_id="somebody").records == 1
+        assert b"My note." in files_of(file), "the log keeps what the reader may still read"
+        reader.execute("ROLLBACK")
+        ledger.remove(now=NOW, make_id=new_id)
+        assert b"My note." not in files_of(file)
+
+
+def test_each_commit_is_on_the_disk(file: Place) -> None:
+    with closing(open_ledger(file.url)) as ledger:
+        keep_each(ledger, entry("a"))
+        assert file.execute("PRAGMA journal_mode") == [("wal",)]
+        engine = ledger._database.engine
+        with engine.connect() as connection:
+            full = 2
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == full
+
+
+def test_a_file_that_others_read_when_it_is_first_opened_is_well_later(file: Place) -> None:
+    with file.connection() as reading:
+        reading.execute("CREATE TABLE of_the_site (id)")
+        reading.execute("BEGIN")
+        reading.execute("SELECT * FROM of_the_site").fetchall()
+        opened: list[Ledger] = []
+        opening = threading.Thread(target=lambda: opened.append(open_ledger(file.url)))
+        opening.start()
+        time.sleep(0.3)
+        reading.execute("COMMIT")
+        opening.join()
+    with closing(opened[0]) as ledger:
+        keep_each(ledger, entry("a"))
+        assert file.execute("PRAGMA journal_mode") == [("wal",)]
+
+
+def test_a_ledger_is_opened_by_url(tmp_path: Path) -> None:
+    for path in (tmp_path / "a" / "consent.db", tmp_path / "b.db"):
+        open_ledger(f"sqlite:///{path}").close()
+        assert path.is_file()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["consent.db", "sqlite:consent.db", "sqlite:///", "sqlite://consent.db", "mysql:///x", "", "file:///x", "://"],
+)
+def test_a_url_that_no_ledger_is_for_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"Write .sqlite:///consent\.db. or .postgresql://user:password@host/"
+    ) as caught:
+        open_ledger(url)
+    assert f'no ledger for "{url}"' in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:secret@host/db",
+        "mysql://user:not:secret@host/db",
+        "mysql://user:more@secret@host/db",
+        "user:secret@host/db",
+        "mysql://host/db?password=secret",
+        "mysql://host/db?PASSWORD=secret",
+        "secret@host",
+        "sqlite://user:secret@host/db",
+    ],
+)
+def test_a_password_is_in_no_message(url: str) -> None:
+    with pytest.raises(ValueError, match="there is no ledger for") as caught:
+        open_ledger(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_is_no_database_is_refused_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "consent.db"
+    path.write_text("this is no database, whatever its name says; it is long enough to be looked at" * 20)
+    with pytest.raises(ValueError, match=r"^ledger: .*consent\.db cannot be used as an SQLite file: "):
+        open_ledger(f"sqlite:///{path}")
+    with pytest.raises(ValueError, match="cannot be used"):
+        open_ledger(f"sqlite:///{tmp_path}")
+    with pytest.raises(ValueError, match="cannot be used"):
+        open_ledger(f"sqlite:///{path}/below/a.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "missing", "extra"),
+    [
+        ("sqlite:///consent.db", "sqlalchemy", "sql"),
+        ("sqlite:///consent.db", "alembic", "sql"),
+        ("postgresql://host/db", "alembic", "postgresql"),
+        ("postgresql://host/db", "psycopg", "postgresql"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(
+    url: str, missing: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [*sys.modules]:
+        if name.startswith(("cookie_consent.ledgers.", f"{missing}.")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(
+        ValueError, match=rf'needs {missing}\. Install it with: pip install "cookie-consent\[{extra}\]"'
+    ):
+        open_ledger(url)
+    assert not any(tmp_path.iterdir())
+
+
+# The PostgreSQL server.
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:secret@host:port/db",
+        "postgresql://user:more@secret@host/db",
+        "postgresql://user:more@host:secret@host/db",
+        "postgresql://user:secret@[::1/db",
+    ],
+)
+def test_a_postgresql_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^ledger: the URL cannot be read\. Write .postgresql://user:") as caught:
+        open_ledger(url)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_server_that_is_not_there_at_the_start_is_waited_for(
+    private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = private_postgres.new_database().replace("postgres@", "postgres:secret@") + "?password=secret"
+    private_postgres.stop()
+    with caplog.at_level(logging.WARNING, "cookie_consent"), closing(open_ledger(url)) as ledger:
+        (warned,) = caplog.messages
+        assert warned.startswith("The ledger at postgresql+psycopg://postgres:***@127.0.0.1:")
+        assert "cannot be used yet, and answers are refused until it can: " in warned
+        for work in (ledger.append(entry("a")), ledger.records("a"), ledger.policy("a")):
+            with pytest.raises(SQLAlchemyError) as caught:
+                run(work)
+            assert "secret" not in f"{caught.value!r}{caught.value}"
+        private_postgres.start()
+        assert run(ledger.records("a")) == [], "who reads first finds the tables too"
+        keep_each(ledger, entry("a"))
+        assert fits(ledger).records == 1
+    assert "secret" not in caplog.text
+
+
+def test_a_purge_that_comes_first_finds_the_tables(private_postgres: PrivateServer) -> None:
+    url = private_postgres.new_database()
+    private_postgres.stop()
+    with closing(open_ledger(url)) as ledger:
+        with pytest.raises(SQLAlchemyError):
+            ledger.remove(now=NOW, make_id=new_id)
+        private_postgres.start()
+        assert ledger.remove(now=NOW, make_id=new_id) == Removal(0, 0, 0)
+        assert ledger.last_removal() == NOW
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_server_that_was_restarted_between_two_answers_costs_none(private_postgres: PrivateServer, end: str) -> None:
+    with closing(open_ledger(private_postgres.new_database())) as ledger:
+        keep_each(ledger, entry("a"))
+        assert len(run(ledger.records("a"))) == 1
+        getattr(private_postgres, end)()
+        with pytest.raises(SQLAlchemyError):
+            run(ledger.append(entry("b")))
+        with pytest.raises(SQLAlchemyError):
+            run(ledger.records("a"))
+        private_postgres.start()
+        keep_each(ledger, entry("c"))
+        assert len(run(ledger.records("a"))) == 1
+        getattr(private_postgres, end)()
+        private_postgres.start()
+        keep_each(ledger, entry("d"))
+        assert fits(ledger).records == 3
+
+
+class Line:
+    """Stands between a ledger and its server, and can break when the server has answered, but nobody heard it.
+
+    Args:
+        port: where the server listens.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._listening = socket.create_server((HOST, 0))
+        self.port: int = self._listening.getsockname()[1]
+        self.breaks_after: bytes | None = None
+        self.breaks_left = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client = self._listening.accept()[0]
+                threading.Thread(target=self._connect, args=[client], daemon=True).start()
+
+    def _connect(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.create_connection((HOST, self._port)) as server:
+            threading.Thread(target=self._bring_back, args=[server, client], daemon=True).start()
+            while sent := client.recv(1 << 20):
+                breaks = self.breaks_left > 0 and self.breaks_after is not None and self.breaks_after in sent
+                if breaks:
+                    self.breaks_left -= 1
+                    client.shutdown(socket.SHUT_WR)
+                server.sendall(sent)
+                if breaks:
+                    threading.Event().wait(0.3)  # the server writes it down
+                    return
+
+    def _bring_back(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while got := server.recv(1 << 20):
+                client.sendall(got)
+
+
+@pytest.mark.parametrize("key", ["", "k"])
+def test_a_record_that_was_kept_though_nobody_heard_it_is_kept_once(private_postgres: PrivateServer, key: str) -> None:
+    url = private_postgres.new_database()
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    with closing(Line(port)) as line, closing(open_ledger(url.replace(f":{port}/", f":{line.port}/"))) as ledger:
+        keep_each(ledger, entry("a"))
+        line.breaks_after, line.breaks_left = b"consent_append", 1
+        keep_each(ledger, entry("b", key=key))
+        assert line.breaks_left == 0
+        assert fits(ledger).records == 2
+        line.breaks_left = 2
+        with pytest.raises(SQLAlchemyError):
+            run(ledger.append(entry("c", key=key and "k2")))
+        keep_each(ledger, entry("d", key=key and "k3"))
+        assert [len(run(ledger.records(name))) for name in "abcd"] == [1, 1, 1, 1]
+        assert fits(ledger).records == 4
+
+
+def test_what_a_postgresql_url_says_about_the_session_counts(postgres_url: str) -> None:
+    database = Place("postgresql", postgres_url)
+    database.execute("CREATE SCHEMA of_its_own")
+    options = "options=-csearch_path%3Dof_its_own&connect_timeout=7&application_name=a%20site"
+    with closing(open_ledger(f"{postgres_url}?{options}")) as ledger:
+        keep_each(ledger, entry("a"))
+        assert database.execute("SELECT count(*) FROM of_its_own.consent_records") == [(1,)]
+        names = database.execute(
+            "SELECT DISTINCT application_name FROM pg_stat_activity WHERE datname = current_database()"
+        )
+        assert ("a site",) in names
+
+
+def test_the_database_may_be_laxer_or_stricter_for_others(postgres_url: str) -> None:
+    database = Place("postgresql", postgres_url)
+    name = postgres_url.rpartition("/")[2].partition("?")[0]
+    for setting in ("synchronous_commit TO off", "default_transaction_isolation TO serializable"):
+        database.execute(f'ALTER DATABASE "{name}" SET {setting}')
+    with closing(open_ledger(postgres_url)) as ledger:
+        engine = ledger._database.engine
+        with engine.connect() as connection:
+            for own, value in (("synchronous_commit", "on"), ("default_transaction_isolation", "read committed")):
+                assert connection.exec_driver_sql(f"SHOW {own}").scalar() == value
+        with closing(open_ledger(postgres_url)) as other:
+
+            async def both() -> None:
+                appended = [one.append(entry(str(number))) for number in range(50) for one in (ledger, other)]
+                await asyncio.gather(*appended)
+
+            run(both())
+        assert fits(ledger).records == 100
+
+
+def test_a_table_of_others_that_nobody_counted_yet_is_not_read_as_a_whole(postgres_url: str) -> None:
+    database = Place("postgresql", postgres_url)
+    with closing(open_ledger(postgres_url)) as ledger:
+        keep_each(ledger, entry("a", key="k"))
+        database.execute(
+            "ALTER TABLE consent_records SET (autovacuum_enabled = off)",
+            "INSERT INTO consent_records SELECT n, document, record_id, 'c' || n, policy, text, prevailing_text, "
+            "decided_at, keep_until, 'k' || n, record_hash, chain_hash "
+            "FROM consent_records, generate_series(2, 20000) n WHERE number = 1",
+        )
+        for wanted in (
+            "SELECT document FROM consent_records WHERE consent_id = 'x' ORDER BY number DESC LIMIT 1",
+            "SELECT document FROM consent_records WHERE repeat_key = 'x' AND decided_at >= 1 ORDER BY number LIMIT 1",
+        ):
+            plan = "\n".join(line for (line,) in database.execute(f"EXPLAIN {wanted}"))
+            assert "Index Cond" in plan
+            assert "pkey" not in plan

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD, MEANINGS, RECEIPT, REQUEST
+from cookie_consent.ledgers.receipt import receipt
+from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.events import Event
+from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
+from tests.ledgers.test_receipt import KEPT
+from tests.support.asgi import PHONE, PREFIX, Visitor, install
+from tests.support.policies import full, policy_of
+
+CHROME = b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+
+
+def test_each_field_of_a_consent_record_has_a_meaning() -> None:
+    notes = {"about", "note"}
+    assert CONSENT_RECORD.keys() == KEPT.keys() | notes
+
+
+def test_each_field_of_an_access_record_has_a_meaning() -> None:
+    sink = MemorySink()
+    fields = {b"user-agent": CHROME, b"referer": b"https://elsewhere.example/page", b"host": b"site.example"}
+    scope = {
+        "method": "GET",
+        "path": "/offices/1",
+        "query_string": b"utm_source=mail",
+        "http_version": "1.1",
+        "client": ("203.0.113.9", 50_000),
+        "route": type("Route", (), {"path_format": "/offices/{id}"}),
+    }
+    tracing = Tracing(sink, ["utm_*"], RecordIds())
+    trace = Trace(fields, "a-visitor", "0123456789abcdef", 1_750_000_000, purpose="audience")
+    tracing.write(scope, trace)
+    tracing.write_event(scope, trace, Event(name="download", path="/price-list.pdf", properties={"pages": 3}))
+    request, event = sink.records
+    assert ACCESS_RECORD.keys() == request.keys() | event.keys()
+
+
+def fields_in(told: Mapping[str, Any], path: str = "") -> set[str]:
+    """Return the names of all fields, each with the names of those that it is inside of."""
+    found = set()
+    for name, value in told.items():
+        found.add(f"{path}{name}")
+        inside = value if isinstance(value, list) else [value]
+        # By the ids of purposes: these are no fields.
+        for part in [part for part in inside if isinstance(part, Mapping) and name != "facts"]:
+            found |= fields_in(part, f"{path}{name}.")
+    return found
+
+
+def test_each_field_of_a_receipt_has_a_meaning_also_those_inside_of_others() -> None:
+    made = receipt(KEPT, policy_of(full()), "/privacy-choices")
+    assert {"purposes.storage_locations.cookie", "events.event_state", "keep_until"} <= fields_in(made)
+    assert fields_in(made) == RECEIPT.keys()
+
+
+def test_an_export_has_no_field_without_a_meaning() -> None:
+    visitor = Visitor(install(ledger=MemoryLedger(), access_log=MemorySink()), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    visitor.refuse()
+    export = visitor.get(f"{PREFIX}/export").json
+    kinds = export.keys() - {"visitor_id", "withdrawn_visitor_ids", "meanings"}
+    for kind in kinds:
+        meanings = export["meanings"]["consent_records" if kind == "consent" else kind]
+        for kept in export[kind] if isinstance(export[kind], list) else [export[kind]]:
+            assert fields_in(kept) <= meanings.keys()
+    assert {"receipts", "consent_records"} < {kind for kind in kinds if export[kind]}
+
+
+@pytest.mark.parametrize("meanings", [CONSENT_RECORD, RECEIPT, ACCESS_RECORD, REQUEST])
+def test_each_meaning_is_one_sentence(meanings: Mapping[str, str]) -> None:
+    for field, meaning in meanings.items():
+        assert meaning.endswith("."), field
+        assert meaning[0].isupper(), field
+        assert ". " not in meaning, field
+
+
+def test_an_export_finds_the_meanings_by_kind_of_record() -> None:
+    assert MEANINGS == {
+        "consent_records": CONSENT_RECORD,
+        "receipts": RECEIPT,
+        "access_records": ACCESS_RECORD,
+        "requests": REQUEST,
+    }

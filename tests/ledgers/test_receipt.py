@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.ledgers.glossary import ACCESS_RECORD
+from cookie_consent.ledgers.receipt import receipt
+from cookie_consent.ledgers.records import document
+from tests.support.policies import full, policies, policy_of, records, small
+
+POLICY = policy_of(full())
+LIFETIME = timedelta(days=180)
+ADDRESS = "https://example.jp/privacy-choices"
+KEPT: Mapping[str, Any] = {
+    "schema": 2,
+    "record_id": "record-2",
+    "consent_id": "an-id",
+    "event": "changed",
+    "decided_at": "2026-11-25T19:00:00Z",
+    "expires_at": "2027-05-24T19:00:00Z",
+    "source": "settings",
+    "status": "partial",
+    "granted": ["media"],
+    "refused": ["analytics"],
+    "facts": {"analytics": "x1Y2z", "media": "a3B4c"},
+    "language": "en",
+    "text": "a" * 64,
+    "prevailing_language": "ja",
+    "prevailing_text": "b" * 64,
+    "surface": "settings",
+    "feature": None,
+    "answered_before": "2026-05-01T08:00:00Z",
+    "policy": "0123456789abcdef",
+    "policy_sha256": "0123456789abcdef" * 4,
+    "service": None,
+    "signals": ["gpc"],
+    "build": "c" * 64,
+    "previous": "record-1",
+    "keep_until": "2030-05-23T19:00:00Z",
+    "repeat_key": "d" * 64,
+}
+LEDGER_ONLY = (
+    "record_id", "consent_id", "event", "text", "prevailing_text", "surface", "feature", "answered_before", "build",
+    "previous", "policy_sha256", "keep_until", "repeat_key",
+)  # fmt: skip
+LEFT_OUT = {*LEDGER_ONLY, "prevailing_language", "service"}
+UNKEPT = {key: value for key, value in KEPT.items() if key not in LEFT_OUT}
+"""The same where no ledger is kept."""
+
+
+DPV_TERMS = {
+    "dpv:Consent",
+    "dpv:ConsentGiven",
+    "dpv:ConsentRefused",
+    "dpv:ConsentUnknown",
+    "dpv:ConsentWithdrawn",
+    "dpv:DataController",
+    "dpv:ExplicitlyExpressedConsent",
+    "dpv:ExpressedConsent",
+    "dpv:LegalEntity",
+    "dpv:LegitimateInterest",
+    "dpv:LegitimateInterestNotObjected",
+    "dpv:LegitimateInterestObjected",
+    "dpv:Recipient",
+    "dpv:ThirdParty",
+}
+"""Those of version 2.2 of the vocabulary that receipts use; each was looked up in it."""
+
+
+def dpv_terms_in(value: object) -> Iterator[str]:
+    """Yield what looks like a term of the vocabulary, anywhere in plain data."""
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, list):
+        for item in value:
+            yield from dpv_terms_in(item)
+    elif isinstance(value, str) and value.startswith("dpv:"):
+        yield value
+
+
+def purpose_of(made: Mapping[str, Any], id_: str) -> dict[str, Any]:
+    """Return what a receipt says about one purpose."""
+    found: dict[str, Any]
+    (found,) = (purpose for purpose in made["purposes"] if purpose["id"] == id_)
+    return found
+
+
+def states(made: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return what a receipt says that became of which purposes."""
+    return {event["event_state"]: event["purposes"] for event in made["events"]}
+
+
+# The receipt.
+
+
+def test_a_receipt_says_all_that_the_standard_asks_for() -> None:
+    controller, maps = f"{ADDRESS}#controller", f"{ADDRESS}#recipient-example-maps"
+    assert receipt(KEPT, POLICY, ADDRESS) == {
+        **KEPT,
+        "schema_version": "https://w3id.org/dpv/schema/dpv-27560#receipt",
+        "receipt_id": "record-2",
+        "pii_principal_id": "an-id",
+        "site": "Example Registry",
+        "controller": "Example Registry Co., Ltd.",
+        "contact": "privacy@example.jp",
+        "policy_url": f"{ADDRESS}/policy/0123456789abcdef",
+        "privacy_notice": {
+            "url": f"{ADDRESS}/policy/0123456789abcdef",
+            "version": "0123456789abcdef",
+            "sha256": "a" * 64,
+            "prevailing_sha256": "b" * 64,
+        },
+        "described_by": {"version": POLICY.version, "language": "en"},
+        "purposes": [
+            {
+                "id": "analytics",
+                "title": "Access tracing",
+                "granted": False,
+                "recipients": [],
+                "purpose": "We count visits.",
+                "lawful_basis": "dpv:Consent",
+                "pii_information": [{"pii_type": field, "party_id": controller} for field in ACCESS_RECORD],
+                "storage_locations": [{"cookie": "_ga*", "duration": "P395D", "path": "/", "domain": "example.jp"}],
+                "retention_period": "P395D",
+                "recipient_third_parties": [],
+            },
+            {
+                "id": "media",
+                "title": "Maps and videos",
+                "granted": True,
+                "recipients": ["Example Maps Inc."],
+                "purpose": "We show maps and videos.",
+                "lawful_basis": "dpv:Consent",
+                "pii_information": [{"pii_type": "IP address, address of the page", "party_id": maps}],
+                "storage_locations": [{"cookie": "player", "duration": "P30D", "path": "/videos", "domain": None}],
+                "retention_period": None,
+                "recipient_third_parties": [maps],
+            },
+        ],
+        "pii_controllers": [controller],
+        "services": [],
+        "jurisdiction": None,
+        "withdraw_at": ADDRESS,
+        "withdrawal_method": ADDRESS,
+        "privacy_rights": ADDRESS,
+        "party_identification": [
+            {
+                "party_id": controller,
+                "party_name": "Example Registry Co., Ltd.",
+                "party_address": None,
+                "party_contact": "privacy@example.jp",
+                "party_url": "https://example.jp/privacy",
+                "party_role": "dpv:DataController",
+                "party_type": "dpv:LegalEntity",
+            },
+            {
+                "party_id": maps,
+                "party_name": "Example Maps Inc.",
+                "party_address": None,
+                "party_contact": None,
+                "party_url": "https://maps.example.com/privacy",
+                "party_role": "dpv:ThirdParty",
+                "party_type": "dpv:Recipient",
+            },
+        ],
+        "events": [
+            {
+                "event_time": "2026-11-25T19:00:00Z",
+                "validity_duration": "P180D",
+                "entity_id": "an-id",
+                "event_type": "dpv:ExplicitlyExpressedConsent",
+                "event_state": "dpv:ConsentRefused",
+                "purposes": ["analytics"],
+            },
+            {
+                "event_time": "2026-11-25T19:00:00Z",
+                "validity_duration": "P180D",
+                "entity_id": "an-id",
+                "event_type": "dpv:ExplicitlyExpressedConsent",
+                "event_state": "dpv:ConsentGiven",
+                "purposes": ["media"],
+            },
+        ],
+    }
+
+
+def test_without_a_ledger_a_receipt_has_the_same_fields_and_no_ids() -> None:
+    made = receipt(UNKEPT, POLICY, ADDRESS)
+    assert made.keys() == receipt(KEPT, POLICY, ADDRESS).keys()
+    assert {made[key] for key in (*LEDGER_ONLY, "receipt_id", "pii_principal_id")} == {None}
+    assert {event["entity_id"] for event in made["events"]} == {None}
+    assert made["privacy_notice"]["sha256"] is None
+    assert made["prevailing_language"] == "ja"
+
+
+def test_the_language_that_prevailed_at_that_time_is_said() -> None:
+    assert receipt({**KEPT, "prevailing_language": "en"}, POLICY, ADDRESS)["prevailing_language"] == "en"
+
+
+def test_a_language_that_is_no_longer_offered_gives_way_to_the_prevailing_one() -> None:
+    made = receipt({**KEPT, "language": "de"}, POLICY, ADDRESS)
+    assert [purpose["title"] for purpose in made["purposes"]] == ["アクセス履歴の追跡", "地図と動画"]
+    assert purpose_of(made, "media")["pii_information"][0]["pii_type"] == "IPアドレス、ページのアドレス"
+    assert (made["language"], made["described_by"]["language"]) == ("de", "ja")
+
+
+def test_a_purpose_that_is_gone_is_named_by_its_id() -> None:
+    made = receipt({**KEPT, "facts": {"ads": "x", "media": "y"}, "granted": ["ads"]}, POLICY, ADDRESS)
+    assert [purpose["id"] for purpose in made["purposes"]] == ["analytics", "media", "ads"]
+    assert purpose_of(made, "ads") == {
+        "id": "ads",
+        "title": "ads",
+        "granted": True,
+        "recipients": [],
+        "purpose": None,
+        "lawful_basis": "dpv:Consent",
+        "pii_information": [],
+        "storage_locations": [],
+        "retention_period": None,
+        "recipient_third_parties": [],
+    }
+
+
+def test_a_purpose_that_was_not_asked_about_is_not_named() -> None:
+    only = {"facts": {"media": "y"}, "granted": [], "refused": ["media"]}
+    assert [purpose["id"] for purpose in receipt({**KEPT, **only}, POLICY, ADDRESS)["purposes"]] == ["media"]
+
+
+def test_under_a_service_its_own_conditions_are_said() -> None:
+    made = receipt({**KEPT, "service": "whois"}, POLICY, ADDRESS)
+    traced = purpose_of(made, "analytics")
+    assert (traced["title"], traced["purpose"], traced["retention_period"]) == (
+        "Tracing of searches",
+        "We count searches.",
+        "P30D",
+    )
+    assert made["services"] == ["whois"]
+    assert made["party_identification"][0]["party_url"] == "/whois/terms"
+
+
+def test_a_service_without_a_policy_of_its_own_has_the_sites() -> None:
+    made = receipt({**KEPT, "service": "shop"}, POLICY, ADDRESS)
+    assert made["party_identification"][0]["party_url"] == "https://example.jp/privacy"
+
+
+def test_of_a_service_that_is_gone_the_site_answers() -> None:
+    made = receipt({**KEPT, "service": "mail"}, POLICY, ADDRESS)
+    assert purpose_of(made, "analytics")["title"] == "Access tracing"
+    assert made["services"] == ["mail"]
+
+
+def test_a_site_without_a_privacy_policy_has_no_address_of_one() -> None:
+    made = receipt({**KEPT, "service": None}, small("analytics", "media"), ADDRESS)
+    assert made["party_identification"][0]["party_url"] is None
+
+
+def test_a_cookie_of_the_browser_session_says_so() -> None:
+    data = full()
+    data["cookies"][2]["duration"] = "session"
+    (cookie,) = purpose_of(receipt(KEPT, policy_of(data), ADDRESS), "media")["storage_locations"]
+    assert cookie["duration"] == "session"
+
+
+@pytest.mark.parametrize(
+    ("event", "state"),
+    [
+        ("granted", "dpv:ConsentRefused"),
+        ("refused", "dpv:ConsentRefused"),
+        ("changed", "dpv:ConsentRefused"),
+        ("signal", "dpv:ConsentRefused"),
+        (None, "dpv:ConsentRefused"),
+        ("withdrawn", "dpv:ConsentWithdrawn"),
+    ],
+)
+def test_what_a_withdrawal_refuses_is_withdrawn(event: str | None, state: str) -> None:
+    made = receipt({**KEPT, "event": event}, POLICY, ADDRESS)
+    assert states(made) == {state: ["analytics"], "dpv:ConsentGiven": ["media"]}
+
+
+def test_what_was_not_answered_is_unknown() -> None:
+    made = receipt({**KEPT, "refused": []}, POLICY, ADDRESS)
+    assert states(made) == {"dpv:ConsentUnknown": ["analytics"], "dpv:ConsentGiven": ["media"]}
+
+
+def test_one_state_is_one_event() -> None:
+    made = receipt({**KEPT, "granted": ["media", "analytics"], "refused": []}, POLICY, ADDRESS)
+    assert states(made) == {"dpv:ConsentGiven": ["analytics", "media"]}
+
+
+@pytest.mark.parametrize(
+    ("source", "expressed"),
+    [
+        ("banner", "dpv:ExplicitlyExpressedConsent"),
+        ("settings", "dpv:ExplicitlyExpressedConsent"),
+        ("feature", "dpv:ExpressedConsent"),
+        ("api", "dpv:ExpressedConsent"),
+        ("signal", "dpv:Consent"),
+        ("imported", "dpv:Consent"),
+    ],
+)
+def test_consent_is_explicit_where_the_act_was_about_it_alone(source: str, expressed: str) -> None:
+    made = receipt({**KEPT, "source": source}, POLICY, ADDRESS)
+    assert {event["event_type"] for event in made["events"]} == {expressed}
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "duration"),
+    [
+        ("2026-11-25T19:00:00Z", "P0D"),
+        ("2026-11-25T19:00:01Z", "PT1S"),
+        ("2026-11-25T20:30:00Z", "PT1H30M"),
+        ("2026-11-27T19:00:00Z", "P2D"),
+        ("2026-11-27T21:00:09Z", "P2DT2H9S"),
+    ],
+)
+def test_durations_are_as_in_iso_8601(expires_at: str, duration: str) -> None:
+    made = receipt({**KEPT, "expires_at": expires_at}, POLICY, ADDRESS)
+    assert {event["validity_duration"] for event in made["events"]} == {duration}
+
+
+def test_a_receipt_is_json() -> None:
+    made = receipt(KEPT, POLICY, ADDRESS)
+    assert json.loads(json.dumps(made)) == made
+
+
+@given(st.data())
+def test_every_answer_has_a_receipt_in_terms_that_exist(data: st.DataObject) -> None:
+    policy = data.draw(policies())
+    record = data.draw(records(policy))
+    made = receipt(document(record, LIFETIME), policy, "/p")
+    assert {purpose["id"] for purpose in made["purposes"]} == record.answers.keys()
+    assert {*dpv_terms_in(made)} <= DPV_TERMS

@@ -1,0 +1,347 @@
+"""Where requests are kept: what every store does, and what a database adds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.exc import DBAPIError
+
+from cookie_consent.base.clock import HOUR
+from cookie_consent.ledgers import Ledger, MemoryLedger, Purged, Requests, open_ledger
+from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
+from cookie_consent.ledgers.requests import (
+    MOST_BEFORE_STRANGERS_WAIT,
+    MOST_IN_A_DAY,
+    MOST_IN_AN_HOUR,
+    MOST_OPEN,
+)
+from cookie_consent.ledgers.tables import REQUESTS
+from cookie_consent.policy.declarations import RequestRules
+from tests.support.asgi import run
+from tests.support.desk import DAY, NOW, a_request
+from tests.support.servers.postgres import PrivateServer
+
+RULES = RequestRules(keep_address=timedelta(days=30), keep=timedelta(days=100))
+Opened = Callable[[], Ledger]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of one of the two kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/consent.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
+
+
+@pytest.fixture
+def in_database(url: str) -> Iterator[Opened]:
+    """Opens the database, as often as wanted."""
+    opened: list[Ledger] = []
+
+    def open_it() -> Ledger:
+        opened.append(open_ledger(url))
+        return opened[-1]
+
+    yield open_it
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Requests]:
+    ledger: Ledger = MemoryLedger()
+    if request.param == "sqlite":
+        ledger = open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    elif request.param == "postgresql":
+        ledger = open_ledger(request.getfixturevalue("postgres_url"))
+    yield ledger.requests
+    ledger.close()
+
+
+def kept(store: Requests, **changes: Any) -> DeskRequest:
+    """Keep a request, and return it."""
+    request = a_request(**changes)
+    assert run(store.add(request)) is None
+    return request
+
+
+# What every store does.
+
+
+def test_a_request_is_found_as_it_was_kept(store: Requests) -> None:
+    request = kept(store, address="me@home.example", consent_id="c", kind="complain", language="ja")
+    assert run(store.find(request.reference)) == request
+    assert run(store.find("R-2222-2222")) is None
+    assert run(store.find("")) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE consent_requests; --", "訪問 🧑‍🚀", "100 % {x} \\ :y", "a\n\tb", "a" * 4000]
+)
+def test_any_text_is_only_a_text(store: Requests, text: str) -> None:
+    request = kept(store, text=text, consent_id=text)
+    assert run(store.of(text)) == [request]
+    assert store.answer(request.reference, text, NOW)
+    found = run(store.find(request.reference))
+    assert (found.text, found.answer) == (text, text)
+
+
+def test_a_visitor_has_the_own_requests_newest_first(store: Requests) -> None:
+    first = kept(store, consent_id="a")
+    kept(store, consent_id="b")
+    kept(store)
+    second = kept(store, consent_id="a", created_at=NOW + 1)
+    assert run(store.of("a")) == [second, first]
+    assert run(store.of("c")) == []
+    assert run(store.of("\0")) == []
+    assert store.export("a") == [second.document(), first.document()]
+
+
+def test_a_number_that_is_there_is_not_given_to_another(store: Requests) -> None:
+    request = kept(store)
+    with pytest.raises((KeyError, DBAPIError)):
+        run(store.add(a_request(reference=request.reference, text="Another.")))
+    assert run(store.find(request.reference)) == request
+
+
+def test_a_form_is_good_for_one_request(store: Requests) -> None:
+    request = kept(store)
+    assert run(store.add(a_request(form=request.form))) == NotKept(0)
+    assert len(store.listed()) == 1
+
+
+def test_a_visitor_has_at_most_so_many_open_requests(store: Requests) -> None:
+    requests = [kept(store, consent_id="a") for _ in range(MOST_OPEN)]
+    assert run(store.add(a_request(consent_id="a"))) == NotKept(DAY)
+    kept(store, consent_id="b")
+    kept(store)
+    store.close(requests[0].reference, NOW)
+    kept(store, consent_id="a")
+    assert run(store.add(a_request(consent_id="a", created_at=NOW + 300 * DAY))) == NotKept(DAY)
+
+
+def test_a_visitor_sends_at_most_so_many_requests_a_day(store: Requests) -> None:
+    for number in range(MOST_IN_A_DAY):
+        store.answer(kept(store, consent_id="a", created_at=NOW + number).reference, "This.", NOW)
+    late = NOW + 100
+    assert run(store.add(a_request(consent_id="a", created_at=late))) == NotKept(DAY - 100)
+    kept(store, consent_id="b", created_at=late)
+    assert run(store.add(a_request(consent_id="a", created_at=NOW + DAY - 1))) == NotKept(1)
+    kept(store, consent_id="a", created_at=NOW + DAY)
+
+
+def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_twice_as_many(store: Requests) -> None:
+    for number in range(MOST_BEFORE_STRANGERS_WAIT):
+        kept(store, created_at=NOW + number, consent_id=f"c{number}")
+    late = NOW + 500
+    for consent_id in (None, "new"):
+        assert run(store.add(a_request(consent_id=consent_id, created_at=late))) == NotKept(HOUR - 500)
+    for number in range(MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR):
+        request = a_request(created_at=NOW + number, consent_id=f"c{number}")
+        assert run(store.add(request, age=7 * DAY)) is None
+    assert run(store.add(a_request(consent_id="known", created_at=late), age=7 * DAY)) == NotKept(HOUR - 500)
+    assert run(store.add(a_request(consent_id="known", created_at=NOW + HOUR), age=7 * DAY)) is None
+    then = NOW + HOUR + MOST_IN_AN_HOUR - MOST_BEFORE_STRANGERS_WAIT
+    assert run(store.add(a_request(created_at=then))) == NotKept(1)
+    assert run(store.add(a_request(created_at=then + 1))) is None
+
+
+def test_the_older_an_answer_the_more_room_there_is(store: Requests) -> None:
+    """What is prepared in ten minutes, a day or a week fills up its own share."""
+    came = 0
+    for age in (0, 600, DAY, 7 * DAY, 30 * DAY):
+        share = 0
+        while run(store.add(a_request(created_at=NOW + came, consent_id=f"c{came}"), age=age)) is None:
+            came, share = came + 1, share + 1
+        assert share == {0: 100, 600: 40, DAY: 30, 7 * DAY: 30, 30 * DAY: 0}[age]
+        assert run(store.add(a_request(created_at=NOW + came, consent_id="another"), age=age - 1 if age else 0))
+
+
+def test_requests_that_came_while_a_clock_was_ahead_keep_nobody_waiting(store: Requests) -> None:
+    for number in range(MOST_BEFORE_STRANGERS_WAIT):
+        answered = kept(store, created_at=NOW + 365 * DAY, consent_id=f"c{number % 20}")
+        store.answer(answered.reference, "This.", NOW)
+    for consent_id in (None, *["c1"] * MOST_OPEN):
+        assert run(store.add(a_request(consent_id=consent_id))) is None
+
+
+def test_a_visitor_who_is_known_has_the_own_limits_too(store: Requests) -> None:
+    for _ in range(MOST_OPEN):
+        assert run(store.add(a_request(consent_id="a"), age=DAY)) is None
+    assert run(store.add(a_request(consent_id="a"), age=DAY)) == NotKept(DAY)
+
+
+def test_the_desk_sees_open_requests_first_and_of_them_the_one_that_is_due_first(store: Requests) -> None:
+    closed = kept(store, due_at=NOW - 9 * DAY)
+    answered = kept(store, due_at=NOW - 8 * DAY)
+    later = kept(store, due_at=NOW + DAY)
+    overdue = kept(store, due_at=NOW - DAY)
+    store.close(closed.reference, NOW)
+    store.answer(answered.reference, "This.", NOW)
+    order = [overdue, later, answered, closed]
+    assert [request.reference for request in store.listed()] == [request.reference for request in order]
+
+
+def test_an_open_request_is_answered_once(store: Requests) -> None:
+    request, other = kept(store), kept(store)
+    assert store.answer(request.reference, "This.", NOW + 1.9)
+    assert not store.answer(request.reference, "That.", NOW + 2)
+    assert not store.answer("R-2222-2222", "That.", NOW)
+    assert run(store.find(request.reference)) == replace(request, answer="This.", answered_at=NOW + 1)
+    assert run(store.find(other.reference)) == other
+
+
+def test_a_request_is_closed_once_answered_or_not(store: Requests) -> None:
+    request, answered = kept(store), kept(store)
+    store.answer(answered.reference, "This.", NOW)
+    assert store.close(request.reference, NOW + 1)
+    assert store.close(answered.reference, NOW + 1)
+    assert not store.close(request.reference, NOW + 2)
+    assert not store.close("R-2222-2222", NOW)
+    assert not store.answer(request.reference, "Too late.", NOW + 2)
+    assert run(store.find(request.reference)) == replace(request, closed_at=NOW + 1)
+    assert run(store.find(answered.reference)) == replace(answered, answer="This.", answered_at=NOW, closed_at=NOW + 1)
+
+
+def test_the_requests_of_a_visitor_can_be_erased(store: Requests) -> None:
+    store.answer(kept(store, consent_id="a").reference, "This.", NOW)
+    kept(store, consent_id="a")
+    others = {kept(store, consent_id="b").reference, kept(store).reference}
+    assert store.erase("a") == 2
+    assert (store.erase("a"), store.erase("\0")) == (0, 0)
+    assert {request.reference for request in store.listed()} == others
+
+
+@pytest.mark.parametrize("by_closing", [False, True])
+def test_an_address_and_then_the_request_go_when_their_time_has_come(store: Requests, by_closing: bool) -> None:
+    request = kept(store, address="me@home.example")
+    if by_closing:
+        store.close(request.reference, NOW)
+    else:
+        store.answer(request.reference, "This.", NOW)
+        store.close(request.reference, NOW + 50 * DAY)
+    assert store.purge(now=NOW + 30 * DAY - 1, rules=RULES) == Purged(requests=0, addresses=0)
+    assert run(store.find(request.reference)).address == "me@home.example"
+    for left in (Purged(requests=0, addresses=1), Purged(requests=0, addresses=0)):
+        assert store.purge(now=NOW + 30 * DAY, rules=RULES) == left
+    assert run(store.find(request.reference)).address is None
+    assert store.purge(now=NOW + 100 * DAY, rules=RULES) == Purged(requests=1, addresses=0)
+    assert store.listed() == []
+
+
+def test_what_is_open_is_not_deleted_however_old(store: Requests) -> None:
+    request = kept(store, address="me@home.example")
+    assert store.purge(now=NOW + 9999 * DAY, rules=RULES) == Purged(requests=0, addresses=0)
+    assert store.listed() == [request]
+
+
+def test_a_dry_run_says_what_would_go_and_deletes_nothing(store: Requests) -> None:
+    for answered_at in (NOW, NOW + 90 * DAY, NOW + 199 * DAY):
+        store.answer(kept(store, address="me@home.example").reference, "This.", answered_at)
+    before, then = store.listed(), NOW + 150 * DAY
+    would = store.purge(now=then, rules=RULES, dry_run=True)
+    assert store.listed() == before
+    assert store.purge(now=then, rules=RULES) == would == Purged(requests=1, addresses=1)
+
+
+# What a database adds.
+
+
+def test_what_is_kept_outlives_the_process(in_database: Opened) -> None:
+    request = kept(in_database().requests, consent_id="a")
+    assert run(in_database().requests.of("a")) == [request]
+
+
+def test_of_many_that_come_at_once_to_several_processes_no_more_are_kept_than_may_be(in_database: Opened) -> None:
+    stores = [in_database().requests for _ in range(3)]
+
+    async def send() -> list[NotKept | None]:
+        return await asyncio.gather(*(store.add(a_request(consent_id="a")) for store in stores for _ in range(5)))
+
+    answers = run(send())
+    assert answers.count(None) == MOST_OPEN
+    assert set(answers) == {None, NotKept(DAY)}
+    assert len(stores[0].listed()) == MOST_OPEN
+
+
+def test_a_form_that_is_sent_twice_at_once_is_one_request(in_database: Opened) -> None:
+    stores = [in_database().requests for _ in range(2)]
+
+    async def send() -> list[NotKept | None]:
+        return await asyncio.gather(*(store.add(a_request(form="the same")) for store in stores for _ in range(3)))
+
+    assert run(send()).count(None) == 1
+
+
+def test_an_answer_that_two_at_the_desk_give_at_once_is_given_by_one(in_database: Opened) -> None:
+    stores = [in_database().requests for _ in range(2)]
+    request = kept(stores[0])
+
+    async def answer() -> list[bool]:
+        given = (asyncio.to_thread(stores[n].answer, request.reference, f"By {n}.", NOW) for n in (0, 1))
+        return await asyncio.gather(*given)
+
+    first = run(answer())
+    assert sorted(first) == [False, True]
+    assert run(stores[0].find(request.reference)).answer == f"By {first.index(True)}."
+
+
+def test_the_secret_is_nowhere_in_the_database(url: str, in_database: Opened) -> None:
+    request = kept(in_database().requests)
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.connect() as connection:
+        row = connection.execute(select(REQUESTS)).mappings().one()
+    engine.dispose()
+    assert {**row} == {name: getattr(request, name) for name in row}
+    assert row["secret_hash"] == request.secret_hash
+
+
+def test_what_the_database_refuses_is_an_error_and_keeps_nothing(in_database: Opened) -> None:
+    store = in_database().requests
+    with pytest.raises(DBAPIError):
+        run(store.add(a_request(text=None)))
+    assert store.listed() == []
+
+
+def test_a_server_that_is_not_there_at_the_start_gets_its_tables_when_it_is(
+    private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = private_postgres.new_database()
+    private_postgres.stop()
+    ledger = open_ledger(url)
+    with pytest.raises(DBAPIError):
+        run(ledger.requests.add(a_request()))
+    private_postgres.start()
+    request = kept(ledger.requests)
+    assert ledger.requests.listed() == [request]
+    ledger.close()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_server_that_was_away_is_used_again(private_postgres: PrivateServer) -> None:
+    ledger = open_ledger(private_postgres.new_database())
+    request = kept(ledger.requests)
+    private_postgres.stop()
+    with pytest.raises(DBAPIError):
+        run(ledger.requests.find(request.reference))
+    private_postgres.start()
+    assert run(ledger.requests.find(request.reference)) == request
+    ledger.close()
+
+
+def test_a_database_of_an_earlier_version_gets_the_table(in_database: Opened, url: str) -> None:
+    in_database()
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE consent_requests"))
+        connection.execute(text("UPDATE consent_schema_version SET version_num = '0001'"))
+    engine.dispose()
+    kept(in_database().requests)

@@ -1,0 +1,355 @@
+"""What is due is removed once a day, by whichever process is first; what is cited stays."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.ledgers import Ledger, MemoryLedger, Removal, open_ledger
+from cookie_consent.ledgers.chain import verify
+from cookie_consent.ledgers.retention import Retention
+from cookie_consent.policy.declarations import RequestRules
+from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.retention import AccessRetention
+from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
+from tests.support.browsers.browser import forms
+from tests.support.browsers.visitor_browser import soon
+from tests.support.desk import a_request
+from tests.support.ledger_writer import PREVAILING, SHOWN, digest, entry
+
+DAY = 86_400
+RULES = RequestRules()
+REMOVAL = '"event":"removed"'
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    yield ledger
+    ledger.close()
+
+
+class Watched(MemoryLedger):
+    """A ledger that knows when it was asked to remove what is due."""
+
+    def __init__(self, remove: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+        self.before = remove
+
+    def remove(
+        self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
+    ) -> Removal:
+        self.asked.append(now)
+        self.before()
+        return super().remove(now=now, make_id=make_id, consent_id=consent_id, dry_run=dry_run)
+
+
+def retention(ledger: Ledger) -> Retention:
+    return Retention(ledger, RULES, new_id)
+
+
+def run_if_due(looking: Retention, now: float) -> None:
+    looking.run_if_due(now)
+    looking.wait()
+
+
+def left(ledger: Ledger) -> int:
+    """Return how many records of answers are left."""
+    return sum(1 for link in ledger.links() if link.document and REMOVAL not in link.document)
+
+
+def removals(ledger: Ledger) -> int:
+    """Return how many records say that others were removed."""
+    return sum(1 for link in ledger.links() if link.document and REMOVAL in link.document)
+
+
+def test_it_looks_once_a_day() -> None:
+    ledger = Watched()
+    looking = retention(ledger)
+    looking.wait()
+    for seconds in (0, 1, DAY - 1, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY):
+        run_if_due(looking, NOW + seconds)
+    assert [int(now - NOW) for now in ledger.asked] == [0, DAY, 2 * DAY, 9 * DAY]
+
+
+def test_it_does_not_look_where_another_process_has_within_a_day(ledger: Ledger) -> None:
+    run(ledger.append(entry(keep_until=int(NOW))))
+    ledger.remove(now=NOW - DAY + 1, make_id=new_id)
+    run_if_due(retention(ledger), NOW)
+    assert left(ledger) == 1
+    run_if_due(retention(ledger), NOW + 1)
+    assert left(ledger) == 0
+
+
+def test_a_clock_that_was_a_year_ahead_does_not_stop_it(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    looking = retention(ledger)
+    run_if_due(looking, NOW + 365 * DAY)
+    run(ledger.append(entry(keep_until=int(NOW))))
+    for other in (looking, retention(ledger)):
+        run_if_due(other, NOW)
+    assert (left(ledger), removals(ledger)) == (0, 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "The clock was set back by 31536000 seconds: what is done once a day is done again.",
+        *["Records were removed from the ledger at 2026-06-15T15:06:40Z: a host's clock was ahead, or the one here is "
+          "behind. It counts as not done; records that were not due may be gone."] * 2,
+    ]  # fmt: skip
+    assert (ledger.last_removal(), ledger.last_removal(NOW)) == (int(NOW) + 365 * DAY, int(NOW))
+
+
+def test_clocks_of_hosts_may_differ_a_little() -> None:
+    ledger = Watched()
+    looking, elsewhere = retention(ledger), retention(ledger)
+    run_if_due(looking, NOW + 299)
+    run_if_due(looking, NOW)
+    run_if_due(elsewhere, NOW)
+    assert len(ledger.asked) == 1
+
+
+def test_what_is_not_as_it_was_recorded_stays_and_that_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "cookie_consent")
+    with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
+        run(ledger.append(entry(keep_until=int(NOW))))
+        with closing(sqlite3.connect(tmp_path / "consent.db")) as connection:
+            connection.execute("DROP TRIGGER consent_records_stay")
+            connection.execute("UPDATE consent_records SET decided_at = 1")
+            connection.commit()
+        run_if_due(retention(ledger), NOW)
+        assert left(ledger) == 1
+    assert [record.getMessage() for record in caplog.records if record.module == "retention"] == [
+        "Removed what is due from the ledger: 0 records, 0 texts, 0 policies, 0 requests, 0 addresses.",
+        "Records that are due stay, since they are not as they were recorded: 1. Run: cookie-consent verify",
+    ]
+
+
+def test_an_erasure_is_no_look(ledger: Ledger) -> None:
+    run(ledger.append(entry("a", keep_until=int(NOW))))
+    run(ledger.append(entry("b", keep_until=int(NOW))))
+    ledger.remove(now=NOW - 1, make_id=new_id, consent_id="b")
+    run_if_due(retention(ledger), NOW)
+    assert left(ledger) == 0
+
+
+def test_what_is_due_goes_and_its_texts_when_nothing_cites_them_any_longer(ledger: Ledger) -> None:
+    for number in range(3):
+        run(ledger.append(entry(f"v-{number}", keep_until=int(NOW) + number * 2 * DAY)))
+    run(ledger.append(entry("kept", text="<p>Another</p>", keep_until=None)))
+    looking = retention(ledger)
+
+    def cited() -> set[str]:
+        return {name for kind, name, _ in ledger.cited() if kind == "texts"}
+
+    for number in range(2):
+        run_if_due(looking, NOW + number * 2 * DAY)
+        assert left(ledger) == 3 - number
+        assert cited() == {digest(SHOWN), digest(PREVAILING), digest("<p>Another</p>")}
+    run_if_due(looking, NOW + 4 * DAY)
+    assert left(ledger) == 1
+    assert cited() == {digest(PREVAILING), digest("<p>Another</p>")}
+    assert run(ledger.text(digest(SHOWN))) is None
+    assert len([kind for kind, _, _ in ledger.cited() if kind == "policies"]) == 1
+    assert verify(ledger.links()).wrong is None
+    assert removals(ledger) == 3
+
+
+def test_a_look_that_finds_nothing_leaves_no_record(ledger: Ledger) -> None:
+    run(ledger.append(entry(keep_until=int(NOW) + 1)))
+    run_if_due(retention(ledger), NOW)
+    assert (left(ledger), removals(ledger)) == (1, 0)
+    assert int(ledger.last_removal() or 0) == int(NOW)
+
+
+def test_several_at_once_remove_each_record_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/consent.db"
+    first = open_ledger(url)
+    for number in range(50):
+        run(first.append(entry(f"v-{number}", keep_until=int(NOW) + (number % 2) * 1_000_000)))
+    ledgers = [first, *(open_ledger(url) for _ in range(3))]
+    with ThreadPoolExecutor(len(ledgers)) as threads:
+        list(threads.map(lambda ledger: retention(ledger).run(NOW), ledgers))
+    assert left(first) == 25
+    verified = verify(first.links())
+    assert (verified.wrong, verified.removed) == (None, 25)
+    assert removals(first) == 1
+    for ledger in ledgers:
+        ledger.close()
+
+
+def test_whoever_reminds_does_not_wait() -> None:
+    goes_on, begun = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        begun.set()
+        assert goes_on.wait(30)
+
+    ledger = Watched(slowly)
+    run(ledger.append(entry(keep_until=int(NOW))))
+    looking = retention(ledger)
+    looking.run_if_due(NOW)
+    assert begun.wait(30)
+    assert left(ledger) == 1
+    goes_on.set()
+    looking.wait()
+    assert left(ledger) == 0
+
+
+def test_requests_and_addresses_go_too_also_where_another_process_has_removed_the_records(ledger: Ledger) -> None:
+    long_ago, lately = NOW - 2000 * DAY, NOW - 40 * DAY
+    old, answered, waiting = (a_request(created_at=int(long_ago), address="a@site.example") for _ in range(3))
+    for asked in (old, answered, waiting):
+        run(ledger.requests.add(asked))
+    ledger.requests.answer(old.reference, "Here it is.", long_ago)
+    ledger.requests.answer(answered.reference, "Here it is.", lately)
+    ledger.remove(now=NOW - 1, make_id=new_id)
+    run_if_due(retention(ledger), NOW)
+    listed = {asked.reference: asked.address for asked in ledger.requests.listed()}
+    assert listed == {answered.reference: None, waiting.reference: "a@site.example"}
+
+
+def test_each_run_leaves_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = MemoryLedger()
+    run(ledger.append(entry(keep_until=int(NOW))))
+    run(ledger.append(entry("b", keep_until=None, text="<p>Another</p>")))
+    with caplog.at_level(logging.INFO, "cookie_consent"):
+        run_if_due(retention(ledger), NOW)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Removed what is due from the ledger: 1 records, 1 texts, 0 policies, 0 requests, 0 addresses."
+    ]
+
+
+@pytest.mark.logs_an_exception
+def test_a_ledger_that_fails_is_tried_again_the_next_day(caplog: pytest.LogCaptureFixture) -> None:
+    failures = [OSError("disk"), KeyError("bug")]
+
+    def failing() -> None:
+        if failures:
+            raise failures.pop(0)
+
+    ledger = Watched(failing)
+    run(ledger.append(entry(keep_until=int(NOW))))
+    looking = retention(ledger)
+    for seconds, records in ((0, 1), (60, 1), (DAY, 1), (2 * DAY, 0)):
+        run_if_due(looking, NOW + seconds)
+        assert left(ledger) == records
+    assert [record.getMessage() for record in caplog.records] == [
+        "What is due could not be removed from the ledger."
+    ] * 2
+
+
+def retention_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "consent-retention"]
+
+
+def test_an_answer_reminds_and_what_has_been_due_for_long_goes(ledger: Ledger) -> None:
+    clock = Clock()
+    app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
+
+    def answer() -> Visitor:
+        visitor = Visitor(app)
+        visitor.send_form(forms(visitor.get(PREFIX).text)[0].pressed("accept_all"))
+        for thread in retention_threads():
+            thread.join()
+        return visitor
+
+    first = answer()
+    (record,) = first.get(f"{PREFIX}/export").json["consent_records"]
+    first.post({"record": record["record_id"], "note": "Mine"}, path=f"{PREFIX}/records/note")
+    clock.forward(days=189)
+    answer()
+    assert left(ledger) == 3
+    clock.forward(days=1)
+    answer()
+    assert left(ledger) == 2
+    assert verify(ledger.links()).wrong is None
+    assert len([kind for kind, _, _ in ledger.cited() if kind == "texts"]) == 1
+
+
+@pytest.mark.parametrize("path", ["/", PREFIX])
+def test_what_is_due_goes_also_where_people_come_and_nobody_answers(ledger: Ledger, path: str) -> None:
+    clock = Clock()
+    app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
+    Visitor(app).accept()
+    run(ledger.requests.add(answered := a_request(address="a@site.example")))
+    ledger.requests.answer(answered.reference, "Here it is.", NOW)
+
+    def left_after_a_visit(days: int) -> tuple[int, list[str | None]]:
+        clock.forward(days=days)
+        Visitor(app).get(path)
+        for thread in retention_threads():
+            thread.join()
+        return left(ledger), [asked.address for asked in ledger.requests.listed()]
+
+    assert left_after_a_visit(29) == (1, ["a@site.example"])
+    assert left_after_a_visit(1) == (1, [None])
+    assert left_after_a_visit(159) == (1, [None])
+    assert left_after_a_visit(1) == (0, [None])
+
+
+def test_visits_look_for_what_is_due_once_a_day() -> None:
+    ledger, clock = Watched(), Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    for _ in range(5):
+        clock.forward(days=0.5)
+        visitor.get("/")
+        for thread in retention_threads():
+            thread.join()
+    assert [now - NOW for now in ledger.asked] == [0, DAY, 2 * DAY]
+
+
+@pytest.mark.logs_an_exception
+def test_a_retention_that_fails_refuses_no_answer() -> None:
+    def failing() -> None:
+        raise OSError("disk")
+
+    ledger = Watched(failing)
+    assert Visitor(install(ledger=ledger)).accept().status == 200
+    for thread in retention_threads():
+        thread.join()
+    assert len(ledger.asked) == 1
+    assert left(ledger) == 1
+
+
+def test_records_that_are_due_go_each_day_on_which_somebody_comes() -> None:
+    sink, clock = Purged(), Clock()
+    visitor = Visitor(install(access_log=sink, clock=clock), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    assert soon(lambda: len(sink.asked) == 1)
+    clock.forward(days=1)
+    visitor.get("/")
+    assert soon(lambda: len(sink.asked) == 2)
+    visitor.get("/")
+    assert sink.asked[1] - sink.asked[0] == DAY
+
+
+class Purged(MemorySink):
+    """A sink that knows when it was asked to remove what is due."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[float] = []
+
+    def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
+        self.asked.append(now)
+        return super().purge(now, keep, dry_run=dry_run)
+
+
+@pytest.mark.logs_an_exception
+def test_a_sink_that_cannot_purge_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    sink = Purged()
+    sink.records = None  # type: ignore[assignment]
+    AccessRetention(sink, timedelta(days=1)).run(NOW)
+    assert "The access records that are due could not be removed." in caplog.text

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+
+from cookie_consent.policy.declarations import Declarations, RecordRules, RequestRules, SignalRules
+from tests.support.policies import site
+
+
+def test_a_site_alone_declares_nothing() -> None:
+    declared = Declarations(site=site())
+    empty = [getattr(declared, part.name) for part in fields(Declarations)[1:]]
+    assert empty == [(), (), (), (), (), (), SignalRules(), RecordRules(), RequestRules(), {}]
+
+
+def test_declarations_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Declarations(site=site()).purposes = ()  # type: ignore[misc]

@@ -1,0 +1,513 @@
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.decision.decision import decide
+from cookie_consent.decision.record import State
+from cookie_consent.policy.diff import EVERYBODY, WHO_ACCEPTED, PolicyChange, announcement, asks_again, compare
+from cookie_consent.policy.material import widened
+from cookie_consent.policy.parts import Change, Cookie
+from cookie_consent.policy.policy import Policy
+from tests.policy.test_material import EDITORIAL, NARROWER, WIDER
+from tests.policy.test_material import POLICY as MATERIAL
+from tests.policy.test_policy import WORDS, Step, with_word
+from tests.support.policies import (
+    FULL,
+    NOW,
+    answered,
+    feature,
+    full,
+    full_in,
+    granted,
+    inline,
+    policies,
+    policy_of,
+    purpose,
+    recipient,
+    refused,
+    small,
+)
+
+POLICY = policy_of(full())
+TODAY = date(2027, 1, 31)
+Data = dict[str, Any]
+Edit = Callable[[Data], object]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Written(Policy):
+    """A policy whose document says something else: also what no policy can say yet."""
+
+    said: Data = field(default_factory=dict)
+
+    def document(self) -> Data:
+        return self.said
+
+
+def written(said: Data) -> Policy:
+    return Written(site=POLICY.site, purposes=POLICY.purposes, said=said)
+
+
+def at(*path: Step, to: Any) -> Edit:
+    """Write something else at a place of a policy file."""
+
+    def edit(data: Data) -> None:
+        table: Any = data
+        for step in path[:-1]:
+            table = table.setdefault(step, {}) if isinstance(table, dict) else table[step]
+        table[path[-1]] = to
+
+    return edit
+
+
+def without(*path: Step) -> Edit:
+    """Take a place of a policy file away."""
+
+    def edit(data: Data) -> None:
+        table: Any = data
+        for step in path[:-1]:
+            table = table[step]
+        del table[path[-1]]
+
+    return edit
+
+
+def more(table: str, **part: Any) -> Edit:
+    return lambda data: data[table].append(part)
+
+
+def reverse(table: str) -> Edit:
+    def edit(data: Data) -> None:
+        parts = data[table]
+        data[table] = parts[::-1] if isinstance(parts, list) else dict(reversed(parts.items()))
+
+    return edit
+
+
+def edited(*edits: Edit) -> Policy:
+    data = full()
+    for edit in edits:
+        edit(data)
+    return policy_of(data)
+
+
+def both(text: str) -> dict[str, str]:
+    return {"en": text, "ja": text}
+
+
+MAPS = {"id": "films", "name": "Films Inc.", "receives": both("Address")}
+SERVICE = ("services", "whois")
+CONDITIONS = (*SERVICE, "purposes", "analytics")
+EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
+    # The site.
+    'site: name "Example Registry" -> "Registry"': (at("site", "name", to="Registry"), ()),
+    'site: policy_url "https://example.jp/privacy" -> not set': (without("site", "policy_url"), ()),
+    "site: languages reordered": (at("site", "languages", to=["en", "ja"]), ()),
+    # Purposes.
+    'purpose "social" added': (
+        at("purposes", "social", to={"title": both("S"), "description": both("S")}), ("social",)
+    ),
+    'purpose "analytics": title.en reworded': (at("purposes", "analytics", "title", "en", to="T"), ("analytics",)),
+    'purpose "analytics": retention 395 days -> 400 days': (
+        at("purposes", "analytics", "retention", to="400 days"), ("analytics",)
+    ),
+    'purpose "media": retention not set -> 1 day': (at("purposes", "media", "retention", to="1 day"), ("media",)),
+    'purpose "media": traces false -> true': (at("purposes", "media", "traces", to=True), ("media",)),
+    "purposes reordered": (reverse("purposes"), ()),
+    # Cookies.
+    'cookie "_new" added to "analytics"': (
+        more("cookies", name="_new", purpose="analytics", duration="1 day"), ("analytics",)
+    ),
+    'cookie "csrf" added to "necessary"': (more("cookies", name="csrf", purpose="necessary"), ("necessary",)),
+    'cookie "player" removed from "media"': (without("cookies", 2), ("media",)),
+    'cookie "_ga*": purpose "analytics" -> "media"': (at("cookies", 1, "purpose", to="media"), ("media",)),
+    'cookie "player": purpose "media" -> "necessary"': (
+        at("cookies", 2, "purpose", to="necessary"), ("media", "necessary")
+    ),
+    'cookie "_ga*": duration 395 days -> 400 days': (at("cookies", 1, "duration", to="400 days"), ("analytics",)),
+    'cookie "player": duration 30 days -> session': (at("cookies", 2, "duration", to="session"), ("media",)),
+    'cookie "session": duration session -> 90 minutes': (at("cookies", 0, "duration", to="90 minutes"), ("necessary",)),
+    'cookie "player": path "/videos" -> "/"': (at("cookies", 2, "path", to="/"), ("media",)),
+    'cookie "session": description.en reworded': (at("cookies", 0, "description", "en", to="T"), ("necessary",)),
+    "cookies reordered": (reverse("cookies"), ()),
+    # Recipients.
+    'recipient "films" added to "media"': (more("recipients", **MAPS, purpose="media"), ("media",)),
+    'recipient "example-maps" removed from "media"': (without("recipients", 0), ("media",)),
+    'recipient "example-maps": purpose "media" -> "analytics"': (
+        at("recipients", 0, "purpose", to="analytics"), ("analytics",)
+    ),
+    'recipient "example-maps": origins "https://a.example" added': (
+        lambda data: data["recipients"][0]["origins"].append("https://a.example"), ("media",)
+    ),
+    'recipient "example-maps": origins "https://maps.example.com" removed': (
+        without("recipients", 0, "origins", 0), ("media",)
+    ),
+    'recipient "example-maps": origins reordered': (
+        lambda data: data["recipients"][0]["origins"].reverse(), ("media",)
+    ),
+    'recipient "example-maps": directives "font" added': (
+        lambda data: data["recipients"][0]["directives"].append("font"), ("media",)
+    ),
+    'recipient "example-maps": directives "img" removed': (without("recipients", 0, "directives", 1), ("media",)),
+    'recipient "example-maps": receives.en reworded': (at("recipients", 0, "receives", "en", to="T"), ("media",)),
+    # Features.
+    'feature "tour" added': (
+        at("features", "tour", to={"title": both("T"), "fallback": both("T"), "purposes": ["media"]}), ("media",)
+    ),
+    'feature "map" removed': (without("features", "map"), ("media",)),
+    'feature "map": fallback.ja reworded': (at("features", "map", "fallback", "ja", to="T"), ("media",)),
+    'feature "map": purposes "analytics" added': (
+        at("features", "map", "purposes", to=["media", "analytics"]), ("media", "analytics")
+    ),
+    # Services.
+    'service "forum" added': (
+        at("services", "forum", to={"path": "/forum", "purposes": {"media": {"refused": True}}}), ("media",)
+    ),
+    'service "whois" removed': (without(*SERVICE), ("analytics",)),
+    'service "whois": path "/whois" -> "/search"': (at(*SERVICE, "path", to="/search"), ("analytics",)),
+    'service "whois": purposes.analytics.title.ja reworded': (at(*CONDITIONS, "title", "ja", to="T"), ("analytics",)),
+    'service "whois": purposes.analytics.retention 30 days -> 60 days': (
+        at(*CONDITIONS, "retention", to="60 days"), ("analytics",)
+    ),
+    'service "whois": purposes.analytics.retention 30 days -> not set': (
+        without(*CONDITIONS, "retention"), ("analytics",)
+    ),
+    'service "whois": purposes.analytics.refused false -> true': (at(*CONDITIONS, "refused", to=True), ("analytics",)),
+    'service "shop": purposes.media.refused true -> false': (without("services", "shop", "purposes"), ("media",)),
+    'service "whois": purposes.media.refused false -> true': (
+        at(*SERVICE, "purposes", "media", to={"refused": True}), ("media",)
+    ),
+    'service "whois": purposes.media added': (at(*SERVICE, "purposes", "media", to={}), ("media",)),
+    "services reordered": (reverse("services"), ()),
+    # Signals, announcements and wording.
+    'signals: gpc ["media"] -> not set': (without("signals", "gpc"), ("media",)),
+    'signals: gpc "analytics" added': (at("signals", "gpc", to=["media", "analytics"]), ("analytics",)),
+    "signals: dnt not set -> []": (at("signals", "dnt", to="ignore"), ()),
+    "changes: 2027-01-01 added": (more("changes", date=date(2027, 1, 1), text=both("T")), ()),
+    "changes: 2026-11-25 removed": (without("changes"), ()),
+    "changes: 2026-11-25 reworded": (at("changes", 0, "text", "en", to="T"), ()),
+    "texts: en.accept_all reworded": (at("texts", "en", "accept_all", to="Yes"), ()),
+    "texts: ja removed": (without("texts", "ja"), ()),
+    "texts: en.refuse_all added": (at("texts", "en", "refuse_all", to="No"), ()),
+}  # fmt: skip
+WIDENING = (
+    'purpose "social" added',
+    'purpose "analytics": retention',
+    'purpose "media": retention',
+    'purpose "media": traces',
+    'cookie "_new" added',
+    'cookie "_ga*": purpose',
+    'cookie "_ga*": duration',
+    'recipient "films" added',
+    'recipient "example-maps": purpose',
+    'recipient "example-maps": origins "https://a.example" added',
+)
+TABLES = {"site", "purposes", "cookies", "recipients", "features", "services", "signals", "changes", "texts"}
+
+
+def touched_table(edit: Edit) -> str:
+    """The one table of a policy file that an edit is of; "" where it is of several."""
+    before, after = full(), full()
+    edit(after)
+    tables = [table for table in TABLES if inline(before[table]) != inline(after.get(table, {}))]
+    return tables[0] if len(tables) == 1 else ""
+
+
+def whats(old: Policy, new: Policy) -> list[str]:
+    return [change.what for change in compare(old, new)]
+
+
+def material(changes: tuple[PolicyChange, ...]) -> set[str]:
+    return {purpose for change in changes if change.material for purpose in change.purposes}
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_a_change_is_told_with_the_purposes_it_touches(what: str) -> None:
+    edit, purposes = EDITS[what]
+    assert compare(POLICY, edited(edit)) == (PolicyChange(what, purposes, what.startswith(WIDENING)),)
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_what_is_told_as_material_is_what_is_wider_both_ways(what: str) -> None:
+    new = edited(EDITS[what][0])
+    assert material(compare(POLICY, new)) == widened(POLICY, new)
+    assert material(compare(new, POLICY)) == widened(new, POLICY)
+    assert compare(new, POLICY)
+
+
+def test_each_table_of_a_policy_is_changed_by_these_tests() -> None:
+    assert {touched_table(edit) for edit, _ in EDITS.values()} - {""} == TABLES
+
+
+@pytest.mark.parametrize(("first", "second"), [*permutations(sorted(TABLES), 2)])
+def test_changes_of_two_tables_are_told_as_each_by_itself(first: str, second: str) -> None:
+    def of(table: str) -> Edit:
+        return next(edit for edit, _ in EDITS.values() if touched_table(edit) == table)
+
+    together = compare(POLICY, edited(of(first), of(second)))
+    assert {*together} == {*compare(POLICY, edited(of(first))), *compare(POLICY, edited(of(second)))}
+
+
+@pytest.mark.parametrize("change", [*(edit[0] for edit in WIDER.values()), *(edit[0] for edit in NARROWER.values()),
+                                    *EDITORIAL.values()], ids=[*WIDER, *NARROWER, *EDITORIAL])  # fmt: skip
+def test_material_is_what_the_law_of_material_changes_says(change: Callable[[Policy], Policy]) -> None:
+    new = change(MATERIAL)
+    for old, after in ((MATERIAL, new), (new, MATERIAL)):
+        changes = compare(old, after)
+        assert changes
+        assert material(changes) == widened(old, after)
+
+
+@given(policies(), policies())
+def test_every_difference_is_told_and_what_is_wider_is_material(old: Policy, new: Policy) -> None:
+    changes = compare(old, new)
+    assert bool(changes) is (old.version != new.version)
+    assert material(changes) == widened(old, new)
+    assert all(change.purposes for change in changes if change.material)
+    assert len({*changes}) == len(changes)
+
+
+@given(st.lists(st.sampled_from([edit for edit, _ in EDITS.values()]), max_size=4), st.data())
+def test_several_edits_leave_nothing_untold(edits: list[Edit], data: st.DataObject) -> None:
+    def applied() -> Iterator[Policy]:
+        said = full()
+        for edit in edits:
+            copy = deepcopy(said)
+            try:
+                edit(copy)
+                yield policy_of(copy)
+            except (LookupError, ValueError):  # It takes away what another one needs.
+                continue
+            said = copy
+
+    versions = [POLICY, *applied()]
+    old, new = data.draw(st.sampled_from(versions)), data.draw(st.sampled_from(versions))
+    changes = compare(old, new)
+    assert bool(changes) is (old.version != new.version)
+    assert material(changes) == widened(old, new)
+
+
+@given(st.sampled_from(WORDS), st.text(min_size=1).filter(str.strip))
+def test_words_are_never_material(place: tuple[Step, ...], text: str) -> None:
+    new = with_word(place, text)
+    changes = compare(POLICY, new)
+    assert bool(changes) is (new.version != POLICY.version)
+    assert not material(changes)
+
+
+def leaves(value: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+        if isinstance(item, dict | list) and item:
+            yield from leaves(item, (*above, key))
+        else:
+            yield (*above, key)
+
+
+def other(value: Any, key: Step) -> Any:
+    """Another value of the kind that stands there."""
+    if value is None:
+        return {"retention": 60, "duration": 60, "dnt": ["media"]}.get(str(key), "other")
+    of_kind: dict[type, Any] = {bool: not value, str: "other", dict: {"en": "T"}, list: ["other"]}
+    return of_kind.get(type(value), 60)
+
+
+@pytest.mark.parametrize("path", [*leaves(POLICY.document())], ids=str)
+def test_each_place_of_a_document_is_looked_at(path: tuple[Step, ...]) -> None:
+    said: Any = POLICY.document()
+    for step in path:
+        said = said[step]
+    changed = deepcopy(POLICY.document())
+    at(*path, to=other(said, path[-1]))(changed)
+    assert compare(POLICY, written(changed))
+    assert compare(written(changed), POLICY)
+
+
+def test_a_table_that_comes_later_is_told_by_its_name() -> None:
+    said = POLICY.document()
+    later = written({**said, "partners": [{"id": "example"}]})
+    assert compare(POLICY, later) == (PolicyChange("[partners] changed"),)
+
+
+def test_a_key_that_comes_later_is_told_by_its_name() -> None:
+    said = deepcopy(POLICY.document())
+    said["cookies"][2].update(secure=True, kind="local", note={"en": "A", "ja": "B"}, partners=["a"])
+    assert whats(POLICY, written(said)) == [
+        'cookie "player": secure not set -> true',
+        'cookie "player": kind not set -> "local"',
+        'cookie "player": note not set -> {"en": "A", "ja": "B"}',
+        'cookie "player": partners not set -> ["a"]',
+    ]
+
+
+def test_announcements_in_another_order_are_told_as_their_table() -> None:
+    changes = tuple(Change(date=date(2026, 1, day), text={"en": "T"}) for day in (1, 2))
+    assert whats(small(changes=changes), small(changes=changes[::-1])) == ["[changes] changed"]
+
+
+def test_wording_that_says_nothing_is_told_by_its_language() -> None:
+    assert whats(small(), small(wording={"en": {}})) == ["texts: en added"]
+
+
+def test_an_origin_that_is_named_twice_is_told_as_another_order() -> None:
+    old, new = (small("media", recipients=(recipient("r", "media", *["https://a.example"] * n),)) for n in (1, 2))
+    assert whats(old, new) == ['recipient "r": origins reordered']
+
+
+@pytest.mark.parametrize("added", ["de", "id", "gpc", "one"])
+def test_a_language_is_one_change_and_not_one_of_each_text(added: str) -> None:
+    def offering(*languages: str) -> Policy:
+        said = deepcopy(full_in("en").document())
+
+        def spread(value: Any) -> Any:
+            if isinstance(value, dict) and value.keys() == {"en"}:
+                return dict.fromkeys(languages, value["en"])
+            if isinstance(value, dict):
+                return {key: spread(item) for key, item in value.items()}
+            return [*map(spread, value)] if isinstance(value, list) else value
+
+        said = spread({**said, "wording": {"en": {"days": {"one": "{number} d", "other": "{number} d"}}}})
+        said["site"]["languages"] = [*languages]
+        return written(said)
+
+    assert compare(offering("en"), offering("en", added)) == (PolicyChange(f'site: languages "{added}" added'),)
+    assert compare(offering("en", added), offering("en")) == (PolicyChange(f'site: languages "{added}" removed'),)
+
+
+def test_a_change_in_the_languages_that_stay_is_told_beside_a_new_language() -> None:
+    old, new = full_in("en"), full_in("en", "id")
+    cookies = (*new.cookies, Cookie(name="_new", purpose="media"))
+    assert whats(old, replace(new, cookies=cookies, site=replace(new.site, contact="a@b.example"))) == [
+        'site: contact "privacy@example.jp" -> "a@b.example"',
+        'site: languages "id" added',
+        'cookie "_new" added to "media"',
+    ]
+
+
+def test_a_description_that_a_cookie_did_not_have_is_added() -> None:
+    old = small(cookies=(Cookie(name="a", purpose="necessary"),))
+    new = small(cookies=(Cookie(name="a", purpose="necessary", description={"en": "T"}),))
+    assert whats(old, new) == ['cookie "a": description.en added']
+    assert whats(new, old) == ['cookie "a": description.en removed']
+
+
+def test_a_purpose_removed_is_told_and_nothing_to_ask() -> None:
+    old, new = small("ads", "media"), small("ads")
+    assert compare(old, new) == (PolicyChange('purpose "media" removed', ("media",)),)
+    assert asks_again(old, new) == asks_again(old, new, history=False) == {}
+
+
+def test_no_time_and_none_at_all_are_equally_long() -> None:
+    old, new = (small(purposes=(replace(purpose("ads"), retention=length),)) for length in (None, timedelta(0)))
+    assert compare(old, new) == (PolicyChange('purpose "ads": retention not set -> 0 days', ("ads",)),)
+
+
+def test_a_feature_touches_what_it_needs_and_what_it_needed() -> None:
+    old, new = (small("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
+    assert [change.purposes for change in compare(old, new)] == [("ads", "media")] * 2
+
+
+def test_a_purpose_refused_on_the_whole_site_is_told_and_not_asked_for() -> None:
+    own = replace(purpose("ads"), refused=True)
+    assert whats(small("ads"), small(purposes=(own,))) == ['purpose "ads": refused false -> true']
+    assert asks_again(small(), small(purposes=(own,))) == {}
+
+
+def test_a_policy_is_compared_as_the_site_has_it() -> None:
+    assert compare(POLICY, POLICY.under(POLICY.services[0]).with_history([small()])) == ()
+
+
+SOCIAL = purpose("social")
+ASKED: dict[str, tuple[Callable[[Policy], Policy], dict[str, str], dict[str, str]]] = {
+    "words": (EDITORIAL["a title"], {}, {}),
+    "wider": (WIDER["a cookie added"][0], {"media": WHO_ACCEPTED}, {"media": WHO_ACCEPTED}),
+    "new": (WIDER["a purpose added"][0], {"social": EVERYBODY}, {"social": EVERYBODY}),
+    "narrower": (NARROWER["a shorter retention"][0], {}, {"analytics": WHO_ACCEPTED}),
+    "moved": (
+        WIDER["a cookie moved to another purpose"][0],
+        {"ads": WHO_ACCEPTED},
+        {"ads": WHO_ACCEPTED, "analytics": WHO_ACCEPTED},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "with_history", "without_history"), ASKED.values(), ids=ASKED)
+def test_only_what_changed_is_asked_again_and_without_history_also_what_became_narrower(
+    change: Callable[[Policy], Policy], with_history: dict[str, str], without_history: dict[str, str]
+) -> None:
+    new = change(MATERIAL)
+    assert asks_again(MATERIAL, new) == with_history
+    assert asks_again(MATERIAL, new, history=False) == without_history
+
+
+@given(policies(), policies(), st.booleans(), st.data())
+def test_whom_it_asks_again_is_whom_the_middleware_asks(
+    old: Policy, new: Policy, history: bool, data: st.DataObject
+) -> None:
+    asked = asks_again(old, new, history=history)
+    in_force = new.with_history([old] if history else [])
+    new_to_all = EVERYBODY in asked.values()
+    assert decide(in_force, refused(old), frozenset(), NOW).should_ask is new_to_all
+    assert decide(in_force, granted(old), frozenset(), NOW).should_ask is bool(asked)
+    if old.optional:
+        accepted = data.draw(st.sampled_from(old.optional))
+        record = answered(old, {accepted: State.GRANTED})
+        assert decide(in_force, record, frozenset(), NOW).should_ask is (new_to_all or accepted in asked)
+
+
+def announced(policy: Policy, *days: date) -> Policy:
+    texts = dict.fromkeys(policy.site.languages, "T")
+    return replace(policy, changes=tuple(Change(date=day, text=texts) for day in days))
+
+
+OLDER, OLD, NEWER = date(2025, 1, 1), date(2026, 1, 1), date(2027, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_announced"),
+    [
+        ((), (), False),
+        ((OLD,), (OLD,), False),
+        ((OLD,), (), False),
+        ((OLD,), (OLD, OLDER), False),
+        ((OLD, OLDER), (OLDER,), False),
+        ((), (OLD,), True),
+        ((OLD,), (OLD, NEWER), True),
+        ((OLD,), (NEWER,), True),
+        ((OLD,), (OLD, OLD), True),
+    ],
+)
+def test_a_change_is_announced_by_an_entry_newer_than_those_before(
+    before: tuple[date, ...], after: tuple[date, ...], is_announced: bool
+) -> None:
+    for words in (EDITORIAL["a title"], WIDER["a cookie added"][0]):
+        old, new = announced(MATERIAL, *before), announced(words(MATERIAL), *after)
+        assert (announcement(old, new, TODAY) == "") is is_announced
+
+
+def test_what_is_to_announce_comes_as_toml_with_a_text_in_each_language() -> None:
+    assert announcement(POLICY, edited(at("site", "name", to="Registry")), TODAY) == (
+        '[[changes]]\ndate = 2027-01-31\ntext = { ja = "…", en = "…" }'
+    )
+
+
+@pytest.mark.parametrize("today", [date(2026, 1, 1), TODAY])
+def test_what_is_pasted_announces_it_whatever_is_announced_for_later(today: date) -> None:
+    new = edited(at("site", "name", to="Registry"))
+    pasted = tomllib.loads(f"{FULL}\n{announcement(POLICY, new, today)}")
+    pasted["site"]["name"] = "Registry"
+    assert announcement(POLICY, policy_of(pasted), today) == ""
+
+
+def test_nothing_is_to_announce_where_nothing_changed_but_announcements() -> None:
+    assert announcement(POLICY, POLICY, TODAY) == ""
+    assert announcement(POLICY, edited(without("changes")), TODAY) == ""

@@ -1,0 +1,67 @@
+"""A policy that was kept is read back as it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from cookie_consent import Policy, PolicyError
+from cookie_consent.policy.declarations import Declarations
+from tests.support.asgi import SITE, policy
+from tests.support.policies import full_in, policies
+
+RULES = '\n[records]\nkeep = "10 days"\n[requests]\ndue = "2 days"\nkeep_address = "1 day"\nkeep = "5 days"\n'
+SAYING_ALL = (
+    SITE
+    + RULES
+    + '\n[signals]\ngpc = "ignore"\ndnt = ["media"]\n[[changes]]\ndate = 2026-11-25\ntext = { en = "A", ja = "い" }\n'
+    + '[texts.en]\nbanner_title = "Well?"\n'
+)
+
+
+@pytest.mark.parametrize("text", [SITE, SITE + RULES, SAYING_ALL])
+def test_it_is_the_same_policy(text: str) -> None:
+    kept = policy(text)
+    read = Policy.from_document(json.loads(json.dumps(kept.document())))
+    assert (read.version, read.document()) == (kept.version, kept.document())
+    assert all(getattr(read, part.name) == getattr(kept, part.name) for part in fields(Declarations))
+
+
+def test_a_full_policy_in_other_languages_too() -> None:
+    kept = full_in("sv", "ar")
+    assert Policy.from_document(kept.document()).version == kept.version
+
+
+@given(policies())
+def test_any_policy_is_read_back(kept: Policy) -> None:
+    assert Policy.from_document(kept.document()).version == kept.version
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"site": None},
+        {"site": {}},
+        {"purposes": [{"id": "x"}]},
+        {"cookies": [{"name": "a", "purpose": "nothing", "duration": 1}]},
+        {"purposes": 1},
+        {"changes": [{"date": "yesterday", "text": {}}]},
+        {"services": [{"id": "a", "path": "/a", "purposes": []}]},
+        {"wording": {"en": {"a text that is gone": "x"}}},
+        {"cookies": [{"name": "a", "purpose": "media", "duration": "long"}]},
+    ],
+)
+def test_what_is_no_policy_is_an_error_of_the_policy(changes: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError):
+        Policy.from_document({**policy().document(), **changes})
+
+
+def test_what_has_no_wording_is_no_policy() -> None:
+    document = policy().document()
+    del document["wording"]
+    with pytest.raises(PolicyError, match="what was kept is no policy"):
+        Policy.from_document(document)

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import FrozenInstanceError, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.parts import NECESSARY, Purpose, Service, ServicePurpose, Site
+from cookie_consent.policy.policy import Policy, canonical_json
+from tests.support.asgi import SITE, policy
+from tests.support.policies import FULL, feature, full, policies, policy_of, purpose, recipient, site, small, write
+
+POLICY = policy_of(full())
+WHOIS, SHOP = (POLICY.under(service) for service in POLICY.services)
+
+Step = str | int
+
+
+def words(data: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
+    """The way to each text that visitors read, in a policy file's data."""
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data):
+        of_site = key in ("name", "controller", "contact") and above == ("site",)
+        if of_site or (key in ("ja", "en", "accept_all") and isinstance(value, str)):
+            yield (*above, key)
+        elif isinstance(value, dict | list):
+            yield from words(value, (*above, key))
+
+
+WORDS = list(words(full()))
+
+
+def with_word(place: tuple[Step, ...], text: str) -> Policy:
+    """The policy with one text written otherwise."""
+    data = full()
+    table: Any = data
+    for step in place[:-1]:
+        table = table[step]
+    table[place[-1]] = text
+    return policy_of(data)
+
+
+def shuffled(data: Any, order: random.Random, *, above: str = "") -> Any:
+    """The same data with the keys of each table in another order; visitors see the order of ids, so that stays."""
+    if isinstance(data, list):
+        return [shuffled(item, order) for item in data]
+    if not isinstance(data, dict):
+        return data
+    items = [(key, shuffled(value, order, above=key)) for key, value in data.items()]
+    if above not in ("purposes", "features", "services"):
+        order.shuffle(items)
+    return dict(items)
+
+
+def test_a_policy_is_loaded_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "consent.toml"
+    path.write_text(FULL, encoding="utf-8")
+    assert Policy.load(path).document() == Policy.load(str(path)).document() == POLICY.document()
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Policy.load(tmp_path / "none.toml")
+
+
+def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path: Path) -> None:
+    data = full()
+    data["cookies"][0]["purpose"] = "sessions"
+    path = write(tmp_path, data)
+    with pytest.raises(PolicyError) as caught:
+        Policy.load(path)
+    assert str(caught.value).startswith(f'{path}: [[cookies]] "session" key "purpose": there is no purpose "sessions".')
+
+
+def test_a_policy_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        POLICY.purposes = ()  # type: ignore[misc]
+
+
+def test_what_is_necessary_need_not_be_listed() -> None:
+    first = small("media", site=site("en")).purposes[0]
+    assert (first.id, first.title) == (NECESSARY, {"en": "Strictly necessary"})
+    assert (first.traces, first.refused) == (False, False)
+
+
+def test_what_is_necessary_can_have_words_of_its_own() -> None:
+    own = purpose(NECESSARY)
+    assert small(purposes=(purpose("media"), own)).purposes == (purpose("media"), own)
+
+
+def test_what_is_necessary_has_the_words_that_a_site_wrote_for_it() -> None:
+    policy = small("media", wording={"en": {"necessary_title": "Needed"}})
+    assert policy.purposes[0].title == {"en": "Needed"}
+
+
+def test_the_purposes_that_need_consent_are_all_but_the_necessary_one() -> None:
+    assert POLICY.optional == ("analytics", "media")
+
+
+def test_a_sites_own_words_stand_before_those_that_ship() -> None:
+    assert POLICY.texts["en"]["accept_all"] == "Yes to all"
+    assert POLICY.texts["en"]["refuse_all"] == "Refuse all"
+    assert POLICY.texts.keys() == {"ja", "en"}
+
+
+def test_the_parts_of_a_purpose_are_found() -> None:
+    assert [cookie.name for cookie in POLICY.cookies_of("analytics")] == ["_ga*"]
+    assert [cookie.name for cookie in POLICY.cookies_of("none")] == []
+    assert [recipient.id for recipient in POLICY.recipients_of("media")] == ["example-maps"]
+    assert [feature.id for feature in POLICY.features_of("media")] == ["map"]
+    assert POLICY.traced == {"analytics"}
+
+
+RECIPIENTS = (recipient("r1", "ads"), recipient("r2", "media"), recipient("r3", NECESSARY))
+
+
+@pytest.mark.parametrize(
+    ("rules", "gpc", "dnt"),
+    [
+        (SignalRules(), {"ads", "media"}, {"analytics"}),
+        (SignalRules(gpc=(), dnt=()), set(), set()),
+        (SignalRules(gpc=("analytics",), dnt=("ads", "media")), {"analytics"}, {"ads", "media"}),
+    ],
+    ids=["by default", "ignored", "as the site says"],
+)
+def test_gpc_refuses_what_has_recipients_and_dnt_what_traces(rules: SignalRules, gpc: set[str], dnt: set[str]) -> None:
+    policy = small("ads", "analytics", "media", recipients=RECIPIENTS, signals=rules)
+    assert policy.gpc_refuses == gpc
+    assert policy.dnt_refuses == dnt
+
+
+def test_a_service_overrides_what_it_names_and_nothing_else() -> None:
+    ours, theirs = POLICY.in_force["analytics"], WHOIS.in_force["analytics"]
+    assert theirs == replace(
+        ours,
+        title={"en": "Tracing of searches", "ja": "検索履歴の追跡"},
+        description={"en": "We count searches.", "ja": "検索を数えます。"},
+        retention=timedelta(days=30),
+    )
+    assert WHOIS.in_force["media"] == POLICY.in_force["media"]
+    assert SHOP.in_force["media"] == replace(POLICY.in_force["media"], refused=True)
+    assert SHOP.in_force["analytics"] == ours
+
+
+def test_a_service_never_widens_a_refusal() -> None:
+    service = Service(id="shop", path="/shop", purposes={"media": ServicePurpose(title={"en": "Films"})})
+    policy = small(purposes=(replace(purpose("media"), refused=True),), services=(service,)).under(service)
+    assert policy.in_force["media"].title == {"en": "Films"}
+    assert policy.in_force["media"].refused
+
+
+def test_a_service_leaves_version_and_facts_as_they_are() -> None:
+    assert WHOIS.version == SHOP.version == POLICY.version
+    assert WHOIS.document() == POLICY.document()
+
+
+def test_the_version_is_16_hexadecimal_digits() -> None:
+    assert re.fullmatch("[0-9a-f]{16}", POLICY.version)
+
+
+def test_the_version_does_not_change_by_itself() -> None:
+    assert POLICY.version == policy_of(full()).version == policy_of(full()).with_history([small("media")]).version
+
+
+@given(st.randoms(use_true_random=False))
+def test_the_order_of_keys_is_no_part_of_the_version(order: random.Random) -> None:
+    assert policy_of(shuffled(full(), order)).version == POLICY.version
+
+
+@given(st.sampled_from(WORDS), st.text(min_size=1).filter(str.strip))
+def test_any_change_of_a_text_is_another_version(place: tuple[Step, ...], text: str) -> None:
+    changed = with_word(place, text)
+    assert (changed.version == POLICY.version) is (changed.document() == POLICY.document())
+
+
+@pytest.mark.parametrize("place", WORDS, ids=str)
+def test_each_text_is_part_of_the_version(place: tuple[Step, ...]) -> None:
+    assert with_word(place, "Other words").version != POLICY.version
+
+
+@given(policies(), policies())
+def test_policies_have_one_version_exactly_if_they_say_the_same(one: Policy, other: Policy) -> None:
+    assert (one.version == other.version) is (one.document() == other.document())
+
+
+@given(policies())
+def test_a_document_is_json(policy: Policy) -> None:
+    assert json.loads(json.dumps(policy.document())) == policy.document()
+
+
+def test_a_document_says_durations_in_seconds_and_dates_as_text() -> None:
+    document = POLICY.document()
+    assert document["purposes"][1]["retention"] == 395 * 86_400
+    assert document["cookies"][0]["duration"] is None
+    assert document["services"][0]["purposes"]["analytics"]["retention"] == 30 * 86_400
+    assert document["changes"][0]["date"] == "2026-11-25"
+    assert document["signals"] == {"gpc": ["media"], "dnt": None}
+
+
+def test_equal_data_is_one_json_text() -> None:
+    assert (
+        canonical_json({"b": 1, "a": ["あ"]}) == canonical_json({"a": ["あ"], "b": 1}) == '{"a":["あ"],"b":1}'.encode()
+    )
+
+
+def test_earlier_versions_are_given_as_files_or_policies(tmp_path: Path) -> None:
+    data = full()
+    data["site"]["name"] = "Older Registry"
+    policy = Policy.load(write(tmp_path, full()), history=[write(tmp_path, data, "old.toml"), small("media")])
+    assert [old.site.name for old in policy.history] == ["Older Registry", "Site"]
+    assert policy.version == POLICY.version
+
+
+def test_without_earlier_versions_a_policy_is_itself() -> None:
+    assert POLICY.with_history([]) is POLICY
+
+
+def test_an_earlier_version_that_is_wrong_is_named(tmp_path: Path) -> None:
+    old = write(tmp_path, {"site": 1}, "old.toml")
+    with pytest.raises(PolicyError, match=r"old\.toml: \[site\]"):
+        POLICY.with_history([old])
+
+
+def test_a_policy_can_be_written_in_python() -> None:
+    policy = small("media", features=(feature("map", "media"),))
+    assert policy.features_of("media") == [feature("map", "media")]
+    assert policy.site.languages == ("en",)
+
+
+def test_lists_may_be_given_where_tuples_are_kept() -> None:
+    site = Site(name="A", controller="B", contact="c@d.example", prevailing_language="en", languages=["en"])  # type: ignore[arg-type]
+    purpose = Purpose(id="analytics", title={"en": "A"}, description={"en": "B"})
+    listed = Policy(site=site, purposes=[purpose])  # type: ignore[arg-type]
+    assert (site.languages, type(listed.purposes)) == (("en",), tuple)
+    assert listed.version == Policy(site=site, purposes=(purpose,)).version
+
+
+def test_access_records_are_kept_for_the_shortest_time_that_is_promised_anywhere() -> None:
+    def kept(*more: str) -> timedelta | None:
+        return policy("\n".join((SITE, *more))).access_records_kept
+
+    assert kept() == timedelta(days=30)
+    assert kept("[services.shop]", 'path = "/shop"') == timedelta(days=30)
+    assert kept("[services.shop]", 'path = "/shop"', "[services.shop.purposes.analytics]", 'retention = "7 days"') == (
+        timedelta(days=7)
+    )
+    assert policy(SITE.replace('retention = "30 days"', "")).access_records_kept is None

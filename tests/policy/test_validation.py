@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.parts import Cookie
+from cookie_consent.policy.policy import Policy
+from cookie_consent.policy.validation import MOST_PURPOSES
+from cookie_consent.texts import catalog
+from tests.support.policies import feature, full, policy_of, purpose, recipient, site, small
+
+Damage = Callable[[dict[str, Any]], object]
+DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
+    "a purpose's text lacks an offered language": (
+        lambda data: data["purposes"]["media"]["title"].pop("ja"),
+        "[purposes.media]", "title", 'there is no text in the offered language "ja". Write it in each of: ja, en.',
+    ),
+    "a purpose's text is blank in an offered language": (
+        lambda data: data["purposes"]["media"]["description"].update(en=" "),
+        "[purposes.media]", "description", 'there is no text in the offered language "en"',
+    ),
+    "a text is in a language that is not offered": (
+        lambda data: data["purposes"]["media"]["title"].update(jp="地図"),
+        "[purposes.media]", "title", 'Add it to languages in [site], or leave it out. Did you mean "ja"?',
+    ),
+    "a language is offered and nothing is written in it": (
+        lambda data: data["site"]["languages"].append("en-GB"),
+        "[purposes.analytics]", "title", 'there is no text in the offered language "en-GB"',
+    ),
+    "a cookie's purpose is not declared": (
+        lambda data: data["cookies"][1].update(purpose="analytic"),
+        '[[cookies]] "_ga*"', "purpose", 'Did you mean "analytics"? Or declare [purposes.analytic].',
+    ),
+    "a cookie is declared twice": (
+        lambda data: data["cookies"].append({"name": "_ga*", "purpose": "media"}),
+        "[[cookies]]", "name", 'the cookie "_ga*" is declared twice. Keep one of them.',
+    ),
+    "a cookie's description lacks an offered language": (
+        lambda data: data["cookies"][0]["description"].pop("ja"),
+        '[[cookies]] "session"', "description", 'there is no text in the offered language "ja"',
+    ),
+    "a recipient's purpose is not declared": (
+        lambda data: data["recipients"][0].update(purpose="maps"),
+        '[[recipients]] "example-maps"', "purpose", 'there is no purpose "maps"',
+    ),
+    "a recipient is declared twice": (
+        lambda data: data["recipients"].append(data["recipients"][0]),
+        "[[recipients]]", "id", 'the recipient "example-maps" is declared twice',
+    ),
+    "what a recipient receives lacks an offered language": (
+        lambda data: data["recipients"][0].update(receives={"ja": "IPアドレス"}),
+        '[[recipients]] "example-maps"', "receives", 'there is no text in the offered language "en"',
+    ),
+    "a feature's purpose is not declared": (
+        lambda data: data["features"]["map"].update(purposes=["media", "medai"]),
+        "[features.map]", "purposes", 'there is no purpose "medai". Did you mean "media"?',
+    ),
+    "a feature's title lacks an offered language": (
+        lambda data: data["features"]["map"]["title"].pop("en"),
+        "[features.map]", "title", 'there is no text in the offered language "en"',
+    ),
+    "a feature's fallback lacks an offered language": (
+        lambda data: data["features"]["map"]["fallback"].pop("en"),
+        "[features.map]", "fallback", 'there is no text in the offered language "en"',
+    ),
+    "two services have one path": (
+        lambda data: data["services"].update(other={"path": "/whois/"}),
+        "[services.whois]", "", "another service has the same place",
+    ),
+    "two services have one host": (
+        lambda data: data["services"].update(other={"host": "shop.example.jp", "path": "/"}),
+        "[services.shop]", "", "another service has the same place",
+    ),
+    "a service's title lacks an offered language": (
+        lambda data: data["services"]["whois"]["title"].pop("ja"),
+        "[services.whois]", "title", 'there is no text in the offered language "ja"',
+    ),
+    "a service names a purpose that is not declared": (
+        lambda data: data["services"]["shop"]["purposes"].update(medai={"refused": True}),
+        "[services.shop.purposes.medai]", "", 'there is no purpose "medai". Did you mean "media"?',
+    ),
+    "a service refuses what is necessary": (
+        lambda data: data["services"]["shop"]["purposes"].update(necessary={"refused": True}),
+        "[services.shop.purposes.necessary]", "refused", "what is necessary cannot be refused",
+    ),
+    "a service keeps data for longer": (
+        lambda data: data["services"]["whois"]["purposes"]["analytics"].update(retention="396 days"),
+        "[services.whois.purposes.analytics]", "retention", "a service cannot keep data for longer than the site says",
+    ),
+    "a service keeps data where the site keeps none": (
+        lambda data: data["services"]["whois"]["purposes"].update(media={"retention": "1 day"}),
+        "[services.whois.purposes.media]", "retention", "or a longer one in [purposes.media].",
+    ),
+    "a service's own title lacks an offered language": (
+        lambda data: data["services"]["whois"]["purposes"]["analytics"]["title"].pop("ja"),
+        "[services.whois.purposes.analytics]", "title", 'there is no text in the offered language "ja"',
+    ),
+    "a service's own description lacks an offered language": (
+        lambda data: data["services"]["whois"]["purposes"]["analytics"]["description"].pop("ja"),
+        "[services.whois.purposes.analytics]", "description", 'there is no text in the offered language "ja"',
+    ),
+    "an announced change lacks an offered language": (
+        lambda data: data["changes"][0]["text"].pop("ja"),
+        "[[changes]] no. 1", "text", 'there is no text in the offered language "ja"',
+    ),
+    "a signal refuses a purpose that is not declared": (
+        lambda data: data["signals"].update(gpc=["media", "ads"]),
+        "[signals]", "gpc", 'there is no purpose "ads"',
+    ),
+    "a signal refuses what is necessary": (
+        lambda data: data["signals"].update(dnt=["necessary"]),
+        "[signals]", "dnt", "no signal refuses what is necessary",
+    ),
+    "a text of one's own is in a language that is not offered": (
+        lambda data: data["texts"].update(de={"accept_all": "Ja"}),
+        "[texts.de]", "", 'the language "de" is not offered',
+    ),
+    "a text of one's own is unknown": (
+        lambda data: data["texts"]["en"].update(acept_all="Yes"),
+        "[texts.en]", "acept_all", 'there is no such text. Did you mean "accept_all"?',
+    ),
+    "a text of one's own is blank": (
+        lambda data: data["texts"]["en"].update(refuse_all=" "),
+        "[texts.en]", "refuse_all", "the text is empty",
+    ),
+    "a text that counts is one text": (
+        lambda data: data["texts"]["en"].update(days="{number} days"),
+        "[texts.en]", "days",
+        'the text has not the forms that it needs. Write it as in { one = "…", other = "…" }.',
+    ),
+    "a text that counts lacks a plural form of its language": (
+        lambda data: data["texts"]["en"].update(days={"other": "{number} days"}),
+        "[texts.en]", "days", 'Write it as in { one = "…", other = "…" }.',
+    ),
+    "a text that counts has the plural forms of another language": (
+        lambda data: data["texts"]["ja"].update(days={"one": "{number}日"}),
+        "[texts.ja]", "days", 'Write it as in { other = "…" }.',
+    ),
+    "a plural form is blank": (
+        lambda data: data["texts"]["en"].update(days={"one": "{number} day", "other": " "}),
+        "[texts.en]", "days", "the text is empty",
+    ),
+    "a text that counts nothing has plural forms": (
+        lambda data: data["texts"]["en"].update(accept_all={"one": "Yes", "other": "Yes"}),
+        "[texts.en]", "accept_all", 'the text has not the forms that it needs. Write one text, as in "…".',
+    ),
+    "a language is offered that does not ship": (
+        lambda data: data["site"]["languages"].append("de"),
+        "[purposes.analytics]", "title", 'there is no text in the offered language "de"',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "table", "key", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_parts_that_do_not_fit_are_named_with_what_would_be_right(
+    damage: Damage, table: str, key: str, message: str
+) -> None:
+    data = full()
+    damage(data)
+    with pytest.raises(PolicyError, match=re.escape(message)) as caught:
+        policy_of(data)
+    assert (caught.value.table, caught.value.key) == (table, key)
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("parts", "table"),
+    [
+        ({"purposes": (purpose("media"), purpose("media"))}, "[purposes]"),
+        ({"features": (feature("map", "media"), feature("map", "media"))}, "[features]"),
+        ({"recipients": (recipient("maps", "media"), recipient("maps", "ads"))}, "[[recipients]]"),
+        ({"cookies": (Cookie(name="c", purpose="media"), Cookie(name="c", purpose="ads", path="/a"))}, "[[cookies]]"),
+    ],
+    ids=str,
+)
+def test_nothing_is_declared_twice_in_a_policy_that_is_written_in_python(parts: dict[str, Any], table: str) -> None:
+    with pytest.raises(PolicyError, match="is declared twice") as caught:
+        small("ads", "media", **parts) if "purposes" not in parts else small(**parts)
+    assert caught.value.table == table
+
+
+def test_there_are_only_so_many_purposes_as_fit_into_a_cookie() -> None:
+    ids = [f"p{number}" for number in range(MOST_PURPOSES)]
+    assert len(small(*ids[1:]).purposes) == MOST_PURPOSES
+    with pytest.raises(PolicyError, match="Use at most 32"):
+        small(*ids)
+
+
+@pytest.mark.parametrize(
+    "place", [{"path": "/whois/deep"}, {"path": "/whois", "host": "shop.example.jp"}, {"path": "/"}]
+)
+def test_services_may_lie_in_each_other(place: dict[str, str]) -> None:
+    data = full()
+    data["services"]["other"] = place
+    assert policy_of(data).services[-1].id == "other"
+
+
+def test_a_service_may_keep_data_as_long_as_the_site() -> None:
+    data = full()
+    data["services"]["whois"]["purposes"]["analytics"]["retention"] = "395 days"
+    assert policy_of(data)
+
+
+def test_a_language_that_does_not_ship_is_right_with_all_texts_written() -> None:
+    swiss = {**catalog.shipped("de"), "refuse_all": "Alli ablehne"}
+    policy = small(site=site("en", "gsw"), wording={"gsw": swiss})
+    assert policy.texts["gsw"] == swiss
+
+
+@pytest.mark.parametrize("more", [{}, {"many": "{number} dagen", "zero": "geen dag"}])
+def test_own_wording_of_a_counted_text_has_at_least_the_plural_forms_of_its_language(more: dict[str, str]) -> None:
+    forms = {"one": "één dag", "other": "{number} dagen", **more}
+    policy = small(site=site("en", "nl"), wording={"nl": {"days": forms}})
+    assert policy.texts["nl"]["days"] == forms
+    assert policy.texts["nl"]["hours"] == catalog.shipped("nl")["hours"]
+
+
+def test_a_language_that_does_not_ship_needs_all_texts_written() -> None:
+    with pytest.raises(PolicyError) as caught:
+        Policy(site=replace(small().site, languages=("en", "tlh")))
+    assert str(caught.value).startswith(
+        "[texts.tlh] no texts ship for this language, and these are not written: accept_all"
+    )
+    assert "Write them in [texts.tlh]" in str(caught.value)
+    # Nobody knows its plural forms, so one is enough.
+    klingon = {name: {"other": "x"} if catalog.is_counted(name) else f"tlh: {name}" for name in catalog.names()}
+    written = Policy(site=replace(small().site, languages=("en", "tlh")), wording={"tlh": klingon})
+    assert written.texts["tlh"]["refuse_all"] == "tlh: refuse_all"

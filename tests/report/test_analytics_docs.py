@@ -1,0 +1,334 @@
+"""What docs/analytics.md says is so: every block of it runs, on a week of a made-up site.
+
+Not run are Vector, Fluent Bit and the OpenTelemetry Collector, which are no packages of the system's: what is written
+for them is read as what it is (TOML, YAML), and its patterns and formats are tried on real files and lines. Not run is
+Matomo's importer, which needs a Matomo: its line names the file and the format that `test_server_logs` holds to what it
+reads. Grafana's macro is written out as Grafana does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import yaml
+from prometheus_client import REGISTRY, generate_latest
+from starlette.applications import Starlette
+
+from cookie_consent.cli.main import GOOD, main
+from cookie_consent.integrations.prometheus import SinkCollector
+from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from tests.docs.test_docs import blocks
+from tests.report.test_server_logs import MATOMO_NCSA
+from tests.support import analytics_sample as sample
+from tests.support.report_records import Record, line
+from tests.support.servers.clickhouse_server import ClickHouseDatabases, ask, clickhouse_databases
+from tests.support.servers.processes import program
+
+pytestmark = pytest.mark.server
+
+PAGE = "docs/analytics.md"
+POLICY = Path(__file__).parents[2] / "examples" / "registry" / "consent.toml"
+LONGEST_RUN = 120
+WEEK = ("2026-11-16T00:00:00Z", "2026-11-22T23:59:59.999Z")
+RECORDS = sample.records()
+COUNTS = sample.counts(RECORDS)
+VIEWS = [record for record in RECORDS if record["record.kind"] == "view"]
+COMMANDS = [line.removeprefix("$ ") for block in blocks(PAGE, "console") for line in block.splitlines()]
+SITE, METRICS, _, DUCKDB, PANDAS, POLARS = blocks(PAGE, "python")
+IN_POSTGRESQL, IN_CLICKHOUSE = blocks(PAGE, "sql")[:4], blocks(PAGE, "sql")[4:]
+_, VECTOR = blocks(PAGE, "toml")
+FLUENT_BIT, OPENTELEMETRY = blocks(PAGE, "yaml")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a week of a site in it, where the tests are."""
+    sample.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def clickhouse() -> Iterator[ClickHouseDatabases]:
+    with clickhouse_databases() as databases:
+        yield databases
+
+
+def test_every_block_is_one_of_those_that_are_tested() -> None:
+    page = (Path(__file__).parents[2] / PAGE).read_text("utf-8")
+    assert Counter(re.findall(r"^```(\w+)", page, re.MULTILINE)) == {
+        "console": 5,
+        "python": 6,
+        "sql": 7,
+        "sh": 1,
+        "toml": 2,
+        "yaml": 2,
+    }
+
+
+def test_the_commands_do_what_they_are_there_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "consent.toml").write_bytes(POLICY.read_bytes())
+    said = []
+    for command in map(shlex.split, COMMANDS):
+        if command[0] == "cookie-consent":
+            assert main(command[1:]) == GOOD, command
+        else:
+            run(command)
+        said.append(capsys.readouterr().out)
+    visitors = len({record["visitor.id"] for record in VIEWS})
+    assert re.search(rf"^visitors +{visitors}$", said[0], re.MULTILINE)
+    pages = Counter(record["url.path"] for record in VIEWS)
+    assert said[2].splitlines()[1].startswith(f"/,{pages['/']},")
+    assert re.search(r"would remove .*access record", said[3])
+    visitor = json.loads(said[4])
+    of_visitor = [record for record in RECORDS if record["visitor.id"] == visitor["id"]]
+    assert [record["url.path"] for record in visitor["access_records"]] == [record["url.path"] for record in of_visitor]
+    assert said[5].startswith(f"Erased: {len(of_visitor)} access record")
+    for name in ("report.html", "goaccess.html"):
+        assert "<html" in (folder / name).read_text("utf-8")[:300]
+    assert (folder / "week.jsonl").read_bytes().count(b"\n") == len(RECORDS) - len(of_visitor)
+    assert (folder / "registry.csv").read_bytes().count(b"\n") == len(RECORDS) - len(of_visitor) + 1
+    (importer,) = blocks(PAGE, "sh")
+    lines = (folder / shlex.split(importer)[-1]).read_text("ascii").splitlines()
+    assert len(lines) == len(RECORDS) - len(of_visitor)
+    assert all(map(MATOMO_NCSA.fullmatch, lines))
+
+
+def run(command: list[str]) -> None:
+    """Run a program of the system's."""
+    subprocess.run(
+        [program(command[0], command[0]), *command[1:]],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+        timeout=LONGEST_RUN,
+    )
+
+
+def run_python(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "analytics"}
+    exec(compile(code, PAGE, "exec"), names)  # noqa: S102 (our own page)
+    return names
+
+
+def test_the_report_is_behind_the_sites_login(folder: Path) -> None:
+    site = Starlette(routes=run_python(SITE)["routes"])
+
+    async def status(user: str) -> int:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await site({**scope, "user": user}, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://site.example") as client:
+            return (await client.get("/report/")).status_code
+
+    assert asyncio.run(status("somebody")) == 403
+    assert asyncio.run(status("an analyst")) == 200
+
+
+def test_the_counters_have_the_names_that_are_said(folder: Path) -> None:
+    access_log = run_python(METRICS)["access_log"]
+    try:
+        access_log.write(line(RECORDS[0]))
+        access_log.close()
+        shown = generate_latest(REGISTRY).decode()
+    finally:
+        for collector in list(REGISTRY._collector_to_names):
+            if isinstance(collector, SinkCollector):
+                REGISTRY.unregister(collector)
+    for name in ("dropped", "waiting", "spilled_total", "written_total"):
+        assert f"cookie_consent_access_records_{name}" in shown
+
+
+def test_data_frames_have_what_is_in_the_records(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exports = [command for command in map(shlex.split, COMMANDS) if {"parquet", "jsonl"} & set(command)]
+    assert [main(command[1:]) for command in exports] == [GOOD, GOOD]
+    pages = {path: (views, visitors) for path, views, visitors in run_python(DUCKDB)["pages"]}
+    assert pages == {
+        path: (len(of), len({record["visitor.id"] for record in of})) for path, of in grouped(VIEWS, "url.path").items()
+    }
+    by_day = run_python(PANDAS)["by_day"]
+    assert {str(day): number for day, number in by_day.items()} == visitors_by_day()
+    slowest = run_python(POLARS)["slowest"]
+    assert dict(slowest.select("route", "requests").iter_rows()) == Counter(record["http.route"] for record in RECORDS)
+
+
+def grouped(records: list[Record], key: str) -> dict[str, list[Record]]:
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record[key]].append(record)
+    return groups
+
+
+def by_day() -> dict[str, list[Record]]:
+    return grouped([{**record, "day": record["time"][:10]} for record in VIEWS], "day")
+
+
+def visitors_by_day() -> dict[str, int]:
+    return {day: len({record["visitor.id"] for record in of}) for day, of in by_day().items()}
+
+
+def sums(name: str) -> dict[str, int]:
+    return {count["count.day"]: count["count.value"] for count in COUNTS if count["count.name"] == name}
+
+
+def shares() -> dict[str, float]:
+    return {day: recorded / sums("views")[day] for day, recorded in sums("views_recorded").items()}
+
+
+def entries() -> Counter[str]:
+    """Where sessions begin: a view of somebody who saw none in the 30 minutes before."""
+    begun: Counter[str] = Counter()
+    for of in grouped(VIEWS, "visitor.id").values():
+        moments = [datetime.fromisoformat(record["time"]) for record in of]
+        for record, moment, before in zip(of, moments, [None, *moments], strict=False):
+            begun[record["url.path"]] += before is None or moment - before > timedelta(minutes=30)
+    return begun
+
+
+def keep_in(url: str, folder: Path) -> None:
+    sink = open_sink(f"{url}?spill={folder}")
+    for record in RECORDS:
+        sink.write(line(record))
+    for count in COUNTS:
+        sink.count(line(count))
+    sink.close()
+    assert sink.stats()["written"] == len(RECORDS) + len(COUNTS)
+
+
+def test_the_panels_over_postgresql_show_what_is_in_the_records(postgres_url: str, tmp_path: Path) -> None:
+    keep_in(postgres_url, tmp_path)
+    with psycopg.connect(postgres_url) as connection:
+
+        def rows(panel: str) -> list[tuple[Any, ...]]:
+            text = re.sub(r"\$__timeFilter\((\w+)\)", rf"\1 BETWEEN '{WEEK[0]}' AND '{WEEK[1]}'", panel)
+            return connection.execute(text.encode()).fetchall()
+
+        views, share, answers, begun = map(rows, IN_POSTGRESQL)
+    seen = {day: (len(of), visitors_by_day()[day]) for day, of in by_day().items()}
+    assert {str(time)[:10]: numbers for time, *numbers in views} == {day: list(pair) for day, pair in seen.items()}
+    assert {str(day): float(number) for day, number in share} == pytest.approx(shares())
+    assert {str(day): asked for day, asked, *_ in answers} == sums("asked")
+    assert {str(day): granted for day, _, granted, *_ in answers} == sums("granted")
+    large = {path: sessions for path, sessions in entries().items() if sessions >= 5}  # the panel leaves rare rows out
+    assert {path: sessions for path, sessions, _ in begun} == large
+
+
+def test_the_charts_over_clickhouse_show_what_is_in_the_records(
+    clickhouse: ClickHouseDatabases, tmp_path: Path
+) -> None:
+    url = clickhouse.new_database()
+    keep_in(url, tmp_path)
+    views, share, devices = (ask(url, chart) for chart in IN_CLICKHOUSE)
+    assert {day[:10]: int(visitors) for day, _, visitors in views} == visitors_by_day()
+    assert {day: float(number) for day, number in share} == pytest.approx(shares())
+    assert sum(int(visitors) for *_, visitors in devices) == len({record["visitor.id"] for record in VIEWS})
+
+
+# Collectors
+
+LOG = Path("/srv/site/logs/access.jsonl")
+CLOSED = path_of(LOG, sample.FIRST, 1, Form.PLAIN)
+NOT_FOLLOWED = (
+    counts_path(LOG),
+    path_of(counts_path(LOG), sample.FIRST, 1, Form.PLAIN),
+    path_of(LOG, sample.FIRST, 1, Form.GZIP),
+    path_of(LOG, sample.FIRST, 1, Form.PARQUET),
+)
+
+
+def follows(patterns: list[str]) -> list[Path]:
+    return [path for path in (LOG, CLOSED, *NOT_FOLLOWED) if any(fnmatchcase(str(path), one) for one in patterns)]
+
+
+@pytest.fixture
+def lines(folder: Path) -> list[str]:
+    """The lines of an access log of which somebody was erased."""
+    open_sink("logs/access.jsonl").erase(RECORDS[-1]["visitor.id"])
+    return Path("logs/access.jsonl").read_text("utf-8").splitlines()
+
+
+def parted(lines: list[str], skipped: str) -> tuple[list[str], list[str]]:
+    """The lines that a pattern skips, and the others."""
+    gone = [text for text in lines if re.search(skipped, text)]
+    return gone, [text for text in lines if text not in gone]
+
+
+def are_records(kept: list[str], gone: list[str]) -> bool:
+    return (
+        bool(gone) and all(text.isspace() for text in gone) and all("visitor.id" in json.loads(text) for text in kept)
+    )
+
+
+def test_vector_follows_the_files_and_skips_what_was_erased(lines: list[str]) -> None:
+    settings = tomllib.loads(VECTOR)
+    assert follows(settings["sources"]["access"]["include"]) == [LOG, CLOSED]
+    (skipped,) = re.findall(r"r'(.*?)'", settings["transforms"]["written"]["condition"])
+    gone, kept = parted(lines, skipped)
+    assert are_records(kept, gone)
+    stages = {**settings["sources"], **settings["transforms"]}
+    for stage in (*settings["transforms"].values(), *settings["sinks"].values()):
+        assert set(stage["inputs"]) <= stages.keys()
+
+
+def test_fluent_bit_follows_the_files_and_reads_the_times(lines: list[str]) -> None:
+    settings = yaml.safe_load(FLUENT_BIT)
+    (tail,), (parser,) = settings["pipeline"]["inputs"], settings["parsers"]
+    assert follows(tail["path"].split(",")) == [LOG, CLOSED]
+    assert tail["parser"] == parser["name"]
+    assert "log" not in {key for record in RECORDS for key in record}
+    assert [rule["exclude"] for rule in settings["pipeline"]["filters"]] == ["log ^"]
+    assert reads_times(parser["time_format"])
+
+
+def test_the_collector_follows_the_files_and_skips_what_was_erased(lines: list[str]) -> None:
+    settings = yaml.safe_load(OPENTELEMETRY)
+    receiver = settings["receivers"]["filelog"]
+    assert follows(receiver["include"]) == [LOG, CLOSED]
+    skip, parse = receiver["operators"]
+    (skipped,) = re.findall(r'matches "(.*)"', skip["expr"].replace("\\\\", "\\"))
+    gone, kept = parted(lines, skipped)
+    assert are_records(kept, gone)
+    assert reads_times(parse["timestamp"]["layout"])
+    assert settings["service"]["pipelines"]["logs"] == {"receivers": ["filelog"], "exporters": ["debug"]}
+
+
+def reads_times(layout: str) -> bool:
+    """Whether a layout of strptime's, in which %L is milliseconds, reads the times of records."""
+    moment = datetime.strptime(RECORDS[0]["time"], layout.replace("%L", "%f"))  # noqa: DTZ007 (Z is a letter there)
+    return f"{moment.isoformat(timespec='milliseconds')}Z" == str(RECORDS[0]["time"])
+
+
+# The notebook
+
+
+def shown(notebook: Any) -> list[list[str]]:
+    return [
+        [output["data"]["text/plain"] for output in cell.outputs] for cell in notebook.cells if cell.cell_type == "code"
+    ]
+
+
+def test_the_notebook_shows_what_it_shows_here(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample.export(folder)
+    assert shown(sample.executed(folder)) == shown(sample.notebook())
+
+
+def test_the_notebook_asks_five_questions_and_names_no_machine() -> None:
+    text = sample.NOTEBOOK.read_text("utf-8")
+    assert len(re.findall(r'"## \d\. ', text)) == 5
+    assert not re.search(r"/(tmp|home|root|Users|usr)/", text)
+    assert sample.notebook().metadata.keys() == {"kernelspec"}

@@ -1,0 +1,364 @@
+"""An access log as a whole, from every store into every form."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import psycopg
+import pytest
+
+from cookie_consent.cli.main import GOOD, WRONG_USAGE, main
+from cookie_consent.report import UnreadableError
+from cookie_consent.report.export.formats import write_parquet
+from cookie_consent.report.export.server_logs import is_for_importers, ncsa
+from cookie_consent.report.export.streams import Span, postgresql, stream
+from cookie_consent.sinks.columns import COLUMNS
+from cookie_consent.sinks.files.closed_files import Form, path_of
+from cookie_consent.sinks.files.compaction import compact
+from tests.report.test_report import keep, kept_in_files
+from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
+from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
+
+STORES = ("files", "postgresql", "clickhouse")
+LAST = FIRST + timedelta(days=DAYS - 1)
+SECOND, THIRD = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
+RECORDS, COUNTS = random_records(seed=7, visitors=40), random_counts(seed=7)
+ONCE = sorted(
+    {record["log.record.uid"]: record for record in RECORDS}.values(),
+    key=lambda record: (record["time"], record["log.record.uid"]),
+)
+SPANS = {
+    "all": Span(),
+    "two days": Span(SECOND, THIRD),
+    "from a day on": Span(since=THIRD),
+    "to a day": Span(until=SECOND),
+    "a host": Span(host=HOSTS[1].upper()),
+    "nothing": Span(LAST + timedelta(days=300)),
+}
+LONGEST_RUN = 60
+CaptureBytes = pytest.CaptureFixture[bytes]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def clickhouse() -> Iterator[ClickHouseDatabases]:
+    with clickhouse_databases() as databases:
+        yield databases
+
+
+@pytest.fixture(scope="module", params=STORES)
+def access_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same records, kept in one way or the other."""
+    if request.param == "files":
+        path = tmp_path_factory.mktemp("logs") / "access.jsonl"
+        kept_in_files(path, RECORDS, COUNTS)
+        yield str(path)
+        return
+    databases = request.getfixturevalue("postgres" if request.param == "postgresql" else "clickhouse")
+    url = f"{databases.new_database()}?spill={tmp_path_factory.mktemp('spill')}"
+    keep(url, RECORDS, COUNTS)
+    yield url
+    databases.drop_databases()
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    """Some records, in one file."""
+    path = tmp_path / "access.jsonl"
+    path.write_bytes(b"".join(map(line, RECORDS)))
+    return path
+
+
+def wanted(span: Span) -> list[Record]:
+    def is_in(record: Record) -> bool:
+        day = date.fromisoformat(record["time"][:10])
+        return (
+            span.first <= day <= span.last
+            and (span.host or record["server.address"]).lower() == record["server.address"]
+        )
+
+    return list(filter(is_in, ONCE))
+
+
+@pytest.mark.parametrize("name", SPANS)
+def test_every_store_gives_each_record_of_a_span_once_and_by_time(access_log: str, name: str) -> None:
+    assert list(stream(access_log, SPANS[name])) == wanted(SPANS[name])
+
+
+def test_who_stops_reading_leaves_nothing_behind(access_log: str) -> None:
+    with closing(stream(access_log, Span())) as records:
+        assert next(records) == ONCE[0]
+    assert list(records) == []
+
+
+def test_more_records_come_than_are_fetched_at_once(tmp_path: Path, postgres_url: str) -> None:
+    many = [{**RECORDS[0], "log.record.uid": f"Uid-{number:06}"} for number in range(4500)]
+    (tmp_path / "access.jsonl").write_bytes(b"".join(map(line, reversed(many))))
+    keep(f"{postgres_url}?spill={tmp_path}", many, [])
+    for access_log in (str(tmp_path / "access.jsonl"), postgres_url):
+        assert [record["log.record.uid"] for record in stream(access_log, Span())] == [
+            record["log.record.uid"] for record in many
+        ]
+
+
+def test_records_of_an_earlier_version_are_given_as_they_are(tmp_path: Path) -> None:
+    old: list[Record] = [
+        {"time": f"2026-11-0{day}T00:00:00.000Z", "http.request.method": method, "visitor.id": "v"}
+        for day, method in ((1, "GET"), (2, "POST"))
+    ]
+    (tmp_path / "access.jsonl").write_bytes(b"".join(map(line, old)))
+    assert list(stream(f"file://{tmp_path}/access.jsonl", Span())) == [
+        {"record.version": 1, **record, "record.kind": kind}
+        for record, kind in zip(old, ("view", "request"), strict=True)
+    ]
+
+
+def test_a_span_has_a_day_in_it() -> None:
+    with pytest.raises(ValueError, match="2026-11-02 is no day before or equal to 2026-11-01"):
+        Span(SECOND, FIRST)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/none", "the database cannot be used"),
+        ("clickhouse://nobody@127.0.0.1:1/none", "the database cannot be used"),
+        ("logs/missing.jsonl", "there is no file logs/missing.jsonl"),
+    ],
+)
+def test_an_access_log_that_is_not_there_is_an_error_that_says_so(url: str, says: str) -> None:
+    with pytest.raises(UnreadableError, match=says):
+        next(stream(url, Span()))
+
+
+def test_a_file_that_cannot_be_read_is_an_error_that_says_so(tmp_path: Path) -> None:
+    path_of(tmp_path / "access.jsonl", FIRST, 1, Form.GZIP).write_bytes(b"\x1f\x8b\x08no gzip")
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        next(stream(str(tmp_path / "access.jsonl"), Span()))
+
+
+def test_a_database_without_access_records_is_named(postgres_url: str, clickhouse: ClickHouseDatabases) -> None:
+    for url in (postgres_url, clickhouse.new_database()):
+        with pytest.raises(UnreadableError, match="has never kept access records"):
+            next(stream(url, Span()))
+
+
+def test_a_database_that_does_not_answer_is_not_waited_for_without_end(postgres_url: str, tmp_path: Path) -> None:
+    keep(f"{postgres_url}?spill={tmp_path}", RECORDS[:1], [])
+    with psycopg.connect(postgres_url) as another:
+        another.execute("LOCK TABLE access_records IN ACCESS EXCLUSIVE MODE")
+        with (
+            pytest.raises(UnreadableError, match="the database cannot be used"),
+            postgresql.opened(postgres_url, Span(), longest=0.3) as rows,
+        ):
+            next(rows)
+
+
+@pytest.mark.parametrize(
+    ("package", "url"),
+    [("duckdb", __file__), ("psycopg", "postgresql://localhost/a"), ("clickhouse_connect", "clickhouse://localhost/a")],
+)
+def test_what_has_to_be_installed_is_said(package: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UnreadableError, match="pip install"):
+        next(stream(url, Span()))
+
+
+# The command
+
+
+def exported(capture: CaptureBytes, *arguments: str) -> list[bytes]:
+    assert main(["export", *arguments]) == GOOD
+    return capture.readouterr().out.splitlines(keepends=True)
+
+
+def test_lines_are_those_of_the_records(live: Path, capsysbinary: CaptureBytes) -> None:
+    where = ("--access-log", str(live), "--from", str(SECOND), "--to", str(THIRD), "--host", HOSTS[0], "--format")
+    records = wanted(Span(SECOND, THIRD, HOSTS[0]))
+    requests = list(filter(is_for_importers, records))
+    assert [json.loads(text) for text in exported(capsysbinary, *where, "jsonl")] == records
+    assert exported(capsysbinary, *where, "ncsa") == [f"{ncsa(record)}\n".encode() for record in requests]
+    assert exported(capsysbinary, *where, "ncsa", "--vhost")[0].startswith(HOSTS[0].encode() + b":0 ")
+
+
+def test_no_line_of_a_log_is_of_a_visit_without_consent(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
+    path = tmp_path / "access.jsonl"
+    exempt = {**next(record for record in ONCE if is_for_importers(record)), "consent.purpose": "audience"}
+    path.write_bytes(line(exempt))
+    for form, lines in (("ncsa", 0), ("csv", 2), ("jsonl", 1)):
+        assert len(exported(capsysbinary, "--access-log", str(path), "--format", form)) == lines
+
+
+def test_a_table_has_the_columns_and_no_formula(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
+    path = tmp_path / "access.jsonl"
+    event = {**ONCE[0], "record.kind": "event", "event.name": "-x", "event.properties": {"é": '"=1'}}
+    path.write_bytes(line({**event, "server.address": "=cmd()", "visitor.id": "-id", "status": None}))
+    text = b"".join(exported(capsysbinary, "--access-log", str(path), "--format", "csv")).decode()
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert list(row) == list(COLUMNS.values())
+    assert (row["host"], row["visitor"], row["event"], row["query"]) == (
+        "'=cmd()",
+        "-id",
+        "'-x",
+        ONCE[0].get("url.query", ""),
+    )
+    assert json.loads(row["properties"]) == event["event.properties"]
+
+
+def test_a_parquet_file_is_as_if_it_was_compacted(live: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "all.parquet"
+    assert main(["export", "--access-log", str(live), "--format", "parquet", "--out", str(out)]) == GOOD
+    assert capsys.readouterr().out == f"{out} is written.\n"
+    assert out.stat().st_mode & 0o007 == 0
+    closed = path_of(live, LAST + timedelta(days=1), 1, Form.PLAIN)
+    live.rename(closed)
+    compact(live)
+    compacted = path_of(live, LAST + timedelta(days=1), 1, Form.PARQUET)
+    with duckdb.connect() as connection:
+        rows = [connection.read_parquet(str(file), hive_partitioning=False) for file in (out, compacted)]
+        assert rows[0].columns == rows[1].columns
+        assert rows[0].types == rows[1].types
+        assert sorted(map(str, rows[0].fetchall())) == sorted(map(str, rows[1].fetchall()))
+        times = [row[0] for row in rows[0].select("time").fetchall()]
+    assert times == sorted(times)
+    assert len(times) == len(ONCE)
+
+
+def test_a_file_is_there_when_it_is_complete(live: Path, tmp_path: Path, capsysbinary: CaptureBytes) -> None:
+    lines = exported(capsysbinary, "--access-log", str(live), "--format", "ncsa")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    out = folder / "access.log"
+    exported(capsysbinary, "--access-log", str(live), "--format", "ncsa", "--out", str(out))
+    assert out.read_bytes() == b"".join(lines)
+    assert out.stat().st_mode & 0o007 == 0
+    assert os.listdir(folder) == ["access.log"]
+    empty = folder / "empty.log"
+    exported(capsysbinary, "--access-log", str(live), "--format", "ncsa", "--host", "none.example", "--out", str(empty))
+    assert empty.read_bytes() == b""
+
+
+def test_a_long_export_shows_how_far_it_is(live: Path, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    code = "import sys; from cookie_consent.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "export", "--access-log", str(live), "--format", "csv"]
+    command += ["--to", str(LAST), "--out", str(tmp_path / "all.csv")]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs, timeout=60, check=True
+    )
+    os.close(theirs)
+    with open(ours, "rb", buffering=0) as shown:
+        assert b"of 5 days" in shown.read(10_000)
+    assert done.stdout.endswith(b"is written.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "Name what to export: --id ID for everything"),
+        (["--json"], "Name what to export: --id ID for everything"),
+        (["--format", "jsonl", "--json"], '"--format jsonl" is JSON'),
+        (["--format", "parquet"], "--format parquet needs --out FILE"),
+        (["--format", "csv", "--vhost"], "--vhost goes with --format ncsa"),
+        (["--format", "csv"], "Name the access log"),
+        (["--format", "csv", "--access-log", "nats://a"], '"nats://" cannot be read'),
+        (["--format", "csv", "--access-log", "none.jsonl"], "there is no file none.jsonl"),
+        (["--format", "csv", "--access-log", "nats://a", "--out", "b"], '"nats://" cannot be read'),
+        (["--format", "csv", "--access-log", "a", "--from", "2026-11-02", "--to", "2026-11-01"], "is no day before"),
+        (["--id", "a", "--format", "csv"], "--format and what goes with it stand alone"),
+        (["--id", "a", "--host", "site.example"], "--format and what goes with it stand alone"),
+    ],
+)
+def test_wrong_usage_says_what_would_be_right(arguments: list[str], says: str, capsys: Capture) -> None:
+    assert main(["export", *arguments]) == WRONG_USAGE
+    said = capsys.readouterr()
+    assert says in said.err
+    assert not said.out
+
+
+def test_days_of_which_there_can_be_no_records_are_said() -> None:
+    with pytest.raises(ValueError, match="days from 1970-01-01 to 9999-12-30"):
+        Span(since=date(1969, 12, 31))
+
+
+def test_what_is_no_file_is_not_replaced_by_one(live: Path, tmp_path: Path, capsys: Capture) -> None:
+    folder, link = tmp_path / "folder", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to("/dev/null")
+    for out in (folder, link):
+        assert main(["export", "--access-log", str(live), "--format", "csv", "--out", str(out)]) == WRONG_USAGE
+        assert f"--out takes the name of a file, and {out} is none." in capsys.readouterr().err
+    assert link.is_symlink()
+
+
+def test_the_access_log_is_not_written_over(live: Path, tmp_path: Path, capsys: Capture) -> None:
+    kept, link = live.read_bytes(), tmp_path / "link"
+    link.symlink_to(live)
+    closed = path_of(live, FIRST, 1, Form.PLAIN)
+    closed.touch()
+    for out in (live, link, closed):
+        assert main(["export", "--access-log", str(live), "--format", "csv", "--out", str(out)]) == WRONG_USAGE
+        assert f"--out: {out} is a file of the access log itself. Name another." in capsys.readouterr().err
+    assert live.read_bytes() == kept
+
+
+def test_a_file_is_written_anew_and_not_through_a_link_that_stands_there(live: Path, tmp_path: Path) -> None:
+    theirs, out = tmp_path / "theirs", tmp_path / "out.csv"
+    theirs.write_text("kept")
+    (tmp_path / ".out.csv.part").symlink_to(theirs)
+    assert main(["export", "--access-log", str(live), "--format", "csv", "--out", str(out)]) == GOOD
+    assert theirs.read_text() == "kept"
+    assert out.read_text("utf-8").startswith("time,uid,kind,")
+
+
+def test_records_that_wait_for_parquet_are_in_no_file_that_could_be_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "temporary", tmp_path / "out.parquet"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    def records() -> Iterator[Record]:
+        for number in range(10_000):
+            yield {"time": "2026-11-25T12:00:00.000Z", "log.record.uid": f"{number}", "url.path": "/"}
+        assert not [path for path in folder.rglob("*") if path.is_file()]
+
+    write_parquet(records(), out)
+    assert duckdb.execute("SELECT count(*) FROM read_parquet($out)", {"out": str(out)}).fetchall() == [(10_000,)]
+
+
+def test_a_day_is_written_as_one(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--format", "csv", "--from", "yesterday"])
+    assert "'yesterday' is no day: write it as 2026-11-25" in capsys.readouterr().err
+
+
+def test_what_cannot_be_written_is_said(live: Path, tmp_path: Path, capsys: Capture) -> None:
+    for form in ("csv", "parquet"):
+        out = tmp_path / "none" / "out"
+        assert main(["export", "--access-log", str(live), "--format", form, "--out", str(out)]) == WRONG_USAGE
+        assert f"{out} cannot be written" in capsys.readouterr().err
+
+
+def test_parquet_needs_duckdb_and_says_so(live: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    where = ["--access-log", str(live), "--out", f"{live}.parquet"]
+    assert main(["export", "--format", "parquet", *where]) == WRONG_USAGE
+    assert "pip install" in capsys.readouterr().err
+
+
+def test_a_parquet_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        write_parquet(ONCE, tmp_path / "none" / "all.parquet")

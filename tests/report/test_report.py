@@ -1,0 +1,321 @@
+"""A report: every figure, on every engine, against figures that were counted by hand (`report_oracle`)."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from benchmarks.records import write_records
+from cookie_consent.report import FIGURES, Question, UnreadableError, report
+from cookie_consent.report.compute import STEPS
+from cookie_consent.report.engines import duckdb_files, postgresql
+from cookie_consent.report.memory import default_memory, in_words, parse_memory
+from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.compaction import compact
+from tests.support.report_oracle import Oracle
+from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
+from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
+
+LAST = FIRST + timedelta(days=DAYS - 1)
+SECOND, THIRD = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
+ENGINES = ("files", "postgresql", "clickhouse")
+COARSE = {"median": 0.051, "mean": 0.051, "median_seconds": 0.051, "views_per_session": 0.0051}
+RECORDS, COUNTS = random_records(seed=5, visitors=60), random_counts(seed=5)
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "all days": {"since": FIRST, "until": LAST},
+    "a day in the middle": {"since": THIRD, "until": THIRD, "threshold": 2},
+    "a host": {"since": SECOND, "until": LAST, "host": HOSTS[0], "threshold": 1},
+    "a path": {"since": SECOND, "until": LAST, "path": "/a", "threshold": 1},
+    "a path that looks like an order": {"since": FIRST, "until": LAST, "path": "/'; DROP", "threshold": 1},
+    "a path of parameters": {"since": FIRST, "until": LAST, "path": "/%(path)s", "threshold": 1},
+    "a path with a backslash": {"since": FIRST, "until": LAST, "path": '/"quoted"\\', "threshold": 1},
+    "a path in Japanese": {"since": FIRST, "until": LAST, "path": "/訪", "threshold": 1},
+    "another host": {"since": FIRST, "until": LAST, "host": "münchen.example", "threshold": 2},
+    "few rows": {"since": FIRST, "until": LAST, "limit": 2, "threshold": 3},
+    "days without counts": {"since": LAST, "until": LAST},
+    "days with nothing": {"since": LAST + timedelta(days=30), "until": LAST + timedelta(days=31)},
+}
+
+
+@pytest.fixture(scope="module")
+def clickhouse() -> Iterator[ClickHouseDatabases]:
+    with clickhouse_databases() as databases:
+        yield databases
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An access log that nothing was kept in, of each kind."""
+    if request.param == "files":
+        yield str(tmp_path_factory.mktemp("logs") / "access.jsonl")
+        return
+    databases = request.getfixturevalue("postgres" if request.param == "postgresql" else "clickhouse")
+    yield f"{databases.new_database()}?spill={tmp_path_factory.mktemp('spill')}"
+    databases.drop_databases()
+
+
+@pytest.fixture(scope="module")
+def access_log(empty: str) -> str:
+    """The same records and counts, kept in one way or the other."""
+    if "://" in empty:
+        keep(empty, RECORDS, COUNTS)
+    else:
+        kept_in_files(Path(empty), RECORDS, COUNTS)
+    return empty
+
+
+def keep(access_log: str, records: Sequence[Record], counts: Sequence[Record]) -> None:
+    with closing(open_sink(access_log)) as sink:
+        for record in records:
+            sink.write(line(record))
+        for count in counts:
+            sink.count(line(count))
+        sink.close()
+        assert sink.stats()["written"] >= len(records), sink.stats()
+
+
+def kept_in_files(live: Path, records: Sequence[Record], counts: Sequence[Record]) -> None:
+    """Keep records in files of all forms: a day in Parquet, one compressed, one closed, the rest in the live file."""
+    days = [FIRST + timedelta(days=number) for number in range(DAYS + 1)]
+    first, second, third, *later = days
+    for log, kept in ((live, records), (counts_path(live), counts)):
+        put(path_of(log, first, 1, Form.PLAIN), kept, [first])
+        compact(live)
+        gz = path_of(log, second, 1, Form.GZIP)
+        put(gz, kept, [second])
+        gz.write_bytes(gzip.compress(gz.read_bytes()))
+        put(path_of(log, third, 1, Form.PLAIN), kept, [third])
+        put(log, kept, later)
+        with log.open("ab") as file:
+            file.write(b" " * 80 + b'\n[1]\n"text"\n{"time": 5}\n\xff\xfe\n' + line(kept[0])[:40])
+
+
+def put(path: Path, records: Sequence[Record], days: Collection[date]) -> None:
+    path.write_bytes(b"".join(line(record) for record in records if day_of(record) in days))
+
+
+def day_of(record: Record) -> date:
+    return date.fromisoformat(record["time"][:10])
+
+
+def assert_same(made: Any, wanted: Any, name: str = "") -> None:
+    """Compare figures: rounded numbers nearly, rows of one size in any order."""
+    if isinstance(wanted, dict):
+        assert list(made) == list(wanted), name
+        for key in wanted:
+            assert_same(made[key], wanted[key], key if key in COARSE else name or key)
+    elif isinstance(wanted, list):
+        assert len(made) == len(wanted), (name, made, wanted)
+        for one, other in zip(sorted(made, key=named), sorted(wanted, key=named), strict=True):
+            assert_same(one, other, name)
+    elif isinstance(wanted, float):
+        assert made == pytest.approx(wanted, abs=COARSE.get(name, 0.0051 if name == "routes" else 0.000051)), name
+    else:
+        assert made == wanted, name
+
+
+def named(row: Record) -> str:
+    return str([value for value in row.values() if isinstance(value, str)] or row)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question: str) -> None:
+    asked = QUESTIONS[question]
+    made = report(access_log, **asked, now=1_795_000_000)
+    assert made.pop("range") == {
+        "from": str(asked["since"]),
+        "to": str(asked["until"]),
+        "host": asked.get("host"),
+        "path": asked.get("path"),
+        "generated_at": "2026-11-18T11:06:40Z",
+    }
+    assert made.pop("compare") is None
+    wanted = Oracle(RECORDS, COUNTS, **asked).report()
+    assert_same({key: made[key] for key in wanted}, wanted)
+    assert set(made) == set(wanted)
+    for name, rows in made.items():
+        if not isinstance(rows, list) or name.endswith(("_day", "_hour")):
+            continue
+        sizes = [size_of(row) for row in rows if "(other)" not in row.values()]
+        assert sizes == sorted(sizes, reverse=True), name
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_sessions_that_are_made_in_parts_are_the_same(
+    question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = QUESTIONS[question]
+    live = tmp_path / "access.jsonl"
+    kept_in_files(live, RECORDS, COUNTS)
+    parts = list[int]()
+    run = duckdb_files.DuckDBFiles._run
+
+    def seen(engine: duckdb_files.DuckDBFiles, name: str, given: Any, **words: int) -> Any:
+        parts.append(words.get("parts", 0))
+        return run(engine, name, given, **words)
+
+    monkeypatch.setattr(duckdb_files, "_SORTED_AT_ONCE", 1)
+    monkeypatch.setattr(duckdb_files.DuckDBFiles, "_run", seen)
+    made = report(live, **asked, memory=64_000_000)
+    wanted = Oracle(RECORDS, COUNTS, **asked).report()
+    assert_same({key: made[key] for key in wanted}, wanted)
+    assert question != "all days" or max(parts) > 3
+
+
+def test_records_that_are_many_for_the_memory_are_reported(tmp_path: Path) -> None:
+    """Sorted at once, or joined as the planner likes, so many do not fit into it."""
+    live = write_records(tmp_path, 1_000_000, 3, date(2026, 11, 25), "parquet")
+    made = report(live, since=date(2026, 11, 23), until=date(2026, 11, 25), memory=64_000_000)
+    assert made["views"] > 100_000
+    assert made["routes"][0]["requests"] > 100_000
+
+
+def test_what_takes_more_memory_than_it_may_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    says = (
+        r"access_log: this takes more than the 64 MB of memory that it may. Name a narrower time, compact the files "
+        r"\(cookie-consent compact\), or allow a report more: --memory 128MB. \(Out of Memory Error: "
+    )
+    with pytest.raises(UnreadableError, match=says), duckdb_files.connected(path, 64_000_000) as connection:
+        connection.execute(
+            "SET temp_directory = ''; CREATE TABLE many AS SELECT hash(range) AS h FROM range(20_000_000)"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("512MB", 512_000_000), ("1.5 GB", 1_500_000_000), ("2gib", 2**31), ("64MB", 64_000_000), ("1TB", 10**12)],
+)
+def test_a_size_of_memory_is_read(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "512", "MB", "-1GB", "1e9GB", "63MB", "0GB", "1 KB", "9" * 1000 + "GB", "512MBx"])
+def test_what_is_no_size_of_memory_says_what_would_be_right(text: str) -> None:
+    with pytest.raises(ValueError, match=r"512MB|64MB at least"):
+        parse_memory(text)
+
+
+def test_a_quarter_of_the_memory_is_taken_where_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = tmp_path / "memory.max"
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4_000_000}
+    monkeypatch.setattr("os.sysconf", pages.__getitem__)
+    assert default_memory(limit) == 4_096_000_000
+    limit.write_text("max\n")
+    assert default_memory(limit) == 4_096_000_000
+    limit.write_text("8000000000\n")
+    assert default_memory(limit) == 2_000_000_000
+    limit.write_text("64000000\n")
+    assert default_memory(limit) == 512_000_000
+    monkeypatch.delattr("os.sysconf")
+    limit.unlink()
+    assert default_memory(limit) == 512_000_000
+    assert in_words(512_000_000) == "512 MB"
+    assert in_words(4_096_000_000) == "4.1 GB"
+
+
+def size_of(row: Record) -> float:
+    """The first number of a row."""
+    return next(value for value in row.values() if isinstance(value, int))
+
+
+def test_totals_of_the_days_before_stand_beside_those_of_the_range(access_log: str) -> None:
+    made = report(access_log, since=THIRD, until=THIRD + timedelta(days=1), compare=True)["compare"]
+    assert made.pop("range") == {"from": str(FIRST), "to": str(SECOND)}
+    assert_same(made, Oracle(RECORDS, COUNTS, FIRST, SECOND).totals())
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/none", "the database cannot be used"),
+        ("clickhouse://nobody@127.0.0.1:1/none", "the database cannot be used"),
+        ("logs/missing.jsonl", "there is no file logs/missing.jsonl"),
+    ],
+)
+def test_an_access_log_that_is_not_there_is_an_error_that_says_so(url: str, says: str) -> None:
+    with pytest.raises(UnreadableError, match=says):
+        report(url, since=FIRST, until=FIRST)
+
+
+def test_a_database_without_access_records_is_named(
+    postgres_url: str, clickhouse: ClickHouseDatabases, tmp_path: Path
+) -> None:
+    for url in (postgres_url, clickhouse.new_database()):
+        with pytest.raises(UnreadableError, match="has never kept access records"):
+            report(url, since=FIRST, until=FIRST)
+
+
+def test_a_database_that_does_not_answer_is_not_waited_for_without_end(postgres_url: str, tmp_path: Path) -> None:
+    keep(f"{postgres_url}?spill={tmp_path}", RECORDS[:1], COUNTS[:1])
+    given = Question(FIRST, FIRST).given
+    with psycopg.connect(postgres_url) as another:
+        another.execute("LOCK TABLE access_records IN ACCESS EXCLUSIVE MODE")
+        with (
+            pytest.raises(UnreadableError, match="the database cannot be used"),
+            postgresql.opened(postgres_url, longest=0.3) as engine,
+        ):
+            engine.make("records", given)
+
+
+def test_a_url_that_only_passes_records_on_is_refused() -> None:
+    with pytest.raises(ValueError, match='"nats://" cannot be read'):
+        report("nats://127.0.0.1:4222", since=FIRST, until=FIRST)
+
+
+@pytest.mark.parametrize(
+    ("package", "url"),
+    [
+        ("duckdb", "access.jsonl"),
+        ("psycopg", "postgresql://127.0.0.1:1/none"),
+        ("clickhouse_connect", "clickhouse://127.0.0.1:1/none"),
+    ],
+)
+def test_what_has_to_be_installed_is_said(package: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UnreadableError, match=r'pip install "cookie-consent\[(analytics|postgresql|clickhouse)\]"'):
+        report(url, since=FIRST, until=FIRST)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"since": LAST}, "from: 2026-11-05 is no day before or equal to 2026-11-01"),
+        ({"since": date(1969, 12, 31)}, "days from 1970-01-02 to 9999-12-30"),
+        ({"since": date(1990, 1, 1)}, "ten years at most"),
+        ({"limit": 0}, "limit, threshold: a whole number"),
+        ({"threshold": 0}, "limit, threshold: a whole number"),
+        ({"limit": 10_001}, "limit: 10,000 rows at most"),
+        ({"host": "a\0b"}, "host, path: a text without NUL"),
+        ({"path": "/\udcff"}, "host, path: a text without NUL"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_says_what_would_be_right(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        report("missing.jsonl", **{"since": FIRST, "until": FIRST, **wrong})
+
+
+def test_days_before_the_first_that_there_is_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="days from 1970-01-02"):
+        report("missing.jsonl", since=date(1970, 1, 2), until=date(1970, 1, 2), compare=True)
+
+
+def test_the_whole_of_a_report_is_plain_data(access_log: str) -> None:
+    steps: list[int] = []
+    made = report(access_log, since=FIRST, until=LAST, seen=steps.append)
+    assert json.loads(json.dumps(made)) == made
+    assert steps == sorted(steps)
+    assert steps[-1] == STEPS
+    assert {name for name, figure in made.items() if isinstance(figure, list)} == set(FIGURES)

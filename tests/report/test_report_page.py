@@ -1,0 +1,419 @@
+"""The page of a report: what it says, what it can never load or run, and that each picture has its table."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+
+from cookie_consent.report.page.formatting import (
+    day,
+    days,
+    decimal,
+    milliseconds,
+    moment,
+    percent,
+    seconds,
+    short_day,
+    shortened,
+    visible,
+    weekday,
+)
+from cookie_consent.report.page.page import POLICY, STYLE_SOURCE, live_page, page
+from tests.support.report_sample import compared_report, empty_report, sample_report
+
+FIGURES = 20
+HOSTILE = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\u202eevil\x07\ud800"
+SHOWN = "<script>alert(1)</script>\"'&<b onclick=x>{{ 7 * 7 }}\\u202eevil\\x07\\ud800"
+LONG = "/" + "very-long-" * 100
+
+
+def tree(html: str) -> Element:
+    """Return a page as a browser reads it; it must be free of errors."""
+    parsed: Element = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
+    return parsed
+
+
+def name(element: Element) -> str:
+    return str(element.tag).rpartition("}")[2]
+
+
+def all_of(root: Element, tag: str) -> list[Element]:
+    return [element for element in root.iter() if name(element) == tag]
+
+
+def text(element: Element) -> str:
+    return " ".join("".join(element.itertext()).split())
+
+
+def first(root: Element, **attributes: str) -> Element:
+    return next(element for element in root.iter() if attributes.items() <= dict(element.attrib).items())
+
+
+def figures(html: str) -> dict[str, Element]:
+    """The title of each figure -> the figure."""
+    return {text(all_of(figure, "h3")[0]): figure for figure in all_of(tree(html), "figure")}
+
+
+def table(figure: Element) -> list[list[str]]:
+    return [[text(cell) for cell in row if name(cell) in ("th", "td")] for row in all_of(figure, "tr")]
+
+
+def numbers(html: str) -> dict[str, list[str]]:
+    found = first(tree(html), **{"class": "numbers"})
+    return {text(div[0]): [text(said) for said in div[1:]] for div in found}
+
+
+def with_everywhere(value: str) -> dict[str, Any]:
+    """A report in which every text of a record is this one."""
+
+    def replaced(row: dict[str, Any]) -> dict[str, Any]:
+        return {key: value if isinstance(said, str) and key != "day" else said for key, said in row.items()}
+
+    report = sample_report()
+    lists = {key: [replaced(row) for row in rows] for key, rows in report.items() if isinstance(rows, list)}
+    return {**report, **lists, "range": {**report["range"], "host": value, "path": value}}
+
+
+def test_every_figure_is_there() -> None:
+    titles = list(figures(page(sample_report())))
+    assert len(titles) == len(set(titles)) == FIGURES
+    assert titles[:4] == [
+        "Views by day",
+        "All pages by day, recorded or not",
+        "Visitors and sessions by day",
+        "Views and sessions by hour of the day (UTC)",
+    ]
+
+
+def test_each_picture_is_named_and_followed_by_its_table() -> None:
+    for title, figure in figures(page(sample_report())).items():
+        order = [name(child) for child in figure if name(child) in ("svg", "details")]
+        assert order == ["svg", "details"], title
+        picture = next(child for child in figure if name(child) == "svg")
+        assert (picture.get("role"), text(picture[0])) == ("img", title)
+        assert "The table below has all numbers." in text(picture[1])
+        assert text(all_of(figure, "caption")[0]) == title
+        assert {cell.get("scope") for cell in all_of(figure, "th")} == {"col", "row"}
+        width = {len(row) for row in table(figure)}
+        assert len(width) == 1, title
+
+
+def test_every_id_is_there_once_and_every_reference_leads_somewhere() -> None:
+    root = tree(page(compared_report()))
+    ids = [found for element in root.iter() if (found := element.get("id"))]
+    assert len(ids) == len(set(ids))
+    references = [
+        found
+        for element in root.iter()
+        for key in ("aria-labelledby", "aria-describedby")
+        if (found := element.get(key))
+    ]
+    links = [(link.get("href") or "").removeprefix("#") for link in all_of(root, "a")]
+    assert set(references) | set(links) <= set(ids)
+    assert len(links) == 7
+
+
+def test_the_page_loads_nothing_and_runs_nothing() -> None:
+    for report in (compared_report(), empty_report(), with_everywhere(HOSTILE)):
+        root = tree(page(report))
+        for element in root.iter():
+            assert name(element) not in {"script", "img", "iframe", "object", "base", "form"}
+            for key, value in element.attrib.items():
+                assert key != "style"
+                assert not key.startswith("on")
+                assert key not in ("href", "src") or value.startswith("#") or value == "data:,"
+        assert len(all_of(root, "style")) == 1
+        assert "@import" not in (all_of(root, "style")[0].text or "")
+
+
+def test_the_policy_allows_the_one_style_and_nothing_else() -> None:
+    html = page(sample_report())
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" == STYLE_SOURCE
+    meta = first(tree(html), **{"http-equiv": "Content-Security-Policy"})
+    assert meta.get("content") == POLICY
+    others = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
+    assert sorted(POLICY.split("; ")) == sorted([*others, f"style-src {STYLE_SOURCE}"])
+
+
+def test_what_a_record_says_is_text_and_what_cannot_be_seen_is_written_out() -> None:
+    html = page(with_everywhere(HOSTILE))
+    assert html.encode("utf-8")
+    assert not set("\u202e\x07\ud800") & set(html)
+    found = figures(html)
+    assert table(found["Pages by views"])[1][0] == SHOWN
+    assert table(found["Campaigns: source / medium / name"])[1][0] == SHOWN
+    assert SHOWN in text(first(tree(html), **{"class": "about"}))
+    assert "49" not in table(found["Devices"])[1][0]
+
+
+def test_a_path_of_a_thousand_characters_is_whole_in_the_table_and_short_in_the_picture() -> None:
+    pages = figures(page(with_everywhere(LONG)))["Pages by views"]
+    assert table(pages)[1][0] == LONG
+    assert max(len(text(label)) for label in all_of(pages, "text")) <= 90
+
+
+def test_the_records_say_for_which_share_they_stand() -> None:
+    said = text(first(tree(page(sample_report())), **{"class": "share"}))
+    assert said == ("The records stand for 44 % of 33,042 pages that people saw; nothing is estimated for the rest.")
+    before = text(first(tree(page(compared_report())), **{"class": "share"}))
+    assert before.endswith("estimated for the rest. Before, it was 40 %.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"share": {"views_recorded": None, "views": None, "share": None}},
+            "There are no counts of all pages that people saw: for which share the records stand is not known, and "
+            "nothing is estimated for the rest.",
+        ),
+        ({"share": {"views_recorded": 0, "views": 0, "share": None}}, "People saw no pages in this time."),
+        (
+            {"range": {**sample_report()["range"], "path": "/names"}},
+            "All pages that people saw are not counted by path: for which share the records stand is not known, and "
+            "nothing is estimated for the rest.",
+        ),
+    ],
+)
+def test_where_the_share_is_not_known_the_page_says_so(changes: dict[str, Any], said: str) -> None:
+    assert text(first(tree(page(sample_report(**changes))), **{"class": "share"})) == said
+
+
+def test_what_is_not_recorded_stands_beside_what_is() -> None:
+    title = "All pages by day, recorded or not"
+    shares = figures(page(sample_report()))[title]
+    assert table(shares)[:2] == [
+        ["Day", "Pages with a record", "All pages that people saw", "Share recorded"],
+        ["Sun, 1 Nov 2026", "240", "552", "43 %"],
+    ]
+    days = sample_report()["by_day"]
+    uncounted = dict.fromkeys(("all_views_recorded", "all_views"))
+    shares = figures(page(sample_report(by_day=[{**days[0], **uncounted}, *days[1:]])))[title]
+    assert table(shares)[1] == ["Sun, 1 Nov 2026", "–", "–", "–"]
+    assert title not in figures(page(sample_report(range={**sample_report()["range"], "path": "/names"})))
+
+
+def test_the_share_of_a_day_is_not_made_of_views_that_scripts_told_of() -> None:
+    (day, *others) = sample_report()["by_day"]
+    found = figures(page(sample_report(by_day=[{**day, "views": 9 * day["all_views"]}, *others])))
+    assert table(found["Views by day"])[:2] == [["Day", "Views"], ["Sun, 1 Nov 2026", "4,968"]]
+    assert table(found["All pages by day, recorded or not"])[1] == ["Sun, 1 Nov 2026", "240", "552", "43 %"]
+
+
+def test_numbers_stand_at_the_head() -> None:
+    assert numbers(page(sample_report())) == {
+        "Visitors": ["2,066"],
+        "Sessions": ["2,416"],
+        "Views": ["14,556"],
+        "Views per session": ["6.0"],
+        "Bounce rate": ["41 %"],
+        "Session, median": ["1 min 14 s"],
+    }
+
+
+def test_compared_numbers_say_how_they_have_changed() -> None:
+    html = page(compared_report())
+    assert {key: said[1] for key, said in numbers(html).items()} == {
+        "Visitors": "up 25 % from 1,650",
+        "Sessions": "up 11 % from 2,171",
+        "Views": "up 32 % from 11,000",
+        "Views per session": "up 19 % from 5.1",
+        "Bounce rate": "down 2.7 points from 44 %",
+        "Session, median": "up 21 % from 1 min 1 s",
+    }
+    assert "Compared with 7 to 31 October 2026." in text(first(tree(html), **{"class": "about"}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "visitors", "bounces"),
+    [
+        ({"visitors": 1650, "bounce_rate": 0.44}, "as before, 1,650", "as before, 44 %"),
+        ({"visitors": 825, "bounce_rate": 0.5}, "down 50 % from 1,650", "up 6.0 points from 44 %"),
+        ({"bounce_rate": None}, "up 25 % from 1,650", "nothing to compare with"),
+    ],
+)
+def test_a_change_is_said_in_words(changes: dict[str, Any], visitors: str, bounces: str) -> None:
+    said = numbers(page(compared_report(**changes)))
+    assert (said["Visitors"][1], said["Bounce rate"][1]) == (visitors, bounces)
+
+
+def test_where_there_was_nothing_before_there_is_no_growth() -> None:
+    nothing = {**compared_report()["compare"], "views": 0, "views_per_session": None}
+    said = numbers(page(compared_report(compare=nothing)))
+    assert (said["Views"][1], said["Views per session"][1]) == ("none before", "nothing to compare with")
+    assert numbers(page(compared_report(compare=nothing, views=0)))["Views"] == ["0", "none before either"]
+
+
+def test_an_empty_range_says_so_in_every_figure() -> None:
+    html = page(empty_report())
+    found = figures(html)
+    assert len(found) == FIGURES
+    assert {text(figure).removeprefix(title).strip() for title, figure in found.items()} == {
+        "Nothing of this in this time, or of too few visitors."
+    }
+    assert [said[0] for said in numbers(html).values()] == ["0", "0", "0", "–", "–", "–"]
+
+
+@pytest.mark.parametrize("length", [1, 400, 3661])
+def test_any_range_can_be_drawn(length: int) -> None:
+    begin = date(2020, 1, 1)
+    by_day = [
+        {
+            "day": (begin + timedelta(n)).isoformat(),
+            "visitors": n % 7,
+            "sessions": n % 9,
+            "views": n,
+            "all_views_recorded": n,
+            "all_views": 2 * n,
+        }
+        for n in range(1, length + 1)
+    ]
+    views = figures(page(sample_report(by_day=by_day)))["Views by day"]
+    assert len(table(views)) == length + 1
+    assert not [element for element in views.iter() if element.get("class") == "hover"] or length == 1
+
+
+def test_a_picture_shows_the_first_rows_and_the_table_all() -> None:
+    pages = figures(page(sample_report()))["Pages by views"]
+    assert len(table(pages)) == 14
+    assert text(all_of(pages, "figcaption")[0]) == "The picture shows the first 10, the table all 13."
+    assert table(pages)[6] == ["/whois/terms", "540", "377", "–"]
+
+
+def test_routes_without_times_are_in_the_table_only() -> None:
+    times = figures(page(sample_report()))["How long they took"]
+    assert table(times)[-1] == ["GET (no route)", "190", "–", "–", "–"]
+    assert len([element for element in times.iter() if element.get("class") == "label"]) == 5
+    assert text(all_of(times, "figcaption")[0]) == (
+        "The lines run from nothing to 412 ms; the number is that of the dot."
+    )
+
+
+def test_what_was_joined_is_named_once() -> None:
+    campaigns = figures(page(sample_report()))["Campaigns: source / medium / name"]
+    assert [row[0] for row in table(campaigns)[1:]] == [
+        "newsletter / email / november",
+        "partner.example / banner",
+        "(other)",
+    ]
+
+
+def test_consent_is_told_as_counts() -> None:
+    found = figures(page(sample_report()))
+    assert table(found["What was answered"]) == [
+        [
+            "Pages",
+            "Asked",
+            "Yes to all",
+            "Partly",
+            "No",
+            "Not answered",
+            "Taken back",
+            "Refused by the browser's signal",
+        ],
+        ["All pages", "6,598", "2,824", "319", "2,032", "1,423", "44", "460"],
+    ]
+    assert len(table(found["Asked and answered by day"])) == 26
+    assert "of all paths" not in page(sample_report())
+    assert "They are of all paths" in page(sample_report(range={**sample_report()["range"], "path": "/names"}))
+
+
+@pytest.mark.parametrize(
+    ("merged", "said"),
+    [
+        (0, "too few as well (0 were)."),
+        (1, "too few as well (1 was)."),
+        (1700, "too few as well (1,700 were)."),
+    ],
+)
+def test_small_groups_are_told(merged: int, said: str) -> None:
+    footer = all_of(tree(page(sample_report(small_groups={"threshold": 5, "merged": merged}))), "footer")[0]
+    assert "No row of a list stands for fewer than 5 visitors: " in text(footer)
+    assert f"{said} Totals, days and hours may stand for fewer." in text(footer)
+    assert "Made on 25 November 2026, 14:02 UTC." in text(footer)
+
+
+@pytest.mark.parametrize(
+    ("exempt", "said"),
+    [
+        (0, "All visits in this report were consented to: without consent no record is written."),
+        (
+            1,
+            "1 recorded request needed no consent by law, under ids of one day: over several days, each of their "
+            "visitors counts once a day. All others were consented to.",
+        ),
+        (
+            1700,
+            "1,700 recorded requests needed no consent by law, under ids of one day: over several days, each of their "
+            "visitors counts once a day. All others were consented to.",
+        ),
+    ],
+)
+def test_the_page_says_by_what_right_records_are_there(exempt: int, said: str) -> None:
+    footer = text(all_of(tree(page(sample_report(exempt_records=exempt))), "footer")[0])
+    assert footer.startswith(f"{said} No row of a list")
+
+
+def test_the_live_page_has_a_form_that_keeps_what_was_asked() -> None:
+    asked = {"from": "2026-11-01", "to": '"><b>', "host": "a.example", "path": "/x", "compare": "previous"}
+    root = tree(live_page(asked, sample_report()))
+    fields = {field.get("name"): field.get("value") for field in all_of(root, "input")}
+    assert fields == {**asked, "compare": "previous"}
+    assert "checked" in first(root, id="compare").attrib
+    assert [label.get("for") for label in all_of(root, "label")] == ["from", "to", "host", "path", "compare"]
+    assert len(all_of(root, "figure")) == FIGURES
+    assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
+
+
+def test_the_live_page_says_why_there_is_no_report() -> None:
+    asked = {"from": "", "to": "", "host": "", "path": "", "compare": ""}
+    root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
+    assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
+    assert "checked" not in first(root, id="compare").attrib
+    assert (text(all_of(root, "title")[0]), all_of(root, "nav"), all_of(root, "footer")) == ("Report", [], [])
+    assert all_of(tree(live_page(None, None, "No.")), "form") == []
+
+
+def words() -> Iterator[tuple[str, str]]:
+    """What is shown, and how."""
+    yield from zip(map(percent, (None, 0, 1, 0.43, 0.004, 0.000001, 0.9999, 0.995)), PERCENT, strict=True)
+    yield from zip(map(seconds, (None, 4.21, 9.96, 42.4, 74, 3600, 7500)), SECONDS, strict=True)
+    yield from zip(map(milliseconds, (None, 0.84, 312.2, 1300)), MILLISECONDS, strict=True)
+    yield from zip(map(decimal, (None, 6.02, 1234.56)), ("–", "6.0", "1,234.6"), strict=True)
+    yield days("2026-11-01", "2026-11-01"), "1 November 2026"
+    yield days("2026-11-01", "2026-11-25"), "1 to 25 November 2026"
+    yield days("2026-10-26", "2026-11-25"), "26 October to 25 November 2026"
+    yield days("2025-12-26", "2026-01-25"), "26 December 2025 to 25 January 2026"
+    yield day("2026-11-01"), "1 November 2026"
+    yield short_day("2026-11-01"), "1 Nov"
+    yield weekday("2026-11-01"), "Sun, 1 Nov 2026"
+    yield moment("2026-11-25T09:02:11.042Z"), "25 November 2026, 09:02 UTC"
+    yield visible(""), "–"
+    yield visible("a\u2066b\x7f\x85\u00a0\t"), "a\\u2066b\\x7f\\x85\\xa0\\x09"
+    yield visible("/ドメイン/é"), "/ドメイン/é"
+    yield shortened("/abc", 4), "/abc"
+    yield shortened("/abcdefghij", 6), "/abc…j"
+    yield shortened("/ドメイン名", 8), "/ドメ…名"
+
+
+PERCENT = ("–", "0 %", "100 %", "43 %", "0.4 %", "0.1 %", "99.9 %", "99.5 %")
+SECONDS = ("–", "4.2 s", "10.0 s", "42 s", "1 min 14 s", "1 h 0 min", "2 h 5 min")
+MILLISECONDS = ("–", "0.8 ms", "312 ms", "1.3 s")
+
+
+def test_figures_are_shown_as_people_read_them() -> None:
+    assert [shown for shown, _ in words()] == [expected for _, expected in words()]
+
+
+def test_a_text_without_end_is_shortened() -> None:
+    assert shortened("e\u0301" * 500, 20) != "e\u0301" * 500
+    assert len(shortened("e\u0301" * 500, 20)) <= 20

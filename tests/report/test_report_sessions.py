@@ -1,0 +1,353 @@
+"""What a session is, a view, a bounce: one small log for each thing that is easily got wrong. Also: files that move."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.report import UnreadableError, report
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.compaction import compact
+from tests.support.report_records import Record, line, written_at
+
+NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 11, tzinfo=UTC)
+
+
+def record(minutes: float, path: str = "/", *, at: datetime = NOON, **more: Any) -> Record:
+    """A view of a page by one visitor, some minutes after noon."""
+    number = str(more.pop("uid", f"uid-{minutes}-{path}"))
+    return {
+        "time": written_at(at + timedelta(minutes=minutes)),
+        "log.record.uid": number,
+        "record.version": 1,
+        "record.kind": "view",
+        "http.request.method": "GET",
+        "server.address": "site.example",
+        "url.path": path,
+        "http.response.status_code": 200,
+        "duration_ms": 10.0,
+        "visitor.id": "ann",
+        **{key.replace("__", "."): value for key, value in more.items()},
+    }
+
+
+def event(minutes: float, name: str, path: str = "/", **more: Any) -> Record:
+    """An event on a page, some minutes after noon."""
+    made = record(minutes, path, uid=f"event-{minutes}", record__kind="event", event__name=name, **more)
+    return {key: value for key, value in made.items() if not key.startswith("http.") and (key in more or value != 10.0)}
+
+
+def reported(tmp_path: Path, *records: Record, **asked: Any) -> dict[str, Any]:
+    """The report of a log that holds just these records."""
+    log = tmp_path / "access.jsonl"
+    log.write_bytes(b"".join(map(line, records)))
+    day = NOON.date()
+    return report(log, **{"since": day, "until": day, "threshold": 1, **asked})
+
+
+def paths(rows: list[Record]) -> list[str]:
+    return [row["path"] for row in rows]
+
+
+def test_a_pause_of_thirty_minutes_is_still_one_session_and_any_longer_one_ends_it(tmp_path: Path) -> None:
+    end = 10.0 / 60_000  # of the first answer
+    assert reported(tmp_path, record(0), record(30 + end))["sessions"] == 1
+    assert reported(tmp_path, record(0), record(30 + end + 1 / 60_000))["sessions"] == 2
+
+
+def test_who_reads_one_page_for_forty_minutes_is_there_all_the_time(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), event(40, "page_leave", duration_ms=2_399_000.0), record(41, "/next"))
+    assert made["sessions"] == 1
+    assert made["session_seconds"]["median"] == pytest.approx(41 * 60, abs=0.1)
+    assert made["pages"][0]["median_seconds"] == 2399.0
+
+
+def test_a_download_that_takes_an_hour_is_no_pause(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0, duration_ms=3_600_000.0), event(1, "scroll"), record(80))
+    assert made["sessions"] == 1
+
+
+def test_a_new_campaign_begins_a_session_and_the_same_one_does_not(tmp_path: Path) -> None:
+    letter, advert = "utm_source=letter&utm_medium=mail", "utm_source=advert"
+    made = reported(
+        tmp_path,
+        record(0, url__query=letter),
+        record(1),
+        record(2, url__query=letter),
+        record(3, url__query=advert),
+        record(4),
+        record(5, url__query=letter),
+        record(6, url__query="utm_term=no+campaign"),
+    )
+    assert made["sessions"] == 3
+    assert made["campaigns"] == [
+        {"source": "letter", "medium": "mail", "campaign": "", "sessions": 2, "visitors": 1},
+        {"source": "advert", "medium": "", "campaign": "", "sessions": 1, "visitors": 1},
+    ]
+
+
+def test_a_campaign_in_the_middle_of_a_direct_session_begins_one(tmp_path: Path) -> None:
+    assert reported(tmp_path, record(0), record(1, url__query="utm_source=letter"), record(2))["sessions"] == 2
+
+
+def test_each_host_has_sessions_of_its_own(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), record(1, server__address="shop.example"), record(2))
+    assert (made["sessions"], made["visitors"]) == (2, 1)
+
+
+def test_a_page_view_of_a_single_page_app_is_a_view(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), event(1, "page_view", "/two"))
+    assert (made["views"], made["bounce_rate"]) == (2, 0.0)
+    assert paths(made["exit_pages"]) == ["/two"]
+
+
+def test_one_view_is_a_bounce_unless_something_happened_on_it(tmp_path: Path) -> None:
+    alone, left = record(0), event(1, "page_leave", duration_ms=50_000.0)
+    assert reported(tmp_path, alone, left)["bounce_rate"] == 1.0
+    assert reported(tmp_path, alone, event(1, "download"))["bounce_rate"] == 0.0
+
+
+def request(minutes: float, **more: Any) -> Record:
+    """What a page's script asks for, some minutes after noon."""
+    return record(minutes, "/data", record__kind="request", **more)
+
+
+def test_parts_of_pages_are_requests_and_no_views(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), request(20), record(45))
+    assert (made["views"], made["routes"][0]["requests"]) == (2, 3)
+    assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/"])
+
+
+def test_an_error_is_a_request_also_where_it_was_written_as_a_view(tmp_path: Path) -> None:
+    letter, other = "utm_source=letter", "https://other.example"
+    lost = [
+        record(minute, "/lost", http__response__status_code=status, url__query=letter, http__request__referrer=other)
+        for minute, status in ((-1, 404), (1, 500), (2, 400))
+    ]
+    made = reported(tmp_path, record(0), record(1.5, "/end", http__response__status_code=304), *lost)
+    assert (made["sessions"], made["views"], made["bounce_rate"]) == (1, 2, 0.0)
+    assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/end"])
+    assert (made["campaigns"], made["referrers"][0]["referrer"]) == ([], "(direct)")
+    assert (made["routes"][0]["requests"], made["routes"][0]["4xx"], made["routes"][0]["5xx"]) == (5, 2, 1)
+    assert made["session_seconds"]["median"] == pytest.approx(2 * 60, abs=0.1)
+    assert reported(tmp_path, *lost)["sessions"] == 0
+
+
+def test_requests_make_a_session_last_to_the_end_of_their_answers(tmp_path: Path) -> None:
+    requests = [request(20), request(50), request(80, duration_ms=60_000.0)]
+    made = reported(tmp_path, record(0), *requests)
+    assert (made["sessions"], made["bounce_rate"]) == (1, 1.0)
+    assert made["session_seconds"]["median"] == 81 * 60
+    made = reported(tmp_path, record(0), *requests, record(110, "/end"))
+    assert (made["sessions"], paths(made["entry_pages"]), paths(made["exit_pages"])) == (1, ["/"], ["/end"])
+
+
+def test_requests_begin_no_session(tmp_path: Path) -> None:
+    assert reported(tmp_path, request(0), request(1))["sessions"] == 0
+    made = reported(tmp_path, record(0), request(40), record(50), record(55))
+    assert made["sessions"] == 2
+    assert made["by_hour"][12]["sessions"] == 2
+    assert made["session_seconds"]["mean"] == pytest.approx(5 * 60 / 2, abs=0.1)
+    assert reported(tmp_path, request(-20, at=MIDNIGHT), record(5, at=MIDNIGHT))["sessions"] == 0
+
+
+def test_requests_go_on_with_the_session_whose_campaign_came_last(tmp_path: Path) -> None:
+    letter = record(10, url__query="utm_source=letter")
+    made = reported(tmp_path, record(0), request(4), letter, request(11), request(12))
+    assert (made["sessions"], made["session_seconds"]["mean"]) == (2, pytest.approx(3 * 60, abs=0.1))
+    made = reported(tmp_path, request(9), letter, request(10, uid="0"), request(12))
+    assert (made["sessions"], made["session_seconds"]["mean"]) == (1, pytest.approx(2 * 60, abs=0.1))
+    assert made["campaigns"][0]["source"] == "letter"
+
+
+def test_a_page_that_stayed_visible_is_no_pause_whatever_was_asked_for_meanwhile(tmp_path: Path) -> None:
+    left = event(45, "page_leave", duration_ms=2_699_000.0)
+    made = reported(tmp_path, record(0), request(40), left, record(46, "/next"))
+    assert made["sessions"] == 1
+    assert made["session_seconds"]["median"] == pytest.approx(46 * 60, abs=0.1)
+
+
+def test_what_has_no_view_is_no_session(tmp_path: Path) -> None:
+    made = reported(tmp_path, event(0, "download"))
+    assert (made["sessions"], made["visitors"], made["bounce_rate"], made["views_per_session"]) == (0, 0, None, None)
+    assert made["session_seconds"] == {"median": None, "mean": None}
+    assert made["events"] == [{"event": "download", "events": 1, "visitors": 1}]
+
+
+def test_a_record_that_was_written_twice_counts_once(tmp_path: Path) -> None:
+    assert reported(tmp_path, record(0), record(0))["views"] == 1
+
+
+def test_a_session_over_midnight_belongs_to_the_day_of_its_start_and_its_views_to_their_own(tmp_path: Path) -> None:
+    records = [record(-5, "/in", at=MIDNIGHT), record(5, "/out", at=MIDNIGHT)]
+    first, second = (reported(tmp_path, *records, since=day, until=day) for day in (NOON.date(), MIDNIGHT.date()))
+    assert [(made["sessions"], made["views"], made["visitors"]) for made in (first, second)] == [(1, 1, 1), (0, 1, 1)]
+    assert paths(first["exit_pages"]) == ["/out"]
+    assert first["session_seconds"]["mean"] == pytest.approx(600, abs=0.1)
+
+
+def test_a_campaign_that_began_before_midnight_begins_no_second_session_after_it(tmp_path: Path) -> None:
+    letter = "utm_source=letter"
+    minutes = (-80, -55, -30, -5, 20)
+    records = [record(minute, at=MIDNIGHT, url__query=letter) for minute in minutes]
+    assert reported(tmp_path, *records, since=MIDNIGHT.date(), until=MIDNIGHT.date())["sessions"] == 0
+
+
+def test_own_pages_are_no_referrers(tmp_path: Path) -> None:
+    own, other = "https://site.example:8443/a", "https://other.example"
+    made = reported(
+        tmp_path,
+        record(0, http__request__referrer=own),
+        record(60, http__request__referrer=other),
+        record(61, http__request__referrer="https://third.example"),
+        record(120),
+    )
+    assert [(row["referrer"], row["sessions"]) for row in made["referrers"]] == [("(direct)", 2), (other, 1)]
+
+
+def test_a_path_shows_whole_sessions_that_came_by_it(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0, "/"), record(1, "/news/1"), record(60, "/"), path="/news/")
+    assert (made["sessions"], made["views"], paths(made["entry_pages"]), paths(made["pages"])) == (
+        1,
+        1,
+        ["/"],
+        ["/news/1"],
+    )
+
+
+def test_a_path_knows_no_share_since_counts_know_no_path(tmp_path: Path) -> None:
+    counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": 8} for name in ("views", "views_recorded")]
+    counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
+    assert reported(tmp_path, record(0))["share"] == {"views_recorded": 8, "views": 8, "share": 1.0}
+    made = reported(tmp_path, record(0), path="/")
+    assert made["share"] == {"views_recorded": None, "views": None, "share": None}
+    assert (made["by_day"][0]["all_views_recorded"], made["by_day"][0]["all_views"]) == (None, None)
+
+
+def test_views_that_scripts_tell_of_are_in_no_share_neither_of_all_nor_of_a_day(tmp_path: Path) -> None:
+    counted = [("views", 4), ("views_recorded", 1)]
+    counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": value} for name, value in counted]
+    counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
+    made = reported(tmp_path, record(0), *(event(minute, "page_view", f"/{minute}") for minute in range(1, 9)))
+    (day,) = made["by_day"]
+    assert (made["views"], day["views"]) == (9, 9)
+    assert made["share"] == {"views_recorded": 1, "views": 4, "share": 0.25}
+    assert (day["all_views_recorded"], day["all_views"]) == (1, 4)
+
+
+def test_counts_of_no_views_have_no_share(tmp_path: Path) -> None:
+    counts_path(tmp_path / "access.jsonl").write_bytes(
+        line({"count.day": "2026-11-10", "count.name": "views", "count.value": 0})
+    )
+    assert reported(tmp_path, record(0))["share"] == {"views_recorded": 0, "views": 0, "share": None}
+
+
+def test_small_groups_are_one_row_and_totals_stay(tmp_path: Path) -> None:
+    records = [record(n, f"/{n % 4}", visitor__id=f"v{n}") for n in range(9)] + [record(0, "/rare", visitor__id="v1")]
+    made = reported(tmp_path, *records, threshold=3)
+    assert [(row["path"], row["views"], row["visitors"]) for row in made["pages"]] == [("/0", 3, 3), ("(other)", 7, 6)]
+    assert made["views"] == 10
+    assert made["small_groups"]["threshold"] == 3
+
+
+def grouped(tmp_path: Path, threshold: int, *visitors_of: tuple[str, str]) -> list[tuple[str, int, int]]:
+    """The pages of a report: path, views and visitors, of pages that these visitors saw, each letter one of them."""
+    records = [
+        record(number / 100, path, uid=f"{path}-{number}", visitor__id=visitor)
+        for path, visitors in visitors_of
+        for number, visitor in enumerate(visitors)
+    ]
+    made = reported(tmp_path, *records, threshold=threshold)["pages"]
+    return [(row["path"], row["views"], row["visitors"]) for row in made]
+
+
+def test_a_row_of_all_others_that_is_too_small_takes_the_next_smallest_with_it(tmp_path: Path) -> None:
+    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/few", "abc"), ("/rare", "x"))
+    assert pages == [("/most", 5, 5), ("/more", 4, 4), ("(other)", 4, 4)]
+    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/rare", "x"))
+    assert pages == [("(other)", 6, 6)]
+
+
+def test_a_row_of_all_others_of_the_same_few_people_is_too_small_however_many_views_it_has(tmp_path: Path) -> None:
+    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/1", "xy"), ("/2", "xy"), ("/3", "yx"))
+    assert pages == [("/most", 5, 5), ("(other)", 10, 6)]
+
+
+def test_a_list_of_too_few_people_in_all_has_no_rows(tmp_path: Path) -> None:
+    assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "x")) == []
+    assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "z")) == [("(other)", 3, 3)]
+
+
+def test_records_that_need_no_consent_are_counted_and_events_never_are(tmp_path: Path) -> None:
+    of_events = event(2, "download", consent__purpose="media")
+    exempt = [
+        record(number, consent__purpose="audience", record__kind=kind) for number, kind in ((0, "view"), (1, "request"))
+    ]
+    assert reported(tmp_path, *exempt, of_events, record(3))["exempt_records"] == 2
+    assert reported(tmp_path, *exempt, of_events, path="/none")["exempt_records"] == 0
+
+
+def test_records_of_an_earlier_version_are_views_or_requests_by_their_method(tmp_path: Path) -> None:
+    newer = ("log.record.uid", "record.kind", "record.version")
+    records = [{key: value for key, value in record(n, f"/{n}").items() if key not in newer} for n in range(3)]
+    records[2]["http.request.method"] = "POST"
+    made = reported(tmp_path, *records)
+    assert (made["views"], made["sessions"], made["routes"][0]["requests"]) == (2, 1, 2)
+
+
+def test_records_without_a_visitor_are_views_that_nobody_can_join(tmp_path: Path) -> None:
+    records = [record(n) for n in range(2)]
+    for one in records:
+        del one["visitor.id"]
+    made = reported(tmp_path, *records)
+    assert (made["views"], made["visitors"], made["sessions"]) == (2, 2, 2)
+
+
+def test_a_file_that_cannot_be_read_is_an_error_and_no_report_of_the_rest(tmp_path: Path) -> None:
+    broken = path_of(tmp_path / "access.jsonl", NOON.date(), 1, Form.GZIP)
+    broken.write_bytes(gzip.compress(line(record(0)) * 1000)[:60])
+    with pytest.raises(UnreadableError, match="cannot be read"):
+        reported(tmp_path, record(0))
+
+
+def test_files_of_days_before_the_range_are_not_even_opened(tmp_path: Path) -> None:
+    path_of(tmp_path / "access.jsonl", NOON.date() - timedelta(days=2), 1, Form.GZIP).write_bytes(b"broken")
+    assert reported(tmp_path, record(0))["views"] == 1
+
+
+def test_a_file_url_is_a_path(tmp_path: Path) -> None:
+    reported(tmp_path, record(0))
+    made = report(f"file://{tmp_path}/access.jsonl", since=NOON.date(), until=NOON.date())
+    assert made["views"] == 1
+
+
+def test_names_of_files_are_no_patterns_and_no_sql(tmp_path: Path) -> None:
+    folder = tmp_path / "it's [a] *"
+    folder.mkdir()
+    assert reported(folder, record(0))["views"] == 1
+
+
+def test_reports_count_each_record_once_while_files_are_compacted(tmp_path: Path) -> None:
+    log, days = tmp_path / "access.jsonl", 12
+    first = date(2026, 10, 1)
+    for number in range(days):
+        day = first + timedelta(days=number)
+        at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+        text = b"".join(line(record(n / 10, f"/{number}", at=at, uid=f"{number}-{n}")) for n in range(300))
+        path_of(log, day, 1, Form.PLAIN).write_bytes(text)
+    compacted: list[Any] = []
+    thread = threading.Thread(target=lambda: compacted.append(compact(log)))
+    thread.start()
+    views: list[int] = []
+    while thread.is_alive() or not views:
+        views.append(report(log, since=first, until=first + timedelta(days=days))["views"])
+    thread.join()
+    views.append(report(log, since=first, until=first + timedelta(days=days))["views"])
+    assert compacted[0].files == days
+    assert set(views) == {300 * days}

@@ -1,0 +1,273 @@
+"""Where access records flow: what every sink does, whatever is behind it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink, open_sink, without_spill
+from tests.docs.test_docs import blocks
+from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
+from tests.support.servers.nats_server import NatsServer, nats_server
+from tests.support.sink_lines import TODAY, count_line, line, record
+
+KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "nats", "another package's"]
+MADE_UP = "a-visitor-that-never-came"
+
+
+@pytest.fixture(scope="module")
+def clickhouse() -> Iterator[ClickHouseDatabases]:
+    with clickhouse_databases() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with nats_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+def _no_wait(_: float) -> None:
+    """No other process writes here."""
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have the package of docs/analytics.md installed; its file."""
+    (module,) = (block for block in blocks("docs/analytics.md", "python") if "BufferedSink" in block)
+    (declared,) = (block for block in blocks("docs/analytics.md", "toml") if "entry-points" in block)
+    groups = tomllib.loads(declared)["project"]["entry-points"]
+    installed = tmp_path / "installed"
+    info = installed / "shelf_sink-1.0.dist-info"
+    info.mkdir(parents=True)
+    (installed / "shelf_sink.py").write_text(module, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shelf-sink\nVersion: 1.0\n", encoding="utf-8")
+    lines = [line for group, made in groups.items() for line in (f"[{group}]", *map(" = ".join, made.items()))]
+    (info / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    monkeypatch.syspath_prepend(installed)
+    monkeypatch.delitem(sys.modules, "shelf_sink", raising=False)
+    return tmp_path / "shelf.db"
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def sink(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
+    make: dict[str, Callable[[], Sink]] = {
+        "memory": MemorySink,
+        "jsonl": lambda: JsonLinesSink(tmp_path / "a" / "b" / "access.jsonl", sleep=_no_wait),
+        "postgresql": lambda: open_sink(spilling(request.getfixturevalue("postgres_url"), tmp_path)),
+        "clickhouse": lambda: open_sink(spilling(request.getfixturevalue("clickhouse").new_database(), tmp_path)),
+        "nats": lambda: open_sink(
+            spilling(f"nats://{request.getfixturevalue('nats').address}/S{secrets.token_hex(4)}", tmp_path)
+        ),
+        "another package's": lambda: open_sink(spilling(f"shelf://{request.getfixturevalue('shelf')}", tmp_path)),
+    }
+    sink = make[kind]()
+    yield sink
+    sink.close()
+
+
+def spilling(url: str, folder: Path) -> str:
+    return f"{url}{'&' if '?' in url else '?'}spill={folder / 'spill'}"
+
+
+def numbers(found: Iterator[dict[str, Any]]) -> list[int]:
+    """Return which records these are, in the order of their times."""
+    ordered = sorted(found, key=lambda record: str(record["time"]))
+    return [int(record["log.record.uid"].rpartition("-")[2], 16) for record in ordered]
+
+
+def test_a_sink_is_one(sink: Sink) -> None:
+    assert isinstance(sink, Sink)
+
+
+def test_what_is_written_can_be_read_for_each_visitor_as_it_was(sink: Sink) -> None:
+    for number in range(600):
+        sink.write(line(number, f"visitor-{number % 2}"))
+    found = list(sink.read("visitor-1"))
+    assert numbers(iter(found)) == list(range(1, 600, 2))
+    assert min(found, key=lambda found: str(found["time"])) == record(1, "visitor-1")
+    assert list(sink.read("visitor-3")) == []
+    assert list(sink.read("visitor-")) == []
+
+
+def test_closing_brings_all_to_its_place_and_writing_may_go_on(sink: Sink) -> None:
+    sink.close()
+    sink.write(line(1))
+    sink.close()
+    sink.close()
+    assert sink.stats()["written"] == 1
+    sink.write(line(2))
+    sink.close()
+    assert sink.stats()["written"] == 2
+    assert numbers(sink.read("one")) == [1, 2]
+
+
+# The others keep lines as they come; who reads them goes by the uid, as tests/report/test_report.py shows.
+@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats", "another package's"])
+def test_a_record_that_is_written_twice_is_one(sink: Sink) -> None:
+    for number in (1, 2, 1, 1):
+        sink.write(line(number))
+        sink.close()
+    assert numbers(sink.read("one")) == [1, 2]
+
+
+def test_a_visitors_records_can_be_erased_and_no_others(sink: Sink) -> None:
+    for number, visitor in enumerate(("a", "b", "a", "ab", "b")):
+        sink.write(line(number, visitor, but={"url.path": "/a"}))
+    assert sink.erase("a") == 2
+    assert sink.erase("a") == 0
+    assert list(sink.read("a")) == []
+    assert numbers(sink.read("b")) == [1, 4]
+    assert numbers(sink.read("ab")) == [3]
+    sink.write(line(5, "a"))
+    assert numbers(sink.read("a")) == [5]
+
+
+def test_a_sink_without_records_has_none(sink: Sink) -> None:
+    assert list(sink.read(MADE_UP)) == []
+    assert sink.erase(MADE_UP) == 0
+    assert sink.purge(TODAY.timestamp(), timedelta(days=30)) == 0
+    assert sink.stats().get("written", 0) == 0
+
+
+# The records of a stream are as old as it is since they came to it, as tests/sinks/test_nats.py shows.
+@pytest.mark.parametrize("kind", ["memory", "jsonl", "postgresql", "clickhouse"])
+def test_what_is_older_than_it_may_be_goes_and_nothing_else(sink: Sink) -> None:
+    for number, days in enumerate((40, 35, 3, 0)):
+        sink.write(line(number, days=days))
+        sink.count(count_line(number, 1, days=days))
+    sink.close()
+    now, keep = TODAY.timestamp(), timedelta(days=30)
+    assert sink.purge(now, keep, dry_run=True) == 2
+    assert numbers(sink.read("one")) == [0, 1, 2, 3]
+    assert sink.purge(now, keep) == 2
+    assert sink.purge(now, keep) == 0
+    assert numbers(sink.read("one")) == [2, 3]
+
+
+def test_many_threads_may_write(sink: Sink) -> None:
+    def write(first: int) -> None:
+        for number in range(first, first + 250):
+            sink.write(line(number))
+
+    threads = [threading.Thread(target=write, args=(first,)) for first in range(0, 1000, 250)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sink.close()
+    assert sorted(numbers(sink.read("one"))) == list(range(1000))
+
+
+# By path or URL
+
+
+@pytest.mark.parametrize("target", ["{}/access.jsonl", "file://{}/access.jsonl"])
+def test_a_file_is_opened_by_path_or_url(target: str, tmp_path: Path) -> None:
+    opened = open_sink(target.format(tmp_path))
+    opened.write(line(1))
+    opened.close()
+    assert json.loads((tmp_path / "access.jsonl").read_text(encoding="utf-8")) == record(1)
+
+
+@pytest.mark.parametrize("target", ["http://site.example/log", "kafka://x", "memory://"])
+def test_a_url_that_no_sink_is_for_is_refused_at_the_start(target: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"there is no sink for .* begins with one of: clickhouse://, .*nats://, .*postgresql://"
+    ):
+        open_sink(target)
+
+
+def test_where_no_package_is_installed_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    with pytest.raises(ValueError, match="need cookie-consent as an installed package"):
+        open_sink("nats://host/S")
+
+
+def test_what_another_packages_sink_needs_is_said(tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sqlite3", None)
+    with pytest.raises(ValueError, match='"shelf://" needs sqlite3: pip install "sqlite3"'):
+        open_sink(spilling(f"shelf://{shelf}", tmp_path))
+
+
+def test_files_are_opened_without_a_look_at_what_is_installed() -> None:
+    program = """
+import sys
+from cookie_consent.sinks import open_sink
+before = "importlib.metadata" in sys.modules
+open_sink("access.jsonl")
+sys.exit(before or "importlib.metadata" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "postgresql://user:new@host/site?sslmode=require",
+        "postgresql://host/site?user=somebody&password=new&sslmode=require",
+    ],
+)
+def test_lines_that_wait_are_found_again_whoever_asks_for_them(same: str) -> None:
+    url, folder = without_spill("postgresql://user:old@host/site?sslmode=require")
+    assert url == "postgresql://user:old@host/site?sslmode=require"
+    assert without_spill(same)[1] == folder
+    others = ("postgresql://user:old@host/other", "postgresql://user:old@host2/site", "postgres://user:old@host/site")
+    assert len({folder, *(without_spill(other)[1] for other in others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("url", "rest", "folder"),
+    [
+        ("nats://host/S?spill=/var/spill", "nats://host/S", "/var/spill"),
+        ("postgresql:///site?spill=a%20b&host=%2Frun", "postgresql:///site?host=%2Frun", "a b"),
+        (
+            "postgresql:///site?options=-c%20search_path%3Dapp&spill=/s&password=a+b",
+            "postgresql:///site?options=-c%20search_path%3Dapp&password=a+b",
+            "/s",
+        ),
+    ],
+)
+def test_what_a_url_says_for_others_is_passed_on_as_it_stands(url: str, rest: str, folder: str) -> None:
+    assert without_spill(url) == (rest, Path(folder))
+
+
+def test_where_no_home_can_be_found_the_url_is_to_say_where_lines_wait() -> None:
+    with pytest.raises(ValueError, match=r'no such home. Name a folder in the URL: "\?spill=/var/lib'):
+        open_sink("postgresql://host/site?spill=~nobody-has-this-name/spill")
+
+
+@pytest.mark.parametrize(
+    ("target", "package", "extra"),
+    [
+        ("postgresql://db.example/a", "psycopg", "postgresql"),
+        ("clickhouse://db.example/a", "clickhouse_connect", "clickhouse"),
+        ("nats://mq.example/A", "nats", "nats"),
+    ],
+)
+def test_what_has_to_be_installed_is_said_at_the_start(
+    target: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(f"cookie_consent.sinks.{extra}")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=rf'"{extra}://" needs {package}.*: pip install "cookie-consent\[{extra}\]"'):
+        open_sink(target)

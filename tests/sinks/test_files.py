@@ -1,0 +1,566 @@
+"""Access records in a file that processes share: each is in it once, whatever happens to the file or to a process."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+import logging
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.sinks import CannotEraseError, JsonLinesSink
+from cookie_consent.sinks.files.live_file import LiveFile
+from cookie_consent.sinks.files.rotation import Rotation
+from tests.support.sink_lines import until
+
+NOW = 1_795_608_000.0
+"""2026-11-25T12:00:00Z"""
+
+
+def line(visitor: str, **more: object) -> bytes:
+    return json.dumps({"visitor.id": visitor, **more}, ensure_ascii=False).encode() + b"\n"
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """Read a file as any reader does: lines of spaces are no records."""
+    return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text.strip()]
+
+
+def no_wait(_: float) -> None:
+    """No other process writes here."""
+
+
+def run(script: str, *arguments: object) -> str:
+    """Run a script in a process of its own, which has to end well; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_record_reaches_the_file_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    for number in range(3):
+        sink.write(line("a", number=number))
+        until(lambda number=number: len(records(path)) == number + 1)  # type: ignore[misc]
+    assert stat.S_IMODE(path.stat().st_mode) & 0o027 == 0
+
+
+def test_counts_go_to_a_file_beside_it(tmp_path: Path) -> None:
+    sink = JsonLinesSink(tmp_path / "access.jsonl")
+    sink.count(b'{"count.value": 1}\n')
+    sink.write(line("a"))
+    sink.close()
+    assert records(tmp_path / "access.jsonl") == [{"visitor.id": "a"}]
+    assert records(tmp_path / "access.counts.jsonl") == [{"count.value": 1}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"rotate_size": 0}, "rotate_size is a number of bytes, 1 at least, not 0"),
+        ({"compress": "bzip2"}, "compress is \"gzip\" or None, not 'bzip2'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_at_the_start(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=said):
+        JsonLinesSink(tmp_path / "access.jsonl", **wrong)
+
+
+# Several processes.
+
+
+def test_a_process_that_ends_writes_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    program = 'import sys; from cookie_consent.sinks import open_sink; open_sink(sys.argv[1]).write(b"{}\\n")'
+    subprocess.run([sys.executable, "-c", program, path], check=True, timeout=60)
+    assert path.read_bytes() == b"{}\n"
+
+
+_WRITER = """
+import json, sys
+from cookie_consent.sinks import JsonLinesSink
+sink, visitor, count = JsonLinesSink(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+for n in range(count):
+    sink.write(json.dumps({"visitor.id": visitor, "n": n, "x": "x" * (n * 7 % 900)}).encode() + b"\\n")
+    if n % 1000 == 0:
+        sink.close()
+"""
+
+
+def test_several_processes_share_a_file_line_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    writing = [subprocess.Popen([sys.executable, "-c", _WRITER, path, str(number), "3000"]) for number in range(3)]
+    assert [process.wait(60) for process in writing] == [0, 0, 0]
+    found = records(path)
+    assert len(found) == 9000
+    for number in range(3):
+        assert [record["n"] for record in found if record["visitor.id"] == str(number)] == list(range(3000))
+
+
+def test_a_process_and_its_fork_share_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    script = """
+import os, sys
+from cookie_consent.sinks import JsonLinesSink
+sink = JsonLinesSink(sys.argv[1])
+sink.write(b'{"visitor.id": "before"}\\n')
+sink.close()
+child = os.fork()
+sink.write(b'{"visitor.id": "%s"}\\n' % (b"parent" if child else b"child"))
+sink.close()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+    run(script, path)
+    assert sorted(record["visitor.id"] for record in records(path)) == ["before", "child", "parent"]
+
+
+def test_a_writer_that_is_killed_costs_at_most_what_it_held(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    endless = _WRITER.replace("range(count)", "iter(int, 1)").replace("sink.close()", "pass")
+    with subprocess.Popen([sys.executable, "-c", endless, path, "killed", "0"]) as process:
+        until(lambda: path.stat().st_size > 100_000)
+        process.send_signal(signal.SIGKILL)
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    assert all(json.loads(text)["visitor.id"] == "killed" for text in whole.splitlines())
+    sink = JsonLinesSink(path)
+    sink.write(line("after"))
+    sink.close()
+    assert json.loads(path.read_bytes().splitlines()[-1]) == {"visitor.id": "after"}
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_a_torn_last_line_spoils_no_record_that_follows(running: bool, tmp_path: Path) -> None:
+    """Whether the writer starts after another one was torn from its line, or was at work all the time."""
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    if running:
+        sink.write(line("before"))
+        sink.close()
+    with path.open("ab") as file:
+        file.write(line("torn", path="/x")[:20])
+    sink.write(line("after"))
+    sink.write(line("after"))
+    sink.close()
+    lines = path.read_bytes().splitlines()
+    assert lines[-3:] == [line("torn", path="/x")[:20], *[line("after").strip()] * 2]
+    assert len(list(sink.read("after"))) == 2
+    assert list(sink.read("torn")) == []
+
+
+def test_an_empty_file_and_a_whole_last_line_are_not_torn(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.touch()
+    JsonLinesSink(path).close()
+    for _ in range(2):
+        sink = JsonLinesSink(path)
+        sink.write(line("a"))
+        sink.close()
+    assert path.read_bytes() == line("a") * 2
+
+
+# What happens to the file.
+
+
+def test_a_file_that_is_renamed_is_followed_by_a_new_one(tmp_path: Path) -> None:
+    path, rotated = tmp_path / "access.jsonl", tmp_path / "access.jsonl.1"
+    sink = JsonLinesSink(path)
+    sink.write(line("a", n=1))
+    sink.close()
+    path.rename(rotated)
+    sink.write(line("a", n=2))
+    sink.close()
+    assert [record["n"] for record in records(rotated)] == [1]
+    assert [record["n"] for record in records(path)] == [2]
+    path.rename(rotated)
+    path.touch()
+    sink.write(line("a", n=3))
+    sink.close()
+    assert [record["n"] for record in records(path)] == [3]
+
+
+def test_a_file_or_folder_that_is_removed_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "access.jsonl"
+    sink = JsonLinesSink(path)
+    for _ in range(2):
+        sink.write(line("a"))
+        sink.close()
+        assert len(records(path)) == 1
+        path.unlink()
+    path.parent.rmdir()
+    sink.write(line("a"))
+    sink.close()
+    assert len(records(path)) == 1
+
+
+def _directory(path: Path) -> None:
+    path.mkdir()
+
+
+def _full_disk(path: Path) -> None:
+    path.symlink_to("/dev/full")
+
+
+def _pipe_without_reader(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _under_a_file(path: Path) -> None:
+    path.symlink_to(path.parent / "file" / "x")
+    (path.parent / "file").touch()
+
+
+@pytest.mark.parametrize("trouble", [_directory, _full_disk, _pipe_without_reader, _under_a_file])
+def test_records_wait_for_a_place_that_cannot_be_written_and_one_warning_says_so(
+    trouble: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "access.jsonl"
+    trouble(path)
+    sink = JsonLinesSink(path, sleep=no_wait)
+    for number in range(3):
+        sink.write(line("a", n=number))
+        sink.close()
+    assert sink.stats()["waiting"] == 3
+    assert "written" not in sink.stats()
+    (warning,) = caplog.records
+    assert warning.levelno == logging.WARNING
+    assert str(path) in warning.getMessage()
+    path.rmdir() if trouble is _directory else path.unlink()
+    sink.write(line("a", n=3))
+    sink.close()
+    assert [record["n"] for record in records(path)] == [0, 1, 2, 3]
+    assert {name: number for name, number in sink.stats().items() if name != "retried"} == {"written": 4, "waiting": 0}
+
+
+def test_a_path_that_no_file_can_have_costs_memory_and_not_the_thread(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = JsonLinesSink(tmp_path / "access\0.jsonl")
+    for _ in range(2):
+        sink.write(line("a"))
+        sink.close()
+    assert sink.stats()["waiting"] == 2
+    assert len(caplog.records) == 1
+
+
+def test_counts_that_cannot_be_written_bring_no_record_twice(tmp_path: Path) -> None:
+    path, counts = tmp_path / "access.jsonl", tmp_path / "access.counts.jsonl"
+    counts.mkdir()
+    sink = JsonLinesSink(path)
+    for number in range(3):
+        sink.write(line("a", same="as the others"))
+        sink.count(b'{"count.value": %d}\n' % number)
+    sink.close()
+    sink.close()
+    assert len(records(path)) == 3
+    counts.rmdir()
+    sink.write(line("a", same="as the others"))
+    sink.close()
+    assert records(path) == [{"visitor.id": "a", "same": "as the others"}] * 4
+    assert [count["count.value"] for count in records(counts)] == [0, 1, 2]
+
+
+def test_a_batch_that_a_full_disk_cut_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for a full disk: some of a batch is written, even half a line."""
+    script = """
+import json, resource, sys
+from cookie_consent.sinks import JsonLinesSink
+sink = JsonLinesSink(sys.argv[1])
+hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+for limit in (10_000, 10_000, 10_010, 25_000, hard):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    for n in range(40):
+        sink.write(json.dumps({"visitor.id": "a", "n": [limit, n], "x": "x" * 150}).encode() + b"\\n")
+    sink.close()
+    print(json.dumps(dict(sink.stats())))
+"""
+    path = tmp_path / "access.jsonl"
+    *stats, last = map(json.loads, run(script, path).splitlines())
+    assert [stat["waiting"] > 0 for stat in stats] == [False, True, True, True]
+    assert last["waiting"] == 0
+    assert last["written"] == 200
+    lines = path.read_bytes().splitlines()
+    whole = [json.loads(text)["n"] for text in lines if text.endswith(b"}")]
+    assert whole == [[limit, n] for limit in (10_000, 10_000, 10_010, 25_000, -1) for n in range(40)]
+    assert 0 < len(lines) - len(whole) < 4, "a torn line for each time that the disk was full"
+
+
+def test_a_folder_that_may_not_be_written_costs_no_exception(tmp_path: Path) -> None:
+    """Nobody is root in here: root may write everywhere."""
+    script = """
+import os, sys
+from cookie_consent.sinks import JsonLinesSink
+folder = sys.argv[1]
+if os.geteuid() == 0:
+    os.setuid(65534)
+sink = JsonLinesSink(folder + "/access.jsonl")
+sink.write(b'{"visitor.id": "a"}\\n')
+sink.close()
+print(sink.stats())
+os.chmod(folder, 0o700)
+sink.write(b'{"visitor.id": "a"}\\n')
+sink.close()
+print(sink.stats())
+"""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.geteuid() == 0:
+            os.chown(folder, 65534, 65534)
+        os.chmod(folder, 0o500)
+        first, second = run(script, folder).splitlines()
+        assert "'waiting': 1" in first
+        assert "'written': 2" in second
+        assert records(Path(folder) / "access.jsonl") == [{"visitor.id": "a"}] * 2
+
+
+def test_a_file_that_another_program_locks_is_written_once_it_is_free(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.touch()
+    sink = JsonLinesSink(path)
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        sink.write(line("a"))
+        sink.close()
+        assert path.read_bytes() == b""
+        assert sink.stats()["waiting"] == 1
+    sink.close()
+    assert len(records(path)) == 1
+
+
+def test_a_live_file_that_was_closed_for_good_is_opened_with_the_next_line(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    sink.store.close()
+    for _ in range(2):
+        sink.write(line("a"))
+        sink.close()
+        sink.store.close()
+    assert len(records(path)) == 2
+
+
+# Pipes.
+
+
+def test_a_pipe_whose_reader_stalls_makes_lines_wait_and_goes_on_with_whole_ones(tmp_path: Path) -> None:
+    path = tmp_path / "access.fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    pipe = LiveFile(path, Rotation(path), lambda: pytest.fail("a pipe is not closed"))
+    batches = ([line("a", n=[batch, number], x="x" * 997) for number in range(10)] for batch in range(100))
+    last: list[bytes] = []
+
+    def write_until_it_is_full() -> None:
+        for batch in batches:
+            last[:] = batch
+            pipe.append(batch)
+            pipe.settle()
+
+    try:
+        with pytest.raises(BlockingIOError):
+            write_until_it_is_full()
+        read = os.read(reader, 1_000_000)
+        assert not read.endswith(b"\n")
+        pipe.append(last)
+        read += os.read(reader, 1_000_000)
+    finally:
+        os.close(reader)
+    whole = [json.loads(text)["n"] for text in read.splitlines() if text.endswith(b"}")]
+    assert whole == [[number // 10, number % 10] for number in range(len(whole))]
+    assert whole[-1] == json.loads(last[-1])["n"]
+    assert len(read.splitlines()) == len(whole) + 1
+
+
+def test_a_pipe_that_lost_its_reader_fails_no_writer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "access.fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink = JsonLinesSink(path)
+    sink.write(line("a"))
+    sink.close()
+    assert os.read(reader, 1000) == line("a")
+    os.close(reader)
+    sink.write(line("b"))
+    sink.close()
+    assert sink.stats()["waiting"] == 1
+    assert len(caplog.records) == 1
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    sink.close()
+    assert os.read(reader, 1000) == line("b")
+    os.close(reader)
+
+
+# A visitor's records, and old ones, in the live file.
+
+
+def test_what_another_process_still_held_is_erased_too(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    other = JsonLinesSink(path)
+    waited: list[float] = []
+
+    def others_write(seconds: float) -> None:
+        waited.append(seconds)
+        other.write(line("a", n=2))
+        other.write(line("b", n=2))
+        other.close()
+
+    sink = JsonLinesSink(path, sleep=others_write)
+    sink.write(line("a", n=1))
+    sink.write(line("b", n=1))
+    assert sink.erase("a") == 2
+    assert waited[0] >= 1
+    assert records(path) == [{"visitor.id": "b", "n": 1}, {"visitor.id": "b", "n": 2}]
+    other.write(line("c"))
+    other.close()
+    assert len(records(path)) == 3
+
+
+def test_lines_that_are_no_records_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    others = (
+        b'not json a\n["a"]\n{"visitor.id": "b", "x": {"visitor.id": "a"}}\n\n   \n\xff a\n{"time": 1}\n'
+        b'{"visitor.id": "b", "x": "\\"visitor.id\\": \\"a\\"", "torn\n{"visitor.id": "a'
+    )
+    path.write_bytes(others)
+    sink = JsonLinesSink(path, sleep=no_wait)
+    assert sink.erase("a") == 0
+    assert list(sink.read("a")) == []
+    assert sink.purge(NOW, timedelta(0)) == 0
+    assert path.read_bytes() == others + b"\n"
+
+
+TORN = b'{"time":"2026-11-23T11:59:59.999Z","url.path":"/health","visitor.id":"a","client.addr'
+
+
+@pytest.mark.parametrize("end", [b"\n", b"", b"\n" + line("b")], ids=["ended", "last of all", "in the middle"])
+def test_what_a_kill_has_left_of_a_record_is_erased_with_the_visitors_others(end: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.write_bytes(line("a") + line("b") + TORN + end)
+    sink = JsonLinesSink(path, sleep=no_wait)
+    assert sink.erase("a") == 2
+    assert b"health" not in path.read_bytes()
+    sink.write(line("c"))
+    sink.close()
+    assert {record["visitor.id"] for record in records(path)} == {"b", "c"}
+
+
+def test_what_is_left_of_a_record_in_a_closed_file_is_erased_with_the_others(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "access-2026-11-23-0001.jsonl", tmp_path / "access-2026-11-23-0002.jsonl.gz"
+    plain.write_bytes(line("b") + TORN)
+    packed.write_bytes(gzip.compress(TORN + b"\n" + line("b")))
+    sink = JsonLinesSink(tmp_path / "access.jsonl", sleep=no_wait)
+    assert sink.erase("a") == 2
+    assert plain.read_bytes() == line("b").rstrip()
+    assert gzip.decompress(packed.read_bytes()) == line("b")
+
+
+def test_what_is_left_of_a_record_is_removed_when_the_record_would_be(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.write_bytes(TORN + b"\n" + TORN[:20] + b"\n" + line("b", time="2026-11-23T12:00:00.000Z"))
+    sink = JsonLinesSink(path)
+    assert sink.purge(NOW, timedelta(days=3)) == 0
+    assert sink.purge(NOW, timedelta(days=2)) == 1
+    assert path.read_bytes().split(b"\n", 1)[0].isspace()
+    assert path.read_bytes().split(b"\n", 1)[1].startswith(TORN[:20])
+
+
+def test_a_file_that_is_renamed_while_records_are_erased_is_not_mixed_up_with_the_new_one(tmp_path: Path) -> None:
+    path, rotated = tmp_path / "access.jsonl", tmp_path / "access.jsonl.1"
+
+    def rotate(_: float) -> None:
+        path.rename(rotated)
+        path.write_bytes(line("b") * 2 + line("a"))
+
+    sink = JsonLinesSink(path, sleep=rotate)
+    sink.write(line("a"))
+    sink.write(line("b"))
+    assert sink.erase("a") >= 1
+    assert [record for record in records(path) if record["visitor.id"] == "b"] == [{"visitor.id": "b"}] * 2
+
+
+def test_a_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    filler = line("b", x="x" * 990) * 3000
+    path.write_bytes(line("a", n=0) + filler + line("a", n=1) + filler + line("a", n=2))
+    sink = JsonLinesSink(path, sleep=no_wait)
+    assert [record["n"] for record in sink.read("a")] == [0, 1, 2]
+    assert sink.erase("a") == 3
+    assert {record["visitor.id"] for record in records(path)} == {"b"}
+    assert len(records(path)) == 6000
+
+
+def test_old_records_and_counts_are_removed_and_only_counted_when_dry(tmp_path: Path) -> None:
+    path, counts = tmp_path / "access.jsonl", tmp_path / "access.counts.jsonl"
+    times = ["2026-11-23T11:59:59.999Z", "2026-11-23T12:00:00.000Z", "2026-11-25T12:00:00.000Z"]
+    sink = JsonLinesSink(path)
+    for time in times:
+        sink.write(line("a", time=time))
+        sink.count(json.dumps({"time": time}).encode() + b"\n")
+    sink.close()
+    as_it_was = (path.read_bytes(), counts.read_bytes())
+    assert sink.purge(NOW, timedelta(days=2), dry_run=True) == 1
+    assert (path.read_bytes(), counts.read_bytes()) == as_it_was
+    assert sink.purge(NOW, timedelta(days=2)) == 1
+    assert [record["time"] for record in records(path)] == times[1:]
+    assert [count["time"] for count in records(counts)] == times[1:]
+    assert sink.purge(NOW, timedelta(days=2)) == 0
+
+
+def test_a_purge_closes_the_file_of_a_day_that_is_over_and_a_dry_run_does_not(tmp_path: Path) -> None:
+    path, day_before = tmp_path / "access.jsonl", NOW - 86_400
+    now = [day_before]
+    sink = JsonLinesSink(path, compress=None, clock=lambda: now[0])
+    sink.write(line("a", time="2026-11-24T12:00:00.000Z"))
+    sink.count(b'{"time": "2026-11-24T12:00:00.000Z"}\n')
+    sink.close()
+    now[0] = NOW
+    for log in (path, tmp_path / "access.counts.jsonl"):
+        os.utime(log, (day_before, day_before))
+    assert sink.purge(NOW, timedelta(days=1, seconds=1), dry_run=True) == 0
+    assert sorted(file.name for file in tmp_path.glob("*.jsonl")) == ["access.counts.jsonl", "access.jsonl"]
+    assert sink.purge(NOW, timedelta(days=1, seconds=1)) == 0
+    closed = sorted(file.name for file in tmp_path.glob("*-2026-11-24-*.jsonl"))
+    assert closed == ["access-2026-11-24-0001.jsonl", "access.counts-2026-11-24-0001.jsonl"]
+
+
+def test_a_sink_that_is_closed_has_no_file_open(tmp_path: Path) -> None:
+    sink = JsonLinesSink(tmp_path / "access.jsonl")
+    sink.write(line("a"))
+    sink.count(b'{"count.value": 1}\n')
+    until(lambda: open_files(tmp_path) == ["access.counts.jsonl", "access.jsonl"])
+    sink.close()
+    assert open_files(tmp_path) == []
+
+
+def open_files(folder: Path) -> list[str]:
+    """Return the names of the files of a folder that this process has open."""
+    names = {(found.stat().st_dev, found.stat().st_ino): found.name for found in folder.glob("*.jsonl")}
+    is_open = set()
+    for descriptor in range(1024):
+        with suppress(OSError):
+            file = os.fstat(descriptor)
+            is_open.add(names.get((file.st_dev, file.st_ino), ""))
+    return sorted(is_open - {""})
+
+
+def test_nothing_is_erased_behind_the_back_of_a_program_that_locks_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    path.write_bytes(line("a"))
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(CannotEraseError, match="locked by another program"):
+            JsonLinesSink(path, sleep=no_wait).erase("a")
+    assert JsonLinesSink(path, sleep=no_wait).erase("a") == 1

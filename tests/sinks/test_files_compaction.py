@@ -1,0 +1,498 @@
+"""Closed files become Parquet: nothing is lost, nothing comes twice, and whoever reads meanwhile notices nothing."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE
+from cookie_consent.cli.compact import COMPACT
+from cookie_consent.report import report
+from cookie_consent.report.export.streams import Span, stream
+from cookie_consent.sinks import CannotEraseError, JsonLinesSink
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
+from cookie_consent.sinks.files.atomic import unfinished
+from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, path_of, sources, steadily
+from cookie_consent.sinks.files.compaction import Compacted, compact
+from cookie_consent.sinks.files.rotation import Rotation
+from cookie_consent.sinks.optional import NotInstalledError
+from tests.support.sink_lines import TODAY, count_line, line, record
+
+DAY = date(2026, 11, 25)
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "access.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CONSENT_ACCESS_LOG", raising=False)
+
+
+def close_as(path: Path, form: Form, *lines: bytes, day: date = DAY, number: int = 1) -> Path:
+    """Make a closed file of lines."""
+    place, data = path_of(path, day, number, form), b"".join(lines)
+    place.write_bytes(gzip.compress(data) if form is Form.GZIP else data)
+    if form is Form.ZSTD:
+        with duckdb.connect(":memory:") as connection:
+            how = "FORMAT csv, COMPRESSION zstd, HEADER false, QUOTE '', DELIM '\x01'"
+            texts = [line.decode().rstrip("\n") for line in lines]
+            connection.execute(f"COPY (SELECT unnest($texts)) TO $to ({how})", {"texts": texts, "to": str(place)})
+    return place
+
+
+def rows(query: str, *files: Path) -> list[tuple[Any, ...]]:
+    """Return what a query says of Parquet files."""
+    with duckdb.connect(":memory:") as connection:
+        return connection.execute(
+            query.replace("FILES", "read_parquet($files, hive_partitioning = false)"), {"files": [*map(str, files)]}
+        ).fetchall()
+
+
+def compacted(path: Path, number: int = 1) -> Path:
+    return path_of(path, DAY, number, Form.PARQUET)
+
+
+def sink(path: Path) -> JsonLinesSink:
+    return JsonLinesSink(path, sleep=lambda _: None)
+
+
+def uids(found: Sequence[Source]) -> Counter[str]:
+    """Return how often each uid is there."""
+    lines = [str(source.path) for source in found if source.form is not Form.PARQUET]
+    parquet = [str(source.path) for source in found if source.form is Form.PARQUET]
+    with duckdb.connect(":memory:", config={"threads": 1}) as connection:
+        counted = Counter[str]()
+        for kind, files in (("parquet", parquet), ("json", lines)):
+            query = {
+                "parquet": "SELECT uid FROM read_parquet($files)",
+                "json": """SELECT "log.record.uid" FROM read_json($files, format = 'newline_delimited',
+                    columns = {'log.record.uid': 'VARCHAR'}, ignore_errors = true)""",
+            }[kind]
+            if files:
+                counted.update(uid for (uid,) in connection.execute(query, {"files": files}).fetchall() if uid)
+    return counted
+
+
+# What becomes of a record.
+
+
+@pytest.mark.parametrize("form", [Form.PLAIN, Form.GZIP, Form.ZSTD])
+def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: Form, path: Path) -> None:
+    written = [record(number, f"visitor-{number % 3}") for number in range(300)]
+    del written[3]["event.properties"], written[6]["http.request.referrer"]
+    lines = [json.dumps(each).encode() + b"\n" for each in written]
+    place = close_as(path, form, *lines[::-1])
+    close_as(path, Form.PLAIN, line(999, "visitor-0"), number=2)
+    assert compact(path) == Compacted(files=2, records=301, counts=0, busy=0, unreadable=())
+    assert not place.exists()
+    assert [source.path for source in sources(path)] == [compacted(path), compacted(path, 2)]
+    assert list(sink(path).read("visitor-0")) == [*written[::3], record(999, "visitor-0")]
+    assert list(sink(path).read("visitor")) == []
+    names = rows("SELECT column_name FROM (DESCRIBE SELECT * FROM FILES)", compacted(path))
+    assert [name for (name,) in names] == list(COLUMNS.values())
+    types = dict(rows("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM FILES)", compacted(path)))
+    assert types["time"] == "TIMESTAMP"
+    assert types["status"] == "SMALLINT"
+    assert types["duration_ms"] == "DOUBLE"
+    times = rows("SELECT time FROM FILES", compacted(path))
+    assert times == sorted(times)
+    codecs = rows("SELECT DISTINCT compression FROM parquet_metadata($files)", compacted(path))
+    assert codecs == [("ZSTD",)]
+
+
+def test_counts_become_parquet_too_with_their_own_day(path: Path) -> None:
+    counts = counts_path(path)
+    close_as(counts, Form.GZIP, count_line(1, 12, days=1), count_line(2, 30), count_line(1, 12, days=1), b"   \n")
+    assert compact(path) == Compacted(files=1, records=0, counts=2, busy=0, unreadable=())
+    (place,) = [source.path for source in sources(counts)]
+    assert place.parent.name == "written=2026-11-25"
+    with duckdb.connect(":memory:") as connection:  # as anybody reads it, the folder taken for a column
+        found = connection.execute("SELECT * EXCLUDE written FROM read_parquet($file)", {"file": str(place)})
+        assert [column[0] for column in found.description or ()] == list(COUNT_COLUMNS.values())
+        days = {uid[-2:]: (day, value) for _, uid, day, *_, value in found.fetchall()}
+    written = [json.loads(text)["count.day"] for text in (count_line(1, 1, days=1), count_line(2, 1))]
+    assert days == {"c1": (date.fromisoformat(written[0]), 12), "c2": (date.fromisoformat(written[1]), 30)}
+
+
+def test_what_is_no_record_is_left_out_and_what_was_written_twice_comes_once(path: Path) -> None:
+    nonsense = [
+        b"\n",
+        b"      \n",
+        line(9)[:40] + b"\n",
+        b"\xff\xfe\n",
+        b'["a"]\n',
+        b"\0\0\0\n",
+        b'{"a": "\\ud\n',
+        b"7\n",
+    ]
+    close_as(path, Form.PLAIN, line(1), *nonsense, line(2), line(1), line(2), line(3), line(8)[:50])
+    assert compact(path).records == 3
+    assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2, 3)})
+
+
+def test_a_record_that_only_some_readers_take_for_json_is_kept(path: Path) -> None:
+    half = b'{"log.record.uid":"a-1","url.path":"/\\ud800/x\xc3\xa9","visitor.id":"one"}\n'
+    pair = b'{"log.record.uid":"a-2","url.path":"/\\ud83d\\ude00\\u0000","visitor.id":"one"}\n'
+    for form in (Form.PLAIN, Form.GZIP, Form.ZSTD):
+        close_as(path, form, b" \n", half, pair, half)
+        assert compact(path).records == 2
+        assert rows("SELECT path FROM FILES ORDER BY uid", compacted(path)) == [("/?/xé",), ("/\U0001f600\0",)]
+        compacted(path).unlink()
+
+
+def test_records_of_before_version_1_get_what_they_lack(path: Path) -> None:
+    old = {"time": "2026-11-25T11:00:00.000Z", "url.path": "/", "visitor.id": "one"}
+    lines = [json.dumps({**old, "http.request.method": method}).encode() + b"\n" for method in ("GET", "GET", "POST")]
+    close_as(path, Form.GZIP, *lines, line(1))
+    assert compact(path).records == 4
+    found = rows("SELECT uid, kind FROM FILES ORDER BY kind, uid", compacted(path))
+    assert len({uid for uid, _ in found}) == 4
+    assert sum(uid.startswith("access-2026-11-25-0001.jsonl.gz#") for uid, _ in found) == 3
+    assert [kind for _, kind in found] == ["event", "request", "view", "view"]
+
+
+def test_the_live_file_is_closed_first_if_its_day_is_over(path: Path) -> None:
+    path.write_bytes(line(1))
+    assert compact(path).files == 0
+    os.utime(path, (NOON, NOON))
+    if datetime.now(UTC).date() > DAY:
+        assert compact(path).files == 1
+        assert [source.path for source in sources(path)] == [compacted(path)]
+
+
+def test_files_and_folders_belong_to_whom_the_log_belongs(path: Path) -> None:
+    place = close_as(path, Form.PLAIN, line(1))
+    place.chmod(0o640)
+    if os.geteuid() == 0:
+        os.chown(place, 1234, 1234)
+    owner = place.stat().st_uid
+    compact(path)
+    made = [compacted(path).parent.parent, compacted(path).parent, compacted(path)]
+    assert [each.stat().st_uid for each in made] == [owner] * 3
+    assert [each.stat().st_mode & 0o777 for each in made] == [0o750, 0o750, 0o640]
+
+
+# Run again, at once, killed.
+
+
+@pytest.mark.parametrize("name", ["a[b]c", "a*c", "a?c"])
+def test_a_folder_is_meant_as_it_is_named_and_not_as_a_pattern(name: str, tmp_path: Path) -> None:
+    mine, other = tmp_path / name / "access.jsonl", tmp_path / "abc" / "access.jsonl"
+    for number, path in ((1, mine), (3, other)):
+        path.parent.mkdir()
+        close_as(path, Form.PLAIN, line(number, "ann"), line(number + 1, "ben"), day=TODAY.date())
+        compact(path)
+    assert sink(mine).erase("ann") == 1
+    assert list(sink(mine).read("ben")) == list(stream(mine, Span())) == [record(2, "ben")]
+    assert list(stream(other, Span())) == [record(3, "ann"), record(4, "ben")]
+    assert report(mine, since=TODAY.date(), until=TODAY.date(), threshold=1)["events"][0]["events"] == 1
+
+
+def test_it_may_be_run_again(path: Path) -> None:
+    assert compact(path) == Compacted(files=0, records=0, counts=0, busy=0, unreadable=())
+    for number in (1, 2):
+        close_as(path, Form.PLAIN, line(number), number=number)
+        assert compact(path).files == 1
+    assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2)})
+
+
+def test_a_file_that_somebody_holds_is_for_the_next_time(path: Path) -> None:
+    place = close_as(path, Form.PLAIN, line(1))
+    with place.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert compact(path) == Compacted(files=0, records=0, counts=0, busy=1, unreadable=())
+    assert compact(path).files == 1
+
+
+def test_what_a_killed_one_left_behind_is_done_again(path: Path) -> None:
+    """Killed before the source was removed, with a file of another form before it, and in the middle of a file."""
+    close_as(path, Form.PLAIN, line(1), line(2))
+    compact(path)
+    close_as(path, Form.PLAIN, line(1), line(2))
+    close_as(path, Form.GZIP, line(1), line(2))
+    half = unfinished(compacted(path))
+    half.write_bytes(b"PAR1")
+    assert sum(uids(sources(path)).values()) == 2
+    assert sink(path).erase("one") == 2
+    assert [source.form for source in sources(path)] == [Form.PLAIN]
+    assert not half.exists()
+    assert not compacted(path).exists()
+    assert compact(path).records == 0
+    assert [source.form for source in sources(path)] == [Form.PARQUET]
+
+
+_COMPACT = """
+import sys
+from pathlib import Path
+from cookie_consent.sinks.files.compaction import compact
+print("ready", flush=True)
+sys.stdin.readline()
+done = compact(Path(sys.argv[1]))
+assert not done.unreadable, done
+print(done.files)
+"""
+
+
+def start(path: Path) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COMPACT, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+def test_killed_at_any_moment_it_leaves_each_record_in_one_file(path: Path) -> None:
+    chance = random.Random(7)  # noqa: S311 (when to kill)
+    files, each = 36, 200
+    for number in range(1, files + 1):
+        lines = [line(n, f"visitor-{n % 10}") for n in range(number * each, (number + 1) * each)]
+        close_as(path, chance.choice([Form.PLAIN, Form.GZIP]), *lines, number=number)
+    everything = Counter({record(n)["log.record.uid"]: 1 for n in range(each, (files + 1) * each)})
+    kills = 0
+    while any(source.form is not Form.PARQUET for source in sources(path)):
+        assert kills < 50
+        before = len(list(compacted(path).parent.glob("*.parquet")))
+        with start(path) as process:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            enough = before + chance.randrange(5, 15)
+            while process.poll() is None and len(list(compacted(path).parent.glob("*.parquet"))) < enough:
+                time.sleep(chance.random() / 500)
+            process.send_signal(signal.SIGKILL)
+        kills += 1
+        assert steadily(path, uids) == everything
+    assert compact(path).files == 0
+    assert kills > 2
+    assert not list(path.parent.rglob("*.part"))
+
+
+def test_several_at_once_do_each_file_once_and_a_reader_notices_nothing(path: Path) -> None:
+    files, each = 40, 300
+    for number in range(1, files + 1):
+        lines = [line(n) for n in range(number * each, (number + 1) * each)]
+        close_as(path, Form.GZIP, *lines, number=number)
+    everything = Counter({record(n)["log.record.uid"]: 1 for n in range(each, (files + 1) * each)})
+    running = [start(path) for _ in range(2)]
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+    while any(process.poll() is None for process in running):
+        assert steadily(path, uids) == everything
+    done = [int(process.communicate(timeout=60)[0]) for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    assert sum(done) == files
+    assert steadily(path, uids) == everything
+    assert {source.form for source in sources(path)} == {Form.PARQUET}
+
+
+def test_a_file_that_cannot_be_read_stays_and_the_others_are_done(path: Path) -> None:
+    broken = path_of(path, DAY, 1, Form.GZIP)
+    broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])
+    close_as(path, Form.PLAIN, line(2), number=2)
+    done = compact(path)
+    assert (done.files, len(done.unreadable)) == (1, 1)
+    assert str(broken) in done.unreadable[0]
+    assert broken.exists()
+    assert not list(path.parent.rglob("*.part"))
+
+
+def test_a_disk_that_is_full_leaves_each_file_as_it_was(path: Path) -> None:
+    """A limit on the size of files stands in for a full disk."""
+    script = """
+import resource, sys
+from pathlib import Path
+from cookie_consent.sinks.files.closed_files import Form
+from cookie_consent.sinks.files.compaction import compact
+from cookie_consent.sinks.files.line_io import compress_closed
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+path = Path(sys.argv[1])
+print(len(compress_closed(path, Form.GZIP)), len(compact(path).unreadable))
+"""
+    place = close_as(path, Form.PLAIN, *(line(number, str(hash(str(number)))) for number in range(1000)))
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "1 1\n"
+    assert [source.path for source in sources(path)] == [place]
+    assert [each for each in path.parent.rglob("*") if each.is_file() and not each.name.endswith(".lock")] == [place]
+    assert compact(path).records == 1000
+
+
+# A visitor's records, and old ones, in all files.
+
+
+def test_a_visitor_is_erased_from_files_of_every_form_and_nobody_else_is(path: Path) -> None:
+    forms = [Form.PLAIN, Form.GZIP, Form.PLAIN]
+    for number, form in enumerate([*forms, *forms], 1):
+        lines = [line(number * 10 + n, ("one", "two")[n % 2]) for n in range(6)]
+        close_as(path, form, *lines, b"   \n", number=number)
+        if number == 3:
+            compact(path)
+    close_as(path, Form.PLAIN, line(99, "two"), number=7)
+    path.write_bytes(line(100, "one") + line(101, "two"))
+    theirs = list(sink(path).read("two"))
+    assert len(list(sink(path).read("one"))) == 19
+    untouched = path_of(path, DAY, 7, Form.PLAIN).stat().st_ino
+    assert sink(path).erase("one") == 19
+    assert sink(path).erase("one") == 0
+    assert list(sink(path).read("one")) == []
+    assert list(sink(path).read("two")) == theirs
+    assert len(theirs) == 20
+    assert path_of(path, DAY, 7, Form.PLAIN).stat().st_ino == untouched, "what has nothing of them stays as it is"
+    assert all(source.form is Form.PARQUET for source in sources(path)[:3])
+
+
+def test_what_cannot_be_erased_is_said_and_the_rest_is_erased(path: Path) -> None:
+    broken = path_of(path, DAY, 1, Form.GZIP)
+    broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])
+    close_as(path, Form.PLAIN, line(2), number=2)
+    with pytest.raises(OSError, match="cannot be read: Compressed file ended"):
+        list(sink(path).read("one"))
+    with pytest.raises(CannotEraseError, match=r"Records may stay in 1 of the files\. Erase again\. .*0001\.jsonl\.gz"):
+        sink(path).erase("one")
+    broken.unlink()
+    assert list(sink(path).read("one")) == []
+
+
+def test_files_by_zstd_of_an_earlier_version_are_read_once_they_are_compacted(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    close_as(path, Form.ZSTD, line(1), line(2, "two"))
+    needed = "cookie-consent compact"
+    own = sink(path)
+    assert needed in caplog.text, "said at the start"
+    with pytest.raises(OSError, match=needed):
+        list(own.read("one"))
+    with pytest.raises(CannotEraseError, match=needed):
+        own.erase("one")
+    assert compact(path).records == 2
+    assert list(own.read("one")) == [record(1)]
+    assert own.erase("one") == 1
+    assert list(own.read("two")) == [record(2, "two")]
+
+
+def test_a_file_by_zstd_keeps_its_number_and_goes_when_it_is_old(path: Path) -> None:
+    place = close_as(path, Form.ZSTD, line(1))
+    path.write_bytes(line(2))
+    os.utime(path, (NOON, NOON))
+    assert Rotation(path).close_if_due()
+    assert [source.path.name for source in sources(path)] == [place.name, "access-2026-11-25-0002.jsonl"]
+    sink(path).purge(NOON + 10 * 86400, timedelta(days=1))
+    assert sources(path) == []
+
+
+def test_old_files_go_as_a_whole_and_not_before_their_day_is_old(path: Path) -> None:
+    for day, form in ((21, Form.PLAIN), (22, Form.GZIP), (23, Form.GZIP), (24, Form.PLAIN)):
+        for log in (path, counts_path(path)):
+            close_as(log, form, line(day), line(day + 100), b"    \n", day=date(2026, 11, day))
+        if day == 22:
+            compact(path)
+    broken = close_as(path, Form.PLAIN, line(1), day=date(2026, 11, 20))
+    broken.rename(path_of(path, date(2026, 11, 20), 1, Form.GZIP))
+    midnight = datetime(2026, 11, 25, tzinfo=UTC).timestamp()
+    assert sink(path).purge(midnight - 1, timedelta(days=1), dry_run=True) == 4
+    assert len(sources(path)) == 5
+    assert sink(path).purge(midnight - 1, timedelta(days=1)) == 4
+    assert [source.day for source in sources(path)] == [date(2026, 11, 23), date(2026, 11, 24)]
+    assert sink(path).purge(midnight, timedelta(days=1)) == 2
+    assert [source.path.name for source in sources(path)] == ["access-2026-11-24-0001.jsonl"]
+    assert [source.path.name for source in sources(counts_path(path))] == ["access.counts-2026-11-24-0001.jsonl"]
+    assert list((path.parent / "access").iterdir()) == []
+
+
+def test_a_file_that_cannot_be_removed_is_an_error(path: Path) -> None:
+    close_as(path, Form.PLAIN, line(1))
+    path_of(path, DAY, 1, Form.GZIP).mkdir()
+    with pytest.raises(OSError, match=r"0001\.jsonl\.gz"):
+        sink(path).purge(NOON + 10 * 86400, timedelta(days=1))
+
+
+# The command.
+
+
+def run(*given: str) -> int:
+    parser = argparse.ArgumentParser()
+    COMPACT.arguments(parser)
+    return COMPACT.run(parser.parse_args(given))
+
+
+def test_the_command_says_what_it_did(path: Path, capsys: Capture) -> None:
+    close_as(path, Form.PLAIN, line(1), line(2))
+    close_as(counts_path(path), Form.PLAIN, count_line(1, 1))
+    assert run("--access-log", str(path)) == GOOD
+    assert capsys.readouterr().out == "2 closed files compacted: 2 access records and 1 count.\n"
+    assert run("--access-log", f"file://{path}", "--json") == GOOD
+    summary = {"files": 0, "records": 0, "counts": 0, "busy": 0, "unreadable": []}
+    assert json.loads(capsys.readouterr().out) == summary
+
+
+def test_the_command_says_what_it_could_not_do(path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    path_of(path, DAY, 1, Form.GZIP).write_bytes(b"no gzip")
+    monkeypatch.setenv("CONSENT_ACCESS_LOG", str(path))
+    with close_as(path, Form.PLAIN, line(1), number=2).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert run("--level", "9") == FINDING
+    said = capsys.readouterr()
+    assert said.out == "0 closed files compacted: 0 access records. 1 file in use by other processes: next time.\n"
+    assert said.err.startswith(f"Stays as it is: {path_of(path, DAY, 1, Form.GZIP)}: ")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (None, "Name the access log: --access-log FILE"),
+        ("kafka://x", 'there is no sink for "kafka://"'),
+        ("postgresql://nobody@localhost:1/none", "only a log in files can be compacted"),
+        ("/nowhere/access.jsonl", "there is no file /nowhere/access.jsonl, and none that was closed"),
+    ],
+)
+def test_the_command_names_what_it_cannot_use(target: str | None, said: str, capsys: Capture) -> None:
+    assert run(*(["--access-log", target] if target else [])) == WRONG_USAGE
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("level", ["0", "23", "x"])
+def test_a_level_that_zstd_does_not_have_is_refused(level: str, capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        run("--level", level)
+    assert "--level: a level is a number from 1 to 22" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_said_and_purging_goes_without(
+    path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close_as(path, Form.PLAIN, line(1))
+    compact(path)
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    assert run("--access-log", str(path)) == WRONG_USAGE
+    assert 'Parquet files need duckdb: pip install "cookie-consent[analytics]"' in capsys.readouterr().err
+    with pytest.raises(NotInstalledError):
+        list(sink(path).read("one"))
+    with pytest.raises(CannotEraseError, match="need duckdb"):
+        sink(path).erase("one")
+    assert sink(path).purge(NOON + 10 * 86400, timedelta(days=1)) == 0
+    assert sources(path) == []
+    close_as(path, Form.PLAIN, line(1))
+    assert len(list(sink(path).read("one"))) == 1, "lines need nothing"
+    assert sink(path).erase("one") == 1

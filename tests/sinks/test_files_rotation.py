@@ -1,0 +1,586 @@
+"""Closed files of an access log: their names, their forms, and that a reader finds each record once meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.sinks import JsonLinesSink
+from cookie_consent.sinks.files.atomic import replacing, unfinished
+from cookie_consent.sinks.files.closed_files import (
+    Form,
+    Source,
+    counts_path,
+    parquet_folder,
+    path_of,
+    sources,
+    steadily,
+)
+from cookie_consent.sinks.files.compression import Compressor
+from cookie_consent.sinks.files.line_io import compress_closed
+from cookie_consent.sinks.files.locking import for_each_closed, held
+from cookie_consent.sinks.files.rotation import Rotation
+from tests.support.asgi import Clock
+from tests.support.servers.processes import end_group, own_group
+from tests.support.sink_lines import line, until
+
+TODAY = datetime.now(UTC)
+DAY = date(2026, 11, 25)
+NOW = datetime(2026, 11, 26, 0, 0, 1, tzinfo=UTC).timestamp()
+ENDINGS = {Form.GZIP: ".gz"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "access.jsonl"
+
+
+def write(sink: JsonLinesSink, *numbers: int, visitor: str = "one") -> None:
+    for number in numbers:
+        sink.write(line(number, visitor))
+    sink.close()
+
+
+def date_of(path: Path, *when: int) -> None:
+    """Have a file look as if it was last written at a time (UTC)."""
+    seconds = datetime(*when, tzinfo=UTC).timestamp()  # type: ignore[misc, arg-type]
+    os.utime(path, (seconds, seconds))
+
+
+def lines_of(source: Source) -> bytes:
+    read = {Form.GZIP: gzip.open}.get(source.form, open)
+    with read(source.path, "rb") as file:
+        return bytes(file.read())
+
+
+def numbers_in(found: Sequence[Source]) -> Counter[int]:
+    """Return how often the record of each number is there."""
+    return Counter(
+        int(json.loads(text)["log.record.uid"].partition("-")[2], 16)
+        for source in found
+        for text in lines_of(source).splitlines()
+        if text.strip()
+    )
+
+
+def names(path: Path) -> list[str]:
+    return [source.path.name for source in sources(path)]
+
+
+def close_as(path: Path, form: Form, *numbers: int, day: date = DAY, number: int = 1) -> Source:
+    """Make a closed file."""
+    data = b"".join(map(line, numbers))
+    place = path_of(path, day, number, form)
+    packed: dict[Form, Callable[[bytes], bytes]] = {Form.GZIP: gzip.compress}
+    place.write_bytes(packed.get(form, bytes)(data))
+    return Source(place, form, day, number)
+
+
+# When a file is closed, and what it is called.
+
+
+@pytest.mark.parametrize("form", [Form.PLAIN, Form.GZIP])
+def test_a_file_that_is_dated_in_the_future_is_of_today_when_somebody_purges(
+    form: Form, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A host's clock was a year ahead: its files would have stayed a year longer."""
+    close_as(path, form, 1, day=date(2027, 11, 26))
+    close_as(path, form, 2, day=date(2026, 11, 26), number=4)
+    close_as(path, form, 3, day=date(2026, 11, 25))
+    path.write_bytes(line(4))
+    date_of(path, 2027, 11, 26)
+    clock = Clock(NOW)
+    sink = JsonLinesSink(path, clock=clock)
+    assert sink.purge(clock(), timedelta(days=30)) == 0
+    ending = ENDINGS.get(form, "")
+    closed = ["2026-11-25-0001", "2026-11-26-0004", "2026-11-26-0005"]
+    assert names(path) == [*(f"access-{name}.jsonl{ending}" for name in closed), path.name]
+    assert numbers_in(sources(path)) == Counter((1, 2, 3, 4))
+    assert path.stat().st_mtime == NOW
+    assert sorted(record.getMessage().partition(path.parent.name)[2][1:] for record in caplog.records) == [
+        f"access-2027-11-26-0001.jsonl{ending} was dated in the future, by a clock that was ahead; it is "
+        f"{path.parent}/access-2026-11-26-0005.jsonl{ending} now.",
+        "access.jsonl was dated in the future, by a clock that was ahead; it is of today now.",
+    ]
+    clock.forward(days=31)
+    assert sink.purge(clock(), timedelta(days=30)) == 4
+    assert names(path) == []
+
+
+def test_the_live_file_is_closed_when_it_is_large(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=2000, compress=None, clock=lambda: NOW)
+    for number in range(7):
+        write(sink, number)
+    sink.count(b'{"count.value": 1}\n')
+    sink.close()
+    day = f"{TODAY:%Y-%m-%d}"
+    assert names(path) == [f"access-{day}-{number:04}.jsonl" for number in range(1, len(names(path)))] + [path.name]
+    assert len(names(path)) > 3
+    assert all(source.path.stat().st_size <= 2000 for source in sources(path))
+    assert numbers_in(sources(path)) == Counter(range(7))
+    assert names(counts_path(path)) == ["access.counts.jsonl"]
+
+
+def test_a_batch_that_is_larger_than_a_file_may_be_is_written_whole(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=1, compress=None)
+    write(sink, 1, 2, 3)
+    write(sink, 4)
+    assert [len(lines_of(source).splitlines()) for source in sources(path)] == [3, 1]
+
+
+def test_the_live_file_is_closed_when_its_day_is_over(path: Path) -> None:
+    sink = JsonLinesSink(path, compress=None, clock=lambda: NOW)
+    write(sink, 1)
+    date_of(path, 2026, 11, 25, 23, 59, 59)
+    write(sink, 2)
+    assert names(path) == ["access-2026-11-25-0001.jsonl", "access.jsonl"]
+    assert numbers_in(sources(path)[:1]) == Counter([1])
+
+
+def test_two_files_of_a_day_or_a_clock_that_is_set_back_make_no_two_of_one_name(path: Path) -> None:
+    for number in range(1, 4):
+        write(JsonLinesSink(path, rotate_size=1, compress=None), number)
+        date_of(path, 2026, 11, 25, 12)
+        if number == 2:  # the first went on to another form
+            path_of(path, DAY, 1, Form.PLAIN).rename(path_of(path, DAY, 1, Form.GZIP))
+    assert Rotation(path, 1, lambda: NOW).close_if_due()
+    assert names(path) == [f"access-2026-11-25-000{number}.jsonl{'.gz' * (number == 1)}" for number in (1, 2, 3)]
+
+
+def test_a_file_is_not_closed_before_its_time(path: Path) -> None:
+    rotation = Rotation(path, 1000, lambda: NOW)
+    assert rotation.close_if_due()  # there is none
+    path.touch()
+    date_of(path, 2026, 11, 25)
+    assert rotation.close_if_due()  # it is empty
+    write(JsonLinesSink(path), 1)
+    date_of(path, 2026, 11, 27)  # the clock was set back since
+    assert rotation.close_if_due()
+    assert names(path) == ["access.jsonl"]
+
+
+def test_a_file_in_a_folder_that_cannot_be_written_grows_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lock = path.with_name(".access.jsonl.lock")
+    lock.mkdir()
+    sink = JsonLinesSink(path, rotate_size=1, compress=None)
+    for number in range(3):
+        write(sink, number)
+    assert names(path) == ["access.jsonl"]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "cannot be closed and grows on" in caplog.text
+    lock.rmdir()
+    write(sink, 3)
+    assert len(names(path)) == 2
+    assert numbers_in(sources(path)) == Counter(range(4))
+
+
+def test_a_symbolic_link_is_not_taken_for_the_file(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.symlink_to(path.with_name("elsewhere.jsonl"))
+    sink = JsonLinesSink(path, rotate_size=1, compress=None)
+    write(sink, 1)
+    write(sink, 2)
+    assert names(path) == ["access.jsonl"]
+    assert path.is_symlink()
+    assert "symbolic link" in caplog.text
+
+
+# Which files there are.
+
+
+def test_the_form_before_counts_while_two_are_there(path: Path) -> None:
+    forms = (Form.PARQUET, Form.ZSTD, Form.GZIP, Form.PLAIN)
+    for form in forms:
+        place = path_of(path, DAY, 1, form)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+        assert sources(path) == [Source(place, form, DAY, 1)]
+
+
+def test_other_files_are_none_of_the_logs(path: Path) -> None:
+    others = [
+        "access-2026-11-25-0001.jsonl.part",
+        ".access-2026-11-25-0001.jsonl.gz.part",
+        "access-2026-13-25-0001.jsonl",
+        "access-2026-11-25-001.jsonl",
+        "access.counts-2026-11-25-0001.jsonl",
+        "other-2026-11-25-0001.jsonl",
+        "access.jsonl.1",
+        "access/day=2026-11-25/other-2026-11-25-0001.parquet",
+    ]
+    for other in others:
+        (path.parent / other).parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / other).touch()
+    path_of(path, DAY, 2, Form.PLAIN).mkdir()
+    path_of(path, DAY, 3, Form.PLAIN).symlink_to("nowhere")
+    assert sources(path) == []
+
+
+def test_files_come_by_day_and_number_and_the_live_one_last(path: Path) -> None:
+    path.touch()
+    for day, number in ((26, 1), (25, 10_000), (25, 9999)):
+        path_of(path, date(2026, 11, day), number, Form.PLAIN).touch()
+    assert [(source.day and source.day.day, source.number) for source in sources(path)] == [
+        (25, 9999),
+        (25, 10_000),
+        (26, 1),
+        (None, 0),
+    ]
+
+
+def test_the_folder_of_parquet_files_is_never_the_log_itself() -> None:
+    assert parquet_folder(Path("logs/access.jsonl")) == Path("logs/access")
+    assert parquet_folder(Path("logs/access")) == Path("logs/access.parquet")
+    counts = path_of(counts_path(Path("logs/access.jsonl")), DAY, 1, Form.PARQUET)
+    assert counts == Path("logs/access.counts/written=2026-11-25/access.counts-2026-11-25-0001.parquet")
+
+
+def test_the_live_file_has_no_day_to_go_by(path: Path) -> None:
+    with pytest.raises(ValueError, match="is not closed"):
+        Source(path, Form.LIVE).date()
+
+
+# A reader.
+
+
+def test_a_reader_reads_again_where_a_file_went_to_its_next_form(path: Path) -> None:
+    close_as(path, Form.PLAIN, 1, 2)
+    tries = []
+
+    def read(found: list[Source]) -> Counter[int]:
+        tries.append(found)
+        if len(tries) == 1:
+            assert compress_closed(path, Form.GZIP) == []
+        return numbers_in(found)
+
+    assert steadily(path, read) == Counter([1, 2])
+    assert [found[0].form for found in tries] == [Form.PLAIN, Form.GZIP]
+
+
+def test_a_reader_reads_again_where_the_live_file_was_closed(path: Path) -> None:
+    write(JsonLinesSink(path), 1)
+    tries = []
+
+    def read(found: list[Source]) -> Counter[int]:
+        tries.append(found)
+        if len(tries) == 1:
+            write(JsonLinesSink(path, rotate_size=1, compress=None), 2)
+        return numbers_in(found)
+
+    assert steadily(path, read) == Counter([1, 2])
+    assert len(tries) == 2
+
+
+def test_what_a_reader_cannot_read_is_its_own_trouble(path: Path) -> None:
+    path.touch()
+    with pytest.raises(ZeroDivisionError):
+        steadily(path, lambda found: 1 // 0)
+
+
+def test_a_reader_does_not_run_after_files_for_ever(path: Path) -> None:
+    numbers, pauses = iter(range(1, 1000)), list[float]()
+
+    def read(found: list[Source]) -> None:
+        close_as(path, Form.PLAIN, number=next(numbers))
+
+    with pytest.raises(OSError, match="move faster than they can be read"):
+        steadily(path, read, pauses.append)
+    assert pauses == sorted(pauses)
+    assert sum(pauses) > 15, "somebody who compacts many files is waited for"
+
+
+# Compression.
+
+
+def test_closed_files_are_compressed(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=1)
+    for number in range(3):
+        write(sink, number)
+        sink.count(b'{"log.record.uid": "c-1"}\n')
+        sink.close()
+    for log in (path, counts_path(path)):
+        until(lambda log=log: [source.form for source in sources(log)] == [Form.GZIP, Form.GZIP, Form.LIVE])  # type: ignore[misc]
+    assert numbers_in(sources(path)) == Counter(range(3))
+    assert sorted(os.listdir(path.parent))[:2] == [".access.counts.jsonl.lock", ".access.jsonl.lock"]
+    assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]
+    sink = JsonLinesSink(path, sleep=lambda _: None)
+    assert [record["log.record.uid"][-1] for record in sink.read("one")] == ["0", "1", "2"]
+    assert sink.erase("one") == 3
+    assert numbers_in(sources(path)) == Counter()
+
+
+def test_a_compressed_file_has_the_mode_of_the_one_before(path: Path) -> None:
+    source = close_as(path, Form.PLAIN, 1)
+    source.path.chmod(0o604)
+    if os.geteuid() == 0:
+        os.chown(source.path, 1234, 1234)
+    before = source.path.stat()
+    assert compress_closed(path, Form.GZIP) == []
+    after = path_of(path, DAY, 1, Form.GZIP).stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_what_a_killed_compression_left_behind_is_removed(path: Path) -> None:
+    close_as(path, Form.PLAIN, 1, 2)
+    close_as(path, Form.GZIP, 1, 2)  # it was complete: killed before it removed the plain one
+    left = unfinished(path_of(path, DAY, 1, Form.GZIP))
+    left.write_bytes(b"half")
+    assert numbers_in(sources(path)) == Counter([1, 2])
+    assert JsonLinesSink(path, sleep=lambda _: None).erase("one") == 2
+    assert [name for name in os.listdir(path.parent) if not name.endswith(".lock")] == ["access-2026-11-25-0001.jsonl"]
+    assert compress_closed(path, Form.GZIP) == []
+    assert names(path) == ["access-2026-11-25-0001.jsonl.gz"]
+
+
+def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = close_as(path, Form.PLAIN, 1)
+    file = source.path.open("ab")
+    fcntl.flock(file, fcntl.LOCK_SH)
+    pauses = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            file.write(line(2))
+            file.close()
+
+    compressor = Compressor((path,), Form.GZIP, pause)
+    compressor.start()
+    compressor.start()
+    until(lambda: names(path) == ["access-2026-11-25-0001.jsonl.gz"])
+    assert numbers_in(sources(path)) == Counter([1, 2])
+    assert len(pauses) == 3
+    assert caplog.records == []
+
+
+def test_a_file_that_cannot_be_compressed_stays_as_it_is(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = close_as(path, Form.PLAIN, 1)
+    compressor = Compressor((path,), Form.GZIP, lambda _: None)
+    with source.path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        compressor.start()
+        until(lambda: caplog.records)
+    assert "stays as it is: It is in use by another process." in caplog.text
+    assert numbers_in(sources(path)) == Counter([1])
+    path_of(path, DAY, 1, Form.GZIP).mkdir()
+    compressor.start()
+    until(lambda: len(caplog.records) == 2)
+    assert numbers_in(sources(path)[:1]) == Counter([1])
+    Compressor((path,), Form.PLAIN).start()
+
+
+def test_a_new_file_comes_whole_or_not_at_all(path: Path) -> None:
+    source = close_as(path, Form.PLAIN, 1)
+
+    def write_half() -> None:
+        with source.path.open("rb") as file, replacing(path.with_name("new"), file) as new:
+            new.write_bytes(b"half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert os.listdir(path.parent) == [source.path.name]
+
+
+# The right to a file.
+
+
+def test_a_file_is_held_by_one_at_a_time(path: Path) -> None:
+    source = close_as(path, Form.PLAIN, 1)
+    with held(path, source) as file:
+        assert file is not None
+        with pytest.raises(TimeoutError), held(path, source, wait=0.1):
+            pytest.fail("it is held")
+        waits = threading.Thread(target=compress_closed, args=(path, Form.GZIP))
+        waits.start()
+        waits.join()
+    assert names(path) == ["access-2026-11-25-0001.jsonl"]
+    with held(path, source) as file:
+        assert file is not None
+
+
+def how_often_open(path: Path) -> int:
+    """Return how often this process has a file open."""
+    places = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
+    return sum(place.exists() and place.samefile(path) for place in places)
+
+
+def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
+    source = close_as(path, Form.PLAIN, 1)
+    with ExitStack() as stack:
+        first = stack.enter_context(held(path, source))
+        assert first is not None
+        found: list[object] = ["nothing"]
+
+        def wait() -> None:
+            with held(path, source, wait=30) as file:
+                found[0] = file
+
+        waits = threading.Thread(target=wait)
+        waits.start()
+        until(lambda: how_often_open(source.path) == 2)
+        source.path.rename(path.with_name("elsewhere"))
+        stack.close()
+        waits.join()
+    assert found == [None]
+    with held(path, source) as file:
+        assert file is None
+
+
+def test_each_closed_file_is_worked_on_once_though_it_goes_to_its_next_form(path: Path) -> None:
+    for number in (1, 2, 3):
+        close_as(path, Form.PLAIN, number, number=number)
+    worked = []
+
+    def work(source: Source, file: object) -> None:
+        worked.append((source.number, source.form))
+        if source.number == 1:
+            path_of(path, DAY, 2, Form.PLAIN).rename(path_of(path, DAY, 2, Form.GZIP))
+        if source.number == 3:
+            raise ValueError("3")
+
+    ((trouble, error),) = for_each_closed(path, lambda source: True, work)
+    assert worked == [(1, Form.PLAIN), (3, Form.PLAIN), (2, Form.GZIP)]
+    assert (trouble.number, str(error)) == (3, "3")
+
+
+def test_an_interruption_is_no_trouble_with_a_file(path: Path) -> None:
+    for number in (1, 2):
+        close_as(path, Form.PLAIN, number, number=number)
+    worked = []
+
+    def work(source: Source, file: object) -> None:
+        worked.append(source.number)
+        raise RuntimeError("Query interrupted")  # as DuckDB says it
+
+    with pytest.raises(RuntimeError):
+        for_each_closed(path, lambda source: True, work)
+    assert worked == [1]
+
+
+# Real processes.
+
+
+_WRITER = """
+import itertools, sys, time
+from cookie_consent.sinks import JsonLinesSink
+from tests.support.sink_lines import line
+path, size, first, step, count = sys.argv[1], *map(int, sys.argv[2:])
+sink = JsonLinesSink(path, rotate_size=size)
+numbers = range(first, first + step * count, step) if count else itertools.count(first, step)
+for number in numbers:
+    sink.write(line(number))
+    if number // step % 50 == 0:
+        sink.close()
+        time.sleep(0 if count else 0.01)
+sink.close()
+assert not any(name.startswith("dropped") for name in sink.stats()), sink.stats()
+"""
+
+
+def start(*arguments: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", _WRITER, *map(str, arguments)], **own_group())
+
+
+@pytest.fixture
+def started() -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes: list[subprocess.Popen[bytes]] = []
+    yield processes
+    for process in processes:
+        end_group(process)
+        process.wait()
+
+
+def test_a_reader_finds_each_record_once_while_processes_write_and_close_and_compress(
+    path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    started += [start(path, 250_000, number, 3, 1500) for number in range(3)]
+    seen: set[int] = set()
+    while any(process.poll() is None for process in started):
+        found = steadily(path, numbers_in_running)
+        assert set(found.values()) <= {1}
+        assert seen <= set(found)
+        seen = set(found)
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert numbers_in(sources(path)) == Counter(range(4500))
+    assert len(sources(path)) > 5
+
+
+def numbers_in_running(found: Sequence[Source]) -> Counter[int]:
+    """Return how often each record is there, without the line that is being written.
+
+    A process that sees the half of what another is writing takes it for torn: then there is an empty line.
+    """
+    whole = Counter[int]()
+    for source in found:
+        for text in lines_of(source).splitlines(keepends=True):
+            if text.endswith(b"\n") and text.strip():
+                whole[int(json.loads(text)["log.record.uid"].partition("-")[2], 16)] += 1
+    return whole
+
+
+def test_a_writer_that_is_stopped_holds_no_other_up_and_loses_nothing(
+    path: Path, started: list[subprocess.Popen[bytes]]
+) -> None:
+    stopped = start(path, 60_000, 0, 2, 0)
+    started.append(stopped)
+    for _ in range(4):
+        before = len(sources(path))
+        until(lambda before=before: len(sources(path)) > before)  # type: ignore[misc]
+        stopped.send_signal(signal.SIGSTOP)
+        number = 1_000_001 + 1000 * before
+        other = start(path, 60_000, number, 2, 200)
+        started.append(other)
+        assert other.wait(60) == 0
+        assert {number, number + 398} <= set(numbers_in_running(sources(path)))
+        stopped.send_signal(signal.SIGCONT)
+    stopped.send_signal(signal.SIGKILL)
+    stopped.wait()
+    found = steadily(path, numbers_in_running)
+    assert set(found.values()) == {1}
+    own = sorted(number for number in found if number < 1_000_000)
+    assert own == list(range(0, 2 * len(own), 2)), "what the stopped one wrote has no gap"
+
+
+def test_a_process_that_is_stopped_while_it_closes_the_file_holds_no_writer_up(path: Path) -> None:
+    sink = JsonLinesSink(path, rotate_size=1, compress=None)
+    write(sink, 1)
+    with path.with_name(".access.jsonl.lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        write(sink, 2)
+        assert numbers_in(sources(path)) == Counter([1, 2])
+        assert names(path) == ["access.jsonl"]
+    write(sink, 3)
+    assert len(names(path)) == 2
+
+
+def test_processes_that_are_killed_while_they_close_and_compress_leave_each_record_once(path: Path) -> None:
+    for number in range(5):
+        process = start(path, 60_000, number * 1_000_000, 1, 0)
+        before = len(sources(path))
+        until(lambda before=before: len(sources(path)) > before + 1)  # type: ignore[misc]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        found = steadily(path, numbers_in_running)
+        assert set(found.values()) == {1}
+        own = [each for each in sorted(found) if each >= number * 1_000_000]
+        assert own == list(range(number * 1_000_000, number * 1_000_000 + len(own))), "there is no gap"
+    assert compress_closed(path, Form.GZIP) == []
+    assert numbers_in_running(sources(path)) == found
+    assert {source.form for source in sources(path)} - {Form.LIVE} == {Form.GZIP}  # it may just have been closed
+    assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]

@@ -1,0 +1,527 @@
+"""Access records in a stream of NATS JetStream: what is special about that sink.
+
+tests/cli/test_forward.py has the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import StreamConfig
+from nats.js.errors import APIError
+
+from cookie_consent.sinks import CannotEraseError, open_sink
+from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.messages import packed, time_of
+from cookie_consent.sinks.nats.sink import NatsSink
+from cookie_consent.sinks.nats.store import NatsStore
+from cookie_consent.sinks.nats.stream import Stream
+from cookie_consent.sinks.store import InvalidLinesError
+from tests.support.servers.nats_server import NatsServer, nats_server, until
+from tests.support.servers.processes import program
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+DAY = "2026-11-25"
+SECRET = "p@ss:word/with%signs"
+
+
+def line(number: int, visitor: str = "", **more: object) -> bytes:
+    record = {
+        "time": f"{DAY}T10:{number // 60 % 60:02}:{number % 60:02}.000Z",
+        "log.record.uid": f"a1b2c3d4e5f6g7h8-{number:x}",
+        "url.path": f"/訪問/{number}",
+        "visitor.id": visitor or f"visitor-{number % 10}",
+    }
+    return json.dumps(record | more, ensure_ascii=False).encode() + b"\n"
+
+
+def count(number: int) -> bytes:
+    return (
+        json.dumps({"time": f"{DAY}T10:00:00.000Z", "log.record.uid": f"c-{number}", "count.value": 1}).encode() + b"\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    with nats_server(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server that the test may stop, kill and freeze; it does not run yet."""
+    server = NatsServer(tmp_path / "nats")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., NatsSink]]:
+    """Opens sinks, and ends their connections when the test ends."""
+    sinks: list[NatsSink] = []
+
+    def opened(url: str, spill: Path | None = None) -> NatsSink:
+        sinks.append(NatsSink(url, spill=spill))
+        return sinks[-1]
+
+    yield opened
+    for sink in sinks:
+        sink.close()
+        sink.store.close()
+
+
+@pytest.fixture
+def store(shared_server: NatsServer, opened: Callable[..., NatsSink], request: pytest.FixtureRequest) -> NatsStore:
+    """A store with a stream of the test's own, which is not there yet."""
+    name = "".join(sign if sign.isalnum() else "_" for sign in request.node.name)[:60]
+    return opened(f"nats://{shared_server.address}/{name}").store
+
+
+def in_stream(store: NatsStore, subject: str) -> list[Msg]:
+    async def all_of(client: Client) -> list[Msg]:
+        return [message async for message in Stream(client, store.place).messages(subject)]
+
+    return store.connection.run(all_of)
+
+
+def lines_in(store: NatsStore, subject: str) -> list[bytes]:
+    return [line for message in in_stream(store, subject) for line in message.data.splitlines(keepends=True)]
+
+
+def in_the_year(year: int) -> float:
+    return datetime.fromisoformat(f"{year}-11-25T10:00:00Z").timestamp()
+
+
+# The URL.
+
+
+def test_a_url_says_which_servers_who_asks_and_which_stream() -> None:
+    place = Place.of("nats://me:p%40ss%3Aword@one:4222,two,[::1]:4223/WWW_RECORDS?replicas=2")
+    assert place.servers == ("nats://one:4222", "nats://two", "nats://[::1]:4223")
+    assert (place.user, place.password, place.token) == ("me", "p@ss:word", None)
+    assert (place.stream, place.replicas) == ("WWW_RECORDS", 2)
+    assert (place.records, place.counts) == ("WWW_RECORDS.records", "WWW_RECORDS.counts")
+    assert Place.of("tls://secret@one") == Place(("tls://one",), token="secret")
+    assert Place.of("nats://one/") == Place(("nats://one",), "ACCESS_RECORDS")
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("nats://", "no URL of NATS servers"),
+        ("nats://me:secret@", "no URL of NATS servers"),
+        ("nats://me:secret@one,,two", "no URL of NATS servers"),
+        ("nats://me:secret@one:port", "no URL of NATS servers"),
+        ("nats://me:secret@one,me:secret@two", "no URL of NATS servers"),
+        ("nats://me:secret@one:0", "no URL of NATS servers"),
+        ("http://me:secret@one", "no URL of NATS servers"),
+        ("nats://me:secret@one/A.B", "cannot be the name of a stream"),
+        ("nats://me:secret@one/A?replicas=9", "replicas=1 to replicas=5"),
+        ("nats://me:secret@one/A?days=3", "replicas=1 to replicas=5"),
+    ],
+)
+def test_a_url_that_is_wrong_is_refused_with_what_would_be_right(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why) as raised:
+        NatsSink(url)
+    assert "secret" not in str(raised.value)
+
+
+def test_no_password_is_in_what_the_sink_says_of_itself() -> None:
+    assert NatsSink("nats://me:secret@one/A").place == "nats://one/A"
+
+
+def test_open_sink_knows_both_schemes(tmp_path: Path) -> None:
+    for scheme in ("nats", "tls"):
+        assert isinstance(open_sink(f"{scheme}://one:4222/A?spill={tmp_path}"), NatsSink)
+
+
+# Messages.
+
+
+def test_lines_are_put_into_few_messages_that_say_what_is_in_them() -> None:
+    lines = [line(number) for number in (3, 1, 2)]
+    (message,) = packed(lines, 10_000)
+    assert message.data == b"".join(lines)
+    assert message.headers["Consent-Lines"] == "3"
+    assert message.headers["Consent-Oldest"] == f"{DAY}T10:00:01.000Z"
+    assert message.headers["Consent-Newest"] == f"{DAY}T10:00:03.000Z"
+    assert [message.data for message in packed(lines, len(lines[0]) + 1)] == lines
+    assert list(packed([], 10_000)) == []
+
+
+def test_the_same_lines_have_the_same_id_unless_they_are_marked() -> None:
+    def id_of(*numbers: int, mark: str = "") -> str:
+        return next(packed([line(number) for number in numbers], 10_000, mark)).headers["Nats-Msg-Id"]
+
+    assert id_of(1, 2) == id_of(1, 2)
+    assert len({id_of(1, 2), id_of(2, 1), id_of(1), id_of(1, 2, mark="-7")}) == 4
+
+
+def test_a_line_without_a_time_has_none() -> None:
+    assert time_of(b'{"visitor.id": "a"}\n') == ""
+    (message,) = packed([b'{"visitor.id": "a"}\n'], 10_000)
+    assert set(message.headers) == {"Nats-Msg-Id", "Consent-Lines"}
+
+
+# Writing.
+
+
+def test_records_and_counts_are_kept_beside_each_other(store: NatsStore) -> None:
+    records, counts = [line(number) for number in range(3000)], [count(number) for number in range(5)]
+    store.write(records, counts)
+    assert lines_in(store, store.place.records) == records
+    assert lines_in(store, store.place.counts) == counts
+    assert len(in_stream(store, store.place.records)) < 10
+
+
+def test_what_is_written_twice_is_there_once(store: NatsStore) -> None:
+    for _ in range(3):
+        store.write([line(1), line(2)], [count(1)])
+    assert len(lines_in(store, f"{store.place.stream}.*")) == 3
+    store.write([line(2)], [])  # as after a long outage: the stream takes it for another message
+    assert [record["log.record.uid"] for record in store.read("visitor-2")] == ["a1b2c3d4e5f6g7h8-2"]
+
+
+def test_lines_without_a_uid_are_all_read(store: NatsStore) -> None:
+    store.write([b'{"visitor.id": "a", "n": 1}\n', b'{"visitor.id": "a", "n": 2}\n'], [])
+    assert [record["n"] for record in store.read("a")] == [1, 2]
+
+
+def test_a_line_that_is_longer_than_the_servers_take_is_left_out_and_said(tmp_path: Path) -> None:
+    with nats_server(tmp_path / "nats", {"max_payload": 4096}) as server:
+        store = NatsStore(Place.of(f"nats://{server.address}"))
+        short = [line(number) for number in range(100)]
+        with pytest.raises(InvalidLinesError, match="longer than max_payload") as raised:
+            store.write([*short[:50], line(100, text="x" * 4000), *short[50:]], [])
+        assert raised.value.lines == 1
+        assert lines_in(store, store.place.records) == short
+        store.close()
+
+
+def test_a_stream_that_somebody_made_is_used_as_it_is(store: NatsStore) -> None:
+    name = store.place.stream
+
+    async def make(client: Client) -> None:
+        await client.jetstream().add_stream(StreamConfig(name=name, subjects=[f"{name}.*"], max_age=3600))
+        await Stream(client, store.place).make()
+
+    store.connection.run(make)
+    store.write([line(1)], [])
+    assert lines_in(store, store.place.records) == [line(1)]
+
+
+def test_a_stream_that_cannot_be_made_is_said(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
+    async def take_its_subject(client: Client) -> None:
+        await client.jetstream().add_stream(StreamConfig(name="other", subjects=[store.place.counts]))
+
+    store.connection.run(take_its_subject)
+    with pytest.raises(APIError, match="subjects overlap"):
+        store.write([line(1)], [])
+    alone = NatsStore(replace(store.place, stream="alone", replicas=3))
+    with pytest.raises(APIError, match="replicas > 1 not supported"):
+        alone.write([line(1)], [])
+    alone.close()
+
+
+# Servers that are away.
+
+
+def test_a_server_that_is_away_at_the_start_gets_all_once_it_is_there(
+    own_server: NatsServer, opened: Callable[..., NatsSink], tmp_path: Path
+) -> None:
+    sink = opened(f"nats://{own_server.address}", tmp_path / "spill")
+    for number in range(500):
+        sink.write(line(number))
+    sink.count(count(1))
+    until(lambda: sink.stats().get("spilled") == 501, 60)
+    own_server.start()
+    until(lambda: sink.stats().get("written") == 501, 60)
+    assert sorted(lines_in(sink.store, sink.store.place.records)) == sorted(line(number) for number in range(500))
+    assert sink.stats()["retried"] > 0
+
+
+def test_a_server_that_is_killed_in_the_middle_has_each_record_once(
+    own_server: NatsServer, opened: Callable[..., NatsSink]
+) -> None:
+    own_server.start()
+    sink = opened(f"nats://{own_server.address}")
+    for number in range(3000):
+        sink.write(line(number))
+        if number == 1500:
+            until(lambda: sink.stats().get("written", 0) > 0)
+            own_server.kill()
+    until(lambda: sink.stats().get("retried", 0) > 0)
+    own_server.start()
+    until(lambda: sink.stats().get("written") == 3000, 60)
+    assert sorted(lines_in(sink.store, sink.store.place.records)) == sorted(line(number) for number in range(3000))
+
+
+def test_a_frozen_server_holds_nobody_up_for_long(own_server: NatsServer) -> None:
+    own_server.start()
+    store = NatsStore(Place.of(f"nats://{own_server.address}"))
+    store.write([line(1)], [])
+    own_server.freeze()
+    with pytest.raises(Exception, match="did not answer in time"):  # over the connection that was
+        store.write([line(2)], [])
+    with pytest.raises(TimeoutError, match="did not answer in time"):  # over a new one
+        store.write([line(2)], [])
+    own_server.thaw()
+    store.write([line(2)], [])
+    assert lines_in(store, store.place.records) == [line(1), line(2)]
+    store.close()
+
+
+def test_a_work_ends_with_its_time_or_with_its_connection(own_server: NatsServer) -> None:
+    started = threading.Event()
+
+    async def never_end(_: Client) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    def stop() -> None:
+        started.wait()
+        own_server.stop()
+
+    own_server.start()
+    store = NatsStore(Place.of(f"nats://{own_server.address}"))
+    with pytest.raises(TimeoutError, match="did not answer in time"):
+        store.connection.run(never_end, 1)
+    started.clear()
+    helper = threading.Thread(target=stop)
+    helper.start()
+    with pytest.raises(ConnectionError, match="ended the connection"):
+        store.connection.run(never_end, None)
+    helper.join()
+    store.close()
+
+
+def test_a_store_that_was_closed_can_be_written_to_again(store: NatsStore) -> None:
+    store.close()
+    store.write([line(1)], [])
+    store.close()
+    store.close()
+    store.write([line(2)], [])
+    assert lines_in(store, store.place.records) == [line(1), line(2)]
+
+
+def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(store: NatsStore) -> None:
+    script = """if True:
+        import os, sys
+        from cookie_consent.sinks.nats.address import Place
+        from cookie_consent.sinks.nats.store import NatsStore
+        store = NatsStore(Place.of(sys.argv[1]))
+        store.write([b"before\\n"], [])
+        child = os.fork()
+        store.write([b"parent\\n" if child else b"child\\n"], [])
+        if not child:
+            os._exit(0)
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    url = f"{store.place.servers[0]}/{store.place.stream}"
+    subprocess.run([sys.executable, "-c", script, url], check=True, timeout=60, cwd=ROOT)
+    assert sorted(lines_in(store, store.place.records)) == [b"before\n", b"child\n", b"parent\n"]
+
+
+def test_a_process_that_ends_at_once_brings_what_it_has(store: NatsStore) -> None:
+    script = "import sys; from cookie_consent.sinks.nats import NatsSink; NatsSink(sys.argv[1]).write(b'{}\\n')"
+    url = f"{store.place.servers[0]}/{store.place.stream}"
+    subprocess.run([sys.executable, "-c", script, url], check=True, timeout=60, cwd=ROOT)
+    assert lines_in(store, store.place.records) == [b"{}\n"]
+
+
+# Who asks.
+
+
+def test_a_password_and_a_token_let_in_and_a_wrong_one_does_not(tmp_path: Path) -> None:
+    for number, settings in enumerate(({"user": "me", "password": SECRET}, {"token": SECRET})):
+        quoted = SECRET.replace("%", "%25").replace("@", "%40").replace(":", "%3A").replace("/", "%2F")
+        right, wrong = (f"me:{quoted}", "me:wrong") if "user" in settings else (quoted, "wrong")
+        with nats_server(tmp_path / str(number), {"authorization": settings}) as server:
+            store = NatsStore(Place.of(f"nats://{wrong}@{server.address}"))
+            with pytest.raises(Exception, match="Authorization Violation"):
+                store.write([line(1)], [])
+            store.close()
+            store = NatsStore(Place.of(f"nats://{right}@{server.address}"))
+            store.write([line(1)], [])
+            assert lines_in(store, store.place.records) == [line(1)]
+            store.close()
+
+
+def test_tls_is_checked_and_never_done_without_where_the_url_asks_for_it(
+    tmp_path: Path, shared_server: NatsServer
+) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
+    names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    openssl = [program("openssl", "openssl"), "req", "-x509", *new_key, "-days", "2", *names, "-out", str(certificate)]
+    subprocess.run(openssl, check=True, capture_output=True)
+
+    def wrote(url: str, **surroundings: str) -> str:
+        script = """if True:
+            import sys
+            from cookie_consent.sinks.nats.address import Place
+            from cookie_consent.sinks.nats.store import NatsStore
+            NatsStore(Place.of(sys.argv[1])).write([b"{}\\n"], [])
+        """
+        command = [sys.executable, "-c", script, url]
+        environment = {**os.environ, **surroundings}
+        return subprocess.run(command, check=False, timeout=60, cwd=ROOT, env=environment, stderr=-1, text=True).stderr
+
+    with nats_server(tmp_path / "nats", {"tls": {"cert_file": str(certificate), "key_file": str(key)}}) as server:
+        assert "CERTIFICATE_VERIFY_FAILED" in wrote(f"tls://{server.address}")
+        assert "Error" not in wrote(f"tls://{server.address}", SSL_CERT_FILE=str(certificate))
+    store = NatsStore(Place.of(f"tls://me:secret@{shared_server.address}"))
+    with pytest.raises(ConnectionError, match="The server does not ask for TLS"):
+        store.write([line(1)], [])
+    store.close()
+
+
+# Reading, erasing and removing.
+
+
+def test_a_visitors_records_are_erased_and_no_others_and_the_order_is_passed_on(store: NatsStore) -> None:
+    records = [line(number) for number in range(2000)]
+    store.write(records[:1000], [])
+    store.write(records[1000:], [count(1)])
+    store.write([line(2000, "somebody"), line(2001, "somebody")], [])
+    assert store.erase("visitor-3") == 200
+    assert list(store.read("visitor-3")) == []
+    assert len(list(store.read("visitor-4"))) == 200
+    assert sorted(lines_in(store, store.place.records)) == sorted(
+        [record for number, record in enumerate(records) if number % 10 != 3]
+        + [line(2000, "somebody"), line(2001, "somebody")]
+    )
+    assert store.erase("somebody") == 2
+    assert store.erase("nobody") == 0
+    orders = [json.loads(message.data) for message in in_stream(store, store.place.erasures)]
+    assert orders == [{"visitor.id": "visitor-3"}, {"visitor.id": "somebody"}, {"visitor.id": "nobody"}]
+    assert lines_in(store, store.place.counts) == [count(1)]
+
+
+def test_erased_records_are_nowhere_in_the_servers_files(tmp_path: Path) -> None:
+    with nats_server(tmp_path / "nats") as server:
+        store = NatsStore(Place.of(f"nats://{server.address}"))
+        store.write([line(1, "somebody-to-forget"), line(2)], [])
+        store.erase("somebody-to-forget")
+        store.purge(in_the_year(2026), timedelta(days=365))
+        store.close()
+        server.stop()
+        files = [file.read_bytes() for file in (tmp_path / "nats" / "data").rglob("*") if file.is_file()]
+        assert any("/訪問/2".encode() in data for data in files)
+        assert not any("/訪問/1".encode() in data for data in files)
+
+
+def test_where_no_stream_is_nothing_is_to_be_erased_read_or_removed(store: NatsStore) -> None:
+    assert store.erase("visitor-1") == 0
+    assert list(store.read("visitor-1")) == []
+    assert store.purge(in_the_year(2027), timedelta(days=1)) == 0
+    assert store.purge(in_the_year(2027), timedelta(days=1), dry_run=True) == 0
+
+
+def test_what_cannot_be_erased_is_said(store: NatsStore, own_server: NatsServer) -> None:
+    away = NatsStore(Place.of(f"nats://{own_server.address}/A"))
+    with pytest.raises(CannotEraseError, match="/A: records of this visitor may stay"):
+        away.erase("visitor-1")
+    away.close()
+
+    async def make(client: Client) -> None:
+        name = store.place.stream
+        await client.jetstream().add_stream(StreamConfig(name=name, subjects=[f"{name}.*"], deny_delete=True))
+
+    store.connection.run(make)
+    store.write([line(1)], [])
+    with pytest.raises(CannotEraseError, match="message delete not permitted"):
+        store.erase("visitor-1")
+
+
+def test_of_two_that_erase_from_one_message_the_slower_takes_its_own_back(store: NatsStore) -> None:
+    store.write([line(1), line(2), line(3)], [])
+
+    async def both(client: Client) -> list[object]:
+        stream = Stream(client, store.place)
+        (message,) = [message async for message in stream.messages(store.place.records)]
+        return [
+            await stream.keep_only(message, message.data, lambda kept: kept != line(1), dry_run=False),
+            await stream.keep_only(message, message.data, lambda kept: kept != line(2), dry_run=False),
+            await stream.keep_only(message, message.data, lambda kept: kept != line(1), dry_run=False),
+            await stream.remove(message, dry_run=False),
+            await stream.remove_older(message, "3", dry_run=False),
+        ]
+
+    assert store.connection.run(both) == [1, 0, 0, 0, 0]
+    assert lines_in(store, store.place.records) == [line(2), line(3)]
+
+
+def test_what_is_older_is_removed_also_out_of_messages_that_have_younger_lines(store: NatsStore) -> None:
+    now = datetime.fromisoformat(f"{DAY}T10:10:00Z").timestamp()
+    old, mixed, young = ([line(number) for number in range(n, n + 60)] for n in (0, 90, 240))
+    store.write(old, [count(1)])
+    store.write(mixed, [])
+    store.write([*young, b'{"visitor.id": "no-time"}\n'], [])
+    keep = timedelta(minutes=8)
+    assert store.purge(now, keep, dry_run=True) == 60 + 30
+    assert len(lines_in(store, store.place.records)) == 181
+    assert store.purge(now, keep) == 60 + 30
+    assert sorted(lines_in(store, store.place.records)) == sorted([*mixed[30:], *young, b'{"visitor.id": "no-time"}\n'])
+    assert lines_in(store, store.place.counts) == []
+    assert store.purge(now, keep) == 0
+
+
+def test_the_servers_are_told_for_how_long_to_keep_and_never_to_keep_longer(store: NatsStore) -> None:
+    def age() -> Any:
+        async def info(client: Client) -> float | None:
+            return (await client.jetstream().stream_info(store.place.stream)).config.max_age
+
+        return store.connection.run(info)
+
+    store.write([line(1)], [])
+    now = in_the_year(2026)
+    assert age() == 395 * 86400
+    store.purge(now, timedelta(days=30), dry_run=True)
+    assert age() == 395 * 86400
+    store.purge(now, timedelta(days=30))
+    assert age() == 30 * 86400
+    store.purge(now, timedelta(days=60))
+    assert age() == 30 * 86400
+    store.purge(now - 7200, timedelta(seconds=1))
+    assert age() == 120  # JetStream keeps no message for less time than it knows it again
+
+
+def test_two_that_purge_at_once_do_not_disturb_each_other(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
+    for start in range(0, 3000, 10):
+        store.write([line(number) for number in range(start, start + 10)], [])
+    other = opened(f"{store.place.servers[0]}/{store.place.stream}").store
+
+    async def both() -> list[int]:
+        works = (asyncio.to_thread(one.purge, in_the_year(2030), timedelta(days=1)) for one in (store, other))
+        return await asyncio.gather(*works)
+
+    removed = asyncio.run(both())
+    assert sum(removed) == 3000
+    assert lines_in(store, store.place.records) == []
+
+
+def test_the_sink_erases_what_waits_and_what_is_kept(
+    shared_server: NatsServer, opened: Callable[..., NatsSink]
+) -> None:
+    sink = opened(f"nats://{shared_server.address}/whole_sink")
+    for number in range(40):
+        sink.write(line(number))
+    assert sink.erase("visitor-1") == 4
+    assert len(list(sink.read("visitor-2"))) == 4
+    assert sink.stats()["written"] == 40

@@ -1,0 +1,194 @@
+"""A week of a small site, the same each time: what the docs and the notebook are tried on.
+
+`python -m tests.support.analytics_sample` runs examples/analytics.ipynb on it and keeps what its cells show.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+
+from cookie_consent.cli.main import main
+from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from tests.support.report_records import Record, line, written_at
+
+NOTEBOOK = Path(__file__).parents[2] / "examples" / "analytics.ipynb"
+FIRST, DAYS = date(2026, 11, 16), 7
+HOST = "registry.example"
+_PAGES = {
+    "/": ("/names", "/offices", "/tour"),
+    "/names": ("/names/check", "/", "/offices"),
+    "/names/check": ("/names/order", "/names"),
+    "/names/order": ("/",),
+    "/offices": ("/", "/tour"),
+    "/tour": ("/names", "/"),
+}
+"""A page -> where people go from it; the first most often."""
+_ENTRIES = ("/", "/", "/", "/names", "/tour")
+_REFERRERS = (
+    "",
+    "",
+    "https://search.example",
+    "https://search.example",
+    "https://news.example",
+    "https://blog.example",
+)
+_AGENTS = (
+    ("Chrome", "Windows", "pc"),
+    ("Chrome Mobile", "Android", "mobile"),
+    ("Mobile Safari", "iOS", "mobile"),
+    ("Firefox", "Linux", "pc"),
+    ("Safari", "Mac OS X", "pc"),
+    ("Edge", "Windows", "pc"),
+)
+_VISITORS = 240
+_SHARE = 0.6
+"""Of the people who were asked this many say yes."""
+
+
+def records() -> list[Record]:
+    """The access records, oldest first."""
+    random = Random(2026)  # noqa: S311 (records that are the same each time)
+    made = [record for number in range(_VISITORS) for record in _visitor(random, number)]
+    made.sort(key=lambda record: record["time"])
+    return [{**record, "log.record.uid": f"sampleOfTheTests-{number:x}"} for number, record in enumerate(made)]
+
+
+def counts(of: list[Record]) -> list[Record]:
+    """The counts of the same days: of everybody, with those who said no."""
+    random = Random(2027)  # noqa: S311
+    views = Counter(record["time"][:10] for record in of if record["record.kind"] == "view")
+    made: list[Record] = []
+    for day, recorded in sorted(views.items()):
+        asked = round(recorded / 2)
+        granted, refused = round(asked * _SHARE), round(asked * 0.25)
+        numbers = {"views": round(recorded / _SHARE) + random.randrange(9), "views_recorded": recorded}
+        numbers |= {"asked": asked, "granted": granted, "refused": refused, "partial": 3, "withdrawn": 1, "signal": 9}
+        made += [_count(day, name, value, len(made) + place) for place, (name, value) in enumerate(numbers.items())]
+    return made
+
+
+def write(folder: Path) -> Path:
+    """Write the week as a site has it, the first days in a closed file; return the access log."""
+    log = folder / "logs" / "access.jsonl"
+    log.parent.mkdir()
+    last = FIRST + timedelta(days=2)
+    made = records()
+    for path, kept, key in ((log, made, "time"), (counts_path(log), counts(made), "count.day")):
+        closed = [record for record in kept if record[key][:10] <= str(last)]
+        path_of(path, last, 1, Form.PLAIN).write_bytes(b"".join(map(line, closed)))
+        path.write_bytes(b"".join(line(record) for record in kept if record not in closed))
+    return log
+
+
+def notebook() -> Any:
+    """Return the notebook as it is here."""
+    return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def executed(folder: Path) -> Any:
+    """Return the notebook with what its cells show of the records in a folder."""
+    run = notebook()
+    client = NotebookClient(run, timeout=120, resources={"metadata": {"path": str(folder)}}, record_timing=False)
+    client.execute()
+    for cell in run.cells:
+        cell.metadata = {}
+    run.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return run
+
+
+def _visitor(random: Random, number: int) -> Iterator[Record]:
+    browser, system, device = random.choices(_AGENTS, (8, 7, 6, 2, 3, 2))[0]
+    own = {
+        "record.version": 1,
+        "server.address": HOST,
+        "network.protocol.version": "1.1",
+        "visitor.id": f"{number:03}{random.getrandbits(96):024x}",
+        "client.address": f"203.0.{number % 113}.0",
+        "user_agent.name": browser,
+        "user_agent.os": system,
+        "user_agent.device": device,
+        "consent.policy": "3f1c9a7be2d40586",
+    }
+    start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
+    for _ in range(random.choice((1, 1, 1, 2, 3))):
+        moment = start + timedelta(days=random.randrange(DAYS), hours=random.triangular(6, 23.5, 14))
+        yield from _visit(random, own, moment)
+
+
+def _visit(random: Random, own: Record, moment: datetime) -> Iterator[Record]:
+    page, came_from = random.choice(_ENTRIES), random.choice(_REFERRERS)
+    query = "utm_source=letter&utm_medium=mail&utm_campaign=autumn" if random.random() < 0.12 else ""
+    for _ in range(random.choice((1, 1, 2, 3, 4, 5))):
+        status = 404 if random.random() < 0.02 else 200
+        yield (
+            _request(own, moment, "view" if status == 200 else "request", page)
+            | _where(came_from, query)
+            | {"http.response.status_code": status, "duration_ms": round(random.expovariate(1 / 40) + 3, 3)}
+        )
+        if page == "/offices":
+            yield _request(own, moment + timedelta(seconds=1), "request", "/offices.json") | {
+                "http.response.status_code": 200,
+                "duration_ms": round(random.expovariate(1 / 9) + 1, 3),
+            }
+        stay = timedelta(seconds=round(random.expovariate(1 / 50) + 2))
+        moment, came_from, query = moment + stay, f"https://{HOST}{page}", ""
+        page = random.choices(_PAGES[page], (5, 2, 1)[: len(_PAGES[page])])[0]
+
+
+def _request(own: Record, moment: datetime, kind: str, path: str) -> Record:
+    return {
+        "time": written_at(moment),
+        **own,
+        "record.kind": kind,
+        "http.request.method": "GET",
+        "url.path": path,
+        "http.route": path,
+    }
+
+
+def _where(came_from: str, query: str) -> Record:
+    return {key: value for key, value in {"http.request.referrer": came_from, "url.query": query}.items() if value}
+
+
+def _count(day: str, name: str, value: int, number: int) -> Record:
+    return {
+        "time": f"{day}T23:59:58.000Z",
+        "log.record.uid": f"sampleOfTheCounts-{number:x}",
+        "record.version": 1,
+        "count.day": day,
+        "server.address": HOST,
+        "consent.language": "en",
+        "count.name": name,
+        "count.value": value,
+    }
+
+
+def export(folder: Path) -> None:
+    """Write the Parquet file that the notebook begins with."""
+    main(
+        [
+            "export",
+            "--access-log",
+            str(folder / "logs" / "access.jsonl"),
+            "--format",
+            "parquet",
+            "--out",
+            str(folder / "access.parquet"),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    with TemporaryDirectory() as place:
+        write(Path(place))
+        export(Path(place))
+        nbformat.write(executed(Path(place)), NOTEBOOK)  # type: ignore[no-untyped-call]

@@ -1,0 +1,221 @@
+"""Chromium, Firefox and WebKit as Debian packs them, all three at the hand of Selenium.
+
+Chromium has chromedriver for that, WebKit's GTK port has WebKitWebDriver, and Firefox is spoken to by `marionette`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from selenium import webdriver
+from selenium.common.exceptions import TimeoutException, WebDriverException
+from selenium.webdriver.chrome.service import Service as ChromeService
+from selenium.webdriver.common.service import Service
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
+from selenium.webdriver.webkitgtk.service import Service as WebKitService
+
+from tests.support.browsers.marionette import Marionette
+from tests.support.servers.processes import POLL, awaited, end_group, own_group, program, running
+
+DESK = (1024, 768)
+SCREEN = (640, 480)
+"""Smaller than most windows, which may be larger than it. In its middle rests the pointer, and nobody manages the
+windows: the one below the pointer has the focus, so that each must reach as far."""
+LONGEST_LOAD = 30.0
+LONGEST_WAIT = 20.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How an engine is to be set up.
+
+    Args:
+        scripts: whether pages may run scripts. What Selenium itself runs is no part of the page, and always runs.
+        cookies: whether sites may keep cookies.
+        dark: whether the visitor prefers dark colours.
+        language: what the visitor prefers to read, like "en-GB".
+        size: how wide and how high pages are shown, in CSS pixels. Windows have a least width: Firefox's pages are
+            500 pixels wide or more, WebKit's 447.
+    """
+
+    scripts: bool = True
+    cookies: bool = True
+    dark: bool = False
+    language: str = "en-GB"
+    size: tuple[int, int] = DESK
+
+    @property
+    def languages(self) -> str:
+        """The language as browsers say it: with its region, and without."""
+        return f"{self.language},{self.language.partition('-')[0]}"
+
+
+@contextmanager
+def engine(name: str, setting: Setting) -> Iterator[WebDriver]:
+    """Start an engine with a profile of its own, and end it with all that it started and wrote.
+
+    Args:
+        name: one of `ENGINES`.
+        setting: how it is set up.
+
+    Raises:
+        RuntimeError: if a program is not installed; it names the Debian package. If the size cannot be had.
+    """
+    with (
+        TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as folder,
+        ENGINES[name](setting, Path(folder)) as driver,
+    ):
+        driver.set_page_load_timeout(LONGEST_LOAD)
+        fit(driver, setting.size)
+        yield driver
+
+
+def fit(driver: WebDriver, size: tuple[int, int]) -> None:
+    """Give the window the size at which pages are shown at this size.
+
+    Raises:
+        RuntimeError: if the size cannot be had.
+    """
+
+    def inner() -> list[int]:
+        found: list[int] = driver.execute_script("return [innerWidth, innerHeight]")
+        return found
+
+    def has_come(_: WebDriver) -> bool:
+        if inner() == list(size):
+            return True
+        outer = driver.get_window_size()
+        frame = (outer["width"] - inner()[0], outer["height"] - inner()[1])
+        driver.set_window_size(size[0] + frame[0], size[1] + frame[1])
+        return False
+
+    try:
+        WebDriverWait(driver, LONGEST_WAIT, POLL).until(has_come)
+    except TimeoutException:
+        raise RuntimeError(f"Pages were to be shown at {size}, but are at {inner()}") from None
+
+
+@contextmanager
+def chromium(setting: Setting, folder: Path) -> Iterator[WebDriver]:
+    """Start Chromium."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = program("chromium", "chromium")
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",  # else it does not run as root, as in most containers
+        f"--user-data-dir={folder / 'profile'}",
+        f"--accept-lang={setting.languages}",
+        *(["--force-dark-mode"] if setting.dark else []),
+    ):
+        options.add_argument(argument)
+    blocked = {"javascript": not setting.scripts, "cookies": not setting.cookies}
+    prefs = {f"profile.default_content_setting_values.{what}": 2 for what, is_blocked in blocked.items() if is_blocked}
+    options.add_experimental_option("prefs", prefs)
+    service = ChromeService(program("chromedriver", "chromium-driver"), env=environ(folder), popen_kw=own_group())
+    with served(service):
+        yield from quitting(webdriver.Chrome(options, service))
+
+
+@contextmanager
+def webkit(setting: Setting, folder: Path) -> Iterator[WebDriver]:
+    """Start WebKit, in the small browser that comes with its GTK port."""
+    package = "webkit2gtk-driver"
+    browsers = sorted(Path("/usr/lib").glob("*/webkit2gtk-4.1/MiniBrowser"))
+    options = WebKitOptions()
+    options.binary_location = str(browsers[0]) if browsers else program("MiniBrowser", package)
+    for argument in (
+        "--automation",
+        f"--enable-javascript={str(setting.scripts).lower()}",
+        *(["--dark-mode"] if setting.dark else []),
+        *([] if setting.cookies else ["--cookies-policy=never"]),
+    ):
+        options.add_argument(argument)
+    path = program("WebKitWebDriver", package)
+    with display() as shown:
+        around = {**environ(folder), **shown, **speaking(setting.language, folder)}
+        service = WebKitService(path, env=around, popen_kw=own_group())
+        with served(service):
+            with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of Selenium, by Selenium
+                driver = webdriver.WebKitGTK(options, service)
+            yield from quitting(driver)
+
+
+@contextmanager
+def firefox(setting: Setting, folder: Path) -> Iterator[WebDriver]:
+    """Start Firefox."""
+    preferences = {
+        "marionette.port": 0,  # any that is free
+        "intl.accept_languages": setting.languages,
+        "javascript.enabled": setting.scripts,
+        **({} if setting.cookies else {"network.cookie.cookieBehavior": 2}),
+        "ui.systemUsesDarkTheme": int(setting.dark),
+    }
+    lines = [f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in preferences.items()]
+    (folder / "user.js").write_text("".join(lines), encoding="utf-8")
+    command = [program("firefox-esr", "firefox-esr"), "--headless", "--marionette", "--profile", str(folder)]
+    with running(command, env=environ(folder)) as process:
+        port = awaited(process, folder / "MarionetteActivePort")
+        yield from quitting(webdriver.Remote(Marionette(int(port)), options=webdriver.FirefoxOptions()))
+
+
+ENGINES: dict[str, Callable[[Setting, Path], AbstractContextManager[WebDriver]]] = {
+    "Chromium": chromium,
+    "Firefox": firefox,
+    "WebKit": webkit,
+}
+
+
+def environ(folder: Path) -> dict[str, str]:
+    """Return the environment of programs that keep their files in a folder."""
+    return {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
+
+
+def speaking(language: str, folder: Path) -> dict[str, str]:
+    """Return an environment in which programs speak a language. Debian has the locales only as sources."""
+    name = language.replace("-", "_")
+    if not Path("/usr/share/i18n/locales", name).exists():
+        raise RuntimeError(f"The locale {name} is missing. As root: apt-get install locales")
+    locale = f"{name}.UTF-8"
+    made = ["localedef", "-i", name, "-f", "UTF-8", str(folder / locale)]
+    subprocess.run(made, check=True, capture_output=True)
+    return {"LOCPATH": str(folder), "LANG": locale, "LC_ALL": locale}
+
+
+@contextmanager
+def display() -> Iterator[dict[str, str]]:
+    """Start a screen that nobody sees, and return the environment that leads to it."""
+    size = f"{SCREEN[0]}x{SCREEN[1]}x24"
+    command = [program("Xvfb", "xvfb"), "-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp"]
+    with running(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        # It says which number was free once it is ready.
+        yield {"DISPLAY": f":{process.stdout.readline().decode().strip()}", "GDK_BACKEND": "x11"}
+
+
+@contextmanager
+def served(service: Service) -> Iterator[None]:
+    """End the program of a service with all that it started, also where it does not do so when it is asked."""
+    try:
+        yield
+    finally:
+        if process := getattr(service, "process", None):  # else it did not even start
+            end_group(process)
+
+
+def quitting(driver: WebDriver) -> Iterator[WebDriver]:
+    """Give a driver, and take leave of it."""
+    try:
+        yield driver
+    finally:
+        with suppress(WebDriverException):  # it may have ended by itself
+            driver.quit()

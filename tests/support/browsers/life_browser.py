@@ -1,0 +1,114 @@
+"""What the tests at `life_site` have in common: the site itself, tabs, and waiting for what a browser does."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from playwright.sync_api import Browser, Page, Route
+
+from cookie_consent.cli.demo.site import LOOPBACK, started
+from tests.support.browsers.visitor_browser import LONGEST_WAIT, PREFIX, ROOT, Sites, Visitor, soon
+
+Found = TypeVar("Found")
+POLL = 20
+TRANSFERRED = "performance.getEntriesByType('navigation')[0].transferSize"
+"""How many bytes the page took over the network; 0 from a cache."""
+
+
+@contextmanager
+def life_sites(folder: Path) -> Iterator[Sites]:
+    """Start the sites of `life_site`; what is visited is the ordinary one."""
+    with started("tests.support.sites.life_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
+        yield Sites(f"{site.address}/corner", "", folder / "access.jsonl")
+
+
+def moved_to(visitor: Visitor, name: str) -> Visitor:
+    """Let a visitor go to another one of the sites from now on."""
+    visitor.sites = replace(visitor.sites, address=f"{visitor.sites.address.rpartition('/')[0]}/{name}")
+    return visitor
+
+
+def another_tab(visitor: Visitor) -> Visitor:
+    """Return the same visitor at another tab of the same browser."""
+    return Visitor(visitor.context, visitor.sites, scripts=visitor.scripts)
+
+
+def until(page: Page, look: Callable[[], Found]) -> Found:
+    """Return what a look finds, as soon as it finds something; at the latest what it finds then.
+
+    Other than with `soon`, the browser's events come in meanwhile.
+    """
+    end = time.monotonic() + LONGEST_WAIT
+    while not (found := look()) and time.monotonic() < end:
+        page.wait_for_timeout(POLL)
+    return found
+
+
+def hold_answers(visitor: Visitor) -> list[Route]:
+    """Keep the answers of a tab from reaching the server, and return those that are held."""
+    held: list[Route] = []
+    visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
+    return held
+
+
+class Unwatched:
+    """Tabs of a new browser context that no debugger watches: in those that one does, Chromium makes no page ahead.
+
+    Args:
+        browser: Chromium.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._session = browser.new_browser_cdp_session()
+        # Playwright leaves contexts alone that it has not made.
+        self._context = self._session.send("Target.createBrowserContext")["browserContextId"]
+        self._replies: dict[int, Any] = {}
+        self._session.on("Target.receivedMessageFromTarget", self._hear)
+        self._last = 0
+
+    def open(self, address: str, title: str) -> str:
+        """Open the page that has this title in a new tab, and return the tab's id."""
+        asked = {"url": address, "browserContextId": self._context}
+        tab: str = self._session.send("Target.createTarget", asked)["targetId"]
+        # Playwright looks at each new tab for a moment.
+        assert soon(lambda: self.about(tab)["title"] == title and not self.about(tab)["attached"])
+        return tab
+
+    def about(self, tab: str) -> dict[str, Any]:
+        """Return what there is to say of a tab from the outside, such as its "url"."""
+        about: dict[str, Any] = self._session.send("Target.getTargetInfo", {"targetId": tab})["targetInfo"]
+        return about
+
+    def run(self, tab: str, script: str) -> Any:
+        """Run a script in a tab, which is watched from then on; None comes out where a new page is just coming."""
+        attach = {"targetId": tab, "flatten": False}
+        self._last += 1
+        asked = {"expression": script, "awaitPromise": True, "returnByValue": True}
+        command = {"id": self._last, "method": "Runtime.evaluate", "params": asked}
+        session = self._session.send("Target.attachToTarget", attach)["sessionId"]
+        self._session.send("Target.sendMessageToTarget", {"sessionId": session, "message": json.dumps(command)})
+        end = time.monotonic() + LONGEST_WAIT
+        while self._last not in self._replies and time.monotonic() < end:
+            self.about(tab)  # replies come in with others
+        reply = self._replies.get(self._last, {})
+        return reply.get("result", {}).get("result", {}).get("value")
+
+    def forget(self) -> None:
+        """Delete all cookies."""
+        self._session.send("Storage.clearCookies", {"browserContextId": self._context})
+
+    def close(self) -> None:
+        """Close all of it."""
+        self._session.send("Target.disposeBrowserContext", {"browserContextId": self._context})
+        self._session.detach()
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        message = json.loads(event["message"])
+        if "id" in message:
+            self._replies[message["id"]] = message

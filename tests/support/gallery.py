@@ -1,0 +1,287 @@
+"""Makes the pictures of docs/gallery, and the page that shows them: `python -m tests.support.gallery`.
+
+They are of the museum's site, in Chromium, always the same as long as nothing looks different. `--only NAME` makes one
+of them, `--folder FOLDER` puts them elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+from cookie_consent.report.page.page import page
+from tests.support.browsers.surfaces import SURFACES, museum_site
+from tests.support.browsers.themes import THEMES, style
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Visitor
+from tests.support.report_sample import compared_report
+
+FOLDER = ROOT / "docs" / "gallery"
+README = "README.md"
+DESK, PHONE = ViewportSize(width=1120, height=700), ViewportSize(width=360, height=640)
+TALL = ViewportSize(width=1120, height=1500)
+LIGHT: dict[str, Any] = {"color_scheme": "light", "forced_colors": "none"}
+DARK: dict[str, Any] = {**LIGHT, "color_scheme": "dark"}
+FORCED: dict[str, Any] = {"color_scheme": "dark", "forced_colors": "active"}
+COLOURS = 256
+"""How many a picture has at most: enough for what is on it, and a fraction of the bytes."""
+_SHOW_THE_PURPOSES = "document.querySelector('.pchoice details').scrollIntoView({ block: 'end' })"
+_WRITE_WHAT_ALWAYS_DIFFERS = """() => {
+    const past = "October 5, 2026, 9:41:00 AM UTC", future = "April 3, 2027, 9:41:00 AM UTC";
+    for (const it of document.querySelectorAll("time[datetime*=T]"))
+        it.textContent = new Date(it.dateTime) > new Date() ? future : past;
+    for (const it of document.querySelectorAll("time:not([datetime*=T])")) it.textContent = "April 3, 2030";
+    for (const it of document.querySelectorAll("dd > code")) it.textContent = "nK3vQ0yT8bXw5RzL1cHj2A";
+    scrollTo(0, 0);
+}"""
+"""The times and the numbers of records."""
+_ON_PHONES = "* { scrollbar-width: none !important }"
+"""They show where one is only while it scrolls."""
+_INTRODUCTION = """\
+# Gallery
+
+What visitors see on a small museum's site, and what its analytics team sees, as Chromium shows it. `make gallery` makes
+these pictures and this page.
+[Theming](../banner.md#theming) says how to change the look.
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of something that visitors see.
+
+    Args:
+        name: of its file, without the ending.
+        title: what is on it, in short.
+        surface: what is shown, one of `SURFACES`.
+        alt: what is on it, for those who do not see it.
+        language: of the page.
+        size: of the screen.
+        media: what the browser asks for.
+        theme: the site's; "" for the default look.
+    """
+
+    name: str
+    title: str
+    surface: str
+    alt: str
+    language: str = "en"
+    size: ViewportSize | None = None
+    media: dict[str, Any] | None = None
+    theme: str = ""
+
+
+_QUESTION = "a question, links, and “Refuse all” and “Accept all” side by side and alike"
+_SURFACES = (
+    Picture("corner", "The question", "first layer", f"A box in the lower left corner of a page: {_QUESTION}"),
+    Picture("bar", "In a bar", "first layer in a bar", f"A bar along the lower edge of a page: {_QUESTION}"),
+    Picture(
+        "dialog", "In a dialog", "first layer in a dialog", f"A dialog in the middle of a darkened page: {_QUESTION}"
+    ),
+    Picture(
+        "purposes",
+        "Each purpose for itself",
+        "purposes open",
+        "The question, scrolled down to two purposes with a box to tick each, unticked, and “Save my choice”",
+    ),
+    Picture(
+        "error",
+        "The answer was not kept",
+        "error",
+        "The question with a message, marked by a red line, above its answers: “Your choice could not be kept. "
+        "Please check the connection and try again.”",
+    ),
+    Picture(
+        "kept",
+        "After the answer",
+        "answer kept",
+        "A page without the question; a message in the corner: “Your choice has been kept. You refused all purposes "
+        "that are not strictly necessary.”",
+    ),
+    Picture(
+        "again",
+        "The settings in place",
+        "settings in place",
+        "A page with the box that asked before, now titled “Privacy settings”, which says what was answered",
+    ),
+    Picture(
+        "box",
+        "In place of what is off",
+        "box",
+        "A page with a box where a map would be: what is off, what it needs, “You refused it.”, and a button “Allow "
+        "Maps and films and go on”",
+    ),
+    Picture(
+        "explaining",
+        "A page that is off",
+        "explaining page",
+        "A page “Film of the house is switched off”: what it needs, who would receive data, and a button “Allow Maps "
+        "and films and go on”",
+    ),
+    Picture(
+        "settings",
+        "The settings page",
+        "settings page",
+        "A page “Privacy settings”: what holds, “Refuse all” and “Accept all”, and the first purpose with its cookies "
+        "in a table",
+    ),
+    Picture(
+        "records",
+        "The records of the answers",
+        "records page",
+        "A page “Records of your answers”: what was withdrawn, when and where, and a field for a note to it",
+    ),
+    Picture(
+        "shown",
+        "What somebody was shown",
+        "what was shown",
+        "A page “What you were shown”: the question, framed as a quotation, its buttons only dashed outlines",
+    ),
+    Picture(
+        "receipt",
+        "The receipt",
+        "receipt page",
+        "A page “Receipt of your answer”: when and what was accepted, until when that is valid, who is responsible",
+    ),
+    Picture(
+        "requests",
+        "Requests and complaints",
+        "requests page",
+        "A page “Requests and complaints”: four kinds to choose from, a field for the message, one for a mail address",
+    ),
+)
+
+
+def _elsewhere(kind: str, surface: str, what: str) -> tuple[Picture, ...]:
+    """Return a surface in dark and forced colours, on a phone, in Japanese and Arabic."""
+    return (
+        Picture(f"{kind}-dark", "Dark", surface, f"{what}, in light letters on dark", media=DARK),
+        Picture(
+            f"{kind}-forced",
+            "Forced colours",
+            surface,
+            f"{what}, in the visitor's own few colours, with an edge around each button",
+            media=FORCED,
+        ),
+        Picture(f"{kind}-ja", "Japanese", surface, f"{what}, in Japanese", "ja"),
+        Picture(f"{kind}-ar", "Arabic", surface, f"{what}, in Arabic: from right to left, as if in a mirror", "ar"),
+        Picture(f"{kind}-phone", "On a phone", surface, f"{what}, as wide as the screen of a phone", size=PHONE),
+    )
+
+
+_THEMES = tuple(
+    Picture(f"theme-{name}", name.capitalize(), "first layer", f"The question in the theme “{name}”", theme=name)
+    for name in THEMES
+)
+REPORT = "report"
+"""What analytics teams see. Its records are made up, and always the same."""
+_WHAT = (
+    "A report “Visits, 1 to 25 November 2026”: visitors, sessions and views in numbers, the share of all pages that "
+    "they stand for, and bars for each day"
+)
+_REPORT = (
+    Picture("report", "The report", REPORT, _WHAT, size=TALL),
+    Picture("report-dark", "The report in dark", REPORT, f"{_WHAT}, in light letters on dark", size=TALL, media=DARK),
+    Picture("report-phone", "On a phone", REPORT, f"{_WHAT}, below each other on a phone", size=PHONE),
+)
+SECTIONS = {
+    "Everything that is seen": _SURFACES,
+    "The question elsewhere": _elsewhere("corner", "first layer", "The question"),
+    "The settings page elsewhere": _elsewhere("settings", "settings page", "The settings page"),
+    "Themes": _THEMES,
+    "What analytics teams see": _REPORT,
+}
+PICTURES = tuple(picture for pictures in SECTIONS.values() for picture in pictures)
+
+
+def readme() -> str:
+    """Return the page that shows the pictures, two in a row."""
+    lines = [_INTRODUCTION]
+    for title, pictures in SECTIONS.items():
+        lines.append(f"## {title}\n")
+        for first in range(0, len(pictures), 2):
+            row = pictures[first : first + 2]
+            lines.append(_row([picture.title for picture in row]))
+            lines.append(_row(["---"] * len(row)))
+            lines.append(_row([f"![{picture.alt}]({picture.name}.png)" for picture in row]) + "\n")
+    return "\n".join(lines)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def make(pictures: Sequence[Picture], folder: Path) -> None:
+    """Make pictures, and put them into a folder."""
+    with _museum_visitor() as visitor:
+        for picture in pictures:
+            visitor.page.emulate_media(**(picture.media or LIGHT))
+            visitor.page.set_viewport_size(picture.size or DESK)
+            _open(visitor, picture)
+            style(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
+            (folder / f"{picture.name}.png").write_bytes(_taken(visitor.page, picture))
+
+
+def _open(visitor: Visitor, picture: Picture) -> None:
+    if picture.surface == REPORT:
+        visitor.page.set_content(page(compared_report()))
+    else:
+        SURFACES[picture.surface](visitor, picture.language)
+
+
+@contextmanager
+def _museum_visitor() -> Iterator[Visitor]:
+    """Start the site and a browser that visits it."""
+    with (
+        TemporaryDirectory() as kept,
+        museum_site(Path(kept)) as sites,
+        sync_playwright() as playwright,
+        # With the bars that show what scrolls, which Playwright else hides.
+        playwright.chromium.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--hide-scrollbars"]) as browser,
+    ):
+        yield Visitor(browser.new_context(locale="en-GB"), sites)
+
+
+def _taken(shown: Page, picture: Picture) -> bytes:
+    """Return a picture of a page as it is, in few bytes."""
+    if picture.surface == "purposes open":
+        shown.evaluate(_SHOW_THE_PURPOSES)
+    if picture.surface in ("records page", "receipt page", "requests page"):
+        shown.evaluate(_WRITE_WHAT_ALWAYS_DIFFERS)
+    image = Image.open(io.BytesIO(shown.screenshot(animations="disabled"))).convert("RGB")
+    few = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    out = io.BytesIO()
+    few.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the gallery."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.support.gallery", description="Makes the pictures of docs/gallery."
+    )
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to put them (default: %(default)s)")
+    parser.add_argument("--only", action="append", metavar="NAME", help="one of them; may be given several times")
+    given = parser.parse_args(arguments)
+    unknown = sorted({*(given.only or ())} - {picture.name for picture in PICTURES})
+    if unknown:
+        parser.error(f"there is no picture {', '.join(unknown)}")
+    given.folder.mkdir(parents=True, exist_ok=True)
+    chosen = [picture for picture in PICTURES if not given.only or picture.name in given.only]
+    make(chosen, given.folder)
+    (given.folder / README).write_text(readme(), "utf-8")
+    size = sum((given.folder / f"{picture.name}.png").stat().st_size for picture in chosen)
+    sys.stdout.write(f"{len(chosen)} pictures, {size / 1000:.0f} kB, in {given.folder}\n")
+
+
+if __name__ == "__main__":
+    main()

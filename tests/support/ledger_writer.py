@@ -1,0 +1,131 @@
+"""Records to keep, and another process that keeps or removes some, once it is told to on its standard input.
+
+python -m tests.support.ledger_writer open URL
+python -m tests.support.ledger_writer append URL CONSENT_ID COUNT [KEY]     with KEY, as many that others repeat
+python -m tests.support.ledger_writer remove URL NOW
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.ledgers import Entry, open_ledger
+from cookie_consent.policy.policy import canonical_json
+
+ROOT = Path(__file__).parents[2]
+POLICY = {"site": {"name": "Example Registry"}, "purposes": [{"id": "analytics"}]}
+NOW = 1_750_000_000  # that of tests.support.policies, which takes long to import
+SHOWN, PREVAILING = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
+
+
+def digest(text: str) -> str:
+    """Return a text's name: its SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def version(policy: Mapping[str, Any]) -> str:
+    """Return a policy's name."""
+    return hashlib.sha256(canonical_json(policy)).hexdigest()[:16]
+
+
+def entry(
+    consent_id: str = "a",
+    *,
+    policy: Mapping[str, Any] = POLICY,
+    text: str = SHOWN,
+    prevailing: str = PREVAILING,
+    now: float = NOW,
+    key: str = "",
+    within: int = 0,
+    keep_until: int | None = None,
+    **said: Any,
+) -> Entry:
+    """Return a record to keep, with all that it cites."""
+    return Entry(
+        document={
+            "schema": 2,
+            "record_id": new_id(),
+            "consent_id": consent_id,
+            "event": "granted",
+            "decided_at": rfc3339(now),
+            "source": "banner",
+            "granted": ["analytics"],
+            "language": "en",
+            "text": digest(text),
+            "prevailing_text": digest(prevailing),
+            "policy": version(policy),
+            "policy_sha256": hashlib.sha256(canonical_json(policy)).hexdigest(),
+            "service": None,
+            "keep_until": None if keep_until is None else rfc3339(keep_until),
+            "repeat_key": key,
+            **said,
+        },
+        policies={version(policy): policy},
+        texts={digest(text): text, digest(prevailing): prevailing},
+        repeat_within=within,
+    )
+
+
+def together(*each: Sequence[object]) -> list[str]:
+    """Run several of these processes at once, from one moment on; return what they say."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.support.ledger_writer", *map(str, arguments)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for arguments in each
+    ]
+    for process in running:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=60)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * len(running)
+    return said
+
+
+def main(what: str, url: str, *arguments: str) -> None:
+    """Do what the arguments say, and write what came of it."""
+    if what != "open":
+        ledger = open_ledger(url)
+    say("ready")
+    sys.stdin.readline()
+    if what == "open":
+        ledger = open_ledger(url)
+    elif what == "remove":
+        say(ledger.remove(now=float(arguments[0]), make_id=new_id).records)
+    else:
+        consent_id, count, key = (*arguments, "")[:3]
+
+        async def append() -> None:
+            for number in range(int(count)):
+                await ledger.append(entry(consent_id))
+                if key:
+                    say((await ledger.append(entry("shared", key=f"{key}{number}", within=60)))["record_id"])
+
+        asyncio.run(append())
+    ledger.close()
+
+
+def say(what: object) -> None:
+    """Write a line to standard output."""
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,383 @@
+"""What a report must say, computed in plain Python, record by record, from what the words mean."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import parse_qs, quote_plus, urlsplit
+
+from tests.support.report_records import Record, moment_of
+
+MARGIN = timedelta(hours=6)
+PAUSE = timedelta(minutes=30)
+ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
+NOTHING = {"views_recorded": None, "views": None, "share": None}
+Campaign = tuple[str, str, str]
+
+
+@dataclass
+class Session:
+    """Records of a visitor on a host, in their order. What is no view and no event makes it last, but begins none."""
+
+    campaign: Campaign
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def visitor(self) -> str:
+        return str(self.records[0]["visitor.id"])
+
+    @property
+    def began(self) -> datetime:
+        return min(moment_of(record) for record in self.records if kind_of(record) != "request")
+
+    @property
+    def views(self) -> list[Record]:
+        return [record for record in self.records if is_view(record)]
+
+    @property
+    def seconds(self) -> float:
+        return (max(map(end_of, self.records)) - self.began).total_seconds()
+
+    @property
+    def bounced(self) -> bool:
+        acted = [record for record in self.records if record.get("event.name", "page_leave") != "page_leave"]
+        acted = [record for record in acted if not is_view(record)]
+        return len(self.views) == 1 and not acted
+
+    @property
+    def referrer(self) -> str:
+        first = self.views[0]
+        referrer = first.get("http.request.referrer")
+        own = not referrer or urlsplit(referrer).hostname == first["server.address"]
+        return "(direct)" if own or not referrer else str(referrer)
+
+
+class Oracle:
+    """Figures of a range.
+
+    Args:
+        records: all that were written.
+        counts: likewise.
+        since: the first day.
+        until: the last one.
+        host: the only host, if any.
+        path: the only beginning of paths, if any.
+        limit: rows of a list.
+        threshold: the fewest visitors of a row.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        counts: Iterable[Record],
+        since: date,
+        until: date,
+        *,
+        host: str | None = None,
+        path: str | None = None,
+        limit: int = 50,
+        threshold: int = 5,
+    ) -> None:
+        self.limit, self.threshold, self.path, self.merged = limit, threshold, path or "", 0
+        self.days = [since + timedelta(days=number) for number in range((until - since).days + 1)]
+        self.begin = datetime.combine(since, time(), UTC)
+        self.end = datetime.combine(until, time(), UTC) + timedelta(days=1)
+        read = {
+            record["log.record.uid"]: record
+            for record in records
+            if self.begin - MARGIN <= moment_of(record) < self.end + MARGIN and host in (None, record["server.address"])
+        }
+        self.records = [record for record in read.values() if self._is_inside(record)]
+        self.views = [record for record in self.records if is_view(record)]
+        self.sessions = [
+            session
+            for session in sessions_of(read.values())
+            if self.begin <= session.began < self.end and any(map(self._is_under, session.views))
+        ]
+        self.counts = [
+            count
+            for count in {count["log.record.uid"]: count for count in counts}.values()
+            if date.fromisoformat(count["count.day"]) in self.days and host in (None, count["server.address"])
+        ]
+
+    def _is_under(self, record: Record) -> bool:
+        return bool(record["url.path"].startswith(self.path))
+
+    def _is_inside(self, record: Record) -> bool:
+        return self._is_under(record) and self.begin <= moment_of(record) < self.end
+
+    def totals(self) -> dict[str, Any]:
+        """What is one number for the whole range."""
+        sessions, lasted = len(self.sessions), [session.seconds for session in self.sessions]
+        return {
+            "visitors": len({record["visitor.id"] for record in self.views}),
+            "sessions": sessions,
+            "views": len(self.views),
+            "bounce_rate": sum(session.bounced for session in self.sessions) / sessions if sessions else None,
+            "views_per_session": len(self.views) / sessions if sessions else None,
+            "session_seconds": {"median": quantile(lasted, 0.5), "mean": sum(lasted) / sessions if sessions else None},
+            "share": self.share(),
+            "exempt_records": sum(is_exempt(record) for record in self.records),
+            "consent": consent(self.counts),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """All figures; not what the question was."""
+        made = {**self.totals(), **self.lists()}
+        return {**made, "small_groups": {"threshold": self.threshold, "merged": self.merged}}
+
+    def share(self) -> dict[str, Any]:
+        counted = [count for count in self.counts if count["count.name"] in ("views", "views_recorded")]
+        if self.path or not counted:
+            return NOTHING
+        recorded, views = (total(counted, name) for name in ("views_recorded", "views"))
+        return {"views_recorded": recorded, "views": views, "share": recorded / views if views else None}
+
+    def lists(self) -> dict[str, list[dict[str, Any]]]:
+        """The figures that are lists."""
+        leaves = [record for record in self.records if record.get("event.name") == "page_leave"]
+        told = [record for record in self.records if "event.name" in record and record not in leaves]
+        requests = [record for record in self.records if record["record.kind"] != "event"]
+        seen: list[Record] = [{**record, "viewed": is_view(record)} for record in self.views]
+        seen += [{**record, "viewed": False} for record in leaves]
+        advertised = [session for session in self.sessions if session.campaign != ("", "", "")]
+        funnel = [count for count in self.counts if count["count.name"] in ANSWERS]
+        degraded = [count for count in self.counts if count["count.name"] == "degraded"]
+        return {
+            "by_day": [self._day(day) for day in self.days],
+            "by_hour": [self._hour(hour) for hour in range(24)],
+            "pages": self._grouped(seen, lambda r: {"path": r["url.path"]}, pages, people=viewers),
+            "entry_pages": self._grouped(
+                self.sessions,
+                lambda s: {"path": s.views[0]["url.path"]},
+                lambda ss: {"sessions": len(ss), "bounces": sum(s.bounced for s in ss)},
+            ),
+            "exit_pages": self._grouped(
+                self.sessions, lambda s: {"path": s.views[-1]["url.path"]}, lambda ss: {"sessions": len(ss)}
+            ),
+            "referrers": self._grouped(self.sessions, lambda s: {"referrer": s.referrer}, visits),
+            "campaigns": self._grouped(
+                advertised, lambda s: dict(zip(("source", "medium", "campaign"), s.campaign, strict=True)), visits
+            ),
+            **{
+                figure: self._grouped(self.views, _by(key, name), viewings)
+                for figure, key, name in (
+                    ("devices", "user_agent.device", "device"),
+                    ("browsers", "user_agent.name", "browser"),
+                    ("systems", "user_agent.os", "os"),
+                )
+            },
+            "routes": self._grouped(
+                requests,
+                lambda r: {"method": r["http.request.method"], "route": r.get("http.route", "(no route)")},
+                routes,
+                other={"method": "", "route": "(other)"},
+            ),
+            "events": self._grouped(
+                told, lambda r: {"event": r["event.name"]}, lambda rs: {"events": len(rs), "visitors": people_of(rs)}
+            ),
+            "degraded": self._grouped(
+                degraded, lambda c: {"feature": c["count.detail"]}, lambda cs: {"views": total(cs)}, people=total
+            ),
+            "consent_by_day": [
+                {"day": str(day), **consent([count for count in self.counts if count["count.day"] == str(day)])}
+                for day in self.days
+            ],
+            "consent_by_host": self._grouped(funnel, lambda c: {"host": c["server.address"]}, consent, people=total),
+            "consent_by_language": self._grouped(
+                [count for count in funnel if count["count.name"] != "signal"],
+                lambda c: {"language": c["consent.language"]},
+                consent_without_signal,
+                people=total,
+            ),
+        }
+
+    def _day(self, day: date) -> dict[str, Any]:
+        views = [record for record in self.views if moment_of(record).date() == day]
+        counts = [count for count in self.counts if count["count.day"] == str(day)]
+        counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")] and not self.path
+        return {
+            "day": str(day),
+            "visitors": people_of(views),
+            "sessions": sum(session.began.date() == day for session in self.sessions),
+            "views": len(views),
+            "all_views_recorded": total(counts, "views_recorded") if counted else None,
+            "all_views": total(counts, "views") if counted else None,
+        }
+
+    def _hour(self, hour: int) -> dict[str, int]:
+        return {
+            "hour": hour,
+            "views": sum(moment_of(record).hour == hour for record in self.views),
+            "sessions": sum(session.began.hour == hour for session in self.sessions),
+        }
+
+    def _grouped(
+        self,
+        things: Sequence[Any],
+        named: Callable[[Any], dict[str, str]],
+        measured: Callable[[Sequence[Any]], dict[str, Any]],
+        *,
+        people: Callable[[Sequence[Any]], int] | None = None,
+        other: dict[str, str] | None = None,
+    ) -> list[dict[str, Any]]:
+        people = people or people_of
+
+        def size(group: Sequence[Any]) -> int:
+            return int(next(iter(measured(group).values())))
+
+        groups: dict[tuple[tuple[str, str], ...], list[Any]] = defaultdict(list)
+        for thing in things:
+            groups[tuple(named(thing).items())].append(thing)
+        groups = {name: group for name, group in groups.items() if people(group) > 0}
+        large = {name: group for name, group in groups.items() if people(group) >= self.threshold}
+        self.merged += len(groups) - len(large)
+        order = sorted(large, key=lambda name: (-size(large[name]), _sorted_as(name)))
+        order = order[: self.limit]
+        rest = [thing for name, group in groups.items() if name not in order for thing in group]
+        if rest and people(rest) < self.threshold:
+            rest = [*rest, *large[order.pop()]] if order else []
+        rows = [{**dict(name), **measured(large[name])} for name in order]
+        rows.sort(key=lambda row: -next(value for value in row.values() if not isinstance(value, str)))
+        columns = list(named(things[0])) if things else []
+        other = other or dict(zip(columns, ("(other)", "", ""), strict=False))
+        return [*rows, {**other, **measured(rest)}] if rest else rows
+
+
+def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
+    """What engines sort rows of one size by: names of campaigns are still encoded for them."""
+    if name[0][0] == "source":
+        return "&".join(quote_plus(value) for _, value in name)
+    return " ".join(value for _, value in name)
+
+
+def is_view(record: Record) -> bool:
+    """Whether somebody saw a page."""
+    return kind_of(record) == "view" or record.get("event.name") == "page_view"
+
+
+def kind_of(record: Record) -> str:
+    """What it is: an error is no view, whatever an earlier version wrote."""
+    is_error = record.get("http.response.status_code", 200) >= 400
+    return "request" if is_error and record["record.kind"] == "view" else str(record["record.kind"])
+
+
+def is_exempt(record: Record) -> bool:
+    """Whether it is there without consent."""
+    return record["record.kind"] != "event" and "consent.purpose" in record
+
+
+def begin_of(record: Record) -> datetime:
+    """Since when somebody was active: for as long as the page that is left was visible."""
+    visible = record["duration_ms"] if record.get("event.name") == "page_leave" else 0
+    return moment_of(record) - timedelta(milliseconds=visible)
+
+
+def end_of(record: Record) -> datetime:
+    """Until when somebody was active: the end of an answer."""
+    lasted = record["duration_ms"] if record["record.kind"] != "event" else 0
+    return moment_of(record) + timedelta(milliseconds=lasted)
+
+
+def sessions_of(records: Iterable[Record]) -> list[Session]:
+    """Those of each visitor on each host, with one view at least."""
+    by_guest: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        by_guest[record["visitor.id"], record["server.address"]].append(record)
+    made: list[Session] = []
+    for own in by_guest.values():
+        last = None
+        for record in sorted(own, key=order):
+            campaign = campaign_of(record)
+            is_new = last is None or begin_of(record) - last > PAUSE
+            if is_new or campaign not in (("", "", ""), made[-1].campaign):
+                made.append(Session(campaign))
+            made[-1].records.append(record)
+            last = max(last or end_of(record), end_of(record))
+    return [session for session in made if session.views]
+
+
+def order(record: Record) -> tuple[datetime, bool, str]:
+    """By when somebody was active; what happened at the same time, views and events first."""
+    return begin_of(record), kind_of(record) == "request", record["log.record.uid"]
+
+
+def campaign_of(record: Record) -> Campaign:
+    """What the address of a page says of its campaign."""
+    if kind_of(record) == "request":
+        return "", "", ""
+    given = parse_qs(record.get("url.query", ""))
+    source, medium, name = (given.get(f"utm_{part}", [""])[0] for part in ("source", "medium", "campaign"))
+    return source, medium, name
+
+
+def people_of(things: Sequence[Any]) -> int:
+    """How many visitors records or sessions are of."""
+    return len({thing.visitor if isinstance(thing, Session) else thing["visitor.id"] for thing in things})
+
+
+def viewers(records: Sequence[Record]) -> int:
+    """How many visitors saw a page."""
+    return people_of([record for record in records if record["viewed"]])
+
+
+def pages(records: Sequence[Record]) -> dict[str, Any]:
+    """The measures of a page."""
+    leaves = [record["duration_ms"] / 1000 for record in records if record.get("event.name") == "page_leave"]
+    views = [record for record in records if record["viewed"]]
+    return {"views": len(views), "visitors": people_of(views), "median_seconds": quantile(leaves, 0.5)}
+
+
+def visits(sessions: Sequence[Session]) -> dict[str, int]:
+    """The measures of what sessions came from."""
+    return {"sessions": len(sessions), "visitors": people_of(sessions)}
+
+
+def viewings(records: Sequence[Record]) -> dict[str, int]:
+    """The measures of browsers."""
+    return {"visitors": people_of(records), "views": len(records)}
+
+
+def routes(records: Sequence[Record]) -> dict[str, Any]:
+    """The measures of a route."""
+    times = [record["duration_ms"] for record in records]
+    return {
+        "requests": len(records),
+        **{f"{c}xx": sum(r["http.response.status_code"] // 100 == c for r in records) for c in (2, 3, 4, 5)},
+        **{f"p{share}_ms": quantile(times, share / 100) for share in (50, 95, 99)},
+    }
+
+
+def total(counts: Sequence[Record], name: str | None = None) -> int:
+    """What counts add up to."""
+    return sum(count["count.value"] for count in counts if name in (None, count["count.name"]))
+
+
+def consent(counts: Sequence[Record]) -> dict[str, int]:
+    """The measures of consent."""
+    made = {name: total(counts, name) for name in ANSWERS}
+    made["unanswered"] = max(0, made["asked"] - made["granted"] - made["refused"] - made["partial"])
+    return made
+
+
+def consent_without_signal(counts: Sequence[Record]) -> dict[str, int]:
+    """The same by language, which a signal has none of."""
+    return {name: value for name, value in consent(counts).items() if name != "signal"}
+
+
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """A quantile, interpolated between the two nearest values."""
+    if not values:
+        return None
+    ordered, place = sorted(values), share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def _by(key: str, name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Return what groups records by a key, under the name that it has in the report."""
+    return lambda record: {name: record.get(key, "(unknown)")}

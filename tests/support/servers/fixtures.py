@@ -1,0 +1,58 @@
+"""PostgreSQL servers, for the tests that ask for one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.support.servers.postgres import (
+    NoPostgresError,
+    PostgresServer,
+    PrivateServer,
+    postgres_server,
+    private_server,
+)
+
+
+@contextmanager
+def needs_postgres() -> Iterator[None]:
+    """Skip the tests that need a server where there is none; in continuous integration that is a failure."""
+    try:
+        yield
+    except NoPostgresError as error:
+        if os.environ.get("CI") == "true":
+            raise pytest.fail.Exception(f"{error} With CI=true this is not skipped.", pytrace=False) from None
+        raise pytest.skip.Exception(str(error)) from None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started for the first test that asks for it."""
+    with needs_postgres(), postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """An empty database of the test's own."""
+    yield postgres.new_database()
+    postgres.drop_databases()
+
+
+@pytest.fixture(scope="session")
+def stoppable_postgres() -> Iterator[PrivateServer]:
+    """The server of `private_postgres`, whatever state a test leaves it in."""
+    with needs_postgres(), private_server() as server:
+        yield server
+
+
+@pytest.fixture
+def private_postgres(stoppable_postgres: PrivateServer) -> Iterator[PrivateServer]:
+    """A server that runs, and that the test may stop, kill and start. No other test uses it meanwhile."""
+    yield stoppable_postgres
+    if not stoppable_postgres.running:
+        stoppable_postgres.start()
+    stoppable_postgres.drop_databases()

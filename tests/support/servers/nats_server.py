@@ -1,0 +1,190 @@
+"""NATS servers with JetStream for tests and benchmarks: one, or a cluster of three.
+
+Each has its data in a folder, listens only on 127.0.0.1, can be stopped, killed, frozen and started again on the same
+port with its data, and never outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from tests.support.servers.processes import LONGEST_START, POLL, end_group, free_port, own_group, program
+
+HOST = "127.0.0.1"
+_SAID = 2000  # the end of what a server said that is shown
+_NODES = 3
+_TRIES, _AGREED_WITHIN = 4, 15.0
+"""How often a cluster is made, and how long its nodes may take to agree on a leader (seconds): now and then those that
+start at once do not for a minute or more."""
+
+
+class NatsServer:
+    """A server, which does not run yet.
+
+    Args:
+        folder: holds its data, its settings and its log.
+        name: its name in a cluster.
+        settings: more settings of its own.
+    """
+
+    def __init__(self, folder: Path, name: str = "single", settings: Mapping[str, object] | None = None) -> None:
+        self.folder, self.name = folder, name
+        self.port, self._watch = free_port(), free_port()
+        self.settings: dict[str, object] = {
+            "server_name": name,
+            "host": HOST,
+            "port": self.port,
+            "http": f"{HOST}:{self._watch}",
+            "jetstream": {"store_dir": str(folder / "data"), "max_file_store": 1 << 30, "max_memory_store": 1 << 26},
+            "log_file": str(folder / "log"),
+            **(settings or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it is, for a URL."""
+        return f"{HOST}:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it is well; one of a cluster is well once it knows the others' leader.
+
+        Raises:
+            RuntimeError: it does not start; says what is in its log.
+        """
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        assert self._process is None, "it runs already"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = self.folder / "nats.conf"
+        settings.write_text(json.dumps(self.settings), "utf-8")
+        # The kernel ends it when the tests end, however they do.
+        command = [program("setpriv", "util-linux"), "--pdeathsig", "KILL", program("nats-server", "nats-server")]
+        self._process = subprocess.Popen(
+            [*command, "-c", str(settings)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **own_group(),
+        )
+
+    def wait(self, seconds: float = LONGEST_START) -> None:
+        """Wait until it is well; raises RuntimeError if it is not in time."""
+        process = self._running()
+        with suppress(TimeoutError):
+            until(lambda: self._is_well() or process.poll() is not None, seconds)
+        if not self._is_well():
+            log = self.folder / "log"
+            raise RuntimeError(f"nats-server did not start. {log.read_text('utf-8')[-_SAID:] if log.exists() else ''}")
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill it, as kill -9 does."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it keep its connections and do nothing."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: _is_stopped(process.pid))
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End it if it runs."""
+        if self._process:
+            end_group(self._process)
+            self._process.wait()
+            self._process = None
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process, "it does not run"
+        return self._process
+
+    def _end(self, by: signal.Signals) -> None:
+        self._running().send_signal(by)
+        self._running().wait(LONGEST_START)
+        self._process = None
+
+    def _is_well(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{HOST}:{self._watch}/healthz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@contextmanager
+def nats_server(folder: Path, settings: Mapping[str, object] | None = None) -> Iterator[NatsServer]:
+    """One server, which runs."""
+    server = NatsServer(folder, settings=settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@contextmanager
+def nats_cluster(folder: Path) -> Iterator[Sequence[NatsServer]]:
+    """Three servers that keep each message on all of them."""
+    for number in range(1, _TRIES + 1):
+        nodes = _nodes(folder / f"cluster{number}")
+        with ExitStack() as stack:
+            for node in nodes:
+                stack.callback(node.close)
+                node.launch()
+            try:
+                for node in nodes:
+                    node.wait(_AGREED_WITHIN)
+            except RuntimeError:
+                if number == _TRIES:
+                    raise
+                continue
+            yield nodes
+            return
+
+
+def _nodes(folder: Path) -> list[NatsServer]:
+    """Return the servers of a cluster, which do not run yet."""
+    routes = {f"node{number}": free_port() for number in range(_NODES)}
+    nodes = []
+    for name, port in routes.items():
+        others = [f"nats://{HOST}:{other}" for other in routes.values() if other != port]
+        cluster = {"name": "tests", "listen": f"{HOST}:{port}", "routes": others}
+        nodes.append(NatsServer(folder / name, name, {"cluster": cluster}))
+    return nodes
+
+
+def until(holds: Callable[[], object], seconds: float = 30) -> None:
+    """Wait for what another thread or process does.
+
+    Raises:
+        TimeoutError: it did not come to be.
+    """
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError("it took too long")
+        time.sleep(POLL)
+
+
+def _is_stopped(process: int) -> bool:
+    """Whether all threads of a process are."""
+    threads = Path(f"/proc/{process}/task").glob("*/stat")
+    return all(thread.read_text("utf-8").rpartition(") ")[2].startswith("T") for thread in threads)

@@ -1,0 +1,356 @@
+"""A PostgreSQL server for tests and benchmarks: the one that TEST_POSTGRES_URL names, or a private one.
+
+A private server has its data in a folder of its own under /tmp, listens only on 127.0.0.1, and never outlives the
+process that started it. On Linux, as the other programs that the tests start.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Literal, LiteralString
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from tests.support.servers.processes import LONGEST_START, POLL, free_port, own_group
+
+ROOT = Path(__file__).parents[3]
+GIVEN = "TEST_POSTGRES_URL"
+DEBIAN = Path("/usr/lib/postgresql")
+UNPRIVILEGED = ("postgres", "nobody")
+LONGEST_END = 60.0
+HOST = "127.0.0.1"
+OWNER = "postgres"
+_LONGEST_FOLDER = 80  # what a socket's path allows
+_SAID = 2000  # the end of what a program said that is shown
+_ADOPT = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+_KEEPER = "import sys; from tests.support.servers.postgres import keep; keep(*sys.argv[1:])"
+_SETTINGS = {
+    "listen_addresses": HOST,
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "shared_buffers": "16MB",
+    "logging_collector": "off",
+    "log_checkpoints": "off",
+    "log_min_messages": "warning",
+}
+_STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+
+
+class NoPostgresError(RuntimeError):
+    """There is no PostgreSQL server here; says how to get one."""
+
+
+class PostgresServer:
+    """A server in which databases are made.
+
+    Args:
+        address: the URL of a database of it, as a user who may create others.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._made: list[str] = []
+
+    def url(self, database: str) -> str:
+        """Where a database of this server is."""
+        parts = urlsplit(self._address)
+        options = f"?{parts.query}" if parts.query else ""
+        return f"{parts.scheme}://{parts.netloc}/{database}{options}"
+
+    def new_database(self) -> str:
+        """Make an empty database, and return its URL."""
+        name = f"test_{secrets.token_hex(8)}"
+        self._execute("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'", name)
+        self._made.append(name)
+        return self.url(name)
+
+    def drop_databases(self) -> None:
+        """Drop the databases that were made here, also those that are still in use."""
+        while self._made:
+            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._made[-1])
+            self._made.pop()
+
+    def _execute(self, statement: LiteralString, name: str) -> None:
+        with psycopg.connect(self._address, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+class PrivateServer(PostgresServer):
+    """A server of our own, which can also be stopped, killed and started again on the same port with its data.
+
+    Args:
+        program: where `postgres` is.
+        user: who it runs as; "" for who runs this.
+        folder: holds its data, its socket and its log.
+        port: where it listens.
+    """
+
+    def __init__(self, program: str, user: str, folder: Path, port: int) -> None:
+        super().__init__(f"postgresql://{OWNER}@{HOST}:{port}/postgres")
+        self.folder = folder
+        self.log = folder / "log"
+        settings = {**_SETTINGS, "port": port, "unix_socket_directories": folder}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._arguments = [str(folder), user, program, "-D", str(folder / "data"), *options]
+        self._keeper: subprocess.Popen[str] | None = None
+        self.pid = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it is there."""
+        return self._keeper is not None and self._keeper.poll() is None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            RuntimeError: it does not start; says what is in its log.
+        """
+        assert not self.running, "it runs already"
+        self._release()
+        keeper = self._keeper = subprocess.Popen(
+            [sys.executable, "-c", _KEEPER, *self._arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            **own_group(),
+        )
+        assert keeper.stdout, "a pipe"
+        self.pid = int(keeper.stdout.readline() or 0)
+        with suppress(TimeoutError):
+            _until(lambda: self._answers() or keeper.poll() is not None, LONGEST_START)
+        if not self._answers():
+            text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+            self._release()
+            raise RuntimeError(f"PostgreSQL did not start. {text[-_SAID:]}")
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop it: "fast" in good order, "immediate" so that it has to recover from its log at the next start."""
+        assert self.running, "it does not run"
+        os.kill(self.pid, _STOPS[mode])
+        self._ended()
+
+    def kill(self) -> None:
+        """Kill all its processes at once, as kill -9 does: none of them can write anything more."""
+        assert self.running, "it does not run"
+        os.kill(self.pid, signal.SIGSTOP)
+        _until(lambda: _processes().get(self.pid, ("T", 0))[0] == "T", LONGEST_END)  # from here on it starts no more
+        _kill(*_children(self.pid), self.pid)
+        self._ended()
+
+    def close(self) -> None:
+        """End it, and remove its data."""
+        self._release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _answers(self) -> bool:
+        """Whether it says in its lock file that it is ready; a file of an earlier run has another process in it."""
+        lines: list[str] = []
+        with suppress(FileNotFoundError):
+            lines = (self.folder / "data" / "postmaster.pid").read_text("utf-8").splitlines()
+        return len(lines) > 7 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+
+    def _ended(self) -> None:
+        assert self._keeper, "it was started"
+        self._keeper.wait(LONGEST_END)
+        self._release()
+
+    def _release(self) -> None:
+        """Let the keeper go, which ends the server if it still runs."""
+        if self._keeper:
+            with self._keeper as keeper:
+                assert keeper.stdin, "a pipe"
+                keeper.stdin.close()
+                keeper.wait(LONGEST_END)
+        self._keeper = None
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server that TEST_POSTGRES_URL names, else a private one.
+
+    Raises:
+        NoPostgresError: there is neither.
+    """
+    if given := os.environ.get(GIVEN):
+        server = PostgresServer(given)
+        try:
+            yield server
+        finally:
+            server.drop_databases()
+    else:
+        with private_server() as server:
+            yield server
+
+
+@contextmanager
+def private_server() -> Iterator[PrivateServer]:
+    """A server of our own, with the system's programs.
+
+    Raises:
+        NoPostgresError: they are not installed, or nobody may run them.
+        RuntimeError: they do not work.
+    """
+    initdb, postgres = programs()
+    user = _user()
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=_parent(user)))
+    server = PrivateServer(postgres, user, folder, free_port())
+    try:
+        if user:
+            shutil.chown(folder, user, pwd.getpwnam(user).pw_gid)
+        _make_data(initdb, user, folder)
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+def programs() -> tuple[str, str]:
+    """Return where `initdb` and `postgres` are, of the same version: on the PATH, or the newest that Debian installed.
+
+    Raises:
+        NoPostgresError: they are not installed.
+    """
+
+    def version(folder: Path) -> list[int]:
+        return [int(number) for number in re.findall(r"\d+", folder.parent.name)]
+
+    for path in (None, *sorted(DEBIAN.glob("*/bin"), key=version, reverse=True)):
+        initdb, postgres = (shutil.which(name, path=path and str(path)) for name in ("initdb", "postgres"))
+        if initdb and postgres:
+            return initdb, postgres
+    raise _none("PostgreSQL is missing.")
+
+
+def keep(folder: str, user: str, *command: str) -> None:
+    """Run a server until it ends, with all the processes that it started; writes its number to standard output.
+
+    When the process that started this one is gone, however that ended, the server is ended and its folder removed.
+
+    Args:
+        folder: holds its data and its log.
+        user: who it runs as; "" for who runs this.
+        command: starts it.
+    """
+    abandoned = threading.Event()
+    ctypes.CDLL(None).prctl(_ADOPT, 1, 0, 0, 0)
+    options = _surroundings(folder, user)
+    with (
+        Path(folder, "log").open("ab") as log,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options) as server,
+    ):
+
+        def end_with_parent() -> None:
+            os.read(sys.stdin.fileno(), 1)
+            abandoned.set()
+            server.send_signal(signal.SIGQUIT)
+
+        threading.Thread(target=end_with_parent, daemon=True).start()
+        sys.stdout.write(f"{server.pid}\n")
+        sys.stdout.flush()
+        server.wait()
+    _kill(*_children(os.getpid()))
+    with suppress(ChildProcessError):
+        while True:
+            os.wait()
+    if abandoned.is_set():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _none(why: str) -> NoPostgresError:
+    return NoPostgresError(
+        f"{why} As root: apt-get install postgresql. Or name a server, as a user who may create databases: "
+        f"{GIVEN}=postgresql://user:password@host:port/database (not for tests that stop their server)."
+    )
+
+
+def _make_data(initdb: str, user: str, folder: Path) -> None:
+    command = [initdb, "-D", str(folder / "data"), "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    made = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        **_surroundings(str(folder), user),
+    )
+    if made.returncode:
+        raise RuntimeError(f"{initdb} failed. {made.stdout[-_SAID:]}")
+
+
+def _surroundings(folder: str, user: str) -> dict[str, Any]:
+    """Return the options of a program of the server's: who and where it is, and that it speaks English."""
+    options: dict[str, Any] = {"cwd": folder, "env": {**os.environ, "LC_ALL": "C"}}
+    if user:
+        options |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+    return options
+
+
+def _user() -> str:
+    """Return who runs the server: PostgreSQL refuses to be run by root."""
+    if os.geteuid() != 0:
+        return ""
+    for name in UNPRIVILEGED:
+        with suppress(KeyError):
+            return pwd.getpwnam(name).pw_name
+    raise _none(f"PostgreSQL does not run as root, and there is no user {' or '.join(UNPRIVILEGED)}.")
+
+
+def _parent(user: str) -> Path:
+    """Return the folder of temporary files, or another one where that user may not go into it."""
+    folders = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
+
+    def fits(folder: Path) -> bool:
+        way: Sequence[Path] = [folder, *folder.parents] if user else []
+        return len(str(folder)) <= _LONGEST_FOLDER and all(part.stat().st_mode & stat.S_IXOTH for part in way)
+
+    return next(filter(fits, folders), folders[-1])
+
+
+def _processes() -> dict[int, tuple[str, int]]:
+    """Return the processes that live: their state and their parent."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            state, parent = file.read_text("utf-8", "replace").rpartition(") ")[2].split()[:2]
+            if state not in "ZX":
+                found[int(file.parent.name)] = (state, int(parent))
+    return found
+
+
+def _children(of: int) -> list[int]:
+    return [process for process, (_, parent) in _processes().items() if parent == of]
+
+
+def _kill(*processes: int) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _until(holds: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError("it took too long")
+        time.sleep(POLL)

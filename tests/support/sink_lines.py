@@ -1,0 +1,183 @@
+"""Lines for the sinks of databases, and what is done with them in every database alike."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from cookie_consent.sinks import open_sink
+from cookie_consent.sinks.buffered import BufferedSink
+from cookie_consent.sinks.store import InvalidLinesError
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 60.0
+TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=345_000)
+"""A time of today, since servers go by their own clocks."""
+_WRITER = "import sys; from tests.support.sink_lines import write_many; write_many(*sys.argv[1:])"
+
+
+def at(time: datetime) -> str:
+    """Return a time as records have it."""
+    return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def record(
+    number: int, visitor: str = "one", *, days: int = 0, but: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Return a record that has all there is.
+
+    Args:
+        number: tells records apart.
+        visitor: whose it is.
+        days: how long it is ago.
+        but: what it has instead.
+    """
+    return {
+        "time": at(TODAY - timedelta(days=days) + timedelta(milliseconds=number % 1000)),
+        "log.record.uid": f"abcdefghijklmnop-{number:x}",
+        "record.version": 1,
+        "record.kind": "event",
+        "http.request.method": "GET",
+        "server.address": "registry.example",
+        "url.path": "/offices/東京/\u2028\"'\\",
+        "http.route": "/offices/{id}",
+        "url.query": "utm_source=a&utm_medium=b",
+        "http.request.referrer": "https://other.example",
+        "network.protocol.version": "1.1",
+        "http.response.status_code": 200,
+        "duration_ms": 2.5,
+        "visitor.id": visitor,
+        "client.address": "192.0.2.0",
+        "user_agent.name": "Firefox",
+        "user_agent.os": "Linux",
+        "user_agent.device": "pc",
+        "consent.policy": "a1b2c3",
+        "consent.purpose": "audience",
+        "event.name": "download",
+        "event.properties": {"file": "a.pdf", "pages": 3, "again": True},
+        **but,
+    }
+
+
+def line(number: int, visitor: str = "one", *, days: int = 0, but: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    """Return the same as a line."""
+    return as_line(record(number, visitor, days=days, but=but))
+
+
+def as_line(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def count_line(number: int, value: int, *, days: int = 0) -> bytes:
+    """Return a count as a line."""
+    return as_line(
+        {
+            "time": at(TODAY - timedelta(days=days)),
+            "log.record.uid": f"abcdefghijklmnop-c{number:x}",
+            "record.version": 1,
+            "count.day": f"{TODAY - timedelta(days=days):%Y-%m-%d}",
+            "server.address": "registry.example",
+            "consent.language": "en",
+            "count.name": "degraded",
+            "count.detail": "map",
+            "count.value": value,
+        }
+    )
+
+
+def invalid(write: Callable[[], None]) -> int:
+    """Return how many lines a store says that it could never keep."""
+    with pytest.raises(InvalidLinesError) as error:
+        write()
+    assert "visitor" not in str(error.value), "what is in a line is for no log"
+    return error.value.lines
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait for what another thread or process does; a server that is away for a moment is no answer."""
+    end = time.monotonic() + LONGEST
+    while True:
+        with suppress(Exception):
+            if holds():
+                return
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.05)
+
+
+def write_many(url: str, first: str, last: str) -> None:
+    """Write some records to a sink, each twice: what processes do."""
+    sink = open_sink(url)
+    for number in range(int(first), int(last)):
+        sink.write(line(number, f"visitor-{number % 7}", days=number % 3))
+        sink.write(line(number - number % 2, f"visitor-{(number - number % 2) % 7}", days=(number - number % 2) % 3))
+    sink.close()
+    stats = sink.stats()
+    assert stats["written"] == 2 * (int(last) - int(first)), stats
+
+
+def write_at_once(url: str, *ranges: tuple[int, int]) -> None:
+    """Write from several processes at once."""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", _WRITER, url, str(first), str(last)], cwd=ROOT, stderr=subprocess.PIPE)
+        for first, last in ranges
+    ]
+    said = [writer.communicate(timeout=LONGEST)[1].decode() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0] * len(writers), said
+    assert said == [""] * len(writers)
+
+
+@contextmanager
+def writing(sink: BufferedSink) -> Iterator[list[str]]:
+    """Write records one after the other, for as long as this lasts; gives their uids, the newest last."""
+    ends = threading.Event()
+    written: list[str] = []
+
+    def write() -> None:
+        while not ends.wait(0.001):
+            number = len(written)
+            written.append(record(number)["log.record.uid"])
+            sink.write(line(number, days=number % 2))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield written
+    finally:
+        ends.set()
+        thread.join()
+
+
+def write_through_an_outage(
+    sink: BufferedSink, end: Callable[[], None], start: Callable[[], None], kept: Callable[[], Collection[str]]
+) -> None:
+    """Write records one after the other while a server is ended and started; each is kept once in the end.
+
+    Args:
+        sink: writes to that server.
+        end: ends it.
+        start: starts it again.
+        kept: returns the uids that the server has.
+    """
+    with writing(sink) as written:
+        until(lambda: len(kept()) > 100)
+        end()
+        until(lambda: sink.stats()["spilled"] > 100)
+        before = len(written)
+        start()
+        until(lambda: written[before] in kept())
+    until(lambda: len(kept()) >= len(written))
+    assert sorted(kept()) == sorted(written)
+    stats = sink.stats()
+    assert stats["retried"] > 0
+    assert {name for name in stats if name.startswith("dropped") and stats[name]} == set()

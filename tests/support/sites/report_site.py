@@ -1,0 +1,18 @@
+"""The report live, of made-up figures, for a real server: uvicorn tests.support.sites.report_site:app."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from cookie_consent.report.live.app import report_app
+from cookie_consent.report.live.guards import OnlyByLoopback
+from tests.support.report_sample import compared_report, sample_report
+
+
+def made(access_log: str | os.PathLike[str], *, compare: bool, **question: Any) -> dict[str, Any]:
+    """Return a report, whatever is asked for."""
+    return compared_report() if compare else sample_report()
+
+
+app = OnlyByLoopback(report_app("nowhere.jsonl", authorize=lambda request: True, make=made))

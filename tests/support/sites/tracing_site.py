@@ -1,0 +1,82 @@
+"""The site of the oracle: the versions of its policy, and an app that answers as the path says."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from cookie_consent import Policy
+from tests.support.policies import policy_of
+from tests.support.tracing_oracle import MEDIA, REFUSED_IN, SHOP_HOST, TRACING, VERSIONS
+
+PLACES = {"": "", "/whois": "whois", "/whoisnt": "", "/archive": "archive"}
+"""The first part of a path -> the service that is there; not on the shop's host, which is one itself."""
+PAGES = {"page": 200, "map": 200, "missing": 404, "moved": 303, "same": 304}
+SITE = """
+[site]
+name = "Test Registry"
+controller = "Test Registry Ltd."
+contact = "privacy@site.example"
+prevailing_language = "en"
+languages = ["en", "ja"]
+"""
+
+
+class BrokenError(Exception):
+    """What an app of the test raises."""
+
+
+def both(text: str) -> dict[str, str]:
+    return {"en": text, "ja": text}
+
+
+def policy(version: int) -> Policy:
+    """Return a version of the policy, as the oracle has it."""
+    data: dict[str, Any] = tomllib.loads(SITE)
+    terms = VERSIONS[version]
+    data["purposes"] = {
+        id_: {"title": both(id_), "description": both(f"{id_} {version}"), "traces": id_ in TRACING or part.exempt}
+        | ({"retention": f"{part.days} days"} if part.days else {})
+        | ({"exempt": "cnil_audience"} if part.exempt else {})
+        for id_, part in terms.items()
+    }
+    data["recipients"] = [
+        {"id": recipient, "name": recipient, "purpose": id_, "receives": both("Address"),
+         "origins": [f"https://{recipient}.example"]}
+        for id_, part in terms.items() for recipient in sorted(part.recipients)
+    ]  # fmt: skip
+    data["features"] = {"map": {"title": both("Map"), "purposes": [MEDIA], "fallback": both("No map.")}}
+    data["services"] = {
+        id_: ({"host": SHOP_HOST} if id_ == "shop" else {"path": f"/{id_}"})
+        | {"purposes": {purpose: {"refused": True} for purpose in refused if purpose in terms}}
+        for id_, refused in REFUSED_IN.items() if id_
+    }  # fmt: skip
+    return policy_of(data)
+
+
+POLICIES = tuple(policy(version) for version in range(len(VERSIONS)))
+
+
+async def site(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer as the last part but one of the path says."""
+    if scope["type"] == "lifespan":
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.accept", "headers": []})
+        return
+    _, kind, number = scope["path"].rsplit("/", 2)
+    if kind == "broken":
+        raise BrokenError
+    if kind == "map":
+        scope["state"]["consent"].feature("map")
+    page = f'<!doctype html><html lang="{language_of(int(number))}"><body>Hello</body></html>'.encode()
+    fields = [] if kind == "same" else [(b"content-type", b"text/plain" if kind == "data" else b"text/html")]
+    await send({"type": "http.response.start", "status": PAGES.get(kind, 200), "headers": fields})
+    await send({"type": "http.response.body", "body": b"" if kind == "same" else page})
+
+
+def language_of(number: int) -> str:
+    return "ja" if number % 3 == 0 else "en"

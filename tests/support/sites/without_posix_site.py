@@ -1,0 +1,94 @@
+"""What visitors do, and what a site keeps of it, for a process that may lack what POSIX has."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.sinks import CannotEraseError, JsonLinesSink
+from cookie_consent.sinks.spill import Spill
+from cookie_consent.tracing.exempt_visitors import DailySalt
+from tests.support.asgi import PHONE, PREFIX, Visitor, install, page
+
+DAY = 86_400.0
+
+
+def visit_all(folder: Path) -> None:
+    """Let visitors agree, look at pages, erase and refuse, and end the server; then look at each file."""
+    app = install(page(), access_log=folder / "access.jsonl", ledger=f"sqlite:///{folder}/consent.db")
+    visitor = Visitor(app, [("user-agent", PHONE)])
+    _agree_and_erase(visitor)
+    other = Visitor(app, [("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document")])
+    other.accept()
+    other.get("/事務所")
+    asyncio.run(_end(app))
+    purge(folder / "old.jsonl")
+    share_a_salt(folder / "salt")
+    wait_in_a_spill_file(folder / "spill")
+
+
+def _agree_and_erase(visitor: Visitor) -> None:
+    visitor.accept()
+    for path in ("/first", "/second"):
+        assert visitor.get(path).status == 200
+    export = visitor.get(f"{PREFIX}/export").json
+    assert [record["url.path"] for record in export["access_records"]] == ["/first", "/second"]
+    erased = visitor.post({}, [("accept", "application/json")], path=f"{PREFIX}/erase").json
+    assert erased["erased"] == 2
+    assert visitor.refuse().json["status"] == "refused"
+    export = visitor.get(f"{PREFIX}/export").json
+    assert [record["event"] for record in export["consent_records"]] == ["granted", "withdrawn"]
+    assert export["access_records"] == []
+
+
+async def _end(app: ConsentMiddleware) -> None:
+    async def serving(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "lifespan.startup.complete"})
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def nothing(*_: Any) -> Any:
+        """Nobody listens."""
+
+    app.app = serving
+    await app({"type": "lifespan", "state": {}}, nothing, nothing)
+
+
+def purge(path: Path) -> None:
+    line = b'{"time":"2025-01-01T00:00:00.000Z","visitor.id":"%b","url.path":"/"}\n'
+    path.write_bytes(line % b"old" + (line % b"new").replace(b"2025", b"2026"))
+    sink = JsonLinesSink(path)
+    assert [record["visitor.id"] for record in sink.read("new")] == ["new"]
+    assert sink.purge(1_767_225_600.0, timedelta(days=30)) == 1  # 2026-01-01
+    assert path.read_bytes().split() == (line % b"new").replace(b"2025", b"2026").split()
+    sink.write(line % b"newer")
+    sink.close()
+    assert path.read_bytes().count(b"\n") == 3
+    path.with_name("old-2025-01-01-0001.jsonl").write_bytes(line % b"closed")
+    with pytest.raises(CannotEraseError, match="on Windows closed files cannot be changed"):
+        sink.erase("closed")
+
+
+def share_a_salt(path: Path) -> None:
+    visitor = {"site": "site.example", "address": "203.0.113.0", "agent": b"x"}
+    ids = [DailySalt(path).visitor(DAY * 20_000, **visitor) for _ in range(2)]  # type: ignore[arg-type]
+    assert ids[0] == ids[1] is not None
+    DailySalt(path).expire(DAY * 20_001)
+    assert path.read_bytes().strip() == b""
+
+
+def wait_in_a_spill_file(folder: Path) -> None:
+    spill, batch = Spill(folder), [(True, b'{"visitor.id":"v"}\n')]
+    assert list(spill.batches()) == []
+    spill.add(batch)
+    assert list(spill.batches()) == [batch]
+    assert list(folder.iterdir()) == []
+    spill.add(batch)
+    assert spill.erase("v") == 1
+    spill.after_fork()  # as if its process had ended
+    assert list(Spill(folder).batches()) == []
+    assert list(folder.iterdir()) == []

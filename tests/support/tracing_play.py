@@ -1,0 +1,303 @@
+"""Visitors at random who come to several workers of a site, and what the oracle says of each of their requests."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.types import Message
+
+from cookie_consent import ConsentMiddleware
+from tests.support.asgi import PHONE, PREFIX, ROBOT, Clock, Reply, bodies, drive, scope
+from tests.support.policies import KEY
+from tests.support.sites.tracing_site import PAGES, PLACES, POLICIES, BrokenError, language_of, site
+from tests.support.tracing_oracle import (
+    AUDIENCE,
+    DAY,
+    LIFETIME,
+    MEDIA,
+    SHOP_HOST,
+    VERSIONS,
+    Answer,
+    Case,
+    Coming,
+    outcome,
+)
+
+DAYS, VISITOR_DAYS = 200, 100
+WORKERS, VISITORS = 3, 150
+RESTARTS = WORKERS * len(VERSIONS)
+KINDS = {"page": 44, "map": 8, "data": 10, "missing": 4, "moved": 3, "same": 4, "broken": 2, "answer": 9, "event": 7,
+         "own": 6, "talk": 3}  # fmt: skip
+
+
+@dataclass
+class Worker:
+    """A process that serves, as far as one can be played in this one: it shares nothing with the others but the log."""
+
+    version: int
+    app: ConsentMiddleware
+
+
+@dataclass
+class Browser:
+    """A visitor's browser: where it goes, what it says by itself, and the cookies that it keeps.
+
+    Args:
+        host: the site; cookies are of one host.
+        consent: the consent cookies that it was given, the newest last, and the answers in them; None where it is none.
+        visitor: the visitor cookie; "" where there is none.
+    """
+
+    host: str
+    consent: list[tuple[str, Answer | None]] = field(default_factory=list)
+    visitor: str = ""
+    signals: frozenset[str] = frozenset()
+
+
+@dataclass
+class Expected:
+    """A record that is to be there.
+
+    Args:
+        values: what is in it.
+        visitor: what its pseudonym is of: the visitor cookie, or the day and the host.
+    """
+
+    values: dict[str, Any]
+    visitor: str
+
+
+class Play:
+    """Visitors who come to the workers of a site, at random, and what the oracle says of it.
+
+    Args:
+        seed: of the random numbers.
+        log: the access log.
+    """
+
+    def __init__(self, seed: int, log: Path) -> None:
+        self.random = random.Random(seed)  # noqa: S311 (it draws visitors, no secrets)
+        self.log, self.clock = log, Clock()
+        self.workers = [self._worker(0) for _ in range(WORKERS)]
+        self.browsers = [Browser(SHOP_HOST if n % 7 == 0 else "site.example") for n in range(VISITORS)]
+        self.expected: dict[int, Expected] = {}
+        self.counted: Counter[tuple[str, ...]] = Counter()
+
+    async def run(self, requests: int) -> None:
+        for number in range(requests):
+            self.clock.forward(seconds=1 + self.random.expovariate(requests / (DAYS * DAY - requests)))
+            if number % (requests // RESTARTS) == 0:
+                await self._restart(number * RESTARTS // requests)
+            await self._request(number, self.random.choice(self.browsers), self.random.choice(self.workers))
+        for worker in self.workers:
+            await stop(worker)
+
+    def _worker(self, version: int) -> Worker:
+        app = ConsentMiddleware(
+            site,
+            POLICIES[version],
+            KEY,
+            history=POLICIES[:version],
+            access_log=self.log,
+            consent_days=LIFETIME // DAY,
+            visitor_days=VISITOR_DAYS,
+            clock=self.clock,
+        )
+        return Worker(version, app)
+
+    async def _restart(self, turn: int) -> None:
+        """Let a worker end, and another one begin with the policy of then: not all change it at one moment."""
+        await stop(self.workers[turn % WORKERS])
+        self.workers[turn % WORKERS] = self._worker(turn // WORKERS)
+
+    async def _request(self, number: int, browser: Browser, worker: Worker) -> None:
+        if self.random.random() < 0.02:
+            browser.consent, browser.visitor = [], ""  # who clears cookies is somebody new
+        for signal in ("gpc", "dnt"):
+            if self.random.random() < 0.03:
+                browser.signals ^= {signal}
+        kind = self.random.choices([*KINDS], [*KINDS.values()])[0]
+        place = self.random.choice([*PLACES])
+        sent, answer = self._cookies(browser)
+        unreadable = answer is None and "consent" in str(sent)
+        service = "shop" if browser.host == SHOP_HOST else PLACES[place]
+        method = self.random.choices(("GET", "HEAD", "POST"), (90, 4, 6))[0]
+        coming = Coming(number, kind, f"{place}/{kind}/{number}", method, self._fields(browser, sent),
+                        Case(worker.version, service, answer, browser.signals, unreadable))  # fmt: skip
+        act = {"answer": self._answer, "event": self._event, "own": self._own, "talk": self._talk}.get(kind, self._see)
+        await act(coming, browser, worker)
+
+    def _cookies(self, browser: Browser) -> tuple[list[str], Answer | None]:
+        """Return the cookies that a request carries, now and then old or broken ones too, and the answer in them."""
+        kept, sent = browser.consent[-1:], []
+        chance = self.random.random()
+        if chance < 0.03:
+            kept = browser.consent[-3:][::-1]
+        elif chance < 0.05:
+            kept = [(damaged(self.random, token), None) for token, _ in kept]
+        sent = [f"__Host-consent={token}" for token, _ in kept]
+        valid = [answer for _, answer in kept if answer and answer.at <= self.clock.now < answer.at + LIFETIME]
+        if browser.visitor:
+            sent.append(f"__Host-visitor={browser.visitor}")
+        return sent, max(valid, key=lambda answer: answer.at, default=None)
+
+    def _fields(self, browser: Browser, sent: list[str]) -> dict[str, str]:
+        chance = self.random.random
+        robot = chance() < 0.04
+        fields = {"user-agent": ROBOT if robot else PHONE, "sec-fetch-site": "same-origin", "accept": "text/html"}
+        fields["referer"] = self.random.choice(
+            ("https://search.example/s3cr3t?q=s3cr3t", f"https://{browser.host}/before?s3cr3t")
+        )
+        if chance() < 0.8:
+            fields["sec-fetch-dest"] = self.random.choices(("document", "iframe", "empty"), (8, 1, 1))[0]
+        if chance() < 0.05:
+            fields[self.random.choice(("sec-purpose", "purpose"))] = "prefetch;prerender"
+        for name, signal in (("sec-gpc", "gpc"), ("dnt", "dnt")):
+            if signal in browser.signals:
+                fields[name] = "1"
+            elif chance() < 0.1:
+                fields[name] = self.random.choice(("0", "true", ""))
+        return {**fields, **({"cookie": "; ".join(sent)} if sent else {})}
+
+    async def _send(self, coming: Coming, browser: Browser, worker: Worker, path: str, **more: Any) -> Reply:
+        """Send a request and keep the cookies of the response."""
+        method, body = more.pop("method", coming.method), more.pop("body", b"")
+        query = b"utm_source=x&key=s3cr3t"
+        request = scope(method, path, coming.fields.items(), host=browser.host, query=query, **more)
+        heard = list[Message]()
+        with suppress(BrokenError):
+            await drive(worker.app, request, bodies(body), heard.append)
+        reply = Reply(heard)
+        if heard and "__Host-visitor" in reply.set_cookies:
+            browser.visitor = value_of(reply.set_cookies["__Host-visitor"])
+        return reply
+
+    async def _see(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+        before = browser.visitor
+        await self._send(coming, browser, worker, coming.path)
+        case, kind, method = coming.case, coming.kind, coming.method
+        if coming.is_recorded:
+            self._expect(coming, browser, {
+                "record.kind": "view" if coming.is_view else "request",
+                "http.request.method": method,
+                "http.response.status_code": 500 if kind == "broken" else PAGES.get(kind, 200),
+                "url.query": "utm_source=x" if coming.is_traced else None,
+            })  # fmt: skip
+        if not coming.is_traced:
+            assert browser.visitor == before, "no visitor id without consent"
+        if coming.is_view:
+            self._count(browser, "views")
+            if coming.is_recorded:
+                self._count(browser, "views_recorded")
+            if case.signal_refuses():
+                self._count(browser, "signal")
+            if kind == "map" and MEDIA not in case.allowed():
+                self._count(browser, "degraded", detail="map")
+        if coming.is_page and kind != "same" and case.asks() and not coming.is_robot:
+            self._count(browser, "asked", language=language_of(coming.number))
+
+    async def _answer(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+        """Answer on the page of a service or of the site's own. The endpoints are under no service's path."""
+        here = "shop" if browser.host == SHOP_HOST else ""
+        before, shown = replace(coming.case, service=here), coming.case.service
+        choice = self.random.choices(("accept_all", "refuse_all", "save", "grant"), (5, 2, 3, 1))[0]
+        ticked = [id_ for id_ in before.purposes if self.random.random() < 0.5]
+        if choice == "grant" and not ticked:
+            choice = "refuse_all"
+        language = language_of(coming.number)
+        body: dict[str, Any] = {"choice": choice, "language": language, "service": shown}
+        if choice in ("save", "grant"):
+            body["purposes"] = {id_: id_ in ticked for id_ in before.purposes}
+        coming.fields["content-type"] = "application/json"
+        visitor = browser.visitor
+        reply = await self._send(coming, browser, worker, PREFIX, method="POST", body=json.dumps(body).encode())
+        if coming.is_robot:
+            assert reply.status == 403
+            return
+        assert reply.status == 200, reply.text
+        answer = before.after(choice, ticked, shown, int(self.clock.now))
+        browser.consent.append((value_of(reply.set_cookies["__Host-consent"]), answer))
+        if (counted := outcome(before, answer)) != "unknown":
+            self._count(browser, counted, language=language)
+        traces = replace(before, service=shown, answer=answer).traces()
+        assert traces or browser.visitor in ("", visitor), "no visitor id without consent"
+        assert not (visitor and answer.refuses_tracing()) or browser.visitor == "", "gone with the withdrawal"
+
+    async def _event(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+        event = {"name": "download", "path": coming.path, "query": "utm_source=x&key=s3cr3t"}
+        purpose = self.random.choice(("", MEDIA))
+        if purpose:
+            event["purpose"] = purpose
+        coming.fields["content-type"] = "application/json"
+        before = browser.visitor
+        reply = await self._send(
+            coming, browser, worker, f"{PREFIX}/events", method="POST", body=json.dumps(event).encode()
+        )
+        if coming.is_traced and purpose in ("", *coming.case.allowed()):
+            assert reply.status == 204, reply.text
+            extra = {"http.request.referrer": None, "consent.purpose": purpose or None}
+            self._expect(coming, browser, {
+                "record.kind": "event", "event.name": "download", "url.query": "utm_source=x", **extra
+            })  # fmt: skip
+        else:
+            assert reply.status == 403, reply.text
+            assert browser.visitor == before, "no visitor id without consent"
+
+    async def _own(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+        path = self.random.choice((PREFIX, f"{PREFIX}/state", f"{PREFIX}/policy", "/.well-known/gpc.json"))
+        before = browser.visitor
+        assert (await self._send(coming, browser, worker, path, method="GET")).status == 200
+        assert browser.visitor == before
+
+    async def _talk(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+        before = browser.visitor
+        await self._send(coming, browser, worker, coming.path, kind="websocket")
+        assert browser.visitor == before
+
+    def _expect(self, coming: Coming, browser: Browser, values: Mapping[str, Any]) -> None:
+        """Expect a record: under the pseudonym of the visitor's cookie, or without consent under that of the day."""
+        case, home = coming.case, f"https://{browser.host}"
+        day = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%d}"
+        own = f"{home}/before" if coming.is_traced else home
+        policy = case.answer.version if coming.is_traced and case.answer else case.version
+        common = {
+            "came": self.clock.now,
+            "record.version": 1,
+            "server.address": browser.host,
+            "url.path": coming.path,
+            "http.request.referrer": own if coming.fields["referer"].startswith(home) else "https://search.example",
+            "client.address": "203.0.113.0",
+            "user_agent.device": "mobile",
+            "consent.policy": POLICIES[policy].version,
+            "consent.purpose": None if coming.is_traced else AUDIENCE,
+        }
+        pseudonym = browser.visitor if coming.is_traced else f"{day} {browser.host}"
+        assert pseudonym, "who is traced has a visitor id"
+        self.expected[coming.number] = Expected({**common, **values}, pseudonym)
+
+    def _count(self, browser: Browser, name: str, *, language: str = "", detail: str = "") -> None:
+        day = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%d}"
+        self.counted[day, browser.host, language, name, detail] += 1
+
+
+def damaged(chance: random.Random, token: str) -> str:
+    """Return a token with another letter in it."""
+    place = chance.randrange(len(token))
+    return token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+
+
+def value_of(set_cookie: str) -> str:
+    return "" if "max-age=0" in set_cookie.lower() else set_cookie.partition(";")[0].partition("=")[2]
+
+
+async def stop(worker: Worker) -> None:
+    """Tell a worker of the server's end."""
+    await drive(worker.app, {"type": "lifespan", "state": {}})

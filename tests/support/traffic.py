@@ -1,0 +1,234 @@
+"""Visitors who look at page after page of a site that a real server serves, and what came back."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+import httpx
+
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from tests.support.asgi import PHONE, PREFIX
+from tests.support.policies import KEY
+from tests.support.servers.processes import end_group, own_group, program
+
+ROOT = Path(__file__).parents[2]
+LONGEST = 60.0
+WORKERS, VISITORS = 2, 4
+_PAGES_A_CONNECTION = 20
+_ROOTS_OWN = "-dac_override,-dac_read_search"
+"""What lets root write everywhere (capabilities(7))."""
+_NONE: Mapping[str, str] = MappingProxyType({})
+_OWN = OwnCookies(CookieSettings([KEY]))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server with several workers.
+
+    Args:
+        host: where it listens.
+        port: the same.
+        output: what it says.
+        process: the first of its processes.
+    """
+
+    host: str
+    port: int
+    output: Path
+    process: subprocess.Popen[bytes]
+
+    def each(self, path: str) -> dict[str, httpx.Response]:
+        """Return what each worker answers: its process -> the response to it."""
+        found: dict[str, httpx.Response] = {}
+        until(lambda: found.update(self._ask(path)) or len(found) == WORKERS)
+        return found
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        self.process.terminate()
+        assert self.process.wait(LONGEST) in (0, -15)
+
+    def _ask(self, path: str) -> dict[str, httpx.Response]:
+        """Ask over a connection of its own, which any worker may take."""
+        reply = httpx.get(f"http://{self.host}:{self.port}{path}", timeout=LONGEST, trust_env=False)
+        data = reply.json()
+        return {data["process"] if isinstance(data, dict) else str(data): reply}
+
+
+@contextmanager
+def serving(folder: Path, sink: str, environ: Mapping[str, str] = _NONE) -> Iterator[Server]:
+    """Serve a site whose records go to a sink. Who runs it may write where the folders' modes say, also as root.
+
+    Args:
+        folder: for what the server says.
+        sink: the path or URL.
+        environ: more of the site's settings.
+    """
+    output = folder / "output.txt"
+    server = ["-m", "uvicorn", "--factory", "tests.support.sites.analytics_site:site", "--port", "0", "--no-access-log"]
+    command = [*_as_anybody(), sys.executable, *server, "--workers", str(WORKERS)]
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            cwd=ROOT,
+            env={**os.environ, "SINK": sink, **environ},
+            **own_group(),
+        )
+    try:
+
+        def runs() -> bool:
+            text = output.read_text("utf-8")
+            assert process.poll() is None, text
+            return "Uvicorn running on" in text and text.count("Application startup complete") == WORKERS
+
+        until(runs)
+        found = re.search(r"running on http://(\S+):(\d+)", output.read_text("utf-8"))
+        assert found, "it says where it listens"
+        yield Server(found[1], int(found[2]), output, process)
+    finally:
+        end_group(process)
+        process.wait(LONGEST)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page that was answered.
+
+    Args:
+        number: which.
+        process: the worker that answered.
+        began: when it was asked for (seconds, of `time.monotonic`).
+        ended: when the answer was there.
+    """
+
+    number: int
+    process: str
+    began: float
+    ended: float
+
+
+@dataclass
+class Traffic:
+    """Visitors who have allowed tracing; each page is looked at once.
+
+    Args:
+        server: serves the site.
+        first: the number of the first page.
+        pause: what each of the four visitors waits between two pages (seconds).
+
+    Attributes:
+        pages: what was answered.
+        broken: the numbers of the pages whose connection broke.
+        failed: what was answered otherwise than with a page.
+        ids: the visitors' pseudonyms.
+    """
+
+    server: Server
+    first: int = 0
+    pause: float = 0.004
+    pages: list[Page] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(self.first)
+        self._end = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._look, args=(self._consented(),), daemon=True) for _ in range(VISITORS)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Let the visitors go home."""
+        self._end.set()
+        for thread in self._threads:
+            thread.join(LONGEST)
+
+    @property
+    def numbers(self) -> list[int]:
+        return sorted(page.number for page in self.pages)
+
+    def go_on(self, count: int = 150) -> None:
+        """Wait until so many more pages were answered."""
+        most = len(self.pages) + count
+        until(lambda: len(self.pages) >= most)
+
+    def said(self, began: float, ended: float) -> str:
+        """Return how long pages took that were asked for in a time (seconds, of `time.monotonic`)."""
+        took = sorted((page.ended - page.began) * 1000 for page in self.pages if began <= page.began < ended)
+        assert took, "pages were asked for meanwhile"
+        return f"{len(took)} pages: median {statistics.median(took):.1f} ms, longest {took[-1]:.1f} ms"
+
+    def _consented(self) -> str:
+        """Return the cookies of a visitor who has just accepted."""
+        server = self.server
+        with httpx.Client(headers={"user-agent": PHONE}, timeout=LONGEST, trust_env=False) as client:
+            address = f"http://{server.host}:{server.port}"
+            client.post(f"{address}{PREFIX}", json={"choice": "accept_all"}, headers={"origin": address})
+            cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+        visitor = _OWN.visitor(cookies.encode(), time.time(), secure=False)
+        assert visitor, "somebody who is traced"
+        self.ids.append(visitor[0])
+        return cookies
+
+    def _look(self, cookies: str) -> None:
+        headers = {"user-agent": PHONE, "cookie": cookies}
+        with closing(HTTPConnection(self.server.host, self.server.port, timeout=LONGEST)) as connection:
+            for number in self._numbers:
+                if self._end.wait(self.pause):
+                    return
+                if number % _PAGES_A_CONNECTION == 0:
+                    connection.close()  # another worker may take the next one
+                began = time.monotonic()
+                try:
+                    connection.request("GET", f"/pages/{number}", headers=headers)
+                    reply = connection.getresponse()
+                    text = reply.read().decode()
+                except (OSError, HTTPException):
+                    self.broken.append(number)
+                    connection.close()
+                    continue
+                if reply.status == httpx.codes.OK:
+                    self.pages.append(Page(number, text, began, time.monotonic()))
+                else:
+                    self.failed.append(f"{number}: {reply.status} {text[:200]}")
+
+
+def _as_anybody() -> list[str]:
+    """Return what a command begins with, so that it has no more rights to files than anybody has to their own."""
+    if os.geteuid() != 0:
+        return []
+    return [program("setpriv", "util-linux"), f"--inh-caps={_ROOTS_OWN}", f"--bounding-set={_ROOTS_OWN}"]
+
+
+def until(holds: Callable[[], object]) -> None:
+    """Wait for what a thread or process does."""
+    end = time.monotonic() + LONGEST
+    while not holds():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)

@@ -1,0 +1,111 @@
+"""Makes a process look like one on Windows, as far as Python code can see, and runs a command or a site in it.
+
+usage: python -m tests.support.without_posix COMMAND ARGUMENT...
+       python -m tests.support.without_posix site FOLDER
+"""
+
+from __future__ import annotations
+
+import asyncio  # which has loaded what it takes for this system, as all that is imported here
+import os
+import shutil
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hypothesis
+
+__all__ = ["asyncio", "hypothesis", "pretend", "signal", "socket", "ssl", "subprocess", "tempfile"]
+
+_MISSING = {
+    os: [
+        *("fork", "forkpty", "register_at_fork", "pread", "pwrite", "fchmod", "fchown", "chown", "killpg", "getpgid"),
+        *("setsid", "geteuid", "getuid", "getegid", "getgid", "sched_getaffinity", "uname", "mkfifo", "getloadavg"),
+        *("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_DIRECTORY", "O_SYNC"),
+    ],
+    signal: ["SIGHUP", "SIGKILL", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGCHLD", "SIGPIPE", "alarm", "setitimer"],
+}
+_OWN_OPEN_FILES = Path("/proc/self/fd")
+
+
+def pretend() -> None:
+    """Take away what Windows lacks, and let files be as stubborn as there. Call it before the package is imported."""
+    msvcrt = windows_locks()
+    for module, names in _MISSING.items():
+        for name in names:
+            delattr(module, name)
+    for name in ("fcntl", "pwd", "grp", "resource", "termios"):
+        sys.modules[name] = None  # type: ignore[assignment] # an import of it raises
+    sys.modules["msvcrt"] = msvcrt
+    _make_files_stubborn()
+
+
+def windows_locks() -> ModuleType:
+    """Return a module with the locks of Windows: of a part of a file, and of one opened file."""
+    import fcntl
+
+    module = ModuleType("msvcrt")
+    made: Any = module
+
+    def locking(file: int, mode: int, size: int) -> None:
+        kind = fcntl.F_WRLCK if mode else fcntl.F_UNLCK
+        place = os.lseek(file, 0, os.SEEK_CUR)
+        try:
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, place, size, 0))
+        except BlockingIOError:
+            raise PermissionError(13, "Permission denied") from None
+
+    made.locking = locking
+    return module
+
+
+def _is_open(path: Any) -> bool:
+    own = str(Path(path).absolute())
+    return any(os.path.islink(link) and os.readlink(link) == own for link in _OWN_OPEN_FILES.iterdir())
+
+
+def _make_files_stubborn() -> None:
+    """Let no file be renamed, replaced or removed that this process has open, and no folder be opened."""
+    own: Any = os
+    rename, open_ = os.rename, os.open
+
+    def unless_open(change: Any) -> Any:
+        def changed(*paths: Any, **options: Any) -> None:
+            if any(_is_open(path) for path in paths):
+                raise PermissionError(13, "The process cannot access the file: it is being used by another process")
+            change(*paths, **options)
+
+        return changed
+
+    def renamed(old: Any, new: Any) -> None:
+        if os.path.exists(new):
+            raise FileExistsError(17, "Cannot create a file when that file already exists", str(new))
+        rename(old, new)
+
+    def opened(path: Any, flags: int, *more: Any, **options: Any) -> int:
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_(path, flags, *more, **options)
+
+    setattr(shutil, "_use_fd_functions", False)  # noqa: B010 (which opens folders)
+    own.replace, own.rename, own.open = unless_open(os.replace), unless_open(renamed), opened
+    own.unlink = own.remove = unless_open(os.unlink)
+
+
+if __name__ == "__main__":
+    pretend()
+    if sys.argv[1] == "site":
+        from tests.support.sites.without_posix_site import visit_all
+
+        visit_all(Path(sys.argv[2]))
+    else:
+        from cookie_consent.cli.main import main
+
+        sys.exit(main(sys.argv[1:]))

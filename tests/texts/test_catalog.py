@@ -1,0 +1,160 @@
+"""The texts that ship: each language says all that English says, as long as that takes and no longer."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from typing import Any
+
+import pytest
+from babel import Locale
+
+from cookie_consent.decision.decision import decide
+from cookie_consent.texts import catalog
+from cookie_consent.visitors.pages.pages import Asking, Pages
+from tests.support.policies import NOW, full_in, granted, text_of
+
+LANGUAGES = [
+    *("bg", "hr", "cs", "da", "nl", "en", "et", "fi", "fr", "de", "el", "hu", "ga", "it", "lv", "lt", "mt", "pl", "pt"),
+    *("ro", "sk", "sl", "es", "sv", "no", "is", "uk", "tr", "ar", "he", "fa", "ja", "ko", "zh-Hans", "zh-Hant", "th"),
+    *("vi", "id", "hi"),
+]
+BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "close")
+"""Those of the question. "erase" stands on a line of its own, on the settings page."""
+SAID_IN_THE_QUESTION = (
+    *("banner_title", "banner_freedom", "accept_all", "refuse_all", "choose", "save", "later", "purposes"),
+    *("privacy_settings", "privacy_policy", "cookies_blocked", "status_granted", "not_kept", "changed_meanwhile"),
+)
+SAID_IN_THE_SETTINGS = (
+    *("status_granted", "always_on", "cookie_name", "cookie_where", "this_site", "session", "recipients"),
+    *("no_recipients", "without_it", "services", "your_data", "receipt", "export", "erase_explained", "contact"),
+    *("policy_data", "changes", "necessary_title", "necessary_description", "accept_all", "refuse_all", "save"),
+)
+_PLACEHOLDER = re.compile(r"\{\w+\}")
+_STRAY = re.compile(r"^\s|\s$|\s\s|[\t\n\r\f\v]")
+
+
+def forms(text: catalog.Text) -> list[str]:
+    return [text] if isinstance(text, str) else list(text.values())
+
+
+@cache
+def numbers(language: str) -> dict[str, list[int]]:
+    """Plural category -> the whole numbers up to a thousand that have it."""
+    found: dict[str, list[int]] = {}
+    for number in range(1001):
+        found.setdefault(Locale.parse(language, sep="-").plural_form(number), []).append(number)
+    return found
+
+
+def test_these_languages_ship_and_no_other() -> None:
+    assert catalog.shipped_languages() == sorted(LANGUAGES)
+    assert len(LANGUAGES) == 39
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_shipped_language_has_the_very_texts_of_english(language: str) -> None:
+    own, model = catalog.shipped(language), catalog.shipped("en")
+    assert list(own) == list(model)
+    assert [name for name in own if isinstance(own[name], str) != isinstance(model[name], str)] == []
+    assert [name for name, text in own.items() if not all(form.strip() for form in forms(text))] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_shipped_language_fills_the_same_places(language: str) -> None:
+    for name, text in catalog.shipped(language).items():
+        model = Counter(_PLACEHOLDER.findall(forms(catalog.shipped("en")[name])[-1]))
+        for form in forms(text):
+            # Whether a form has its number is a question of its own, below.
+            assert Counter(_PLACEHOLDER.findall(form)) - Counter(["{number}"]) == model - Counter(["{number}"]), name
+            assert _PLACEHOLDER.sub("", form).count("{") == 0, name
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_counted_has_the_plural_forms_of_whole_numbers(language: str) -> None:
+    counted = {name: text for name, text in catalog.shipped(language).items() if not isinstance(text, str)}
+    assert counted.keys() == {"banner_recipients", "kept_records", "days", "hours", "minutes", "seconds"}
+    for name, text in counted.items():
+        assert text.keys() == numbers(language).keys(), name
+        for category, form in text.items():
+            several = len(numbers(language)[category]) > 1
+            assert form.count("{number}") == 1 or not several, (name, category)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_shipped_language_is_as_long_as_it_has_to_be(language: str) -> None:
+    """No word of a button is lost on a phone, and no translation says more than was to be translated."""
+    own, model = catalog.shipped(language), catalog.shipped("en")
+    assert {name: own[name] for name in BUTTONS if max(map(len, forms(own[name]))) > 32} == {}
+    longest = {name: max(map(len, forms(text))) for name, text in model.items()}
+    too_long = [(name, form) for name in own for form in forms(own[name]) if len(form) > 1.7 * longest[name] + 15]
+    assert too_long == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_neither_answer_is_made_smaller_by_its_length(language: str) -> None:
+    accept, refuse = (len(forms(catalog.shipped(language)[name])[0]) for name in ("accept_all", "refuse_all"))
+    assert abs(accept - refuse) <= max(accept, refuse) / 3 + 3
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_text_has_stray_white_space(language: str) -> None:
+    own = catalog.shipped(language)
+    assert [name for name, text in own.items() if any(map(_STRAY.search, forms(text)))] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
+    policy = full_in("sv" if language == "en" else "en", language)
+    pages, where = Pages(), dict[str, Any](base="/p", language=language, next_path="/a")
+    decision = decide(policy, granted(policy), frozenset({"gpc", "dnt"}), NOW)
+    asked = decide(policy, None, frozenset({"dnt"}), NOW)
+    question = pages.banner(decision, asking=Asking(again=True), **where).decode()
+    html = {
+        "question": pages.banner(asked, **where).decode() + question,
+        "settings": pages.settings(decision, **where),
+        "link": pages.way_back(decision, encoding="utf-8", **where).decode(),
+        "off": pages.unavailable(asked, missing=("media", "analytics"), feature=policy.features[0], **where),
+        "box": pages.unavailable_box(asked, feature=policy.features[0], **where),
+    }
+    said = {
+        "question": SAID_IN_THE_QUESTION,
+        "settings": SAID_IN_THE_SETTINGS,
+        "link": ("privacy_settings",),
+        "off": ("privacy_settings", "why_unanswered", "why_dnt"),
+        "box": ("privacy_settings", "why_unanswered"),
+    }
+    direction = "rtl" if language in ("ar", "he", "fa") else "ltr"
+    for kind, text in html.items():
+        assert f'lang="{language}" dir="{direction}"' in text
+        assert "{" not in re.sub(r'data-state="[^"]*"', "", text)
+        unescaped = text.replace("&#39;", "'").replace("&#34;", '"').replace("&amp;", "&")
+        assert [name for name in said[kind] if text_of(policy, language, name) not in unescaped] == []
+    # One recipient is counted in the language's form for one.
+    counted = catalog.shipped(language)["banner_recipients"]
+    assert not isinstance(counted, str)
+    form = counted[Locale.parse(language, sep="-").plural_form(1)]
+    shown = html["question"].replace("&#39;", "'").replace("&#34;", '"')
+    assert form.replace("{number}", "1") in re.sub("[\u2068\u2069]", "", shown)  # isolates, in texts from the right
+
+
+# Which texts a language gets.
+
+
+@pytest.mark.parametrize(
+    ("language", "texts_of"),
+    [
+        *(("en-GB", "en"), ("EN", "en"), ("de-CH", "de"), ("pt-BR", "pt"), ("sr-Latn-RS", "")),
+        *(("zh-TW", "zh-Hant"), ("zh-HK", "zh-Hant"), ("zh-Hant-HK", "zh-Hant"), ("zh-hant", "zh-Hant")),
+        *(("zh", "zh-Hans"), ("zh-CN", "zh-Hans"), ("zh-SG", "zh-Hans"), ("zh-Hans-TW", "zh-Hans")),
+        *(("nb", "no"), ("nn-NO", "no"), ("nb-NO", "no"), ("no", "no")),
+    ],
+)
+def test_a_language_has_the_texts_of_the_shipped_one_that_its_readers_read(language: str, texts_of: str) -> None:
+    assert catalog.shipped(language) == (catalog.shipped(texts_of) if texts_of else {})
+
+
+@pytest.mark.parametrize("language", ["", "-", "tlh", "sr", "x-private", "no/"])
+def test_a_language_that_does_not_ship_has_none(language: str) -> None:
+    assert catalog.shipped(language) == {}

@@ -1,0 +1,96 @@
+"""Every access record and every count is as the schemas say that are shipped, and the docs say no other."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from cookie_consent.ledgers.glossary import ACCESS_RECORD
+from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.access_record import route_of
+from cookie_consent.tracing.erasing import LONGEST_RECORDED
+from cookie_consent.tracing.events import Event
+from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
+from tests.support.asgi import PHONE, Visitor, install
+from tests.tracing.test_counts import APP, BROWSER, counts
+
+DOCS = Path(__file__).parents[2] / "docs" / "access-record.md"
+
+
+def schema(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files("cookie_consent").joinpath(f"{name}.schema.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(found)
+    return found
+
+
+def problems(name: str, record: object) -> list[str]:
+    checker = jsonschema.Draft202012Validator.FORMAT_CHECKER
+    validator = jsonschema.Draft202012Validator(schema(name), format_checker=checker)
+    return [error.message for error in validator.iter_errors(record)]
+
+
+def test_records_and_counts_are_as_their_schemas_say() -> None:
+    sink = MemorySink()
+    app = install(APP, access_log=sink)
+    visitor = Visitor(app, BROWSER)
+    visitor.get("/")
+    visitor.accept()
+    visitor.get("/", [("referer", "https://elsewhere.example/?q=1")], query=b"utm_source=mail")
+    visitor.get("/data")
+    visitor.get("/missing", client=("2001:db8::1", 5))
+    event = Event(name="download", path="/price-list.pdf", properties={"pages": 3}, duration_ms=5.0)
+    Tracing(sink, [], RecordIds()).write_event({}, Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0), event)
+    counts(app, sink)
+    assert len(sink.records) == 4
+    for record in sink.records:
+        assert problems("access_record", record) == []
+    assert sink.counts
+    for count in sink.counts:
+        assert problems("access_count", count) == []
+
+
+def test_a_request_that_takes_longer_than_erasing_is_repeated_leaves_no_record() -> None:
+    sink, request = MemorySink(), {"method": "GET", "path": "/download"}
+    for seconds, records in ((LONGEST_RECORDED - 60, 1), (LONGEST_RECORDED + 1, 1)):
+        trace = Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0)
+        trace.started -= seconds
+        Tracing(sink, [], RecordIds()).write(request, trace)
+        assert len(sink.records) == records
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"client.address": "203.0.113.77"}, "does not match"),
+        ({"user_agent.original": "Mozilla/5.0"}, "Additional properties"),
+        ({"record.kind": "event"}, "'event.name' is a required property"),
+        ({"time": "2026-11-25 10:00"}, "does not match"),
+    ],
+)
+def test_a_record_of_another_shape_is_none(change: dict[str, Any], complaint: str) -> None:
+    sink = MemorySink()
+    visitor = Visitor(install(APP, access_log=sink), BROWSER)
+    visitor.accept()
+    visitor.get("/")
+    assert any(complaint in problem for problem in problems("access_record", sink.records[0] | change))
+
+
+@pytest.mark.parametrize(("name", "heading"), [("access_record", "Access records"), ("access_count", "Counts")])
+def test_the_docs_tell_of_each_field_and_of_no_other(name: str, heading: str) -> None:
+    section = DOCS.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)
+    assert sorted(told) == sorted(schema(name)["properties"])
+
+
+def test_visitors_are_told_what_each_field_means() -> None:
+    assert schema("access_record")["properties"].keys() == ACCESS_RECORD.keys()
+
+
+def test_a_request_that_no_route_answered_has_no_template() -> None:
+    assert route_of({"path": "/offices"}) == ""

@@ -1,0 +1,311 @@
+"""After a withdrawal the visitor still sees and erases what was recorded before, and nothing else has the id."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.decision.own_cookies import MOST_WITHDRAWN, CookieSettings, OwnCookies
+from cookie_consent.decision.signing import Signer
+from cookie_consent.decision.visitor_cookie import ERASURE_SALT, Withdrawn
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.sinks import MemorySink
+from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, answering, call, install, policy
+from tests.support.browsers.visitor_browser import soon
+from tests.support.policies import KEY, text_of
+
+NAME, PLAIN = "__Secure-visitor-erasure", "visitor-erasure"
+EXPORT, ERASE = f"{PREFIX}/export", f"{PREFIX}/erase"
+ANOTHER_COOKIE = '\n[[cookies]]\nname = "more"\npurpose = "analytics"\n'
+DAYS = 30
+"""What the policy keeps access records for."""
+
+
+class Traced(Visitor):
+    """A visitor who allowed all and looked at two pages, in a browser that keeps to the paths of cookies."""
+
+    def __init__(self, text: str = SITE, **options: Any) -> None:
+        self.clock, self.seen, self.sink = Clock(), list[list[str]](), MemorySink()
+        self.ledger = MemoryLedger()
+        given = {"access_log": self.sink, "ledger": self.ledger, "clock": self.clock, **options}
+        super().__init__(install(answering(seen=self.seen), text, **given), [("user-agent", PHONE)])
+        self.accept()
+        self.get("/one")
+        self.get("/two")
+        self.id = self.export()["visitor_id"]
+
+    def request(self, method: str, path: str, *args: Any, **more: Any) -> Reply:
+        narrow = {} if path.startswith(PREFIX) else {name: self.jar.pop(name) for name in (NAME,) if name in self.jar}
+        try:
+            return super().request(method, path, *args, **more)
+        finally:
+            self.jar |= narrow
+
+    def export(self) -> dict[str, Any]:
+        export: dict[str, Any] = self.get(EXPORT).json
+        return export
+
+    def paths(self) -> list[str]:
+        return [record["url.path"] for record in self.export()["access_records"]]
+
+    def erase(self) -> Reply:
+        return self.post({}, [("accept", "application/json")], path=ERASE)
+
+
+def words(key: str) -> str:
+    return text_of(policy(), "en", key)
+
+
+def visible(html: str) -> str:
+    body = re.sub(r"</?(?:time|code|bdi)[^>]*>", "", html.partition("<body")[2].partition(">")[2])
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def test_a_withdrawal_takes_the_visitor_cookie_and_leaves_its_id_to_the_endpoints_alone() -> None:
+    visitor = Traced()
+    fields = visitor.refuse().set_cookies
+    assert "Max-Age=0" in fields["__Host-visitor"]
+    attributes = fields[NAME].partition(";")[2]
+    assert attributes == f" Max-Age={DAYS * 86_400}; Path={PREFIX}; HttpOnly; SameSite=Lax; Secure"
+    assert fields[NAME].startswith(f"{NAME}={visitor.id}~{int(NOW) + DAYS * 86_400}.")
+
+
+def test_after_a_withdrawal_the_export_shows_the_records_and_the_erasure_erases_them() -> None:
+    visitor = Traced()
+    visitor.refuse()
+    export = visitor.export()
+    assert visitor.paths() == ["/one", "/two"]
+    assert (export["visitor_id"], export["withdrawn_visitor_ids"]) == (None, [visitor.id])
+    reply = visitor.erase()
+    assert reply.json["erased"] == 2
+    assert reply.set_cookies[NAME] == (
+        f"{NAME}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path={PREFIX}; Secure"
+    )
+    assert "__Host-visitor" not in reply.set_cookies
+    assert visitor.sink.records == []
+    assert visitor.export()["withdrawn_visitor_ids"] == []
+
+
+def test_a_file_is_shown_and_erased_after_a_withdrawal(tmp_path: Path) -> None:
+    visitor = Traced(access_log=tmp_path / "access.jsonl")
+    visitor.refuse()
+    assert visitor.paths() == ["/one", "/two"]
+    assert visitor.erase().json["erased"] == 2
+    assert (tmp_path / "access.jsonl").read_text().split() == []
+
+
+def test_over_plain_http_it_has_its_plain_name() -> None:
+    visitor = Visitor(install(access_log=MemorySink(), visitor_cookie="who"), [("user-agent", PHONE)], scheme="http")
+    visitor.accept()
+    assert visitor.refuse().set_cookies["who-erasure"].endswith(f"; Path={PREFIX}; HttpOnly; SameSite=Lax")
+
+
+@pytest.mark.parametrize(
+    ("root", "path"),
+    [("/app", f"/app{PREFIX}"), ("/app/", f"/app{PREFIX}"), ("/a b;c=d\r\n", f"/a%20b%3Bc=d%0D%0A{PREFIX}")],
+)
+def test_its_path_is_where_browsers_see_the_endpoints(root: str, path: str) -> None:
+    visitor = Visitor(install(access_log=MemorySink()), [("user-agent", PHONE)])
+    visitor.accept()
+    fields = visitor.post({"choice": "refuse_all"}, root_path=root).set_cookies
+    assert f"; Path={path}; HttpOnly" in fields[NAME]
+    assert f"; Path={path}; Secure" in visitor.post({}, path=ERASE, root_path=root).set_cookies[NAME]
+
+
+# What the settings page says.
+
+
+def test_the_settings_page_says_what_is_left_and_until_when_and_erases_it() -> None:
+    visitor = Traced()
+    assert "withdrew" not in visible(visitor.get(PREFIX).text).replace(words("cookie_erasure"), "")
+    visitor.refuse()
+    text = visitor.get(PREFIX).text
+    assert words("kept_withdrawn").partition("{")[0] in text
+    assert f"until July 15, 2025, by an identifier that serves only to show and erase them: {visitor.id}." in visible(
+        text
+    )
+    assert words("kept_traces").partition(":")[0] not in text
+    reply = visitor.send_form("language=en", path=ERASE)
+    path, _, query = reply.get("location").partition("?")
+    after = visitor.get(path, query=query.encode()).text
+    assert words("erased") in after
+    assert visitor.id not in after
+
+
+def test_who_has_no_identifier_reads_that_there_was_nothing_to_erase() -> None:
+    for refuses, ledger in ((False, None), (True, MemoryLedger())):
+        visitor = Visitor(install(access_log=MemorySink(), ledger=ledger))
+        if refuses:
+            visitor.save(media=True)
+        reply = visitor.send_form("language=en", path=ERASE)
+        path, _, query = reply.get("location").partition("?")
+        after = visitor.get(path, query=query.encode()).text
+        assert words("erased_nothing") in after
+        assert words("erased") not in after
+        assert (words("proof_stays") in after) == refuses
+
+
+def test_the_cookie_is_declared_as_strictly_necessary_with_its_lifetime_and_place() -> None:
+    text = call(install(access_log=MemorySink()), path=PREFIX).text
+    necessary = text.partition('aria-labelledby="pchoice-purpose-necessary"')[2].partition("</section>")[0]
+    row = next(row for row in necessary.split("<tr>") if NAME in row)
+    assert words("cookie_erasure") in row
+    assert "30 days" in visible(f"<body>{row}")
+    assert f"<code>{PREFIX}</code>" in row
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (SITE, {}),
+        (SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true"), {"access_log": MemorySink()}),
+    ],
+)
+def test_where_nothing_is_left_after_a_withdrawal_there_is_no_such_cookie(text: str, options: Any) -> None:
+    app = install(text=text, **options)
+    assert NAME not in call(app, path=PREFIX).text
+    visitor = Visitor(app, [("user-agent", PHONE)])
+    visitor.accept()
+    assert NAME not in visitor.refuse().set_cookies
+
+
+# Who has it, and for how long.
+
+
+@pytest.mark.parametrize("purposes", [{}, {"media": True}])
+def test_it_is_not_set_where_no_consent_to_tracing_is_withdrawn(purposes: dict[str, bool]) -> None:
+    visitor = Visitor(install(access_log=MemorySink()), [("user-agent", PHONE)])
+    visitor.save(media=True)
+    assert NAME not in visitor.save(**purposes).set_cookies
+    visitor.accept()
+    assert NAME not in visitor.save(analytics=True).set_cookies
+
+
+def test_neither_the_app_nor_tracing_reads_it() -> None:
+    visitor = Traced()
+    visitor.refuse()
+    token = visitor.jar[NAME]
+    for name in (NAME, PLAIN, "__Host-visitor"):
+        visitor.seen.clear()
+        call(visitor.app, path="/three", headers=[("cookie", f"{name}={token}; session=1"), ("user-agent", PHONE)])
+        assert visitor.seen == [["session=1"]]
+    consent = visitor.accept().set_cookies["__Host-consent"].partition(";")[0]
+    for name in (NAME, "__Host-visitor"):
+        cookies = ("cookie", f"{consent}; {name}={token}")
+        assert "__Host-visitor" in call(visitor.app, headers=[cookies, ("user-agent", PHONE)]).set_cookies
+    assert len([record for record in visitor.sink.records if record["visitor.id"] == visitor.id]) == 2
+
+
+@pytest.mark.parametrize("name", [NAME, PLAIN])
+def test_the_app_cannot_set_it(name: str) -> None:
+    reply = call(install(answering(sets=[f"{name}=x; Path={PREFIX}"])))
+    assert reply.set_cookies == {}
+
+
+def test_it_ends_with_the_retention_of_the_last_record() -> None:
+    visitor = Traced()
+    visitor.refuse()
+    visitor.clock.forward(days=DAYS, seconds=-1)
+    assert visitor.export()["withdrawn_visitor_ids"] == [visitor.id]
+    visitor.clock.forward(seconds=1)
+    assert visitor.export()["withdrawn_visitor_ids"] == []
+    assert NAME not in visitor.erase().set_cookies
+
+
+def test_who_agrees_again_gets_a_new_id_and_may_still_erase_what_was_recorded_before() -> None:
+    visitor = Traced()
+    visitor.refuse()
+    visitor.clock.forward(days=1)
+    visitor.accept()
+    visitor.get("/three")
+    export = visitor.export()
+    assert export["visitor_id"] not in (None, visitor.id)
+    assert visitor.paths() == ["/one", "/two", "/three"]
+    shown = visible(visitor.get(PREFIX).text)
+    assert visitor.id in shown
+    assert export["visitor_id"] in shown
+    reply = visitor.erase()
+    assert reply.json["erased"] == 3
+    assert {name for name, line in reply.set_cookies.items() if "Max-Age=0" in line} == {NAME, "__Host-visitor"}
+
+
+def test_who_agrees_again_after_the_policy_has_changed_may_still_erase_what_was_recorded_before() -> None:
+    visitor = Traced()
+    earlier = visitor.id
+    options = {"access_log": visitor.sink, "ledger": visitor.ledger, "clock": visitor.clock}
+    visitor.app = install(answering(), SITE + ANOTHER_COOKIE, **options)
+    assert visitor.state()["purposes"]["analytics"] is False
+    visitor.accept()
+    visitor.get("/three")
+    assert visitor.export()["visitor_id"] != earlier
+    assert visitor.export()["withdrawn_visitor_ids"] == [earlier]
+    assert visitor.paths() == ["/one", "/two", "/three"]
+    assert visitor.erase().json["erased"] == 3
+    assert visitor.sink.records == []
+
+
+def test_where_records_are_erased_with_a_withdrawal_they_are_when_a_new_id_takes_the_place_of_theirs() -> None:
+    text = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
+    visitor = Traced(text)
+    options = {"access_log": visitor.sink, "ledger": visitor.ledger, "clock": visitor.clock}
+    visitor.app = install(answering(), text + ANOTHER_COOKIE, **options)
+    visitor.accept()
+    assert NAME not in visitor.jar
+    assert soon(lambda: visitor.sink.records == [])
+
+
+def test_several_withdrawals_are_remembered_and_the_oldest_over_the_most_is_erased() -> None:
+    visitor = Traced()
+    ids = []
+    for number in range(MOST_WITHDRAWN + 1):
+        visitor.accept()
+        visitor.get(f"/{number}")
+        ids.append(visitor.export()["visitor_id"])
+        visitor.refuse()
+        visitor.clock.forward(days=1)
+    assert visitor.export()["withdrawn_visitor_ids"] == ids[1:]
+    assert len(visitor.jar[NAME]) < 500
+    app: Any = visitor.app
+    app._installed.access_log.erasing.close()
+    assert {record["visitor.id"] for record in visitor.sink.records} == set(ids[1:])
+
+
+def test_both_cookies_with_one_id_count_once() -> None:
+    visitor = Traced()
+    before = dict(visitor.jar)
+    visitor.refuse()
+    visitor.jar |= before
+    assert visitor.paths() == ["/one", "/two"]
+    visitor.refuse()
+    assert visitor.export()["withdrawn_visitor_ids"] == [visitor.id]
+
+
+@pytest.mark.parametrize("token", ["", "x", "a~1", "x" * 5000, "é"])
+def test_what_is_no_token_of_ours_is_no_id(token: str) -> None:
+    visitor = Traced()
+    visitor.jar = {NAME: token}
+    assert visitor.export()["withdrawn_visitor_ids"] == []
+    assert visitor.get(PREFIX).status == 200
+
+
+def test_a_token_of_the_future_is_none_and_of_several_the_newest_counts() -> None:
+    own = OwnCookies(CookieSettings(KEY))
+    tokens = [
+        own.set_withdrawn([Withdrawn(id_, int(NOW) + 1000)], issued, base=PREFIX, secure=True).partition(b";")[0]
+        for id_, issued in (("old", NOW - 10), ("new", NOW - 5), ("future", NOW + 5))
+    ]
+    assert [one.visitor_id for one in own.withdrawn(b"; ".join(tokens), NOW, secure=True)] == ["new"]
+    assert Signer(KEY, ERASURE_SALT).read(tokens[0].partition(b"=")[2]) is not None
+    assert own.withdrawn(b"; ".join(tokens), NOW, secure=False) == ()
+
+
+def test_requests_about_what_is_kept_are_limited_for_its_holder_too() -> None:
+    visitor = Traced(ledger=None)
+    visitor.refuse()
+    codes = [visitor.get(EXPORT).status for _ in range(70)]
+    assert codes[-1] == 429
+    assert json.loads(visitor.get(EXPORT).body)["status"] == 429

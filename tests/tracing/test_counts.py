@@ -1,0 +1,446 @@
+"""What becomes of the question is counted for everybody, in numbers that name nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
+
+from cookie_consent import ConsentMiddleware, requires
+from cookie_consent.base.process.forking import after_fork
+from cookie_consent.integrations.jinja import consent_context
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.counts import Funnel
+from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
+
+ANOTHER_COOKIE = '[[cookies]]\nname = "more"\npurpose = "media"\n'
+BROWSER = (("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document"))
+
+
+async def _page(request: Request) -> Response:
+    return HTMLResponse(PAGE)
+
+
+async def _missing(request: Request) -> Response:
+    return HTMLResponse(PAGE, status_code=404)
+
+
+async def _data(request: Request) -> Response:
+    return PlainTextResponse("data")
+
+
+async def _map(request: Request) -> Response:
+    request.state.consent.feature("map")
+    return HTMLResponse(PAGE)
+
+
+async def _box(request: Request) -> Response:
+    allowed = request.state.consent.allows("media")
+    return HTMLResponse(PAGE if allowed else consent_context(request)["consent_fallback"]("map"))
+
+
+@requires("media")
+async def _videos(request: Request) -> Response:
+    return HTMLResponse(PAGE)
+
+
+@requires("media", "analytics")
+async def _both(request: Request) -> Response:
+    return HTMLResponse(PAGE)
+
+
+APP = Router(
+    [
+        Route("/", _page),
+        Route("/data", _data),
+        Route("/missing", _missing),
+        Route("/map", _map),
+        Route("/box", _box),
+        Route("/videos", _videos),
+        Route("/both", _both),
+    ]
+)
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    return MemorySink()
+
+
+@pytest.fixture
+def app(sink: MemorySink) -> ConsentMiddleware:
+    return install(APP, access_log=sink)
+
+
+def counts(app: ConsentMiddleware, sink: MemorySink) -> dict[str, int]:
+    """End the server, and return what was counted: name, and language or detail where there is one -> sum."""
+    drive_lifespan(app)
+    sums: dict[str, int] = {}
+    for count in sink.counts:
+        more = [count[key] for key in ("consent.language", "count.detail") if key in count]
+        name = " ".join([count["count.name"], *more])
+        sums[name] = sums.get(name, 0) + count["count.value"]
+    return sums
+
+
+def drive_lifespan(app: ConsentMiddleware) -> None:
+    async def lifespan() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "lifespan.startup"}
+
+        async def send(message: Any) -> None:
+            """Nobody listens."""
+
+        async def ending(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "lifespan.startup.complete"})
+            await send({"type": "lifespan.shutdown.complete"})
+
+        inner, app.app = app.app, ending
+        await app({"type": "lifespan", "state": {}}, receive, send)
+        app.app = inner
+
+    asyncio.run(lifespan())
+
+
+def test_pages_and_questions_and_answers_are_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+    yes, no, some = (Visitor(app, BROWSER) for _ in range(3))
+    for visitor in (yes, no, some):
+        visitor.get("/")
+    yes.accept()
+    no.refuse()
+    some.save(media=True)
+    for visitor in (yes, no, some):
+        visitor.get("/")
+    yes.get("/data")
+    assert counts(app, sink) == {
+        "views": 6,
+        "views_recorded": 1,
+        "asked en": 3,
+        "granted en": 1,
+        "refused en": 1,
+        "partial en": 1,
+    }
+    assert [record["record.kind"] for record in sink.records] == ["view", "request"]
+
+
+def test_an_error_is_no_view_but_asks_and_takes_answers(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, [*BROWSER, ("sec-gpc", "1")])
+    visitor.get("/missing")
+    visitor.accept()
+    visitor.get("/missing")
+    visitor.get("/")
+    assert [(record["url.path"], record["record.kind"]) for record in sink.records] == [
+        ("/missing", "request"),
+        ("/", "view"),
+    ]
+    assert counts(app, sink) == {"views": 1, "views_recorded": 1, "asked en": 1, "granted en": 1}
+
+
+def test_a_count_names_nobody(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, BROWSER)
+    visitor.get("/")
+    counts(app, sink)
+    assert {key for count in sink.counts for key in count} == {
+        "time", "log.record.uid", "record.version", "count.day", "server.address", "consent.language", "count.name",
+        "count.value",
+    }  # fmt: skip
+    assert {count["server.address"] for count in sink.counts} == {"site.example"}
+
+
+def test_nothing_tells_between_which_access_records_a_count_was_made(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, BROWSER)
+    visitor.accept()
+    for _ in range(3):
+        visitor.get("/")
+    counts(app, sink)
+    prefixes = [record["log.record.uid"].rpartition("-")[0] for record in sink.records]
+    ids = [count["log.record.uid"] for count in sink.counts]
+    assert len(set(prefixes)) == 1
+    assert len({id_[:8] for id_ in [*ids, prefixes[0]]}) == len(ids) + 1 > 3
+    assert all(count["time"] == f"{count['count.day']}T00:00:00Z" for count in sink.counts)
+
+
+def test_the_language_is_that_of_the_question(app: ConsentMiddleware, sink: MemorySink) -> None:
+    Visitor(install(APP, access_log=sink, language=lambda request: "ja"), BROWSER)
+    visitor = Visitor(app, BROWSER)
+    visitor.post({"choice": "refuse_all", "language": "ja"})
+    assert counts(app, sink) == {"refused ja": 1}
+
+
+def test_a_withdrawal_and_another_change_are_no_answers_to_the_question(
+    app: ConsentMiddleware, sink: MemorySink
+) -> None:
+    visitor = Visitor(app, BROWSER)
+    visitor.accept()
+    visitor.save(media=True)
+    visitor.refuse()
+    assert counts(app, sink) == {"granted en": 1, "changed en": 1, "withdrawn en": 1}
+
+
+def test_an_answer_that_was_asked_for_again_is_one_to_the_question(sink: MemorySink) -> None:
+    visitor = Visitor(install(APP), BROWSER)
+    visitor.accept()
+    more = install(APP, f"{SITE}{ANOTHER_COOKIE}", access_log=sink)
+    visitor.app = more
+    assert visitor.state()["should_ask"]
+    visitor.save(media=True)
+    assert counts(more, sink) == {"partial en": 1}
+
+
+def test_a_first_answer_to_which_signals_left_nothing_is_one_to_the_question(
+    app: ConsentMiddleware, sink: MemorySink
+) -> None:
+    visitor = Visitor(app, [*BROWSER, ("dnt", "1"), ("sec-gpc", "1")])
+    assert not visitor.state()["should_ask"]
+    visitor.save(media=True)
+    assert counts(app, sink) == {"partial en": 1}
+
+
+def test_the_second_of_two_clicks_is_no_second_answer(sink: MemorySink) -> None:
+    app = install(APP, access_log=sink, ledger=MemoryLedger())
+    visitor = Visitor(app, BROWSER)
+    visitor.refuse()
+    before, clicked = dict(visitor.jar), {"choice": "accept_all", "once": "one-form"}
+    visitor.post(clicked)
+    visitor.jar = before
+    visitor.post(clicked)
+    assert counts(app, sink) == {"refused en": 1, "changed en": 1}
+
+
+def test_robots_and_what_is_no_view_is_not_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+    Visitor(app, [("user-agent", ROBOT)]).get("/")
+    Visitor(app, [("sec-fetch-dest", "empty")]).get("/")
+    Visitor(app, [("sec-purpose", "prefetch")]).get("/")
+    Visitor(app, BROWSER).get("/data")
+    Visitor(app, BROWSER).get(f"{PREFIX}/state")
+    assert counts(app, sink) == {}
+
+
+def test_a_page_of_which_a_signal_decides_is_counted_as_such(sink: MemorySink) -> None:
+    app = install(APP, access_log=sink)
+    Visitor(app, [*BROWSER, ("dnt", "1"), ("sec-gpc", "1")]).get("/")
+    visitor = Visitor(app, BROWSER)
+    visitor.accept()
+    visitor.get("/", [("dnt", "1")])
+    no = Visitor(app, BROWSER)
+    no.refuse()
+    no.get("/", [("dnt", "1")])
+    found = counts(app, sink)
+    assert found["views"] == 3
+    assert found["signal"] == 2
+    assert "views_recorded" not in found
+
+
+@pytest.mark.parametrize("path", ["/map", "/box", "/videos"])
+def test_a_feature_that_gives_its_fallback_is_counted(path: str, app: ConsentMiddleware, sink: MemorySink) -> None:
+    no, yes = (Visitor(app, BROWSER) for _ in range(2))
+    no.refuse()
+    no.get(path)
+    yes.accept()
+    yes.get(path)
+    found = counts(app, sink)
+    assert found["degraded map"] == 1
+    assert found["views"] == 2
+
+
+def test_an_endpoint_that_is_no_feature_degrades_none(app: ConsentMiddleware, sink: MemorySink) -> None:
+    visitor = Visitor(app, BROWSER)
+    visitor.refuse()
+    visitor.get("/both")
+    assert not [name for name in counts(app, sink) if name.startswith("degraded")]
+
+
+# The funnel itself
+
+
+def line_up(sink: MemorySink, clock: Clock) -> Funnel:
+    return Funnel(sink, clock, lambda: "random")
+
+
+def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
+    sink, flushed = MemorySink(), []
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later = lambda delay, call: flushed.append((delay, call))  # type: ignore[method-assign,assignment,misc]
+        funnel = line_up(sink, Clock())
+        for _ in range(3):
+            funnel.add("views", b"Site.Example:8000")
+        ((delay, flush),) = flushed
+        assert sink.counts == []
+        assert delay == 10
+        flush()
+        funnel.add("views", b"site.example")
+        assert len(flushed) == 2
+
+    run(serve())
+    assert sink.counts == [
+        {
+            "time": "2025-06-15T00:00:00Z",
+            "log.record.uid": "random",
+            "record.version": 1,
+            "count.day": "2025-06-15",
+            "server.address": "site.example",
+            "count.name": "views",
+            "count.value": 3,
+        }
+    ]
+
+
+def test_a_process_that_ends_without_a_word_from_the_server_brings_its_counts(tmp_path: Path) -> None:
+    script = """
+import asyncio, sys
+from cookie_consent.base.process.forking import after_fork
+from cookie_consent.tracing.counts import Funnel
+from cookie_consent.sinks import JsonLinesSink
+
+async def serve():
+    funnel = Funnel(JsonLinesSink(sys.argv[1]), lambda: 0.0)
+    funnel.add("views", b"site.example")
+    await asyncio.sleep(0)
+    funnel.add("views", b"site.example")
+
+asyncio.run(serve())
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], check=True)
+    (count,) = (tmp_path / "access.counts.jsonl").read_bytes().splitlines()
+    assert json.loads(count)["count.value"] == 2
+
+
+def test_a_process_that_is_forked_counts_from_nothing_and_brings_its_own(tmp_path: Path) -> None:
+    script = """
+import asyncio, os, sys
+from cookie_consent.base.process.forking import after_fork
+from cookie_consent.tracing.counts import Funnel
+from cookie_consent.sinks import JsonLinesSink
+
+async def serve():
+    funnel = Funnel(JsonLinesSink(sys.argv[1]), lambda: 0.0)
+    funnel.add("views", b"parent.example")
+    if child := os.fork():
+        os.waitpid(child, 0)
+    else:
+        funnel.add("views", b"child.example")
+
+asyncio.run(serve())
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], check=True)
+    counts = map(json.loads, (tmp_path / "access.counts.jsonl").read_bytes().splitlines())
+    assert [(count["server.address"], count["count.value"]) for count in counts] == [
+        ("child.example", 1),
+        ("parent.example", 1),
+    ]
+
+
+def test_a_forked_funnel_waits_anew_and_begins_at_nothing() -> None:
+    sink = MemorySink()
+
+    async def serve() -> None:
+        funnel, other = line_up(sink, Clock()), line_up(sink, Clock())
+        funnel.add("views", b"site.example")
+        after_fork()
+        other.flush()
+        funnel.add("asked", b"site.example")
+        funnel.flush()
+
+    run(serve())
+    assert [count["count.name"] for count in sink.counts] == ["asked"]
+
+
+def test_what_was_counted_is_brought_at_the_end() -> None:
+    closed = []
+
+    class Closed(MemorySink):
+        def close(self) -> None:
+            closed.append(len(self.counts))
+
+    async def serve() -> Funnel:
+        funnel = line_up(Closed(), Clock())
+        funnel.add("views", b"site.example")
+        return funnel
+
+    run(serve())._end()
+    assert closed == [1]
+
+
+def test_under_another_event_loop_than_asyncios_counts_go_to_the_sink_at_once() -> None:
+    sink = MemorySink()
+    funnel = line_up(sink, Clock())
+    funnel.add("views", b"site.example")
+    funnel.add("views", b"site.example")
+    assert [count["count.value"] for count in sink.counts] == [1, 1]
+
+
+def test_a_count_belongs_to_the_day_on_which_it_was_made() -> None:
+    sink, clock = MemorySink(), Clock()
+
+    async def serve() -> None:
+        funnel = line_up(sink, clock)
+        funnel.add("asked", b"site.example", language="en")
+        clock.forward(days=1)
+        funnel.add("asked", b"site.example", language="en")
+        funnel.flush()
+
+    run(serve())
+    assert [(count["count.day"], count["count.value"]) for count in sink.counts] == [
+        ("2025-06-15", 1),
+        ("2025-06-16", 1),
+    ]
+
+
+def test_hosts_that_anybody_makes_up_are_told_apart_only_so_far() -> None:
+    sink = MemorySink()
+
+    async def serve() -> None:
+        funnel = line_up(sink, Clock())
+        for number in range(300):
+            funnel.add("views", b"host-%d.example" % number)
+        funnel.flush()
+
+    run(serve())
+    assert len(sink.counts) == 101
+    assert sink.counts[-1]["server.address"] == "(other)"
+    assert sink.counts[-1]["count.value"] == 200
+
+
+class Refusing(MemorySink):
+    """A sink that takes no counts."""
+
+    def count(self, line: bytes) -> None:
+        raise OSError("no room")
+
+
+def test_a_sink_that_takes_no_counts_costs_no_page(caplog: pytest.LogCaptureFixture) -> None:
+    app = install(APP, access_log=Refusing())
+    assert Visitor(app, BROWSER).get("/").status == 200
+    drive_lifespan(app)
+    assert "The sink does not take counts; they are lost: OSError('no room')" in caplog.text
+
+
+def test_a_start_that_fails_is_passed_on(app: ConsentMiddleware) -> None:
+    sent: list[str] = []
+
+    async def lifespan() -> None:
+        async def receive() -> dict[str, Any]:
+            return {"type": "lifespan.startup"}
+
+        async def send(message: Any) -> None:
+            sent.append(message["type"])
+
+        async def failing(scope: Any, receive: Any, send: Any) -> None:
+            await send({"type": "lifespan.startup.failed", "message": "no database"})
+
+        app.app = failing
+        await app({"type": "lifespan", "state": {}}, receive, send)
+
+    asyncio.run(lifespan())
+    assert sent == ["lifespan.startup.failed"]

@@ -1,0 +1,82 @@
+"""Visitors at random, and an oracle that says what may be recorded of them: just that is, and the counts are its own.
+
+With --full-matrix these are 100,000 requests, otherwise a quarter of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.sinks.files.closed_files import counts_path
+from tests.support.asgi import came
+from tests.support.tracing_play import Play
+
+REQUESTS, SEEDS = 25_000, (1, 2, 3, 4)
+SECRETS = (b"s3cr3t", b"203.0.113.77", b"Pixel", b"consent=", b"visitor=")
+COUNTED = ("count.day", "server.address", "consent.language", "count.name", "count.detail")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        seeds = SEEDS if metafunc.config.getoption("--full-matrix") else SEEDS[:1]
+        metafunc.parametrize("seed", seeds, scope="module")
+
+
+@pytest.fixture(scope="module")
+def play(seed: int, tmp_path_factory: pytest.TempPathFactory) -> Play:
+    """A play that is over."""
+    play = Play(seed, tmp_path_factory.mktemp("play") / "access.jsonl")
+    asyncio.run(play.run(REQUESTS))
+    return play
+
+
+def test_just_those_requests_are_recorded_that_may_be(play: Play) -> None:
+    found = Counter(number_of(record) for record in lines(play.log))
+    assert sorted(found.keys() - play.expected) == [], "recorded, and must not be"
+    assert sorted(play.expected.keys() - found) == [], "not recorded"
+    assert set(found.values()) == {1}, "none is there twice"
+    assert 0.15 < len(found) / REQUESTS < 0.6, "the play is worth something"
+
+
+def test_a_record_says_what_the_request_was_and_nothing_of_what_must_not_be_in_it(play: Play) -> None:
+    for record in lines(play.log):
+        values = play.expected[number_of(record)].values
+        assert came(record) == pytest.approx(values.pop("came"), abs=0.002)
+        assert {name: record.get(name) for name in values} == values
+    assert [secret for secret in SECRETS if secret in play.log.read_bytes()] == []
+
+
+def test_a_pseudonym_is_that_of_one_cookie(play: Play) -> None:
+    ids = defaultdict(set)
+    for record in lines(play.log):
+        ids[play.expected[number_of(record)].visitor].add(record["visitor.id"])
+    assert {len(each) for each in ids.values()} == {1}
+    assert len(set().union(*ids.values())) == len(ids), "another cookie has another one"
+
+
+def test_just_that_is_counted_which_happened(play: Play) -> None:
+    found: Counter[tuple[str, ...]] = Counter()
+    for count in lines(counts_path(play.log)):
+        found[tuple(count.get(key, "") for key in COUNTED)] += count["count.value"]
+    assert {name for _, _, _, name, _ in play.counted} == {
+        "views", "views_recorded", "asked", "granted", "refused", "partial", "changed", "withdrawn", "signal",
+        "degraded",
+    }, "the play is worth something"  # fmt: skip
+    assert found - play.counted == Counter(), "counted, and did not happen"
+    assert play.counted - found == Counter(), "not counted"
+
+
+def number_of(record: Mapping[str, Any]) -> int:
+    return int(record["url.path"].rpartition("/")[2])
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return what is on the lines; one may be empty, where a process thought the one before to be torn."""
+    return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]

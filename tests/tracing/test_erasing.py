@@ -1,0 +1,707 @@
+"""Where the policy promises it, a withdrawal erases what was recorded; and nothing else does."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
+from cookie_consent.tracing.erasing import Erasing
+from cookie_consent.tracing.pending_erasures import Undone
+from tests.sinks.test_buffered import Shelf, sink_to
+from tests.support.asgi import PHONE, SITE, Visitor, install
+from tests.support.browsers.visitor_browser import soon
+from tests.tracing.test_counts import drive_lifespan
+
+PROMISED = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
+OTHER = """
+[purposes.research]
+title = { en = "Research", ja = "調査" }
+description = { en = "We do research.", ja = "調査をします。" }
+retention = "30 days"
+traces = true
+"""
+ON_WHOIS = {"service": "whois"}  # which refuses tracing, whatever was answered
+
+
+class Erased(MemorySink):
+    """A sink that tells of whom records were erased."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.erased: list[str] = []
+
+    def erase(self, visitor_id: str) -> int:
+        self.erased.append(visitor_id)
+        return super().erase(visitor_id)
+
+    def all_erased(self) -> list[str]:
+        """Return of whom they were erased, once nobody is at it any longer."""
+        for thread in threading.enumerate():
+            if thread.name == "consent-erasing":
+                thread.join()
+        return self.erased
+
+
+def traced(text: str = PROMISED) -> tuple[Visitor, Erased]:
+    """Return a visitor who was traced on a page."""
+    sink = Erased()
+    visitor = Visitor(install(text=text, access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    assert len(sink.records) == 1
+    return visitor, sink
+
+
+@pytest.mark.parametrize(
+    "withdraw",
+    [
+        Visitor.refuse,
+        lambda visitor: visitor.save(media=True),
+        lambda visitor: visitor.post({"choice": "refuse_all"}, [("dnt", "1")]),
+    ],
+    ids=["all", "tracing alone", "a signal had switched it off"],
+)
+def test_a_withdrawal_erases_what_was_recorded(withdraw: Callable[[Visitor], object]) -> None:
+    visitor, sink = traced()
+    withdraw(visitor)
+    assert "__Host-visitor" not in visitor.jar, "nobody could ask for it any longer"
+    assert sink.all_erased()
+    assert sink.records == []
+
+
+@pytest.mark.parametrize("answer", [{"choice": "accept_all"}, {"choice": "save", "purposes": {"media": True}}])
+def test_an_answer_where_tracing_is_refused_anyway_is_no_withdrawal(answer: dict[str, object]) -> None:
+    visitor, sink = traced()
+    visitor.post(answer | ON_WHOIS)
+    visitor.get("/")
+    assert (len(sink.records), sink.all_erased()) == (2, [])
+
+
+def test_who_still_allows_tracing_for_another_purpose_is_not_forgotten() -> None:
+    visitor, sink = traced(PROMISED + OTHER)
+    visitor.save(research=True)
+    visitor.get("/")
+    assert (len(sink.records), sink.all_erased()) == (2, [])
+
+
+def test_nothing_is_erased_where_nothing_is_promised_or_nobody_was_traced() -> None:
+    visitor, sink = traced(SITE)
+    visitor.refuse()
+    assert (len(sink.records), sink.all_erased()) == (1, [])
+    visitor, sink = traced()
+    del visitor.jar["__Host-visitor"]
+    visitor.refuse()
+    assert sink.all_erased() == []
+
+
+class Held(Erased):
+    """A sink that erases only when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def erase(self, visitor_id: str) -> int:
+        self.go_on.wait()
+        return super().erase(visitor_id)
+
+
+def test_however_many_withdraw_a_few_threads_erase_all_of_them_and_each_once() -> None:
+    sink, others = Held(), {*threading.enumerate()}
+    erasing = Erasing(sink)
+    for number in [*range(100), *range(50, 100)]:
+        erasing.start(str(number))
+    threads = sum(thread.name == "consent-erasing" for thread in {*threading.enumerate()} - others)
+    sink.go_on.set()
+    assert sorted(map(int, sink.all_erased())) == list(range(100))
+    assert threads == 4
+
+
+@pytest.mark.logs_an_exception
+def test_what_cannot_be_erased_is_said_with_the_id_by_which_it_can_be_and_the_others_go(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Torn(Erased):
+        def erase(self, visitor_id: str) -> int:
+            if visitor_id == "one":
+                raise OSError("the disk is torn")
+            return super().erase(visitor_id)
+
+    sink = Torn()
+    erasing = Erasing(sink, sleep=never)
+    erasing.start("one")
+    erasing.start("two")
+    assert sink.all_erased() == ["two"]
+    assert "of visitor one, who withdrew, could not all be erased" in caplog.text
+
+
+@pytest.mark.logs_an_exception
+def test_where_no_thread_can_be_started_a_withdrawal_counts_and_is_erased_with_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    full = [True]
+
+    class Thread(threading.Thread):
+        def start(self) -> None:
+            if full:
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    sink = Erased()
+    erasing = Erasing(sink, new_thread=Thread, sleep=lambda seconds: None)
+    erasing.start("one")
+    assert "are erased later: no thread can be started" in caplog.text
+    erasing.close()
+    assert "visitor one, who withdrew, are not all erased: the process ends" in caplog.text
+    full.clear()
+    erasing.start("two")
+    assert soon(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
+
+
+def test_without_an_access_log_there_is_nothing_to_erase() -> None:
+    app: ConsentMiddleware = install(text=PROMISED)
+    visitor = Visitor(app)
+    visitor.accept()
+    assert visitor.refuse().status == 200
+
+
+# Twice more, and until it is done
+
+
+def test_records_that_were_on_their_way_are_erased_once_they_have_come() -> None:
+    sink, slept, go_on = Erased(), list[float](), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        go_on.wait()
+
+    erasing = Erasing(sink, sleep=sleep)
+    erasing.again("late")
+    erasing.again("later")
+    sink.records.append({"visitor.id": "late"})
+    go_on.set()
+    assert soon(lambda: sorted(sink.erased) == ["late", "late", "later", "later"])
+    assert sink.records == []
+    assert 15 < slept[0] <= 20
+    assert 3590 < max(slept) <= 3600
+    erasing.again("late")
+    assert soon(lambda: sink.erased.count("late") == 4)
+
+
+def test_a_withdrawal_has_records_erased_thrice_and_then_nobody_is_noted(tmp_path: Path) -> None:
+    sink, sleep = Erased(), Steps()
+    Erasing(sink, tmp_path / "notes", sleep=sleep).start("one")
+    for times, longest in ((1, 20), (2, 3600)):
+        assert sleep.asleep.acquire(timeout=20)
+        assert soon(lambda: notes(tmp_path) == ["one"])
+        assert sink.erased == ["one"] * times
+        assert 0.9 * longest < sleep.seconds[-1] <= longest
+        sleep.go_on.release()
+    assert soon(lambda: notes(tmp_path) == [])
+    assert sink.erased == ["one"] * 3
+
+
+class Down(Erased):
+    """A sink that cannot erase for some tries."""
+
+    def __init__(self, tries: int) -> None:
+        super().__init__()
+        self.tries = tries
+
+    def erase(self, visitor_id: str) -> int:
+        self.tries -= 1
+        if self.tries >= 0:
+            raise OSError("nobody answers")
+        return super().erase(visitor_id)
+
+
+def pauses(slept: list[float]) -> list[float]:
+    """Return what was slept between two tries, and not until the next one was due."""
+    return [seconds for seconds in slept if seconds in (2.5, 5, 10, 20, 40, 80, 160, 320, 600)]
+
+
+@pytest.mark.logs_an_exception
+def test_a_sink_that_is_down_is_tried_again_after_pauses_that_grow_until_all_is_erased(tmp_path: Path) -> None:
+    sink, slept = Down(14), list[float]()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=slept.append, chance=lambda: 1.0)
+    erasing.start("one")
+    assert soon(lambda: sink.erased == ["one", "one"])
+    assert pauses(slept) == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600]
+    assert soon(lambda: notes(tmp_path) == [])
+    sink.tries = 2
+    erasing.start("two")
+    assert soon(lambda: sink.erased == ["one", "one", "two", "two"])
+    assert pauses(slept)[-1] == 5, "all was well meanwhile"
+
+
+@pytest.mark.logs_an_exception
+def test_no_two_processes_try_again_at_the_same_times() -> None:
+    sink, slept = Down(3), list[float]()
+    Erasing(sink, sleep=slept.append, chance=lambda: 0.0).start("one")
+    assert soon(lambda: sink.erased == ["one", "one"])
+    assert pauses(slept) == [2.5, 5]
+
+
+@pytest.mark.logs_an_exception
+def test_while_one_visitors_records_cannot_be_erased_the_others_are() -> None:
+    class Torn(Erased):
+        def erase(self, visitor_id: str) -> int:
+            if visitor_id == "one" and self.erased.count("two") < 2:
+                raise OSError("the disk is torn")
+            return super().erase(visitor_id)
+
+    sink = Torn()
+    erasing = Erasing(sink, sleep=lambda seconds: None)
+    erasing.start("one")
+    erasing.start("two")
+    assert soon(lambda: sorted(sink.erased) == ["one"] * 2 + ["two"] * 3)
+
+
+# The notes
+
+
+def notes(folder: Path) -> list[str]:
+    """Return the visitors who are noted."""
+    return sorted(path.name.removesuffix(".id") for path in folder.glob("notes/*"))
+
+
+def never(_: float) -> None:
+    """Sleep on, as if it was never time; for as long as tests last."""
+    threading.Event().wait()
+
+
+@pytest.mark.logs_an_exception
+def test_whom_a_process_was_not_done_with_the_next_one_erases_and_then_nobody_is_noted(tmp_path: Path) -> None:
+    ended = Erasing(Down(1000), tmp_path / "notes", sleep=never)
+    ended.start("one")
+    ended.again("../two/\xe9")
+    ended.close()
+    assert notes(tmp_path) == ["..%2Ftwo%2F%C3%A9", "one"]
+    assert stat.S_IMODE((tmp_path / "notes").stat().st_mode) == 0o700
+    assert [stat.S_IMODE(note.stat().st_mode) for note in (tmp_path / "notes").iterdir()] == [0o600] * 2
+    sink, slept = Erased(), list[float]()
+    Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
+    assert soon(lambda: sorted(sink.erased) == ["../two/\xe9"] * 2 + ["one"] * 2)
+    assert soon(lambda: notes(tmp_path) == [])
+    assert 15 < slept[0] <= 20, "what other processes hold may still be on its way"
+
+
+def test_what_another_process_has_done_meanwhile_is_not_done_again(tmp_path: Path) -> None:
+    other = Erasing(Down(1000), tmp_path / "notes", sleep=never)
+    for visitor in ("one", "two"):
+        other.again(visitor)
+    other.close()
+    sink, sleeps, go_on = Erased(), threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        sleeps.set()
+        go_on.wait()
+
+    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
+    erasing.run_if_due(1e9)
+    assert sleeps.wait(20)
+    Undone(tmp_path / "notes").remove("one")
+    erasing.again("three")
+    go_on.set()
+    assert soon(lambda: sorted(sink.erased) == ["three", "three", "two", "two"])
+
+
+def test_where_nothing_can_be_noted_one_warning_says_so_and_the_process_knows_it_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "notes").write_text("no folder")
+    sink = Held()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: None)
+    erasing.run_if_due(1e9)
+    erasing.start("one")
+    erasing.start("two")
+    assert soon(lambda: "cannot be noted in" in caplog.text)
+    sink.go_on.set()
+    assert soon(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
+    assert caplog.text.count("cannot be noted in") == 1
+
+
+def test_no_more_is_noted_than_a_folder_may_hold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    undone = Undone(tmp_path / "notes", most=2)
+    for visitor in ("one", "two", "three"):
+        undone.add(visitor)
+        undone.note(visitor)
+    assert notes(tmp_path) == ["one", "two"]
+    assert "it holds 2 notes, which is the most that it may" in caplog.text
+    assert not undone.is_done("three"), "this process knows it"
+    undone.remove("one")
+    undone.note("one")
+    assert notes(tmp_path) == ["two"], "what is done is not noted any longer"
+
+
+def test_whoever_withdraws_when_ten_thousand_wait_is_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    sink = Held()
+    erasing = Erasing(sink)
+    for number in range(10_100):  # of whom a few are at work
+        erasing.start(str(number))
+    assert "visitor 10099, who withdrew, are not all erased: too many others wait" in caplog.text
+    erasing.after_fork()
+    sink.go_on.set()
+
+
+def test_however_many_wait_for_another_try_whoever_withdraws_has_the_first_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = Erased()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=never)
+    for number in range(10_001):  # of whom one is at work
+        erasing._later.put(str(number))
+    erasing.again("late")
+    assert "visitor late, who withdrew, are not all erased: too many others wait" in caplog.text
+    erasing.start("new")
+    erasing.start("9999")
+    assert sorted(sink.all_erased()) == ["9999", "new"]
+    assert "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text
+    assert "visitor 9999, who" not in caplog.text, "it waits already"
+    assert (len(erasing._later), "new" in erasing._later) == (10_000, False)
+    assert soon(lambda: Undone(tmp_path / "notes").is_kept("9999"))
+    erasing.after_fork()
+
+
+def test_whoever_has_only_the_last_erasure_left_gets_that_one_from_the_next_process_when_it_is_due(
+    tmp_path: Path,
+) -> None:
+    undone, now = Undone(tmp_path / "notes"), time.time()
+    for visitor, age in (("early", 1000), ("overdue", 10_000), ("ahead", -10_000), ("fresh", None)):
+        undone.add(visitor)
+        undone.note(visitor)
+        if age is not None:
+            undone.settle(visitor)
+            os.utime(tmp_path / "notes" / f"{visitor}.id", (now - age,) * 2)
+    (tmp_path / "notes" / "gone.id").symlink_to(tmp_path / "nowhere")
+    sink, slept = Erased(), list[float]()
+    Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
+    assert soon(lambda: notes(tmp_path) == ["gone"])
+    assert sorted(sink.erased) == ["ahead", "early", "fresh", "fresh", "overdue"]
+    waited = sorted(seconds for seconds in slept if seconds > 1)
+    assert [round(seconds, -2) for seconds in waited[-3:]] == [2600, 3600, 3600]
+    assert all(15 < seconds <= 20 for seconds in waited[:-3])
+
+
+def test_a_withdrawal_after_one_that_is_nearly_done_begins_again(tmp_path: Path) -> None:
+    undone = Undone(tmp_path / "notes")
+    undone.settle("one")
+    assert notes(tmp_path) == [], "nobody is noted by that"
+    undone.add("one")
+    for take, size in ((undone.note, 0), (undone.settle, 8), (undone.note, 0)):
+        take("one")
+        assert (tmp_path / "notes" / "one.id").stat().st_size == size
+
+
+def test_where_too_many_wait_for_the_last_erasure_the_first_two_are_done(caplog: pytest.LogCaptureFixture) -> None:
+    sink = Erased()
+    erasing = Erasing(sink, sleep=lambda seconds: never(seconds) if seconds > 100 else None)
+    for number in range(10_001):  # of whom one is at work
+        erasing._last.put(str(number), time.monotonic() + 3600)
+    erasing.start("new")
+    assert soon(lambda: "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text)
+    assert sink.erased == ["new", "new"]
+    erasing.after_fork()
+
+
+def test_a_folder_that_is_another_users_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError("it is another user's")  # which no folder is for root
+
+    sink = Erased()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: None)
+    monkeypatch.setattr("os.stat", refuse)
+    monkeypatch.setattr("pathlib.Path.stat", refuse)
+    assert not erasing._undone.is_kept("one")
+    erasing._later.put("done by another process")
+    erasing.again("one")
+    assert soon(lambda: sink.erased == ["one", "one"])
+
+
+@pytest.mark.logs_an_exception
+def test_whatever_goes_wrong_for_one_visitor_the_others_are_done(caplog: pytest.LogCaptureFixture) -> None:
+    errors = [ValueError("this is no time to sleep")]
+
+    def sleep(_: float) -> None:
+        if errors:
+            raise errors.pop()
+
+    sink = Erased()
+    erasing = Erasing(sink, sleep=sleep)
+    erasing.again("one")
+    assert soon(lambda: "visitor one, who withdrew, may not all be erased" in caplog.text)
+    erasing.again("two")
+    assert soon(lambda: sink.erased == ["two", "two"])
+
+
+class Steps:
+    """Sleeps, each time until it is let go on."""
+
+    def __init__(self) -> None:
+        self.asleep, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+        self.seconds = list[float]()
+
+    def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        self.asleep.release()
+        self.go_on.acquire()
+
+
+def test_whoever_withdraws_again_while_the_first_withdrawal_waits_is_erased_after_that_too(tmp_path: Path) -> None:
+    sink, sleep = Erased(), Steps()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
+    erasing.again("one")
+    assert sleep.asleep.acquire(timeout=20)
+    erasing.again("one")
+    assert soon(lambda: notes(tmp_path) == ["one"])
+    sleep.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    assert (sink.erased, notes(tmp_path)) == (["one"], ["one"])
+    sleep.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    assert (sink.erased, notes(tmp_path)) == (["one", "one"], ["one"])
+    sleep.go_on.release()
+    assert soon(lambda: notes(tmp_path) == [])
+
+
+class HeldAtOnce(Held):
+    """A sink that makes the first try wait until it is let, and no other one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_held = threading.Event()
+
+    def erase(self, visitor_id: str) -> int:
+        if threading.current_thread().name == "consent-erasing":
+            self.is_held.set()
+            return super().erase(visitor_id)
+        return Erased.erase(self, visitor_id)
+
+
+def test_whoever_is_just_being_erased_again_is_noted_until_that_is_settled(tmp_path: Path) -> None:
+    sink, sleep = HeldAtOnce(), Steps()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
+    erasing.again("one")
+    assert sleep.asleep.acquire(timeout=20)
+    erasing.start("one")
+    assert sink.is_held.wait(20)
+    erasing.again("two")
+    sleep.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    assert sink.erased == ["one"]
+    sink.go_on.set()
+    assert soon(lambda: notes(tmp_path) == ["one", "two"])
+    sleep.go_on.release(10)
+    assert soon(lambda: notes(tmp_path) == [])
+    assert (sink.erased.count("one") >= 4, sink.erased.count("two")) == (True, 2)
+
+
+def test_whoever_withdraws_again_just_before_the_last_erasure_has_all_three_again(tmp_path: Path) -> None:
+    sink, sleep, later = Erased(), Steps(), Steps()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: (sleep if seconds > 100 else later)(seconds))
+    erasing.again("one")
+    later.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    erasing.again("one")
+    for _ in range(2):
+        assert later.asleep.acquire(timeout=20)
+    sleep.go_on.release()
+    assert soon(lambda: sink.erased == ["one"] * 2)
+    assert soon(lambda: notes(tmp_path) == ["one"])
+    later.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    assert notes(tmp_path) == ["one"]
+    sleep.go_on.release()
+    assert soon(lambda: notes(tmp_path) == [])
+    assert sink.erased == ["one"] * 4
+
+
+def test_whoever_withdraws_again_before_the_first_try_of_that_stays_noted(tmp_path: Path) -> None:
+    sink, sleep = HeldAtOnce(), Steps()
+    erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
+    erasing.again("one")
+    assert sleep.asleep.acquire(timeout=20)
+    for visitor in ("2", "3", "4", "5", "one"):  # four of them are at work
+        erasing.start(visitor)
+    erasing.again("last")
+    assert soon(lambda: len(notes(tmp_path)) == 6)
+    sleep.go_on.release()
+    assert sleep.asleep.acquire(timeout=20)
+    assert (sink.erased, "one" in notes(tmp_path)) == (["one"], True)
+    erasing.after_fork()
+    sink.go_on.set()
+    sleep.go_on.release(10)
+
+
+@pytest.mark.logs_an_exception
+def test_a_try_that_fails_brings_forward_no_later_withdrawal() -> None:
+    sink, sleep = Down(1), Steps()
+    erasing = Erasing(sink, sleep=sleep)
+    erasing.again("one")
+    assert sleep.asleep.acquire(timeout=20)
+    erasing.again("one")
+    for _ in range(2):  # until it is due, and after the failure
+        sleep.go_on.release()
+        assert sleep.asleep.acquire(timeout=20)
+    assert 15 < sleep.seconds[2] <= 20
+    sleep.go_on.release()
+    assert soon(lambda: sink.erased == ["one"])
+
+
+def test_an_erasure_that_the_end_of_python_interrupts_is_left_to_the_next_process_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Interrupted(Erased):
+        def erase(self, visitor_id: str) -> int:
+            super().erase(visitor_id)
+            raise duckdb.InterruptException("INTERRUPT Error: Interrupted!")
+
+    sink = Interrupted()
+    Erasing(sink, tmp_path / "notes", sleep=never).start("one")
+    assert sink.all_erased() == ["one"]
+    assert soon(lambda: notes(tmp_path) == ["one"])
+    assert caplog.text == ""
+
+
+# The end of the process
+
+ENDING = """
+import sys, threading
+from cookie_consent.tracing.erasing import Erasing
+from tests.tracing.test_erasing import Held
+sink = Held()
+erasing = Erasing(sink, sys.argv[1])
+for number in range(40):
+    erasing.start(str(number))
+print("started", flush=True)
+"""
+
+
+def test_records_that_cannot_be_erased_now_do_not_hold_up_the_end_of_the_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDING, str(tmp_path / "notes")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("started\n", "")
+    assert sorted(map(int, notes(tmp_path))) == list(range(40))
+
+
+IN_DUCKDB = """
+import sys, threading
+from cookie_consent.tracing import erasing
+from cookie_consent.sinks import MemorySink
+from cookie_consent.sinks.files.parquet import engine
+
+erasing._CLOSING = erasing.SETTLED = 0.1
+started = threading.Event()
+
+class Endless(MemorySink):
+    def erase(self, visitor_id):
+        with engine() as connection:
+            while True:
+                connection.execute("CREATE OR REPLACE TABLE t AS SELECT range AS x FROM range(20000)")
+                started.set()
+                connection.execute("SELECT count(*) FROM t WHERE x % 7 = 3").fetchall()
+
+all_of_them = erasing.Erasing(Endless(), sys.argv[2])
+for number in range(8):
+    getattr(all_of_them, sys.argv[1])(str(number))
+started.wait()
+"""
+
+
+@pytest.mark.parametrize("how", ["start", "again"])
+def test_a_process_that_ends_while_duckdb_erases_ends_well(how: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IN_DUCKDB, how, str(tmp_path / "notes")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "InterruptException" not in done.stderr
+    assert len(notes(tmp_path)) == 8
+
+
+@pytest.mark.logs_an_exception
+def test_whoever_is_noted_is_not_said_to_be_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class NotesAlone(threading.Thread):
+        def start(self) -> None:
+            if self.name != "consent-erasing-notes":
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    erasing = Erasing(Erased(), tmp_path / "notes", new_thread=NotesAlone)
+    erasing.start("one")
+    assert soon(lambda: notes(tmp_path) == ["one"])
+    erasing.close()
+    assert "the process ends" not in caplog.text
+
+
+def test_what_is_just_being_erased_is_waited_for_at_the_end(tmp_path: Path) -> None:
+    script = f"{ENDING}\nthreading.Timer(0.2, sink.go_on.set).start()\nerasing.close()\nprint(len(sink.erased))"
+    command = [sys.executable, "-c", script, str(tmp_path / "notes")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "started\n40\n"
+
+
+def test_the_end_of_the_site_waits_for_what_is_being_erased() -> None:
+    sink = Held()
+    site = install(text=PROMISED, access_log=sink)
+    visitor = Visitor(site, [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    visitor.refuse()
+    assert len(sink.records) == 1
+    threading.Timer(0.2, sink.go_on.set).start()
+    drive_lifespan(site)
+    assert sink.records == []
+
+
+FORKED = """
+import os
+from cookie_consent.tracing.erasing import Erasing
+from tests.tracing.test_erasing import Erased
+
+class Parents(Erased):
+    def erase(self, visitor_id):
+        if os.getpid() == parent:
+            os.read(to_read, 1)
+        return super().erase(visitor_id)
+
+parent, (to_read, to_write), sink = os.getpid(), os.pipe(), Parents()
+erasing = Erasing(sink, sleep=lambda seconds: None)
+for number in range(6):
+    erasing.start(str(number))
+child = os.fork()
+if not child:
+    erasing.start("child")
+    erasing.close()
+    print(sorted({*sink.erased}), flush=True)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+os.close(to_write)
+"""
+
+
+def test_a_fork_does_its_own_and_not_its_parents() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "['child']\n"
+
+
+@pytest.mark.parametrize(
+    "of", [Path, JsonLinesSink, lambda path: sink_to(Shelf(), path)], ids=["path", "files", "spill"]
+)
+def test_beside_what_a_log_keeps_on_this_host_there_are_notes_of_whom_to_erase(
+    of: Callable[[Path], Path | Sink], tmp_path: Path
+) -> None:
+    visitor = Visitor(install(text=PROMISED, access_log=of(tmp_path / "log")), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/")
+    visitor.refuse()
+    assert soon(lambda: len(list(tmp_path.glob("log.to-erase/*.id"))) == 1)

@@ -1,0 +1,263 @@
+"""The page on which somebody allowed tracing is recorded with how they came to it: once, and nothing before."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
+
+from cookie_consent.sinks import MemorySink
+from cookie_consent.tracing.access_record import origin_of
+from tests.support.asgi import PAGE, PHONE, PREFIX, SITE, Clock, Fields, Reply, Visitor, install
+from tests.support.browsers.browser import forms
+from tests.tracing.test_counts import counts
+
+SEARCH = "https://search.example"
+HERE = "https://site.example"
+LANDING = "/offices?utm_source=search&utm_medium=cpc&key=s3cr3t"
+NAVIGATING = [("sec-fetch-dest", "document"), ("accept", "text/html")]
+
+
+async def _page(request: Request) -> Response:
+    return HTMLResponse(PAGE)
+
+
+async def _data(request: Request) -> Response:
+    return PlainTextResponse("data")
+
+
+APP = Router([Route("/data", _data), Route("/offices", _page), Route("/names", _page)])
+
+
+class Arriving(Visitor):
+    """Somebody who comes from another site, with a browser that runs no scripts."""
+
+    def __init__(self, text: str = SITE, **options: Any) -> None:
+        self.sink, self.clock = MemorySink(), Clock()
+        self.site = install(APP, text, access_log=self.sink, clock=self.clock, **options)
+        super().__init__(self.site, [("user-agent", PHONE)])
+
+    def see(self, path: str = LANDING, before: str = f"{SEARCH}/?q=offices") -> Reply:
+        fields: Fields = [*NAVIGATING, ("referer", before)] if before else NAVIGATING
+        path, _, query = path.partition("?")
+        return self.get(path, fields, query=query.encode())
+
+    def press(self, page: Reply, choice: str, more: str = "") -> Reply:
+        """Press a button of the question, as a browser without scripts does."""
+        form = forms(page.text)[0]
+        address = urlsplit(form.addresses[choice])
+        own = [*NAVIGATING, ("referer", f"{HERE}{LANDING}")]
+        return self.send_form(form.pressed(choice) + more, own, address.path, query=address.query.encode())
+
+    def come_back(self, reply: Reply) -> Reply:
+        """Follow where an answer leads. The browser names the page with the form as the one before."""
+        assert reply.status == 303
+        return self.see(reply.get("location").partition("#")[0], f"{HERE}{LANDING}")
+
+    def counted(self) -> dict[str, int]:
+        return counts(self.site, self.sink)
+
+    @property
+    def visitor_cookie(self) -> str:
+        return self.jar["__Host-visitor"]
+
+
+def told(record: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("record.kind", "url.path", "url.query", "http.request.referrer")
+    return tuple(record.get(name) for name in names)
+
+
+LANDED = ("view", "/offices", "utm_source=search&utm_medium=cpc", SEARCH)
+
+
+def test_the_page_that_comes_back_after_a_yes_is_recorded_as_what_the_visitor_came_to() -> None:
+    visitor = Arriving()
+    landing = visitor.see()
+    assert visitor.sink.records == []
+    visitor.come_back(visitor.press(landing, "accept_all"))
+    visitor.see("/names", f"{HERE}{LANDING}")
+    assert list(map(told, visitor.sink.records)) == [LANDED, ("view", "/names", None, f"{HERE}/offices")]
+    assert visitor.sink.records[0]["http.response.status_code"] == 200
+    assert len({record["visitor.id"] for record in visitor.sink.records}) == 1
+    assert visitor.counted() == {"views": 2, "views_recorded": 2, "asked en": 1, "granted en": 1}
+
+
+def test_the_cookie_says_how_the_visitor_came_until_that_is_recorded_and_no_longer() -> None:
+    visitor = Arriving()
+    reply = visitor.press(visitor.see(), "accept_all")
+    assert SEARCH in visitor.visitor_cookie
+    visitor.get("/data", [("sec-fetch-dest", "empty")])
+    assert SEARCH in visitor.visitor_cookie, "what a script asks for is not the page"
+    visitor.get("/offices", [("sec-fetch-dest", "iframe")])
+    visitor.request("POST", "/offices")
+    assert SEARCH in visitor.visitor_cookie
+    first = visitor.visitor_cookie.partition("~")[0]
+    page = visitor.come_back(reply)
+    assert "private" in page.get("cache-control")
+    assert "~" not in visitor.visitor_cookie
+    assert visitor.visitor_cookie.partition(".")[0] == first
+    assert visitor.see().all("set-cookie") == []
+    assert [record.get("http.request.referrer") for record in visitor.sink.records][-2:] == [SEARCH, SEARCH]
+
+
+def test_a_page_that_is_seen_later_is_not_what_the_visitor_came_to() -> None:
+    visitor = Arriving()
+    visitor.press(visitor.see(), "accept_all")
+    visitor.clock.forward(seconds=60)
+    visitor.see("/names", f"{HERE}{LANDING}")
+    assert "~" not in visitor.visitor_cookie
+    assert told(visitor.sink.records[0]) == ("view", "/names", None, f"{HERE}/offices")
+    assert visitor.counted()["views"] == 2
+
+
+@pytest.mark.parametrize("before", ["", f"{HERE}/names", "https://site.example", "android-app://search.example/"])
+def test_who_came_from_nowhere_or_from_the_site_itself_has_no_site_before(before: str) -> None:
+    visitor = Arriving()
+    landing = visitor.see(before=before)
+    assert "formaction" not in landing.text
+    visitor.come_back(visitor.press(landing, "accept_all"))
+    assert told(visitor.sink.records[0]) == (*LANDED[:3], None)
+    assert visitor.counted()["views"] == 1
+
+
+def test_a_refusal_does_not_send_how_the_visitor_came_and_nothing_is_kept_of_it() -> None:
+    visitor = Arriving()
+    landing = visitor.see()
+    form = forms(landing.text)[0]
+    assert form.addresses["refuse_all"] == PREFIX
+    assert form.addresses["accept_all"] == form.addresses["save"] == f"{PREFIX}?referrer=https%3A%2F%2Fsearch.example"
+    assert "search.example" not in form.pressed("accept_all")
+    visitor.press(landing, "refuse_all")
+    assert list(visitor.jar) == ["__Host-consent"]
+    assert "search" not in visitor.jar["__Host-consent"]
+
+
+def test_who_saves_without_tracing_leaves_nothing_of_it_either() -> None:
+    visitor = Arriving()
+    visitor.come_back(visitor.press(visitor.see(), "save", "&purpose=media"))
+    assert list(visitor.jar) == ["__Host-consent"]
+    assert visitor.sink.records == []
+
+
+def test_who_is_traced_already_is_not_recorded_as_coming_once_more() -> None:
+    visitor = Arriving()
+    visitor.accept()
+    before = visitor.visitor_cookie
+    body = "choice=accept_all&source=banner&next=/offices"
+    visitor.send_form(body, query=b"referrer=https%3A%2F%2Fsearch.example")
+    assert visitor.visitor_cookie == before
+
+
+@pytest.mark.parametrize("body", ["choice=accept_all&next=/offices", "choice=accept_all&source=banner"])
+def test_only_a_page_of_the_site_comes_back(body: str) -> None:
+    visitor = Arriving()
+    visitor.send_form(body, query=b"referrer=https%3A%2F%2Fsearch.example")
+    assert "~" not in visitor.visitor_cookie
+
+
+@pytest.mark.parametrize(
+    ("given", "origin"),
+    [
+        ("https://Search.Example:8443/path?q=1", "https://search.example:8443"),
+        ("http://[2001:db8::1]/", "http://[2001:db8::1]"),
+        ("https://search.example#x", "https://search.example"),
+        ("https://user:pass@search.example/", ""),
+        ("https://search.example~.evil/", ""),
+        ("https://" + "a" * 256, ""),
+        ("javascript:alert(1)", ""),
+        ("https://", ""),
+        ("", ""),
+    ],
+)
+def test_an_origin_is_one_of_the_web_and_short(given: str, origin: str) -> None:
+    assert origin_of(given) == origin
+
+
+def test_what_a_client_makes_up_is_no_origin() -> None:
+    visitor = Arriving()
+    visitor.send_form("choice=accept_all&source=banner&next=/offices", query=b"referrer=%22%3E~x" + b"a" * 4000)
+    assert len(visitor.visitor_cookie) < 100
+    visitor.see(LANDING, f"{HERE}{LANDING}")
+    assert told(visitor.sink.records[0]) == (*LANDED[:3], None)
+
+
+def test_a_policy_that_does_not_trace_asks_nobody_where_they_came_from() -> None:
+    visitor = Arriving(SITE.replace("traces = true", "traces = false"))
+    assert "search.example" not in visitor.see().text
+
+
+def test_what_the_law_exempts_is_recorded_before_and_counted_once() -> None:
+    exempt = (
+        SITE
+        + """
+[purposes.audience]
+title = { en = "Audience", ja = "利用者数" }
+description = { en = "We count.", ja = "数えます。" }
+retention = "30 days"
+exempt = "uk_statistics"
+traces = true
+"""
+    )
+    visitor = Arriving(exempt)
+    visitor.come_back(visitor.press(visitor.see(), "accept_all"))
+    assert [record.get("consent.purpose") for record in visitor.sink.records] == ["audience", None]
+    assert [record["http.request.referrer"] for record in visitor.sink.records] == [SEARCH, SEARCH]
+    found = visitor.counted()
+    assert (found["views"], found["views_recorded"]) == (1, 1)
+
+
+# With a script.
+
+
+def test_a_page_that_its_script_loads_again_is_recorded_as_after_a_form() -> None:
+    visitor = Arriving()
+    landing = visitor.see()
+    address = urlsplit(forms(landing.text)[0].addresses["accept_all"])
+    answer = {"choice": "accept_all", "source": "banner", "next": LANDING}
+    assert visitor.post(answer, query=address.query.encode()).json["tracing_began"] is True
+    visitor.see(LANDING, f"{HERE}{LANDING}")
+    assert list(map(told, visitor.sink.records)) == [LANDED]
+    assert visitor.counted()["views"] == 1
+
+
+def test_an_answer_by_script_says_that_tracing_began_and_the_page_tells_of_itself() -> None:
+    visitor = Arriving()
+    visitor.see()
+    assert visitor.save(media=True).json.get("tracing_began") is None
+    assert visitor.accept().json["tracing_began"] is True
+    assert visitor.accept().json.get("tracing_began") is None
+    assert visitor.get(f"{PREFIX}/state").json.get("tracing_began") is None
+    page = {"name": "page_view", "path": "/offices", "query": LANDING.partition("?")[2], "referrer": SEARCH}
+    assert visitor.post({**page, "asked": True}, path=f"{PREFIX}/events").status == 204
+    assert list(map(told, visitor.sink.records)) == [("event", *LANDED[1:])]
+    found = visitor.counted()
+    assert (found["views"], found["views_recorded"]) == (1, 1)
+
+
+def test_a_page_that_came_without_the_question_may_not_have_been_counted() -> None:
+    visitor = Arriving()
+    visitor.accept()
+    for more in ({}, {"asked": False}):
+        visitor.post({"name": "page_view", "path": "/offices", **more}, path=f"{PREFIX}/events")
+    assert "views_recorded" not in visitor.counted()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"referrer": f"{SEARCH}/path"},
+        {"referrer": ""},
+        {"referrer": 5},
+        {"referrer": "https://" + "a" * 300},
+        {"asked": 1},
+    ],
+)
+def test_an_event_with_something_else_in_their_place_is_none(wrong: dict[str, Any]) -> None:
+    visitor = Arriving()
+    visitor.accept()
+    assert visitor.post({"name": "page_view", "path": "/", **wrong}, path=f"{PREFIX}/events").status == 400
+    assert visitor.sink.records == []

@@ -1,0 +1,346 @@
+"""The access logs of servers: whose lines stay, what is left of the others. Real servers: test_other_logs."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from logging.config import dictConfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gunicorn.glogging import SafeAtoms  # type: ignore[import-untyped]
+from hypercorn.config import Config
+from hypercorn.logging import AccessLogAtoms
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.logging import TRACE_LOG_LEVEL, AccessFormatter
+
+from cookie_consent.logging import ACCESS_LOGGERS, AccessFilter, filter_access_logs
+from cookie_consent.sinks.memory import MemorySink
+from tests.support.asgi import PHONE, PREFIX, Visitor, answering, bodies, drive, install, run, scope
+
+FILTERED = (*ACCESS_LOGGERS, "uvicorn.error", "uvicorn.asgi")
+ADDRESS = "203.0.113.77"
+PAGE = (Path(__file__).parents[2] / "docs" / "other-logs.md").read_text(encoding="utf-8")
+HEADERS = [("user-agent", PHONE), ("referer", "https://other.example/?q=secret"), ("cookie", "session=secret")]
+GRANIAN = {
+    "addr": ADDRESS,
+    "time": "2026-11-25 12:00:00 +0000",
+    "dt_ms": 1.5,
+    "status": 200,
+    "path": "/page",
+    "query_string": "q=secret",
+    "method": "GET",
+    "scheme": "https",
+    "protocol": "HTTP/1.1",
+    "_h0": PHONE,
+}
+GUNICORN = SafeAtoms(
+    {
+        "h": ADDRESS,
+        "l": "-",
+        "u": "anna",
+        "t": "[25/Nov/2026:12:00:00 +0000]",
+        "r": "GET /page?q=secret HTTP/1.1",
+        "s": "200",
+        "m": "GET",
+        "U": "/page",
+        "q": "q=secret",
+        "H": "HTTP/1.1",
+        "b": "7",
+        "f": "https://other.example/?q=secret",
+        "a": PHONE,
+        "T": 0,
+        "{user-agent}i": PHONE,
+        "{set-cookie}o": "session=secret",
+        "{http_user_agent}e": PHONE,
+    }
+)
+HYPERCORN = AccessLogAtoms(
+    scope(path="/page", headers=HEADERS, query=b"q=secret", client=(ADDRESS, 50123)),  # type: ignore[arg-type]
+    {"status": 200, "headers": [(b"set-cookie", b"session=secret")]},
+    0.5,
+)
+ALL_OF_APACHES = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" %(q)s %(R)s %(Uq)s %({User-Agent}i)s'
+
+
+@pytest.fixture(autouse=True)
+def unfiltered() -> Iterator[None]:
+    """Loggers without our filter, as in a fresh process. They are again afterwards as they were."""
+    before = {name: list(logging.getLogger(name).filters) for name in FILTERED}
+    for name in FILTERED:
+        logging.getLogger(name).filters.clear()
+    yield
+    for name, filters in before.items():
+        logging.getLogger(name).filters[:] = filters
+
+
+def record(name: str, message: str, *args: object, level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord(name, level, "server.py", 1, message, args, None)
+
+
+def left_of(line: logging.LogRecord) -> str:
+    """Return what is written of a line where nothing is known of the visitor."""
+    assert AccessFilter("mask").filter(line)
+    assert not AccessFilter("drop").filter(line)
+    return line.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("client", "left"),
+    [
+        ("203.0.113.77:50123", "203.0.113.0"),
+        ("203.0.113.77", "203.0.113.0"),
+        ("2a03:2880:2110:df07:face:b00c:0:1:443", "2a03:2880:2110::"),
+        ("2a03:2880:2110:df07:face:b00c::1:443", "2a03:2880:2110::"),
+        ("[2a03:2880:2110:df07::1]:443", "2a03:2880:2110::"),
+        ("::ffff:203.0.113.77:443", "203.0.113.0"),
+        ("203.0.113.77, 198.51.100.4", "-"),
+        ("", "-"),
+    ],
+)
+def test_of_a_line_of_uvicorn_method_path_and_status_are_left(client: str, left: str) -> None:
+    line = record("uvicorn.access", '%s - "%s %s HTTP/%s" %d', client, "GET", "/page?q=secret", "1.1", 404)
+    assert left_of(line) == f'{left} - "GET /page HTTP/1.1" 404'
+    formatted = AccessFormatter('%(client_addr)s "%(request_line)s" %(status_code)s', use_colors=False).format(line)
+    assert formatted == f'{left} "GET /page HTTP/1.1" 404 Not Found'
+
+
+@pytest.mark.parametrize(("end", "args"), [("[accepted]", ()), ("%d", (403,))])
+def test_of_a_line_of_uvicorn_about_a_websocket_too(end: str, args: tuple[int, ...]) -> None:
+    line = record("uvicorn.error", f'%s - "WebSocket %s" {end}', "203.0.113.77:50123", "/page?q=secret", *args)
+    assert left_of(line) == f'203.0.113.0 - "WebSocket /page" {end}'.replace("%d", "403")
+
+
+@pytest.mark.parametrize(
+    ("name", "atoms", "kept", "bytes_sent"),
+    [("gunicorn.access", GUNICORN, "HTTP/1.1", "7"), ("hypercorn.access", HYPERCORN, "1.1", "-")],
+)
+def test_of_a_line_in_the_format_of_apache_too(name: str, atoms: Any, kept: str, bytes_sent: str) -> None:
+    line = record(name, ALL_OF_APACHES, atoms)
+    text = re.sub(r"\[[^]]+\]", "TIME", left_of(line))
+    assert text == f'203.0.113.0 - - TIME "GET /page {kept}" 200 {bytes_sent} "-" "-" - GET /page {kept} /page -'
+    assert not re.search(f"secret|anna|Mozilla|{re.escape(ADDRESS)}", str(line.args))
+
+
+def test_hypercorns_own_format_can_be_written() -> None:
+    text = left_of(record("hypercorn.access", Config().access_log_format, HYPERCORN))
+    assert re.sub(r"\[[^]]+\]", "TIME", text) == '203.0.113.0 - - TIME "GET /page 1.1" 200 - "-" "-"'
+
+
+def test_of_a_line_of_granian_too() -> None:
+    form = '%(addr)s %(time)s "%(method)s %(path)s?%(query_string)s %(protocol)s" %(status)d %(dt_ms).3f %(_h0)s'
+    line = record("granian.access", form, GRANIAN)
+    assert left_of(line) == '203.0.113.0 2026-11-25 12:00:00 +0000 "GET /page?- HTTP/1.1" 200 1.500 -'
+
+
+@pytest.mark.parametrize("name", FILTERED[:4])
+@pytest.mark.parametrize("args", [(), ("a text",), (1, 2, 3, 4, 5), ({"h": ADDRESS},)])
+def test_a_line_of_a_shape_that_nobody_knows_is_left_out(name: str, args: tuple[object, ...]) -> None:
+    assert not AccessFilter("mask").filter(record(name, "203.0.113.77 asked for /page?q=secret", *args))
+
+
+@pytest.mark.parametrize("mode", ["mask", "drop"])
+def test_what_uvicorn_says_of_itself_stays(mode: str) -> None:
+    line = record("uvicorn.error", "Uvicorn running on %s://%s:%d", "http", "127.0.0.1", 8000)
+    assert AccessFilter(mode).filter(line)
+    assert line.getMessage() == "Uvicorn running on http://127.0.0.1:8000"
+    assert AccessFilter(mode).filter(record("uvicorn.error", "Exception in ASGI application\n", level=logging.ERROR))
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "args", "level"),
+    [
+        ("uvicorn.error", "< %s: %s", ("User-Agent", PHONE), logging.DEBUG),
+        ("uvicorn.error", "%sHTTP connection made", ("203.0.113.77:50123 - ",), TRACE_LOG_LEVEL),
+        ("uvicorn.asgi", "%s - ASGI [%d] Started scope=%s", ("203.0.113.77:50123", 1, {"path": "/"}), TRACE_LOG_LEVEL),
+    ],
+)
+def test_what_uvicorn_says_of_single_connections_while_it_is_debugged_is_left_out(
+    name: str, message: str, args: tuple[object, ...], level: int
+) -> None:
+    assert not AccessFilter("mask").filter(record(name, message, *args, level=level))
+
+
+def test_a_logger_has_one_filter_the_strictest_that_was_asked_for_and_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "cookie_consent")
+    for mode in ("mask", "mask", "drop", "mask", "drop"):
+        filter_access_logs(mode)
+    for name in FILTERED:
+        (one,) = logging.getLogger(name).filters
+        assert isinstance(one, AccessFilter)
+        assert one.mode == "drop"
+    start = "Access logs of the server: lines of visitors who did not consent are "
+    assert caplog.messages == [
+        f"{start}kept without address, user agent, referrer and query.",
+        f"{start}left out.",
+    ]
+
+
+def test_it_stays_where_the_server_sets_up_its_logging_afterwards() -> None:
+    filter_access_logs()
+    access, error = logging.getLogger("uvicorn.access"), logging.getLogger("uvicorn.error")
+    handlers = {logger: (list(logger.handlers), logger.propagate) for logger in (access, error)}
+    parent = logging.getLogger("uvicorn")
+    of_parent = list(parent.handlers), parent.propagate, parent.level
+    dictConfig(LOGGING_CONFIG)
+    try:
+        assert [type(one) for one in access.filters] == [AccessFilter]
+    finally:
+        parent.handlers[:], parent.propagate, parent.level = of_parent
+        for logger, (before, propagate) in handlers.items():
+            logger.handlers[:], logger.propagate = before, propagate
+            logger.setLevel(logging.NOTSET)
+
+
+def test_another_mode_is_not_taken() -> None:
+    with pytest.raises(ValueError, match=r"""mode: 'hide' is not valid\. Write "mask" or "drop"\."""):
+        filter_access_logs("hide")
+
+
+@pytest.mark.parametrize(
+    ("options", "mode"), [({}, "mask"), ({"server_logs": "drop"}, "drop"), ({"server_logs": "keep"}, None)]
+)
+def test_the_middleware_filters_unless_told_to_keep(options: Mapping[str, Any], mode: str | None) -> None:
+    install(**options)
+    modes = [one.mode for one in logging.getLogger("uvicorn.access").filters if isinstance(one, AccessFilter)]
+    assert modes == ([] if mode is None else [mode])
+
+
+def test_a_middleware_that_cannot_be_made_has_filtered_already() -> None:
+    with pytest.raises(ValueError, match="consent_days"):
+        install(consent_days=-1)
+    assert logging.getLogger("uvicorn.access").filters
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"server_logs": "hide"}, "server_logs: 'hide' is not valid. Write one of: mask, drop, keep."),
+        ({"mask_client": "yes"}, "mask_client: 'yes' is not valid. Write True or False."),
+    ],
+)
+def test_a_wrong_option_says_what_would_be_right(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        install(**options)
+
+
+def test_lines_of_those_who_consent_stay_whole(caplog: pytest.LogCaptureFixture) -> None:
+    """The line is written where uvicorn writes it: when the response starts."""
+    caplog.set_level(logging.INFO, "uvicorn.access")
+    app = install()
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                parts = scope["client"][0] + ":50123", scope["method"], scope["path"] + "?q=1", "1.1", message["status"]
+                logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', *parts)
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    granting, refusing = Visitor(server), Visitor(server)
+    granting.accept()
+    refusing.refuse()
+    caplog.clear()
+    granting.get("/mine")
+    refusing.get("/theirs")
+    assert caplog.messages == [
+        '203.0.113.77:50123 - "GET /mine?q=1 HTTP/1.1" 200',
+        '203.0.113.0 - "GET /theirs HTTP/1.1" 200',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("client", "masked"),
+    [
+        ((ADDRESS, 50123), ("203.0.113.0", 0)),
+        (("2a03:2880:2110:df07:face:b00c::1", 50123), ("2a03:2880:2110::", 0)),
+        (("testclient", 50000), None),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_the_app_sees_only_a_truncated_address_where_that_is_wanted(
+    kind: str, client: tuple[str, int] | None, masked: tuple[str, int] | None
+) -> None:
+    seen = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["client"])
+        await answering()(scope, receive, send)
+
+    site = install(app, mask_client=True)
+    visitor = Visitor(site)
+    visitor.accept()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    for fields in ([], [("cookie", cookies)]):
+        request = scope(headers=fields, kind=kind, client=client)
+        run(drive(site, request, [{"type": "websocket.connect"}] if kind == "websocket" else bodies(b"")))
+    assert seen == [masked, client]
+
+
+def test_the_server_still_sees_the_whole_address() -> None:
+    request = scope(client=(ADDRESS, 50123))
+
+    async def server(_: Scope, receive: Receive, send: Send) -> None:
+        await install(mask_client=True)(request, receive, send)
+
+    Visitor(server).get()
+    assert request["client"] == (ADDRESS, 50123)
+
+
+def example(word: str) -> dict[str, Any]:
+    """Return the names of the one block of Python on the page about it that has a word, when it has run."""
+    (code,) = [block for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) if word in block]
+    names: dict[str, Any] = {}
+    exec(compile(code, "other-logs.md", "exec"), names)  # noqa: S102
+    return names
+
+
+def test_the_page_about_it_names_every_logger() -> None:
+    assert [name for name in FILTERED if f"`{name}`" not in PAGE] == []
+
+
+def test_filters_can_be_asked_for_as_the_example_does() -> None:
+    example("filter_access_logs(")
+    (one,) = logging.getLogger("granian.access").filters
+    assert isinstance(one, AccessFilter)
+    assert one.mode == "drop"
+
+
+def test_the_app_can_ask_before_it_writes_as_the_example_does(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "shop")
+    note_search = example("note_search")["note_search"]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        note_search("maps", PHONE)
+        await answering()(scope, receive, send)
+
+    visitor = Visitor(install(app))
+    visitor.get()
+    visitor.accept()
+    visitor.get()
+    assert [text for text in caplog.messages if "search" in text] == ["search: one more", f"search: maps by {PHONE}"]
+
+
+def test_a_proxy_can_be_told_as_the_example_does() -> None:
+    visitor = Visitor(example("telling_the_proxy")["telling_the_proxy"](install(access_log=MemorySink())))
+    assert visitor.get().get("x-access-log") == ""
+    visitor.accept()
+    reply = visitor.get()
+    assert reply.get("x-access-log") == "1"
+    assert "private" in reply.get("cache-control")
+    assert visitor.get(PREFIX).get("x-access-log") == ""
+
+
+def test_spans_can_be_filtered_as_the_example_does() -> None:
+    """What the exporter gets: test_opentelemetry."""
+    provider = example("TracerProvider()")["provider"]
+    provider.get_tracer("app").start_span("job").end()
+    assert provider.force_flush(20_000)
+    provider.shutdown()

@@ -1,0 +1,748 @@
+"""Access records: of those who allowed it, field by field, and nothing that should not be in them."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cookie_consent.base.addresses import truncated
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.ledgers.glossary import ACCESS_RECORD
+from cookie_consent.sinks import JsonLinesSink, MemorySink
+from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
+from cookie_consent.tracing.visitor_lag import VisitorLag
+from tests.support.asgi import (
+    NOW,
+    PAGE,
+    PHONE,
+    PREFIX,
+    ROBOT,
+    SITE,
+    Clock,
+    Fields,
+    Visitor,
+    answering,
+    bodies,
+    call,
+    came,
+    drive,
+    install,
+    page,
+    policy,
+    scope,
+)
+from tests.support.policies import KEY
+
+TABLET = (
+    "Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.0 Mobile/15E148 Safari/604.1"
+)
+DESKTOP = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+class Traced(Visitor):
+    """A visitor who allowed all, and the records of what followed."""
+
+    def __init__(self, app: ASGIApp | None = None, headers: Fields = (("user-agent", PHONE),), **options: Any) -> None:
+        self.sink = MemorySink()
+        super().__init__(install(app, **{"access_log": self.sink, **options}), headers)
+        self.accept()
+
+    def record(self, path: str = "/", headers: Fields = (), **more: Any) -> dict[str, Any]:
+        """Get a page and return its record."""
+        before = len(self.sink.records)
+        self.get(path, headers, **more)
+        (record,) = self.sink.records[before:]
+        return record
+
+
+# Who is traced.
+
+
+def test_only_those_who_allowed_it_are_traced() -> None:
+    sink = MemorySink()
+    visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
+    visitor.get("/unknown")
+    visitor.refuse()
+    visitor.get("/refused")
+    visitor.save(media=True)
+    visitor.get("/partial")
+    visitor.save(analytics=True)
+    visitor.get("/allowed")
+    visitor.get("/by-signal", [("dnt", "1")])
+    visitor.get("/whois/search")
+    visitor.refuse()
+    visitor.get("/withdrawn")
+    assert [record["url.path"] for record in sink.records] == ["/allowed"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("user-agent", ROBOT)],
+        [("sec-purpose", "prefetch")],
+        [("sec-purpose", "prefetch;prerender")],
+        [("purpose", "Prefetch")],
+    ],
+)
+def test_robots_and_prefetched_pages_are_nobodys_visit(headers: Fields) -> None:
+    visitor = Traced(headers=[] if ("user-agent", ROBOT) in headers else [("user-agent", PHONE)])
+    del visitor.jar["__Host-visitor"]
+    reply = visitor.get("/", headers)
+    assert visitor.sink.records == []
+    assert reply.all("set-cookie") == []
+
+
+def test_our_own_endpoints_and_files_are_not_traced() -> None:
+    visitor = Traced()
+    for path in ("", "/state", "/receipt", "/export", "/policy", "/nowhere", "/assets/x.js"):
+        visitor.get(PREFIX + path)
+    visitor.get("/.well-known/gpc.json")
+    visitor.accept()
+    assert visitor.sink.records == []
+
+
+def test_without_a_place_for_records_nobody_is_traced() -> None:
+    visitor = Visitor(install(), [("user-agent", PHONE)])
+    visitor.accept()
+    assert visitor.get().all("set-cookie") == []
+
+
+def test_a_policy_without_a_purpose_that_traces_traces_nobody() -> None:
+    visitor = Traced(text=SITE.replace("traces = true", "traces = false"))
+    visitor.get()
+    assert visitor.sink.records == []
+    assert "__Host-visitor" not in visitor.jar
+
+
+class Untouched(bytes):
+    """A user agent that nobody may read."""
+
+    def __getitem__(self, key: object) -> Any:
+        raise AssertionError("the user agent was read")
+
+    def decode(self, *args: object, **kwargs: object) -> str:
+        raise AssertionError("the user agent was read")
+
+
+class Untouchable:
+    """An address that nobody may read."""
+
+    def __getitem__(self, key: object) -> str:
+        raise AssertionError("the address was read")
+
+
+@pytest.mark.parametrize("answer", ["none", "refused", "media", "dnt"])
+def test_before_tracing_is_allowed_nobody_looks_at_address_or_user_agent(answer: str) -> None:
+    def no_id() -> str:
+        raise AssertionError("an id was made")
+
+    visitor = Visitor(install(answering(reads=["media"]), access_log=MemorySink(), make_id=no_id))
+    if answer == "refused":
+        visitor.refuse()
+    elif answer == "media":
+        visitor.save(media=True)
+    headers = [("dnt", "1")] if answer == "dnt" else []
+    request = scope(headers=[*headers, ("cookie", _cookies(visitor))], client=Untouchable())  # type: ignore[arg-type]
+    request["headers"].append((b"user-agent", Untouched(PHONE.encode())))
+    asyncio.run(drive(visitor.app, request, bodies(b"")))
+
+
+# The visitor id.
+
+
+def test_a_visitor_keeps_one_id_which_is_not_renewed() -> None:
+    clock = Clock()
+    visitor = Traced(clock=clock)
+    token = visitor.jar["__Host-visitor"]
+    first = visitor.record()["visitor.id"]
+    clock.forward(days=100)
+    assert visitor.get().all("set-cookie") == []
+    assert visitor.record()["visitor.id"] == first
+    assert visitor.jar["__Host-visitor"] == token
+    assert re.fullmatch(r"[A-Za-z0-9_-]{22}", first)
+
+
+def test_a_visitor_without_an_id_gets_one_with_the_first_page() -> None:
+    visitor = Traced()
+    del visitor.jar["__Host-visitor"]
+    reply = visitor.get("/")
+    assert list(reply.set_cookies) == ["__Host-visitor"]
+    assert "Max-Age=34128000; Path=/; HttpOnly; SameSite=Lax; Secure" in reply.set_cookies["__Host-visitor"]
+    assert reply.get("cache-control") == "private"
+    assert visitor.record()["visitor.id"] == visitor.sink.records[0]["visitor.id"]
+    assert visitor.jar["__Host-visitor"].startswith(visitor.sink.records[0]["visitor.id"] + ".")
+
+
+def test_an_id_that_is_too_old_or_forged_is_replaced() -> None:
+    clock = Clock()
+    visitor = Traced(clock=clock, visitor_days=100, text=SITE.replace("30 days", "395 days"))
+    token, old = visitor.jar["__Host-visitor"], visitor.record()["visitor.id"]
+    clock.forward(days=100)
+    assert visitor.record()["visitor.id"] != old
+    visitor.jar["__Host-visitor"] = token.replace(".", "x.", 1)
+    assert not visitor.record()["visitor.id"].startswith(old)
+
+
+def test_two_visitors_have_two_ids() -> None:
+    first = Traced()
+    second = Visitor(first.app, [("user-agent", PHONE)])
+    second.accept()
+    first.get()
+    second.get()
+    assert len({record["visitor.id"] for record in first.sink.records}) == 2
+
+
+def test_the_id_is_not_the_consent_id() -> None:
+    ledger = MemoryLedger()
+    visitor = Traced(ledger=ledger)
+    assert visitor.record()["visitor.id"] != ledger.kept[0]["consent_id"]
+
+
+# The record, field by field.
+
+
+def test_a_record_has_these_fields_and_no_others() -> None:
+    visitor = Traced(clock=Clock(), make_id=lambda: "visitor-1")
+    record = visitor.record(
+        "/offices",
+        [
+            ("referer", "https://search.example/find?q=secret#part"),
+            ("authorization", "Bearer secret"),
+            ("cookie", "session=secret"),
+            ("x-forwarded-for", "198.51.100.77"),
+        ],
+        query=b"utm_source=news&utm_medium=mail&token=secret&q=secret",
+    )
+    assert record.pop("duration_ms") >= 0
+    assert re.fullmatch(r"[\w-]{16}-[0-9a-f]{16}", record.pop("log.record.uid"))
+    assert came(record) == pytest.approx(NOW, abs=0.002)
+    del record["time"]
+    assert record == {
+        "record.version": 1,
+        "record.kind": "request",
+        "http.request.method": "GET",
+        "server.address": "site.example",
+        "url.path": "/offices",
+        "network.protocol.version": "1.1",
+        "http.response.status_code": 200,
+        "visitor.id": "visitor-1",
+        "client.address": "203.0.113.0",
+        "http.request.referrer": "https://search.example",
+        "user_agent.name": "Chrome Mobile",
+        "user_agent.os": "Android",
+        "user_agent.device": "mobile",
+        "url.query": "utm_source=news&utm_medium=mail",
+        "consent.policy": policy().version,
+    }
+
+
+def test_nothing_that_identifies_or_is_secret_is_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get(
+        "/offices",
+        [
+            ("authorization", "Basic c2VjcmV0"),
+            ("cookie", "session=secret-session; _ga=secret-ga"),
+            ("referer", "https://user:secret-password@site.example/from?secret-query#secret-fragment"),
+            ("x-forwarded-for", "198.51.100.77"),
+            ("x-secret", "secret-field"),
+        ],
+        query=b"secret-key=secret-value&secret-flag",
+    )
+    sink.close()
+    text = path.read_text(encoding="utf-8")
+    for secret in ("secret", "c2VjcmV0", "203.0.113.77", "198.51.100", PHONE, "Pixel", "AppleWebKit", "142.0"):
+        assert secret not in text
+    for token in visitor.jar.values():
+        assert token not in text
+
+
+def test_a_record_is_one_line_of_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    odd = '/地図\n\r\x00\x1b[31m\u2028"\\' + "\x7f"
+    visitor.get(odd, query=b"utm_x=%0a%22%5c%ff\xff&utm_\n=1")
+    sink.close()
+    (line,) = path.read_bytes().split(b"\n")[:-1]
+    assert "地図".encode() in line
+    assert json.loads(line)["url.path"] == odd
+
+
+@pytest.mark.parametrize(
+    ("now", "written"),
+    [
+        (NOW, "2025-06-15T15:06:40.250Z"),
+        (0.0, "1970-01-01T00:00:00.000Z"),
+        (1_767_225_599.9999, "2025-12-31T23:59:59.999Z"),
+        (1_767_225_600.0015, "2026-01-01T00:00:00.001Z"),
+    ],
+)
+def test_the_time_is_in_utc_with_milliseconds(now: float, written: str) -> None:
+    sink = MemorySink()
+    Tracing(sink, [], RecordIds()).write(scope(), Trace({}, "v", "0" * 16, now))
+    assert sink.records[0]["time"] == written
+
+
+def test_the_time_is_when_the_request_came_less_what_is_the_same_for_all_of_the_visitor() -> None:
+    clock = Clock(1_750_000_000.0)
+    visitors = [Traced(clock=clock) for _ in range(30)]
+    lags = []
+    for visitor in visitors:
+        first = datetime.fromisoformat(visitor.record()["time"]).timestamp()
+        clock.forward(days=20, seconds=0.5)
+        assert datetime.fromisoformat(visitor.record()["time"]).timestamp() == first + 20 * 86_400 + 0.5
+        clock.now = 1_750_000_000.0
+        lags.append(clock.now - first)
+    assert all(0 <= lag <= 900 for lag in lags)
+    assert max(lags) - min(lags) > 300, "all but never, if they are random"
+
+
+def test_a_lag_is_told_by_the_first_key_and_the_id_alone() -> None:
+    lag = VisitorLag([KEY, "n" * 32])
+    assert lag("one") == VisitorLag(KEY)("one") != lag("two")
+    assert VisitorLag("n" * 32)("one") != lag("one")
+
+
+@pytest.mark.parametrize(
+    ("address", "kept"),
+    [
+        ("203.0.113.77", "203.0.113.0"),
+        ("192.168.20.100", "192.168.20.0"),
+        ("2a03:2880:2110:df07:face:b00c::1", "2a03:2880:2110::"),
+        ("::ffff:1.2.3.4", "1.2.3.0"),
+        ("::1", "::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("1.2.3.4, 5.6.7.8", None),
+        ("1.2.3.4:80", None),
+        ("[2a03:2880::1]:443", None),
+        ("unix:/run/site.sock", None),
+        ("1.2.3", None),
+        ("", None),
+    ],
+)
+def test_an_address_is_cut_or_left_out(address: str, kept: str | None) -> None:
+    assert truncated(address) == kept
+    assert Traced().record(client=(address, 80)).get("client.address") == kept
+
+
+def test_without_a_client_there_is_no_address() -> None:
+    assert "client.address" not in Traced().record(client=None)
+
+
+@given(st.ip_addresses(v=4))
+def test_an_address_loses_its_last_8_bits(address: Any) -> None:
+    cut = truncated(str(address))
+    assert cut is not None
+    assert cut.rsplit(".", 1) == [str(address).rsplit(".", 1)[0], "0"]
+
+
+@given(st.ip_addresses(v=6))
+def test_an_address_keeps_48_bits_at_most(address: Any) -> None:
+    cut = ipaddress.ip_address(truncated(str(address)) or "")
+    if isinstance(cut, ipaddress.IPv6Address):
+        assert int(cut) == int(address) >> 80 << 80
+    else:
+        assert str(cut) == truncated(str(address.ipv4_mapped))
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "fields"),
+    [
+        (PHONE, ("Chrome Mobile", "Android", "mobile")),
+        (TABLET, ("Mobile Safari", "iOS", "tablet")),
+        (DESKTOP, ("Firefox", "Windows", "pc")),
+        ("curl/8.0", ("curl", "Other", "other")),
+        ("", ("Other", "Other", "other")),
+        ("\xff\x00\x1f", ("Other", "Other", "other")),
+    ],
+)
+def test_a_user_agent_is_a_name_a_system_and_a_device(user_agent: str, fields: tuple[str, str, str]) -> None:
+    record = Traced(headers=[("user-agent", user_agent)]).record()
+    assert tuple(record[f"user_agent.{name}"] for name in ("name", "os", "device")) == fields
+
+
+def test_the_same_visitor_may_come_with_another_browser() -> None:
+    visitor = Traced(headers=[])
+    devices = [
+        visitor.record(headers=[("user-agent", agent)])["user_agent.device"] for agent in (PHONE, DESKTOP, PHONE)
+    ]
+    assert devices == ["mobile", "pc", "mobile"]
+
+
+@pytest.mark.parametrize(
+    ("referrer", "host", "kept"),
+    [
+        ("https://site.example/from?a=b#c", "site.example", "https://site.example/from"),
+        ("https://site.example/", "SITE.example", "https://site.example/"),
+        ("http://site.example:8000/x", "site.example:8000", "http://site.example:8000/x"),
+        ("https://SITE.example/x", "site.example", "https://site.example/x"),
+        ("http://[::1]:8000/x?y", "[::1]:8000", "http://[::1]:8000/x"),
+        ("http://[::1]/x?y", "site.example", "http://[::1]"),
+        ("https://other.example/secret/path?a=b", "site.example", "https://other.example"),
+        ("https://other.example:8443/x", "site.example", "https://other.example:8443"),
+        ("https://user:secret@site.example/x", "site.example", "https://site.example/x"),
+        ("https://site.example:1234/x", "site.example", "https://site.example:1234"),
+        ("android-app://com.example/", "site.example", None),
+        ("data:text/html,x", "site.example", None),
+        ("about:blank", "site.example", None),
+        ("/relative", "site.example", None),
+        ("https://[broken", "site.example", None),
+        ("https://site.example:port/", "site.example", None),
+        ("https:///x", "site.example", None),
+        ("", "site.example", None),
+        ("\xff\xfe", "site.example", None),
+    ],
+)
+def test_a_referrer_is_a_path_of_this_site_or_the_origin_of_another(referrer: str, host: str, kept: str | None) -> None:
+    record = Traced().record(headers=[("referer", referrer)], host=host)
+    assert record.get("http.request.referrer") == kept
+
+
+@pytest.mark.parametrize(
+    ("query", "kept"),
+    [
+        (b"", None),
+        (b"q=secret", None),
+        (b"utm_source=a&q=secret&utm_campaign=b%20c", "utm_source=a&utm_campaign=b+c"),
+        (b"utm_source=", "utm_source="),
+        (b"utm_source", "utm_source="),
+        (b"UTM_source=a&xutm_=b&utm=c", None),
+        (b"utm_=%E5%9C%B0", "utm_=%E5%9C%B0"),
+        (b"&".join([b"utm_a=1"] * 101), None),
+        (b"&&&=&=utm_a", None),
+    ],
+)
+def test_of_a_query_only_what_is_listed_is_kept(query: bytes, kept: str | None) -> None:
+    assert Traced().record(query=query).get("url.query") == kept
+
+
+def test_query_keys_may_come_one_by_one() -> None:
+    assert Traced(query_keys=iter(["page"])).record(query=b"page=2&q=y")["url.query"] == "page=2"
+
+
+def test_the_list_of_query_keys_can_be_set() -> None:
+    visitor = Traced(query_keys=("page", "f_*"))
+    assert visitor.record(query=b"page=2&utm_a=b&f_1=x&q=y")["url.query"] == "page=2&f_1=x"
+
+
+def test_long_values_are_cut() -> None:
+    record = Traced().record("/" + "x" * 100_000, query=b"utm_x=" + b"y" * 100_000)
+    assert len(record["url.path"]) == len(record["url.query"]) == 1024
+    assert len(json.dumps(record)) < 4000
+
+
+def test_many_pages_and_visitors_are_recorded_rightly() -> None:
+    visitor = Traced()
+    for number in range(4200):
+        asyncio.run(drive(visitor.app, scope(path=f"/{number}", headers=[("cookie", _cookies(visitor))]), bodies(b"")))
+    paths = [record["url.path"] for record in visitor.sink.records]
+    assert paths == [f"/{number}" for number in range(4200)]
+    assert visitor.record("/0")["url.path"] == "/0"
+
+
+def _cookies(visitor: Visitor) -> str:
+    return "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD", "BREW"])
+def test_every_method_is_recorded(method: str) -> None:
+    visitor = Traced()
+    visitor.request(method, "/x")
+    assert visitor.sink.records[0]["http.request.method"] == method
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 304, 404, 503])
+def test_the_status_is_the_responses(status: int) -> None:
+    assert Traced(answering(b"", status=status)).record()["http.response.status_code"] == status
+
+
+# Routes.
+
+
+async def _ok(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+def test_the_template_of_the_route_is_recorded_where_the_framework_says_it() -> None:
+    app = Starlette(
+        routes=[
+            Route("/offices/{office}", _ok),
+            Mount("/shop", routes=[Route("/{item:int}", _ok), Mount("/deep", routes=[Route("/{x}/y", _ok)])]),
+            Mount("/plain", answering()),
+        ]
+    )
+    visitor = Traced(app)
+    routes = [
+        visitor.record(path).get("http.route")
+        for path in ("/offices/tokyo", "/shop/7", "/shop/deep/a/y", "/nowhere", "/offices/kyoto")
+    ]
+    assert routes == ["/offices/{office}", "/shop/{item}", "/shop/deep/{x}/y", None, "/offices/{office}"]
+
+
+def test_the_template_has_the_mount_path_of_the_site() -> None:
+    visitor = Traced(Starlette(routes=[Route("/offices/{office}", _ok)]))
+    record = visitor.record("/sub/offices/tokyo", root_path="/sub")
+    assert (record["url.path"], record["http.route"]) == ("/sub/offices/tokyo", "/sub/offices/{office}")
+
+
+def test_the_template_of_a_fastapi_route_is_recorded() -> None:
+    app, router = FastAPI(), APIRouter(prefix="/api")
+
+    @router.get("/offices/{office}")
+    async def offices(office: str) -> str:
+        return office
+
+    app.include_router(router)
+    assert Traced(app).record("/api/offices/tokyo")["http.route"] == "/api/offices/{office}"
+
+
+# When a record is written, and what happens where it cannot be.
+
+
+def test_a_record_is_written_once_when_the_response_has_come_to_its_end() -> None:
+    visitor = Traced(answering([b"a", b"b", b"c"]))
+    seen: list[int] = []
+    request = scope(headers=[("user-agent", PHONE), ("cookie", _cookies(visitor))])
+    asyncio.run(drive(visitor.app, request, bodies(b""), lambda _: seen.append(len(visitor.sink.records))))
+    assert seen == [0, 0, 0, 0]
+    assert len(visitor.sink.records) == 1
+
+
+def test_a_record_says_how_long_the_app_took() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.06)
+        await answering()(scope, receive, send)
+
+    visitor, began = Traced(app), time.perf_counter()
+    milliseconds = visitor.record()["duration_ms"]
+    assert 50 <= milliseconds <= (time.perf_counter() - began) * 1000
+
+
+def test_an_app_that_raises_is_recorded_as_an_error() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("a bug of the app")
+
+    visitor = Traced(app)
+    with pytest.raises(ValueError, match="a bug of the app"):
+        visitor.get("/broken")
+    (record,) = visitor.sink.records
+    assert (record["url.path"], record["http.response.status_code"]) == ("/broken", 500)
+
+
+def test_a_response_that_breaks_off_is_recorded_with_the_status_that_was_sent() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 206, "headers": []})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        raise ConnectionResetError
+
+    visitor = Traced(app)
+    with pytest.raises(ConnectionResetError):
+        visitor.get()
+    assert [record["http.response.status_code"] for record in visitor.sink.records] == [206]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        {"type": "http.response.debug", "info": {}},
+        {"type": "http.response.early_hint", "links": []},
+        {"type": "http.response.push", "path": "/x", "headers": []},
+    ],
+)
+def test_what_is_sent_before_the_response_is_not_its_end(before: Message) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(before)
+        await answering(status=201)(scope, receive, send)
+
+    visitor = Traced(app)
+    request = scope(headers=[("user-agent", PHONE), ("cookie", _cookies(visitor))])
+    sent = asyncio.run(drive(visitor.app, request, bodies(b"")))
+    assert sent[0] == before
+    assert [record["http.response.status_code"] for record in visitor.sink.records] == [201]
+
+
+def test_a_file_that_the_server_sends_itself_is_recorded() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.pathsend", "path": "/srv/file"})
+
+    visitor = Traced(app)
+    request = scope(headers=[("user-agent", PHONE), ("cookie", _cookies(visitor))])
+    asyncio.run(drive(visitor.app, request, bodies(b"")))
+    assert [record["http.response.status_code"] for record in visitor.sink.records] == [200]
+
+
+class Raising(MemorySink):
+    """A sink with a bug."""
+
+    def write(self, line: bytes) -> None:
+        raise OSError("this sink is broken")
+
+
+@pytest.mark.parametrize("app", [answering(), page(), answering([b"a", b"b"])])
+def test_a_sink_that_raises_costs_records_and_no_page(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
+    visitor = Visitor(install(app, access_log=Raising()), [("user-agent", PHONE)])
+    visitor.accept()
+    for _ in range(3):
+        assert visitor.get().status == 200
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert "this sink is broken" in warning
+
+
+@pytest.mark.parametrize("place", ["directory", "full", "pipe"])
+def test_a_place_that_cannot_be_written_costs_records_and_no_page(place: str, tmp_path: Path) -> None:
+    path = tmp_path / "access"
+    make: dict[str, Callable[[], object]] = {
+        "directory": path.mkdir,
+        "full": lambda: path.symlink_to("/dev/full"),
+        "pipe": lambda: os.mkfifo(path),
+    }
+    make[place]()
+    sink = JsonLinesSink(path)
+    visitor = Visitor(install(page(), access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    for _ in range(3):
+        assert visitor.get().body == PAGE
+        sink.close()
+    assert sink.stats()["waiting"] == 3
+
+
+def test_the_records_are_in_the_file_when_the_server_is_told_that_the_app_has_shut_down(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            await answering()(scope, receive, send)
+            return
+        for _ in range(2):
+            await send({"type": f"{(await receive())['type']}.complete"})
+
+    visitor = Visitor(install(app, access_log=path), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/last")
+    lines: list[tuple[str, int]] = []
+
+    def seen(message: Message) -> None:
+        lines.append((message["type"], len(path.read_text().splitlines()) if path.exists() else 0))
+
+    events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    asyncio.run(drive(visitor.app, {"type": "lifespan", "asgi": {"version": "3.0"}}, events, seen))
+    assert [kind for kind, _ in lines] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert lines[-1][1] == 1
+
+
+# Whatever a client sends.
+
+_odd = st.text(st.characters(min_codepoint=0, max_codepoint=0xFF), max_size=40)
+
+
+@pytest.fixture(scope="module")
+def traced() -> Traced:
+    return Traced(headers=[])
+
+
+@given(
+    path=st.text(st.characters(exclude_categories=["Cs"]), max_size=30).map("/".__add__),
+    query=st.binary(max_size=60),
+    agent=_odd,
+    referrer=_odd,
+    host=_odd,
+    client=st.one_of(st.none(), st.tuples(st.text(max_size=20), st.integers(0, 65535))),
+    method=st.text("GETPOSTXYZ", min_size=1, max_size=8),
+)
+def test_whatever_a_client_sends_is_a_record_of_known_fields(
+    traced: Traced, path: str, query: bytes, agent: str, referrer: str, host: str, client: Any, method: str
+) -> None:
+    if path.startswith(PREFIX):
+        return
+    before = len(traced.sink.records)
+    request = scope(
+        method,
+        path,
+        [("user-agent", agent), ("referer", referrer), ("cookie", _cookies(traced))],
+        query=query,
+        client=client,
+        raw_path=b"",
+    )
+    request["headers"][0] = (b"host", host.encode("latin-1"))
+    asyncio.run(drive(traced.app, request, bodies(b"")))
+    for record in traced.sink.records[before:]:
+        assert record.keys() <= _FIELDS
+        assert record["url.path"] == path
+        assert record["user_agent.device"] in ("mobile", "tablet", "pc", "other")
+
+
+_FIELDS = ACCESS_RECORD.keys()
+
+
+def test_a_response_to_a_traced_visitor_is_the_same_but_for_what_caches_are_told() -> None:
+    visitor, nobody = Traced(page()), Visitor(install(page()), [("user-agent", PHONE)])
+    nobody.refuse()
+    assert visitor.get().body == nobody.get().body == PAGE
+    assert call(visitor.app).status == 200
+
+
+def test_a_record_is_one_line_for_readers_that_know_more_ends_of_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "access.jsonl"
+    sink = JsonLinesSink(path)
+    visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/a\u2028\u2029\x85\x1c\x0b", [("referer", b"https://site.example/x\x85y")])
+    sink.close()
+    (line,) = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["url.path"] == "/a\u2028\u2029\x85\x1c\x0b"
+
+
+def test_a_client_without_an_address_is_traced_without_one() -> None:
+    sink = MemorySink()
+    visitor = Visitor(install(access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/", client=(None, None))
+    assert "client.address" not in sink.records[-1]
+
+
+def test_the_page_of_a_traced_visitor_is_private() -> None:
+    app = install(answering(headers=[("cache-control", "public, s-maxage=60")]), access_log=MemorySink())
+    visitor = Visitor(app, [("user-agent", PHONE)])
+    assert visitor.get().get("cache-control") == "public, s-maxage=60"
+    visitor.accept()
+    reply = visitor.get()
+    assert reply.get("cache-control") == "private"
+    assert "Cookie" in (reply.get("vary") or "")
+
+
+def test_a_route_behind_a_proxy_that_takes_the_mount_path_away_fits_its_path() -> None:
+    sink = MemorySink()
+
+    async def office(request: Request) -> Response:
+        return PlainTextResponse("here")
+
+    app = Starlette(routes=[Route("/offices/{city}", office)])
+    visitor = Visitor(install(app, access_log=sink), [("user-agent", PHONE)])
+    visitor.accept()
+    visitor.get("/offices/tokyo", root_path="/api")
+    assert (sink.records[-1]["url.path"], sink.records[-1]["http.route"]) == ("/offices/tokyo", "/offices/{city}")

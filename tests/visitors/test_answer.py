@@ -1,0 +1,520 @@
+"""Taking an answer: the proof first, then the cookie, and nothing where the proof cannot be kept."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
+from cookie_consent.sinks import MemorySink
+from tests.support.asgi import (
+    PHONE,
+    PREFIX,
+    SITE,
+    Clock,
+    Fields,
+    Reply,
+    Visitor,
+    answer_to,
+    answering,
+    bodies,
+    drive,
+    install,
+    page,
+    policy,
+    scope,
+    without_once,
+)
+from tests.support.policies import text_of
+
+JSON = ("content-type", "application/json")
+OWN = ("sec-fetch-site", "same-origin")
+
+
+def counted(prefix: str = "id") -> Callable[[], str]:
+    numbers = itertools.count(1)
+    return lambda: f"{prefix}-{next(numbers)}"
+
+
+# What is answered to an answer.
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "purposes"),
+    [
+        ({"choice": "accept_all"}, "granted", {"analytics": True, "media": True}),
+        ({"choice": "refuse_all"}, "refused", {"analytics": False, "media": False}),
+        ({"choice": "save", "purposes": {"media": True}}, "partial", {"analytics": False, "media": True}),
+        ({"choice": "save", "purposes": {}}, "refused", {"analytics": False, "media": False}),
+        (
+            {"choice": "save", "purposes": {"analytics": True, "media": True, "necessary": True}},
+            "granted",
+            {"analytics": True, "media": True},
+        ),
+    ],
+)
+def test_json_is_answered_with_the_state(data: object, status: str, purposes: dict[str, bool]) -> None:
+    visitor = Visitor(install(clock=Clock()))
+    reply = visitor.post(data)
+    assert reply.status == 200
+    assert reply.get("content-type") == "application/json"
+    assert reply.json == {
+        "status": status,
+        "purposes": {"necessary": True, **purposes},
+        "should_ask": False,
+        "policy": policy().version,
+        "decided_at": "2025-06-15T15:06:40Z",
+        "expires_at": "2025-12-12T15:06:40Z",
+        "source": "api",
+        "signals": [],
+        "features": {"map": purposes["media"]},
+        "edits_csp": False,
+        "honours_gpc": False,
+        "opted_out": False,
+        "overruled": [],
+    }
+    assert visitor.state() == reply.json
+
+
+@pytest.mark.parametrize(
+    ("next_path", "location"),
+    [
+        ("", PREFIX),
+        ("&next=", PREFIX),
+        ("&next=/there?a=b%26c", "/there?a=b&c"),
+        ("&next=/%E5%9C%B0%E5%9B%B3", "/%E5%9C%B0%E5%9B%B3"),
+        ("&next=//evil.example", PREFIX),
+        ("&next=https://evil.example/", PREFIX),
+        ("&next=/%5Cevil.example", PREFIX),
+        ("&next=/%09/evil.example", PREFIX),
+        ("&next=/%0d%0aset-cookie:x=1", PREFIX),
+        ("&next=there", PREFIX),
+    ],
+)
+def test_a_form_is_answered_with_the_way_back(next_path: str, location: str) -> None:
+    reply = Visitor(install()).send_form(f"choice=refuse_all{next_path}")
+    assert (reply.status, reply.get("location"), reply.body) == (303, location, b"")
+    assert list(reply.set_cookies) == ["__Host-consent", "player"]
+
+
+def test_a_form_without_a_tick_refuses_all() -> None:
+    visitor = Visitor(install())
+    visitor.send_form("choice=save")
+    assert visitor.state()["status"] == "refused"
+
+
+def test_both_answers_are_alike_but_for_what_they_say() -> None:
+    app = install(text=SITE.replace('path = "/videos"\n', ""), clock=Clock())
+    accepted, refused = Visitor(app).accept(), Visitor(app).refuse()
+    assert [name for name, _ in accepted.headers] == [name for name, _ in refused.headers]
+    attributes = [reply.set_cookies["__Host-consent"].partition(";")[2] for reply in (accepted, refused)]
+    assert attributes[0] == attributes[1] == " Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax; Secure"
+    assert accepted.json["expires_at"] == refused.json["expires_at"]
+
+
+def test_over_plain_http_the_cookie_has_its_plain_name() -> None:
+    visitor = Visitor(install(), [("origin", "http://site.example")], scheme="http")
+    reply = visitor.request("POST", PREFIX, [JSON], b'{"choice": "accept_all"}')
+    (line,) = reply.all("set-cookie")
+    assert line.startswith("consent=")
+    assert line.endswith("; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax")
+    assert visitor.state()["status"] == "granted"
+    visitor.scheme = "https"
+    assert visitor.state()["status"] == "unknown"
+
+
+def test_names_and_lifetimes_can_be_set() -> None:
+    app = install(
+        consent_cookie="answer", visitor_cookie="who", consent_days=30, visitor_days=10, access_log=MemorySink()
+    )
+    reply = Visitor(app).accept()
+    assert list(reply.set_cookies) == ["__Host-answer", "__Host-who"]
+    assert "Max-Age=2592000;" in reply.set_cookies["__Host-answer"]
+    assert "Max-Age=864000;" in reply.set_cookies["__Host-who"]
+
+
+def test_an_answer_holds_as_long_as_its_cookie_by_the_servers_clock() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock))
+    visitor.accept()
+    clock.forward(days=180, seconds=-1)
+    assert visitor.state()["status"] == "granted"
+    clock.forward(seconds=1)
+    assert visitor.state()["status"] == "unknown"
+    assert visitor.state()["should_ask"] is True
+
+
+def test_an_answer_of_the_future_is_none() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock))
+    visitor.accept()
+    clock.forward(seconds=-60)
+    assert visitor.state()["status"] == "unknown"
+    clock.forward(seconds=60)
+    assert visitor.state()["status"] == "granted"
+
+
+@pytest.mark.parametrize("source", ["banner", "settings", "feature", "api"])
+def test_an_answer_keeps_where_and_in_which_language_it_was_given(source: str) -> None:
+    visitor = Visitor(install())
+    visitor.post({"choice": "accept_all", "source": source, "language": "ja"})
+    receipt = visitor.get(f"{PREFIX}/receipt").json
+    assert (receipt["source"], receipt["language"]) == (source, "ja")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "language"),
+    [
+        ("choice=accept_all", [("accept-language", "ja")], "ja"),
+        ("choice=accept_all&language=fr", [("accept-language", "ja")], "ja"),
+        ("choice=accept_all&language=en", [("accept-language", "ja")], "en"),
+        ("choice=accept_all", [], "en"),
+    ],
+)
+def test_the_language_is_the_one_that_was_shown(body: str, headers: Fields, language: str) -> None:
+    visitor = Visitor(install())
+    visitor.send_form(body, headers)
+    receipt = visitor.get(f"{PREFIX}/receipt").json
+    assert (receipt["source"], receipt["language"]) == ("settings", language)
+
+
+def test_allowing_what_a_feature_needs_leaves_the_rest_open() -> None:
+    visitor = Visitor(install())
+    reply = visitor.send_form("choice=grant&purpose=media&source=feature&next=/offices")
+    assert reply.get("location") == "/offices"
+    state = visitor.state()
+    assert (state["status"], state["should_ask"], state["source"]) == ("partial", True, "feature")
+    assert state["purposes"] == {"necessary": True, "analytics": False, "media": True}
+
+
+def test_an_answer_while_a_signal_is_sent_is_stronger_than_the_signal() -> None:
+    gpc = [("sec-gpc", "1")]
+    visitor = Visitor(install(), gpc)
+    assert visitor.state()["purposes"]["media"] is False
+    assert visitor.state()["source"] == "signal"
+    visitor.accept()
+    state = visitor.state()
+    assert (state["signals"], state["purposes"]["media"], state["source"]) == (["gpc"], True, "api")
+
+
+def test_a_signal_that_comes_later_is_stronger_than_the_answer() -> None:
+    visitor = Visitor(install())
+    visitor.accept()
+    state = visitor.state([("sec-gpc", "1")])
+    assert (state["status"], state["purposes"]["media"], state["purposes"]["analytics"]) == ("granted", False, True)
+
+
+# The visitor id.
+
+
+def test_a_visitor_id_comes_with_the_consent_to_tracing_and_goes_with_it() -> None:
+    visitor = Visitor(install(access_log=MemorySink(), make_id=counted()))
+    assert list(visitor.save(media=True).set_cookies) == ["__Host-consent"]
+    line = visitor.save(analytics=True).set_cookies["__Host-visitor"]
+    assert line.startswith("__Host-visitor=id-1.")
+    assert line.endswith("; Max-Age=34128000; Path=/; HttpOnly; SameSite=Lax; Secure")
+    assert "__Host-visitor" not in visitor.accept().set_cookies
+    assert "Max-Age=0" in visitor.save(media=True).set_cookies["__Host-visitor"]
+
+
+def test_where_nothing_is_traced_there_is_no_visitor_id() -> None:
+    assert list(Visitor(install()).accept().set_cookies) == ["__Host-consent"]
+
+
+def test_a_signal_against_tracing_that_was_there_makes_no_visitor_id_without_an_answer() -> None:
+    visitor = Visitor(install(access_log=MemorySink()), [("dnt", "1")])
+    visitor.get()
+    assert visitor.jar == {}
+    assert "__Host-visitor" in visitor.accept().set_cookies
+
+
+# The proof.
+
+
+def test_the_proof_is_kept_before_the_visitor_is_told() -> None:
+    order: list[str] = []
+
+    class Watched(MemoryLedger):
+        async def append(self, entry: Entry) -> dict[str, Any]:
+            await asyncio.sleep(0)
+            kept = await super().append(entry)
+            order.append("kept")
+            return kept
+
+    ledger = Watched()
+    request = scope("POST", PREFIX, [JSON, OWN])
+    asyncio.run(
+        drive(
+            install(ledger=ledger, make_id=counted(), clock=Clock()),
+            request,
+            bodies(b'{"choice": "accept_all"}'),
+            lambda message: order.append(message["type"]),
+        )
+    )
+    assert order == ["kept", "http.response.start", "http.response.body"]
+    (kept,) = ledger.kept
+    assert (kept["consent_id"], kept["event"], kept["granted"]) == ("id-1", "granted", ["analytics", "media"])
+
+
+def test_all_answers_of_a_visitor_have_one_consent_id() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(ledger=ledger))
+    for answer in (visitor.accept, visitor.refuse, visitor.accept):
+        answer()
+    assert [kept["status"] for kept in ledger.kept] == ["granted", "refused", "granted"]
+    assert len({kept["consent_id"] for kept in ledger.kept}) == 1
+    Visitor(visitor.app).refuse()
+    assert len({kept["consent_id"] for kept in ledger.kept}) == 2
+
+
+def test_without_a_ledger_no_id_is_made() -> None:
+    visitor = Visitor(install(make_id=lambda: pytest.fail("nothing needs an id")))
+    visitor.accept()
+    assert visitor.get(f"{PREFIX}/receipt").json["consent_id"] is None
+
+
+@pytest.mark.parametrize(("answer", "consent_id"), [(Visitor.accept, "id-1"), (Visitor.refuse, None)])
+def test_a_ledger_that_comes_later_gives_an_id_to_consent_without_one(answer: Any, consent_id: str | None) -> None:
+    before = Visitor(install())
+    before.accept()
+    ledger = MemoryLedger()
+    after = Visitor(install(ledger=ledger, make_id=counted()))
+    after.jar = dict(before.jar)
+    answer(after)
+    assert ledger.kept[0]["consent_id"] == consent_id
+
+
+class Broken(MemoryLedger):
+    """A ledger that keeps nothing."""
+
+    async def append(self, entry: Entry) -> dict[str, Any]:
+        raise OSError("no space left")
+
+
+class Hanging(MemoryLedger):
+    """A ledger that never comes to an end."""
+
+    async def append(self, entry: Entry) -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+
+class Wrong(MemoryLedger):
+    """A ledger with a bug."""
+
+    async def append(self, entry: Entry) -> dict[str, Any]:
+        raise KeyError("bug")
+
+
+def refused_for_want_of_proof(app: Any, headers: Fields = ()) -> Reply:
+    visitor = Visitor(app, headers)
+    visitor.jar |= {"_ga": "1"}
+    before = dict(visitor.jar)
+    page_before = visitor.get(headers=[("accept", "text/html")])
+    assert b"refuse_all" in page_before.body
+    reply = visitor.refuse()
+    assert reply.status == 503
+    assert reply.get("content-type") == "application/problem+json"
+    assert reply.all("set-cookie") == []
+    assert visitor.jar == before
+    assert without_once(visitor.get(headers=[("accept", "text/html")]).text) == without_once(page_before.text)
+    return reply
+
+
+@pytest.mark.parametrize("ledger", [Broken(), Wrong()])
+def test_an_answer_without_proof_is_not_taken_and_is_asked_again(
+    ledger: MemoryLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused_for_want_of_proof(install(page(), ledger=ledger))
+    logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    ((said, _, why),) = [record.getMessage().partition("refused: ") for record in logged]
+    assert said == "The ledger could not keep a consent record; the answer was "
+    assert why
+    assert "\n" not in why
+
+
+def test_to_a_form_the_missing_proof_is_said_on_a_page() -> None:
+    reply = Visitor(install(ledger=Broken()), [("accept-language", "ja")]).send_form("choice=accept_all")
+    assert reply.status == 503
+    assert text_of(policy(), "ja", "error_unavailable") in reply.text
+    assert reply.all("set-cookie") == []
+
+
+def test_a_ledger_that_hangs_counts_as_down_and_holds_up_nobody_else() -> None:
+    app = install(answering(b"a page"), ledger=Hanging())
+
+    async def visit() -> tuple[Reply, list[Message]]:
+        request = scope("POST", PREFIX, [JSON, OWN])
+        answer = asyncio.create_task(answer_to(app, request, bodies(b'{"choice": "accept_all"}')))
+        await asyncio.sleep(0)
+        page = await drive(app, scope(), bodies(b""))
+        assert not answer.done()
+        return await answer, page
+
+    reply, page = asyncio.run(visit())
+    assert page[1]["body"] == b"a page"
+    assert reply.status == 503
+    assert reply.all("set-cookie") == []
+
+
+def test_a_locked_database_is_a_ledger_that_is_down(tmp_path: Path) -> None:
+    path = tmp_path / "consent.db"
+    visitor = Visitor(install(ledger=f"sqlite:///{path}"))
+    lock = sqlite3.connect(path, isolation_level=None)
+    try:
+        lock.execute("BEGIN IMMEDIATE")
+        reply = visitor.accept()
+        assert (reply.status, reply.all("set-cookie")) == (503, [])
+        lock.execute("ROLLBACK")
+        assert visitor.accept().status == 200
+        (kept,) = lock.execute("SELECT document FROM consent_records").fetchall()
+    finally:
+        lock.close()
+    assert json.loads(kept[0])["status"] == "granted"
+
+
+def test_a_ledger_that_says_how_little_it_has_is_one() -> None:
+    class Counted(MemoryLedger):
+        def __len__(self) -> int:
+            return len(self.kept)
+
+    ledger = Counted()
+    visitor = Visitor(install(ledger=ledger))
+    assert not ledger
+    assert visitor.accept().status == 200
+    assert len(ledger) == 1
+
+
+def test_the_ledger_is_asked_on_answers_only() -> None:
+    visitor = Visitor(install(ledger=Broken()))
+    assert visitor.get().status == 200
+    assert visitor.state()["status"] == "unknown"
+    assert visitor.get(PREFIX).status == 200
+
+
+def test_an_answer_that_is_cancelled_is_not_swallowed() -> None:
+    async def visit() -> None:
+        answer = asyncio.create_task(
+            drive(install(ledger=Hanging()), scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "accept_all"}'))
+        )
+        for _ in range(20):
+            await asyncio.sleep(0)
+        answer.cancel()
+        await answer
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(visit())
+
+
+# Services with conditions of their own.
+
+
+def test_an_answer_on_a_page_of_a_service_says_nothing_on_what_the_service_refuses() -> None:
+    visitor = Visitor(install(page()), [("accept", "text/html")])
+    text = visitor.get("/whois").text
+    assert 'name="service" value="whois"' in text
+    visitor.send_form("choice=accept_all&source=banner&service=whois&next=/whois")
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
+    assert visitor.state()["should_ask"] is True
+    visitor.refuse()
+    visitor.send_form("choice=accept_all&service=whois")
+    assert visitor.state()["should_ask"] is False
+    assert visitor.state()["purposes"]["analytics"] is False
+
+
+def test_an_answer_on_a_host_of_a_service_counts_for_the_site() -> None:
+    text = SITE + '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.media]\nrefused = true\n'
+    visitor = Visitor(install(text=text))
+    reply = visitor.request("POST", PREFIX, [JSON, OWN], b'{"choice": "accept_all"}', host="shop.example")
+    assert reply.json["purposes"]["media"] is False
+    assert visitor.state()["policy"] == policy(text).version
+
+
+# How often.
+
+
+def alternating(visitor: Visitor, times: int, clock: Clock) -> list[int]:
+    """Accept and refuse in turn, a second apart; return the status codes."""
+    codes = []
+    for number in range(times):
+        clock.forward(seconds=1)
+        codes.append((visitor.refuse if number % 2 else visitor.accept)().status)
+    return codes
+
+
+def test_who_answers_without_end_is_told_to_wait_and_can_still_refuse(tmp_path: Path) -> None:
+    clock, ledger = Clock(), open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    app = install(ledger=ledger, clock=clock)
+    visitor = Visitor(app)
+    codes = alternating(visitor, 100, clock)
+    assert codes == [200] * 62 + [429, 200] * 19
+    reply = visitor.accept()
+    assert (reply.status, reply.all("set-cookie")) == (429, [])
+    assert 3400 < int(reply.get("retry-after")) <= 3600
+    assert ledger.size() == 62
+    clock.forward(seconds=3600)
+    assert visitor.accept().status == 200
+    ledger.close()
+
+
+def test_to_people_the_limit_of_answers_is_said_on_a_page_in_their_language() -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=MemoryLedger(), clock=clock))
+    alternating(visitor, 62, clock)
+    reply = visitor.send_form("choice=accept_all&language=ja&next=/offices")
+    assert reply.status == 429
+    assert text_of(policy(), "ja", "error_too_many") in reply.text
+    assert 'href="/offices"' in reply.text
+
+
+def test_a_withdrawal_over_the_limit_counts_and_is_kept_and_the_same_again_leaves_no_record() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    alternating(visitor, 61, clock)
+    assert visitor.state()["status"] == "granted"
+    clock.forward(seconds=1)
+    assert visitor.save(analytics=True).status == 200
+    assert [(record["event"], record["granted"]) for record in ledger.kept[-1:]] == [("changed", ["analytics"])]
+    kept = len(ledger.kept)
+    for _ in range(20):
+        clock.forward(seconds=61)
+        assert visitor.refuse().status == 200
+        assert visitor.post({"choice": "refuse_all"}, [("sec-gpc", "1")]).status == 200
+    assert visitor.state()["status"] == "refused"
+    assert [record["event"] for record in ledger.kept[kept:]] == ["withdrawn"]
+
+
+def test_over_the_limit_neither_notes_nor_signals_nor_earlier_cookies_leave_records_without_end() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock), [("user-agent", PHONE)])
+    alternating(visitor, 61, clock)
+    earlier = dict(visitor.jar)
+    visitor.refuse()
+    about = ledger.kept[-1]["record_id"]
+    for number in range(10):
+        clock.forward(seconds=61)
+        visitor.post({"record": about, "note": f"Note {number}"}, path=f"{PREFIX}/records/note")
+        assert visitor.refuse().status == 200
+        visitor.jar = dict(earlier)
+        visitor.get("/", [("sec-gpc", "1")])
+        assert visitor.refuse().status == 200
+        assert visitor.state()["status"] == "refused"
+    answers = [record for record in ledger.kept if record["event"] not in ("note", "signal")]
+    assert len(answers) == 62
+
+
+def test_others_may_answer_meanwhile_and_without_a_ledger_there_is_no_limit() -> None:
+    clock = Clock()
+    app = install(ledger=MemoryLedger(), clock=clock)
+    alternating(Visitor(app), 70, clock)
+    assert Visitor(app).accept().status == 200
+    assert set(alternating(Visitor(install(clock=clock)), 70, clock)) == {200}

@@ -1,0 +1,183 @@
+"""The app's own language: by the first part of the path, or by a function of the request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cookie_consent.visitors.app_language import BY_PATH, AppLanguage, app_language
+from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, answering, call, install, page, policy, scope
+from tests.support.policies import text_of
+
+HTML = [("accept", "text/html"), ("user-agent", PHONE), ("accept-language", "en")]
+OFFERED = ("en", "pt-BR", "zh-Hant")
+
+
+def speaks(reply: Reply, language: str) -> bool:
+    """Whether a page asks in a language."""
+    asked = [own for own in ("en", "ja") if text_of(policy(), own, "banner_title") in reply.text]
+    return asked == [language]
+
+
+def by(function: Callable[[HTTPConnection], str | None], **options: Any) -> Visitor:
+    return Visitor(install(page(), language=function, **options), HTML)
+
+
+def tells(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
+    told = app_language(language, OFFERED)
+    assert told is not None
+    return told
+
+
+@pytest.mark.parametrize(
+    ("path", "language"),
+    [
+        *(("/en", "en"), ("/en/", "en"), ("/EN/a", "en"), ("/pt-br/sobre", "pt-BR"), ("/zh-Hant/x", "zh-Hant")),
+        *(("/", None), ("", None), ("/english", None), ("/pt/x", None), ("/a/en", None), ("//en", None), ("en", None)),
+    ],
+)
+def test_by_path_the_first_part_is_the_language_where_it_is_one_that_is_offered(path: str, language: str) -> None:
+    assert tells(BY_PATH)(scope(path=path)) == language
+
+
+@pytest.mark.parametrize(
+    ("said", "language"),
+    [
+        *(("en", "en"), ("EN-gb", "en"), ("pt", "pt-BR"), ("zh-TW", "zh-Hant")),
+        *(("ja", None), ("", None), (None, None), ("!", None)),
+    ],
+)
+def test_a_function_says_a_tag_and_the_offered_language_that_serves_it_is_taken(
+    said: str | None, language: str | None
+) -> None:
+    assert tells(lambda request: said)(scope()) == language
+
+
+def test_an_app_that_says_nothing_leaves_it_open() -> None:
+    assert app_language(None, OFFERED) is None
+
+
+def test_a_path_below_a_mount_path_begins_there() -> None:
+    by_path = tells(BY_PATH)
+    assert by_path(scope(path="/shop/en/x", root_path="/shop")) == "en"
+    assert by_path(scope(path="/en/shop", root_path="/en")) is None
+
+
+def test_the_function_sees_the_request_and_cannot_change_it() -> None:
+    given = scope(path="/there", headers=[("cookie", "lang=pt")], query=b"a=b")
+    before = dict(given)
+
+    def from_cookie(request: HTTPConnection) -> str:
+        assert (request.url.path, request.query_params["a"]) == ("/there", "b")
+        request.scope["path"] = "/elsewhere"
+        return request.cookies["lang"]
+
+    assert tells(from_cookie)(given) == "pt-BR"
+    assert given == before
+
+
+def test_the_question_is_in_the_language_of_the_path_whatever_the_page_and_the_browser_say() -> None:
+    visitor = Visitor(install(page(), language="path", settings_link=True), HTML)
+    reply = visitor.get("/ja/offices")
+    assert speaks(reply, "ja")
+    assert f'href="{PREFIX}?language=ja&amp;next=/ja/offices" data-privacy-settings' in reply.text
+    assert speaks(visitor.get("/offices"), "en")
+
+
+def test_what_the_app_says_goes_before_the_page_and_this_before_the_browser() -> None:
+    html = PAGE.replace(b'lang="en"', b'lang="ja"')
+    for said, language in (("en", "en"), ("ja", "ja"), (None, "ja"), ("fr", "ja")):
+        site = install(answering(html, "text/html; charset=utf-8"), language=lambda request, said=said: said)
+        assert speaks(call(site, headers=HTML), language)
+
+
+def test_an_app_that_sets_the_language_of_a_request_goes_before_the_function() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["consent"].language = "ja"
+        await page()(scope, receive, send)
+
+    assert speaks(call(install(app, language=lambda request: "en"), headers=HTML), "ja")
+
+
+def test_a_mounted_app_asks_in_the_language_of_the_path_inside_of_it() -> None:
+    site = Starlette(routes=[Mount("/shop", install(page(), language="path"))])
+    assert speaks(call(site, path="/shop/ja/x", headers=HTML), "ja")
+
+
+@pytest.mark.logs_an_exception
+def test_a_function_that_raises_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(request: HTTPConnection) -> str:
+        raise KeyError("a bug of the app")
+
+    visitor = by(broken)
+    reply = visitor.get("/there")
+    assert reply.status == 200
+    assert speaks(reply, "en")
+    (record,) = caplog.records
+    assert (record.levelno, "language= failed" in record.getMessage()) == (logging.ERROR, True)
+    assert visitor.get(PREFIX).status == 200
+    assert visitor.refuse().status == 200
+
+
+@pytest.mark.parametrize("said", [5, b"ja", ["ja"]])
+@pytest.mark.logs_an_exception
+def test_a_function_that_returns_no_text_costs_nothing(said: Any) -> None:
+    reply = by(lambda request: said).get()
+    assert reply.status == 200
+    assert speaks(reply, "en")
+
+
+def test_the_function_is_called_once_for_a_page_and_not_at_all_where_nobody_needs_a_language() -> None:
+    called: list[str] = []
+
+    def counted(request: HTTPConnection) -> str | None:
+        called.append(request.url.path)
+        return "ja" if request.url.path == "/ja" else None
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["state"]["consent"].language == scope["state"]["consent"].language
+        await page()(scope, receive, send)
+
+    for site, path in ((page(), "/ja"), (page(), "/x"), (app, "/ja"), (app, "/x")):
+        called.clear()
+        call(install(site, language=counted, settings_link=True), path=path, headers=HTML)
+        assert called == [path]
+    called.clear()
+    call(install(answering(), language=counted), path="/data", headers=HTML)
+    assert called == []
+
+
+def test_our_own_pages_are_in_the_language_that_is_asked_for_else_in_that_of_the_app() -> None:
+    visitor = by(lambda request: request.cookies.get("session") or request.cookies.get("undeclared"))
+    for headers, query, language in (
+        ([("cookie", "session=ja")], b"", "ja"),
+        ([("cookie", "session=ja")], b"language=en", "en"),
+        ([("cookie", "undeclared=ja")], b"", "en"),  # held back from the app, and so from its function
+        ([], b"", "en"),
+    ):
+        assert visitor.get(PREFIX, headers, query=query).get("content-language") == language
+
+
+def test_an_app_that_reads_the_language_gets_its_own() -> None:
+    seen: list[str] = []
+
+    def reading() -> ASGIApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope["state"]["consent"].language)
+            await answering()(scope, receive, send)
+
+        return app
+
+    reply = call(install(reading(), language="path"), path="/ja/x", headers=HTML)
+    assert seen == ["ja"]
+    # The path alone decided, so that it depends on nothing that a browser accepts.
+    assert "Accept-Language" not in reply.get("vary")
+    call(install(reading(), language="path"), path="/x", headers=HTML)
+    assert seen == ["ja", "en"]

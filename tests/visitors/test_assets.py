@@ -1,0 +1,81 @@
+"""The browser's side is served under addresses that change with its content."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+
+import pytest
+
+from cookie_consent.visitors.pages.assets import assets
+from tests.support.asgi import PREFIX, call, install, page
+
+
+@pytest.mark.parametrize("name", sorted(assets()))
+def test_an_asset_is_what_it_says(name: str) -> None:
+    asset = assets()[name]
+    stem, digest, suffix = asset.name.rsplit(".", 2)
+    assert f"{stem}.{suffix}" == name
+    assert hashlib.sha256(asset.content).hexdigest().startswith(digest)
+    assert len(digest) == 12
+    assert gzip.decompress(asset.compressed) == asset.content
+    assert asset.media_type == {"css": "text/css", "js": "text/javascript"}[suffix] + "; charset=utf-8"
+
+
+@pytest.mark.parametrize("name", sorted(assets()))
+def test_an_asset_is_served_for_ever(name: str) -> None:
+    asset = assets()[name]
+    reply = call(install(), path=f"{PREFIX}/assets/{asset.name}")
+    assert reply.status == 200
+    assert reply.body == asset.content
+    assert reply.get("content-type") == asset.media_type
+    assert reply.get("cache-control") == "public, max-age=31536000, immutable"
+    assert reply.get("vary") == "Accept-Encoding"
+    assert reply.get("x-content-type-options") == "nosniff"
+    assert reply.get("content-encoding") == ""
+    assert reply.all("set-cookie") == []
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        *(("gzip, br", "gzip"), ("GZIP", "gzip"), ("br, gzip;q=0.5", "gzip"), ("gzip; q=1.000", "gzip")),
+        *(("", ""), ("br", ""), ("gzip;q=0", ""), ("gzip ; q=0.000, br", ""), ("not-gzip", "")),
+    ],
+)
+def test_an_asset_is_compressed_for_those_who_accept_it(accepted: str, encoding: str) -> None:
+    asset = assets()["choices.js"]
+    reply = call(install(), path=f"{PREFIX}/assets/{asset.name}", headers=[("accept-encoding", accepted)])
+    assert reply.get("content-encoding") == encoding
+    assert (gzip.decompress(reply.body) if encoding else reply.body) == asset.content
+
+
+def test_an_asset_under_another_hash_is_not_there() -> None:
+    assert call(install(), path=f"{PREFIX}/assets/choices.000000000000.js").status == 404
+    assert call(install(), path=f"{PREFIX}/assets/choices.js").status == 404
+
+
+@pytest.mark.parametrize("name", ["choices.js", "question.js"])
+def test_a_script_has_an_address_that_stays_too(name: str) -> None:
+    """A page that imports it there gets what the script gives, `consent` say, as from the address that changes."""
+    reply = call(install(), path=f"{PREFIX}/{name}", headers=[("accept-encoding", "gzip")])
+    assert reply.text == f'export * from "./assets/{assets()[name].name}";\n'
+    assert reply.get("content-type") == "text/javascript; charset=utf-8"
+    assert reply.get("cache-control") == "no-store"
+    assert call(install(), "HEAD", path=f"{PREFIX}/{name}").body == b""
+    assert call(install(), "POST", path=f"{PREFIX}/{name}").status == 405
+
+
+@pytest.mark.parametrize("name", ["choices.css", "settings.css", "choices.d.ts", "window.d.ts", "x.js"])
+def test_only_scripts_have_one(name: str) -> None:
+    assert call(install(), path=f"{PREFIX}/{name}").status == 404
+
+
+def test_the_banner_names_assets_that_are_there() -> None:
+    app = install(page())
+    text = call(app, headers=[("accept", "text/html")]).text
+    named = [asset for asset in assets().values() if asset.name in text]
+    assert {asset.media_type.partition(";")[0] for asset in named} == {"text/css", "text/javascript"}
+    for asset in named:
+        assert f'"{PREFIX}/assets/{asset.name}"' in text
+        assert call(app, path=f"{PREFIX}/assets/{asset.name}").status == 200

@@ -1,0 +1,359 @@
+"""Whether a page asks: in which pages, in which language, and of whom."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cookie_consent.visitors.pages.assets import assets
+from tests.support.asgi import (
+    PAGE,
+    PHONE,
+    PREFIX,
+    ROBOT,
+    SITE,
+    Fields,
+    Reply,
+    Visitor,
+    answering,
+    call,
+    install,
+    page,
+    policy,
+)
+from tests.support.browsers.browser import forms
+from tests.support.policies import text_of
+
+HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE)]
+
+
+def asks(reply: Reply) -> bool:
+    return b'value="refuse_all"' in reply.body
+
+
+def test_a_page_asks_until_it_is_answered() -> None:
+    visitor = Visitor(install(page()), HTML)
+    first = visitor.get()
+    assert asks(first)
+    assert b"<h1>Hello</h1>" in first.body
+    visitor.refuse()
+    assert visitor.get().body == PAGE
+
+
+def test_both_answers_stand_alike_in_the_banner_and_work_without_a_script() -> None:
+    visitor = Visitor(install(page()), HTML)
+    text = visitor.get("/there", query=b"a=b").text
+    (form,) = forms(text)
+    assert [value for _, value in form.buttons if value.endswith("_all")] == ["refuse_all", "accept_all"]
+    classes = [line.partition('class="')[2].partition('"')[0] for line in text.splitlines() if '_all"' in line]
+    assert len(set(classes)) == 1
+    for choice, status in (("refuse_all", "refused"), ("accept_all", "granted")):
+        answered = Visitor(visitor.app, HTML)
+        reply = answered.send_form(form.pressed(choice))
+        assert (reply.status, reply.get("location")) == (303, "/there?a=b#pchoice")
+        assert (answered.state()["status"], answered.state()["source"]) == (status, "banner")
+
+
+@pytest.mark.parametrize(
+    ("page_language", "accepted", "language"),
+    [("ja", "en", "ja"), ("en-GB", "ja", "en"), ("", "ja", "ja"), ("fr", "ja, en;q=0.1", "ja"), ("fr", "fr", "en")],
+)
+def test_the_banner_is_in_the_language_of_the_page(page_language: str, accepted: str, language: str) -> None:
+    html = PAGE.replace(b'lang="en"', f'lang="{page_language}"'.encode() if page_language else b"")
+    reply = call(install(answering(html, "text/html; charset=utf-8")), headers=[*HTML, ("accept-language", accepted)])
+    assert text_of(policy(), language, "banner_title") in reply.text
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
+def test_only_pages_that_are_got_ask(method: str) -> None:
+    assert not asks(call(install(page()), method, headers=HTML))
+
+
+@pytest.mark.parametrize(
+    ("app", "status"),
+    [
+        (answering(PAGE, "text/plain"), 200),
+        (answering(b"<p>part of a page</p>", "text/html"), 200),
+        (answering(PAGE, "text/html", headers=[("content-encoding", "gzip")]), 200),
+        (answering(PAGE, "text/html", headers=[("content-disposition", "attachment")]), 200),
+        (answering(b"", "text/html", status=304), 304),
+        (answering(PAGE, "application/xhtml+xml"), 200),
+    ],
+)
+def test_what_is_no_whole_page_of_html_stays_as_it_is(app: ASGIApp, status: int) -> None:
+    reply = call(install(app), headers=HTML)
+    assert reply.status == status
+    assert not asks(reply)
+
+
+def test_an_error_page_asks_too() -> None:
+    assert asks(call(install(answering(PAGE, "text/html", 404)), headers=HTML))
+
+
+@pytest.mark.parametrize("user_agent", [ROBOT, "Mozilla/5.0 (compatible; bingbot/2.0)", "Googlebot/2.1"])
+def test_robots_are_not_asked(user_agent: str) -> None:
+    reply = call(install(page()), headers=[("accept", "text/html"), ("user-agent", user_agent)])
+    assert reply.body == PAGE
+    assert reply.get("cache-control") == "private"
+
+
+@pytest.mark.parametrize("user_agent", ["", "curl/8.0", "\xff\xfe", "x" * 10_000])
+def test_all_others_are_asked(user_agent: str) -> None:
+    assert asks(call(install(page()), headers=[("accept", "text/html"), ("user-agent", user_agent)]))
+    assert asks(call(install(page())))
+
+
+def test_signals_that_answer_for_every_purpose_are_answer_enough() -> None:
+    assert asks(call(install(page()), headers=[*HTML, ("sec-gpc", "1")]))
+    assert not asks(call(install(page()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
+
+
+def test_a_policy_without_purposes_asks_nothing() -> None:
+    text = SITE[: SITE.index("[purposes.analytics]")]
+    assert not asks(call(install(page(), text), headers=HTML))
+
+
+def test_the_banner_can_be_left_to_the_site() -> None:
+    reply = call(install(page(), inject=False), headers=HTML)
+    assert reply.body == PAGE
+
+
+def test_the_banner_of_a_service_does_not_ask_for_what_the_service_refuses() -> None:
+    text = call(install(page()), path="/whois/search", headers=HTML).text
+    assert "Maps and videos" in text
+    assert "Access tracing" not in text
+    assert 'href="/whois/terms"' in text
+
+
+# Pages that the question links to are to be read without it.
+
+READ = SITE.replace('contact = "', 'policy_url = "/shop/privacy?for=all#cookies"\ncontact = "')
+
+
+@pytest.mark.parametrize("path", ["/whois/terms", "/shop/privacy"])
+def test_what_the_question_links_to_can_be_read_before_an_answer(path: str) -> None:
+    site = install(page(), READ, settings_link=True)
+    reply = call(site, path=path, query=b"a=b", headers=HTML)
+    assert not asks(reply)
+    assert preloaded(reply) == []
+    assert reply.text.startswith(PAGE.decode().partition("</body>")[0])
+    assert "data-privacy-settings" in reply.text
+    mount, _, rest = path.rpartition("/")
+    assert not asks(call(site, path=path, root_path=mount, headers=HTML))
+    assert not asks(call(site, path=f"/{rest}", root_path=mount, headers=HTML))
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/whois", "/whois/termsx", "/whois/terms/x", "/privacy", "/shop", "/whois/terms?for=all"]
+)
+def test_all_other_pages_ask(path: str) -> None:
+    assert asks(call(install(page(), READ), path=path, headers=HTML))
+    assert asks(call(install(page(), READ), path="/x/whois/terms", root_path="/x", headers=HTML))
+
+
+def test_a_policy_on_another_site_names_no_page_of_this_one() -> None:
+    text = SITE.replace('contact = "', 'policy_url = "https://elsewhere.example/privacy"\ncontact = "')
+    assert asks(call(install(page(), text), path="/privacy", headers=HTML))
+
+
+def test_what_the_question_links_to_is_asked_for_as_it_came() -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await page()(scope, receive, send)
+
+    call(install(app, READ), path="/whois/terms", headers=[*HTML, ("if-none-match", '"x"')])
+    assert (b"if-none-match", b'"x"') in seen[0]["headers"]
+
+
+def test_a_banner_has_the_state_for_the_script() -> None:
+    visitor = Visitor(install(page()), HTML)
+    visitor.post({"choice": "grant", "purposes": {"media": True}})
+    text = visitor.get().text
+    state = text.partition("data-state=")[2]
+    quoted = state[1 : state.index(state[0], 1)].replace("&#34;", '"').replace("&quot;", '"')
+    assert json.loads(quoted) == {"necessary": True, "analytics": False, "media": True}
+
+
+def test_under_a_mount_path_the_form_goes_there() -> None:
+    text = call(install(page()), path="/shop/x", root_path="/shop", headers=HTML).text
+    (form,) = forms(text)
+    assert form.action == f"/shop{PREFIX}"
+    assert ("next", "/shop/x#pchoice") in form.hidden
+
+
+def test_without_javascript_a_page_whose_browser_kept_no_answer_has_the_place_to_say_so() -> None:
+    """The stylesheet shows it as :target; a page that was answered has no such place, and says nothing."""
+    visitor = Visitor(install(page()), HTML)
+    (form,) = forms(visitor.get("/there").text)
+    reply = visitor.send_form(form.pressed("accept_all"))
+    path, _, fragment = reply.get("location").partition("#")
+    assert visitor.get(path).body == PAGE
+    visitor.jar.clear()
+    again = visitor.get(path).text
+    assert f'id="{fragment}">{text_of(policy(), "en", "cookies_blocked")}</p>' in again
+
+
+@pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
+def test_the_site_says_where_the_question_stands(layout: str) -> None:
+    text = call(install(page(), layout=layout), headers=HTML).text
+    assert f'class="pchoice pchoice-{layout}"' in text
+    assert ("<dialog" in text) == (layout == "modal")
+    assert f'class="pchoice pchoice-{layout}"' in call(install(layout=layout), path=f"{PREFIX}/question").text
+
+
+# The stylesheet, while the page still comes.
+
+
+def preloaded(reply: Reply) -> list[str]:
+    return [link for link in reply.all("link") if "rel=preload" in link]
+
+
+def test_a_page_that_asks_lets_the_browser_load_the_stylesheet_at_once() -> None:
+    visitor = Visitor(install(page(headers=[("link", "</own.css>; rel=preload; as=style")])), HTML)
+    style = f"{PREFIX}/assets/{assets()['choices.css'].name}"
+    reply = visitor.get()
+    assert preloaded(reply) == ["</own.css>; rel=preload; as=style", f"<{style}>; rel=preload; as=style"]
+    assert f'<link rel="stylesheet" href="{style}">' in reply.text
+    visitor.refuse()
+    assert preloaded(visitor.get()) == ["</own.css>; rel=preload; as=style"]
+
+
+@pytest.mark.parametrize(
+    ("app", "headers", "options"),
+    [
+        (page(), [("user-agent", ROBOT)], {"settings_link": True}),
+        (page(), [], {"inject": False}),
+        (answering(b"{}", "application/json"), [], {}),
+        (answering(PAGE, "text/html", headers=[("content-encoding", "gzip")]), [], {}),
+    ],
+)
+def test_what_does_not_ask_loads_no_stylesheet(app: ASGIApp, headers: Fields, options: dict[str, Any]) -> None:
+    assert preloaded(call(install(app, **options), headers=[("accept", "text/html"), *headers])) == []
+
+
+def test_under_a_mount_path_the_stylesheet_is_loaded_from_there() -> None:
+    reply = call(install(page()), path="/shop/x", root_path="/shop", headers=HTML)
+    assert preloaded(reply)[0].startswith(f"</shop{PREFIX}/assets/choices.")
+
+
+# The nonce of the app's Content-Security-Policy.
+
+_OWN = re.compile(r'<link rel="stylesheet" href="/privacy[^>]*>|<script type="module"[^>]*>')
+
+
+@pytest.mark.parametrize(
+    ("csp", "script", "style"),
+    [
+        ("script-src 'nonce-abc='; style-src 'nonce-xyz'", "abc=", "xyz"),
+        ("default-src 'self' 'nonce-abc'", "abc", "abc"),
+        ("script-src 'nonce-abc'; style-src 'self'", "abc", ""),
+        ("default-src 'self'", "", ""),
+    ],
+)
+def test_script_and_stylesheet_carry_the_nonces_that_the_app_gives_with_the_page(
+    csp: str, script: str, style: str
+) -> None:
+    reply = call(install(page(headers=[("content-security-policy", csp)])), headers=HTML)
+    link, own = _OWN.findall(reply.text)
+    assert f' nonce="{style}"' in link if style else "nonce" not in link
+    assert f' nonce="{script}"' in own if script else "nonce" not in own
+    assert preloaded(reply)[0].partition("; nonce=")[2] == (f'"{style}"' if style else "")
+    assert reply.all("content-security-policy") == [csp]
+
+
+def test_a_nonce_is_written_into_the_field_as_the_field_has_it() -> None:
+    """A value with "/" or "=", as base64 has them, has to be quoted (RFC 8288 section 3)."""
+    reply = call(install(page(headers=[("content-security-policy", "style-src 'nonce-a/b=='")])), headers=HTML)
+    assert preloaded(reply)[0].endswith('; nonce="a/b=="')
+
+
+def test_each_page_has_its_own_nonce_though_the_question_is_kept() -> None:
+    for nonce in ("first", "second", ""):
+        csp = f"default-src 'nonce-{nonce}'"
+        text = call(_NONCES, headers=[*HTML, ("x-csp", csp)]).text
+        assert [f' nonce="{nonce}"' in tag for tag in _OWN.findall(text)] == [bool(nonce)] * 2
+
+
+async def _with_csp(scope: Scope, receive: Receive, send: Send) -> None:
+    csp = next(value for name, value in scope["headers"] if name == b"x-csp")
+    await page(headers=[("content-security-policy", csp)])(scope, receive, send)
+
+
+_NONCES = install(_with_csp)
+
+
+def test_a_nonce_that_the_app_tells_us_counts_where_its_policy_gives_none() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["consent"].nonce = "told"
+        await page(headers=[("content-security-policy", "script-src 'nonce-given'")])(scope, receive, send)
+
+    link, own = _OWN.findall(call(install(app), headers=HTML).text)
+    assert ' nonce="told"' in link
+    assert ' nonce="given"' in own
+
+
+@pytest.mark.parametrize(
+    "path", ['/"><script>', "/地図", "/a b", "/%", "/\x00", "/\\x", "//evil.example", "/" + "x" * 5000]
+)
+def test_any_path_comes_back_as_a_path_or_not_at_all(path: str) -> None:
+    visitor = Visitor(install(page()), HTML)
+    reply = visitor.get(path, query=b'a="&b=\xff<')
+    (form,) = forms(reply.text)
+    assert b"<script>" not in reply.body.replace(b'<script type="module"', b"")
+    location = visitor.send_form(form.pressed("refuse_all")).get("location")
+    assert location.startswith("/")
+    assert not location.startswith("//")
+    assert "evil" not in location
+
+
+# What the app is asked for while a page should ask.
+
+
+def asked_for(headers: list[tuple[str, str]], **more: Any) -> Scope:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await page()(scope, receive, send)
+
+    call(install(app), headers=headers, **more)
+    return seen[0]
+
+
+CONDITIONS = [("accept-encoding", "gzip"), ("if-none-match", '"x"'), ("if-modified-since", "Mon"), ("x-other", "1")]
+
+
+def test_where_a_browser_asks_for_a_page_the_app_is_asked_for_a_plain_whole_new_one() -> None:
+    extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.trailers": {}}
+    scope = asked_for([*HTML, *CONDITIONS], extensions=extensions)
+    names = [name for name, _ in scope["headers"]]
+    assert names == [b"host", b"accept", b"user-agent", b"x-other"]
+    assert scope["extensions"] == {"http.response.trailers": {}}
+    assert extensions == {"http.response.pathsend": {}, "http.response.trailers": {}}
+    assert not asked_for(HTML, extensions=None)["extensions"]
+
+
+@pytest.mark.parametrize("accept", [[], [("accept", "image/png")], [("accept", "*/*")]])
+def test_all_else_is_asked_for_as_it_came(accept: list[tuple[str, str]]) -> None:
+    scope = asked_for([*accept, *CONDITIONS], extensions={"http.response.pathsend": {}})
+    assert len(scope["headers"]) == 1 + len(accept) + len(CONDITIONS)
+    assert scope["extensions"] == {"http.response.pathsend": {}}
+
+
+def test_once_answered_pages_may_be_compressed_and_unchanged_again() -> None:
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await page()(scope, receive, send)
+
+    visitor = Visitor(install(app), HTML)
+    visitor.refuse()
+    visitor.get(headers=CONDITIONS)
+    assert {name for name, _ in seen[0]["headers"]} >= {b"accept-encoding", b"if-none-match"}

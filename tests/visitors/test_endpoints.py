@@ -1,0 +1,433 @@
+"""What is served under the prefix and what is refused there: paths, methods, sizes, and how a refusal is said."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import Message
+
+from cookie_consent.ledgers import MemoryLedger
+from tests.support.asgi import (
+    PREFIX,
+    SITE,
+    Clock,
+    Fields,
+    Reply,
+    Visitor,
+    answer_to,
+    answering,
+    bodies,
+    call,
+    drive,
+    install,
+    policy,
+    scope,
+)
+from tests.support.policies import text_of
+
+FORM = ("content-type", "application/x-www-form-urlencoded")
+JSON = ("content-type", "application/json")
+OWN = ("sec-fetch-site", "same-origin")
+PATHS = (
+    *("", "/state", "/receipt", "/receipt/page", "/records", "/records/shown", "/records/note"),
+    *("/export", "/erase", "/policy", f"/policy/{policy().version}"),
+)
+WRITTEN_TO = ("/records/note", "/erase")
+"""Where only POST is allowed."""
+
+
+def post(body: bytes = b"choice=accept_all", headers: Fields = (FORM, OWN), path: str = PREFIX, **more: Any) -> Reply:
+    return call(install(), "POST", path, headers, body, **more)
+
+
+def is_problem(reply: Reply, status: int) -> None:
+    assert reply.status == status
+    assert reply.get("content-type") == "application/problem+json"
+    assert reply.json["status"] == status
+    assert set(reply.json) == {"type", "title", "status", "detail"}
+    changes_nothing(reply)
+
+
+def is_page(reply: Reply, status: int) -> None:
+    assert reply.status == status
+    assert reply.get("content-type") == "text/html; charset=utf-8"
+    assert reply.text.startswith("<!doctype html>")
+    assert reply.get("content-security-policy").startswith("default-src 'none';")
+    changes_nothing(reply)
+
+
+def changes_nothing(reply: Reply) -> None:
+    assert reply.all("set-cookie") == []
+    assert reply.get("cache-control") == "no-store"
+    assert reply.get("x-content-type-options") == "nosniff"
+
+
+# Paths and methods.
+
+
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/"])
+def test_the_prefix_is_answered_with_and_without_a_final_slash(path: str) -> None:
+    reply = call(install(), path=path, headers=[("accept", "text/html")])
+    assert (reply.status, reply.get("location")) == (200, "")
+    assert b"refuse_all" in reply.body
+    assert post(path=path).status == 303
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/state/x", "/policy//", "//", "/assets", "/assets/", "/assets/../state", "/erase/all"]
+)
+def test_an_unknown_path_under_the_prefix_is_not_found(path: str) -> None:
+    is_problem(call(install(), path=PREFIX + path), 404)
+    is_problem(call(install(), "POST", PREFIX + path, [OWN, JSON]), 404 if path != "/policy//" else 405)
+
+
+@pytest.mark.parametrize("path", ["/state", "/policy"])
+def test_a_final_slash_makes_no_other_path(path: str) -> None:
+    assert call(install(), path=f"{PREFIX}{path}/").json == call(install(), path=f"{PREFIX}{path}").json
+
+
+@pytest.mark.parametrize("path", ["/", "/privacy-choicesx", "/privacy", "/x/privacy-choices", "/.well-known/gpc.jsonx"])
+def test_all_other_paths_are_the_apps(path: str) -> None:
+    assert call(install(), path=path).body == b"ok"
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "", "BREW\u2615"])
+def test_another_method_is_not_allowed_and_the_allowed_ones_are_named(path: str, method: str) -> None:
+    reply = call(install(), method, PREFIX + path, [OWN])
+    is_problem(reply, 405)
+    allowed = {"": "GET, POST, HEAD", **dict.fromkeys(WRITTEN_TO, "POST")}
+    assert reply.get("allow") == allowed.get(path, "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in ("", *WRITTEN_TO)])
+def test_reading_is_done_by_get_only(path: str) -> None:
+    is_problem(call(install(), "POST", PREFIX + path, [OWN, JSON], b"{}"), 405)
+
+
+def test_a_get_never_changes_an_answer() -> None:
+    for query in (b"choice=accept_all", b"accept=all&choice=refuse_all&purpose=media"):
+        reply = call(install(), path=PREFIX, query=query)
+        assert reply.status == 200
+        assert reply.all("set-cookie") == []
+    is_problem(call(install(), path=f"{PREFIX}/erase"), 405)
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in WRITTEN_TO] + ["/nowhere"])
+def test_head_is_get_without_the_body(path: str) -> None:
+    visitor = Visitor(install(clock=lambda: 1_750_000_000))
+    visitor.accept()
+    got, head = visitor.get(PREFIX + path), visitor.request("HEAD", PREFIX + path)
+    assert head.body == b""
+    assert got.body != b""
+    assert (head.status, head.headers) == (got.status, got.headers)
+
+
+def test_another_prefix_is_as_good() -> None:
+    app = install(prefix="/about/cookies")
+    assert call(app, path="/about/cookies/state").status == 200
+    assert call(app, path=PREFIX).body == b"ok"
+    text = call(app, path="/about/cookies", headers=[("accept", "text/html")]).text
+    assert 'action="/about/cookies"' in text
+    assert PREFIX not in text
+
+
+def test_the_apps_own_pages_under_the_prefix_are_out_of_its_reach() -> None:
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise AssertionError("the endpoints answer before the app")
+
+    assert call(install(app), path=f"{PREFIX}/state").status == 200
+    assert call(install(app), path=f"{PREFIX}/nowhere").status == 404
+
+
+# Mounted apps.
+
+
+@pytest.mark.parametrize("root", ["/sub", "/sub/", "/a/b"])
+def test_under_a_mount_path_links_and_forms_lead_there(root: str) -> None:
+    mounted = root.rstrip("/")
+    for path in (f"{mounted}{PREFIX}", PREFIX):  # servers differ on whether the path holds the mount path
+        text = call(install(), path=path, root_path=root, headers=[("accept", "text/html")]).text
+        assert f'action="{mounted}{PREFIX}"' in text
+        assert f'href="{mounted}{PREFIX}/export"' in text
+        assert f'action="{PREFIX}"' not in text
+    assert post(root_path=root, path=f"{mounted}{PREFIX}").get("location") == f"{mounted}{PREFIX}"
+    assert call(install(), path=mounted, root_path=root).body == b"ok"
+    assert call(install(), path=f"{mounted}x{PREFIX}", root_path=root).body == b"ok"
+
+
+def test_mounted_in_starlette_it_serves_its_part_of_the_site() -> None:
+    inner = Starlette(routes=[Mount("/page", answering(b"inner"))])
+    site = Starlette(routes=[Mount("/shop", install(inner)), Mount("/page", answering(b"outer"))])
+    assert call(site, path=f"/shop{PREFIX}/state").json["status"] == "unknown"
+    assert call(site, path="/shop/page/1").body == b"inner"
+    assert call(site, path="/page/1").body == b"outer"
+    assert call(site, path=f"{PREFIX}/state").status == 404
+    location = call(site, "POST", f"/shop{PREFIX}", [FORM, OWN], b"choice=refuse_all").get("location")
+    assert location == f"/shop{PREFIX}"
+
+
+# Several fields, as HTTP/2 sends them.
+
+
+def test_an_answer_counts_whichever_cookie_field_it_comes_in() -> None:
+    visitor = Visitor(install())
+    visitor.accept()
+    token = visitor.jar["__Host-consent"]
+    fields = [("cookie", "a=b"), ("cookie", f"__Host-consent={token}"), ("cookie", ""), ("cookie", "c=d")]
+    assert call(visitor.app, path=f"{PREFIX}/state", headers=fields).json["status"] == "granted"
+
+
+def test_of_several_answers_the_newest_valid_one_counts() -> None:
+    now = [1_750_000_000.0]
+    visitor = Visitor(install(clock=lambda: now[0]))
+    tokens = []
+    for choice in ("accept_all", "refuse_all", "accept_all"):
+        visitor.post({"choice": choice})
+        tokens.append(visitor.jar["__Host-consent"])
+        now[0] += 60
+    for order in ((0, 1), (1, 0)):
+        cookies = "; ".join(f"__Host-consent={tokens[n]}" for n in order)
+        state = call(visitor.app, path=f"{PREFIX}/state", headers=[("cookie", cookies)]).json
+        assert state["status"] == "refused"
+    forged = tokens[2][:-1] + ("A" if tokens[2][-1] != "A" else "B")
+    cookies = f"__Host-consent={tokens[1]}; __Host-consent={forged}; __host-consent={tokens[2]}; consent={tokens[2]}"
+    assert call(visitor.app, path=f"{PREFIX}/state", headers=[("cookie", cookies)]).json["status"] == "refused"
+
+
+# Who may post.
+
+
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/erase"])
+@pytest.mark.parametrize(
+    ("headers", "lets_in"),
+    [
+        ([("sec-fetch-site", "same-origin")], True),
+        ([("sec-fetch-site", "none")], True),
+        ([("origin", "https://site.example")], True),
+        ([("sec-fetch-site", "cross-site"), ("origin", "https://site.example")], False),
+        ([("sec-fetch-site", "same-site")], False),
+        ([("origin", "https://evil.example")], False),
+        ([("origin", "null")], False),
+        ([], False),
+        ([("sec-fetch-site", "nonsense")], False),
+        ([("referer", "https://site.example/")], False),
+    ],
+)
+def test_only_the_sites_own_pages_may_post(path: str, headers: Fields, lets_in: bool) -> None:
+    reply = call(
+        install(),
+        "POST",
+        path,
+        [*headers, JSON, ("accept", "*/*, application/json")],
+        b'{"choice":"save","purposes":{}}',
+    )
+    if lets_in:
+        assert reply.status == 200
+    else:
+        is_problem(reply, 403)
+
+
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/state"])
+def test_what_an_answer_depends_on_is_said(path: str) -> None:
+    said = call(install(), path=path).get("vary").split(", ")
+    assert {"Cookie", "Sec-GPC", "DNT", "Accept-Language", "Sec-Fetch-Site", "Origin"} <= set(said)
+
+
+def test_a_request_without_a_host_is_refused_rather_than_trusted() -> None:
+    connection = scope("POST", PREFIX, [FORM, ("origin", "https://site.example")])
+    connection["headers"] = [field for field in connection["headers"] if field[0] != b"host"]
+    is_page(asyncio.run(answer_to(install(), connection, bodies(b"choice=accept_all"))), 403)
+
+
+# How a refusal is said.
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (400, b"choice=maybe", [FORM, OWN]),
+        (400, b"choice=save&purpose=nonsense", [FORM, OWN]),
+        (400, b"\xff", [FORM, OWN]),
+        (400, b"x", [("content-type", "multipart/form-data; boundary=x"), OWN]),
+        (400, b"x", [("content-type", "text/plain"), OWN]),
+        (403, b"choice=accept_all", [FORM]),
+        (413, b"x" * 65_537, [FORM, OWN]),
+        (409, b"choice=accept_all&policy=0123456789abcdef", [FORM, OWN]),
+    ],
+)
+def test_to_a_form_a_refusal_is_a_page_unless_it_asks_for_json(status: int, body: bytes, headers: Fields) -> None:
+    is_page(post(body, headers), status)
+    is_page(post(body, [*headers, ("accept", "text/html")]), status)
+    is_problem(post(body, [*headers, ("accept", "application/json")]), status)
+    is_problem(post(body, [*headers, ("accept", "application/problem+json, text/html")]), status)
+
+
+@pytest.mark.parametrize(
+    ("path", "title"),
+    [
+        (PREFIX, "error_title"),
+        (f"{PREFIX}/", "error_title"),
+        (f"{PREFIX}/records/note", "error_request"),
+        (f"{PREFIX}/erase", "error_request"),
+        (f"{PREFIX}/nothing", "error_request"),
+    ],
+)
+def test_a_page_says_whether_an_answer_was_refused_or_something_else(path: str, title: str) -> None:
+    reply = post(b"choice=accept_all", [FORM, ("sec-fetch-site", "cross-site")], path=path)
+    assert f"<h1>{text_of(policy(), 'en', title)}</h1>" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers"),
+    [
+        (400, b'{"choice": "maybe"}', [JSON, OWN]),
+        (400, b"{", [JSON, OWN, ("accept", "text/html")]),
+        (400, b"", [OWN]),
+        (403, b'{"choice": "accept_all"}', [JSON]),
+        (413, b" " * 65_537, [JSON, OWN]),
+        (409, b'{"choice": "accept_all", "policy": "x"}', [JSON, OWN]),
+    ],
+)
+def test_to_programs_a_refusal_is_problem_details(status: int, body: bytes, headers: Fields) -> None:
+    is_problem(post(body, headers), status)
+
+
+@pytest.mark.parametrize("path", [f"{PREFIX}/events", f"{PREFIX}/events/"])
+def test_events_are_refused_as_to_a_program_whatever_they_come_as(path: str) -> None:
+    is_problem(post(b"{}", [("content-type", "text/plain"), OWN], path=path), 404)
+
+
+def test_a_refusal_is_in_the_language_of_the_visitor() -> None:
+    reply = post(b"choice=maybe", [FORM, OWN, ("accept-language", "ja, en;q=0.5")])
+    assert 'lang="ja"' in reply.text
+    assert reply.get("content-language") == "ja"
+    assert text_of(policy(), "ja", "error_malformed") in reply.text
+
+
+def test_an_answer_to_a_policy_of_before_is_shown_the_text_of_now() -> None:
+    reply = post(b"choice=accept_all&policy=0123456789abcdef", [FORM, OWN])
+    is_page(reply, 409)
+    assert text_of(policy(), "en", "error_policy_changed") in reply.text
+    assert f'value="{policy().version}"' in reply.text
+    assert "Access tracing" in reply.text
+    assert 'role="alert"' in reply.text
+
+
+def test_a_refused_request_loses_nothing() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(ledger=ledger))
+    visitor.accept()
+    before = dict(visitor.jar), list(ledger.kept), visitor.state()
+    for body in (b"{", b'{"choice": "maybe"}', b"x" * 70_000, b'{"choice": "refuse_all", "policy": "x"}'):
+        assert visitor.post(body).status >= 400
+    assert (visitor.jar, ledger.kept, visitor.state()) == before
+
+
+# Sizes, and clients that go away.
+
+
+def test_a_body_may_have_64_kib_and_no_more() -> None:
+    padded = b'{"choice": "accept_all"}'.ljust(65_536)
+    assert post(padded, [JSON, OWN]).status == 200
+    is_problem(post(padded + b" ", [JSON, OWN]), 413)
+
+
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/erase"])
+@pytest.mark.parametrize("chunk", [1000, 65_537, 200_000])
+def test_a_streamed_body_is_read_no_further_than_it_may_go(path: str, chunk: int) -> None:
+    read = 0
+
+    async def receive() -> Message:
+        nonlocal read
+        read += chunk
+        return {"type": "http.request", "body": b" " * chunk, "more_body": True}
+
+    reply = Reply()
+
+    async def send(message: Message) -> None:
+        reply.messages.append(message)
+
+    asyncio.run(install()(scope("POST", path, [JSON, OWN]), receive, send))
+    is_problem(reply, 413)
+    assert read <= 65_536 + chunk
+
+
+def test_a_body_that_says_that_it_is_too_large_is_refused() -> None:
+    body = b" " * 70_000
+    is_problem(post(body, [JSON, OWN, ("content-length", str(len(body)))]), 413)
+
+
+def test_an_answer_in_many_chunks_is_one_answer() -> None:
+    chunks = bodies(b'{"choi', b"", b'ce": "accept', b'_all"}')
+    reply = asyncio.run(answer_to(install(), scope("POST", PREFIX, [JSON, OWN]), chunks))
+    assert reply.json["status"] == "granted"
+
+
+@pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/erase"])
+def test_a_client_that_goes_away_leaves_nothing_behind(path: str) -> None:
+    ledger = MemoryLedger()
+    messages: list[Message] = [
+        {"type": "http.request", "body": b'{"choice": "accept_all"}', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent = asyncio.run(drive(install(ledger=ledger), scope("POST", path, [JSON, OWN]), messages))
+    assert sent == []
+    assert ledger.kept == []
+
+
+# Global Privacy Control.
+
+
+@pytest.mark.parametrize(
+    ("signals", "honoured"),
+    [("", True), ('\n[signals]\ngpc = "ignore"\n', False), ('\n[signals]\ngpc = ["analytics"]\n', True)],
+)
+def test_the_support_resource_says_whether_the_signal_is_honoured(signals: str, honoured: bool) -> None:
+    reply = call(install(text=SITE + signals, clock=Clock()), path="/.well-known/gpc.json")
+    # Where the policy tells of no change, it is as of the start of this process.
+    assert (reply.status, reply.json) == (200, {"gpc": honoured, "lastUpdate": "2025-06-15"})
+    assert reply.get("content-type") == "application/json"
+    assert reply.all("set-cookie") == []
+    assert call(install(), "HEAD", "/.well-known/gpc.json").body == b""
+    is_problem(call(install(), "POST", "/.well-known/gpc.json", [OWN]), 405)
+
+
+def test_the_support_resource_says_when_the_policy_last_changed() -> None:
+    changes = "".join(
+        f'\n[[changes]]\ndate = {day}\ntext = {{ en = "x", ja = "y" }}\n'
+        for day in ("2026-01-02", "2026-11-25", "2025-01-01")
+    )
+    clock = Clock()
+    app = install(text=SITE + changes, clock=clock)
+    for days, last in ((0, "2025-01-01"), (200, "2025-01-01"), (1, "2026-01-02"), (600, "2026-11-25")):
+        clock.forward(days=days)
+        assert call(app, path="/.well-known/gpc.json").json == {"gpc": True, "lastUpdate": last}
+
+
+def test_a_refused_form_keeps_the_language_and_the_way_on() -> None:
+    for body, status in (
+        (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=/there", 409),
+        (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=//elsewhere.example", 409),
+    ):
+        reply = post(body, [FORM, OWN])
+        is_page(reply, status)
+        assert '<html lang="ja"' in reply.text
+        assert ('value="/there#pchoice"' in reply.text) == (b"next=/there" in body)
+        assert "elsewhere" not in reply.text
+
+
+def test_granting_nothing_is_no_answer() -> None:
+    assert post(b"choice=grant", [FORM, OWN]).status == 400
+    assert post(b'{"choice": "grant", "purposes": {"media": false}}', [JSON, OWN]).status == 400
+
+
+def test_a_signal_is_the_source_only_where_it_refuses_something() -> None:
+    headers = [("sec-gpc", "1"), ("dnt", "1")]
+    deaf = install(text=SITE + '\n[signals]\ngpc = "ignore"\ndnt = "ignore"\n')
+    assert call(install(), path=f"{PREFIX}/state", headers=headers).json["source"] == "signal"
+    assert call(deaf, path=f"{PREFIX}/state", headers=headers).json["source"] is None

@@ -1,0 +1,127 @@
+"""How many first answers are taken from one network: consent waits, a refusal is honoured and leaves no record."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.visitors import first_answers
+from cookie_consent.visitors.first_answers import FROM_A_NETWORK, FROM_ELSEWHERE, FirstAnswers
+from tests.support.asgi import NOW, Clock, Reply, Visitor, install
+
+PUBLIC = ("198.41.0.4", 50_000)
+ACCEPT, REFUSE = {"choice": "accept_all"}, {"choice": "refuse_all"}
+
+
+@pytest.mark.parametrize(
+    ("client", "same", "other"),
+    [
+        ("198.41.0.4", "198.41.0.250", "198.41.1.4"),
+        ("2001:503:ba3e::2:30", "2001:503:ba3e:ffff::1", "2001:503:ba3f::1"),
+        ("::ffff:198.41.0.4", "198.41.0.5", "::ffff:198.41.1.4"),
+    ],
+)
+def test_each_public_network_has_a_bound_of_its_own(client: str, same: str, other: str) -> None:
+    limit = FirstAnswers()
+    assert {limit.wait((client, 1), NOW) for _ in range(FROM_A_NETWORK)} == {0}
+    assert limit.wait((same, 2), NOW + 600) == 3000
+    assert limit.wait((other, 3), NOW) == 0
+    assert limit.wait(None, NOW) == 0
+    assert limit.wait((same, 2), NOW + 3600) == 0
+
+
+@pytest.mark.parametrize(
+    "client",
+    [None, ("127.0.0.1", 1), ("10.0.0.1", 1), ("fd00::1", 1), ("", 0), ("testclient", 1), ("::1", 1), [None, 0]],
+)
+def test_addresses_that_are_not_public_share_a_wide_bound_which_says_once_what_to_set(
+    client: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = FirstAnswers()
+    assert {limit.wait(client, NOW) for _ in range(FROM_ELSEWHERE)} == {0}
+    assert not caplog.records
+    assert [limit.wait(other, NOW + 1) for other in (client, ("192.168.0.1", 5))] == [3599] * 2
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "--forwarded-allow-ips" in said
+    assert limit.wait(PUBLIC, NOW) == 0
+
+
+def test_a_public_network_over_its_bound_may_be_that_of_a_proxy_which_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limit = FirstAnswers()
+    for client in (PUBLIC, ("203.0.112.1", 1)):
+        assert {limit.wait(client, NOW) for _ in range(FROM_A_NETWORK)} == {0}
+        assert [limit.wait(client, NOW) for _ in range(2)] == [3600] * 2
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "one public network" in said
+    assert "--forwarded-allow-ips" in said
+    assert "198.41" not in said
+
+
+class Site:
+    """A site, and how many come from one network."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int = 3) -> None:
+        monkeypatch.setattr(first_answers, "FROM_A_NETWORK", most)
+        self.clock, self.ledger = Clock(), MemoryLedger()
+        self.app = install(ledger=self.ledger, clock=self.clock)
+
+    def answer(self, data: object, visitor: Visitor | None = None, client: Any = PUBLIC) -> Reply:
+        return (visitor or Visitor(self.app)).post(data, client=client)
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    return Site(monkeypatch)
+
+
+def test_consent_over_the_bound_waits_and_a_refusal_holds_without_a_record(site: Site) -> None:
+    assert [site.answer(ACCEPT).status for _ in range(3)] == [200] * 3
+    reply = site.answer(ACCEPT)
+    assert (reply.status, reply.get("retry-after"), reply.all("set-cookie")) == (429, "3600", [])
+    visitor = Visitor(site.app)
+    assert site.answer(REFUSE, visitor).json["status"] == "refused"
+    assert visitor.state()["status"] == "refused"
+    assert visitor.state()["should_ask"] is False
+    assert len(site.ledger.kept) == 3
+    assert site.answer(ACCEPT, client=("203.0.112.1", 1)).status == 200
+    site.clock.forward(seconds=3600)
+    assert site.answer(ACCEPT).status == 200
+    assert len(site.ledger.kept) == 5
+
+
+def test_refusals_count_as_well(site: Site) -> None:
+    for _ in range(5):
+        assert site.answer(REFUSE).status == 200
+    assert len(site.ledger.kept) == 3
+    assert site.answer(ACCEPT).status == 429
+
+
+def test_who_has_consented_changes_and_withdraws_at_any_time(site: Site) -> None:
+    visitor = Visitor(site.app)
+    site.answer(ACCEPT, visitor)
+    for _ in range(5):
+        site.answer(REFUSE)
+    for number, data in enumerate((REFUSE, ACCEPT, {"choice": "save", "purposes": {"media": True}})):
+        assert site.answer(data, visitor).status == 200
+        assert len(site.ledger.kept) == 4 + number
+
+
+def test_a_withdrawal_whose_consent_has_no_record_any_longer_holds_and_keeps_its_id(site: Site) -> None:
+    visitor = Visitor(site.app)
+    site.answer(ACCEPT, visitor)
+    consent_id = visitor.jar["__Host-consent"].split("~")[5]
+    site.ledger.remove(now=0, make_id=lambda: "removal", consent_id=consent_id)
+    for _ in range(5):
+        site.answer(REFUSE)
+    assert site.answer(REFUSE, visitor).json["status"] == "refused"
+    assert visitor.jar["__Host-consent"].split("~")[5] == consent_id
+
+
+def test_without_a_ledger_there_is_nothing_to_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_answers, "FROM_A_NETWORK", 0)
+    assert Visitor(install()).post(ACCEPT, client=PUBLIC).status == 200

@@ -1,0 +1,849 @@
+"""The help desk on the web: who may ask what and how often, what comes back, and who may read it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element
+
+import html5lib
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
+from cookie_consent.decision.signing import Signer
+from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
+from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, DeskRequest, NotKept, hash_of
+from cookie_consent.ledgers.requests import MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR, MOST_OPEN, MemoryRequests
+from cookie_consent.visitors.help_desk_form import SALT
+from cookie_consent.visitors.pages.assets import assets
+from tests.support.asgi import NOW, PREFIX, SITE, Clock, Reply, Visitor, call, install, policy, run
+from tests.support.desk import DAY, SECRET, a_request
+from tests.support.policies import KEY, granted, text_of
+
+REQUESTS, LOOK_UP = f"{PREFIX}/requests", f"{PREFIX}/requests/look-up"
+TEXT = "What do you keep about me?"
+JSON = [("accept", "application/json")]
+
+
+class Person(Visitor):
+    """A visitor who writes to the desk, at the pace of a person.
+
+    Args:
+        consent_id: that of the answer given before; "" for who has given none.
+        more: options of the site.
+    """
+
+    def __init__(self, consent_id: str = "", **more: Any) -> None:
+        self.clock = Clock()
+        self.ledger: Ledger = more.pop("ledger", None) or MemoryLedger()
+        super().__init__(install(ledger=self.ledger, clock=self.clock, **more))
+        self.become(consent_id)
+
+    def become(self, consent_id: str) -> None:
+        """Hold the cookie of somebody."""
+        own = OwnCookies(CookieSettings([KEY]))
+        record = granted(policy(), consent_id=consent_id, decided_at=int(NOW))
+        line = own.set_consent(record, secure=True).decode()
+        self.jar = {"__Host-consent": line.partition(";")[0].partition("=")[2]} if consent_id else {}
+
+    def token(self, after: float = 10) -> str:
+        """Return the token of a new form, so many seconds later."""
+        token: str = self.get(REQUESTS, JSON).json["token"]
+        self.clock.forward(seconds=after)
+        return token
+
+    def write(self, **fields: str) -> Reply:
+        """Send the form."""
+        given = {"kind": "see", "text": TEXT, **fields}
+        return self.send_form(
+            urlencode({"token": self.token(), **given} if "token" not in given else given), [], REQUESTS
+        )
+
+    def write_json(self, **fields: Any) -> Reply:
+        """Send the same as a program does."""
+        return self.post({"token": self.token(), "kind": "see", "text": TEXT, **fields}, JSON, REQUESTS)
+
+    def look_up(self, reference: str, secret: str) -> Reply:
+        return self.send_form(urlencode({"reference": reference, "secret": secret}), [], LOOK_UP)
+
+    @property
+    def kept(self) -> list[DeskRequest]:
+        return self.ledger.requests.listed()
+
+
+def tree(reply: Reply) -> Element:
+    """Return a page; it has to be HTML without an error, each id once, and each label and description of something."""
+    assert reply.get("content-type") == "text/html; charset=utf-8"
+    page: Element = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(reply.text)
+    ids = [element.get("id") for element in page.iter() if element.get("id")]
+    assert len(ids) == len(set(ids))
+    assert all("".join(part.itertext()).strip() for part in page.iter("p"))
+    for element in page.iter():
+        named = " ".join(element.get(name, "") for name in ("for", "aria-labelledby", "aria-describedby"))
+        assert set(named.split()) <= set(ids)
+    return page
+
+
+def fields(page: Element, action: str = REQUESTS) -> dict[str, Element]:
+    """Return the fields of the form that goes to an address, by their names; of several the last."""
+    (form,) = [form for form in page.iter("form") if form.get("action", "").partition("?")[0] == action]
+    return {field.attrib["name"]: field for kind in ("input", "textarea") for field in form.iter(kind)}
+
+
+def said(reply: Reply) -> str:
+    """Return what a page says, as a person reads it."""
+    return re.sub(r"\s+", " ", "".join(tree(reply).itertext()))
+
+
+def shown_pair(reply: Reply) -> tuple[str, str]:
+    """Return the reference and the secret that a page shows."""
+    reference, secret = [code.text or "" for code in tree(reply).iter("code")]
+    return reference, secret
+
+
+def english(name: str) -> str:
+    return text_of(policy(), "en", name)
+
+
+# The page.
+
+
+def test_the_page_has_a_form_that_needs_no_script() -> None:
+    reply = Person().get(REQUESTS)
+    page = tree(reply)
+    assert reply.status == 200
+    assert "<script" not in reply.text
+    assert "default-src 'none'" in reply.get("content-security-policy")
+    assert reply.get("cache-control") == "no-store"
+    assert (reply.get("content-language"), reply.all("set-cookie")) == ("en", [])
+    form = fields(page)
+    assert form.keys() == {"token", "kind", "text", "address", "subject"}
+    kinds = [field.get("value") for field in page.iter("input") if field.get("name") == "kind"]
+    assert kinds == list(KINDS)
+    assert {form["kind"].get("type"), form["address"].get("type"), form["token"].get("type")} == {
+        *("radio", "email", "hidden")
+    }
+    assert fields(page, LOOK_UP).keys() == {"reference", "secret"}
+    assert [form.get("method") for form in page.iter("form")] == ["post", "post"]
+    assert [heading.tag for heading in page.iter() if heading.tag in ("h1", "h2", "h3")] == ["h1", "h2", "h2"]
+
+
+def test_the_page_says_until_when_who_answers_and_how_long_an_address_is_kept() -> None:
+    text = SITE + '\n[requests]\ndue = "14 days"\nkeep_address = "7 days"\n'
+    shown = said(Person(text=text).get(REQUESTS))
+    for part in (
+        "Test Registry Ltd. answers by",
+        "June 29, 2025",
+        "It is deleted 7 days after the answer.",
+        "privacy@",
+    ):
+        assert part in shown, part
+
+
+def test_each_field_has_a_label() -> None:
+    page = tree(Person().get(REQUESTS))
+    labelled = {label.get("for") for label in page.iter("label")}
+    within = [field for label in page.iter("label") for field in label.iter("input")]
+    for kind in ("input", "textarea"):
+        for field in page.iter(kind):
+            assert field.get("type") == "hidden" or field in within or field.get("id") in labelled
+
+
+def test_people_do_not_see_the_field_that_is_to_stay_empty() -> None:
+    page = tree(Person().get(REQUESTS))
+    trap = fields(page)["subject"]
+    assert (trap.get("autocomplete"), trap.get("tabindex"), trap.get("value")) == ("off", "-1", "")
+    (around,) = [part for part in page.iter("p") if trap in list(part)]
+    assert english("request_empty_field") in "".join(around.itertext())
+    style = assets()["settings.css"].content.decode()
+    assert re.search(rf"\.{around.get('class')}\{{display: ?none;\}}", style)
+
+
+@pytest.mark.parametrize(("query", "accepted", "language"), [(b"", "ja", "ja"), (b"language=en", "ja", "en")])
+def test_the_page_is_in_the_language_that_was_asked_for(query: bytes, accepted: str, language: str) -> None:
+    person = Person()
+    reply = person.get(REQUESTS, [("accept-language", accepted)], query=query)
+    assert f'<html lang="{language}"' in reply.text
+    page = tree(reply)
+    assert {form.get("action", "").partition("?")[2] for form in page.iter("form")} == {f"language={language}"}
+    (links,) = page.iter("nav")
+    assert [link.get("href") for link in links.iter("a")] == [f"{REQUESTS}?language={tag}" for tag in ("en", "ja")]
+    form = urlencode({"token": person.token(), "kind": "see", "text": "見たい"})
+    sent = person.send_form(form, [("accept-language", accepted)], REQUESTS, query=query)
+    assert f'<html lang="{language}"' in sent.text
+    assert person.kept[0].language == language
+
+
+@pytest.mark.parametrize("language", ["ar", "de", "ja"])
+def test_the_page_is_whole_in_other_languages(language: str) -> None:
+    text = SITE.replace('["en", "ja"]', f'["{language}"]').replace('language = "en"', f'language = "{language}"')
+    text = re.sub(r'\{ en = ("[^"]*"), ja = "[^"]*" \}', rf"{{ {language} = \1 }}", text)
+    person = Person(text=text)
+    tree(person.get(REQUESTS))
+    assert person.write().status == 201
+    assert tree(person.write(text="")).get("lang") == language
+
+
+def test_under_a_mount_path_the_forms_lead_there() -> None:
+    reply = Person().get(f"/shop{REQUESTS}", root_path="/shop")
+    assert {form.get("action", "").partition("?")[0] for form in tree(reply).iter("form")} == {
+        *(f"/shop{REQUESTS}", f"/shop{LOOK_UP}")
+    }
+
+
+def test_without_a_ledger_there_is_no_desk() -> None:
+    visitor = Visitor(install())
+    assert visitor.get(REQUESTS).status == 404
+    assert visitor.send_form("text=x", [], REQUESTS).status == 404
+    assert visitor.send_form("reference=x", [], LOOK_UP).status == 404
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", REQUESTS), ("GET", LOOK_UP), ("DELETE", LOOK_UP)])
+def test_nothing_else_is_allowed_there(method: str, path: str) -> None:
+    assert Person().request(method, path).status == 405
+
+
+# A request is taken.
+
+
+def test_a_request_is_received_and_its_reference_and_secret_are_shown_once() -> None:
+    person = Person("a")
+    reply = person.write(kind="complain", text="  Line one\r\nline two ", address=" me@home.example ")
+    assert reply.status == 201
+    reference, secret = shown_pair(reply)
+    for name in ("request_received", "request_note_both"):
+        assert english(name) in said(reply)
+    assert "July 15, 2025" in said(reply)
+    (kept,) = person.kept
+    now = int(person.clock.now)
+    assert kept == a_request(
+        reference=reference,
+        secret_hash=hash_of(secret),
+        form=kept.form,
+        kind="complain",
+        text="Line one\nline two",
+        address="me@home.example",
+        consent_id="a",
+        created_at=now,
+        due_at=now + 30 * DAY,
+    )
+    assert secret not in person.get(REQUESTS).text
+
+
+def test_a_form_as_the_page_has_it_is_taken() -> None:
+    person = Person()
+    form = fields(tree(person.get(REQUESTS)))
+    filled = {name: field.get("value", "") for name, field in form.items()} | {"text": TEXT}
+    person.clock.forward(seconds=30)
+    assert person.send_form(urlencode(filled), [], REQUESTS).status == 201
+    assert (person.kept[0].kind, person.kept[0].address, person.kept[0].consent_id) == ("complain", None, None)
+
+
+def test_a_program_gets_data() -> None:
+    person = Person("a")
+    reply = person.write_json()
+    assert (reply.status, reply.get("content-type")) == (201, "application/json")
+    (kept,) = person.kept
+    secret = reply.json["secret"]
+    assert reply.json == {**kept.progress(), "secret": secret}
+    assert (reply.json["state"], kept.secret_hash) == ("open", hash_of(secret))
+    assert person.get(REQUESTS, JSON).json["requests"] == [kept.progress()]
+    found = person.post({"reference": kept.reference, "secret": secret}, JSON, LOOK_UP)
+    assert (found.status, found.json) == (200, kept.progress())
+
+
+def test_a_form_of_a_program_that_accepts_json_gets_json_too() -> None:
+    person = Person()
+    form = urlencode({"token": person.token(), "kind": "see", "text": TEXT}).encode()
+    headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin"), *JSON]
+    assert person.request("POST", REQUESTS, headers, form).json["state"] == "open"
+
+
+def test_a_text_has_at_most_so_many_characters_and_each_of_any_kind() -> None:
+    person = Person()
+    assert person.write(text="🧑" * LONGEST_TEXT).status == 201
+    assert person.kept[0].text == "🧑" * LONGEST_TEXT
+    refused = person.write(text="a" * (LONGEST_TEXT + 1))
+    assert (refused.status, english("error_too_large") in said(refused)) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>&amp;</b>", "</textarea><script>alert(1)</script>", "\"'{{ 7*7 }}", "\nfirst", "a\r\nb"]
+)
+def test_what_is_written_comes_back_as_it_was_when_it_is_refused(text: str) -> None:
+    person = Person()
+    reply = person.write(text=text, address="nobody", kind="erase")
+    form = fields(tree(reply))
+    assert reply.status == 400
+    assert "<script" not in reply.text
+    assert "".join(form["text"].itertext()) == text.strip().replace("\r\n", "\n")
+    assert form["address"].get("value") == "nobody"
+    checked = [field.get("value") for field in tree(reply).iter("input") if "checked" in field.attrib]
+    assert checked == ["erase"]
+    assert person.kept == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text", "field"),
+    [
+        ({"text": ""}, "error_no_text", "text"),
+        ({"text": " \r\n\t\0"}, "error_no_text", "text"),
+        ({"address": "me@home"}, "error_no_address", "address"),
+        ({"address": "me@home.example\r\nBcc: all@x.example"}, "error_no_address", "address"),
+        ({"kind": "sue"}, "error_malformed", None),
+        ({"kind": ""}, "error_malformed", None),
+    ],
+)
+def test_what_is_wrong_is_said_and_where(wrong: dict[str, str], text: str, field: str | None) -> None:
+    person = Person()
+    reply = person.write(**wrong)
+    page = tree(reply)
+    assert (reply.status, person.kept) == (400, [])
+    (alert,) = [part for part in page.iter() if part.get("role") == "alert"]
+    assert alert.text == english(text)
+    (title,) = page.iter("title")
+    assert (title.text or "").startswith(english("error_request"))
+    invalid = {name for name, part in fields(page).items() if part.get("aria-invalid")}
+    assert invalid == ({field} if field else set())
+    if field:
+        assert "pchoice-problem" in fields(page)[field].get("aria-describedby", "")
+    data = person.write_json(**wrong)
+    assert (data.status, data.get("content-type")) == (400, "application/problem+json")
+
+
+def test_what_was_refused_can_be_sent_again_at_once() -> None:
+    person = Person()
+    token = person.token()
+    reply = person.write(token=token, text="")
+    assert fields(tree(reply))["token"].get("value") == token
+    assert person.write(token=token).status == 201
+
+
+# Who sends what nobody wrote.
+
+
+def test_a_form_is_taken_once() -> None:
+    person = Person()
+    token = person.token()
+    assert person.write(token=token).status == 201
+    again = person.write(token=token, text="Another.")
+    assert (again.status, english("error_form_old") in said(again), len(person.kept)) == (400, True, 1)
+    new = fields(tree(again))["token"].get("value")
+    assert new != token
+    assert "".join(fields(tree(again))["text"].itertext()) == "Another."
+
+
+def test_a_form_that_is_sent_twice_says_the_same_twice_and_is_kept_once() -> None:
+    person = Person()
+    token = person.token()
+    first, second = person.write(token=token), person.write(token=token)
+    assert (first.status, second.status, len(person.kept)) == (201, 201, 1)
+    (kept,) = person.kept
+    assert shown_pair(first) == shown_pair(second)
+    reference, secret = shown_pair(second)
+    assert reference == kept.reference
+    assert person.look_up(reference, secret).status == 200
+
+
+@pytest.mark.parametrize(("age", "status"), [(0, 400), (1, 400), (3, 201), (DAY - 1, 201), (DAY + 1, 400)])
+def test_a_form_is_good_for_a_day_and_not_at_once(age: float, status: int) -> None:
+    person = Person()
+    reply = person.write(token=person.token(after=age))
+    assert reply.status == status
+    if status == 400:
+        assert english("error_form_old") in said(reply)
+        assert "".join(fields(tree(reply))["text"].itertext()) == TEXT
+
+
+def test_a_form_that_came_too_soon_is_good_when_it_is_sent_again() -> None:
+    person = Person()
+    token = person.token(after=0)
+    reply = person.write(token=token)
+    assert (reply.status, fields(tree(reply))["token"].get("value")) == (400, token)
+    person.clock.forward(seconds=2)
+    assert person.write(token=token).status == 201
+
+
+def test_only_our_own_forms_are_taken() -> None:
+    person = Person()
+    token, issued = person.token(), int(NOW)
+    other = Signer(["another key that is as long as 32 characters"], SALT).sign(b"id", issued).decode()
+    cookie = Signer([KEY], "cookie-consent.visitor").sign(b"id", issued).decode()
+    for forged in ("", "x", token[:-1], f"{token}A", token.upper(), other, cookie, "é", "." * 5000):
+        assert person.write(token=forged).status == 400, forged
+    assert person.kept == []
+    rotated = Signer(["an older key that is as long as 32 characters", KEY], SALT).sign(b"id", issued).decode()
+    assert person.write(token=rotated).status == 201
+
+
+def test_who_falls_into_the_trap_is_answered_as_if_nothing_had_happened() -> None:
+    told: list[dict[str, Any]] = []
+    person = Person("a", desk=told.append)
+    reply = person.write(subject="Cheap pills")
+    reference, secret = shown_pair(reply)
+    assert (reply.status, person.kept, told) == (201, [], [])
+    assert person.look_up(reference, secret).status == 404
+    data = person.write_json(subject="Cheap pills")
+    assert (data.status, data.json["state"], person.kept) == (201, "open", [])
+    assert person.write(subject="Cheap pills", text="").status == 400
+    assert person.write(subject="  ").status == 201
+    assert len(person.kept) == 1
+
+
+def test_a_visitor_has_at_most_so_many_open_requests_and_loses_nothing() -> None:
+    person = Person("a")
+    for _ in range(MOST_OPEN):
+        assert person.write().status == 201
+    reply = person.write(text="One more.", address="me@home.example")
+    assert (reply.status, reply.get("retry-after"), len(person.kept)) == (429, str(DAY), MOST_OPEN)
+    assert english("error_too_many") in said(reply)
+    assert "".join(fields(tree(reply))["text"].itertext()) == "One more."
+    assert fields(tree(reply))["address"].get("value") == "me@home.example"
+    data = person.write_json()
+    assert (data.status, data.get("retry-after")) == (429, str(DAY))
+    person.ledger.requests.close(person.kept[0].reference, NOW)
+    assert person.write().status == 201
+
+
+@pytest.mark.parametrize("fresh", ["", "an answer for each"])
+def test_a_flood_without_cookies_or_with_new_ones_keeps_out_its_like_and_nobody_else(fresh: str) -> None:
+    person = Person()
+    for number in range(MOST_BEFORE_STRANGERS_WAIT):
+        if fresh and number % MOST_OPEN == 0:
+            person.jar = {}
+            assert person.refuse().status == 200
+        assert person.write(token=person.token(after=5)).status == 201
+    person.jar = {}
+    assert not fresh or person.refuse().status == 200
+    reply = person.write(token=person.token(after=5))
+    assert reply.status == 429
+    assert 3600 - 5 * MOST_BEFORE_STRANGERS_WAIT <= int(reply.get("retry-after")) <= 3600
+    person.become("a")  # whose answer is as old as the clock was at first, and not yet of ten minutes
+    person.clock.now = NOW + 599
+    assert person.write(token=person.token(after=0)).status == 400
+    person.clock.now = NOW + 610
+    assert person.write(token=person.token(after=5)).status == 201
+    person.jar = {}
+    person.clock.forward(seconds=3600)
+    assert person.write().status == 201
+
+
+def test_an_answer_is_known_after_ten_minutes() -> None:
+    person = Person()
+    tokens = []
+    for _ in range(MOST_BEFORE_STRANGERS_WAIT):
+        tokens.append(person.token(after=0))
+    person.clock.forward(seconds=2)
+    for token in tokens:
+        assert person.write(token=token).status == 201
+    person.become("a")
+    for seconds, status in ((590, 429), (599, 429), (600, 201), (601, 201)):
+        person.clock.now = int(NOW) + seconds - 5
+        assert person.write(token=person.token(after=5)).status == status
+
+
+def test_all_together_send_at_most_so_many_an_hour() -> None:
+    person = Person()
+    person.clock.forward(days=8)
+    began = person.clock.now
+    for number in range(MOST_IN_AN_HOUR):
+        person.become(f"c{number}")
+        assert person.write(token=person.token(after=5)).status == 201
+    person.become("another")
+    reply = person.write(token=person.token(after=5))
+    assert (reply.status, int(reply.get("retry-after"))) == (429, int(began + 3605 - person.clock.now))
+    assert len(person.kept) == MOST_IN_AN_HOUR
+
+
+def test_forty_prepared_ids_do_not_keep_out_who_answered_a_month_ago() -> None:
+    person = Person("month-old")
+    jars = [dict(person.jar)]
+    for answer in (person.refuse, *[person.accept] * 40):
+        person.jar = {}
+        answer()
+        jars.append(dict(person.jar))
+        person.clock.forward(days=30 * (answer == person.refuse))
+    person.clock.forward(seconds=660)
+    codes = []
+    for jar in jars[2:]:
+        person.jar = jar
+        codes += [person.write(token=person.token(after=3)).status for _ in range(MOST_OPEN)]
+    assert (codes.count(201), codes.count(429)) == (140, 60)
+    for jar in jars[:2]:
+        person.jar = jar
+        assert person.write(token=person.token(after=3)).status == 201
+
+
+def test_references_that_are_mistyped_or_unknown_lock_nobody_out() -> None:
+    person = Person()
+    reference, secret = shown_pair(person.write())
+    for number in range(100):
+        assert person.look_up(f"R-mistyped-{number % 7}", secret).status == 404
+        assert person.look_up(a_request().reference, secret).status == 404
+    assert person.look_up(reference, secret).status == 200
+
+
+def test_an_answer_without_an_id_counts_as_old_a_few_times_a_day_only() -> None:
+    person = Person()
+    person.refuse()
+    refused = dict(person.jar)
+    person.clock.forward(days=30)
+    for _ in range(MOST_BEFORE_STRANGERS_WAIT):
+        person.jar = {}
+        assert person.write(token=person.token(after=5)).status == 201
+    person.jar = refused
+    codes = [person.write(token=person.token(after=5)).status for _ in range(MOST_OPEN + 2)]
+    assert codes == [201] * MOST_OPEN + [429] * 2
+    person.clock.forward(days=1)
+    assert person.write(token=person.token(after=5)).status == 201
+
+
+def test_nothing_that_says_who_the_client_is_is_looked_at() -> None:
+    person = Person()
+    for number in range(MOST_BEFORE_STRANGERS_WAIT + 1):
+        fields = [("user-agent", f"Browser {number}"), ("x-forwarded-for", f"203.0.113.{number}")]
+        form = urlencode({"token": person.token(after=5), "kind": "see", "text": TEXT})
+        reply = person.send_form(form, fields, REQUESTS, client=(f"203.0.113.{number}", 5000))
+    assert reply.status == 429
+
+
+@pytest.mark.parametrize("path", [REQUESTS, LOOK_UP])
+def test_other_sites_can_send_nothing(path: str) -> None:
+    person = Person("a")
+    form = urlencode({"token": person.token(), "kind": "see", "text": TEXT}).encode()
+    kind = ("content-type", "application/x-www-form-urlencoded")
+    for fields in ([], [("sec-fetch-site", "cross-site")], [("origin", "https://evil.example")], [("origin", "null")]):
+        assert person.request("POST", path, [kind, *fields], form).status == 403
+    assert person.kept == []
+
+
+@pytest.mark.parametrize("path", [REQUESTS, LOOK_UP])
+def test_a_body_has_an_end(path: str) -> None:
+    reply = Person().send_form("text=" + "a" * 70_000, [], path)
+    assert reply.status == 413
+    assert english("error_too_large") in said(reply)
+
+
+@pytest.mark.parametrize("path", [REQUESTS, LOOK_UP])
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"\xff"),
+        ("application/x-www-form-urlencoded", b"text=%ff&kind=see"),
+        ("application/x-www-form-urlencoded", b"text=a&text=b"),
+        ("multipart/form-data; boundary=x", b"--x--"),
+        ("text/plain", b"text=a"),
+        ("application/json", b"{"),
+        ("application/json", b"[]"),
+        ("application/json", b'{"text": 1, "reference": 1}'),
+        ("", b""),
+    ],
+)
+def test_what_cannot_be_read_is_refused(path: str, kind: str, body: bytes) -> None:
+    reply = Person().request("POST", path, [("content-type", kind), ("sec-fetch-site", "same-origin")], body)
+    is_page = kind.partition(";")[0] in ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
+    assert reply.status == 400
+    assert reply.get("content-type") == ("text/html; charset=utf-8" if is_page else "application/problem+json")
+    if is_page:
+        assert english("error_malformed") in said(reply)
+
+
+ANY_FORM = st.binary(max_size=200) | st.dictionaries(
+    st.sampled_from(["kind", "text", "address", "token", "subject", "reference", "secret", "x"]),
+    st.text(max_size=30) | st.sampled_from(["see", "me@home.example", "R-2222-2222", "\0", "\r\n", "🧑"]),
+).map(lambda fields: urlencode(fields).encode())
+PERSON = Person("a")
+GOOD_TOKEN = PERSON.token(after=60)
+
+
+@given(
+    st.sampled_from([REQUESTS, LOOK_UP]),
+    st.sampled_from(["application/x-www-form-urlencoded", "application/json", "text/plain", "a/b", ""]),
+    ANY_FORM,
+    st.binary(max_size=20),
+    st.booleans(),
+)
+def test_whatever_is_sent_is_answered(path: str, kind: str, body: bytes, query: bytes, with_token: bool) -> None:
+    if with_token:
+        body += b"&token=" + GOOD_TOKEN.encode()
+    headers = [("content-type", kind), ("sec-fetch-site", "same-origin")]
+    PERSON.clock.forward(seconds=0.01)
+    reply = PERSON.request("POST", path, headers, body, query=query)
+    assert reply.status in (201, 400, 404, 429)
+    if reply.get("content-type").startswith("text/html"):
+        tree(reply)
+
+
+# What became of it.
+
+
+def answered(person: Person, **fields: str) -> tuple[str, str]:
+    """Return the reference and the secret of a request that the desk has answered."""
+    reference, secret = shown_pair(person.write(**fields))
+    assert person.ledger.requests.answer(reference, "We keep <nothing>.\nReally.", NOW + DAY)
+    return reference, secret
+
+
+def test_the_holder_of_the_cookie_sees_the_own_requests() -> None:
+    person = Person("a")
+    first, _ = answered(person)
+    second, _ = shown_pair(person.write(kind="erase"))
+    closed, _ = shown_pair(person.write(kind="correct"))
+    person.ledger.requests.close(closed, NOW + 2 * DAY)
+    page = person.get(REQUESTS)
+    cards = {
+        card.get("aria-labelledby"): re.sub(r"\s+", " ", "".join(card.itertext()))
+        for card in tree(page).iter("section")
+    }
+    assert list(cards) == [closed, second, first]
+    assert "We keep <nothing>. Really." in cards[first]
+    assert "Answered on June 16, 2025" in cards[first]
+    assert english("request_see") in cards[first]
+    assert "Not answered yet. To be answered by July 15, 2025." in cards[second]
+    assert "Closed on June 17, 2025" in cards[closed]
+    assert "Not answered" not in cards[closed] + cards[first]
+    assert english("request_yours") in said(page)
+    assert TEXT not in page.text
+
+
+@pytest.mark.parametrize("consent_id", ["b", ""])
+def test_nobody_sees_the_requests_of_others(consent_id: str) -> None:
+    person = Person("a")
+    reference, _ = answered(person)
+    person.become(consent_id)
+    page = person.get(REQUESTS).text
+    assert reference not in page
+    assert english("request_yours") not in page
+    assert person.get(REQUESTS, JSON).json["requests"] == []
+
+
+def test_a_forged_cookie_shows_nothing() -> None:
+    person = Person("a")
+    reference, _ = answered(person)
+    person.jar = {name: value[:-1] for name, value in person.jar.items()}
+    assert reference not in person.get(REQUESTS).text
+
+
+def test_who_has_reference_and_secret_sees_that_request_and_no_other() -> None:
+    person = Person("a")
+    reference, secret = answered(person)
+    other, _ = answered(person)
+    person.become("")
+    reply = person.look_up(reference.lower().replace("-", " "), secret.lower())
+    assert reply.status == 200
+    assert "We keep <nothing>. Really." in said(reply)
+    assert reference in reply.text
+    assert other not in reply.text
+    assert TEXT not in reply.text
+    assert secret not in reply.text
+
+
+def test_every_wrong_pair_is_refused_alike() -> None:
+    person = Person()
+    reference, secret = answered(person)
+    other, other_secret = answered(person)
+    pairs = [
+        (reference, other_secret),
+        (other, secret),
+        (reference, ""),
+        (reference, reference),
+        ("R-2222-2222", secret),
+        ("", ""),
+        ("nonsense", secret),
+        (reference, SECRET),
+    ]
+    for typed, wrong in pairs:
+        reply = person.look_up(typed, wrong)
+        assert (reply.status, english("error_not_found") in said(reply)) == (404, True)
+        assert "We keep" not in reply.text
+        form = fields(tree(reply), LOOK_UP)
+        assert (form["reference"].get("value"), form["secret"].get("value")) == (typed, "")
+        assert form["reference"].get("aria-invalid") == form["secret"].get("aria-invalid") == "true"
+        data = person.post({"reference": typed, "secret": wrong}, JSON, LOOK_UP)
+        assert (data.status, data.json["detail"]) == (404, "There is no such request, or the secret is wrong.")
+
+
+def test_one_reference_is_looked_up_so_often_and_then_not_with_the_right_secret_either() -> None:
+    person = Person()
+    reference, secret = answered(person)
+    other, other_secret = answered(person)
+    for _ in range(30):
+        assert person.look_up(reference, "wrong").status == 404
+    for _ in range(400):
+        assert person.look_up(reference, secret).status == 429
+    assert person.look_up(other, other_secret).status == 200
+    reply = person.look_up(reference, secret)
+    assert int(reply.get("retry-after")) <= 3600
+    assert english("error_too_many") in said(reply)
+    assert fields(tree(reply), LOOK_UP)["reference"].get("value") == reference
+    person.clock.forward(seconds=3601)
+    assert person.look_up(reference, secret).status == 200
+
+
+def test_whoever_tries_invented_references_keeps_nobody_from_looking_up_theirs() -> None:
+    person = Person()
+    reference, secret = answered(person)
+    for _ in range(400):
+        tried = person.post({"reference": a_request().reference, "secret": "x"}, JSON, LOOK_UP)
+        assert tried.status == 404
+    assert person.look_up(reference, secret).status == 200
+
+
+# The desk is told.
+
+
+def test_the_desk_is_told_nothing_that_the_visitor_wrote() -> None:
+    told: list[dict[str, Any]] = []
+    person = Person("a", desk=told.append)
+    reference, secret = shown_pair(person.write(kind="erase", address="me@home.example"))
+    assert told == [
+        {
+            "reference": reference,
+            "kind": "erase",
+            "due_at": "2025-07-15T15:06:50Z",
+            "site": "Test Registry",
+            "read": f"cookie-consent requests show {reference}",
+            "quiet_until": None,
+        }
+    ]
+    assert not {TEXT, "me@home.example", secret} & {str(value) for value in told[0].values()}
+
+
+def test_an_asynchronous_function_is_told_too() -> None:
+    told: list[str] = []
+
+    async def desk(notice: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        told.append(notice["kind"])
+
+    person = Person(desk=desk)
+    assert person.write_json().status == 201
+    assert told == ["see"]
+
+
+def test_a_desk_that_cannot_be_told_costs_no_request(caplog: pytest.LogCaptureFixture) -> None:
+    def desk(notice: dict[str, Any]) -> None:
+        raise ConnectionRefusedError("nobody is there")
+
+    person = Person(desk=desk)
+    assert [person.write().status for _ in range(3)] == [201] * 3
+    assert len(person.kept) == 3
+    (record,) = caplog.records
+    assert (record.levelno, "nobody is there" in record.getMessage()) == (logging.WARNING, True)
+    assert TEXT not in record.getMessage()
+
+
+def test_what_was_refused_is_told_nobody() -> None:
+    told: list[dict[str, Any]] = []
+    person = Person(desk=told.append)
+    for wrong in ({"text": ""}, {"address": "x"}, {"token": "x"}):
+        person.write(**wrong)
+    assert told == []
+
+
+@pytest.mark.parametrize("desk", ["smtp://", "http://desk.example", 7, "desk@example.jp"])
+def test_a_desk_that_cannot_be_one_stops_the_start(desk: Any) -> None:
+    with pytest.raises(ValueError, match=r"^desk: .*smtp://user:password@"):
+        install(ledger=MemoryLedger(), desk=desk)
+
+
+# Where requests cannot be kept.
+
+
+class Away(MemoryRequests):
+    """A store that cannot be reached."""
+
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
+        raise ConnectionError("gone")
+
+    async def find(self, reference: str) -> DeskRequest | None:
+        raise ConnectionError("gone")
+
+    async def of(self, consent_id: str) -> list[DeskRequest]:
+        raise ConnectionError("gone")
+
+
+@pytest.fixture
+def left_alone() -> Person:
+    """Somebody whose site has lost its database."""
+    ledger = MemoryLedger()
+    ledger.requests = Away()
+    return Person("a", ledger=ledger)
+
+
+def test_a_request_that_cannot_be_kept_is_not_lost(left_alone: Person, caplog: pytest.LogCaptureFixture) -> None:
+    page = left_alone.get(REQUESTS)
+    assert page.status == 503
+    assert english("error_unavailable") in said(page)
+    token = fields(tree(page))["token"].get("value") or ""
+    left_alone.clock.forward(seconds=60)
+    reply = left_alone.write(token=token, address="me@home.example")
+    form = fields(tree(reply))
+    assert reply.status == 503
+    assert english("error_unavailable") in said(reply)
+    assert ("".join(form["text"].itertext()), form["address"].get("value")) == (TEXT, "me@home.example")
+    left_alone.ledger.requests = MemoryRequests()  # type: ignore[misc]
+    assert left_alone.write(token=form["token"].get("value") or "").status == 201
+    assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+def test_programs_are_told_that_nothing_can_be_kept(left_alone: Person) -> None:
+    reply = left_alone.get(REQUESTS, JSON)
+    assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
+    assert left_alone.post({"reference": "R-2222-2222", "secret": "x"}, JSON, LOOK_UP).status == 503
+    left_alone.become("")
+    assert left_alone.write_json().status == 503
+
+
+def test_a_look_up_that_cannot_be_answered_keeps_what_was_typed(left_alone: Person) -> None:
+    reply = left_alone.look_up("R-2222-2222", SECRET)
+    assert reply.status == 503
+    assert fields(tree(reply), LOOK_UP)["reference"].get("value") == "R-2222-2222"
+
+
+# In databases.
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    given = request.param == "sqlite"
+    ledger = open_ledger(f"sqlite:///{tmp_path}/consent.db" if given else request.getfixturevalue("postgres_url"))
+    yield ledger
+    ledger.close()
+
+
+def test_a_request_goes_its_way_in_a_database(database: Ledger) -> None:
+    person = Person("a", ledger=database)
+    reference, secret = answered(person, text="訪問 \0 '; DROP TABLE x; --", address="me@home.example")
+    assert "We keep <nothing>." in said(person.look_up(reference, secret))
+    assert reference in person.get(REQUESTS).text
+    assert run(database.requests.find(reference)).text == "訪問  '; DROP TABLE x; --"
+    token = person.token()
+    assert [person.write(token=token, text=text).status for text in ("One.", "One.", "Two.")] == [201, 201, 400]
+
+
+def test_the_limits_hold_over_processes(tmp_path: Path) -> None:
+    people = [Person("a", ledger=open_ledger(f"sqlite:///{tmp_path}/consent.db")) for _ in range(2)]
+    statuses = [people[number % 2].write().status for number in range(MOST_OPEN + 2)]
+    assert statuses == [201] * MOST_OPEN + [429] * 2
+    token = people[1].token()
+    people[0].clock.now = people[1].clock.now
+    people[0].ledger.requests.close(people[0].kept[0].reference, NOW)
+    people[0].ledger.requests.close(people[0].kept[0].reference, NOW)
+    statuses = [person.write(token=token, text=text).status for person, text in zip(people, "ab", strict=True)]
+    assert statuses == [201, 400]
+    for person in people:
+        person.ledger.close()
+
+
+def test_the_page_that_nobody_asked_for_in_html_is_html_all_the_same() -> None:
+    reply = call(install(ledger=MemoryLedger()), path=REQUESTS)
+    assert (reply.status, english("request_form") in unescape(reply.text)) == (200, True)

@@ -1,0 +1,111 @@
+"""What else knows of requests: the settings page, the export, what removes what is due, and the command line."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.cli.main import FINDING, GOOD, main
+from cookie_consent.decision.own_cookies import new_id
+from cookie_consent.ledgers import MemoryLedger, open_ledger
+from cookie_consent.ledgers.glossary import MEANINGS
+from cookie_consent.ledgers.retention import Retention
+from cookie_consent.policy.declarations import RequestRules
+from tests.support.asgi import PREFIX, SITE, Visitor, install, policy, run
+from tests.support.desk import DAY, NOW, a_request
+from tests.support.policies import text_of
+from tests.visitors.test_help_desk import REQUESTS, Person
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_the_settings_page_leads_to_the_form_where_there_is_one() -> None:
+    link = f'href="{REQUESTS}?language=en"'
+    page = Person().get(PREFIX).text
+    assert link in page
+    assert text_of(policy(), "en", "request_form") in page
+    assert link not in Visitor(install()).get(PREFIX).text
+
+
+def test_an_export_has_the_requests_of_who_asks_for_it() -> None:
+    person = Person("a")
+    person.write(address="me@home.example")
+    export = person.get(f"{PREFIX}/export").json
+    assert export["requests"] == [person.kept[0].document()]
+    assert export["meanings"]["requests"].keys() == export["requests"][0].keys()
+    for consent_id in ("b", ""):
+        person.become(consent_id)
+        assert person.get(f"{PREFIX}/export").json["requests"] == []
+
+
+def test_every_field_of_a_request_has_a_meaning() -> None:
+    assert MEANINGS["requests"].keys() == a_request().document().keys()
+
+
+def test_what_is_due_at_the_desk_goes_with_what_is_due_in_the_ledger(caplog: pytest.LogCaptureFixture) -> None:
+    ledger = MemoryLedger()
+    request = a_request(address="me@home.example")
+    run(ledger.requests.add(request))
+    ledger.requests.answer(request.reference, "This.", NOW)
+    rules = RequestRules(keep_address=timedelta(days=1), keep=timedelta(days=2))
+    with caplog.at_level(logging.INFO):
+        Retention(ledger, rules, new_id).run(NOW + DAY)
+    assert [kept.address for kept in ledger.requests.listed()] == [None]
+    assert "0 requests, 1 addresses" in caplog.text
+    Retention(ledger, rules, new_id).run(NOW + 2 * DAY)
+    assert ledger.requests.listed() == []
+
+
+def test_what_is_due_is_purged_by_the_command_where_it_is_told_the_policy(tmp_path: Path, capsys: Capture) -> None:
+    url, site = f"sqlite:///{tmp_path}/consent.db", tmp_path / "consent.toml"
+    site.write_text(SITE + '\n[requests]\nkeep = "2 days"\nkeep_address = "1 day"\n', encoding="utf-8")
+    ledger = open_ledger(url)
+    request = a_request(consent_id="a")
+    run(ledger.requests.add(request))
+    ledger.requests.answer(request.reference, "This.", NOW)
+    assert main(["purge", "--ledger", url, "--json"]) == GOOD
+    said = capsys.readouterr()
+    assert "requests" not in json.loads(said.out)
+    assert said.err == "Requests were not looked at: --policy FILE says for how long they are kept.\n"
+    assert main(["purge", "--ledger", url, "--policy", str(site), "--dry-run"]) == GOOD
+    assert capsys.readouterr().out.endswith(", 1 request, 0 addresses\n")
+    assert len(ledger.requests.listed()) == 1
+    assert main(["purge", "--ledger", url, "--policy", str(site)]) == GOOD
+    assert ledger.requests.listed() == []
+    ledger.close()
+
+
+def test_what_the_desk_has_goes_with_the_proof_where_that_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
+    url = f"sqlite:///{tmp_path}/consent.db"
+    ledger = open_ledger(url)
+    for consent_id in ("a", "b"):
+        run(ledger.requests.add(a_request(consent_id=consent_id)))
+    assert main(["export", "--id", "a", "--ledger", url]) == GOOD
+    said = json.loads(capsys.readouterr().out)
+    assert [request["consent_id"] for request in said["requests"]] == ["a"]
+    assert said["meanings"]["requests"].keys() == said["requests"][0].keys()
+    assert main(["erase", "--id", "a", "--proof", "--ledger", url, "--json"]) == GOOD
+    assert json.loads(capsys.readouterr().out)["erased"]["requests"] == 1
+    assert [request.consent_id for request in ledger.requests.listed()] == ["b"]
+    ledger.close()
+
+
+def test_a_desk_without_a_ledger_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match=r"desk: .*Set ledger= too"):
+        install(desk=print)
+
+
+def test_the_command_line_has_the_desks_commands(tmp_path: Path, capsys: Capture) -> None:
+    url = f"sqlite:///{tmp_path}/consent.db"
+    ledger = open_ledger(url)
+    request = a_request(consent_id="a")
+    run(ledger.requests.add(request))
+    ledger.close()
+    assert main(["requests", "list", "--json", "--ledger", url]) == FINDING
+    assert json.loads(capsys.readouterr().out) == {**request.document(), "overdue": True}
+    main(["export", "--id", "a", "--ledger", url])
+    assert json.loads(capsys.readouterr().out)["requests"] == [request.document()]

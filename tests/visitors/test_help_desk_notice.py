@@ -1,0 +1,330 @@
+"""The desk is told: by a function or by mail, with nothing that the visitor wrote, and without keeping anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.visitors.help_desk_notice import MOST_IN_AN_HOUR, Desk, MailBox, desk_of, notice_of
+from tests.support.asgi import run
+from tests.support.desk import NOW, a_request
+from tests.support.servers.mail_server import HOST, MailServer, certificate, encrypting
+
+NOTICE = notice_of(a_request(reference="R-2222-3333", kind="erase"), "Test Registry")
+TO = "to=desk@home.example&from=site@home.example"
+RIGHT = r"smtp://user:password@mail\.example\.jp:587\?to=desk@example\.jp&from=site@example\.jp"
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def mailed(server: MailServer, url: str, notice: dict[str, Any] = NOTICE) -> MailServer:
+    """Tell a desk by mail, and return its server; the URL has {port} in it."""
+
+    async def tell() -> None:
+        async with server.running():
+            desk = desk_of(url.format(port=server.port))
+            assert desk is not None
+            await desk.tell(notice, NOW)
+
+    run(tell())
+    return server
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    assert all(record.levelno == logging.WARNING for record in caplog.records)
+    return [record.getMessage() for record in caplog.records]
+
+
+# What a notice says.
+
+
+def test_a_notice_has_nothing_that_the_visitor_wrote() -> None:
+    request = a_request(text="Secret text", address="me@home.example", consent_id="c")
+    notice = notice_of(request, "Site")
+    assert notice == {
+        "reference": request.reference,
+        "kind": "see",
+        "due_at": "2025-07-15T15:06:40Z",
+        "site": "Site",
+        "read": f"cookie-consent requests show {request.reference}",
+    }
+
+
+# By mail.
+
+
+def test_a_mail_says_what_came_and_how_to_read_it() -> None:
+    server = mailed(MailServer(), f"smtp://{HOST}:{{port}}?{TO}")
+    (mail,) = server.mails
+    assert (mail["from"], mail["to"]) == ("site@home.example", "desk@home.example")
+    assert mail["subject"] == "Test Registry: erase, R-2222-3333, due 2025-07-15"
+    assert mail["auto-submitted"] == "auto-generated"
+    assert mail["message-id"].endswith("@home.example>")
+    assert mail["date"]
+    assert "cookie-consent requests show R-2222-3333" in mail.get_content()
+    assert "AUTH" not in server.commands
+
+
+def test_a_mail_goes_to_several_and_comes_from_the_first_where_no_sender_is_named() -> None:
+    server = mailed(MailServer(), f"smtp://{HOST}:{{port}}?to=one+desk@home.example,two@home.example")
+    (mail,) = server.mails
+    assert (mail["from"], mail["to"]) == ("one+desk@home.example", "one+desk@home.example, two@home.example")
+    assert server.commands.count("RCPT") == 2
+
+
+def test_a_site_has_any_name_and_its_mail_no_other_fields(caplog: pytest.LogCaptureFixture) -> None:
+    notice = {**NOTICE, "site": "登録所\r\nBcc: all@home.example"}
+    (mail,) = mailed(MailServer(), f"smtp://{HOST}:{{port}}?{TO}", notice).mails
+    assert mail["subject"] == "登録所 Bcc: all@home.example: erase, R-2222-3333, due 2025-07-15"
+    assert mail["bcc"] is None
+    assert "登録所" in mail.get_content()
+    assert caplog.records == []
+
+
+def test_the_line_is_encrypted_as_soon_as_the_server_offers_it(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    server = mailed(MailServer(encrypting(pem)), f"smtp://me%40home:p%2Fw@{HOST}:{{port}}?{TO}")
+    assert (server.encrypted, server.logins) == ([True], [("me@home", "p/w")])
+    server = mailed(MailServer(encrypting(pem)), f"smtp://me:pw@{HOST}:{{port}}?{TO}&starttls=no")
+    assert (server.encrypted, server.logins) == ([False], [("me", "pw")])
+
+
+def test_the_line_may_be_encrypted_from_the_start(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(pem))
+    server = mailed(MailServer(encrypting(pem), from_the_start=True), f"smtps://me:pw@{HOST}:{{port}}?{TO}")
+    assert (server.encrypted, server.logins) == ([True], [("me", "pw")])
+    assert "STARTTLS" not in server.commands
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_a_server_that_is_another_gets_no_password(scheme: str, pem: Path, caplog: pytest.LogCaptureFixture) -> None:
+    server = mailed(
+        MailServer(encrypting(pem), from_the_start=scheme == "smtps"), f"{scheme}://me:hidden@{HOST}:{{port}}?{TO}"
+    )
+    assert (server.mails, server.logins) == ([], [])
+    (warning,) = warnings(caplog)
+    assert "SSLCertVerificationError" in warning
+    assert "hidden" not in warning
+
+
+def test_no_password_goes_over_a_line_that_others_can_read(caplog: pytest.LogCaptureFixture) -> None:
+    server = mailed(MailServer(), f"smtp://me:hidden@{HOST}:{{port}}?{TO}")
+    assert (server.mails, server.logins) == ([], [])
+    (warning,) = warnings(caplog)
+    assert "offers no STARTTLS" in warning
+    assert "starttls=no" in warning
+    assert "hidden" not in warning
+
+
+@pytest.mark.parametrize("command", ["RCPT", "MAIL", "DATA", "AUTH"])
+def test_what_a_server_refuses_is_logged(command: str, caplog: pytest.LogCaptureFixture) -> None:
+    server = mailed(MailServer(refuses=command), f"smtp://me:hidden@{HOST}:{{port}}?{TO}&starttls=no")
+    assert server.mails == []
+    (warning,) = warnings(caplog)
+    assert "550" in warning
+    assert "requests list" in warning
+    assert "hidden" not in warning
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    server = MailServer(silent=True)
+
+    async def tell() -> None:
+        async with server.running():
+            box = MailBox.of(f"smtp://{HOST}:{server.port}?{TO}")
+            await Desk(box.send, longest=0.05).tell(NOTICE, NOW)
+
+    run(tell())
+    (warning,) = warnings(caplog)
+    assert "TimeoutError: no answer within 0.05 seconds" in warning
+
+
+# By a function.
+
+
+def test_a_function_is_told_on_a_thread_of_its_own() -> None:
+    told: list[tuple[dict[str, Any], str]] = []
+    desk = desk_of(lambda notice: told.append((notice, threading.current_thread().name)))
+    assert desk is not None
+    run(desk.tell(NOTICE, NOW))
+    assert told[0][0] == {**NOTICE, "quiet_until": None}
+    assert told[0][1].startswith("help-desk")
+
+
+def test_an_asynchronous_function_is_told_where_the_server_runs() -> None:
+    told: list[asyncio.AbstractEventLoop] = []
+
+    class Channel:
+        async def __call__(self, notice: dict[str, Any]) -> None:
+            told.append(asyncio.get_running_loop())
+
+    async def tell() -> None:
+        await Desk(Channel()).tell(NOTICE, NOW)
+        assert told == [asyncio.get_running_loop()]
+
+    run(tell())
+
+
+def test_one_that_hangs_is_not_waited_for_and_keeps_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    goes_on = threading.Event()
+    told: list[str] = []
+
+    def hang(notice: dict[str, Any]) -> None:
+        goes_on.wait()
+        told.append(notice["reference"])
+
+    async def tell() -> None:
+        desk = Desk(hang, longest=0.05)
+        await asyncio.gather(*(desk.tell({**NOTICE, "reference": str(number)}, NOW) for number in range(20)))
+        assert await asyncio.to_thread(lambda: "other threads are free") == "other threads are free"
+        goes_on.set()
+
+    run(tell())
+    assert len(warnings(caplog)) == 1
+    assert len(told) <= 2
+
+
+def test_each_kind_of_failure_is_logged_once_until_a_notice_arrives(caplog: pytest.LogCaptureFixture) -> None:
+    what: list[Exception | None] = [
+        *(OSError("first"), OSError("second"), KeyError("third"), OSError("fourth")),
+        *(None, OSError("fifth"), OSError("sixth")),
+    ]
+
+    def fail(notice: dict[str, Any]) -> None:
+        error = what.pop(0)
+        if error:
+            raise error
+
+    async def tell() -> None:
+        desk = Desk(fail)
+        while what:
+            await desk.tell(NOTICE, NOW)
+
+    run(tell())
+    said = warnings(caplog)
+    assert [next(word for word in ("first", "third", "fifth") if word in warning) for warning in said] == [
+        *("first", "third", "fifth")
+    ]
+
+
+def test_an_asynchronous_function_that_fails_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+    async def fail(notice: dict[str, Any]) -> None:
+        raise RuntimeError("no")
+
+    run(Desk(fail).tell(NOTICE, NOW))
+    assert len(warnings(caplog)) == 1
+
+
+# How many.
+
+
+def told_at(desk: Desk, times: list[float]) -> None:
+    async def tell() -> None:
+        for number, time in enumerate(times):
+            await desk.tell({**NOTICE, "reference": str(number)}, time)
+
+    run(tell())
+
+
+def test_of_many_the_first_of_an_hour_are_told_and_the_last_of_them_says_until_when() -> None:
+    told: list[dict[str, Any]] = []
+    times = [float(NOW + number) for number in range(MOST_IN_AN_HOUR + 50)]
+    desk = Desk(told.append)
+    told_at(desk, [*times, NOW + 3599, NOW + 3600, NOW + 3601])
+    expected = [*(str(number) for number in range(MOST_IN_AN_HOUR)), str(len(times) + 1), str(len(times) + 2)]
+    assert [notice["reference"] for notice in told] == expected
+    quiet = [notice["quiet_until"] for notice in told]
+    assert quiet == [*[None] * (MOST_IN_AN_HOUR - 1), "2025-06-15T16:06:40Z", None, None]
+    told_at(desk, [NOW - 7200.0])
+    assert len(told) == len(expected) + 1  # the clock was put back: nobody waits for an hour that never ends
+
+
+def test_what_could_not_be_told_is_not_among_the_many() -> None:
+    told: list[str] = []
+    away = [True]
+
+    def tell(notice: dict[str, Any]) -> None:
+        if away[0]:
+            raise ConnectionError("gone")
+        told.append(notice["reference"])
+
+    desk = Desk(tell)
+    told_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
+    away[0] = False
+    told_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
+    assert told == [str(number) for number in range(MOST_IN_AN_HOUR)]
+
+
+def test_the_last_mail_of_an_hour_says_how_to_see_what_has_come() -> None:
+    box = MailBox.of(f"smtp://{HOST}?{TO}")
+    text = box.mail({**NOTICE, "quiet_until": "2025-06-15T16:06:40Z"}).get_content()
+    assert "Until 2025-06-15T16:06:40Z no other mail will" in text
+    assert "\n    cookie-consent requests list\n" in text
+    assert "Until" not in box.mail({**NOTICE, "quiet_until": None}).get_content()
+
+
+# What an option means.
+
+
+def test_nobody_may_be_told() -> None:
+    assert desk_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "box"),
+    [
+        (f"smtp://mail.example?{TO}", ("mail.example", 587, False, True, "", "")),
+        (f"smtps://u:p@mail.example/?{TO}", ("mail.example", 465, True, True, "u", "p")),
+        (f"smtp://u%40x:p%3A%25@[::1]:25?{TO}&starttls=no", ("::1", 25, False, False, "u@x", "p:%")),
+    ],
+)
+def test_a_url_names_a_mail_box(url: str, box: tuple[object, ...]) -> None:
+    read = MailBox.of(url)
+    assert (read.host, read.port, read.encrypted, read.starttls, read.user, read.password) == box
+    assert (read.to, read.sender) == (("desk@home.example",), "site@home.example")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *(
+            "",
+            "smtp",
+            "smtp://",
+            f"smtp:///path?{TO}",
+            f"smtp://host/path?{TO}",
+            f"http://host?{TO}",
+            f"smtp://host?{TO}#x",
+        ),
+        *("smtp://host", "smtp://host?to=", "smtp://host?to=desk", f"smtp://host?{TO}&from=x", f"smtp://host?{TO},"),
+        *(f"smtp://host:port?{TO}", f"smtp://host:0?{TO}", f"smtp://host:99999?{TO}", f"smtp://host?{TO}&cc=a@b.c"),
+        *(f"smtp://host?{TO}&starttls=yes", f"smtp://host?{TO}&starttls=", f"smtp://[::1?{TO}"),
+        *("smtp://host?to=a@b.c%0d%0aBcc:x@y.z", 7, object(), ["smtp://host"]),
+    ],
+)
+def test_what_is_no_desk_stops_the_start_and_says_what_would_be_right(given: Any) -> None:
+    with pytest.raises(ValueError, match=rf"^desk: .*{RIGHT}"):
+        desk_of(given)
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://u:hid/den@h", "smtp://u:hid?den@h", "smtp://u:hid#den@h", "smtp://u:hid℀den@h?to=x"]
+)
+def test_a_password_is_in_no_message(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^desk: ") as raised:
+        desk_of(url)
+    assert "hid" not in str(raised.value)
+    assert "hid" not in repr(raised.value.__context__)
+    assert "hidden" not in repr(MailBox.of(f"smtp://u:hidden@h?{TO}"))
+
+
+def test_the_time_of_a_notice_is_that_of_the_request() -> None:
+    assert notice_of(a_request(due_at=NOW), "Site")["due_at"] == "2025-06-15T15:06:40Z"

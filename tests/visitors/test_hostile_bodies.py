@@ -1,0 +1,236 @@
+"""Whatever a client sends, nothing raises, and no record is left without an answer that says so."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.ledgers.chain import verify
+from cookie_consent.visitors.own_data import LONGEST_NOTE
+from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page, policy
+
+NOTE = f"{PREFIX}/records/note"
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+ANY_TEXT = st.text(st.characters(), max_size=80) | st.sampled_from(["\ud800", "\0", "<b>", "\u202e", "'", "{x}", "⟦"])
+TYPES = st.sampled_from([JSON, FORM, "application/json; charset=utf-8", "text/plain", "multipart/form-data", "", "/"])
+
+SAID = {
+    "policy": ["", policy().version],
+    "next": ["", "/", "//x", "/a\u2028", "/x" * 2000],
+    "source": ["banner", "settings", "feature", "api"],
+    "language": ["en", "ja", "de", ""],
+    "service": ["", "whois"],
+    "surface": ["banner", "again", "settings", "box", "page", "letter", ""],
+    "feature": ["", "map", "nothing"],
+    "once": ["", "f-1", "x" * 64, "x" * 65, "\ud800"],
+}
+PURPOSES = ["analytics", "media", "necessary", "nothing", ""]
+NO_FORMS = [b"&", b"%", b"&x", b"&%ff=1", b"\xff", b"&a=b"]
+
+
+@st.composite
+def said(draw: st.DrawFn) -> dict[str, Any]:
+    """Generate what an answer may say; more often right than wrong, so that records are left."""
+    fields: dict[str, Any] = {
+        name: draw(st.sampled_from(values)) for name, values in SAID.items() if draw(st.booleans())
+    }
+    fields["choice"] = draw(st.sampled_from(["accept_all", "refuse_all", "save", "grant"]))
+    if draw(st.integers(0, 2)) == 0:
+        fields[draw(st.sampled_from(["choice", *SAID]))] = draw(ANY_TEXT)
+    return fields
+
+
+@st.composite
+def json_bodies(draw: st.DrawFn) -> bytes:
+    fields = draw(said())
+    if fields["choice"] in ("save", "grant"):
+        fields["purposes"] = draw(st.dictionaries(st.sampled_from(PURPOSES[:2]), st.booleans()))
+    if draw(st.integers(0, 4)) == 0:
+        fields["purposes"] = draw(st.dictionaries(st.sampled_from(PURPOSES) | ANY_TEXT, st.booleans() | st.none()))
+    if draw(st.integers(0, 9)) == 0:
+        odd: st.SearchStrategy[object] = st.none() | st.integers() | st.floats() | st.lists(st.text()) | st.just({})
+        fields[draw(st.sampled_from([*SAID, "else"]) | ANY_TEXT)] = draw(odd)
+    return json.dumps(fields).encode()
+
+
+@st.composite
+def form_bodies(draw: st.DrawFn) -> bytes:
+    purposes = draw(st.lists(st.sampled_from(PURPOSES[:3]), max_size=4))
+    if draw(st.integers(0, 4)) == 0:
+        purposes.append(draw(ANY_TEXT))
+    pairs = [*draw(said()).items(), *(("purpose", purpose) for purpose in purposes)]
+    body = urlencode(pairs, errors="replace").encode()
+    return body if draw(st.integers(0, 3)) else body + draw(st.sampled_from(NO_FORMS))
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> tuple[str, bytes]:
+    """Generate a type and a body: often one that goes with the other."""
+    kind = draw(st.integers(0, 9))
+    if kind < 5:
+        return JSON, draw(json_bodies())
+    if kind < 8:
+        return FORM, draw(form_bodies())
+    return draw(TYPES), draw(st.binary(max_size=300) | json_bodies() | form_bodies())
+
+
+HEADERS = st.lists(
+    st.sampled_from(
+        [
+            ("accept", "text/html"),
+            ("accept", "application/json"),
+            ("accept-language", "ja"),
+            ("sec-gpc", "1"),
+            ("dnt", "1"),
+            ("user-agent", "Googlebot/2.1"),
+            ("cookie", "__Host-consent=\xff"),
+            ("cookie", "consent=; ="),
+        ]
+    ),
+    max_size=2,
+    unique=True,
+)
+
+
+def send(visitor: Visitor, path: str, content_type: str, body: bytes, headers: list[tuple[str, str]]) -> Reply:
+    return visitor.request("POST", path, [("content-type", content_type), *headers], body)
+
+
+class Site:
+    """A site with a ledger, where somebody else has been before."""
+
+    def __init__(self) -> None:
+        self.ledger, self.clock = MemoryLedger(), Clock()
+        self.app = install(page(), ledger=self.ledger, clock=self.clock)
+
+    def somebody(self, *, known: bool = True) -> Visitor:
+        """Return a visitor who comes long after the one before, and has answered unless nobody knows of it."""
+        self.clock.forward(seconds=3600)
+        visitor = Visitor(self.app)
+        if known:
+            visitor.accept()
+        return visitor
+
+    def documents(self) -> list[str | None]:
+        """Return all records, as they are kept."""
+        return [link.document for link in self.ledger.links()]
+
+
+@pytest.fixture(scope="module")
+def site() -> Site:
+    """One for all examples: what one leaves meets the next."""
+    return Site()
+
+
+OWN = [("sec-fetch-site", "same-origin")]
+
+
+@settings(max_examples=300)
+@given(answers(), HEADERS, st.booleans())
+def test_no_answer_raises_and_none_is_kept_without_saying_so(
+    site: Site, answer: tuple[str, bytes], headers: list[tuple[str, str]], known: bool
+) -> None:
+    visitor = site.somebody(known=known)
+    before = site.documents()
+    reply = send(visitor, PREFIX, *answer, [*OWN, *headers])
+    after = site.documents()
+    assert after[: len(before)] == before
+    kept = [json.loads(document or "") for document in after[len(before) :]]
+    assert len(kept) <= 1
+    assert reply.status in (200, 303, 400, 403, 409)
+    taken = reply.status in (200, 303)
+    assert taken or not kept
+    assert ("__Host-consent" in reply.set_cookies) == taken
+    for record in kept:
+        told = visitor.get(f"{PREFIX}/receipt").json
+        # That of a plain refusal stands alone: nothing leads there.
+        assert told["record_id"] == (record["record_id"] if record["consent_id"] else None)
+        assert {*record["granted"], *record["refused"]} <= {"analytics", "media"}
+    # And what came of it can be read, by the visitor and in the ledger.
+    if taken:
+        shown = [
+            visitor.get(f"{PREFIX}{path}", query=b"language=ja").status for path in ("", "/records", "/receipt/page")
+        ]
+        assert shown == [200, 200, 200]
+
+
+@given(
+    st.one_of(
+        st.tuples(TYPES, st.binary(max_size=300)),
+        st.tuples(
+            st.just(JSON),
+            st.builds(
+                lambda fields: json.dumps(fields).encode(),
+                st.dictionaries(
+                    st.sampled_from(["record", "note", "language", "other"]) | ANY_TEXT,
+                    ANY_TEXT | st.none() | st.integers() | st.booleans() | st.lists(st.text()),
+                    max_size=5,
+                ),
+            ),
+        ),
+        st.tuples(
+            st.just(FORM),
+            st.builds(
+                lambda pairs: urlencode(pairs, errors="replace").encode(),
+                st.lists(st.tuples(st.sampled_from(["record", "note", "language", "other"]), ANY_TEXT), max_size=5),
+            ),
+        ),
+    ),
+    HEADERS,
+)
+def test_no_note_raises_and_without_a_record_of_the_visitors_none_is_kept(
+    site: Site, body: tuple[str, bytes], headers: list[tuple[str, str]]
+) -> None:
+    visitor = site.somebody()
+    before = site.documents()
+    reply = send(visitor, NOTE, *body, [*OWN, *headers])
+    assert reply.status in (400, 404)
+    assert (site.documents(), reply.all("set-cookie")) == (before, [])
+
+
+@given(ANY_TEXT | st.text(st.characters(), max_size=3000), st.booleans(), HEADERS)
+def test_a_note_that_is_kept_can_be_read_and_the_chain_holds(
+    site: Site, note: str, as_form: bool, headers: list[tuple[str, str]]
+) -> None:
+    visitor = site.somebody()
+    (answer,) = records_of(visitor)
+    fields = {"record": answer["record_id"], "note": note}
+    body = urlencode(fields, errors="replace").encode() if as_form else json.dumps(fields).encode()
+    reply = send(visitor, NOTE, FORM if as_form else JSON, body, [*OWN, *headers])
+    first, *kept = records_of(visitor)
+    assert first == answer
+    assert reply.status in (201, 303, 400)
+    assert (reply.status != 400) == (len(kept) == 1)
+    for record in kept:
+        assert 1 <= len(record["note"]) <= LONGEST_NOTE
+        assert "\0" not in record["note"]
+        assert visitor.get(f"{PREFIX}/records").status == 200
+    assert verify(site.ledger.links()).wrong is None
+
+
+def records_of(visitor: Visitor) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = visitor.get(f"{PREFIX}/export").json["consent_records"]
+    return records
+
+
+@given(answers())
+def test_nothing_from_another_site_is_kept(site: Site, answer: tuple[str, bytes]) -> None:
+    visitor = site.somebody()
+    before = site.documents()
+    for path in (PREFIX, NOTE, f"{PREFIX}/erase"):
+        for headers in ([], [("sec-fetch-site", "cross-site")], [("origin", "https://evil.example")]):
+            reply = send(visitor, path, *answer, headers)
+            assert (reply.status, reply.all("set-cookie")) == (403, [])
+    assert site.documents() == before
+
+
+def test_the_policy_of_these_tests_has_what_they_say() -> None:
+    assert policy(SITE).optional == ("analytics", "media")
+    assert [service.id for service in policy(SITE).services] == ["whois"]
+    assert [feature.id for feature in policy(SITE).features] == ["map"]

@@ -1,0 +1,992 @@
+from __future__ import annotations
+
+import html as html_module
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from html.parser import HTMLParser
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import html5lib
+import pytest
+
+from cookie_consent.decision.decision import Decision, decide
+from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.policy.material import digests
+from cookie_consent.policy.parts import Cookie, Feature
+from cookie_consent.policy.policy import Policy
+from cookie_consent.texts import catalog
+from cookie_consent.visitors.pages.assets import assets
+from cookie_consent.visitors.pages.pages import LAYOUTS, Asking, Pages
+from cookie_consent.visitors.pages.wording import Wording, link
+from tests.support.policies import full_in, text_of
+
+BASE = "/mounted/privacy-choices"
+NOW = 1_780_000_000  # 2026-05-28, UTC
+EMPTY = {"area", "br", "input", "link", "meta"}
+POLICY = """
+[site]
+name = "Example Registry"
+controller = "Example Registry Co., Ltd."
+contact = "privacy@example.jp"
+prevailing_language = "ja"
+languages = ["ja", "en"]
+policy_url = "/privacy"
+
+[purposes.analytics]
+title = { en = "Access tracing", ja = "アクセス履歴の追跡" }
+description = { en = "We count visits.", ja = "訪問を数えます。" }
+retention = "395 days"
+traces = true
+
+[purposes.media]
+title = { en = "Maps and videos", ja = "地図と動画" }
+description = { en = "We show maps.", ja = "地図を表示します。" }
+
+[[cookies]]
+name = "session"
+purpose = "necessary"
+duration = "session"
+description = { en = "Keeps you logged in", ja = "ログイン状態の維持" }
+
+[[cookies]]
+name = "_ga*"
+purpose = "analytics"
+duration = "395 days"
+domain = "example.jp"
+path = "/app"
+
+[[recipients]]
+id = "maps"
+name = "Maps Inc."
+purpose = "media"
+origins = ["https://maps.example.com"]
+receives = { en = "IP address", ja = "IPアドレス" }
+policy_url = "https://maps.example.com/privacy"
+
+[features.map]
+title = { en = "Map of offices", ja = "事業所の地図" }
+purposes = ["media"]
+fallback = { en = "No map without consent.", ja = "同意がないため地図はありません。" }
+
+[services.whois]
+path = "/whois"
+policy_url = "/whois/terms"
+title = { en = "WHOIS search", ja = "WHOIS検索" }
+
+[services.whois.purposes.analytics]
+title = { en = "Tracing of searches", ja = "検索履歴の追跡" }
+retention = "36 hours"
+
+[services.whois.purposes.media]
+refused = true
+
+[services.shop]
+host = "shop.example.jp"
+
+[[changes]]
+date = 2026-03-01
+text = { en = "Maps were added.", ja = "地図を追加しました。" }
+
+[[changes]]
+date = 2026-05-20
+text = { en = "Tracing is kept for less.", ja = "保存期間を短くしました。" }
+"""
+
+
+class Outline(HTMLParser):
+    """The elements of a page, each as its name, attributes and the text directly in it; not those in templates."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self._inert = 0
+        self.elements: list[tuple[str, dict[str, str], list[str]]] = []
+        self._open: list[list[str]] = [[]]
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        words: list[str] = []
+        if not self._inert:
+            self.elements.append((tag, {name: value or "" for name, value in attrs}, words))
+        self._inert += tag == "template"
+        if tag not in EMPTY:
+            self._open.append(words)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inert -= tag == "template"
+        if tag not in EMPTY:
+            self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self._open[-1].append(data)
+
+    def all(self, tag: str, **wanted: str) -> list[dict[str, str]]:
+        found = ((attrs, words) for name, attrs, words in self.elements if name == tag)
+        return [
+            {**attrs, "text": "".join(words).strip()}
+            for attrs, words in found
+            if all(attrs.get(key) == value for key, value in wanted.items())
+        ]
+
+    def one(self, tag: str, **wanted: str) -> dict[str, str]:
+        (found,) = self.all(tag, **wanted)
+        return found
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Policy:
+    path = tmp_path / "consent.toml"
+    path.write_text(POLICY, encoding="utf-8")
+    return Policy.load(path)
+
+
+@pytest.fixture
+def pages() -> Pages:
+    return Pages()
+
+
+def answered(policy: Policy, **answers: State) -> ConsentRecord:
+    facts = digests(policy)
+    return ConsentRecord(
+        answers={purpose: Answer(state, facts[purpose]) for purpose, state in answers.items()},
+        policy=policy.version,
+        decided_at=NOW - 86_400,
+        source="banner",
+        language="en",
+    )
+
+
+def decision(policy: Policy, record: ConsentRecord | None = None, *signals: str) -> Decision:
+    return decide(policy, record, frozenset(signals), NOW)
+
+
+def banner(
+    policy: Policy, record: ConsentRecord | None = None, *signals: str, layout: str = "corner", **more: Any
+) -> str:
+    settings = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
+    return Pages(layout=layout).banner(decision(policy, record, *signals), **settings).decode(settings["encoding"])
+
+
+def again(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str:
+    return banner(policy, record, asking=Asking(again=True), **more)
+
+
+def settings_link(policy: Policy, **more: Any) -> str:
+    given = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
+    return Pages().way_back(decision(policy), **given).decode(given["encoding"])
+
+
+def settings(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
+    return Pages().settings(decision(policy, record, *signals), **{"base": BASE, "language": "en", **more})
+
+
+def unavailable(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
+    given = {
+        "base": BASE,
+        "language": "en",
+        "next_path": "/map",
+        "missing": ("media",),
+        "feature": policy.features[0],
+        **more,
+    }
+    return Pages().unavailable(decision(policy, record, *signals), **given)
+
+
+def box(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str:
+    given = {"base": BASE, "language": "en", "next_path": "/map", "feature": policy.features[0], **more}
+    return Pages().unavailable_box(decision(policy, record), **given)
+
+
+def message(policy: Policy, **more: Any) -> str:
+    given = {"base": BASE, "language": "en", "title": "Title <1>", "text": "Text & more", **more}
+    return Pages().message(decision(policy), **given)
+
+
+def whole(policy: Policy, **more: Any) -> dict[str, str]:
+    return {
+        "settings": settings(policy, **more),
+        "unavailable": unavailable(policy, **more),
+        "message": message(policy, **more),
+    }
+
+
+def everything(policy: Policy, **more: Any) -> dict[str, str]:
+    return {
+        **whole(policy, **more),
+        "banner": banner(policy, **more),
+        "again": again(policy, **more),
+        "modal": banner(policy, layout="modal", **more),
+        "box": box(policy, **more),
+        "link": settings_link(policy, **more),
+    }
+
+
+def fields(outline: Outline) -> Mapping[str, str]:
+    return {field["name"]: field["value"] for field in outline.all("input", type="hidden")}
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_page_is_valid_html(policy: Policy, language: str) -> None:
+    parser = html5lib.HTMLParser(strict=True)
+    record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
+    for html in whole(policy, language=language, next_path="/back").values():
+        parser.parse(html)
+    parser.parse(settings(policy, record, "gpc", language=language, notice="erased_not_proof"))
+    fragments = [
+        *(banner(policy, None, "gpc", language=language, layout=layout) for layout in LAYOUTS),
+        *(again(policy, record, language=language), box(policy, language=language)),
+        settings_link(policy, language=language),
+    ]
+    for html in fragments:
+        # A stylesheet in the body is allowed (HTML, "body-ok"), which the parser agrees with.
+        parser.parse(f"<!doctype html><html><head><title>-</title></head><body>{html}</body></html>")
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_every_page_names_its_language_and_direction(policy: Policy, language: str) -> None:
+    for html in whole(policy, language=language).values():
+        assert Outline(html).one("html", lang=language, dir="ltr")
+    for html in (banner(policy, language=language), box(policy, language=language)):
+        assert Outline(html).one("section", lang=language, dir="ltr")
+    assert Outline(banner(policy, language=language, layout="modal")).one("dialog", lang=language, dir="ltr")
+    assert Outline(settings_link(policy, language=language)).one("nav", lang=language, dir="ltr")
+
+
+def test_a_page_in_a_language_that_is_written_from_the_right_says_so() -> None:
+    policy = full_in("en", "he")
+    for html in everything(policy, language="he").values():
+        assert 'lang="he" dir="rtl"' in html
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_no_placeholder_is_left_open(policy: Policy, language: str) -> None:
+    record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
+    here = policy.under(policy.services[0])
+    more = [settings(policy, record, "gpc", "dnt", language=language), banner(here, None, "dnt", language=language)]
+    for html in (*everything(policy, language=language).values(), *more):
+        assert not re.search(r"\{\w+\}", re.sub(r'data-state="[^"]*"', "", html))
+
+
+def test_nothing_runs_or_styles_inline(policy: Policy) -> None:
+    for html in everything(policy).values():
+        outline = Outline(html)
+        for tag, attrs, words in outline.elements:
+            assert tag != "style"
+            assert not [name for name in attrs if name == "style" or name.startswith("on")]
+            assert not any(value.lower().startswith("javascript:") for value in attrs.values())
+            if tag == "script":
+                assert attrs["src"].startswith(f"{BASE}/assets/")
+                assert attrs["type"] == "module"
+                assert not words
+
+
+def test_pages_of_their_own_have_no_script(policy: Policy) -> None:
+    for html in whole(policy).values():
+        assert not Outline(html).all("script")
+        assert Outline(html).one("link", href=f"{BASE}/assets/{assets()['settings.css'].name}")
+
+
+def test_no_name_is_one_that_block_lists_hide(policy: Policy) -> None:
+    hidden = re.compile("cookie|consent|gdpr|ccpa|cmp|banner", re.IGNORECASE)
+    for html in everything(policy).values():
+        for _, attrs, _ in Outline(html).elements:
+            for name in ("id", "class", "href", "src", "action"):
+                assert not hidden.search(attrs.get(name, ""))
+    assert not hidden.search(" ".join(assets()))
+
+
+def test_hostile_texts_stay_texts(policy: Policy) -> None:
+    evil = "\"'><script>alert(1)</script>{site}"
+    both = {"en": evil, "ja": evil}
+    hostile = replace(
+        policy,
+        site=replace(policy.site, name=evil, controller=evil, contact=f"javascript:{evil}"),
+        purposes=tuple(replace(purpose, title=both, description=both) for purpose in policy.purposes),
+        recipients=tuple(replace(recipient, name=evil, receives=both) for recipient in policy.recipients),
+        features=tuple(replace(feature, title=both, fallback=both) for feature in policy.features),
+        services=tuple(replace(service, title=both) for service in policy.services),
+        changes=tuple(replace(change, text=both) for change in policy.changes),
+        wording={"en": {"refuse_all": evil, "kept": evil, "status_unknown": f"{evil} {{}} {{0}}"}},
+    )
+    for html in everything(hostile, next_path='/"><script>alert(2)</script>').values():
+        assert "<script>" not in html
+        assert all(script["src"].startswith(BASE) for script in Outline(html).all("script"))
+        assert not any(a["href"].startswith("javascript:") for a in Outline(html).all("a"))
+
+
+def test_the_path_to_come_back_to_is_escaped_everywhere(policy: Policy) -> None:
+    path = '/a "quoted" <b>?c=1&d=é'
+    outline = Outline(banner(policy, next_path=path))
+    assert fields(outline)["next"] == f"{path}#pchoice"
+    address = f"{BASE}?language=en&next=/a%20%22quoted%22%20%3Cb%3E%3Fc%3D1%26d%3D%C3%A9"
+    assert outline.one("a", href=address)["text"] == "Privacy settings"
+
+
+def test_a_form_says_what_it_answers(policy: Policy) -> None:
+    common = {"policy": policy.version, "language": "en", "once": "", "answered": "0"}
+    asked = {**common, "source": "banner", "surface": "banner", "next": "/a?b=1#pchoice"}
+    assert fields(Outline(banner(policy))) == asked
+    assert fields(Outline(again(policy))) == {**asked, "source": "settings", "surface": "again"}
+    set_here = {**common, "source": "settings", "surface": "settings"}
+    assert fields(Outline(settings(policy, next_path="/a"))) == {**set_here, "next": "/a#pchoice"}
+    assert fields(Outline(settings(policy, next_path="/a#b"))) == {**set_here, "next": "/a#b"}
+    refused = answered(policy, media=State.REFUSED, analytics=State.REFUSED)
+    assert fields(Outline(settings(policy, refused, next_path="/a")))["next"] == "/a"
+    assert fields(Outline(settings(policy))) == {**set_here, "next": f"{BASE}?language=en#pchoice"}
+    needed = {**common, "source": "feature", "feature": "map", "purpose": "media", "next": "/map#pchoice-off-map"}
+    assert fields(Outline(box(policy))) == {**needed, "surface": "box"}
+    assert fields(Outline(unavailable(policy))) == {**needed, "surface": "page"}
+    del needed["feature"]
+    unnamed = {**needed, "surface": "page", "next": "/map#pchoice-off"}
+    assert fields(Outline(unavailable(policy, feature=None))) == unnamed
+    for html in (banner(policy), box(policy), unavailable(policy)):
+        assert Outline(html).one("form", method="post", action=BASE)
+
+
+def test_each_page_has_a_form_that_no_other_has(policy: Policy) -> None:
+    pages = Pages(make_id=map(str, count(1)).__next__)
+    here: dict[str, Any] = {"base": BASE, "language": "en", "next_path": "/map"}
+    held, feature = decision(policy), policy.features[0]
+    made = [
+        *(pages.banner(held, **here).decode() for _ in range(2)),
+        *(pages.settings(held, **here) for _ in range(2)),
+        pages.unavailable(held, missing=("media",), feature=feature, **here),
+        pages.unavailable_box(held, feature=feature, **here),
+    ]
+    assert [fields(Outline(html))["once"] for html in made] == ["1", "2", "3", "4", "5", "6"]
+    # The two forms of the settings page are one question.
+    assert {field["value"] for field in Outline(made[2]).all("input", name="once")} == {"3"}
+
+
+def test_without_a_path_to_come_back_to_the_field_is_left_out(policy: Policy) -> None:
+    outline = Outline(banner(policy, next_path=""))
+    assert "next" not in fields(outline)
+    assert outline.one("a", href=f"{BASE}?language=en")
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_refusing_and_accepting_are_alike_and_refusing_comes_first(policy: Policy, language: str) -> None:
+    for html in (banner(policy, language=language), settings(policy, language=language)):
+        outline = Outline(html)
+        refuse, accept = outline.one("button", value="refuse_all"), outline.one("button", value="accept_all")
+        assert refuse["text"] == text_of(policy, language, "refuse_all")
+        assert accept["text"] == text_of(policy, language, "accept_all")
+        same = {"name", "type", "class"}
+        assert {key: refuse[key] for key in same} == {key: accept[key] for key in same}
+        assert refuse.keys() == accept.keys()
+        assert html.index('"refuse_all"') < html.index('"accept_all"')
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "en",
+            [
+                "Example Registry",
+                "for: Access tracing and Maps and videos?",
+                "Asked by",
+                "You may refuse",
+                "Switched off if you refuse: Map of offices.",
+                "under “Privacy settings”",
+            ],
+        ),
+        ("ja", ["アクセス履歴の追跡、地図と動画", "拒否しても", "いつでも", "「プライバシー設定」", "事業所の地図"]),
+    ],
+)
+def test_the_question_says_who_asks_for_what_and_what_a_refusal_costs(
+    policy: Policy, language: str, said: list[str]
+) -> None:
+    html = banner(policy, language=language)
+    for words in (*said, "Example Registry Co., Ltd."):
+        assert words in html
+    assert Outline(html).one("a", href="/privacy")
+
+
+def test_nothing_is_ticked_before_an_answer(policy: Policy) -> None:
+    for html in (banner(policy), settings(policy)):
+        boxes = Outline(html).all("input", type="checkbox")
+        assert [box["value"] for box in boxes] == ["analytics", "media"]
+        assert not any("checked" in box for box in boxes)
+
+
+def test_what_is_granted_now_is_ticked(policy: Policy) -> None:
+    record = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
+    for html in (banner(policy, record), settings(policy, record)):
+        boxes = Outline(html).all("input", type="checkbox")
+        assert {box["value"]: "checked" in box for box in boxes} == {"analytics": False, "media": True}
+
+
+def test_the_banner_holds_what_the_script_needs(policy: Policy) -> None:
+    section = Outline(banner(policy)).one("section")
+    assert json.loads(section["data-state"]) == {"necessary": True, "analytics": False, "media": False}
+    assert Outline(banner(policy)).one("h2", id=section["aria-labelledby"])["text"] == "Cookies and your privacy"
+    assert Outline(banner(policy)).one("link", href=f"{BASE}/assets/{assets()['choices.css'].name}")
+    assert Outline(banner(policy)).one("script", src=f"{BASE}/assets/{assets()['choices.js'].name}", type="module")
+    for html in (banner(policy, layout="modal"), box(policy)):
+        spoken = Outline(html).all("section") or Outline(html).all("dialog")
+        assert {key: spoken[0][f"data-{key}"] for key in SPOKEN} == SPOKEN
+
+
+SPOKEN = {
+    "granted": "Your choice has been kept. You accepted all purposes.",
+    "refused": "Your choice has been kept. You refused all purposes that are not strictly necessary.",
+    "partial": "Your choice has been kept. You accepted some of the purposes.",
+    "failed": "Your choice could not be kept. Please check the connection and try again.",
+    "rejected": "Your choice was not accepted. Please reload the page and answer again.",
+    "unavailable": "Your answer cannot be recorded just now. Nothing has been changed; please try again later.",
+    "changed": "The policy has changed since this question was shown, so your answer was not kept. "
+    "Answer again to see the new question.",
+    "blocked": "Your browser keeps no cookies. That counts as a refusal; some functions stay switched off.",
+}
+"""What the script says, by what became of an answer."""
+
+
+@pytest.mark.parametrize("reloads", [False, True])
+def test_the_script_is_told_where_a_grant_needs_the_page_anew(policy: Policy, reloads: bool) -> None:
+    section = Outline(banner(policy, asking=Asking(reloads=reloads))).one("section")
+    assert ("data-reload" in section) is reloads
+
+
+@pytest.mark.parametrize("layout", ["corner", "bar"])
+def test_a_question_that_leaves_the_page_usable_is_a_region(policy: Policy, layout: str) -> None:
+    section = Outline(banner(policy, layout=layout)).one("section")
+    assert section["class"] == f"pchoice pchoice-{layout}"
+    # A section with a name is a region (HTML AAM).
+    assert section["aria-labelledby"]
+    assert section.keys().isdisjoint({"open", "role"})
+
+
+def test_a_modal_question_is_a_dialog_that_is_open_before_any_script_runs(policy: Policy) -> None:
+    html = banner(policy, layout="modal")
+    dialog = Outline(html).one("dialog")
+    assert (dialog["class"], dialog["open"]) == ("pchoice pchoice-modal", "")
+    assert "role" not in dialog
+    assert html.rstrip().partition("</dialog>")[2].strip().startswith("<script")
+    assert Outline(html).one("h2", id=dialog["aria-labelledby"])
+
+
+def test_who_calls_for_the_question_sees_what_holds_and_changes_it_in_place(policy: Policy) -> None:
+    record = answered(policy, media=State.GRANTED, analytics=State.REFUSED)
+    html = again(policy, record)
+    outline = Outline(html)
+    assert outline.one("h2", id="pchoice-title")["text"] == "Privacy settings"
+    assert outline.one("p", **{"class": "pchoice-state"})["text"] == "You accepted some of the purposes."
+    assert "open" in outline.one("details")
+    boxes = {field["value"]: "checked" in field for field in outline.all("input", type="checkbox")}
+    assert boxes == {"analytics": False, "media": True}
+    assert outline.one("button", **{"class": "pchoice-later"})["text"] == "Close without changes"
+    assert [button["value"] for button in outline.all("button", name="choice")] == ["save", "refuse_all", "accept_all"]
+
+
+def test_who_is_asked_for_the_first_time_sees_no_state_and_an_answer_at_once(policy: Policy) -> None:
+    outline = Outline(banner(policy))
+    assert not outline.all("p", **{"class": "pchoice-state"})
+    assert "open" not in outline.one("details")
+    later = outline.one("button", **{"class": "pchoice-later"})
+    assert (later["text"], later["type"]) == ("Decide later", "button")
+
+
+def test_each_purpose_is_described_beside_its_box(policy: Policy) -> None:
+    outline = Outline(banner(policy))
+    for field, description in zip(
+        outline.all("input", type="checkbox"), ("We count visits.", "We show maps."), strict=True
+    ):
+        assert outline.one("p", id=field["aria-describedby"])["text"] == description
+
+
+def test_a_question_that_is_no_translation_does_not_say_what_prevails(policy: Policy) -> None:
+    said = "the version in 日本語 prevails"
+    assert said in banner(policy)
+    assert "日本語" not in banner(policy, language="ja")
+
+
+# Who would receive data.
+
+
+def test_the_question_counts_the_recipients_and_leads_to_them(policy: Policy) -> None:
+    address = f"{BASE}?language=en&next=/a%3Fb%3D1#pchoice-recipients"
+    assert Outline(banner(policy)).one("a", href=address)["text"] == "1 third party would receive data"
+    # One that receives data for two purposes is still one, and what is necessary is not asked for.
+    maps, more = policy.recipients[0], [("stats", "analytics"), ("host", "necessary")]
+    others = tuple(replace(maps, id=id_, purpose=purpose) for id_, purpose in more)
+    several = replace(policy, recipients=(maps, *others))
+    assert Outline(banner(several)).one("a", href=address)["text"] == "2 third parties would receive data"
+    assert "Nothing is given to third parties." not in banner(several)
+
+
+def test_the_recipients_are_where_the_question_leads(policy: Policy) -> None:
+    table = Outline(settings(policy)).one("table", id="pchoice-recipients")
+    assert table["id"] == "pchoice-recipients"
+    maps = policy.recipients[0]
+    everywhere = replace(policy, recipients=(maps, replace(maps, id="stats", purpose="analytics")))
+    assert len(Outline(settings(everywhere)).all("table", id="pchoice-recipients")) == 1
+    assert not Outline(settings(replace(policy, recipients=()))).all("table", id="pchoice-recipients")
+
+
+def test_a_question_without_recipients_says_so_and_leads_to_none(policy: Policy) -> None:
+    for plain in (replace(policy, recipients=()), policy.under(policy.services[0])):
+        assert "Nothing is given to third parties." in banner(plain)
+        assert "#pchoice-recipients" not in banner(plain)
+        assert "would receive data" not in banner(plain)
+
+
+# Nonces.
+
+
+def test_the_tags_of_a_question_carry_the_nonces_of_the_page(policy: Policy, pages: Pages) -> None:
+    made = {}
+    for script, style in (("", ""), ("abc=", "xyz"), ("", "xyz"), ("abc=", ""), ('"><b>', "x' y")):
+        asking = Asking(script_nonce=script, style_nonce=style)
+        html = pages.banner(decision(policy), base=BASE, language="en", next_path="/", asking=asking).decode()
+        outline = Outline(html)
+        assert outline.one("script").get("nonce", "") == script
+        assert outline.one("link", rel="stylesheet").get("nonce", "") == style
+        made[script, style] = html
+    assert "nonce" not in made["", ""]
+    assert made["abc=", "xyz"].replace(' nonce="abc="', "").replace(' nonce="xyz"', "") == made["", ""]
+
+
+@pytest.mark.parametrize("nonce", ["", "abc=", '"><b>'])
+def test_the_tags_of_a_box_carry_the_nonce_that_the_app_told(policy: Policy, nonce: str) -> None:
+    outline = Outline(box(policy, asking=Asking(nonce, nonce)))
+    for tag in (outline.one("script"), outline.one("link")):
+        assert tag.get("nonce", "") == nonce
+        assert ("nonce" in tag) is bool(nonce)
+
+
+# The link to the settings.
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "Privacy settings"), ("ja", "プライバシー設定")])
+def test_a_page_has_a_link_to_the_settings_that_comes_back(policy: Policy, language: str, said: str) -> None:
+    outline = Outline(settings_link(policy, language=language))
+    way_back = outline.one("a", href=f"{BASE}?language={language}&next=/a%3Fb%3D1")
+    assert way_back["text"] == said
+    assert "data-privacy-settings" in way_back
+    assert [tag for tag, _, _ in outline.elements] == ["nav", "a"]
+    assert Outline(settings_link(policy, language=language, next_path="")).one("a", href=f"{BASE}?language={language}")
+
+
+def test_the_link_to_the_settings_is_the_same_for_everybody_and_kept(
+    policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where: dict[str, Any] = {"base": BASE, "language": "en", "encoding": "utf-8"}
+    first = pages.way_back(decision(policy), next_path="/a", **where)
+    monkeypatch.setattr(pages, "_templates", None)
+    granted = decision(policy, answered(policy, media=State.GRANTED, analytics=State.GRANTED))
+    assert pages.way_back(granted, next_path="/b?c=&d", **where) == first.replace(b"=/a", b"=/b%3Fc%3D%26d")
+
+
+def test_the_link_to_the_settings_is_written_in_the_encoding_of_the_page(policy: Policy, pages: Pages) -> None:
+    where: dict[str, Any] = {"base": BASE, "language": "ja", "next_path": "/a"}
+    full, plain = (pages.way_back(decision(policy), encoding=name, **where) for name in ("utf-8", "ascii"))
+    assert plain.isascii()
+    assert not full.isascii()
+    assert html_module.unescape(plain.decode()) == html_module.unescape(full.decode())
+
+
+# What becomes of an answer that the browser does not keep.
+
+
+def test_where_no_answer_is_known_a_page_can_say_that_the_browser_keeps_none(policy: Policy) -> None:
+    said = text_of(policy, "en", "cookies_blocked")
+    for html in (banner(policy), settings(policy)):
+        assert Outline(html).one("p", id="pchoice", **{"class": "pchoice-blocked"})["text"] == said
+    answer = answered(policy, media=State.REFUSED, analytics=State.REFUSED)
+    assert said not in settings(policy, answer)
+
+
+def test_a_box_and_an_explaining_page_can_say_so_each_in_a_place_of_its_own(policy: Policy) -> None:
+    said = text_of(policy, "en", "cookies_blocked")
+    places = {box(policy): "pchoice-off-map", unavailable(policy): "pchoice-off-map"}
+    places[unavailable(policy, feature=None)] = "pchoice-off"
+    for html, place in places.items():
+        assert Outline(html).one("p", id=place, **{"class": "pchoice-blocked"})["text"] == said
+        assert fields(Outline(html))["next"].endswith(f"#{place}")
+        assert not Outline(banner(policy)).all("p", id=place)
+
+
+def test_a_question_about_the_rest_does_not_say_that_the_answer_of_a_box_was_not_kept(policy: Policy) -> None:
+    granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
+    assert not Outline(banner(policy, granted_one)).all("p", id="pchoice")
+
+
+def test_who_is_asked_again_is_told_so(policy: Policy) -> None:
+    said = text_of(policy, "en", "banner_changed")
+    without_the_new = replace(answered(policy, media=State.REFUSED), policy="an older one")
+    to_less = replace(without_the_new, answers={**without_the_new.answers, "analytics": Answer(State.GRANTED, "older")})
+    for record in (without_the_new, to_less):
+        assert said in banner(policy, record)
+        assert said in settings(policy, record)
+
+
+def test_who_is_asked_for_what_was_left_open_is_not_told_of_a_change(policy: Policy) -> None:
+    said = text_of(policy, "en", "banner_changed")
+    granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
+    settled = answered(policy, media=State.REFUSED, analytics=State.REFUSED)
+    others = [granted_one, settled, *(replace(record, policy="an older one") for record in (granted_one, settled))]
+    for record in (None, *others):
+        assert said not in banner(policy, record)
+        assert said not in settings(policy, record)
+
+
+def test_a_signal_is_said_to_be_honoured_where_it_refuses_something(policy: Policy) -> None:
+    for html in (banner(policy, None, "gpc"), settings(policy, None, "gpc")):
+        assert "Global Privacy Control" in html
+        assert "refusal (Maps and videos)" in html
+    assert "refusal (Access tracing)" in settings(policy, None, "dnt")
+    assert "Global Privacy Control" not in settings(policy)
+    deaf = replace(policy, signals=replace(policy.signals, gpc=()))
+    assert "Global Privacy Control" not in banner(deaf, None, "gpc")
+
+
+def test_a_service_asks_in_its_own_words_and_not_for_what_it_refuses(policy: Policy) -> None:
+    html = banner(policy.under(policy.services[0]))
+    assert "Tracing of searches?" in html
+    assert "Map" not in html
+    assert Outline(html).one("a", href="/whois/terms")["text"] == "Terms of this service"
+    shop = replace(policy.services[0], id="shop", policy_url="")
+    assert "Terms of this service" not in banner(policy.under(shop))
+
+
+def test_a_site_without_a_policy_page_links_to_none(policy: Policy) -> None:
+    plain = replace(policy, site=replace(policy.site, policy_url=""), features=())
+    for html in (banner(plain), settings(plain)):
+        assert "Privacy policy<" not in html
+    assert "Switched off if you refuse" in banner(policy)
+    assert "Switched off if you refuse" not in banner(plain)
+
+
+def test_a_banner_is_kept_and_only_the_path_changes(
+    policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pages.banner(decision(policy), base=BASE, language="en", next_path="/a", encoding="utf-8")
+    monkeypatch.setattr(pages, "_templates", None)
+    again = pages.banner(decision(policy), base=BASE, language="en", next_path="/b", encoding="utf-8")
+    assert again == first.replace(b'value="/a#', b'value="/b#').replace(b"next=/a", b"next=/b")
+
+
+def test_what_a_page_s_encoding_lacks_is_written_as_character_references(policy: Policy) -> None:
+    plain = banner(policy, language="ja", encoding="ascii")
+    assert plain.isascii()
+    assert html_module.unescape(plain) == html_module.unescape(banner(policy, language="ja"))
+
+
+def test_whatever_changes_a_banner_makes_another(policy: Policy, pages: Pages) -> None:
+    record = answered(policy, media=State.GRANTED)
+    decisions = [
+        decision(policy),
+        decision(policy, None, "gpc"),
+        decision(policy, record),
+        decision(policy.under(policy.services[0])),
+        decision(replace(policy, changes=())),
+    ]
+    made = {
+        pages.banner(made, base=base, language=language, next_path=path, encoding="utf-8", asking=asking)
+        for made in decisions
+        for base in (BASE, "/elsewhere")
+        for language in ("en", "ja")
+        for path in ("/a", "")
+        for asking in (Asking(), Asking(reloads=True), Asking(again=True))
+    }
+    assert len(made) == len(decisions) * 24
+
+
+def test_who_comes_after_somebody_else_is_told_of_a_change_too(policy: Policy, pages: Pages) -> None:
+    """Both accepted the one and are asked for the other: left open by the one, new to the other."""
+    left_open = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
+    to_another = replace(left_open.answers["media"], state=State.REFUSED)
+    before = replace(left_open, policy="older", answers={"media": left_open.answers["media"], "gone": to_another})
+    where: dict[str, Any] = {"base": BASE, "language": "en", "next_path": "/"}
+    html = [pages.banner(decision(policy, record), **where).decode() for record in (left_open, before)]
+    assert [text_of(policy, "en", "banner_changed") in one for one in html] == [False, True]
+
+
+def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
+    for number in range(300):
+        pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
+        pages.way_back(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
+    assert len(pages._kept) <= 256
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        (
+            "en",
+            ["Access tracing", "We count visits.", "Kept for 395 days.", "_ga*", "example.jp", "/app", "Maps Inc.",
+             "IP address", "https://maps.example.com", "Not available without it", "Map of offices", "Always on",
+             "until the browser is closed", "this site", "Keeps you logged in", "Nothing is given to third parties.",
+             "Example Registry Co., Ltd. answers", "WHOIS search", "shop.example.jp",
+             "Never used there: Maps and videos.", "Maps were added.", "Tracing is kept for less.",
+             "You have not answered yet."],
+        ),
+        (
+            "ja",
+            ["アクセス履歴の追跡", "訪問を数えます。", "保存期間：395日", "IPアドレス", "許可がないと利用できない機能",
+             "事業所の地図", "常に有効", "ブラウザーを閉じるまで", "このサイト", "ログイン状態の維持", "WHOIS検索",
+             "地図を追加しました。", "まだ回答されていません。"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_settings_page_says_all_that_a_visitor_must_know(policy: Policy, language: str, said: list[str]) -> None:
+    html = settings(policy, language=language)
+    for words in (*said, policy.version):
+        assert words in html
+    outline = Outline(html)
+    for address in (
+        "/privacy", "/whois/terms", "https://maps.example.com/privacy", "mailto:privacy@example.jp",
+        f"{BASE}/export", f"{BASE}/policy",
+    ):  # fmt: skip
+        assert outline.all("a", href=address)
+    assert outline.one("form", method="post", action=f"{BASE}/erase")
+
+
+def test_what_is_necessary_is_text_and_no_switch(policy: Policy) -> None:
+    outline = Outline(settings(policy))
+    assert not outline.all("input", value="necessary")
+    assert outline.one("p", **{"class": "pchoice-fixed"})["text"] == "Always on"
+
+
+def test_changes_are_listed_with_the_newest_first(policy: Policy) -> None:
+    days = [time["datetime"] for time in Outline(settings(policy)).all("time")]
+    assert days == ["2026-05-20", "2026-03-01"]
+    assert "Nothing so far." in settings(replace(policy, changes=()))
+
+
+@pytest.mark.parametrize(
+    ("answers", "key"),
+    [
+        ({"analytics": State.GRANTED, "media": State.GRANTED}, "status_granted"),
+        ({"analytics": State.REFUSED, "media": State.REFUSED}, "status_refused"),
+        ({"analytics": State.GRANTED, "media": State.REFUSED}, "status_partial"),
+    ],
+)
+def test_the_settings_page_shows_what_was_answered_and_until_when_it_holds(
+    policy: Policy, answers: dict[str, State], key: str
+) -> None:
+    record = answered(policy, **answers)
+    assert text_of(policy, "en", key) in settings(policy, record)
+    half = Pages(lifetime=timedelta(days=90)).settings(decision(policy, record), base=BASE, language="en")
+    for html, until in ((settings(policy, record), "2026-11-23"), (half, "2026-08-25")):
+        days = [time["datetime"] for time in Outline(html).all("time")]
+        assert days[:2] == ["2026-05-27", until]
+
+
+def test_a_translation_says_which_language_prevails(policy: Policy) -> None:
+    outline = Outline(settings(policy, next_path="/a?b"))
+    (note, offered) = outline.all("a", href=f"{BASE}?language=ja&next=/a%3Fb")[::-1]
+    assert note["text"] == "This is a translation. Where it differs, the version in 日本語 prevails."
+    assert offered["text"] == "日本語"
+    assert offered["lang"] == "ja"
+    assert outline.one("a", **{"aria-current": "true"})["text"] == "English"
+    assert "翻訳" not in settings(policy, language="ja")
+
+
+def test_where_consent_is_asked_for_a_translation_says_which_language_prevails(policy: Policy) -> None:
+    for make in (banner, box, unavailable):
+        assert "the version in 日本語 prevails" in make(policy, language="en")
+        assert text_of(policy, "ja", "prevails").partition("{")[0] not in make(policy, language="ja")
+
+
+def test_a_site_in_one_language_offers_no_other(policy: Policy) -> None:
+    english = catalog.shipped("en")
+    one = Policy(
+        site=replace(policy.site, languages=("en",), prevailing_language="en", contact="by post"),
+        wording={"en": english},
+    )
+    html = settings(one)
+    assert not Outline(html).all("nav")
+    assert "by post" in html
+    assert not Outline(html).all("a", href="by post")
+
+
+@pytest.mark.parametrize(("notice", "role"), [("erased", "status"), ("error_policy_changed", "alert")])
+def test_a_notice_is_announced(policy: Policy, notice: str, role: str) -> None:
+    said = text_of(policy, "en", notice)
+    outline = Outline(settings(policy, notice=notice))
+    assert outline.one("p", role=role)["text"] == said
+    assert not Outline(settings(policy)).all("p", role=role)
+
+
+def test_a_page_leads_back_to_where_the_visitor_came_from(policy: Policy) -> None:
+    for html in (settings(policy, next_path="/from?here"), message(policy, next_path="/from?here")):
+        assert Outline(html).one("a", href="/from?here")["text"] == "Back to the page"
+    assert "Back to the page" not in settings(policy)
+
+
+def test_the_settings_page_shows_the_service_that_is_in_force(policy: Policy) -> None:
+    html = settings(policy.under(policy.services[0]))
+    assert "Tracing of searches" in html
+    assert "Kept for 36 hours." in html
+    assert text_of(policy, "en", "refused_here") in html
+    assert not Outline(html).all("input", value="media")
+
+
+def test_our_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
+    own = (
+        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
+        Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
+    )
+    html = settings(policy, own_cookies=own)
+    assert html.index("Strictly necessary") < html.index("__Host-consent") < html.index("We count visits.")
+    assert html.index("We count visits.") < html.index("__Host-visitor") < html.index("We show maps.")
+    assert "180 days" in html
+
+
+@pytest.mark.parametrize(
+    ("duration", "english", "japanese"),
+    [
+        (timedelta(days=1), "1 day", "1日"),
+        (timedelta(days=395), "395 days", "395日"),
+        (timedelta(hours=36), "36 hours", "36時間"),
+        (timedelta(hours=1), "1 hour", "1時間"),
+        (timedelta(minutes=1), "1 minute", "1分"),
+        (timedelta(minutes=90), "90 minutes", "90分"),
+        (timedelta(seconds=1), "1 second", "1秒"),
+        (timedelta(seconds=90, milliseconds=1), "90 seconds", "90秒"),
+    ],
+)
+def test_a_duration_is_said_in_the_largest_unit_that_is_exact(
+    policy: Policy, duration: timedelta, english: str, japanese: str
+) -> None:
+    assert Wording(policy, "en").duration(duration) == english
+    assert Wording(policy, "ja").duration(duration) == japanese
+
+
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [
+        ("/terms", "/terms"),
+        ("https://example.jp/desk", "https://example.jp/desk"),
+        ("http://example.jp/desk", "http://example.jp/desk"),
+        ("privacy@example.jp", "mailto:privacy@example.jp"),
+        ("a b?subject=x@example.jp", "mailto:a%20b%3Fsubject%3Dx@example.jp"),
+        ("//evil.example", ""),
+        ("javascript:alert('@')", ""),
+        ("by post", ""),
+        ("", ""),
+    ],
+)
+def test_only_paths_web_addresses_and_mail_addresses_are_linked(address: str, target: str) -> None:
+    assert link(address) == target
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ["Map of offices is switched off", "No map without consent.", "Maps and videos", "We show maps.",
+                "You have not answered yet.", "<bdi>Maps Inc.</bdi> (IP address)", "Allow Maps and videos and go on"]),
+        ("ja", ["事業所の地図は無効になっています", "同意がないため地図はありません。", "まだ回答されていません。",
+                "地図と動画を許可して続ける"]),
+    ],
+)  # fmt: skip
+def test_what_is_off_is_explained_with_a_way_to_allow_just_that(policy: Policy, language: str, said: list[str]) -> None:
+    html = unavailable(policy, language=language)
+    for words in said:
+        assert words in html
+    outline = Outline(html)
+    assert outline.one("button", name="choice", value="grant")
+    assert fields(outline)["purpose"] == "media"
+    assert fields(outline)["next"] == "/map#pchoice-off-map"
+    assert not outline.all("a", href="/map")
+
+
+def test_what_has_no_name_is_explained_all_the_same(policy: Policy) -> None:
+    html = unavailable(policy, feature=None, missing=("analytics", "media"))
+    assert "This page is switched off" in html
+    assert "It needs your consent to: Access tracing and Maps and videos." in html
+    assert "Kept for 395 days." in html
+    assert [field["value"] for field in Outline(html).all("input", name="purpose")] == ["analytics", "media"]
+
+
+def test_why_something_is_off_is_said(policy: Policy) -> None:
+    said = partial(text_of, policy, "en")
+    refused = answered(policy, media=State.REFUSED, analytics=State.GRANTED)
+    stale = ConsentRecord(
+        answers={"media": Answer(State.GRANTED, "older"), "analytics": Answer(State.UNANSWERED, "older")},
+        policy="an older one",
+        decided_at=NOW,
+        source="banner",
+        language="en",
+    )
+    assert said("why_unanswered") in unavailable(policy)
+    assert said("why_refused") in unavailable(policy, refused, "gpc")
+    assert said("why_gpc") in unavailable(policy, None, "dnt", "gpc")
+    assert said("why_dnt") in unavailable(policy, None, "dnt", missing=("analytics",))
+    assert said("why_changed") in unavailable(policy, stale)
+    assert said("why_unanswered") in unavailable(policy, stale, missing=("analytics",))
+
+
+def test_what_a_service_refuses_cannot_be_allowed(policy: Policy) -> None:
+    here = policy.under(policy.services[0])
+    for html in (unavailable(here), box(here)):
+        assert text_of(policy, "en", "refused_here") in html
+        assert not Outline(html).all("form")
+
+
+def test_a_box_stands_in_for_a_feature(policy: Policy) -> None:
+    outline = Outline(box(policy))
+    section = outline.one("section")
+    assert section["aria-label"] == "Map of offices is switched off"
+    assert section["data-purpose"] == "media"
+    assert outline.one("button")["text"] == "Allow Maps and videos and go on"
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "said", "button"),
+    [
+        ("en", "Map of offices", "Allowed now: Map of offices. Reload the page to show it.", "Show now"),
+        ("ja", "事業所の地図", "許可されました：事業所の地図。ページを再読み込みすると表示されます。", "今すぐ表示"),
+    ],
+)
+def test_a_box_brings_what_takes_its_place_once_that_is_allowed(
+    policy: Policy, language: str, title: str, said: str, button: str
+) -> None:
+    inside = re.search(r"<template>(.*)</template>\s*</section>", box(policy, language=language), re.DOTALL)
+    assert inside
+    outline = Outline(inside[1])
+    section = outline.one("section", **{"class": "pchoice-box"}, lang=language, dir="ltr")
+    assert section["aria-label"] == title
+    assert "data-purpose" not in section
+    assert outline.all("p")[0]["text"] == said
+    assert outline.one("button", type="button")["text"] == button
+
+
+def test_a_box_asks_only_for_what_is_missing(policy: Policy) -> None:
+    feature = Feature(id="both", title={"en": "Both"}, purposes=("analytics", "media"), fallback={"en": "Off."})
+    record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
+    outline = Outline(box(policy, record, feature=feature))
+    assert [field["value"] for field in outline.all("input", name="purpose")] == ["media"]
+    assert outline.one("section")["data-purpose"] == "analytics media"
+
+
+def test_a_message_says_one_thing_and_leads_to_the_settings(policy: Policy) -> None:
+    outline = Outline(message(policy, next_path="/x"))
+    assert outline.one("h1")["text"] == "Title <1>"
+    assert outline.one("title")["text"] == "Title <1> - Example Registry"
+    assert outline.one("p", role="alert")["text"] == "Text & more"
+    assert outline.one("a", href=f"{BASE}?language=en&next=/x")
+
+
+def test_every_text_is_used() -> None:
+    package = Path(catalog.__file__).parents[1]
+    sources = [*package.rglob("*.py"), *package.rglob("*.html")]
+    used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    made = re.compile(r"status_|signal_|why_|event_|given_|exempt_|(day|hour|minute|second)s?$")
+    assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
+
+
+def test_that_nothing_else_is_collected_is_said_only_where_nothing_is(policy: Policy) -> None:
+    said = "Nothing is collected beyond what is listed here."
+    assert said not in settings(policy), "one purpose has a recipient, the other one traces"
+    untold = tuple(replace(purpose, retention=None) for purpose in policy.purposes)
+    assert said not in settings(replace(policy, purposes=untold, services=()))
+    assert settings(replace(policy, recipients=())).count(said) == 1

@@ -1,0 +1,293 @@
+"""An answer as it is posted: read, or refused as no answer; and the record that is made of it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cookie_consent.base.forms import is_form
+from cookie_consent.base.problem import Problem
+from cookie_consent.decision.decision import decide
+from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
+from cookie_consent.policy.material import digests
+from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.posted import Posted, make_record, read_answer
+from tests.support.asgi import NOW, policy
+
+FORM, JSON = "application/x-www-form-urlencoded", "application/json"
+POLICY = policy()
+
+
+def form(body: str) -> Posted:
+    return read_answer(FORM, body.encode("latin-1"), POLICY)
+
+
+def data(value: object) -> Posted:
+    return read_answer(JSON, value if isinstance(value, bytes) else json.dumps(value).encode(), POLICY)
+
+
+def refusal(content_type: str, body: bytes) -> Problem:
+    with pytest.raises(Problem) as raised:
+        read_answer(content_type, body, POLICY)
+    return raised.value
+
+
+def answer_or_problem(body: bytes, content_type: str) -> Posted | Problem:
+    try:
+        return read_answer(content_type, body, POLICY)
+    except Problem as problem:
+        return problem
+
+
+@pytest.mark.parametrize(
+    ("body", "posted"),
+    [
+        ("choice=accept_all", Posted(choice="accept_all", source="settings")),
+        ("choice=refuse_all&next=%2Fthere&source=banner", Posted(choice="refuse_all", next="/there", source="banner")),
+        (
+            "choice=save&purpose=media&purpose=analytics&language=ja&unknown=field",
+            Posted(choice="save", purposes={"media": True, "analytics": True}, language="ja", source="settings"),
+        ),
+        ("choice=save&purpose=media&purpose=media", Posted(choice="save", purposes={"media": True}, source="settings")),
+        ("choice=save", Posted(choice="save", source="settings")),
+        ("choice=save&service=whois", Posted(choice="save", source="settings", service="whois")),
+        ("choice=save&purpose=necessary", Posted(choice="save", purposes={"necessary": True}, source="settings")),
+        (
+            "choice=grant&purpose=media&source=feature",
+            Posted(choice="grant", purposes={"media": True}, source="feature"),
+        ),
+        ("choice=accept_all&policy=", Posted(choice="accept_all", source="settings")),
+        (
+            f"choice=accept_all&policy={POLICY.version}",
+            Posted(choice="accept_all", policy=POLICY.version, source="settings"),
+        ),
+    ],
+)
+def test_a_form_is_read(body: str, posted: Posted) -> None:
+    assert form(body) == posted
+    assert read_answer(f"{FORM.upper()} ; charset=utf-8", body.encode(), POLICY) == posted
+
+
+@pytest.mark.parametrize(
+    ("value", "posted"),
+    [
+        ({"choice": "accept_all"}, Posted(choice="accept_all", source="api")),
+        ({"choice": "refuse_all", "source": "banner"}, Posted(choice="refuse_all", source="banner")),
+        (
+            {"choice": "save", "purposes": {"analytics": True, "media": False}, "next": "/a", "language": "en"},
+            Posted(choice="save", purposes={"analytics": True, "media": False}, next="/a", language="en", source="api"),
+        ),
+        ({"choice": "save", "purposes": {}}, Posted(choice="save", source="api")),
+        (
+            {"choice": "save", "purposes": {"necessary": True}},
+            Posted(choice="save", purposes={"necessary": True}, source="api"),
+        ),
+        ({"choice": "accept_all", "unknown": [None, 1]}, Posted(choice="accept_all", source="api")),
+        (
+            {"choice": "accept_all", "policy": POLICY.version},
+            Posted(choice="accept_all", policy=POLICY.version, source="api"),
+        ),
+    ],
+)
+def test_json_is_read(value: object, posted: Posted) -> None:
+    assert data(value) == posted
+    assert read_answer("Application/JSON; charset=utf-8", json.dumps(value).encode(), POLICY) == posted
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"&", b"choice", b"choice=", b"choice=maybe", b"choice=Accept_all", b"purpose=media"),
+        *(b"choice=accept_all&choice=refuse_all", b"choice=accept_all&choice=accept_all"),
+        *(b"choice=save&purpose=nonsense", b"choice=save&purpose=", b"choice=save&purpose=Media"),
+        *(b"choice=accept_all&next=/a&next=/b", b"choice=accept_all&policy=&policy=", b"choice=accept_all&x=1&x=2"),
+        *(b"choice=accept_all&source=signal", b"choice=accept_all&source=imported", b"choice=accept_all&source="),
+        *(
+            b"choice=accept_all&next=%ff",
+            b"choice=accept_all&next=\xff",
+            b"choice=accept_all&&",
+            b"choice=accept_all&x",
+        ),
+        b"choice=save" + b"&purpose=media" * 200,
+        b'{"choice": "accept_all"}',
+        b"\0",
+    ],
+)
+def test_a_form_that_is_no_answer_is_refused(body: bytes) -> None:
+    assert refusal(FORM, body).status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"null", b"[]", b'"accept_all"', b"1", b"{}", b'{"choice": null}', b'{"choice": ["accept_all"]}'),
+        *(b'{"choice": "maybe"}', b'{"choice": "\\ud800"}', b'{"choice": "accept_all"} {}', b"\xff\xfe{}"),
+        b'{"choice": "accept_all", "choice": "accept_all"}',
+        *(b'{"choice": "save"}', b'{"choice": "save", "purposes": null}', b'{"choice": "save", "purposes": ["media"]}'),
+        *(b'{"choice": "save", "purposes": {"media": 1}}', b'{"choice": "save", "purposes": {"media": "true"}}'),
+        *(b'{"choice": "save", "purposes": {"media": null}}', b'{"choice": "save", "purposes": {"nonsense": true}}'),
+        b'{"choice": "save", "purposes": {"nonsense": false}}',
+        b'{"choice": "save", "purposes": {"media": true, "media": false}}',
+        b'{"choice": "save", "purposes": {"necessary": false}}',
+        b'{"choice": "accept_all", "purposes": {"media": "x"}}',
+        b'{"choice": "accept_all", "service": "nonsense"}',
+        b'{"choice": "accept_all", "service": 1}',
+        *(b'{"choice": "accept_all", "policy": 1}', b'{"choice": "accept_all", "next": null}'),
+        *(b'{"choice": "accept_all", "language": []}', b'{"choice": "accept_all", "source": "signal"}'),
+        *(b'{"choice": "accept_all", "source": ""}', b'{"choice": "grant"}'),
+        b"[" * 60_000,
+        b'{"a":' * 10_000,
+        b'{"choice": "accept_all", "x": ' + b"9" * 5000 + b"}",
+        *(b'{"choice": "accept_all", "x": NaN}', b'{"choice": "accept_all", "x": Infinity}'),
+        '{"choice": "accept_all"}'.encode("utf-16"),
+        '{"choice": "accept_all"}'.encode("utf-32"),
+        b'{"choice": "accept_all", "x": "\xff"}',
+        b'{"choice": "accept_all", "x": "\xed\xa0\x80"}',
+    ],
+)
+def test_json_that_is_no_answer_is_refused(body: bytes) -> None:
+    assert refusal(JSON, body).status == 400
+
+
+def test_a_form_has_so_many_fields_at_most() -> None:
+    for count in (199, 200):
+        assert form("choice=accept_all" + "".join(f"&f{n}=" for n in range(count - 1))).choice == "accept_all"
+    assert refusal(FORM, ("choice=accept_all" + "".join(f"&f{n}=" for n in range(200))).encode()).status == 400
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data; boundary=x", "text/json", "form"])
+def test_other_bodies_are_refused(content_type: str) -> None:
+    problem = refusal(content_type, b"choice=accept_all")
+    assert problem.status == 400
+    assert FORM in problem.detail
+
+
+def test_a_refusal_names_what_is_known() -> None:
+    assert "accept_all, refuse_all, save" in refusal(FORM, b"choice=maybe").detail
+    assert 'Did you mean "analytics"?' in refusal(FORM, b"choice=save&purpose=analytic").detail
+    assert "banner, settings, feature, api" in refusal(FORM, b"choice=save&source=here").detail
+
+
+def test_what_a_client_wrote_comes_back_short_and_on_one_line() -> None:
+    for body in (b"choice=" + b"x" * 9000, b"choice=save&source=%0a" + b"x" * 9000, b"choice=save&purpose=%0d%0a%00"):
+        detail = refusal(FORM, body).detail
+        assert len(detail) < 200
+        assert detail.isprintable()
+
+
+@given(st.one_of(st.binary(max_size=200), st.text(max_size=100).map(str.encode)), st.sampled_from([FORM, JSON, "x"]))
+def test_whatever_comes_is_an_answer_or_a_problem(body: bytes, content_type: str) -> None:
+    posted = answer_or_problem(body, content_type)
+    assert isinstance(posted, Problem) or posted.choice in ("accept_all", "refuse_all", "save", "grant")
+
+
+_json = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8), st.sampled_from(["save", "accept_all"])),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["choice", "purposes", "media", "analytics", "necessary", "policy", "source", "x"]), inner
+        ),
+    ),
+)
+
+
+@given(_json)
+def test_whatever_json_comes_only_booleans_grant(value: Any) -> None:
+    posted = answer_or_problem(json.dumps(value).encode(), JSON)
+    if isinstance(posted, Posted):
+        assert all(type(granted) is bool for granted in posted.purposes.values())
+        assert posted.purposes.keys() <= {"necessary", "analytics", "media"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "judged"),
+    [(FORM, True), ("multipart/form-data; boundary=x", True), ("Text/Plain", True), (JSON, False), ("", False)],
+)
+def test_bodies_that_html_forms_send_are_known(content_type: str, judged: bool) -> None:
+    assert is_form(content_type) is judged
+
+
+# The record.
+
+
+def record_of(
+    posted: Posted, before: ConsentRecord | None = None, signals: frozenset[str] = frozenset(), shown: Policy = POLICY
+) -> ConsentRecord:
+    decision = decide(POLICY, before, signals, NOW)
+    return make_record(posted, decision, shown, now=int(NOW), language="ja")
+
+
+def states(record: ConsentRecord) -> dict[str, State]:
+    return {purpose: answer.state for purpose, answer in record.answers.items()}
+
+
+G, R, U = State.GRANTED, State.REFUSED, State.UNANSWERED
+
+
+@pytest.mark.parametrize(
+    ("posted", "analytics", "media"),
+    [
+        (Posted(choice="accept_all"), G, G),
+        (Posted(choice="accept_all", purposes={"media": False}), G, G),
+        (Posted(choice="refuse_all"), R, R),
+        (Posted(choice="refuse_all", purposes={"media": True}), R, R),
+        (Posted(choice="save", purposes={"media": True}), R, G),
+        (Posted(choice="save", purposes={"media": True, "analytics": False}), R, G),
+        (Posted(choice="save"), R, R),
+        (Posted(choice="grant", purposes={"media": True}), U, G),
+        (Posted(choice="grant"), U, U),
+    ],
+)
+def test_an_answer_says_something_on_each_purpose(posted: Posted, analytics: State, media: State) -> None:
+    assert states(record_of(posted)) == {"analytics": analytics, "media": media}
+
+
+def test_what_a_service_refuses_is_not_asked_there_and_stays_as_it_was() -> None:
+    """Whoever accepts all on a page of the service saw no word of tracing."""
+    whois = POLICY.under(POLICY.services[0])
+    assert states(record_of(Posted(choice="accept_all"), shown=whois)) == {"analytics": U, "media": G}
+    granted = record_of(Posted(choice="accept_all", source="banner"))
+    assert states(record_of(Posted(choice="refuse_all"), granted, shown=whois)) == {"analytics": G, "media": R}
+
+
+def test_a_record_says_who_answered_what_to_which_text_when() -> None:
+    record = record_of(Posted(choice="accept_all", source="banner"), signals=frozenset({"gpc"}))
+    assert record == ConsentRecord(
+        answers={purpose: Answer(G, facts) for purpose, facts in digests(POLICY).items()},
+        policy=POLICY.version,
+        decided_at=int(NOW),
+        source="banner",
+        language="ja",
+        signals=frozenset({"gpc"}),
+    )
+    assert record.source in SOURCES
+
+
+def test_allowing_one_purpose_leaves_the_others_as_they_are() -> None:
+    refused = record_of(Posted(choice="refuse_all", source="banner"))
+    assert states(record_of(Posted(choice="grant", purposes={"media": True}), refused)) == {"analytics": R, "media": G}
+    granted = record_of(Posted(choice="save", purposes={"analytics": True}, source="banner"))
+    assert states(record_of(Posted(choice="grant", purposes={"media": True}), granted)) == {"analytics": G, "media": G}
+
+
+def test_allowing_one_purpose_brings_back_no_grant_that_a_signal_has_ended() -> None:
+    granted = record_of(Posted(choice="accept_all", source="banner"))
+    later = record_of(Posted(choice="grant", purposes={"media": True}), granted, frozenset({"dnt"}))
+    assert states(later) == {"analytics": U, "media": G}
+
+
+def test_allowing_one_purpose_brings_back_no_grant_to_other_facts() -> None:
+    granted = ConsentRecord(
+        answers={"analytics": Answer(G, "other"), "media": Answer(R, digests(POLICY)["media"])},
+        policy="0123456789abcdef",
+        decided_at=int(NOW),
+        source="banner",
+        language="en",
+    )
+    later = record_of(Posted(choice="grant", purposes={"media": True}), granted)
+    assert states(later) == {"analytics": U, "media": G}

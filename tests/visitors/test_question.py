@@ -1,0 +1,275 @@
+"""The question by itself, for pages that came without it: those of caches, and those whose visitor calls for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from html import unescape
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.support.asgi import (
+    PAGE,
+    PHONE,
+    PREFIX,
+    SITE,
+    Reply,
+    Visitor,
+    answering,
+    call,
+    install,
+    page,
+    policy,
+    without_once,
+)
+from tests.support.browsers.browser import forms
+from tests.support.policies import text_of
+
+HTML = [("accept", "text/html"), ("user-agent", PHONE)]
+QUESTION = f"{PREFIX}/question"
+
+
+def question(visitor: Visitor, query: str = "", **more: Any) -> Reply:
+    return visitor.get(QUESTION, query=query.encode(), **more)
+
+
+def state_in(reply: Reply) -> Any:
+    return json.loads(unescape(reply.text.partition('data-state="')[2].partition('"')[0]))
+
+
+def test_the_question_that_is_brought_is_the_one_that_would_stand_in_the_page() -> None:
+    visitor = Visitor(install(page()), HTML)
+    brought = without_once(question(visitor, "next=%2Fthere%3Fa%3Db").text)
+    in_the_page = without_once(visitor.get("/there", query=b"a=b").text)
+    assert in_the_page == PAGE.decode().replace("<body>", f"<body>{brought}")
+
+
+def test_no_two_questions_have_the_same_form() -> None:
+    visitor = Visitor(install(page()), HTML)
+    texts = [visitor.get().text, visitor.get().text, question(visitor).text, question(visitor).text]
+    assert len({dict(forms(text)[0].hidden)["once"] for text in texts}) == 4
+
+
+def test_it_is_a_page_of_ours_that_nobody_keeps() -> None:
+    reply = question(Visitor(install()))
+    assert (reply.status, reply.get("content-type")) == (200, "text/html; charset=utf-8")
+    assert reply.get("cache-control") == "no-store"
+    assert reply.get("content-language") == "en"
+    assert reply.get("content-security-policy").startswith("default-src 'none'")
+    assert reply.all("set-cookie") == []
+    assert call(install(), "POST", path=QUESTION).status == 405
+    head = call(install(), "HEAD", path=QUESTION)
+    assert (head.body, head.headers) == (b"", reply.headers)
+
+
+def test_its_form_answers_and_comes_back() -> None:
+    visitor = Visitor(install())
+    (form,) = forms(question(visitor, "next=%2Fthere%3Fa%3Db").text)
+    reply = visitor.send_form(form.pressed("refuse_all"))
+    assert (reply.status, reply.get("location")) == (303, "/there?a=b#pchoice")
+    assert (visitor.state()["status"], visitor.state()["source"]) == ("refused", "banner")
+
+
+@pytest.mark.parametrize("way", ["//evil.example", "https://evil.example", "there", "/a\\b", "/a b", ""])
+def test_it_comes_back_to_this_site_or_not_at_all(way: str) -> None:
+    text = question(Visitor(install()), f"next={quote(way)}").text
+    (form,) = forms(text)
+    assert not [value for name, value in form.hidden if name == "next"]
+    assert "evil" not in text
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted", "language"),
+    [
+        *(("", "ja", "ja"), ("language=en", "ja", "en"), ("language=ja-JP", "en", "ja"), ("language=fr", "ja", "ja")),
+        *(("page_language=ja-JP", "en", "ja"), ("page_language=fr", "ja", "ja"), ("page_language=", "ja", "ja")),
+        *(("language=en&page_language=ja", "ja", "en"), ("language=fr&page_language=ja", "en", "ja")),
+    ],
+)
+def test_it_is_in_the_language_of_the_page_that_asks_for_it(query: str, accepted: str, language: str) -> None:
+    reply = question(Visitor(install(), [("accept-language", accepted)]), query)
+    assert reply.get("content-language") == language
+    assert text_of(policy(), language, "banner_title") in reply.text
+
+
+def by_cookie(request: HTTPConnection) -> str | None:
+    return request.cookies.get("lang")
+
+
+def by_query(request: HTTPConnection) -> str | None:
+    return request.query_params.get("lang") if request.url.path == "/there" else None
+
+
+@pytest.mark.parametrize(
+    ("tells", "query", "language"),
+    [
+        ("path", "next=/ja/there&page_language=en", "ja"),
+        ("path", "next=/ja%3Fa%3Db&page_language=en", "ja"),
+        ("path", "next=/there&page_language=ja", "ja"),
+        ("path", "next=//ja/there&page_language=en", "en"),
+        ("path", "next=/ja/there&language=en", "en"),
+        ("path", "page_language=ja", "ja"),
+        (by_cookie, "next=/there&page_language=en", "ja"),
+        (by_cookie, "page_language=en", "ja"),
+        (by_cookie, "next=/there&language=en", "en"),
+        (by_query, "next=/there%3Flang%3Dja&page_language=en", "ja"),
+        (by_query, "next=/there%3Flang%3Den&page_language=ja&lang=ja", "en"),
+        (by_query, "next=/elsewhere%3Flang%3Dja&page_language=en", "en"),
+    ],
+)
+def test_the_app_s_own_language_on_that_page_comes_before_the_page_s_and_after_the_visitor_s(
+    tells: Any, query: str, language: str
+) -> None:
+    text = SITE.replace("[[cookies]]", '[[cookies]]\nname = "lang"\npurpose = "necessary"\n\n[[cookies]]', 1)
+    reply = question(Visitor(install(text=text, language=tells), [("cookie", "lang=ja")]), query)
+    assert reply.get("content-language") == language
+    assert text_of(policy(), language, "refuse_all") in reply.text
+
+
+def test_under_a_mount_path_the_app_s_own_language_is_that_of_the_path_inside() -> None:
+    visitor = Visitor(Starlette(routes=[Mount("/shop", install(language="path"))]))
+    reply = visitor.get(f"/shop{QUESTION}", query=b"next=/shop/ja/x&page_language=en")
+    assert reply.get("content-language") == "ja"
+
+
+def test_other_pages_of_ours_are_in_the_app_s_own_language_as_it_tells_it_for_them() -> None:
+    visitor = Visitor(install(language="path"))
+    assert visitor.get(PREFIX, query=b"next=/ja/there").get("content-language") == "en"
+    assert visitor.get(PREFIX, query=b"next=/ja/there&page_language=ja").get("content-language") == "ja"
+
+
+def test_who_calls_for_it_again_sees_what_holds() -> None:
+    visitor = Visitor(install())
+    visitor.save(media=True)
+    text = question(visitor, "again&next=/there").text
+    assert text_of(policy(), "en", "status_partial") in text
+    assert 'value="media" aria-describedby="pchoice-about-media" checked' in text
+    assert 'value="analytics" aria-describedby="pchoice-about-analytics" checked' not in text
+    assert state_in(question(visitor, "again")) == {"necessary": True, "analytics": False, "media": True}
+    (form,) = forms(text)
+    assert visitor.send_form(form.pressed("accept_all")).status == 303
+    assert (visitor.state()["status"], visitor.state()["source"]) == ("granted", "settings")
+
+
+def test_on_a_page_of_a_service_its_own_conditions_hold() -> None:
+    visitor = Visitor(install(), HTML)
+    elsewhere, there = question(visitor, "next=/there").text, question(visitor, "next=/whois%3Fq%3D1").text
+    assert "Access tracing" in elsewhere
+    assert 'name="service"' not in elsewhere
+    assert "Access tracing" not in there
+    assert 'name="service" value="whois"' in there
+    assert 'href="/whois/terms"' in there
+    (form,) = forms(there)
+    visitor.send_form(form.pressed("accept_all"))
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": True}
+
+
+@pytest.mark.parametrize("query", ["next=/whois/terms", "next=/whois/terms%3Fa%3Db&language=ja"])
+def test_for_a_page_that_it_links_to_there_is_none_unless_the_visitor_calls_for_it(query: str) -> None:
+    reply = question(Visitor(install()), query)
+    assert (reply.status, reply.body) == (204, b"")
+    assert reply.get("cache-control") == "no-store"
+    assert question(Visitor(install()), f"{query}&again").status == 200
+
+
+@pytest.mark.parametrize("address", ["/規約", quote("/規約")])
+def test_a_page_that_it_links_to_may_have_an_address_in_other_letters(address: str) -> None:
+    text = SITE.replace('contact = "', f'policy_url = "{address}"\ncontact = "')
+    visitor = Visitor(install(page(), text), HTML)
+    in_the_page = b"refuse_all" in visitor.get("/規約").body
+    assert (in_the_page, question(visitor, f"next={quote(quote('/規約'))}").status) == (False, 204)
+
+
+def test_under_a_mount_path_its_form_goes_there() -> None:
+    site = Starlette(routes=[Mount("/shop", install())])
+    (form,) = forms(call(site, path=f"/shop{QUESTION}", query=b"next=/shop/x").text)
+    assert form.action == f"/shop{PREFIX}"
+
+
+def test_under_a_mount_path_the_conditions_of_a_service_hold_too() -> None:
+    visitor = Visitor(Starlette(routes=[Mount("/shop", install())]))
+    for path in (f"/shop{QUESTION}", f"/shop{PREFIX}/state"):
+        there = visitor.get(path, query=b"next=/shop/whois/x&page=/shop/whois/x&again").text
+        otherwise = visitor.get(path, query=b"next=/shop/whois/x&page=/whois/x&again").text
+        assert without_once(there) == without_once(otherwise)
+    assert 'value="analytics"' not in visitor.get(f"/shop{QUESTION}", query=b"next=/shop/whois/x").text
+
+
+@pytest.mark.parametrize(
+    "query", [b"\xff", b"next=%ff%00", b"again=&again", b"next=/" + b"x" * 5000, b"next=%2F%22%3E%3Cscript%3E", b"&&="]
+)
+def test_no_query_is_a_trouble(query: bytes) -> None:
+    reply = call(install(), path=QUESTION, query=query)
+    assert reply.status == 200
+    assert "<script>" not in reply.text
+    assert len(forms(reply.text)) == 1
+
+
+# Pages that are the same for everybody, as caches keep them.
+
+VISITORS: dict[str, Callable[[Visitor], object]] = {
+    "nobody answered": lambda visitor: None,
+    "refused": lambda visitor: visitor.refuse(),
+    "granted": lambda visitor: visitor.accept(),
+    "some granted": lambda visitor: visitor.save(media=True),
+}
+
+
+@pytest.mark.parametrize("cache", ["", "public, max-age=60"])
+@pytest.mark.parametrize(
+    "app",
+    [
+        lambda headers: page(headers=headers, sets=["session=1"]),
+        lambda headers: answering([b"<!doctype html>", PAGE[15:]], "text/html", headers=headers),
+        lambda headers: answering(b"<p>part</p>", "text/html", headers=headers),
+    ],
+)
+def test_without_injection_a_page_is_byte_for_byte_the_same_for_everybody(
+    app: Callable[[list[tuple[str, str]]], ASGIApp], cache: str
+) -> None:
+    headers = [("etag", '"1"'), ("accept-ranges", "bytes"), *([("cache-control", cache)] if cache else [])]
+    site = app(headers)
+    plain = call(site, headers=HTML)
+    for prepare in VISITORS.values():
+        for more in ([], [("sec-gpc", "1")], [("accept-language", "ja")]):
+            visitor = Visitor(install(site, inject=False, settings_link=True), [*HTML, *more])
+            prepare(visitor)
+            reply = visitor.get("/there")
+            assert (reply.status, reply.headers, reply.body) == (plain.status, plain.headers, plain.body)
+            assert (reply.get("vary"), reply.get("cache-control")) == ("", cache)
+
+
+def test_without_injection_the_app_is_asked_for_what_the_browser_asked_for() -> None:
+    """So that a page may come compressed, unchanged, or from the disk."""
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await page()(scope, receive, send)
+
+    headers = [*HTML, ("accept-encoding", "gzip"), ("if-none-match", '"1"')]
+    call(install(app, inject=False), headers=headers, extensions={"http.response.pathsend": {}})
+    assert [name for name, _ in seen[0]["headers"]] == [b"host", *(name.encode() for name, _ in headers)]
+    assert seen[0]["extensions"] == {"http.response.pathsend": {}}
+
+
+def test_a_kept_page_learns_what_holds_from_what_is_never_kept() -> None:
+    visitor = Visitor(install(page(), inject=False))
+    for prepare, status in zip(VISITORS.values(), ("unknown", "refused", "granted", "partial"), strict=True):
+        prepare(visitor)
+        state = visitor.get(f"{PREFIX}/state", query=b"page=/there")
+        assert (state.json["status"], state.get("cache-control")) == (status, "no-store")
+    assert question(visitor, "again").status == 200
+
+
+def test_a_policy_that_asks_nothing_has_a_question_without_purposes() -> None:
+    text = SITE[: SITE.index("[purposes.analytics]")]
+    reply = call(install(text=text), path=QUESTION)
+    assert reply.status == 200
+    assert 'type="checkbox"' not in reply.text

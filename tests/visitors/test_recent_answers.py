@@ -1,0 +1,486 @@
+"""What holds when a response starts, and when it ends, is what the visitor has answered by then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tracemalloc
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from cookie_consent import ConsentMiddleware, current
+from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.ledgers import Ledger, MemoryLedger
+from cookie_consent.sinks import MemorySink
+from cookie_consent.visitors.recent_answers import MOST_REMEMBERED, RecentAnswers
+from tests.support.asgi import (
+    PAGE,
+    PHONE,
+    PREFIX,
+    SITE,
+    Clock,
+    Reply,
+    Visitor,
+    answer_to,
+    bodies,
+    drive,
+    install,
+    raw,
+    scope,
+)
+from tests.tracing.test_exempt_visitors import TEXT as EXEMPT
+
+ERASING = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
+ALL, NONE = {"choice": "accept_all"}, {"choice": "refuse_all"}
+ONLY_MEDIA = {"choice": "save", "purposes": {"media": True}}
+SAME_SITE = ("sec-fetch-site", "same-origin")
+JSON, FORM = ("content-type", "application/json"), ("content-type", "application/x-www-form-urlencoded")
+
+
+class Site:
+    """A site with one page that takes its time, and those who look at it.
+
+    Args:
+        begins: whether the page begins before something else happens; otherwise it begins after that, and ends.
+        content_type: the page's.
+        sets: its Set-Cookie fields.
+        headers: its further fields.
+    """
+
+    def __init__(
+        self,
+        *,
+        begins: bool = False,
+        content_type: str = "text/plain",
+        sets: Iterable[str] = ("_ga=1",),
+        headers: Iterable[tuple[str, str]] = (),
+        text: str = SITE,
+        clock: Clock | None = None,
+        **options: Any,
+    ) -> None:
+        self.sink, self.clock, self._begins = MemorySink(), clock or Clock(), begins
+        self._fields = raw([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
+        self.said = list[bool]()
+        self.app: ConsentMiddleware = install(
+            self._page, text, **{"access_log": self.sink, "clock": self.clock, **options}
+        )
+        self.visitor = Visitor(self.app, [("user-agent", PHONE)])
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        consent = scope["state"]["consent"]
+        self.said.append(consent.allows("analytics"))
+        start: Message = {"type": "http.response.start", "status": 200, "headers": list(self._fields)}
+        if scope["type"] == "websocket":
+            start = {"type": "websocket.accept", "headers": list(self._fields)}
+        if self._begins:
+            await send(start)
+        self.is_running.set()
+        await self.go_on.wait()
+        if not self._begins:
+            await send(start)
+        self.said.append(consent.allows("analytics"))
+        self.was_traced = current.is_traced()
+        if scope["type"] == "http":
+            await send({"type": "http.response.body", "body": PAGE})
+
+    def scope(self, method: str = "GET", path: str = "/", *headers: tuple[str, str], **more: Any) -> Scope:
+        """Return the scope of a request of the visitor's."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self.visitor.jar.items())
+        fields = [*self.visitor.headers, *([("cookie", cookies)] if cookies else []), *headers]
+        return scope(method, path, fields, **more)
+
+    async def answer(self, choice: object, path: str = PREFIX) -> Reply:
+        """Answer, while the page takes its time."""
+        if isinstance(choice, str):
+            return self._kept(await self._post(choice.encode(), FORM, path))
+        return self._kept(await self._post(json.dumps(choice).encode(), JSON, path))
+
+    async def _post(self, body: bytes, kind: tuple[str, str], path: str) -> Reply:
+        asked = self.scope("POST", path, kind, SAME_SITE, ("accept", "application/json"))
+        return await answer_to(self.app, asked, bodies(body))
+
+    def _kept(self, reply: Reply) -> Reply:
+        assert reply.status in (200, 303), reply.text
+        for name, line in reply.set_cookies.items():
+            self.visitor.jar.pop(name, None)
+            if "max-age=0" not in line.lower():
+                self.visitor.jar[name] = line.partition(";")[0].partition("=")[2]
+        return reply
+
+    def meanwhile(self, act: Callable[[], Awaitable[object]], asked: Scope | None = None) -> Reply:
+        """Return the page, while which something else happened."""
+
+        async def both() -> list[Message]:
+            self.is_running, self.go_on = asyncio.Event(), asyncio.Event()
+            page = asyncio.create_task(drive(self.app, asked or self.scope(), [{"type": "websocket.connect"}]))
+            await self.is_running.wait()
+            await act()
+            self.go_on.set()
+            return await page
+
+        self.said.clear()
+        return Reply(asyncio.run(both()))
+
+    def while_answering(self, *choices: object, asked: Scope | None = None) -> Reply:
+        """Return the page, while which the visitor answered."""
+
+        async def act() -> None:
+            for choice in choices:
+                self.clock.forward(seconds=1)
+                await self.answer(choice)
+
+        return self.meanwhile(act, asked)
+
+
+def is_set(reply: Reply) -> list[str]:
+    """Return the names of the cookies that a response sets, and does not delete."""
+    return [name for name, line in reply.set_cookies.items() if "max-age=0" not in line.lower()]
+
+
+REFUSALS = pytest.mark.parametrize("refusal", [NONE, "choice=refuse_all", ONLY_MEDIA, "choice=save&purpose=media"])
+LEDGERS = pytest.mark.parametrize("ledger", [None, MemoryLedger], ids=["no ledger", "ledger"])
+
+
+@REFUSALS
+@LEDGERS
+def test_a_page_that_begins_before_a_refusal_and_starts_after_it_sets_nothing(
+    refusal: object, ledger: Callable[[], Ledger] | None
+) -> None:
+    site = Site(sets=["_ga=1", "session=1"], ledger=ledger and ledger())
+    site.visitor.accept()
+    site.clock.forward(seconds=1)
+    reply = site.while_answering(refusal)
+    assert site.said == [True, True], "what the app was told stays as it was said"
+    assert is_set(reply) == ["session"]
+    assert site.sink.records == []
+    assert not site.was_traced, "what others log of it afterwards is masked"
+
+
+@LEDGERS
+def test_a_visitor_id_that_was_made_when_it_began_is_neither_set_nor_recorded(
+    ledger: Callable[[], Ledger] | None,
+) -> None:
+    site = Site(ledger=ledger and ledger())
+    site.visitor.accept()
+    del site.visitor.jar["__Host-visitor"]
+    reply = site.while_answering(NONE)
+    assert (is_set(reply), site.sink.records) == ([], [])
+
+
+def test_the_page_without_an_answer_meanwhile_sets_what_it_may_and_is_recorded() -> None:
+    site = Site()
+    site.visitor.accept()
+    del site.visitor.jar["__Host-visitor"]
+    other = Visitor(site.app)
+
+    async def others() -> None:
+        asked = scope("POST", PREFIX, [JSON, SAME_SITE])
+        for choice in (ALL, NONE):
+            answered = await answer_to(site.app, asked, bodies(json.dumps(choice).encode()))
+            line = answered.all("set-cookie")[0].partition(";")[0]
+            asked = scope("POST", PREFIX, [JSON, SAME_SITE, ("cookie", line)])
+            site.clock.forward(seconds=1)
+
+    site.clock.forward(seconds=1)
+    assert is_set(site.meanwhile(others)) == ["_ga", "__Host-visitor"]
+    assert len(site.sink.records) == 1
+    assert other.jar == {}
+
+
+def test_a_page_that_began_while_all_was_refused_gets_nothing_by_a_grant() -> None:
+    site = Site()
+    site.visitor.refuse()
+    reply = site.while_answering(ALL)
+    assert (site.said, reply.set_cookies, site.sink.records) == ([False, False], {}, [])
+
+
+@LEDGERS
+def test_a_withdrawal_that_is_taken_back_counts_for_the_page_that_began_before(
+    ledger: Callable[[], Ledger] | None,
+) -> None:
+    site = Site(ledger=ledger and ledger())
+    site.visitor.accept()
+    reply = site.while_answering(NONE, ALL)
+    assert (is_set(reply), site.sink.records) == ([], [])
+    assert site.visitor.state()["status"] == "granted"
+
+
+def test_who_changes_something_else_is_recorded_on() -> None:
+    site = Site(sets=["_ga=1", "player=1"])
+    site.visitor.accept()
+    reply = site.while_answering({"choice": "save", "purposes": {"analytics": True}})
+    assert is_set(reply) == ["_ga"]
+    assert len(site.sink.records) == 1
+    assert site.was_traced
+
+
+def test_it_deletes_what_it_carried_of_what_is_refused_now_and_is_for_one_visitor() -> None:
+    site = Site(sets=[], headers=[("cache-control", "public, max-age=60")])
+    site.visitor.accept()
+    site.visitor.jar["player"] = "1"
+    reply = site.while_answering({"choice": "save", "purposes": {"analytics": True}})
+    assert {line.partition(";")[0] for line in reply.all("set-cookie")} == {"player="}
+    assert "public" not in reply.get("cache-control")
+    assert "private" in reply.get("cache-control")
+
+
+NEWS = """
+[purposes.research]
+title = { en = "Research", ja = "調査" }
+description = { en = "We do research.", ja = "調査をします。" }
+"""
+
+
+def test_a_page_that_was_to_ask_does_not_when_that_is_answered_meanwhile() -> None:
+    old = Visitor(install(clock=Clock()))
+    old.accept()
+    for answers, is_asked in (([], True), ([ALL], False)):
+        site = Site(content_type="text/html", text=SITE + NEWS)
+        site.visitor.jar |= old.jar
+        asked = site.scope("GET", "/", ("accept", "text/html"))
+        assert (b"pchoice" in site.while_answering(*answers, asked=asked).body) is is_asked
+
+
+def test_the_apps_content_security_policy_names_who_is_allowed_when_it_starts() -> None:
+    directives = SITE.replace('origins = ["https://maps.example.com"]', "\\g<0>")
+    text = directives.replace("\\g<0>", 'origins = ["https://maps.example.com"]\ndirectives = ["img"]')
+    site = Site(text=text, edit_csp=True, headers=[("content-security-policy", "img-src 'self'")])
+    site.visitor.accept()
+    assert "maps.example.com" in site.while_answering().get("content-security-policy")
+    assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")
+
+
+# A page starts for the browser when it is known what it is, which may be long after the app began it.
+
+
+@pytest.mark.parametrize("is_new", [False, True], ids=["visitor id there", "new"])
+@REFUSALS
+def test_the_start_of_a_page_that_is_held_sets_nothing_after_a_refusal(refusal: object, is_new: bool) -> None:
+    site = Site(begins=True, content_type="text/html", sets=["_ga=1", "session=1"], settings_link=True)
+    site.visitor.accept()
+    site.visitor.jar["_ga"] = "1"
+    if is_new:
+        del site.visitor.jar["__Host-visitor"]
+    reply = site.while_answering(refusal)
+    assert is_set(reply) == ["session"]
+    deletions = [line for line in reply.all("set-cookie") if line.startswith("_ga=")]
+    assert deletions
+    assert len(deletions) == len(set(deletions))
+    assert (b"pchoice-way-back" in reply.body, site.sink.records) == (True, [])
+
+
+def test_the_start_of_a_page_that_is_held_sets_what_is_still_allowed() -> None:
+    site = Site(begins=True, content_type="text/html", sets=["_ga=1", "player=1"], settings_link=True)
+    site.visitor.accept()
+    visitor = site.visitor.jar.pop("__Host-visitor")
+    assert is_set(site.while_answering()) == ["_ga", "player", "__Host-visitor"]
+    assert len(site.sink.records) == 1
+    site.visitor.jar["__Host-visitor"] = visitor
+    assert is_set(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["_ga"]
+    assert len(site.sink.records) == 2
+
+
+def test_trailers_that_come_after_a_refusal_set_nothing() -> None:
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
+        await send({"type": "http.response.body", "body": b"ok"})
+        await site.answer(NONE)
+        await send({"type": "http.response.trailers", "headers": raw([("set-cookie", "_ga=1"), ("x", "y")])})
+
+    site = Site()
+    site.visitor.accept()
+    site.clock.forward(seconds=1)
+    site.app.app = stream
+    sent = asyncio.run(drive(site.app, site.scope()))
+    assert sent[-1]["headers"] == [(b"x", b"y")]
+
+
+def test_a_held_page_keeps_the_way_in_which_its_visitor_came() -> None:
+    site = Site(begins=True, content_type="text/html", sets=[], settings_link=True)
+    site.visitor.send_form("choice=accept_all&source=banner&next=/")
+    assert is_set(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["__Host-visitor"]
+    assert len(site.sink.records) == 1
+
+
+def test_a_held_page_does_not_ask_what_is_answered_meanwhile() -> None:
+    old = Visitor(install(clock=Clock()))
+    old.accept()
+    for answers, is_asked in (([], True), ([ALL], False)):
+        site = Site(begins=True, content_type="text/html", sets=["session=1"], text=SITE + NEWS)
+        site.visitor.jar |= old.jar
+        asked = site.scope("GET", "/", ("accept", "text/html"))
+        assert (b"pchoice" in site.while_answering(*answers, asked=asked).body) is is_asked
+
+
+def test_the_policy_of_a_held_page_names_who_is_still_allowed() -> None:
+    origins = 'origins = ["https://maps.example.com"]'
+    text = SITE.replace(origins, f'{origins}\ndirectives = ["img"]')
+    policy = [("content-security-policy", "img-src 'self'")]
+    site = Site(begins=True, content_type="text/html", text=text, edit_csp=True, settings_link=True, headers=policy)
+    site.visitor.accept()
+    assert "maps.example.com" in site.while_answering().get("content-security-policy")
+    assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")
+
+
+@LEDGERS
+def test_a_websocket_that_is_accepted_after_a_refusal_sets_nothing(ledger: Callable[[], Ledger] | None) -> None:
+    site = Site(sets=["_ga=1", "session=1"], ledger=ledger and ledger())
+    site.visitor.accept()
+    site.visitor.jar["player"] = "1"
+    assert len(site.while_answering(asked=site.scope(kind="websocket")).all("set-cookie")) == 2
+    reply = site.while_answering(NONE, asked=site.scope(kind="websocket"))
+    assert is_set(reply) == ["session"]
+    assert list(reply.set_cookies) == ["session", "__Host-visitor", "player"]
+    assert not site.was_traced
+
+
+# What ends after a withdrawal, or an erasure
+
+
+@pytest.mark.parametrize("text", [SITE, ERASING], ids=["kept", "erased"])
+@pytest.mark.parametrize("is_new", [False, True], ids=["visitor id there", "new"])
+@REFUSALS
+def test_what_ends_after_a_withdrawal_leaves_no_record(refusal: object, is_new: bool, text: str) -> None:
+    site = Site(begins=True, text=text)
+    site.visitor.accept()
+    if is_new:
+        del site.visitor.jar["__Host-visitor"]
+    reply = site.while_answering(refusal)
+    assert reply.body == PAGE
+    assert ("__Host-visitor" in is_set(reply), "_ga" in is_set(reply)) == (is_new, True), "it began before"
+    assert site.sink.records == []
+
+
+def test_a_stream_ends_without_a_record_after_the_visitor_was_told_that_all_is_erased() -> None:
+    site = Site(begins=True)
+    site.visitor.accept()
+
+    async def erase() -> None:
+        reply = await site.answer({}, f"{PREFIX}/erase")
+        assert reply.json["erased"] == 0
+
+    site.meanwhile(erase)
+    assert site.sink.records == []
+    site.while_answering()
+    assert len(site.sink.records) == 1, "consent holds on"
+
+
+def test_what_begins_while_the_records_are_being_erased_leaves_none_either() -> None:
+    class Slow(MemorySink):
+        def erase(self, visitor_id: str) -> int:
+            erased = super().erase(visitor_id)
+            if not pages:
+                asyncio.run_coroutine_threadsafe(begin(), loops[0]).result(30)
+            return erased
+
+    async def begin() -> None:
+        page = asyncio.create_task(drive(site.app, asked))
+        pages.append(page)
+        await site.is_running.wait()
+
+    async def both() -> None:
+        loops.append(asyncio.get_running_loop())
+        site.is_running, site.go_on = asyncio.Event(), asyncio.Event()
+        await site.answer({}, f"{PREFIX}/erase")
+        site.go_on.set()
+        await asyncio.gather(*pages)
+
+    loops, pages = list[asyncio.AbstractEventLoop](), list[asyncio.Task[list[Message]]]()
+    sink = Slow()
+    site = Site(access_log=sink)
+    site.visitor.accept()
+    asked = site.scope()
+    asyncio.run(both())
+    assert (len(pages), sink.records) == (1, [])
+
+
+def test_an_event_whose_body_comes_after_the_refusal_is_not_taken() -> None:
+    site = Site()
+    site.visitor.accept()
+
+    async def told(choice: object) -> Reply:
+        body, reading = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> Message:
+            reading.set()
+            await body.wait()
+            return bodies(b'{"name": "download", "path": "/"}')[0]
+
+        sent = list[Message]()
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        fields = (JSON, SAME_SITE)
+        event = asyncio.create_task(site.app(site.scope("POST", f"{PREFIX}/events", *fields), receive, send))
+        await reading.wait()
+        await site.answer(choice)
+        body.set()
+        await event
+        return Reply(sent)
+
+    for choice, status, records in ((ALL, 204, 1), (NONE, 403, 1)):
+        assert (asyncio.run(told(choice)).status, len(site.sink.records)) == (status, records)
+        site.clock.forward(seconds=1)
+
+
+def test_who_objects_while_a_visit_without_consent_is_running_leaves_no_record_of_it() -> None:
+    for begins in (False, True):
+        site = Site(begins=begins, text=EXEMPT)
+        site.while_answering()
+        assert len(site.sink.records) == 1
+        site.while_answering(NONE)
+        assert len(site.sink.records) == 1
+        site.visitor.jar.clear()
+        site.while_answering(ALL)
+        assert len(site.sink.records) == 2, "who does not object is counted on"
+
+
+def test_where_there_is_no_salt_for_the_day_an_objection_counts_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    site = Site(text=EXEMPT)
+    log = site.app._installed.access_log
+    assert log is not None
+    monkeypatch.setattr(type(log.daily_salt), "visitor", lambda *_, **__: None)
+    assert site.visitor.refuse().status == 200
+
+
+# What is remembered
+
+
+def record(number: int = 0, purposes: int = 4, state: State = State.GRANTED) -> ConsentRecord:
+    answers = {f"purpose-{n}": Answer(state, "abcde") for n in range(purposes)}
+    return ConsentRecord(
+        answers=answers, policy="0" * 16, decided_at=number, source="banner", language="en", consent_id=f"{number:022}"
+    )
+
+
+def test_where_too_much_happened_to_be_remembered_nothing_optional_is_allowed() -> None:
+    for most, sets, records in ((2, ["_ga"], 1), (3, [], 0)):
+        site = Site(sets=["_ga=1"])
+        site.visitor.accept()
+
+        async def others(site: Site = site, most: int = most) -> None:
+            recent = site.app._installed.recent_answers
+            recent._most, recent._events = 2, recent._events[:2]
+            for number in range(most):
+                recent.answered(None, record(number))
+
+        assert is_set(site.meanwhile(others)) == sets
+        assert len(site.sink.records) == records
+
+
+def test_what_is_remembered_is_bounded_in_number_and_in_size() -> None:
+    recent = RecentAnswers(timedelta(days=180), Clock())
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(3 * MOST_REMEMBERED):
+        recent.answered(record(number), record(number + 1), [f"{number:022}"])
+        recent.erased(f"{number:022}")
+    grown = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert recent.sequence == 6 * MOST_REMEMBERED
+    assert grown < 8_000_000, f"{grown:,} bytes"

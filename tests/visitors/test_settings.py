@@ -1,0 +1,167 @@
+"""What a visitor and a program may see under the prefix: settings, state, policy."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.ledgers import MemoryLedger, open_ledger
+from tests.support.asgi import PREFIX, SITE, Clock, Visitor, call, install, policy
+from tests.support.policies import text_of
+
+# The settings page.
+
+
+def test_the_settings_page_says_all_and_needs_no_script() -> None:
+    reply = call(install(), path=PREFIX, headers=[("accept", "text/html")])
+    assert reply.get("content-type") == "text/html; charset=utf-8"
+    for said in (
+        *("Access tracing", "We count visits.", "30 days", "Maps and videos", "_ga*", "player", "session"),
+        *("__Host-consent", "__Host-visitor", "Maps Inc.", "IP address", "Map of offices", "privacy@site.example"),
+        *("Test Registry Ltd.", policy().version, 'value="accept_all"', 'value="refuse_all"', 'value="save"'),
+        *(text_of(policy(), "en", "status_unknown"), text_of(policy(), "en", "no_changes"), "/whois/terms"),
+    ):
+        assert said in reply.text, said
+    assert "<script" not in reply.text
+    assert "default-src 'none'" in reply.get("content-security-policy")
+    assert "script-src" not in reply.get("content-security-policy")
+    assert reply.get("referrer-policy") == "same-origin"
+    assert reply.all("set-cookie") == []
+
+
+def test_the_settings_page_knows_the_answer() -> None:
+    visitor = Visitor(install(clock=Clock()))
+    visitor.save(media=True)
+    text = visitor.get(PREFIX).text
+    assert text_of(policy(), "en", "status_partial") in text
+    assert 'value="media" checked' in text
+    assert 'value="analytics" checked' not in text
+    assert '<time datetime="2025-12-12">' in text
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted", "language"),
+    [
+        (b"", "", "en"),
+        (b"", "ja", "ja"),
+        (b"", "fr, ja;q=0.1", "ja"),
+        (b"language=ja", "en", "ja"),
+        (b"language=fr", "ja", "ja"),
+        (b"language=%ff&language=", "", "en"),
+    ],
+)
+def test_the_settings_page_is_in_the_language_that_was_asked_for(query: bytes, accepted: str, language: str) -> None:
+    reply = call(install(), path=PREFIX, query=query, headers=[("accept-language", accepted)])
+    assert f'<html lang="{language}"' in reply.text
+    assert reply.get("content-language") == language
+    assert "Accept-Language" in reply.get("vary")
+
+
+def test_the_settings_page_leads_back_to_a_page_of_the_site_only() -> None:
+    assert 'href="/there?a=b"' in call(install(), path=PREFIX, query=b"next=/there%3Fa=b").text
+    assert "evil" not in call(install(), path=PREFIX, query=b"next=//evil.example").text
+    assert "evil" not in call(install(), path=PREFIX, query=b"next=javascript:evil()").text
+
+
+# The state.
+
+
+def test_before_an_answer_the_state_is_unknown() -> None:
+    assert call(install(), path=f"{PREFIX}/state").json == {
+        "status": "unknown",
+        "purposes": {"necessary": True, "analytics": False, "media": False},
+        "should_ask": True,
+        "policy": policy().version,
+        "decided_at": None,
+        "expires_at": None,
+        "source": None,
+        "signals": [],
+        "features": {"map": False},
+        "edits_csp": False,
+        "honours_gpc": False,
+        "opted_out": False,
+        "overruled": [],
+    }
+
+
+def test_signals_are_part_of_the_state() -> None:
+    state = call(install(), path=f"{PREFIX}/state", headers=[("dnt", "1"), ("sec-gpc", "1")]).json
+    assert (state["signals"], state["source"], state["status"]) == (["dnt", "gpc"], "signal", "unknown")
+    assert state["should_ask"] is False
+
+
+@pytest.mark.parametrize(
+    ("query", "analytics"),
+    [(b"", True), (b"page=/whois/x", False), (b"page=/whoisx", True), (b"page=whois", True), (b"page=%00&page", True)],
+)
+def test_the_state_of_a_page_of_a_service_is_the_services(query: bytes, analytics: bool) -> None:
+    visitor = Visitor(install())
+    visitor.accept()
+    assert visitor.get(f"{PREFIX}/state", query=query).json["purposes"]["analytics"] is analytics
+
+
+# Where what is kept cannot be reached.
+
+
+class Silent(MemoryLedger):
+    """A ledger that gives no policy back."""
+
+    async def policy(self, version: str) -> dict[str, Any] | None:
+        raise ConnectionError("gone")
+
+
+def test_a_ledger_that_is_down_hides_only_the_policies_that_it_alone_has() -> None:
+    app = install(ledger=Silent())
+    assert call(app, path=f"{PREFIX}/policy").status == 200
+    assert call(app, path=f"{PREFIX}/policy/{policy().version}").status == 200
+    assert call(app, path=f"{PREFIX}/policy/0123456789abcdef").status == 503
+
+
+def test_a_ledger_that_hangs_is_not_waited_for_without_end() -> None:
+    class Hanging(MemoryLedger):
+        async def policy(self, version: str) -> dict[str, Any] | None:
+            await asyncio.Event().wait()
+            raise AssertionError("never")
+
+    assert call(install(ledger=Hanging()), path=f"{PREFIX}/policy/x").status == 503
+
+
+# The policy.
+
+
+def test_the_policy_is_there_as_it_is() -> None:
+    reply = call(install(), path=f"{PREFIX}/policy")
+    assert reply.get("content-type") == "application/json"
+    assert reply.json["version"] == policy().version
+    assert reply.json["site"]["controller"] == "Test Registry Ltd."
+    assert [purpose["id"] for purpose in reply.json["purposes"]] == ["necessary", "analytics", "media"]
+    assert call(install(), path=f"{PREFIX}/policy/{policy().version}").json == reply.json
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_the_policy_is_there_as_it_was_when_somebody_answered(kind: str, tmp_path: Path) -> None:
+    ledger = MemoryLedger() if kind == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    old = install(text=SITE.replace("We count visits.", "We count all visits."), ledger=ledger)
+    new = install(ledger=ledger)
+    shown = call(old, path=f"{PREFIX}/policy").json
+    address = f"{PREFIX}/policy/{shown['version']}"
+    assert call(new, path=address).status == 404
+    Visitor(old).refuse()
+    assert call(new, path=address).json == shown
+    assert shown["version"] != policy().version
+
+
+def test_the_policies_of_the_history_are_there_without_a_ledger() -> None:
+    old = policy(SITE.replace("30 days", "60 days"))
+    app = install(history=[old])
+    assert call(app, path=f"{PREFIX}/policy/{old.version}").json["version"] == old.version
+    assert call(app, path=f"{PREFIX}/policy").json["version"] == policy().version
+
+
+@pytest.mark.parametrize("version", ["0123456789abcdef", "x", "'; DROP TABLE policies; --", "\0", "地図", "a/b"])
+def test_a_policy_that_never_was_is_not_found(version: str, tmp_path: Path) -> None:
+    app = install(ledger=f"sqlite:///{tmp_path}/consent.db")
+    assert call(app, path=f"{PREFIX}/policy/{version}").status == 404

@@ -1,0 +1,238 @@
+"""The way back: each page ends with a link to the settings, where the visitor sees and changes the answer."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from cookie_consent import ConsentMiddleware, requires
+from tests.support.asgi import (
+    PAGE,
+    PHONE,
+    PREFIX,
+    ROBOT,
+    Fields,
+    Reply,
+    Visitor,
+    answering,
+    call,
+    drive,
+    install,
+    page,
+    policy,
+    run,
+    scope,
+)
+from tests.support.policies import KEY
+
+HTML = [("accept", "text/html"), ("user-agent", PHONE)]
+_LINK = re.compile(r'<a href="([^"]*)" data-privacy-settings [^>]*>([^<]*)</a>')
+
+
+def linked(app: ASGIApp | None = None, **options: Any) -> ConsentMiddleware:
+    return install(app or page(), settings_link=True, **options)
+
+
+def links(reply: Reply) -> list[tuple[str, str]]:
+    """The addresses and the words of the links to the settings in a page."""
+    return [(unescape(address), words) for address, words in _LINK.findall(reply.text)]
+
+
+def answered(app: ASGIApp, choice: str = "refuse_all") -> Visitor:
+    visitor = Visitor(app, HTML)
+    visitor.post({"choice": choice})
+    return visitor
+
+
+@pytest.mark.parametrize("choice", [None, "refuse_all", "accept_all"])
+def test_every_page_ends_with_a_link_to_the_settings(choice: str | None) -> None:
+    visitor = answered(linked(), choice) if choice else Visitor(linked(), HTML)
+    reply = visitor.get("/there", query=b"a=b&c")
+    assert links(reply) == [(f"{PREFIX}?language=en&next=/there%3Fa%3Db%26c", "Privacy settings")]
+    before, _, end = reply.text.rpartition("<nav ")
+    assert re.fullmatch(r'class="pchoice-way-back" [^>]*><a [^>]*>Privacy settings</a></nav></body></html>', end)
+    assert ("refuse_all" in before) is (choice is None)
+
+
+def test_the_link_leads_to_settings_that_come_back() -> None:
+    visitor = answered(linked())
+    ((address, _),) = links(visitor.get("/there", query=b"a=b"))
+    path, _, query = address.partition("?")
+    reply = visitor.get(path, query=query.encode())
+    assert reply.status == 200
+    assert 'href="/there?a=b"' in reply.text
+
+
+def test_by_default_there_is_one() -> None:
+    assert links(call(ConsentMiddleware(page(), policy(), KEY), headers=HTML)) != []
+
+
+@pytest.mark.parametrize("options", [{"settings_link": False}, {"inject": False, "settings_link": True}])
+def test_a_site_with_a_link_of_its_own_needs_none(options: dict[str, Any]) -> None:
+    visitor = answered(install(page(), **options))
+    assert visitor.get().body == PAGE
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        answering(PAGE, "text/plain"),
+        answering(b'{"a": 1}', "application/json"),
+        answering(b"<p>part of a page</p>", "text/html"),
+        answering(PAGE, "text/html", headers=[("content-encoding", "br")]),
+        answering(PAGE, "text/html", headers=[("content-disposition", "attachment")]),
+        answering(PAGE, "text/html", headers=[("content-range", "bytes 0-9/90")]),
+        answering(PAGE, "text/html", status=206),
+        answering(PAGE, "application/xhtml+xml"),
+        answering(b"", "text/html"),
+    ],
+)
+def test_what_is_no_whole_page_of_html_gets_none(app: ASGIApp) -> None:
+    for visitor in (Visitor(linked(app), HTML), answered(linked(app))):
+        plain = call(app, headers=HTML)
+        reply = visitor.get()
+        assert reply.body == plain.body
+        assert reply.all("content-length") == plain.all("content-length")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "HEAD"])
+def test_only_pages_that_are_got_have_one(method: str) -> None:
+    visitor = answered(linked())
+    assert links(visitor.request(method, "/")) == []
+
+
+def test_an_error_page_has_one() -> None:
+    assert links(answered(linked(answering(PAGE, "text/html", 404))).get()) != []
+
+
+def test_a_page_that_asks_by_itself_has_none() -> None:
+    """It has a link of its own."""
+
+    @requires("media")
+    async def offices(request: Request) -> Response:
+        return HTMLResponse(PAGE)
+
+    visitor = answered(linked(Starlette(routes=[Route("/", offices)])))
+    reply = visitor.get()
+    assert (links(reply), "data-privacy-settings" in reply.text) == ([], False)
+    assert f'href="{PREFIX}?language=en' in reply.text
+    visitor.accept()
+    assert links(visitor.get()) != []
+
+
+def test_robots_find_the_settings_too() -> None:
+    reply = call(linked(), headers=[("accept", "text/html"), ("user-agent", ROBOT)])
+    assert "refuse_all" not in reply.text
+    assert links(reply) != []
+
+
+@pytest.mark.parametrize(
+    ("page_language", "accepted", "language"),
+    [("ja", "en", "ja"), ("", "ja", "ja"), ("fr", "ja;q=0.5", "ja"), ("en-GB", "ja", "en"), ("fr", "fr", "en")],
+)
+def test_it_is_in_the_language_of_the_page_else_in_one_that_the_browser_accepts(
+    page_language: str, accepted: str, language: str
+) -> None:
+    html = PAGE.replace(b'lang="en"', f'lang="{page_language}"'.encode() if page_language else b"")
+    visitor = answered(linked(answering(html, "text/html; charset=utf-8")))
+    ((address, words),) = links(visitor.get(headers=[("accept-language", accepted)]))
+    assert f"language={language}&" in address
+    assert words == {"en": "Privacy settings", "ja": "プライバシー設定"}[language]
+
+
+def test_in_another_encoding_it_is_written_in_ascii() -> None:
+    html = PAGE.replace(b'"en"', b'"ja"')
+    reply = answered(linked(answering(html, "text/html; charset=shift_jis"))).get()
+    assert reply.body.isascii()
+    assert unescape(links(reply)[0][1]) == "プライバシー設定"
+
+
+def test_under_a_mount_path_it_leads_there() -> None:
+    site = Starlette(routes=[Mount("/shop", linked())])
+    assert links(call(site, path="/shop/x", headers=HTML)) == [
+        (f"/shop{PREFIX}?language=en&next=/shop/x", "Privacy settings")
+    ]
+
+
+@pytest.mark.parametrize("path", ['/"><script>', "/地図", "/\x00", "//evil.example", "/" + "x" * 5000])
+def test_any_path_stays_within_the_link(path: str) -> None:
+    ((address, _),) = links(answered(linked()).get(path, query=b'"&\xff<'))
+    assert address.startswith(f"{PREFIX}?language=en")
+    assert len(address) < 7000
+
+
+# What caches and validators are told.
+
+
+def test_a_page_with_a_link_is_private_and_depends_on_what_it_was_made_from() -> None:
+    reply = answered(linked(page(headers=[("cache-control", "public, max-age=60")]))).get()
+    assert reply.get("cache-control") == "max-age=60, private"
+    assert {"Cookie", "Accept-Language"} <= set(reply.get("vary").split(", "))
+    fragment = call(linked(answering(b"{}", "application/json")), headers=HTML)
+    assert (fragment.get("cache-control"), fragment.get("vary")) == ("", "")
+
+
+VALIDATED: Fields = [("etag", '"1"'), ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"), ("accept-ranges", "bytes")]
+
+
+def test_once_answered_a_page_keeps_its_validators_and_is_not_sent_again() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        unchanged = (b"if-none-match", b'W/"1"') in scope["headers"]
+        await answering(b"" if unchanged else PAGE, "text/html", 304 if unchanged else 200, headers=VALIDATED)(
+            scope, receive, send
+        )
+
+    visitor = Visitor(linked(app), HTML)
+    asked = visitor.get()
+    assert (asked.get("etag"), asked.get("last-modified"), asked.get("accept-ranges")) == ("", "", "")
+    visitor.refuse()
+    reply = visitor.get()
+    assert (reply.get("etag"), reply.get("last-modified")) == ('W/"1"', "Mon, 01 Jan 2024 00:00:00 GMT")
+    assert reply.get("accept-ranges") == ""
+    unchanged = visitor.get(headers=[("if-none-match", reply.get("etag"))])
+    assert (unchanged.status, unchanged.body) == (304, b"")
+
+
+def test_a_file_that_the_server_sends_by_itself_has_none(tmp_path: Any) -> None:
+    (tmp_path / "page.html").write_bytes(PAGE)
+
+    async def home(request: Request) -> Response:
+        return FileResponse(tmp_path / "page.html")
+
+    site = linked(Starlette(routes=[Route("/", home)]))
+    visitor = answered(site)
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    request = scope(headers=[*HTML, ("cookie", cookies)], extensions={"http.response.pathsend": {}})
+    begun, path = run(drive(site, request))
+    assert path["type"] == "http.response.pathsend"
+    assert (b"content-length", b"%d" % len(PAGE)) in begun["headers"]
+    # Without the extension the same page has its link, and the length of both.
+    reply = visitor.get()
+    assert links(reply) != []
+    assert reply.body.startswith(PAGE.partition(b"</body>")[0])
+
+
+def test_a_page_in_chunks_streams_and_ends_with_the_link() -> None:
+    arrived: list[bytes] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        for chunk in (PAGE[:70], PAGE[70:]):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            assert arrived[-1] == chunk
+        await send({"type": "http.response.body", "body": b""})
+
+    visitor = answered(linked(app))
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    request = scope(headers=[*HTML, ("cookie", cookies)])
+    run(drive(visitor.app, request, seen=lambda message: arrived.append(message.get("body", b""))))
+    assert b"".join(arrived).startswith(PAGE + b"<nav class=")
+    assert arrived[-1].endswith(b"</a></nav>")

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import brotli
+import pytest
+
+from cookie_consent.visitors.pages.assets import assets
+
+STATIC = Path(__file__).parents[2] / "static"
+SCRIPTS, STYLES = ("choices.js", "landing.js", "question.js", "track.js"), ("choices.css", "settings.css")
+
+
+def source(name: str) -> str:
+    return (STATIC / name).read_text(encoding="utf-8")
+
+
+def served(name: str) -> str:
+    return assets()[name].content.decode()
+
+
+def code_lines(text: str) -> list[str]:
+    """The lines of a script without indentation, without comments that begin a line, and without types."""
+    lines, in_comment = [], False
+    untyped = re.sub(r"/\*\* @type [^*]*\*/ ?", "", text)
+    for line in map(str.strip, untyped.splitlines()):
+        while in_comment or line.startswith("/*"):
+            _, end, after = line.partition("*/")
+            line, in_comment = after.strip(), not end
+            if in_comment:
+                break
+        if line and not in_comment and not line.startswith("//"):
+            lines.append(line)
+    return lines
+
+
+def test_what_ships_is_all_there_is() -> None:
+    others = {"choices.d.ts", "window.d.ts", "autoconsent.json"}
+    assert {path.name for path in STATIC.iterdir()} == {*SCRIPTS, *STYLES, *others}
+    assert assets().keys() == {*SCRIPTS, *STYLES}
+
+
+def without_space(text: str) -> str:
+    """Return a script without white space, and without the signs that only end the last of several."""
+    return re.sub(r";(?=\})|,(?=[)}\]])", "", "".join(text.split()))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_served_script_is_the_source_s_lines_of_code_and_nothing_else(name: str) -> None:
+    lines = code_lines(source(name))
+    assert without_space(served(name)) == without_space("".join(lines))
+    assert not re.search(r"\s{2}|/\*|[;{,(] ?\n", served(name))
+    texts = [text for line in lines for text in re.findall(r"""".*?"|'.*?'|`.*?`|\b\w+ \w+\b""", line)]
+    assert [text for text in texts if text not in served(name)] == []
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_a_served_script_is_one(name: str, tmp_path: Path) -> None:
+    """Where a line went on in the next one though its statement had ended, it would be none."""
+    script = tmp_path / f"{name}.mjs"
+    script.write_bytes(assets()[name].content)
+    subprocess.run(["node", "--check", script], check=True)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_line_of_a_served_script_goes_on_with_the_one_before_by_accident(name: str) -> None:
+    """Where a comment went from the beginning of a line, what comes next must not call the result of the last one."""
+    assert not [
+        (before, line)
+        for before, line in pairwise(code_lines(source(name)))
+        if line.startswith(("(", "[", "`")) and before[-1] not in ";{}=(,&|?:>["
+    ]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_no_text_of_a_script_is_taken_for_a_type(name: str) -> None:
+    assert not [line for line in source(name).splitlines() if re.search(r"""["'`].*/\*.*["'`]""", line)]
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_a_served_style_has_the_rules_of_the_source_and_no_more(name: str) -> None:
+    plain = re.sub(r"/\*.*?\*/", "", source(name), flags=re.DOTALL)
+    rules = [" ".join(part.split()) for part in re.split(r"([{};,])", plain)]
+    assert served(name) == re.sub(r"\b: ", ":", "".join(rules))
+    assert not re.search(r"/\*|\n|\t|  ", served(name))
+
+
+def test_the_script_and_style_of_the_question_are_under_4_kb() -> None:
+    sizes = [len(brotli.compress(assets()[name].content, quality=11)) for name in ("choices.js", "choices.css")]
+    assert sum(sizes) < 4000
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "never",
+    ["document.cookie", "cookieStore", "setItem", "getItem", "sessionStorage", "indexedDB", "caches", "innerHTML",
+     "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"],
+)  # fmt: skip
+def test_the_scripts_store_nothing_and_make_no_code_from_text(name: str, never: str) -> None:
+    assert never not in source(name)
+
+
+def test_the_script_looks_whether_storing_is_forbidden_without_storing_anything() -> None:
+    assert [line for line in code_lines(source("choices.js")) if "localStorage" in line] == [
+        "void window.localStorage;"
+    ]
+    assert "localStorage" not in source("question.js")
+
+
+def test_the_script_depends_on_no_others_but_those_that_few_pages_need() -> None:
+    imports = re.compile(r"^\s*import\b(?!\.meta|\().*|\bimport\([^)]*\)|\bfrom\s+[\"'].*", re.MULTILINE)
+    assert imports.findall("\n".join(code_lines(source("choices.js")))) == [
+        f"import(`${{base}}/{name}.js`)" for name in ("landing", "question")
+    ]
+    assert imports.findall("\n".join(code_lines(source("question.js")))) == []
+
+
+def test_the_scripts_give_what_each_other_and_pages_take() -> None:
+    exported = {name: re.findall(r"^export (?:async )?\w+ (\w+)", source(name), re.MULTILINE) for name in SCRIPTS}
+    assert exported == {
+        "choices.js": ["consent"],
+        "landing.js": ["tell"],
+        "question.js": ["bring"],
+        "track.js": ["track"],
+    }
+
+
+def test_what_older_browsers_do_not_know_costs_them_no_other_rule() -> None:
+    """A list of selectors goes as a whole where one is unknown, but for one inside of :is() (Selectors 4)."""
+    for selectors in re.findall(r"([^{}]*)\{", served("choices.css")):
+        outside = re.sub(r":is\((?:[^()]|\([^()]*\))*\)", "", selectors)
+        parts = re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", outside).split(",")
+        assert len(parts) == 1 or not re.search(r":has\b|:modal", outside), selectors
+
+
+@pytest.mark.parametrize("name", STYLES)
+def test_the_styles_load_nothing_and_serve_every_visitor(name: str) -> None:
+    style = source(name)
+    assert "url(" not in style
+    assert "@import" not in style
+    # Dark where the visitor wants it: by rules of our own, or by the system's colours.
+    assert "prefers-color-scheme: dark" in style or re.search(r"color-scheme: .*\blight dark\b", style)
+    assert ":focus-visible" in style
+    assert "min-block-size: 44px" in style
+    # Sides are named by the direction of writing, so that right-to-left languages come out right.
+    assert not re.search(r"\b(left|right)\b", re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL))
+    # Nothing moves, so that prefers-reduced-motion has nothing to stop.
+    assert not re.search(r"\b(animation|transition)\b", style)

@@ -1,0 +1,147 @@
+"""The words of a policy in one language: counted, dated, listed, and filled in safely."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from markupsafe import Markup
+
+from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.pages.wording import Wording
+from tests.support.policies import full_in, site, small
+
+
+def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Wording:
+    offered = dict.fromkeys((prevailing, language))
+    own = {} if wording is None else {language: wording}
+    return Wording(Policy(site=site(*offered), wording=own), language)
+
+
+@pytest.mark.parametrize(
+    ("language", "number", "said"),
+    [
+        ("en", 1, "1 third party would receive data"),
+        ("en", 2, "2 third parties would receive data"),
+        ("en", 1000, "1,000 third parties would receive data"),
+        ("pl", 1, "1 strona trzecia otrzymałaby dane"),
+        ("pl", 3, "3 strony trzecie otrzymałyby dane"),
+        ("pl", 5, "5 stron trzecich otrzymałoby dane"),
+        ("pl", 22, "22 strony trzecie otrzymałyby dane"),
+        ("ja", 1, "許可すると、第三者（1者）に情報が提供されます"),
+    ],
+)
+def test_a_text_that_counts_has_the_form_of_its_number(language: str, number: int, said: str) -> None:
+    assert words(language).counted("banner_recipients", number) == said
+
+
+@pytest.mark.parametrize(
+    ("language", "duration", "said"),
+    [
+        ("de", timedelta(days=1), "1 Tag"),
+        ("de", timedelta(days=395), "395 Tage"),
+        ("fr", timedelta(days=0), "0 jour"),
+        ("cs", timedelta(days=2), "2 dny"),
+        ("de", timedelta(seconds=100_001), "100.001 Sekunden"),
+    ],
+)
+def test_a_duration_is_counted_as_the_language_counts(language: str, duration: timedelta, said: str) -> None:
+    assert words(language).duration(duration) == said
+
+
+def test_a_number_beyond_the_forms_of_a_text_is_said_all_the_same() -> None:
+    """French has a form of its own for whole millions, which no text here has to have."""
+    assert words("fr").counted("days", 1_000_000) == "1\u202f000\u202f000 jours"
+
+
+def test_the_order_of_the_forms_does_not_matter_there() -> None:
+    own = words("fr", {"days": {"other": "{number} jours", "one": "{number} jour"}})
+    assert own.counted("days", 1_000_000) == "1\u202f000\u202f000 jours"
+
+
+def test_own_wording_counts_too() -> None:
+    own = words("en", {"days": {"one": "a day", "other": "<{number}> & {more}"}})
+    assert own.counted("days", 1) == "a day"
+    assert own.counted("days", 1234) == "&lt;1,234&gt; &amp; {more}"
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", '<time datetime="2026-03-01">March 1, 2026</time>'),
+        ("ja", '<time datetime="2026-03-01">2026年3月1日</time>'),
+        ("ar", '<time datetime="2026-03-01">1 مارس 2026</time>'),
+    ],
+)
+def test_a_day_is_written_out_and_there_for_programs(language: str, said: str) -> None:
+    assert words(language).day(date(2026, 3, 1)) == said
+    assert words(language).day(1_772_323_200.0) == said
+    assert words(language).day(1_772_409_599) == said
+
+
+@pytest.mark.parametrize("time", ["2026-03-01T09:08:07Z", "2026-03-01T18:08:07+09:00"])
+def test_a_moment_is_written_out_in_utc_and_there_for_programs(time: str) -> None:
+    assert words("ja").moment(time) == f'<time datetime="{time}">2026年3月1日 9:08:07 UTC</time>'
+
+
+@pytest.mark.parametrize(
+    ("language", "prevailing", "named"),
+    [("en", "ja", "日本語"), ("ja", "de", "Deutsch"), ("de", "zh-Hant", "中文 (繁體)")],
+)
+def test_a_translation_names_the_language_that_prevails_in_itself(language: str, prevailing: str, named: str) -> None:
+    assert named in words(language, prevailing=prevailing).prevails()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Example Ltd.", "Asked by Example Ltd."),
+        ("Example", "Asked by Example."),
+        ("A & B Ltd.", "Asked by A &amp; B Ltd."),
+        ("Ltd. <1>", "Asked by Ltd. &lt;1&gt;."),
+        (Markup("<time>2.</time>"), "Asked by <time>2.</time>"),
+        (Markup("<time>2</time>"), "Asked by <time>2</time>."),
+        ("", "Asked by ."),
+    ],
+)
+def test_a_value_that_ends_in_a_full_stop_ends_the_sentence(value: str, said: str) -> None:
+    assert words("en")("banner_asked_by", controller=value) == said
+
+
+def test_a_date_that_ends_in_a_full_stop_ends_the_sentence_too() -> None:
+    own = words("hu", {"decided_at": "{date}. {expires}."})
+    day = own.day(date(2026, 1, 2))
+    assert day.endswith("2026. január 2.</time>")
+    assert own("decided_at", date=day, expires="x") == f"{day} x."
+
+
+def test_within_a_sentence_a_full_stop_stays() -> None:
+    own = words("en", {"banner_asked_by": "{controller} asks, {controller}, and {nobody}. {controller}..."})
+    assert own("banner_asked_by", controller="Ltd.") == "Ltd. asks, Ltd., and {nobody}. Ltd..."
+
+
+def test_sentences_stand_together_as_the_language_puts_them() -> None:
+    sentences = ("One.", "", Markup("<b>Two.</b>"), "<3>")
+    assert words("en").together(*sentences) == "One. <b>Two.</b> &lt;3&gt;"
+    assert words("zh-Hans").together(*sentences) == "One.<b>Two.</b>&lt;3&gt;"
+    assert words("en").together("", "") == ""
+
+
+def test_titles_are_a_list_in_a_sentence_of_the_language() -> None:
+    policy = full_in("en", "de")
+    assert Wording(policy, "en").titles(["analytics", "media"]) == "Access tracing [en] and Maps and videos [en]"
+    assert Wording(policy, "de").titles(policy.optional) == "Access tracing [de] und Maps and videos [de]"
+    assert Wording(policy, "de").titles([]) == ""
+    assert Wording(policy, "de").titles(["gone", "media"]) == "gone und Maps and videos [de]"
+    assert Wording(policy, "de").listed(policy.features) == "Map of offices [de]"
+
+
+def test_a_service_is_listed_by_its_own_titles() -> None:
+    policy = full_in("en", "de")
+    assert Wording(policy.under(policy.services[0]), "en").titles(["analytics"]) == "Tracing of searches [en]"
+
+
+def test_a_policy_in_python_may_word_what_counts() -> None:
+    policy = small(wording={"en": {"days": {"one": "one day", "other": "{number} days"}}})
+    assert Wording(policy, "en").duration(timedelta(days=1)) == "one day"

@@ -1,0 +1,1 @@
+"""The middleware as a whole: under servers, over a visit."""

@@ -1,0 +1,240 @@
+"""Behind a proxy: the settings of the documentation work, and what is missing is said in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from cookie_consent.visitors.origin_advice import MOST_ORIGINS
+from tests.docs.test_docs import blocks
+from tests.support.asgi import PREFIX, Fields, Reply, answer_to, bodies, call, install, scope
+from tests.support.servers.processes import free_port, program, running
+
+pytestmark = pytest.mark.server
+
+DOCS = "docs/behind-a-proxy.md"
+NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+ACCEPT, JSON = b'{"choice": "accept_all"}', ("content-type", "application/json")
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+
+
+# What is said in the log.
+
+
+def posted(origin: str, headers: Fields = (), app: Any = None, **more: Any) -> Reply:
+    return call(app or install(), "POST", PREFIX, [JSON, ("origin", origin), *headers], ACCEPT, **more)
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("origin", "more", "parts", "not_parts"),
+    [
+        (
+            "https://site.example",
+            {"scheme": "http"},
+            ['"https://site.example"', '"http://site.example"', "X-Forwarded-Proto", "--forwarded-allow-ips"],
+            ["proxy_set_header Host"],
+        ),
+        (
+            "https://site.example",
+            {"host": "127.0.0.1:8000"},
+            ['"https://127.0.0.1:8000"', "proxy_set_header Host $http_host"],
+            ["X-Forwarded-Proto"],
+        ),
+        ("https://site.example:8443", {}, ["proxy_set_header Host $http_host"], ["X-Forwarded-Proto"]),
+        ("https://site.example:8443", {"host": ""}, ["proxy_set_header Host $http_host"], ["X-Forwarded-Proto"]),
+        (
+            "https://site.example",
+            {"scheme": "http", "host": "app:8000", "root_path": "/shop"},
+            ['root_path "/shop"', "proxy_set_header Host", "X-Forwarded-Proto", "ProxyFixMiddleware"],
+            [],
+        ),
+        ("http://site.example", {}, ["does not know that the proxy speaks http"], ["proxy_set_header Host"]),
+    ],
+)
+def test_a_refused_answer_of_a_page_that_may_be_the_sites_own_says_what_to_do(
+    origin: str, more: Any, parts: list[str], not_parts: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert posted(origin, **more).status == 403
+    (line,) = said(caplog)
+    assert [part for part in parts if part not in line] == []
+    assert [part for part in not_parts if part in line] == []
+    assert DOCS in line
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")],
+        [("origin", "https://www.site.example"), ("sec-fetch-site", "same-site")],
+        [("origin", "null")],
+        [("origin", "nothing")],
+        [],
+        [("origin", "https://site.example"), ("origin", "https://evil.example")],
+    ],
+)
+def test_of_what_is_another_sites_or_no_browsers_nothing_is_said(
+    headers: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert call(install(), "POST", PREFIX, [JSON, *headers], ACCEPT).status == 403
+    assert said(caplog) == []
+
+
+def test_it_is_said_once_of_each_origin_and_of_so_many(caplog: pytest.LogCaptureFixture) -> None:
+    app = install()
+    for number in range(3 * MOST_ORIGINS):
+        for _ in range(2):
+            posted(f"https://site-{number}.example", app=app)
+    assert len(said(caplog)) == MOST_ORIGINS
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://" + "x" * 5000, "site.example"),
+        ("https://site.example", "y" * 5000),
+        ('https://a"\r\n\x1b[31m\xe9', "b\r\n\x00\xff"),
+    ],
+)
+def test_what_is_said_is_short_and_one_line_of_ascii(origin: str, host: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert posted(origin, host=host.encode("latin-1").decode("latin-1")).status == 403
+    for line in said(caplog):
+        assert len(line) < 1200
+        assert line.isascii()
+        assert line.isprintable()
+
+
+# The settings of the documentation.
+
+
+@contextmanager
+def served(root: Path, *options: str) -> Iterator[int]:
+    """Start a site with uvicorn, as the documentation says; return its port."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        "tests.support.sites.live_site:site",
+        "--port",
+        str(port),
+        *options,
+    ]
+    env = {**os.environ, "ACCESS_LOG": str(root / "access.jsonl")}
+    with running(command, env=env):
+        yield port
+
+
+@contextmanager
+def proxied(folder: Path, config: str) -> Iterator[None]:
+    """Start nginx with a server of the documentation."""
+    assert NGINX is not None
+    main = folder / "nginx.conf"
+    main.write_text(
+        f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}} http {{ access_log off; "
+        f"{''.join(f'{kind}_temp_path {folder}/{kind}; ' for kind in TEMPORARY)}\n{config}\n}}"
+    )
+    command = [NGINX, "-e", str(folder / "error.log"), "-c", str(main)]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    with running(command):
+        yield
+
+
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    pem, key = folder / "example.jp.pem", folder / "example.jp.key"
+    openssl = [program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=example.jp", "-keyout", str(key), "-out", str(pem)]
+    subprocess.run([*openssl, *names], check=True, capture_output=True)
+    return pem, key
+
+
+def answer_through(port: int, folder: Path) -> httpx.Response:
+    """Answer as a browser without Fetch Metadata does, at https://example.jp, once the site is there."""
+    trusts_any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusts_any.check_hostname, trusts_any.verify_mode = False, ssl.CERT_NONE
+    address, end = f"https://127.0.0.1:{port}{PREFIX}", time.monotonic() + 60
+    headers = {"host": f"example.jp:{port}", "origin": f"https://example.jp:{port}"}
+    with httpx.Client(verify=trusts_any, headers=headers) as client:
+        while True:
+            try:
+                response = client.post(address, json={"choice": "accept_all"})
+            except httpx.TransportError:
+                response = httpx.Response(502)
+            if response.status_code != 502 or time.monotonic() > end:
+                return response
+            time.sleep(0.1)
+
+
+@needs_nginx
+@pytest.mark.parametrize("complete", [True, False], ids=["as documented", "without what is passed"])
+def test_through_nginx_an_answer_is_the_sites_own(tmp_path: Path, complete: bool) -> None:
+    (config,) = blocks(DOCS, "nginx")
+    port = free_port()
+    pem, key = certificate(tmp_path)
+    (options,) = re.findall(r"`uvicorn app:app ([^`]*)`", Path(DOCS).read_text())
+    with served(tmp_path, *options.split()) as site:
+        config = config.replace("listen 443", f"listen {port}").replace("/etc/ssl/example.jp.pem", str(pem))
+        config = config.replace("/etc/ssl/example.jp.key", str(key)).replace("127.0.0.1:8000", f"127.0.0.1:{site}")
+        if not complete:
+            config = re.sub(r"proxy_set_header [^;]*;", "", config)
+        with proxied(tmp_path, config):
+            response = answer_through(port, tmp_path)
+    assert response.status_code == (200 if complete else 403)
+    names = [line.partition("=")[0] for line in response.headers.get_list("set-cookie")]
+    assert names == (["__Host-consent", "__Host-visitor"] if complete else [])
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["hypercorn", "granian"])
+def test_the_wrappers_of_the_documentation_tell_the_app_of_scheme_and_client(number: int) -> None:
+    code = blocks(DOCS, "python")[number]
+    seen: list[Any] = []
+    inner = install()
+
+    async def noting(scope: Any, receive: Any, send: Any) -> None:
+        seen.append((scope["scheme"], scope["client"][0]))
+        await inner(scope, receive, send)
+
+    given: dict[str, Any] = {"app": noting}
+    exec(compile(code, DOCS, "exec"), given)  # noqa: S102
+    forwarded = [("x-forwarded-proto", "https"), ("x-forwarded-for", "198.41.0.4"), ("origin", "https://site.example")]
+    request = scope("POST", PREFIX, [JSON, *forwarded], scheme="http", client=("127.0.0.1", 5000))
+    reply = asyncio.run(answer_to(given["app"], request, bodies(ACCEPT)))
+    assert seen == [("https", "198.41.0.4")]
+    assert (reply.status, list(reply.set_cookies)) == (200, ["__Host-consent"])
+
+
+def test_the_settings_of_traefik_are_yaml_that_passes_the_host_to_the_app() -> None:
+    (text,) = blocks(DOCS, "yaml")
+    said = yaml.safe_load(text)["http"]
+    (router,) = said["routers"].values()
+    assert (router["rule"], router["entryPoints"], router["tls"]) == ("Host(`example.jp`)", ["websecure"], {})
+    balancer = said["services"][router["service"]]["loadBalancer"]
+    assert balancer == {"passHostHeader": True, "servers": [{"url": "http://127.0.0.1:8000"}]}
+
+
+def test_the_settings_of_caddy_are_one_site_whose_requests_go_to_the_app() -> None:
+    (text,) = blocks(DOCS, "caddyfile")
+    assert re.fullmatch(r"example\.jp \{\n    reverse_proxy 127\.0\.0\.1:8000\n\}\n", text)

@@ -1,0 +1,268 @@
+"""Over real HTTP: uvicorn with several workers that share a file of access records, and without lifespan events."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.asgi import PHONE, PREFIX
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that runs.
+
+    Args:
+        address: where it listens.
+        log: the file of access records.
+        output: what the server itself says.
+        process: the process.
+    """
+
+    address: str
+    log: Path
+    output: Path
+    process: subprocess.Popen[bytes]
+
+    @contextmanager
+    def visitor(self, **options: Any) -> Iterator[httpx.Client]:
+        """Somebody with a browser of their own."""
+        headers = {"user-agent": PHONE, "origin": self.address}
+        with httpx.Client(base_url=self.address, headers=headers, trust_env=False, timeout=30, **options) as client:
+            yield client
+
+    def records(self) -> list[dict[str, Any]]:
+        text = self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+        assert text == "" or text.endswith("\n")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def stop(self) -> None:
+        self.process.terminate()
+        assert self.process.wait(30) in (0, -15)
+        assert "Traceback" not in self.output.read_text(encoding="utf-8")
+
+
+def until(holds: Callable[[], object], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.02)
+
+
+def listens(host: str, port: int) -> bool:
+    """Return whether a worker takes connections: each begins to when its app is made."""
+    try:
+        socket.create_connection((host, port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, workers: int = 1) -> Iterator[Server]:
+    log, output = folder / "access.jsonl", folder / "output.txt"
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        "tests.support.sites.live_site:site",
+        "--port",
+        "0",
+        *arguments,
+    ]
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [*command, "--workers", str(workers)],
+            stderr=file,
+            stdout=file,
+            cwd=ROOT,
+            env={**os.environ, "ACCESS_LOG": str(log)},
+        )
+    try:
+
+        def running() -> bool:
+            assert process.poll() is None, output.read_text()
+            text = output.read_text()
+            return "Uvicorn running on" in text and text.count("Started server process") == workers
+
+        until(running, 60)
+        found = re.search(r"running on (http://(\S+):(\d+))", output.read_text())
+        assert found
+        until(lambda: listens(found[2], int(found[3])), 60)
+        server = Server(found[1], log, output, process)
+        yield server
+        if process.poll() is None:
+            server.stop()
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@dataclass
+class Visits:
+    """Three visitors who look at page after page, until each worker has answered the first of them."""
+
+    granting: httpx.Client
+    refusing: httpx.Client
+    silent: httpx.Client
+    workers: set[str] = field(default_factory=set)
+    paths: list[str] = field(default_factory=list)
+
+    def visit(self, number: int) -> None:
+        path = f"/pages/{number}"
+        process, status = self.granting.get(f"{path}?utm_source=x&secret=y").text.split()
+        self.workers.add(process)
+        self.paths.append(path)
+        assert status == "granted"
+        assert self.refusing.get(f"/pages/refused-{number}").text.split()[1] == "refused"
+        assert self.silent.get(f"/pages/silent-{number}").text.split()[1] == "unknown"
+
+    def visit_all(self, workers: int) -> None:
+        with ThreadPoolExecutor(8) as threads:
+            for start in range(0, 2000, 40):
+                list(threads.map(self.visit, range(start, start + 40)))
+                if len(self.workers) == workers:
+                    return
+        raise AssertionError("one worker answered all")
+
+
+def test_two_workers_share_one_file_of_records_of_those_who_allowed_it(tmp_path: Path) -> None:
+    anew = httpx.Limits(max_keepalive_connections=0)  # else who was taken by one worker stays with it
+    with (
+        serving(tmp_path, workers=2) as server,
+        server.visitor(limits=anew) as one,
+        server.visitor(limits=anew) as two,
+        server.visitor(limits=anew) as three,
+    ):
+        accepted = one.post(PREFIX, json={"choice": "accept_all"})
+        assert accepted.json()["status"] == "granted"
+        assert set(one.cookies) == {"consent", "visitor"}
+        refused = two.post(PREFIX, json={"choice": "refuse_all"}, headers={"cookie": "_ga=1"})
+        assert refused.json()["status"] == "refused"
+        expired = [line.partition("=")[0] for line in refused.headers.get_list("set-cookie")][1:]
+        assert set(expired) == {"player", "_ga"}
+        visits = Visits(one, two, three)
+        visits.visit_all(workers=2)
+        assert set(one.cookies) == {"consent", "visitor", "session", "_ga"}
+        assert set(two.cookies) == {"consent", "session"}
+        assert set(three.cookies) == {"session"}
+        server.stop()
+        records = server.records()
+    assert sorted(record["url.path"] for record in records) == sorted(visits.paths)
+    assert len({record["visitor.id"] for record in records}) == 1
+    for record in records:
+        assert (record["http.route"], record["url.query"]) == ("/pages/{name}", "utm_source=x")
+        assert (record["client.address"], record["user_agent.device"]) == ("127.0.0.0", "mobile")
+        assert record["http.response.status_code"] == 200
+        assert record["duration_ms"] > 0
+
+
+def test_an_answer_to_one_worker_counts_for_all_and_its_proof_is_in_one_place(tmp_path: Path) -> None:
+    with serving(tmp_path, workers=2) as server, server.visitor() as visitor:
+        for choice in ("accept_all", "refuse_all", "accept_all"):
+            assert visitor.post(PREFIX, json={"choice": choice}).status_code == 200
+        export = visitor.get(f"{PREFIX}/export").json()
+    assert [record["status"] for record in export["consent_records"]] == ["granted", "refused", "granted"]
+
+
+@pytest.mark.parametrize("lifespan", ["off", "on"])
+def test_records_reach_the_file_by_themselves(lifespan: str, tmp_path: Path) -> None:
+    with serving(tmp_path, "--lifespan", lifespan) as server, server.visitor() as visitor:
+        visitor.post(PREFIX, json={"choice": "accept_all"})
+        gone_to = []
+        for path in ("/pages/first", "/pages/second"):
+            visitor.get(path)
+            gone_to.append(path)
+            until(lambda: [record["url.path"] for record in server.records()] == gone_to, 3)
+
+
+def test_a_server_that_is_stopped_writes_the_last_records_first(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.visitor() as visitor:
+        visitor.post(PREFIX, json={"choice": "accept_all"})
+        visitor.get("/pages/last")
+        server.stop()
+        assert [record["url.path"] for record in server.records()] == ["/pages/last"]
+
+
+def test_what_began_before_a_refusal_and_ends_after_it_sets_nothing_and_leaves_no_record(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path) as server,
+        server.visitor() as visitor,
+        server.visitor() as other,
+        ThreadPoolExecutor(1) as at,
+    ):
+        visitor.post(PREFIX, json={"choice": "accept_all"})
+        given = {"cookie": "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())}
+        with other.stream("GET", "/events", headers=given) as stream:
+            chunks = stream.iter_raw()
+            assert next(chunks) == b"data: first\n\n"
+            slow = at.submit(other.get, "/slow", headers={"cookie": given["cookie"].partition("; visitor")[0]})
+            until(lambda: visitor.get("/waiting").text == "1", 20)
+            assert visitor.post(PREFIX, json={"choice": "refuse_all"}).json()["status"] == "refused"
+            visitor.get("/go-on")
+            assert b"".join(chunks) == b"data: second\n\n"
+        set_cookies = slow.result(20).headers.get_list("set-cookie")
+        server.stop()
+        assert [line for line in set_cookies if "max-age=0" not in line.lower()] == []
+        assert {record["url.path"] for record in server.records()} == {"/waiting"}
+
+
+def test_a_stream_of_events_arrives_event_by_event(tmp_path: Path) -> None:
+    with (
+        serving(tmp_path) as server,
+        server.visitor() as visitor,
+        visitor.stream("GET", "/events", headers={"accept": "text/html"}) as response,
+    ):
+        chunks = response.iter_raw()
+        assert next(chunks) == b"data: first\n\n"
+        assert visitor.get("/go-on").text == "they go on"
+        assert b"".join(chunks) == b"data: second\n\n"
+
+
+def test_a_page_asks_and_an_answer_by_form_comes_back(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.visitor() as visitor:
+        page = visitor.get("/", headers={"accept": "text/html"})
+        assert 'value="refuse_all"' in page.text
+        assert int(page.headers["content-length"]) == len(page.content)
+        reply = visitor.post(PREFIX, data={"choice": "refuse_all", "next": "/pages/x"})
+        assert (reply.status_code, reply.headers["location"]) == (303, "/pages/x")
+        assert 'value="refuse_all"' not in visitor.get("/", headers={"accept": "text/html"}).text
+
+
+def test_clients_that_misbehave_leave_no_trace_in_the_servers_output(tmp_path: Path) -> None:
+    with serving(tmp_path) as server, server.visitor() as visitor:
+        host, port = server.address.removeprefix("http://").split(":")
+        start = (
+            f"POST {PREFIX} HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\ncontent-type: application/json\r\n"
+        )
+        for request in (
+            start + "content-length: 100\r\n\r\n{",  # and then nothing more
+            start + 'content-length: 24\r\n\r\n{"choice": "accept_all"}',
+            start + "transfer-encoding: chunked\r\n\r\n5\r\n{\r\n",
+            f"GET {PREFIX}?next=%ff%00//x HTTP/1.1\r\nhost: \r\ncookie: consent=\xff\xfe; \x80=\r\n\r\n",
+            "GET /%00%ff%0d%0a HTTP/1.0\r\naccept: text/html\r\n\r\n",
+        ):
+            with socket.create_connection((host, int(port)), timeout=30) as connection:
+                connection.sendall(request.encode("latin-1"))
+        big = visitor.post(PREFIX, content=b" " * 1_000_000, headers={"content-type": "application/json"})
+        assert big.status_code == 413
+        assert visitor.get("/pages/x").status_code == 200

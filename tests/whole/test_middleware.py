@@ -1,0 +1,904 @@
+"""The whole: what is refused at the start, what passes, what streams, and that nothing a client sends can raise."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import math
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from cookie_consent import ConsentMiddleware, Policy, PolicyError
+from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.sinks import MemorySink
+from tests.support.asgi import (
+    PAGE,
+    PHONE,
+    PREFIX,
+    SITE,
+    Clock,
+    Reply,
+    Visitor,
+    answer_to,
+    answering,
+    bodies,
+    call,
+    check,
+    drive,
+    install,
+    page,
+    policy,
+    scope,
+)
+from tests.support.policies import KEY
+
+HTML = [("accept", "text/html"), ("user-agent", PHONE)]
+
+
+# The start.
+
+
+def test_one_line_installs_it(tmp_path: Path) -> None:
+    file = tmp_path / "consent.toml"
+    file.write_text(SITE, encoding="utf-8")
+
+    async def home(request: Request) -> Response:
+        consent = request.state.consent
+        return JSONResponse([consent.status, consent.allows("analytics"), consent.should_ask, dict(consent.purposes)])
+
+    app = Starlette(routes=[Route("/", home)])
+    app.add_middleware(ConsentMiddleware, policy=str(file), secret_keys=[KEY])
+    visitor = Visitor(app)
+    assert visitor.get().json == ["unknown", False, True, {"necessary": True, "analytics": False, "media": False}]
+    visitor.accept()
+    assert visitor.get().json == ["granted", True, False, {"necessary": True, "analytics": True, "media": True}]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_the_policy_may_be_a_file(kind: Callable[[object], Any], tmp_path: Path) -> None:
+    file = tmp_path / "consent.toml"
+    file.write_text(SITE, encoding="utf-8")
+    app = ConsentMiddleware(answering(), kind(file), KEY)
+    assert call(app, path=f"{PREFIX}/policy").json["version"] == policy().version
+
+
+def test_a_policy_file_that_is_wrong_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "consent.toml"
+    with pytest.raises(FileNotFoundError):
+        ConsentMiddleware(answering(), file, KEY)
+    file.write_text(SITE.replace("traces = true", "traced = true"), encoding="utf-8")
+    with pytest.raises(PolicyError, match=r'consent\.toml.*\[purposes\.analytics\].*traced.*Did you mean "traces"'):
+        ConsentMiddleware(answering(), file, KEY)
+
+
+def test_a_policy_that_traces_for_nobody_knows_how_long_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "consent.toml"
+    file.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
+    wanted = r'\[purposes\.analytics\] key "retention": .* how long its records are kept. Write "395 days" or less'
+    with pytest.raises(PolicyError, match=r"consent\.toml: " + wanted):
+        ConsentMiddleware(answering(), file, KEY)
+    with pytest.raises(PolicyError, match="^" + wanted):
+        ConsentMiddleware(answering(), Policy.load(file), KEY)
+    visitor = Visitor(install(history=[file]))  # an earlier version may lack it
+    visitor.accept()
+    assert visitor.state()["status"] == "granted"
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"prefix": "privacy"}, "without a slash at its end"),
+    ({"prefix": "/privacy/"}, "without a slash at its end"),
+    ({"prefix": ""}, "without a slash at its end"),
+    ({"prefix": "/"}, "without a slash at its end"),
+    ({"prefix": "//privacy"}, "without a slash at its end"),
+    ({"prefix": "/a?b"}, "without a slash at its end"),
+    ({"prefix": "/a#b"}, "without a slash at its end"),
+    ({"prefix": "/a b"}, "without a slash at its end"),
+    ({"undeclared": "drop"}, 'Write "hold" or "allow"'),
+    ({"undeclared": None}, 'Write "hold" or "allow"'),
+    ({"layout": "popup"}, "Write one of: corner, bar, modal"),
+    ({"layout": ["corner"]}, "Write one of: corner, bar, modal"),
+    ({"layout": None}, "Write one of: corner, bar, modal"),
+    ({"inject": "yes"}, "inject: .* Write True or False"),
+    ({"settings_link": 1}, "settings_link: .* Write True or False"),
+    ({"edit_csp": None}, "edit_csp: .* Write True or False"),
+    ({"language": "en"}, 'language: .* Write "path", or a function that takes a request'),
+    ({"language": True}, 'language: .* Write "path", or a function that takes a request'),
+    ({"language": ["en", "ja"]}, 'language: .* Write "path", or a function that takes a request'),
+    ({"ledger": "consent.db"}, "sqlite:///consent"),
+    ({"access_log": "http://x/"}, "JSON Lines"),
+    ({"secret_keys": "short"}, "at least 32 characters"),
+    ({"secret_keys": []}, "at least 32 characters"),
+    ({"secret_keys": ["short", KEY]}, "at least 32 characters"),
+    ({"consent_cookie": "a b"}, "a plain word"),
+    ({"consent_cookie": "visitor"}, "different names"),
+    ({"consent_cookie": "session"}, "one of our own"),
+    ({"visitor_cookie": "player"}, "one of our own"),
+    ({"consent_days": 401}, "at most 400 days"),
+    ({"consent_days": 0}, "at most 400 days"),
+    ({"visitor_days": 396}, "at most 395 days"),
+    ({"inject": ["/docs*"]}, "inject: .* Write True or False"),
+    ({"mask_client": None}, "mask_client: .* Write True or False"),
+    ({"server_logs": True}, "server_logs: .* Write one of: mask, drop, keep"),
+    ({"app": "app"}, "app: 'app' is not valid. It is the ASGI app"),
+    ({"policy": 5}, "policy: 5 is not valid. Write a Policy, or the path of a TOML file"),
+    ({"clock": 0}, "clock: 0 is not valid. It returns seconds since 1970"),
+    ({"make_id": "id"}, "make_id: 'id' is not valid. It returns a random id"),
+    ({"desk": 7}, "desk: 7 is not valid. Write a function"),
+    ({"desk": print, "ledger": None}, "desk: requests are kept beside the ledger"),
+    ({"consent_days": "180"}, "consent_days: .* Write a number of days"),
+    ({"visitor_days": math.nan}, "visitor_days: .* Write a number of days"),
+    ({"query_keys": "utm_*"}, "query_keys: .* Write a list of names"),  # by letters, its * would keep every query
+    ({"query_keys": [b"utm_*"]}, "query_keys: .* Write a list of names"),
+    ({"history": "old.toml"}, "history: .* Write a list of files or policies"),
+    ({"history": 5}, "history: .* Write a list of files or policies"),
+    ({"ledger": Path("consent.db")}, "ledger: .* is no Ledger"),
+    ({"ledger": object()}, "ledger: .* is no Ledger"),
+    ({"access_log": 5}, "access_log: 5 is no Sink"),
+]
+OPTIONS = list(inspect.signature(ConsentMiddleware.__init__).parameters)[1:]
+
+
+@pytest.mark.parametrize(("options", "said"), WRONG)
+def test_a_wrong_argument_stops_the_start_says_what_would_be_right_and_leaves_nothing_open(
+    options: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    right = {"app": answering(), "policy": policy(), "secret_keys": [KEY], "ledger": f"sqlite:///{tmp_path}/kept.db"}
+    threads = threading.active_count()
+    with pytest.raises(ValueError, match=said):
+        ConsentMiddleware(**{**right, "access_log": tmp_path / "access.jsonl", **options})
+    assert (list(tmp_path.iterdir()), threading.active_count()) == ([], threads)
+
+
+def test_every_argument_is_checked() -> None:
+    assert {name for options, _ in WRONG for name in options} == set(OPTIONS)
+
+
+def test_every_argument_is_documented_once_in_the_order_of_the_signature() -> None:
+    documented = inspect.getdoc(ConsentMiddleware) or ""
+    arguments = documented.partition("\nArgs:\n")[2].partition("\nRaises:\n")[0]
+    assert re.findall(r"^    (\w+):", arguments, re.MULTILINE) == OPTIONS
+
+
+def test_keys_are_rotated_without_asking_anybody_again() -> None:
+    first, second, third = (f"{n}-key-of-a-site-with-many-visitors" for n in ("first", "second", "third"))
+
+    def site(*keys: str) -> ConsentMiddleware:
+        return ConsentMiddleware(answering(), policy(), keys)
+
+    visitor = Visitor(site(first))
+    visitor.accept()
+    visitor.app = site(first, second)
+    assert visitor.state()["status"] == "granted"
+    visitor.refuse()
+    visitor.app = site(second, third)
+    assert visitor.state()["status"] == "refused"
+    visitor.app = site(first)
+    assert visitor.state()["status"] == "unknown"
+
+
+# What is asked again when the policy changes.
+
+
+WIDER = SITE.replace('name = "player"', 'name = "player2"')
+OTHER_WORDS = SITE.replace("We show maps.", "We show maps and videos.")
+NARROWER = SITE.replace('retention = "30 days"', 'retention = "20 days"')
+
+
+@pytest.mark.parametrize(
+    ("text", "history", "asks", "media", "analytics"),
+    [
+        (OTHER_WORDS, [], False, True, True),
+        (WIDER, [], True, False, True),
+        (NARROWER, [], True, True, False),
+        (NARROWER, [SITE], False, True, True),
+        (WIDER, [SITE], True, False, True),
+    ],
+)
+def test_only_what_changed_is_asked_again(
+    text: str, history: list[str], asks: bool, media: bool, analytics: bool
+) -> None:
+    visitor = Visitor(install())
+    visitor.accept()
+    visitor.app = install(text=text, history=[policy(old) for old in history])
+    state = visitor.state()
+    assert state["status"] == "granted"
+    assert state["should_ask"] is asks
+    assert (state["purposes"]["media"], state["purposes"]["analytics"]) == (media, analytics)
+
+
+def test_what_was_refused_stays_refused_without_asking() -> None:
+    visitor = Visitor(install())
+    visitor.refuse()
+    visitor.app = install(text=WIDER)
+    assert visitor.state()["should_ask"] is False
+    assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
+
+
+# What is neither http nor websocket.
+
+
+@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}, {"ledger": MemoryLedger()}])
+def test_lifespan_passes(options: dict[str, Any]) -> None:
+    seen: list[object] = []
+    events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        for _ in range(2):
+            message = await receive()
+            seen.append(message)
+            await send({"type": f"{message['type']}.complete"})
+
+    given = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    sent = asyncio.run(drive(install(app, **options), given, events))
+    assert seen == [given, *events]
+    assert seen[0] is given
+    assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
+
+
+def test_what_is_due_is_removed_when_the_server_starts() -> None:
+    clock, ledger = Clock(), MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    clock.forward(days=180 + 1095)
+    app = install(started, ledger=ledger, clock=clock)
+    asyncio.run(drive(app, {"type": "lifespan"}, []))
+    retention = app._installed.retention
+    assert retention is not None
+    retention.wait()
+    assert [record["event"] for record in ledger.kept] == ["removed"]
+
+
+async def started(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "lifespan.startup.complete"})
+
+
+class Unclosable(MemorySink):
+    """A sink with a bug."""
+
+    def close(self) -> None:
+        raise OSError("this sink is broken")
+
+
+@pytest.mark.logs_an_exception
+def test_a_sink_that_cannot_be_closed_does_not_keep_the_server_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+    sent: list[Message] = []
+
+    async def ending(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def receive() -> Message:
+        return {"type": "lifespan.shutdown"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(install(ending, access_log=Unclosable())({"type": "lifespan"}, receive, send))
+    assert sent == [{"type": "lifespan.shutdown.complete"}]
+    assert "could not be brought" in caplog.text
+
+
+@pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}])
+def test_an_app_that_knows_no_lifespan_says_so_itself(options: dict[str, Any]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("only http here")
+
+    with pytest.raises(AssertionError, match="only http here"):
+        asyncio.run(drive(install(app, **options), {"type": "lifespan"}, []))
+
+
+def test_unknown_connections_pass_as_they_are() -> None:
+    given, sent_by_app = {"type": "webtransport", "headers": object()}, {"type": "webtransport.accept", "headers": 1}
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope is given
+        assert await receive() == {"type": "x"}
+        await send(sent_by_app)
+
+    assert asyncio.run(drive(install(app), given, [{"type": "x"}])) == [sent_by_app]
+
+
+# Websockets.
+
+
+def test_a_websocket_sees_the_decision_and_its_messages_pass() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "websocket.connect"
+        await send({"type": "websocket.accept"})
+        status = scope["state"]["consent"].status
+        await send({"type": "websocket.send", "text": f"{status} {(await receive())['text']}"})
+        await send({"type": "websocket.close", "code": 1000})
+
+    visitor = Visitor(install(app, access_log=MemorySink()))
+    visitor.accept()
+    connection = scope(kind="websocket", headers=[("cookie", f"__Host-consent={visitor.jar['__Host-consent']}")])
+    events: list[Message] = [{"type": "websocket.connect"}, {"type": "websocket.receive", "text": "hello"}]
+    sent = asyncio.run(drive(visitor.app, connection, events))
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
+    assert sent[1]["text"] == "granted hello"
+
+
+def test_a_websocket_under_the_prefix_is_the_apps() -> None:
+    sent = asyncio.run(
+        drive(install(), scope(path=f"{PREFIX}/state", kind="websocket"), [{"type": "websocket.connect"}])
+    )
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+
+
+# The scope.
+
+
+def test_the_state_of_the_lifespan_is_kept_and_not_mixed_between_requests() -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope["state"])
+        await answering()(scope, receive, send)
+
+    shared = {"database": object()}
+    site = install(app)
+    for _ in range(2):
+        asyncio.run(answer_to(site, scope(state=shared)))
+    assert shared.keys() == {"database"}
+    assert [state["database"] for state in seen] == [shared["database"]] * 2
+    assert seen[0]["consent"] is not seen[1]["consent"]
+
+
+@pytest.mark.parametrize("missing", ["state", "scheme", "root_path", "client", "server", "extensions", "raw_path"])
+def test_what_servers_may_leave_out_is_not_needed(missing: str) -> None:
+    """ASGI makes these optional; a scheme that is not there is http."""
+    for path, app in (("/", page(reads=["media"])), (PREFIX, answering()), ("/whois", page())):
+        request = scope(path=path, headers=HTML, scheme="http")
+        del request[missing]
+        assert asyncio.run(answer_to(install(app, access_log=MemorySink()), request)).status == 200
+    request = scope(
+        "POST", PREFIX, [("content-type", "application/json"), ("origin", "http://site.example")], scheme="http"
+    )
+    del request[missing]
+    reply = asyncio.run(answer_to(install(), request, bodies(b'{"choice": "accept_all"}')))
+    assert list(reply.set_cookies) == ["consent"]
+
+
+def test_a_state_that_is_none_is_no_state() -> None:
+    assert call(install(page(reads=["media"])), state=None).status == 200
+
+
+def test_a_request_without_fields_is_served() -> None:
+    for path in ("/", PREFIX, f"{PREFIX}/state"):
+        request = scope(path=path)
+        request["headers"] = []
+        assert asyncio.run(answer_to(install(page()), request)).status == 200
+
+
+# Responses.
+
+
+def starting(**message: Any) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, **message})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    return app
+
+
+@pytest.mark.parametrize("inject", [True, False])
+def test_a_response_may_have_no_fields(inject: bool) -> None:
+    reply = call(install(starting(), inject=inject), headers=HTML)
+    assert (reply.status, reply.headers, reply.body) == (200, [], b"ok")
+
+
+@pytest.mark.parametrize("inject", [True, False])
+@pytest.mark.parametrize("kind", [tuple, iter, list])
+@pytest.mark.parametrize("cookies", [[], [(b"set-cookie", b"session=1")]])
+def test_the_fields_of_a_response_may_be_any_iterable(
+    kind: Callable[[object], Any], cookies: list[tuple[bytes, bytes]], inject: bool
+) -> None:
+    fields = [(b"x-kept", b"1"), *cookies]
+    reply = call(install(starting(headers=kind(fields)), inject=inject), headers=HTML)
+    assert reply.headers == fields
+    held = call(install(starting(headers=kind([*fields, (b"set-cookie", b"_ga=1")])), inject=inject), headers=HTML)
+    assert held.headers == fields
+
+
+def test_other_keys_of_a_response_pass() -> None:
+    sent = asyncio.run(drive(install(starting(trailers=True, headers=[(b"set-cookie", b"_ga=1")])), scope()))
+    assert sent[0]["trailers"] is True
+
+
+def test_the_apps_own_list_of_fields_is_not_changed() -> None:
+    fields = [(b"content-type", b"text/html"), (b"set-cookie", b"_ga=1")]
+    call(install(starting(headers=fields)), headers=HTML)
+    assert fields == [(b"content-type", b"text/html"), (b"set-cookie", b"_ga=1")]
+
+
+@pytest.mark.parametrize("content_type", ["text/event-stream", "text/html", "application/octet-stream"])
+@pytest.mark.parametrize("answered", [False, True])
+def test_a_stream_is_not_held_up(content_type: str, answered: bool) -> None:
+    """What the app sends is out before it goes on, as soon as it is known that no banner belongs in it."""
+    arrived: list[bytes] = []
+    first = PAGE if content_type == "text/html" else b"data: 1\n\n"
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type.encode())]}
+        )
+        for number in range(3):
+            await send(
+                {"type": "http.response.body", "body": first if number == 0 else b"%d" % number, "more_body": True}
+            )
+            assert b"".join(arrived).endswith(b"</html>" if number == 0 and first == PAGE else first[-7:]) or number
+            assert number == 0 or arrived[-1] == b"%d" % number
+        await send({"type": "http.response.body", "body": b""})
+
+    visitor = Visitor(install(app, access_log=MemorySink()), HTML)
+    if answered:
+        visitor.accept()
+    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
+    request = scope(headers=[*HTML, ("cookie", cookies)])
+    sent = asyncio.run(
+        drive(visitor.app, request, bodies(b""), lambda message: arrived.append(message.get("body", b"")))
+    )
+    assert b"".join(arrived).endswith(b"12")
+    assert (b"refuse_all" in b"".join(arrived)) is (content_type == "text/html" and not answered)
+    assert sent[-1].get("more_body", False) is False
+
+
+def test_a_large_download_goes_through_chunk_by_chunk() -> None:
+    chunk, held = b"x" * 65_536, 0
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal held
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"video/mp4")]})
+        for number in range(200):
+            await send({"type": "http.response.body", "body": chunk, "more_body": number < 199})
+            held = max(held, (number + 1) * len(chunk) - seen)
+
+    seen = 0
+
+    def count(message: Message) -> None:
+        nonlocal seen
+        seen += len(message.get("body", b""))
+
+    asyncio.run(drive(install(app), scope(headers=HTML), bodies(b""), count))
+    assert (seen, held) == (200 * 65_536, 0)
+
+
+def test_a_request_body_passes_to_the_app_as_it_comes() -> None:
+    got: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        got.extend([await receive(), await receive(), await receive()])
+        await answering()(scope, receive, send)
+
+    incoming = [*bodies(b"a", b"b"), {"type": "http.disconnect"}]
+    asyncio.run(drive(install(app), scope("POST"), list(incoming)))
+    assert got == incoming
+
+
+def test_what_the_app_raises_is_for_the_server() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise KeyError("a bug of the app")
+
+    with pytest.raises(KeyError, match="a bug of the app"):
+        call(install(app), headers=HTML)
+
+
+def test_an_app_that_raises_before_its_page_began_leaves_the_answer_to_the_server() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"  ", "more_body": True})
+        raise KeyError("a bug of the app")
+
+    reached: list[Message] = []
+    with pytest.raises(KeyError):
+        asyncio.run(drive(install(app), scope(headers=HTML), bodies(b""), reached.append))
+    assert reached == []
+
+
+def test_an_app_that_ends_early_has_sent_what_it_sent() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"  ", "more_body": True})
+
+    sent = asyncio.run(drive(install(app), scope(headers=HTML)))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[1]["body"] == b"  "
+
+
+def test_requests_at_the_same_time_are_not_mixed_up() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0)
+        consent = scope["state"]["consent"]
+        await asyncio.sleep(0)
+        await answering(f"{scope['path']} {consent.allows('media')} {consent.language}".encode())(scope, receive, send)
+
+    site = install(app)
+    visitors = [Visitor(site) for _ in range(4)]
+    for visitor, media in zip(visitors, (True, False, True, False), strict=True):
+        visitor.save(media=media)
+
+    async def all_at_once() -> list[Reply]:
+        requests = [
+            scope(
+                path=f"/{number}",
+                headers=[
+                    ("cookie", f"__Host-consent={visitors[number % 4].jar['__Host-consent']}"),
+                    ("accept-language", "ja" if number % 3 else "en"),
+                ],
+            )
+            for number in range(40)
+        ]
+        return list(await asyncio.gather(*(answer_to(site, request) for request in requests)))
+
+    for number, reply in enumerate(asyncio.run(all_at_once())):
+        assert reply.text == f"/{number} {number % 2 == 0} {'ja' if number % 3 else 'en'}"
+
+
+# Services: parts of the site with conditions of their own.
+
+
+PLACES = (
+    SITE
+    + """
+[services.registry]
+path = "/whois/registry/"
+[services.registry.purposes.media]
+refused = true
+
+[services.shop]
+host = "shop.example"
+[services.shop.purposes.media]
+refused = true
+
+[services.cellar]
+host = "shop.example"
+path = "/cellar"
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "analytics", "media"),
+    [
+        ("site.example", "/", True, True),
+        ("site.example", "/whois", False, True),
+        ("site.example", "/whois/", False, True),
+        ("site.example", "/whoisx", True, True),
+        ("site.example", "/whois/registry", True, False),
+        ("site.example", "/whois/registry/x", True, False),
+        ("shop.example", "/", True, False),
+        ("SHOP.example:8443", "/x", True, False),
+        ("shop.example", "/cellar", True, True),
+        ("shop.example", "/whois", True, False),
+        ("[::1]:80", "/", True, True),
+        ("[::1]", "/", True, True),
+        ("", "/", True, True),
+    ],
+)
+def test_the_conditions_of_the_most_special_service_hold(host: str, path: str, analytics: bool, media: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        consent = scope["state"]["consent"]
+        body = json.dumps([consent.allows("analytics"), consent.allows("media")]).encode()
+        await answering(body, sets=["_ga=1", "player=1"])(scope, receive, send)
+
+    visitor = Visitor(install(app, PLACES))
+    visitor.accept()
+    reply = visitor.get(path, host=host)
+    assert reply.json == [analytics, media]
+    assert list(reply.set_cookies) == ["_ga"] * analytics + ["player"] * media
+    mounted = visitor.get(f"/sub{path}", host=host, root_path="/sub")
+    assert mounted.json == [analytics, media]
+
+
+# What is kept of requests that come again.
+
+
+def test_a_decision_that_is_kept_ends_in_time() -> None:
+    clock = Clock()
+    visitor = Visitor(install(answering(sets=["_ga=1"]), clock=clock))
+    visitor.accept()
+    for _ in range(4):
+        assert "_ga" in visitor.get().set_cookies
+    clock.forward(days=180)
+    for _ in range(4):
+        assert "_ga" not in visitor.get().set_cookies
+
+
+def test_a_visitor_id_that_is_kept_ends_in_time() -> None:
+    clock, sink = Clock(), MemorySink()
+    visitor = Visitor(install(clock=clock, access_log=sink, visitor_days=10), HTML)
+    visitor.accept()
+    for _ in range(4):
+        visitor.get()
+    clock.forward(days=10)
+    assert list(visitor.get().set_cookies) == ["__Host-visitor"]
+    assert len({record["visitor.id"] for record in sink.records}) == 2
+
+
+def test_an_answer_of_the_future_does_not_count_where_the_clock_is_set_back_either() -> None:
+    clock = Clock()
+    visitor = Visitor(install(clock=clock), [])
+    clock.forward(days=300)
+    visitor.accept()
+    for days, status in ((0, "granted"), (-300, "unknown"), (300, "granted")):
+        clock.forward(days=days)
+        assert [visitor.state()["status"] for _ in range(4)] == [status] * 4
+
+
+def test_an_answer_of_the_future_that_is_kept_begins_in_time() -> None:
+    clock = Clock()
+    visitor = Visitor(install(answering(sets=["_ga=1"]), clock=clock))
+    visitor.accept()
+    clock.forward(seconds=-10)
+    for _ in range(4):
+        assert "_ga" not in visitor.get().set_cookies
+    clock.forward(seconds=10)
+    assert "_ga" in visitor.get().set_cookies
+
+
+def test_a_flood_of_cookies_leaves_every_visitor_right() -> None:
+    app = install(answering(sets=["_ga=1"]))
+    visitor = Visitor(app)
+    visitor.accept()
+
+    async def flood() -> None:
+        for number in range(9000):
+            request = scope(headers=[("cookie", f"__Host-consent=forged-{number}; session={number}")])
+            for _ in range(1 + (number < 4500)):
+                sent = await drive(app, request)
+                assert all(name != b"set-cookie" for name, _ in sent[0]["headers"])
+
+    asyncio.run(flood())
+    assert "_ga" in visitor.get().set_cookies
+    assert visitor.get(headers=[("cookie", "x" * 10_000)]).status == 200
+    assert visitor.get(headers=[("cookie", "x" * 10_000)]).status == 200
+
+
+# Deny by default.
+
+
+class Broken(Clock):
+    """A clock that tells no time for a while."""
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("way", ["http", "websocket"])
+@pytest.mark.logs_an_exception
+def test_an_error_while_deciding_denies_and_the_page_is_served(way: str, caplog: pytest.LogCaptureFixture) -> None:
+    clock, seen = Clock(), list[list[str]]()
+    visitor = Visitor(install(answering(sets=["_ga=1"], seen=seen), clock=clock))
+    visitor.accept()
+    token = visitor.jar["__Host-consent"]
+    clock.now = "no time"  # type: ignore[assignment]
+    request = scope(kind=way, headers=[("cookie", f"__Host-consent={token}; _ga=1")])
+    sent = asyncio.run(drive(visitor.app, request, [{"type": "websocket.connect"}]))
+    assert not any(name == b"set-cookie" for name, _ in sent[0]["headers"])
+    assert seen == [[]]
+    assert [record.levelno for record in caplog.records if record.exc_info] == [logging.ERROR]
+    clock.now = 1_750_000_001.0
+    assert "_ga" in visitor.get().set_cookies
+
+
+# Rule 1: nothing that a client sends can raise.
+
+
+def _everything(**options: Any) -> ConsentMiddleware:
+    """Return a small site that uses all there is."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        consent = scope["state"]["consent"]
+        html = PAGE.replace(b"Hello", f"{consent.status} {consent.feature('map').fallback}".encode())
+        sets = ["session=1; Path=/", "_ga=1", "player=1", "mystery=1", "_ga_2=; Max-Age=0"]
+        csp = "default-src 'self' 'nonce-abc'; img-src 'self'"
+        await answering(html, "text/html; charset=utf-8", sets=sets, headers=[("content-security-policy", csp)])(
+            scope, receive, send
+        )
+
+    text = PLACES.replace('origins = ["https://maps', 'directives = ["img"]\norigins = ["https://maps')
+    return install(app, text, **options)
+
+
+TOKENS: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def everything() -> ConsentMiddleware:
+    clock = Clock()
+    app = _everything(
+        access_log=MemorySink(), ledger=MemoryLedger(), clock=clock, settings_link=True, edit_csp=True, language="path"
+    )
+    for name in ("accept", "refuse"):
+        visitor = Visitor(app)
+        getattr(visitor, name)()
+        TOKENS[name] = visitor.jar["__Host-consent"]
+        TOKENS["visitor"] = visitor.jar.get("__Host-visitor", TOKENS.get("visitor", ""))
+    return app
+
+
+ANSWERS = [
+    b"choice=accept_all",
+    b"choice=refuse_all&next=/there&language=ja",
+    b'{"choice": "accept_all"}',
+    b'{"choice": "save", "purposes": {"media": true}}',
+    b'{"choice": "grant", "purposes": {"media": true}, "service": "whois"}',
+]
+_bytes = st.binary(max_size=30)
+_latin = _bytes.map(lambda value: value.decode("latin-1"))
+_cookie_names = st.sampled_from(
+    [
+        "__Host-consent",
+        "__Host-visitor",
+        "consent",
+        "session",
+        "_ga",
+        "_ga_1",
+        "player",
+        "mystery",
+        "",
+        "__host-consent",
+    ]
+)
+_cookie_values = st.one_of(
+    st.sampled_from(["{accept}", "{refuse}", "{visitor}", "{accept}A", "1", "", '"{accept}"', " {accept}"]), _latin
+)
+_cookies = st.one_of(
+    st.lists(st.builds("{}={}".format, _cookie_names, _cookie_values), max_size=5).map("; ".join), _latin
+)
+_names = st.sampled_from(
+    [
+        *("accept", "accept-language", "accept-encoding", "user-agent", "referer", "host", "origin", "sec-fetch-site"),
+        *("sec-gpc", "dnt", "sec-purpose", "purpose", "content-type", "content-length", "if-none-match", "range"),
+        *("forwarded", "x-forwarded-for", "authorization", "upgrade", "expect", "te", ""),
+    ]
+)
+_values = st.one_of(
+    st.sampled_from(
+        [
+            *("1", "0", "text/html", "text/html,*/*", "application/json", "ja,en;q=0.5", "en-GB", "gzip", PHONE),
+            *("Googlebot/2.1", "same-origin", "cross-site", "https://site.example", "null", "site.example", "[::1"),
+            *(
+                "application/x-www-form-urlencoded",
+                "multipart/form-data",
+                "prefetch",
+                "99999999999",
+                "-1",
+                "shop.example",
+            ),
+        ]
+    ),
+    _latin,
+)
+_headers = st.lists(
+    st.one_of(st.tuples(_names, _values), st.tuples(st.just("cookie"), _cookies), st.tuples(_latin, _latin)), max_size=8
+)
+_posting = st.tuples(
+    st.sampled_from(["same-origin", "same-origin", "none", "cross-site"]),
+    st.sampled_from(["application/json", "application/x-www-form-urlencoded", "text/plain"]),
+)
+_paths = st.one_of(
+    st.sampled_from(["/", PREFIX, f"{PREFIX}/", "/whois/x", "/ja/x", "/.well-known/gpc.json"]),
+    st.sampled_from(
+        [
+            *("state", "receipt", "export", "erase", "policy", "policy/0", "assets/x", "x", "policy/\0"),
+            *("question", "choices.js", "landing.js", "question.js", "track.js", "events"),
+        ]
+    ).map(f"{PREFIX}/".__add__),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map("/".__add__),
+    st.just(""),
+)
+_bodies = st.one_of(
+    st.sampled_from(ANSWERS),
+    st.sampled_from(
+        [
+            *(b"", b"choice=maybe", b"choice=accept_all&choice=accept_all", b'{"choice": 1}', b"[]", b"{", b"\xff"),
+            *(b"choice=accept_all&policy=0", b'{"choice": "save"}', b"choice=save&purpose=x", b"x" * 70_000),
+        ]
+    ),
+    _bytes,
+    st.dictionaries(
+        st.sampled_from(["choice", "purposes", "policy", "next", "source", "language", "service"]),
+        st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5), st.lists(st.none(), max_size=2)),
+    ).map(lambda data: json.dumps(data).encode()),
+)
+_chunks = st.lists(_bodies, min_size=1, max_size=3)
+
+
+@settings(max_examples=400)
+@given(
+    method=st.one_of(st.sampled_from(["GET", "HEAD", "POST", "POST", "POST", "PUT"]), st.text(max_size=5)),
+    path=_paths,
+    query=st.one_of(
+        _bytes,
+        st.sampled_from([b"", b"language=ja&next=/x", b"page=/whois", b"erased", b"next=//x", b"again&next=/whois/x"]),
+    ),
+    headers=_headers,
+    posting=st.one_of(st.none(), _posting),
+    chunks=_chunks,
+    scheme=st.sampled_from(["https", "http"]),
+    root_path=st.sampled_from(["", "/sub", "/", PREFIX, "//"]),
+    client=st.one_of(st.none(), st.tuples(_latin, st.integers(0, 65535))),
+    leaves=st.booleans(),
+)
+def test_whatever_a_client_sends_gets_a_valid_response_and_no_answer_that_was_not_given(
+    everything: ConsentMiddleware,
+    method: str,
+    path: str,
+    query: bytes,
+    headers: list[tuple[str, str]],
+    posting: tuple[str, str] | None,
+    chunks: list[bytes],
+    scheme: str,
+    root_path: str,
+    client: Any,
+    leaves: bool,
+) -> None:
+    if posting:
+        headers = [("sec-fetch-site", posting[0]), ("content-type", posting[1]), *headers]
+    fields = [(name.lower().encode("latin-1"), _filled(value).encode("latin-1", "replace")) for name, value in headers]
+    request = scope(method, path, fields, query=query, scheme=scheme, root_path=root_path, client=client, raw_path=b"")
+    incoming = bodies(*chunks)
+    if leaves:
+        incoming[-1]["more_body"] = True
+        incoming.append({"type": "http.disconnect"})
+    reply = Reply(asyncio.run(drive(everything, request, incoming)))
+    if not reply.started:
+        assert leaves
+        return
+    check(reply, method)
+    assert reply.status < 500
+    for name, line in reply.set_cookies.items():
+        if name in ("consent", "__Host-consent") and "Max-Age=0" not in line:
+            assert (method, b"".join(chunks) in ANSWERS, leaves) == ("POST", True, False)
+            assert reply.status in (200, 303)
+    lines = reply.all("set-cookie")
+    kept = [line.partition("=")[0] for line in lines if "Max-Age=0" not in line]
+    assert len(kept) == len(set(kept))
+    assert len(lines) == len(set(lines))  # a cookie is deleted once for each place where it may stand
+
+
+def _filled(value: str) -> str:
+    for name, token in TOKENS.items():
+        value = value.replace(f"{{{name}}}", token)
+    return value
+
+
+@given(headers=_headers, path=_paths, query=_bytes, scheme=st.sampled_from(["https", "http"]))
+def test_whatever_opens_a_websocket_is_let_through_to_the_app(
+    headers: list[tuple[str, str]], path: str, query: bytes, scheme: str
+) -> None:
+    fields = [(name.lower().encode("latin-1"), _filled(value).encode("latin-1", "replace")) for name, value in headers]
+    app = install(answering(sets=["mystery=1", "session=1"]))
+    connection = scope(path=path, headers=fields, kind="websocket", query=query, scheme=scheme)
+    sent = asyncio.run(drive(app, connection, [{"type": "websocket.connect"}]))
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
+    assert [value for name, value in sent[0]["headers"] if name == b"set-cookie"] == [b"session=1"]
+
+
+def test_a_policy_made_in_python_is_as_good_as_a_file() -> None:
+    declared = policy()
+    made = Policy(
+        site=declared.site,
+        purposes=declared.purposes,
+        cookies=declared.cookies,
+        recipients=declared.recipients,
+        features=declared.features,
+        services=declared.services,
+    )
+    assert made.version == declared.version
+    assert call(ConsentMiddleware(answering(), made, [KEY])).status == 200

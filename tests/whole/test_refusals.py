@@ -1,0 +1,237 @@
+"""A refusal leaves no identifier: neither in the browser nor in the ledger, by a visitor who never consented."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
+from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.decision.signing import Signer
+from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
+from cookie_consent.ledgers.records import Circumstances, entry
+from cookie_consent.sinks import MemorySink
+from cookie_consent.visitors.pages.evidence import explain
+from tests.support.asgi import NOW, PREFIX, SITE, Clock, Fields, Visitor, install, policy, run
+from tests.support.browsers.browser import forms
+from tests.support.policies import KEY, answered, text_of
+
+EXPORT, RECORDS = f"{PREFIX}/export", f"{PREFIX}/records"
+ID = "an-id-from-before-1234"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
+    yield ledger
+    ledger.close()
+
+
+def everything(ledger: Ledger) -> list[dict[str, Any]]:
+    return [json.loads(link.document) for link in ledger.links() if link.document]
+
+
+def ids(ledger: Ledger) -> list[str | None]:
+    return [record["consent_id"] for record in everything(ledger)]
+
+
+def consent_id(visitor: Visitor) -> str:
+    """Return the consent id in the visitor's cookie."""
+    return visitor.jar["__Host-consent"].split("~")[5]
+
+
+def words(key: str) -> str:
+    return text_of(policy(), "en", key)
+
+
+def earlier(ledger: Ledger, *statuses: str) -> str:
+    """Keep these answers under an id, as it was done for all answers once; return the cookie of the last."""
+    previous: str | None = None
+    record: ConsentRecord | None = None
+    for number, status in enumerate(statuses):
+        state = State.GRANTED if status == "granted" else State.REFUSED
+        time = int(NOW) - 20_000 + 100 * number
+        states = dict.fromkeys(policy().optional, state)
+        before, record = record, answered(policy(), states, decided_at=time, consent_id=ID)
+        given = Circumstances(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=180))
+        run(ledger.append(entry(record, given, before=before, previous=previous, once="", shown=None)))
+        previous = f"record-{number}"
+    assert record is not None
+    return ConsentCookie(Signer(KEY, SALT)).write(record)
+
+
+# What a refusal leaves.
+
+
+@pytest.mark.parametrize("headers", [[], [("sec-gpc", "1")], [("dnt", "1")], [("sec-gpc", "1"), ("dnt", "1")]])
+def test_a_refusal_leaves_no_identifier_in_the_browser_and_none_in_the_ledger(ledger: Ledger, headers: Fields) -> None:
+    clock = Clock()
+    app = install(ledger=ledger, access_log=MemorySink(), clock=clock)
+    visitors = [Visitor(app, headers) for _ in range(3)]
+    for visitor in visitors:
+        visitor.refuse()
+        visitor.get("/")
+    assert len({tuple(visitor.jar.items()) for visitor in visitors}) == 1
+    assert consent_id(visitors[0]) == ""
+    assert [(kept["event"], kept["previous"]) for kept in everything(ledger)] == [("refused", None)] * 3
+    assert ids(ledger) == [None] * 3
+
+
+def test_further_refusals_stand_alone_each(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    for _ in range(3):
+        visitor.refuse()
+        clock.forward(days=1)
+    for record in everything(ledger):
+        assert (record["event"], record["previous"], record["answered_before"]) == ("refused", None, None)
+    assert ids(ledger) == [None] * 3
+
+
+def test_who_changes_the_mind_begins_a_new_chain_that_says_nothing_of_the_refusal(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock), [("accept", "text/html")])
+    visitor.refuse()
+    refused = everything(ledger)[0]
+    clock.forward(days=1)
+    visitor.send_form(forms(visitor.get(PREFIX).text)[0].pressed("accept_all"))
+    _, granted = everything(ledger)
+    assert granted["consent_id"] == consent_id(visitor) != ""
+    assert (granted["event"], granted["previous"], granted["answered_before"]) == ("granted", None, None)
+    assert refused["decided_at"] not in json.dumps(granted)
+    explained = run(explain(ledger, granted))
+    assert "Answered on …; valid until …." in explained.html
+    assert [record["event"] for record in visitor.get(EXPORT).json["consent_records"]] == ["granted"]
+
+
+def test_a_withdrawal_keeps_the_id_of_the_consent_however_often_it_is_said(ledger: Ledger) -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.accept()
+    first = consent_id(visitor)
+    for _ in range(3):
+        clock.forward(days=100)
+        visitor.refuse()
+    assert consent_id(visitor) == first
+    assert set(ids(ledger)) == {first}
+    assert [kept["event"] for kept in everything(ledger)] == ["granted", "withdrawn", "refused", "refused"]
+    clock.forward(days=1)
+    visitor.accept()
+    assert set(ids(ledger)) == {first}
+
+
+def test_a_partial_answer_has_an_id(ledger: Ledger) -> None:
+    visitor = Visitor(install(ledger=ledger))
+    visitor.save(media=True)
+    assert ids(ledger) == [consent_id(visitor)] != [""]
+
+
+def test_not_to_object_is_no_consent_and_needs_no_id(ledger: Ledger) -> None:
+    text = SITE.replace("traces = true", 'traces = true\nexempt = "cnil_audience"', 1)
+    text = text.replace('name = "_ga*"\npurpose = "analytics"', 'name = "_ga*"\npurpose = "media"')
+    visitor = Visitor(install(text=text, ledger=ledger))
+    visitor.save(analytics=True)
+    assert (visitor.state()["status"], consent_id(visitor), ids(ledger)) == ("partial", "", [None])
+    visitor.save(media=True)
+    assert consent_id(visitor) != ""
+
+
+# Ids from before.
+
+
+@pytest.mark.parametrize("statuses", [["refused"], ["refused", "refused"]])
+@pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
+def test_the_id_of_an_earlier_refusal_goes_with_the_next_answer(
+    ledger: Ledger, statuses: list[str], choice: str
+) -> None:
+    visitor = Visitor(install(ledger=ledger, clock=Clock()))
+    visitor.jar["__Host-consent"] = earlier(ledger, *statuses)
+    assert visitor.post({"choice": choice}).status == 200
+    newest = everything(ledger)[-1]
+    assert consent_id(visitor) != ID
+    assert (newest["consent_id"] or "", newest["previous"]) == (consent_id(visitor), None)
+    assert (newest["consent_id"] is None) == (choice == "refuse_all")
+    assert newest["answered_before"] is None
+
+
+@pytest.mark.parametrize("statuses", [["granted", "refused"], ["granted", "refused", "refused"]])
+def test_the_id_of_a_withdrawn_consent_stays(ledger: Ledger, statuses: list[str]) -> None:
+    visitor = Visitor(install(ledger=ledger, clock=Clock()))
+    visitor.jar["__Host-consent"] = earlier(ledger, *statuses)
+    visitor.refuse()
+    assert consent_id(visitor) == ID
+    assert ids(ledger) == [ID] * (len(statuses) + 1)
+
+
+def test_where_there_are_too_many_records_to_look_through_the_id_stays() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(ledger=ledger, clock=Clock()))
+    visitor.jar["__Host-consent"] = earlier(ledger, "granted", *["refused"] * 99)
+    refusal = ledger.kept[-1]
+    run(ledger.append(Entry(document={**refusal, "record_id": "one-more", "repeat_key": "one-more"})))
+    visitor.refuse()
+    assert consent_id(visitor) == ID
+
+
+# The same, sent twice.
+
+
+def test_a_double_click_on_refuse_is_one_answer(ledger: Ledger) -> None:
+    clock = Clock()
+    app = install(ledger=ledger, clock=clock)
+    visitor = Visitor(app)
+    pressed = forms(visitor.get(PREFIX).text)[0].pressed("refuse_all")
+    first, second = Visitor(app).send_form(pressed), Visitor(app).send_form(pressed)
+    assert first.set_cookies == second.set_cookies
+    assert len(everything(ledger)) == 1
+
+
+@pytest.mark.parametrize(("seconds", "records"), [(0, 1), (60, 1), (61, 2)])
+def test_the_same_refusal_again_is_one_within_a_minute(ledger: Ledger, seconds: int, records: int) -> None:
+    clock = Clock()
+    visitor = Visitor(install(ledger=ledger, clock=clock))
+    visitor.refuse()
+    decided_at = visitor.state()["decided_at"]
+    clock.forward(seconds=seconds)
+    assert visitor.refuse().status == 200
+    assert len(everything(ledger)) == records
+    assert (visitor.state()["decided_at"] == decided_at) == (records == 1)
+
+
+# What the visitor reads.
+
+
+def test_the_settings_page_says_that_nothing_tells_which_record_is_the_visitors(ledger: Ledger) -> None:
+    visitor = Visitor(install(ledger=ledger), [("accept", "text/html")])
+    assert words("kept_refusal") not in visitor.get(PREFIX).text
+    visitor.refuse()
+    text = visitor.get(PREFIX).text
+    assert words("kept_refusal") in text
+    assert f'href="{RECORDS}' not in text
+    assert words("kept_refusal") in visitor.get(RECORDS).text
+    assert visitor.get(f"{PREFIX}/receipt/page").status == 200
+    receipt = visitor.get(f"{PREFIX}/receipt").json
+    assert (receipt["status"], receipt["consent_id"], receipt["record_id"]) == ("refused", None, None)
+    export = visitor.get(EXPORT).json
+    assert (export["consent"]["status"], export["consent_records"], export["receipts"]) == ("refused", [], [])
+    visitor.accept()
+    assert words("kept_refusal") not in visitor.get(PREFIX).text
+
+
+def test_without_a_ledger_no_record_of_a_refusal_is_spoken_of() -> None:
+    visitor = Visitor(install(), [("accept", "text/html")])
+    visitor.refuse()
+    assert words("kept_refusal") not in visitor.get(PREFIX).text
+
+
+def test_consent_from_before_the_ledger_is_not_called_a_refusal() -> None:
+    before, clock = Visitor(install(clock=Clock())), Clock()
+    before.accept()
+    visitor = Visitor(install(ledger=MemoryLedger(), clock=clock), [("accept", "text/html")])
+    visitor.jar = before.jar
+    assert words("kept_refusal") not in visitor.get(PREFIX).text

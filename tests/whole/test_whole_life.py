@@ -1,0 +1,467 @@
+"""A whole life of two visitors at a site, against a model of it: whatever comes after what, all that is kept agrees.
+
+After each step the decision, the ledger, the receipt, both log files and the verification of the chain are what the
+model says. With FULL_MATRIX=1 there are more lives, and longer ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from cookie_consent import ConsentMiddleware
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.decision.decision import CONSENT_LIFETIME
+from cookie_consent.decision.own_cookies import MOST_WITHDRAWN, new_id
+from cookie_consent.ledgers import open_ledger
+from cookie_consent.ledgers.chain import Root, verify
+from cookie_consent.policy.declarations import RecordRules
+from cookie_consent.sinks import JsonLinesSink
+from cookie_consent.sinks.files.closed_files import counts_path
+from cookie_consent.tracing.visitor_lag import VisitorLag
+from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page
+from tests.support.policies import KEY
+
+DAY = 86_400.0
+LIFE, KEEP, KEPT = CONSENT_LIFETIME.total_seconds(), RecordRules().keep.total_seconds(), 30 * DAY
+"""How long an answer holds, how long the proof of it is kept after that, and how long access records are."""
+PURPOSES = ("analytics", "media")
+OF_A_PAGE = (("accept", "text/html"), ("sec-fetch-dest", "document"))
+COOKIE = '\n[[cookies]]\nname = "more"\npurpose = "{}"\n'
+POLICIES = {
+    "as it was": (SITE, ("a", "m")),
+    "in other words": (SITE.replace("We count visits.", "We count each visit."), ("a", "m")),
+    "more for analytics": (SITE + COOKIE.format("analytics"), ("a+", "m")),
+    "more for media": (SITE + COOKIE.format("media"), ("a", "m+")),
+}
+"""What the policy may become: its text, and what is materially so of each purpose."""
+GRANTED, REFUSED, OPEN = "granted", "refused", "open"
+CHOICES = [
+    {"choice": "accept_all"},
+    {"choice": "refuse_all"},
+    {"choice": "save", "purposes": {"analytics": True}},
+    {"choice": "save", "purposes": {"media": True}},
+    {"choice": "grant", "purposes": {"analytics": True}},
+    {"choice": "grant", "purposes": {"media": True}},
+]
+_LAG = VisitorLag(KEY)
+
+
+@dataclass
+class Proof:
+    """A record of the ledger, as it should be."""
+
+    event: str
+    whose: int | None = None
+    granted: tuple[str, ...] = ()
+    keep_until: float | None = None
+    is_removed: bool = False
+
+
+@dataclass
+class Answer:
+    """An answer, as the cookie should hold it."""
+
+    states: dict[str, str]
+    facts: dict[str, str]
+    at: int
+    has_id: bool
+    first: int
+    """The place in the ledger of the first record with its id."""
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        return tuple(purpose for purpose in PURPOSES if self.states[purpose] == GRANTED)
+
+    @property
+    def status(self) -> str:
+        states = {*self.states.values()}
+        return "partial" if len(states) > 1 else {GRANTED: "granted", REFUSED: "refused", OPEN: "unknown"}[states.pop()]
+
+
+@dataclass
+class Life:
+    """One of the visitors: the browser, and what it should be like."""
+
+    browser: Visitor
+    answer: Answer | None = None
+    id: str | None = None
+    id_until: float = 0
+    withdrawn: dict[str, float] = field(default_factory=dict)
+    traces: list[tuple[str, float]] = field(default_factory=list)
+    """Visitor id and time of each access record."""
+
+
+class WholeLife(RuleBasedStateMachine):
+    """Two visitors, a site, and time."""
+
+    folder: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        place = Path(mkdtemp(dir=self.folder))
+        self.clock = Clock(1_750_000_000 - 1_750_000_000 % DAY + DAY / 2)
+        self.log = place / "access.jsonl"
+        self.sink = JsonLinesSink(self.log, compress=None)
+        self.ledger = open_ledger(f"sqlite:///{place}/consent.db")
+        self.lives: list[Life] = []
+        self.proofs: list[Proof] = []
+        self.roots: list[Root] = []
+        self.counted: Counter[tuple[str, str]] = Counter()
+        self.removed_at: float | None = None
+        self.ledger_ran = self.access_ran = 0.0
+        self.facts: dict[str, str] = {}
+
+    def teardown(self) -> None:
+        self.settle()
+        self.ledger.close()
+        self.sink.close()
+
+    # What happens.
+
+    @initialize(name=st.sampled_from(sorted(POLICIES)))
+    def begin(self, name: str) -> None:
+        self.app = self.site(name)
+        self.lives = [Life(Visitor(self.app, [("user-agent", PHONE)])) for _ in range(2)]
+
+    @rule(name=st.sampled_from(sorted(POLICIES)))
+    def change_the_policy(self, name: str) -> None:
+        self.shut_down()
+        self.app = self.site(name)
+        for life in self.lives:
+            life.browser.app = self.app
+
+    @rule(days=st.sampled_from([0.1, 1, 2, 29, 31, 100, 179, 181, 400, 1100]))
+    def time_goes_by(self, days: float) -> None:
+        self.pass_time(days * DAY)
+
+    @rule(who=st.integers(0, 1), said=st.sampled_from(CHOICES))
+    def give_an_answer(self, who: int, said: dict[str, Any]) -> None:
+        self.pass_time(3600)
+        life, now = self.lives[who], self.clock.now
+        before, held, asked = self.valid(life), self.allowed(life), self.asks(life)
+        after = self.answered(before, held, said, int(now))
+        traced_before = life.id if held["analytics"] else None
+        assert life.browser.post(said).status == 200
+        self.keep_proof(who, before, after)
+        life.answer = after
+        event = self.event(before, after)
+        outcome = event if event == "withdrawn" else (after.status if asked or before is None else "changed")
+        if outcome != "unknown":
+            self.counts(outcome)
+        self.purge_what_is_due()
+        if after.states["analytics"] == REFUSED and life.id is not None:
+            if now < life.id_until:
+                self.withdraw_id(life, life.id)
+            life.id = None
+        elif after.states["analytics"] == GRANTED and (traced_before is None or now >= life.id_until):
+            if life.id is not None and now < life.id_until:
+                self.withdraw_id(life, life.id)
+            self.take_id(life)
+
+    @rule(who=st.integers(0, 1))
+    def visit_a_page(self, who: int) -> None:
+        self.pass_time(60)
+        life, now = self.lives[who], self.clock.now
+        traced = self.allowed(life)["analytics"]
+        if traced and self.access_ran and now - self.access_ran >= DAY:
+            self.access_ran = now
+            self.forget_access(now)
+        asks = self.asks(life)
+        assert ("pchoice-title" in life.browser.get("/", OF_A_PAGE).text) == asks
+        self.counts("views")
+        if asks:
+            self.counts("asked")
+        if not traced:
+            if life.answer and life.answer.states["analytics"] == REFUSED and self.valid(life):
+                life.id = None
+            return
+        self.counts("views_recorded")
+        if life.id is None or now >= life.id_until:
+            self.take_id(life)
+        assert life.id is not None
+        life.traces.append((life.id, now - _LAG(life.id)))
+
+    @rule(who=st.integers(0, 1))
+    def erase(self, who: int) -> None:
+        self.pass_time(60)
+        life, now = self.lives[who], self.clock.now
+        ids = {id_ for id_, until in life.withdrawn.items() if until > now}
+        if life.id is not None and now < life.id_until:
+            ids.add(life.id)
+        reply = life.browser.post({}, [("accept", "application/json")], path=f"{PREFIX}/erase").json
+        assert reply["erased"] == sum(id_ in ids for id_, _ in life.traces)
+        assert len(reply["consent_records"]) == len(self.proofs_of(life))
+        life.traces = [(id_, time) for id_, time in life.traces if id_ not in ids]
+        if life.id is not None and now < life.id_until:
+            life.id = None
+        if any(until > now for until in life.withdrawn.values()):
+            life.withdrawn = {}
+
+    @rule(days=st.sampled_from([1, 10, 30, 60]), dry_run=st.booleans())
+    def purge_access_records(self, days: int, dry_run: bool) -> None:
+        self.shut_down()
+        now, keep = self.clock.now, days * DAY + DAY / 4
+        before = self.log_files()
+        length = timedelta(seconds=keep)
+        due = [time for life in self.lives for _, time in life.traces if time < now - keep]
+        assert self.sink.purge(now, length, dry_run=dry_run) == len(due)
+        if dry_run:
+            assert self.log_files() == before
+        else:
+            self.forget_access(now, keep)
+
+    @rule(years=st.sampled_from([0, 1, 5]), dry_run=st.booleans())
+    def purge_the_ledger(self, years: int, dry_run: bool) -> None:
+        now = self.clock.now + years * 365 * DAY
+        before = list(self.ledger.links()), list(self.ledger.cited())
+        due = [proof for proof in self.proofs if not proof.is_removed and proof.keep_until and proof.keep_until <= now]
+        found = self.ledger.remove(now=now, make_id=new_id, dry_run=dry_run)
+        assert (found.records, found.misfiled) == (len(due), 0)
+        if dry_run:
+            assert (list(self.ledger.links()), list(self.ledger.cited())) == before
+            return
+        self.removed(now)
+        self.pass_time(now - self.clock.now)  # no clock of a host is ahead
+
+    # What should be so.
+
+    @invariant()
+    def what_holds_is_what_was_answered(self) -> None:
+        for life in self.lives:
+            answer, state = self.valid(life), life.browser.state()
+            assert state["purposes"] == {"necessary": True, **self.allowed(life)}
+            assert state["should_ask"] == self.asks(life)
+            assert state["status"] == (answer.status if answer else "unknown")
+            assert state["decided_at"] == (rfc3339(answer.at) if answer else None)
+
+    @invariant()
+    def the_receipt_and_the_export_say_what_the_ledger_keeps(self) -> None:
+        for life in self.lives:
+            answer, kept = self.valid(life), self.proofs_of(life)
+            reply = life.browser.get(f"{PREFIX}/receipt")
+            assert reply.status == (200 if answer else 404)
+            if answer:
+                receipt = reply.json
+                assert (receipt["decided_at"], receipt["status"]) == (rfc3339(answer.at), answer.status)
+                assert receipt["granted"] == list(answer.granted)
+                assert (receipt["consent_id"] is not None) == answer.has_id
+            export = life.browser.get(f"{PREFIX}/export").json
+            told = [(record["event"], tuple(record["granted"])) for record in export["consent_records"]]
+            assert told == [(proof.event, proof.granted) for proof in kept]
+            withdrawn = {id_ for id_, until in life.withdrawn.items() if until > self.clock.now}
+            now = life.id if life.id is not None and self.clock.now < life.id_until else None
+            assert (export["visitor_id"], {*export["withdrawn_visitor_ids"]}) == (now, withdrawn)
+            mine = sorted(rfc3339_ms(time) for id_, time in life.traces if id_ == now or id_ in withdrawn)
+            assert sorted(record["time"] for record in export["access_records"]) == mine
+
+    @invariant()
+    def the_logs_hold_what_was_allowed(self) -> None:
+        self.shut_down()
+        expected = Counter((id_, rfc3339_ms(time)) for life in self.lives for id_, time in life.traces)
+        assert Counter((record["visitor.id"], record["time"]) for record in lines(self.log)) == expected
+        found: Counter[tuple[str, str]] = Counter()
+        for one in lines(counts_path(self.log)):
+            found[one["count.day"], one["count.name"]] += one["count.value"]
+        assert found == +self.counted
+
+    @invariant()
+    def the_chain_fits_and_has_what_was_said(self) -> None:
+        found = verify(self.ledger.links(), self.roots)
+        assert (found.wrong, found.why) == (None, "")
+        assert (found.records, found.removed) == (len(self.proofs), sum(proof.is_removed for proof in self.proofs))
+        self.roots = [*self.roots[-5:], found.root]
+        links = list(self.ledger.links())
+        assert [link.document is None for link in links] == [proof.is_removed for proof in self.proofs]
+        said = [json.loads(link.document) for link in links if link.document]
+        assert [one["event"] for one in said] == [proof.event for proof in self.proofs if not proof.is_removed]
+
+    # The model.
+
+    def site(self, name: str) -> ConsentMiddleware:
+        text, facts = POLICIES[name]
+        self.facts = dict(zip(PURPOSES, facts, strict=True))
+        self.ledger_ran = self.access_ran = 0.0
+        return install(page(), text, clock=self.clock, ledger=self.ledger, access_log=self.sink)
+
+    def valid(self, life: Life) -> Answer | None:
+        answer = life.answer
+        return answer if answer and answer.at <= self.clock.now < answer.at + LIFE else None
+
+    def allowed(self, life: Life) -> dict[str, bool]:
+        answer = self.valid(life)
+        if answer is None:
+            return dict.fromkeys(PURPOSES, False)
+        return {id_: answer.states[id_] == GRANTED and answer.facts[id_] == self.facts[id_] for id_ in PURPOSES}
+
+    def asks(self, life: Life) -> bool:
+        answer, allowed = self.valid(life), self.allowed(life)
+        return answer is None or any(
+            answer.states[purpose] == OPEN or (answer.states[purpose] == GRANTED and not allowed[purpose])
+            for purpose in PURPOSES
+        )
+
+    def answered(self, before: Answer | None, held: dict[str, bool], said: dict[str, Any], now: int) -> Answer:
+        ticked, choice = said.get("purposes", {}), said["choice"]
+        states = {}
+        for purpose in PURPOSES:
+            if choice == "accept_all" or ticked.get(purpose):
+                states[purpose] = GRANTED
+            elif choice != "grant":
+                states[purpose] = REFUSED
+            elif held[purpose]:
+                states[purpose] = GRANTED
+            else:
+                states[purpose] = REFUSED if before and before.states[purpose] == REFUSED else OPEN
+        return Answer(states, dict(self.facts), now, has_id=False, first=0)
+
+    @staticmethod
+    def event(before: Answer | None, after: Answer) -> str:
+        had, has = before.granted if before else (), after.granted
+        if had and not has:
+            return "withdrawn"
+        if had in ((), has):
+            return "granted" if has else "refused"
+        return "changed"
+
+    def keep_proof(self, who: int, before: Answer | None, after: Answer) -> None:
+        """Have the record of an answer kept; those of one id are those since its first, of the same visitor."""
+        earlier = self.with_id_of(who, before) if before and before.has_id else []
+        tells = any(proof.granted or proof.event == "withdrawn" for proof in earlier)
+        if before and before.has_id and (before.granted or tells):
+            after.has_id, after.first = True, before.first
+        else:
+            after.has_id, after.first = bool(after.granted), len(self.proofs)
+        whose = who if after.has_id else None
+        self.proofs.append(Proof(self.event(before, after), whose, after.granted, after.at + LIFE + KEEP))
+
+    def with_id_of(self, who: int, answer: Answer) -> list[Proof]:
+        return [proof for proof in self.proofs[answer.first :] if proof.whose == who and not proof.is_removed]
+
+    def proofs_of(self, life: Life) -> list[Proof]:
+        answer = self.valid(life)
+        return self.with_id_of(self.lives.index(life), answer) if answer and answer.has_id else []
+
+    def removed(self, now: float) -> None:
+        """Know that what is due was removed from the ledger."""
+        due = [proof for proof in self.proofs if not proof.is_removed and proof.keep_until and proof.keep_until <= now]
+        for proof in due:
+            proof.is_removed = True
+        if due:
+            self.proofs.append(Proof("removed"))
+        self.removed_at = int(now)
+
+    def purge_what_is_due(self) -> None:
+        """Know what the site removes by itself after an answer, once a day."""
+        now = self.clock.now
+        self.settle()
+        if now - self.ledger_ran >= DAY:
+            self.purge_the_ledger_by_itself()
+        if now - self.access_ran >= DAY:
+            self.access_ran = now
+            self.forget_access(now)
+
+    def purge_the_ledger_by_itself(self) -> None:
+        self.ledger_ran = self.clock.now
+        if self.removed_at is None or self.clock.now - self.removed_at >= DAY:
+            self.removed(self.clock.now)
+
+    def forget_access(self, now: float, keep: float = KEPT) -> None:
+        """Know that access records and counts were removed that were due."""
+        for life in self.lives:
+            life.traces = [(id_, time) for id_, time in life.traces if time >= now - keep]
+        oldest = rfc3339(now - keep)
+        self.counted = Counter({key: n for key, n in self.counted.items() if f"{key[0]}T00:00:00Z" >= oldest})
+
+    def counts(self, name: str) -> None:
+        self.counted[rfc3339(self.clock.now)[:10], name] += 1
+
+    def take_id(self, life: Life) -> None:
+        """Have the id that the browser was just given; a new one."""
+        known = {id_ for other in self.lives for id_, _ in other.traces} | {*life.withdrawn, life.id}
+        life.id, life.id_until = life.browser.jar["__Host-visitor"].partition(".")[0], int(self.clock.now) + 395 * DAY
+        assert life.id not in known
+
+    def withdraw_id(self, life: Life, visitor_id: str) -> None:
+        """Have an id serve for an erasure only; the oldest one over the most is erased at once."""
+        now = self.clock.now
+        life.withdrawn = {id_: until for id_, until in life.withdrawn.items() if until > now}
+        life.withdrawn[visitor_id] = int(now + KEPT)
+        while len(life.withdrawn) > MOST_WITHDRAWN:
+            oldest = next(iter(life.withdrawn))
+            del life.withdrawn[oldest]
+            life.traces = [(id_, time) for id_, time in life.traces if id_ != oldest]
+
+    # What moves it.
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time go by; what the site removes by itself it removes at the first request then."""
+        self.clock.forward(seconds=seconds)
+        Visitor(self.app).get(f"{PREFIX}/state")
+        self.settle()
+        if self.ledger_ran and self.clock.now - self.ledger_ran >= DAY:
+            self.purge_the_ledger_by_itself()
+
+    def settle(self) -> None:
+        """Wait for what is done on threads."""
+        for thread in threading.enumerate():
+            if thread.name in ("consent-retention", "consent-erasing"):
+                thread.join()
+
+    def shut_down(self) -> None:
+        """Tell the site that the server ends. It goes on with the next request, as after a start."""
+        inner, self.app.app = self.app.app, _ending
+
+        async def send(message: Any) -> None:
+            """Nobody listens."""
+
+        asyncio.run(self.app({"type": "lifespan", "state": {}}, None, send))  # type: ignore[arg-type]
+        self.app.app = inner
+
+    def log_files(self) -> list[bytes]:
+        return [path.read_bytes() for path in (self.log, counts_path(self.log)) if path.exists()]
+
+
+async def _ending(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what is on the lines of a file; blanked ones hold nothing."""
+    if path.exists():
+        yield from (json.loads(line) for line in path.read_bytes().splitlines() if line.strip())
+
+
+def rfc3339_ms(seconds: float) -> str:
+    """Return a time with milliseconds, as an access record has it."""
+    whole, rest = divmod(int(seconds * 1000), 1000)
+    return f"{rfc3339(whole).removesuffix('Z')}.{rest:03}Z"
+
+
+def test_whatever_comes_after_what_all_that_is_kept_agrees(
+    pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WholeLife, "folder", tmp_path, raising=False)
+    lives, steps = (100, 50) if pytestconfig.getoption("--full-matrix") else (20, 30)
+    run_state_machine_as_test(
+        WholeLife,
+        settings=settings(
+            max_examples=lives,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=[*HealthCheck],
+        ),
+    )

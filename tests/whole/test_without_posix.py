@@ -1,0 +1,167 @@
+"""What works on Windows: the main paths, in a process that lacks what Windows lacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import module_from_spec, spec_from_file_location
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.base import files
+from cookie_consent.base.process import locking
+from cookie_consent.cli.main import main
+from tests.support.asgi import SITE
+from tests.support.sites.without_posix_site import purge, share_a_salt, wait_in_a_spill_file
+from tests.support.without_posix import windows_locks
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process that lacks what Windows lacks."""
+    command = [sys.executable, "-m", "tests.support.without_posix", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"}
+    done = subprocess.run(command, capture_output=True, cwd=folder, env=environment, check=False, encoding="utf-8")
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where a site was, with its policy, its ledger and its access log."""
+    folder = tmp_path_factory.mktemp("windows")
+    (folder / "consent.toml").write_text(SITE, encoding="utf-8")
+    said = run("site", str(folder), folder=folder)
+    assert f"On Windows {folder / 'access.jsonl'} is never closed or compressed" in said.stderr
+    return folder
+
+
+def test_the_site_kept_what_it_had_to(folder: Path) -> None:
+    kept = [json.loads(line) for line in (folder / "access.jsonl").read_bytes().splitlines() if line.strip()]
+    assert [record["url.path"] for record in kept] == ["/事務所"]
+    assert "views_recorded" in (folder / "access.counts.jsonl").read_text()
+
+
+def test_commands_work_on_what_was_kept(folder: Path) -> None:
+    ledger, log = ("--ledger", "sqlite:///consent.db"), ("--access-log", "access.jsonl")
+    run("init", "方針.toml", folder=folder)
+    assert "方針.toml is good" in run("check", "方針.toml", folder=folder).stdout
+    records = [json.loads(line) for line in run("records", *ledger, "--json", folder=folder).stdout.splitlines()]
+    assert [record["event"] for record in records] == ["granted", "withdrawn", "granted"]
+    assert "fits" in run("verify", *ledger, folder=folder).stdout
+    report = json.loads(run("report", *log, "--json", folder=folder).stdout)
+    assert (report["visitors"], report["views"]) == (1, 1)
+    out = folder / "out.csv"
+    run("export", *log, "--format", "csv", "--out", str(out), folder=folder)
+    assert "/事務所" in out.read_text(encoding="utf-8")
+    run("purge", *ledger, *log, "--policy", "consent.toml", folder=folder)
+
+
+def test_a_command_that_needs_posix_says_so(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "access-2025-01-01-0001.jsonl").write_bytes(b'{"time":"2025-01-01T00:00:00.000Z"}\n')
+    said = run("compact", "--access-log", str(tmp_path / "access.jsonl"), folder=tmp_path, status=1)
+    assert "on Windows closed files cannot be changed; do it on Linux or macOS" in said.stderr
+
+
+def test_a_stream_that_is_no_file_is_left_alone(
+    without_posix: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "stdout", StringIO())
+    assert main(["init", str(tmp_path / "consent.toml")]) == 0
+
+
+# Locks and files, as they are there.
+
+
+@pytest.fixture
+def without_posix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "msvcrt", windows_locks())
+    monkeypatch.setattr(locking, "fcntl", None)
+    monkeypatch.setattr(locking, "_TURN", 0.02)
+    for name in ("pread", "pwrite", "fchown", "O_DIRECTORY"):
+        monkeypatch.delattr(os, name)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[int, int]]:
+    """A file that is open twice."""
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    both = files.open_file(path, os.O_RDWR), files.open_file(path, os.O_RDWR)
+    yield both
+    for file in both:
+        os.close(file)
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_a_lock_is_of_one_alone_there(two: tuple[int, int]) -> None:
+    one, other = two
+    assert not locking.is_posix()
+    locking.lock(one, shared=True)
+    for shared in (True, False):
+        with pytest.raises(BlockingIOError, match="locked by another process"):
+            locking.lock(other, shared=shared)
+    locking.unlock(one)
+    locking.lock(other)
+
+
+def test_the_module_is_read_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    spec = spec_from_file_location("locking_elsewhere", locking.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    elsewhere = module_from_spec(spec)
+    spec.loader.exec_module(elsewhere)
+    assert not elsewhere.is_posix()
+
+
+def test_what_cannot_be_locked_is_said(tmp_path: Path) -> None:
+    file = files.open_file(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    os.close(file)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        locking.lock(file, wait=60)
+
+
+def test_where_there_are_no_locks_at_all_there_is_one_process(
+    two: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "msvcrt", None)
+    locking.lock(two[0])
+    locking.unlock(two[0])
+
+
+def test_a_shared_lock_is_of_many_here(two: tuple[int, int]) -> None:
+    one, other = two
+    locking.lock(one, shared=True)
+    locking.lock(other, shared=True)
+    with pytest.raises(BlockingIOError):
+        locking.lock(one, wait=0.02)
+    locking.unlock(other)
+    locking.lock(one, wait=0.02)
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_files_are_kept_without_what_posix_has(tmp_path: Path) -> None:
+    purge(tmp_path / "old.jsonl")
+    share_a_salt(tmp_path / "salt")
+    wait_in_a_spill_file(tmp_path / "spill")
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_bytes_are_read_and_written_where_they_stand(two: tuple[int, int], tmp_path: Path) -> None:
+    one, other = two
+    assert os.read(one, 3) == b"012"
+    assert files.read_at(one, 2, 5) == b"56"
+    assert files.write_at(one, b"xy", 3) == 2
+    assert os.read(one, 3) == b"xy5"
+    files.set_mode_and_owner(other, 0o600)
+    files.sync_folder(tmp_path)
+    assert files.read_at(other, 20, 0) == b"012xy56789"
