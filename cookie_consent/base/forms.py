@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from cookie_consent.base.problem import Problem
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """They turn the direction of what follows, also of what others wrote (Unicode Standard Annex 9)."""
 _MOST_FIELDS = 200
+_LARGEST_BODY = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 Read = TypeVar("Read")
@@ -28,9 +29,32 @@ def _is_readable(sign: str) -> bool:
     return unicodedata.category(sign) not in ("Cc", "Cs", "Zl", "Zp") and sign not in _DIRECTION
 
 
+async def read_body(chunks: AsyncIterable[bytes], most: int = _LARGEST_BODY) -> bytes:
+    """Return a request's body.
+
+    Args:
+        chunks: the body as it comes in.
+        most: how many bytes it may have.
+
+    Raises:
+        Problem: 413, it has more.
+    """
+    body = b""
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > most:
+            raise Problem(413, f"The body has to be at most {most} bytes.", "error_too_large")
+    return body
+
+
+def media_type(content_type: str) -> str:
+    """Return the media type that a Content-Type field names, in small letters and without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def is_form(content_type: str) -> bool:
     """Return whether a body of this type comes from an HTML form."""
-    return _media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
+    return media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
 
 
 def read_fields(content_type: str, body: bytes) -> dict[str, str]:
@@ -55,14 +79,10 @@ def reader_for(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]
     Raises:
         Problem: 400, there is none.
     """
-    reader = readers.get(_media_type(content_type))
+    reader = readers.get(media_type(content_type))
     if reader is None:
         raise Problem(400, f"The body has to be {FORM} or {JSON}.")
     return reader
-
-
-def _media_type(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
 
 
 def form_fields(body: bytes) -> list[tuple[str, str]]:

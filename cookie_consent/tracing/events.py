@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -10,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from cookie_consent.base.forms import json_object
+from cookie_consent.base.problem import Problem
 from cookie_consent.tracing.access_record import origin_of
 
 LARGEST_EVENT = 4096
@@ -26,10 +27,6 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """Databases and UTF-8 take neither NUL nor half of a character."""
 
 Properties = Mapping[str, str | float | bool]
-
-
-class EventError(ValueError):
-    """What was sent is no event; says what would be right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,33 +58,19 @@ def read_event(body: bytes) -> Event:
     """Read an event from JSON.
 
     Raises:
-        EventError: it is none; says what is wrong with it.
+        Problem: 400, it is none; says what is wrong with it.
     """
-    given = _json_object(body)
+    given = json_object(body)
     unknown = sorted(given.keys() - _CHECKS.keys())
     if unknown:
-        raise EventError(f"There is no {unknown[0][:40]!r} in an event. Known: {', '.join(_CHECKS)}.")
+        raise Problem(400, f"There is no {unknown[0][:40]!r} in an event. Known: {', '.join(_CHECKS)}.")
     for key, (fits, remedy) in _CHECKS.items():
         if key in given and not fits(given[key]):
-            raise EventError(f'"{key}": {remedy}')
+            raise Problem(400, f'"{key}": {remedy}')
     for key in ("name", "path"):
         if key not in given:
-            raise EventError(f'"{key}" is missing: {_CHECKS[key][1]}')
+            raise Problem(400, f'"{key}" is missing: {_CHECKS[key][1]}')
     return Event(**{**given, "path": unquote(given["path"])})
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        data = json.loads(body.decode(), parse_constant=_constant)
-    except (ValueError, RecursionError):
-        raise EventError("The body is no JSON text in UTF-8.") from None
-    if not isinstance(data, dict):
-        raise EventError("The body has to be a JSON object.")
-    return data
-
-
-def _constant(name: str) -> None:
-    raise ValueError(f"{name} is Python's, not JSON's")
 
 
 def _is_name(value: Any) -> bool:

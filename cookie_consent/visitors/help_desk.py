@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.background import BackgroundTask
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from cookie_consent.base.clock import DAY, HOUR
-from cookie_consent.base.forms import is_form, read_fields, readable
+from cookie_consent.base.forms import read_body, read_fields, readable
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.problem import Problem, too_many
-from cookie_consent.decision.visit import Visit
-from cookie_consent.ledgers import Requests
+from cookie_consent.ledgers import Ledger, Requests
 from cookie_consent.ledgers.desk_request import (
     KINDS,
     LONGEST_ADDRESS,
@@ -27,95 +25,104 @@ from cookie_consent.ledgers.desk_request import (
     secret_of,
 )
 from cookie_consent.ledgers.requests import MOST_OPEN
-from cookie_consent.visitors.answer import read_body, refuse_cross_site
+from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.help_desk_form import EMPTY_FIELD, Draft, FormTokens, read_draft
-from cookie_consent.visitors.help_desk_notice import notice_of
-from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.responses import answer_of, page, wants_json
+from cookie_consent.visitors.help_desk_notice import Desk, notice_of
+from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.responses import answer_of, page
 
 _MOST_LOOK_UPS = 30
 """So many look-ups of one reference are answered in an hour. Of all together any number: secrets are not guessed."""
 
 
 class HelpDesk:
-    """Answers what concerns requests and complaints. Where there is no ledger, there is no desk."""
+    """Answers what concerns requests and complaints. Where there is no ledger, there is no desk.
 
-    def __init__(self, installed: Installation) -> None:
-        self._installed = installed
-        self._tokens = FormTokens(installed.forms, installed.own.new_id)
+    Args:
+        policy: the site's policy.
+        pages: makes the pages.
+        ledger: keeps the requests, or None.
+        desk: tells the desk of a request, or None.
+        tokens: signs the forms.
+    """
+
+    def __init__(
+        self, policy: Policy, pages: Pages, *, ledger: Ledger | None, desk: Desk | None, tokens: FormTokens
+    ) -> None:
+        self._policy, self._pages, self._ledger = policy, pages, ledger
+        self._desk, self._tokens = desk, tokens
         self._look_ups = RateLimit(_MOST_LOOK_UPS, HOUR)
         self._unnamed = RateLimit(MOST_OPEN, DAY)
 
-    async def requests(self, request: Request, visit: Visit, language: str) -> Response:
+    async def requests(self, inquiry: Inquiry) -> Response:
         """Answer with the form, and with the visitor's own requests."""
-        store, consent_id = self._store(), visit.decision.consent_id
+        store, consent_id = self._store(), inquiry.visit.decision.consent_id
         try:
             own = await answer_of(store.of(consent_id)) if consent_id else []
         except Problem as problem:
-            if wants_json(request):
+            if inquiry.wants_json:
                 raise
-            return self._page(request, visit, language, problem=problem)
-        if wants_json(request):
-            token = self._tokens.make(self._installed.clock())
+            return self._page(inquiry, problem=problem)
+        if inquiry.wants_json:
+            token = self._tokens.make(inquiry.now)
             return JSONResponse({"token": token, "requests": [kept.progress() for kept in own]})
-        return self._page(request, visit, language, requests=own)
+        return self._page(inquiry, requests=own)
 
-    async def send(self, request: Request, visit: Visit, language: str) -> Response:
+    async def send(self, inquiry: Inquiry) -> Response:
         """Take a request, and tell the desk.
 
         Raises:
             Problem: 403, 413; and to who wants data 400, 429 and 503, which others read beside what they wrote.
         """
         store = self._store()
-        refuse_cross_site(self._installed, request)
-        body, draft = await read_body(request), None
+        body, draft = await read_body(inquiry.request.stream()), None
         try:
-            draft = read_draft(request.headers.get("content-type", ""), body)
-            kept, secret, is_new = await self._take(store, draft, visit, language)
+            draft = read_draft(inquiry.content_type, body)
+            kept, secret, is_new = await self._take(store, draft, inquiry)
         except Problem as problem:
-            if _wants_data(request):
+            if _wants_data(inquiry):
                 raise
-            return self._page(request, visit, language, problem=problem, draft=draft)
-        if _wants_data(request):
+            return self._page(inquiry, problem=problem, draft=draft)
+        if _wants_data(inquiry):
             response: Response = JSONResponse({**kept.progress(), "secret": secret}, 201)
         else:
-            response = self._page(request, visit, language, status=201, received=kept, secret=secret)
-        if self._installed.desk is not None and is_new:
-            notice = notice_of(kept, self._installed.policy.site.name)
+            response = self._page(inquiry, status=201, received=kept, secret=secret)
+        if self._desk is not None and is_new:
+            notice = notice_of(kept, self._policy.site.name)
             # After the answer: nobody waits for a mail server.
-            response.background = BackgroundTask(self._installed.desk.tell, notice, self._installed.clock())
+            response.background = BackgroundTask(self._desk.tell, notice, inquiry.now)
         return response
 
-    async def look_up(self, request: Request, visit: Visit, language: str) -> Response:
+    async def look_up(self, inquiry: Inquiry) -> Response:
         """Answer what became of a request, by its reference and secret.
 
         Raises:
             Problem: as `send` does; and 404 for a pair that opens nothing.
         """
         store = self._store()
-        refuse_cross_site(self._installed, request)
-        body, typed = await read_body(request), ""
+        body, typed = await read_body(inquiry.request.stream()), ""
         try:
-            fields = read_fields(request.headers.get("content-type", ""), body)
+            fields = read_fields(inquiry.content_type, body)
             typed = readable(fields.get("reference", ""))
-            found = await self._found(store, as_reference(typed), fields.get("secret", ""))
+            found = await self._found(store, as_reference(typed), fields.get("secret", ""), inquiry.now)
         except Problem as problem:
-            if _wants_data(request):
+            if _wants_data(inquiry):
                 raise
-            return self._page(request, visit, language, problem=problem, looked_up=typed)
-        if _wants_data(request):
+            return self._page(inquiry, problem=problem, looked_up=typed)
+        if _wants_data(inquiry):
             return JSONResponse(found.progress())
-        return self._page(request, visit, language, requests=[found])
+        return self._page(inquiry, requests=[found])
 
     def _store(self) -> Requests:
-        ledger = self._installed.ledger
+        ledger = self._ledger
         if ledger is None:
             raise Problem(404, "There is no help desk: requests are kept beside the ledger, and there is none.")
         return ledger.requests
 
-    async def _take(self, store: Requests, draft: Draft, visit: Visit, language: str) -> tuple[DeskRequest, str, bool]:
+    async def _take(self, store: Requests, draft: Draft, inquiry: Inquiry) -> tuple[DeskRequest, str, bool]:
         """Return the request that is kept, the secret that opens it, and whether it is new."""
-        now, rules = self._installed.clock(), self._installed.policy.requests
+        now, rules = inquiry.now, self._policy.requests
         form = self._tokens.form_of(draft.token, now)
         draft.check()
         seed = self._tokens.seed(form)
@@ -127,14 +134,14 @@ class HelpDesk:
             kind=draft.kind,
             text=draft.text,
             address=draft.address or None,
-            language=language,
-            consent_id=visit.decision.consent_id or None,
+            language=inquiry.language,
+            consent_id=inquiry.visit.decision.consent_id or None,
             created_at=int(now),
             due_at=int(now + rules.due.total_seconds()),
         )
         if draft.trap:
             return made, secret, False  # a program learns nothing from the answer, and nothing of it is kept
-        refused = await answer_of(store.add(made, age=self._age_of(visit)))
+        refused = await answer_of(store.add(made, age=self._age_of(inquiry)))
         if refused is None:
             return made, secret, True
         first = None if refused.wait else await answer_of(store.find(made.reference))
@@ -142,21 +149,21 @@ class HelpDesk:
             raise _problem_of(refused)
         return first, secret, False
 
-    def _age_of(self, visit: Visit) -> float:
+    def _age_of(self, inquiry: Inquiry) -> float:
         """Return how long ago the visitor's answer was given, in seconds; 0 for an answer that anybody may hold.
 
         One without a consent id can be shown again and again, and limits for ids do not bind it. So a few requests a
         day count as sent by those who answered in the same second.
         """
-        record, now = visit.decision.record, self._installed.clock()
+        record, now = inquiry.visit.decision.record, inquiry.now
         if record is None or (not record.consent_id and self._unnamed.wait(str(record.decided_at), now)):
             return 0
         return now - record.decided_at
 
-    async def _found(self, store: Requests, reference: str, secret: str) -> DeskRequest:
+    async def _found(self, store: Requests, reference: str, secret: str, now: float) -> DeskRequest:
         found = await answer_of(store.find(reference)) if reference else None
         # What was mistyped is nobody's, so that it cannot use up anybody's look-ups.
-        wait = 0 if found is None else self._look_ups.wait(reference, self._installed.clock())
+        wait = 0 if found is None else self._look_ups.wait(reference, now)
         if wait:
             raise _too_many(wait)
         is_right = opens(secret, found)
@@ -166,23 +173,21 @@ class HelpDesk:
 
     def _page(
         self,
-        request: Request,
-        visit: Visit,
-        language: str,
+        inquiry: Inquiry,
         *,
         status: int = 200,
         problem: Problem | None = None,
         draft: Draft | None = None,
         **shown: Any,
     ) -> Response:
-        own, now, draft = self._installed, self._installed.clock(), draft or Draft()
+        now, draft = inquiry.now, draft or Draft()
         # A form that is refused comes back with the token that it had, so that nobody has to wait to send it again.
         is_old = problem is None or (problem.text == "error_form_old" and not self._tokens.ripens(draft.token, now))
-        html = own.pages.page(
+        html = self._pages.page(
             "requests.html",
-            visit.decision,
-            base=own.base(request.scope),
-            language=language,
+            inquiry.visit.decision,
+            base=inquiry.base,
+            language=inquiry.language,
             **{"requests": [], "received": None, "secret": "", "looked_up": "", **shown},
             problem=problem.text if problem else "",
             draft=draft,
@@ -191,17 +196,17 @@ class HelpDesk:
             empty_field=EMPTY_FIELD,
             longest_text=LONGEST_TEXT,
             longest_address=LONGEST_ADDRESS,
-            due=now + own.policy.requests.due.total_seconds(),
-            keep_address=own.policy.requests.keep_address,
+            due=now + self._policy.requests.due.total_seconds(),
+            keep_address=self._policy.requests.keep_address,
         )
-        response = page(html, language, problem.status if problem else status)
+        response = page(html, inquiry.language, problem.status if problem else status)
         response.headers.update(problem.headers if problem else {})
         return response
 
 
-def _wants_data(request: Request) -> bool:
+def _wants_data(inquiry: Inquiry) -> bool:
     """Return whether who sent this is a program: it asks for JSON, or sent no form."""
-    return wants_json(request) or not is_form(request.headers.get("content-type", ""))
+    return inquiry.wants_json or not inquiry.is_form
 
 
 def _problem_of(refused: NotKept) -> Problem:

@@ -4,40 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
+from cookie_consent.ledgers import Ledger
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.responses import answer_of
 
 
-async def document_of(installed: Installation, version: str) -> dict[str, Any] | None:
-    """Return a version of the policy as plain data, or None where nobody has answered to it.
+class PastPolicies:
+    """Finds a version of the policy.
 
-    Raises:
-        Problem: 503, the ledger cannot be reached.
+    Args:
+        policy: the policy in force, with its history.
+        ledger: keeps the policies that somebody has answered to, or None.
     """
-    known = _known(installed, version)
-    if known is not None:
-        return known.document()
-    return await answer_of(installed.ledger.policy(version)) if installed.ledger is not None else None
 
+    def __init__(self, policy: Policy, ledger: Ledger | None) -> None:
+        self._policy, self._ledger = policy, ledger
+        self._known = {known.version: known for known in (*reversed(policy.history), policy)}
 
-async def policy_of(installed: Installation, version: str) -> Policy:
-    """Return a version of the policy; that of now, where it is not known or cannot be read any longer.
+    async def document(self, version: str) -> dict[str, Any] | None:
+        """Return a version of the policy as plain data, or None where nobody has answered to it.
 
-    Raises:
-        Problem: 503, the ledger cannot be reached.
-    """
-    known = _known(installed, version)
-    if known is not None:
-        return known
-    document = await document_of(installed, version)
-    try:
-        return Policy.from_document(document) if document else installed.policy
-    except PolicyError:
-        return installed.policy
+        Raises:
+            Problem: 503, the ledger cannot be reached.
+        """
+        if version in self._known:
+            return self._known[version].document()
+        return await answer_of(self._ledger.policy(version)) if self._ledger is not None else None
 
+    async def policy(self, version: str) -> Policy:
+        """Return a version of the policy; the one in force where it is not known or can no longer be read.
 
-def _known(installed: Installation, version: str) -> Policy | None:
-    policies = (installed.policy, *installed.policy.history)
-    return next((policy for policy in policies if policy.version == version), None)
+        Raises:
+            Problem: 503, the ledger cannot be reached.
+        """
+        if version in self._known:
+            return self._known[version]
+        document = await self.document(version)
+        try:
+            return Policy.from_document(document) if document else self._policy
+        except PolicyError:
+            return self._policy

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from anyio import fail_after
 from anyio.lowlevel import checkpoint
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -51,11 +50,6 @@ class JSONInChunks(Response):
 def page(html: str, language: str, status: int = 200) -> Response:
     """Return a page of ours: no script, no frame, nothing from elsewhere."""
     return HTMLResponse(html, status, headers={**_STRICT, "content-language": language})
-
-
-def wants_json(request: Request) -> bool:
-    """Return whether a client asks for data instead of a page."""
-    return "json" in request.headers.get("accept", "")
 
 
 async def answer_of(store: Awaitable[Kept], longest: float | None = LONGEST_WAIT) -> Kept:

@@ -2,141 +2,148 @@
 
 from __future__ import annotations
 
+from datetime import date
 from urllib.parse import unquote
 
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.paths import path_inside, split_address
 from cookie_consent.base.problem import Problem
-from cookie_consent.decision.visit import Visit
+from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.links import linked_paths
-from cookie_consent.visitors.answer import state
-from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.own_data import OwnData
-from cookie_consent.visitors.pages.pages import Asking
-from cookie_consent.visitors.past_policies import document_of
+from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.cookie_list import CookieList
+from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.kept_data import KeptData
+from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.past_policies import PastPolicies
 from cookie_consent.visitors.responses import page
+from cookie_consent.visitors.state import States
 
 
 class Disclosure:
     """Answers the requests for what holds, and for what the site says of itself.
 
     Args:
-        installed: the parts that answers come from.
-        own_data: knows what is kept about a visitor.
+        policy: the site's policy.
+        visits: says what holds on another page.
+        pages: makes the pages.
+        kept: finds what is kept about a visitor.
+        past_policies: finds earlier versions of the policy.
+        states: says what holds as data.
+        cookie_list: lists our own cookies.
+        since: the day on which this process started.
     """
 
-    def __init__(self, installed: Installation, own_data: OwnData) -> None:
-        self._installed, self._own_data = installed, own_data
-        self._since = day_of(installed.clock())
-
-    async def settings(self, request: Request, visit: Visit, language: str) -> Response:
-        """Answer with the settings page."""
-        next_path = safe_next(request.query_params.get("next", "")) or ""
-        erased = request.query_params.get("erased")
-        notice = "" if erased is None else "erased_nothing" if erased == "nothing" else "erased"
-        return await self.settings_page(request, visit, language, next_path=next_path, notice=notice)
-
-    async def settings_page(
+    def __init__(  # noqa: PLR0913 (each page has its own parts)
         self,
-        request: Request,
-        visit: Visit,
-        language: str,
+        policy: Policy,
+        visits: Visits,
+        pages: Pages,
         *,
-        next_path: str,
-        notice: str,
-        status: int = 200,
-    ) -> Response:
+        kept: KeptData,
+        past_policies: PastPolicies,
+        states: States,
+        cookie_list: CookieList,
+        since: date,
+    ) -> None:
+        self._policy, self._visits, self._pages, self._kept = policy, visits, pages, kept
+        self._past_policies, self._states, self._cookie_list, self._since = past_policies, states, cookie_list, since
+
+    async def settings(self, inquiry: Inquiry) -> Response:
+        """Answer with the settings page."""
+        erased = inquiry.request.query_params.get("erased")
+        notice = "" if erased is None else "erased_nothing" if erased == "nothing" else "erased"
+        return await self.settings_page(inquiry, next_path=inquiry.next_path, notice=notice)
+
+    async def settings_page(self, inquiry: Inquiry, *, next_path: str, notice: str, status: int = 200) -> Response:
         """Return the settings page.
 
         Args:
-            request: who asks for it.
-            visit: what is known of the visitor.
-            language: an offered language.
+            inquiry: the request for it.
             next_path: a path on this site to go on to; "" for none.
             notice: the name of a message; see `Pages.settings`.
             status: the HTTP status code.
         """
-        kept = await self._own_data.kept(request, visit)
+        kept = await self._kept.summary(inquiry)
         if notice.startswith("erased") and kept.records:
             notice += "_not_proof"
-        html = self._installed.pages.settings(
-            visit.decision,
-            base=self._installed.base(request.scope),
-            language=language,
+        html = self._pages.settings(
+            inquiry.visit.decision,
+            base=inquiry.base,
+            language=inquiry.language,
             next_path=next_path,
             notice=notice,
             kept=kept,
-            own_cookies=self._installed.own_cookies(visit.decision.policy, request.scope),
+            own_cookies=self._cookie_list.under(
+                inquiry.visit.decision.policy, base=inquiry.base, secure=inquiry.secure
+            ),
         )
-        return page(html, language, status)
+        return page(html, inquiry.language, status)
 
-    async def do_not_sell(self, request: Request, visit: Visit, language: str) -> Response:
+    async def do_not_sell(self, inquiry: Inquiry) -> Response:
         """Answer with the page on which a sale or sharing is refused.
 
         Raises:
             Problem: 404, the policy has none.
         """
-        if not self._installed.policy.sells:
+        if not self._policy.sells:
             raise Problem(404, "Nothing is sold or shared here.")
-        html = self._installed.pages.do_not_sell(
-            visit.decision,
-            base=self._installed.base(request.scope),
-            language=language,
-            next_path=safe_next(request.query_params.get("next", "")) or "",
+        html = self._pages.do_not_sell(
+            inquiry.visit.decision,
+            base=inquiry.base,
+            language=inquiry.language,
+            next_path=inquiry.next_path,
         )
-        return page(html, language)
+        return page(html, inquiry.language)
 
-    async def question(self, request: Request, visit: Visit, language: str) -> Response:
+    async def question(self, inquiry: Inquiry) -> Response:
         """Answer with the question as it stands in a page, for the script to put it there.
 
         `?next=` is the path of the page, by which a service's own conditions and the app's own language hold,
         `?page_language=` its language, and `?again` says that the visitor called for it, to change the answer. Pages
         that the question links to are to be read without it.
         """
-        again = "again" in request.query_params
-        next_path = safe_next(request.query_params.get("next", "")) or ""
+        again = "again" in inquiry.request.query_params
+        visit, next_path = inquiry.visit, inquiry.next_path
         if next_path:
-            visit = self._installed.visits.read(request.scope, path_inside(next_path, request.scope))
-        if not again and unquote(split_address(next_path).path).rstrip("/") in linked_paths(self._installed.policy):
+            visit = self._visits.read(inquiry.request.scope, path_inside(next_path, inquiry.request.scope))
+        if not again and unquote(split_address(next_path).path).rstrip("/") in linked_paths(self._policy):
             return Response(status_code=204)
-        html = self._installed.pages.banner(
+        html = self._pages.banner(
             visit.decision,
-            base=self._installed.base(request.scope),
-            language=language,
+            base=inquiry.base,
+            language=inquiry.language,
             next_path=next_path,
-            asking=Asking(again=again, by_script=request.query_params.get("gpc") == "1"),
+            asking=Asking(again=again, by_script=inquiry.request.query_params.get("gpc") == "1"),
         )
-        return page(html.decode(), language)
+        return page(html.decode(), inquiry.language)
 
-    async def state(self, request: Request, visit: Visit, language: str) -> Response:
+    async def state(self, inquiry: Inquiry) -> Response:
         """Answer with what holds for the visitor; on a page of a service, with `?page=` and its path."""
-        path = request.query_params.get("page", "")
+        visit, path = inquiry.visit, inquiry.request.query_params.get("page", "")
         if path.startswith("/"):
-            visit = self._installed.visits.read(request.scope, path_inside(path, request.scope))
-        return JSONResponse(state(self._installed, visit.decision))
+            visit = self._visits.read(inquiry.request.scope, path_inside(path, inquiry.request.scope))
+        return JSONResponse(self._states.of(visit.decision))
 
-    async def policy(self, request: Request, visit: Visit, language: str) -> Response:
+    async def policy(self, inquiry: Inquiry) -> Response:
         """Answer with the policy in force."""
-        policy = self._installed.policy
+        policy = self._policy
         return JSONResponse({"version": policy.version, **policy.document()})
 
-    async def earlier_policy(self, request: Request, visit: Visit, language: str) -> Response:
-        """Answer with a policy as it was when somebody answered."""
-        version = request.path_params["version"]
-        found = await document_of(self._installed, version)
+    async def past_policy(self, version: str, inquiry: Inquiry) -> Response:
+        """Answer with a version of the policy, as it was when somebody answered."""
+        found = await self._past_policies.document(version)
         if found is None:
             raise Problem(404, "There is no such version of the policy.")
         return JSONResponse({"version": version, **found})
 
-    async def gpc(self, request: Request, visit: Visit, language: str) -> Response:
+    async def gpc(self, inquiry: Inquiry) -> Response:
         """Answer whether Global Privacy Control is honoured (its section "Support Resource").
 
         It was last said on the day of the policy's newest change; where there was none, when this process started.
         """
-        policy, today = self._installed.policy, day_of(self._installed.clock())
+        policy, today = self._policy, day_of(inquiry.now)
         changed = max((change.date for change in policy.changes if change.date <= today), default=self._since)
         return JSONResponse({"gpc": policy.signals.gpc != (), "lastUpdate": changed.isoformat()})

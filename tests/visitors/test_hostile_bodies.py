@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.ledgers.chain import verify
-from cookie_consent.visitors.own_data import LONGEST_NOTE
+from cookie_consent.visitors.own_records import LONGEST_NOTE
 from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page, policy
 
 NOTE = f"{PREFIX}/records/note"

@@ -20,7 +20,7 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD
 from cookie_consent.sinks import MemorySink
-from cookie_consent.visitors.own_data import LONGEST_NOTE
+from cookie_consent.visitors.own_records import LONGEST_NOTE
 from tests.support.asgi import (
     NOW,
     PHONE,

@@ -1,0 +1,178 @@
+"""Keeps the record of an answer in the ledger, before the visitor is told that it was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from anyio import fail_after
+
+from cookie_consent.base.clock import HOUR
+from cookie_consent.base.dates import seconds_of
+from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, log_failure
+from cookie_consent.base.problem import Problem, too_many
+from cookie_consent.decision.decision import Decision, consents, decide
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.decision.record import ConsentRecord, State
+from cookie_consent.ledgers import Entry, Ledger
+from cookie_consent.ledgers import records as proof
+from cookie_consent.ledgers.retention import Retention
+from cookie_consent.visitors.cookie_list import CookieList
+from cookie_consent.visitors.first_answers import FirstAnswers
+from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.posted import Posted
+
+MOST_ANSWERS, ANSWERS_WITHIN = 60, HOUR
+"""How many answers with one consent id leave a record in how many seconds, in each process."""
+_MOST_LOOKED_THROUGH = 100
+"""How many of a visitor's newest records are searched for an earlier answer."""
+
+
+class AnswerRecords:
+    """Keeps the records of answers.
+
+    Args:
+        ledger: keeps the records.
+        retention: removes the records that are due.
+        own: our own cookies.
+        pages: makes the texts that visitors see.
+        cookie_list: lists our own cookies in these texts.
+    """
+
+    def __init__(
+        self, ledger: Ledger, retention: Retention, own: OwnCookies, pages: Pages, cookie_list: CookieList
+    ) -> None:
+        self._ledger, self._retention, self._own = ledger, retention, own
+        self._pages, self._cookie_list = pages, cookie_list
+        self._first_answers, self._limit = FirstAnswers(), RateLimit(MOST_ANSWERS, ANSWERS_WITHIN)
+
+    async def keep(
+        self, inquiry: Inquiry, before: Decision, posted: Posted, record: ConsentRecord
+    ) -> tuple[ConsentRecord, bool]:
+        """Keep the record of an answer.
+
+        Args:
+            inquiry: the request that brought the answer.
+            before: what held until then, where the answer was given.
+            posted: the answer as the visitor gave it.
+            record: the answer, without a consent id.
+
+        Returns:
+            The answer as it is kept, and whether it is new. The second click of a double click is not new.
+
+        Raises:
+            Problem: 503, the ledger cannot keep it; 429, too many answers came.
+        """
+        if before.record is not None and proof.says_again(before.record, record):
+            return before.record, False
+        try:
+            with fail_after(LONGEST_WAIT):
+                record, is_new = await self._append(inquiry, before, posted, record)
+        except Problem:
+            raise
+        except Exception as error:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
+            log_failure("The ledger could not keep a consent record; the answer was refused", error)
+            raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
+        self._retention.run_if_due(inquiry.now)
+        return record, is_new
+
+    async def _append(
+        self, inquiry: Inquiry, before: Decision, posted: Posted, record: ConsentRecord
+    ) -> tuple[ConsentRecord, bool]:
+        consent_id, last = await self._chain(before, record)
+        record = replace(record, consent_id=consent_id)
+        if last is None and not self._has_room(inquiry, before, record):
+            return record, True  # it holds, and needs no proof
+        entry = proof.entry(
+            record,
+            proof.Circumstances(record_id=self._own.new_id(), policy=before.policy, lifetime=self._own.lifetime),
+            before=before.record,
+            previous=last["record_id"] if last else None,
+            once=posted.once,
+            shown=await self._shown(inquiry, before, posted),
+        )
+        kept = (await self._repeated(inquiry, last, entry) if last else None) or await self._ledger.append(entry)
+        answered = replace(record, consent_id=kept["consent_id"] or "", decided_at=seconds_of(kept["decided_at"]))
+        return answered, kept["record_id"] == entry.document["record_id"]
+
+    async def _chain(self, before: Decision, record: ConsentRecord) -> tuple[str, Mapping[str, Any] | None]:
+        """Return the consent id of an answer, and the newest record with it; "" and None for a plain refusal.
+
+        Consent and its withdrawal have to be proven (GDPR Article 7(1) and (3)). A refusal by somebody who has never
+        consented is neither. It needs no id, and an id from before is dropped.
+        """
+        if before.record is not None and before.consent_id:
+            consented = bool(before.record.in_state(State.GRANTED))
+            records = await self._ledger.records(before.consent_id, 1 if consented else _MOST_LOOKED_THROUGH)
+            if consented or len(records) == _MOST_LOOKED_THROUGH or any(map(proof.tells_of_consent, records)):
+                return before.consent_id, records[-1] if records else None
+        return self._own.new_id() if consents(before.policy, record) else "", None
+
+    def _has_room(self, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> bool:
+        """Return whether one more answer without an earlier one is recorded; consent is not taken without a record.
+
+        Raises:
+            Problem: 429, too many came from the client's network.
+        """
+        wait = self._first_answers.wait(inquiry.request.scope.get("client"), inquiry.now)
+        if wait and consents(before.policy, record):
+            raise too_many(wait, "Too many first answers came from this network; a refusal at any time.")
+        return not wait
+
+    async def _repeated(self, inquiry: Inquiry, last: Mapping[str, Any], entry: Entry) -> Mapping[str, Any] | None:
+        """Return the record that an answer repeats; None where the answer leaves a record of its own.
+
+        Over the limit an answer leaves one only if it refuses what the newest answer did not. Such an answer is taken
+        at any time, and cannot be given again as long as nothing is granted in between.
+
+        Raises:
+            Problem: 429, an answer over the limit grants something.
+        """
+        if proof.repeats(last, entry):
+            return last
+        wait = self._limit.wait(last["consent_id"], inquiry.now)
+        if not wait:
+            return None
+        newest, granted = proof.newest_answer(await self._ledger.records(last["consent_id"], _MOST_LOOKED_THROUGH))
+        if not granted.issuperset(entry.document["granted"]):
+            raise too_many(
+                wait, f"At most {MOST_ANSWERS} answers in {ANSWERS_WITHIN:.0f} seconds; a refusal at any time."
+            )
+        return newest if newest and set(newest["refused"]).issuperset(entry.document["refused"]) else None
+
+    async def _shown(self, inquiry: Inquiry, before: Decision, posted: Posted) -> proof.Shown | None:
+        """Return what the visitor was shown; None where a form or program of the site's own asked, or nobody knows."""
+        then = await self._when_shown(before, posted) if posted.surface in SURFACES else None
+        if then is None:
+            return None
+        feature = next((feature for feature in then.policy.features if feature.id == posted.feature), None)
+        missing = tuple(id_ for id_, wanted in posted.purposes.items() if wanted and not then.purposes[id_])
+        return shown(
+            self._pages,
+            then,
+            Surface(posted.surface, feature, missing, posted.notice),
+            base=inquiry.base,
+            language=inquiry.language,
+            own_cookies=self._cookie_list.under(then.policy, base=inquiry.base, secure=inquiry.secure),
+            answered_before=before.record.decided_at if before.record else None,
+        )
+
+    async def _when_shown(self, before: Decision, posted: Posted) -> Decision | None:
+        """Return what held when the form was made; None where that is no longer known.
+
+        The visitor may have answered since then, for example in another tab.
+        """
+        answered, newest = int(posted.answered or -1), before.record.decided_at if before.record else 0
+        if answered in (-1, newest):
+            return before
+        signals = frozenset(before.signals)
+        if answered == 0:
+            return decide(before.policy, None, signals, 0)
+        records = await self._ledger.records(before.consent_id, _MOST_LOOKED_THROUGH) if before.consent_id else []
+        record = proof.answer_at(records, answered)
+        if record is None:
+            return None
+        return decide(before.policy, record, signals, answered, lifetime=self._own.lifetime)

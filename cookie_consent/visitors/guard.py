@@ -1,0 +1,29 @@
+"""Refuses the POST requests that pages of other sites send."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from cookie_consent.base.cross_site import is_cross_site
+from cookie_consent.base.problem import Problem
+from cookie_consent.visitors.origin_advice import OriginAdvice
+
+
+class Guard:
+    """Stands before every endpoint that changes something."""
+
+    def __init__(self) -> None:
+        self._advice = OriginAdvice()
+
+    def check(self, request: Request) -> None:
+        """Refuse a request unless it comes from the site's own pages.
+
+        Raises:
+            Problem: 403, it comes from elsewhere.
+        """
+        fields = request.headers
+        scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")
+        fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")
+        if is_cross_site(fetch_sites, origins, scheme, host):
+            self._advice.tell(request.scope, fetch_sites, origins, host)
+            raise Problem(403, "Only the site's own pages may do this.", "error_cross_site")

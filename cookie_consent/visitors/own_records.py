@@ -1,0 +1,181 @@
+"""The visitor's own consent records, for the visitor alone: to read, to comment on, and to take along as a receipt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from markupsafe import Markup
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from cookie_consent.base.dates import seconds_of
+from cookie_consent.base.forms import read_body, read_fields, readable
+from cookie_consent.base.problem import Problem
+from cookie_consent.decision.own_cookies import OwnCookies
+from cookie_consent.ledgers import Ledger
+from cookie_consent.ledgers import records as proof
+from cookie_consent.ledgers.receipt import receipt
+from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.kept_data import KeptData
+from cookie_consent.visitors.pages.evidence import body_of, explain
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.wording import Wording
+from cookie_consent.visitors.past_policies import PastPolicies
+from cookie_consent.visitors.responses import answer_of, page
+
+LONGEST_NOTE = 2000
+"""Characters."""
+_MOST_NOTES = 20
+_SHOWN = 50
+"""How many records a page shows, the newest. An export has all of them."""
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
+
+
+class OwnRecords:
+    """Answers the requests for the visitor's own consent records.
+
+    Args:
+        policy: the site's policy.
+        own: our own cookies.
+        pages: makes the pages.
+        ledger: keeps the records, or None.
+        kept: finds what is kept about a visitor.
+        past_policies: finds the policies that records were made under.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        own: OwnCookies,
+        pages: Pages,
+        *,
+        ledger: Ledger | None,
+        kept: KeptData,
+        past_policies: PastPolicies,
+    ) -> None:
+        self._policy, self._own, self._pages, self._ledger = policy, own, pages, ledger
+        self._kept, self._past_policies = kept, past_policies
+
+    async def receipt(self, inquiry: Inquiry) -> Response:
+        """Answer with the receipt of the visitor's answer."""
+        document = await self._document(inquiry)
+        policy = await self._past_policies.policy(document["policy"])
+        return JSONResponse(receipt(document, policy, whole_address(inquiry)))
+
+    async def receipt_page(self, inquiry: Inquiry) -> Response:
+        """Answer with the same as a page, to read and to print."""
+        document = await self._document(inquiry)
+        policy, address = await self._past_policies.policy(document["policy"]), whole_address(inquiry)
+        # In the words of then, where they were offered in the language of now.
+        is_offered = inquiry.language in policy.site.languages
+        then = {"policy": policy, "words": Wording(policy, inquiry.language)} if is_offered else {}
+        return self._page("receipt.html", inquiry, document=document, address=address, **then)
+
+    async def records(self, inquiry: Inquiry) -> Response:
+        """Answer with a page of the visitor's newest records, and of the notes to them."""
+        self._kept.slow_down(inquiry)
+        records = await self._kept.records(inquiry, most=_SHOWN * (1 + _MOST_NOTES))
+        notes: dict[str, list[dict[str, Any]]] = {}
+        for record in records:
+            if record["event"] == "note":
+                notes.setdefault(record["about"], []).append(record)
+        return self._page(
+            "records.html",
+            inquiry,
+            records=[record for record in reversed(records) if record["event"] != "note"][:_SHOWN],
+            count=await self._kept.count(inquiry),
+            refused_unnamed=self._kept.refused_unnamed(inquiry),
+            notes=notes,
+            kept_until={id_: seconds_of(record["keep_until"]) for id_, record in _by_id(records).items()},
+            notice="note_kept" if "noted" in inquiry.request.query_params else "",
+            longest=LONGEST_NOTE,
+        )
+
+    async def note(self, inquiry: Inquiry) -> Response:
+        """Attach a note to a record of the visitor's.
+
+        Raises:
+            Problem: 400, 413, the note cannot be read or kept; 404, the visitor has no such record; 409, the record has
+                as many notes as it may; 429; 503.
+        """
+        self._kept.slow_down(inquiry)
+        fields = read_fields(inquiry.content_type, await read_body(inquiry.request.stream()))
+        if fields.get("language") in self._policy.site.languages:
+            inquiry = replace(inquiry, language=fields["language"])
+        try:
+            kept = await self._attach(inquiry, fields)
+        except Problem as problem:
+            problem.language = inquiry.language
+            raise
+        if inquiry.wants_json:
+            return JSONResponse(kept, 201)
+        return RedirectResponse(f"{inquiry.base}/records?language={inquiry.language}&noted", status_code=303)
+
+    async def _attach(self, inquiry: Inquiry, fields: Mapping[str, str]) -> Mapping[str, Any]:
+        """Attach a note; return the record of it."""
+        records = await self._kept.records(inquiry)
+        about = _by_id(records).get(fields.get("record", ""))
+        if about is None or self._ledger is None:
+            raise Problem(404, "You have no such record.", "error_not_found")
+        if sum(record.get("about") == about["record_id"] for record in records) >= _MOST_NOTES:
+            raise Problem(409, f"A record has at most {_MOST_NOTES} notes.", "error_too_many")
+        text = readable(fields.get("note", ""))
+        if not text or len(text) > LONGEST_NOTE:
+            raise Problem(400, f"A note has between 1 and {LONGEST_NOTE} characters.", "error_no_text")
+        own = self._own
+        entry = proof.note_entry(
+            about,
+            proof.Circumstances(record_id=own.new_id(), policy=self._policy, lifetime=own.lifetime),
+            now=inquiry.now,
+            text=text,
+            language=inquiry.language,
+            previous=records[-1]["record_id"],
+        )
+        return await answer_of(self._ledger.append(entry))
+
+    async def shown(self, inquiry: Inquiry) -> Response:
+        """Answer with what the visitor was shown when a record of the visitor's was made, by `?record=`."""
+        self._kept.slow_down(inquiry)
+        query, ledger = inquiry.request.query_params, self._ledger
+        record = _by_id(await self._kept.records(inquiry)).get(query.get("record", ""))
+        explained = await answer_of(explain(ledger, record)) if record and ledger is not None else None
+        if record is None or explained is None:
+            raise Problem(404, "There is no text to this record, or it is not yours.", "error_not_found")
+        text, shown_in = explained.html, record["language"]
+        if "prevailing" in query:
+            text, shown_in = explained.prevailing_html, record["prevailing_language"]
+        own_text = Markup(body_of(text))  # noqa: S704 (made by our templates)
+        return self._page("shown.html", inquiry, record=record, text=own_text, shown_in=shown_in)
+
+    async def _document(self, inquiry: Inquiry) -> dict[str, Any]:
+        """Return the record of the answer that holds: as the ledger keeps it, else what the cookie says of it."""
+        self._kept.slow_down(inquiry)
+        record = inquiry.visit.decision.record
+        if record is None:
+            raise Problem(404, "There is no answer that a receipt could be given for.", "error_not_found")
+        document = proof.document(record, self._own.lifetime)
+        own = [kept for kept in await self._kept.records(inquiry) if _is_of(document, kept)]
+        return own[-1] if own else document
+
+    def _page(self, template: str, inquiry: Inquiry, **more: object) -> Response:
+        decision, language = inquiry.visit.decision, inquiry.language
+        return page(self._pages.page(template, decision, base=inquiry.base, language=language, **more), language)
+
+
+def whole_address(inquiry: Inquiry) -> str:
+    """Return the whole address of the endpoints, for what leaves the site; a path where the host is not known."""
+    host, scheme = inquiry.request.headers.get("host", ""), inquiry.request.scope.get("scheme", "http")
+    return f"{scheme}://{host}{inquiry.base}" if _HOST.fullmatch(host) else inquiry.base
+
+
+def _by_id(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the records of answers by their ids; notes are none."""
+    return {record["record_id"]: record for record in records if record["event"] != "note"}
+
+
+def _is_of(document: dict[str, Any], kept: dict[str, Any]) -> bool:
+    """Return whether a record is that of an answer, by what the cookie says of it."""
+    return all(kept.get(name) == document[name] for name in ("decided_at", "granted", "refused", "source"))

@@ -1,0 +1,151 @@
+"""Puts the endpoints together: which handler answers where, and what each handler is given."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from starlette.responses import Response
+
+from cookie_consent.base.dates import day_of
+from cookie_consent.base.problem import Problem
+from cookie_consent.visitors.answer import Answers
+from cookie_consent.visitors.answer_cookies import AnswerCookies
+from cookie_consent.visitors.answer_records import AnswerRecords
+from cookie_consent.visitors.answer_tracing import AnswerTracing
+from cookie_consent.visitors.asset_files import lead_to, serve
+from cookie_consent.visitors.cookie_list import CookieList
+from cookie_consent.visitors.events import EventIntake
+from cookie_consent.visitors.help_desk import HelpDesk
+from cookie_consent.visitors.help_desk_form import FormTokens
+from cookie_consent.visitors.inquiry import Inquiry
+from cookie_consent.visitors.installation import Installation
+from cookie_consent.visitors.kept_data import KeptData
+from cookie_consent.visitors.own_data import OwnData
+from cookie_consent.visitors.own_records import OwnRecords
+from cookie_consent.visitors.pages.assets import assets, script_address
+from cookie_consent.visitors.past_policies import PastPolicies
+from cookie_consent.visitors.settings import Disclosure
+from cookie_consent.visitors.state import States
+
+GPC_PATH = "/.well-known/gpc.json"
+
+Handler = Callable[[Inquiry], Awaitable[Response]]
+
+
+class Routes:
+    """Finds the handler of a request.
+
+    Args:
+        parts: the parts of the installation. Each handler is given those that it uses.
+
+    Attributes:
+        settings: answers with the settings page.
+    """
+
+    def __init__(self, parts: Installation) -> None:
+        policy, own, ledger, log, recent = (
+            parts.policy,
+            parts.own,
+            parts.ledger,
+            parts.access_log,
+            parts.recent_answers,
+        )
+        kept, past_policies = KeptData(own, ledger), PastPolicies(policy, ledger)
+        cookie_list, states = CookieList(own, has_log=log is not None), States(own.lifetime, edits_csp=parts.edit_csp)
+        self._prefix = parts.prefix
+        self.settings = settings = Disclosure(
+            policy,
+            parts.visits,
+            parts.pages,
+            kept=kept,
+            past_policies=past_policies,
+            states=states,
+            cookie_list=cookie_list,
+            since=day_of(parts.clock()),
+        )
+        answers = Answers(
+            policy,
+            parts.visits,
+            states,
+            records=_answer_records(parts, cookie_list),
+            cookies=AnswerCookies(own, parts.gate),
+            tracing=AnswerTracing(own, log, recent),
+            lifetime=own.lifetime,
+        )
+        own_records = OwnRecords(policy, own, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies)
+        own_data = OwnData(
+            policy,
+            own,
+            ledger=ledger,
+            access_log=log,
+            kept=kept,
+            past_policies=past_policies,
+            recent_answers=recent,
+        )
+        tokens = FormTokens(parts.forms, own.new_id)
+        desk = HelpDesk(policy, parts.pages, ledger=ledger, desk=parts.desk, tokens=tokens)
+        events = EventIntake(policy, parts.visits, own, access_log=log, recent_answers=recent, prefix=parts.prefix)
+        self._table: dict[str, dict[str, Handler]] = {
+            "": {"GET": settings.settings, "POST": answers.take},
+            "/do-not-sell": {"GET": settings.do_not_sell},
+            "/question": {"GET": settings.question},
+            "/state": {"GET": settings.state},
+            "/receipt": {"GET": own_records.receipt},
+            "/receipt/page": {"GET": own_records.receipt_page},
+            "/records": {"GET": own_records.records},
+            "/records/note": {"POST": own_records.note},
+            "/records/shown": {"GET": own_records.shown},
+            "/export": {"GET": own_data.export},
+            "/erase": {"POST": own_data.erase},
+            "/requests": {"GET": desk.requests, "POST": desk.send},
+            "/requests/look-up": {"POST": desk.look_up},
+            "/policy": {"GET": settings.policy},
+            "/events": {"POST": events.take},
+            **_of_assets(script_address(policy.traced)),
+        }
+
+    def handler(self, method: str, path: str) -> Handler:
+        """Return the handler of a request.
+
+        Args:
+            method: the method of the request. The handler of GET answers HEAD, too.
+            path: the path inside the app.
+
+        Raises:
+            Problem: 404, there is nothing at this path; 405, the method is not allowed there.
+        """
+        methods = self._methods(path)
+        handler = methods.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            allowed = ", ".join((*methods, "HEAD") if "GET" in methods else methods)
+            raise Problem(405, f"Allowed here: {allowed}.", headers={"allow": allowed})
+        return handler
+
+    def _methods(self, path: str) -> dict[str, Handler]:
+        if path == GPC_PATH:
+            return {"GET": self.settings.gpc}
+        rest = path.removeprefix(self._prefix)
+        version = rest.removeprefix("/policy/")
+        if version and version != rest:
+            return {"GET": partial(self.settings.past_policy, version)}
+        methods = self._table.get(rest.removesuffix("/"))
+        if methods is None:
+            raise Problem(404, "There is nothing at this path.")
+        return methods
+
+
+def _answer_records(parts: Installation, cookie_list: CookieList) -> AnswerRecords | None:
+    if parts.ledger is None or parts.retention is None:
+        return None
+    return AnswerRecords(parts.ledger, parts.retention, parts.own, parts.pages, cookie_list)
+
+
+def _of_assets(track: str) -> dict[str, dict[str, Handler]]:
+    """Return the handlers of scripts and stylesheets; `track` is the address of the script that sends events."""
+    table: dict[str, dict[str, Handler]] = {}
+    for name, asset in assets().items():
+        table[f"/assets/{asset.name}"] = {"GET": partial(serve, asset)}
+        if name.endswith(".js"):
+            table[f"/{name}"] = {"GET": partial(lead_to, track if name == "track.js" else asset.name)}
+    return table

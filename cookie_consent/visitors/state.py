@@ -1,0 +1,40 @@
+"""Says as plain data what holds for a visitor."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from cookie_consent.base.dates import rfc3339
+from cookie_consent.decision.decision import Decision, opted_out, switched_off, what_signals_refuse
+
+
+class States:
+    """Says what holds for a visitor, as scripts and programs read it.
+
+    Args:
+        lifetime: how long an answer holds.
+        edits_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
+    """
+
+    def __init__(self, lifetime: timedelta, *, edits_csp: bool) -> None:
+        self._lifetime, self._edits_csp = lifetime, edits_csp
+
+    def of(self, decision: Decision) -> dict[str, Any]:
+        """Return the state as plain data for JSON."""
+        record, by_signal = decision.record, what_signals_refuse(decision.policy, decision.signals)
+        return {
+            "status": decision.status,
+            "purposes": dict(decision.purposes),
+            "should_ask": decision.should_ask,
+            "policy": decision.policy.version,
+            "decided_at": rfc3339(record.decided_at) if record else None,
+            "expires_at": rfc3339(record.decided_at + self._lifetime.total_seconds()) if record else None,
+            "source": record.source if record else "signal" if by_signal else None,
+            "signals": list(decision.signals),
+            "honours_gpc": decision.honours_gpc,
+            "opted_out": opted_out(decision),
+            "overruled": sorted(switched_off(decision)),
+            "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
+            "edits_csp": self._edits_csp,
+        }
