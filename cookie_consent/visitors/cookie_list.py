@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.wording import Wording
+
+_MOST_KEPT = 64
 
 
 class CookieList:
@@ -18,6 +21,7 @@ class CookieList:
 
     def __init__(self, own: OwnCookies, *, has_log: bool) -> None:
         self._own, self._has_log = own, has_log
+        self._made: dict[tuple[Policy, str, bool], tuple[Cookie, ...]] = {}
 
     def under(self, policy: Policy, *, base: str, secure: bool) -> tuple[Cookie, ...]:
         """Return the list.
@@ -27,6 +31,16 @@ class CookieList:
             base: the address of the endpoints.
             secure: whether the connection is encrypted.
         """
+        key = (policy, base, secure)
+        made = self._made.get(key)
+        if made is None:
+            made = self._make(policy, base, secure=secure)
+            if len(base) <= LONGEST_KEPT:
+                evict_if_full(self._made, _MOST_KEPT)
+                self._made[key] = made
+        return made
+
+    def _make(self, policy: Policy, base: str, *, secure: bool) -> tuple[Cookie, ...]:
         own = self._own.declared(policy, secure=secure)
         if not self._has_log or all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
             return own

@@ -25,6 +25,8 @@ class Inquiry:
         base: the address of the endpoints, with the path that the app is mounted at.
         secure: whether the connection is encrypted.
         cookies: the Cookie field.
+        content_type: the Content-Type field; "" where there is none.
+        is_form: whether the body comes from an HTML form.
         now: when the request came (seconds since 1970).
     """
 
@@ -35,6 +37,8 @@ class Inquiry:
     base: str
     secure: bool
     cookies: bytes
+    content_type: str
+    is_form: bool
     now: float
 
     @classmethod
@@ -49,7 +53,7 @@ class Inquiry:
             prefix: the path of the endpoints inside the app.
             now: seconds since 1970.
         """
-        scope = request.scope
+        scope, content_type = request.scope, request.headers.get("content-type", "")
         return cls(
             request=request,
             visit=visit,
@@ -58,18 +62,10 @@ class Inquiry:
             base=address(scope.get("root_path", ""), prefix),
             secure=is_secure(scope),
             cookies=cookies_of(scope),
+            content_type=content_type,
+            is_form=is_form(content_type),
             now=now,
         )
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type field of the request; "" where it has none."""
-        return self.request.headers.get("content-type", "")
-
-    @property
-    def is_form(self) -> bool:
-        """Whether the body comes from an HTML form."""
-        return is_form(self.content_type)
 
     @property
     def wants_json(self) -> bool:
