@@ -278,6 +278,7 @@ def test_what_is_wrong_with_an_event_is_said(reader: Reader, key: str, value: An
         (b"[" * 4000, "JSON"),
         (b"[]", "JSON object"),
         (b'"x"', "JSON object"),
+        (b'{"name": "x", "name": "y", "path": "/"}', "each key once"),
         (b'{"path": "/"}', '"name" is missing: Write '),
         (b'{"name": "x"}', '"path" is missing: Write '),
         (b'{"name": "x", "path": "/", "visitor": "y"}', "'visitor'"),

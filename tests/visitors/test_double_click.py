@@ -72,6 +72,17 @@ def test_a_double_click_one_after_the_other_is_one_answer_too(ledger: Ledger) ->
     assert events(ledger) == ["refused"]
 
 
+def test_a_double_click_is_one_answer_also_where_the_clock_of_the_second_host_is_late(ledger: Ledger) -> None:
+    clock, late = Clock(), Clock()
+    late.forward(seconds=-3)
+    first = Visitor(install(ledger=ledger, clock=clock)).post(ACCEPT)
+    second = Visitor(install(ledger=ledger, clock=late)).post(ACCEPT)
+    assert first.json == second.json
+    assert first.json["status"] == "granted"
+    assert first.set_cookies["__Host-consent"] == second.set_cookies["__Host-consent"]
+    assert events(ledger) == ["granted"]
+
+
 @pytest.mark.parametrize("times", [2, 20])
 def test_many_clicks_with_the_cookie_of_an_answer_before_are_one_answer(ledger: Ledger, times: int) -> None:
     clock = Clock()

@@ -11,6 +11,7 @@ from starlette.routing import Mount
 from starlette.types import Message
 
 from cookie_consent.ledgers import MemoryLedger
+from cookie_consent.sinks import MemorySink
 from tests.support.asgi import (
     PREFIX,
     SITE,
@@ -230,6 +231,14 @@ def test_only_the_sites_own_pages_may_post(path: str, headers: Fields, lets_in: 
         assert reply.status == 200
     else:
         is_problem(reply, 403)
+
+
+@pytest.mark.parametrize("rest", ["", "/records/note", "/erase", "/requests", "/requests/look-up", "/events"])
+@pytest.mark.parametrize("keeps", [{}, {"ledger": MemoryLedger(), "access_log": MemorySink()}])
+def test_no_endpoint_takes_what_a_page_of_another_site_posts(rest: str, keeps: dict[str, Any]) -> None:
+    reply = call(install(**keeps), "POST", PREFIX + rest, [("sec-fetch-site", "cross-site"), JSON], b"{}")
+    is_problem(reply, 403)
+    assert reply.set_cookies == {}
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/state"])
