@@ -73,7 +73,7 @@ class HelpDesk:
         """Take a request, and tell the desk.
 
         Raises:
-            Problem: 403, 413; and to who wants data 400, 429 and 503, which others read beside what they wrote.
+            Problem: 413; and to who wants data 400, 429 and 503, which others read beside what they wrote.
         """
         store = self._store()
         body, draft = await read_body(inquiry.request.stream()), None

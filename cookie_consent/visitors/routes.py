@@ -44,13 +44,7 @@ class Routes:
     """
 
     def __init__(self, parts: Installation) -> None:
-        policy, own, ledger, log, recent = (
-            parts.policy,
-            parts.own,
-            parts.ledger,
-            parts.access_log,
-            parts.recent_answers,
-        )
+        policy, own, ledger, log = parts.policy, parts.own, parts.ledger, parts.access_log
         kept, past_policies = KeptData(own, ledger), PastPolicies(policy, ledger)
         cookie_list, states = CookieList(own, has_log=log is not None), States(own.lifetime, edits_csp=parts.edit_csp)
         self._prefix = parts.prefix
@@ -64,15 +58,7 @@ class Routes:
             cookie_list=cookie_list,
             since=day_of(parts.clock()),
         )
-        answers = Answers(
-            policy,
-            parts.visits,
-            states,
-            records=_answer_records(parts, cookie_list),
-            cookies=AnswerCookies(own, parts.gate),
-            tracing=AnswerTracing(own, log, recent),
-            lifetime=own.lifetime,
-        )
+        answers = _answers(parts, states, cookie_list)
         own_records = OwnRecords(policy, own, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies)
         own_data = OwnData(
             policy,
@@ -81,11 +67,13 @@ class Routes:
             access_log=log,
             kept=kept,
             past_policies=past_policies,
-            recent_answers=recent,
+            recent_answers=parts.recent_answers,
         )
         tokens = FormTokens(parts.forms, own.new_id)
         desk = HelpDesk(policy, parts.pages, ledger=ledger, desk=parts.desk, tokens=tokens)
-        events = EventIntake(policy, parts.visits, own, access_log=log, recent_answers=recent, prefix=parts.prefix)
+        events = EventIntake(
+            policy, parts.visits, own, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
+        )
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": settings.settings, "POST": answers.take},
             "/do-not-sell": {"GET": settings.do_not_sell},
@@ -135,10 +123,19 @@ class Routes:
         return methods
 
 
-def _answer_records(parts: Installation, cookie_list: CookieList) -> AnswerRecords | None:
-    if parts.ledger is None or parts.retention is None:
-        return None
-    return AnswerRecords(parts.ledger, parts.retention, parts.own, parts.pages, cookie_list)
+def _answers(parts: Installation, states: States, cookie_list: CookieList) -> Answers:
+    records = None
+    if parts.ledger is not None and parts.retention is not None:
+        records = AnswerRecords(parts.ledger, parts.retention, parts.own, parts.pages, cookie_list)
+    return Answers(
+        parts.policy,
+        parts.visits,
+        states,
+        records=records,
+        cookies=AnswerCookies(parts.own, parts.gate),
+        tracing=AnswerTracing(parts.own, parts.access_log, parts.recent_answers),
+        lifetime=parts.own.lifetime,
+    )
 
 
 def _of_assets(track: str) -> dict[str, dict[str, Handler]]:

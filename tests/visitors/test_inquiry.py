@@ -1,0 +1,62 @@
+"""What handlers need of a request is computed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from cookie_consent.visitors.inquiry import Inquiry
+from tests.support.asgi import NOW, PREFIX, Fields, install, scope
+
+
+def inquiry(headers: Fields = (), **more: Any) -> Inquiry:
+    request = Request(scope("POST", PREFIX, headers, **more))
+    visit = install()._installed.visits.read(request.scope, PREFIX)
+    return Inquiry.of(request, visit, language="en", path=PREFIX, prefix=PREFIX, now=NOW)
+
+
+def test_the_base_has_the_path_that_the_app_is_mounted_at() -> None:
+    assert inquiry().base == PREFIX
+    assert inquiry(root_path="/shop").base == f"/shop{PREFIX}"
+    assert inquiry(root_path="/shop/").base == f"/shop{PREFIX}"
+
+
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
+def test_https_is_secure(scheme: str, secure: bool) -> None:
+    assert inquiry(scheme=scheme).secure is secure
+
+
+def test_several_cookie_fields_are_one() -> None:
+    assert inquiry([("cookie", "a=1"), ("cookie", "b=2")]).cookies == b"a=1; b=2"
+    assert inquiry().cookies == b""
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_form"),
+    [
+        ("application/x-www-form-urlencoded", True),
+        ("Multipart/Form-Data; boundary=x", True),
+        ("text/plain;charset=utf-8", True),
+        ("application/json", False),
+        ("", False),
+    ],
+)
+def test_the_types_of_html_forms_are_known(content_type: str, is_form: bool) -> None:
+    asked = inquiry([("content-type", content_type)] if content_type else [])
+    assert (asked.content_type, asked.is_form) == (content_type, is_form)
+
+
+@pytest.mark.parametrize(
+    ("accept", "wants_json"), [("application/json", True), ("application/problem+json", True), ("text/html", False)]
+)
+def test_who_accepts_json_wants_data(accept: str, wants_json: bool) -> None:
+    assert inquiry([("accept", accept)]).wants_json is wants_json
+
+
+@pytest.mark.parametrize(
+    ("query", "next_path"), [(b"", ""), (b"next=/there", "/there"), (b"next=//evil.example", ""), (b"next=", "")]
+)
+def test_the_way_on_never_leaves_the_site(query: bytes, next_path: str) -> None:
+    assert inquiry(query=query).next_path == next_path
