@@ -1,4 +1,9 @@
-"""Answers the requests to the paths under the prefix."""
+"""Answers the requests to the paths under the prefix.
+
+The way of a request: what the handler needs to know of it becomes an `Inquiry`, `routes` finds the handler, `guard`
+stands before each POST, and the handler returns the response. A `Problem` that it raises becomes a response in
+`refusals`.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +40,7 @@ def checked_prefix(prefix: str) -> str:
 
 
 class Endpoints:
-    """Answers the requests to the endpoints of an installation.
+    """Answers the requests to the endpoints.
 
     Args:
         parts: the parts of the installation.
@@ -52,7 +57,14 @@ class Endpoints:
         return path in (self._prefix, GPC_PATH) or path.startswith(f"{self._prefix}/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        """Answer a request to a path that `serves` says is ours."""
+        """Answer a request.
+
+        Args:
+            scope: the ASGI scope.
+            receive: returns the parts of the body.
+            send: takes the response.
+            path: the path inside the app, one that `serves` knows.
+        """
         inquiry = self._inquiry(scope, receive, path)
         try:
             response = await self._respond(inquiry)
@@ -95,10 +107,11 @@ class Endpoints:
             response.raw_headers.extend(expired)
 
     def _language(self, request: Request, seen_by_app: Scope, path: str) -> str:
-        """Return the language of a page of ours: the one asked for, the app's own, or one that the browser accepts.
+        """Return the language of the response.
 
-        The app's own is that of the page where the question goes, and before what the browser accepts comes what that
-        page says of itself.
+        It is the first that is known of these: what `?language=` asks for, the app's own, what `?page_language=` says
+        of the page that the question goes into, what the browser accepts, the prevailing language. For a question, the
+        app's own language is that of the page.
         """
         site, query, app_language = self._site, request.query_params, self._app_language
         page_path = safe_next(query.get("next", ""))
@@ -114,5 +127,5 @@ class Endpoints:
 
 
 def _is_from_elsewhere(scope: Scope) -> bool:
-    """Return whether a page of another origin made the browser send a request, by a link say (Fetch Metadata)."""
+    """Return whether a page of another origin sent a request, for example by a link (Fetch Metadata)."""
     return any(name == b"sec-fetch-site" and value in (b"cross-site", b"same-site") for name, value in scope["headers"])

@@ -1,4 +1,4 @@
-"""Takes the events of those who allow tracing; of all others nothing is read, and nothing is recorded."""
+"""Takes events from the pages of visitors who allow tracing. Events of other visitors are refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES = ("application/json", "text/plain")
 
 
 class EventIntake:
-    """Takes events, as many as a page of one visitor may reasonably tell of.
+    """Takes events, up to 120 a minute from one visitor.
 
     Args:
         policy: the site's policy.
@@ -68,7 +68,7 @@ class EventIntake:
         fields = traced_fields(scope["headers"])
         if not is_traceable(fields):
             raise Problem(403, "Robots and pages that are loaded in advance are not traced.")
-        # Those who have no visitor id yet share one limit, as whoever drops it each time is always new.
+        # All without a visitor id share one limit: a client that drops the cookie each time is always new.
         wait = self._limit.wait(visit.visitor_id or "", inquiry.now)
         if wait:
             raise Problem(429, "Too many came within a minute.", headers={"retry-after": str(math.ceil(wait))})
@@ -77,7 +77,7 @@ class EventIntake:
             visitor_id, cookie = self._own.set_visitor(inquiry.now, secure=inquiry.secure)
             response.raw_headers.append((b"set-cookie", cookie))
         self._log.tracing.write_event(scope, Trace(fields, visitor_id, policy, inquiry.now, event.purpose), event)
-        if event.asked and not self._policy.exempt:  # else the page has a record from before, without consent
+        if event.asked and not self._policy.exempt:  # else the page was recorded when it was asked for, without consent
             self._log.funnel.add("views_recorded", fields.get(b"host", b""))
         return response
 
@@ -91,7 +91,7 @@ class EventIntake:
         return event
 
     def _page(self, inquiry: Inquiry, event: Event) -> str:
-        """Return the path inside the app that an event is from: the conditions that hold there decide on it."""
+        """Return the path inside the app that an event is from. What the visitor allows on that page counts."""
         page = local_path({**inquiry.request.scope, "path": event.path})
         if is_under(page, self._prefix):
             raise Problem(400, '"path": the pages of the privacy choices are not traced.')
@@ -99,7 +99,11 @@ class EventIntake:
 
 
 def _consented_policy(visit: Visit, event: Event) -> str:
-    """Return the version of the policy that was consented to; raises a Problem where the event was not."""
+    """Return the version of the policy that the visitor consented to.
+
+    Raises:
+        Problem: 403, the visitor does not allow the event on that page.
+    """
     decision = visit.decision
     if decision.record is None or not visit.traced:
         raise Problem(403, "The visitor does not allow tracing on that page.")

@@ -1,4 +1,4 @@
-"""The help desk on the web: takes requests and complaints, and tells what became of them. No account is needed."""
+"""The help desk on the web: visitors send requests and complaints, and look up their progress, without an account."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from cookie_consent.visitors.help_desk_form import EMPTY_FIELD, Draft, FormToken
 from cookie_consent.visitors.help_desk_notice import Desk, notice_of
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.responses import answer_of, page
+from cookie_consent.visitors.responses import from_store, page
 
 _MOST_LOOK_UPS = 30
-"""So many look-ups of one reference are answered in an hour. Of all together any number: secrets are not guessed."""
+"""How many look-ups of one reference are answered in an hour. There is no limit for all references together."""
 
 
 class HelpDesk:
-    """Answers what concerns requests and complaints. Where there is no ledger, there is no desk.
+    """Answers the requests to the help desk. Without a ledger there is no help desk.
 
     Args:
         policy: the site's policy.
@@ -59,7 +59,7 @@ class HelpDesk:
         """Answer with the form, and with the visitor's own requests."""
         store, consent_id = self._store(), inquiry.visit.decision.consent_id
         try:
-            own = await answer_of(store.of(consent_id)) if consent_id else []
+            own = await from_store(store.of(consent_id)) if consent_id else []
         except Problem as problem:
             if inquiry.wants_json:
                 raise
@@ -70,10 +70,12 @@ class HelpDesk:
         return self._page(inquiry, requests=own)
 
     async def send(self, inquiry: Inquiry) -> Response:
-        """Take a request, and tell the desk.
+        """Take a request to the help desk, and tell the desk.
+
+        People who send a form get it back with what they wrote and what is wrong. Programs get a problem.
 
         Raises:
-            Problem: 413; and to who wants data 400, 429 and 503, which others read beside what they wrote.
+            Problem: 404, there is no help desk; 413; to programs also 400, 429 and 503.
         """
         store = self._store()
         body, draft = await read_body(inquiry.request.stream()), None
@@ -95,10 +97,10 @@ class HelpDesk:
         return response
 
     async def look_up(self, inquiry: Inquiry) -> Response:
-        """Answer what became of a request, by its reference and secret.
+        """Answer with the progress of a request to the help desk, by its reference and secret.
 
         Raises:
-            Problem: as `send` does; and 404 for a pair that opens nothing.
+            Problem: as `send` does; to programs also 404, no request has this reference and secret.
         """
         store = self._store()
         body, typed = await read_body(inquiry.request.stream()), ""
@@ -140,11 +142,11 @@ class HelpDesk:
             due_at=int(now + rules.due.total_seconds()),
         )
         if draft.trap:
-            return made, secret, False  # a program learns nothing from the answer, and nothing of it is kept
-        refused = await answer_of(store.add(made, age=self._age_of(inquiry)))
+            return made, secret, False  # nothing is kept, and the program does not learn that
+        refused = await from_store(store.add(made, age=self._age_of(inquiry)))
         if refused is None:
             return made, secret, True
-        first = None if refused.wait else await answer_of(store.find(made.reference))
+        first = None if refused.wait else await from_store(store.find(made.reference))
         if first is None or (first.kind, first.text, first.address) != (made.kind, made.text, made.address):
             raise _problem_of(refused)
         return first, secret, False
@@ -152,8 +154,8 @@ class HelpDesk:
     def _age_of(self, inquiry: Inquiry) -> float:
         """Return how long ago the visitor's answer was given, in seconds; 0 for an answer that anybody may hold.
 
-        One without a consent id can be shown again and again, and limits for ids do not bind it. So a few requests a
-        day count as sent by those who answered in the same second.
+        A cookie without a consent id can be copied, and limits for ids do not bind it. So only a few requests a day
+        count as sent by visitors who answered in the same second.
         """
         record, now = inquiry.visit.decision.record, inquiry.now
         if record is None or (not record.consent_id and self._unnamed.wait(str(record.decided_at), now)):
@@ -161,8 +163,8 @@ class HelpDesk:
         return now - record.decided_at
 
     async def _found(self, store: Requests, reference: str, secret: str, now: float) -> DeskRequest:
-        found = await answer_of(store.find(reference)) if reference else None
-        # What was mistyped is nobody's, so that it cannot use up anybody's look-ups.
+        found = await from_store(store.find(reference)) if reference else None
+        # A mistyped reference is nobody's: it uses up nobody's look-ups.
         wait = 0 if found is None else self._look_ups.wait(reference, now)
         if wait:
             raise _too_many(wait)
@@ -181,7 +183,7 @@ class HelpDesk:
         **shown: Any,
     ) -> Response:
         now, draft = inquiry.now, draft or Draft()
-        # A form that is refused comes back with the token that it had, so that nobody has to wait to send it again.
+        # A form that is refused comes back with its token, so that nobody has to wait to send it again.
         is_old = problem is None or (problem.text == "error_form_old" and not self._tokens.ripens(draft.token, now))
         html = self._pages.page(
             "requests.html",
@@ -205,7 +207,7 @@ class HelpDesk:
 
 
 def _wants_data(inquiry: Inquiry) -> bool:
-    """Return whether who sent this is a program: it asks for JSON, or sent no form."""
+    """Return whether a program sent the request: it asks for JSON, or sent no form."""
     return inquiry.wants_json or not inquiry.is_form
 
 

@@ -1,4 +1,4 @@
-"""The form of a request: what a visitor wrote in it, and how a form that a person filled is told from others."""
+"""The form of a request to the help desk: what a visitor wrote in it, and whether a person filled it in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, is_address
 
 SALT = "cookie-consent.request-form"
 EMPTY_FIELD = "subject"
-"""The name of a field that people do not see. Programs that fill in whatever they find fill it in."""
+"""The name of a field that people do not see. Programs that fill in every field fill it in."""
 _SOONEST = 2
 """Seconds: nobody writes faster."""
 _LATEST = 24 * 3600
@@ -22,14 +22,14 @@ _LATEST = 24 * 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What was written in a form, as it is, or not yet, or wrong.
+    """What a visitor wrote in the form, not checked yet.
 
     Args:
-        kind: what it is about.
+        kind: what the request is about.
         text: the message.
-        address: where the answer is to be mailed to; "" for nowhere.
-        token: what the form was made with.
-        trap: what stands in the field that is to stay empty.
+        address: the mail address for the answer; "" for none.
+        token: the token that the form was made with.
+        trap: the content of the field that is to stay empty.
     """
 
     kind: str = ""
@@ -39,7 +39,11 @@ class Draft:
     trap: str = ""
 
     def check(self) -> None:
-        """Raise a Problem (400) if this cannot be a request."""
+        """Check what was written.
+
+        Raises:
+            Problem: 400, it cannot be a request.
+        """
         if self.kind not in KINDS:
             raise Problem(400, f"There is no kind {self.kind[:40]!r}. Known: {', '.join(KINDS)}.")
         if not self.text:
@@ -51,7 +55,7 @@ class Draft:
 
 
 def read_draft(content_type: str, body: bytes) -> Draft:
-    """Read what was sent, as a form or as JSON.
+    """Read a draft from a form or from JSON.
 
     Raises:
         Problem: 400, it cannot be read.
@@ -62,7 +66,7 @@ def read_draft(content_type: str, body: bytes) -> Draft:
 
 
 class FormTokens:
-    """Signs forms, so that only ours are taken, not at once and not for ever.
+    """Signs forms. Only our own are taken, from two seconds to a day after they were made.
 
     Args:
         signer: signs them; its salt is `SALT`.
@@ -89,7 +93,7 @@ class FormTokens:
         return read[0].decode()
 
     def ripens(self, token: str, now: float) -> bool:
-        """Return whether a token is too new, and good in a moment."""
+        """Return whether a token is too new, and will be good in a moment."""
         read = self._read(token)
         return read is not None and 0 <= now - read[1] < _SOONEST
 
@@ -97,8 +101,8 @@ class FormTokens:
         return self._signer.read(token.encode("ascii", "replace"))
 
     def seed(self, form: str) -> bytes:
-        """Return what the number and the secret of a form's request come from: 32 bytes that only we can make.
+        """Return the seed of the reference and the secret of a form's request: 32 bytes that only we can make.
 
-        So a form that is sent twice, by a double click, says the same both times; the secret itself is kept nowhere.
+        A form that is sent twice, by a double click, gets the same ones both times. The secret itself is not kept.
         """
         return hashlib.sha256(self._signer.sign(b"seed " + form.encode(), 0)).digest()

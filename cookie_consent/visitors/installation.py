@@ -1,4 +1,4 @@
-"""What a middleware was installed with: the parts that its answers come from."""
+"""The parts of one installation: the middleware makes them, and hands them to what uses them."""
 
 from __future__ import annotations
 

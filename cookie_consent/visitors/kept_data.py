@@ -15,7 +15,7 @@ from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.ledgers import Ledger
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import Kept
-from cookie_consent.visitors.responses import answer_of
+from cookie_consent.visitors.responses import from_store
 
 _MOST, _WITHIN = 60, 600.0
 """How many requests in how many seconds may ask for what is kept of one visitor."""
@@ -56,12 +56,12 @@ class KeptData:
             most: how many of the newest; None for all.
         """
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
-        return await answer_of(ledger.records(consent_id, most)) if ledger is not None and consent_id else []
+        return await from_store(ledger.records(consent_id, most)) if ledger is not None and consent_id else []
 
     async def count(self, inquiry: Inquiry) -> int:
         """Return how many records have the visitor's consent id. Notes to them are not counted."""
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
-        return await answer_of(ledger.count(consent_id)) if ledger is not None and consent_id else 0
+        return await from_store(ledger.count(consent_id)) if ledger is not None and consent_id else 0
 
     def refused_unnamed(self, inquiry: Inquiry) -> bool:
         """Return whether the visitor has refused, and nothing says which record is that refusal."""

@@ -25,7 +25,7 @@ from cookie_consent.visitors.kept_data import KeptData
 from cookie_consent.visitors.own_records import whole_address
 from cookie_consent.visitors.past_policies import PastPolicies
 from cookie_consent.visitors.recent_answers import RecentAnswers
-from cookie_consent.visitors.responses import JSONInChunks, answer_of
+from cookie_consent.visitors.responses import JSONInChunks, from_store
 
 _FEW = 4
 """How many access logs are searched at once. Others wait for their turn."""
@@ -86,7 +86,7 @@ class OwnData:
             return [*json_chunks(members)]
 
         # All of it before the response starts: an export is whole, or none.
-        chunks = await answer_of(to_thread.run_sync(written, limiter=self._few), None)
+        chunks = await from_store(to_thread.run_sync(written, limiter=self._few), None)
         return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
 
     async def _requests(self, consent_id: str) -> list[Any]:
@@ -94,7 +94,7 @@ class OwnData:
         if self._ledger is None or not consent_id:
             return []
         export = partial(self._ledger.requests.export, consent_id)
-        return await answer_of(to_thread.run_sync(export, abandon_on_cancel=True))
+        return await from_store(to_thread.run_sync(export, abandon_on_cancel=True))
 
     async def erase(self, inquiry: Inquiry) -> Response:
         """Erase the visitor's access records and the visitor id; say what stays, and why.
@@ -131,7 +131,7 @@ class OwnData:
     async def _erase(self, log: AccessLog, visitor_id: str) -> int:
         """Erase the access records of a pseudonym; return how many."""
         self._recent_answers.erased(visitor_id)
-        erased: int = await answer_of(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
+        erased: int = await from_store(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
         self._recent_answers.erased(visitor_id)  # of the requests that came meanwhile, too
         log.erasing.again(visitor_id)
         return erased

@@ -24,7 +24,7 @@ from cookie_consent.visitors.pages.evidence import body_of, explain
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.wording import Wording
 from cookie_consent.visitors.past_policies import PastPolicies
-from cookie_consent.visitors.responses import answer_of, page
+from cookie_consent.visitors.responses import from_store, page
 
 LONGEST_NOTE = 2000
 """Characters."""
@@ -134,14 +134,14 @@ class OwnRecords:
             language=inquiry.language,
             previous=records[-1]["record_id"],
         )
-        return await answer_of(self._ledger.append(entry))
+        return await from_store(self._ledger.append(entry))
 
     async def shown(self, inquiry: Inquiry) -> Response:
         """Answer with what the visitor was shown when a record of the visitor's was made, by `?record=`."""
         self._kept.slow_down(inquiry)
         query, ledger = inquiry.request.query_params, self._ledger
         record = _by_id(await self._kept.records(inquiry)).get(query.get("record", ""))
-        explained = await answer_of(explain(ledger, record)) if record and ledger is not None else None
+        explained = await from_store(explain(ledger, record)) if record and ledger is not None else None
         if record is None or explained is None:
             raise Problem(404, "There is no text to this record, or it is not yours.", "error_not_found")
         text, shown_in = explained.html, record["language"]

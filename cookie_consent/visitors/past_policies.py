@@ -1,4 +1,4 @@
-"""The policies that answers were given to, also those that are no longer in force."""
+"""Finds the policies that visitors have answered to, also those that are no longer in force."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from cookie_consent.ledgers import Ledger
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.responses import answer_of
+from cookie_consent.visitors.responses import from_store
 
 
 class PastPolicies:
@@ -30,7 +30,7 @@ class PastPolicies:
         """
         if version in self._known:
             return self._known[version].document()
-        return await answer_of(self._ledger.policy(version)) if self._ledger is not None else None
+        return await from_store(self._ledger.policy(version)) if self._ledger is not None else None
 
     async def policy(self, version: str) -> Policy:
         """Return a version of the policy; the one in force where it is not known or can no longer be read.

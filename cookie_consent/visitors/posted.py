@@ -23,7 +23,7 @@ _SOURCES = ("banner", "settings", "feature", "api")
 _ONCE = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
 _OF_FORMS = ("language", "service", "surface", "feature", "once", "answered", "notice")
-"""What our forms say of themselves."""
+"""The fields by which our forms describe themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,9 @@ class Posted:
         service: the id of the service on whose page it was given; "" elsewhere.
         surface: what was shown, as our forms say it; "" where the answer does not say.
         feature: the id of the feature that needed it; "" where the answer does not say.
-        once: what the form has, and no other; "" where the answer does not say.
-        answered: when the answer was given that the form was made for (seconds since 1970), "0" for none; "" where
-            the answer does not say.
+        once: the id of the form; "" where the answer does not say.
+        answered: when the answer was given that held when the form was made (seconds since 1970), "0" for none; ""
+            where the answer does not say.
         notice: the name of the message that stood over the form; "" for none.
     """
 

@@ -1,4 +1,4 @@
-"""How the endpoints answer: pages and data, and what they do when what is kept cannot be reached."""
+"""The responses that endpoints have in common: pages, JSON in chunks, and 503 when a store fails."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Kept = TypeVar("Kept")
 
 
 class JSONInChunks(Response):
-    """JSON that is sent in chunks; whatever else runs on the event loop gets its turn after each.
+    """JSON that is sent in chunks. Other tasks of the event loop run after each chunk.
 
     Args:
-        chunks: the body; each is let go of as soon as it is sent.
-        headers: more fields.
+        chunks: the body. Each chunk is dropped as soon as it is sent.
+        headers: more header fields.
     """
 
     media_type = "application/json"
@@ -39,7 +39,7 @@ class JSONInChunks(Response):
         super().__init__(headers={**headers, "content-length": length})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response, of a HEAD request only the fields."""
+        """Send the response; to a HEAD request only the header fields."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         while self._chunks and scope["method"] != "HEAD":
             await send({"type": "http.response.body", "body": self._chunks.popleft(), "more_body": True})
@@ -48,15 +48,19 @@ class JSONInChunks(Response):
 
 
 def page(html: str, language: str, status: int = 200) -> Response:
-    """Return a page of ours: no script, no frame, nothing from elsewhere."""
+    """Return a page of ours. Browsers load no script, no frame and nothing from elsewhere into it."""
     return HTMLResponse(html, status, headers={**_STRICT, "content-language": language})
 
 
-async def answer_of(store: Awaitable[Kept], longest: float | None = LONGEST_WAIT) -> Kept:
-    """Return what a ledger or sink answers, if it does within so many seconds.
+async def from_store(store: Awaitable[Kept], longest: float | None = LONGEST_WAIT) -> Kept:
+    """Return what a ledger or sink returns.
+
+    Args:
+        store: what the ledger or sink is asked.
+        longest: how many seconds to wait for it; None for any number.
 
     Raises:
-        Problem: 503, it does not.
+        Problem: 503, it fails or takes longer.
     """
     try:
         with fail_after(longest):

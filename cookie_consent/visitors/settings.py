@@ -1,4 +1,4 @@
-"""What visitors and programs may see under the prefix: the settings page, and the same as data."""
+"""The settings page, the question, and what they say as data for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from cookie_consent.visitors.state import States
 
 
 class Disclosure:
-    """Answers the requests for what holds, and for what the site says of itself.
+    """Shows what holds for a visitor, and what the site declares.
 
     Args:
         policy: the site's policy.
@@ -99,11 +99,11 @@ class Disclosure:
         return page(html, inquiry.language)
 
     async def question(self, inquiry: Inquiry) -> Response:
-        """Answer with the question as it stands in a page, for the script to put it there.
+        """Answer with the question, for the script to put into a page.
 
-        `?next=` is the path of the page, by which a service's own conditions and the app's own language hold,
-        `?page_language=` its language, and `?again` says that the visitor called for it, to change the answer. Pages
-        that the question links to are to be read without it.
+        `?next=` is the path of the page: the conditions of its service hold. `?page_language=` is the language of the
+        page. `?again` says that the visitor called for the question, to change an answer. There is no question for a
+        page that it links to: visitors read that page first.
         """
         again = "again" in inquiry.request.query_params
         visit, next_path = inquiry.visit, inquiry.next_path
@@ -140,9 +140,9 @@ class Disclosure:
         return JSONResponse({"version": version, **found})
 
     async def gpc(self, inquiry: Inquiry) -> Response:
-        """Answer whether Global Privacy Control is honoured (its section "Support Resource").
+        """Answer whether the site honours Global Privacy Control (its section "Support Resource").
 
-        It was last said on the day of the policy's newest change; where there was none, when this process started.
+        The date is that of the policy's newest change, or that of the start of this process.
         """
         policy, today = self._policy, day_of(inquiry.now)
         changed = max((change.date for change in policy.changes if change.date <= today), default=self._since)
