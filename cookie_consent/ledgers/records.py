@@ -192,7 +192,7 @@ def entry(
     *,
     before: ConsentRecord | None,
     previous: str | None,
-    once: str,
+    form_id: str,
     shown: Shown | None,
 ) -> Entry:
     """Return what a ledger is given to keep of an answer.
@@ -202,11 +202,11 @@ def entry(
         given: its circumstances.
         before: the answer that held until then, if there was one.
         previous: the id of the visitor's record before it, if there is one.
-        once: what the form that was sent has, and no other; "" where it says nothing.
+        form_id: what the form that was sent has, and no other; "" where it says nothing.
         shown: what was shown; None where that is not known.
     """
     said = document(record, given.lifetime)
-    came_from = previous or once or given.record_id
+    came_from = previous or form_id or given.record_id
     # A refusal before the first consent stands alone: its time, to the second, would join the two.
     joined = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
     told_apart = [came_from, *(said[name] for name in _TOLD_APART)]

@@ -91,7 +91,7 @@ class AnswerRecords:
             proof.Circumstances(record_id=self._own.new_id(), policy=before.policy, lifetime=self._own.lifetime),
             before=before.record,
             previous=last["record_id"] if last else None,
-            once=posted.once,
+            form_id=posted.form_id,
             shown=await self._shown(inquiry, before, posted),
         )
         kept = (await self._repeated(inquiry, last, entry) if last else None) or await self._ledger.append(entry)

@@ -20,10 +20,11 @@ _CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
 _OF_SOME = ("grant", "opt_out")
 """The choices that leave the other purposes as they are."""
 _SOURCES = ("banner", "settings", "feature", "api")
-_ONCE = re.compile(r"[A-Za-z0-9_-]{0,64}")
+_FORM_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
-_OF_FORMS = ("language", "service", "surface", "feature", "once", "answered", "notice")
-"""The fields by which our forms describe themselves."""
+_SAME = ("language", "service", "surface", "feature", "answered", "notice")
+_OF_FORMS = {**{name: name for name in _SAME}, "once": "form_id"}
+"""The fields by which our forms describe themselves -> their names in `Posted`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Posted:
         service: the id of the service on whose page it was given; "" elsewhere.
         surface: what was shown, as our forms say it; "" where the answer does not say.
         feature: the id of the feature that needed it; "" where the answer does not say.
-        once: the id of the form; "" where the answer does not say.
+        form_id: the id of the form; "" where the answer does not say.
         answered: when the answer was given that held when the form was made (seconds since 1970), "0" for none; ""
             where the answer does not say.
         notice: the name of the message that stood over the form; "" for none.
@@ -56,7 +57,7 @@ class Posted:
     service: str = ""
     surface: str = ""
     feature: str = ""
-    once: str = ""
+    form_id: str = ""
     answered: str = ""
     notice: str = ""
 
@@ -69,8 +70,8 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
     """
     readers: dict[str, Callable[[bytes], Posted]] = {FORM: _read_form, JSON: _read_json}
     posted = reader_for(content_type, readers)(body)
-    if not _ONCE.fullmatch(posted.once):
-        posted = replace(posted, once="")
+    if not _FORM_ID.fullmatch(posted.form_id):
+        posted = replace(posted, form_id="")
     if not _ANSWERED.fullmatch(posted.answered):
         posted = replace(posted, answered="")
     if posted.choice not in _CHOICES:
@@ -169,7 +170,7 @@ def _read_form(body: bytes) -> Posted:
         policy=single.get("policy", ""),
         next=single.get("next", ""),
         source=single.get("source", "settings"),
-        **{name: single.get(name, "") for name in _OF_FORMS},
+        **{own: single.get(name, "") for name, own in _OF_FORMS.items()},
     )
 
 
@@ -179,7 +180,8 @@ def _read_json(body: bytes) -> Posted:
     texts = {name: data[name] for name in names if name in data}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Problem(400, f"These have to be texts: {', '.join(texts)}.")
-    return Posted(**{"choice": "", "source": "api", **texts}, purposes=_named(data))
+    own = {_OF_FORMS.get(name, name): text for name, text in texts.items()}
+    return Posted(**{"choice": "", "source": "api", **own}, purposes=_named(data))
 
 
 def _named(data: dict[str, Any]) -> dict[str, bool]:

@@ -64,7 +64,7 @@ UNTIL = "2028-12-11T15:06:40Z"
 
 
 def kept(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
-    return entry(record, given, **{"before": None, "previous": None, "once": "", "shown": SHOWN, **more})
+    return entry(record, given, **{"before": None, "previous": None, "form_id": "", "shown": SHOWN, **more})
 
 
 # The record as plain data.
@@ -272,11 +272,11 @@ def test_a_key_is_that_of_the_record_before_else_of_the_form_else_of_nothing_els
     def key(**more: Any) -> str:
         return kept(**more).idempotency_key
 
-    assert key(previous="a") == key(previous="a", once="1") == key(previous="a", once="2")
-    assert key(once="1") == kept(replace(RECORD, consent_id="other"), once="1").idempotency_key
+    assert key(previous="a") == key(previous="a", form_id="1") == key(previous="a", form_id="2")
+    assert key(form_id="1") == kept(replace(RECORD, consent_id="other"), form_id="1").idempotency_key
     other = replace(GIVEN, record_id="record-2")
-    assert key(once="1") == key(once="1", given=other)
-    assert len({key(), key(given=other), key(once="1"), key(once="2"), key(previous="a"), key(previous="b")}) == 6
+    assert key(form_id="1") == key(form_id="1", given=other)
+    assert len({key(), key(given=other), key(form_id="1"), key(form_id="2"), key(previous="a"), key(previous="b")}) == 6
     assert [kept(previous=previous).repeat_within for previous in ("a", None)] == [60, 10]
 
 

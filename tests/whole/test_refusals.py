@@ -59,7 +59,7 @@ def earlier(ledger: Ledger, *statuses: str) -> str:
         states = dict.fromkeys(policy().optional, state)
         before, record = record, answered(policy(), states, decided_at=time, consent_id=ID)
         given = Circumstances(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=180))
-        run(ledger.append(entry(record, given, before=before, previous=previous, once="", shown=None)))
+        run(ledger.append(entry(record, given, before=before, previous=previous, form_id="", shown=None)))
         previous = f"record-{number}"
     assert record is not None
     return ConsentCookie(Signer(KEY, SALT)).write(record)

@@ -28,7 +28,7 @@ from cookie_consent.visitors.pages.wording import Wording, link
 
 _IN_FIELD, _IN_LINK = "\0field\0", "\0link\0"
 """Where the path to come back to goes in what is kept. No policy has a NUL."""
-_ONCE = Markup("\0once\0")
+_FORM_ID = Markup("\0form_id\0")
 """Where goes what no other form has, so that a form that is sent twice is known to be the same."""
 _ANSWERED = Markup("\0answered\0")
 """Where goes when the answer was given that the question shows."""
@@ -114,7 +114,7 @@ def _templates() -> Environment:
         auto_reload=False,
     )
     templates.globals.update(
-        link=link, language_name=language_name, direction_of=direction, not_swapped=_NOT_SWAPPED, once=_ONCE
+        link=link, language_name=language_name, direction_of=direction, not_swapped=_NOT_SWAPPED, form_id=_FORM_ID
     )
     return templates
 
@@ -334,7 +334,7 @@ class Pages:
 
     def _render(self, template: str, context: dict[str, Any], **more: object) -> str:
         """Return a page, its forms told from those of any other."""
-        return self._render_to_keep(template, context, **more).replace(_ONCE, self.make_id())
+        return self._render_to_keep(template, context, **more).replace(_FORM_ID, self.make_id())
 
     def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
         return self._templates.get_template(template).render(context, **more)
@@ -381,7 +381,7 @@ def _in_banner(decision: Decision, base: str, next_path: str, asking: Asking, fo
     return {
         b"field": in_field,
         b"link": in_link,
-        b"once": form_id,
+        b"form_id": form_id,
         b"answered": b"%d" % _answered_at(decision),
         b"arrived": _from(base, asking.referrer) if asking.referrer else b"",
         b"script": nonce_attribute(script).encode() if script else b"",
