@@ -130,6 +130,7 @@ class ConsentMiddleware(FailsAtStart):
         check("app", app, fits=callable(app), remedy="It is the ASGI app.")
         check("clock", clock, fits=callable(clock), remedy="It returns seconds since 1970.")
         check_booleans(mask_client=mask_client)
+        # What the site declares, and the cookies that keep what visitors decide.
         policy = policy_in_use(policy, history)
         cookies = CookieSettings(
             secret_keys,
@@ -141,14 +142,16 @@ class ConsentMiddleware(FailsAtStart):
         )
         own = OwnCookies(cookies)
         gate = Gate(policy, own.readable(policy), undeclared=undeclared, clock=clock)
+        # What visitors meet.
         prefix = checked_prefix(prefix)
         pages = Pages(lifetime=own.lifetime, layout=layout, make_id=RandomIds())
         page_options = PageOptions(inject=inject, settings_link=settings_link, edit_csp=edit_csp)
-        says_language = app_language(language, policy.site.languages)
-        told = desk_of(desk, has_ledger=ledger is not None)
-        # Last, for this makes files and connections: a site that cannot start must leave none. The ledger makes most.
+        tells_language = app_language(language, policy.site.languages)
+        help_desk = desk_of(desk, has_ledger=ledger is not None)
+        # What is kept. This comes last, since it makes files and connections: a site that cannot start leaves none.
         log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys))
         ledger = ledger_of(ledger)
+        # The parts are joined.
         self._installed = Installation(
             policy=policy,
             prefix=prefix,
@@ -160,9 +163,9 @@ class ConsentMiddleware(FailsAtStart):
             retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
             access_log=log,
             forms=Signer(secret_keys, FORM_SALT),
-            desk=told,
+            desk=help_desk,
             clock=clock,
-            app_language=says_language,
+            app_language=tells_language,
             recent_answers=RecentAnswers(own.lifetime, clock),
             edit_csp=page_options.edits_csp(policy),
         )

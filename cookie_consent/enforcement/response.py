@@ -71,8 +71,11 @@ class Effects:
     """
 
     def __init__(self, installed: Installation, options: PageOptions, signal_proofs: SignalProofs | None) -> None:
-        self.installed, self.signal_proofs, self.app_language = installed, signal_proofs, installed.app_language
-        self.inject, self.settings_link = options.inject, options.inject and options.settings_link
+        self.installed = installed
+        self.signal_proofs = signal_proofs
+        self.app_language = installed.app_language
+        self.inject = options.inject
+        self.settings_link = options.inject and options.settings_link
         self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
         self.gate, self.access_log, self.edit_csp = installed.gate, installed.access_log, installed.edit_csp
         self.pages, self.prefix = installed.pages, installed.prefix
