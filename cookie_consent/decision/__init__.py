@@ -1,1 +1,1 @@
-"""From signals, cookies and the consent record to the decision; and the gate that holds cookies to it."""
+"""Decides which purposes are allowed, from signals, cookies and the consent record; the gate enforces it on cookies."""

@@ -1,4 +1,4 @@
-"""The consent record in its signed cookie."""
+"""Reads and writes the tokens of the consent cookie and of the signal cookie."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ SALT = "cookie_consent.record"
 SIGNAL_SALT = "cookie_consent.signal"
 _FORMAT = "1"
 _SIGNALS = {"g": "gpc", "d": "dnt"}
-_NONE = frozenset[str]()
+_NO_SIGNALS = frozenset[str]()
 _SOURCES = {str(number): source for number, source in enumerate(SOURCES)}
 _FIELDS = 7
 _ANSWER = re.compile(r"([a-z][a-z0-9_-]{0,26})([+!-])([A-Za-z0-9_-]{5})")
 
 
 class ConsentCookie:
-    """Turns consent records into the tokens that the cookie holds, and back.
+    """Turns consent records into the signed tokens of the consent cookie, and back.
 
-    A token's value is readable text: format, policy version, language, source, signals, consent id, and the answers
-    with the digest of the facts that they were given for.
+    A token's value is readable text: format, policy version, language, source, signals, consent id, and each purpose's
+    answer with the digest of its material facts.
 
     Args:
-        signer: signs with `SALT`.
+        signer: a signer with `SALT`.
     """
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
     def write(self, record: ConsentRecord) -> str:
-        """Return the token for a record: cookie octets only (RFC 6265bis section 4.1.1)."""
+        """Return the token for a record, in cookie octets (RFC 6265bis section 4.1.1)."""
         answers = "*".join(f"{id_}{answer.state.value}{answer.facts}" for id_, answer in record.answers.items())
         signals = "".join(letter for letter, name in _SIGNALS.items() if name in record.signals)
         source = str(SOURCES.index(record.source))
@@ -42,72 +42,77 @@ class ConsentCookie:
         return self._signer.sign("~".join(fields).encode("ascii"), record.decided_at).decode("ascii")
 
     def read(self, tokens: Iterable[bytes]) -> list[ConsentRecord]:
-        """Return the records of those tokens that are ours; anything else is no record."""
+        """Return the records of the valid tokens; others are ignored."""
         records = []
         for token in tokens:
-            found = self._signer.read(token)
-            record = _parse(*found) if found else None
+            verified = self._signer.read(token)
+            record = _parse(*verified) if verified else None
             if record:
                 records.append(record)
         return records
 
 
 class SignalCookie:
-    """Turns the signals that rule over an answer into the tokens of a cookie of their own, and back.
+    """Turns the signals that override an answer into the signed tokens of the signal cookie, and back.
 
-    Not of the consent cookie: a response that began before a newer answer would put the older one back. A token says
-    nothing but that signals ruled over the answer of one second, and denies; for any other answer it says nothing.
+    It is a cookie of its own because a slow response that rewrote the consent cookie could undo a newer answer. A token
+    names the second of the answer that it belongs to, has no effect on any other answer, and can only deny.
 
     Args:
-        signer: signs with `SIGNAL_SALT`.
+        signer: a signer with `SIGNAL_SALT`.
     """
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
     def write(self, signals: frozenset[str], decided_at: int) -> str:
-        """Return the token that says which signals ruled over the answer of that time (seconds since 1970)."""
+        """Return the token for the signals that overrode an answer.
+
+        Args:
+            signals: their names.
+            decided_at: when that answer was given, in seconds since 1970.
+        """
         letters = "".join(letter for letter, name in _SIGNALS.items() if name in signals)
         return self._signer.sign(letters.encode("ascii"), decided_at).decode("ascii")
 
     def read(self, tokens: Iterable[bytes], decided_at: int) -> frozenset[str]:
-        """Return the names of the signals that ruled over the answer of that time."""
-        found = [read[0] for token in tokens if (read := self._signer.read(token)) and read[1] == decided_at]
-        return _named(b"".join(found).decode("latin-1"))
+        """Return the names of the signals that overrode the answer given at `decided_at` (seconds since 1970)."""
+        letters = [read[0] for token in tokens if (read := self._signer.read(token)) and read[1] == decided_at]
+        return _signal_names(b"".join(letters).decode("latin-1"))
 
 
 def _parse(value: bytes, issued: int) -> ConsentRecord | None:
-    """Read a value that has the right signature; one of another shape (an older format, say) is no record."""
+    """Read a value whose signature is valid; return None for another shape, such as an older format."""
     fields = value.decode("latin-1").split("~")
     if len(fields) != _FIELDS or fields[0] != _FORMAT:
         return None
     _, policy, language, source, signals, consent_id, answers = fields
-    read = _shared_answers(answers) if len(answers) <= LONGEST_KEPT else _answers(answers)
-    if read is None or source not in _SOURCES:
+    parsed = _shared_answers(answers) if len(answers) <= LONGEST_KEPT else _parse_answers(answers)
+    if parsed is None or source not in _SOURCES:
         return None
     return ConsentRecord(
-        answers=read,
+        answers=parsed,
         policy=policy,
         decided_at=issued,
         source=_SOURCES[source],
         language=language,
-        signals=_named(signals) if signals else _NONE,
+        signals=_signal_names(signals) if signals else _NO_SIGNALS,
         consent_id=consent_id,
     )
 
 
-def _named(letters: str) -> frozenset[str]:
+def _signal_names(letters: str) -> frozenset[str]:
     return frozenset([_SIGNALS[letter] for letter in letters if letter in _SIGNALS])
 
 
 @lru_cache(maxsize=1024)
 def _shared_answers(text: str) -> SharedAnswers | None:
-    """Read answers that are short enough to be kept; visitors who answered alike share them."""
-    answers = _answers(text)
+    """Read answers through a cache, so that visitors who answered alike share one object."""
+    answers = _parse_answers(text)
     return None if answers is None else SharedAnswers(answers)
 
 
-def _answers(text: str) -> Mapping[str, Answer] | None:
+def _parse_answers(text: str) -> Mapping[str, Answer] | None:
     matches = [_ANSWER.fullmatch(answer) for answer in text.split("*")] if text else []
     if not all(matches):
         return None

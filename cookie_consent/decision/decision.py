@@ -1,4 +1,4 @@
-"""What holds on one request. All of the law that can be tested is in here, and none of it looks at a request."""
+"""Which purposes are allowed on a request: the legal rules, as pure functions that know nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 
 NEWS_LIFETIME = timedelta(days=30)
-"""How long pages tell of a change of the policy that asks nobody again."""
+"""How long pages announce a policy change for which nobody is asked again."""
 CONSENT_LIFETIME = timedelta(days=180)
-"""Six months, refusal and grant alike (CNIL 2020-092, section 39; Garante 231/2021, section 6.2)."""
+"""Six months, for refusals and grants alike (CNIL 2020-092, section 39; Garante 231/2021, section 6.2)."""
 
 OPTED_OUT_FOR = timedelta(days=366)
-"""12 months: as long, who refused a sale or sharing is not asked again (Cal. Civ. Code 1798.135(c)(4))."""
-
+"""12 months without asking again after an opt-out of sale or sharing (Cal. Civ. Code 1798.135(c)(4))."""
 
 _UNANSWERED = Answer(State.UNANSWERED, "")
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureState:
-    """Whether a feature is available now.
+    """Whether a feature is available on this request.
 
     Args:
-        available: whether all the purposes that it needs are allowed.
-        fallback: what the visitor reads in its place, in the visitor's language.
-        missing: the ids of the purposes that are not allowed.
+        available: whether all purposes that the feature needs are allowed.
+        fallback: the text to show instead, in the visitor's language.
+        missing: ids of the needed purposes that are not allowed.
     """
 
     available: bool
@@ -43,19 +42,19 @@ class FeatureState:
 
 @dataclass(slots=True)
 class Decision:
-    """The purposes allowed on a request, and what was answered.
+    """The purposes allowed on a request, and what the visitor answered.
 
     Args:
-        policy: the policy as it holds here, the service's own conditions applied.
+        policy: the policy that applies here, with the service's conditions.
         purposes: purpose id -> whether it is allowed now, "necessary" included.
         status: what the visitor answered: "unknown", "granted", "refused" or "partial".
-        should_ask: whether a purpose is left that neither the visitor nor a signal has answered for.
-        signals: the names of the browser's signals, sorted.
-        record: the consent record that counts; None where there is none.
-        language: the language in which features explain themselves.
-        news: the day of a change of the policy that the visitor is to be told of, without being asked again; or None.
-        honours_gpc: whether something is off by Global Privacy Control, now or since the answer was given: pages say so
-            (11 CCR 7025(c)(6)).
+        should_ask: whether neither the visitor nor a signal has answered for some purpose.
+        signals: names of the browser's signals, sorted.
+        record: the valid consent record, or None.
+        language: the language of the features' fallback texts.
+        news: the date of a policy change to announce without asking again, or None.
+        honours_gpc: whether Global Privacy Control turns something off, now or at some time since the answer. Pages
+            then say so (11 CCR 7025(c)(6)).
     """
 
     policy: Policy
@@ -70,25 +69,25 @@ class Decision:
 
     @property
     def traces(self) -> bool:
-        """Whether access tracing is allowed by consent: a purpose that switches it is."""
+        """Whether the visitor's consent allows access tracing."""
         return any(self.purposes[purpose] for purpose in self.policy.traced)
 
     @property
     def exempt(self) -> str:
-        """The id of the purpose by which the visit is recorded without consent; "" where it is not, or by consent."""
+        """The id of the exempt purpose under which the visit is traced; "" if it is not traced, or by consent."""
         id_ = self.policy.exempt
         return id_ if id_ and self.purposes[id_] and not self.traces else ""
 
     @property
     def consent_id(self) -> str:
-        """What ties the records of the visitor's answers together; "" where there is none."""
+        """The id that all of the visitor's consent records share, or ""."""
         return self.record.consent_id if self.record else ""
 
     def allows(self, purpose: str) -> bool:
         """Return whether a purpose is allowed now.
 
         Raises:
-            LookupError: the policy has no such purpose; names those that it has.
+            LookupError: the policy has no such purpose. The message lists the known ones.
         """
         try:
             return self.purposes[purpose]
@@ -98,11 +97,11 @@ class Decision:
             raise LookupError(f'there is no purpose "{purpose}". {" ".join(hints)}') from None
 
     def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
-        """Return whether a feature is available, and what stands in its place.
+        """Return whether a feature is available, and its fallback.
 
         Args:
             feature: the feature's id.
-            language: an offered language; the visitor's where it is left out.
+            language: an offered language; by default the visitor's.
 
         Raises:
             LookupError: the policy has no such feature, or does not offer the language.
@@ -125,20 +124,24 @@ def decide(
 ) -> Decision:
     """Decide which purposes are allowed.
 
-    From the strongest: what is necessary is allowed; what the service refuses is not; an explicit answer, over the
-    signals that were shown when it was given; a signal's refusal, also by a signal that has ruled over the answer
-    before (11 CCR 7025); the last explicit answer, as far as the policy has not changed materially since; otherwise
-    nothing. What was refused stays refused without being asked again.
+    The rules, the strongest first:
 
-    A purpose that the law exempts from consent is allowed until the visitor objects, by an answer or by a signal, and
-    is never asked for.
+    1. The necessary purpose is allowed.
+    2. A purpose that the service refuses is not.
+    3. An explicit answer overrides the signals that were present when it was given.
+    4. A signal refuses its purposes. One that has overridden an answer still does when it is gone (11 CCR 7025).
+    5. The last explicit answer holds for each purpose that has not changed materially since.
+    6. Anything else is not allowed.
+
+    A refused purpose stays refused and is not asked for again. An exempt purpose is allowed until the visitor objects,
+    by an answer or by a signal. It is never asked for.
 
     Args:
-        policy: the policy as it holds where the request goes.
-        record: the record that counts, if there is one.
-        signals: the names of the browser's signals.
+        policy: the policy that applies to the request, with the service's conditions.
+        record: the visitor's newest record, if any. An expired or future one is ignored.
+        signals: names of the browser's signals.
         now: seconds since 1970.
-        lifetime: how long an answer holds.
+        lifetime: how long an answer is valid.
     """
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
@@ -171,14 +174,14 @@ def decide(
 
 
 def grounds(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Hashable:
-    """Return all that `decide` looks at, as a key; None where the answers are not shared, and too long for one.
+    """Return everything that `decide` looks at, as a cache key, or None if the answers are too long to be shared.
 
-    Decisions on the same grounds differ in nothing but the record.
+    Decisions with equal keys differ only in their record.
 
     Args:
-        policy: the policy as it holds where the request goes.
-        record: the record that counts, which holds now, if there is one.
-        signals: the names of the browser's signals.
+        policy: the policy that applies to the request, with the service's conditions.
+        record: the visitor's newest record, valid now, if any.
+        signals: names of the browser's signals.
         now: seconds since 1970.
     """
     if record is None:
@@ -186,12 +189,12 @@ def grounds(policy: Policy, record: ConsentRecord | None, signals: frozenset[str
     if not isinstance(record.answers, SharedAnswers):
         return None
     is_earlier = policy.changes and record.policy != policy.version
-    days = (now // DAY, record.decided_at // DAY) if is_earlier else None  # for the news
+    days = (now // DAY, record.decided_at // DAY) if is_earlier else None  # `_news` compares dates
     return policy, signals, record.answers, record.policy, record.signals, record.overruled, days
 
 
 def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
-    """Return the decision for another record on the same `grounds`."""
+    """Return the decision for another record with the same `grounds`."""
     return Decision(
         decision.policy,
         decision.purposes,
@@ -206,15 +209,15 @@ def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
 
 
 def without_optional(decision: Decision) -> Decision:
-    """Return a decision with all its purposes off but what is necessary: something went wrong."""
+    """Return the decision with every purpose off but the necessary one, for use after an error."""
     off = {purpose: purpose == NECESSARY for purpose in decision.purposes}
     return replace(decision, purposes=MappingProxyType(off))
 
 
 def objects(policy: Policy, record: ConsentRecord | None) -> bool:
-    """Return whether a visitor has objected to what runs without consent.
+    """Return whether a visitor has objected to the exempt purpose.
 
-    Who refused all that was asked, or a purpose that traces, and said nothing of this one, has objected as well.
+    Without an answer for that purpose, refusing everything or refusing a tracing purpose counts as an objection.
     """
     if record is None:
         return False
@@ -225,12 +228,17 @@ def objects(policy: Policy, record: ConsentRecord | None) -> bool:
 
 
 def consents(policy: Policy, record: ConsentRecord) -> bool:
-    """Return whether an answer grants something that needs consent."""
+    """Return whether an answer grants a purpose that needs consent."""
     return not {policy.exempt}.issuperset(record.in_state(State.GRANTED))
 
 
 def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[str]:
-    """Return the ids of the purposes that signals refuse, by their names."""
+    """Return the ids of the purposes that signals refuse.
+
+    Args:
+        policy: the policy that applies.
+        signals: "gpc", "dnt" or both; other names refuse nothing.
+    """
     refused: frozenset[str] = frozenset()
     if not signals:
         return refused
@@ -242,7 +250,7 @@ def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[s
 
 
 def switched_off(decision: Decision) -> frozenset[str]:
-    """Return the ids of the purposes that were granted, and that a signal has refused since."""
+    """Return the ids of the granted purposes that a signal has refused since the answer."""
     record = decision.record
     if record is None or not (decision.signals or record.overruled):
         return frozenset()
@@ -251,7 +259,7 @@ def switched_off(decision: Decision) -> frozenset[str]:
 
 
 def ruling_signals(decision: Decision) -> frozenset[str]:
-    """Return the names of the signals that rule over the answer: those of now, and those that have done so before."""
+    """Return the names of the signals that override the answer, including those that did on earlier requests."""
     record = decision.record
     if record is None:
         return frozenset()
@@ -263,19 +271,23 @@ def ruling_signals(decision: Decision) -> frozenset[str]:
 
 
 def opted_out(decision: Decision) -> bool:
-    """Return whether the visitor has refused each sale or sharing of personal information that there is."""
+    """Return whether the visitor has refused every purpose that sells or shares personal information."""
     sells, record = decision.policy.sells, decision.record
     return bool(sells) and record is not None and set(sells).issubset(record.in_state(State.REFUSED))
 
 
 def heeds_signals(decision: Decision) -> bool:
-    """Return whether something was granted that a signal can refuse, whatever signals there are now."""
+    """Return whether some signal, present or not, could refuse a granted purpose."""
     granted = decision.record.in_state(State.GRANTED) if decision.record else []
     return not (decision.policy.gpc_refuses | decision.policy.dnt_refuses).isdisjoint(granted)
 
 
 def refused_by_signals(decision: Decision) -> bool:
-    """Return whether a signal of the request, which has one, refuses something that the visitor has not refused."""
+    """Return whether a signal refuses a purpose that the visitor has not refused.
+
+    Args:
+        decision: the decision on a request with at least one signal.
+    """
     policy, record = decision.policy, decision.record
     answered = [*record.in_state(State.GRANTED), *record.in_state(State.REFUSED)] if record else []
     if objects(policy, record):
@@ -289,7 +301,7 @@ def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, 
 
 
 def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:
-    """Return the day of the newest change since the answer was given, as long as it is new."""
+    """Return the date of the newest policy change since the answer, if it is within `NEWS_LIFETIME`."""
     if record is None or record.policy == policy.version or not policy.changes:
         return None
     today, answered = (datetime.fromtimestamp(time, UTC).date() for time in (now, record.decided_at))
@@ -298,7 +310,10 @@ def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | No
 
 
 def _changed_since(policy: Policy, record: ConsentRecord | None) -> frozenset[str]:
-    """The purposes whose material facts are not those that the record was given for."""
+    """Return the purposes whose material facts changed since the answer.
+
+    Without the earlier policy at hand, the digests in the record only tell that the facts differ.
+    """
     if record is None or record.policy == policy.version:
         return frozenset()
     for earlier in policy.history:

@@ -1,4 +1,4 @@
-"""The gate: which cookies may pass, into the app and out to the browser."""
+"""The gate: decides which cookies pass, from the browser to the app and from the app to the browser."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Headers = list[tuple[bytes, bytes]]
 _MOST_NAMES = 1000
 _MOST_WARNINGS = 100
 _TOLERANCE = 60
-"""Seconds by which clocks and computed dates may differ before anything is said."""
+"""Seconds by which a lifetime may exceed the declared one without a warning, since clocks differ."""
 _MOST_EXPIRED = 100
 _MOST_EXPIRED_BYTES = 3072
-"""Proxies take 4096 bytes of header fields by default (nginx, proxy_buffer_size), and the app has some, too."""
+"""nginx accepts 4096 bytes of header fields by default (proxy_buffer_size); this leaves some for the app's."""
 _log = logging.getLogger("cookie_consent")
 
 
 class Declared:
-    """Finds the declaration of a cookie: by its exact name, else by the pattern with the most letters of its own."""
+    """Finds the declaration of a cookie: by its exact name, else by the longest pattern that matches."""
 
     def __init__(self, cookies: Iterable[Cookie]) -> None:
         by_detail = sorted(cookies, key=lambda cookie: ("*" not in cookie.name, len(cookie.name)), reverse=True)
@@ -38,16 +38,16 @@ class Declared:
         self._known: dict[bytes, Cookie | None] = {}
 
     def get(self, name: bytes) -> Cookie | None:
-        """Return the declaration that covers a cookie name, or None; none covers a name of more than 256 bytes."""
+        """Return the declaration for a cookie name, or None. A name of more than 256 bytes has none."""
         try:
             return self._known[name]
         except KeyError:
             if len(name) > LONGEST_KEPT:
                 return None
-            found = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
+            declared = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
             evict_if_full(self._known, _MOST_NAMES)
-            self._known[name] = found
-            return found
+            self._known[name] = declared
+            return declared
 
 
 class Gate:
@@ -55,16 +55,17 @@ class Gate:
 
     Args:
         policy: declares the cookies.
-        own: names of our own cookies, which the app may not set -> the purposes of which any lets the app read it.
-        undeclared: what happens to undeclared cookies: "hold" holds them back, "allow" only reports them.
+        own: name of each of our own cookies -> the purposes that let the app read it; any one is enough. The app may
+            set none of them.
+        undeclared: "hold" holds undeclared cookies back, "allow" only reports them.
         clock: returns seconds since 1970.
 
     Attributes:
-        held: how many cookies were held back, by (direction, reason): "request" or "response", and the purpose that
-            was not allowed, "undeclared" or "reserved".
+        held: (direction, reason) -> how many cookies were held back. The direction is "request" or "response". The
+            reason is the purpose that was not allowed, "undeclared" or "reserved".
 
     Raises:
-        ValueError: `undeclared` is neither.
+        ValueError: `undeclared` is neither "hold" nor "allow".
     """
 
     def __init__(
@@ -81,10 +82,13 @@ class Gate:
         self.held: Counter[tuple[str, str]] = Counter()
 
     def reason_to_hold(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
-        """Return why a cookie is held back: the purpose that is not allowed, or "undeclared"; None if it passes."""
-        own = self._own.get(name)
-        if own is not None:
-            for purpose in own:
+        """Return why a cookie is held back, or None if it passes.
+
+        The reason is the purpose that is not allowed, "undeclared", or "reserved" for one of our own cookies.
+        """
+        readable_with = self._own.get(name)
+        if readable_with is not None:
+            for purpose in readable_with:
                 if purposes[purpose]:
                     return None
             return "reserved"
@@ -94,7 +98,7 @@ class Gate:
         return None if purposes[cookie.purpose] else cookie.purpose
 
     def incoming(self, field: bytes, purposes: Mapping[str, bool]) -> tuple[bytes, dict[str, int]]:
-        """Return the Cookie field that the app may see, and what was held back: reason -> how often."""
+        """Return the Cookie field that the app may see, and how many cookies were held back: reason -> number."""
         passed: list[bytes] = []
         held: dict[str, int] = {}
         for name, pair in pairs(field):
@@ -108,8 +112,8 @@ class Gate:
     def outgoing(self, headers: Headers, purposes: Mapping[str, bool]) -> Headers:
         """Return the header fields of a response without the Set-Cookie fields that may not pass.
 
-        A deletion always passes. A cookie passes with the lifetime that it is declared with, if the app gives it a
-        longer one. The list itself comes back where no cookie is set.
+        A deletion always passes. A lifetime that is longer than declared is shortened. If the response sets no cookie,
+        the same list is returned.
         """
         for name, _ in headers:
             if len(name) == len(b"set-cookie") and name.lower() == b"set-cookie":
@@ -117,15 +121,18 @@ class Gate:
         return headers
 
     def carried(self, field: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
-        """Return the names in a Cookie field that can be refused, each with the purposes of which all have to be."""
+        """Return the names in a Cookie field that can be refused, each with its purposes.
+
+        A cookie counts as refused once all of its purposes are.
+        """
         names = dict.fromkeys(name for name, _ in pairs(field))
         with_purposes = ((name, self._refusable(name)) for name in names)
         return tuple((name, purposes) for name, purposes in with_purposes if purposes and not CONTROL.search(name))
 
     def out_of_reach(self, refused: frozenset[str], path: str) -> list[Cookie]:
-        """Return the declared cookies of refused purposes whose path keeps browsers from sending them to this one.
+        """Return the declared cookies of refused purposes that browsers do not send to a path.
 
-        One that is declared by a pattern has no name that could be expired.
+        Cookies declared by a pattern are left out: without an exact name they cannot be expired.
         """
         return [
             cookie
@@ -134,24 +141,23 @@ class Gate:
         ]
 
     def expired(self, names: Iterable[bytes], host: str, *, secure: bool, unsent: Iterable[Cookie] = ()) -> Headers:
-        """Return Set-Cookie fields that delete declared cookies, and our own, wherever they may stand.
+        """Return Set-Cookie fields that delete cookies wherever the browser may have stored them.
 
-        That is the declared path, host-only and for each domain that the host can set. As many fields are returned as
-        fit into a response: first one for each cookie, where it is most likely to stand. What is left over is deleted
-        by later responses.
+        A cookie is deleted on its declared path, host-only and for each domain that the host can set. A response has
+        limited room, so the likeliest place of each cookie comes first; later responses delete the rest.
 
         Args:
-            names: of cookies that a request carried.
+            names: names of cookies that the request carried.
             host: the host of the request, in small letters and without a port.
             secure: whether the connection is https.
-            unsent: cookies that it could not carry.
+            unsent: declared cookies that the browser did not send because of their path.
         """
         domains = settable_domains(host)
-        found: list[tuple[bytes, Cookie | None]] = [(cookie.name.encode("ascii"), cookie) for cookie in unsent]
-        found += [
+        cookies: list[tuple[bytes, Cookie | None]] = [(cookie.name.encode("ascii"), cookie) for cookie in unsent]
+        cookies += [
             (name, None if name in self._own else self._declared.get(name)) for name in islice(names, _MOST_EXPIRED)
         ]
-        places = [list(_deletions(name, cookie, domains, secure=secure)) for name, cookie in found]
+        places = [list(_deletions(name, cookie, domains, secure=secure)) for name, cookie in cookies]
         fields, room = Headers(), _MOST_EXPIRED_BYTES
         for deletion in dict.fromkeys(chain.from_iterable(zip_longest(*places))):
             room -= len(deletion or b"") + len(b"set-cookie: \r\n")
@@ -160,16 +166,16 @@ class Gate:
         return fields
 
     def count(self, direction: str, held: Mapping[str, int]) -> None:
-        """Add cookies that were held back to the counters."""
+        """Add held cookies (reason -> number) to the counters."""
         for reason, times in held.items():
             self.held[direction, reason] += times
 
     def _reason_to_hold_read(self, name: bytes, purposes: Mapping[str, bool]) -> str | None:
-        """Return why a cookie is held back from the app, by each name under which a framework may read it."""
+        """Return why a cookie is held back, judged by each name under which a framework may read it."""
         reason = self.reason_to_hold(name, purposes)
         if reason == "undeclared" and not self._hold_undeclared:
             reasons = (self.reason_to_hold(read, purposes) for read in names_read(name))
-            return next((found for found in reasons if found not in (None, "undeclared")), reason)
+            return next((other for other in reasons if other not in (None, "undeclared")), reason)
         return reason
 
     def _refusable(self, name: bytes) -> frozenset[str]:
@@ -188,7 +194,7 @@ class Gate:
         return passed
 
     def _passed_out(self, field: bytes, purposes: Mapping[str, bool]) -> bytes | None:
-        """Return a Set-Cookie field as it may pass, for no longer than is declared; None where it is held back."""
+        """Return a Set-Cookie field with at most the declared lifetime, or None if it is held back."""
         name = cookie_name(field)
         reason = "reserved" if name in self._own else self._reason_to_hold_read(name, purposes)
         if reason is None:
@@ -201,11 +207,8 @@ class Gate:
         return None
 
     def _limited(self, field: bytes, cookie: Cookie | None) -> bytes:
-        """Return a cookie that may pass with the lifetime that it is declared with, if the app gives it a longer one.
-
-        Say once for each declaration what would allow more.
-        """
-        assert cookie is not None  # noqa: S101 (what nothing declares is held back, or let through as it is)
+        """Shorten a cookie's lifetime to the declared one, and warn once for each declaration."""
+        assert cookie is not None  # noqa: S101 (an undeclared cookie has a reason and does not get here)
         now, longest = self._clock(), None if cookie.duration is None else int(cookie.duration.total_seconds())
         passed = limited(field, longest, now)
         if passed != field:
@@ -216,16 +219,17 @@ class Gate:
         return passed
 
     def _holds(self, direction: str, name: bytes, reason: str, lasts: float | None = None) -> bool:
-        """Say once for each name what is done with it and why, and return whether it is held back.
+        """Return whether a cookie is held back, and warn once for each name.
 
-        Once more where the app says for how long it sets what a request was seen with before.
+        A response that sets a lifetime warns again about a name known from requests: only now can the warning propose
+        a duration.
         """
         if direction == "request" and reason == "reserved":
-            return True  # the browser sends ours back; where the app sets one of that name, that was said then
+            return True  # browsers always send our own cookies back, so that is nothing to warn about
         holds = reason != "undeclared" or self._hold_undeclared
         warned, begin = self._warned[direction], name[:LONGEST_KEPT]
-        is_said = begin in warned or (not lasts and any(begin in names for names in self._warned.values()))
-        if len(warned) < _MOST_WARNINGS and not is_said:
+        has_warned = begin in warned or (not lasts and any(begin in names for names in self._warned.values()))
+        if len(warned) < _MOST_WARNINGS and not has_warned:
             warned.add(begin)
             _log.warning("%s", _warning(direction, name, reason, lasts, holds=holds))
             if len(warned) == _MOST_WARNINGS:
@@ -238,7 +242,14 @@ def _pattern(name: str) -> re.Pattern[bytes]:
 
 
 def _deletions(name: bytes, cookie: Cookie | None, domains: list[str], *, secure: bool) -> Iterator[bytes]:
-    """Yield what deletes a cookie, where it is declared to stand first; without a declaration it is ours, host-only."""
+    """Yield the fields that delete a cookie, the declared domain first.
+
+    Args:
+        name: the cookie's name.
+        cookie: its declaration; None for one of our own, which are host-only.
+        domains: the domains that the host can set.
+        secure: whether the connection is https.
+    """
     if cookie is None or name.lower().startswith(b"__host-"):
         yield expire_cookie(name, secure=secure)
         return
@@ -258,13 +269,15 @@ def _lasts_longer(cookie: Cookie, seconds: float) -> str:
 
 def _warning(direction: str, name: bytes, reason: str, lasts: float | None, *, holds: bool) -> str:
     shown = ascii(name[:LONGEST_SHOWN].decode("latin-1"))[1:-1].replace('"', r"\"")[:LONGEST_SHOWN]
-    did = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
+    outcome = ("held back" if holds else "let through") + (" from the app" if direction == "request" else "")
     if reason == "reserved":
-        return f"The cookie \"{shown}\" was {did}: it is the consent layer's own. Give the app's cookie another name."
+        return (
+            f"The cookie \"{shown}\" was {outcome}: it is the consent layer's own. Give the app's cookie another name."
+        )
     if reason != "undeclared":
-        return f'The cookie "{shown}" was {did}: its purpose "{reason}" is not allowed on this request.'
+        return f'The cookie "{shown}" was {outcome}: its purpose "{reason}" is not allowed on this request.'
     duration = "session" if lasts is None or lasts < 1 else written_duration(min(lasts, LONGEST_COOKIE.total_seconds()))
     return (
-        f'The cookie "{shown}" was {did}: no policy declares it. If it is the site\'s, declare it:\n\n'
+        f'The cookie "{shown}" was {outcome}: no policy declares it. If it is the site\'s, declare it:\n\n'
         f'[[cookies]]\nname = "{shown}"\npurpose = "necessary"  # or the purpose it serves\nduration = "{duration}"\n'
     )

@@ -1,4 +1,4 @@
-"""Our own cookies under their names: over https with the __Host- or __Secure- prefix, over plain http without."""
+"""Reads and sets our own cookies. Over https their names have the __Host- or __Secure- prefix, over http none."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import COOKIE_NAME
 
 MOST_WITHDRAWN = 8
-"""So many visitor ids are kept for an erasure at most."""
+"""The erasure cookie holds at most this many visitor ids."""
 _IN_PATHS = "/~!$&'()*+,:=@%"
 _LONGEST_NAME = 64
-"""Keeps the cookie far from the 4096 octets over which browsers drop it (RFC 6265bis section 5.6)."""
+"""Keeps the cookie well below the 4096 octets at which browsers drop it (RFC 6265bis section 5.6)."""
 
 
 def new_id() -> str:
@@ -36,19 +36,19 @@ def new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class CookieSettings:
-    """How our own cookies are made.
+    """Names, lifetimes and keys of our own cookies.
 
     Args:
         secret_keys: oldest first; the last one signs.
-        consent_name: the consent cookie's name over plain http; with "-signal" behind it, that of the cookie which says
-            that a signal of the browser has ruled over the answer.
-        visitor_name: the visitor cookie's name over plain http.
-        consent_lifetime: how long an answer holds, refusal and grant alike.
-        visitor_lifetime: how long a visitor id is good for; not renewed.
+        consent_name: the consent cookie's name over plain http. The signal cookie adds "-signal" to it.
+        visitor_name: the visitor cookie's name over plain http. The erasure cookie adds "-erasure" to it.
+        consent_lifetime: how long an answer is valid, for refusals and grants alike; at most 400 days.
+        visitor_lifetime: how long a visitor id is valid; at most 395 days. It is not renewed.
         make_id: returns a random id of at least 128 bits, in cookie octets.
 
     Raises:
-        ValueError: a name that cookies cannot have, a lifetime that browsers do not keep, or what makes no ids.
+        ValueError: a name is no cookie name or is used twice, a lifetime is too long or under a second, or `make_id`
+            cannot be called.
     """
 
     secret_keys: str | Sequence[str]
@@ -81,15 +81,15 @@ class CookieSettings:
 
 
 def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
-    """Return how long an answer holds.
+    """Return how long an answer is valid.
 
     Args:
-        consent_days: as the middleware was told; None for what is right.
+        consent_days: the middleware's option; None for six months, or 12 where the policy has a sale or sharing.
         policy: the policy.
 
     Raises:
-        ValueError: it is no number of days, or browsers do not keep a cookie for so long; or the policy has a sale or
-            sharing, and who refused that would be asked again too soon.
+        ValueError: it is no number of days, or more than 400; or the policy has a sale or sharing and it is less than
+            12 months.
     """
     if consent_days is None:
         return OPTED_OUT_FOR if policy.sells else CONSENT_LIFETIME
@@ -103,16 +103,16 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
 
 
 def visitor_lifetime(visitor_days: float) -> timedelta:
-    """Return how long a visitor id is good for.
+    """Return how long a visitor id is valid.
 
     Raises:
-        ValueError: it is no number of days, or too large.
+        ValueError: it is no number of days, or more than 395.
     """
     return _days("visitor_days", visitor_days, most=VISITOR_LIFETIME)
 
 
 def _days(name: str, value: Any, *, most: timedelta) -> timedelta:
-    """Return a number of days as a duration; raises ValueError if it is none, or browsers keep no cookie so long."""
+    """Return a number of days as a duration; raise ValueError if it is none, or under a second or over `most`."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     fits = is_number and timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most
     check(name, value, fits=fits, remedy=f"Write a number of days, at most {most.days} days.")
@@ -120,7 +120,7 @@ def _days(name: str, value: Any, *, most: timedelta) -> timedelta:
 
 
 class OwnCookies:
-    """Reads and writes the cookies of answers, of signals, of visitors, and of visitors who have withdrawn."""
+    """Reads and sets our four cookies: "consent", "signal", "visitor" and "erasure"."""
 
     def __init__(self, settings: CookieSettings) -> None:
         self.lifetime, self.new_id = settings.consent_lifetime, settings.make_id
@@ -137,7 +137,7 @@ class OwnCookies:
                 "visitor": host + settings.visitor_name,
                 "erasure": f"{narrow}{settings.visitor_name}-erasure",
             }
-            # What has a path of its own cannot be __Host- (RFC 6265bis section 4.1.3.2).
+            # The erasure cookie has a path of its own, so it cannot be __Host- (RFC 6265bis section 4.1.3.2).
             for secure, host, narrow in ((True, "__Host-", "__Secure-"), (False, "", ""))
         }
         self._answering = {
@@ -145,14 +145,14 @@ class OwnCookies:
         }
 
     def names(self, kind: str) -> list[str]:
-        """Return both names of "consent", "signal", "visitor" or "erasure"."""
+        """Return both names, over https and http, of "consent", "signal", "visitor" or "erasure"."""
         return [names[kind] for names in self._names.values()]
 
     def readable(self, policy: Policy) -> dict[str, frozenset[str]]:
-        """Return the names of our own cookies, each with the purposes of which any lets the app read it.
+        """Return the name of each of our own cookies -> the purposes that let the app read it; any one is enough.
 
         Raises:
-            PolicyError: the policy declares one of them as the site's, with another purpose.
+            PolicyError: the policy declares one of these names for another purpose.
         """
         necessary, nobody = frozenset({NECESSARY}), frozenset[str]()
         purposes = {"consent": necessary, "signal": necessary, "visitor": policy.traced, "erasure": nobody}
@@ -169,9 +169,10 @@ class OwnCookies:
         return names
 
     def declared(self, policy: Policy, *, secure: bool) -> tuple[Cookie, ...]:
-        """Return our own cookies as a policy would declare them.
+        """Return our own cookies as a policy would declare them, without those that the policy itself declares.
 
-        That of signals is there where a signal can refuse something, the visitor's for purposes that trace by consent.
+        The signal cookie is among them only if a signal can refuse something, and the visitor cookie once for each
+        purpose that traces by consent.
         """
         names = self._names[secure]
         consent = Cookie(name=names["consent"], purpose=NECESSARY, duration=self.lifetime)
@@ -179,18 +180,18 @@ class OwnCookies:
         traced = [purpose.id for purpose in policy.purposes if purpose.id in policy.traced]
         signal = Cookie(name=names["signal"], purpose=NECESSARY, duration=self.lifetime)
         signals = [signal] if policy.gpc_refuses or policy.dnt_refuses else []
-        own = [consent, *signals, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced)]
+        ours = [consent, *signals, *(Cookie(name=names["visitor"], purpose=id_, duration=lifetime) for id_ in traced)]
         by_site = {cookie.name for cookie in policy.cookies}
-        return tuple(cookie for cookie in own if cookie.name not in by_site)
+        return tuple(cookie for cookie in ours if cookie.name not in by_site)
 
     def name(self, kind: str, *, secure: bool) -> str:
-        """Return the name of "consent", "signal", "visitor" or "erasure" on one kind of connection."""
+        """Return the name of "consent", "signal", "visitor" or "erasure", over https or not."""
         return self._names[secure][kind]
 
     def records(self, cookies: bytes, *, secure: bool) -> list[ConsentRecord]:
-        """Return the consent records in a Cookie field whose signatures are right."""
+        """Return the validly signed consent records in a Cookie field, with the signals that overrode each."""
         consent, signal = self._answering[secure]
-        # Python raises and forgets an error for each `in` of bytes.
+        # `find` is faster than `in`, which for bytes raises and discards an exception inside CPython.
         records = self._consent.read(values(cookies, consent)) if cookies.find(consent) >= 0 else []
         if not records or cookies.find(signal) < 0:
             return records
@@ -198,70 +199,76 @@ class OwnCookies:
         return [replace(record, overruled=self._signal.read(tokens, record.decided_at)) for record in records]
 
     def visitor(self, cookies: bytes, now: float, *, secure: bool) -> KnownVisitor | None:
-        """Return what the visitor cookie in a Cookie field says, or None."""
+        """Return the content of the visitor cookie in a Cookie field, or None."""
         name = self._names[secure]["visitor"].encode()
         return self._visitor.read(values(cookies, name), now) if name in cookies else None
 
     def set_consent(self, record: ConsentRecord, *, secure: bool) -> bytes:
-        """Return the Set-Cookie field that keeps a record in the browser."""
+        """Return the Set-Cookie field that stores a record in the browser."""
         name, max_age = self._names[secure]["consent"], int(self.lifetime.total_seconds())
         return set_cookie(name, self._consent.write(record), max_age, secure=secure)
 
     def set_signals(self, signals: frozenset[str], decided_at: int, now: float, *, secure: bool) -> bytes:
-        """Return the Set-Cookie field that remembers, as long as an answer holds, which signals have ruled over it.
+        """Return the Set-Cookie field that stores, as long as an answer is valid, which signals have overridden it.
 
         Args:
             signals: their names.
             decided_at: when the answer was given, in seconds since 1970.
             now: seconds since 1970.
-            secure: whether the connection is encrypted.
+            secure: whether the connection is https.
         """
         left = int(decided_at + self.lifetime.total_seconds() - now)
         token = self._signal.write(signals, decided_at)
         return set_cookie(self._names[secure]["signal"], token, max(left, 1), secure=secure)
 
     def forget_signals(self, *, secure: bool) -> bytes:
-        """Return the Set-Cookie field that deletes what was remembered of signals."""
+        """Return the Set-Cookie field that deletes the signal cookie."""
         return expire_cookie(self._names[secure]["signal"].encode(), secure=secure)
 
     def set_visitor(self, now: float, *, secure: bool, referrer: str | None = None) -> tuple[str, bytes]:
-        """Return a new visitor id and the Set-Cookie field that keeps it in the browser.
+        """Return a new visitor id and the Set-Cookie field that stores it in the browser.
 
         Args:
             now: seconds since 1970.
-            secure: whether the connection is encrypted.
-            referrer: the origin of the site before, "" for none, where the page that the browser loads next is the one
-                on which tracing was allowed; None where nothing more is to be recorded of that page.
+            secure: whether the connection is https.
+            referrer: the origin of the referring site ("" for none) if the browser next reloads the page on which
+                tracing was allowed, so that its record has it; None if there is nothing more to record of that page.
         """
         visitor_id, token = self._visitor.make(now, referrer)
         return visitor_id, set_cookie(self._names[secure]["visitor"], token, self._visitor.max_age, secure=secure)
 
     def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, secure: bool) -> bytes:
-        """Return the Set-Cookie field that keeps an id as long as before, and no longer says how the visitor came."""
+        """Return the Set-Cookie field that removes the arrival and leaves the id and its expiry unchanged."""
         left = max(1, arrival.at + self._visitor.max_age - int(now))
         token = self._visitor.token(visitor_id, arrival.at)
         return set_cookie(self._names[secure]["visitor"], token, left, secure=secure)
 
     def withdrawn(self, cookies: bytes, now: float, *, secure: bool) -> tuple[Withdrawn, ...]:
-        """Return the visitor ids of before a withdrawal in a Cookie field, as far as records of them may be kept."""
+        """Return the withdrawn visitor ids in a Cookie field that may still have access records."""
         name = self._names[secure]["erasure"].encode()
         return self._erasure.read(values(cookies, name), now) if name in cookies else ()
 
     def set_withdrawn(self, withdrawn: Iterable[Withdrawn], now: float, *, base: str, secure: bool) -> bytes:
-        """Return the Set-Cookie field that keeps them, where only the endpoints see it.
+        """Return the Set-Cookie field that stores withdrawn visitor ids, on a path that only the endpoints have.
 
         Args:
             withdrawn: at least one.
             now: seconds since 1970.
-            base: the address of the endpoints.
+            base: the path of the endpoints.
             secure: whether the connection is https.
         """
-        kept = tuple(withdrawn)
-        max_age = min(max(one.until for one in kept) - int(now), int(LONGEST_COOKIE.total_seconds()))
-        name, token = self._names[secure]["erasure"], self._erasure.write(kept, now)
+        visitors = tuple(withdrawn)
+        max_age = min(max(visitor.until for visitor in visitors) - int(now), int(LONGEST_COOKIE.total_seconds()))
+        name, token = self._names[secure]["erasure"], self._erasure.write(visitors, now)
         return set_cookie(name, token, max_age, path=quote(base, safe=_IN_PATHS), secure=secure)
 
     def forget_visitor(self, kind: str, *, base: str, secure: bool) -> bytes:
-        """Return the Set-Cookie field that deletes the cookie of kind "visitor" or "erasure"."""
+        """Return the Set-Cookie field that deletes the "visitor" or the "erasure" cookie.
+
+        Args:
+            kind: which of the two.
+            base: the path of the endpoints.
+            secure: whether the connection is https.
+        """
         path = "/" if kind == "visitor" else quote(base, safe=_IN_PATHS)
         return expire_cookie(self._names[secure][kind].encode(), path=path, secure=secure)

@@ -1,4 +1,4 @@
-"""What a visitor answered: the consent record, the same in the cookie, in the ledger and on a receipt."""
+"""The consent record: what a visitor answered. The cookie, the ledger and the receipt all hold it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SOURCES = ("banner", "settings", "feature", "api", "signal", "imported")
 
 
 class State(StrEnum):
-    """What was answered for one purpose. The value is its sign in the cookie."""
+    """The answer for one purpose; the value is how the cookie writes it."""
 
     GRANTED = "+"
     REFUSED = "-"
@@ -24,7 +24,7 @@ class Answer:
 
     Args:
         state: what was answered.
-        facts: a short digest of the purpose's material facts at that time.
+        facts: a short digest of the purpose's material facts at that time; see `material.digests`.
     """
 
     state: State
@@ -32,9 +32,9 @@ class Answer:
 
 
 class SharedAnswers(dict[str, Answer]):
-    """Answers that many visitors gave alike: one object for all of them, which is never changed.
+    """Answers that many visitors share, as one object that must not be changed.
 
-    It can be a part of a key. The same answers in another object may be another key.
+    It is hashed by identity, so that it can be part of a cache key cheaply. Equal answers in two objects are two keys.
     """
 
     __hash__ = object.__hash__  # type: ignore[assignment]
@@ -42,9 +42,10 @@ class SharedAnswers(dict[str, Answer]):
 
 @dataclass(slots=True, kw_only=True)
 class ConsentRecord:
-    """Who answered what, to which text, when. Requests that are alike share it: it is never changed.
+    """Who answered what, to which text, and when.
 
-    It is not frozen, since one is made for each cookie that was never seen before, at half the cost.
+    Never change one: requests share it. It is not frozen because a frozen one costs twice as much to make, and each new
+    cookie makes one.
 
     Args:
         answers: purpose id -> answer, for each optional purpose of the policy that was shown.
@@ -52,11 +53,11 @@ class ConsentRecord:
         decided_at: when, in seconds since 1970, by the server's clock.
         source: where the answer was given, one of `SOURCES`.
         language: the language that was shown.
-        signals: the names of the browser's signals that were there when the answer was given.
-        consent_id: a random id that ties the cookie to the ledger; "" where no ledger is kept, and for a refusal by
-            somebody who has never consented.
-        overruled: the names of the signals that have ruled over the answer since it was given. What they refuse stays
-            off until it is answered again.
+        signals: names of the browser's signals at the time of the answer.
+        consent_id: a random id that ties the cookie to the ledger. It is "" without a ledger, and for a refusal by a
+            visitor who has never consented.
+        overruled: names of the signals that have overridden the answer since. What they refuse stays off until the
+            visitor answers again.
     """
 
     answers: Mapping[str, Answer]
@@ -70,14 +71,14 @@ class ConsentRecord:
 
     @property
     def status(self) -> str:
-        """What was answered on the whole: "unknown", "granted", "refused" or "partial"."""
+        """The answers in one word: "unknown", "granted", "refused" or "partial"."""
         states = {answer.state for answer in self.answers.values()}
         if len(states) > 1:
             return "partial"
         return _STATUS[states.pop()] if states else "unknown"
 
     def in_state(self, state: State) -> list[str]:
-        """Return the ids of the purposes that were answered in one way."""
+        """Return the ids of the purposes whose answer has a state."""
         return [id_ for id_, answer in self.answers.items() if answer.state is state]
 
 
@@ -85,7 +86,7 @@ _STATUS = {State.GRANTED: "granted", State.REFUSED: "refused", State.UNANSWERED:
 
 
 def newest(records: Iterable[ConsentRecord]) -> ConsentRecord | None:
-    """Return the record that counts among several: the newest; of equally new ones, whatever any of them refused."""
+    """Return the newest record, or None. Of equally new ones, a refusal in any of them holds."""
     first: ConsentRecord | None = None
     for record in records:
         if first is None or record.decided_at > first.decided_at:

@@ -1,4 +1,4 @@
-"""Signs and verifies the tokens of our own cookies, in the format of itsdangerous' TimestampSigner."""
+"""Signs and verifies the tokens of our own cookies, in the format of itsdangerous' `TimestampSigner`."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from itsdangerous.encoding import base64_encode, int_to_bytes
 
 SHORTEST_KEY = 32
 _PUBLIC_KEYS = frozenset(("a text of at least 32 characters",))
-"""Texts that stood in the documentation as an example: everybody knows them."""
+"""Examples that the documentation once had: they are no secret."""
 LONGEST_TOKEN = 4096
 _BLOCK = hashlib.sha256().block_size
 _FROM_URLS, _TO_URLS = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
 _LATEST = 253402300799
-"""The last second of the year 9999: later ones cannot be written as a date."""
+"""The last second of the year 9999, the latest that `datetime` can represent."""
 
 
 class Signer:
-    """Signs tokens with the last key and accepts those of every key.
+    """Signs tokens with the last key and accepts tokens of any key.
 
-    It writes what `itsdangerous.TimestampSigner(keys, salt=…, key_derivation="hmac", digest_method=hashlib.sha256)`
-    writes, and is stricter: a token counts only byte for byte as it was issued. It keeps the keyed digests, so that
-    a forged token costs little.
+    It writes the same tokens as `itsdangerous.TimestampSigner(keys, salt=…, key_derivation="hmac",
+    digest_method=hashlib.sha256)`. It is stricter when it reads: a token must be byte for byte as issued. The keyed
+    digests are computed once, so that rejecting a forged token is cheap.
 
     Args:
-        secret_keys: oldest first; the last one signs.
-        salt: what the tokens are for; a token of one salt is none of another.
+        secret_keys: oldest first; the last one signs. Each has at least 32 characters.
+        salt: what the tokens are for; a token of one salt is invalid under another.
 
     Raises:
-        ValueError: there is no key, or one is shorter than 32 characters or was an example of the documentation.
+        ValueError: there is no key, or one is shorter than 32 characters or an example of the documentation.
     """
 
     def __init__(self, secret_keys: str | Sequence[str], salt: str) -> None:
@@ -56,12 +56,12 @@ class Signer:
         self._keys = [_Keyed(key) for key in derived]
 
     def sign(self, value: bytes, now: int) -> bytes:
-        """Return a token for a value, issued now (seconds since 1970)."""
+        """Return the token for a value, issued at `now` (seconds since 1970)."""
         signed = value + b"." + base64_encode(int_to_bytes(now))
         return signed + b"." + self._keys[0].signature(signed)
 
     def read(self, token: bytes) -> tuple[bytes, int] | None:
-        """Return a token's value and the time of its issue, or None if it is not, byte for byte, one of ours."""
+        """Return a token's value and its time of issue (seconds since 1970), or None if it is not exactly as issued."""
         if len(token) > LONGEST_TOKEN:
             return None
         signed, _, signature = token.rpartition(b".")
@@ -74,26 +74,26 @@ class Signer:
 
 
 def _seconds(issued: bytes) -> int | None:
-    """Read a time of issue; None where something else was signed with our key."""
+    """Read a time of issue; return None if something else was signed with our key."""
     try:
         octets = binascii.a2b_base64(issued.translate(_FROM_URLS) + b"==")
     except binascii.Error:
         return None
     seconds = int.from_bytes(octets, "big")
-    # A lenient decoder passes over bytes: only what is written just so counts.
+    # The decoder skips bytes that are not base64, so only an exact round trip proves the token unchanged.
     return seconds if seconds <= _LATEST and octets[:1] != b"\0" and _base64(octets) == issued else None
 
 
 def _base64(octets: bytes) -> bytes:
-    """Return octets in base64 as URLs have it, without padding (RFC 4648, section 5)."""
+    """Return octets in URL-safe base64 without padding (RFC 4648, section 5)."""
     return binascii.b2a_base64(octets).rstrip(b"=\n").translate(_TO_URLS)
 
 
 class _Keyed:
-    """HMAC with SHA-256 under one key (RFC 2104): the key is hashed once, and its two states are copied.
+    """HMAC-SHA-256 under one key (RFC 2104). It hashes the key once and copies the two states for each message.
 
     Args:
-        key: a digest, so that it is no longer than a block.
+        key: at most one block long, which a digest is.
     """
 
     __slots__ = ("_inner", "_outer")
@@ -104,7 +104,7 @@ class _Keyed:
         self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in block))
 
     def signature(self, signed: bytes) -> bytes:
-        """Return the signature of a value, in base64."""
+        """Return the signature of a value, in URL-safe base64."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(signed)
         outer.update(inner.digest())

@@ -1,6 +1,6 @@
-"""The visitor id: a random pseudonym, made only after consent to tracing, in a signed cookie of its own.
+"""The visitor id: a random pseudonym, made only after consent to tracing and kept in a signed cookie.
 
-After a withdrawal another cookie keeps it, for the visitor to see and erase what was recorded by it.
+After a withdrawal the erasure cookie keeps it, so that the visitor can still see and erase the access records under it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,18 @@ VISITOR_LIFETIME = timedelta(days=395)
 """13 months, not renewed on later visits (CNIL, audience measurement)."""
 
 _ARRIVAL = "~"
-"""Stands between an id and how its visitor came. No id has it, since it parts the fields of the consent cookie, too."""
+"""Separates an id from the referrer. No id contains it, because it also separates the consent cookie's fields."""
 _WITHDRAWN = re.compile(r"[^~]+~[0-9]{1,12}(?:~[^~]+~[0-9]{1,12})*")
 
 
 class Arrival(NamedTuple):
-    """How somebody came to the page on which tracing was allowed by a form. The browser loads that page again.
+    """How a visitor came to the page on which they allowed tracing.
+
+    After the form the browser loads that page again, with the page itself as referrer. The cookie keeps the original
+    referrer until that page view is recorded.
 
     Args:
-        referrer: the origin of the site before, "" for none.
+        referrer: the origin of the referring site, or "".
         at: when the form was sent (seconds since 1970).
     """
 
@@ -34,12 +37,12 @@ class Arrival(NamedTuple):
 
 
 class KnownVisitor(NamedTuple):
-    """What a visitor cookie says.
+    """The content of a visitor cookie.
 
     Args:
         id: the visitor id.
-        good_until: until when it is good (seconds since 1970).
-        arrival: how the visitor came, as long as that is not recorded; None where nothing is to be.
+        good_until: when it expires (seconds since 1970).
+        arrival: how the visitor came, if that is still to be recorded.
     """
 
     id: str
@@ -48,11 +51,11 @@ class KnownVisitor(NamedTuple):
 
 
 class VisitorCookie:
-    """Makes visitor ids, and reads them back.
+    """Makes visitor ids and reads their tokens.
 
     Args:
-        signer: signs with `SALT`.
-        lifetime: how long an id is good for, from its making.
+        signer: a signer with `SALT`.
+        lifetime: how long an id is valid after it was made.
         new_id: returns a random id of at least 128 bits, in cookie octets.
     """
 
@@ -61,21 +64,26 @@ class VisitorCookie:
         self.max_age = int(lifetime.total_seconds())
 
     def make(self, now: float, referrer: str | None = None) -> tuple[str, str]:
-        """Return a new visitor id and its token; with the origin of the site before, where that is to be recorded."""
+        """Return a new visitor id and its token.
+
+        Args:
+            now: seconds since 1970.
+            referrer: the origin of the referring site ("" for none) if it is still to be recorded.
+        """
         visitor_id = self._new_id()
         return visitor_id, self.token(visitor_id if referrer is None else f"{visitor_id}{_ARRIVAL}{referrer}", now)
 
     def token(self, value: str, issued: float) -> str:
-        """Return the token of an id that was made at some time."""
+        """Return the token for an id, with its arrival or without, that was made at `issued` (seconds since 1970)."""
         return self._signer.sign(value.encode("ascii"), int(issued)).decode("ascii")
 
     def read(self, tokens: Iterable[bytes], now: float) -> KnownVisitor | None:
-        """Return what the newest valid token says, or None."""
-        found = [read for token in tokens if (read := self._signer.read(token))]
-        good = [(issued, value) for value, issued in found if issued <= now < issued + self.max_age]
-        if not good:
+        """Return the content of the newest valid token, or None."""
+        verified = [read for token in tokens if (read := self._signer.read(token))]
+        current = [(issued, value) for value, issued in verified if issued <= now < issued + self.max_age]
+        if not current:
             return None
-        issued, value = max(good)
+        issued, value = max(current)
         visitor_id, arrived, referrer = value.decode("latin-1").partition(_ARRIVAL)
         arrival = Arrival(referrer, issued) if arrived else None
         return KnownVisitor(visitor_id, issued + self.max_age, arrival)
@@ -86,7 +94,7 @@ class Withdrawn(NamedTuple):
 
     Args:
         visitor_id: the id.
-        until: when the last record by it is no longer kept (seconds since 1970).
+        until: when the retention of its last access record ends (seconds since 1970).
     """
 
     visitor_id: str
@@ -94,29 +102,29 @@ class Withdrawn(NamedTuple):
 
 
 class ErasureCookie:
-    """Writes the visitor ids whose consent was withdrawn, and reads them back.
+    """Turns the visitor ids whose consent was withdrawn into the signed tokens of the erasure cookie, and back.
 
     Args:
-        signer: signs with `ERASURE_SALT`.
+        signer: a signer with `ERASURE_SALT`.
     """
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
     def write(self, withdrawn: Iterable[Withdrawn], now: float) -> str:
-        """Return the token for some ids."""
+        """Return the token for some ids, issued at `now` (seconds since 1970)."""
         fields = [text for visitor_id, until in withdrawn for text in (visitor_id, str(until))]
         return self._signer.sign("~".join(fields).encode("ascii"), int(now)).decode("ascii")
 
     def read(self, tokens: Iterable[bytes], now: float) -> tuple[Withdrawn, ...]:
-        """Return the ids of the newest valid token whose records are still kept, in the order of their withdrawals."""
-        read = filter(None, map(self._signer.read, tokens))
-        found = [(issued, value) for value, issued in read if issued <= now]
-        if not found:
+        """Return the ids in the newest valid token that may still have records, in the order of their withdrawals."""
+        verified = filter(None, map(self._signer.read, tokens))
+        issued_by_now = [(issued, value) for value, issued in verified if issued <= now]
+        if not issued_by_now:
             return ()
-        value = max(found)[1].decode("latin-1")
-        if not _WITHDRAWN.fullmatch(value):  # another version of ours wrote it, say
+        value = max(issued_by_now)[1].decode("latin-1")
+        if not _WITHDRAWN.fullmatch(value):  # another version of the package may have written it
             return ()
         fields = value.split("~")
         withdrawn = [Withdrawn(*pair) for pair in zip(fields[::2], map(int, fields[1::2]), strict=True)]
-        return tuple(one for one in withdrawn if one.until > now)
+        return tuple(visitor for visitor in withdrawn if visitor.until > now)
