@@ -1,4 +1,4 @@
-"""Figures about visits and consent, computed from what an access log keeps. See docs/decisions/028."""
+"""Compute figures about visits and consent from an access log. See docs/decisions/028."""
 
 from __future__ import annotations
 

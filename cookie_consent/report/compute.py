@@ -1,4 +1,4 @@
-"""A report: all its figures, as plain data."""
+"""Compute all figures of a report, as plain data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cookie_consent.report.lists import ANSWERS, LISTS, consent, number, ratio, 
 from cookie_consent.report.question import Question, day_of
 
 _TABLES = ("records", "counts", "sessions")
-"""In the order in which they are made: each from those before it."""
+"""Temporary tables, in the order of creation: each is computed from the ones before it."""
 FIGURES = ("by_day", "by_hour", *(figure.name for figure in LISTS), "consent_by_day")
 """The figures of a report that are lists of rows."""
 STEPS = len(FIGURES) + 2
-"""In how many steps a report is made."""
+"""The number of steps that `report` tells its `seen` callback about."""
 
 
 def report(
@@ -32,26 +32,27 @@ def report(
     compare: bool = False,
     **rest: Any,
 ) -> dict[str, Any]:
-    """Return the figures of an access log. May block for a while: call it in a thread.
+    """Return the figures of an access log.
+
+    This blocks until all figures are computed, so call it in a thread from asynchronous code.
 
     Args:
-        access_log: the path of a JSON Lines file (its closed files and Parquet are read with it), or a URL:
+        access_log: the path of a JSON Lines file (its closed and Parquet files are read too), or a URL:
             "postgresql://…", "clickhouse://…".
         since: the first day, UTC.
         until: the last day, included.
-        host: only what came to this host.
-        path: only pages whose path begins with this. Sessions are those that saw such a page, with all that they
-            are: where they entered is any page. Counts know no path: no share is
-            given, and consent is that of all pages.
-        compare: add the totals of as many days before.
-        rest: `limit` and `threshold`, as in `Question`; `now`, seconds since 1970; `seen`, which is called with the
-            number of steps that are done, of `STEPS`; `may_be_new`, whether files that are not there yet are read as
-            empty where their folder is there; `memory`, how many bytes reading files may take, by default a quarter of
-            the machine's, and 512 MB at least.
+        host: report only requests to this host.
+        path: report only pages whose path begins with this. A session counts if it saw such a page, and counts whole,
+            so its entry page can be any page. Daily counts have no path: `share` is empty, and consent is that of all
+            pages.
+        compare: add the totals of the period of equal length just before.
+        rest: `limit` and `threshold` as in `Question`; `now`, in seconds since 1970; `seen`, called with the number of
+            finished steps, of `STEPS`; `may_be_new`, True to read missing files as empty if their folder exists;
+            `memory`, the bytes that reading files may take, by default a quarter of the machine's and at least 512 MB.
 
     Raises:
-        ValueError: an argument is wrong; says what would be right.
-        UnreadableError: the access log cannot be read; says why.
+        ValueError: an argument is wrong; the message says what is allowed.
+        UnreadableError: the access log cannot be read; the message says why.
     """
     now, seen = rest.pop("now", None), rest.pop("seen", lambda done: None)
     may_be_new, memory = rest.pop("may_be_new", False), rest.pop("memory", None)
@@ -61,15 +62,15 @@ def report(
         require_files(access_log, may_be_new=may_be_new)
         before = None if earlier is None else _compared(engine, earlier)
         seen(1)
-        made = _whole(engine, question, seen)
-    made["range"]["generated_at"] = rfc3339(time.time() if now is None else now)
-    made["compare"] = before
-    return made
+        figures = _whole(engine, question, seen)
+    figures["range"]["generated_at"] = rfc3339(time.time() if now is None else now)
+    figures["compare"] = before
+    return figures
 
 
 def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) -> dict[str, Any]:
     given = question.given
-    made = _totals(engine, question)
+    result = _totals(engine, question)
     seen(2)
     figures: dict[str, Any] = {
         "by_day": _by_day(engine.rows("by_day", given), question),
@@ -81,32 +82,32 @@ def _whole(engine: Engine, question: Question, seen: Callable[[int], object]) ->
         merged += number(rows[0]["small_groups"]) if rows else 0
         figures[figure.name] = figure.of(_without_few(rows, engine, figure.name, question))
         seen(step)
-    total = made.pop("consent")
+    total = result.pop("consent")
     figures |= {"consent": total, "consent_by_day": _consent_by_day(engine.rows("consent_by_day", given), question)}
     seen(STEPS)
-    return {**made, **figures, "small_groups": {"threshold": question.threshold, "merged": merged}}
+    return {**result, **figures, "small_groups": {"threshold": question.threshold, "merged": merged}}
 
 
 def _without_few(rows: list[Row], engine: Engine, figure: str, question: Question) -> list[Row]:
-    """Return the rows of a list so that none is of fewer people than the threshold, also not that of all others.
+    """Drop or merge rows until the "(other)" row has at least `threshold` visitors too.
 
-    With the next smallest group among them these are enough; where there is none, they are left out.
+    Merging the smallest named row into it is enough. Without a named row, the list is empty.
     """
-    others = [row for row in rows if row["joined"]]
-    if not others or number(others[0]["people_joined"]) >= question.threshold:
+    joined = [row for row in rows if row["joined"]]
+    if not joined or number(joined[0]["people_joined"]) >= question.threshold:
         return rows
-    named = len(rows) - len(others)
+    named = len(rows) - len(joined)
     return engine.rows(figure, {**question.given, "most": named - 1}) if named else []
 
 
 def _compared(engine: Engine, question: Question) -> dict[str, Any]:
-    made = _totals(engine, question)
-    made["range"] = {name: made["range"][name] for name in ("from", "to")}
-    return made
+    totals = _totals(engine, question)
+    totals["range"] = {name: totals["range"][name] for name in ("from", "to")}
+    return totals
 
 
 def _totals(engine: Engine, question: Question) -> dict[str, Any]:
-    """Make the tables of a range, and return what is one number for all of it."""
+    """Create the tables of a range, and return the figures that are one number each."""
     given = question.given
     engine.prepare(given)
     for table in _TABLES:
@@ -144,27 +145,27 @@ def _share(engine: Engine, question: Question, given: Given) -> dict[str, int | 
 
 
 def _by_day(rows: list[Row], question: Question) -> list[Row]:
-    found = {day_of(number(row["number"])): row for row in rows}
-    made: list[Row] = []
+    by_day = {day_of(number(row["number"])): row for row in rows}
+    days: list[Row] = []
     for day in question.days:
-        row = found.get(day, {})
+        row = by_day.get(day, {})
         counts = {name: number(row.get(f"day_{name}", 0)) for name in ("visitors", "sessions", "views")}
         is_counted = row.get("day_counted") and not question.path
         of_all = {
             name: number(row[f"day_{name}"]) if is_counted else None for name in ("all_views_recorded", "all_views")
         }
-        made.append({"day": day.isoformat(), **counts, **of_all})
-    return made
+        days.append({"day": day.isoformat(), **counts, **of_all})
+    return days
 
 
 def _by_hour(rows: list[Row]) -> list[Row]:
-    found = {number(row["number"]): row for row in rows}
+    by_hour = {number(row["number"]): row for row in rows}
     return [
-        {"hour": hour} | {name: number(found.get(hour, {}).get(f"hour_{name}", 0)) for name in ("views", "sessions")}
+        {"hour": hour} | {name: number(by_hour.get(hour, {}).get(f"hour_{name}", 0)) for name in ("views", "sessions")}
         for hour in range(24)
     ]
 
 
 def _consent_by_day(rows: list[Row], question: Question) -> list[Row]:
-    found = {day_of(number(row["number"])): consent(row) for row in rows}
-    return [{"day": day.isoformat(), **found.get(day, dict.fromkeys(ANSWERS, 0))} for day in question.days]
+    by_day = {day_of(number(row["number"])): consent(row) for row in rows}
+    return [{"day": day.isoformat(), **by_day.get(day, dict.fromkeys(ANSWERS, 0))} for day in question.days]

@@ -1,4 +1,4 @@
-"""The files of an access log that is kept in files: whether they are there, and what must not be written over them."""
+"""Checks on the files of a file-based access log."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from cookie_consent.sinks.files.closed_files import counts_path, sources
 
 
 def require_files(access_log: str | os.PathLike[str], *, may_be_new: bool = False) -> None:
-    """Raise an UnreadableError where the files of an access log are not there: a name was mistyped.
+    """Raise if an access log has no files, as after a typing error in its name.
 
     Args:
-        access_log: the path of a JSON Lines file, or a URL; what is no file is not looked for.
-        may_be_new: whether its folder is enough: no record has come to a site that has just started.
+        access_log: the path of a JSON Lines file, or a URL. URLs of databases are not checked.
+        may_be_new: accept missing files if their folder exists, for a site that has just started.
+
+    Raises:
+        UnreadableError: there are no files.
     """
     path = _live_file(access_log)
     if path is None or sources(path) or (may_be_new and path.parent.is_dir()):
@@ -23,18 +26,20 @@ def require_files(access_log: str | os.PathLike[str], *, may_be_new: bool = Fals
 
 
 def is_of_log(access_log: str | os.PathLike[str], file: Path) -> bool:
-    """Tell whether a file is one of an access log's own, under whatever name: written anew, it would be lost.
+    """Tell whether a file belongs to an access log, so that writing to it would destroy records.
+
+    Links to the log's files count too.
 
     Args:
         access_log: the path of a JSON Lines file, or a URL.
-        file: what is to be written.
+        file: the file to be written.
     """
     path = _live_file(access_log)
     if path is None:
         return False
     logs = (path, counts_path(path))
-    own = {*logs, *(source.path for log in logs for source in sources(log))}
-    return any(file.resolve() == one.resolve() or _is_same(file, one) for one in own)
+    log_files = {*logs, *(source.path for log in logs for source in sources(log))}
+    return any(file.resolve() == one.resolve() or _is_same(file, one) for one in log_files)
 
 
 def _live_file(access_log: str | os.PathLike[str]) -> Path | None:

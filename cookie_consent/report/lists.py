@@ -1,4 +1,4 @@
-"""The lists of a report: what their rows are made of."""
+"""The lists of a report: the columns of their rows."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cookie_consent.report.engines.engine import Row
 
 OTHER = "(other)"
 ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "signal")
-"""The figures of consent, in the order in which they are shown."""
+"""The figures of consent, in display order."""
 
 
 @dataclass(frozen=True, slots=True)
 class List:
-    """A list of groups, largest first, with that of all others last.
+    """A list of groups, the largest first and "(other)" last.
 
     Args:
-        name: the figure, and its SQL text.
-        named: the columns that name a row, from its label.
-        measured: what is counted or measured, from a row of the engine; the first is what rows are sorted by.
+        name: the name of the figure and of its SQL file.
+        named: returns the columns that identify a row, from its label.
+        measured: returns the measured columns, from an engine's row. Rows are sorted by the first of them.
     """
 
     name: str
@@ -29,29 +29,32 @@ class List:
     measured: Callable[[Row], Mapping[str, int | float | None]]
 
     def of(self, rows: list[Row]) -> list[Row]:
-        """Return the rows as a report has them."""
-        made = [(row["joined"], self.named(row["label"]), self.measured(row)) for row in rows]
-        made.sort(key=lambda parts: (parts[0], -(next(iter(parts[2].values())) or 0), *parts[1].values()))
-        return [{**names, **measures} for _, names, measures in made]
+        """Return an engine's rows as rows of the report, sorted."""
+        entries = [(row["joined"], self.named(row["label"]), self.measured(row)) for row in rows]
+        entries.sort(key=lambda parts: (parts[0], -(next(iter(parts[2].values())) or 0), *parts[1].values()))
+        return [{**names, **measures} for _, names, measures in entries]
 
 
 def number(value: object) -> int:
-    """Return a whole number, whatever type the engine gives it."""
+    """Return an engine's number as an int. Engines use different types for it."""
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
 def rounded(value: object, digits: int = 1) -> float | None:
-    """Return a number with some digits; None where there is none."""
+    """Return an engine's number as a rounded float; None for NULL."""
     return None if value is None else round(float(value), digits)  # type: ignore[arg-type]
 
 
 def ratio(part: float, whole: float, digits: int = 4) -> float | None:
-    """Return a part of a whole; None of nothing."""
+    """Return a part of a whole, rounded; None if the whole is 0."""
     return round(part / whole, digits) if whole else None
 
 
 def consent(row: Row) -> dict[str, int]:
-    """Return the figures of consent. Who answers later than on the first page was asked on each before."""
+    """Return the figures of consent.
+
+    A visitor who answers on a later page was asked on each page before it, so those count as unanswered.
+    """
     counted = {name: number(row[f"all_{name}"]) for name in ANSWERS if name != "unanswered"}
     answered = counted["granted"] + counted["refused"] + counted["partial"]
     counted["unanswered"] = max(0, counted["asked"] - answered)
@@ -59,7 +62,7 @@ def consent(row: Row) -> dict[str, int]:
 
 
 def _without_signal(row: Row) -> dict[str, int]:
-    """Return the same by language: a browser's signal has none."""
+    """Return the figures of consent by language, without `signal`: a browser's signal has no language."""
     return {name: value for name, value in consent({**row, "all_signal": 0}).items() if name != "signal"}
 
 
@@ -109,12 +112,12 @@ LISTS = (
 
 
 def totals(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one row for the range of a report, and one more for the days before where these were compared."""
+    """Return the totals of a report as a row, and as a second row those of the period compared with."""
     return [_row(period) for period in (report, report["compare"]) if period]
 
 
 def _row(period: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers of a period on one level."""
+    """Return the totals of a period as one flat row."""
     return {
         "from": period["range"]["from"],
         "to": period["range"]["to"],

@@ -1,4 +1,4 @@
-"""What a report is asked for."""
+"""The range and the options of a report."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 DAY = 86_400_000
-"""A day in milliseconds."""
+"""Milliseconds in a day."""
 THRESHOLD = 5
-"""Rows with fewer visitors are joined."""
+"""List rows with fewer visitors than this are joined."""
 MOST_ROWS = 50
-"""How many rows a list has where nothing else is said, besides the one of all others."""
+"""The default number of rows in a list, without the "(other)" row."""
 LARGEST_LIMIT = 10_000
-"""How many it can have: a page with more is no use to people, and takes long to make."""
+"""The largest allowed number of rows. A longer page helps nobody and takes long to make."""
 _MARGIN = 6 * 3_600_000
-"""How far outside its range a report looks, in milliseconds: sessions that begin before or end after it. Of a visitor
-who pauses for less than 30 minutes in all that time, what is further away is left out."""
-_UNKEPT = re.compile("[\0\ud800-\udfff]")
-"""What is in no record."""
+"""A report also reads this many milliseconds before and after its range, for sessions that cross the edge. Longer
+sessions are cut off: only a visitor who never pauses for 30 minutes in that time has one."""
+_IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
+"""Characters that no record contains."""
 _EPOCH = date(1970, 1, 1)
 _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 _LONGEST = timedelta(days=3660)
@@ -26,18 +26,18 @@ _LONGEST = timedelta(days=3660)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The range of a report, and how it is shown.
+    """The range of a report, and how its lists are shortened.
 
     Args:
         since: the first day, UTC.
         until: the last day, included.
-        host: only what came to this host; None for all.
-        path: only pages whose path begins with this; None for all.
-        limit: how many rows a list has, besides that of all others; 10,000 at most.
+        host: report only requests to this host; None for all hosts.
+        path: report only pages whose path begins with this; None for all paths.
+        limit: rows in a list, without the "(other)" row; 1 to 10,000.
         threshold: rows with fewer visitors are joined; 1 joins none.
 
     Raises:
-        ValueError: says what would be right.
+        ValueError: an argument is out of range; the message says what is allowed.
     """
 
     since: date
@@ -58,7 +58,7 @@ class Question:
             raise ValueError("limit, threshold: a whole number of 1 or more.")
         if self.limit > LARGEST_LIMIT:
             raise ValueError(f"limit: {LARGEST_LIMIT:,} rows at most.")
-        if any(_UNKEPT.search(text or "") for text in (self.host, self.path)):
+        if any(_IMPOSSIBLE.search(text or "") for text in (self.host, self.path)):
             raise ValueError("host, path: a text without NUL characters, in UTF-8.")
 
     @property
@@ -68,7 +68,7 @@ class Question:
 
     @property
     def given(self) -> dict[str, int | str]:
-        """The values of the parameters in the SQL texts; times in milliseconds since 1970, days since 1970."""
+        """The parameters of the SQL texts. Times are milliseconds since 1970."""
         since, end = _days(self.since) * DAY, (_days(self.until) + 1) * DAY
         return {
             "since": since,
@@ -84,17 +84,17 @@ class Question:
         }
 
     def before(self) -> Question:
-        """Return the same question about as many days just before.
+        """Return the same question about the period of equal length just before.
 
         Raises:
-            ValueError: there are no days before.
+            ValueError: no records can exist that far back.
         """
         length = self.until - self.since + timedelta(days=1)
         return replace(self, since=self.since - length, until=self.until - length)
 
 
 def day_of(number: int) -> date:
-    """Return the day of a number of days since 1970."""
+    """Return the date of a day number (days since 1970)."""
     return _EPOCH + timedelta(days=number)
 
 

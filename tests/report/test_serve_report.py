@@ -32,7 +32,7 @@ from starlette.types import ASGIApp
 from cookie_consent.cli.command import GOOD, WRONG_USAGE
 from cookie_consent.cli.serve_report import PASSWORD, SERVE_REPORT
 from cookie_consent.report import UnreadableError
-from cookie_consent.report.live.app import KEPT_FOR, _Made, _Pages, report_app
+from cookie_consent.report.live.app import KEPT_FOR, _Pages, _Rendered, report_app
 from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is_loopback
 from cookie_consent.report.page.page import STYLE_SOURCE
 from cookie_consent.sinks import open_sink
@@ -342,10 +342,10 @@ def test_a_report_that_is_being_made_holds_no_process_that_ends(make: str) -> No
 def test_a_page_of_a_process_that_ends_is_given_to_nobody() -> None:
     is_over, made = threading.Event(), []
 
-    def make(asked: Any) -> _Made:
+    def make(asked: Any) -> _Rendered:
         made.append(asked)
         is_over.set()
-        return _Made(200, "late")
+        return _Rendered(200, "late")
 
     pages = _Pages(make, lambda: NOW, is_over.is_set)
     asked = [pages._start((("host", host),)) for host in ("a", "b")]
@@ -358,8 +358,8 @@ def test_a_page_of_a_process_that_ends_is_given_to_nobody() -> None:
 
 
 def test_an_idle_thread_is_not_waited_for() -> None:
-    pages = _Pages(lambda asked: _Made(200, "made"), lambda: NOW)
-    assert asyncio.run(pages.get(())) == _Made(200, "made")
+    pages = _Pages(lambda asked: _Rendered(200, "made"), lambda: NOW)
+    assert asyncio.run(pages.get(())) == _Rendered(200, "made")
     thread = pages._thread
     assert thread is not None
     pages._end(thread)
@@ -369,14 +369,14 @@ def test_an_idle_thread_is_not_waited_for() -> None:
 def test_where_no_thread_can_be_started_the_next_question_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
 
-    def make(asked: Any) -> _Made:
+    def make(asked: Any) -> _Rendered:
         made.append(asked)
-        return _Made(200, "made")
+        return _Rendered(200, "made")
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    async def ask() -> _Made | None:
+    async def ask() -> _Rendered | None:
         pages = _Pages(make, lambda: NOW)
         with monkeypatch.context() as full:
             full.setattr(threading.Thread, "start", refuse)
@@ -385,7 +385,7 @@ def test_where_no_thread_can_be_started_the_next_question_starts_one(monkeypatch
         async with asyncio.timeout(LONGEST_WAIT):
             return await pages.get((("host", "b"),))
 
-    assert asyncio.run(ask()) == _Made(200, "made")
+    assert asyncio.run(ask()) == _Rendered(200, "made")
     assert made == [(("host", "b"),)]
 
 

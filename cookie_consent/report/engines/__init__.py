@@ -1,1 +1,1 @@
-"""What computes figures where the records are."""
+"""One engine per kind of access log."""

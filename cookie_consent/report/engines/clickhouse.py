@@ -1,4 +1,4 @@
-"""ClickHouse: how what reads an access log connects to it, and figures, which it computes by itself."""
+"""ClickHouse: the connection to it, and its engine."""
 
 from __future__ import annotations
 
@@ -15,40 +15,47 @@ if TYPE_CHECKING:
 _LONGEST_CONNECT = 3
 _LONGEST_ANSWER = 600
 _SETTINGS = {
-    "prefer_column_name_to_alias": 1,  # as in the other engines, a name after WHERE is never one that SELECT gives
+    "prefer_column_name_to_alias": 1,  # resolve a name in WHERE to the column, as the other engines do
     "max_execution_time": _LONGEST_ANSWER,
 }
 _UNKNOWN_TABLE = "UNKNOWN_TABLE"
 
 
 class ClickHouseServer:
-    """An engine for the tables of an access log.
+    """An engine for access records in ClickHouse.
 
     Args:
-        client: with a session of its own, which its temporary tables live in.
+        client: a client with a session of its own, which temporary tables need.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
     def prepare(self, given: Given) -> None:
-        """Forget the tables of an earlier range."""
+        """Drop the tables of an earlier range."""
         for table in ("records", "counts", "sessions"):
             self._client.command(f"DROP TEMPORARY TABLE IF EXISTS {table}")
 
     def make(self, table: str, given: Given) -> None:
-        """Make a temporary table."""
+        """Create a temporary table."""
         self._client.command(sql(table, CLICKHOUSE), parameters=dict(given))
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        done = self._client.query(sql(figure, CLICKHOUSE), parameters=dict(given))
-        return [dict(row) for row in done.named_results()]
+        result = self._client.query(sql(figure, CLICKHOUSE), parameters=dict(given))
+        return [dict(row) for row in result.named_results()]
 
 
 @contextmanager
 def opened(url: str) -> Iterator[ClickHouseServer]:
-    """Connect to the database of an access log; raises what `connected` raises."""
+    """Connect to an access log, for figures.
+
+    Args:
+        url: the URL of the database.
+
+    Raises:
+        UnreadableError: the database cannot be read, or clickhouse-connect is missing.
+    """
     with connected(url, _SETTINGS, session=True) as client:
         engine = ClickHouseServer(client)
         yield engine
@@ -57,15 +64,15 @@ def opened(url: str) -> Iterator[ClickHouseServer]:
 
 @contextmanager
 def connected(url: str, settings: Mapping[str, int], *, session: bool) -> Iterator[Client]:
-    """Give a client of the database of an access log.
+    """Connect to the database of an access log.
 
     Args:
-        url: of the database.
-        settings: for all queries.
-        session: whether it has a session of its own, which temporary tables need.
+        url: the URL of the database.
+        settings: ClickHouse settings for every query.
+        session: whether to open a session. Temporary tables need one.
 
     Raises:
-        UnreadableError: it cannot be read, or clickhouse-connect is not there.
+        UnreadableError: the database cannot be read, or clickhouse-connect is missing.
     """
     try:
         import clickhouse_connect
@@ -88,7 +95,7 @@ def connected(url: str, settings: Mapping[str, int], *, session: bool) -> Iterat
             client.close()
     except (ClickHouseError, OSError) as error:
         if _UNKNOWN_TABLE in str(error):
-            said = "this database has never kept access records. Name the one that the site uses."
+            problem = "this database has never kept access records. Name the one that the site uses."
         else:
-            said = "the database cannot be used: " + str(error).strip().partition("\n")[0][:300]
-        raise UnreadableError(f"access_log: {said}") from None
+            problem = "the database cannot be used: " + str(error).strip().partition("\n")[0][:300]
+        raise UnreadableError(f"access_log: {problem}") from None

@@ -1,4 +1,4 @@
-"""One SQL text for every engine: what they write differently is a word of a dialect."""
+"""One SQL text for all engines. A dialect fills in what they write differently."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How an engine writes what SQL has no common word for; each a pattern of str.format.
+    """The words that differ between engines, each a pattern for `str.format`.
 
-    No value ever gets into a text: values are parameters, and `number` and `text` name them.
+    Values never become part of a text. They are parameters, which `number` and `text` name.
 
     Args:
-        number: a parameter that is a whole number, of 64 bits.
+        number: a parameter that is a 64-bit whole number.
         text: a parameter that is a text.
-        milliseconds: a time as milliseconds since 1970.
-        moment: milliseconds since 1970 as a time.
-        date: a text like 2026-11-25 as a day.
-        day_number: a day as days since 1970.
-        hashed: a text as a number of 64 bits: what is only told apart, and never shown, is kept short.
-        sortable: a text column that sorts by its bytes, as the other engines do.
-        whole: a whole number divided by another, without rest.
+        milliseconds: a time, as milliseconds since 1970.
+        moment: milliseconds since 1970, as a time.
+        date: a text like 2026-11-25, as a date.
+        day_number: a date, as days since 1970.
+        hashed: a text, as a 64-bit number. It keeps values short that are compared and never shown.
+        sortable: a text column that sorts by its bytes. All engines then agree on the order.
+        whole: integer division of two whole numbers.
         matched: what the group of a regular expression matched in a text, or an empty text.
-        first: the first of the values for which a condition holds, in the order of a second column.
-        last: the last of them.
-        facts: how a WITH query is said to be read twice, where it would otherwise be kept in memory.
-        quantile: a quantile, interpolated; without values NULL.
-        quantiles: several of them, as an array that begins with 1: the values are sorted once.
-        once: keeps one row of those with the same uid, where it stands after SELECT; "" where no two can be, or
-            where the engine removes them afterwards.
+        first: the first value for which a condition holds, ordered by a second column.
+        last: the last such value.
+        facts: the hint that keeps a WITH query that is read twice out of memory.
+        quantile: an interpolated quantile; NULL without values.
+        quantiles: several quantiles as an array that begins at 1. The values are sorted only once.
+        once: after SELECT, keeps one row for each uid; "" where there are no duplicates, or where the engine removes
+            them later.
     """
 
     number: str
@@ -110,19 +110,19 @@ CLICKHOUSE = Dialect(
 
 
 def sql(name: str, dialect: Dialect, **words: object) -> str:
-    """Return the text of `name`.sql as an engine reads it.
+    """Return `name`.sql in the dialect of an engine.
 
     Args:
-        name: of the file.
-        dialect: of the engine.
-        words: what else the text needs to be written. Never what comes from outside: that is a parameter.
+        name: the name of the file, without its suffix.
+        dialect: the dialect of the engine.
+        words: variables of the template. Never pass input from outside: that belongs in a parameter.
     """
     return _environment(dialect).get_template(f"{name}.sql").render(words).strip()
 
 
 @cache
 def _environment(dialect: Dialect) -> Environment:
-    # Not escaped: this is SQL, and what gets into it is all in these files.
+    # No escaping: this is SQL, and every input is in this package.
     environment = Environment(  # noqa: S701
         loader=FileSystemLoader(Path(__file__).parents[1] / "sql"),
         undefined=StrictUndefined,

@@ -1,4 +1,4 @@
-"""Files, JSON Lines and Parquet: how what reads an access log opens them by DuckDB, and figures from them."""
+"""JSON Lines and Parquet files: DuckDB reads them, and computes figures from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_THREADS = 4
 _SORTED_AT_ONCE = 4_000
-"""So many records are sorted into sessions at once for each MB that may be taken; twice as many can do."""
+"""Records sorted into sessions at once, for each MB of memory. About half of what fits."""
 
 _RECORDS = {
     "log.record.uid": ("uid", "VARCHAR"),
@@ -43,7 +43,7 @@ _RECORDS = {
     "duration_ms": ("duration_ms", "DOUBLE"),
     "consent.purpose": ("purpose", "VARCHAR"),
 }
-"""Key of a record -> its column and its type; only what figures are made of."""
+"""Key of a record -> column and type. Only the keys that figures use."""
 _COUNTS = {
     "log.record.uid": ("uid", "VARCHAR"),
     "count.day": ("day", "DATE"),
@@ -54,12 +54,13 @@ _COUNTS = {
     "count.value": ("value", "BIGINT"),
 }
 KIND = "coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 THEN 'view' ELSE 'request' END)"
-"""What stands in for the kind in records of an earlier version, which had none."""
+"""The kind of a record from an earlier version, which did not store it."""
 _MADE_UP = {"uid": "coalesce(uid, uuid()::VARCHAR)", "kind": KIND}
-"""Column -> what stands in for it."""
+"""Column -> SQL for its value in records that lack it."""
 
 _JOIN_AS_WRITTEN = "SET disabled_optimizers = 'join_order,build_side_probe_side'"
-"""All records are joined with a few groups. Left to itself, DuckDB takes the groups for many, and holds all records."""
+"""Joins have many records on one side and few groups on the other. DuckDB's optimizer guesses the groups to be many,
+and then keeps all records in memory."""
 
 Columns = dict[str, tuple[str, str]]
 
@@ -70,21 +71,21 @@ class DuckDBFiles:
     """An engine for the files of an access log.
 
     Args:
-        connection: to a database in memory.
-        path: the live file; the closed ones are beside it.
-        memory: how much it may take (bytes).
+        connection: a connection to an in-memory database.
+        path: the live file; the closed files are beside it.
+        memory: the bytes that it may take.
     """
 
     def __init__(self, connection: DuckDBPyConnection, path: Path, memory: int) -> None:
         self._connection, self._path, self._memory = connection, path, memory
 
     def prepare(self, given: Given) -> None:
-        """Forget the tables of an earlier range."""
+        """Drop the tables of an earlier range."""
         for table in ("records", "counts", "sessions"):
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
 
     def make(self, table: str, given: Given) -> None:
-        """Make a temporary table; one that reads files reads each record once, also where they move meanwhile."""
+        """Create a temporary table. Each record is read once, even if files are rotated or compacted meanwhile."""
         if table == "records":
             first = datetime.fromtimestamp(int(given["read_since"]) // 1000, UTC).date()
             self._read(table, given, self._path, first)
@@ -94,9 +95,9 @@ class DuckDBFiles:
             self._make_in_parts(table, given)
 
     def _make_in_parts(self, table: str, given: Given) -> None:
-        """Make the table of sessions, of some visitors after the other: all at once are sorted in memory.
+        """Create the table of sessions, a part of the visitors at a time: sorting happens in memory.
 
-        No session is of two visitors, so that nothing overlaps, however long one lasts.
+        A session has one visitor, so the parts do not overlap.
         """
         (count,) = self._connection.execute("SELECT count(*) FROM records").fetchall()[0]
         parts = 1 + count * 1_000_000 // (_SORTED_AT_ONCE * self._memory)
@@ -105,7 +106,7 @@ class DuckDBFiles:
 
     def _read(self, table: str, given: Given, path: Path, first: date) -> None:
         def read(found: Sequence[Source]) -> None:
-            # A file's day is that of its newest record: what was closed before the range has nothing of it.
+            # A file's day is that of its newest record, so files closed before the range have nothing of it.
             files = [source for source in found if source.day is None or source.day >= first]
             columns = _COLUMNS[table]
             made_up = {column: text for column, text in _MADE_UP.items() if column in dict(columns.values())}
@@ -118,9 +119,9 @@ class DuckDBFiles:
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
-        done = self._run(figure, given)
-        names = [column[0] for column in done.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+        result = self._run(figure, given)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
     def _run(self, name: str, given: Given, **words: int) -> DuckDBPyConnection:
         text = sql(name, DUCKDB, **words)
@@ -129,7 +130,15 @@ class DuckDBFiles:
 
 @contextmanager
 def opened(target: str, memory: int | None = None) -> Iterator[DuckDBFiles]:
-    """Open the files of an access log; takes and raises what `connected` does."""
+    """Open the files of an access log, for figures.
+
+    Args:
+        target: the path or "file://" URL of the live file.
+        memory: as for `connected`.
+
+    Raises:
+        UnreadableError: as for `connected`.
+    """
     path = Path(target.removeprefix("file://"))
     memory = memory or default_memory()
     with connected(path, memory) as connection:
@@ -139,17 +148,16 @@ def opened(target: str, memory: int | None = None) -> Iterator[DuckDBFiles]:
 
 @contextmanager
 def connected(path: Path, memory: int | None = None) -> Iterator[DuckDBPyConnection]:
-    """Give a connection to a database in memory, for what reads the files of an access log.
+    """Open an in-memory database that reads the files of an access log.
 
-    It is bounded, leaves nothing behind, and never gets anything from a network.
+    Its memory is limited, it leaves no files behind, and it never uses the network.
 
     Args:
         path: the live file.
-        memory: how much it may take (bytes); beyond that it uses files of its own, which are gone afterwards. None for
-            `default_memory`.
+        memory: the bytes that it may take; beyond that it uses temporary files. None for `default_memory`.
 
     Raises:
-        UnreadableError: they cannot be read, that takes too much memory, or DuckDB is not there.
+        UnreadableError: the files cannot be read, memory or disk is too small, or DuckDB is missing.
     """
     try:
         import duckdb
@@ -165,30 +173,30 @@ def connected(path: Path, memory: int | None = None) -> Iterator[DuckDBPyConnect
             except duckdb.OutOfMemoryException as error:
                 raise UnreadableError(_too_much(memory, error)) from None
             except (duckdb.Error, OSError) as error:
-                said = str(error).strip().partition("\n")[0][:300]
-                raise UnreadableError(f"access_log: {path} cannot be read: {said}") from None
+                problem = str(error).strip().partition("\n")[0][:300]
+                raise UnreadableError(f"access_log: {path} cannot be read: {problem}") from None
 
 
 def _too_much(memory: int, error: Exception) -> str:
-    """Return what to do where the memory does not do, or there is no room for what is put beside it."""
-    said = str(error).strip().partition("\n")[0][:300]
+    """Return what to do if the memory, or the disk for temporary files, is too small."""
+    problem = str(error).strip().partition("\n")[0][:300]
     return (
         f"access_log: this takes more than the {in_words(memory)} of memory that it may. Name a narrower time, compact "
-        f"the files (cookie-consent compact), or allow a report more: --memory {2 * memory // 10**6}MB. ({said})"
+        f"the files (cookie-consent compact), or allow a report more: --memory {2 * memory // 10**6}MB. ({problem})"
     )
 
 
 def make_view(
     connection: DuckDBPyConnection, name: str, files: Sequence[Source], columns: Columns, made_up: Mapping[str, str]
 ) -> None:
-    """Make the view of files that stands in for a database's table; the names of the files are values.
+    """Create a view of files that stands in for a database table.
 
     Args:
         connection: from `connected`.
-        name: of the view.
-        files: with the records or counts.
-        columns: key of a line -> its column and its type.
-        made_up: column -> what stands in for it in lines of an earlier version, which had none.
+        name: the name of the view.
+        files: files of records, or of counts. Their names are passed as values, not as SQL.
+        columns: key of a line -> column and type.
+        made_up: column -> SQL for its value in lines of an earlier version, which lack it.
     """
     parquet = [one_file(source.path) for source in files if source.form is Form.PARQUET]
     lines = [one_file(source.path) for source in files if source.form is not Form.PARQUET]

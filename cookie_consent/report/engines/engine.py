@@ -1,4 +1,4 @@
-"""What computes figures where the records are."""
+"""The protocol of an engine, and the choice of one by path or URL."""
 
 from __future__ import annotations
 
@@ -21,36 +21,37 @@ _MODULES = {
     "clickhouse": "clickhouse",
     "clickhouses": "clickhouse",
 }
-"""Scheme of an access log -> the module that reads it, for figures here and for records in `streams`."""
+"""URL scheme -> name of the module that reads such an access log, both in this package and in `export.streams`."""
 
 
 class UnreadableError(Exception):
-    """An access log cannot be read; says why, or what would be right."""
+    """An access log cannot be read. The message says why, or how to fix it."""
 
 
 class Engine(Protocol):
-    """Runs the SQL texts of this folder on an access log."""
+    """Runs the SQL files of `report/sql` on an access log."""
 
     def prepare(self, given: Given) -> None:
-        """Get ready for a range: forget the tables of an earlier one."""
+        """Drop the tables of an earlier range."""
 
     def make(self, table: str, given: Given) -> None:
-        """Make a temporary table by the text that has its name."""
+        """Create a temporary table from the SQL file of its name."""
 
     def rows(self, figure: str, given: Given) -> list[Row]:
-        """Return the rows of the figure by the text that has its name."""
+        """Return the rows of a figure from the SQL file of its name."""
 
 
 def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -> AbstractContextManager[Engine]:
-    """Return the engine for an access log; everything that it raises is an UnreadableError.
+    """Return the engine for an access log, as a context manager.
 
     Args:
         access_log: the path of a JSON Lines file, or a URL: "file://…", "postgresql://…", "clickhouse://…".
-        memory: how much may be taken to read files (bytes); None for a quarter of what there is, and 512 MB at least.
-            A database has settings of its own for that.
+        memory: the bytes that reading files may take; None for a quarter of the machine's, and at least 512 MB.
+            Databases ignore it: they have settings of their own.
 
     Raises:
-        ValueError: such a URL cannot be read.
+        ValueError: no engine reads such a URL.
+        UnreadableError: the access log cannot be read. Every error of an open engine is one of these.
     """
     module, place = reader(access_log, __package__)
     opened: Callable[..., AbstractContextManager[Engine]] = module.opened
@@ -58,14 +59,14 @@ def open_engine(access_log: str | os.PathLike[str], memory: int | None = None) -
 
 
 def reader(access_log: str | os.PathLike[str], package: str) -> tuple[ModuleType, str]:
-    """Return the module that reads an access log, and the path or URL by which it does.
+    """Return the module that reads an access log, and the path or URL to open it with.
 
     Args:
-        access_log: as `open_engine` takes it.
-        package: which one the module is in.
+        access_log: as for `open_engine`.
+        package: the package to import the module from.
 
     Raises:
-        ValueError: such a URL cannot be read.
+        ValueError: no engine reads such a URL.
     """
     target = os.fspath(access_log)
     scheme, colon, _ = target.partition("://")
@@ -80,5 +81,5 @@ def reader(access_log: str | os.PathLike[str], package: str) -> tuple[ModuleType
 
 
 def missing(package: str, extra: str) -> UnreadableError:
-    """Return the error of a package that has to be installed."""
+    """Return the error for a missing package. It names the extra to install."""
     return UnreadableError(f'access_log: this needs {package}: pip install "cookie-consent[{extra}]"')

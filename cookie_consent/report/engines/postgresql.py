@@ -1,4 +1,4 @@
-"""PostgreSQL: how what reads an access log connects to it, and figures, which it computes by itself."""
+"""PostgreSQL: the connection to it, and its engine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 _LONGEST_CONNECT = 3
 _LONGEST_ANSWER = 600
-"""How long a connection, and all the figures of a report, may take (seconds)."""
+"""Time limits, in seconds, for connecting and for all figures of a report together."""
 _SETTINGS: tuple[LiteralString, ...] = (
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # all figures are of one moment
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # one snapshot for all figures
     "SET LOCAL work_mem = '64MB'",
     "SET LOCAL jit = off",
     "SET LOCAL idle_in_transaction_session_timeout = '10min'",
@@ -25,22 +25,22 @@ _SETTINGS: tuple[LiteralString, ...] = (
 
 
 class PostgreSQLServer:
-    """An engine for the tables of an access log.
+    """An engine for access records in PostgreSQL.
 
     Args:
-        connection: in a transaction that is rolled back in the end: temporary tables are all that it makes.
+        connection: a connection in a transaction. It is rolled back at the end, so that the temporary tables are gone.
     """
 
     def __init__(self, connection: Connection[Any]) -> None:
         self._connection = connection
 
     def prepare(self, given: Given) -> None:
-        """Forget the tables of an earlier range."""
+        """Drop the tables of an earlier range."""
         for table in ("records", "counts", "sessions"):
             self._execute(f"DROP TABLE IF EXISTS pg_temp.{table}", {})
 
     def make(self, table: str, given: Given) -> None:
-        """Make a temporary table, and have the planner look at it."""
+        """Create a temporary table, and collect statistics on it for the query planner."""
         self._execute(sql(table, POSTGRESQL), given)
         self._execute(f"ANALYZE {table}", {})
 
@@ -55,17 +55,17 @@ class PostgreSQLServer:
 
 @contextmanager
 def opened(url: str, longest: float = _LONGEST_ANSWER) -> Iterator[PostgreSQLServer]:
-    """Connect to the database of an access log.
+    """Connect to an access log, for figures.
 
     Args:
-        url: of the database.
-        longest: how long everything that is done with it may take (seconds).
+        url: the URL of the database.
+        longest: the time limit for all work on the connection, in seconds.
 
     Raises:
-        UnreadableError: as `connected` does.
+        UnreadableError: as for `connected`.
     """
     with connected(url) as connection, cut_off_after(connection.fileno(), longest):
-        from psycopg.rows import dict_row  # it is there: the connection is open
+        from psycopg.rows import dict_row  # an open connection proves that it is installed
 
         connection.row_factory = dict_row
         for setting in _SETTINGS:
@@ -76,10 +76,13 @@ def opened(url: str, longest: float = _LONGEST_ANSWER) -> Iterator[PostgreSQLSer
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection[Any]]:
-    """Give a connection to the database of an access log.
+    """Connect to the database of an access log.
+
+    Args:
+        url: the URL of the database.
 
     Raises:
-        UnreadableError: it cannot be read, or psycopg is not there.
+        UnreadableError: the database cannot be read, or psycopg is missing.
     """
     try:
         import psycopg
@@ -93,5 +96,5 @@ def connected(url: str) -> Iterator[Connection[Any]]:
             "access_log: this database has never kept access records. Name the one that the site uses."
         ) from None
     except psycopg.Error as error:
-        said = str(error).strip().partition("\n")[0][:300]
-        raise UnreadableError(f"access_log: the database cannot be used: {said}") from None
+        problem = str(error).strip().partition("\n")[0][:300]
+        raise UnreadableError(f"access_log: the database cannot be used: {problem}") from None

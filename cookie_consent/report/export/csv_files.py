@@ -1,4 +1,4 @@
-"""A report as CSV (RFC 4180), one figure a file."""
+"""A report as CSV (RFC 4180), one file for each figure."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from cookie_consent.report.compute import FIGURES
 from cookie_consent.report.lists import totals
 
 NAMES = ("totals", *FIGURES)
-"""The figures that CSV is made of."""
+"""The figures that have a CSV file."""
 _FORMULA = tuple("=+-@＝＋－＠")
-"""How a cell begins that a spreadsheet would compute, wide signs in some languages (OWASP, "CSV Injection")."""
-_ORDERS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""What a terminal would obey, or would turn the text around it; RFC 4180 has no place for control characters."""
+"""A spreadsheet computes cells that begin with one of these signs, in some languages also the wide ones (OWASP, "CSV
+Injection")."""
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that control a terminal or change the direction of text. RFC 4180 allows no control characters."""
 
 
 def as_csv(report: Mapping[str, Any], name: str) -> str:
-    """Return a figure of a report as CSV; a figure without rows is an empty text.
+    """Return a figure of a report as CSV; an empty text if the figure has no rows.
 
     Args:
-        report: as `cookie_consent.report.report` returns it.
+        report: the result of `cookie_consent.report.report`.
         name: one of NAMES.
     """
     rows = totals(report) if name == "totals" else report[name]
@@ -38,14 +39,14 @@ def as_csv(report: Mapping[str, Any], name: str) -> str:
 
 
 def write_csv(report: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Write each figure of a report to a file of its name; return the files.
+    """Write each figure of a report to a file of its own, and return the paths.
 
     Args:
-        report: as `cookie_consent.report.report` returns it.
-        folder: where to; it is made.
+        report: the result of `cookie_consent.report.report`.
+        folder: the folder for the files. It is created if needed.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: a file cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.csv" for name in NAMES]
@@ -55,11 +56,12 @@ def write_csv(report: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def plain(value: object) -> object:
-    r"""Return a value that a spreadsheet and a terminal only show: campaigns are named by whoever links to the site.
+    r"""Return a value that spreadsheets and terminals only show, and never execute.
 
-    What a terminal would obey is written as JSON has it: "\u001b".
+    Anyone who links to the site chooses the texts of campaigns. Control characters become JSON escapes, like "\u001b";
+    a cell that looks like a formula gets an apostrophe in front.
     """
     if not isinstance(value, str):
         return value
-    seen = _ORDERS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", value)
-    return f"'{seen}" if seen.startswith(_FORMULA) else seen
+    shown = _CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", value)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown

@@ -1,4 +1,4 @@
-"""Access records in the forms that other programs read them in."""
+"""Access records in the formats of other programs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ Record = dict[str, Any]
 Lines = Iterator[bytes]
 
 _OURS = ("uid", "visitor")
-"""Columns that nobody outside words. They may begin with a hyphen, and are compared with those elsewhere."""
+"""Columns that this package fills. They are safe for spreadsheets, and may begin with a hyphen; escaping would break
+comparisons with other systems."""
 _TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE"}
-"""Column -> type in Parquet, as in compacted files; the others are texts."""
+"""Column -> Parquet type, as in compacted files. All other columns are texts."""
 _SELECTED = ", ".join(f'"{key}" AS {column}' for key, column in COLUMNS.items())
 _COPY = f"""
 COPY (SELECT {_SELECTED} FROM read_json($lines, format = 'newline_delimited', columns = $types))
@@ -30,13 +31,13 @@ TO $path (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"""  # noqa: S608
 
 
 def as_jsonl(records: Iterable[Record]) -> Lines:
-    """Yield records as JSON, in ASCII: no reader takes a character in it for the end of a line."""
+    """Yield records as JSON lines in ASCII. Some readers take other Unicode characters for line ends."""
     for record in records:
         yield json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
 def as_csv(records: Iterable[Record]) -> Lines:
-    """Yield a table with the columns of databases (RFC 4180, UTF-8), as a spreadsheet may open it."""
+    """Yield a table with the columns of the databases (RFC 4180, UTF-8). A spreadsheet may open it safely."""
     yield _row(COLUMNS.values())
     for record in records:
         yield _row(_cell(column, record.get(key)) for key, column in COLUMNS.items())
@@ -46,32 +47,34 @@ def as_ncsa(records: Iterable[Record], *, vhost: bool = False) -> Lines:
     """Yield the requests among records as lines of an NCSA combined log.
 
     Args:
-        records: oldest first.
-        vhost: whether each line begins with the host and a port.
+        records: the records, oldest first.
+        vhost: whether each line begins with host and port.
     """
     for record in filter(is_for_importers, records):
         yield ncsa(record, vhost=vhost).encode() + b"\n"
 
 
 def write_parquet(records: Iterable[Record], path: Path) -> None:
-    """Write records to a Parquet file with the columns and types of compacted files, in their order.
+    """Write records to a Parquet file, with the columns, types and order of compacted files.
+
+    Records are buffered in an unnamed temporary file: memory does not limit their number, and the file is gone however
+    this ends.
 
     Args:
-        records: oldest first. They wait in a file without a name, so that memory does not limit how many there are,
-            and nothing is left of them however this ends.
-        path: where to.
+        records: the records, oldest first.
+        path: the file to write.
 
     Raises:
-        NotInstalledError: DuckDB is not there.
-        OSError: it cannot be written.
+        NotInstalledError: DuckDB is missing.
+        OSError: the file cannot be written.
     """
-    with TemporaryFile() as waiting, engine() as connection:
-        waiting.writelines(as_jsonl(records))
-        waiting.flush()
+    with TemporaryFile() as buffer, engine() as connection:
+        buffer.writelines(as_jsonl(records))
+        buffer.flush()
         types = {key: _TYPES.get(column, "VARCHAR") for key, column in COLUMNS.items()}
         connection.execute("SET preserve_insertion_order = true")
         try:
-            connection.execute(_COPY, {"lines": f"/dev/fd/{waiting.fileno()}", "types": types, "path": str(path)})
+            connection.execute(_COPY, {"lines": f"/dev/fd/{buffer.fileno()}", "types": types, "path": str(path)})
         except duckdb().IOException as error:
             raise OSError(str(error)) from None
 
@@ -83,7 +86,7 @@ def _row(cells: Iterable[object]) -> bytes:
 
 
 def _cell(column: str, value: object) -> object:
-    """Return a value that a spreadsheet and a terminal only show: hosts and methods are worded by who sends them."""
+    """Return a cell that is safe to open. Clients choose the texts of hosts and methods."""
     if isinstance(value, dict):
         return plain(json.dumps(value, ensure_ascii=False))
     return value if column in _OURS else plain(value)

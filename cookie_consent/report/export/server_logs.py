@@ -1,4 +1,4 @@
-"""Access records as lines of the NCSA combined logs that other tools read. See docs/decisions/032."""
+"""Access records as lines of an NCSA combined log, for other tools. See docs/decisions/032."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Record = Mapping[str, Any]
 
 _UNKNOWN = "-"
 _NO_PORT = "0"
-"""No port is this one (RFC 6335, section 6): records do not say which it was, and readers want a number."""
+"""Readers want a number, and records have no port. Port 0 is reserved (RFC 6335, section 6)."""
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _IN_PATHS, _IN_URLS, _IN_NAMES = "/:@!$&()*,;=~", "/:@!$&()*,;=~?[]+%", " "
-"""What is not escaped, besides letters, digits and "_.-~". A quote, a backslash and a space always are."""
+"""Characters that are not escaped, besides letters, digits and "_.-~". Quotes and backslashes always are escaped."""
 _PRODUCTS = {
     "Chrome": "Chrome/- Safari/-",
     "Chrome Mobile": "Chrome/- Safari/-",
@@ -26,29 +26,29 @@ _PRODUCTS = {
     "Safari": "Version/- Safari/-",
     "Samsung Internet": "SamsungBrowser/-",
     "UC Browser": "UCBrowser/-",
-    "Yandex Browser": "YaBrowser/-",  # what has "yandex" in it, Matomo's importer takes for a robot
+    "Yandex Browser": "YaBrowser/-",  # Matomo's importer takes "yandex" for a robot
 }
-"""A browser's family -> how it names itself in its user agent. The others name themselves by their families."""
+"""Browser family -> the product names in its user agent. Other browsers use the name of their family."""
 _SYSTEMS = {"Mac OS X": "Macintosh; Mac OS X", "Chrome OS": "CrOS"}
 _APPLE_DEVICES = {"tablet": "iPad"}
 
 
 def is_for_importers(record: Record) -> bool:
-    """Return whether a record may become a line that other tools make visits of: a request that was consented to.
+    """Tell whether other tools may get a record: only requests that were consented to.
 
-    Events are no requests. What is recorded without consent, since the law exempts it, is for nobody else's tools.
+    Events are no requests. A record that the law exempts from consent must not serve another tool's purpose.
     """
     return record.get("record.kind") != "event" and "consent.purpose" not in record
 
 
 def ncsa(record: Record, *, vhost: bool = False) -> str:
-    """Return a request as a line of an NCSA combined log (Apache, nginx), in ASCII and without its end.
+    """Return a request as a line of an NCSA combined log (Apache, nginx), in ASCII and without the line end.
 
-    The user is the visitor's pseudonym; the time is in UTC; how many bytes were sent is not known.
+    The user field is the visitor's pseudonym. Times are in UTC. The number of bytes is unknown.
 
     Args:
-        record: of a request, see `is_for_importers`.
-        vhost: whether the line begins with the host and a port, as GoAccess' VCOMBINED does.
+        record: the record of a request; see `is_for_importers`.
+        vhost: whether the line begins with host and port, as in GoAccess' VCOMBINED format.
     """
     request = " ".join((_text(record, "http.request.method"), _target(record), _protocol(record)))
     host = f"{_text(record, 'server.address', _IN_URLS)}:{_NO_PORT} " if vhost else ""
@@ -59,9 +59,9 @@ def ncsa(record: Record, *, vhost: bool = False) -> str:
 
 
 def user_agent(record: Record) -> str:
-    """Return what stands for the user agent: "(Windows; pc) Firefox/-"; "-" where nothing of it is known.
+    """Return a user agent field like "(Windows; pc) Firefox/-"; "-" if neither browser nor system is known.
 
-    In the words by which readers of logs know browsers and systems, and never with a version: records have none.
+    It uses the words that log readers recognise. It never has a version, because records have none.
     """
     device = record.get("user_agent.device", "other")
     system = _system(_family(record, "user_agent.os"), device)
@@ -106,7 +106,7 @@ def _status(record: Record) -> str:
 
 
 def _ncsa_time(time: str) -> str:
-    """Return a time as NCSA has it, whatever the language here: "2026-11-25T…" -> "25/Nov/2026:…"."""
+    """Return a time in NCSA format, independent of the locale: "2026-11-25T…" -> "25/Nov/2026:…"."""
     return f"{time[8:10]}/{_MONTHS[int(time[5:7]) - 1]}/{time[:4]}:{time[11:19]} +0000"
 
 
@@ -115,5 +115,8 @@ def _text(record: Record, key: str, safe: str = "") -> str:
 
 
 def _escaped(text: str, safe: str = "") -> str:
-    """Return a text with all that could end a field or a line as %XX, and half of a surrogate pair as "?"."""
+    """Return a text as percent-encoded ASCII, so that it ends neither a field nor a line.
+
+    Lone surrogates become "?".
+    """
     return quote(text, safe, errors="replace")

@@ -1,4 +1,4 @@
-"""A report as tables for a terminal."""
+"""A report as text tables for a terminal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cookie_consent.report.lists import totals
 from cookie_consent.report.page.formatting import ONCE_A_DAY, is_seen, percent
 
 _WIDEST = 60
-"""A cell that is wider is cut (columns)."""
+"""Wider cells are cut (columns)."""
 _TITLES = {
     "by_day": "By day (UTC)",
     "by_hour": "By hour of the day (UTC)",
@@ -29,18 +29,26 @@ _TITLES = {
     "consent_by_host": "Consent by host",
     "consent_by_language": "Consent by language",
 }
-"""Figure -> what it is about, in the order in which they are shown."""
+"""Figure -> title, in display order."""
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """Return a report as it is shown on a terminal. No text from a record can give orders to one."""
+    """Return a report as text. No text from a record can control the terminal.
+
+    Args:
+        report: the result of `cookie_consent.report.report`.
+    """
     parts = [_heading(report), _side_by_side(totals(report))]
     parts += [f"{title}\n{table(report[name])}" for name, title in _TITLES.items() if report[name]]
     return "\n\n".join([*parts, _small(report)])
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows with the same columns as a table: numbers to the right, texts to the left."""
+    """Return rows as a table. Numbers are aligned right, texts left.
+
+    Args:
+        rows: at least one row; all have the same columns.
+    """
     names = list(rows[0])
     lines = [names, *([_cell(row[name]) for name in names] for row in rows)]
     texts = {place for place, name in enumerate(names) if any(isinstance(row[name], str) for row in rows)}
@@ -67,14 +75,14 @@ def _heading(report: Mapping[str, Any]) -> str:
 
 
 def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return each number of a range on a line, with that of the days before beside it."""
+    """Return one line for each number, with that of the earlier period beside it."""
     heads = ["range", "before"]
-    turned = [
+    lines = [
         {"": name, **{head: row[name] for head, row in zip(heads, rows, strict=False)}}
         for name in rows[0]
         if name not in ("from", "to")
     ]
-    return table(turned)
+    return table(lines)
 
 
 def _small(report: Mapping[str, Any]) -> str:
@@ -97,7 +105,10 @@ def _cell(value: object) -> str:
 
 
 def _width(text: str) -> int:
-    """Return how many columns a text takes: East Asian signs take two, marks on others none (Unicode, UAX #11)."""
+    """Return the width of a text in columns (Unicode, UAX #11).
+
+    East Asian characters take two columns, combining marks none.
+    """
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )

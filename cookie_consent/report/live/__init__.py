@@ -1,1 +1,1 @@
-"""The report page, served."""
+"""The report page, served live."""

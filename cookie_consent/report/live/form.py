@@ -1,4 +1,4 @@
-"""What the form of the live page asks for."""
+"""The form of the live page: its default values, and the question that it asks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from cookie_consent.report.page.formatting import is_seen
 from cookie_consent.report.question import Question
 
 LAST_DAYS = 30
-"""So many days until today are shown to those who ask for no others."""
+"""The default range: this many days up to today."""
 _LONGEST_HOST = 253
 """RFC 1035, section 2.3.4, without the final dot."""
 _LONGEST_PATH = 1000
 
 
 def asked_for(query: Mapping[str, str], today: date) -> dict[str, str]:
-    """Return what stands in the form's fields: what was asked for, and what is usual where nothing was.
+    """Return the values of the form's fields: from the query string, or defaults.
 
     Args:
-        query: the parameters of the address.
-        today: the day, in UTC.
+        query: the parameters of the query string.
+        today: today's date, UTC.
     """
     return {
         "from": query.get("from", "") or (today - timedelta(days=LAST_DAYS - 1)).isoformat(),
@@ -32,13 +32,13 @@ def asked_for(query: Mapping[str, str], today: date) -> dict[str, str]:
 
 
 def question_of(asked: Mapping[str, str]) -> tuple[Question, bool]:
-    """Return what a form asks for, and whether it is to be compared with the days before.
+    """Return the question that a form asks, and whether to compare with the period before.
 
     Args:
-        asked: as `asked_for` returns it.
+        asked: the result of `asked_for`.
 
     Raises:
-        ValueError: it cannot be answered; says what would be right.
+        ValueError: the form cannot be answered; the message says what is allowed.
     """
     host, path = asked["host"], asked["path"]
     if not all(map(is_seen, host + path)) or len(host) > _LONGEST_HOST or len(path) > _LONGEST_PATH:

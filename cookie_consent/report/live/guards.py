@@ -1,4 +1,4 @@
-"""Who may reach a server that has no login of its own: programs on the same machine, or who knows a password."""
+"""Access control for a server without a login: loopback only, or a password."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 SHORTEST_PASSWORD = 12
-"""Nobody counts how often somebody guesses."""
+"""Guesses are not counted or slowed down, so passwords have to be long."""
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address, or "localhost", is that of the machine itself."""
+    """Tell whether an address, or "localhost", is the machine itself."""
     try:
         return host.lower() == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -25,13 +25,13 @@ def is_loopback(host: str) -> bool:
 
 
 class OnlyByLoopback:
-    """Answers requests that name the machine itself, and no other host.
+    """Serves only requests whose Host field names the machine itself; refuses others with 421.
 
-    A page of another site can make its own name resolve to 127.0.0.1, and would then be of the same origin ("DNS
-    rebinding"). What the browser writes into the Host field still is that name.
+    Another site can make its own name resolve to 127.0.0.1, so that its pages get the same origin as this server ("DNS
+    rebinding"). The browser still sends that name in the Host field.
 
     Args:
-        app: what answers.
+        app: the app to protect.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -47,11 +47,11 @@ class OnlyByLoopback:
 
 
 class OnlyByPassword:
-    """Answers requests that carry a password, with any user's name (HTTP Basic, RFC 7617).
+    """Serves only requests with the password, and any user name (HTTP Basic, RFC 7617); refuses others with 401.
 
     Args:
-        app: what answers.
-        password: in full.
+        app: the app to protect.
+        password: the password as plain text.
     """
 
     def __init__(self, app: ASGIApp, password: str) -> None:
@@ -63,21 +63,21 @@ class OnlyByPassword:
         if hmac.compare_digest(_digest(given), self._password):
             await self._app(scope, receive, send)
         else:
-            asks = {"www-authenticate": 'Basic realm="Report", charset="UTF-8"', "cache-control": "no-store"}
-            await PlainTextResponse("The password is needed; the user's name may be any.\n", 401, asks)(
+            challenge = {"www-authenticate": 'Basic realm="Report", charset="UTF-8"', "cache-control": "no-store"}
+            await PlainTextResponse("The password is needed; the user's name may be any.\n", 401, challenge)(
                 scope, receive, send
             )
 
 
 def _name(host: str) -> str:
-    """Return a Host field without its port, and an IPv6 address without its brackets."""
+    """Return a Host field without its port, and without the brackets of an IPv6 address."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
 
 
 def _digest(password: bytes) -> bytes:
-    """Return what is compared in place of a password: always as long, whatever was guessed."""
+    """Return a hash to compare. All hashes are of one length, so the comparison takes the same time for every guess."""
     return hashlib.sha256(password).digest()
 
 

@@ -1,1 +1,1 @@
-"""The report page: one HTML file."""
+"""The report page, one HTML file."""

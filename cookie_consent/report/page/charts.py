@@ -1,6 +1,7 @@
-"""Pictures of figures that fit any width: places along it are percentages, and letters keep their size.
+"""SVG charts that fit any width.
 
-What a picture shows is told in its title and description too. Colours come from the page's stylesheet, by class.
+Positions along a chart are percentages, so letters keep their size. The title and the description of a chart say what
+it shows. Colours come from the page's style sheet, by class.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ from cookie_consent.report.page.formatting import count, shortened, tick
 from cookie_consent.report.page.svg import element, in_percent, picture, short
 
 MARKS = ("dot", "ring", "bar")
-"""How places on a line are marked."""
+"""The kinds of marks on a line."""
 _HEIGHT = 180
 _AXIS = 24
-"""Below the columns, for what they stand for (px)."""
+"""Space below the columns for the labels (px)."""
 _ROW, _BASELINE, _TOP, _BAR = 44, 15, 23, 10
-"""A row of bars: how high it is, where its text stands, where its bar begins, and how high that is (px)."""
+"""A row of bars: its height, the baseline of its text, the top of its bar, and the height of the bar (px)."""
 _MOST_LABELS = 6
-"""Along an axis: as many as a phone has room for."""
+"""Labels along an axis: as many as fit on a phone."""
 _MOST_PARTED = 130
-"""So many columns have gaps between them, and say their numbers to a pointer. More are too narrow for either."""
+"""Up to this many columns have gaps between them and show their numbers on hover. More are too narrow for both."""
 _MOST_POINTS = 62
 _LONGEST_LABEL = 90
 _GAPS = {"solid": 0.2, "outline": 0.08}
-"""On both sides of a column, of the room that it has. An outline stands around what is solid."""
+"""The gap on each side of a column, as a share of its width. An outline is wider than the solid column inside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ class Series:
     """Numbers along an axis.
 
     Args:
-        name: what they are.
-        kind: how they are drawn: "solid" columns, an "outline" of columns, or a "line".
-        values: the numbers; None where there is none.
+        name: its name in the legend.
+        kind: how it is drawn: "solid" columns, an "outline" of columns, or a "line".
+        values: the numbers; None where one is missing.
     """
 
     name: str
@@ -51,9 +52,10 @@ class Row:
     """A row of bars, or of marks.
 
     Args:
-        label: what it is about.
-        said: its number, as people read it.
-        parts: of a bar, the kind and length of each part, of 1; of marks, the kind and place of each, from 0 to 1.
+        label: its name.
+        said: its number, formatted.
+        parts: for a bar, the kind and the length of each part; for marks, the kind and the position of each. Lengths
+            and positions are shares of 1.
     """
 
     label: str
@@ -65,14 +67,14 @@ def timeline(ident: str, title: str, description: str, labels: Sequence[str], se
     """Return columns and lines along an axis.
 
     Args:
-        ident: of the picture, alone in its page.
+        ident: its id, unique in the page.
         title: what it shows.
-        description: the same in words, for those who do not see it.
-        labels: what each place along the axis stands for, in short.
-        series: what is drawn, the hindmost first; each as long as the labels.
+        description: the same in words, for people who cannot see it.
+        labels: a short label for each place on the axis.
+        series: the series from back to front, each as long as `labels`.
     """
     top, ticks = _scale(max((value or 0 for one in series for value in one.values), default=0))
-    # Stretched to the width that there is; lines and points in it are not.
+    # The columns stretch with the width; strokes and points do not.
     plot = element(
         "svg",
         *(_drawn(one, top) for one in series),
@@ -89,23 +91,23 @@ def timeline(ident: str, title: str, description: str, labels: Sequence[str], se
 
 
 def bars(ident: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
-    """Return a bar for each row, of one part or of several; the other arguments are those of `timeline`."""
+    """Return one bar for each row, in one part or several. The other arguments are those of `timeline`."""
     return picture(ident, title, description, _rows(rows, _bar), height=len(rows) * _ROW, kind="chart")
 
 
 def spans(ident: str, title: str, description: str, rows: Sequence[Row]) -> Markup:
-    """Return a line for each row, from its first to its last mark; the other arguments are those of `timeline`."""
+    """Return one line for each row, from its first to its last mark. The other arguments are those of `timeline`."""
     return picture(ident, title, description, _rows(rows, _span), height=len(rows) * _ROW, kind="chart")
 
 
 def meter(share: float) -> Markup:
-    """Return a bar that is full up to a share of 1. It says nothing by itself: a sentence has to stand beside it."""
+    """Return a bar that is filled to a share of 1. Screen readers skip it, so put a sentence beside it."""
     parts = _bar([("solid", min(share, 1))], top=0)
     return element("svg", parts, class_="meter", width="100%", height=_BAR, aria_hidden="true", focusable="false")
 
 
 def swatch(kind: str) -> Markup:
-    """Return a small sample of how a kind is drawn, for a legend."""
+    """Return a sample of a drawing style, for a legend."""
     if kind == "line":
         drawn = element("path", d="M0 7h16", class_="line")
     elif kind in MARKS:
@@ -116,7 +118,7 @@ def swatch(kind: str) -> Markup:
 
 
 def _scale(largest: float) -> tuple[float, list[float]]:
-    """Return the number at the top of an axis, and the round ones to be marked, four or five with that at its foot."""
+    """Return the top value of an axis, and the round values to mark on it: at most five, with 0."""
     if largest <= 0:
         return 1, [0]
     power = 10 ** max(math.floor(math.log10(largest / 4)), 0)
@@ -149,7 +151,7 @@ def _columns(heights: Sequence[float | None], kind: str) -> Markup:
 def _line(heights: Sequence[float | None]) -> Markup:
     points = [f"{short(place + 0.5)} {short(y)}" for place, y in enumerate(heights) if y is not None]
     path = "L".join(points) and f"M{'L'.join(points)}"
-    # Where a line with round ends has no length it is a point, and a round one however the picture is stretched.
+    # A zero-length path with round caps draws a point, and stays round however the chart is stretched.
     dots = "".join(f"M{point}h0" for point in points) if len(points) <= _MOST_POINTS else ""
     return _stroke(path, "halo") + _stroke(path, "line") + _stroke(dots, "points")
 
@@ -183,7 +185,7 @@ def _rows(rows: Sequence[Row], draw: Callable[[Sequence[tuple[str, float]]], Mar
         yield element(
             "svg",
             element("title", f"{row.label}: {row.said}"),
-            element("svg", label, width="72%", height=_TOP),  # cuts off what has no room beside the number
+            element("svg", label, width="72%", height=_TOP),  # cut off before the number
             element("text", row.said, x="100%", y=_BASELINE, text_anchor="end", class_="number"),
             draw(row.parts),
             y=number * _ROW,

@@ -1,4 +1,4 @@
-"""Figures of a report's page: each a picture, and a table of the same numbers."""
+"""The kinds of figures on the report page: each is a picture, and a table of the same numbers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from cookie_consent.report.page.charts import Row, Series, swatch
 from cookie_consent.report.page.formatting import count, milliseconds, short_day, weekday
 
 MOST_DRAWN = 10
-"""Rows of a picture; its table has them all."""
+"""The number of rows in a picture; its table has all."""
 
 Line = Mapping[str, Any]
 """A row of the report."""
 Cells = Sequence[tuple[str, Callable[[Line], str]]]
-"""The columns of a table: head, and what stands below it for a row. The first one names the row."""
+"""The columns of a table: a heading, and a function that returns a row's cell. The first column names the row."""
 Kinds = Mapping[str, tuple[str, str]]
-"""Key of a number -> how it is drawn, and what it is called."""
+"""Key of a number in a row -> how it is drawn, and its name in the legend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class Figure:
     """A picture with its table.
 
     Args:
-        id: of its place in the page.
+        id: its id in the page.
         title: what it shows.
-        chart: the picture; None where there is nothing to draw.
-        head: the heads of the table's columns.
-        rows: the table's rows; the first cell of each names it.
-        legend: samples of how things are drawn, and what is drawn so.
-        note: what a reader has to know; "" for nothing.
-        is_wide: whether it takes the whole width.
+        chart: the picture; None if there is nothing to draw.
+        head: the headings of the table.
+        rows: the cells of the table; the first cell of a row names it.
+        legend: samples of the drawing styles, each with its name.
+        note: a remark for the reader; "" for none.
+        is_wide: whether it takes the full width.
     """
 
     id: str
@@ -49,13 +49,13 @@ class Figure:
 
 
 def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Cells = ()) -> Figure:
-    """Return numbers for each day or hour, over the whole width.
+    """Return numbers by day or by hour, over the full width.
 
     Args:
-        id_: of its place in the page.
+        id_: its id in the page.
         title: what it shows.
-        rows: one for each "day" or "hour", in their order.
-        kinds: what is drawn, the foremost first; see `charts.Series`.
+        rows: one for each "day" or "hour", in order.
+        kinds: what to draw, from front to back; see `charts.Series`.
         more: further columns of the table.
     """
     series = [Series(called, kind, [row[key] for row in rows]) for key, (kind, called) in kinds.items()]
@@ -81,12 +81,12 @@ def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Ce
 
 
 def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) -> Figure:
-    """Return a bar for each row.
+    """Return one bar for each row.
 
     Args:
-        id_: of its place in the page.
+        id_: its id in the page.
         title: what it shows.
-        rows: the largest first.
+        rows: the rows, the largest first.
         by: the key of the number that the bars show.
         cells: the columns of the table.
     """
@@ -96,14 +96,14 @@ def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) ->
 
 
 def parted(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
-    """Return a bar for each row, all of one length, in parts.
+    """Return one bar for each row, all of the same length, divided into parts.
 
     Args:
-        id_: of its place in the page.
+        id_: its id in the page.
         title: what it shows.
-        rows: the largest first.
+        rows: the rows, the largest first.
         kinds: the parts.
-        cells: the columns of the table; the second one is what the whole bar stands for.
+        cells: the columns of the table; the second one is the number that the whole bar stands for.
     """
     drawn = []
     for row in rows:
@@ -114,12 +114,12 @@ def parted(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cell
 
 
 def marked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
-    """Return a line for each row, with marks where its times (ms) are.
+    """Return one line for each row, with marks at its times (ms).
 
     Args:
-        id_: of its place in the page.
+        id_: its id in the page.
         title: what it shows.
-        rows: the most important first; one without times has no line.
+        rows: the rows, the most important first. A row that lacks a time gets no line.
         kinds: the marks, the shortest time first.
         cells: the columns of the table.
     """
@@ -146,16 +146,16 @@ def _legend(kinds: Kinds) -> list[tuple[Markup, str]]:
 
 
 def _of_rows(figure: Figure, drawn: Sequence[Row], draw: Callable[..., Markup]) -> Figure:
-    """Return a figure with a picture of its first rows."""
+    """Add a picture of the first rows to a figure."""
     if not drawn:
         return figure
     first = drawn[:MOST_DRAWN]
-    told = "; ".join(f"{row.label}: {row.said}" for row in first[:3])
+    summary = "; ".join(f"{row.label}: {row.said}" for row in first[:3])
     more = f"The picture shows the first {len(first)}, the table all {len(drawn)}." if len(drawn) > len(first) else ""
     return Figure(
         figure.id,
         figure.title,
-        draw(f"chart-{figure.id}", figure.title, f"{told}. The table below has all numbers.", first),
+        draw(f"chart-{figure.id}", figure.title, f"{summary}. The table below has all numbers.", first),
         figure.head,
         figure.rows,
         figure.legend,
@@ -165,10 +165,10 @@ def _of_rows(figure: Figure, drawn: Sequence[Row], draw: Callable[..., Markup]) 
 
 
 def _course(labels: Sequence[str], series: Sequence[Series]) -> str:
-    """Return in words how much there was in all, and where most."""
-    told = []
+    """Describe a timeline in words: the peak of each series, and when it was."""
+    peaks = []
     for one in series:
         values = [value or 0 for value in one.values]
         most = max(values)
-        told.append(f"{one.name}: at most {count(most)}, on {labels[values.index(most)]}")
-    return f"{'; '.join(told)}. The table below has all numbers."
+        peaks.append(f"{one.name}: at most {count(most)}, on {labels[values.index(most)]}")
+    return f"{'; '.join(peaks)}. The table below has all numbers."

@@ -1,4 +1,4 @@
-"""Figures and texts as people read them on the page of a report."""
+"""Format figures and texts for people."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from babel.dates import format_date, format_datetime, format_skeleton
 from cookie_consent.base.clock import HOUR
 
 NOTHING = "–"
-"""Stands where there is no figure."""
+"""Shown in place of a missing figure."""
 ONCE_A_DAY = "over several days, each of their visitors counts once a day"
-"""What is to be known of records that are there without consent."""
+"""A caveat about records written without consent: their ids last one day."""
 _LOCALE = "en_GB"
 _MINUTE = 60
 
 
 def visible(value: object) -> str:
-    r"""Return a text with all that is not seen, or that turns what is around it, written out: "\u202e", "\x07".
+    r"""Return a text with invisible and text-turning characters written as escapes, like "\u202e" and "\x07".
 
     Args:
-        value: what a record says; nothing becomes a dash.
+        value: a value from a record; None and "" become a dash.
     """
     if value is None or value == "":
         return NOTHING
@@ -31,7 +31,10 @@ def visible(value: object) -> str:
 
 
 def is_seen(sign: str) -> bool:
-    """Tell whether a character is harmless where it is shown; Japanese has a wide space between words."""
+    """Tell whether a character is safe to show.
+
+    The wide space of Japanese is, although Python calls it not printable.
+    """
     return sign.isprintable() or sign == "\N{IDEOGRAPHIC SPACE}"
 
 
@@ -40,7 +43,7 @@ def _written_out(sign: str) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """Return a text with its middle left out where it is wider than `most` letters; an ideograph counts for two."""
+    """Cut the middle out of a text that is wider than `most` letters. An ideograph counts as two."""
     if _width(text) <= most:
         return text
     head = _fitting(text, most * 2 // 3)
@@ -58,17 +61,17 @@ def _fitting(text: str, most: int) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return a number, its thousands parted."""
+    """Format a whole number with thousands separators."""
     return NOTHING if value is None else f"{value:,.0f}"
 
 
 def decimal(value: float | None) -> str:
-    """Return a number with one decimal."""
+    """Format a number with one decimal."""
     return NOTHING if value is None else f"{value:,.1f}"
 
 
 def tick(value: float) -> str:
-    """Return a round number in short, as beside an axis: "15 k"."""
+    """Format a round number for an axis, like "15 k"."""
     for size, unit in ((10**9, " bn"), (10**6, " m"), (10**3, " k")):
         if value >= size:
             return f"{value / size:g}{unit}"
@@ -76,7 +79,7 @@ def tick(value: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share of one in percent; what is not nothing or all never reads as 0 % or 100 %."""
+    """Format a share of 1 in percent. Only exactly 0 and 1 read as 0 % and 100 %."""
     if share is None:
         return NOTHING
     if 0 < share < 0.01 or 0.99 < share < 1:
@@ -86,7 +89,7 @@ def percent(share: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return a time span, as "4.2 s", "1 min 14 s" or "2 h 5 min"."""
+    """Format a time span in seconds, like "4.2 s", "1 min 14 s" or "2 h 5 min"."""
     if value is None:
         return NOTHING
     if value < 10:
@@ -100,7 +103,7 @@ def seconds(value: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Return a time that a request took (ms), as "4.2 ms", "312 ms" or "1.3 s"."""
+    """Format a request's duration in milliseconds, like "4.2 ms", "312 ms" or "1.3 s"."""
     if value is None:
         return NOTHING
     if value < 10:
@@ -109,22 +112,22 @@ def milliseconds(value: float | None) -> str:
 
 
 def day(iso: str) -> str:
-    """Return a day, as "1 November 2026"."""
+    """Format an ISO date, like "1 November 2026"."""
     return format_date(date.fromisoformat(iso), "d MMMM y", locale=_LOCALE)
 
 
 def short_day(iso: str) -> str:
-    """Return a day in short and without its year, as "1 Nov"."""
+    """Format an ISO date without its year, like "1 Nov"."""
     return format_skeleton("MMMd", datetime.fromisoformat(iso), locale=_LOCALE)
 
 
 def weekday(iso: str) -> str:
-    """Return a day with the name of the weekday, as "Sun, 1 Nov 2026"."""
+    """Format an ISO date with its weekday, like "Sun, 1 Nov 2026"."""
     return format_date(date.fromisoformat(iso), "EEE, d MMM y", locale=_LOCALE)
 
 
 def days(first: str, last: str) -> str:
-    """Return a range of days, as "1 to 25 November 2026", with no more of the first than is needed."""
+    """Format a range of ISO dates, like "1 to 25 November 2026". Month and year are not repeated."""
     if first == last:
         return day(first)
     pattern = "d" if first[:7] == last[:7] else "d MMMM" if first[:4] == last[:4] else "d MMMM y"
@@ -132,5 +135,5 @@ def days(first: str, last: str) -> str:
 
 
 def moment(rfc3339: str) -> str:
-    """Return when something was, as "25 November 2026, 14:02 UTC"."""
+    """Format an RFC 3339 time, like "25 November 2026, 14:02 UTC"."""
     return format_datetime(datetime.fromisoformat(rfc3339), "d MMMM y, HH:mm 'UTC'", locale=_LOCALE)

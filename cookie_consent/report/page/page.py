@@ -1,4 +1,4 @@
-"""The page of a report: one HTML file that loads nothing and runs nothing, for screens and for paper."""
+"""Render a report as one HTML file, for screen and paper, that loads nothing and runs no script."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from cookie_consent.report.page.svg import PATTERNS
 _TEMPLATES = Path(__file__).parent
 _STYLE = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
 STYLE_SOURCE = f"'sha256-{b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
-"""What a Content-Security-Policy has to allow in style-src for the page: its own style, and no other."""
+"""The source for `style-src` in a Content-Security-Policy: the hash of the page's only style sheet."""
 POLICY = f"default-src 'none'; style-src {STYLE_SOURCE}; img-src data:; base-uri 'none'; form-action 'none'"
-"""The Content-Security-Policy that the page carries: with it nothing that a record says could load or run anything."""
+"""The page's own Content-Security-Policy. No text from a record can load or run anything under it."""
 _FEW = 0.0005
 _UNKNOWN = "is not known, and nothing is estimated for the rest."
 
@@ -34,18 +34,18 @@ _environment = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
-# Not Markup of what a record says: the file of this package.
+# Safe as Markup: this is a file of the package, not text from a record.
 _environment.globals.update(style=Markup(_STYLE), patterns=PATTERNS)  # noqa: S704
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number at the head of the page.
+    """A number at the top of the page.
 
     Args:
         name: what it counts.
-        value: how much it is.
-        change: how much more or less it was before; "" where nothing is compared.
+        value: the number, formatted.
+        change: how it differs from the earlier period; "" without a comparison.
     """
 
     name: str
@@ -54,20 +54,22 @@ class Number:
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """Return a report as one HTML page, to be opened from a file, mailed or printed.
+    """Return a report as an HTML page, to open from a file, mail or print.
 
     Args:
-        report: as `cookie_consent.report.report` returns it.
+        report: the result of `cookie_consent.report.report`.
     """
     return _render(POLICY, None, "", report)
 
 
 def live_page(asked: Mapping[str, str] | None, report: Mapping[str, Any] | None, problem: str = "") -> str:
-    """Return a report with a form that asks for another one. It needs a Content-Security-Policy in its header.
+    """Return a report with a form that asks for another one.
+
+    The page has no Content-Security-Policy of its own: send one as a header.
 
     Args:
-        asked: what stands in the form: "from", "to", "host", "path" and "compare"; None for no form.
-        report: the report; None where there is none.
+        asked: the form's values: "from", "to", "host", "path" and "compare"; None for no form.
+        report: the report; None if there is none.
         problem: why there is none.
     """
     return _render("", asked, problem, report)
@@ -119,20 +121,20 @@ def _numbers(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Seq
     ]
 
 
-def _growth(now: float | None, then: float | None, said: str) -> str:
-    """Return in words how a number has changed."""
+def _growth(now: float | None, then: float | None, earlier: str) -> str:
+    """Describe how a number has changed."""
     if now is None or then is None:
         return "nothing to compare with"
     if not then:
         return "none before" if now else "none before either"
     growth = now / then - 1
     if abs(growth) < _FEW:
-        return f"as before, {said}"
-    return f"{'up' if growth > 0 else 'down'} {percent(abs(growth))} from {said}"
+        return f"as before, {earlier}"
+    return f"{'up' if growth > 0 else 'down'} {percent(abs(growth))} from {earlier}"
 
 
 def _points(now: float | None, then: float | None) -> str:
-    """Return in words how a share has changed: in points, for a percentage of a percentage misleads."""
+    """Describe how a share has changed, in points: a percentage of a percentage would mislead."""
     if now is None or then is None:
         return "nothing to compare with"
     points = (now - then) * 100
@@ -142,7 +144,7 @@ def _points(now: float | None, then: float | None) -> str:
 
 
 def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> str:
-    """Return of which share of all pages that people saw the records are."""
+    """Say what share of all page views has a record."""
     share, was = report["share"], (before or {}).get("share", {}).get("share")
     if report["range"]["path"]:
         return f"All pages that people saw are not counted by path: for which share the records stand {_UNKNOWN}"
@@ -157,7 +159,7 @@ def _share_in_words(report: Mapping[str, Any], before: Mapping[str, Any] | None)
 
 
 def _allowed(exempt: int) -> str:
-    """Return by what right the records are there."""
+    """Say on what legal ground the records were written."""
     if not exempt:
         return "All visits in this report were consented to: without consent no record is written."
     those = "1 recorded request" if exempt == 1 else f"{count(exempt)} recorded requests"

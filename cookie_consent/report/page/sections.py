@@ -1,4 +1,4 @@
-"""What the page of a report shows, part by part."""
+"""The sections of the report page, and the figures in each."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Section:
     """A part of the page.
 
     Args:
-        id: of its place in the page.
-        title: what it is about.
-        figures: what it shows.
-        note: what a reader has to know; "" for nothing.
+        id: its id in the page.
+        title: its heading.
+        figures: the figures in it.
+        note: a remark for the reader; "" for none.
     """
 
     id: str
@@ -48,10 +48,10 @@ class Section:
 
 
 def sections(report: Mapping[str, Any]) -> list[Section]:
-    """Return all parts of a report's page.
+    """Return all sections of the page.
 
     Args:
-        report: as `cookie_consent.report.report` returns it.
+        report: the result of `cookie_consent.report.report`.
     """
     counts = _COUNTS_ONLY + (_OF_ALL_PATHS if report["range"]["path"] else "")
     return [
@@ -77,7 +77,7 @@ def _over_time(report: Mapping[str, Any]) -> list[Figure]:
     shares = over_time("share-by-day", "All pages by day, recorded or not", report["by_day"], counted, share)
     return [
         over_time("views-by-day", "Views by day", report["by_day"], views),
-        *([] if report["range"]["path"] else [shares]),  # counts know no path
+        *([] if report["range"]["path"] else [shares]),  # daily counts have no path
         over_time("people-by-day", "Visitors and sessions by day", report["by_day"], people),
         over_time("hours", "Views and sessions by hour of the day (UTC)", report["by_hour"], hours),
     ]
@@ -188,12 +188,12 @@ def _share(part: float | None, whole: float | None) -> float | None:
 
 
 def _distinct(values: Iterable[str | None]) -> list[str]:
-    """Return what there is, each once: what other rows were joined into has the same name in all columns."""
+    """Return the values without duplicates: the "(other)" row has the same name in every column."""
     return list(dict.fromkeys(value for value in values if value))
 
 
 _VISITORS = ("Visitors", _number("visitors"))
 _SESSIONS = ("Sessions", _number("sessions"))
 _SIGNAL = ("Refused by the browser's signal", _number("signal"))
-"""It has no language."""
+"""Not shown by language: a signal has none."""
 _BESIDE = (("Taken back", _number("withdrawn")), _SIGNAL)

@@ -1,4 +1,4 @@
-"""Elements of SVG: what they say is escaped, and nothing in them is a script or an inline style."""
+"""SVG elements. Texts in them are escaped, and none has a script or an inline style."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATTERNS = Markup(
     '<rect class="paper" width="5" height="5"/><circle class="strong" cx="2.5" cy="2.5" r="1.5"/></pattern>'
     "</defs></svg>"
 )
-"""What hatched and dotted areas are filled with; to stand once in a page. Areas are told apart without their hue."""
+"""Fill patterns for hatched and dotted areas, which tell areas apart without colour. Include them once in a page."""
 
 
 def element(name: str, *content: str | Markup, **attributes: object) -> Markup:
@@ -22,25 +22,26 @@ def element(name: str, *content: str | Markup, **attributes: object) -> Markup:
 
     Args:
         name: its name.
-        content: texts and elements.
-        attributes: as in SVG, with "_" for "-", and one at the end of a word of Python's; numbers are rounded.
+        content: texts and child elements.
+        attributes: SVG attributes. "_" stands for "-"; a final "_", as in `class_`, is dropped. Numbers are rounded to
+            two decimals.
     """
-    written = Markup().join(
+    written_attributes = Markup().join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), short(value) if _is_number(value) else value)
         for key, value in attributes.items()
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, written, Markup().join(content))
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written_attributes, Markup().join(content))
 
 
 def picture(ident: str, title: str, description: str, content: Iterable[Markup], *, height: float, kind: str) -> Markup:
-    """Return a picture as wide as there is room.
+    """Return an `svg` element that is as wide as its container.
 
     Args:
-        ident: of the picture, alone in its page.
+        ident: its id, unique in the page.
         title: what it shows.
-        description: the same in words, for those who do not see it.
-        content: its elements.
-        height: in px.
+        description: the same in words, for people who cannot see it.
+        content: its child elements.
+        height: its height in px.
         kind: its class.
     """
     return element(
@@ -59,12 +60,12 @@ def picture(ident: str, title: str, description: str, content: Iterable[Markup],
 
 
 def short(value: object) -> str:
-    """Return a number with at most two decimals."""
+    """Format a number with at most two decimals."""
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def in_percent(share: float) -> str:
-    """Return a place or length, of 1, as SVG has it for what it lies in."""
+    """Format a share of 1 as a percentage of the parent's size."""
     return f"{share * 100:.3f}%"
 
 

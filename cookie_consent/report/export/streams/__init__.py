@@ -1,4 +1,4 @@
-"""All access records of some days, oldest first, one after the other: there may be more than fit into memory."""
+"""Read all access records of some days, oldest first, without loading them all into memory."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from cookie_consent.report.engines.engine import reader
 from cookie_consent.sinks.columns import record_from
 
 Row = Sequence[Any]
-"""The values of a record's columns, in the order of `COLUMNS`; the time as records have it."""
+"""The values of a record's columns in the order of `COLUMNS`. The time is written as in records."""
 
 _FIRST, _LAST = date(1970, 1, 1), date(9999, 12, 30)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Which records are asked for.
+    """The records to read.
 
     Args:
-        since: the first day, UTC; None for all.
-        until: the last day, included; None for all.
-        host: only what came to this host; None for all.
+        since: the first day, UTC; None for no limit.
+        until: the last day, included; None for no limit.
+        host: read only requests to this host; None for all hosts.
 
     Raises:
-        ValueError: no day is in it, or one of which there can be no records.
+        ValueError: the span has no day, or days that no record can have.
     """
 
     since: date | None = None
@@ -54,21 +54,23 @@ class Span:
 
     @property
     def given(self) -> dict[str, int | str]:
-        """The values of the parameters in the SQL texts; times in milliseconds since 1970."""
+        """The parameters of the SQL texts. Times are milliseconds since 1970."""
         end = self.last + timedelta(days=1)
         return {"since": _milliseconds(self.first), "end": _milliseconds(end), "host": (self.host or "").lower()}
 
 
 def stream(access_log: str | os.PathLike[str], span: Span) -> Generator[dict[str, Any], None, None]:
-    """Yield the records of a span, oldest first, each once. Close it where it is not read to its end.
+    """Yield the records of a span, oldest first and without duplicates.
+
+    Close the generator if you do not read it to its end.
 
     Args:
         access_log: the path of a JSON Lines file, or a URL: "file://…", "postgresql://…", "clickhouse://…".
-        span: which ones.
+        span: the records to read.
 
     Raises:
-        ValueError: such a URL cannot be read.
-        UnreadableError: the access log cannot be read, or something has to be installed for it.
+        ValueError: no reader exists for such a URL.
+        UnreadableError: the access log cannot be read, or a package is missing.
     """
     module, place = reader(access_log, __package__)
     opened: Callable[[str, Span], AbstractContextManager[Iterator[Row]]] = module.opened
@@ -80,14 +82,14 @@ def _records(opened: AbstractContextManager[Iterator[Row]]) -> Generator[dict[st
     with opened as rows:
         for row in rows:
             record = record_from(row)
-            # Rows come by time and uid: what was written twice stands together.
+            # Rows are sorted by time and uid, so duplicates are neighbours.
             if (uid := record.get("log.record.uid")) is None or uid != last:
                 yield _whole(record)
             last = uid
 
 
 def _whole(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with its properties as an object; some stores keep them as text."""
+    """Return a record with its event properties as an object. Some stores keep them as text."""
     properties = record.get("event.properties")
     return {**record, "event.properties": json.loads(properties)} if isinstance(properties, str) else record
 

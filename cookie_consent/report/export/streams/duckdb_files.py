@@ -1,4 +1,4 @@
-"""The records in files: JSON Lines and Parquet, sorted by DuckDB."""
+"""Read records from JSON Lines and Parquet files, sorted by DuckDB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 2000
 _TYPES = {"time": "TIMESTAMP", "status": "INTEGER", "duration_ms": "DOUBLE"}
-"""Column -> type, of those that are no text."""
+"""Column -> type. All other columns are texts."""
 _VIEWED = {key: (column, _TYPES.get(column, "VARCHAR")) for key, column in COLUMNS.items()}
 _AS_READ = {"time": "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"}
 _RECORDS = f"""
@@ -31,10 +31,14 @@ ORDER BY access_records.time, uid"""  # noqa: S608 (names of ours)
 
 @contextmanager
 def opened(target: str, span: Span) -> Iterator[Iterator[Row]]:
-    """Give the rows of the files of an access log.
+    """Open the rows of an access log.
+
+    Args:
+        target: the path or "file://" URL of the live file.
+        span: the records to read.
 
     Raises:
-        UnreadableError: they cannot be read, or DuckDB is not there.
+        UnreadableError: the files cannot be read, or DuckDB is missing.
     """
     path = Path(target.removeprefix("file://"))
     with connected(path) as connection:
@@ -44,11 +48,11 @@ def opened(target: str, span: Span) -> Iterator[Iterator[Row]]:
 
 def _rows(connection: DuckDBPyConnection, path: Path, span: Span) -> Iterator[Row]:
     def start(found: Sequence[Source]) -> Sequence[Row]:
-        # A file's day is that of its newest record: what was closed before the span has nothing of it.
+        # A file's day is that of its newest record, so files closed before the span have nothing of it.
         files = [source for source in found if source.day is None or source.day >= span.first]
         make_view(connection, "access_records", files, _VIEWED, {"kind": KIND})
         connection.execute(_RECORDS, span.given)
-        # All files are read by the time when the first rows are there, since they are sorted.
+        # Sorting reads all files before the first row is returned, so their names need to hold only until here.
         return connection.fetchmany(_AT_ONCE)
 
     first = steadily(path, start)

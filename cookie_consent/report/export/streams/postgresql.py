@@ -1,4 +1,4 @@
-"""The records in PostgreSQL, by a cursor of the server's."""
+"""Read records from PostgreSQL with a server-side cursor."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _AT_ONCE = 2000
 
 @contextmanager
 def opened(url: str, span: Span, longest: float = _LONGEST_SILENCE) -> Iterator[Iterator[Row]]:
-    """Give the rows of the tables of an access log.
+    """Open the rows of an access log.
 
     Args:
-        url: of the database.
-        span: which ones.
-        longest: how long the next rows may take to come (seconds).
+        url: the URL of the database.
+        span: the records to read.
+        longest: how long to wait for the next rows, in seconds.
 
     Raises:
-        UnreadableError: they cannot be read, or psycopg is not there.
+        UnreadableError: the database cannot be read, or psycopg is missing.
     """
     with connected(url) as connection, connection.cursor("export") as cursor:
         with cut_off_after(connection.fileno(), longest):
@@ -38,7 +38,7 @@ def opened(url: str, span: Span, longest: float = _LONGEST_SILENCE) -> Iterator[
 
 
 def _query() -> Composed:
-    from psycopg import sql  # it is there: the connection is open
+    from psycopg import sql  # an open connection proves that it is installed
 
     as_read = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
     return sql.SQL("""
