@@ -6,8 +6,8 @@ The way of an answer, from the endpoint to the reply:
 2. `base.forms`: the body is read.
 3. `posted`: the body is an answer, and the answer a consent record.
 4. `answer_records`: the ledger keeps the record. Where it cannot, nothing else happens.
-5. `answer_cookies`: the browser keeps the answer.
-6. `answer_tracing`: tracing begins or ends.
+5. `answer_tracing`: tracing begins or ends.
+6. `answer_cookies`: the browser keeps the answer.
 7. The reply: the state for a script, the way back for a form.
 """
 
@@ -93,11 +93,10 @@ class Answers:
         # Another process, with a clock of its own, may have kept the same answer a moment ago.
         now = max(inquiry.now, record.decided_at)
         after = decide(before.policy, record, frozenset(before.signals), now, lifetime=self._lifetime)
-        begins = self._tracing.begins(inquiry, after)
-        fields = self._cookies.fields(inquiry, record)
-        fields += self._tracing.answered(inquiry, posted, record, is_new=is_new, begins=begins)
+        begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
+        of_answer = self._cookies.fields(inquiry, record)
         response = self._reply(inquiry, posted, after, begins=begins)
-        response.raw_headers.extend(fields)
+        response.raw_headers += [*of_answer, *of_visitor]
         return response
 
     def _before(self, inquiry: Inquiry, posted: Posted) -> Decision:

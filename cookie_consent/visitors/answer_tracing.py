@@ -34,40 +34,37 @@ class AnswerTracing:
     def __init__(self, own: OwnCookies, access_log: AccessLog | None, recent_answers: RecentAnswers) -> None:
         self._own, self._log, self._recent_answers = own, access_log, recent_answers
 
-    def begins(self, inquiry: Inquiry, after: Decision) -> bool:
-        """Return whether the visitor is traced from now on, and was not before."""
-        return after.traces and self._log is not None and inquiry.visit.visitor_id is None
-
     def answered(
-        self, inquiry: Inquiry, posted: Posted, record: ConsentRecord, *, is_new: bool, begins: bool
-    ) -> list[tuple[bytes, bytes]]:
+        self, inquiry: Inquiry, posted: Posted, record: ConsentRecord, *, traces: bool, is_new: bool
+    ) -> tuple[bool, list[tuple[bytes, bytes]]]:
         """Tell tracing of an answer.
 
         Args:
             inquiry: the request that brought the answer.
             posted: the answer as the visitor gave it.
             record: the answer as it is kept.
-            is_new: whether it is counted; the second click of a double click is not.
-            begins: whether the visitor is traced from now on, and was not before.
+            traces: whether tracing is allowed from now on, where the answer was given.
+            is_new: whether the answer is counted. The second click of a double click is not.
 
         Returns:
-            The header fields by which the browser keeps a visitor id that begins or ends with the answer.
+            Whether tracing begins, and the header fields by which the browser keeps a visitor id that begins or ends.
         """
         before, log = inquiry.visit.decision, self._log
         known = self._own.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
         visitor_id = known.id if known else ""
         self._recent_answers.answered(before.record, record, self._ids(inquiry, visitor_id, record))
         if log is None:
-            return []
+            return False, []
         if is_new:
             _count(log, inquiry, before, record)
         log.run_if_due()
+        begins = traces and inquiry.visit.visitor_id is None
         fields = [self._new_visitor(inquiry, posted)] if begins else []
         if visitor_id and _promises_erasure(before, record):
             log.erasing.start(visitor_id)
         elif visitor_id and (begins or before.policy.traced.issubset(record.in_state(State.REFUSED))):
             fields += self._keep_for_erasure(log, inquiry, visitor_id)
-        return [(b"set-cookie", field) for field in fields]
+        return begins, [(b"set-cookie", field) for field in fields]
 
     def _ids(self, inquiry: Inquiry, visitor_id: str, record: ConsentRecord) -> list[str]:
         """Return the pseudonyms by which the visitor may be recorded now: that of the day only for an objection."""
