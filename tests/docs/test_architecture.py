@@ -1,0 +1,75 @@
+"""docs/architecture.md names files, functions and rooms that exist."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "cookie_consent"
+PAGE = ROOT / "docs" / "architecture.md"
+PLACE = re.compile(r"[\w./-]+(?:/|\.(?:py|toml|sql|html|js|css|md|json))(?::[\w.]+)?")
+PLACEHOLDER = re.compile(r"\b(?!README|CHANGELOG)[A-Z]{3,}\b")
+
+
+def places(page: Path) -> list[str]:
+    """Return the files, folders and names in files that a page names."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    found = [span for span in dict.fromkeys(re.findall(r"`([^`\n]+)`", text)) if PLACE.fullmatch(span)]
+    return [place for place in found if not PLACEHOLDER.search(place.partition(":")[0])]
+
+
+def found(path: str) -> Path | None:
+    """Return the file or folder in the package, or else in the checkout."""
+    return next((place for place in (PACKAGE / path, ROOT / path) if place.exists()), None)
+
+
+@cache
+def names(path: Path) -> frozenset[str]:
+    """Return the names that a module defines; those in a class with that of the class before them."""
+    return frozenset(_names(ast.parse(path.read_text("utf-8")).body))
+
+
+def _names(body: list[ast.stmt], inside: str = "") -> list[str]:
+    made: list[str] = []
+    for part in body:
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            made.append(f"{inside}{part.name}")
+            if isinstance(part, ast.ClassDef):
+                made += _names(part.body, f"{inside}{part.name}.")
+        elif isinstance(part, ast.Assign | ast.AnnAssign):
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            made += [f"{inside}{target.id}" for target in targets if isinstance(target, ast.Name)]
+    return made
+
+
+@pytest.mark.parametrize("place", places(PAGE))
+def test_what_the_pages_name_exists(place: str) -> None:
+    path, _, name = place.partition(":")
+    file = found(path)
+    assert file is not None, f"{path} does not exist: change the page that names it"
+    assert not name or name in names(file), f"{path} has no {name}: change the page that names it"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
+def test_the_files_of_the_code_that_a_page_names_exist(page: Path) -> None:
+    named = [place.partition(":")[0] for place in places(page) if re.search(r"/.*\.(?:py|sql)\b", place)]
+    assert [path for path in named if found(path) is None] == []
+
+
+def test_the_page_names_many_places() -> None:
+    assert len(places(PAGE)) > 70
+
+
+def test_every_room_is_explained_with_its_floor() -> None:
+    rows = re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    floors = {name: len(layers) - at for at, layer in enumerate(layers) for name in re.findall(r"\w+", layer)}
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"middleware"}
+    assert {name: int(floor) for floor, name in rows} == {name: floors[name] for name in rooms}
