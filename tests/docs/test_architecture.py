@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import tomllib
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from cookie_consent.visitors.answer import Answers
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "cookie_consent"
@@ -64,6 +67,15 @@ def test_the_files_of_the_code_that_a_page_names_exist(page: Path) -> None:
 
 def test_the_page_names_many_places() -> None:
     assert len(places(PAGE)) > 70
+
+
+def test_the_steps_of_an_answer_are_in_the_order_of_the_code() -> None:
+    section = PAGE.read_text("utf-8").partition("## An answer, step by step\n\n")[2].partition("\n\n")[0]
+    steps = re.findall(r"`[\w/]+\.py:(?:\w+\.)?(\w+)`", section)
+    code = inspect.getsource(Answers._take)
+    called = {step: call.start() for step in steps if (call := re.search(rf"\b{step}\(", code))}
+    assert len(called) > 4
+    assert list(called) == sorted(called, key=called.__getitem__)
 
 
 def test_every_room_is_explained_with_its_floor() -> None:
