@@ -35,13 +35,13 @@ from cookie_consent.policy.policy import Policy, policy_in_use
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.visitor_lag import VisitorLag
+from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import app_language
 from cookie_consent.visitors.endpoints import Endpoints, checked_prefix
 from cookie_consent.visitors.help_desk_form import SALT as FORM_SALT
 from cookie_consent.visitors.help_desk_notice import desk_of
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visitors.routes import GPC_PATH
 
 _log = logging.getLogger("cookie_consent")

@@ -13,7 +13,7 @@ from cookie_consent.ledgers.requests import Purged, Requests
 if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger
 
-__all__ = ["Entry", "Ledger", "MemoryLedger", "Purged", "Removal", "Requests", "ledger_of", "open_ledger"]
+__all__ = ["Entry", "Ledger", "MemoryLedger", "Purged", "Removal", "Requests", "open_ledger"]
 
 _POSTGRESQL = ("postgresql", "postgres")
 

@@ -17,8 +17,8 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.events import LARGEST_EVENT, Event, read_event
 from cookie_consent.tracing.tracer import Trace, is_traceable, traced_fields
+from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
-from cookie_consent.visitors.recent_answers import RecentAnswers
 
 _MOST_EVENTS, _MINUTE = 120, 60
 _TYPES = ("application/json", "text/plain")

@@ -13,10 +13,10 @@ from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_log import AccessLog
+from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import AppLanguage
 from cookie_consent.visitors.help_desk_notice import Desk
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.recent_answers import RecentAnswers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,11 +20,11 @@ from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_log import AccessLog
+from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.kept_data import KeptData
 from cookie_consent.visitors.own_records import whole_address
 from cookie_consent.visitors.past_policies import PastPolicies
-from cookie_consent.visitors.recent_answers import RecentAnswers
 from cookie_consent.visitors.responses import JSONInChunks, from_store
 
 _FEW = 4

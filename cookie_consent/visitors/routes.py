@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from cookie_consent.base.dates import day_of
 from cookie_consent.base.problem import Problem
-from cookie_consent.visitors.answer import Answers
-from cookie_consent.visitors.answer_cookies import AnswerCookies
-from cookie_consent.visitors.answer_records import AnswerRecords
-from cookie_consent.visitors.answer_tracing import AnswerTracing
+from cookie_consent.visitors.answers.answer import Answers
+from cookie_consent.visitors.answers.cookies import AnswerCookies
+from cookie_consent.visitors.answers.records import AnswerRecords
+from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.asset_files import lead_to, serve
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.events import EventIntake

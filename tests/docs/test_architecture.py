@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cookie_consent.visitors.answer import Answers
+from cookie_consent.visitors.answers.answer import Answers
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "cookie_consent"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.visitors import first_answers
-from cookie_consent.visitors.first_answers import FROM_A_NETWORK, FROM_ELSEWHERE, FirstAnswers
+from cookie_consent.visitors.answers import first_answers
+from cookie_consent.visitors.answers.first_answers import FROM_A_NETWORK, FROM_ELSEWHERE, FirstAnswers
 from tests.support.asgi import NOW, Clock, Reply, Visitor, install
 
 PUBLIC = ("198.41.0.4", 50_000)

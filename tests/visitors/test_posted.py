@@ -15,7 +15,7 @@ from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.posted import Posted, make_record, read_answer
+from cookie_consent.visitors.answers.posted import Posted, make_record, read_answer
 from tests.support.asgi import NOW, policy
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"

@@ -16,7 +16,7 @@ from cookie_consent import ConsentMiddleware, current
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers import Ledger, MemoryLedger
 from cookie_consent.sinks import MemorySink
-from cookie_consent.visitors.recent_answers import MOST_REMEMBERED, RecentAnswers
+from cookie_consent.visitors.answers.recent_answers import MOST_REMEMBERED, RecentAnswers
 from tests.support.asgi import (
     PAGE,
     PHONE,

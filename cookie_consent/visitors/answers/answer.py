@@ -25,11 +25,11 @@ from cookie_consent.base.user_agents import asks_robot
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.answer_cookies import AnswerCookies
-from cookie_consent.visitors.answer_records import AnswerRecords
-from cookie_consent.visitors.answer_tracing import AnswerTracing
+from cookie_consent.visitors.answers.cookies import AnswerCookies
+from cookie_consent.visitors.answers.posted import Posted, make_record, read_answer
+from cookie_consent.visitors.answers.records import AnswerRecords
+from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.inquiry import Inquiry
-from cookie_consent.visitors.posted import Posted, make_record, read_answer
 from cookie_consent.visitors.state import States
 
 

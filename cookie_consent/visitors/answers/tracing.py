@@ -13,10 +13,10 @@ from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.access_record import origin_of
 from cookie_consent.tracing.exempt_visitors import pseudonym
 from cookie_consent.tracing.tracer import traced_fields
+from cookie_consent.visitors.answers.posted import Posted
+from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import REFERRER
-from cookie_consent.visitors.posted import Posted
-from cookie_consent.visitors.recent_answers import RecentAnswers
 
 _ON_PAGES = ("banner", "feature")
 """The sources of the answers that are given on a page of the site."""

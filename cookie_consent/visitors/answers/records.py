@@ -18,12 +18,12 @@ from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.retention import Retention
+from cookie_consent.visitors.answers.first_answers import FirstAnswers
+from cookie_consent.visitors.answers.posted import Posted
 from cookie_consent.visitors.cookie_list import CookieList
-from cookie_consent.visitors.first_answers import FirstAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.posted import Posted
 
 MOST_ANSWERS, ANSWERS_WITHIN = 60, HOUR
 """How many answers with one consent id leave a record in how many seconds, in each process."""

@@ -1,0 +1,1 @@
+"""Answers to the question: read, decided on, recorded and kept in cookies."""
