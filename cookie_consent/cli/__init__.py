@@ -1,4 +1,4 @@
-"""The command line. `main` is what the script `cookie-consent` runs."""
+"""The command line. The script `cookie-consent` calls `main`."""
 
 from cookie_consent.cli.main import FINDING, GOOD, INTERRUPTED, WRONG_USAGE, main
 

@@ -1,4 +1,4 @@
-"""What the commands of the command line have in common."""
+"""What all commands share: exit statuses, errors, progress, and opening a ledger."""
 
 from __future__ import annotations
 
@@ -23,31 +23,34 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger
 
 _BAR = 40
-"""How wide the bar of a progress is."""
+"""The width of the progress bar, in characters."""
 GOOD, FINDING, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-"""The exit statuses; the last is what shells give a program that Ctrl-C ended."""
+"""The exit statuses. 130 is what shells report for a program that Ctrl-C ended."""
+
+POLICY_FILE = "consent.toml"
+"""The default name of the policy file."""
 
 _TAKE_IDS = ("--id", "--visitor", "--explain")
 _LIKE_AN_OPTION = re.compile(r"-[\w-]{21,}", re.ASCII)
-"""An id of 128 bits that begins with a hyphen. No option of ours is as long."""
+"""An id of 128 bits that begins with a hyphen. No option of this program is as long."""
 _LAST_PORT = 65535
 _LONGEST_WAIT = 3
-"""For a database server (seconds)."""
+"""How long to wait for a database server, in seconds."""
 
 
 class UnusableError(Exception):
-    """What a command was told to work on cannot be used; says why, or what would be right."""
+    """A command cannot use its input. The message says why, or how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: what it is called, what it takes and what it does.
+    """A command of the script.
 
     Args:
         name: its name on the command line.
         help: one line about it.
-        arguments: adds its arguments.
-        run: does it and returns the exit status.
+        arguments: adds its arguments to a parser.
+        run: runs it and returns the exit status.
     """
 
     name: str
@@ -57,20 +60,24 @@ class Command:
 
 
 def port_number(text: str) -> int:
-    """Return a port that was given; raises argparse.ArgumentTypeError if it is none."""
+    """Return a port from the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: the text is no port number.
+    """
     if not text.isdecimal() or int(text) > _LAST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: write a number from 0 to {_LAST_PORT}")
     return int(text)
 
 
 def complain(text: str, status: int) -> int:
-    """Say what is wrong, on standard error, and return the exit status that is given."""
+    """Print a problem on standard error, and return the given exit status."""
     sys.stderr.write(f"{text}\n")
     return status
 
 
 def guarded(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Return a command that says what it cannot use, and that ends in peace when nobody reads on."""
+    """Wrap a command: an UnusableError becomes a message, and a closed output pipe a normal end."""
 
     def run(arguments: argparse.Namespace) -> int:
         try:
@@ -82,7 +89,7 @@ def guarded(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
         try:
             sys.stdout.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes what is left at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
         return status
 
     return run
@@ -104,11 +111,13 @@ def with_ids_joined(argv: Sequence[str]) -> list[str]:
 
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
-    """Give a function that shows how far a work is, on standard error, where that is a terminal.
+    """Return a context manager that shows a progress bar on standard error, if that is a terminal.
+
+    It yields a function that takes the number of items done.
 
     Args:
-        what: what is counted, in the plural.
-        total: how many there are.
+        what: the items, in the plural.
+        total: how many items there are.
     """
     if not sys.stderr.isatty():
         yield lambda number: None
@@ -128,17 +137,20 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
 
 @contextmanager
 def existing_ledger(url: str) -> Iterator[SqlLedger]:
-    """Open a ledger that is there: a name that was mistyped makes no empty one.
+    """Open a ledger that exists. A mistyped name must not create an empty one.
+
+    Args:
+        url: the URL of the ledger.
 
     Raises:
-        UnusableError: there is none, or it cannot be used.
+        UnusableError: it does not exist, or cannot be used.
     """
     try:
         _require(url)
         ledger = open_ledger(url)
     except ValueError as error:
         raise UnusableError(str(error)) from None
-    from sqlalchemy.exc import SQLAlchemyError  # it is there: the ledger is open
+    from sqlalchemy.exc import SQLAlchemyError  # an open ledger proves that it is installed
 
     try:
         yield ledger
@@ -151,12 +163,16 @@ def existing_ledger(url: str) -> Iterator[SqlLedger]:
 
 
 def in_short(error: Exception) -> str:
-    """Return the first line of what a database says."""
+    """Return the first line of a database's error message, with at most 300 characters."""
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0][:300]
 
 
 def _require(url: str) -> None:
-    """Raise a ValueError where a database is not there, or has no tables of a ledger: opening it would make them."""
+    """Check that a ledger exists, without opening it: that would create its tables.
+
+    Raises:
+        ValueError: there is no such database, or it has no tables of a ledger.
+    """
     scheme, _, rest = url.partition("://")
     has_tables = True
     if scheme == "sqlite":
@@ -173,10 +189,10 @@ def _require(url: str) -> None:
 def _file_has_tables(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
-            found = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_records'").fetchone()
+            row = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_records'").fetchone()
     except sqlite3.Error as error:
         raise ValueError(f"ledger: {path} cannot be used as an SQLite file: {error}") from None
-    return found is not None
+    return row is not None
 
 
 def _server_has_tables(url: str) -> bool:
@@ -184,12 +200,12 @@ def _server_has_tables(url: str) -> bool:
         from sqlalchemy import create_engine, inspect, make_url
         from sqlalchemy.exc import ArgumentError, SQLAlchemyError
     except ModuleNotFoundError:
-        return True  # open_ledger says what to install
+        return True  # open_ledger reports what to install
     try:
         address = make_url(url).set(drivername="postgresql+psycopg")
         engine = create_engine(address, connect_args={"connect_timeout": _LONGEST_WAIT})
     except (ModuleNotFoundError, ValueError, ArgumentError):
-        return True  # open_ledger says what is missing, or how to write a URL
+        return True  # open_ledger reports what is missing, or how to write a URL
     try:
         return inspect(engine).has_table("consent_records")
     except SQLAlchemyError as error:

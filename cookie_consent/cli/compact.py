@@ -1,4 +1,4 @@
-"""The command that makes Parquet files of the closed files of an access log."""
+"""The `compact` command: turns the closed files of an access log into Parquet files."""
 
 from __future__ import annotations
 
@@ -38,20 +38,24 @@ def _compact(arguments: argparse.Namespace) -> int:
     path = _path(named(arguments, "access_log"))
     try:
         with progress("files", waiting(path)) as seen:
-            done = compact(path, arguments.level, seen)
+            result = compact(path, arguments.level, seen)
     except NotInstalledError as error:
         raise UnusableError(str(error)) from None
     if arguments.json:
-        say_json(asdict(done))
+        say_json(asdict(result))
     else:
-        say(_in_words(done))
-    for trouble in done.unreadable:
-        complain(f"Stays as it is: {trouble}", FINDING)
-    return FINDING if done.unreadable else GOOD
+        say(_in_words(result))
+    for problem in result.unreadable:
+        complain(f"Stays as it is: {problem}", FINDING)
+    return FINDING if result.unreadable else GOOD
 
 
 def _path(target: str | None) -> Path:
-    """Return the live file that is named; raises UnusableError where it is none, or there are no files."""
+    """Return the live file of the access log.
+
+    Raises:
+        UnusableError: no access log is named, it is not in files, or there are no files.
+    """
     if target is None:
         raise UnusableError("Name the access log: --access-log FILE, or the environment variable CONSENT_ACCESS_LOG.")
     try:
@@ -65,10 +69,12 @@ def _path(target: str | None) -> Path:
     return sink.path
 
 
-def _in_words(done: Compacted) -> str:
-    counts = f" and {counted(done.counts, 'count')}" if done.counts else ""
-    busy = f" {counted(done.busy, 'file')} in use by other processes: next time." if done.busy else ""
-    return f"{counted(done.files, 'closed file')} compacted: {counted(done.records, 'access record')}{counts}.{busy}"
+def _in_words(result: Compacted) -> str:
+    counts = f" and {counted(result.counts, 'count')}" if result.counts else ""
+    busy = f" {counted(result.busy, 'file')} in use by other processes: next time." if result.busy else ""
+    return (
+        f"{counted(result.files, 'closed file')} compacted: {counted(result.records, 'access record')}{counts}.{busy}"
+    )
 
 
 COMPACT = Command(

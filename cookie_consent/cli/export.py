@@ -1,4 +1,4 @@
-"""Exports an access log as a whole, into what an analytics team already uses."""
+"""The `export` command for a whole access log, in formats that analytics tools read."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from cookie_consent.sinks.optional import NotInstalledError
 _NCSA, _PARQUET = "ncsa", "parquet"
 _FORMATS = ("jsonl", _NCSA, "csv", _PARQUET)
 _MODE = 0o640
-"""Of a file, less what the umask takes away: as an access log's own."""
+"""The mode of a new file, before the umask; that of access log files."""
 _OPTIONS = ("format", "since", "until", "host", "out", "vhost")
 
 
 def takes_export(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
-    """Return a function that adds the options of an export: of an id, and of an access log as a whole.
+    """Return a function that adds the options of `export` to a parser.
 
     Args:
-        meaning: what an id is, for the help.
+        meaning: the help text of --id.
     """
 
     def add(parser: argparse.ArgumentParser) -> None:
@@ -52,20 +52,24 @@ def takes_export(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
 
 
 def refuse_span(arguments: argparse.Namespace) -> None:
-    """Raise an UnusableError where an export of one id is given options of an export as a whole."""
+    """Reject options for a whole export in an export of one id.
+
+    Raises:
+        UnusableError: such an option is given.
+    """
     if any(getattr(arguments, name) for name in _OPTIONS):
         raise UnusableError("--id exports everything under it, as JSON. --format and what goes with it stand alone.")
 
 
 def export_access(arguments: argparse.Namespace, now: float | None = None) -> int:
-    """Write the access records of a span in the form that is asked for, and return the exit status.
+    """Write the access records of a span in the requested format, and return the exit status.
 
     Args:
         arguments: those of `takes_export`, without an id.
-        now: seconds since 1970; the clock's where it is left out.
+        now: seconds since 1970; None for the current time.
 
     Raises:
-        UnusableError: what is asked for cannot be done; says what would be right.
+        UnusableError: the export is not possible; the message says why.
     """
     target = _checked(arguments)
     seconds = time.time() if now is None else now
@@ -73,16 +77,20 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
         span = Span(arguments.since, arguments.until, arguments.host)
         with closing(stream(target, span)) as records:
             if arguments.out is None:
-                sys.stdout.buffer.writelines(_lines(arguments, _begun(records)))
+                sys.stdout.buffer.writelines(_lines(arguments, _with_first_read(records)))
             else:
-                _write(arguments, _shown(records, span, seconds))
+                _write(arguments, _with_progress(records, span, seconds))
     except (ValueError, UnreadableError, NotInstalledError) as error:
         raise UnusableError(str(error)) from None
     return GOOD
 
 
 def _checked(arguments: argparse.Namespace) -> str:
-    """Return the access log that is named; raises UnusableError where what is asked for does not go together."""
+    """Check that the options fit together, and return the access log.
+
+    Raises:
+        UnusableError: they do not, or no access log is named.
+    """
     if arguments.format is None:
         raise UnusableError(
             "Name what to export: --id ID for everything that is kept under an id, or --format FORMAT for all access "
@@ -109,14 +117,14 @@ def _lines(arguments: argparse.Namespace, records: Iterable[Record]) -> Lines:
 
 
 def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
-    """Write a file, which gets its name when it is complete."""
+    """Write a file under a temporary name, and rename it when it is complete."""
     out: Path = arguments.out
     if out.exists() and not out.is_file():
         raise UnusableError(f"--out takes the name of a file, and {out} is none. Leave it out for standard output.")
     part = out.with_name(f".{out.name}.part")
     try:
         part.unlink(missing_ok=True)
-        # A new file: never one that somebody else put there, or a link to another.
+        # O_EXCL: never write into a file or a link that somebody else put there.
         os.close(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
         if arguments.format == _PARQUET:
             write_parquet(records, part)
@@ -131,14 +139,14 @@ def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
     say(f"{out} is written.")
 
 
-def _begun(records: Iterator[Record]) -> Iterator[Record]:
-    """Return records of which the first has been read: where there are none to be read, nothing is written before."""
+def _with_first_read(records: Iterator[Record]) -> Iterator[Record]:
+    """Read the first record now, so that a read error comes before any output."""
     first = next(records, None)
     return records if first is None else chain([first], records)
 
 
-def _shown(records: Iterator[Record], span: Span, now: float) -> Iterator[Record]:
-    """Yield records, and show how far their days are."""
+def _with_progress(records: Iterator[Record], span: Span, now: float) -> Iterator[Record]:
+    """Yield records, and show the progress in days."""
     first = next(records, None)
     if first is None:
         return

@@ -1,4 +1,4 @@
-"""The command that brings access records from a NATS stream on to another sink."""
+"""The `forward` command: moves access records from a NATS stream to another sink."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
     from cookie_consent.sinks.nats.store import NatsStore
 
 _PATIENCE = 30.0
-"""How long a run with --once goes on trying: a cluster that lost a server needs some seconds for a new leader."""
+"""How long a run with --once retries, in seconds. A cluster that lost a server needs a few seconds to elect a new
+leader."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
-"""Between two tries; each pause is twice as long as the one before, times a random part of it (seconds)."""
+"""Limits of the pause between two tries, in seconds. Pauses double, with a random factor."""
 _STREAMS = ("nats://", "tls://")
 
 
 class Stop:
-    """Whether to end; becomes true with SIGTERM while it is listened to."""
+    """A flag to stop. SIGTERM sets it inside `by_signal`."""
 
     def __init__(self) -> None:
         self.asked = False
 
     def ask(self, _: int = 0, __: FrameType | None = None) -> None:
-        """Ask for the end."""
+        """Set the flag; has the signature of a signal handler."""
         self.asked = True
 
     @contextmanager
     def by_signal(self) -> Iterator[None]:
-        """Listen to SIGTERM."""
+        """Let SIGTERM set the flag, until the context ends."""
         before = signal.signal(signal.SIGTERM, self.ask)
         try:
             yield
@@ -56,43 +57,47 @@ def bring_on(
     patience: float,
     seen: Callable[[int], object] = lambda number: None,
 ) -> None:
-    """Bring messages on until it is asked to stop; once: until all that is there is brought on.
+    """Move messages until `stop` is set, or once: until the stream is empty.
 
     Args:
-        forwarder: does it.
-        stop: asks for the end.
-        once: ends with the last message.
-        patience: for how long it is tried again, if once (seconds).
-        seen: is told how many messages were brought on.
+        forwarder: moves the messages.
+        stop: the flag to stop.
+        once: whether to return when no messages are left.
+        patience: how long to retry if `once`, in seconds.
+        seen: called with the number of messages moved.
 
     Raises:
-        UnusableError: once, and the stream or the store could not be used for that long.
+        UnusableError: if `once`, the stream or the store failed for that long.
     """
-    taken, failing_since, told, backoff = 0, None, set[int](), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+    moved, failing_since, reported, backoff = 0, None, set[int](), Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
     while not stop.asked:
         try:
-            taken += forwarder.step()
-            told = _told(forwarder.undone, told)
+            moved += forwarder.step()
+            reported = _report_pending(forwarder.undone, reported)
             if once and forwarder.waiting() <= len(forwarder.undone):
                 return
-        except Exception as error:  # noqa: BLE001 (whatever it is, nothing is lost, and it is tried again)
-            failing_since = _said(error, failing_since, patience if once else None)
+        except Exception as error:  # noqa: BLE001 (nothing is lost: every error is retried)
+            failing_since = _report_failure(error, failing_since, patience if once else None)
             time.sleep(backoff.next_pause())
         else:
             failing_since = None
             backoff.reset()
-        seen(taken)
+        seen(moved)
 
 
-def _told(undone: Mapping[int, str], told: set[int]) -> set[int]:
-    """Say which visitors could not be erased, each once; return what has been said."""
-    for number in undone.keys() - told:
+def _report_pending(undone: Mapping[int, str], reported: set[int]) -> set[int]:
+    """Report each visitor once whose records could not be erased yet; return those reported."""
+    for number in undone.keys() - reported:
         complain(f"Not erased yet, it is tried again: {undone[number]}", GOOD)
     return set(undone)
 
 
-def _said(error: Exception, since: float | None, patience: float | None) -> float:
-    """Say once what goes wrong; return since when it does. Raises UnusableError where that is too long."""
+def _report_failure(error: Exception, since: float | None, patience: float | None) -> float:
+    """Report a new failure, and return when it began.
+
+    Raises:
+        UnusableError: it has lasted longer than `patience`.
+    """
     now = time.monotonic()
     why = in_short(error) or repr(error)
     if since is None:
@@ -108,24 +113,29 @@ def _forward(arguments: argparse.Namespace) -> int:
             f"--from takes the URL of a NATS stream, like nats://host:4222/STREAM, not {arguments.source}."
         )
     source, target = _opened(arguments.source), _opened(arguments.to)
-    from cookie_consent.sinks.nats.forwarder import Forwarder  # here: open_sink has seen that what it needs is there
+    # Only now: open_sink has checked that its packages are installed.
+    from cookie_consent.sinks.nats.forwarder import Forwarder
 
     stop = Stop()
     with closing(source.store), closing(target.store), stop.by_signal():
         forwarder = Forwarder(cast("NatsStore", source.store), target.store, _name(arguments.to))
         if arguments.once:
-            with progress("messages", _there(forwarder)) as seen:
+            with progress("messages", _waiting(forwarder)) as seen:
                 bring_on(forwarder, stop, once=True, patience=_PATIENCE, seen=seen)
         else:
             bring_on(forwarder, stop, once=False, patience=_PATIENCE)
     return summary(forwarder, json=arguments.json)
 
 
-def _there(forwarder: Forwarder) -> int:
-    """Return how many messages wait; raises UnusableError where the stream cannot be read."""
+def _waiting(forwarder: Forwarder) -> int:
+    """Return the number of waiting messages.
+
+    Raises:
+        UnusableError: the stream cannot be read.
+    """
     try:
         return forwarder.waiting()
-    except Exception as error:  # noqa: BLE001 (whatever the client raises, it says it)
+    except Exception as error:  # noqa: BLE001 (clients raise errors of many kinds)
         raise UnusableError(f"--from: the stream cannot be read: {in_short(error) or repr(error)}") from None
 
 
@@ -141,7 +151,10 @@ def _opened(target: str) -> BufferedSink:
 
 
 def _name(target: str) -> str:
-    """Return what forwarders to one target share: where it is, and not who asks or how."""
+    """Return the name of the durable consumer: the address of the target, without credentials and parameters.
+
+    All forwarders to one target share it.
+    """
     scheme, colon, rest = target.partition("://")
     if not colon or scheme == "file":
         return abspath(rest if colon else target)
@@ -150,14 +163,14 @@ def _name(target: str) -> str:
 
 
 def summary(forwarder: Forwarder, *, json: bool) -> int:
-    """Say what was done; a finding where a visitor's records could not be erased."""
+    """Report what was done, and return the exit status: a finding if a visitor's records could not be erased."""
     counts, undone = forwarder.counts, forwarder.undone
     names = ("records", "counts", "dropped_invalid", "erasures")
     if json:
         say_json({**{name: counts[name] for name in names}, "not_erased": len(undone)})
     else:
-        brought = f"{counted(counts['records'], 'record')} and {counted(counts['counts'], 'count')}"
-        say(f"Brought on: {brought}. Erasures: {counts['erasures']:,}.")
+        moved = f"{counted(counts['records'], 'record')} and {counted(counts['counts'], 'count')}"
+        say(f"Brought on: {moved}. Erasures: {counts['erasures']:,}.")
     if counts["dropped_invalid"]:
         complain(f"Lines that can never be kept there, and are left out: {counts['dropped_invalid']:,}.", GOOD)
     return FINDING if undone else GOOD

@@ -1,4 +1,4 @@
-"""What the commands for a ledger take, and how they say what they have to say."""
+"""The options and the output of the commands that work on records."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from cookie_consent.sinks.files.closed_files import sources
 from cookie_consent.sinks.optional import NotInstalledError
 
 _VARIABLES = {"ledger": "CONSENT_LEDGER", "access_log": "CONSENT_ACCESS_LOG"}
-"""Option -> the environment variable that stands in for it."""
-_ORDERS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""What JSON leaves as it is, and a terminal obeys: control characters beyond ASCII, and those that turn text around."""
+"""Option -> the environment variable used in its absence."""
+_CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Characters that JSON leaves unescaped and a terminal acts on: control characters beyond ASCII, and marks that
+change the direction of text."""
 
 
 def _id(text: str) -> str:
@@ -74,7 +75,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 def takes(*options: str) -> Callable[[argparse.ArgumentParser], None]:
-    """Return a function that adds these options, and --json, to those of a command."""
+    """Return a function that adds these options and --json to a command's parser."""
 
     def add(parser: argparse.ArgumentParser) -> None:
         for option in options:
@@ -85,7 +86,13 @@ def takes(*options: str) -> Callable[[argparse.ArgumentParser], None]:
 
 
 def takes_id(meaning: str, *options: str, required: bool = True) -> Callable[[argparse.ArgumentParser], None]:
-    """Return a function that adds an --id, which may have to be given, and these options."""
+    """Return a function that adds --id and these options to a command's parser.
+
+    Args:
+        meaning: the help text of --id.
+        options: further options.
+        required: whether --id is required.
+    """
 
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--id", "--visitor", dest="id", metavar="ID", type=_id, required=required, help=meaning)
@@ -95,12 +102,16 @@ def takes_id(meaning: str, *options: str, required: bool = True) -> Callable[[ar
 
 
 def named(arguments: argparse.Namespace, option: str) -> str | None:
-    """Return what an option names, or the environment variable that stands in for it."""
+    """Return the value of an option, or of the environment variable used in its absence."""
     return getattr(arguments, option) or os.environ.get(_VARIABLES[option]) or None
 
 
 def ledger_of(arguments: argparse.Namespace) -> str:
-    """Return the URL of the ledger; raises UnusableError where none is named."""
+    """Return the URL of the ledger.
+
+    Raises:
+        UnusableError: none was named.
+    """
     url = named(arguments, "ledger")
     if url is None:
         raise UnusableError("Name the ledger: --ledger URL, or the environment variable CONSENT_LEDGER.")
@@ -109,10 +120,13 @@ def ledger_of(arguments: argparse.Namespace) -> str:
 
 @contextmanager
 def existing_sink(target: str) -> Iterator[Sink]:
-    """Open an access log that is there.
+    """Open an access log that exists.
+
+    Args:
+        target: its path or URL.
 
     Raises:
-        UnusableError: there is none, or it cannot be used.
+        UnusableError: it does not exist, or cannot be used.
     """
     path = target.removeprefix("file://")
     try:
@@ -127,13 +141,13 @@ def existing_sink(target: str) -> Iterator[Sink]:
         raise UnusableError(str(error)) from None
     except OSError as error:
         raise UnusableError(f"access_log: {path} cannot be used: {error.strerror or error}.") from None
-    except Exception as error:  # noqa: BLE001 (each database's client has errors of its own)
+    except Exception as error:  # noqa: BLE001 (each database client has errors of its own)
         raise UnusableError(f"access_log: the database cannot be used: {in_short(error)}") from None
 
 
 def say(text: str) -> None:
     """Print a text."""
-    # What somebody damaged may have bytes in it that are no text.
+    # A damaged record can have bytes that are no text.
     sys.stdout.write(text.encode(errors="replace").decode() + "\n")
 
 
@@ -143,11 +157,11 @@ def say_json(document: object, *, indent: int | None = None) -> None:
 
 
 def as_json(document: object, *, indent: int | None = None) -> str:
-    """Return plain data as JSON that gives no orders to a terminal."""
+    """Return plain data as JSON, with every character escaped that could control a terminal."""
     text = json.dumps(document, ensure_ascii=False, indent=indent)
-    return _ORDERS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
+    return _CONTROLS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def counted(number: int, one: str, many: str = "") -> str:
-    """Return a number with what it counts: "1 record", "2 records"."""
+    """Return a number with its noun: "1 record", "2 records"."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"

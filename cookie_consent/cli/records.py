@@ -1,4 +1,4 @@
-"""The commands for what is kept: to list it, to hand it out, to erase it, to remove what is due."""
+"""The commands on stored records: `records`, `export`, `erase` and `purge`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from cookie_consent.tracing.access_log import daily_salt_of
 from cookie_consent.visitors.pages.evidence import explain
 
 _COLUMNS = {"decided_at": 20, "event": 9, "status": 7, "source": 8, "language": 8, "policy": 16}
-"""What a table of records shows, and how wide; an id comes last."""
+"""Column of the table of records -> width. An id is the last column."""
 _ONE = {
     "records": "record",
     "texts": "text",
@@ -62,7 +62,7 @@ def _records(arguments: argparse.Namespace) -> int:
         records = _all(ledger) if arguments.id is None else _of(ledger, arguments.id)
         if arguments.json:
             for record in records:
-                say(canonical_json(record).decode())  # the very text whose SHA-256 is in the chain
+                say(canonical_json(record).decode())  # exactly the text that the chain's SHA-256 covers
         else:
             _say_table(records, "consent_id" if arguments.id is None else "record_id")
     return GOOD
@@ -88,7 +88,7 @@ def _say_table(records: Records, last: str) -> None:
 
 
 def _cell(value: object) -> str:
-    """Return a value as a terminal can show it; no record may give orders to one."""
+    """Return a value for a table. Control characters are replaced, so no record can control the terminal."""
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in str(value or "-"))
 
 
@@ -102,8 +102,8 @@ def _explain(ledger: Ledger, arguments: argparse.Namespace) -> int:
     if explained is None:
         return complain("No text of the site's was shown for this record: its source or event says why.", FINDING)
     name = record["prevailing_text" if arguments.prevailing else "text"]
-    kept = asyncio.run(ledger.text(name))
-    if kept is None or digest(kept) != name:
+    stored = asyncio.run(ledger.text(name))
+    if stored is None or digest(stored) != name:
         return complain(f"Text {name} is missing, or was changed. Run: cookie-consent verify", FINDING)
     text = explained.prevailing_html if arguments.prevailing else explained.html
     if arguments.json:
@@ -131,35 +131,35 @@ def _access_records(target: str, id_: str) -> list[dict[str, Any]]:
         return list(sink.read(id_))
 
 
-_KEPT: Mapping[str, tuple[str, Callable[[str, str], list[dict[str, Any]]]]] = {
+_READERS: Mapping[str, tuple[str, Callable[[str, str], list[dict[str, Any]]]]] = {
     "consent_records": ("ledger", _consent_records),
     "access_records": ("access_log", _access_records),
     "requests": ("ledger", _requests),
 }
-"""Kind of record, as in MEANINGS -> the option that says where it is kept, and what reads those of an id."""
+"""Kind of record, as in MEANINGS -> the option that names its store, and a function that reads the records of an id."""
 
 
 def _export(arguments: argparse.Namespace) -> int:
     if arguments.id is None:
         return export_access(arguments)
     refuse_span(arguments)
-    kept = {}
-    for kind, (option, read) in _KEPT.items():
+    found = {}
+    for kind, (option, read) in _READERS.items():
         target = named(arguments, option)
         if target is None:
             shown = option.replace("_", "-")
             complain(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.", GOOD)
         else:
-            kept[kind] = read(target, arguments.id)
-    if not kept:
+            found[kind] = read(target, arguments.id)
+    if not found:
         raise UnusableError("Name what to look into: --ledger URL, --access-log URL, or both.")
     if arguments.json:
-        for records in kept.values():
+        for records in found.values():
             for record in records:
                 say_json(record)
     else:
-        meanings = {kind: dict(MEANINGS[kind]) for kind in kept}
-        say_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **kept, "meanings": meanings}, indent=2)
+        meanings = {kind: dict(MEANINGS[kind]) for kind in found}
+        say_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **found, "meanings": meanings}, indent=2)
     return GOOD
 
 
@@ -176,20 +176,20 @@ def _erase(arguments: argparse.Namespace) -> int:
         existing_sink(target) if target else nullcontext() as sink,
     ):
         access_records = sink.erase(arguments.id) if sink else None
-        gone = _erase_proof(ledger, arguments.id) if ledger and arguments.proof else Removal(0, 0, 0)
+        removal = _erase_proof(ledger, arguments.id) if ledger and arguments.proof else Removal(0, 0, 0)
         asked = ledger.requests.erase(arguments.id) if ledger and arguments.proof else 0
-        stay = _of(ledger, arguments.id) if ledger else None
-    erased = {"access_records": access_records, "consent_records": gone.records, "requests": asked}
+        remaining = _of(ledger, arguments.id) if ledger else None
+    erased = {"access_records": access_records, "consent_records": removal.records, "requests": asked}
     kept = {
-        "consent_records": None if stay is None else len(stay),
-        "why": _WHY_PROOF if stay else None,
-        "until": _until(stay or []),
+        "consent_records": None if remaining is None else len(remaining),
+        "why": _WHY_PROOF if remaining else None,
+        "until": _until(remaining or []),
     }
     if arguments.json:
         say_json({"id": arguments.id, "erased": erased, "kept": kept})
     else:
         say("\n".join(_in_words(arguments.id, erased, kept)))
-    return _complain_of(gone.misfiled)
+    return _complain_of(removal.misfiled)
 
 
 def _policy(path: str) -> Policy:
@@ -210,7 +210,7 @@ def _until(records: Records) -> str | None:
 
 
 def _complain_of(misfiled: int) -> int:
-    """Say that records were not removed, if there are such; return the status to end with."""
+    """Report records that could not be removed, and return the exit status."""
     if not misfiled:
         return GOOD
     stay = counted(misfiled, "record stays: it is not as it was", "records stay: they are not as they were")
@@ -252,15 +252,15 @@ def _purge(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json({"ran_at": rfc3339(now), "dry_run": arguments.dry_run, **counts})
     else:
-        did = "would remove" if arguments.dry_run else "removed"
-        said = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
-        say(f"{rfc3339(now)} {did} {', '.join(said)}")
+        verb = "would remove" if arguments.dry_run else "removed"
+        parts = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
+        say(f"{rfc3339(now)} {verb} {', '.join(parts)}")
     return _complain_of(counts.get("misfiled", 0))
 
 
 def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
     with existing_ledger(url) as ledger:
-        last_removal(ledger, now)  # for its warning
+        last_removal(ledger, now)  # warns if that time is in the future
         counts = asdict(ledger.remove(now=now, make_id=new_id, dry_run=dry_run))
         if policy is None:
             complain("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
@@ -297,7 +297,7 @@ COMMANDS = (
     Command(
         "erase",
         "Erase the access records of a visitor, and say what stays.",
-        # Records say by themselves until when they stay; a policy may be named as it may to the other commands.
+        # Each record has its own end date. --policy is accepted only so that all commands take the same options.
         takes_id(_EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
         guarded(_erase),
     ),

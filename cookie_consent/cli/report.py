@@ -1,4 +1,4 @@
-"""The command that answers what an access log is kept for: who came, from where, what they read, how many say yes."""
+"""The `report` command: prints the figures of an access log, or writes them as a page or as CSV."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from cookie_consent.report.page.page import page
 from cookie_consent.report.question import LARGEST_LIMIT, MOST_ROWS, THRESHOLD
 
 _DAYS = 30
-"""How many days a report covers where nothing else is said."""
+"""The default range of a report, in days."""
 _LARGEST_THRESHOLD = 1_000_000
 
 
 def asked_of(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
-    """Return what a report is asked for, as arguments of `report`; the last 30 days where no range is given.
+    """Return the keyword arguments for `report`.
 
     Args:
-        arguments: with since, until (days or None), host, path, compare, limit and threshold.
+        arguments: with since and until (dates or None), host, path, compare, limit and threshold. Without dates, the
+            range is the last 30 days.
         now: seconds since 1970.
     """
     until = arguments.until or datetime.fromtimestamp(now, UTC).date()
@@ -46,7 +47,7 @@ def asked_of(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
 
 
 def takes_memory(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says how much memory a report may take."""
+    """Add the --memory option."""
     parser.add_argument(
         "--memory",
         metavar="SIZE",
@@ -108,7 +109,7 @@ def _up_to(most: int) -> Callable[[str], int]:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    if sum(bool(way) for way in (arguments.json, arguments.html, arguments.csv or arguments.figure)) > 1:
+    if sum(bool(form) for form in (arguments.json, arguments.html, arguments.csv or arguments.figure)) > 1:
         raise UnusableError("Name one form: --json, --html FILE, or --csv FOLDER (or --figure NAME).")
     target = named(arguments, "access_log")
     if target is None:
@@ -118,29 +119,29 @@ def _report(arguments: argparse.Namespace) -> int:
             raise UnusableError(f"--{option}: {file} is a file of the access log itself. Name another.")
     try:
         with progress("steps", STEPS) as seen:
-            made = report(target, **asked_of(arguments, time.time()), memory=arguments.memory, seen=seen)
+            figures = report(target, **asked_of(arguments, time.time()), memory=arguments.memory, seen=seen)
     except (ValueError, UnreadableError) as error:
         raise UnusableError(str(error)) from None
-    say(_written(made, arguments))
+    say(_written(figures, arguments))
     return GOOD
 
 
-def _written(made: Mapping[str, Any], arguments: argparse.Namespace) -> str:
-    """Return a report in the form that the arguments name, or write it to a file and return what was written."""
+def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
+    """Return a report in the requested form. If that is a file, write it and return a message."""
     if arguments.json:
-        return as_json(made)
+        return as_json(figures)
     if arguments.html:
-        return _to_file(arguments.html, page(made))
+        return _to_file(arguments.html, page(figures))
     if arguments.csv and arguments.figure:
-        return _to_file(arguments.csv, as_csv(made, arguments.figure))
+        return _to_file(arguments.csv, as_csv(figures, arguments.figure))
     if arguments.csv:
         try:
-            return f"{counted(len(write_csv(made, arguments.csv)), 'file')} in {arguments.csv}."
+            return f"{counted(len(write_csv(figures, arguments.csv)), 'file')} in {arguments.csv}."
         except OSError as error:
             raise _unwritable(arguments.csv, error) from None
     if arguments.figure:
-        return as_csv(made, arguments.figure).replace("\r\n", "\n").rstrip("\n")
-    return as_text(made)
+        return as_csv(figures, arguments.figure).replace("\r\n", "\n").rstrip("\n")
+    return as_text(figures)
 
 
 def _to_file(path: Path, text: str) -> str:

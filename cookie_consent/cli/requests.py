@@ -1,4 +1,4 @@
-"""The commands of the help desk: what was asked, and the answers to it."""
+"""The `requests` command: the help desk's requests, and the answers to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cookie_consent.ledgers import Requests
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest, as_reference
 
 _COLUMNS = {"reference": 11, "state": 8, "due_at": 20, "created_at": 20, "kind": 8}
-"""What a table of requests shows, and how wide."""
+"""Column of the table of requests -> width."""
 
 Do = Callable[[Requests, argparse.Namespace], int]
 
@@ -102,7 +102,7 @@ def _find(store: Requests, typed: str) -> DeskRequest | None:
 
 
 def _written(text: str | None) -> str:
-    """Return the answer that was written, as an argument or else on the standard input."""
+    """Return the text of an answer, from the argument or else from standard input."""
     if text is None:
         if sys.stdin.isatty():
             sys.stderr.write("Write the answer; an empty line with Ctrl-D ends it.\n")
@@ -140,18 +140,18 @@ def _say_done(store: Requests, request: DeskRequest, arguments: argparse.Namespa
 
 
 def _in_words(request: DeskRequest, now: float) -> list[str]:
-    said = request.document()
+    document = request.document()
     lines = [
         f"{request.reference}: {request.kind}, {_state(request, now)}",
-        f"Sent:       {said['created_at']}, in the language {request.language!r}",
-        f"Due:        {said['due_at']}",
+        f"Sent:       {document['created_at']}, in the language {request.language!r}",
+        f"Due:        {document['due_at']}",
         f"Mail to:    {request.address or 'nobody: the visitor looks the answer up'}",
         f"Consent id: {request.consent_id or 'none: there was no consent cookie'}",
         *("", readable(request.text)),
     ]
     if request.answer is not None:
-        lines += ["", f"Answered:   {said['answered_at']}", "", readable(request.answer)]
-    return [*lines, *(["", f"Closed:     {said['closed_at']}"] if request.closed_at is not None else [])]
+        lines += ["", f"Answered:   {document['answered_at']}", "", readable(request.answer)]
+    return [*lines, *(["", f"Closed:     {document['closed_at']}"] if request.closed_at is not None else [])]
 
 
 def _state(request: DeskRequest, now: float) -> str:

@@ -1,4 +1,4 @@
-"""The command that shows a report live, to those on the same machine or who know a password."""
+"""The `serve-report` command: serves a live report on this machine, or to people with a password."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cookie_consent.report.live.guards import SHORTEST_PASSWORD, OnlyByLoopback,
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-PASSWORD = "CONSENT_REPORT_PASSWORD"  # noqa: S105 (the name of a variable)
+PASSWORD = "CONSENT_REPORT_PASSWORD"  # noqa: S105 (the name of an environment variable)
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +62,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _access_log(arguments: argparse.Namespace) -> str:
-    """Return the access log, once it could be opened. It may be one that no record has come to yet."""
+    """Return the access log after opening it once, so that errors show at start-up. It may still be empty."""
     target = named(arguments, "access_log")
     if target is None:
         raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
@@ -75,7 +75,7 @@ def _access_log(arguments: argparse.Namespace) -> str:
 
 
 def _password(file: str | None) -> str:
-    """Return the password that is set; "" where none is."""
+    """Return the configured password; "" if there is none."""
     password = os.environ.get(PASSWORD, "")
     if file is not None:
         try:
@@ -88,7 +88,7 @@ def _password(file: str | None) -> str:
 
 
 def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIApp:
-    """Return the report, guarded: by a password where there is one, and against other names on the machine itself."""
+    """Return the report app behind its guards: the password if set, and a check of the Host field if on loopback."""
     app = report_app(access_log, authorize=lambda request: True, memory=memory)
     if password:
         app = OnlyByPassword(app, password)
@@ -112,7 +112,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _why(error: OSError) -> str:
-    """Return what is wrong; asyncio's words about the address stand beside it already."""
+    """Return the reason without asyncio's remark about the address, which the message already names."""
     return (error.strerror or str(error)).partition(" (while attempting")[0]
 
 

@@ -1,4 +1,4 @@
-"""The command that verifies a ledger: that no record, and nothing that one cites, was changed, left out or added."""
+"""The `verify` command: proves that no consent record, and nothing that one cites, was changed, removed or added."""
 
 from __future__ import annotations
 
@@ -38,23 +38,24 @@ if TYPE_CHECKING:
     from cookie_consent.ledgers.sql import SqlLedger
 
 _KEYS = "CONSENT_KEY"
-"""The environment variable with the site's secret keys: oldest first, a line each."""
+"""The environment variable with the site's secret keys, one on each line, oldest first."""
 _CITING = {"policy": "policies", "text": "texts", "prevailing_text": "texts"}
-"""Field of a record -> the kind of what it cites."""
+"""Field of a record -> the kind of document that it cites."""
 _CITED = {"policies": "Policy", "texts": "Text"}
 
 Row = TypeVar("Row")
 Name = tuple[str, str]
-"""What a record cites: its kind, and the hash that names it; of a policy also its version, and its whole hash."""
+"""The name of a cited document: its kind, and its hash. For policies: the version (the first digits of the hash), or
+the version and the whole hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """Something that does not fit.
+    """A problem that the verification found.
 
     Args:
-        record: the number of the first record that it is about; None where it is about none.
-        why: what is wrong, as a sentence.
+        record: the number of the first record that it concerns; None if it concerns no record.
+        why: the problem, as a sentence.
     """
 
     record: int | None
@@ -62,16 +63,16 @@ class _Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class _Came:
-    """What came of a verification.
+class _Result:
+    """The result of a verification.
 
     Args:
-        verified: of the chain.
-        removed_by: how many records were removed for each reason.
-        imported: how many were imported from an earlier system.
-        root: the end of the chain, to be kept.
-        roots: those that it was held against.
-        findings: what does not fit.
+        verified: the result for the chain.
+        removed_by: reason of removal -> number of records.
+        imported: the number of records imported from an earlier system.
+        root: the end of the chain, for safekeeping.
+        roots: the roots that the chain was compared with.
+        findings: all problems.
     """
 
     verified: Verified
@@ -88,22 +89,22 @@ def _verify(arguments: argparse.Namespace) -> int:
         raise UnusableError(f"A root is signed with the site's secret key: set the environment variable {_KEYS}.")
     roots, findings = _kept_roots("--root", arguments.root, signer)
     if arguments.write_root and _is_begun(arguments.write_root):
-        # What it says already has to fit before anything is added to it.
-        more, wrong = _kept_roots("--write-root", [arguments.write_root], signer)
-        roots, findings = [*dict.fromkeys([*roots, *more])], [*dict.fromkeys([*findings, *wrong])]
-    # A root says that what follows it was written later: than before it was read.
+        # The roots in the file have to match before a new one is added.
+        more, more_findings = _kept_roots("--write-root", [arguments.write_root], signer)
+        roots, findings = [*dict.fromkeys([*roots, *more])], [*dict.fromkeys([*findings, *more_findings])]
+    # A root claims that later records are younger than it. So take its time before reading any record.
     now = int(time.time())
     dated = [SignedRoot(kept.root.number, kept.signed_at) for kept in roots if kept.signed_at is not None]
     dates = Chronology(dated, now, arguments.shortest_keep)
     with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
-        verified, found = _look_at(ledger, [kept.root for kept in roots], seen, dates)
-    findings = sorted([*found, *findings], key=lambda finding: finding.record or math.inf)
+        verified, chain_findings = _look_at(ledger, [kept.root for kept in roots], seen, dates)
+    findings = sorted([*chain_findings, *findings], key=lambda finding: finding.record or math.inf)
     root = write_root(verified.root, signer, now) if signer else str(verified.root)
-    came = _Came(verified, dates.removed_by(), dates.imported, root, roots, findings)
+    result = _Result(verified, dates.removed_by(), dates.imported, root, roots, findings)
     if arguments.json:
-        say_json(_as_json(came))
+        say_json(_as_json(result))
     else:
-        say("\n".join(_in_words(came)))
+        say("\n".join(_in_words(result)))
     if arguments.write_root and findings:
         complain("No root was written.", FINDING)
     elif arguments.write_root:
@@ -112,7 +113,10 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _size(ledger: Ledger) -> int:
-    """Return how many records there are; 0 where that cannot be read: what is wrong is told with what cannot either."""
+    """Return the number of records; 0 if it cannot be read.
+
+    The verification itself reports the damage.
+    """
     from sqlalchemy.exc import DatabaseError
 
     try:
@@ -130,14 +134,14 @@ def _signer() -> Signer | None:
 
 
 def _is_begun(path: str) -> bool:
-    """Return whether there is a file that roots were written to."""
+    """Tell whether the file exists and has content."""
     return Path(path).is_file() and Path(path).stat().st_size > 0
 
 
-def _kept_roots(option: str, given: Iterable[str], signer: Signer | None) -> tuple[list[KeptRoot], list[_Finding]]:
-    """Return the roots that were kept elsewhere, and what is wrong with them."""
+def _kept_roots(option: str, names: Iterable[str], signer: Signer | None) -> tuple[list[KeptRoot], list[_Finding]]:
+    """Return the roots that were stored elsewhere, and the problems with them."""
     roots, findings = list[KeptRoot](), list[_Finding]()
-    for name in given:
+    for name in names:
         try:
             for line in root_lines(name):
                 try:
@@ -154,22 +158,23 @@ def _kept_roots(option: str, given: Iterable[str], signer: Signer | None) -> tup
 def _look_at(
     ledger: SqlLedger, roots: Iterable[Root], seen: Callable[[int], object], dates: Chronology
 ) -> tuple[Verified, list[_Finding]]:
-    """Verify the chain and its dates, what its records cite, and the file that they are in."""
+    """Verify the chain and its dates, the documents that records cite, and the database file."""
     damages, first_citing = list[_Finding](), dict[Name, int]()
-    tied = dict[Name, int]()
-    # What is cited comes first: then what is purged meanwhile is not missed, and what is added can be asked for.
-    cited = _readable(ledger.cited(), "What records cite", damages)
-    hashes = {(kind, name): _sha256(content) for kind, name, content in cited}
+    by_hash = dict[Name, int]()
+    # Read cited documents before the chain: then documents purged meanwhile are not missed, and ones added later can
+    # still be looked up.
+    documents = _readable(ledger.cited(), "What records cite", damages)
+    hashes = {(kind, name): _sha256(content) for kind, name, content in documents}
     links = _watched(_readable(ledger.links(), "The chain", damages), first_citing)
 
     def look(number: int, document: Mapping[str, Any]) -> None:
         dates.look(number, document)
         if "policy_sha256" in document:
-            tied.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
+            by_hash.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
 
     verified = verify(links, roots, seen, look)
     unsound = [*_unsound(ledger, damages)]
-    findings = [*damages, *unsound, *_misnamed(hashes, first_citing), *_others(hashes, tied)]
+    findings = [*damages, *unsound, *_misnamed(hashes, first_citing), *_replaced(hashes, by_hash)]
     findings += (_Finding(record, why) for record, why in dates.findings())
     if verified.wrong is not None:
         findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
@@ -179,7 +184,7 @@ def _look_at(
 
 
 def _readable(rows: Iterator[Row], what: str, damages: list[_Finding]) -> Iterator[Row]:
-    """Yield rows as far as they can be read; a damaged SQLite file is a finding."""
+    """Yield rows until the database is damaged. The damage becomes a finding."""
     from sqlalchemy.exc import DatabaseError
 
     try:
@@ -191,7 +196,10 @@ def _readable(rows: Iterator[Row], what: str, damages: list[_Finding]) -> Iterat
 
 
 def _unsound(ledger: SqlLedger, damages: list[_Finding]) -> Iterator[_Finding]:
-    """Yield what the database itself finds: no query of ours reads each index, and export and erase rely on them."""
+    """Yield problems that the database finds itself.
+
+    The queries here do not use every index, but export and erase do.
+    """
     for damage in _readable(ledger.damages(), "The database", damages):
         yield _Finding(None, f"The database is damaged: {' '.join(damage.split())}.")
 
@@ -203,7 +211,7 @@ def _is_damage(error: BaseException | None) -> bool:
 
 
 def _watched(links: Iterable[Link], first_citing: dict[Name, int]) -> Iterator[Link]:
-    """Yield links, and note which record is the first to cite something."""
+    """Yield links, and record the first one that cites each document."""
     for link in links:
         for field, kind in _CITING.items():
             name = link.columns.get(field)
@@ -213,7 +221,7 @@ def _watched(links: Iterable[Link], first_citing: dict[Name, int]) -> Iterator[L
 
 
 def _sha256(content: object) -> str:
-    """Return the hash of what is kept; "" where it is no text: SQLite takes any kind of value."""
+    """Return the hash of a document; "" if it is no text, since an SQLite column accepts any type."""
     try:
         return digest(content) if isinstance(content, str) else ""
     except UnicodeEncodeError:
@@ -221,7 +229,7 @@ def _sha256(content: object) -> str:
 
 
 def _name_of(kind: str, sha256: str) -> str:
-    """Return what something that records cite is named: by its hash, a policy by its first digits."""
+    """Return the name that a document with this hash has: the hash, or for a policy its first digits."""
     return sha256 if kind == "texts" else sha256[:VERSION_DIGITS]
 
 
@@ -234,61 +242,61 @@ def _misnamed(hashes: Mapping[Name, str], first_citing: Mapping[Name, int]) -> I
             yield _Finding(record, f"{what} {name} was changed: it has no longer the hash that it is named by. {by}.")
 
 
-def _others(hashes: Mapping[Name, str], tied: Mapping[Name, int]) -> Iterator[_Finding]:
-    """Yield the policies that bear their names, and are others than records say, which know the whole hash."""
-    for (version, sha256), record in tied.items():
-        kept = hashes.get(("policies", version), sha256)
-        if kept != sha256 and _name_of("policies", kept) == version:
+def _replaced(hashes: Mapping[Name, str], by_hash: Mapping[Name, int]) -> Iterator[_Finding]:
+    """Yield policies with the right version but another hash than the records say, which know the whole hash."""
+    for (version, sha256), record in by_hash.items():
+        stored = hashes.get(("policies", version), sha256)
+        if stored != sha256 and _name_of("policies", stored) == version:
             yield _Finding(record, f"Policy {version} is another than the one that record {record:,} was given to.")
 
 
 def _missing(ledger: Ledger, hashes: Mapping[Name, str], first_citing: Mapping[Name, int]) -> Iterator[_Finding]:
     for (kind, name), record in first_citing.items():
-        if (kind, name) not in hashes and asyncio.run(_found(ledger, kind, name)) is None:
+        if (kind, name) not in hashes and asyncio.run(_lookup(ledger, kind, name)) is None:
             yield _Finding(record, f"{_CITED[kind]} {name} is missing. Record {record:,} is the first that cites it.")
 
 
-async def _found(ledger: Ledger, kind: str, name: str) -> object:
+async def _lookup(ledger: Ledger, kind: str, name: str) -> object:
     return await (ledger.text(name) if kind == "texts" else ledger.policy(name))
 
 
-def _as_json(came: _Came) -> dict[str, Any]:
-    said = [asdict(finding) for finding in came.findings]
+def _as_json(result: _Result) -> dict[str, Any]:
+    findings = [asdict(finding) for finding in result.findings]
     return {
-        "records": came.verified.records,
-        "removed": came.verified.removed,
-        "removed_by": came.removed_by,
-        "imported": came.imported,
-        "root": None if said else came.root,
+        "records": result.verified.records,
+        "removed": result.verified.removed,
+        "removed_by": result.removed_by,
+        "imported": result.imported,
+        "root": None if findings else result.root,
         "roots": [
             {"root": str(kept.root), "signed_at": None if kept.signed_at is None else rfc3339(kept.signed_at)}
-            for kept in came.roots
+            for kept in result.roots
         ],
-        "findings": said,
+        "findings": findings,
     }
 
 
-def _in_words(came: _Came) -> Iterator[str]:
-    yield from (finding.why for finding in came.findings)
-    for kept in came.roots:
+def _in_words(result: _Result) -> Iterator[str]:
+    yield from (finding.why for finding in result.findings)
+    for kept in result.roots:
         if kept.signed_at is None:
             yield f"The signature of root {kept.root} was not checked: there is no key in {_KEYS}."
         else:
             yield f"Root {kept.root} was signed at {rfc3339(kept.signed_at)}."
-    if came.imported:
-        yield f"Imported from an earlier system, which dated them: {counted(came.imported, 'record')}."
-    why = ", ".join(f"{count:,} by {reason}" for reason, count in came.removed_by.items() if count)
-    removed = f" ({came.verified.removed:,} of them removed{why and ': '}{why})" if came.verified.removed else ""
-    if came.findings:
-        yield f"The chain itself fits for {counted(came.verified.records, 'record')}{removed}."
+    if result.imported:
+        yield f"Imported from an earlier system, which dated them: {counted(result.imported, 'record')}."
+    why = ", ".join(f"{count:,} by {reason}" for reason, count in result.removed_by.items() if count)
+    removed = f" ({result.verified.removed:,} of them removed{why and ': '}{why})" if result.verified.removed else ""
+    if result.findings:
+        yield f"The chain itself fits for {counted(result.verified.records, 'record')}{removed}."
     else:
-        yield f"All fits: {counted(came.verified.records, 'record')}{removed}, and what they cite."
-        yield f"Root: {came.root}"
+        yield f"All fits: {counted(result.verified.records, 'record')}{removed}, and what they cite."
+        yield f"Root: {result.root}"
 
 
 def _keep_root(path: str, root: str) -> None:
     try:
-        with Path(path).open("a", encoding="utf-8") as file:  # at the end: no root that was kept is lost
+        with Path(path).open("a", encoding="utf-8") as file:  # append, so that no earlier root is lost
             file.write(f"{root}\n")
     except OSError as error:
         raise UnusableError(f"--write-root: {path} cannot be written: {error.strerror}.") from None

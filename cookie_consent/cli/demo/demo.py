@@ -1,4 +1,4 @@
-"""The demonstration: walks three visitors through the registry site, over real HTTP, and prints what each got."""
+"""Runs the demonstration: three visitors walk through the example site over HTTP, and it prints what each got."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ __all__ = ["NotStartedError", "run"]
 
 _HERE = Path(__file__).parents[2]
 _FOLDERS = (_HERE / "registry", _HERE.parent / "examples" / "registry")
-"""Where the site lies in a wheel, and in a checkout that is installed editable."""
+"""The folder of the site in a wheel, and in an editable install."""
 _FLUSH = 1.2
-"""Access records are in the file within a second."""
+"""Access records reach the file within a second."""
 _OWN_COOKIES = frozenset({"consent", "visitor"})
 _NECESSARY = frozenset({"session", "lang"})
 _HELD = re.compile(r'The cookie "([^"]+)" was held back')
 _ADVICE = re.compile(r'The cookie "[^"]+" was held back: no policy.*?duration = "[^"]*"\n', re.DOTALL)
 _ANALYST = "analyst"
-"""Who may see the report on the site; there, anybody signs in by any name."""
+"""The user who may see the report. On the example site, anybody can sign in under any name."""
 _LABEL, _CELL = 20, 24
 
 
@@ -49,15 +49,15 @@ def run(
     report_to: Path | None = None,
     wait: Callable[[subprocess.Popen[str]], object] = subprocess.Popen.wait,
 ) -> bool:
-    """Start the site, walk the visitors through it, print what each got, and go on serving.
+    """Start the site, let the visitors walk through it, print what each got, and keep serving.
 
     Args:
-        once: whether it ends after the walk.
-        port: where the site listens; 0 for a free port.
-        host: the address that it listens on.
+        once: whether to stop after the walk.
+        port: the port of the site; 0 for a free one.
+        host: the address to listen on.
         out: where to print.
-        report_to: the file to write the report page to; None for a new one in the system's folder for such files.
-        wait: waits for the end of the site, or for the KeyboardInterrupt that ends it.
+        report_to: the file for the report page; None for a new temporary file.
+        wait: waits for the site to end, or for the KeyboardInterrupt that ends it.
 
     Returns:
         Whether all promises held.
@@ -65,32 +65,32 @@ def run(
     Raises:
         NotStartedError: the site could not be started.
     """
-    folder = next(folder for folder in _FOLDERS if folder.is_dir())
-    with TemporaryDirectory(prefix="cookie-consent-") as kept:
-        all_held = _serve(Path(kept), folder, (host, port), out, None if once else wait)
-        shown = write_report(Path(kept, "access.jsonl"), report_to)
-        print(f"\nThe report of these visits, to open in a browser:\n{shown}", file=out)
+    site_folder = next(site_folder for site_folder in _FOLDERS if site_folder.is_dir())
+    with TemporaryDirectory(prefix="cookie-consent-") as folder:
+        all_held = _serve(Path(folder), site_folder, (host, port), out, None if once else wait)
+        page_file = write_report(Path(folder, "access.jsonl"), report_to)
+        print(f"\nThe report of these visits, to open in a browser:\n{page_file}", file=out)
     return all_held
 
 
 def _serve(
-    kept: Path,
+    data: Path,
     folder: Path,
     address: tuple[str, int],
     out: TextIO,
     wait: Callable[[subprocess.Popen[str]], object] | None,
 ) -> bool:
-    """Start the site, walk the visitors through it and print what each got; return whether all promises held."""
+    """Start the site, run the visitors and print what each got; return whether all promises held."""
     with (
-        started("analytics:app", folder, kept / "partner.log", (LOOPBACK, 0), {}) as partner,
-        started("app:app", folder, kept / "site.log", address, _environ(kept, partner)) as site,
+        started("analytics:app", folder, data / "partner.log", (LOOPBACK, 0), {}) as partner,
+        started("app:app", folder, data / "site.log", address, _environ(data, partner)) as site,
     ):
         print(
             f"The registry site answers at {site.address}. Three visitors walk through it ...\n", file=out, flush=True
         )
-        outcomes = _walk(site, kept / "access.jsonl")
+        outcomes = _walk(site, data / "access.jsonl")
         all_held = report(outcomes, site.log.read_text(encoding="utf-8"), out)
-        all_held &= verify_proofs(_ledger_in(kept), out)
+        all_held &= verify_proofs(_ledger_in(data), out)
         if wait is not None:
             with suppress(KeyboardInterrupt):
                 print(
@@ -104,41 +104,41 @@ def _serve(
 
 
 def write_report(access_log: Path, to: Path | None) -> Path:
-    """Write the report page of an access log's last two days, and return where it is; it stays there.
+    """Write the report page for the last two days of an access log, and return its path.
 
     Args:
-        access_log: the file of the access records. Counts are complete once its site has ended.
+        access_log: the file of access records. Counts are complete only after the site has ended.
         to: the file to write; None for a new one.
     """
     if to is None:
         with NamedTemporaryFile(prefix="cookie-consent-report-", suffix=".html", delete=False) as file:
             to = Path(file.name)
     today = datetime.now(UTC).date()
-    # No group is too small here: there are three visitors, all of them made up.
+    # The three visitors are invented, so no group is too small to show.
     html = page(compute(access_log, since=today - timedelta(days=1), until=today, threshold=1))
     to.write_text(html, encoding="utf-8")
     return to
 
 
-def _ledger_in(kept: Path) -> str:
-    return f"sqlite:///{kept / 'consent.db'}"
+def _ledger_in(folder: Path) -> str:
+    return f"sqlite:///{folder / 'consent.db'}"
 
 
-def _environ(kept: Path, partner: Site) -> dict[str, str]:
+def _environ(folder: Path, partner: Site) -> dict[str, str]:
     return {
         "REGISTRY_KEY": secrets.token_urlsafe(32),
-        "REGISTRY_ACCESS_LOG": str(kept / "access.jsonl"),
-        "REGISTRY_LEDGER": _ledger_in(kept),
+        "REGISTRY_ACCESS_LOG": str(folder / "access.jsonl"),
+        "REGISTRY_LEDGER": _ledger_in(folder),
         "REGISTRY_ANALYSTS": _ANALYST,
-        # By another host name than the site's, so that it is another site to browsers.
+        # Another host name than the site's makes it another site for browsers.
         "REGISTRY_PARTNER": f"http://localhost:{partner.port}",
     }
 
 
 def _walk(site: Site, access_log: Path) -> list[Outcome]:
-    """Let the visitors walk, one after the other, and see which access records that left.
+    """Run the visitors one after the other, and assign the access records to them.
 
-    Their times do not tell whose they are; that nobody else's come meanwhile does.
+    Records do not say whose they are; each visitor's are those written during the walk.
     """
     outcomes, seen = list[Outcome](), 0
     for visitor in (ACCEPTING, REFUSING, SIGNALLING):
@@ -151,7 +151,13 @@ def _walk(site: Site, access_log: Path) -> list[Outcome]:
 
 
 def promises(yes: Outcome, no: Outcome, signal: Outcome) -> dict[str, bool]:
-    """Return each promise, and whether it held for those who accepted, refused and sent a signal."""
+    """Return each promise, and whether it held.
+
+    Args:
+        yes: the outcome of the visitor who accepted.
+        no: the outcome of the visitor who refused.
+        signal: the outcome of the visitor who sent a signal.
+    """
     everybody, others = (yes, no, signal), (no, signal)
     return {
         "Every page answers, for everybody: in full with consent, degraded without.": (
@@ -188,8 +194,8 @@ def report(outcomes: Sequence[Outcome], log: str, out: TextIO) -> bool:
     """Print what each visitor got, and return whether all promises held.
 
     Args:
-        outcomes: those of the visitors who accepted, refused and sent a signal.
-        log: what the site said meanwhile.
+        outcomes: the outcomes of the visitors who accepted, refused and sent a signal.
+        log: the site's log.
         out: where to print.
     """
     known = frozenset(_HELD.findall(log)).union(*(outcome.cookies for outcome in outcomes)) - _OWN_COOKIES
@@ -216,22 +222,22 @@ def report(outcomes: Sequence[Outcome], log: str, out: TextIO) -> bool:
 
 
 def verify_proofs(ledger: str, out: TextIO) -> bool:
-    """Verify the records that a ledger keeps, print what came of it, and return whether all fit.
+    """Verify the records in a ledger, print the result, and return whether all are sound.
 
     Args:
-        ledger: its URL.
+        ledger: the URL of the ledger.
         out: where to print.
     """
-    kept = open_ledger(ledger)
-    verified = verify(kept.links())
-    kept.close()
-    came = verified.why or f"{verified.records} records fit into one chain, whose end is {str(verified.root)[:26]}..."
-    print(f"\nThe ledger, verified: {came}", file=out)
+    opened = open_ledger(ledger)
+    verified = verify(opened.links())
+    opened.close()
+    result = verified.why or f"{verified.records} records fit into one chain, whose end is {str(verified.root)[:26]}..."
+    print(f"\nThe ledger, verified: {result}", file=out)
     return verified.wrong is None
 
 
 def _in_words(receipt: Mapping[str, Any]) -> str:
-    """Return the essence of a receipt; as data it has some hundred fields more."""
+    """Return the main fields of a receipt. The whole has about a hundred more."""
     titles = {
         granted: ", ".join(purpose["title"] for purpose in receipt["purposes"] if purpose["granted"] == granted)
         for granted in (True, False)
@@ -280,7 +286,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _row(label: str, cells: Sequence[str]) -> str:
-    """Lay out one row; a cell that is too long goes on below."""
+    """Format a row of the table. A long cell continues on the next line."""
     columns = [[label], *(wrap(cell, _CELL, break_on_hyphens=False) for cell in cells)]
     widths = [_LABEL, *[_CELL] * len(cells)]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""Runs the demonstration's sites, each in a process of its own that never outlives the one that started it."""
+"""Runs the sites of the demonstration, each in a child process that never outlives its parent."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import uvicorn
 
 LOOPBACK = "127.0.0.1"
 _CHILD = "import sys; from cookie_consent.cli.demo.site import serve; serve(*sys.argv[1:])"
-_REACHED_AT = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 (what may be asked for, not what is the default)
+_REACHED_AT = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 (a possible argument, not the default)
 
 
 class NotStartedError(Exception):
-    """A site could not be started; says why."""
+    """A site could not be started. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site that answers.
+    """A running site.
 
     Args:
-        process: serves it.
+        process: the process that serves it.
         host: the address that it listens on.
-        port: the port.
-        log: the file of what it says.
+        port: its port.
+        log: the file with its log.
     """
 
     process: subprocess.Popen[str]
@@ -40,21 +40,21 @@ class Site:
 
     @property
     def address(self) -> str:
-        """Where a browser on this machine finds it."""
+        """The URL for a browser on this machine."""
         name = _REACHED_AT.get(self.host, self.host)
         return f"http://[{name}]:{self.port}" if ":" in name else f"http://{name}:{self.port}"
 
 
 @contextmanager
 def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ: Mapping[str, str]) -> Iterator[Site]:
-    """Start an app, and end it afterwards.
+    """Start an app, and end it with the context.
 
     Args:
         app: module and name, as in "app:app".
-        folder: where the module lies.
-        log: a file for what the app says.
+        folder: the folder of the module.
+        log: the file for the app's log.
         listen: host and port; port 0 for a free one.
-        environ: added to the environment.
+        environ: variables to add to the environment.
 
     Raises:
         NotStartedError: it does not start.
@@ -62,8 +62,8 @@ def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ:
     host, port = listen
     with (
         log.open("wb") as errors,
-        # A session of its own: Ctrl-C is for the parent, which then ends its children by closing their input.
-        subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+        # A session of its own: Ctrl-C reaches only the parent, which ends its children by closing their input.
+        subprocess.Popen(  # noqa: S603 (the running interpreter, with code of this package)
             [sys.executable, "-c", _CHILD, str(folder), app, host, str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -76,24 +76,24 @@ def started(app: str, folder: Path, log: Path, listen: tuple[str, int], environ:
         assert process.stdin, "a pipe"  # noqa: S101
         assert process.stdout, "a pipe"  # noqa: S101
         try:
-            got = process.stdout.readline()
-            if not got:
+            port_line = process.stdout.readline()
+            if not port_line:
                 why = log.read_text(encoding="utf-8").strip().rpartition("\n")[2]
                 raise NotStartedError(f"The site cannot be started on {host}, port {port}. {why}")
-            yield Site(process, host, int(got), log)
+            yield Site(process, host, int(port_line), log)
         finally:
             process.stdin.close()
 
 
 def serve(folder: str, app: str, host: str, port: str, *, parent: int = 0) -> None:
-    """Serve an app until the process that started this one is gone; writes the port to standard output.
+    """Serve an app until the parent process is gone. The port is written to standard output.
 
     Args:
-        folder: where the app's module lies.
+        folder: the folder of the app's module.
         app: module and name, as in "app:app".
         host: the address to listen on.
         port: the port; "0" for a free one.
-        parent: a file descriptor that comes to its end when the parent does, however that ends.
+        parent: a file descriptor that reaches its end when the parent ends, in whatever way.
     """
     sys.path.insert(0, folder)
     config = uvicorn.Config(app, host=host, port=int(port), ws="none", log_level="warning", timeout_graceful_shutdown=2)

@@ -1,4 +1,4 @@
-"""The demonstration's visitors: how they walk through the registry site, and what each got."""
+"""The visitors of the demonstration: how they walk through the example site, and what each got."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _NOT_RECORDED = ("/privacy-choices", "/whois")
 _EMBEDDING = ("iframe", "img", "script")
 
 FEATURES = {"map": ("/offices", "map"), "suggestions": ("/names", "suited"), "tour": ("/tour", "tour")}
-"""What we call a feature -> its page, and the id of an element that is there only with consent."""
+"""Feature -> its page, and the id of an element that exists only with consent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who walks through the site.
+    """A visitor who walks through the site.
 
     Args:
         title: what this visitor does.
         choice: the answer to the question; "" for none.
-        headers: what the browser sends with every request.
+        headers: headers that the browser sends with every request.
     """
 
     title: str
@@ -53,19 +53,19 @@ class Outcome:
 
     Args:
         title: what the visitor did.
-        failed: what did not answer as it should, each with the reason.
+        failed: pages that failed, each with the reason.
         asked: whether the first page asked.
         asked_again: whether a later page asked.
-        answer: what the visitor's cookie says was answered on the whole; "none" where it says nothing.
-        proofs: the consent records that the ledger keeps under the visitor's id.
-        receipts: what the visitor gets for them.
-        cookies: the names in the browser at the end.
-        held: the names that the site set, and that did not arrive.
-        loaded: the names of what pages loaded from elsewhere.
-        features: what became of each feature: "on", "degraded" or "missing".
+        answer: the status in the visitor's cookie; "none" without a cookie.
+        proofs: the consent records under the visitor's id in the ledger.
+        receipts: the receipts that the visitor gets for them.
+        cookies: names of the cookies in the browser at the end.
+        held: names of cookies that the site set and the middleware held back.
+        loaded: names of files that pages loaded from other sites.
+        features: feature -> "on", "degraded" or "missing".
         signed_in: whether the session works.
         looked_up: whether the look-up works.
-        requests: how many were made that are recorded where that is allowed.
+        requests: the number of requests that are recorded if the visitor consents.
         records: the access records that were written.
     """
 
@@ -87,11 +87,11 @@ class Outcome:
 
 
 class Page(HTMLParser):
-    """A page as a browser without JavaScript sees it: what is in a <template> is not there.
+    """A page as a browser without JavaScript sees it: the content of a <template> is not part of it.
 
     Attributes:
         ids: the ids of its elements.
-        sources: the addresses that it loads from elsewhere.
+        sources: addresses that it loads from other sites.
         choices: choice -> the form that offers it: its hidden fields, and its address as "action".
     """
 
@@ -105,7 +105,7 @@ class Page(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take an element; the parser calls this."""
+        """Process a start tag; called by the parser."""
         given = {name: value or "" for name, value in attrs}
         if tag == "template":
             self._templates += 1
@@ -116,7 +116,7 @@ class Page(HTMLParser):
             self._offer(tag, given)
 
     def handle_endtag(self, tag: str) -> None:
-        """Take the end of an element; the parser calls this."""
+        """Process an end tag; called by the parser."""
         self._templates -= tag == "template"
 
     def _offer(self, tag: str, given: Mapping[str, str]) -> None:
@@ -129,12 +129,12 @@ class Page(HTMLParser):
 
 
 class Browser:
-    """A browser without JavaScript, at a site.
+    """A browser without JavaScript.
 
     Attributes:
-        visited: the paths of the site that were asked for.
-        loaded: the names of what pages loaded from elsewhere.
-        failed: what did not answer as it should.
+        visited: the requested paths of the site.
+        loaded: names of files that pages loaded from other sites.
+        failed: pages that failed.
     """
 
     def __init__(self, client: httpx.Client, address: str) -> None:
@@ -144,7 +144,7 @@ class Browser:
         self.failed: list[str] = []
 
     def open(self, path: str, form: Mapping[str, str] | None = None) -> Page:
-        """Open a page, or send a form to it, and load what it embeds from elsewhere."""
+        """Open a page, or send a form to it, and load what it embeds from other sites."""
         page = Page(self.fetch(path, form))
         for source in page.sources:
             if not source.startswith(self._address):
@@ -153,7 +153,7 @@ class Browser:
         return page
 
     def fetch(self, path: str, form: Mapping[str, str] | None = None) -> str:
-        """Return what is there; "" where that fails."""
+        """Return the body of a response; "" if the request fails."""
         headers = _FROM_A_PAGE if form is None else {**_FROM_A_PAGE, "origin": self._address}
         try:
             response = self._client.request("POST" if form else "GET", path, data=form, headers=headers)
@@ -169,7 +169,7 @@ class Browser:
 
 
 def walk(visitor: Visitor, address: str) -> Outcome:
-    """Walk through the site as a visitor, and return what the visitor got."""
+    """Walk through the site as a visitor, and return the outcome."""
     outcome = Outcome(visitor.title)
     with httpx.Client(base_url=address, headers=visitor.headers, follow_redirects=True, timeout=30) as client:
         browser = Browser(client, address)

@@ -1,0 +1,130 @@
+"""The `check` command: checks a policy file, and compares it with an earlier version."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from typing import Any
+
+from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, complain
+from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, compare
+from cookie_consent.policy.errors import PolicyError
+from cookie_consent.policy.exemptions import overdue
+from cookie_consent.policy.policy import Policy, policy_in_use
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    file = parser.add_mutually_exclusive_group()
+    file.add_argument("file", nargs="?", metavar="FILE", default=POLICY_FILE, help="the policy (default: %(default)s)")
+    file.add_argument("--policy", metavar="FILE", help="the same")
+    parser.add_argument(
+        "--against",
+        metavar="OLD",
+        help="compare with an earlier version: what changed, whom that asks again; the exit status is 1 if a change is "
+        "material",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    path = arguments.policy or arguments.file
+    try:
+        policy = policy_in_use(path)
+    except (PolicyError, OSError) as error:
+        return _complain_about(path, error, FINDING, as_json=arguments.json)
+    summary = _summary(policy)
+    text, status = _sentences(path, summary), GOOD
+    if arguments.against is not None:
+        try:
+            old = Policy.load(arguments.against)
+        except (PolicyError, OSError) as error:
+            return _complain_about(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
+        comparison = summary["against"] = _comparison(old, policy, _today())
+        text = "\n\n".join([text, *_differences(arguments.against, comparison)])
+        status = FINDING if any(change["material"] for change in comparison["changes"]) else GOOD
+    sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
+    print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
+    return status
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def _complain_about(path: str, error: PolicyError | OSError, invalid: int, *, as_json: bool) -> int:
+    """Say why a policy cannot be used, and return the exit status: `invalid` if the file could be read."""
+    if isinstance(error, OSError):
+        return complain(f"{path} cannot be read: {error.strerror}.", WRONG_USAGE)
+    if as_json:
+        print(json.dumps({"file": path, "valid": False, "error": str(error)}, ensure_ascii=False))
+    return complain(str(error), invalid)
+
+
+def _summary(policy: Policy) -> dict[str, Any]:
+    return {
+        "version": policy.version,
+        "purposes": [purpose.id for purpose in policy.purposes],
+        "cookies": [cookie.name for cookie in policy.cookies],
+        "recipients": [recipient.id for recipient in policy.recipients],
+        "features": [feature.id for feature in policy.features],
+        "services": [service.id for service in policy.services],
+        "languages": list(policy.site.languages),
+    }
+
+
+def _sentences(path: str, summary: dict[str, Any]) -> str:
+    counted = (
+        f"{len(names)} {kind if len(names) != 1 else kind.removesuffix('s')} ({', '.join(names)})"
+        if names
+        else f"no {kind}"
+        for kind, names in summary.items()
+        if kind != "version"
+    )
+    return f"{path} is good: version {summary['version']}, with {', '.join(counted)}."
+
+
+def _comparison(old: Policy, new: Policy, today: date) -> dict[str, Any]:
+    return {
+        "version": old.version,
+        "changes": [asdict(change) for change in compare(old, new)],
+        "asks_again": asks_again(old, new),
+        "asks_again_without_history": asks_again(old, new, history=False),
+        "announcement": announcement(old, new, today),
+    }
+
+
+def _differences(old: str, comparison: dict[str, Any]) -> list[str]:
+    """Describe in paragraphs what changed since an old file."""
+    if not comparison["changes"]:
+        return [f"Nothing changed since {old}."]
+    material_first = sorted(comparison["changes"], key=lambda change: not change["material"])
+    changes = [f"- {'material: ' if change['material'] else ''}{change['what']}" for change in material_first]
+    paragraphs = ["\n".join([f"Changed since {old}:", *changes]), _asked_again(old, comparison)]
+    if comparison["announcement"]:
+        paragraphs += ["Nothing announces it yet. To paste, with your own words:", comparison["announcement"]]
+    return paragraphs
+
+
+def _asked_again(old: str, comparison: dict[str, Any]) -> str:
+    asked = [
+        f'"{purpose}" of {"everybody" if whom == EVERYBODY else "those who had accepted it"}'
+        for purpose, whom in comparison["asks_again"].items()
+    ]
+    lines = [
+        f"Asked again: {', '.join(asked)}. What was refused stays refused, without being asked."
+        if asked
+        else "Nobody is asked again."
+    ]
+    unknown = [f'"{id_}"' for id_ in comparison["asks_again_without_history"] if id_ not in comparison["asks_again"]]
+    if unknown:
+        lines += [
+            f"The middleware needs history=[{json.dumps(old, ensure_ascii=False)}] for that. Without it,",
+            f"those who had accepted {', '.join(unknown)} are asked again too, for less than they had accepted.",
+        ]
+    return "\n".join(lines)
+
+
+CHECK = Command("check", "Check a policy file.", _arguments, _check)
