@@ -9,7 +9,8 @@ from cookie_consent.decision.decision import Decision
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.question import Asking
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))

@@ -19,7 +19,8 @@ from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.policy.parts import Feature
 from cookie_consent.visitors.pages.explanations import why_off
-from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.question import Asking
 from cookie_consent.visitors.pages.wording import Wording
 
 Endpoint = Callable[..., Any]

@@ -16,7 +16,8 @@ from cookie_consent.enforcement.banner import referrer
 from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
-from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.question import Asking
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""

@@ -28,7 +28,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.counts import Funnel
 from cookie_consent.tracing.tracer import Fields, Trace
 from cookie_consent.visitors.installation import Installation
-from cookie_consent.visitors.pages.pages import Asking
+from cookie_consent.visitors.pages.question import Asking
 
 _START, _BODY = "http.response.start", "http.response.body"
 _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)

@@ -1,1 +1,1 @@
-"""Other frameworks and tools."""
+"""Optional integrations with other frameworks and tools."""

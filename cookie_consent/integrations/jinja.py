@@ -1,4 +1,4 @@
-"""Consent in Jinja2 templates."""
+"""Jinja2: the visitor's consent in templates."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from starlette.requests import Request
 from cookie_consent.enforcement.features import consent_of, fallback_box
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.visitors.pages.assets import assets, script_address
-from cookie_consent.visitors.pages.pages import nonce_attribute
+from cookie_consent.visitors.pages.question import nonce_attribute
 
 
 def consent_context(request: Request) -> dict[str, Any]:
-    """Give templates what they need; for `Jinja2Templates(..., context_processors=[consent_context])`.
+    """Return variables for templates; use as `Jinja2Templates(..., context_processors=[consent_context])`.
 
-    In a template: `consent` is the decision; `consent_fallback("map")` the box that stands in place of a feature;
-    `privacy_settings_url` where the visitor changes the answer; `privacy_assets` the tags for a page that has
-    boxes or `<template data-purpose>` but no banner; `privacy_tracking` the tag of the script that sends events,
-    nothing for those who do not allow tracing;
-    `privacy_settings_link` a link to the settings, which opens them in place where the script is;
-    `privacy_opt_out_link` one to the page that refuses a sale or sharing, nothing where the policy has none.
+    - `consent`: the decision.
+    - `consent_fallback("map")`: the box that replaces a feature.
+    - `privacy_settings_url`: the address of the settings page.
+    - `privacy_settings_link`: a link to it. The script opens the settings within the page.
+    - `privacy_opt_out_link`: a link to the page for refusing a sale or sharing; empty if the policy has neither.
+    - `privacy_assets`: tags for a page with boxes or `<template data-purpose>` and without a banner.
+    - `privacy_tracking`: the tag of the script that sends events; empty if the visitor does not allow tracing.
+
+    Args:
+        request: the current request, behind the middleware.
     """
     consent = consent_of(request.scope)
     address = f"{consent.base}?language={consent.language}"

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans that say who came only where access tracing is allowed."""
+"""OpenTelemetry: spans carry personal data only if the visitor allows access tracing."""
 
 from __future__ import annotations
 
@@ -10,34 +10,42 @@ from cookie_consent.integrations.personal_data import without_personal
 
 
 class ConsentSpanProcessor(SpanProcessor):
-    """Takes from spans what says who somebody is, unless they end in the request of a visitor who consented to tracing.
+    """Removes personal data from spans, unless they end in the request of a visitor who consented to tracing.
 
-    It stands between the tracer provider and the processor that exports:
-    `provider.add_span_processor(ConsentSpanProcessor(BatchSpanProcessor(exporter)))`. A span whose request is not
-    known, because it ends in a thread or task of its own say, is treated as if its visitor had refused. What other
-    processors of the provider get is not changed.
+    Put it between the tracer provider and the exporting processor:
+    `provider.add_span_processor(ConsentSpanProcessor(BatchSpanProcessor(exporter)))`.
+
+    A span whose request is unknown counts as refused, for example one that ends in a thread or task of its own. Other
+    processors of the provider get spans unchanged.
 
     Args:
-        next_processor: gets the spans.
+        next_processor: the processor that gets the spans.
     """
 
     def __init__(self, next_processor: SpanProcessor) -> None:
         self._next = next_processor
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Pass the beginning on: nothing is exported of it yet."""
+        """Pass the span on. Exporters read it only when it ends."""
         self._next.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Pass a span on, with or without what says who somebody is. It is called where the span ends."""
+        """Pass the span on, without personal data if the running request does not allow tracing."""
         self._next.on_end(span if is_traced() else _without_personal(span))
 
     def shutdown(self) -> None:
-        """Shut the next processor down."""
+        """Shut down the next processor."""
         self._next.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Let the next processor export what it has; return whether it could in time."""
+        """Flush the next processor.
+
+        Args:
+            timeout_millis: how long that may take, in milliseconds.
+
+        Returns:
+            Whether it finished in time.
+        """
         return self._next.force_flush(timeout_millis)
 
 

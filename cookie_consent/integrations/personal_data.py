@@ -1,6 +1,6 @@
-"""Which attributes of spans and error reports say who somebody is, by the names that they commonly have.
+"""Names of attributes that identify people, in spans and error reports.
 
-Names are those of OpenTelemetry's semantic conventions, stable and old ones, and what Sentry adds to them.
+The names are those of OpenTelemetry's semantic conventions, current and deprecated, and Sentry's additions.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ADDRESSES = frozenset(("http.target", "http.url", "url", "url.full", "url.origi
 
 
 def without_personal(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes without those that say who somebody is, and addresses of pages without their query."""
+    """Return attributes without personal data. Addresses of pages lose their query."""
     return {
         name: without_query(value) if name in _ADDRESSES else value
         for name, value in attributes.items()
@@ -45,5 +45,5 @@ def without_personal(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_query(address: Any) -> Any:
-    """Return the address of a page without query and fragment; what is no text stays as it is."""
+    """Return the address of a page without query and fragment. Other types are returned unchanged."""
     return address.partition("?")[0].partition("#")[0] if isinstance(address, str) else address

@@ -1,4 +1,4 @@
-"""What becomes of access records, for Prometheus. Needs prometheus-client: pip install "cookie-consent[metrics]"."""
+"""Prometheus: counters of a sink. Needs prometheus-client: pip install "cookie-consent[metrics]"."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _COUNTERS = {
 
 
 class SinkCollector(Collector):
-    """Collects the counters of a sink, in the process that writes to it.
+    """Collects the counters of a sink. Register it in the process that writes to the sink.
 
-    `REGISTRY.register(SinkCollector(sink))`, where the sink is the one that the middleware is given:
-    `sink = open_sink("logs/access.jsonl")`.
+    Pass the same sink to the middleware: `sink = open_sink("logs/access.jsonl")`, then
+    `REGISTRY.register(SinkCollector(sink))`.
 
     Args:
-        sink: whose `stats()` are collected.
+        sink: the sink whose `stats()` to collect.
     """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the counters, and how many lines wait."""
+        """Yield the counters, and the number of waiting lines."""
         stats = self._sink.stats()
         for name, meaning in _COUNTERS.items():
             yield CounterMetricFamily(f"{_PREFIX}_{name}", meaning, value=stats.get(name, 0))

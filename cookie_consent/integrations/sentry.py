@@ -1,7 +1,8 @@
-"""Sentry events that say who came only where access tracing is allowed.
+"""Sentry: events carry personal data only if the visitor allows access tracing.
 
-Each function is an option of `sentry_sdk.init`: `sentry_sdk.init(..., before_send=before_send, ...)`. Sentry calls them
-where the event happens, so that the running request is known; where it is not, its visitor counts as having refused.
+Each function is an option of `sentry_sdk.init`, as in `sentry_sdk.init(..., before_send=before_send, ...)`. Sentry
+calls it where the event happens, so the running request is usually known. Without one, the visitor counts as having
+refused.
 """
 
 from __future__ import annotations
@@ -15,37 +16,43 @@ from cookie_consent.integrations.personal_data import without_personal, without_
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
-_KEPT_OF_REQUEST = ("method", "url")
+_REQUEST_FIELDS = ("method", "url")
 _ABOUT_THE_VISITOR = ("browser", "client_os", "device", "geo", "session", "user")
 _Item = TypeVar("_Item", bound=Mapping[str, Any])
 
 
 def before_send(event: Event, hint: Hint) -> Event:
-    """Take from an error report what says who somebody is, unless tracing is allowed.
+    """Remove personal data from an error report, unless tracing is allowed.
 
-    Of the request only method and address without query are left; local variables go, which often hold the whole
-    request; user, breadcrumbs and spans lose such attributes. The texts of the app's own errors and messages stay.
+    Of the request, only the method and the address without its query stay. Local variables are removed, because they
+    often contain the whole request. User, breadcrumbs and spans lose their personal attributes. The messages of the
+    app's own errors stay.
 
     Args:
         event: the report.
-        hint: not looked at.
+        hint: unused.
     """
     return event if is_traced() else _without_personal(event)
 
 
 def before_send_transaction(event: Event, hint: Hint) -> Event:
-    """Do as `before_send` does, with a transaction of performance monitoring."""
+    """Remove personal data from a transaction, like `before_send`.
+
+    Args:
+        event: the transaction.
+        hint: unused.
+    """
     return before_send(event, hint)
 
 
 def before_send_attributes(item: _Item, hint: Hint) -> _Item:
-    """Do the same with one of Sentry's logs, metrics or streamed spans.
+    """Remove personal data from a log, a metric or a streamed span.
 
-    It is good as `before_send_log`, as `before_send_metric` and as `before_send_span`.
+    Use it as `before_send_log`, `before_send_metric` and `before_send_span`.
 
     Args:
-        item: has attributes.
-        hint: not looked at.
+        item: the item, with its attributes.
+        hint: unused.
     """
     if is_traced() or not item.get("attributes"):
         return item
@@ -53,24 +60,24 @@ def before_send_attributes(item: _Item, hint: Hint) -> _Item:
 
 
 def _without_personal(event: Any) -> Any:
-    kept = {key: value for key, value in event.items() if key != "user"}
+    cleaned = {key: value for key, value in event.items() if key != "user"}
     if "request" in event:
         request = event["request"]
-        kept["request"] = {key: without_query(request[key]) for key in _KEPT_OF_REQUEST if key in request}
+        cleaned["request"] = {key: without_query(request[key]) for key in _REQUEST_FIELDS if key in request}
     if "contexts" in event:
         contexts = event["contexts"].items()
-        kept["contexts"] = {name: _with_data(it) for name, it in contexts if name not in _ABOUT_THE_VISITOR}
+        cleaned["contexts"] = {name: _cleaned(it) for name, it in contexts if name not in _ABOUT_THE_VISITOR}
     if "spans" in event:
-        kept["spans"] = [_with_data(span) for span in event["spans"]]
+        cleaned["spans"] = [_cleaned(span) for span in event["spans"]]
     if "breadcrumbs" in event:
-        kept["breadcrumbs"] = {"values": [_with_data(crumb) for crumb in _values(event["breadcrumbs"])]}
+        cleaned["breadcrumbs"] = {"values": [_cleaned(crumb) for crumb in _values(event["breadcrumbs"])]}
     for frame in _frames(event):
         frame.pop("vars", None)
-    return kept
+    return cleaned
 
 
-def _with_data(item: Any) -> Any:
-    """Return a context, a span or a breadcrumb with such data as may stay."""
+def _cleaned(item: Any) -> Any:
+    """Return a context, span or breadcrumb without personal data."""
     if not isinstance(item, Mapping) or not isinstance(item.get("data"), Mapping):
         return item
     return {**item, "data": without_personal(item["data"])}
@@ -83,5 +90,5 @@ def _frames(event: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _values(listed: Any) -> Any:
-    """Return what stands in a list of an event, which is either {"values": [...]} or the list itself."""
+    """Return the items of a list in an event, which is {"values": [...]} or the list itself."""
     return (listed.get("values") if isinstance(listed, Mapping) else listed) or ()

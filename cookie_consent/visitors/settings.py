@@ -16,7 +16,8 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.kept_data import KeptData
-from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.question import Asking
 from cookie_consent.visitors.past_policies import PastPolicies
 from cookie_consent.visitors.responses import page
 from cookie_consent.visitors.state import States

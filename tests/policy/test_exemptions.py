@@ -24,7 +24,8 @@ from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.posted import Posted, make_record
-from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.question import Asking
 from tests.ledgers.test_receipt import purpose_of
 from tests.support.asgi import PREFIX, SITE, Visitor, install
 from tests.support.policies import (

@@ -12,7 +12,8 @@ from babel import Locale
 
 from cookie_consent.decision.decision import decide
 from cookie_consent.texts import catalog
-from cookie_consent.visitors.pages.pages import Asking, Pages
+from cookie_consent.visitors.pages.pages import Pages
+from cookie_consent.visitors.pages.question import Asking
 from tests.support.policies import NOW, full_in, granted, text_of
 
 LANGUAGES = [

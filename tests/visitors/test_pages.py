@@ -22,7 +22,8 @@ from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.pages import LAYOUTS, Asking, Pages
+from cookie_consent.visitors.pages.pages import LAYOUTS, Pages
+from cookie_consent.visitors.pages.question import Asking
 from cookie_consent.visitors.pages.wording import Wording, link
 from tests.support.policies import full_in, text_of
 

@@ -16,7 +16,7 @@ from cookie_consent.tracing.tracer import traced_fields
 from cookie_consent.visitors.answers.posted import Posted
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
-from cookie_consent.visitors.pages.pages import REFERRER
+from cookie_consent.visitors.pages.question import REFERRER
 
 _ON_PAGES = ("banner", "feature")
 """The sources of the answers that are given on a page of the site."""

@@ -1,1 +1,1 @@
-"""The pages that visitors read, as HTML."""
+"""The HTML pages and boxes that visitors read."""

@@ -1,4 +1,4 @@
-"""The browser's side: the files of static/, each under an address that changes with its content."""
+"""The scripts and style sheets in static/, minified, each under an address with a hash of its content."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from urllib.parse import urlencode
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _COMMENTS = re.compile(r"^[ \t]*(?:/\*.*?\*/|//[^\n]*)|/\*\* @type .*?\*/ ?", re.MULTILINE | re.DOTALL)
-"""Comments at the beginning of a line, and types. Others within a line stay: what they follow could be a text."""
+"""Comments at the beginning of a line, and type annotations. Comments after code stay, because "//" can be part of a
+string."""
 _BETWEEN_TOKENS = re.compile(
     r"""(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`|/[^/\s][^/\n]*/\S*)"""
     r"""| *(?P<sign>[*<>=!&|?:,;(){}[\]]+) *"""
 )
-"""Texts and regular expressions, which stay, and signs, which need no space around them. "a + +b" does need it."""
+"""Strings and regular expressions, which stay unchanged, and signs that need no space around them. "+" and "-" are
+not among them: "a + +b" needs its spaces."""
 _GOES_ON = ";{}(,[|&?:=>"
 _BEFORE_END = re.compile(r";(?=\})|,(?=[)}\]])")
 _BETWEEN_RULES = re.compile(r"\s*([{};,]|\Z)\s*|(?<=[a-z]:) ")
 _HERE = Path(__file__).parents[2]
 _FOLDERS = (_HERE / "static", _HERE.parent / "static")
-"""Where static/ lies in a wheel, and in a checkout that is installed editable."""
+"""The folder static/ in a wheel, and in an editable install."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,10 @@ class Asset:
     """A file that browsers load.
 
     Args:
-        name: its hashed name, like "choices.3f2a9c01d4e8.js".
+        name: its name with a hash, like "choices.3f2a9c01d4e8.js".
         media_type: its Content-Type.
         content: its bytes.
-        compressed: the same, in gzip.
+        compressed: its bytes in gzip.
     """
 
     name: str
@@ -45,13 +47,13 @@ class Asset:
 
 
 def _smaller_script(source: str) -> str:
-    """Return a script without comments, indentation, spaces between signs, and signs that only end the last of several.
+    """Return a script without comments, indentation and unneeded spaces, semicolons and commas.
 
-    A line goes on in the next one only where no statement can end, nor a comment.
+    Lines are joined only after a sign that cannot end a statement, and never after a comment.
     """
     lines = [line for line in map(str.strip, _COMMENTS.sub("", source).splitlines()) if line]
     joined = "".join(line if line[-1] in _GOES_ON and "//" not in line else f"{line}\n" for line in lines)
-    return _BETWEEN_TOKENS.sub(lambda found: found["text"] or _BEFORE_END.sub("", found["sign"]), joined).rstrip()
+    return _BETWEEN_TOKENS.sub(lambda match: match["text"] or _BEFORE_END.sub("", match["sign"]), joined).rstrip()
 
 
 def _smaller_style(source: str) -> str:
@@ -63,7 +65,7 @@ _SMALLER = {".js": _smaller_script, ".css": _smaller_style}
 
 @cache
 def assets() -> Mapping[str, Asset]:
-    """Return the assets: plain file name -> asset."""
+    """Return the assets: file name in static/ -> asset."""
     folder = next(folder for folder in _FOLDERS if folder.is_dir())
     return {path.name: _asset(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
 
@@ -75,11 +77,11 @@ def _asset(path: Path) -> Asset:
 
 
 def script_address(traced: Iterable[str]) -> str:
-    """Return the address of the script that sends events, as it stands below that of the assets.
+    """Return the address of the script that sends events, relative to the folder of assets.
 
-    The script learns from it which purposes trace; of a visitor it is only known which purposes hold.
+    The query tells the script which purposes allow tracing. The page itself only says which purposes are allowed.
 
     Args:
-        traced: the ids of the purposes that switch access tracing.
+        traced: the ids of the purposes that allow access tracing.
     """
     return f"{assets()['track.js'].name}?{urlencode([('for', id_) for id_ in sorted(traced)])}"

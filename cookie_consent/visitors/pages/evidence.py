@@ -1,4 +1,4 @@
-"""What was shown when an answer was given: made again as it stood there, and told years later, word for word."""
+"""The text that a visitor answered: rendered again for the record, and restored word for word years later."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import Shown
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.pages import NOTICES, Asking, Kept, Pages
+from cookie_consent.visitors.pages.pages import NOTICES, Kept, Pages
+from cookie_consent.visitors.pages.question import Asking
 from cookie_consent.visitors.pages.wording import written_day
 
 SURFACES = ("banner", "again", "settings", "box", "page", "opt_out")
-"""Where answers are given."""
+"""The kinds of pages and boxes on which a visitor can answer."""
 _OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _BODY = re.compile(r"<body[^>]*>(.*)</body>", re.DOTALL)
 _LOADED = re.compile(r"</?main>|<link [^>]*>|<script [^>]*></script>")
 _DIALOG = re.compile(r"<(/?)dialog\b")
 _MARKS = ("⟦answered before⟧", "⟦valid until⟧")
-"""Stand in the kept text of a settings page for the two dates that are each visitor's own."""
+"""Placeholders in the stored text of a settings page, for the two dates that differ between visitors."""
 
 _UNKNOWN_DATE = "…"
-"""Stands for the dates of a refusal that no record names, since it stands alone."""
+"""Replaces the dates in the text of a refusal, whose record does not name an earlier answer."""
 
 _NO_DAY = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
-"""Stands for when an answer was given while a text is made: no policy says this day, nor the one on which it ends."""
-_NOBODYS = Kept(consent_id="", records=0, visitor_id="", takes_requests=True)
-"""Stands in place of what a settings page says of the visitor's own records: no id may be in a text."""
+"""The time of the answer while a text is rendered. No policy contains the date of this day, nor of the day on which
+such an answer expires."""
+_NO_VISITOR = Kept(consent_id="", records=0, visitor_id="", takes_requests=True)
+"""Stands for the visitor's own data on a settings page: a stored text must not contain an id."""
 
 
 class _Where(TypedDict):
@@ -47,11 +49,11 @@ class _Where(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What was shown when an answer was given.
+    """The text that a visitor answered.
 
     Args:
-        html: the very text.
-        prevailing_html: the same in the prevailing language.
+        html: the exact text.
+        prevailing_html: the same text in the prevailing language.
     """
 
     html: str
@@ -60,13 +62,13 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What a visitor answers on.
+    """The page or box that a visitor answers on.
 
     Args:
         kind: one of `SURFACES`.
-        feature: the feature that needs consent, on a box or page.
+        feature: the feature that needs consent, for a box or page about one.
         missing: the ids of the purposes that a page asks for.
-        notice: the name of the message over a settings page; see `Pages.settings`.
+        notice: the name of the message on a settings page; see `Pages.settings`.
     """
 
     kind: str
@@ -85,27 +87,27 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
     own_cookies: tuple[Cookie, ...],
     answered_before: int | None,
 ) -> Shown:
-    """Return what a visitor was shown, as it is kept.
+    """Return the text that a visitor was shown, as the ledger stores it.
 
     Args:
-        pages: made it.
-        decision: what held when it was shown.
-        surface: what the visitor answered on.
+        pages: the renderer of the text.
+        decision: the decision when it was shown.
+        surface: the page or box that the visitor answered on.
         base: the address of the settings page.
         language: the language that it was shown in.
         own_cookies: see `Pages.settings`.
-        answered_before: when the answer before was given; None for none. The dates of another, which a form that lay
-            open showed, stay in the text.
+        answered_before: when the earlier answer was given, in seconds since 1970; None for none. If a form was opened
+            before a newer answer, it showed other dates than the record has: those stay in the text.
     """
     record, prevailing = decision.record, decision.policy.site.prevailing_language
-    stays = record is not None and record.decided_at != answered_before
-    dates = _days_of(record.decided_at, pages.lifetime) if record and stays else []
-    known = surface if surface.notice in NOTICES else replace(surface, notice="")
+    differs = record is not None and record.decided_at != answered_before
+    dates = _days_of(record.decided_at, pages.lifetime) if record and differs else []
+    surface_shown = surface if surface.notice in NOTICES else replace(surface, notice="")
     undated = decision if record is None else replace(decision, record=replace(record, decided_at=_NO_DAY))
 
     def in_language(tag: str) -> str:
         where = _Where(base=base, language=tag, next_path="")
-        text = _made(pages, undated, known, where, own_cookies)
+        text = _template(pages, undated, surface_shown, where, own_cookies)
         return _filled(text, [written_day(date, tag) for date in dates]) if dates else text
 
     html = in_language(language)
@@ -118,17 +120,19 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
     )
 
 
-def _made(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
-    """Return a text without what is a visitor's own; it is made once for all who see the same."""
+def _template(
+    pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]
+) -> str:
+    """Return a text with placeholders for what differs between visitors. It is cached for all who see the same."""
     record, feature = decision.record, surface.feature
-    said = (record.policy, tuple(record.answers.items()), record.overruled) if record else None
-    state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), said)
-    seen = (surface.kind, feature.id if feature else "", surface.missing, surface.notice)
+    answers = (record.policy, tuple(record.answers.items()), record.overruled) if record else None
+    state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
+    place = (surface.kind, feature.id if feature else "", surface.missing, surface.notice)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)
-    key = (state, decision.should_ask, seen, cookies, where["base"], where["language"])
+    key = (state, decision.should_ask, place, cookies, where["base"], where["language"])
 
     def make() -> str:
-        text = _OF_ONE_FORM.sub(r"\1", _rendered(pages, decision, surface, where, own_cookies))
+        text = _OF_ONE_FORM.sub(r"\1", _render(pages, decision, surface, where, own_cookies))
         days = _days_of(_NO_DAY, pages.lifetime) if record else []
         for day, mark in zip(days, _MARKS, strict=False):
             text = text.replace(written_day(day, where["language"]), mark)
@@ -137,14 +141,12 @@ def _made(pages: Pages, decision: Decision, surface: Surface, where: _Where, own
     return pages.evidence.get(key, make) if len(where["base"]) <= LONGEST_KEPT else make()
 
 
-def _rendered(
-    pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]
-) -> str:
+def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
     kind, feature = surface.kind, surface.feature
     if kind in ("banner", "again"):
         return pages.banner(decision, asking=Asking(again=kind == "again"), **where).decode()
     if kind == "settings":
-        return pages.settings(decision, own_cookies=own_cookies, kept=_NOBODYS, notice=surface.notice, **where)
+        return pages.settings(decision, own_cookies=own_cookies, kept=_NO_VISITOR, notice=surface.notice, **where)
     if kind == "opt_out":
         return pages.do_not_sell(decision, **where)
     if kind == "box" and feature is not None:
@@ -153,14 +155,14 @@ def _rendered(
 
 
 async def explain(ledger: Ledger, record: Mapping[str, Any]) -> Explained | None:
-    """Return what was shown when a record was made (EDPB Guidelines 05/2020, paragraph 108).
+    """Return the text that was shown for a record (EDPB Guidelines 05/2020, paragraph 108).
 
     Args:
-        ledger: keeps the record, and what it cites.
+        ledger: the ledger with the record, and with the texts that it cites.
         record: the record, as the ledger returns it.
 
     Returns:
-        None where the site has not shown it itself: the answer came from a program of its own, or by a signal.
+        None if the site showed no text: the answer came from a program of the site's own, or from a signal.
     """
     if not record.get("text"):
         return None
@@ -175,27 +177,27 @@ async def explain(ledger: Ledger, record: Mapping[str, Any]) -> Explained | None
 
 
 def body_of(html: str) -> str:
-    """Return what a text shows, to be shown inside of another page: without what belongs to a page as a whole."""
-    inside = _BODY.search(html)
-    # An open dialog would lie over the page around it.
-    return _DIALOG.sub(r"<\1div", _LOADED.sub("", inside[1] if inside else html))
+    """Return the part of a text that can be embedded in another page, without tags that load or position things."""
+    body = _BODY.search(html)
+    # An open dialog would cover the page around it.
+    return _DIALOG.sub(r"<\1div", _LOADED.sub("", body[1] if body else html))
 
 
 @cache
 def build() -> str:
-    """Return the hash of what questions are made of: templates, script, style; 16 hexadecimal digits."""
+    """Return a hash of the templates, scripts and style sheets that questions are made of; 16 hexadecimal digits."""
     templates = sorted((Path(__file__).parent / "templates").glob("*.html"))
     parts = [*(template.read_bytes() for template in templates), *(asset.content for asset in assets().values())]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def _days_of(answered_at: int, lifetime: timedelta) -> list[float]:
-    """Return when an answer was given, and until when it is valid."""
+    """Return when an answer was given and when it expires, in seconds since 1970."""
     return [answered_at, answered_at + lifetime.total_seconds()]
 
 
 def _dates(record: Mapping[str, Any]) -> list[float]:
-    """Return when the answer before was given, and until when it was valid, if there was one."""
+    """Return when the earlier answer was given and when it expired; empty without an earlier answer."""
     if not record["answered_before"]:
         return []
     before = seconds_of(record["answered_before"])

@@ -1,4 +1,4 @@
-"""Why things are as they are, for pages that say so: what is off, by whom, and what has changed."""
+"""Reasons that pages give: what is off, why, and what has changed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from cookie_consent.policy.parts import Feature, Service
 
 
 def has_changed(decision: Decision) -> bool:
-    """Return whether something is asked again because the policy has changed: it is new, or more than was accepted."""
+    """Tell whether something is asked again because of a policy change.
+
+    That is so if a purpose is new, or wider than what the visitor accepted.
+    """
     policy, record = decision.policy, decision.record
     if record is None or record.policy == policy.version or not decision.should_ask:
         return False
@@ -20,7 +23,7 @@ def has_changed(decision: Decision) -> bool:
 
 
 def status_text(decision: Decision) -> str:
-    """Return the name of the text that says what was answered."""
+    """Return the name of the text that describes the visitor's answer."""
     record = decision.record
     if decision.status == "partial" and record is not None and not record.in_state(State.GRANTED):
         return "status_opted_out"
@@ -28,7 +31,7 @@ def status_text(decision: Decision) -> str:
 
 
 def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature | None) -> dict[str, Any]:
-    """Return what a page or box says of something that is off: what it needs, why not, whether that can be allowed."""
+    """Return template variables about something that is off: its purposes, why, and if they can be allowed."""
     in_force = decision.policy.in_force
     return {
         "feature": feature,
@@ -39,7 +42,7 @@ def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature |
 
 
 def why_off(decision: Decision, purpose: str) -> str:
-    """Return the name of the text that says why a purpose is not allowed."""
+    """Return the name of the text that says why a purpose is off."""
     answer = decision.record.answers.get(purpose) if decision.record else None
     if decision.policy.in_force[purpose].refused:
         return "refused_here"
@@ -61,5 +64,5 @@ def refused_by(decision: Decision, signal: str) -> list[str]:
 
 
 def refused_in(service: Service) -> list[str]:
-    """Return the purposes that a service refuses, whatever the visitor answered."""
-    return [purpose for purpose, own in service.purposes.items() if own.refused]
+    """Return the purposes that a service always refuses, whatever the visitor answered."""
+    return [purpose for purpose, purpose_here in service.purposes.items() if purpose_here.refused]

@@ -1,4 +1,4 @@
-"""The words of a policy in one language, as the pages need them: filled in, and safe to stand in HTML."""
+"""The texts of a policy in one language, with placeholders filled in and escaped for HTML."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}(\.?)")
 
 
 class Wording:
-    """The words of a policy in one language.
+    """The texts of a policy in one language. Templates use it as `words`.
 
     Args:
-        policy: the policy as it holds where the page is shown.
+        policy: the policy that applies to the page.
         language: an offered language.
     """
 
@@ -45,22 +45,22 @@ class Wording:
         self._texts = policy.texts[language]
 
     def __call__(self, key: str, **values: object) -> Markup:
-        """Return a text by its name, its placeholders filled in; one that nobody fills stays as it is."""
+        """Return a text by name, with its placeholders filled in. Placeholders without a value stay."""
         return self._filled(self._texts[key], values)
 
     def counted(self, key: str, number: int) -> Markup:
-        """Return a text that counts something, in the form that the number has in the language."""
+        """Return a text with a number, in the language's plural form for it."""
         forms = self._texts[key]
         assert isinstance(forms, Mapping)  # noqa: S101 (the policy has checked it)
         form = forms.get(plural(number, self._language)) or forms.get("other") or next(iter(forms.values()))
         return self._filled(form, {"number": written_number(number, self._language)})
 
     def together(self, *sentences: str) -> Markup:
-        """Return sentences as a paragraph, without those that are empty."""
+        """Join sentences to a paragraph, without empty ones."""
         return escape(between_sentences(self._language)).join(sentence for sentence in sentences if sentence)
 
     def of(self, texts: Texts) -> str:
-        """Return the text in this language."""
+        """Return a translated text in this language."""
         return texts[self._language]
 
     def listed(self, parts: Iterable[Purpose | Feature]) -> str:
@@ -68,53 +68,53 @@ class Wording:
         return listed((self.of(part.title) for part in parts), self._language)
 
     def titles(self, purposes: Iterable[str]) -> str:
-        """Return the titles of purposes, by their ids, as a list in a sentence; of those that are no more, the ids."""
+        """Return the titles of purposes, as a list in a sentence. A purpose that no longer exists keeps its id."""
         known = self._policy.in_force
         return listed((self.of(known[id_].title) if id_ in known else id_ for id_ in purposes), self._language)
 
     def duration(self, duration: timedelta) -> Markup:
-        """Return a duration in the largest unit, up to days, that says it exactly."""
+        """Return a duration in the largest exact unit, up to days."""
         unit, length = next((unit, length) for unit, length in _UNITS if not duration % length or unit == "seconds")
         return self.counted(unit, duration // length)
 
     def day(self, when: date | float) -> Markup:
-        """Return a date, or the UTC date of seconds since 1970, as a <time> element."""
+        """Return a date, or seconds since 1970 as a UTC date, in a <time> element."""
         return written_day(when, self._language)
 
     def moment(self, time: str) -> Markup:
-        """Return a time as RFC 3339 has it with its date, in UTC and saying so, as a <time> element."""
+        """Return an RFC 3339 time as date and time in UTC, in a <time> element."""
         written = written_moment(datetime.fromisoformat(time), self._language)
         return Markup('<time datetime="{}">{}</time>').format(time, written)
 
     def _filled(self, text: Text, values: Mapping[str, object]) -> Markup:
         filled = {name: str(escape(value)) for name, value in values.items()}
 
-        def fill(found: re.Match[str]) -> str:
-            value, stop = filled.get(found[1], f"{{{found[1]}}}"), found[2]
-            # A name like "Example Ltd." and some dates bring their own full stop.
+        def fill(match: re.Match[str]) -> str:
+            value, stop = filled.get(match[1], f"{{{match[1]}}}"), match[2]
+            # Names like "Example Ltd.", and some dates, already end with a full stop.
             stop = "" if value.removesuffix("</time>").endswith(".") else stop
             return f"{self._isolated(value)}{stop}"
 
-        # Escaped by hand, not by a format: a site's own wording with a stray brace must not break the page.
+        # Not Markup.format: a stray brace in a site's own text must not break the page.
         return Markup(_PLACEHOLDER.sub(fill, str(escape(text))))  # noqa: S704
 
     def _isolated(self, value: str) -> str:
-        """Return a value that keeps its own writing direction in a text from the right (Unicode TR 9, isolates)."""
+        """Keep a value's writing direction inside a right-to-left text (Unicode TR 9, isolates)."""
         return value if direction(self._language) == "ltr" else f"\u2068{value}\u2069"
 
     def prevails(self) -> Markup:
-        """Return that this is a translation, and which language prevails over it."""
+        """Return the sentence that names the prevailing language on a translated page."""
         return self("prevails", language=language_name(self._policy.site.prevailing_language))
 
 
 def written_day(when: date | float, language: str) -> Markup:
-    """Return a date, or the UTC date of seconds since 1970, as a <time> element."""
+    """Return a date, or seconds since 1970 as a UTC date, in a <time> element."""
     day = when if isinstance(when, date) else datetime.fromtimestamp(when, UTC).date()
     return Markup('<time datetime="{}">{}</time>').format(day.isoformat(), written_date(day, language))
 
 
 def link(address: str) -> str:
-    """Return the address to link to for a path, a web address or a mail address; "" for anything else."""
+    """Return the href for a path, a web address or a mail address; "" for anything else."""
     if address.startswith(("/", "https://", "http://")) and not address.startswith("//"):
         return address
     return f"mailto:{quote(address, safe='@')}" if "@" in address and ":" not in address else ""

@@ -1,0 +1,91 @@
+"""How a page asks, and the marks in cached HTML for what differs between pages and visitors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import quote
+
+from markupsafe import Markup, escape
+
+from cookie_consent.base.limits import LONGEST_KEPT
+from cookie_consent.decision.decision import Decision
+
+IN_FIELD, IN_LINK = "\0field\0", "\0link\0"
+"""Marks for the return path in cached HTML. No policy contains a NUL."""
+FORM_ID = Markup("\0form_id\0")
+"""Mark for the form id. It is unique to a page, so that a form sent twice is recognised."""
+ANSWERED = Markup("\0answered\0")
+"""Mark for the time of the answer that the question shows."""
+ARRIVED = Markup("\0arrived\0")
+"""Mark for the referrer, on the buttons that may allow tracing."""
+SCRIPT_NONCE, STYLE_NONCE = Markup("\0script\0"), Markup("\0style\0")
+REFERRER = "referrer"
+"""The parameter with the origin that the visitor came from, in forms that may allow tracing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How a page asks the question.
+
+    Args:
+        script_nonce: the nonce for the script in the page's Content-Security-Policy; "" for none.
+        style_nonce: the nonce for the style sheet; "" for none.
+        reloads: whether the page has to be reloaded after a grant.
+        again: whether the visitor opened the question, to see or change the answer.
+        referrer: the origin of the site that the visitor came from; "" for none.
+        by_script: whether the script reported Global Privacy Control, possibly without a header field. The form then
+            reports it too.
+    """
+
+    script_nonce: str = ""
+    style_nonce: str = ""
+    reloads: bool = False
+    again: bool = False
+    referrer: str = ""
+    by_script: bool = False
+
+
+PLAINLY = Asking()
+"""How most pages ask."""
+
+
+def nonce_attribute(nonce: str) -> Markup:
+    """Return the nonce attribute of a tag; empty without a nonce."""
+    return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
+
+
+def banner_values(decision: Decision, base: str, next_path: str, asking: Asking, form_id: bytes) -> dict[bytes, bytes]:
+    """Return the values for the marks in a cached question."""
+    in_field, in_link = as_written(next_path)
+    script, style = asking.script_nonce, asking.style_nonce
+    return {
+        b"field": in_field,
+        b"link": in_link,
+        b"form_id": form_id,
+        b"answered": b"%d" % answered_at(decision),
+        b"arrived": _from(base, asking.referrer) if asking.referrer else b"",
+        b"script": nonce_attribute(script).encode() if script else b"",
+        b"style": nonce_attribute(style).encode() if style else b"",
+    }
+
+
+def _from(base: str, referrer: str) -> bytes:
+    """Return an attribute that adds the referrer to a button's answer, in case the answer allows tracing."""
+    attribute = Markup(' formaction="{}?{}={}"').format(base, REFERRER, quote(referrer, safe=""))
+    return attribute.encode("ascii", "xmlcharrefreplace")
+
+
+def as_written(next_path: str) -> tuple[bytes, bytes]:
+    """Return an ASCII path, escaped for an attribute and quoted for the query of a link."""
+    return _written(next_path) if len(next_path) <= LONGEST_KEPT else _written.__wrapped__(next_path)
+
+
+@lru_cache(maxsize=512)
+def _written(next_path: str) -> tuple[bytes, bytes]:
+    return escape(next_path).encode("ascii", "xmlcharrefreplace"), quote(next_path).encode()
+
+
+def answered_at(decision: Decision) -> int:
+    """Return when the shown answer was given, in seconds since 1970; 0 without an answer."""
+    return decision.record.decided_at if decision.record else 0
