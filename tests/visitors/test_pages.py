@@ -714,7 +714,7 @@ def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
     for number in range(300):
         pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
         pages.way_back(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
-    assert len(pages._kept) <= 256
+    assert len(pages._cache) <= 256
 
 
 @pytest.mark.parametrize(
