@@ -1,1 +1,1 @@
-"""What a site declares: purposes, cookies, recipients, features, services."""
+"""The policy: a site's purposes, cookies, recipients, features and services, checked and versioned."""

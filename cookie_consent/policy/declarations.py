@@ -1,4 +1,4 @@
-"""All that a site declares, as it stands in its policy file; nothing derived."""
+"""The content of a policy file, with nothing derived from it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from cookie_consent.texts.catalog import Text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalRules:
-    """What a signal of the browser refuses.
+    """What each signal of the browser refuses.
 
     Args:
-        gpc: purpose ids that Sec-GPC refuses; None for those with recipients or an exemption; () to ignore the signal.
-        dnt: purpose ids that DNT refuses; None for those that trace; () to ignore the signal.
+        gpc: ids of the purposes that Sec-GPC refuses. None means those that have recipients, sell or are exempt; ()
+            ignores the signal.
+        dnt: ids of the purposes that DNT refuses. None means those that trace; () ignores the signal.
     """
 
     gpc: tuple[str, ...] | None = None
@@ -33,7 +34,7 @@ class RecordRules:
     """How long consent records are kept as proof.
 
     Args:
-        keep: for how long after the consent has ended. Three years by default: as long as many claims can be made.
+        keep: how long after the consent has ended. The default is three years, a common limitation period for claims.
     """
 
     keep: timedelta = timedelta(days=1095)
@@ -41,12 +42,15 @@ class RecordRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRules:
-    """How requests and complaints are dealt with.
+    """Deadlines and retention for visitors' requests and complaints.
 
     Args:
-        due: the time in which they are answered. A month by default (GDPR Article 12(3)).
-        keep_address: for how long a mail address is kept after the answer.
-        keep: for how long a request is kept after the answer.
+        due: the time to reply in. The default is a month (GDPR Article 12(3)).
+        keep_address: how long a mail address is kept after the reply.
+        keep: how long a request is kept after the reply; at least `keep_address`.
+
+    Raises:
+        PolicyError: `keep_address` is longer than `keep`.
     """
 
     due: timedelta = timedelta(days=30)
@@ -62,20 +66,20 @@ class RequestRules:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Declarations:
-    """The parts of a policy, held together.
+    """The parts of a policy.
 
     Args:
         site: who asks, and in which languages.
         purposes: what storage is used for. "necessary" need not be listed.
         cookies: the cookies that may exist.
         recipients: the third parties that get data.
-        features: what needs purposes, and its fallback.
+        features: what needs purposes, and the fallback of each.
         services: parts of the site with conditions of their own.
-        changes: announced changes, any order.
+        changes: announced changes, in any order.
         signals: what the browser's signals refuse.
         records: how long consent records are kept.
-        requests: how requests and complaints are dealt with.
-        wording: language -> the site's own wording of the shipped texts.
+        requests: deadlines and retention for visitors' requests.
+        wording: language -> text name -> text, for shipped texts that the site words itself.
     """
 
     site: Site

@@ -1,4 +1,4 @@
-"""What changed from one policy to the next, for developers: what of it is material, and whom it asks again."""
+"""Compares two versions of a policy: what changed, which changes are material, and who is asked again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cookie_consent.policy.parts import NECESSARY, ServicePurpose
 from cookie_consent.policy.policy import Policy
 
 EVERYBODY, WHO_ACCEPTED = "everybody", "who accepted"
-"""Whom a purpose is asked of: an added one of everybody, another one of those who had accepted it."""
+"""Who is asked for a purpose: everybody for a new one, else those who accepted it."""
 
 Plain = Mapping[str, Any]
 
@@ -24,11 +24,11 @@ _PARTS = {
     "features": "feature",
     "services": "service",
 }
-"""Table -> what one of its parts is called."""
+"""Table -> the name of one of its entries."""
 _ASKED_FOR = frozenset({"purpose", "cookie", "recipient"})
 _TEXTS = frozenset({"title", "description", "receives", "fallback", "text", "wording"})
 _UNSET = {"duration": "session"}
-_UNSAID = asdict(ServicePurpose())
+_NO_OVERRIDE = asdict(ServicePurpose())
 _UNITS = {"day": 86_400, "hour": 3600, "minute": 60, "second": 1}
 
 
@@ -37,9 +37,9 @@ class PolicyChange:
     """One difference between two versions of a policy.
 
     Args:
-        what: what changed, where it stands in the policy file: 'cookie "_ga": duration 30 days -> 60 days'.
-        purposes: the ids of the purposes that do or keep more by it; where it is not material, of those it touches.
-        material: whether it asks again.
+        what: the place in the policy file and the change: 'cookie "_ga": duration 30 days -> 60 days'.
+        purposes: ids of the purposes that a material change widens, or that another change touches.
+        material: whether visitors are asked again.
     """
 
     what: str
@@ -48,23 +48,23 @@ class PolicyChange:
 
 
 def compare(old: Policy, new: Policy) -> tuple[PolicyChange, ...]:
-    """Return what changed, in the order of the policy; nothing exactly if both are one version.
+    """Return what changed, in the order of the policy. The result is empty only if both are the same version.
 
-    The purposes of the material changes are those that `material.widened` has.
+    The purposes of the material changes are the ones in `material.widened`.
     """
     return tuple(change for changes in _by_table(old, new).values() for change in changes)
 
 
 def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, str]:
-    """Return the purposes that are asked again: purpose id -> "everybody" or "who accepted".
+    """Return which purposes are asked for again: purpose id -> "everybody" or "who accepted".
 
-    What was refused stays refused, without being asked.
+    A refused purpose stays refused and is not asked for again.
 
     Args:
-        old: the policy that they answered to.
+        old: the policy that visitors answered.
         new: the policy in force.
-        history: whether the middleware has the old policy in its history. Without it, it knows only that a purpose
-            has changed, and asks also for one that became narrower.
+        history: whether the middleware has the old policy in its history. Without it, the middleware only knows that a
+            purpose changed, so it also asks for one that became narrower.
     """
     before, now = digests(old), digests(new)
     changed = widened(old, new) if history else {id_ for id_ in now if before.get(id_) != now[id_]}
@@ -76,12 +76,12 @@ def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, s
 
 
 def announcement(old: Policy, new: Policy, today: date) -> str:
-    """Return the lines of TOML that announce a change; "" if nothing changed, or the new policy announces something.
+    """Return the lines of TOML to announce a change, or "" if nothing changed or the new policy announces it.
 
     Args:
         old: the policy that was in force.
         new: the policy that will be.
-        today: the date to announce it with, unless something later is announced already.
+        today: the date of the announcement, unless the new policy has a later one already.
     """
     changed = any(changes for table, changes in _by_table(old, new).items() if table != "changes")
     if not changed or _last_announced(new) > _last_announced(old):
@@ -91,24 +91,24 @@ def announcement(old: Policy, new: Policy, today: date) -> str:
 
 
 def _last_announced(policy: Policy) -> tuple[date, int]:
-    """The newest date of the announcements, and how many have it."""
+    """Return the newest date of the announcements, and how many have it."""
     days = [change.date for change in policy.changes]
     newest = max(days, default=date.min)
     return newest, days.count(newest)
 
 
 def _by_table(old: Policy, new: Policy) -> dict[str, list[PolicyChange]]:
-    """Compare what the version is made of, table by table."""
+    """Compare the documents that the versions are computed from, table by table."""
     before, after = old.document(), new.document()
-    # A language that comes or goes does so in every text; that is one change, of the site.
+    # Adding or removing a language changes every text. Report it once, as a change of the site.
     languages = set(before["site"]["languages"]) ^ set(after["site"]["languages"])
     before, after = _without(languages, before), _without(languages, after)
-    return {table: _of_table(table, was, now) for table, was, now in _differing(before, after)}
+    return {table: _table_changes(table, was, now) for table, was, now in _differing(before, after)}
 
 
 def _without(languages: set[str], value: Any, above: str = "") -> Any:
     if isinstance(value, dict):
-        # Only in texts: "id" is a language too.
+        # Only in texts, because the key "id" is also a language tag (Indonesian).
         dropped = languages if above in _TEXTS else ()
         return {key: _without(languages, item, key) for key, item in value.items() if key not in dropped}
     return [_without(languages, item) for item in value] if isinstance(value, list) else value
@@ -120,17 +120,16 @@ def _differing(before: Plain, after: Plain) -> Iterator[tuple[str, Any, Any]]:
             yield key, before.get(key), after.get(key)
 
 
-def _of_table(table: str, before: Any, after: Any) -> list[PolicyChange]:
+def _table_changes(table: str, before: Any, after: Any) -> list[PolicyChange]:
     name = "texts" if table == "wording" else table
     if table in _PARTS:
-        changes = [*_of_parts(table, _by_name(before), _by_name(after))]
+        changes = [*_part_changes(table, _by_name(before), _by_name(after))]
     elif table == "changes":
         changes = [
-            PolicyChange(f"{name}: {day} {_happened(*both)}")
-            for day, *both in _differing(*map(_by_day, (before, after)))
+            PolicyChange(f"{name}: {day} {_verb(*both)}") for day, *both in _differing(*map(_by_day, (before, after)))
         ]
     elif table in ("site", "signals", "wording"):
-        changes = [*_of_keys(_Subject(name, is_text=table == "wording"), before, after)]
+        changes = [*_key_changes(_Subject(name, is_text=table == "wording"), before, after)]
     else:
         changes = []
     return changes or [PolicyChange(f"[{name}] changed")]
@@ -138,14 +137,21 @@ def _of_table(table: str, before: Any, after: Any) -> list[PolicyChange]:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What a change is of: its name, the purposes that it touches, and those that more of it widens."""
+    """A part of the policy that changes.
+
+    Args:
+        name: how the report names it.
+        touches: ids of the purposes that it belongs to.
+        widens: ids of the purposes that become wider if it allows more.
+        is_text: whether it is a text, whose changes are reported without the text.
+    """
 
     name: str
     touches: tuple[str, ...] = ()
     widens: tuple[str, ...] = ()
     is_text: bool = False
 
-    def has(self, what: str, *, more: bool = False) -> PolicyChange:
+    def change(self, what: str, *, more: bool = False) -> PolicyChange:
         material = more and bool(self.widens)
         return PolicyChange(what, self.widens if material else self.touches, material)
 
@@ -161,81 +167,83 @@ def _by_day(changes: list[Plain]) -> dict[str, list[Plain]]:
     return days
 
 
-def _of_parts(table: str, olds: Plain, news: Plain) -> Iterator[PolicyChange]:
+def _part_changes(table: str, olds: Plain, news: Plain) -> Iterator[PolicyChange]:
     kind = _PARTS[table]
     for name, old, new in _differing(olds, news):
         before, after = _purposes(old), _purposes(new)
-        # Nobody is asked for what runs without consent; no cookie and no recipient belongs to it.
+        # Nobody is asked for an exempt purpose. It has no cookies and no recipients.
         asks = kind in _ASKED_FOR and not (new or {}).get("exempt")
         widens = tuple(id_ for id_ in after if id_ != NECESSARY) if asks else ()
         subject = _Subject(f'{kind} "{name}"', tuple(dict.fromkeys([*before, *after])), widens)
         if old and new:
-            yield from _of_keys(subject, old, new)
+            yield from _key_changes(subject, old, new)
         else:
             place = f' {"to" if new else "from"} "{subject.touches[0]}"' if kind in ("cookie", "recipient") else ""
-            yield subject.has(f"{subject.name} {_happened(old, new)}{place}", more=new is not None)
+            yield subject.change(f"{subject.name} {_verb(old, new)}{place}", more=new is not None)
     if _reordered([*olds], [*news]):
         yield PolicyChange(f"{table} reordered")
 
 
 def _purposes(part: Plain | None) -> list[str]:
-    """The ids of the purposes that a part is for, or is."""
+    """Return the ids of the purposes of a part; of a purpose, its own id."""
     if part is None:
         return []
     return [part["purpose"]] if "purpose" in part else [*part.get("purposes", [part["id"]])]
 
 
-def _of_keys(subject: _Subject, before: Plain, after: Plain, above: str = "") -> Iterator[PolicyChange]:
-    """Compare two tables key by key, and tables in them."""
+def _key_changes(subject: _Subject, before: Plain, after: Plain, above: str = "") -> Iterator[PolicyChange]:
+    """Compare two tables key by key, including the tables in them."""
     for key, old, new in _differing(before, after):
-        own, place = subject, f"{above}{key}"
+        key_subject, place = subject, f"{above}{key}"
         if subject.name == "signals":
-            own = replace(subject, touches=tuple(sorted({*(old or ())} ^ {*(new or ())})))
+            key_subject = replace(subject, touches=tuple(sorted({*(old or ())} ^ {*(new or ())})))
         if key == "purposes" and isinstance(new, dict):
-            yield from _of_conditions(own, old, new)
+            yield from _override_changes(key_subject, old, new)
         elif isinstance(old, dict) and isinstance(new, dict):
-            yield from _of_keys(replace(own, is_text=own.is_text or key in _TEXTS), old, new, f"{place}.")
+            yield from _key_changes(
+                replace(key_subject, is_text=key_subject.is_text or key in _TEXTS), old, new, f"{place}."
+            )
         elif isinstance(old, list) and isinstance(new, list):
-            yield from _of_list(own, place, old, new)
-        elif own.is_text:
-            yield own.has(f"{own.name}: {place} {_happened(old, new)}")
+            yield from _list_changes(key_subject, place, old, new)
+        elif key_subject.is_text:
+            yield key_subject.change(f"{key_subject.name}: {place} {_verb(old, new)}")
         else:
-            said = f"{own.name}: {place} {_written(key, old)} -> {_written(key, new)}"
-            yield own.has(said, more=_is_more(place, old, new))
+            what = f"{key_subject.name}: {place} {_shown(key, old)} -> {_shown(key, new)}"
+            yield key_subject.change(what, more=_is_more(place, old, new))
 
 
-def _of_conditions(service: _Subject, before: Plain, after: Plain) -> Iterator[PolicyChange]:
-    """Compare what a service says otherwise about purposes; nothing of it is material."""
+def _override_changes(service: _Subject, before: Plain, after: Plain) -> Iterator[PolicyChange]:
+    """Compare a service's overrides of purposes. No change of them is material."""
     for purpose, old, new in _differing(before, after):
         subject, place = replace(service, touches=(purpose,)), f"purposes.{purpose}"
-        changes = [*_of_keys(subject, old or _UNSAID, new or _UNSAID, f"{place}.")]
-        yield from changes or [subject.has(f"{service.name}: {place} {_happened(old, new)}")]
+        changes = [*_key_changes(subject, old or _NO_OVERRIDE, new or _NO_OVERRIDE, f"{place}.")]
+        yield from changes or [subject.change(f"{service.name}: {place} {_verb(old, new)}")]
 
 
-def _of_list(subject: _Subject, place: str, before: list[Any], after: list[Any]) -> Iterator[PolicyChange]:
+def _list_changes(subject: _Subject, place: str, before: list[Any], after: list[Any]) -> Iterator[PolicyChange]:
     name = f"{subject.name}: {place}"
     for item in before:
         if item not in after:
-            yield subject.has(f"{name} {_written(place, item)} removed")
+            yield subject.change(f"{name} {_shown(place, item)} removed")
     for item in after:
         if item not in before:
-            yield subject.has(f"{name} {_written(place, item)} added", more=place == "origins")
+            yield subject.change(f"{name} {_shown(place, item)} added", more=place == "origins")
     if _reordered(before, after):
-        yield subject.has(f"{name} reordered")
+        yield subject.change(f"{name} reordered")
 
 
 def _is_more(key: str, before: Any, after: Any) -> bool:
-    """Tell whether a value allows more than before: it is kept longer, or does something that it did not."""
+    """Return whether a value allows more than before, such as a longer retention or a sale that there was not."""
     if key in ("retention", "duration"):
         return (after or 0) > (before or 0)
     return key == "purpose" or (key in ("traces", "sells") and bool(after)) or (key == "exempt" and not after)
 
 
-def _happened(before: object, after: object) -> str:
+def _verb(before: object, after: object) -> str:
     return "added" if before is None else "removed" if after is None else "reworded"
 
 
-def _written(key: str, value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
     if value in (None, ""):
         return _UNSET.get(key, "not set")
     if key in ("retention", "duration") and isinstance(value, int):

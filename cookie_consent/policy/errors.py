@@ -1,4 +1,4 @@
-"""What is said to a developer whose policy cannot be used."""
+"""The error for a policy that cannot be used, and the hints in its message."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from difflib import get_close_matches
 
 
 class PolicyError(ValueError):
-    """A policy that cannot be used: says where, what is wrong and what would be right.
+    """A policy cannot be used. The message says where, what is wrong and what would be right.
 
     Attributes:
         problem: what is wrong.
         remedy: what would be right.
-        key: the key in its table.
-        table: the table of the policy file, as written there: "[site]".
-        file: the policy file, if there is one.
+        key: the key in the table, or "".
+        table: the table, as the policy file writes it: "[site]"; or "".
+        file: the path of the policy file, or "".
     """
 
     def __init__(self, problem: str, remedy: str = "", *, key: str = "", table: str = "", file: str = "") -> None:
@@ -23,7 +23,7 @@ class PolicyError(ValueError):
         super().__init__(" ".join(filter(None, [place, problem.rstrip(".") + ".", remedy])))
 
     def at(self, *, table: str = "", key: str = "", file: str = "") -> PolicyError:
-        """Return the same error with the places that it did not name yet filled in."""
+        """Return the same error with those of its places filled in that are still empty."""
         return PolicyError(
             self.problem,
             self.remedy,
@@ -34,7 +34,7 @@ class PolicyError(ValueError):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a sentence that names the nearest known word, or all of them."""
+    """Return a sentence that names the known word most like `word`, or else all known words."""
     names = sorted(known)
     near = get_close_matches(word, names, n=1, cutoff=0.5)
     if near:

@@ -1,4 +1,4 @@
-"""Where a law lets a site count its audience without consent: what `exemptions.toml` says of each such exemption."""
+"""Laws that let a site measure its audience without consent. `exemptions.toml` describes each exemption."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from cookie_consent.policy.syntax import parse_duration
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemption:
-    """What a law lets run without consent, until the visitor objects.
+    """An exemption from consent that holds until the visitor objects.
 
     Args:
-        law: the place and the provision.
-        lawful_basis: what stands in consent's place, as a term of the Data Privacy Vocabulary.
-        conditions: what it asks for, in words.
-        reviewed_on: when this was last compared with the sources.
-        review_by: when that is due again.
-        sources: what it was taken from.
-        longest_retention: at most so long may records be kept; None where no time is named.
+        law: the country and the provision.
+        lawful_basis: the legal basis instead of consent, as a term of the Data Privacy Vocabulary.
+        conditions: what the law asks for, in words.
+        reviewed_on: when this entry was last compared with its sources.
+        review_by: when the next review is due.
+        sources: addresses of the sources.
+        longest_retention: the longest retention of records that the law allows; None if it names none.
     """
 
     law: str
@@ -38,7 +38,7 @@ class Exemption:
 
 @cache
 def exemptions() -> Mapping[str, Exemption]:
-    """Return the exemptions that a policy can name: name -> what it is."""
+    """Return the exemptions that a policy can name, by their names."""
     text = (files(__package__) / "exemptions.toml").read_text(encoding="utf-8")
     return {name: _exemption(**data) for name, data in tomllib.loads(text).items()}
 
@@ -49,7 +49,12 @@ def _exemption(*, conditions: list[str], sources: list[str], longest_retention: 
 
 
 def overdue(names: Iterable[str], today: date) -> str:
-    """Return a line for each of some exemptions that is due to be compared with the law again."""
+    """Return a line for each named exemption whose review is overdue.
+
+    Args:
+        names: names of exemptions.
+        today: the date to judge by.
+    """
     return "".join(
         f'What the exemption "{name}" allows was last compared with the law on {exemptions()[name].reviewed_on}. Look '
         f"whether it still holds: {exemptions()[name].law}.\n"
@@ -59,16 +64,16 @@ def overdue(names: Iterable[str], today: date) -> str:
 
 
 def check(name: str, *, traces: bool, erases: bool, retention: timedelta | None) -> None:
-    """Check what an exemption asks of a purpose by itself (CNIL, 4 July 2025; PECR, Schedule A1, paragraph 5).
+    """Check a purpose against its exemption (CNIL, 4 July 2025; PECR, Schedule A1, paragraph 5).
 
     Args:
-        name: that of the exemption.
+        name: the name of the exemption.
         traces: whether the purpose switches access tracing.
-        erases: whether it promises to erase what was recorded.
-        retention: how long it keeps records.
+        erases: whether its records are erased when consent is withdrawn.
+        retention: how long its records are kept.
 
     Raises:
-        PolicyError: it does not fit.
+        PolicyError: there is no such exemption, or the purpose does not meet its conditions.
     """
     known = exemptions()
     if name not in known:

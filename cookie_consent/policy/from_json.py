@@ -1,4 +1,4 @@
-"""Reads a policy back from the plain data that was kept of it."""
+"""Reads a policy from the plain data that `Policy.document` returns."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _DURATIONS = ("retention", "duration", "due", "keep", "keep_address")
 
 
 def declarations(document: Mapping[str, Any]) -> Declarations:
-    """Return what a policy declares, from what `Policy.document` said of it.
+    """Return the declarations of a policy that `Policy.document` wrote.
 
     Raises:
-        PolicyError: what was kept is no policy to this version of the package.
-        TypeError: likewise; a key is missing, or there is one too many.
-        KeyError: likewise.
-        ValueError: likewise.
+        PolicyError: a part is not valid to this version of the package.
+        TypeError: a key is missing or unknown.
+        KeyError: a key is missing.
+        ValueError: a value cannot be read.
     """
-    made = {name: make(document[name]) for name, make in _PARTS.items() if name in document}
-    return Declarations(**made, wording=document["wording"])
+    parts = {name: make(document[name]) for name, make in _PARTS.items() if name in document}
+    return Declarations(**parts, wording=document["wording"])
 
 
 def _one(kind: Callable[..., Part]) -> Callable[[Mapping[str, Any]], Part]:
@@ -48,7 +48,7 @@ def _change(**data: Any) -> Change:
 
 def _service(**data: Any) -> Service:
     make = _one(ServicePurpose)
-    return Service(**{**data, "purposes": {id_: make(own) for id_, own in data["purposes"].items()}})
+    return Service(**{**data, "purposes": {id_: make(override) for id_, override in data["purposes"].items()}})
 
 
 _PARTS: Mapping[str, Callable[[Any], Any]] = {

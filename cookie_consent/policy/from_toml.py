@@ -1,4 +1,4 @@
-"""Reads a policy file. It says where a file is wrong, and what would be right; whether the parts fit is for others."""
+"""Reads a policy file, and names the place of each error. `validation` checks whether the parts fit together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(path: str | PathLike[str]) -> Declarations:
     """Read a policy file.
 
     Raises:
-        PolicyError: the file is not TOML, or has a table, key or value that no policy has.
+        PolicyError: the file is not TOML in UTF-8, or has an unknown table or key or an invalid value.
         FileNotFoundError: there is no such file.
     """
     try:
@@ -38,10 +38,10 @@ def read(path: str | PathLike[str]) -> Declarations:
 
 
 def declarations(data: Mapping[str, Any]) -> Declarations:
-    """Turn a policy file's data into its parts.
+    """Turn the data of a policy file into its parts.
 
     Raises:
-        PolicyError: a table, key or value that no policy has.
+        PolicyError: a table or key is unknown or missing, or a value is invalid.
     """
     _refuse_unknown(data, _TABLES, "table")
     if "site" not in data:
@@ -118,7 +118,15 @@ def _refuse_unknown(data: Mapping[str, Any], known: Mapping[str, Any], kind: str
 
 
 def _part(make: Callable[..., Part], readers: Readers, table: str, data: object, **given: str) -> Part:
-    """Make one part from its table: no unknown key, none missing, each value read."""
+    """Make one part from its table.
+
+    Args:
+        make: the class of the part.
+        readers: key -> the function that reads its value; other keys are refused.
+        table: the table as the file writes it, for errors.
+        data: the table's content.
+        given: arguments of the part that are not in the table.
+    """
     if not isinstance(data, dict):
         raise PolicyError("this is no table", f"Write {table} and its keys below.", table=table)
     _refuse_unknown(data, readers, "key", table)
@@ -137,9 +145,9 @@ def _part(make: Callable[..., Part], readers: Readers, table: str, data: object,
         raise error.at(table=table) from None
 
 
-def _named(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
-    """Read tables that have their id in their name: [purposes.analytics]."""
-    return tuple(_part(make, readers, f"[{table}.{id_}]", own, id=id_) for id_, own in _tables(data, table))
+def _named_tables(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
+    """Read tables whose name contains the id, as [purposes.analytics] does."""
+    return tuple(_part(make, readers, f"[{table}.{id_}]", keys, id=id_) for id_, keys in _tables(data, table))
 
 
 def _tables(data: object, table: str) -> Iterable[tuple[str, object]]:
@@ -148,8 +156,8 @@ def _tables(data: object, table: str) -> Iterable[tuple[str, object]]:
     return data.items()
 
 
-def _listed(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
-    """Read an array of tables: [[cookies]]."""
+def _array_of_tables(make: Callable[..., Part], readers: Readers, table: str, data: object) -> tuple[Part, ...]:
+    """Read an array of tables, such as [[cookies]]."""
     if not isinstance(data, list):
         raise PolicyError("this is no array of tables", f"Write [[{table}]], in double brackets.", table=f"[{table}]")
     return tuple(_part(make, readers, _label(table, number, item), item) for number, item in enumerate(data, 1))
@@ -161,26 +169,26 @@ def _label(table: str, number: int, item: object) -> str:
 
 
 def _services(data: object) -> tuple[Service, ...]:
-    """Read [services.NAME], and the tables inside each: [services.NAME.purposes.PURPOSE]."""
+    """Read [services.NAME] and the tables [services.NAME.purposes.PURPOSE] in it."""
     return tuple(
-        _part(Service, {**_SERVICE, "purposes": partial(_overrides, id_)}, f"[services.{id_}]", own, id=id_)
-        for id_, own in _tables(data, "services")
+        _part(Service, {**_SERVICE, "purposes": partial(_overrides, id_)}, f"[services.{id_}]", keys, id=id_)
+        for id_, keys in _tables(data, "services")
     )
 
 
 def _overrides(service: str, data: object) -> dict[str, ServicePurpose]:
     table = f"services.{service}.purposes"
     return {
-        purpose: _part(ServicePurpose, _SERVICE_PURPOSE, f"[{table}.{purpose}]", own)
-        for purpose, own in _tables(data, table)
+        purpose: _part(ServicePurpose, _SERVICE_PURPOSE, f"[{table}.{purpose}]", keys)
+        for purpose, keys in _tables(data, table)
     }
 
 
 def _wording(data: object) -> dict[str, dict[str, Text]]:
-    return {language: _own_texts(f"[texts.{language}]", own) for language, own in _tables(data, "texts")}
+    return {language: _language_texts(f"[texts.{language}]", texts) for language, texts in _tables(data, "texts")}
 
 
-def _own_texts(table: str, data: object) -> dict[str, Text]:
+def _language_texts(table: str, data: object) -> dict[str, Text]:
     if not isinstance(data, dict):
         raise PolicyError("this is no table", f"Write {table} and its texts below.", table=table)
     for key, text in data.items():
@@ -229,12 +237,12 @@ _SERVICE_PURPOSE: Readers = {"title": _texts, "description": _texts, "retention"
 _SERVICE: Readers = {"path": _string, "host": _string, "policy_url": _string, "title": _texts}
 _TABLES: Readers = {
     "site": partial(_part, Site, _SITE, "[site]"),
-    "purposes": partial(_named, Purpose, _PURPOSE, "purposes"),
-    "cookies": partial(_listed, Cookie, _COOKIE, "cookies"),
-    "recipients": partial(_listed, Recipient, _RECIPIENT, "recipients"),
-    "features": partial(_named, Feature, _FEATURE, "features"),
+    "purposes": partial(_named_tables, Purpose, _PURPOSE, "purposes"),
+    "cookies": partial(_array_of_tables, Cookie, _COOKIE, "cookies"),
+    "recipients": partial(_array_of_tables, Recipient, _RECIPIENT, "recipients"),
+    "features": partial(_named_tables, Feature, _FEATURE, "features"),
     "services": _services,
-    "changes": partial(_listed, Change, {"date": _date, "text": _texts}, "changes"),
+    "changes": partial(_array_of_tables, Change, {"date": _date, "text": _texts}, "changes"),
     "signals": partial(_part, SignalRules, {"gpc": _refusals, "dnt": _refusals}, "[signals]"),
     "records": partial(_part, RecordRules, {"keep": _duration}, "[records]"),
     "requests": partial(_part, RequestRules, dict.fromkeys(("due", "keep_address", "keep"), _duration), "[requests]"),

@@ -1,4 +1,4 @@
-"""The pages that a policy links to."""
+"""The pages of the site that a policy links to."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from cookie_consent.policy.policy import Policy
 
 
 def linked_paths(policy: Policy) -> frozenset[str]:
-    """Return the paths, percent-decoded, of the pages that the banner links to, to be read without it.
+    """Return the paths of the pages that the banner links to, where no banner should cover the text.
 
-    They have no slash at their end.
+    The paths are percent-decoded and have no slash at the end.
     """
     links = (policy.site.policy_url, *(service.policy_url for service in policy.services))
     return frozenset(unquote(urlsplit(link).path).rstrip("/") for link in links if link.startswith("/"))

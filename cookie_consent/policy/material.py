@@ -1,4 +1,4 @@
-"""Which changes of a policy ask again: those of a purpose's material facts, as opposed to its words."""
+"""Material changes of a policy: changes of what a purpose does, as opposed to its texts. Only these ask again."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from cookie_consent.policy.policy import Policy, canonical_json
 
 @lru_cache(maxsize=64)
 def digests(policy: Policy) -> Mapping[str, str]:
-    """Return a short digest of each optional purpose's material facts: purpose id -> 5 characters."""
+    """Return a digest of each optional purpose's material facts: purpose id -> 5 characters of URL-safe base64."""
     return {purpose: _digest(_facts(policy, purpose)) for purpose in policy.optional}
 
 
 @lru_cache(maxsize=64)
 def widened(old: Policy, new: Policy) -> frozenset[str]:
-    """Return the optional purposes of the new policy that do or keep more than the old one said.
+    """Return the ids of the optional purposes that do or keep more in the new policy than in the old one.
 
-    More is: the purpose itself, a cookie, a recipient or an origin added, or moved here from another purpose; a
-    longer retention or lifetime; tracing or a sale begun; consent asked for what ran without. Less is not: removals and
-    shorter times. What runs without consent is never among them: nobody is asked for it.
+    A purpose is wider if
+
+    - the purpose itself is new, or a cookie, recipient or origin was added to it or moved to it;
+    - its retention, or the lifetime of one of its cookies, is longer;
+    - it now traces, or now is a sale or sharing;
+    - it was exempt from consent.
+
+    Removals and shorter times do not make it wider. The exempt purpose is never included, since nobody is asked for it.
     """
     return frozenset(purpose for purpose in new.optional if purpose != new.exempt and _is_wider(old, new, purpose))
 
@@ -45,7 +50,8 @@ def _facts(policy: Policy, purpose: str) -> object:
         _seconds(declared.retention),
         sorted((cookie.name, _seconds(cookie.duration) or 0) for cookie in policy.cookies_of(purpose)),
         sorted((recipient.id, sorted(recipient.origins)) for recipient in policy.recipients_of(purpose)),
-        # Facts that purposes have since later, where they have them: the others keep their digests.
+        # These facts were added later. Only purposes that have them list them, so that the digests of others in
+        # existing cookies stay the same.
         *([declared.exempt] if declared.exempt else []),
         *(["sells"] if declared.sells else []),
     ]

@@ -1,4 +1,4 @@
-"""The parts of a policy: what a site declares. Each part checks itself when it is made."""
+"""The parts of a policy. Each part validates itself when it is made and raises `PolicyError`."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from cookie_consent.policy.syntax import (
 
 NECESSARY = "necessary"
 LONGEST_COOKIE = timedelta(days=400)
-"""RFC 6265bis section 5.5 lets browsers cap a cookie's lifetime at 400 days."""
+"""Browsers may cap a cookie's lifetime at 400 days (RFC 6265bis section 5.5)."""
 LONGEST_PURPOSE_ID = 27
-"""Keeps the answer to eight purposes, and its proof, under 400 bytes."""
+"""Keeps the consent cookie for eight purposes under 400 bytes."""
 DIRECTIVES = (
     "child", "connect", "font", "form-action", "frame", "img", "manifest", "media", "object", "script", "style",
     "worker",
 )  # fmt: skip
 
 Texts = Mapping[str, str]
-"""One text in several languages: language tag -> text."""
+"""A text in several languages: language tag -> text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """Who asks.
+    """Who asks for consent.
 
     Args:
         name: the site's name as visitors know it.
-        controller: who is responsible for what is stored, by legal name.
-        contact: where requests and complaints go: a mail address or an https:// address.
-        prevailing_language: the language whose texts bind where translations differ.
-        languages: the languages offered; every text exists in each of them.
-        policy_url: the site's full privacy policy, if it has one.
+        controller: the legal name of who is responsible for the data.
+        contact: a mail address or an https:// address for requests and complaints.
+        prevailing_language: the language whose texts are binding if translations differ.
+        languages: tags of the offered languages. Every text must exist in each of them.
+        policy_url: the path or address of the site's privacy policy, or "".
     """
 
     name: str
@@ -80,18 +80,18 @@ class Purpose:
     """One reason to store or read something on the visitor's device; the unit of consent.
 
     Args:
-        id: small letters, digits, - and _; at most 27 characters.
+        id: small letters, digits, - and _, a letter first; at most 27 characters.
         title: a few words per language.
         description: what is done and why, per language.
-        retention: how long what it collects is kept; None where it keeps nothing. A policy that is in force needs it
-            where the purpose traces.
+        retention: how long the collected data are kept; None if nothing is kept. Required in the policy in force for a
+            purpose that traces.
         traces: whether this purpose switches access tracing.
-        refused: whether it is off whatever the visitor answered (a service's own condition).
-        exempt: the name of the exemption under which it runs without consent, until the visitor objects; "" where it
-            needs consent.
-        erase_on_withdrawal: whether what was recorded is erased when consent is withdrawn.
-        sells: whether it is a sale or sharing of personal information, as laws of the USA have it (Cal. Civ. Code
-            1798.140): it gets a page of its own to refuse it, and who refused is not asked again for 12 months.
+        refused: whether it is off whatever the visitor answered. A service's override sets it.
+        exempt: the name of the exemption under which it runs without consent until the visitor objects; "" if it needs
+            consent.
+        erase_on_withdrawal: whether a withdrawal erases the access records.
+        sells: whether it is a sale or sharing of personal information (Cal. Civ. Code 1798.140). Then it has an opt-out
+            page, and a visitor who refused is not asked again for 12 months.
     """
 
     id: str
@@ -131,11 +131,12 @@ class Cookie:
     """A cookie that the site sets or reads.
 
     Args:
-        name: its exact name, or a pattern with * for any run of characters.
+        name: its exact name, or a pattern in which * stands for any characters; at most 256 characters.
         purpose: the id of its purpose.
-        duration: its lifetime; None for the browser session. None that the app sets is kept for longer.
-        path: where it is set, as the browser sees it, so that it can be expired there.
-        domain: the Domain it is set with; None where it is bound to the host.
+        duration: its lifetime, at most 400 days; None for the browser session. If the app sets a longer lifetime, the
+            gate shortens it.
+        path: its path as the browser sees it. A refusal expires the cookie there.
+        domain: its Domain attribute; None if it is host-only.
         description: what it is for, per language.
     """
 
@@ -195,10 +196,10 @@ class Recipient:
         id: small letters, digits, - and _.
         name: its legal name.
         purpose: the id of the purpose it serves.
-        origins: where it is reached, as scheme://host[:port]; the host may begin with "*.".
-        receives: what it gets, per language.
-        directives: where its origins belong in a Content-Security-Policy, without "-src".
-        policy_url: its own privacy policy.
+        origins: the origins it is reached at, as scheme://host[:port]; the host may begin with "*.".
+        receives: what data it gets, per language.
+        directives: the Content-Security-Policy directives that its origins belong in, without "-src".
+        policy_url: the address of its privacy policy, or "".
     """
 
     id: str
@@ -226,13 +227,13 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """Something the site offers that needs purposes, and what stands in its place without them.
+    """Something the site offers that needs purposes, and its fallback.
 
     Args:
         id: small letters, digits, - and _.
         title: its name, per language.
-        purposes: the ids of all the purposes it needs.
-        fallback: what the visitor reads instead, per language.
+        purposes: ids of the purposes that it needs, all of them.
+        fallback: the text to show instead, per language.
     """
 
     id: str
@@ -249,7 +250,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePurpose:
-    """What a service says otherwise about one purpose; what it leaves out stays the site's."""
+    """A service's overrides of one purpose. What it leaves out stays as the site has it."""
 
     title: Texts = field(default_factory=dict)
     description: Texts = field(default_factory=dict)
@@ -263,11 +264,11 @@ class Service:
 
     Args:
         id: small letters, digits, - and _.
-        path: the path it lives under; "" for a whole host.
-        host: the host it lives on; "" for any.
-        policy_url: its own terms.
+        path: its path prefix; "" for a whole host.
+        host: its host; "" for any.
+        policy_url: the path or address of its terms, or "".
         title: its name, per language.
-        purposes: purpose id -> what it says otherwise. It can refuse, never allow.
+        purposes: purpose id -> the override. It can refuse a purpose, but never allow one.
     """
 
     id: str
@@ -291,7 +292,12 @@ class Service:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """An announced change of the policy: its date and, per language, what changed."""
+    """An announced change of the policy.
+
+    Args:
+        date: the day of the change.
+        text: what changed, per language.
+    """
 
     date: date
     text: Texts

@@ -1,4 +1,4 @@
-"""A site's policy: its declarations checked against each other, known by a version, and what follows from them."""
+"""A site's policy: validated declarations with a version, and what is derived from them."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ from cookie_consent.texts import catalog
 from cookie_consent.texts.catalog import Text
 
 VERSION_DIGITS = 16
-"""A version is so many of the first digits of the hash of what the policy says."""
-_UNSAID = (RecordRules(), RequestRules())
-_UNSAID_OF_PURPOSES = {"exempt": "", "erase_on_withdrawal": False, "sells": False}
+"""A version is the first 16 hexadecimal digits of the SHA-256 of the policy's document."""
+# These were added to policies later. At their defaults they are left out of the document, so that they do not change
+# the version of a policy that does not use them.
+_TABLES_LEFT_OUT = (RecordRules(), RequestRules())
+_PURPOSE_DEFAULTS_LEFT_OUT = {"exempt": "", "erase_on_withdrawal": False, "sells": False}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Policy(Declarations):
-    """What a site declares, as a whole; it checks itself when it is made.
+    """A site's policy. It validates itself when it is made.
 
     Args:
-        history: earlier versions, so that purposes which only became narrower are not asked again.
-        service: the service whose conditions hold; None for the site's own.
+        history: earlier versions. With them, visitors are not asked again for purposes that only became narrower.
+        service: the service whose conditions apply; None for the site's.
 
     The other arguments are those of `Declarations`.
 
     Raises:
-        PolicyError: a part contradicts another, or a text lacks an offered language.
+        PolicyError: parts contradict each other, or a text is missing in an offered language.
     """
 
     history: tuple[Policy, ...] = field(default=(), repr=False)
@@ -59,7 +61,7 @@ class Policy(Declarations):
             history: earlier versions of it, as files or policies.
 
         Raises:
-            PolicyError: the file is no policy; names the file, the table, the key and what would be right.
+            PolicyError: the file is no valid policy. The message names the file, table and key, and what is right.
             FileNotFoundError: there is no such file.
         """
         try:
@@ -70,10 +72,10 @@ class Policy(Declarations):
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Return the policy that was kept as plain data; `document` says what was.
+        """Return the policy from the plain data that `document` returned.
 
         Raises:
-            PolicyError: it is no policy to this version of the package.
+            PolicyError: the data are no valid policy to this version of the package.
         """
         try:
             return cls(**vars(from_json.declarations(document)))
@@ -83,55 +85,55 @@ class Policy(Declarations):
             raise PolicyError(f"what was kept is no policy: {error!r}") from None
 
     def with_history(self, history: Iterable[str | PathLike[str] | Policy]) -> Self:
-        """Return this policy knowing its earlier versions, given as files or policies."""
+        """Return this policy with its earlier versions, given as files or policies."""
         earlier = tuple(old if isinstance(old, Policy) else Policy.load(old) for old in history)
         return replace(self, history=earlier) if earlier else self
 
     def under(self, service: Service) -> Self:
-        """Return this policy as it holds in one of its services."""
+        """Return this policy with the conditions of one of its services."""
         return replace(self, service=service)
 
     @cached_property
     def version(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of all that the policy says: any change is another version."""
+        """16 hexadecimal digits of the SHA-256 of the policy's document. Any change gives another version."""
         return version_of(self.document())
 
     @cached_property
     def in_force(self) -> Mapping[str, Purpose]:
-        """Purpose id -> the purpose as it holds here, the service's own conditions applied."""
+        """Purpose id -> the purpose with the service's overrides."""
         return {purpose.id: self._overlay(purpose) for purpose in self.purposes}
 
     @cached_property
     def optional(self) -> tuple[str, ...]:
-        """The ids of the purposes that a visitor can refuse, in the order of the policy."""
+        """The ids of all purposes but the necessary one, in the order of the policy."""
         return tuple(purpose.id for purpose in self.purposes if purpose.id != NECESSARY)
 
     @cached_property
     def texts(self) -> Mapping[str, Mapping[str, Text]]:
-        """Offered language -> text name -> text, the site's own wording before the shipped one."""
+        """Offered language -> text name -> text, in the site's wording or else the shipped one."""
         return {tag: {**catalog.shipped(tag), **self.wording.get(tag, {})} for tag in self.site.languages}
 
     @cached_property
     def traced(self) -> frozenset[str]:
-        """The ids of the purposes whose consent switches access tracing."""
+        """The ids of the purposes that switch access tracing by consent."""
         return frozenset(purpose.id for purpose in self.purposes if purpose.traces and not purpose.exempt)
 
     @cached_property
     def exempt(self) -> str:
-        """The id of the purpose that runs without consent until the visitor objects; "" where there is none."""
+        """The id of the purpose that runs without consent until the visitor objects, or ""."""
         return next((purpose.id for purpose in self.purposes if purpose.exempt), "")
 
     @cached_property
     def sells(self) -> tuple[str, ...]:
-        """The ids of the purposes that are a sale or sharing of personal information, in the order of the policy."""
+        """The ids of the purposes that sell or share personal information, in the order of the policy."""
         return tuple(purpose.id for purpose in self.purposes if purpose.sells)
 
     @cached_property
     def access_records_kept(self) -> timedelta | None:
-        """How long access records are kept; None where nothing says so.
+        """How long access records are kept, or None if no purpose says.
 
-        It is the shortest retention of the purposes that trace, anywhere on the site: a record does not say which
-        service it is from.
+        It is the shortest retention of any purpose that traces, in the site and all its services, because an access
+        record does not name its service.
         """
         parts = [part for here in (self, *map(self.under, self.services)) for part in here.in_force.values()]
         return min((part.retention for part in parts if part.traces and part.retention is not None), default=None)
@@ -141,8 +143,8 @@ class Policy(Declarations):
         """The ids of the purposes that Sec-GPC refuses."""
         if self.signals.gpc is not None:
             return frozenset(self.signals.gpc)
-        given = (recipient.purpose for recipient in self.recipients)
-        return frozenset([*given, *self.sells, self.exempt]) - {NECESSARY, ""}
+        with_recipients = (recipient.purpose for recipient in self.recipients)
+        return frozenset([*with_recipients, *self.sells, self.exempt]) - {NECESSARY, ""}
 
     @cached_property
     def dnt_refuses(self) -> frozenset[str]:
@@ -167,7 +169,7 @@ class Policy(Declarations):
         """Return a feature by its id.
 
         Raises:
-            LookupError: there is no such feature; names the nearest.
+            LookupError: there is no such feature. The message names the most similar one.
         """
         for declared in self.features:
             if declared.id == feature:
@@ -176,35 +178,34 @@ class Policy(Declarations):
         raise LookupError(f'there is no feature "{feature}". {did_you_mean(feature, known)}')
 
     def document(self) -> dict[str, Any]:
-        """Return all that the policy says, as plain data for JSON; durations in seconds."""
-        said = {part.name: getattr(self, part.name) for part in fields(Declarations)}
-        # What a policy may say since later, and does not, must not make another version of it.
-        return {name: _plain(value) for name, value in said.items() if value not in _UNSAID}
+        """Return the whole policy as plain data for JSON, with durations in seconds."""
+        tables = {part.name: getattr(self, part.name) for part in fields(Declarations)}
+        return {name: _plain(value) for name, value in tables.items() if value not in _TABLES_LEFT_OUT}
 
     def _overlay(self, purpose: Purpose) -> Purpose:
-        own = self.service.purposes.get(purpose.id) if self.service else None
-        if own is None:
+        override = self.service.purposes.get(purpose.id) if self.service else None
+        if override is None:
             return purpose
         return replace(
             purpose,
-            title={**purpose.title, **own.title},
-            description={**purpose.description, **own.description},
-            retention=own.retention or purpose.retention,
-            refused=own.refused or purpose.refused,
+            title={**purpose.title, **override.title},
+            description={**purpose.description, **override.description},
+            retention=override.retention or purpose.retention,
+            refused=override.refused or purpose.refused,
         )
 
 
 def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy | str | PathLike[str]] = ()) -> Policy:
-    """Return the policy that visitors are asked by.
+    """Return the policy in force, from the middleware's arguments.
 
     Args:
         given: the policy, or the path of its file.
-        history: earlier versions of it, likewise.
+        history: earlier versions, as policies or paths.
 
     Raises:
-        PolicyError: it cannot be used.
+        PolicyError: the policy cannot be used.
         FileNotFoundError: there is no such file.
-        ValueError: an argument is of another kind.
+        ValueError: an argument has the wrong type.
     """
     fits, remedy = isinstance(given, Policy | str | PathLike), "Write a Policy, or the path of a TOML file."
     check("policy", given, fits=fits, remedy=remedy)
@@ -219,23 +220,23 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
 
 
 def version_of(document: Mapping[str, Any]) -> str:
-    """Return the version of a policy, given as plain data."""
+    """Return the version of a policy, given as its document."""
     return hashlib.sha256(canonical_json(document)).hexdigest()[:VERSION_DIGITS]
 
 
 def canonical_json(document: Any) -> bytes:
-    """Return the one JSON text in UTF-8 for equal data (RFC 8785).
+    """Return the canonical JSON text in UTF-8, which is the same for equal data (RFC 8785).
 
     Raises:
-        rfc8785.CanonicalizationError: JSON cannot say it: a number that is too large, half a character.
+        rfc8785.CanonicalizationError: canonical JSON cannot represent it, such as a large integer or a lone surrogate.
     """
     return rfc8785.dumps(document)
 
 
 def _plain(value: object) -> object:
     if is_dataclass(value):
-        said = {part.name: getattr(value, part.name) for part in fields(value)}
-        return {name: _plain(own) for name, own in said.items() if not _is_unsaid(value, name, own)}
+        items = {part.name: getattr(value, part.name) for part in fields(value)}
+        return {name: _plain(item) for name, item in items.items() if not _is_left_out(value, name, item)}
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
@@ -245,14 +246,16 @@ def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _is_unsaid(part: object, name: str, value: object) -> bool:
-    """Return whether a purpose says nothing by what purposes may say since later; see `Policy.document`."""
-    return isinstance(part, Purpose) and name in _UNSAID_OF_PURPOSES and value == _UNSAID_OF_PURPOSES[name]
+def _is_left_out(part: object, name: str, value: object) -> bool:
+    """Return whether a value is the default of a key that was added to purposes later."""
+    return (
+        isinstance(part, Purpose) and name in _PURPOSE_DEFAULTS_LEFT_OUT and value == _PURPOSE_DEFAULTS_LEFT_OUT[name]
+    )
 
 
 def _necessary(wording: Mapping[str, Mapping[str, Text]]) -> Purpose:
     return Purpose(
         id=NECESSARY,
-        title={tag: str(own["necessary_title"]) for tag, own in wording.items()},
-        description={tag: str(own["necessary_description"]) for tag, own in wording.items()},
+        title={tag: str(texts["necessary_title"]) for tag, texts in wording.items()},
+        description={tag: str(texts["necessary_description"]) for tag, texts in wording.items()},
     )

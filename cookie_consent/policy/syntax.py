@@ -1,4 +1,4 @@
-"""How ids, languages, hosts, paths, links, origins and times are written in a policy."""
+"""The syntax of ids, languages, hosts, paths, links, origins and durations in a policy."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _UNITS = {
     "year": timedelta(days=365),
 }
 _EXACT = ("day", "hour", "minute", "second")
-"""The units that a duration is written in, as months and years have other lengths elsewhere."""
+"""The units for writing a duration. Months and years are left out because their lengths vary."""
 _ROUNDED_FROM = 3600
-"""Seconds from which a duration is written in whole minutes: who computes a date has lost some seconds."""
+"""Above so many seconds a duration is rounded up to minutes: an app that computes Expires loses some seconds."""
 _DURATION = re.compile(r"([1-9][0-9]{0,5}) (second|minute|hour|day|week|month|year)s?")
 
 
 def lists_to_tuples(part: Any) -> None:
-    """Turn the lists that a part was made with into tuples, so that it stays as it was made."""
+    """Replace the lists in a part's fields by tuples, so that the part is immutable and hashable."""
     for declared in fields(part):
         value = getattr(part, declared.name)
         if isinstance(value, list):
@@ -44,30 +44,30 @@ def lists_to_tuples(part: Any) -> None:
 
 
 def require(pattern: re.Pattern[str], value: str, key: str, remedy: str) -> None:
-    """Raise a PolicyError unless a value has the right form."""
+    """Raise a PolicyError unless a value matches a pattern."""
     if not pattern.fullmatch(value):
         raise PolicyError(f"{value!r} is not valid here", remedy, key=key)
 
 
 def require_id(value: str, key: str = "id") -> None:
-    """Raise a PolicyError unless a value can be an id."""
+    """Raise a PolicyError unless a value is a valid id."""
     require(ID, value, key, "Use small letters, digits, - and _, a letter first.")
 
 
 def require_text(value: str, key: str) -> None:
-    """Raise a PolicyError if there is nothing to read."""
+    """Raise a PolicyError if a text is empty or blank."""
     if not value.strip():
         raise PolicyError("the text is empty", "Write it, or leave the whole table out.", key=key)
 
 
 def require_link(value: str, key: str) -> None:
-    """Raise a PolicyError unless a value can be linked to without harm."""
+    """Raise a PolicyError unless a value is a safe link: a path, or an http or https address."""
     if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
         raise PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
 
 
 def require_origin(value: str, key: str) -> None:
-    """Raise a PolicyError unless a value is an origin: scheme, host and perhaps port."""
+    """Raise a PolicyError unless a value is an origin: scheme, host and optionally a port."""
     require(ORIGIN, value, key, 'An origin is scheme and host only, in small letters: "https://maps.example.com".')
     port = value.rpartition(":")[2]
     if port.isdigit() and int(port) > HIGHEST_PORT:
@@ -75,7 +75,7 @@ def require_origin(value: str, key: str) -> None:
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration like "395 days"; a month counts as 30 days, a year as 365.
+    """Read a duration such as "395 days". A month counts as 30 days, a year as 365.
 
     Raises:
         ValueError: the text is not a whole number, a space and a unit.
@@ -87,10 +87,10 @@ def parse_duration(text: str) -> timedelta:
 
 
 def written_duration(seconds: float) -> str:
-    """Return a duration as a policy file says it, rounded up: "14 days".
+    """Return a duration as a policy file writes it, such as "14 days", rounded up to seconds or minutes.
 
     Args:
-        seconds: at least one second.
+        seconds: more than 0.
     """
     whole = math.ceil(seconds)
     if whole > _ROUNDED_FROM:

@@ -1,4 +1,4 @@
-"""Whether the parts of a policy fit together: what one part names is declared, once, in each offered language."""
+"""Checks that the parts of a policy fit together: names are declared once, and texts exist in every language."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
 
 MOST_PURPOSES = 32
-"""More than this nobody reads, and the answer would not fit in a cookie."""
+"""Nobody reads more, and the answers would not fit in a cookie."""
 
 
 def check(policy: Declarations) -> None:
     """Check a policy's parts against each other.
 
     Raises:
-        PolicyError: names the table, the key, what is wrong and what would be right.
+        PolicyError: they do not fit. The message names the table and key, what is wrong and what would be right.
     """
     _check_purposes(policy)
     _check_exempt(policy)
@@ -29,15 +29,15 @@ def check(policy: Declarations) -> None:
     _check_services(policy)
     _check_signals(policy)
     for number, change in enumerate(policy.changes, 1):
-        _complete(policy, change.text, f"[[changes]] no. {number}", "text")
+        _require_all_languages(policy, change.text, f"[[changes]] no. {number}", "text")
     _check_wording(policy)
 
 
 def check_in_force(policy: Declarations) -> None:
-    """Check what the policy that visitors are asked by has to say; earlier ones are read without it.
+    """Check what only the policy in force has to satisfy; earlier versions may lack it.
 
     Raises:
-        PolicyError: names the table, the key, what is wrong and what would be right.
+        PolicyError: a purpose that traces has no retention.
     """
     for purpose in policy.purposes:
         if purpose.traces and purpose.retention is None:
@@ -50,14 +50,14 @@ def check_in_force(policy: Declarations) -> None:
 
 
 def _check_wording(policy: Declarations) -> None:
-    """Check that each offered language has all the texts that pages are made of."""
+    """Check that each offered language has every text of the pages, and that wording has only offered languages."""
     for language in policy.wording:
-        _offered(policy, language, f"[texts.{language}]")
+        _require_offered(policy, language, f"[texts.{language}]")
     for language in policy.site.languages:
-        table, own = f"[texts.{language}]", policy.wording.get(language, {})
-        for key, text in own.items():
+        table, texts = f"[texts.{language}]", policy.wording.get(language, {})
+        for key, text in texts.items():
             _check_text(language, text, table, key)
-        missing = sorted(catalog.names() - catalog.shipped(language).keys() - own.keys())
+        missing = sorted(catalog.names() - catalog.shipped(language).keys() - texts.keys())
         if missing:
             raise PolicyError(
                 f"no texts ship for this language, and these are not written: {', '.join(missing)}",
@@ -67,7 +67,7 @@ def _check_wording(policy: Declarations) -> None:
 
 
 def _check_text(language: str, text: catalog.Text, table: str, key: str) -> None:
-    """Check that a text of a site's own wording exists, has its plural forms where it counts, and is not empty."""
+    """Check that a text in the site's wording is known, not empty, and has its plural forms if it contains a number."""
     if key not in catalog.names():
         raise PolicyError("there is no such text", did_you_mean(key, catalog.names()), table=table, key=key)
     forms = text if isinstance(text, Mapping) else {"": text}
@@ -80,7 +80,7 @@ def _check_text(language: str, text: catalog.Text, table: str, key: str) -> None
         raise PolicyError("the text is empty", "Write it, or leave the line out.", table=table, key=key)
 
 
-def _offered(policy: Declarations, language: str, table: str, key: str = "") -> None:
+def _require_offered(policy: Declarations, language: str, table: str, key: str = "") -> None:
     if language not in policy.site.languages:
         raise PolicyError(
             f'the language "{language}" is not offered',
@@ -90,10 +90,10 @@ def _offered(policy: Declarations, language: str, table: str, key: str = "") -> 
         )
 
 
-def _complete(policy: Declarations, text: Texts, table: str, key: str) -> None:
-    """Check that a text exists in each offered language, and in no other."""
+def _require_all_languages(policy: Declarations, text: Texts, table: str, key: str) -> None:
+    """Check that a text exists in every offered language and in no other."""
     for language in text:
-        _offered(policy, language, table, key)
+        _require_offered(policy, language, table, key)
     for language in policy.site.languages:
         if not text.get(language, "").strip():
             raise PolicyError(
@@ -104,13 +104,13 @@ def _complete(policy: Declarations, text: Texts, table: str, key: str) -> None:
             )
 
 
-def _unique(names: Iterable[str], table: str, key: str, thing: str) -> None:
+def _require_unique(names: Iterable[str], table: str, key: str, thing: str) -> None:
     for name, count in Counter(names).items():
         if count > 1:
             raise PolicyError(f'{thing} "{name}" is declared twice', "Keep one of them.", table=table, key=key)
 
 
-def _known_purpose(policy: Declarations, purpose: str, table: str, key: str = "") -> None:
+def _require_known_purpose(policy: Declarations, purpose: str, table: str, key: str = "") -> None:
     known = {NECESSARY, *(declared.id for declared in policy.purposes)}
     if purpose not in known:
         raise PolicyError(
@@ -122,29 +122,29 @@ def _known_purpose(policy: Declarations, purpose: str, table: str, key: str = ""
 
 
 def _check_purposes(policy: Declarations) -> None:
-    _unique((purpose.id for purpose in policy.purposes), "[purposes]", "id", "the purpose")
+    _require_unique((purpose.id for purpose in policy.purposes), "[purposes]", "id", "the purpose")
     number = len({NECESSARY, *(purpose.id for purpose in policy.purposes)})
     if number > MOST_PURPOSES:
         raise PolicyError(f"there are {number}", f"Use at most {MOST_PURPOSES}.", table="[purposes]")
     for purpose in policy.purposes:
-        _complete(policy, purpose.title, f"[purposes.{purpose.id}]", "title")
-        _complete(policy, purpose.description, f"[purposes.{purpose.id}]", "description")
+        _require_all_languages(policy, purpose.title, f"[purposes.{purpose.id}]", "title")
+        _require_all_languages(policy, purpose.description, f"[purposes.{purpose.id}]", "description")
 
 
 def _check_exempt(policy: Declarations) -> None:
-    """Check that what runs without consent is one purpose, for the site alone, with no cookie and no other use."""
+    """Check that at most one purpose is exempt, and that no cookie, recipient or feature uses it."""
     exempt = [purpose.id for purpose in policy.purposes if purpose.exempt]
     for id_ in exempt[1:]:
         raise PolicyError(
             f'"{exempt[0]}" is exempt already', "One purpose can be.", table=f"[purposes.{id_}]", key="exempt"
         )
     uses = [
-        *((f'[[cookies]] "{own.name}"', "purpose", (own.purpose,), "without cookies") for own in policy.cookies),
+        *((f'[[cookies]] "{part.name}"', "purpose", (part.purpose,), "without cookies") for part in policy.cookies),
         *(
-            (f'[[recipients]] "{own.id}"', "purpose", (own.purpose,), "for this site alone")
-            for own in policy.recipients
+            (f'[[recipients]] "{part.id}"', "purpose", (part.purpose,), "for this site alone")
+            for part in policy.recipients
         ),
-        *((f"[features.{own.id}]", "purposes", own.purposes, "for counting alone") for own in policy.features),
+        *((f"[features.{part.id}]", "purposes", part.purposes, "for counting alone") for part in policy.features),
     ]
     for table, key, purposes, alone in uses:
         for id_ in set(exempt).intersection(purposes):
@@ -157,53 +157,53 @@ def _check_exempt(policy: Declarations) -> None:
 
 
 def _check_cookies(policy: Declarations) -> None:
-    _unique((cookie.name for cookie in policy.cookies), "[[cookies]]", "name", "the cookie")
+    _require_unique((cookie.name for cookie in policy.cookies), "[[cookies]]", "name", "the cookie")
     for cookie in policy.cookies:
         table = f'[[cookies]] "{cookie.name}"'
-        _known_purpose(policy, cookie.purpose, table, "purpose")
+        _require_known_purpose(policy, cookie.purpose, table, "purpose")
         if cookie.description:
-            _complete(policy, cookie.description, table, "description")
+            _require_all_languages(policy, cookie.description, table, "description")
 
 
 def _check_recipients(policy: Declarations) -> None:
-    _unique((recipient.id for recipient in policy.recipients), "[[recipients]]", "id", "the recipient")
+    _require_unique((recipient.id for recipient in policy.recipients), "[[recipients]]", "id", "the recipient")
     for recipient in policy.recipients:
         table = f'[[recipients]] "{recipient.id}"'
-        _known_purpose(policy, recipient.purpose, table, "purpose")
-        _complete(policy, recipient.receives, table, "receives")
+        _require_known_purpose(policy, recipient.purpose, table, "purpose")
+        _require_all_languages(policy, recipient.receives, table, "receives")
 
 
 def _check_features(policy: Declarations) -> None:
-    _unique((feature.id for feature in policy.features), "[features]", "id", "the feature")
+    _require_unique((feature.id for feature in policy.features), "[features]", "id", "the feature")
     for feature in policy.features:
         table = f"[features.{feature.id}]"
         for purpose in feature.purposes:
-            _known_purpose(policy, purpose, table, "purposes")
-        _complete(policy, feature.title, table, "title")
-        _complete(policy, feature.fallback, table, "fallback")
+            _require_known_purpose(policy, purpose, table, "purposes")
+        _require_all_languages(policy, feature.title, table, "title")
+        _require_all_languages(policy, feature.fallback, table, "fallback")
 
 
 def _check_services(policy: Declarations) -> None:
-    _unique((service.id for service in policy.services), "[services]", "id", "the service")
+    _require_unique((service.id for service in policy.services), "[services]", "id", "the service")
     places = Counter((service.host, service.path.rstrip("/")) for service in policy.services)
     for service in policy.services:
         table = f"[services.{service.id}]"
         if places[service.host, service.path.rstrip("/")] > 1:
             raise PolicyError("another service has the same place", "One of the two is never reached.", table=table)
         if service.title:
-            _complete(policy, service.title, table, "title")
+            _require_all_languages(policy, service.title, table, "title")
         for purpose in service.purposes:
             _check_override(policy, service, purpose)
 
 
 def _check_override(policy: Declarations, service: Service, purpose: str) -> None:
     table = f"[services.{service.id}.purposes.{purpose}]"
-    _known_purpose(policy, purpose, table)
-    own = service.purposes[purpose]
+    _require_known_purpose(policy, purpose, table)
+    override = service.purposes[purpose]
     of_site = next((declared.retention for declared in policy.purposes if declared.id == purpose), None)
-    if own.refused and purpose == NECESSARY:
+    if override.refused and purpose == NECESSARY:
         raise PolicyError("what is necessary cannot be refused", "Leave it out.", table=table, key="refused")
-    if own.retention and (of_site is None or own.retention > of_site):
+    if override.retention and (of_site is None or override.retention > of_site):
         raise PolicyError(
             "a service cannot keep data for longer than the site says",
             f"Write a shorter time, or a longer one in [purposes.{purpose}].",
@@ -211,8 +211,8 @@ def _check_override(policy: Declarations, service: Service, purpose: str) -> Non
             key="retention",
         )
     for key in ("title", "description"):
-        if text := getattr(own, key):
-            _complete(policy, text, table, key)
+        if text := getattr(override, key):
+            _require_all_languages(policy, text, table, key)
 
 
 def _check_signals(policy: Declarations) -> None:
@@ -226,6 +226,6 @@ def _check_signals(policy: Declarations) -> None:
             )
     for key in ("gpc", "dnt"):
         for purpose in getattr(policy.signals, key) or ():
-            _known_purpose(policy, purpose, "[signals]", key)
+            _require_known_purpose(policy, purpose, "[signals]", key)
             if purpose == NECESSARY:
                 raise PolicyError("no signal refuses what is necessary", "Leave it out.", table="[signals]", key=key)
