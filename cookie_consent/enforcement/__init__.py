@@ -1,1 +1,1 @@
-"""What is done to the app's responses."""
+"""Applies the decision to the app's responses: cookies, headers, banner and features."""

@@ -1,4 +1,4 @@
-"""Whether a page asks, and with what."""
+"""What is inserted into a page, the banner above all, and what a page needs for it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PATHSEND = "http.response.pathsend"
 
 
 def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Return the scope of a request, made to ask for a page in plain, whole and new where a browser asks for a page.
+    """Return the scope of a request, changed to ask for a complete, uncompressed page if the request is for a page.
 
-    A compressed page cannot be asked in, one that the server sends from the disk passes us by, and "not modified"
-    would bring back a page from before the question.
+    A banner cannot be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"
+    response would show a page from before the question.
     """
     for name, value in scope["headers"]:
         if name == b"accept" and b"text/html" in value:
             break
     else:
         return scope
-    # The names are long: their lengths are cheaper to compare than their letters.
+    # All these names are long, and comparing lengths first is cheaper than hashing each name.
     headers = [field for field in scope["headers"] if len(field[0]) < _SHORTEST or field[0] not in _UNHELPFUL]
     whole = {**scope, "headers": headers}
     if _PATHSEND in (scope.get("extensions") or ()):
@@ -37,10 +37,10 @@ def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str,
 
 
 def referrer(fields: Mapping[bytes, bytes]) -> str:
-    """Return the origin of another site from which somebody came to a page; "" where there is none.
+    """Return the origin of the other site that a visitor came from, or "".
 
     Args:
-        fields: the request's header fields by their names in small letters.
+        fields: the request's header fields by name, in small letters.
     """
     before = fields.get(b"referer", b"")
     if not before or before.split(b"/", 3)[2:3] == [fields.get(b"host", b"")]:
@@ -49,24 +49,28 @@ def referrer(fields: Mapping[bytes, bytes]) -> str:
 
 
 def preload(base: str, nonce: str) -> tuple[bytes, bytes]:
-    """Return the header field that lets the browser load the banner's stylesheet while the page still comes (RFC 8288).
+    """Return the Link field that makes the browser load the banner's stylesheet early (RFC 8288).
 
-    It stands at the beginning of <body>, where browsers wait for it before they show what follows.
+    The stylesheet is at the beginning of <body>, and browsers do not show what follows before it is loaded.
+
+    Args:
+        base: the path of the endpoints.
+        nonce: the nonce for stylesheets, or "".
     """
     attribute = f'; nonce="{nonce}"' if nonce else ""
     return b"link", f"<{base}/assets/{assets()['choices.css'].name}>; rel=preload; as=style{attribute}".encode()
 
 
 class Fragments:
-    """Makes what is put into one page, in the page's own language where the app says no other.
+    """Makes what is inserted into one page, in the app's language or else the page's.
 
     Args:
-        pages: makes what visitors read.
-        decision: what holds, and what was answered.
-        consent: the same as the app sees it.
-        scope: the request.
-        encoding: the page's.
-        asking: how the page asks; None where it does not.
+        pages: renders the HTML.
+        decision: the decision on the request.
+        consent: the same decision as the app sees it.
+        scope: the request's ASGI scope.
+        encoding: the page's character encoding.
+        asking: how the page asks, or None if it does not.
     """
 
     __slots__ = ("_asking", "_consent", "_decision", "_pages", "_where")
@@ -85,7 +89,11 @@ class Fragments:
         self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
 
     def question(self, page_language: str | None) -> bytes:
-        """Return the banner; nothing where the page is not asked in. The page's language is known from here on."""
+        """Return the banner, or nothing if the page does not ask. This sets `language`.
+
+        Args:
+            page_language: the value of the page's lang attribute, if it has one.
+        """
         self._where["language"] = self._consent.language_of_page(page_language)
         if self._asking is None:
             return b""
@@ -93,9 +101,9 @@ class Fragments:
 
     @property
     def language(self) -> str:
-        """The language that it is in, once the question was made."""
+        """The language of the inserted HTML, once `question` was called."""
         return str(self._where["language"])
 
     def way_back(self, *, link: bool) -> bytes:
-        """Return the link to the settings page, where it is wanted, and what is new in the policy."""
+        """Return the link to the settings page, if `link` is set, and the announcement of a policy change, if any."""
         return self._pages.way_back(self._decision, link=link, **self._where)

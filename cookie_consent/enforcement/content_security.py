@@ -1,6 +1,6 @@
-"""The app's own Content-Security-Policy: which nonces it gives, and the recipients' origins that belong in it now.
+"""Reads nonces from the app's Content-Security-Policy, and adds and removes the recipients' origins.
 
-Sections are those of CSP Level 3, https://www.w3.org/TR/CSP3/.
+Section numbers refer to CSP Level 3, https://www.w3.org/TR/CSP3/.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _FALLBACKS = {
     b"style-src-elem": (_STYLE, _DEFAULT),
     _WORKER: (_CHILD, _SCRIPT, _DEFAULT),
 }
-"""What holds in place of a directive that is missing: the first that is there (section 6.8.3)."""
+"""Directive -> its fallbacks. The first one present applies if the directive is missing (section 6.8.3)."""
 _NAMES = {
     "form-action": (b"form-action",),
     "script": (_SCRIPT, b"script-src-elem"),
     "style": (_STYLE, b"style-src-elem"),
 }
-"""What a directive of a recipient is called in a policy, where that is not its name and "-src"."""
+"""A recipient's directive -> its names in a policy, where they are not just the directive and "-src"."""
 _OF_ELEMENTS = (b"script-src-elem", b"style-src-elem")
 _NONE = b"'none'"
 _NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
@@ -39,27 +39,32 @@ _WORD = re.compile(rb"[^\t\n\f\r ]+")
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """What recipients need in one directive: the origins that are allowed now, and those that are not."""
+    """The recipients' origins in one directive, in small letters.
+
+    Args:
+        allowed: those whose purpose is allowed.
+        refused: those whose purpose is not allowed, and that no allowed recipient needs.
+    """
 
     allowed: tuple[bytes, ...]
     refused: frozenset[bytes]
 
 
 Sources = Mapping[bytes, Origins]
-"""Directive -> the recipients' origins in it. A directive comes after those that it falls back to."""
+"""Directive -> the recipients' origins in it. Fallbacks come before the directives that use them."""
 
 
 def is_there(headers: Headers) -> bool:
-    """Return whether a response has a Content-Security-Policy of the app's, enforced or reported."""
+    """Return whether a response has a Content-Security-Policy, enforced or report-only."""
     return any(name.lower() in (_ENFORCED, _REPORTED) for name, _ in headers)
 
 
 def nonces(headers: Headers) -> tuple[str, str]:
-    """Return the nonces that a script and a stylesheet of ours may carry; "" where the app gives none.
+    """Return the app's nonces for a script and for a stylesheet; "" for one that the app does not give.
 
-    In each policy the directive that holds for such an element counts (section 6.8.3). A policy that only reports
-    counts where no enforced one gives a nonce. The letters of a nonce are those of base64 (section 2.3.1), so it is
-    safe in an HTML attribute; browsers tell capitals from small letters in it (section 6.7.2.3).
+    In each policy the directive that applies to the element counts (section 6.8.3). A report-only policy counts only
+    if no enforced one gives a nonce. A nonce is case-sensitive (section 6.7.2.3). It consists of base64 characters
+    (section 2.3.1), so it is safe in an HTML attribute.
     """
     fields = [value for kind in (_ENFORCED, _REPORTED) for name, value in headers if name.lower() == kind]
     policies = [policy for value in fields for policy in _policies(value)]
@@ -67,23 +72,23 @@ def nonces(headers: Headers) -> tuple[str, str]:
 
 
 def recipient_sources(policy: Policy, purposes: Mapping[str, bool]) -> Sources:
-    """Return the origins of the recipients, for each directive that they name.
+    """Return the recipients' origins for each directive that they name.
 
     Args:
         policy: declares the recipients.
-        purposes: purpose id -> whether it is allowed; one that is missing is not.
+        purposes: purpose id -> whether it is allowed; a missing one is not.
     """
     return _sources(policy, frozenset(purpose for purpose, is_allowed in purposes.items() if is_allowed))
 
 
 @lru_cache(maxsize=256)
 def _sources(policy: Policy, purposes: frozenset[str]) -> Sources:
-    """Return the same for the purposes that are allowed; it is the same for all requests that allow them."""
+    """Return the recipients' origins, given the ids of the allowed purposes."""
     sources: dict[bytes, Origins] = {}
     for directive in DIRECTIVES:
-        named = [recipient for recipient in policy.recipients if directive in recipient.directives]
-        allowed = _origins(recipient for recipient in named if recipient.purpose in purposes)
-        refused = frozenset(_origins(named)) - frozenset(allowed)
+        recipients = [recipient for recipient in policy.recipients if directive in recipient.directives]
+        allowed = _origins(recipient for recipient in recipients if recipient.purpose in purposes)
+        refused = frozenset(_origins(recipients)) - frozenset(allowed)
         if allowed or refused:
             names = _NAMES.get(directive, (f"{directive}-src".encode(),))
             sources |= dict.fromkeys(names, Origins(allowed, refused))
@@ -91,22 +96,23 @@ def _sources(policy: Policy, purposes: frozenset[str]) -> Sources:
 
 
 def with_recipients(headers: Headers, sources: Sources) -> tuple[Headers, bool]:
-    """Return the fields of a response with those origins of recipients in the app's policies that are allowed now.
+    """Return header fields whose policies list the allowed recipients' origins and none of the refused ones.
 
-    The app's policies are edited, since one more could only restrict further (section 8.1). An app that has none
-    stays without. A missing directive is made, as a copy of the one that holds in its place, only where an origin comes
-    or goes. All else stays byte for byte, and the list itself comes back where nothing changes.
+    The app's policies are edited, because an additional policy could only restrict further (section 8.1). An app
+    without a policy does not get one. A missing directive is added only if an origin must be added or removed; it
+    starts as a copy of the directive that applies in its place. Everything else stays byte for byte. If nothing
+    changes, the same list is returned.
 
-    With 'strict-dynamic' browsers ignore the hosts listed for scripts (section 8.2). They are edited all the same,
-    but what holds a refused script back is then its template, and what it can reach connect-, img- and frame-src.
+    With 'strict-dynamic', browsers ignore the hosts listed for scripts (section 8.2). The hosts are edited all the
+    same, but a refused script is then held back by its <template>, and its requests by connect-, img- and frame-src.
 
     Args:
-        headers: the fields of a response.
-        sources: what `recipient_sources` returned.
+        headers: the header fields of a response.
+        sources: the result of `recipient_sources`.
 
     Returns:
-        The fields, and whether an enforced policy lacks an origin that a grant would add. Such a grant needs a reload,
-        since a page cannot loosen the policy that it came with.
+        The fields, and whether an enforced policy lacks an origin that a grant would add. Then a grant needs a reload,
+        because a page cannot loosen the policy that it was loaded with.
     """
     edited, withheld = list(headers), False
     for position, (name, value) in enumerate(headers):
@@ -120,7 +126,7 @@ def with_recipients(headers: Headers, sources: Sources) -> tuple[Headers, bool]:
 
 
 class _AppPolicy:
-    """A policy as browsers read it: the first ASCII directive of each name counts (section 2.2.1)."""
+    """A policy as browsers parse it: the first directive of each name counts, if it is ASCII (section 2.2.1)."""
 
     def __init__(self, serialized: bytes) -> None:
         self._parts = serialized.split(b";")
@@ -131,20 +137,20 @@ class _AppPolicy:
                 self._places.setdefault(name[0].lower(), place)
 
     def holding(self, directive: bytes) -> bytes | None:
-        """Return the directive that holds for another: itself, or what it falls back to; None where nothing does."""
+        """Return the directive that applies for another: itself or its first present fallback, or None."""
         names = (directive, *_FALLBACKS.get(directive, (_DEFAULT,)))
         return next((name for name in names if name in self._places), None)
 
     def words(self, directive: bytes) -> list[bytes]:
-        """Return the source expressions that hold for a directive."""
+        """Return the source expressions that apply for a directive."""
         holding = self.holding(directive)
         return [] if holding is None else _WORD.findall(self._parts[self._places[holding]])[1:]
 
     def edit(self, directive: bytes, origins: Origins) -> bool:
-        """Add the allowed origins and take out the refused; return whether a grant would add some of these.
+        """Add the allowed origins and remove the refused ones; return whether a grant would add an origin.
 
-        A missing child-src is not made where script-src holds for workers: it would take its place for them. Those of
-        elements are only edited where the app has them: else script-src and style-src speak for them.
+        A missing child-src is not added if script-src applies to workers, because child-src would replace it there.
+        script-src-elem and style-src-elem are never added, because script-src and style-src are edited already.
         """
         holding = self.holding(directive)
         if holding is None or (directive == _CHILD and self.holding(_WORKER) == _SCRIPT):
@@ -152,13 +158,13 @@ class _AppPolicy:
         if directive in _OF_ELEMENTS and holding != directive:
             return False
         words = self.words(directive)
-        there = _lowered(words)
-        if not there.issuperset(origins.allowed) or there & origins.refused:
+        present = _lowered(words)
+        if not present.issuperset(origins.allowed) or present & origins.refused:
             self._write(directive, _edited_words(words, origins))
         return not origins.refused <= _lowered(self.words(directive))
 
     def serialized(self) -> bytes:
-        """Return the policy as a response carries it."""
+        """Return the policy as a header field's value."""
         return b";".join(self._parts)
 
     def _write(self, directive: bytes, words: list[bytes]) -> None:
@@ -168,9 +174,9 @@ class _AppPolicy:
             self._parts[-1] += directive
             self._places[directive] = len(self._parts) - 1
         place = self._places[directive]
-        spelled = _WORD.findall(self._parts[place])[0]
-        before = self._parts[place].partition(spelled)[0]
-        self._parts[place] = before + b" ".join([spelled, *words])
+        name = _WORD.findall(self._parts[place])[0]  # in the app's spelling
+        before = self._parts[place].partition(name)[0]
+        self._parts[place] = before + b" ".join([name, *words])
 
 
 def _policies(value: bytes) -> list[_AppPolicy]:
@@ -193,16 +199,16 @@ def _edited_field(value: bytes, sources: Sources) -> tuple[bytes, bool]:
 
 
 def _edited_words(words: list[bytes], origins: Origins) -> list[bytes]:
-    """Return source expressions with the allowed origins and without the refused; 'none' where none are left.
+    """Return source expressions with the allowed origins and without the refused ones, or 'none' if none are left.
 
-    Beside others browsers ignore 'none' (section 6.7.2.7), so it goes where some are added.
+    Browsers ignore 'none' beside other expressions (section 6.7.2.7), so it is removed when an origin is added.
     """
-    kept = [word for word in words if word.lower() not in origins.refused]
-    there = _lowered(kept)
-    added = [origin for origin in origins.allowed if origin not in there]
+    remaining = [word for word in words if word.lower() not in origins.refused]
+    present = _lowered(remaining)
+    added = [origin for origin in origins.allowed if origin not in present]
     if added:
-        kept = [word for word in kept if word.lower() != _NONE]
-    return [*kept, *added] or [_NONE]
+        remaining = [word for word in remaining if word.lower() != _NONE]
+    return [*remaining, *added] or [_NONE]
 
 
 def _lowered(words: Iterable[bytes]) -> set[bytes]:

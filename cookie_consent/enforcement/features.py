@@ -1,4 +1,4 @@
-"""What becomes of a feature without consent: its fallback, in the visitor's language, with a way to allow it."""
+"""Features that need consent: `requires`, and the fallbacks in the visitor's language with a button to allow them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _pages = Pages(make_id=new_id)
 
 
 def consent_of(scope: Mapping[str, Any]) -> RequestConsent:
-    """Return the decision of a request.
+    """Return the decision for a request, from its ASGI scope.
 
     Raises:
         RuntimeError: the middleware is not installed.
@@ -46,18 +46,18 @@ def consent_of(scope: Mapping[str, Any]) -> RequestConsent:
 
 
 def requires(*purposes: str, fallback: Endpoint | None = None, feature: str | None = None) -> Requires:
-    """Let an endpoint run only where purposes are allowed; degrade gracefully where they are not.
+    """Run an endpoint only if purposes are allowed, and otherwise respond with a fallback.
 
-    A decorator for endpoints of Starlette and FastAPI that take a request (functions, methods, HTTPEndpoint classes),
-    and a dependency of FastAPI: `dependencies=[Depends(requires("media"))]`. A websocket that depends on it is closed
-    with code 1008 (RFC 6455 section 7.4.1).
+    Use it as a decorator of a Starlette or FastAPI endpoint that takes a request (a function, a method or an
+    `HTTPEndpoint` class), or as a FastAPI dependency: `dependencies=[Depends(requires("media"))]`. A websocket that
+    depends on it is closed with code 1008 (RFC 6455 section 7.4.1).
 
     Args:
-        purposes: the ids of the purposes that are needed, all of them.
-        fallback: an endpoint that answers instead; without one, a page (or JSON) explains what is off and why, and
-            offers to allow just that. It is never an error.
-        feature: the id of the feature that the endpoint is, whose title and fallback the explanation shows; needed
-            only where several features need the same purposes.
+        purposes: ids of the purposes that are needed, all of them.
+        fallback: an endpoint that responds instead. Without one, a page (or JSON) explains what is off and why, and
+            offers to allow just that, with status 200.
+        feature: the id of the feature whose title and fallback the explanation shows. It is needed only if several
+            features need the same purposes.
 
     Raises:
         LookupError: on the first request, if the policy has no such purpose or feature.
@@ -66,16 +66,22 @@ def requires(*purposes: str, fallback: Endpoint | None = None, feature: str | No
 
 
 class Requires:
-    """What `requires` returns: call it with an endpoint to decorate it, or with a request to check it."""
+    """The result of `requires`. Call it with an endpoint to decorate it, or with a request to check it."""
 
     def __init__(self, purposes: tuple[str, ...], fallback: Endpoint | None, feature: str | None) -> None:
         self._purposes, self._fallback, self._feature = purposes, fallback, feature
-        # FastAPI reads from here what to call a dependency with.
+        # FastAPI reads the arguments of a dependency from its signature.
         request = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=HTTPConnection)
         self.__signature__ = inspect.Signature([request])
 
     def __call__(self, request: Any) -> Any:
-        """Decorate an endpoint, or check a request."""
+        """Decorate an endpoint, or check a request.
+
+        Raises:
+            HTTPException: the request lacks a purpose. The middleware replaces the response with the fallback.
+            WebSocketException: the websocket lacks a purpose.
+            TypeError: the endpoint takes no request.
+        """
         if isinstance(request, HTTPConnection):
             return self._check(request)
         if inspect.isclass(request) and issubclass(request, HTTPEndpoint):
@@ -91,7 +97,7 @@ class Requires:
             async def instead(scope: Scope, receive: Receive, send: Send) -> None:
                 await (await self._degraded(request, missing))(scope, receive, send)
 
-            # The middleware answers with it, so that no framework's error handler turns a page into JSON.
+            # The middleware sends it. A response raised here could be turned into JSON by the app's error handlers.
             consent_of(request.scope).instead = instead
             raise HTTPException(status_code=200, detail=_NOT_GIVEN)
 
@@ -126,7 +132,7 @@ class Requires:
         return tuple(purpose for purpose in self._purposes if not consent.allows(purpose))
 
     async def _degraded(self, request: HTTPConnection, missing: tuple[str, ...]) -> ASGIApp:
-        """Return what is answered in place of the endpoint."""
+        """Return the response to send in place of the endpoint's."""
         consent = consent_of(request.scope)
         feature = _feature_of(consent, self._purposes, self._feature)
         if feature is not None:
@@ -134,13 +140,21 @@ class Requires:
         if self._fallback is None:
             return explanation(request, missing, feature)
         if inspect.isclass(self._fallback):
-            return _answer_of(self._fallback)
-        answer = await _call(self._fallback, request)
-        return answer if isinstance(answer, Response) else JSONResponse(answer)
+            return _endpoint_app(self._fallback)
+        result = await _call(self._fallback, request)
+        return result if isinstance(result, Response) else JSONResponse(result)
 
 
 def explanation(request: HTTPConnection, missing: tuple[str, ...], feature: Feature | None) -> Response:
-    """Return a page, or JSON for those who do not ask for pages, that says what is off, why, and how to allow it."""
+    """Return a response that says what is off, why, and how to allow it.
+
+    It is a page if the request accepts HTML or comes from an element with hx-boost, else JSON.
+
+    Args:
+        request: the request.
+        missing: ids of the purposes that are not allowed.
+        feature: the feature that needs them, if it is known.
+    """
     consent = consent_of(request.scope)
     consent.asks_itself = True
     if "text/html" in request.headers.get("accept", "") or "hx-boosted" in request.headers:
@@ -166,7 +180,11 @@ def explanation(request: HTTPConnection, missing: tuple[str, ...], feature: Feat
 
 
 def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
-    """Return HTML that stands in a page in place of a feature: its fallback, and a button that allows it.
+    """Return HTML to show in place of a feature: its fallback and a button that allows it.
+
+    Args:
+        scope: the ASGI scope of the request for the page.
+        feature: the feature's id.
 
     Raises:
         LookupError: the policy has no such feature.
@@ -184,15 +202,15 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
 
 
 def _feature_of(consent: RequestConsent, purposes: tuple[str, ...], feature: str | None) -> Feature | None:
-    """Return the named feature, else the one feature that needs just these purposes."""
+    """Return the named feature, or else the only feature that needs exactly these purposes."""
     if feature is not None:
         return consent.policy.feature(feature)
-    found = [part for part in consent.policy.features if set(part.purposes) == set(purposes)]
-    return found[0] if len(found) == 1 else None
+    matching = [declared for declared in consent.policy.features if set(declared.purposes) == set(purposes)]
+    return matching[0] if len(matching) == 1 else None
 
 
 def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature | None) -> str:
-    """Return what the page says, as one text: the fallback, what is needed and why it is off."""
+    """Return the explanation as plain text: the fallback, what is needed and why it is off."""
     words = Wording(consent.policy, consent.language)
     needs = words("unavailable_needs", purposes=words.titles(missing))
     reasons = dict.fromkeys(words(why_off(consent, purpose)) for purpose in missing)
@@ -201,24 +219,28 @@ def _message(consent: RequestConsent, missing: tuple[str, ...], feature: Feature
 
 
 def _request_parameter(endpoint: Endpoint) -> tuple[int, str]:
-    """Return place and name of the parameter that gets the request: "request", else the first after self."""
+    """Return position and name of the parameter that takes the request: "request", or else the first after self.
+
+    Raises:
+        TypeError: the endpoint takes no request.
+    """
     names = list(inspect.signature(endpoint).parameters)
     if "request" in names:
         return names.index("request"), "request"
-    own = names[1:] if names[:1] == ["self"] else names
-    parameter = inspect.signature(endpoint).parameters[own[0]] if own else None
+    without_self = names[1:] if names[:1] == ["self"] else names
+    parameter = inspect.signature(endpoint).parameters[without_self[0]] if without_self else None
     if parameter is None or parameter.annotation not in _MAY_BE_A_REQUEST:
         raise TypeError(f'requires(): {endpoint!r} takes no "request"; add it, or use Depends(requires(…))')
     return names.index(parameter.name), parameter.name
 
 
-def _answer_of(endpoint: type[Any]) -> ASGIApp:
-    """Return the answer of an endpoint that is a class: Starlette runs it by making and awaiting it."""
+def _endpoint_app(endpoint: type[Any]) -> ASGIApp:
+    """Return an ASGI app that runs an endpoint class as Starlette does: make an instance and await it."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await endpoint(scope, receive, send)
 
-    return answer
+    return app
 
 
 async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A request's own view of a decision: in the visitor's language, and aware of being read."""
+"""The decision as one request's app sees it: in the visitor's language, and noting whether it is read."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cookie_consent.visitors.app_language import AppLanguage
 _LONGEST_PATH = 2000
 
 
-def _noticed(name: str) -> Any:
-    """Return a property that reads an attribute of the decision, and notes that it was read."""
+def _read_noted(name: str) -> Any:
+    """Return a property that reads an attribute of the decision and sets `was_read`."""
 
     def read(consent: RequestConsent) -> Any:
         consent.was_read = True
@@ -31,39 +31,40 @@ def _noticed(name: str) -> Any:
 
 
 class RequestConsent(Decision):
-    """The `Decision` of one request. Whoever reads it makes the response depend on it, and caches are told.
+    """The `Decision` of one request, at `request.state.consent`.
 
-    It says what held when the request came, however long the app takes. An answer that the visitor gives meanwhile
-    counts for the response (its cookies, the access record, the banner) and for the next request.
+    Reading it makes the response depend on it, so that the response gets `Vary` and `Cache-Control: private`.
 
-    The decision itself is shared by all requests that are alike. A property stands for each of its fields here.
+    It stays as it was when the request arrived, however long the app takes. An answer that the visitor gives in the
+    meantime applies to the response (its cookies, the access record, the banner) and to the next request.
+
+    Requests with the same `grounds` share the decision, so this object does not copy it: its properties read it.
 
     Args:
-        decision: what holds.
+        decision: the decision.
         scope: the request's ASGI scope.
         prefix: the path of the endpoints inside the app.
-        app_language: tells the app's own language for a request; None where the app has not said how.
+        app_language: returns the app's language for a request; None if that option is not used.
 
     Attributes:
-        was_read: whether anybody read the decision.
-        asks_itself: whether the page asks for what it needs, so that no banner has to.
-        chose_language: whether the language was taken from what the browser accepts.
-        follows_page: whether the app leaves the language to the page.
-        nonce: of the page's Content-Security-Policy, for the tags that stand in the app's own templates. An app that
-            gives scripts and stylesheets a nonce sets it.
-        instead: an ASGI app that answers in place of the app's own response, or None.
-        degraded: the ids of the features that gave their fallback.
+        was_read: whether the decision was read.
+        asks_itself: whether the page itself asks for what it needs, so that it gets no banner.
+        chose_language: whether the language was chosen by Accept-Language.
+        follows_page: whether the language is left to the page.
+        nonce: the nonce of the page's Content-Security-Policy, for our tags in the app's templates. The app sets it.
+        instead: an ASGI app whose response replaces the app's, or None.
+        degraded: ids of the features that gave their fallback.
     """
 
-    # Not by __getattr__: a class that has it pays for each look at an attribute of an instance.
-    policy: Policy = _noticed("policy")
-    purposes: Mapping[str, bool] = _noticed("purposes")
-    status: str = _noticed("status")
-    should_ask: bool = _noticed("should_ask")
-    signals: tuple[str, ...] = _noticed("signals")
-    record: ConsentRecord | None = _noticed("record")
-    news: date | None = _noticed("news")
-    honours_gpc: bool = _noticed("honours_gpc")
+    # Properties are faster than __getattr__, which slows down every attribute access of the class.
+    policy: Policy = _read_noted("policy")
+    purposes: Mapping[str, bool] = _read_noted("purposes")
+    status: str = _read_noted("status")
+    should_ask: bool = _read_noted("should_ask")
+    signals: tuple[str, ...] = _read_noted("signals")
+    record: ConsentRecord | None = _read_noted("record")
+    news: date | None = _read_noted("news")
+    honours_gpc: bool = _read_noted("honours_gpc")
     was_read = False
     asks_itself = False
     chose_language = False
@@ -78,7 +79,7 @@ class RequestConsent(Decision):
     def __init__(
         self, decision: Decision, scope: Mapping[str, Any], prefix: str, app_language: AppLanguage | None = None
     ) -> None:
-        # Not the scope itself, which holds this object and changes on its way through mounted apps.
+        # Keep no reference to the scope: it contains this object, and mounted apps change it.
         self._decision, self._prefix, self._headers = decision, prefix, scope["headers"]
         if scope.get("root_path"):
             self._root_path = scope["root_path"]
@@ -86,30 +87,30 @@ class RequestConsent(Decision):
             self._app_language, self.follows_page = partial(app_language, dict(scope)), False
 
     def __getstate__(self) -> dict[str, Any]:
-        return vars(self)  # without the slots of `Decision`, which are empty
+        return vars(self)  # the slots of `Decision` are empty
 
     def feature(self, feature: str, *, language: str | None = None) -> FeatureState:
-        """Return whether a feature is available, and what stands in its place; see `Decision.feature`."""
-        found = super().feature(feature, language=language)
-        if not found.available:
+        """Return whether a feature is available, and its fallback; see `Decision.feature`."""
+        state = super().feature(feature, language=language)
+        if not state.available:
             self.degrade(feature)
-        return found
+        return state
 
     def degrade(self, feature: str) -> None:
-        """Note that a feature gives its fallback."""
+        """Note that a feature gave its fallback."""
         self.degraded |= {feature}
 
     @property
     def base(self) -> str:
-        """The address of the endpoints, with the path that the app is mounted at."""
+        """The path of the endpoints, including the path that the app is mounted at."""
         return address(self._root_path, self._prefix)
 
     @property
     def language(self) -> str:
-        """The language in which the visitor is addressed. An app that knows better sets it to an offered one.
+        """The language of what the visitor reads. An app that knows it can set it to an offered language.
 
         Raises:
-            LookupError: when set to a language that the policy does not offer.
+            LookupError: it is set to a language that the policy does not offer.
         """
         self.was_read = True
         return self.app_language or self._accepted()
@@ -123,16 +124,16 @@ class RequestConsent(Decision):
 
     @property
     def app_language(self) -> str | None:
-        """The language that the app has set, or tells for this request; None where it leaves that to the page."""
+        """The language that the app has set or returns for this request, or None."""
         if self._language is None and self._app_language is not None:
             self._language, self._app_language = self._app_language(), None
         return self._language
 
     def language_of_page(self, tag: str | None) -> str:
-        """Return the language for what is put into a page: the app's own, the page's, or one that the browser accepts.
+        """Return the language for what is inserted into a page: the app's, the page's, or else one the browser accepts.
 
         Args:
-            tag: the language that the page names.
+            tag: the value of the page's lang attribute, if it has one.
         """
         chosen = self.app_language
         if chosen is None and tag:
@@ -146,18 +147,18 @@ class RequestConsent(Decision):
 
 
 def own_path(scope: Mapping[str, Any]) -> str:
-    """Return the path and query of a request, to come back to it; "" where they are too long to."""
+    """Return the path and query of a request, percent-encoded, to return to it; "" if they are too long."""
     path, query = outer_path(scope), scope.get("query_string", b"")
     length = len(path) + len(query)
     if length <= LONGEST_KEPT:
-        return _written(path, query)
-    return _written.__wrapped__(path, query) if length <= _LONGEST_PATH else ""
+        return _encoded(path, query)
+    return _encoded.__wrapped__(path, query) if length <= _LONGEST_PATH else ""
 
 
 @lru_cache(maxsize=512)
-def _written(path: str, query: bytes) -> str:
-    written = quote(path, errors="replace")
-    return f"{written}?{query.decode('latin-1')}" if query else written
+def _encoded(path: str, query: bytes) -> str:
+    encoded = quote(path, errors="replace")
+    return f"{encoded}?{query.decode('latin-1')}" if query else encoded
 
 
 def _accept_language(headers: Iterable[tuple[bytes, bytes]]) -> str:
