@@ -1,1 +1,1 @@
-"""Which access records are made, counted and erased."""
+"""Access records and counts: which ones are made, and when they are erased."""

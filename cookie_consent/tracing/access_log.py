@@ -1,4 +1,4 @@
-"""What an installation keeps of visits: where, and what writes there, counts beside it and removes from it."""
+"""The access log of an installation: its sink, and what writes, counts, erases and purges there."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing, is_traceabl
 from cookie_consent.tracing.visitor_lag import VisitorLag
 
 _LANDS_WITHIN = 60
-"""Within so many seconds after a form the page that a browser loads is the one on which the form was."""
+"""Seconds after a form in which the next page view is taken for the reload of the page with the form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessLog:
-    """The access records of an installation.
+    """The access log of an installation.
 
     Args:
-        sink: keeps records and counts.
+        sink: stores records and counts.
         tracing: writes records.
         funnel: counts.
         erasing: erases the records of visitors who withdrew.
-        retention: removes those that are due; None where the policy does not say how long they are kept.
-        daily_salt: makes the ids of visitors who are counted without consent; None where nobody is.
+        retention: purges records whose retention is over; None if the policy names no retention.
+        daily_salt: makes the ids of visitors who are traced without consent; None if no purpose is exempt.
         clock: returns seconds since 1970.
     """
 
@@ -60,10 +60,17 @@ class AccessLog:
         clock: Callable[[], float],
         lag: VisitorLag,
     ) -> Self | None:
-        """Return the access log that an option means; None where it means none.
+        """Return the access log for the middleware's options, or None if there is none.
+
+        Args:
+            target: a sink, or the path or URL of one.
+            policy: the policy in force.
+            query_keys: the query parameters that records keep, as names or patterns with *.
+            clock: returns seconds since 1970.
+            lag: shifts the times of each visitor's records.
 
         Raises:
-            ValueError: it, or `query_keys`, cannot be used; says what would be right.
+            ValueError: `target` or `query_keys` is invalid. The message says what would be right.
         """
         keys = tuple(query_keys) if is_list(query_keys) else ()
         fits = is_list(query_keys) and all(isinstance(key, str) for key in keys)
@@ -82,7 +89,13 @@ class AccessLog:
         )
 
     def trace(self, scope: Mapping[str, Any], visit: Visit, own: OwnCookies) -> Trace | None:
-        """Return the trace of a request of a visitor who has consented, or needs not; None if it is nobody's visit."""
+        """Return the trace of a request, or None for bots, prefetches, and exempt visits without a salt.
+
+        Args:
+            scope: the request's ASGI scope.
+            visit: a visit that may be traced, by consent or by an exemption.
+            own: our own cookies.
+        """
         fields, now = dict(scope["headers"]), self.clock()
         if self.retention is not None and self.retention.ran and not 0 <= now - self.retention.ran < DAY:
             self.retention.run_if_due(now, again=True)
@@ -94,17 +107,17 @@ class AccessLog:
         if visit.exempt:
             return exempt_trace(scope, fields, visit, self.daily_salt, now)
         record, visitor_id, new_visitor = visit.decision.record, visit.visitor_id, None
-        assert record is not None  # noqa: S101 (else there is no consent)
+        assert record is not None  # noqa: S101 (a visit that is not exempt has consented)
         if visitor_id is None:
             visitor_id, new_visitor = own.set_visitor(now, secure=is_secure(scope))
         trace = Trace(fields, visitor_id, record.policy, now)
         if visit.arrival is not None:
-            new_visitor = _landed(scope, trace, visit.arrival, own)
+            new_visitor = _record_landing(scope, trace, visit.arrival, own)
         trace.new_visitor = new_visitor
         return trace
 
     def run_if_due(self) -> None:
-        """Remove what is due, if nobody has for a day, and go on erasing; whoever calls does not wait."""
+        """Start what is due once a day: purging, overdue erasures and the change of the salt. Does not wait."""
         self.erasing.run_if_due(self.clock())
         if self.retention is not None:
             self.retention.run_if_due(self.clock())
@@ -112,19 +125,19 @@ class AccessLog:
             self.daily_salt.expire(self.clock())
 
     def close(self) -> None:
-        """Erase whose erasing was begun, and bring what waits to where it is kept, for some seconds each. May block."""
+        """Finish started erasures and flush the sink, for some seconds each. This blocks."""
         self.erasing.close()
         self.sink.close()
 
 
-def _landed(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own: OwnCookies) -> bytes | None:
-    """Let the page on which tracing was allowed be recorded as what its visitor came to, once.
+def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own: OwnCookies) -> bytes | None:
+    """Record the page on which tracing was allowed as the visitor's landing page, once.
 
-    The browser loads it again after the form, and names the page itself as the one before.
+    After the form the browser reloads the page with the page itself as referrer. The visitor cookie has the original
+    referrer.
 
     Returns:
-        The Set-Cookie field of a visitor cookie that no longer says how the visitor came; None as long as that page
-        has not come.
+        The Set-Cookie field that removes the arrival from the visitor cookie; None while that page is still to come.
     """
     if trace.came < arrival.at + _LANDS_WITHIN:
         if scope["method"] != "GET" or seen_at(scope) is None:
@@ -134,7 +147,7 @@ def _landed(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own: OwnCo
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:
-    """Return the sink that an option means; raises ValueError if it means none."""
+    """Return the sink for the middleware's option; raise ValueError if it is invalid."""
     sink = open_sink(fspath(given)) if given and isinstance(given, str | PathLike) else given
     if sink is not None and not isinstance(sink, Sink):
         raise ValueError(f"access_log: {sink!r} is no Sink. Write the path of a JSON Lines file.")
@@ -142,13 +155,13 @@ def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:
 
 
 def daily_salt_of(given: Sink | str | PathLike[str] | None) -> DailySalt:
-    """Return the salt of each day, by a file beside the access log that the processes of a host share.
+    """Return the daily salt, which the processes of a host share in a file beside the access log.
 
-    Beside a sink that is no path or URL, each process has a salt of its own: a visitor counts once for each.
+    If the sink was not given as a path or URL, each process has its own salt and counts each visitor once.
     """
     return DailySalt(f"{local_place(fspath(given))}.salt" if given and isinstance(given, str | PathLike) else None)
 
 
 def _notes_beside(sink: Sink) -> str | None:
-    """Return the folder for notes of whom to erase; None where nothing of the sink is on this host."""
+    """Return the folder for notes of pending erasures; None if the sink stores nothing on this host."""
     return f"{sink.local}.to-erase" if isinstance(sink, BufferedSink) and sink.local is not None else None

@@ -1,4 +1,4 @@
-"""What an access record says: of a page, of a visitor, of an event. As pieces of JSON, which are kept for the next."""
+"""The content of an access record, as pieces of JSON for the page and for the visitor that can be cached."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from cookie_consent.base.paths import is_under, mount_path, split_address, split
 from cookie_consent.base.user_agents import read_agent
 
 VERSION = 1
-"""Of the record's schema, docs/access-record.md."""
+"""The version of the record's schema; see docs/access-record.md."""
 LONGEST = 1024
-"""Longer values are cut: a record stays one short line whatever a client sends."""
+"""Longer values are cut, so that a record stays one short line whatever a client sends."""
 _LONGEST_QUERY = 8192
-"""Longer queries are cut before they are read; servers take less of a request's first line by default."""
+"""Longer queries are cut before they are parsed. Most servers accept no longer request line by default."""
 _ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]{1,255}(?=[/?#]|\Z)", re.ASCII | re.IGNORECASE)
 _LINE_ENDS = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 def piece(values: Mapping[str, Any]) -> bytes:
-    """Return the inside of a JSON object without the values that are empty.
+    """Return the inside of a JSON object, without empty values.
 
-    Characters that some readers take for the end of a line are escaped; half of a surrogate pair, which some readers
-    take for no JSON, is replaced.
+    Characters that some readers take for a line end are escaped. Lone surrogates, which some readers reject, are
+    replaced.
     """
     present = {name: value[:LONGEST] if isinstance(value, str) else value for name, value in values.items() if value}
     text = json.dumps(present, ensure_ascii=False, separators=(",", ":"))[1:-1]
-    return _LINE_ENDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode("utf-8", "replace")
+    return _LINE_ENDS.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode("utf-8", "replace")
 
 
-def page_piece(  # noqa: PLR0913 (what a page's piece is made of)
+def page_piece(  # noqa: PLR0913 (one argument for each part of the request)
     method: str,
     path: str,
     route: str,
@@ -44,7 +44,7 @@ def page_piece(  # noqa: PLR0913 (what a page's piece is made of)
     protocol: str,
     query_keys: tuple[str, ...],
 ) -> bytes:
-    """Return what a record says of the page that was asked for."""
+    """Return the piece about the requested page."""
     return piece(
         {
             "http.request.method": method,
@@ -59,7 +59,7 @@ def page_piece(  # noqa: PLR0913 (what a page's piece is made of)
 
 
 def visitor_piece(visitor_id: str, policy: str, purpose: str, address: str, agent_text: bytes) -> bytes:
-    """Return what a record says of the visitor."""
+    """Return the piece about the visitor, with the address truncated."""
     agent = read_agent(agent_text)
     return piece(
         {
@@ -75,7 +75,7 @@ def visitor_piece(visitor_id: str, policy: str, purpose: str, address: str, agen
 
 
 def route_of(scope: Mapping[str, Any]) -> str:
-    """Return the template of the route that answered, where the framework says it (Starlette, FastAPI), else ""."""
+    """Return the path template of the matched route if the framework sets it (Starlette, FastAPI), else ""."""
     route = scope.get("route")
     if route is None:
         return ""
@@ -87,28 +87,28 @@ def route_of(scope: Mapping[str, Any]) -> str:
 
 
 def kept_query(query: str, keys: tuple[str, ...]) -> str:
-    """Return a query with just those parameters whose names match a key."""
+    """Return a query with only the parameters whose name matches a key; a key may contain *."""
     if not query:
         return ""
     try:
         parameters = parse_qsl(query[:_LONGEST_QUERY], keep_blank_values=True, max_num_fields=100)
     except ValueError:
         return ""
-    return urlencode([(key, value) for key, value in parameters if any(fnmatchcase(key, kept) for kept in keys)])
+    return urlencode([(name, value) for name, value in parameters if any(fnmatchcase(name, key) for key in keys)])
 
 
 def origin_of(referrer: str) -> str:
-    """Return the origin of an address of the web; "" where it is none."""
-    found = _ORIGIN.match(referrer)
-    return found[0].lower() if found else ""
+    """Return the origin of an http or https address, or ""."""
+    match = _ORIGIN.match(referrer)
+    return match[0].lower() if match else ""
 
 
 def _short_referrer(referrer: str, host: str) -> str:
-    """Return a referrer without query and fragment; of another site only its origin."""
+    """Return a referrer without query and fragment, or only its origin if it is another site's."""
     address = split_address(referrer[:LONGEST])
     origin = split_origin(address.scheme, address.authority)
     if origin is None or origin.scheme not in ("http", "https"):
         return ""
     name = f"[{origin.host}]" if ":" in origin.host else origin.host
-    own_host = f"{name}:{origin.port}" if origin.port else name
-    return f"{origin.scheme}://{own_host}{address.path if own_host == host.lower() else ''}"
+    authority = f"{name}:{origin.port}" if origin.port else name
+    return f"{origin.scheme}://{authority}{address.path if authority == host.lower() else ''}"

@@ -1,4 +1,4 @@
-"""Counts what becomes of the question, and of the pages: numbers only, nobody is traced."""
+"""Counts page views, questions and answers. They are plain numbers; nobody is traced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, piece
 
 FLUSH = 10.0
-"""Seconds after which counts go to the sink."""
+"""Seconds after which counts are written to the sink."""
 _MOST_HOSTS = 100
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
@@ -28,13 +28,13 @@ Row = tuple[str, str, str, str, str]
 
 
 class Funnel:
-    """Adds up counts for each day, host and language, and gives the sums to the sink, where others are added to them.
+    """Adds up counts per day, host and language, and writes the sums to the sink. Readers add up the sums.
 
     Args:
-        sink: where counts flow.
+        sink: where counts are written.
         clock: returns seconds since 1970.
-        new_id: returns the unique id of a count. Each is random: a prefix, or a number that goes on, would tell between
-            which access records of the process a count was made.
+        new_id: returns the unique id of a count. It must be random: a prefix or a serial number would reveal between
+            which access records of the process the count was made.
     """
 
     def __init__(
@@ -51,62 +51,62 @@ class Funnel:
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have counted nothing yet: in a process that was just forked, the sums are those of its parent."""
-        self._begin_sums()
-        self._waited_in: object | None = None
-        self._ends_with_process = False
+        """Drop the sums in a forked process: the parent writes them."""
+        self._reset_sums()
+        self._flushing_loop: object | None = None
+        self._registered_at_exit = False
 
     def add(self, name: str, host: bytes, *, language: str = "", detail: str = "") -> None:
-        """Count one.
+        """Count one event.
 
         Args:
-            name: what is counted, as docs/access-record.md has it.
+            name: what is counted; docs/access-record.md lists the names.
             host: the Host field of the request.
-            language: the offered language in which it was asked or answered.
-            detail: of what, the feature's id say.
+            language: the offered language of the question or answer.
+            detail: a detail, such as the feature's id.
         """
         now = self._clock()
         if not self._day_begins <= now < self._day_ends:
             self._begin_day(now)
-        found = self._found.get((host, language, name, detail))
-        if found is None:
-            found = self._find(host, language, name, detail)
-        found[0] += 1
+        total = self._todays_sums.get((host, language, name, detail))
+        if total is None:
+            total = self._sum_of(host, language, name, detail)
+        total[0] += 1
         try:
-            loop: object = asyncio.get_running_loop()  # first: a view costs no other call
+            loop: object = asyncio.get_running_loop()  # the usual case, and the cheapest call
         except RuntimeError:
             loop = current_loop()
-            if loop is None:  # in a thread
+            if loop is None:  # a thread without an event loop
                 self.flush()
                 return
-        if self._waited_in is not loop:  # nobody waits for the time to flush, or did in a loop that has ended
-            self._waited_in = loop
+        if self._flushing_loop is not loop:  # no flush is scheduled, or it was in a loop that has ended
+            self._flushing_loop = loop
             call_later(FLUSH, self.flush)
-            if not self._ends_with_process:
-                self._ends_with_process = True
+            if not self._registered_at_exit:
+                self._registered_at_exit = True
                 atexit.register(self._end)
 
     def flush(self) -> None:
-        """Give what was counted to the sink."""
-        self._waited_in = None
+        """Write the sums to the sink."""
+        self._flushing_loop = None
         sums = self._sums
-        self._begin_sums()
+        self._reset_sums()
         for row, (value,) in sums.items():
             try:
                 self._sink.count(self._line(row, value))
-            except Exception as error:  # noqa: BLE001 (whatever a sink raises, it costs the count and no page)
+            except Exception as error:  # noqa: BLE001 (a failing sink loses counts, but fails no page)
                 _log.warning("The sink does not take counts; they are lost: %r", error)
                 return
 
     def _end(self) -> None:
-        """Bring what was counted to where it is kept: not every server says that it ends."""
+        """Flush at exit, because not every server sends a lifespan shutdown."""
         self.flush()
         self._sink.close()
 
     def _line(self, row: Row, value: int) -> bytes:
         day, host, language, name, detail = row
         values = {
-            "time": f"{day}T00:00:00Z",  # no finer: it would tell between which access records it stands
+            "time": f"{day}T00:00:00Z",  # a finer time would reveal between which access records it was counted
             "log.record.uid": self._new_id(),
             "record.version": VERSION,
             "count.day": day,
@@ -122,23 +122,23 @@ class Funnel:
         self._day_begins = now // DAY * DAY
         self._day_ends = self._day_begins + DAY
         self._day_text = datetime.fromtimestamp(now, UTC).date().isoformat()
-        self._found.clear()
+        self._todays_sums.clear()
 
-    def _begin_sums(self) -> None:
+    def _reset_sums(self) -> None:
         self._sums: dict[Row, list[int]] = {}
-        self._found: dict[tuple[bytes, str, str, str], list[int]] = {}
-        """The sums of today, by the Host field itself: a count costs one look-up."""
+        self._todays_sums: dict[tuple[bytes, str, str, str], list[int]] = {}
+        """Today's sums by the raw Host field, so that a count costs one look-up."""
 
-    def _find(self, host: bytes, language: str, name: str, detail: str) -> list[int]:
-        """Return the sum that a count of today is added to, in a list of its own."""
-        known = self._hosts.get(host) or self._known(host)
-        found = self._sums.setdefault((self._day_text, known, language, name, detail), [0])
+    def _sum_of(self, host: bytes, language: str, name: str, detail: str) -> list[int]:
+        """Return today's sum for a count, as a list of one number."""
+        hostname = self._hosts.get(host) or self._host(host)
+        total = self._sums.setdefault((self._day_text, hostname, language, name, detail), [0])
         if host in self._hosts:
-            self._found[host, language, name, detail] = found
-        return found
+            self._todays_sums[host, language, name, detail] = total
+        return total
 
-    def _known(self, field: bytes) -> str:
-        """Return the host of a new field; anybody can send any, so that only so many are told apart."""
+    def _host(self, field: bytes) -> str:
+        """Return the host of a new Host field. Clients can send any, so only the first hundred are told apart."""
         if len(field) > LONGEST_KEPT or len(self._hosts) >= _MOST_HOSTS:
             return OTHER_HOSTS
         host = self._hosts[field] = host_name(field)

@@ -1,4 +1,4 @@
-"""Erases what was recorded of visitors who withdraw their consent to it, while nobody waits."""
+"""Erases the access records of visitors who withdrew their consent, in background threads."""
 
 from __future__ import annotations
 
@@ -15,37 +15,36 @@ from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import CHANCE, Backoff
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.optional import is_interruption
-from cookie_consent.tracing.pending_erasures import MOST_NOTES, Undone
+from cookie_consent.tracing.pending_erasures import MOST_NOTES, PendingErasures
 
 SETTLED = 20.0
-"""Seconds after which no record that was made before is on its way any longer, also in other processes."""
+"""Seconds after which every earlier record has reached the sink, from other processes too."""
 LONGEST_RECORDED = 3600.0
-"""A request that takes longer leaves no access record, so that the last erasure reaches all (seconds)."""
+"""A request that takes longer (seconds) leaves no access record, so that the last erasure misses none."""
 _MOST_THREADS = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
-"""Between two tries while erasing fails; each pause is twice as long as the one before, times a random part of it
-(seconds)."""
+"""Pauses between tries while erasing fails (seconds). Each is twice the one before, times a random factor."""
 _CLOSING = 5.0
 _log = logging.getLogger("cookie_consent")
 
 
 class Erasing:
-    """Erases each visitor's records at once, and twice more, until that is done.
+    """Erases each visitor's records three times: at once, after `SETTLED`, and `LONGEST_RECORDED` after that.
 
-    Another process may hold records that it has just made, and may be working on requests that leave one when they
-    end. So it is done again after `SETTLED`, and `LONGEST_RECORDED` after that for the last time: then none can come.
+    The second time reaches records that another process had not yet written. The third reaches requests that were still
+    running; after it no more can come.
 
-    It does so on a few threads, which do not hold up the end of their process: each erasure looks through all that is
-    kept, and who gives and withdraws consent again and again is to wait, and not to take the machine. Whose records
-    are still to be erased is noted in a folder, and the next process goes on with that. Where erasing fails, one
-    thread tries again, after pauses that grow.
+    Each erasure reads everything that is stored, so a few threads do it in turn. A visitor who keeps giving and
+    withdrawing consent waits in a queue and cannot overload the machine. The threads do not keep the process alive:
+    pending erasures are noted in a folder, and the next process continues with them. If erasing fails, one thread tries
+    again after growing pauses.
 
     Args:
-        sink: keeps the records.
-        notes: the folder, which several processes may share; None for none.
-        new_thread: makes a thread that runs a function.
-        sleep: waits for seconds.
-        chance: returns a number from 0 to 1.
+        sink: stores the records.
+        notes: the folder for the notes, which several processes may share; None for none.
+        new_thread: makes a thread, with the arguments of `threading.Thread`.
+        sleep: waits for some seconds.
+        chance: returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -56,36 +55,36 @@ class Erasing:
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[], float] = CHANCE,
     ) -> None:
-        self._sink, self._undone, self._sleep, self._chance = sink, Undone(notes), sleep, chance
+        self._sink, self._pending, self._sleep, self._chance = sink, PendingErasures(notes), sleep, chance
         self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
         self._notes = _Queue(
-            "consent-erasing-notes", 1, lambda visitor_id, _: self._undone.note(visitor_id), new_thread
+            "consent-erasing-notes", 1, lambda visitor_id, _: self._pending.note(visitor_id), new_thread
         )
-        self._now = _Queue("consent-erasing", _MOST_THREADS, self._at_once, new_thread)
-        self._later = _Queue("consent-erasing-again", 1, self._once_more, new_thread)
-        self._last = _Queue("consent-erasing-last", 1, self._for_the_last_time, new_thread)
+        self._now = _Queue("consent-erasing", _MOST_THREADS, self._erase_first, new_thread)
+        self._later = _Queue("consent-erasing-again", 1, self._erase_again, new_thread)
+        self._last = _Queue("consent-erasing-last", 1, self._erase_last, new_thread)
         self._daily = Daily(self._resume)
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have nothing to do, and no thread, in a process that was just forked: the other one does it."""
+        """Empty the queues in a forked process: the parent erases."""
         for queue in (self._notes, self._now, self._later, self._last):
             queue.after_fork()
 
     def start(self, visitor_id: str) -> None:
-        """Have a visitor's records erased; whoever calls does not wait. What cannot be erased is said in the log."""
-        if self._is_noted(visitor_id, self._now):
+        """Start to erase a visitor's records, without waiting. Failures are logged."""
+        if self._note_unless_full(visitor_id, self._now):
             atexit.unregister(self.close)
-            atexit.register(self.close)  # anew, so that it comes before the sink is closed
+            atexit.register(self.close)  # again, because the last registered runs first: before the sink is closed
             self._now.put(visitor_id)
 
     def again(self, visitor_id: str) -> None:
-        """Have a visitor's records, which were just erased, erased again when others may have come."""
-        if self._is_noted(visitor_id, self._later):
+        """Schedule the later erasures for a visitor whose records were just erased by the caller."""
+        if self._note_unless_full(visitor_id, self._later):
             self._later.put(visitor_id, time.monotonic() + SETTLED)
 
     def run_if_due(self, now: float) -> None:
-        """Go on with what other processes have left, if this one has not looked for a day; whoever calls does not wait.
+        """Continue the erasures that other processes left, once a day, without waiting.
 
         Args:
             now: seconds since 1970.
@@ -93,75 +92,76 @@ class Erasing:
         self._daily.run_if_due(now)
 
     def close(self) -> None:
-        """Wait until what was started is erased, for at most five seconds; the next process goes on with the rest."""
+        """Wait for started erasures, for at most five seconds. The next process continues with the noted ones."""
         atexit.unregister(self.close)
         end = time.monotonic() + _CLOSING
         self._notes.wait(end)
         for visitor_id in self._now.wait(end):
-            if not self._undone.is_kept(visitor_id):
-                _say_they_stay(visitor_id, "the process ends")
+            if not self._pending.is_kept(visitor_id):
+                _log_not_erased(visitor_id, "the process ends")
 
-    def _is_noted(self, visitor_id: str, queue: _Queue) -> bool:
-        """Note a visitor who is for a queue; return False, and say so, where too many others wait in it."""
+    def _note_unless_full(self, visitor_id: str, queue: _Queue) -> bool:
+        """Note a visitor as pending; return False, and log it, if too many others wait in the queue."""
         if _is_full(queue, visitor_id):
             return False
         self._note(visitor_id)
         return True
 
     def _note(self, visitor_id: str) -> None:
-        self._undone.add(visitor_id)
-        self._notes.put(visitor_id)  # on a thread: a disk may stall
+        self._pending.add(visitor_id)
+        self._notes.put(visitor_id)  # in a thread, because a disk may stall
 
     def _resume(self, _: float) -> None:
-        left, now = self._undone.left(), time.monotonic()
+        left, now = self._pending.left(), time.monotonic()
         waits = {visitor_id: LONGEST_RECORDED - age for visitor_id, age in left.items() if age is not None}
-        for visitor_id in sorted(left.keys() - waits, key=lambda _: self._chance()):  # each process in its own order
+        # In random order, so that processes that resume at the same time share the work.
+        for visitor_id in sorted(left.keys() - waits, key=lambda _: self._chance()):
             self._later.put(visitor_id, now + SETTLED)
         for visitor_id, wait in sorted(waits.items(), key=itemgetter(1)):
             self._last.put(visitor_id, now + min(max(SETTLED, wait), LONGEST_RECORDED))
 
-    def _at_once(self, visitor_id: str, _: float) -> None:
+    def _erase_first(self, visitor_id: str, _: float) -> None:
         self._erase(visitor_id)
         if _is_full(self._later, visitor_id):
-            self._undone.forget(visitor_id)
+            self._pending.forget(visitor_id)
         else:
-            self._note(visitor_id)  # anew: an earlier withdrawal may have been done with meanwhile
+            self._note(visitor_id)  # again, because finishing an earlier withdrawal may have removed the note
             self._later.put(visitor_id, time.monotonic() + SETTLED)
 
-    def _once_more(self, visitor_id: str, due: float) -> None:
+    def _erase_again(self, visitor_id: str, due: float) -> None:
         if not self._is_erased(visitor_id, due, self._later):
             return
         if _is_full(self._last, visitor_id):
-            self._undone.forget(visitor_id)
+            self._pending.forget(visitor_id)
         else:
-            self._undone.settle(visitor_id)
+            self._pending.settle(visitor_id)
             self._last.put(visitor_id, time.monotonic() + LONGEST_RECORDED)
 
-    def _for_the_last_time(self, visitor_id: str, due: float) -> None:
-        if self._is_erased(visitor_id, due, self._last) and self._undone.is_settled(visitor_id):
-            self._undone.remove(visitor_id)
+    def _erase_last(self, visitor_id: str, due: float) -> None:
+        if self._is_erased(visitor_id, due, self._last) and self._pending.is_settled(visitor_id):
+            self._pending.remove(visitor_id)
 
     def _is_erased(self, visitor_id: str, due: float, queue: _Queue) -> bool:
-        """Erase when it is due; return whether that is done, and nothing that comes before what follows still waits."""
+        """Erase when due; return whether that worked and the visitor waits in no earlier queue."""
         self._sleep(max(0.0, due - time.monotonic()))
-        if self._undone.is_done(visitor_id):
+        if self._pending.is_done(visitor_id):
             return False
         if self._erase(visitor_id):
             self._backoff.reset()
-            # Whoever withdrew again meanwhile waits anew.
+            # A visitor who withdrew again in the meantime is in an earlier queue.
             return not any(visitor_id in waiting for waiting in (self._now, self._later, queue))
         queue.put(visitor_id)
         self._sleep(self._backoff.next_pause())
         return False
 
     def _erase(self, visitor_id: str) -> bool:
-        """Erase a visitor's records; return whether that is done."""
+        """Erase a visitor's records; return whether that worked."""
         try:
             erased = self._sink.erase(visitor_id)
-        except Exception as error:  # noqa: BLE001 (whatever a sink raises, the site's people have to know)
-            if is_interruption(error):  # Python ends, which a thread that writes a log then could abort
+        except Exception as error:  # noqa: BLE001 (whatever a sink raises, operators have to know)
+            if is_interruption(error):  # the interpreter shuts down, and logging from a thread could crash it
                 return False
-            # The id is what the records are found by, and they are still there: with it the desk can erase them.
+            # The log names the id so that operators can find and erase the records, which still exist.
             _log.exception(
                 "The access records of visitor %s, who withdrew, could not all be erased; it is tried again.",
                 visitor_id,
@@ -172,13 +172,13 @@ class Erasing:
 
 
 class _Queue:
-    """Visitors for whom threads do something, one after the other. A thread ends when there is nobody left.
+    """A queue of visitors, worked off by threads that end when it is empty.
 
     Args:
-        name: of the threads.
-        most_threads: how many there are at once.
-        work: does it. It takes the visitor's id, and when it is due.
-        new_thread: makes a thread that runs a function.
+        name: the name of the threads.
+        most_threads: the largest number of threads at once.
+        work: the function to call, with the visitor's id and the time when it is due.
+        new_thread: makes a thread, with the arguments of `threading.Thread`.
     """
 
     def __init__(
@@ -192,14 +192,14 @@ class _Queue:
         self.after_fork()
 
     def after_fork(self) -> None:
-        """Hold nobody, and have no thread."""
+        """Start empty and without threads, when made and in a forked process."""
         self._changed = threading.Condition()
         self._due: dict[str, float] = {}
-        self._at: dict[int, str] = {}
+        self._in_work: dict[int, str] = {}  # thread -> visitor id
         self._threads = 0
 
     def __len__(self) -> int:
-        """Return how many wait."""
+        """Return how many visitors wait."""
         return len(self._due)
 
     def __contains__(self, visitor_id: str) -> bool:
@@ -207,11 +207,11 @@ class _Queue:
         return visitor_id in self._due
 
     def put(self, visitor_id: str, due: float = 0.0) -> None:
-        """Have it done for a visitor, after the others; once, however often that is said before.
+        """Add a visitor at the end of the queue. One who is already in it moves there.
 
         Args:
-            visitor_id: who.
-            due: when (seconds, of `time.monotonic`).
+            visitor_id: the visitor.
+            due: when the work is due (seconds of `time.monotonic`).
         """
         with self._changed:
             self._due[visitor_id] = max(due, self._due.pop(visitor_id, due))
@@ -220,47 +220,47 @@ class _Queue:
             self._threads += 1
         try:
             self._new_thread(target=self._run, name=self._name, daemon=True).start()
-        except RuntimeError:  # the withdrawal holds all the same
+        except RuntimeError:  # no thread can start; the visitor stays in the queue
             with self._changed:
                 self._threads -= 1
             _log.exception("The access records of visitors who withdrew are erased later: no thread can be started.")
 
     def wait(self, end: float) -> list[str]:
-        """Wait until it is done for all, until some time; return for whom it is not.
+        """Wait until the queue is worked off; return the ids of the visitors that are left.
 
         Args:
-            end: when to wait no longer (seconds, of `time.monotonic`).
+            end: when to stop waiting (seconds of `time.monotonic`).
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._threads, end - time.monotonic())
-            return [*self._at.values(), *self._due]
+            return [*self._in_work.values(), *self._due]
 
     def _run(self) -> None:
-        while found := self._next():
+        while task := self._next():
             try:
-                self._work(*found)
-            except Exception:  # noqa: BLE001 (the others are still to be done)
-                _log.exception("The access records of visitor %s, who withdrew, may not all be erased.", found[0])
+                self._work(*task)
+            except Exception:  # noqa: BLE001 (the next visitors must still be worked off)
+                _log.exception("The access records of visitor %s, who withdrew, may not all be erased.", task[0])
 
     def _next(self) -> tuple[str, float] | None:
-        own = threading.get_ident()
+        thread = threading.get_ident()
         with self._changed:
-            self._at.pop(own, None)
+            self._in_work.pop(thread, None)
             if self._due:
-                self._at[own] = next(iter(self._due))
-                return self._at[own], self._due.pop(self._at[own])
+                self._in_work[thread] = next(iter(self._due))
+                return self._in_work[thread], self._due.pop(self._in_work[thread])
             self._threads -= 1
             self._changed.notify_all()
             return None
 
 
 def _is_full(queue: _Queue, visitor_id: str) -> bool:
-    """Return whether too many others wait in a queue; say so."""
+    """Return whether too many others wait in a queue, and log that this visitor's records stay."""
     if len(queue) < MOST_NOTES or visitor_id in queue:
         return False
-    _say_they_stay(visitor_id, "too many others wait for it")
+    _log_not_erased(visitor_id, "too many others wait for it")
     return True
 
 
-def _say_they_stay(visitor_id: str, why: str) -> None:
+def _log_not_erased(visitor_id: str, why: str) -> None:
     _log.error("The access records of visitor %s, who withdrew, are not all erased: %s.", visitor_id, why)

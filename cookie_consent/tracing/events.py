@@ -1,4 +1,4 @@
-"""Events that pages tell of: a download, the time on a page, whatever the site counts. Read, checked and bounded."""
+"""Reads and validates events that pages report: a download, the time on a page, or whatever the site counts."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cookie_consent.base.problem import Problem
 from cookie_consent.tracing.access_record import origin_of
 
 LARGEST_EVENT = 4096
-"""Bytes of a body. Browsers send 64 KiB at most when a page is left (Fetch, "keepalive"); this is far below."""
+"""Bytes of a body, far below the 64 KiB that browsers send at most when a page is left (Fetch, "keepalive")."""
 _LONGEST_PATH = 1024
 _LONGEST_VISIBLE = 7 * 24 * 60 * 60 * 1000
 _MOST_PROPERTIES, _LONGEST_KEY, _LONGEST_TEXT = 10, 40, 200
 _LARGEST_WHOLE = 2**53 - 1
-"""Larger ones come out differently in different programs (RFC 7493, section 2.2)."""
+"""Programs differ in how they read larger integers (RFC 7493, section 2.2)."""
 _NAME = re.compile(r"[a-z0-9_.:-]{1,64}")
 _PATH = re.compile(r"/(?!/)[!-~]*")
 _NEVER_IN_PATHS = re.compile(r"[?#\\]")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""Databases and UTF-8 take neither NUL nor half of a character."""
+"""Some databases cannot store NUL, and UTF-8 cannot encode lone surrogates."""
 
 Properties = Mapping[str, str | float | bool]
 
@@ -34,14 +34,14 @@ class Event:
     """Something that happened on a page.
 
     Args:
-        name: what happened, like "download".
-        path: the path of the page, decoded, as a request for it has it.
-        query: the query of the page as the browser sent it; which parameters are kept is for the record to say.
-        properties: what the page says of it.
-        referrer: the origin of the site before, "" for none.
-        duration_ms: how long it took, in milliseconds; None where that is not said.
-        purpose: the id of a purpose that it is for besides tracing; "" for none.
-        asked: whether it is a view of a page that came with the question, and was counted then.
+        name: what happened, such as "download".
+        path: the path of the page, percent-decoded.
+        query: the query of the page as the browser has it. The access record keeps only allowed parameters.
+        properties: further facts that the page reports.
+        referrer: the origin of the referring site, or "".
+        duration_ms: how long it took, in milliseconds, or None.
+        purpose: the id of another purpose that it needs besides tracing, or "".
+        asked: whether it is a view of a page that had the question, which was counted when it was sent.
     """
 
     name: str
@@ -58,7 +58,7 @@ def read_event(body: bytes) -> Event:
     """Read an event from JSON.
 
     Raises:
-        Problem: 400, it is none; says what is wrong with it.
+        Problem: 400, the body is no valid event. The detail says what is wrong.
     """
     given = json_object(body)
     unknown = sorted(given.keys() - _CHECKS.keys())
@@ -78,7 +78,7 @@ def _is_name(value: Any) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    """Return whether it is a path as browsers write it: escaped, and without steps up, which would lead elsewhere."""
+    """Return whether a value is a percent-encoded path as browsers send it, without "." and ".." segments."""
     if not isinstance(value, str) or not _PATH.fullmatch(value) or _NEVER_IN_PATHS.search(value):
         return False
     path = unquote(value)

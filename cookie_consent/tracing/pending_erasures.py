@@ -1,4 +1,4 @@
-"""Notes of the visitors whose records are still to be erased, which outlive their process."""
+"""Notes of pending erasures, in files that outlive the process."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ _SUFFIX, _SETTLED = ".id", b"settled\n"
 _log = logging.getLogger("cookie_consent")
 
 
-class Undone:
-    """Notes in a folder that processes share: a file for each visitor, named by the id.
+class PendingErasures:
+    """Notes in a folder that processes share: one file for each visitor, named after the id.
 
-    It is empty until only the last erasure is left, and then says "settled"; it was written when that was so.
+    A file is empty at first. When only the last erasure is left it contains "settled", and its modification time says
+    since when.
 
-    An id is personal data: the folder and the files are for their owner alone, and a file goes when its visitor's
-    records have.
+    An id is personal data, so only their owner can read the folder and the files. A file is removed once its visitor's
+    records are erased.
 
     Args:
-        folder: where notes are; it is made with the first one. None keeps none.
-        most: how many notes the folder may hold.
+        folder: the folder of the notes, made with the first note; None for no notes.
+        most: how many notes the folder may contain.
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None, most: int = MOST_NOTES) -> None:
         self._folder, self._most = None if folder is None else Path(folder), most
-        self._own: dict[str, bool] = {}  # visitor id -> whether only the last erasure is left
-        self._is_said = False
+        self._local: dict[str, bool] = {}  # visitor id -> whether only the last erasure is left
+        self._has_warned = False
 
     def add(self, visitor_id: str) -> None:
-        """Know of a visitor, who is for this process to do."""
-        self._own[visitor_id] = False
+        """Add a visitor whom this process erases."""
+        self._local[visitor_id] = False
 
     def note(self, visitor_id: str) -> None:
-        """Note a visitor who was added. Where that cannot be, one warning says so, and this process alone knows it."""
+        """Write the note of an added visitor. A failure is logged once; then only this process knows the visitor."""
         if self._folder is None:
             return
         try:
@@ -49,66 +50,67 @@ class Undone:
             os.close(open_file(self._note(visitor_id), os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
             sync_folder(self._folder)
         except (OSError, ValueError) as error:
-            if not self._is_said:
-                self._is_said = True
+            if not self._has_warned:
+                self._has_warned = True
                 _log.warning("Whose records are still to be erased cannot be noted in %s: %s", self._folder, error)
-        if visitor_id not in self._own:
-            self.remove(visitor_id)  # done meanwhile
+        if visitor_id not in self._local:
+            self.remove(visitor_id)  # it was erased in the meantime
 
     def settle(self, visitor_id: str) -> None:
-        """Know, and note where there is a note, that only the last erasure is left."""
-        if visitor_id in self._own:
-            self._own[visitor_id] = True
+        """Mark a visitor as settled: only the last erasure is left. An existing note is updated."""
+        if visitor_id in self._local:
+            self._local[visitor_id] = True
         if self._folder is not None:
-            # Where that fails the next process erases once more than it has to.
+            # If this fails, the next process erases once more than needed.
             with suppress(OSError, ValueError), self._note(visitor_id).open("r+b") as note:
                 note.write(_SETTLED)
 
     def is_settled(self, visitor_id: str) -> bool:
-        """Return whether only the last erasure is left: nobody has added the visitor once more since."""
-        return self._own.get(visitor_id, True)
+        """Return whether only the last erasure is left, because the visitor was not added again."""
+        return self._local.get(visitor_id, True)
 
     def is_kept(self, visitor_id: str) -> bool:
-        """Return whether there is a note of a visitor, for the next process."""
+        """Return whether a visitor has a note, which the next process will find."""
         if self._folder is not None:
-            with suppress(OSError, ValueError):  # the folder may be another user's
+            with suppress(OSError, ValueError):  # the folder may belong to another user
                 return self._note(visitor_id).exists()
         return False
 
     def is_done(self, visitor_id: str) -> bool:
-        """Return whether a visitor whom another process had noted is done, by that or any other one."""
-        return visitor_id not in self._own and not self.is_kept(visitor_id)
+        """Return whether some process has finished a visitor whom another process had noted."""
+        return visitor_id not in self._local and not self.is_kept(visitor_id)
 
     def remove(self, visitor_id: str) -> None:
-        """Forget a visitor, and have no note."""
+        """Forget a visitor and remove the note."""
         self.forget(visitor_id)
         if self._folder is not None:
-            with suppress(OSError, ValueError):  # nothing is lost where a note stays
+            with suppress(OSError, ValueError):  # a note that stays only causes another erasure
                 self._note(visitor_id).unlink()
 
     def forget(self, visitor_id: str) -> None:
-        """Leave a visitor to the next process, where there is a note."""
-        self._own.pop(visitor_id, None)
+        """Forget a visitor. If there is a note, the next process continues."""
+        self._local.pop(visitor_id, None)
 
     def left(self) -> dict[str, float | None]:
-        """Return the visitors whom other processes noted: those that ended, and those that live.
+        """Return the visitors noted by other processes, running or not.
 
-        With each goes for how many seconds only the last erasure has been left; None where more is.
+        Returns:
+            Visitor id -> seconds since it was settled; None if it is not settled.
         """
         noted: dict[str, float | None] = {}
         if self._folder is not None:
-            with suppress(OSError, ValueError):  # there is no such folder, most often
+            with suppress(OSError, ValueError):  # most often the folder does not exist
                 noted = {unquote(name.removesuffix(_SUFFIX)): self._age(name) for name in os.listdir(self._folder)}
-        return {visitor_id: age for visitor_id, age in noted.items() if visitor_id not in self._own}
+        return {visitor_id: age for visitor_id, age in noted.items() if visitor_id not in self._local}
 
     def _age(self, name: str) -> float | None:
-        assert self._folder is not None  # noqa: S101 (it was just listed)
+        assert self._folder is not None  # noqa: S101 (the caller has just listed it)
         try:
             note = (self._folder / name).stat()
-        except OSError:  # done meanwhile
+        except OSError:  # it was erased in the meantime
             return None
         return time.time() - note.st_mtime if note.st_size else None
 
     def _note(self, visitor_id: str) -> Path:
-        assert self._folder is not None  # noqa: S101 (else there are no notes)
+        assert self._folder is not None  # noqa: S101 (callers check)
         return self._folder / f"{quote(visitor_id, safe='')}{_SUFFIX}"

@@ -1,4 +1,4 @@
-"""Removes access records that are due, once a day, in the process that serves."""
+"""Purges access records whose retention is over, once a day, in the serving process."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _log = logging.getLogger("cookie_consent")
 
 
 class AccessRetention(Daily):
-    """Removes the access records that are due. Several processes and hosts may do it at once.
+    """Purges access records whose retention is over. Several processes and hosts may do so at once.
 
     Args:
-        sink: keeps the records.
-        keep: for how long.
+        sink: stores the records.
+        keep: how long records are kept.
     """
 
     def __init__(self, sink: Sink, keep: timedelta) -> None:
@@ -24,10 +24,14 @@ class AccessRetention(Daily):
         self._sink, self._keep = sink, keep
 
     def run(self, now: float) -> None:
-        """Remove what is due; leaves a line in the log."""
+        """Purge now and log the result.
+
+        Args:
+            now: seconds since 1970.
+        """
         try:
             removed = self._sink.purge(now, self._keep)
-        except Exception:  # noqa: BLE001 (whatever a sink raises, it is tried again tomorrow)
+        except Exception:  # noqa: BLE001 (a failing sink is tried again tomorrow)
             _log.exception("The access records that are due could not be removed.")
             return
         _log.info("Removed the access records that were due: %d.", removed)

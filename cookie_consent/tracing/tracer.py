@@ -1,4 +1,4 @@
-"""Access records of visitors who consented to them, or whom the law lets a site count without."""
+"""Writes the access records of visitors who consented, or who are traced under an exemption."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _FIELDS = frozenset((b"host", b"referer", b"user-agent", b"purpose", b"sec-purpo
 
 Fields = Mapping[bytes, bytes]
 Page = tuple[str, str, str, bytes, bytes, bytes, str, int, bool]
-"""Method, path, route, query, referrer, host, version of the protocol, status, whether it is a view."""
+"""Method, path, route, query, referrer, host, HTTP version, status, whether it is a page view."""
 Key = TypeVar("Key")
 Piece = TypeVar("Piece")
 Visitor = tuple[str, str, str, str, bytes]
 """Visitor id, policy, purpose, address, user agent."""
-_PREFIX_BYTES, _OWN_BYTES = 12, 8
+_PREFIX_BYTES, _SUFFIX_BYTES = 12, 8
 
 
 def traced_fields(headers: Iterable[tuple[bytes, bytes]]) -> Fields:
-    """Return those of a request's header fields that tracing looks at, by their names."""
+    """Return the header fields that tracing reads, by name."""
     return {name: value for name, value in headers if name in _FIELDS}
 
 
 def is_traceable(fields: Fields) -> bool:
-    """Return whether a request is somebody's visit: robots' and prefetched pages (Fetch, Sec-Purpose) are not.
+    """Return whether a request is a person's visit: not a bot's, and not a prefetch (Fetch, Sec-Purpose).
 
     Args:
-        fields: the request's header fields by their names in small letters.
+        fields: the request's header fields by name, in small letters.
     """
     for name in (b"sec-purpose", b"purpose"):
         if b"prefetch" in fields.get(name, b"").lower():
@@ -53,21 +53,21 @@ def is_traceable(fields: Fields) -> bool:
 
 
 class Trace:
-    """A request that is traced, as it came.
+    """A traced request.
 
     Args:
-        fields: its header fields by their names in small letters.
+        fields: its header fields by name, in small letters.
         visitor_id: the visitor's pseudonym.
-        policy: the version of the policy that was consented to.
-        came: when it came, in seconds since 1970.
-        purpose: the id of the purpose that it is recorded for, where that is not the consent to tracing.
+        policy: the version of the policy that the visitor consented to.
+        came: when the request arrived, in seconds since 1970.
+        purpose: the id of the exempt purpose that it is recorded for; "" if it is recorded by consent.
 
     Attributes:
-        is_exempt: whether it is recorded without consent; then no part of the query is.
-        is_landing: whether the page is the one on which tracing was allowed, loaded again after the form.
+        is_exempt: whether it is recorded without consent. Then no part of the query is recorded.
+        is_landing: whether it reloads the page on which tracing was allowed.
         is_view: whether the response is a page that a person sees.
         status: the status code of the response.
-        new_visitor: the Set-Cookie field of a visitor id that was just made, or is kept otherwise now; or None.
+        new_visitor: the Set-Cookie field of a new or changed visitor cookie, or None.
     """
 
     is_exempt = False
@@ -81,20 +81,24 @@ class Trace:
         self.purpose, self.started = purpose, time.perf_counter()
 
     def land(self, referrer: str) -> None:
-        """Take the page for the one on which tracing was allowed, to which the visitor came from another origin."""
+        """Mark the request as the reload of the page on which tracing was allowed.
+
+        Args:
+            referrer: the origin that the visitor came from, or "".
+        """
         self.fields, self.is_landing = {**self.fields, b"referer": referrer.encode()}, True
 
 
 class Tracing:
     """Writes access records to a sink.
 
-    A record is put together from pieces of JSON that are kept for the next one: the visitor's and the page's.
+    A record is assembled from two cached pieces of JSON, the visitor's and the page's.
 
     Args:
-        sink: where records flow.
-        query_keys: the query parameters that are kept; names, or patterns with *.
+        sink: where records are written.
+        query_keys: the query parameters to record, as names or patterns with *.
         new_id: returns the unique id of a record.
-        lag: returns by how many seconds the times of a visitor's records are earlier than they were.
+        lag: returns how many seconds the times of a visitor's records are moved back.
 
     Attributes:
         lost: how many records the sink did not take.
@@ -114,11 +118,11 @@ class Tracing:
         self._minutes: dict[int, bytes] = {}
 
     def write(self, scope: Mapping[str, Any], trace: Trace) -> None:
-        """Write the record of a request that was answered within `LONGEST_RECORDED` seconds.
+        """Write the record of a request, unless it took longer than `LONGEST_RECORDED` seconds.
 
         Args:
-            scope: the request's ASGI scope, as routing left it.
-            trace: what was known when it came, and what has become of it.
+            scope: the request's ASGI scope after routing.
+            trace: the traced request, with its response's status.
         """
         seconds, fields = time.perf_counter() - trace.started, trace.fields
         if seconds > LONGEST_RECORDED:
@@ -141,9 +145,9 @@ class Tracing:
         """Write the record of an event.
 
         Args:
-            scope: the ASGI scope of the request that told of it.
-            trace: what was known when it came.
-            event: what it told.
+            scope: the ASGI scope of the request that reported it.
+            trace: that request.
+            event: the event.
         """
         what = piece(
             {
@@ -164,7 +168,7 @@ class Tracing:
         end, lag = self._visitors.get(who) or self._new_visitor(trace, who)
         minute, rest = divmod(int((trace.came - lag) * 1000), _MINUTE)
         time_text = self._minutes.get(minute) or self._new_minute(minute)
-        # The time as RFC 3339 has it, in UTC with milliseconds.
+        # The time is in RFC 3339 format, UTC with milliseconds.
         line = b'{"time":"%b%06.3fZ","log.record.uid":"%b",%b%b%b' % (
             time_text,
             rest / 1000,
@@ -175,31 +179,32 @@ class Tracing:
         )
         try:
             self.sink.write(line)
-        except Exception as error:  # noqa: BLE001 (whatever a sink raises, it costs the record and no page)
+        except Exception as error:  # noqa: BLE001 (a failing sink loses records, but fails no page)
             self._lose(error)
 
     def _new_minute(self, minute: int) -> bytes:
-        """Return how the times in a minute begin, and keep it for the next record."""
+        """Return the beginning of the times in a minute, and cache it."""
         evict_if_full(self._minutes, _MOST_MINUTES)
         text = self._minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:-8].encode()
         return text
 
     def _new_visitor(self, trace: Trace, who: Visitor) -> tuple[bytes, float]:
-        """Return a visitor's end of a record, and lag, and keep them for the next record.
+        """Return the end of a visitor's records and their lag, and cache both.
 
-        Not without consent: the pseudonym of a day would stand beside a whole address for longer than that day.
+        An exempt visitor's are not cached, because the key would hold the day's pseudonym beside a full address for
+        longer than that day.
         """
         new = b"%b}\n" % visitor_piece(*who), self._lag(trace.visitor_id)
         return new if trace.is_exempt else _keep(self._visitors, who, new, sum(map(len, who)))
 
     def _new_page(self, page: Page) -> bytes:
-        """Return what a record says of a request before it says how long it took, and keep it for the next record."""
+        """Return the part of a record before its duration, and cache it."""
         *_, status, is_view = page
         what = b'%b,"http.response.status_code":%d,"duration_ms":' % (page_piece(*page[:-2], self._query_keys), status)
         return _keep(self._pages, page, _kind(b"view" if is_view else b"request", what), sum(map(len, page[:-2])))
 
     def _lose(self, error: Exception) -> None:
-        """Count a record that the sink did not take; say so the first time."""
+        """Count a record that the sink did not take, and log the first one."""
         if not self.lost:
             _log.warning("The sink does not take access records; they are lost, counted: %r", error)
         self.lost += 1
@@ -210,7 +215,7 @@ def _kind(kind: bytes, rest: bytes) -> bytes:
 
 
 def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece, length: int) -> Piece:
-    """Keep a piece for the next record, unless its key is so long that somebody may be filling the memory."""
+    """Cache a piece, unless its key is so long that a client could fill the memory."""
     evict_if_full(pieces, _MOST_PIECES)
     if length <= LONGEST_KEPT:
         pieces[key] = piece
@@ -218,13 +223,13 @@ def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece, length: int) -> Piec
 
 
 class RecordIds(IdPool[bytes]):
-    """Makes ids: something random of the process, which compresses well, and something random of the record.
+    """Makes record ids: a random prefix of the process, which compresses well, and a random suffix.
 
-    They do not go up: the order in which records were made would tell what their times do not. Many are made at a time:
-    who asks the system for random bytes lets go of Python's lock, which costs most where another thread waits for it.
+    Ids are not serial numbers, because the order of the records would reveal what their shifted times hide. They are
+    made in batches, because `os.urandom` releases the GIL, which is costly while another thread waits for it.
 
     Args:
-        new_prefix: returns something random.
+        new_prefix: returns a random text.
     """
 
     def __init__(self, new_prefix: Callable[[], str] = lambda: secrets.token_urlsafe(_PREFIX_BYTES)) -> None:
@@ -232,5 +237,5 @@ class RecordIds(IdPool[bytes]):
         super().__init__()
 
     def _make(self) -> list[bytes]:
-        own, length = os.urandom(_OWN_BYTES * AT_A_TIME).hex().encode(), 2 * _OWN_BYTES
-        return [self._prefix + own[at : at + length] for at in range(0, len(own), length)]
+        digits, length = os.urandom(_SUFFIX_BYTES * AT_A_TIME).hex().encode(), 2 * _SUFFIX_BYTES
+        return [self._prefix + digits[at : at + length] for at in range(0, len(digits), length)]

@@ -1,4 +1,4 @@
-"""How much earlier than the truth the times of a visitor's access records are: they must not tell who answered."""
+"""Moves the times of a visitor's access records back, so that they do not reveal whose consent record is whose."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 LONGEST_LAG = 15 * 60
-"""Seconds: a quarter of an hour, so that few views change their hour, and fewer their day."""
+"""A quarter of an hour (seconds), so that few views move to another hour, and fewer to another day."""
 _PURPOSE = b"visitor lag"
 _DIGITS = 8
 
 
 class VisitorLag:
-    """Tells the lag of each visitor: always the same one, which nobody else can tell.
+    """Returns the lag of each visitor, which is constant and secret.
 
-    So the order of a visitor's records and the time between them stay as they were.
+    Because it is constant, the order of a visitor's records and the time between them stay correct.
 
     Args:
-        secret_keys: those of our cookies, oldest first. The first one counts: it stays while a new one is brought in.
+        secret_keys: the keys of our cookies, oldest first. The first is used, since it stays while a new one is added.
     """
 
     def __init__(self, secret_keys: str | Sequence[str]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
 from cookie_consent.tracing.erasing import Erasing
-from cookie_consent.tracing.pending_erasures import Undone
+from cookie_consent.tracing.pending_erasures import PendingErasures
 from tests.sinks.test_buffered import Shelf, sink_to
 from tests.support.asgi import PHONE, SITE, Visitor, install
 from tests.support.browsers.visitor_browser import soon
@@ -311,7 +311,7 @@ def test_what_another_process_has_done_meanwhile_is_not_done_again(tmp_path: Pat
     erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
     erasing.run_if_due(1e9)
     assert sleeps.wait(20)
-    Undone(tmp_path / "notes").remove("one")
+    PendingErasures(tmp_path / "notes").remove("one")
     erasing.again("three")
     go_on.set()
     assert soon(lambda: sorted(sink.erased) == ["three", "three", "two", "two"])
@@ -333,15 +333,15 @@ def test_where_nothing_can_be_noted_one_warning_says_so_and_the_process_knows_it
 
 
 def test_no_more_is_noted_than_a_folder_may_hold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    undone = Undone(tmp_path / "notes", most=2)
+    pending = PendingErasures(tmp_path / "notes", most=2)
     for visitor in ("one", "two", "three"):
-        undone.add(visitor)
-        undone.note(visitor)
+        pending.add(visitor)
+        pending.note(visitor)
     assert notes(tmp_path) == ["one", "two"]
     assert "it holds 2 notes, which is the most that it may" in caplog.text
-    assert not undone.is_done("three"), "this process knows it"
-    undone.remove("one")
-    undone.note("one")
+    assert not pending.is_done("three"), "this process knows it"
+    pending.remove("one")
+    pending.note("one")
     assert notes(tmp_path) == ["two"], "what is done is not noted any longer"
 
 
@@ -370,19 +370,19 @@ def test_however_many_wait_for_another_try_whoever_withdraws_has_the_first_one(
     assert "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text
     assert "visitor 9999, who" not in caplog.text, "it waits already"
     assert (len(erasing._later), "new" in erasing._later) == (10_000, False)
-    assert soon(lambda: Undone(tmp_path / "notes").is_kept("9999"))
+    assert soon(lambda: PendingErasures(tmp_path / "notes").is_kept("9999"))
     erasing.after_fork()
 
 
 def test_whoever_has_only_the_last_erasure_left_gets_that_one_from_the_next_process_when_it_is_due(
     tmp_path: Path,
 ) -> None:
-    undone, now = Undone(tmp_path / "notes"), time.time()
+    pending, now = PendingErasures(tmp_path / "notes"), time.time()
     for visitor, age in (("early", 1000), ("overdue", 10_000), ("ahead", -10_000), ("fresh", None)):
-        undone.add(visitor)
-        undone.note(visitor)
+        pending.add(visitor)
+        pending.note(visitor)
         if age is not None:
-            undone.settle(visitor)
+            pending.settle(visitor)
             os.utime(tmp_path / "notes" / f"{visitor}.id", (now - age,) * 2)
     (tmp_path / "notes" / "gone.id").symlink_to(tmp_path / "nowhere")
     sink, slept = Erased(), list[float]()
@@ -395,11 +395,11 @@ def test_whoever_has_only_the_last_erasure_left_gets_that_one_from_the_next_proc
 
 
 def test_a_withdrawal_after_one_that_is_nearly_done_begins_again(tmp_path: Path) -> None:
-    undone = Undone(tmp_path / "notes")
-    undone.settle("one")
+    pending = PendingErasures(tmp_path / "notes")
+    pending.settle("one")
     assert notes(tmp_path) == [], "nobody is noted by that"
-    undone.add("one")
-    for take, size in ((undone.note, 0), (undone.settle, 8), (undone.note, 0)):
+    pending.add("one")
+    for take, size in ((pending.note, 0), (pending.settle, 8), (pending.note, 0)):
         take("one")
         assert (tmp_path / "notes" / "one.id").stat().st_size == size
 
@@ -423,7 +423,7 @@ def test_a_folder_that_is_another_users_stops_nothing(tmp_path: Path, monkeypatc
     erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: None)
     monkeypatch.setattr("os.stat", refuse)
     monkeypatch.setattr("pathlib.Path.stat", refuse)
-    assert not erasing._undone.is_kept("one")
+    assert not erasing._pending.is_kept("one")
     erasing._later.put("done by another process")
     erasing.again("one")
     assert soon(lambda: sink.erased == ["one", "one"])
