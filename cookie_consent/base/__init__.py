@@ -1,1 +1,1 @@
-"""HTTP and process plumbing; knows nothing of consent."""
+"""Helpers for HTTP, HTML, files and processes that know nothing of consent."""

@@ -1,4 +1,4 @@
-"""What a response says to caches (RFC 9110 section 12.5.5, RFC 9111 section 5.2)."""
+"""Header fields for caches: Vary and Cache-Control (RFC 9110 section 12.5.5, RFC 9111 section 5.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 Headers = list[tuple[bytes, bytes]]
 
 ONLY_BYTES = frozenset({bytes})
-"""The types that names and values of header fields have; apps also send other kinds of bytes, and texts."""
+"""The type that names and values of header fields should have. Some apps send other kinds of bytes, or texts."""
 
 _DIRECTIVE = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _SHARED = (b"public", b"s-maxage")
@@ -18,17 +18,17 @@ _OF_ONE_CACHE = {
     b"surrogate-control": (b"no-store", b"content"),
     b"edge-control": (b"no-store", b"dca"),
 }
-"""Fields that single caches read before Cache-Control (nginx; the Edge Architecture Specification; Akamai) -> what they
-say of a private response, and the directive that is no matter of keeping it and stays."""
+"""Fields that certain caches prefer to Cache-Control (nginx; the Edge Architecture Specification; Akamai) -> the value
+for a private response, and a directive to leave in because it is not about caching."""
 _TARGETED = b"cache-control"
-"""So end the names of the fields for certain caches (RFC 9213)."""
+"""The end of the names of targeted fields, such as CDN-Cache-Control (RFC 9213)."""
 
 OF_CACHES = (b"vary", _TARGETED, *_OF_ONE_CACHE)
-"""So end the names, in small letters, of the fields that `depending_on` may change."""
+"""Ends of the names, in small letters, of the fields that `depending_on` may change."""
 
 
 def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:
-    """Return header fields as bytes, whatever kind of bytes or text an app or a server made them of."""
+    """Return header fields as bytes, whatever kinds of bytes or texts they are."""
     return [(_plain(name), _plain(value)) for name, value in headers]
 
 
@@ -37,7 +37,12 @@ def _plain(part: Any) -> bytes:
 
 
 def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
-    """Return the header fields of a response that depends on these request fields and is for one visitor."""
+    """Return header fields with Vary on some request fields and Cache-Control: private.
+
+    Args:
+        headers: the header fields of a response.
+        names: names of request fields.
+    """
     for name, _ in headers:
         if name.lower().endswith(OF_CACHES):
             return keep_private(vary_on(headers, names))
@@ -45,10 +50,10 @@ def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
 
 
 def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:
-    """Return header fields whose Vary names these request fields too, each once."""
-    own = [value for name, value in headers if len(name) == len(b"vary") and name.lower() == b"vary"]
-    said = {word.strip().lower() for value in own for word in value.split(b",")}
-    missing = [] if b"*" in said else [name for name in names if name.lower() not in said]
+    """Return header fields whose Vary also has some request fields, each once."""
+    fields = [value for name, value in headers if len(name) == len(b"vary") and name.lower() == b"vary"]
+    present = {word.strip().lower() for value in fields for word in value.split(b",")}
+    missing = [] if b"*" in present else [name for name in names if name.lower() not in present]
     if not missing:
         return headers
     for position, (name, value) in enumerate(headers):
@@ -59,10 +64,10 @@ def vary_on(headers: Headers, names: Sequence[bytes]) -> Headers:
 
 
 def keep_private(headers: Headers) -> Headers:
-    """Return header fields that let no shared cache keep the response, and otherwise say what they said.
+    """Return header fields that allow no shared cache to store the response, and are otherwise unchanged.
 
-    Fields for certain caches (RFC 9213: CDN-Cache-Control and its like; X-Accel-Expires, Surrogate-Control and
-    Edge-Control) are changed alike, since those caches read them in place of Cache-Control.
+    This also changes the fields that some caches read instead of Cache-Control: targeted fields such as
+    CDN-Cache-Control (RFC 9213), X-Accel-Expires, Surrogate-Control and Edge-Control.
     """
     headers = [(name, _of_one_cache(name.lower(), value)) for name, value in headers]
     targeted = {name.lower() for name, _ in headers if name[-len(_TARGETED) :].lower() == _TARGETED}
@@ -72,16 +77,16 @@ def keep_private(headers: Headers) -> Headers:
 
 
 def _of_one_cache(name: bytes, value: bytes) -> bytes:
-    """Return what a field for a single cache says of a private response; others say what they said."""
+    """Return the value of a field for a private response; the value is unchanged unless the field is for one cache."""
     if name not in _OF_ONE_CACHE:
         return value
-    said, kept = _OF_ONE_CACHE[name]
-    directives = [part.strip() for part in _DIRECTIVE.findall(value)] if kept else []
-    return b", ".join([said, *(part for part in directives if part.partition(b"=")[0].strip().lower() == kept)])
+    private, unrelated = _OF_ONE_CACHE[name]
+    directives = [part.strip() for part in _DIRECTIVE.findall(value)] if unrelated else []
+    return b", ".join([private, *(part for part in directives if part.partition(b"=")[0].strip().lower() == unrelated)])
 
 
 def _private(headers: Headers, target: bytes) -> Headers:
-    kept: Headers = []
+    fields: Headers = []
     is_private = False
     position = None
     for name, value in headers:
@@ -91,14 +96,14 @@ def _private(headers: Headers, target: bytes) -> Headers:
             value = b", ".join(directive for directive in directives if not _is_shared(directive))
             if not value:
                 continue
-            position = len(kept)
-        kept.append((name, value))
+            position = len(fields)
+        fields.append((name, value))
     if is_private:
-        return kept
+        return fields
     if position is None:
-        return [*kept, (target, b"private")]
-    kept[position] = (kept[position][0], kept[position][1] + b", private")
-    return kept
+        return [*fields, (target, b"private")]
+    fields[position] = (fields[position][0], fields[position][1] + b", private")
+    return fields
 
 
 def _is_shared(directive: bytes) -> bool:

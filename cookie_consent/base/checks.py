@@ -1,4 +1,4 @@
-"""What a wrong option is answered with: its name, its value, and what would be right."""
+"""Checks of options, with errors that name the option, its value and what would be right."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ def check(name: str, value: Any, *, fits: bool, remedy: str) -> None:
     """Check an option.
 
     Args:
-        name: of the option.
-        value: what it was set to.
-        fits: whether that can be used.
+        name: the option's name.
+        value: its value.
+        fits: whether the value is valid.
         remedy: a sentence that says what would be right.
 
     Raises:
-        ValueError: it cannot be used.
+        ValueError: `fits` is false.
     """
     if not fits:
         raise ValueError(f"{name}: {value!r} is not valid. {remedy}")
 
 
 def check_booleans(**options: Any) -> None:
-    """Check that each option, given by its name, is True or False.
+    """Check that options are booleans.
+
+    Args:
+        options: name -> value.
 
     Raises:
-        ValueError: one is not.
+        ValueError: one is not a boolean.
     """
     for name, value in options.items():
         check(name, value, fits=isinstance(value, bool), remedy="Write True or False.")
 
 
 def is_list(value: Any) -> bool:
-    """Return whether a value holds several; a text does not."""
+    """Return whether a value is iterable and no text."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes)

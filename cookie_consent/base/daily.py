@@ -1,4 +1,4 @@
-"""What is done once a day, by each process that serves."""
+"""Work that each serving process does once a day."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _log = logging.getLogger("cookie_consent")
 
 
 class Daily:
-    """Does something once a day, on a thread of its own.
+    """Runs a function once a day, in a thread.
 
     Args:
-        run: does it; takes seconds since 1970.
+        run: the function, which takes the time in seconds since 1970.
 
     Attributes:
-        ran: when this process did it last (seconds since 1970); 0 for never.
+        ran: when this process last ran it (seconds since 1970); 0 for never.
     """
 
     def __init__(self, run: Callable[[float], None]) -> None:
@@ -26,13 +26,13 @@ class Daily:
         self._thread: threading.Thread | None = None
 
     def run_if_due(self, now: float, *, again: bool = False) -> None:
-        """Do it, if this process has not for a day; whoever calls does not wait.
+        """Start a run if this process has had none for a day. This does not wait.
 
         Args:
             now: seconds since 1970.
-            again: do it only where this process has done it before; for what is called with each request.
+            again: start it only if there was a run before. Calls on each request use this.
         """
-        if (again and not self.ran) or 0 <= now - self.ran < DAY:  # before all else: it costs a request no call
+        if (again and not self.ran) or 0 <= now - self.ran < DAY:  # first, because it needs no further call
             return
         if is_within(DAY, self.ran, now):
             return
@@ -44,6 +44,6 @@ class Daily:
         self._thread.start()
 
     def wait(self) -> None:
-        """Wait until a run that goes on has ended."""
+        """Wait for the current run to end, if there is one."""
         if self._thread is not None:
             self._thread.join()

@@ -1,4 +1,4 @@
-"""Times as people and programs read them."""
+"""Converts times between seconds since 1970 and dates or RFC 3339 texts."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datetime import UTC, date, datetime
 
 
 def day_of(seconds: float) -> date:
-    """Return the day of a time (seconds since 1970), in UTC."""
+    """Return the UTC date of a time in seconds since 1970."""
     return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def rfc3339(seconds: float) -> str:
-    """Return seconds since 1970 as RFC 3339 has it, in UTC."""
+    """Return a time in seconds since 1970 in RFC 3339 format, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds_of(time: str) -> int:
-    """Return a time that `rfc3339` has written, in seconds since 1970."""
+    """Return the seconds since 1970 for a time in the format of `rfc3339`."""
     return int(datetime.fromisoformat(time).timestamp())

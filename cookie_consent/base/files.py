@@ -1,4 +1,4 @@
-"""What POSIX has for files, and as much of it as Windows has."""
+"""File operations of POSIX, with the nearest equivalent on Windows."""
 
 from __future__ import annotations
 
@@ -6,35 +6,36 @@ import os
 from contextlib import suppress
 
 AT_ONCE = getattr(os, "O_NONBLOCK", 0)
-"""Do not wait: anybody may have put a pipe there, which has no other end."""
+"""A flag for opening without waiting: somebody may have put a pipe there, which would block."""
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+"""A flag for opening a file, but not through a symbolic link."""
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
 def open_file(path: str | os.PathLike[str], flags: int, mode: int = 0o600) -> int:
-    """Open a file and return its descriptor, which no other program inherits. Bytes stay as they are.
+    """Open a file in binary mode and return its descriptor, which subprocesses do not inherit.
 
     Args:
-        path: where it is.
-        flags: as `os.open` has them.
-        mode: of a new file, less what the umask takes away.
+        path: the file.
+        flags: the flags of `os.open`.
+        mode: the mode of a new file, before the umask.
     """
     return os.open(path, flags | _BINARY, mode)
 
 
 def read_at(file: int, size: int, place: int) -> bytes:
-    """Return some bytes of an open file, and leave its position as it was."""
+    """Read bytes at a place of an open file, without moving its position."""
     if hasattr(os, "pread"):
         return os.pread(file, size, place)
     before = os.lseek(file, 0, os.SEEK_CUR)
     os.lseek(file, place, os.SEEK_SET)
-    found = os.read(file, size)
+    data = os.read(file, size)
     os.lseek(file, before, os.SEEK_SET)
-    return found
+    return data
 
 
 def write_at(file: int, data: bytes, place: int) -> int:
-    """Write over some bytes of an open file, and leave its position as it was; return how many were written."""
+    """Write bytes at a place of an open file, without moving its position; return how many were written."""
     if hasattr(os, "pwrite"):
         return os.pwrite(file, data, place)
     before = os.lseek(file, 0, os.SEEK_CUR)
@@ -46,23 +47,23 @@ def write_at(file: int, data: bytes, place: int) -> int:
 
 
 def set_mode_and_owner(file: int, mode: int, like: os.stat_result | None = None) -> None:
-    """Set the mode of an open file, and its owner where this process may; on Windows it is as its folder says.
+    """Set the mode of an open file, and its owner if this process may. On Windows this does nothing.
 
     Args:
         file: its descriptor.
-        mode: who may do what.
-        like: the state of a file with the same owner; None leaves the owner.
+        mode: the mode.
+        like: the status of a file whose owner to copy; None leaves the owner.
     """
     if not hasattr(os, "fchown"):
         return
     os.fchmod(file, mode)
     if like is not None:
-        with suppress(PermissionError):  # only root may give files away
+        with suppress(PermissionError):  # only root may change the owner
             os.fchown(file, like.st_uid, like.st_gid)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:
-    """Bring the names in a folder to the disk; Windows opens none, and does so by itself."""
+    """Flush a folder's entries to the disk. On Windows this does nothing, because folders cannot be opened."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY)

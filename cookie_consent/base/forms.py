@@ -1,4 +1,4 @@
-"""The bodies of forms and of JSON requests, and what people write in them, made fit to be kept and shown."""
+"""Reads form and JSON bodies, and cleans the texts that people write in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from cookie_consent.base.problem import Problem
 
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""They turn the direction of what follows, also of what others wrote (Unicode Standard Annex 9)."""
+"""These change the direction of the text that follows, even of other people's (Unicode Standard Annex 9)."""
 _MOST_FIELDS = 200
 _LARGEST_BODY = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
@@ -20,24 +20,24 @@ Read = TypeVar("Read")
 
 
 def readable(text: str) -> str:
-    """Return a text without what nobody reads: control characters, halves of characters, space around it."""
+    """Return a text without control characters, lone surrogates and white space around it."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(sign for sign in text if sign in "\n\t" or _is_readable(sign)).strip()
+    return "".join(char for char in text if char in "\n\t" or _is_readable(char)).strip()
 
 
-def _is_readable(sign: str) -> bool:
-    return unicodedata.category(sign) not in ("Cc", "Cs", "Zl", "Zp") and sign not in _DIRECTION
+def _is_readable(char: str) -> bool:
+    return unicodedata.category(char) not in ("Cc", "Cs", "Zl", "Zp") and char not in _DIRECTION
 
 
 async def read_body(chunks: AsyncIterable[bytes], most: int = _LARGEST_BODY) -> bytes:
     """Return a request's body.
 
     Args:
-        chunks: the body as it comes in.
-        most: how many bytes it may have.
+        chunks: the chunks of the body.
+        most: the largest size in bytes.
 
     Raises:
-        Problem: 413, it has more.
+        Problem: 413, the body is larger.
     """
     body = b""
     async for chunk in chunks:
@@ -48,20 +48,20 @@ async def read_body(chunks: AsyncIterable[bytes], most: int = _LARGEST_BODY) -> 
 
 
 def media_type(content_type: str) -> str:
-    """Return the media type that a Content-Type field names, in small letters and without parameters."""
+    """Return the media type in a Content-Type field, in small letters and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def is_form(content_type: str) -> bool:
-    """Return whether a body of this type comes from an HTML form."""
+    """Return whether a Content-Type is one that HTML forms send."""
     return media_type(content_type) in (FORM, "multipart/form-data", "text/plain")
 
 
 def read_fields(content_type: str, body: bytes) -> dict[str, str]:
-    """Read a body of texts by their names, from a form or as a JSON object.
+    """Read a form, or a JSON object of texts: name -> text.
 
     Raises:
-        Problem: 400, the body is something else.
+        Problem: 400, the body is neither.
     """
     readers: dict[str, Callable[[bytes], dict[str, Any]]] = {
         FORM: lambda form: each_once(form_fields(form)),
@@ -74,10 +74,14 @@ def read_fields(content_type: str, body: bytes) -> dict[str, str]:
 
 
 def reader_for(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]) -> Callable[[bytes], Read]:
-    """Return the reader for a body of this type.
+    """Return the reader for a Content-Type.
+
+    Args:
+        content_type: the Content-Type field.
+        readers: media type -> reader.
 
     Raises:
-        Problem: 400, there is none.
+        Problem: 400, there is no reader for it.
     """
     reader = readers.get(media_type(content_type))
     if reader is None:
@@ -86,10 +90,10 @@ def reader_for(content_type: str, readers: Mapping[str, Callable[[bytes], Read]]
 
 
 def form_fields(body: bytes) -> list[tuple[str, str]]:
-    """Return the fields of a form, in their order.
+    """Return the fields of a form, in order.
 
     Raises:
-        Problem: 400, the body is no form.
+        Problem: 400, the body is no valid form.
     """
     try:
         return parse_qsl(
@@ -104,10 +108,10 @@ def form_fields(body: bytes) -> list[tuple[str, str]]:
 
 
 def each_once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return fields by their names.
+    """Return fields by name.
 
     Raises:
-        Problem: 400, a name is there several times.
+        Problem: 400, a name occurs more than once.
     """
     single: dict[str, str] = {}
     for name, value in fields:
@@ -121,7 +125,7 @@ def json_object(body: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        Problem: 400, the body is something else.
+        Problem: 400, the body is no JSON object in UTF-8 with unique keys.
     """
     try:
         data = json.loads(body.decode(), object_pairs_hook=_object, parse_constant=_constant)

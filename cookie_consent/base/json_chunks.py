@@ -1,4 +1,4 @@
-"""Long JSON in chunks, so that no call of the encoder takes long: it would keep all other threads waiting."""
+"""Encodes long JSON in chunks, because the encoder holds the GIL and would keep all other threads waiting."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 
 LARGEST_CHUNK = 64 * 1024
-"""How many bytes a chunk has at most."""
+"""Bytes."""
 
 
 def json_chunks(members: Mapping[str, object], largest: int = LARGEST_CHUNK) -> Iterator[bytes]:
-    """Yield a JSON object in chunks, byte for byte as Starlette's `JSONResponse` writes it.
+    """Yield a JSON object in chunks, byte for byte as Starlette's `JSONResponse` encodes it.
 
     Args:
-        members: plain data for JSON. An iterator stands for an array, whose items are taken and written one by one.
-        largest: how many bytes a chunk has at most.
+        members: the object's members, as plain data. An iterator becomes an array, encoded item by item.
+        largest: the largest size of a chunk, in bytes.
 
     Raises:
-        ValueError: a value cannot be written as JSON.
+        ValueError: a value is not valid in JSON.
     """
     chunk = bytearray()
     for piece in _pieces(members):

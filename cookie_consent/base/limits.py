@@ -1,4 +1,4 @@
-"""What is kept of what clients send stays bounded, and so do how often they may ask and how long they wait."""
+"""Limits on what is kept of clients' input, on how often clients may call, and on how long they wait."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ import logging
 from typing import Any
 
 LONGEST_KEPT = 256
-"""Bytes or characters. What a client sends is kept only up to this length: as a key of a cache, or in a set."""
+"""Bytes or characters. Longer input of clients is not kept in caches or sets."""
 LONGEST_SHOWN = 100
-"""Characters of what a client sends that stand in a log or a warning."""
+"""Characters of a client's input to show in a log message."""
 LONGEST_WAIT = 5.0
-"""Seconds after which a ledger counts as down."""
+"""Seconds after which a ledger that does not respond counts as down."""
 _MOST_COUNTED = 10_000
 _REST = 1.0
-"""For so long nothing is forgotten again: a flood of keys must not cost a look through all for each (seconds)."""
+"""Seconds between two clean-ups, so that a flood of keys does not cause a clean-up for each."""
 LONGEST_TAG = 35
-"""Characters of a language tag that are read: room for all that are not extended (RFC 5646, section 4.4.1)."""
+"""Characters of a language tag that are read, enough for tags without extensions (RFC 5646, section 4.4.1)."""
 _log = logging.getLogger("cookie_consent")
 
 
-def evict_if_full(kept: dict[Any, Any] | set[Any], most: int) -> None:
-    """Empty what is kept if it is full. What is needed comes again soon, and nothing has to be kept in order."""
-    if len(kept) >= most:
-        kept.clear()
+def evict_if_full(cache: dict[Any, Any] | set[Any], most: int) -> None:
+    """Empty a cache that has `most` items. What is in use comes back soon, and no order of use must be kept."""
+    if len(cache) >= most:
+        cache.clear()
 
 
 class RateLimit:
-    """Counts what is done for each key, in windows of time.
+    """Limits how often something may be done for each key, in windows of time.
 
-    Ten thousand keys are counted. Where there are more, those go whose window is over, then those that have done least,
-    and none that has to wait; as long as all have to, a further key is not counted.
+    At most ten thousand keys are counted. If there are more, keys whose window is over are dropped, then the keys with
+    the lowest counts. A key that has reached the limit is never dropped; while all have, further keys are not counted.
 
     Args:
         most: how often it may be done in a window.
-        seconds: how long a window is.
+        seconds: the length of a window.
     """
 
     def __init__(self, most: int, seconds: float) -> None:
@@ -43,10 +43,10 @@ class RateLimit:
         self._forgot_at = -_REST
 
     def wait(self, key: str, now: float) -> float:
-        """Count once more; return 0 if it may be done, else how many seconds to wait.
+        """Count one use; return 0 if it is allowed, else how many seconds to wait.
 
         Args:
-            key: for whom it is done.
+            key: who uses it.
             now: seconds since 1970.
         """
         if len(key) > LONGEST_KEPT:
@@ -61,23 +61,23 @@ class RateLimit:
         return 0
 
     def _forgets(self, now: float) -> bool:
-        """Forget those that have done least; return whether there is room now."""
+        """Drop finished windows and the lowest counts; return whether there is room now."""
         if 0 <= now - self._forgot_at < _REST:
             return False
         self._forgot_at = now
-        running = [kept for kept in self._counts.items() if 0 <= now - kept[1][0] < self._seconds]
-        running.sort(key=lambda kept: kept[1][1], reverse=True)
+        running = [item for item in self._counts.items() if 0 <= now - item[1][0] < self._seconds]
+        running.sort(key=lambda item: item[1][1], reverse=True)
         waiting = sum(count >= self._most for _, (_, count) in running)
         self._counts = dict(running[: max(waiting, _MOST_COUNTED // 2)])
         return len(self._counts) < _MOST_COUNTED
 
 
 def log_failure(what: str, error: Exception) -> None:
-    """Log in one line that a ledger or sink failed: while it is down all requests fail, and the disk may be full.
+    """Log a failure of a ledger or sink in one line, since while it is down every request logs one.
 
     Args:
-        what: what came of it, as a sentence without its full stop.
-        error: why. Where it came from is logged too where the level is DEBUG.
+        what: the consequence, as a sentence without a full stop.
+        error: the cause. Its traceback is logged only at level DEBUG.
     """
     why = str(error).partition("\n")[0]
     _log.error("%s: %s %s", what, type(error).__name__, why, exc_info=_log.isEnabledFor(logging.DEBUG) and error)

@@ -1,4 +1,4 @@
-"""Which requests are views: pages that a person saw."""
+"""Which requests are page views: pages that a person saw."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 _OF_PAGES = (b"", b"document")
 FRAMES = frozenset((b"iframe", b"frame", b"embed", b"object", b"fencedframe"))
-"""The Sec-Fetch-Dest fields of requests for documents that stand in other ones (Fetch, request destinations)."""
+"""Values of Sec-Fetch-Dest in requests for documents inside other documents (Fetch, request destinations)."""
 FIRST_ERROR = 400
-"""From this status on a page only says what went wrong (RFC 9110, section 15): a request, and no view of a page."""
+"""From this status on, a page only reports an error (RFC 9110, section 15), so it is no page view."""
 NOT_MODIFIED = 304
-"""The status of a response whose content the browser still has (RFC 9110, section 15.4.5)."""
+"""The status of a response whose content the browser has cached (RFC 9110, section 15.4.5)."""
 
 
 def is_page(method: str, status: int, headers: Headers) -> bool:
-    """Return whether a response is a page: HTML that answers a GET and leads nowhere else, or has not changed.
+    """Return whether a response is a page: HTML for a GET, not a redirect; or a "not modified" without Content-Type.
 
-    One that says what went wrong is a page too; it is no view, see `FIRST_ERROR`.
+    An error page is a page too, but no page view; see `FIRST_ERROR`.
 
     Args:
         method: the request's method.
@@ -35,24 +35,24 @@ def is_page(method: str, status: int, headers: Headers) -> bool:
 
 
 def seen_at(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:
-    """Return the Host field of a request for a page that somebody looks at; None where nobody does.
+    """Return the Host field of a request that can be a page view ("" if it has none), or None.
 
-    A page that a script fetches, that stands in a frame, or that is only loaded in advance is none (Fetch, section 3.2
-    of "Sec-Fetch-*" and "Sec-Purpose").
+    A page that a script fetches, that is in a frame, or that is prefetched is no page view (Fetch Metadata,
+    "Sec-Fetch-Dest"; Fetch, "Sec-Purpose").
 
     Args:
         scope: the request's ASGI scope.
-        not_modified: whether the response has no content that would say that it is a page: only what the browser
-            says counts then.
+        not_modified: whether the response is "not modified", whose fields need not say that it is a page. Then only a
+            browser's "Sec-Fetch-Dest: document" counts.
     """
     return seen_by(dict(scope["headers"]), not_modified=not_modified)
 
 
 def seen_by(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> bytes | None:
-    """Return the same by the header fields of a request; see `seen_at`.
+    """Return what `seen_at` returns, given the header fields of a request.
 
     Args:
-        fields: the fields by their names in small letters.
+        fields: the fields by name, in small letters.
         not_modified: see `seen_at`.
     """
     destination = fields.get(b"sec-fetch-dest", b"")

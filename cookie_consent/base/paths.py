@@ -1,4 +1,4 @@
-"""Addresses, and paths of an app that is mounted: inside of it, and as the outside sees them (ASGI's root_path)."""
+"""Addresses, and the paths of a mounted app: inside the app and as clients see them (ASGI's root_path)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ADDRESS = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?
 
 
 class Address(NamedTuple):
-    """The parts of an address (RFC 3986, appendix B), without the fragment; "" for one that it lacks."""
+    """The parts of an address (RFC 3986, appendix B) but the fragment; "" for a missing part."""
 
     scheme: str
     authority: str
@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """The scheme and the host of an address, in small letters, and its port."""
+    """The scheme and host of an address, in small letters, and its port if the address has one."""
 
     scheme: str
     host: str
@@ -30,14 +30,17 @@ class Origin(NamedTuple):
 
 
 def split_address(address: str) -> Address:
-    """Take an address of any length apart, and keep nothing of it: `urlsplit` keeps the last 128 whole."""
-    found = _ADDRESS.fullmatch(address)
-    assert found is not None  # noqa: S101 (every part may be missing)
-    return Address(*found.groups(""))
+    """Split an address of any length.
+
+    Unlike `urlsplit`, which caches whole addresses, this keeps nothing that a client sends.
+    """
+    match = _ADDRESS.fullmatch(address)
+    assert match is not None  # noqa: S101 (every part is optional)
+    return Address(*match.groups(""))
 
 
 def split_origin(scheme: str, authority: str) -> Origin | None:
-    """Read the scheme and the authority of an address; None where they name no host, or are longer than hosts are."""
+    """Return the origin for a scheme and an authority, or None if they name no host or are too long to be one."""
     if len(scheme) + len(authority) > LONGEST_KEPT:
         return None
     try:
@@ -48,13 +51,13 @@ def split_origin(scheme: str, authority: str) -> Origin | None:
 
 
 def mount_path(scope: Mapping[str, Any]) -> str:
-    """Return the path that the app is mounted at, without a slash at its end; "" where it is not."""
+    """Return the path that the app is mounted at, without a slash at the end, or ""."""
     root: str = scope.get("root_path", "")
     return root.rstrip("/")
 
 
 def is_under(path: str, root: str) -> bool:
-    """Return whether a path is one below a mount path, or that path itself."""
+    """Return whether a path is a mount path or below it."""
     return path == root or path.startswith(f"{root}/")
 
 
@@ -69,23 +72,28 @@ def local_path(scope: Mapping[str, Any]) -> str:
 
 
 def path_inside(address: str, scope: Mapping[str, Any]) -> str:
-    """Return the path inside the app that an address of the site leads to; `scope` says where the app is mounted."""
+    """Return the path inside the app for an address of the site.
+
+    Args:
+        address: an address or a path, percent-encoded.
+        scope: the ASGI scope of a request, which says where the app is mounted.
+    """
     return local_path(at(scope, address))
 
 
 def at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
-    """Return a request's scope as it would be at another address of the site."""
+    """Return the scope that a request would have at another address of the site."""
     parts = split_address(address)
     path, query = parts.path.encode(), parts.query.encode()
     return {**scope, "path": unquote(parts.path), "raw_path": path, "query_string": query}
 
 
 def outer_path(scope: Mapping[str, Any]) -> str:
-    """Return a request's path as the outside sees it, also behind a proxy that takes the mount path away."""
+    """Return a request's path as clients see it, even if a proxy strips the mount path."""
     path, root = scope["path"], mount_path(scope)
     return path if is_under(path, root) else f"{root}{path}"
 
 
 def address(root_path: str, path: str) -> str:
-    """Return the address of a path inside the app, with the path that the app is mounted at."""
+    """Return the path as clients see it of a path inside the app."""
     return f"{root_path.rstrip('/')}{path}"

@@ -1,4 +1,4 @@
-"""What the endpoints refuse, and how they say it (RFC 9457)."""
+"""Errors of the endpoints, as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from http import HTTPStatus
 
 
 class Problem(Exception):  # noqa: N818 (the RFC's word)
-    """A request that an endpoint refuses. Nothing is set and nothing is lost.
+    """An endpoint refuses a request.
 
     Args:
         status: the HTTP status code.
         detail: what is wrong, for developers, in English.
-        text: the key of the text that visitors read.
-        headers: further header fields.
+        text: the name of the text for visitors.
+        headers: additional header fields of the response.
 
     Attributes:
-        language: the language that the visitor was shown, if the request said it.
-        next: where the visitor wanted to go on, if the request said it.
+        language: the language that the visitor was shown, or "" if the request did not say.
+        next: the path that the visitor wanted to return to, or "".
     """
 
     def __init__(
@@ -28,12 +28,12 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         self.language = self.next = ""
 
     def shown_in(self, language: str) -> Problem:
-        """Return this problem, to be told in a language."""
+        """Set the language to report this problem in, and return the problem."""
         self.language = language
         return self
 
     def document(self) -> dict[str, object]:
-        """Return the problem details object."""
+        """Return the problem details object of RFC 9457."""
         return {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -43,10 +43,10 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
 
 
 def too_many(wait: float, detail: str) -> Problem:
-    """Return the refusal of what comes too often.
+    """Return the problem for a request that comes too often.
 
     Args:
-        wait: in how many seconds it may come again.
+        wait: seconds until it is allowed again.
         detail: what the limit is.
     """
     return Problem(429, detail, "error_too_many", {"retry-after": str(math.ceil(wait))})

@@ -1,4 +1,4 @@
-"""Random ids, made many at a time: most of what one costs is to ask the system for a few bytes."""
+"""Random ids, made in batches because asking the system for random bytes is most of the cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Id = TypeVar("Id")
 
 
 class IdPool(ABC, Generic[Id]):
-    """Returns ids of which none comes twice, also after a fork."""
+    """A pool of unique ids. A forked process starts with an empty one, so that no id is used twice."""
 
     def __init__(self) -> None:
         self._ids: list[Id] = []
@@ -23,10 +23,10 @@ class IdPool(ABC, Generic[Id]):
 
     @abstractmethod
     def _make(self) -> list[Id]:
-        """Return so many new ids as are made at a time."""
+        """Return a batch of new ids."""
 
     def after_fork(self) -> None:
-        """Have none: the parent returns those that it holds."""
+        """Drop the inherited ids in a forked process: the parent uses them."""
         self._ids = []
 
     def __call__(self) -> Id:
@@ -39,7 +39,7 @@ class IdPool(ABC, Generic[Id]):
 
 
 class RandomIds(IdPool[str]):
-    """Returns random ids of 128 bits, in 22 characters of base64 as URLs have it."""
+    """A pool of random ids of 128 bits, in 22 characters of URL-safe base64."""
 
     def _make(self) -> list[str]:
         return [secrets.token_urlsafe(_BYTES) for _ in range(AT_A_TIME)]

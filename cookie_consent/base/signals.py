@@ -1,4 +1,4 @@
-"""What a browser says by itself: Global Privacy Control and Do Not Track."""
+"""Reads the browser's signals: Global Privacy Control and Do Not Track."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ DNT_FIELD = b"dnt"
 
 
 def read_signals(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
-    """Return the names of the signals that a request's header fields carry: "gpc", "dnt" or both.
+    """Return the names of the signals in a request's header fields: "gpc", "dnt", both or none.
 
-    A signal is there if any of its fields is exactly "1" (Global Privacy Control, section "The Sec-GPC Header
-    Field"); every other value is as good as none, and none is never consent.
+    A signal is present if one of its fields is exactly "1" (Global Privacy Control, section "The Sec-GPC Header
+    Field"). Any other value is ignored. The absence of a signal is never consent.
     """
-    found = set()
+    signals = set()
     for name, value in headers:
         if value == b"1":
             if name == GPC_FIELD:
-                found.add("gpc")
+                signals.add("gpc")
             elif name == DNT_FIELD:
-                found.add("dnt")
-    return frozenset(found)
+                signals.add("dnt")
+    return frozenset(signals)

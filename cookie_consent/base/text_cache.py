@@ -1,4 +1,4 @@
-"""Texts that are made once and kept: bounded in number and in size."""
+"""A cache for texts, bounded in number and in size."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable
 
 
 class TextCache:
-    """Keeps texts by what they are made from. Where there is no more room, all are made anew.
+    """A cache for texts. When it is full, it is emptied.
 
     Args:
-        most: how many are kept.
-        largest: how many characters they have together.
+        most: the largest number of texts.
+        largest: the largest number of characters of all texts together.
     """
 
     def __init__(self, most: int, largest: int) -> None:
@@ -19,11 +19,11 @@ class TextCache:
         self._size = 0
 
     def get(self, key: Hashable, make: Callable[[], str]) -> str:
-        """Return a text; it is made where it is not kept.
+        """Return a text from the cache, or make it.
 
         Args:
-            key: all that it is made from, in short: what a client sends has to be bounded before.
-            make: makes it.
+            key: everything that the text depends on. A client's input in it must be of limited length.
+            make: returns the text.
         """
         text = self._texts.get(key)
         if text is None:

@@ -1,4 +1,4 @@
-"""Browser, system and device of a user agent, by the user-agents package, read once for each distinct text."""
+"""Reads browser, system and device from the User-Agent field, with the user-agents package and a cache."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cookie_consent.base.limits import LONGEST_KEPT
 
 
 class Agent(NamedTuple):
-    """What a user agent is.
+    """The content of a User-Agent field.
 
     Args:
         name: the browser's family.
-        os: the system's family.
+        os: the operating system's family.
         device: "mobile", "tablet", "pc" or "other".
-        is_bot: whether it says that it is a robot.
+        is_bot: whether it identifies itself as a bot.
     """
 
     name: str
@@ -28,22 +28,22 @@ class Agent(NamedTuple):
 
 
 def read_agent(field: bytes) -> Agent:
-    """Return what the first 256 bytes of a User-Agent field say, where browsers and robots name themselves."""
+    """Read the first 256 bytes of a User-Agent field, which is where browsers and bots name themselves."""
     return read_short(field[:LONGEST_KEPT])
 
 
 @lru_cache(maxsize=2048)
 def read_short(field: bytes) -> Agent:
-    """Return the same for a field of no more than 256 bytes."""
+    """Read a User-Agent field of at most 256 bytes, through a cache."""
     agent = user_agents.parse(field.decode("latin-1"))
     device = "mobile" if agent.is_mobile else "tablet" if agent.is_tablet else "pc" if agent.is_pc else "other"
     return Agent(agent.browser.family, agent.os.family, device, agent.is_bot)
 
 
 def asks_robot(fields: Mapping[bytes, bytes]) -> bool:
-    """Return whether a request comes from a recognised robot, which cannot answer.
+    """Return whether a request comes from a recognised bot, which cannot answer a question.
 
     Args:
-        fields: the request's header fields by their names in small letters.
+        fields: the request's header fields by name, in small letters.
     """
     return read_agent(fields.get(b"user-agent", b"")).is_bot

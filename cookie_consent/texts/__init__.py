@@ -1,1 +1,1 @@
-"""The shipped words, one TOML file a language, and which of them a visitor is shown."""
+"""The shipped texts, one TOML file for each language, and the choice of the visitor's language."""

@@ -1,4 +1,4 @@
-"""The words that visitors read and that no policy has to write: shipped languages, and a site's own wording."""
+"""The texts that ship with the package, which a policy need not write. A site can replace them by its own wording."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from importlib.resources import files
 from cookie_consent.texts.locales import likely
 
 Text = str | Mapping[str, str]
-"""A text, or one for each plural category of the language: {"one": "{number} day", "other": "{number} days"}."""
+"""A text, or a text for each plural category: {"one": "{number} day", "other": "{number} days"}."""
 
 
 @cache
 def shipped(language: str) -> Mapping[str, Text]:
-    """Return the texts that ship for a language tag, "" -> none; "en-GB" has those of "en", "zh-TW" of "zh-Hant"."""
+    """Return the shipped texts for a language tag, by name; empty if there are none.
+
+    "en-GB" gets the texts of "en", and "zh-TW" those of "zh-Hant".
+    """
     base, script = likely(language)
     for tag in (language, language.partition("-")[0], f"{base}-{script.title()}", base):
         source = files(__package__) / f"{tag}.toml"
@@ -25,7 +28,7 @@ def shipped(language: str) -> Mapping[str, Text]:
 
 
 def shipped_languages() -> list[str]:
-    """Return the tags of the languages that ship."""
+    """Return the tags of the shipped languages."""
     folder = files(__package__)
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
@@ -36,5 +39,5 @@ def names() -> frozenset[str]:
 
 
 def is_counted(name: str) -> bool:
-    """Return whether a text has a form for each plural category."""
+    """Return whether a text contains a number, so that it has a form for each plural category."""
     return isinstance(shipped("en")[name], Mapping)

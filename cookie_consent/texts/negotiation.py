@@ -1,4 +1,4 @@
-"""Which of the offered languages a visitor reads (RFC 9110 section 12.5.4, lookup as RFC 4647 section 3.4)."""
+"""Chooses an offered language for a visitor (RFC 9110 section 12.5.4, by the lookup of RFC 4647 section 3.4)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ _RANGE = re.compile(rf"\s*({_TAG})\s*(?:;\s*q\s*=\s*({_QUALITY})\s*)?", re.IGNOR
 
 
 def match_language(tag: str, offered: tuple[str, ...]) -> str | None:
-    """Return the offered language that serves a tag: itself, a more general or a more special one, or None.
+    """Return the offered language for a tag: the same, a more general or a more specific one, or None.
 
-    Of several special ones that in the same script: who reads "zh-TW" is served "zh-Hant" before "zh-Hans".
+    Of several more specific ones, the same script is preferred: "zh-TW" gets "zh-Hant" rather than "zh-Hans".
+
+    Args:
+        tag: a language tag from a client.
+        offered: tags of the offered languages.
     """
     return match_short(tag[:LONGEST_TAG], offered)
 
 
 @lru_cache(maxsize=512)
 def match_short(tag: str, offered: tuple[str, ...]) -> str | None:
-    """Return the same for a tag of no more than `LONGEST_TAG` characters."""
+    """Return what `match_language` returns, through a cache, for a tag of at most `LONGEST_TAG` characters."""
     wanted = tag.lower()
     while wanted:
         for language in offered:
@@ -36,9 +40,9 @@ def match_short(tag: str, offered: tuple[str, ...]) -> str | None:
 
 
 def accepted_language(header: str, offered: tuple[str, ...]) -> str | None:
-    """Return the best offered language for an Accept-Language field, or None; what cannot be read is passed over.
+    """Return the best offered language for an Accept-Language field, or None.
 
-    Of a field of more than 256 characters the whole ranges in its begin are read.
+    Invalid ranges are ignored. Of a field of more than 256 characters, only the complete ranges at its beginning count.
     """
     if len(header) > LONGEST_KEPT:
         header = header[:LONGEST_KEPT].rpartition(",")[0]
@@ -53,7 +57,7 @@ def _accepted(header: str, offered: tuple[str, ...]) -> str | None:
         if match and (quality := float(match[2] or 1)) > 0:
             ranges.append((-quality, position, match[1]))
     for _, _, tag in sorted(ranges):
-        found = match_language(tag, offered)
-        if found:
-            return found
+        language = match_language(tag, offered)
+        if language:
+            return language
     return None

@@ -1,1 +1,1 @@
-"""Cookies as browsers and RFC 6265bis have them."""
+"""Cookies on the wire, as RFC 6265bis and browsers treat them."""

@@ -1,4 +1,4 @@
-"""Dates of cookies, as browsers read them."""
+"""Parses the dates in cookies as browsers do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _YEAR = re.compile(r"([0-9]{2,4})(?![0-9])")
 
 
 def cookie_date(text: str) -> datetime | None:
-    """Read a date as browsers do (RFC 6265bis section 5.1.1); None where they would ignore it."""
+    """Parse a date as browsers do (RFC 6265bis section 5.1.1); return None if they would ignore it."""
     clock = day = month = year = None
     for token in _DELIMITERS.split(text):
         if clock is None and (match := _TIME.match(token)):

@@ -1,4 +1,4 @@
-"""The wire form of cookies: Cookie and Set-Cookie fields as RFC 6265bis has them, in bytes."""
+"""Reads and writes Cookie and Set-Cookie fields in bytes (RFC 6265bis)."""
 
 from __future__ import annotations
 
@@ -10,47 +10,48 @@ from cookie_consent.base.cookies.lifetime import LONGEST_ATTRIBUTE
 _LOSSLESS = "surrogateescape"
 _MAX_AGE = re.compile(rb"-?[0-9]+")
 CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""No browser keeps a cookie with these (RFC 6265bis section 5.6); sent back in a name, they could end the field."""
+"""Browsers reject cookies with these characters (RFC 6265bis section 5.6). In a name we send, they could end the field.
+"""
 
 
 def pairs(field: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the name and the whole pair of each cookie in a Cookie field; a pair without "=" has no name."""
-    found = []
+    """Return the name and the whole pair of each cookie in a Cookie field; a pair without "=" has an empty name."""
+    cookies = []
     for part in field.split(b";"):
         if pair := part.strip(b" \t"):
             name, equals, _ = pair.partition(b"=")
-            found.append((name.rstrip(b" \t") if equals else b"", pair))
-    return found
+            cookies.append((name.rstrip(b" \t") if equals else b"", pair))
+    return cookies
 
 
 def names_read(name: bytes) -> set[bytes]:
-    """Return the names under which frameworks read a cookie, which strip more spaces from it than HTTP has.
+    """Return the names under which frameworks read a cookie.
 
-    `str.strip` takes away the bytes 1C to 1F, 85 and A0 too, which browsers keep as a part of the name. Starlette and
-    Django read the field as Latin-1, Werkzeug reads it as UTF-8.
+    Frameworks strip names with `str.strip`, which also removes the bytes 1C to 1F, 85 and A0. Browsers keep these as
+    part of the name. Starlette and Django decode the field as Latin-1, Werkzeug as UTF-8.
     """
     return {name.decode(read_as, _LOSSLESS).strip().encode(read_as, _LOSSLESS) for read_as in ("latin-1", "utf-8")}
 
 
 def values(field: bytes, name: bytes) -> list[bytes]:
-    """Return the values of all cookies in a Cookie field with exactly this name, byte for byte."""
+    """Return the values of all cookies in a Cookie field that have exactly this name."""
     start = name + b"="
-    found = []
+    matching = []
     for part in field.split(b";"):
         pair = part.lstrip(b" \t")
         if pair.startswith(start):
-            found.append(pair[len(start) :])
-    return found
+            matching.append(pair[len(start) :])
+    return matching
 
 
 def set_cookie(name: str, value: str, max_age: int, *, path: str = "/", secure: bool) -> bytes:
-    """Return a Set-Cookie field for a cookie of our own: host only, out of scripts' reach.
+    """Return a Set-Cookie field for one of our own cookies: host-only, HttpOnly and SameSite=Lax.
 
     Args:
         name: its name.
-        value: cookie octets only.
-        max_age: seconds.
-        path: where browsers send it, as addresses have it.
+        value: its value, in cookie octets.
+        max_age: its lifetime in seconds.
+        path: its path, percent-encoded.
         secure: whether the connection is https.
     """
     line = f"{name}={value}; Max-Age={max_age}; Path={path}; HttpOnly; SameSite=Lax"
@@ -58,7 +59,14 @@ def set_cookie(name: str, value: str, max_age: int, *, path: str = "/", secure: 
 
 
 def expire_cookie(name: bytes, *, path: str = "/", domain: str | None = None, secure: bool) -> bytes:
-    """Return a Set-Cookie field that deletes a cookie where it was set (RFC 6265bis section 5.7, step 23)."""
+    """Return a Set-Cookie field that deletes a cookie (RFC 6265bis section 5.7, step 23).
+
+    Args:
+        name: its name.
+        path: the path that it was set with.
+        domain: the domain that it was set with; None if it is host-only.
+        secure: whether the connection is https.
+    """
     line = f"=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path={path}"
     if domain:
         line += f"; Domain={domain}"
@@ -68,17 +76,17 @@ def expire_cookie(name: bytes, *, path: str = "/", domain: str | None = None, se
 
 
 def cookie_name(set_cookie_field: bytes) -> bytes:
-    """Return the name that a Set-Cookie field sets; one without "=" sets a cookie without a name."""
+    """Return the name of the cookie that a Set-Cookie field sets; without "=" the name is empty."""
     name, equals, _ = set_cookie_field.partition(b";")[0].partition(b"=")
     return name.strip(b" \t") if equals else b""
 
 
 def is_deletion(set_cookie_field: bytes, now: float) -> bool:
-    """Return whether every browser takes a Set-Cookie field as the deletion of a cookie.
+    """Return whether every browser treats a Set-Cookie field as the deletion of a cookie.
 
-    The last Max-Age counts, then the last Expires (RFC 6265bis section 5.7, step 3). What browsers read differently
-    makes it no deletion, since it might store: control characters, a Max-Age that is no number, either of the two
-    longer than they have to read, a last Expires that is no date.
+    The last Max-Age counts, or else the last Expires (RFC 6265bis section 5.7, step 3). A field that browsers read
+    differently is no deletion, because some might store it: one with control characters, with a Max-Age that is no
+    number, with either attribute longer than browsers must read, or with a last Expires that is no date.
 
     Args:
         set_cookie_field: the field's value.
@@ -96,6 +104,6 @@ def is_deletion(set_cookie_field: bytes, now: float) -> bool:
 
 
 def _attributes(set_cookie_field: bytes, name: bytes) -> list[bytes]:
-    """Return the values of all attributes with a name, given in small letters."""
+    """Return the values of all attributes with a name, which is given in small letters."""
     attributes = (attribute.partition(b"=") for attribute in set_cookie_field.split(b";")[1:])
-    return [value.strip(b" \t") for own, _, value in attributes if own.strip(b" \t").lower() == name]
+    return [value.strip(b" \t") for key, _, value in attributes if key.strip(b" \t").lower() == name]

@@ -1,4 +1,4 @@
-"""Where a cookie may stand in a browser: its paths and domains (RFC 6265bis, sections 5.1.3 and 5.1.4)."""
+"""Domains and paths of cookies (RFC 6265bis, sections 5.1.3 and 5.1.4)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 MOST_DOMAINS = 5
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
-"""A host name with a dot; the last label of an IPv4 address is a number."""
+"""A host name with a dot. It excludes IPv4 addresses, whose last label is a number."""
 
 
 def settable_domains(host: str) -> list[str]:
-    """Return the values of Domain with which a host can set cookies, the most general first, at most five.
+    """Return at most five values of Domain with which a host can set cookies, the most general first.
 
-    Some may be public suffixes, which no list knows exactly; browsers pass over a cookie for one of these.
+    Some may be public suffixes, of which no list is complete. Browsers ignore cookies for those.
 
     Args:
-        host: in small letters, without a port.
+        host: the host, in small letters and without a port.
     """
     if not _NAME.fullmatch(host):
         return []
@@ -25,7 +25,7 @@ def settable_domains(host: str) -> list[str]:
 
 
 def is_sent_to(path: str, cookie_path: str) -> bool:
-    """Return whether browsers send a cookie that is set at one path with a request for another."""
+    """Return whether browsers send a cookie with a path in requests for another path."""
     if not path.startswith(cookie_path):
         return False
     return path == cookie_path or cookie_path.endswith("/") or path[len(cookie_path)] == "/"

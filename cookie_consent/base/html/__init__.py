@@ -1,1 +1,1 @@
-"""HTML: finding the body of a document, putting a fragment into it, filling templates."""
+"""HTML: finds the body of a streamed document, inserts fragments, and fills templates."""

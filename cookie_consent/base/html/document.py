@@ -1,7 +1,7 @@
-"""An HTML document while its bytes stream by, and the place in it where a fragment comes first in the body.
+"""Finds the beginning of the body in a streamed HTML document, to insert a fragment there.
 
-It does as much of the HTML standard's parsing as the part before the body takes: 13.2.5 says in which state
-the bytes are (the states here have its names, shortened), 13.2.6.4 what opens the body.
+It parses a document up to its body as the HTML standard does. The states are those of section 13.2.5, with shorter
+names; section 13.2.6.4 defines what opens the body.
 """
 
 import re
@@ -11,7 +11,7 @@ from sys import maxsize
 from cookie_consent.base.limits import LONGEST_TAG, evict_if_full
 
 UNDECIDED_LIMIT = 65536
-"""In how many bytes a response has to show that it is a document; no more are held."""
+"""Bytes within which a response must prove to be a document; no more are buffered."""
 
 _BOM = b"\xef\xbb\xbf"
 _S = r"\t\n\f\r\ "
@@ -22,8 +22,8 @@ def _compile(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.IGNORECASE | re.DOTALL | re.VERBOSE)
 
 
-# What most pages begin with, in one go. Only a shortcut: what does not match goes through the states below.
-# Groups are atomic, not possessive, which Python before 3.11.5 matches wrongly (gh-106052).
+# A shortcut that matches the beginning of most pages in one go. Other pages go through the states below.
+# Groups are atomic instead of possessive, which Python before 3.11.5 matches incorrectly (gh-106052).
 _IS = rf"[{_S}]*+ = [{_S}]*+"
 _UNQUOTED = rf"[^{_S}>]*+"
 _ATTRIBUTE = rf"""[^{_S}/>] [^{_S}/>=]*+ (?:
@@ -55,7 +55,7 @@ _LANGUAGE = _compile(
 )
 _DOCTYPE = _compile(rf"<!doctype (?: [{_S}]*+ (?P<html> html [{_S}>] ) )?")
 
-# One token, or the beginning of one. No name that counts has more than nine letters.
+# One token, or the beginning of one. Relevant tag names have at most nine letters.
 _TOKEN = _compile(
     rf"""
     (?P<nothing> [{_S}]++ | </> | <!---?> )
@@ -69,7 +69,7 @@ _TOKEN = _compile(
 
 
 def _until(pattern: str, *marks: str) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """What ends a state, and what may be the beginning of one of these marks when more bytes come."""
+    """Return the pattern that ends a state, and one for the beginning of a mark at the end of the bytes."""
     beginnings = [re.escape(mark[:length]) for mark in marks for length in range(len(mark), 0, -1)]
     return _compile(pattern), _compile(rf"(?: {'|'.join(beginnings)} ) \Z" if marks else "(?!)")
 
@@ -77,34 +77,34 @@ def _until(pattern: str, *marks: str) -> tuple[re.Pattern[bytes], re.Pattern[byt
 _RAW = ("title", "style", "noframes", "noscript", "textarea", "xmp", "iframe", "noembed")
 _LONGEST_MARK = len("</textarea")
 
-# How documents begin is the same on most pages of a site. What these bytes mean follows from them alone, so that it is
-# kept by them. Only what the parser below has found is kept: each ends where a tag ends that the parser has left.
+# Most pages of a site begin with the same bytes, and what the bytes mean depends on nothing else. So the parser's
+# results are cached by these bytes. An entry always ends at the end of a tag.
 _MOST_KNOWN = 256
 LONGEST_KNOWN = 8192
 known_starts: dict[bytes, str] = {}
-"""Beginnings of documents, to the end of the html tag -> the language that it names, or ""."""
+"""Beginnings of documents, to the end of the html tag -> the tag's language, or ""."""
 _heads: set[bytes] = set()
-"""Heads, from there to the end of the body tag."""
+"""Heads, from the end of the html tag to the end of the body tag."""
 
 
 def _through_tag(data: bytes, tag: bytes, start: int) -> bytes:
-    """Return what reaches from there to the first ">" after some letters; nothing where that is too long to be kept."""
+    """Return the bytes from `start` to the end of a tag, or nothing if they are too long to be cached."""
     place = data.find(tag, start, start + LONGEST_KNOWN)
     return data[start : data.find(b">", place, start + LONGEST_KNOWN) + 1] if place >= 0 else b""
 
 
 def known_head(data: bytes, start: int) -> int:
-    """Return where the body of a document begins, if its head is that of an earlier one; else 0.
+    """Return the position after the body tag if an earlier document had the same head, else 0.
 
     Args:
         data: the document.
-        start: where its head begins.
+        start: the position of its head.
     """
     head = _through_tag(data, b"<body", start)
     return start + len(head) if head in _heads else 0
 
 
-# The names of the groups are the states that follow; "done" is the end of a tag or comment.
+# Each group's name is the state that follows; "done" is the end of a tag or comment.
 _STATES = {
     "tag": _until(rf"(?P<done> > ) | (?P<before_name> [{_S}/] )"),
     "before_name": _until(rf"(?P<done> > ) | (?P<name> [^{_S}/] )"),
@@ -127,7 +127,7 @@ _STATES = {
     "frameset": _until("(?!)"),
 }
 
-# Between two tokens: the state that follows a tag. Other start tags open the body, other end tags do nothing.
+# Tag -> the state that follows it. Other start tags open the body, other end tags do nothing.
 _SAME, _OPENS = "same", "opens"
 _STAY = (b"html", b"head", b"base", b"basefont", b"bgsound", b"link", b"meta", b"template")
 _ENTER = ("title", "style", "script", "noscript", "noframes", "frameset", "body")
@@ -144,26 +144,26 @@ _BETWEEN = {
 
 
 class Document:
-    """Takes the bytes of a response and gives them back, with a fragment in them if they are a full document.
+    """Takes the bytes of a response and returns them, with a fragment inserted if they are a full document.
 
-    A full document begins with ``<!doctype html>`` or an html, head or body tag; white space, comments and a
-    UTF-8 byte order mark may stand before it. The fragment becomes the first thing in its body, or the last
-    of all where the document ends before that. Without a body tag the fragment itself opens the body, so it
-    has to begin with a tag that does not belong in a head.
+    A full document begins with `<!doctype html>` or an html, head or body tag. White space, comments and a UTF-8 byte
+    order mark may come first. The fragment is inserted at the beginning of the body, or at the end if the document ends
+    earlier. Without a body tag the fragment itself opens the body, so it must begin with a tag that is not allowed in a
+    head.
 
     Args:
-        make: Makes the fragment from the value of the ``lang`` attribute of the html tag, None if there is
-            none. Called once, when the document is recognised.
+        make: makes the fragment from the lang attribute of the html tag, or None if there is none. It is called once,
+            when the document is recognised.
     """
 
     is_document: bool | None = None
-    """None as long as it is not known; nothing is given back until then."""
+    """None while undecided. Nothing is returned until then."""
     held = b""
-    """What was taken and not yet given back."""
+    """Bytes that were taken and not yet returned."""
     fragment = b""
     _limit = UNDECIDED_LIMIT
-    _at = 0  # so far the held bytes are understood
-    _began = 0  # there the current token began, as long as nothing is decided
+    _at = 0  # how many of the held bytes are parsed
+    _began = 0  # the position of the current token while undecided
     _doctype = False
     _state = "start"
     _then = ""  # the state after the current tag or comment
@@ -175,11 +175,11 @@ class Document:
 
     @property
     def passing(self) -> bool:
-        """Whether all is done, and the bytes that follow go on as they are."""
+        """Whether the work is done, so that further bytes pass unchanged."""
         return self._state == "passing"
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the bytes that come next, give those that may go on."""
+        """Take the next bytes and return those that can be sent."""
         if self._state == "passing":
             return chunk
         data = self.held + chunk
@@ -191,14 +191,14 @@ class Document:
             self._state = "passing"
         if self._state == "passing":
             return self._whole(data)
-        known = self._at if self.is_document else 0
-        self.held = data[known:]
-        self._at -= known
-        self._began -= known
-        return data[:known]
+        parsed = self._at if self.is_document else 0
+        self.held = data[parsed:]
+        self._at -= parsed
+        self._began -= parsed
+        return data[:parsed]
 
     def close(self) -> bytes:
-        """Give what is left, as no more bytes come."""
+        """Return the remaining bytes at the end of the response."""
         if self._state == "passing":
             return b""
         if self.is_document is None:
@@ -219,7 +219,7 @@ class Document:
         else:
             self._state = "passing"
 
-    # The steps: each understands some more of the bytes and says whether another one may follow.
+    # Each step parses some of the bytes and returns whether another step may follow.
 
     def _start(self, data: bytes) -> bool:
         begun = _through_tag(data, b"<html", 0)
@@ -235,8 +235,8 @@ class Document:
         return True
 
     def _html(self, data: bytes) -> bool:
-        found = _LANGUAGE.match(data, self._began)
-        language = found[found.lastindex or 0].decode("utf-8", "replace") if found else ""
+        match = _LANGUAGE.match(data, self._began)
+        language = match[match.lastindex or 0].decode("utf-8", "replace") if match else ""
         begun = _through_tag(data, b"<html", 0)
         if self._state == "start" and self._at == len(begun) and len(language) <= LONGEST_TAG:
             evict_if_full(known_starts, _MOST_KNOWN)
@@ -249,9 +249,9 @@ class Document:
         return bool(self.fragment)
 
     def _declared(self, data: bytes) -> bool:
-        found = _DOCTYPE.match(data, self._began)
-        if found and not self._doctype:
-            self._doctype = bool(found["html"])
+        match = _DOCTYPE.match(data, self._began)
+        if match and not self._doctype:
+            self._doctype = bool(match["html"])
             if not self._doctype:
                 return self._open(data)
         self._state = "head"
@@ -280,15 +280,15 @@ class Document:
             self._at += len(head)
             self._state = "passing"
             return True
-        if not (found := _ORDINARY_HEAD.match(data, self._at)):
+        if not (match := _ORDINARY_HEAD.match(data, self._at)):
             return False
-        if found["body"] and found.end() - self._at == len(head):
+        if match["body"] and match.end() - self._at == len(head):
             evict_if_full(_heads, _MOST_KNOWN)
             _heads.add(head)
-        self._at = found.end()
-        if found["left"]:
+        self._at = match.end()
+        if match["left"]:
             self._head = self._state = "after_head"
-        if found["body"]:
+        if match["body"]:
             self._state = "passing"
         return self._state == "passing"
 
@@ -322,12 +322,12 @@ class Document:
 
     def _within(self, data: bytes) -> bool:
         end, beginning = _STATES[self._state]
-        if found := end.search(data, self._at, self._limit):
-            self._at = found.end()
-            if found.lastgroup == "done":
+        if match := end.search(data, self._at, self._limit):
+            self._at = match.end()
+            if match.lastgroup == "done":
                 self._state, self._then = self._then, self._level
             else:
-                self._state = str(found.lastgroup)
+                self._state = str(match.lastgroup)
             return True
         begun = beginning.search(data, max(self._at, len(data) - _LONGEST_MARK), self._limit)
         self._at = begun.start() if begun else len(data)

@@ -1,4 +1,4 @@
-"""Puts fragments into the HTML documents that an app sends, at the level of raw ASGI messages."""
+"""Inserts fragments into the HTML documents that an app sends, on raw ASGI messages."""
 
 import codecs
 import re
@@ -16,35 +16,34 @@ _NO_WHOLE_BODY = frozenset({204, 205, 206})
 _PARAMETER = re.compile(r';\s*([^=;]*?)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)')
 _ASCII = bytes(byte for byte in range(128) if byte != ord("\\"))
 
-# In these an ASCII byte may be half of another character.
+# In these encodings an ASCII byte may be part of another character.
 _SHIFTING = ("iso2022", "hz")
 
-# Without a validator nobody is told 304 for a page with a question that has been answered since.
+# A page with a question must have no validator, or a 304 would bring the question back after it was answered.
 _VALIDATORS = frozenset({b"etag", b"last-modified"})
-# They speak of the bytes that the app sent.
+# These fields describe the bytes that the app sent, so they are wrong for a changed page.
 _OF_BYTES = _VALIDATORS | {
     *(b"accept-ranges", b"content-md5", b"digest", b"content-digest", b"repr-digest"),
 }
 _UNSEEN_BODIES = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
-# What comes after the end of <body> in a message that ends the document.
+# How many bytes at the end of the last message are searched for </body>.
 _LONGEST_END = 2048
 _END_OF_BODY = re.compile(rb"</body[ \t\n\f\r]*>(?:[ \t\n\f\r]|</html[ \t\n\f\r]*>|<!--(?:[^-]|-(?!->))*-->)*")
 _PLAIN_ENDS = frozenset((b"", b"\n", b"</html>", b"</html>\n", b"\n</html>", b"\n</html>\n", b"\r\n</html>\r\n"))
-"""What comes after the end tag of the body on nearly all pages."""
+"""What follows </body> on nearly all pages."""
 _LENGTH = re.compile(rb"[ \t]*([0-9]{1,18})[ \t]*")
 
 
 def injectable(status: int, headers: Headers) -> str | None:
-    """Tell in which encoding a fragment may be written into a response.
+    """Return the encoding for a fragment in a response, or None if the response must not be changed.
 
     Args:
-        status: The status code of the response.
-        headers: The header fields of the response.
+        status: the status code of the response.
+        headers: the header fields of the response.
 
     Returns:
-        ``"utf-8"``, or ``"ascii"`` where the charset is another one or not declared, or None where the
-        response has to stay as it is: no HTML, not whole, encoded, or a download. That the request was a HEAD
-        cannot be seen here.
+        "utf-8"; or "ascii" if the charset is another one or not declared; or None if the response is not HTML, not
+        complete, compressed or a download. The caller has to rule out responses to HEAD.
     """
     encoding = None
     for name, value in headers:
@@ -73,17 +72,17 @@ def _sealed(headers: Headers) -> bool:
 
 @lru_cache(maxsize=256)
 def html_encoding(content_type: bytes) -> str | None:
-    """Return the encoding of an HTML page by its Content-Type, as `injectable` has it; None for what is none."""
+    """Return the encoding for a fragment by the page's Content-Type, as `injectable` does; None if it is not HTML."""
     media_type, semicolon, parameters = content_type.decode("latin-1").partition(";")
     if media_type.strip().lower() != "text/html":
         return None
     for name, value in _PARAMETER.findall(semicolon + parameters):
         if name.lower() == "charset":
-            return _written_as(value.strip().strip('"'))
+            return _fragment_encoding(value.strip().strip('"'))
     return "ascii"
 
 
-def _written_as(charset: str) -> str | None:
+def _fragment_encoding(charset: str) -> str | None:
     if not charset:
         return "ascii"
     try:
@@ -97,19 +96,18 @@ def _written_as(charset: str) -> str | None:
 
 
 class Injection:
-    """The sending side of one response that gets the fragments if it turns out to be a full document.
+    """Sends one response and inserts fragments if it turns out to be a full document.
 
-    Which response may be one, :func:`injectable` tells; which is one, and where in it the fragment belongs,
-    :class:`~cookie_consent.base.html.document.Document`.
+    Use it for responses that `injectable` accepts. `Document` decides which of them is a document, and where the
+    fragment belongs.
 
     Args:
-        send: Where the messages go on to.
-        fragment: Makes the HTML, in the encoding that :func:`injectable` returned, from the value of the ``lang``
-            attribute of the page's html tag, None if there is none. Called at most once; an empty text leaves
-            the response as it is.
-        tail: Makes what comes last in the body: before its end tag where the last message holds it, else after the
-            document, which HTML takes for the same place. Called at most once, after ``fragment``. A page that gets
-            nothing else keeps its validators.
+        send: the ASGI send function.
+        fragment: makes the HTML for the beginning of the body, in the encoding from `injectable`. It gets the lang
+            attribute of the html tag, or None. It is called at most once. If it returns nothing, nothing is inserted.
+        tail: makes the HTML for the end of the body. It is inserted before the end tag if that is in the last message,
+            else after the document, which HTML parses as the same place. It is called at most once, after `fragment`.
+            A page that gets only a tail keeps its validators.
     """
 
     def __init__(
@@ -123,7 +121,7 @@ class Injection:
         self._document: Document | None = Document(fragment)
 
     async def send(self, message: Message) -> None:
-        """Send a message on. The start waits for the bytes that tell whether they are a document."""
+        """Send a message. The start is held until the body shows whether it is a document."""
         if self._document is None:
             await self._send_on(message)
         elif message["type"] == "http.response.start":
@@ -135,7 +133,7 @@ class Injection:
             await self._send(message)
 
     async def finish(self) -> None:
-        """Let go what is still held when the app has returned or raised; nothing is added to it."""
+        """Send what is still held once the app has returned or raised, without inserting anything."""
         if self._document is not None:
             held, self._document = self._document.held, None
             await self._send_start(self._start)
@@ -143,9 +141,9 @@ class Injection:
 
     async def _send_body(self, document: Document, message: Message) -> None:
         body, more = message.get("body", b""), message.get("more_body", False)
-        known = document.feed(body)
+        ready = document.feed(body)
         if not more:
-            known += document.close()
+            ready += document.close()
         if document.is_document is None:
             return
         if document.passing:
@@ -153,8 +151,8 @@ class Injection:
         if self._start is not None:
             self._tail = self._make_tail() if document.is_document else b""
             await self._send_start(_corrected(self._start, document.fragment, self._tail))
-        if known or not more:
-            await self._send(self._ended({**message, "body": known} if known != body else message))
+        if ready or not more:
+            await self._send(self._ended({**message, "body": ready} if ready != body else message))
 
     async def _send_on(self, message: Message) -> None:
         if self._tail and message["type"] in _UNSEEN_BODIES:
@@ -162,12 +160,12 @@ class Injection:
         await self._send(self._ended(message))
 
     def _padding(self) -> bytes:
-        """Return what keeps the announced length, where it cannot be seen any more at which byte the document ends."""
+        """Return spaces as long as the tail, to keep the announced length if the document's end cannot be seen."""
         padding, self._tail = b" " * len(self._tail), b""
         return padding
 
     def _ended(self, message: Message) -> Message:
-        """Return a message with what comes last in the body, if it is the last one."""
+        """Return a message, with the tail inserted if it is the last one."""
         if not self._tail or message["type"] != "http.response.body" or message.get("more_body", False):
             return message
         tail, self._tail = self._tail, b""
@@ -193,13 +191,13 @@ class Injection:
 
 
 def end_of_body(document: bytes) -> int:
-    """Return where the end tag of the body stands in what ends a document; the end of all where it stands nowhere.
+    """Return the position of </body> in the last bytes of a document, or their length if it is not there.
 
-    It counts neither in a comment nor where anything but comments comes after it.
+    The tag does not count inside a comment, or if anything but comments and </html> follows it.
     """
     at = document.rfind(b"</body>", -_LONGEST_END)
     if at >= 0 and document[at + len(b"</body>") :] in _PLAIN_ENDS:
-        # Without a "!" there is no comment. One byte is found many times faster than four.
+        # Without a "!" there is no comment. Searching for one byte is many times faster than for four.
         comment = document.rfind(b"!", -_LONGEST_END)
         if comment < 0 or document.rfind(b"<!--", -_LONGEST_END) < 0:
             return at
@@ -211,27 +209,27 @@ def end_of_body(document: bytes) -> int:
 
 
 def _corrected(start: Message, fragment: bytes, tail: bytes) -> Message:
-    """Return the start of a response to which so much is added."""
+    """Return the start of a response with the header fields corrected for the inserted fragments."""
     added = len(fragment) + len(tail)
     if not added:
         return start
-    kept: list[tuple[bytes, bytes]] = []
-    announced = []
+    headers: list[tuple[bytes, bytes]] = []
+    lengths = []  # positions of Content-Length
     for field in start.get("headers", ()):
         lowered = field[0].lower()
         if lowered == b"content-length":
-            announced.append(len(kept))
-            kept.append(field)
+            lengths.append(len(headers))
+            headers.append(field)
         elif lowered not in _OF_BYTES:
-            kept.append(field)
+            headers.append(field)
         elif lowered in _VALIDATORS and not fragment:
-            kept.append((field[0], _weak(field[1])) if lowered == b"etag" else field)
-    length = _LENGTH.fullmatch(kept[announced[0]][1]) if len(announced) == 1 else None
-    for position in reversed(announced):
-        kept[position : position + 1] = [(kept[position][0], b"%d" % (int(length[1]) + added))] if length else []
-    return {**start, "headers": kept}
+            headers.append((field[0], _weak(field[1])) if lowered == b"etag" else field)
+    length = _LENGTH.fullmatch(headers[lengths[0]][1]) if len(lengths) == 1 else None
+    for position in reversed(lengths):
+        headers[position : position + 1] = [(headers[position][0], b"%d" % (int(length[1]) + added))] if length else []
+    return {**start, "headers": headers}
 
 
 def _weak(etag: bytes) -> bytes:
-    """Return an entity tag that says no more than that the app's page is the same (RFC 9110 section 8.8.1)."""
+    """Return an entity tag as a weak one: the page means the same, but has other bytes (RFC 9110 section 8.8.1)."""
     return etag if etag.startswith(b"W/") else b"W/" + etag

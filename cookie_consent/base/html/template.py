@@ -1,4 +1,4 @@
-"""HTML that is kept once rendered, with holes for what differs from page to page."""
+"""Rendered HTML with holes for the parts that differ from page to page."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 
 class HtmlTemplate:
-    """HTML that was rendered with marks, each of them the name of a hole between two NULs.
+    """Rendered HTML in which each hole is marked by its name between two NULs.
 
     Args:
-        html: the HTML, encoded. It has no other NULs.
+        html: the encoded HTML. It must have no other NULs.
 
     Attributes:
-        parts: what stands between the holes, and in between the names of these.
-        holes: the position of each name among the parts, and the name.
+        parts: the HTML between the holes and the names of the holes, in turn.
+        holes: the position among the parts and the name of each hole.
     """
 
     __slots__ = ("holes", "parts")
@@ -23,7 +23,11 @@ class HtmlTemplate:
         self.holes = [*enumerate(self.parts)][1::2]
 
     def fill(self, values: Mapping[bytes, bytes]) -> bytes:
-        """Return the HTML with what stands in the holes, by their names."""
+        """Return the HTML with the holes filled.
+
+        Args:
+            values: name of each hole -> HTML.
+        """
         parts = self.parts.copy()
         for position, name in self.holes:
             parts[position] = values[name]

@@ -1,1 +1,1 @@
-"""Processes, threads and event loops: forks, locks, waiting, work beside the requests."""
+"""Processes, threads and event loops: forks, file locks, waiting and background work."""

@@ -1,4 +1,4 @@
-"""What anyio does not offer, under asyncio and under trio: tasks and calls that nobody waits for, and futures."""
+"""Background tasks, delayed calls and futures for asyncio and trio, which anyio does not offer."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _started: set[asyncio.Task[None]] = set()
-"""Tasks that an event loop would not keep from being collected."""
+"""Running tasks, because an event loop has only weak references to them."""
 
 
 def current_task() -> asyncio.Task[Any] | trio.lowlevel.Task | None:
-    """Return the task that runs here; None in a thread without an event loop."""
+    """Return the current task, or None in a thread without an event loop."""
     try:
         return asyncio.current_task()
     except RuntimeError:
@@ -30,25 +30,25 @@ def current_task() -> asyncio.Task[Any] | trio.lowlevel.Task | None:
 
 
 def current_loop() -> object | None:
-    """Return the event loop that runs here, to compare it; None in a thread without one."""
+    """Return an object that identifies the running event loop, or None in a thread without one."""
     token: object | None = _of_asyncio() or _of_trio("current_trio_token")
     return token
 
 
-def _of_trio(what: str) -> Any:
-    """Return what a function of trio's says of where it is called; None where trio does not run."""
-    trio = sys.modules.get("trio")  # which runs nowhere before somebody has imported it
+def _of_trio(function: str) -> Any:
+    """Call a function of `trio.lowlevel` and return its result, or None if trio does not run here."""
+    trio = sys.modules.get("trio")  # trio cannot run before it was imported
     with suppress(RuntimeError):
-        return None if trio is None else getattr(trio.lowlevel, what)()
+        return None if trio is None else getattr(trio.lowlevel, function)()
     return None
 
 
 def start(work: Coroutine[Any, Any, None], ended: Callable[[], object] = lambda: None) -> None:
-    """Run a coroutine as a task that nobody waits for. It ends with the event loop, if not before.
+    """Run a coroutine as a background task. It ends with the event loop, if not before.
 
     Args:
         work: the coroutine; it must not raise.
-        ended: is called when it has ended, also where it never began.
+        ended: called when the task has ended, even if it was cancelled before it began.
     """
     loop = _of_asyncio()
     if loop is None:
@@ -70,50 +70,50 @@ async def _run(work: Coroutine[Any, Any, None], ended: Callable[[], object]) -> 
 
 
 def call_later(seconds: float, call: Callable[[], object]) -> None:
-    """Call a function on this event loop after some time, unless the loop has ended. It must not raise."""
+    """Call a function on the running event loop after some seconds, unless the loop ends. It must not raise."""
     loop = _of_asyncio()
     if loop is None:
-        start(_slept(seconds, call))
+        start(_call_after(seconds, call))
     else:
         loop.call_later(seconds, call)
 
 
-async def _slept(seconds: float, call: Callable[[], object]) -> None:
+async def _call_after(seconds: float, call: Callable[[], object]) -> None:
     await anyio.sleep(seconds)
     call()
 
 
 async def result_of(future: Future[T], *, shared: bool = False) -> T:
-    """Wait for what a thread brings, and return it.
+    """Wait for a future that a thread sets, and return its result.
 
     Args:
-        future: is set by the thread.
+        future: the future.
         shared: whether others wait for it too. Otherwise it is cancelled when this wait is.
 
     Raises:
-        Exception: what the future holds.
+        Exception: the exception that the future holds.
     """
     loop = _of_asyncio()
     if loop is not None and not shared:
-        return await asyncio.wrap_future(future, loop=loop)  # in half the time of what follows
+        return await asyncio.wrap_future(future, loop=loop)  # twice as fast as the code below
     done = anyio.Event()
     soon = _of_trio("current_trio_token").run_sync_soon if loop is None else loop.call_soon_threadsafe
 
-    def tell(_: object) -> None:
+    def wake(_: object) -> None:
         with suppress(RuntimeError):  # the event loop has ended
             soon(done.set)
 
-    future.add_done_callback(tell)
+    future.add_done_callback(wake)
     try:
         await done.wait()
     finally:
         if not shared:
-            future.cancel()  # changes nothing where it is done
+            future.cancel()  # has no effect if it is done
     return future.result()
 
 
 def _of_asyncio() -> asyncio.AbstractEventLoop | None:
-    """Return the event loop that runs here, if it is asyncio's."""
+    """Return the running event loop if it is asyncio's, else None."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

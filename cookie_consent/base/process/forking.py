@@ -1,4 +1,4 @@
-"""Lets objects start over in a forked process: their threads are gone, and what they hold is the parent's."""
+"""Resets objects in a forked process, where their threads are gone and their state belongs to the parent."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from weakref import WeakSet
 
 
 class Forked(Protocol):
-    """An object that a forked process inherits."""
+    """An object that can be reset in a forked process."""
 
     def after_fork(self) -> None:
-        """Hold nothing of the parent's, and have no thread."""
+        """Drop the parent's state and threads."""
 
 
 _Forked = TypeVar("_Forked", bound=Forked)
@@ -20,21 +20,21 @@ _inherited: list[object] = []
 
 
 def call_after_fork(forked: _Forked) -> _Forked:
-    """Have `after_fork` called in each child of this process, for as long as the object lives; return the object."""
+    """Have an object's `after_fork` called in each forked process while the object lives; return the object."""
     _forked.add(forked)
     return forked
 
 
 def leave_to_parent(*things: object) -> None:
-    """Keep what was inherited from being collected: closing a connection here would close the parent's, too."""
+    """Keep inherited objects alive, because finalizing a connection here would close the parent's too."""
     _inherited.append(things)
 
 
 def after_fork() -> None:
-    """Let each object start over, in a process that was just forked."""
+    """Reset all registered objects. Python calls this in each forked process."""
     for forked in list(_forked):
         forked.after_fork()
 
 
-# Windows has no fork.
+# Windows has no fork, and `os` no `register_at_fork` there.
 getattr(os, "register_at_fork", lambda **_: None)(after_in_child=after_fork)

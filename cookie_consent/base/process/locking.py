@@ -1,7 +1,7 @@
-"""Locks on open files, between processes: held together with others, or alone.
+"""Locks on open files between processes, shared or exclusive.
 
-A lock ends when it is let go of, or when its file is closed, also by the end of the process. On Windows every lock is
-held alone: the system knows none on a file as a whole, and a shared one there would keep its own holder from writing.
+A lock ends when it is released or its file is closed, also by the end of the process. On Windows every lock is
+exclusive: Windows locks ranges of bytes, and a shared lock would keep its own holder from writing.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ except ModuleNotFoundError:  # Windows
 
 _POLL = 0.01
 _TURN = 1.0
-"""How long a request for a shared lock waits on Windows for another holder (seconds)."""
+"""How long a shared lock waits for another holder on Windows (seconds)."""
 _PLACE = 0x7FFF_FFFE
-"""The byte that is locked on Windows: as far behind the end as its C library goes, for nobody else may read it."""
+"""The byte to lock on Windows. Nobody else can read it, so it is as far behind the end as the C library allows."""
 _AT_ONCE, _FREE = 2, 0
 """`msvcrt.LK_NBLCK` and `msvcrt.LK_UNLCK`."""
 
 
 def is_posix() -> bool:
-    """Return whether locks can be shared, and open files be renamed and removed."""
+    """Return whether locks can be shared, and open files renamed and removed."""
     return fcntl is not None
 
 
@@ -42,12 +42,12 @@ def lock(file: int, *, shared: bool = False, wait: float = 0.0) -> None:
 
     Args:
         file: its descriptor.
-        shared: whether others may hold a shared lock meanwhile.
-        wait: for how long others may hold it (seconds).
+        shared: whether others may hold a shared lock at the same time.
+        wait: how long to wait for other holders (seconds).
 
     Raises:
-        BlockingIOError: somebody else holds it.
-        OSError: it cannot be locked.
+        BlockingIOError: another process holds the lock.
+        OSError: the file cannot be locked.
     """
     wait = _TURN if shared and not is_posix() else wait
     if not wait_until(lambda: _is_locked(file, shared=shared), wait, _POLL):
@@ -55,7 +55,7 @@ def lock(file: int, *, shared: bool = False, wait: float = 0.0) -> None:
 
 
 def unlock(file: int) -> None:
-    """Let go of the lock on an open file."""
+    """Release the lock on an open file."""
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_UN)
     else:
@@ -63,16 +63,16 @@ def unlock(file: int) -> None:
 
 
 def open_locked(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> int:
-    """Open a file and lock it; return its descriptor. The lock ends when that is closed.
+    """Open a file, lock it exclusively and return its descriptor. Closing the descriptor releases the lock.
 
     Args:
-        path: where the file is.
-        flags: as `os.open` has them.
-        mode: of a new file, less what the umask takes away.
-        wait: for how long others may hold the lock (seconds).
+        path: the file.
+        flags: the flags of `os.open`.
+        mode: the mode of a new file, before the umask.
+        wait: how long to wait for other holders (seconds).
 
     Raises:
-        BlockingIOError: somebody else holds it.
+        BlockingIOError: another process holds the lock.
         OSError: the file cannot be opened or locked.
     """
     file = open_file(path, flags, mode)
@@ -86,7 +86,7 @@ def open_locked(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0)
 
 @contextmanager
 def opened(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> Iterator[int]:
-    """Open a file and hold its lock for as long as the block runs, as `open_locked` does."""
+    """Open and lock a file as `open_locked` does, for the duration of a with block."""
     file = open_locked(path, flags, mode, wait=wait)
     try:
         yield file
@@ -95,13 +95,13 @@ def opened(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> I
 
 
 def make_locked(path: Path) -> int:
-    """Make a file that is locked before anybody finds it under its name; return its descriptor.
+    """Create a file that is locked before it appears under its name, and return its descriptor.
 
-    Whoever finds it unlocked knows that its process has ended. On Windows it has its name at once: an open file cannot
-    be renamed there.
+    So a process that finds it unlocked knows that its creator has ended. On Windows an open file cannot be renamed, so
+    it appears before it is locked.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be created.
     """
     new = path.with_name(f".{path.name}.new") if is_posix() else path
     file = open_locked(new, os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -114,7 +114,7 @@ def make_locked(path: Path) -> int:
 
 
 def _is_locked(file: int, *, shared: bool) -> bool:
-    """Lock a file if nobody else has; return whether it is locked now."""
+    """Try to lock a file without waiting; return whether that worked."""
     try:
         if fcntl is not None:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
@@ -131,7 +131,7 @@ def _lock_on_windows(file: int, mode: int) -> None:
     try:
         msvcrt = import_module("msvcrt")
     except ModuleNotFoundError:
-        return  # Python for WebAssembly may have neither, and no other process
+        return  # Python for WebAssembly may have neither module, but no other processes either
     before = os.lseek(file, 0, os.SEEK_CUR)
     os.lseek(file, _PLACE, os.SEEK_SET)
     try:

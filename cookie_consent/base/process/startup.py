@@ -1,4 +1,4 @@
-"""A middleware that cannot be made stops the server's start, also where its framework makes it only then."""
+"""Makes an error in a middleware's constructor stop the server, even if the framework constructs it late."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 Init = TypeVar("Init", bound=Callable[..., None])
 
 _MADE_LATE = "build_middleware_stack"
-"""The method in which Starlette and FastAPI make what `add_middleware` was given: at the app's first call."""
+"""The method in which Starlette and FastAPI construct their middleware, at the app's first call."""
 
 
 class FailsAtStart:
-    """What `fails_at_start` needs of a class.
+    """A class whose `__init__` can be decorated with `fails_at_start`.
 
     Attributes:
-        refuses: answers in place of an instance that could not be made; None where it was.
+        refuses: the ASGI app to run instead if the constructor failed, else None.
     """
 
     refuses: ASGIApp | None = None
 
 
 def fails_at_start(init: Init) -> Init:
-    """Let the error of an `__init__` stop the server where a framework makes the middleware late.
+    """Make the error of an `__init__` stop the server if a framework constructs the middleware late.
 
-    The first call of an app is the start of its server. Servers take an exception there as "this app knows no
-    lifespan", and serve an error for each request. Code that calls the class itself gets the exception.
+    The framework then constructs it during the server's lifespan startup. Servers take an exception there for "this app
+    does not support lifespan", and go on to serve an error for each request. So the error is reported as a failed
+    startup instead. Code that constructs the class itself gets the exception.
     """
 
     @wraps(init)
-    def made(self: FailsAtStart, *args: Any, **kwargs: Any) -> None:
+    def guarded(self: FailsAtStart, *args: Any, **kwargs: Any) -> None:
         try:
             init(self, *args, **kwargs)
         except Exception as error:
@@ -42,20 +43,20 @@ def fails_at_start(init: Init) -> Init:
                 raise
             self.refuses = partial(_refuse, error, error.__traceback__)
 
-    return cast(Init, made)
+    return cast(Init, guarded)
 
 
 async def _refuse(error: Exception, where: TracebackType | None, scope: Scope, receive: Receive, send: Send) -> None:
-    """Tell a server that starts of the error, then raise it; also for each request, where no server starts."""
+    """Report the error as a failed startup and raise it; without a lifespan, raise it for each request."""
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.failed", "message": f"{type(error).__name__}: {error}"})
-    raise error.with_traceback(where)  # as it was: else it would grow with each request
+    raise error.with_traceback(where)  # the original traceback; otherwise it would grow with each request
 
 
 def _is_made_late() -> bool:
-    """Return whether a framework makes the instance, and not the site's own code."""
+    """Return whether a framework constructs the instance, and not the site's code."""
     frame = sys._getframe(2)
-    while frame.f_code.co_name == "__init__" and frame.f_back is not None:  # of a subclass
+    while frame.f_code.co_name == "__init__" and frame.f_back is not None:  # the __init__ of a subclass
         frame = frame.f_back
     return frame.f_code.co_name == _MADE_LATE

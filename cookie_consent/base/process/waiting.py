@@ -1,4 +1,4 @@
-"""Waiting in a thread: for something to hold, and between tries of what fails."""
+"""Waiting in a thread: for a condition, and between retries."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable
 
 CHANCE = random.SystemRandom().random
-"""Returns a random number from 0 to 1, and leaves the sequence alone that an app may have seeded with `random.seed`."""
+"""Returns a random number from 0 to 1, without advancing the generator that an app may have seeded."""
 
 
 def wait_until(
     holds: Callable[[], object], seconds: float, pause: float, sleep: Callable[[float], object] = time.sleep
 ) -> bool:
-    """Wait until something holds; return whether it does within some time.
+    """Wait until a condition holds, and return whether it did in time.
 
     Args:
-        holds: says whether it does; it is called at once, and after each pause.
-        seconds: how long at most; 0 to call it once.
-        pause: how long between two calls (seconds).
-        sleep: waits for seconds.
+        holds: returns whether it holds. It is called at once and after each pause.
+        seconds: the longest wait; 0 calls `holds` once.
+        pause: seconds between two calls.
+        sleep: waits for some seconds.
     """
     end = time.monotonic() + seconds
     for _ in range(round(seconds / pause)):
@@ -32,12 +32,13 @@ def wait_until(
 
 
 class Backoff:
-    """The pauses between tries of what fails, each twice as long as the one before, times a random part of it.
+    """Exponential backoff: pauses between retries that double, with jitter of up to half.
 
     Args:
-        first: the first one, at most (seconds).
-        longest: how long they grow (seconds).
-        chance: returns a number from 0 to 1, so that many who failed at once do not try again at once; 1 takes all.
+        first: the first pause without jitter (seconds).
+        longest: the longest pause (seconds).
+        chance: returns a number from 0 to 1 for the jitter, so that processes that failed together do not retry
+            together; 1 means no jitter.
     """
 
     def __init__(self, first: float, longest: float, chance: Callable[[], float] = CHANCE) -> None:
@@ -45,10 +46,10 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Begin with the first pause again: it no longer fails."""
+        """Start with the first pause again, after a success."""
         self._pause = 0.0
 
     def next_pause(self) -> float:
-        """Return how long to wait for the next try (seconds)."""
+        """Return how long to wait before the next try (seconds)."""
         self._pause = min(max(2 * self._pause, self._first), self._longest)
         return self._pause * (0.5 + 0.5 * self._chance())

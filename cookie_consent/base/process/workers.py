@@ -1,4 +1,4 @@
-"""Threads for calls that block: a few of its own for each kind of work, so that none takes those of the app."""
+"""Threads for blocking calls. Each kind of work has a few, so that none takes the app's."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 
 
 class Workers:
-    """Runs functions that block, off the event loop, a few at once; the others wait for their turn.
+    """Runs blocking functions in a few threads. Further functions wait for their turn.
 
-    Whoever waits may be cancelled: a function that has begun then goes on by itself, and holds its thread.
+    If a wait is cancelled, a function that has begun still runs to its end in its thread.
 
     Args:
-        most: how many run at once.
-        name: of the threads.
+        most: the number of threads.
+        name: the name of the threads.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -28,13 +28,13 @@ class Workers:
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have no thread yet."""
+        """Start without threads, when made and in a forked process."""
         self._threads = ThreadPoolExecutor(self._most, self._name)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what a function returns.
+        """Run a function in a thread and return its result.
 
         Raises:
-            Exception: what the function raises.
+            Exception: the exception that the function raises.
         """
         return await result_of(self._threads.submit(work))
