@@ -1,4 +1,4 @@
-"""What was decided about the request that is running: for logs, spans and reports that others write meanwhile."""
+"""Whether the current request may be traced, for logs, spans and error reports that other code writes meanwhile."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cookie_consent.base.process.event_loop import current_task
 
 
 class CurrentRequest:
-    """A request, from when it is read until its task ends.
+    """A request, from its arrival to the end of its task.
 
-    One is made for each request. The class holds what is true of most, so that there is nothing to set.
+    Each request makes one, so the defaults are class attributes: most requests set none.
 
     Attributes:
-        outer: the same request as a middleware further out has it, or None.
-        is_running: whether the app has not answered yet.
+        outer: the same request in an outer middleware of ours, or None.
+        is_running: whether the app has not returned yet.
         is_traced: whether tracing is allowed; see `decide`.
     """
 
@@ -27,25 +27,25 @@ class CurrentRequest:
     _task: weakref.ref[Any] | None = None
 
     def decide(self, *, traced: bool) -> None:
-        """Say whether tracing is allowed; until then it is not.
+        """Set whether tracing is allowed. Until then it is not.
 
-        Where several middlewares decide, it takes all of them to allow it.
+        If there are several middlewares of ours, all of them have to allow it.
         """
         self.is_traced = traced and (self.outer is None or self.outer.is_traced)
 
     def end(self) -> None:
-        """Note that the app has answered. What the same task still writes is about this request."""
+        """Note that the app has returned. What the same task logs afterwards is still about this request."""
         self.is_running = False
         if self.is_traced:
             task = current_task()
             self._task = None if task is None else weakref.ref(task)
 
     def is_traced_here(self) -> bool:
-        """Return whether what is written here and now is about this request, and tracing is allowed."""
+        """Return whether tracing is allowed and the calling code runs for this request."""
         if not self.is_traced or self.is_running:
             return self.is_traced
-        here = current_task()
-        return here is not None and self._task is not None and self._task() is here
+        task = current_task()
+        return task is not None and self._task is not None and self._task() is task
 
 
 _UNSURE = CurrentRequest()
@@ -53,11 +53,14 @@ _current: ContextVar[CurrentRequest | None] = ContextVar("cookie_consent_current
 
 
 def begin(scope: Mapping[str, Any]) -> CurrentRequest:
-    """Note that a request has come; nothing is allowed on it until that is decided.
+    """Make a request the current one. It is not traced until that is decided.
 
-    Where a second one begins in the context of one that still runs, in an app that calls itself say, or where asyncio
-    lets a context slip into the next request of a connection (https://github.com/python/cpython/issues/140947), nobody
-    can tell afterwards whose log line it is. From here on all lines of that context count as of somebody who refused.
+    Sometimes a request begins in the context of another one that still runs: an app calls itself, or asyncio leaks the
+    context into the next request of a connection (https://github.com/python/cpython/issues/140947). Then nobody can
+    tell which request a log line belongs to, so from then on nothing in that context is traced.
+
+    Args:
+        scope: the request's ASGI scope.
     """
     outer, request = _current.get(), CurrentRequest()
     if outer is not None:
@@ -72,6 +75,6 @@ def begin(scope: Mapping[str, Any]) -> CurrentRequest:
 
 
 def is_traced() -> bool:
-    """Return whether access tracing is allowed on the request that is running; False where that is not known."""
+    """Return whether access tracing is allowed on the current request; False if that is unknown."""
     request = _current.get()
     return request is not None and request.is_traced_here()

@@ -1,4 +1,4 @@
-"""The documented path of `explain`, which shows a record as its visitor saw the question."""
+"""The public import path of `explain`, which shows a consent record with the question that the visitor saw."""
 
 from cookie_consent.visitors.pages.evidence import explain
 

@@ -1,4 +1,4 @@
-"""Keeps the logs of servers from saying who came, of visitors who did not consent to access tracing."""
+"""Masks or drops the servers' access log lines of visitors who did not consent to access tracing."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from cookie_consent.current import is_traced
 ACCESS_LOGGERS = ("uvicorn.access", "hypercorn.access", "granian.access", "gunicorn.access")
 """The loggers to which servers write a line for each request."""
 MODES = ("mask", "drop")
-"""What can be done to a line, the strictest last."""
+"""What to do with a line, the strictest mode last."""
 
 _MORE_LOGGERS = ("uvicorn.error", "uvicorn.asgi")
-"""Lines about websockets go to the first one, and below INFO both tell of single connections."""
+"""The first one gets lines about websockets; below INFO both get lines about single connections."""
 _NOTHING = "-"
 _HARMLESS = frozenset(("l", "t", "s", "st", "S", "m", "U", "H", "b", "B", "T", "D", "M", "L", "p"))
-"""Of the names of Apache's log format, as hypercorn and gunicorn have them, those that say nothing of who came."""
+"""Atoms of Apache's log format, as in hypercorn and gunicorn, that do not identify the visitor."""
 _HARMLESS_IN_GRANIAN = frozenset(("time", "dt_ms", "status", "path", "method", "scheme", "protocol"))
 
 _log = logging.getLogger("cookie_consent")
 
 
 class AccessFilter(logging.Filter):
-    """Leaves lines as they are where tracing is allowed on the running request; masks or drops all others.
+    """Keeps lines unchanged if tracing is allowed on the current request, and masks or drops all others.
 
-    Where it cannot be known whose line it is, nobody has consented to it. A line of a shape that no known server
-    writes is dropped, and so is one below INFO, by which a server that is debugged tells of single connections.
+    A line that cannot be attributed to a request is treated as without consent. Lines of an unknown format are dropped.
+    So are lines below INFO, in which a server reports single connections for debugging.
 
     Args:
-        mode: "mask" leaves method, path and status, and the address truncated; "drop" leaves the line out.
+        mode: "mask" keeps method, path, status and the truncated address; "drop" drops the line.
     """
 
     def __init__(self, mode: str = "mask") -> None:
@@ -40,7 +40,7 @@ class AccessFilter(logging.Filter):
         self.mode = mode
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether a line is written; it may be changed."""
+        """Return whether to write a line, after masking it if necessary."""
         if (record.name == "uvicorn.error" and not _tells_of_a_visitor(record)) or is_traced():
             return True
         if self.mode == "drop" or record.levelno < logging.INFO:
@@ -53,7 +53,10 @@ class AccessFilter(logging.Filter):
 
 
 def set_server_logs(server_logs: str) -> None:
-    """Do what the middleware's option says: filter the access logs in a mode, or "keep" them as they are.
+    """Apply the middleware's option `server_logs`.
+
+    Args:
+        server_logs: a mode for `filter_access_logs`, or "keep" to leave the logs unchanged.
 
     Raises:
         ValueError: it is neither.
@@ -67,11 +70,11 @@ def set_server_logs(server_logs: str) -> None:
 def filter_access_logs(mode: str = "mask") -> None:
     """Filter the access logs of uvicorn, hypercorn, granian and gunicorn in this process.
 
-    It may be called before or after the server sets up its logging: filters of loggers stay. Called several times,
-    the strictest mode holds.
+    Call it before or after the server sets up its logging; both work, because loggers keep their filters. If it is
+    called several times, the strictest mode applies.
 
     Args:
-        mode: what is done to the lines of visitors who did not consent: "mask" or "drop".
+        mode: what to do with the lines of visitors who did not consent: "mask" or "drop".
 
     Raises:
         ValueError: there is no such mode.
@@ -90,48 +93,48 @@ def filter_access_logs(mode: str = "mask") -> None:
 
 
 def _installed(name: str) -> AccessFilter | None:
-    return next((own for own in logging.getLogger(name).filters if isinstance(own, AccessFilter)), None)
+    return next((item for item in logging.getLogger(name).filters if isinstance(item, AccessFilter)), None)
 
 
 def _tells_of_a_visitor(record: logging.LogRecord) -> bool:
-    """Return whether a line of uvicorn's general log is about one connection, and not about the server."""
+    """Return whether a line of uvicorn's general log is about one connection rather than the server."""
     return record.levelno < logging.INFO or str(record.msg).startswith('%s - "WebSocket ')
 
 
 def _mask_request(args: Any) -> tuple[object, ...]:
-    """Mask '%s - "%s %s HTTP/%s" %d' of uvicorn."""
+    """Mask the arguments of uvicorn's '%s - "%s %s HTTP/%s" %d'."""
     client, method, target, version, status = args
     return (_mask_address(client), method, _path(target), version, status)
 
 
 def _mask_websocket(args: Any) -> tuple[object, ...]:
-    """Mask '%s - "WebSocket %s" [accepted]' of uvicorn, or the same with a status."""
+    """Mask the arguments of uvicorn's '%s - "WebSocket %s" [accepted]', or of the same with a status."""
     client, target, *status = args
     return (_mask_address(client), _path(target), *status)
 
 
 def _mask_atoms(args: Any) -> dict[str, object]:
-    """Mask the atoms of hypercorn and gunicorn: all header fields go, and "r", which gunicorn gives the query."""
+    """Mask the atoms of hypercorn and gunicorn: all header fields, and "r", in which gunicorn has the query."""
     line = f"{args['m']} {args['U']} {args['H']}"
-    kept = {name: args[name] for name in _HARMLESS & args.keys()}
-    return _Atoms(kept, h=_mask_address(args["h"]), r=line, R=line, Uq=args["U"])
+    harmless = {name: args[name] for name in _HARMLESS & args.keys()}
+    return _Atoms(harmless, h=_mask_address(args["h"]), r=line, R=line, Uq=args["U"])
 
 
 def _mask_granian(args: Any) -> dict[str, object]:
-    """Mask the atoms of granian; header fields have names of their own there, _h0 and so on."""
-    kept = {name: args[name] for name in _HARMLESS_IN_GRANIAN & args.keys()}
-    return _Atoms(kept, addr=_mask_address(args["addr"]))
+    """Mask the atoms of granian, including the header fields, whose names there are _h0 and so on."""
+    harmless = {name: args[name] for name in _HARMLESS_IN_GRANIAN & args.keys()}
+    return _Atoms(harmless, addr=_mask_address(args["addr"]))
 
 
 class _Atoms(dict[str, object]):
-    """Parts of a line by their names; any other is "-", as servers have it."""
+    """The atoms of a line by name. A missing one is "-", as servers write it."""
 
     def __missing__(self, name: str) -> str:
         return _NOTHING
 
 
 def _mask_address(client: str) -> str:
-    """Return an address, with or without a port (IPv6 without brackets, as uvicorn has it), truncated."""
+    """Return a truncated address. The address may have a port, and uvicorn writes IPv6 without brackets."""
     before_port = client.rpartition(":")[0]
     likely = before_port if client.count(":") == 1 else client
     return truncated(likely) or truncated(before_port.strip("[]")) or _NOTHING

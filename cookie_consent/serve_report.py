@@ -1,4 +1,4 @@
-"""The documented path of `report_app`, which serves the report page."""
+"""The public import path of `report_app`, the ASGI app that serves the report page."""
 
 from cookie_consent.report.live.app import report_app
 

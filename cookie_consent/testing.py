@@ -1,4 +1,4 @@
-"""For a site's own tests: whether its banner, as themed, still is an honest question."""
+"""For a site's tests: checks that its banner, as styled by the site, has no dark patterns."""
 
 from __future__ import annotations
 
@@ -43,36 +43,49 @@ Measured = Mapping[str, Any]
 
 
 class Page(Protocol):
-    """A page in a browser, like Playwright's (of its synchronous kind)."""
+    """A page in a browser, such as a page of Playwright's synchronous API."""
 
     def evaluate(self, expression: str, /) -> Any:
-        """Return what an expression in the page returns."""
+        """Evaluate a JavaScript expression in the page and return its result."""
         ...
 
 
 def dark_patterns(page: Page) -> list[str]:
-    """Return what is wrong with the question that a page shows, as sentences; nothing where it is honest.
+    """Return the dark patterns of a page's banner as sentences; an empty list if there are none.
 
-    What is looked at: that accepting and refusing are there once each, as buttons that are in view, alike in size and
-    looks, and can be read; that nothing is ticked; that the page stays free and in its width. The rules are those of
-    the EDPB's Cookie Banner Taskforce (17 January 2023, paragraphs 6 to 19) and of the CNIL (2020-092, section 34);
-    the numbers are ours: a tenth for sizes, 4.5 : 1 and a difference of 1.5 for contrast, 44 px for height.
+    It checks that
+
+    - there is one button to accept and one to refuse, both in view without scrolling;
+    - the two buttons are alike in size, font and contrast, and readable;
+    - no purpose is ticked in advance;
+    - the page can be scrolled and is not wider than the window.
+
+    The rules are those of the EDPB's Cookie Banner Taskforce (17 January 2023, paragraphs 6 to 19) and of the CNIL
+    (2020-092, section 34). The thresholds are our own: a tenth in size, a contrast of 4.5 : 1 and a difference in
+    contrast of at most 1.5, and a height of 44 px.
 
     Args:
-        page: a page of the site that asks.
+        page: a page of the site that shows the banner.
     """
-    found = page.evaluate(_MEASURE)
-    if found is None:
+    measured = page.evaluate(_MEASURE)
+    if measured is None:
         return ["The page does not ask."]
-    wrong = [sentence for sentence, is_so in _OF_THE_PAGE.items() if is_so(found)]
+    wrong = [sentence for sentence, applies in _OF_THE_PAGE.items() if applies(measured)]
     if wrong:
         return wrong
-    accept, refuse = found["accept"][0], found["refuse"][0]
-    return [sentence for sentence, is_so in _OF_BOTH.items() if is_so(accept, refuse)]
+    accept, refuse = measured["accept"][0], measured["refuse"][0]
+    return [sentence for sentence, applies in _OF_BOTH.items() if applies(accept, refuse)]
 
 
 def assert_no_dark_patterns(page: Page) -> None:
-    """Raise an AssertionError that says what is wrong with the question of a page; see `dark_patterns`."""
+    """Assert that a page's banner has no dark patterns; see `dark_patterns`.
+
+    Args:
+        page: a page of the site that shows the banner.
+
+    Raises:
+        AssertionError: it has some. The message lists them.
+    """
     wrong = dark_patterns(page)
     if wrong:
         raise AssertionError(" ".join(wrong))
@@ -83,7 +96,7 @@ def _area(button: Measured) -> float:
 
 
 def _contrast(button: Measured) -> float:
-    """Return the contrast of a button's text (WCAG 2.2, "contrast ratio")."""
+    """Return the contrast ratio of a button's text (WCAG 2.2, "contrast ratio")."""
     darker, lighter = sorted(_luminance(button[key]) for key in ("text", "fill"))
     return (lighter + 0.05) / (darker + 0.05)
 
@@ -95,12 +108,12 @@ def _luminance(colour: str) -> float:
 
 
 _OF_THE_PAGE: dict[str, Callable[[Measured], bool]] = {
-    "There has to be one button that accepts all, and one that refuses all.": lambda found: (
-        [len(found["accept"]), len(found["refuse"])] != [1, 1]
+    "There has to be one button that accepts all, and one that refuses all.": lambda measured: (
+        [len(measured["accept"]), len(measured["refuse"])] != [1, 1]
     ),
-    "A purpose is ticked before anybody did so.": lambda found: bool(found["ticked"]),
-    "The page cannot be scrolled while the question stands.": lambda found: found["locked"],
-    "The page is wider than the window.": lambda found: found["sideways"],
+    "A purpose is ticked before anybody did so.": lambda measured: bool(measured["ticked"]),
+    "The page cannot be scrolled while the question stands.": lambda measured: measured["locked"],
+    "The page is wider than the window.": lambda measured: measured["sideways"],
 }
 _OF_BOTH: dict[str, Callable[[Measured, Measured], bool]] = {
     "Accepting and refusing have to be buttons that can be pressed.": lambda accept, refuse: any(
