@@ -1,1 +1,1 @@
-"""What visitors read and may do: the pages and endpoints under the prefix."""
+"""The pages and endpoints under the prefix, for visitors."""

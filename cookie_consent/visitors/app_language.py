@@ -1,4 +1,4 @@
-"""The app's own choice of language, where it makes one: by path, or by a function of the request."""
+"""The language that the app chooses for a request: by its path, or by a function."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cookie_consent.texts.negotiation import match_language
 BY_PATH = "path"
 _log = logging.getLogger("cookie_consent")
 AppLanguage = Callable[[Mapping[str, Any]], str | None]
-"""Returns the offered language of a request, by its scope, or None."""
+"""Takes an ASGI scope, and returns an offered language or None."""
 
 
 def app_language(
     given: str | Callable[[HTTPConnection], str | None] | None, offered: tuple[str, ...]
 ) -> AppLanguage | None:
-    """Return what tells a request's language, by its scope, as one of those offered or None.
+    """Return a function from a scope to an offered language, or None if the app makes no choice.
 
     Args:
-        given: `BY_PATH`, a function of the request, or None where the app leaves it to the page and the browser.
-        offered: the languages that the policy offers.
+        given: `BY_PATH`, a function from a request to a language tag, or None to leave the choice to page and browser.
+        offered: the languages of the policy.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: `given` is something else.
     """
     remedy = f'Write "{BY_PATH}", or a function that takes a request and returns a language tag or None.'
     check("language", given, fits=given in (None, BY_PATH) or callable(given), remedy=remedy)
@@ -41,12 +41,12 @@ def app_language(
 
 
 def _asked(function: Callable[[HTTPConnection], str | None], scope: Mapping[str, Any]) -> str:
-    """Return what the app's function says; "" where it says nothing, or fails."""
+    """Return the result of the app's function; "" if it returns None or fails."""
     try:
-        said = function(HTTPConnection({**scope})) or ""
-        if not isinstance(said, str):
-            raise TypeError(f"language= has to return a text or None, not {said!r}")
-        return said
-    except Exception:  # noqa: BLE001 (a page is not lost for its language)
+        language = function(HTTPConnection({**scope})) or ""
+        if not isinstance(language, str):
+            raise TypeError(f"language= has to return a text or None, not {language!r}")
+        return language
+    except Exception:  # noqa: BLE001 (an unknown language must not fail the page)
         _log.exception("language= failed; the page's or the browser's language is taken.")
         return ""

@@ -1,4 +1,4 @@
-"""Serves scripts and stylesheets: under an address that changes with the content, and under one that stays."""
+"""Serves scripts and style sheets, at an address with a hash of the content, and scripts also at a fixed address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ACCEPTS_GZIP = re.compile(r"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|
 
 
 async def serve(asset: Asset, inquiry: Inquiry) -> Response:
-    """Answer with a file. Its address has a hash of its content, so that caches keep it for ever."""
+    """Respond with a file. Its address has a hash of its content, so caches may keep it forever."""
     headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept-Encoding"}
     if not _ACCEPTS_GZIP.search(inquiry.request.headers.get("accept-encoding", "")):
         return Response(asset.content, headers=headers, media_type=asset.media_type)
@@ -22,5 +22,5 @@ async def serve(asset: Asset, inquiry: Inquiry) -> Response:
 
 
 async def lead_to(script: str, inquiry: Inquiry) -> Response:
-    """Answer with a script under an address that stays the same, for pages and scripts that name it themselves."""
+    """Respond with a script at a fixed address, which re-exports the current one, for pages that import it by name."""
     return Response(f'export * from "./assets/{script}";\n', media_type="text/javascript; charset=utf-8")

@@ -1,4 +1,4 @@
-"""Lists our own cookies, for the settings page and for the evidence of it."""
+"""The middleware's own cookies, as the settings page and the evidence of it list them."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ _MOST_KEPT = 64
 
 
 class CookieList:
-    """Lists our own cookies as a policy would declare them.
+    """Returns the middleware's own cookies as if a policy declared them.
 
     Args:
-        own: our own cookies.
-        has_log: whether access records are kept. Then visitors who withdraw get a cookie to erase theirs by.
+        own: the middleware's own cookies.
+        has_log: whether there is an access log. A visitor who withdraws then gets a cookie for erasing the records.
     """
 
     def __init__(self, own: OwnCookies, *, has_log: bool) -> None:
         self._own, self._has_log = own, has_log
-        self._made: dict[tuple[Policy, str, bool], tuple[Cookie, ...]] = {}
+        self._lists: dict[tuple[Policy, str, bool], tuple[Cookie, ...]] = {}
 
     def under(self, policy: Policy, *, base: str, secure: bool) -> tuple[Cookie, ...]:
-        """Return the list.
+        """Return the list. It is cached.
 
         Args:
-            policy: the policy as it holds there.
+            policy: the policy that applies to the page.
             base: the address of the endpoints.
             secure: whether the connection is encrypted.
         """
         key = (policy, base, secure)
-        made = self._made.get(key)
-        if made is None:
-            made = self._make(policy, base, secure=secure)
+        cookies = self._lists.get(key)
+        if cookies is None:
+            cookies = self._make(policy, base, secure=secure)
             if len(base) <= LONGEST_KEPT:
-                evict_if_full(self._made, _MOST_KEPT)
-                self._made[key] = made
-        return made
+                evict_if_full(self._lists, _MOST_KEPT)
+                self._lists[key] = cookies
+        return cookies
 
     def _make(self, policy: Policy, base: str, *, secure: bool) -> tuple[Cookie, ...]:
         own = self._own.declared(policy, secure=secure)

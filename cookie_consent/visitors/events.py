@@ -1,4 +1,4 @@
-"""Takes events from the pages of visitors who allow tracing. Events of other visitors are refused."""
+"""Receives events from the pages of visitors who allow tracing. Others' events are refused."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from cookie_consent.visitors.inquiry import Inquiry
 
 _MOST_EVENTS, _MINUTE = 120, 60
 _TYPES = ("application/json", "text/plain")
-"""`navigator.sendBeacon` sends a text as text/plain."""
+"""`navigator.sendBeacon` sends a string as text/plain."""
 
 
 class EventIntake:
-    """Takes events, up to 120 a minute from one visitor.
+    """Receives events, up to 120 a minute from one visitor.
 
     Args:
         policy: the site's policy.
-        visits: says what holds on the page that an event is from.
-        own: our own cookies.
-        access_log: keeps the events, or None.
-        recent_answers: knows what the visitor has answered since the request began.
+        visits: reads the decision for the page of an event.
+        own: the middleware's own cookies.
+        access_log: the access log, or None.
+        recent_answers: knows answers that came since the request began.
         prefix: the path of the endpoints, whose pages are not traced.
     """
 
@@ -56,7 +56,7 @@ class EventIntake:
 
         Raises:
             Problem: 404, there is no access log; 413 or 400, the body is no event; 403, a robot sent it, or the visitor
-                does not allow tracing on the page that it is from; 429, too many came.
+                does not allow tracing on its page; 429, too many events.
         """
         if self._log is None:
             raise Problem(404, "Events are kept in the access log, and there is none.")
@@ -68,7 +68,7 @@ class EventIntake:
         fields = traced_fields(scope["headers"])
         if not is_traceable(fields):
             raise Problem(403, "Robots and pages that are loaded in advance are not traced.")
-        # All without a visitor id share one limit: a client that drops the cookie each time is always new.
+        # All clients without a visitor id share one limit: a client that drops cookies looks new each time.
         wait = self._limit.wait(visit.visitor_id or "", inquiry.now)
         if wait:
             raise Problem(429, "Too many came within a minute.", headers={"retry-after": str(math.ceil(wait))})
@@ -77,7 +77,7 @@ class EventIntake:
             visitor_id, cookie = self._own.set_visitor(inquiry.now, secure=inquiry.secure)
             response.raw_headers.append((b"set-cookie", cookie))
         self._log.tracing.write_event(scope, Trace(fields, visitor_id, policy, inquiry.now, event.purpose), event)
-        if event.asked and not self._policy.exempt:  # else the page was recorded when it was asked for, without consent
+        if event.asked and not self._policy.exempt:  # otherwise the page view was already recorded, without consent
             self._log.funnel.add("views_recorded", fields.get(b"host", b""))
         return response
 
@@ -91,7 +91,11 @@ class EventIntake:
         return event
 
     def _page(self, inquiry: Inquiry, event: Event) -> str:
-        """Return the path inside the app that an event is from. What the visitor allows on that page counts."""
+        """Return the path of an event's page inside the app. The decision for that page applies.
+
+        Raises:
+            Problem: 400, it is one of the middleware's own pages.
+        """
         page = local_path({**inquiry.request.scope, "path": event.path})
         if is_under(page, self._prefix):
             raise Problem(400, '"path": the pages of the privacy choices are not traced.')
@@ -102,7 +106,7 @@ def _consented_policy(visit: Visit, event: Event) -> str:
     """Return the version of the policy that the visitor consented to.
 
     Raises:
-        Problem: 403, the visitor does not allow the event on that page.
+        Problem: 403, the visitor does not allow the event on its page.
     """
     decision = visit.decision
     if decision.record is None or not visit.traced:

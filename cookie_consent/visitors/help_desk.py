@@ -1,4 +1,4 @@
-"""The help desk on the web: visitors send requests and complaints, and look up their progress, without an account."""
+"""The help desk on the web: visitors send requests and complaints and track them, without an account."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.responses import from_store, page
 
 _MOST_LOOK_UPS = 30
-"""How many look-ups of one reference are answered in an hour. There is no limit for all references together."""
+"""How many look-ups of one reference are allowed in an hour. There is no limit across references."""
 
 
 class HelpDesk:
-    """Answers the requests to the help desk. Without a ledger there is no help desk.
+    """Serves the help desk. It needs a ledger.
 
     Args:
         policy: the site's policy.
-        pages: makes the pages.
-        ledger: keeps the requests, or None.
-        desk: tells the desk of a request, or None.
+        pages: renders the pages.
+        ledger: the ledger, which stores the requests; or None.
+        desk: notifies the staff of a request, or None.
         tokens: signs the forms.
     """
 
@@ -56,65 +56,70 @@ class HelpDesk:
         self._unnamed = RateLimit(MOST_OPEN, DAY)
 
     async def requests(self, inquiry: Inquiry) -> Response:
-        """Answer with the form, and with the visitor's own requests."""
+        """Respond with the form and the visitor's own requests.
+
+        Raises:
+            Problem: 404, there is no ledger; for programs also 503, it cannot be reached.
+        """
         store, consent_id = self._store(), inquiry.visit.decision.consent_id
         try:
-            own = await from_store(store.of(consent_id)) if consent_id else []
+            requests = await from_store(store.of(consent_id)) if consent_id else []
         except Problem as problem:
             if inquiry.wants_json:
                 raise
             return self._page(inquiry, problem=problem)
         if inquiry.wants_json:
             token = self._tokens.make(inquiry.now)
-            return JSONResponse({"token": token, "requests": [kept.progress() for kept in own]})
-        return self._page(inquiry, requests=own)
+            return JSONResponse({"token": token, "requests": [one.progress() for one in requests]})
+        return self._page(inquiry, requests=requests)
 
     async def send(self, inquiry: Inquiry) -> Response:
-        """Take a request to the help desk, and tell the desk.
+        """Store a request, and notify the desk.
 
-        People who send a form get it back with what they wrote and what is wrong. Programs get a problem.
+        A person gets the form back with the text and the problem. A program gets the problem as JSON.
 
         Raises:
-            Problem: 404, there is no help desk; 413; to programs also 400, 429 and 503.
+            Problem: 404, there is no ledger; 413, the body is too large; for programs also 400, the request is not
+                valid; 429, too many requests; 503, the ledger cannot be reached.
         """
         store = self._store()
         body, draft = await read_body(inquiry.request.stream()), None
         try:
             draft = read_draft(inquiry.content_type, body)
-            kept, secret, is_new = await self._take(store, draft, inquiry)
+            request, secret, is_new = await self._take(store, draft, inquiry)
         except Problem as problem:
             if _wants_data(inquiry):
                 raise
             return self._page(inquiry, problem=problem, draft=draft)
         if _wants_data(inquiry):
-            response: Response = JSONResponse({**kept.progress(), "secret": secret}, 201)
+            response: Response = JSONResponse({**request.progress(), "secret": secret}, 201)
         else:
-            response = self._page(inquiry, status=201, received=kept, secret=secret)
+            response = self._page(inquiry, status=201, received=request, secret=secret)
         if self._desk is not None and is_new:
-            notice = notice_of(kept, self._policy.site.name)
-            # After the answer: nobody waits for a mail server.
+            notice = notice_of(request, self._policy.site.name)
+            # In the background: the visitor should not wait for a mail server.
             response.background = BackgroundTask(self._desk.tell, notice, inquiry.now)
         return response
 
     async def look_up(self, inquiry: Inquiry) -> Response:
-        """Answer with the progress of a request to the help desk, by its reference and secret.
+        """Respond with the progress of a request, found by its reference and secret.
 
         Raises:
-            Problem: as `send` does; to programs also 404, no request has this reference and secret.
+            Problem: as for `send`; for programs also 404, the reference or the secret is wrong.
         """
         store = self._store()
         body, typed = await read_body(inquiry.request.stream()), ""
         try:
             fields = read_fields(inquiry.content_type, body)
             typed = readable(fields.get("reference", ""))
-            found = await self._found(store, as_reference(typed), fields.get("secret", ""), inquiry.now)
+            request = await self._opened(store, as_reference(typed), fields.get("secret", ""), inquiry.now)
         except Problem as problem:
             if _wants_data(inquiry):
                 raise
             return self._page(inquiry, problem=problem, looked_up=typed)
         if _wants_data(inquiry):
-            return JSONResponse(found.progress())
-        return self._page(inquiry, requests=[found])
+            return JSONResponse(request.progress())
+        return self._page(inquiry, requests=[request])
 
     def _store(self) -> Requests:
         ledger = self._ledger
@@ -123,13 +128,13 @@ class HelpDesk:
         return ledger.requests
 
     async def _take(self, store: Requests, draft: Draft, inquiry: Inquiry) -> tuple[DeskRequest, str, bool]:
-        """Return the request that is kept, the secret that opens it, and whether it is new."""
+        """Store a request. Return it, the secret that opens it, and whether it is new."""
         now, rules = inquiry.now, self._policy.requests
         form = self._tokens.form_of(draft.token, now)
         draft.check()
         seed = self._tokens.seed(form)
         secret = secret_of(seed)
-        made = DeskRequest(
+        request = DeskRequest(
             reference=reference_of(seed),
             secret_hash=hash_of(secret),
             form=form,
@@ -142,36 +147,37 @@ class HelpDesk:
             due_at=int(now + rules.due.total_seconds()),
         )
         if draft.trap:
-            return made, secret, False  # nothing is kept, and the program does not learn that
-        refused = await from_store(store.add(made, age=self._age_of(inquiry)))
+            return request, secret, False  # not stored, and the robot gets no hint of that
+        refused = await from_store(store.add(request, age=self._age_of(inquiry)))
         if refused is None:
-            return made, secret, True
-        first = None if refused.wait else await from_store(store.find(made.reference))
-        if first is None or (first.kind, first.text, first.address) != (made.kind, made.text, made.address):
+            return request, secret, True
+        first = None if refused.wait else await from_store(store.find(request.reference))
+        if first is None or (first.kind, first.text, first.address) != (request.kind, request.text, request.address):
             raise _problem_of(refused)
         return first, secret, False
 
     def _age_of(self, inquiry: Inquiry) -> float:
-        """Return how long ago the visitor's answer was given, in seconds; 0 for an answer that anybody may hold.
+        """Return the age of the visitor's answer in seconds; 0 if the answer proves nothing about the sender.
 
-        A cookie without a consent id can be copied, and limits for ids do not bind it. So only a few requests a day
-        count as sent by visitors who answered in the same second.
+        Requests from visitors with an old answer are trusted more. But a cookie without a consent id can be copied, and
+        limits by id do not apply to it. So only a few requests a day count for all visitors who answered in the same
+        second.
         """
         record, now = inquiry.visit.decision.record, inquiry.now
         if record is None or (not record.consent_id and self._unnamed.wait(str(record.decided_at), now)):
             return 0
         return now - record.decided_at
 
-    async def _found(self, store: Requests, reference: str, secret: str, now: float) -> DeskRequest:
-        found = await from_store(store.find(reference)) if reference else None
-        # A mistyped reference is nobody's: it uses up nobody's look-ups.
-        wait = 0 if found is None else self._look_ups.wait(reference, now)
+    async def _opened(self, store: Requests, reference: str, secret: str, now: float) -> DeskRequest:
+        request = await from_store(store.find(reference)) if reference else None
+        # An unknown reference uses up nobody's look-ups.
+        wait = 0 if request is None else self._look_ups.wait(reference, now)
         if wait:
             raise _too_many(wait)
-        is_right = opens(secret, found)
-        if found is None or not is_right:
+        is_right = opens(secret, request)
+        if request is None or not is_right:
             raise Problem(404, "There is no such request, or the secret is wrong.", "error_not_found")
-        return found
+        return request
 
     def _page(
         self,
@@ -180,17 +186,17 @@ class HelpDesk:
         status: int = 200,
         problem: Problem | None = None,
         draft: Draft | None = None,
-        **shown: Any,
+        **variables: Any,
     ) -> Response:
         now, draft = inquiry.now, draft or Draft()
-        # A form that is refused comes back with its token, so that nobody has to wait to send it again.
+        # A refused form keeps its token: a new one would make the visitor wait before sending again.
         is_old = problem is None or (problem.text == "error_form_old" and not self._tokens.ripens(draft.token, now))
         html = self._pages.page(
             "requests.html",
             inquiry.visit.decision,
             base=inquiry.base,
             language=inquiry.language,
-            **{"requests": [], "received": None, "secret": "", "looked_up": "", **shown},
+            **{"requests": [], "received": None, "secret": "", "looked_up": "", **variables},
             problem=problem.text if problem else "",
             draft=draft,
             token=self._tokens.make(now) if is_old or not draft.token else draft.token,
@@ -207,7 +213,7 @@ class HelpDesk:
 
 
 def _wants_data(inquiry: Inquiry) -> bool:
-    """Return whether a program sent the request: it asks for JSON, or sent no form."""
+    """Tell whether a program sent the request: it accepts JSON, or sent no form."""
     return inquiry.wants_json or not inquiry.is_form
 
 

@@ -1,4 +1,4 @@
-"""The form of a request to the help desk: what a visitor wrote in it, and whether a person filled it in."""
+"""The help desk's form: its fields, and the token that tells people from robots."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, is_address
 
 SALT = "cookie-consent.request-form"
 EMPTY_FIELD = "subject"
-"""The name of a field that people do not see. Programs that fill in every field fill it in."""
+"""The name of a field that people do not see. Robots fill it in."""
 _SOONEST = 2
-"""Seconds: nobody writes faster."""
+"""In seconds. No person fills in the form faster."""
 _LATEST = 24 * 3600
-"""Seconds: for so long a form may lie open."""
+"""In seconds. A form may stay open for this long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a visitor wrote in the form, not checked yet.
+    """A filled-in form, not yet validated.
 
     Args:
         kind: what the request is about.
         text: the message.
         address: the mail address for the answer; "" for none.
-        token: the token that the form was made with.
-        trap: the content of the field that is to stay empty.
+        token: the token of the form.
+        trap: the content of the field that has to stay empty.
     """
 
     kind: str = ""
@@ -39,10 +39,10 @@ class Draft:
     trap: str = ""
 
     def check(self) -> None:
-        """Check what was written.
+        """Validate the fields.
 
         Raises:
-            Problem: 400, it cannot be a request.
+            Problem: 400, a field is not valid.
         """
         if self.kind not in KINDS:
             raise Problem(400, f"There is no kind {self.kind[:40]!r}. Known: {', '.join(KINDS)}.")
@@ -58,7 +58,7 @@ def read_draft(content_type: str, body: bytes) -> Draft:
     """Read a draft from a form or from JSON.
 
     Raises:
-        Problem: 400, it cannot be read.
+        Problem: 400, the body is unreadable.
     """
     fields = {name: readable(value) for name, value in read_fields(content_type, body).items()}
     known = {name: fields.get(name, "") for name in ("kind", "text", "address", "token")}
@@ -66,10 +66,10 @@ def read_draft(content_type: str, body: bytes) -> Draft:
 
 
 class FormTokens:
-    """Signs forms. Only our own are taken, from two seconds to a day after they were made.
+    """Signs and verifies tokens of forms. A token is valid from two seconds to a day after it was made.
 
     Args:
-        signer: signs them; its salt is `SALT`.
+        signer: the signer, with the salt `SALT`.
         make_id: returns a random id.
     """
 
@@ -77,32 +77,33 @@ class FormTokens:
         self._signer, self._make_id = signer, make_id
 
     def make(self, now: float) -> str:
-        """Return the token of a new form."""
+        """Return the token for a new form."""
         return self._signer.sign(self._make_id().encode(), int(now)).decode()
 
     def form_of(self, token: str, now: float) -> str:
-        """Return the id of the form that a token was made for.
+        """Return the form id in a token.
 
         Raises:
-            Problem: 400, it is none of ours, too old or too new.
+            Problem: 400, the token is forged, too old or too new.
         """
-        read = self._read(token)
-        if read is None or not _SOONEST <= now - read[1] <= _LATEST:
+        content = self._read(token)
+        if content is None or not _SOONEST <= now - content[1] <= _LATEST:
             detail = f"The token has to be of a form that was fetched between {_SOONEST} and {_LATEST} seconds ago."
             raise Problem(400, detail, "error_form_old")
-        return read[0].decode()
+        return content[0].decode()
 
     def ripens(self, token: str, now: float) -> bool:
-        """Return whether a token is too new, and will be good in a moment."""
-        read = self._read(token)
-        return read is not None and 0 <= now - read[1] < _SOONEST
+        """Tell whether a token is valid except that it is too new."""
+        content = self._read(token)
+        return content is not None and 0 <= now - content[1] < _SOONEST
 
     def _read(self, token: str) -> tuple[bytes, int] | None:
         return self._signer.read(token.encode("ascii", "replace"))
 
     def seed(self, form: str) -> bytes:
-        """Return the seed of the reference and the secret of a form's request: 32 bytes that only we can make.
+        """Return 32 secret bytes from which a form's reference and secret are derived.
 
-        A form that is sent twice, by a double click, gets the same ones both times. The secret itself is not kept.
+        A form that is sent twice, as by a double click, gets the same reference and secret. So the secret need not be
+        stored.
         """
         return hashlib.sha256(self._signer.sign(b"seed " + form.encode(), 0)).digest()

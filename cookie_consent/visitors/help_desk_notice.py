@@ -1,4 +1,4 @@
-"""Tells the help desk that something has come: by a function of the site's, or by mail."""
+"""Notifies the help desk of new requests, by a function of the site or by mail."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from cookie_consent.base.process.workers import Workers
 from cookie_consent.ledgers.desk_request import DeskRequest, is_address
 
 LONGEST = 20.0
-"""So many seconds a notice is waited for."""
+"""The time limit for a notice, in seconds."""
 MOST_IN_AN_HOUR = 20
-"""So many notices are handed on within an hour."""
+"""The largest number of notices in an hour."""
 _AT_A_TIME = 2
 _MOST_KINDS = 100
 _PORTS = {"smtp": 587, "smtps": 465}
-"""Where mail is handed in (RFC 8314 section 3.3)."""
+"""The default ports for mail submission (RFC 8314, section 3.3)."""
 _KNOWN = {"to", "from", "starttls"}
 _RIGHT = "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp"
 
@@ -40,7 +40,7 @@ _log = logging.getLogger("cookie_consent")
 
 
 def notice_of(request: DeskRequest, site: str) -> dict[str, Any]:
-    """Return what the desk is told of a request: nothing that the visitor wrote, for mail is read by many."""
+    """Return the notice of a request. It contains nothing that the visitor wrote, because mail can be read by many."""
     return {
         "reference": request.reference,
         "kind": request.kind,
@@ -51,14 +51,14 @@ def notice_of(request: DeskRequest, site: str) -> dict[str, Any]:
 
 
 def desk_of(given: Callable[[dict[str, Any]], Any] | str | None, *, has_ledger: bool = True) -> Desk | None:
-    """Return whom an option means.
+    """Return the desk for the option `desk`.
 
     Args:
-        given: a function that takes a notice, an SMTP URL, or None for nobody.
-        has_ledger: whether there is a ledger, beside which requests are kept.
+        given: a function that takes a notice, an SMTP URL, or None for no notices.
+        has_ledger: whether there is a ledger, which stores the requests.
 
     Raises:
-        ValueError: it is none of these, or there is nothing to tell of; says what would be right.
+        ValueError: the option is not valid, or there is no ledger; the message says what is right.
     """
     if given is None:
         return None
@@ -74,51 +74,51 @@ def desk_of(given: Callable[[dict[str, Any]], Any] | str | None, *, has_ledger: 
 
 
 class Desk:
-    """Hands notices on, on threads of its own, so that one that hangs keeps nothing else waiting.
+    """Sends notices on threads of its own, so that a slow mail server delays nothing else.
 
-    Of many only the first of each hour: the last of them says until when no other comes.
+    Only the first 20 notices of an hour are sent. The last of them says until when no more follow.
 
     Args:
-        tell: takes a notice; it may block, or be asynchronous.
-        longest: how many seconds it is waited for.
+        tell: takes a notice; may block or be asynchronous.
+        longest: the time limit for a notice, in seconds.
     """
 
     def __init__(self, tell: Callable[[dict[str, Any]], Any], longest: float = LONGEST) -> None:
         self._tell, self._longest = tell, longest
         self._workers = Workers(_AT_A_TIME, "help-desk")
-        self._said: set[str] = set()
-        self._began, self._told = 0.0, 0
+        self._logged: set[str] = set()
+        self._began, self._sent = 0.0, 0
 
     async def tell(self, notice: dict[str, Any], now: float) -> None:
-        """Hand a notice on. What goes wrong is logged, once for each kind of error until a notice arrives again.
+        """Send a notice. An error is logged once for its kind, until a notice succeeds again.
 
         Args:
-            notice: what is told, and with it `quiet_until`: until when no other is, or None.
+            notice: the notice. `quiet_until` is added: until when no more notices follow, or None.
             now: seconds since 1970.
         """
         if not 0 <= now - self._began < HOUR:
-            self._began, self._told = now, 0
-        if self._told >= MOST_IN_AN_HOUR:
+            self._began, self._sent = now, 0
+        if self._sent >= MOST_IN_AN_HOUR:
             return
-        self._told += 1
-        is_last = self._told == MOST_IN_AN_HOUR
+        self._sent += 1
+        is_last = self._sent == MOST_IN_AN_HOUR
         notice = {**notice, "quiet_until": rfc3339(self._began + HOUR) if is_last else None}
         try:
             with fail_after(self._longest):
-                told = await self._workers.run(partial(self._tell, notice))
-                if inspect.isawaitable(told):
-                    await told
-        except Exception as error:  # noqa: BLE001 (whatever it is, the request is kept)
-            self._told -= 1
+                result = await self._workers.run(partial(self._tell, notice))
+                if inspect.isawaitable(result):
+                    await result
+        except Exception as error:  # noqa: BLE001 (the request is stored, whatever fails here)
+            self._sent -= 1
             self._complain(error)
         else:
-            self._said.clear()
+            self._logged.clear()
 
     def _complain(self, error: Exception) -> None:
         kind = type(error).__name__
-        if kind not in self._said:
-            evict_if_full(self._said, _MOST_KINDS)
-            self._said.add(kind)
+        if kind not in self._logged:
+            evict_if_full(self._logged, _MOST_KINDS)
+            self._logged.add(kind)
             _log.warning(
                 "The help desk could not be told of a request; it is kept, and `cookie-consent requests list` shows "
                 "it. %s: %s",
@@ -129,15 +129,15 @@ class Desk:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class MailBox:
-    """Where mail to the desk goes.
+    """The mail server and the addresses for notices.
 
     Args:
         host: the mail server.
-        port: where it listens.
-        encrypted: whether the connection is encrypted from the start.
-        starttls: whether it is encrypted as soon as the server offers it.
-        user: who logs in; "" for nobody.
-        password: with what.
+        port: its port.
+        encrypted: whether to use TLS from the start.
+        starttls: whether to use STARTTLS if the server offers it.
+        user: the user name to log in with; "" to not log in.
+        password: the password.
         to: the desk's addresses.
         sender: the site's address.
     """
@@ -153,10 +153,10 @@ class MailBox:
 
     @classmethod
     def of(cls, url: str) -> MailBox:
-        """Read a URL like "smtp://user:password@host:587?to=desk@example.jp&from=site@example.jp".
+        """Parse a URL like "smtp://user:password@host:587?to=desk@example.jp&from=site@example.jp".
 
         Raises:
-            ValueError: it cannot be read; says what would be right, and never the password.
+            ValueError: the URL is not valid; the message says what is right, and never contains the password.
         """
         parts, options = _parts(url)
         to = tuple(address.strip() for address in options["to"].split(","))
@@ -175,7 +175,7 @@ class MailBox:
         """Mail a notice.
 
         Raises:
-            OSError: the server cannot be reached, or refuses it (`smtplib.SMTPException`).
+            OSError: the server cannot be reached, or refuses the mail (`smtplib.SMTPException`).
         """
         secure, wait = ssl.create_default_context(), LONGEST / 2
         if self.encrypted:
@@ -194,13 +194,13 @@ class MailBox:
             server.send_message(self.mail(notice), self.sender, self.to)
 
     def mail(self, notice: Notice) -> EmailMessage:
-        """Return the mail that says what a notice says."""
+        """Return the mail for a notice."""
         mail = EmailMessage()
         site = " ".join(str(notice["site"]).split())
         mail["From"], mail["To"] = self.sender, ", ".join(self.to)
         mail["Subject"] = f"{site}: {notice['kind']}, {notice['reference']}, due {notice['due_at'][:10]}"
         mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain=self.sender.rpartition("@")[2])
-        mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody who is away answers to it
+        mail["Auto-Submitted"] = "auto-generated"  # no automatic replies, please (RFC 3834)
         mail.set_content(
             f"Somebody has sent a request or a complaint to {site}.\n\n"
             f"Reference: {notice['reference']}\n"
@@ -226,7 +226,11 @@ def _quiet(until: str | None) -> str:
 
 
 def _parts(url: str) -> tuple[SplitResult, dict[str, str]]:
-    """Take a URL apart; raises ValueError where it cannot mean a mail box. It may hold a password, and is not shown."""
+    """Return the parts of a URL and its options.
+
+    Raises:
+        ValueError: it names no mail box. The message leaves out the URL, which may contain a password.
+    """
     try:
         parts = urlsplit(url)
         named = parts.hostname and parts.port != 0 and parts.path in ("", "/") and not parts.fragment

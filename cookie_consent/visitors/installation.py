@@ -1,4 +1,4 @@
-"""The parts of one installation: the middleware makes them, and hands them to what uses them."""
+"""The parts of an installed middleware, which it creates and passes on."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from cookie_consent.visitors.pages.pages import Pages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """The parts of one installation.
+    """The parts of an installed middleware.
 
     Args:
         policy: the site's policy.
-        prefix: the path of the endpoints, without a slash at its end.
-        own: our own cookies.
-        gate: knows which cookies may pass.
+        prefix: the path of the endpoints, without a final slash.
+        own: the middleware's own cookies.
+        gate: decides which cookies pass.
         visits: reads requests.
-        pages: makes what visitors read.
-        ledger: keeps consent records, or None.
-        retention: removes what is due from it, or None.
-        access_log: keeps access records, or None.
+        pages: renders the pages.
+        ledger: the ledger of consent records, or None.
+        retention: removes expired records from the ledger, or None.
+        access_log: the access log, or None.
         forms: signs the forms of the help desk.
-        desk: tells the help desk, or None.
+        desk: notifies the help desk, or None.
         clock: returns seconds since 1970.
-        app_language: tells the app's own language for a request; None where the app has not said how.
-        edit_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
-        recent_answers: remembers answers and erasures for the requests that run meanwhile.
+        app_language: returns the app's language for a request; None if the app makes no choice.
+        edit_csp: whether to add recipients' origins to the app's Content-Security-Policy.
+        recent_answers: remembers answers and erasures for requests that are still running.
     """
 
     policy: Policy

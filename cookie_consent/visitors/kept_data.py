@@ -1,6 +1,6 @@
-"""Finds what is kept about the visitor who asks.
+"""Finds what the site stores about a visitor.
 
-Whoever holds the signed cookies is the visitor. Nothing else is asked for (GDPR Articles 15 to 17 and 20).
+The signed cookies identify the visitor. No other proof is asked for (GDPR Articles 15 to 17 and 20).
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from cookie_consent.visitors.pages.pages import Kept
 from cookie_consent.visitors.responses import from_store
 
 _MOST, _WITHIN = 60, 600.0
-"""How many requests in how many seconds may ask for what is kept of one visitor."""
+"""The limit for reading what is stored about one visitor: number of requests, and seconds."""
 
 
 class KeptData:
-    """Finds what is kept about a visitor.
+    """Finds what is stored about a visitor.
 
     Args:
-        own: our own cookies.
-        ledger: keeps consent records, or None.
+        own: the middleware's own cookies.
+        ledger: the ledger of consent records, or None.
     """
 
     def __init__(self, own: OwnCookies, ledger: Ledger | None) -> None:
@@ -34,7 +34,7 @@ class KeptData:
         self._limit = RateLimit(_MOST, _WITHIN)
 
     async def summary(self, inquiry: Inquiry) -> Kept:
-        """Return what is kept, in short. Without the ledger it says less: the settings page is shown all the same."""
+        """Return a summary. If the ledger fails, it counts no records, and the settings page is still shown."""
         try:
             records = await self.count(inquiry)
         except Problem:
@@ -53,43 +53,46 @@ class KeptData:
 
         Args:
             inquiry: the visitor's request.
-            most: how many of the newest; None for all.
+            most: return only this many of the newest; None for all.
         """
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
         return await from_store(ledger.records(consent_id, most)) if ledger is not None and consent_id else []
 
     async def count(self, inquiry: Inquiry) -> int:
-        """Return how many records have the visitor's consent id. Notes to them are not counted."""
+        """Return the number of records with the visitor's consent id, without notes."""
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
         return await from_store(ledger.count(consent_id)) if ledger is not None and consent_id else 0
 
     def refused_unnamed(self, inquiry: Inquiry) -> bool:
-        """Return whether the visitor has refused, and nothing says which record is that refusal."""
+        """Tell whether the visitor refused without a consent id, so that the record cannot be found."""
         decision = inquiry.visit.decision
         if decision.record is None or decision.record.consent_id or self._ledger is None:
             return False
         return not consents(decision.policy, decision.record)
 
     def visitor_id(self, inquiry: Inquiry) -> str | None:
-        """Return the visitor's pseudonym, also while tracing is not allowed: what was traced is the visitor's own."""
-        known = self._own.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
-        return known.id if known else None
+        """Return the visitor's pseudonym, or None.
+
+        It is returned even while tracing is off: the visitor may still see and erase what was traced.
+        """
+        visitor = self._own.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        return visitor.id if visitor else None
 
     def withdrawn(self, inquiry: Inquiry) -> tuple[Withdrawn, ...]:
-        """Return the visitor's pseudonyms of before a withdrawal."""
+        """Return the visitor's pseudonyms from before a withdrawal."""
         return self._own.withdrawn(inquiry.cookies, inquiry.now, secure=inquiry.secure)
 
     def visitor_ids(self, inquiry: Inquiry) -> list[str]:
-        """Return all pseudonyms that the visitor's access records may have, those of before a withdrawal first."""
-        now = self.visitor_id(inquiry)
+        """Return all pseudonyms in the visitor's access records, those from before a withdrawal first."""
+        current = self.visitor_id(inquiry)
         ids = [one.visitor_id for one in self.withdrawn(inquiry)]
-        return ids if now is None or now in ids else [*ids, now]
+        return ids if current is None or current in ids else [*ids, current]
 
     def slow_down(self, inquiry: Inquiry) -> None:
-        """Count a request for what is kept of a visitor. Nothing is kept of visitors without a cookie of ours.
+        """Count a request for stored data. Visitors without a cookie have none, and are not counted.
 
         Raises:
-            Problem: 429, too many came.
+            Problem: 429, too many requests.
         """
         key = inquiry.visit.decision.consent_id or "".join(self.visitor_ids(inquiry)[:1])
         wait = self._limit.wait(key, inquiry.now) if key else 0

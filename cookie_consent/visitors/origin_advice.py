@@ -1,4 +1,4 @@
-"""Says in the log what to do where a proxy in front makes the site's own pages look like those of another site."""
+"""Logs advice for a proxy that makes the site's own pages look like those of another site."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cookie_consent.base.cross_site import is_judged_by_origin, origin_of
 from cookie_consent.base.limits import LONGEST_SHOWN
 
 MOST_ORIGINS = 10
-"""How many origins are told of."""
+"""The largest number of origins to log."""
 _log = logging.getLogger("cookie_consent")
 _SCHEME = (
     "the server does not know that the proxy speaks {scheme}. Let the proxy send X-Forwarded-Proto (nginx: "
@@ -26,30 +26,30 @@ _HOST = (
 
 
 class OriginAdvice:
-    """Tells once of each origin whose POST was refused although it may be the site's own; of ten at most."""
+    """Logs each origin once whose POST was refused although it may be the site's own; at most ten origins."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self._changes = threading.Lock()
 
     def tell(self, scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str) -> None:
-        """Tell what to do, if the Origin alone made it another site's.
+        """Log advice, if only the Origin field made the request cross-site.
 
         Args:
-            scope: of the request.
+            scope: the ASGI scope.
             fetch_sites: all values of Sec-Fetch-Site.
             origins: all values of Origin.
-            host: its Host field.
+            host: the Host field.
         """
-        came = origin_of(origins[0]) if origins else None
-        if came is None or not is_judged_by_origin(fetch_sites):
+        origin = origin_of(origins[0]) if origins else None
+        if origin is None or not is_judged_by_origin(fetch_sites):
             return
         scheme, shown = str(scope.get("scheme", "http")), _shown(origins[0])
-        advice = _advice(came, scheme, host)
+        advice = _advice(origin, scheme, host)
         with self._changes:
-            if not advice or shown in self._told or len(self._told) >= MOST_ORIGINS:
+            if not advice or shown in self._logged or len(self._logged) >= MOST_ORIGINS:
                 return
-            self._told.add(shown)
+            self._logged.add(shown)
         _log.warning(
             'A POST was refused with 403: it came from a page of "%s", and the app believes it is at "%s://%s" '
             '(root_path "%s"). If the first is the site\'s own address, %s. docs/behind-a-proxy.md has the settings.',
@@ -61,14 +61,14 @@ class OriginAdvice:
         )
 
 
-def _advice(came: tuple[str, str, int | None], scheme: str, host: str) -> list[str]:
-    """Return what to do so that a request from an origin is one of the app's own; nothing where it is."""
-    # With the scheme of the page, so that ports which only follow from the schemes do not differ.
-    here = origin_of(f"{came[0]}://{host}")
-    advice = [] if here == came else [_HOST]
-    return advice if came[0] == scheme else [*advice, _SCHEME.format(scheme=came[0])]
+def _advice(origin: tuple[str, str, int | None], scheme: str, host: str) -> list[str]:
+    """Return what to change so that the origin becomes the app's own; empty if it is."""
+    # Use the scheme of the origin, so that default ports compare equal.
+    here = origin_of(f"{origin[0]}://{host}")
+    advice = [] if here == origin else [_HOST]
+    return advice if origin[0] == scheme else [*advice, _SCHEME.format(scheme=origin[0])]
 
 
 def _shown(text: str) -> str:
-    """Return the beginning of what a client sent as a log may have it: printable, in ASCII, without quotes."""
+    """Return the beginning of a client's text, safe for a log: printable ASCII without quotes."""
     return ascii(text[:LONGEST_SHOWN])[1:-1].replace('"', "'")[:LONGEST_SHOWN]

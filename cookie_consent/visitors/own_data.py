@@ -1,4 +1,4 @@
-"""Everything that is kept about a visitor, for the visitor alone: to take along, and to erase."""
+"""Everything that the site stores about a visitor: export and erasure, for the visitor alone."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ from cookie_consent.visitors.past_policies import PastPolicies
 from cookie_consent.visitors.responses import JSONInChunks, from_store
 
 _FEW = 4
-"""How many access logs are searched at once. Others wait for their turn."""
+"""How many access logs are searched at once. Further requests wait."""
 
 
 class OwnData:
-    """Gives visitors everything that is kept about them, and erases what need not stay.
+    """Exports everything stored about a visitor, and erases what the site need not keep.
 
     Args:
         policy: the site's policy.
-        own: our own cookies.
-        ledger: keeps consent records, or None.
-        access_log: keeps access records, or None.
-        kept: finds what is kept about a visitor.
-        past_policies: finds the policies that records were made under.
-        recent_answers: remembers an erasure for the requests that run meanwhile.
+        own: the middleware's own cookies.
+        ledger: the ledger of consent records, or None.
+        access_log: the access log, or None.
+        kept: finds what is stored about a visitor.
+        past_policies: finds the policies of old records.
+        recent_answers: is told of erasures, so that requests still running take note.
     """
 
     def __init__(  # noqa: PLR0913 (all stores have to do with it)
@@ -57,16 +57,20 @@ class OwnData:
     ) -> None:
         self._policy, self._own, self._ledger, self._log = policy, own, ledger, access_log
         self._kept, self._past_policies, self._recent_answers = kept, past_policies, recent_answers
-        # Not the threads of the app's own endpoints: each of these may take a second and more.
+        # A limiter of its own: an export can take seconds, and must not occupy the threads of the app's endpoints.
         self._few = CapacityLimiter(_FEW)
 
     async def export(self, inquiry: Inquiry) -> Response:
-        """Answer with everything that is kept about the visitor."""
+        """Respond with everything that is stored about the visitor, as JSON.
+
+        Raises:
+            Problem: 429, too many requests; 503, a store cannot be read.
+        """
         self._kept.slow_down(inquiry)
-        own, log, record = self._own, self._log, inquiry.visit.decision.record
+        own, log, current = self._own, self._log, inquiry.visit.decision.record
         records = await self._kept.records(inquiry)
-        answers = [kept for kept in records if "expires_at" in kept]
-        versions = {kept["policy"] for kept in answers}
+        answers = [record_of for record_of in records if "expires_at" in record_of]
+        versions = {record_of["policy"] for record_of in answers}
         policies = {version: await self._past_policies.policy(version) for version in versions}
         requests = await self._requests(inquiry.visit.decision.consent_id)
         ids, address = self._kept.visitor_ids(inquiry), whole_address(inquiry)
@@ -74,9 +78,9 @@ class OwnData:
         def written() -> list[bytes]:
             traces = chain.from_iterable(map(log.sink.read, ids)) if log is not None else iter(())
             members = {
-                "consent": proof.document(record, own.lifetime) if record else None,
+                "consent": proof.document(current, own.lifetime) if current else None,
                 "consent_records": iter(records),
-                "receipts": (receipt(kept, policies[kept["policy"]], address) for kept in answers),
+                "receipts": (receipt(record_of, policies[record_of["policy"]], address) for record_of in answers),
                 "visitor_id": self._kept.visitor_id(inquiry),
                 "withdrawn_visitor_ids": [one.visitor_id for one in self._kept.withdrawn(inquiry)],
                 "access_records": traces,
@@ -85,7 +89,7 @@ class OwnData:
             }
             return [*json_chunks(members)]
 
-        # All of it before the response starts: an export is whole, or none.
+        # Read everything before the response starts: an export is complete, or an error.
         chunks = await from_store(to_thread.run_sync(written, limiter=self._few), None)
         return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
 
@@ -97,50 +101,51 @@ class OwnData:
         return await from_store(to_thread.run_sync(export, abandon_on_cancel=True))
 
     async def erase(self, inquiry: Inquiry) -> Response:
-        """Erase the visitor's access records and the visitor id; say what stays, and why.
+        """Erase the visitor's access records and visitor id. The response says what stays, and why.
 
         Raises:
-            Problem: 413, 429; 503, what is kept cannot be reached, and nothing more is erased.
+            Problem: 413, the body is too large; 429, too many requests; 503, a store cannot be reached. Nothing more is
+                erased then.
         """
         self._kept.slow_down(inquiry)
         language = await self._language(inquiry)
-        # First: where the ledger is down nothing is erased, as the visitor is told then.
-        stays = [record["record_id"] for record in await self._kept.records(inquiry)]
+        # Read the ledger first: if it is down, nothing is erased, as the error page says.
+        remaining = [record["record_id"] for record in await self._kept.records(inquiry)]
         visitor_ids, erased = self._kept.visitor_ids(inquiry), 0
         if self._log is not None:
             for visitor_id in visitor_ids:
                 erased += await self._erase(self._log, visitor_id)
         if inquiry.wants_json:
-            why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if stays else None
-            response: Response = JSONResponse({"erased": erased, "consent_records": stays, "why": why})
+            why = "They prove that you were asked and what you answered (GDPR Article 7(1))." if remaining else None
+            response: Response = JSONResponse({"erased": erased, "consent_records": remaining, "why": why})
         else:
-            what = "" if visitor_ids else "=nothing"
-            response = RedirectResponse(f"{inquiry.base}?language={language}&erased{what}", status_code=303)
+            suffix = "" if visitor_ids else "=nothing"
+            response = RedirectResponse(f"{inquiry.base}?language={language}&erased{suffix}", status_code=303)
         response.raw_headers.extend((b"set-cookie", field) for field in self._forgotten(inquiry))
         return response
 
     async def _language(self, inquiry: Inquiry) -> str:
-        """Return the language of the page that the form stood in, if the body says it."""
+        """Return the language of the form's page if the body names it, else that of the request."""
         body = await read_body(inquiry.request.stream())
-        with suppress(Problem):  # it may say what it likes, or nothing
+        with suppress(Problem):  # an unreadable body is no reason to refuse an erasure
             language = read_fields(inquiry.content_type, body).get("language", "")
             if language in self._policy.site.languages:
                 return language
         return inquiry.language
 
     async def _erase(self, log: AccessLog, visitor_id: str) -> int:
-        """Erase the access records of a pseudonym; return how many."""
+        """Erase the access records of a pseudonym, and return their number."""
         self._recent_answers.erased(visitor_id)
         erased: int = await from_store(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
-        self._recent_answers.erased(visitor_id)  # of the requests that came meanwhile, too
+        self._recent_answers.erased(visitor_id)  # again, for requests that began during the erasure
         log.erasing.again(visitor_id)
         return erased
 
     def _forgotten(self, inquiry: Inquiry) -> list[bytes]:
         """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
-        found = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
+        stored = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
         return [
             self._own.forget_visitor(kind, base=inquiry.base, secure=inquiry.secure)
-            for kind, ids in found.items()
+            for kind, ids in stored.items()
             if ids
         ]

@@ -1,4 +1,4 @@
-"""The visitor's own consent records, for the visitor alone: to read, to comment on, and to take along as a receipt."""
+"""A visitor's own consent records: pages to read them and comment on them, and receipts."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ from cookie_consent.visitors.past_policies import PastPolicies
 from cookie_consent.visitors.responses import from_store, page
 
 LONGEST_NOTE = 2000
-"""Characters."""
+"""In characters."""
 _MOST_NOTES = 20
 _SHOWN = 50
-"""How many records a page shows, the newest. An export has all of them."""
+"""How many records a page shows, the newest first. An export has all."""
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 
 class OwnRecords:
-    """Answers the requests for the visitor's own consent records.
+    """Serves the visitor's own consent records.
 
     Args:
         policy: the site's policy.
-        own: our own cookies.
-        pages: makes the pages.
-        ledger: keeps the records, or None.
-        kept: finds what is kept about a visitor.
-        past_policies: finds the policies that records were made under.
+        own: the middleware's own cookies.
+        pages: renders the pages.
+        ledger: the ledger of consent records, or None.
+        kept: finds what is stored about a visitor.
+        past_policies: finds the policies of old records.
     """
 
     def __init__(
@@ -60,22 +60,22 @@ class OwnRecords:
         self._kept, self._past_policies = kept, past_policies
 
     async def receipt(self, inquiry: Inquiry) -> Response:
-        """Answer with the receipt of the visitor's answer."""
+        """Respond with the receipt of the current answer, as JSON."""
         document = await self._document(inquiry)
         policy = await self._past_policies.policy(document["policy"])
         return JSONResponse(receipt(document, policy, whole_address(inquiry)))
 
     async def receipt_page(self, inquiry: Inquiry) -> Response:
-        """Answer with the same as a page, to read and to print."""
+        """Respond with the receipt as a page, to read and print."""
         document = await self._document(inquiry)
         policy, address = await self._past_policies.policy(document["policy"]), whole_address(inquiry)
-        # In the words of then, where they were offered in the language of now.
+        # Use the wording of that policy, if it was offered in the current language.
         is_offered = inquiry.language in policy.site.languages
         then = {"policy": policy, "words": Wording(policy, inquiry.language)} if is_offered else {}
         return self._page("receipt.html", inquiry, document=document, address=address, **then)
 
     async def records(self, inquiry: Inquiry) -> Response:
-        """Answer with a page of the visitor's newest records, and of the notes to them."""
+        """Respond with a page of the visitor's newest records and their notes."""
         self._kept.slow_down(inquiry)
         records = await self._kept.records(inquiry, most=_SHOWN * (1 + _MOST_NOTES))
         notes: dict[str, list[dict[str, Any]]] = {}
@@ -95,27 +95,27 @@ class OwnRecords:
         )
 
     async def note(self, inquiry: Inquiry) -> Response:
-        """Attach a note to a record of the visitor's.
+        """Attach the visitor's note to one of the visitor's records.
 
         Raises:
-            Problem: 400, 413, the note cannot be read or kept; 404, the visitor has no such record; 409, the record has
-                as many notes as it may; 429; 503.
+            Problem: 400 or 413, the note is unreadable or too long; 404, the visitor has no such record; 409, the
+                record has too many notes; 429, too many requests; 503, the ledger cannot be reached.
         """
         self._kept.slow_down(inquiry)
         fields = read_fields(inquiry.content_type, await read_body(inquiry.request.stream()))
         if fields.get("language") in self._policy.site.languages:
             inquiry = replace(inquiry, language=fields["language"])
         try:
-            kept = await self._attach(inquiry, fields)
+            entry = await self._attach(inquiry, fields)
         except Problem as problem:
             problem.language = inquiry.language
             raise
         if inquiry.wants_json:
-            return JSONResponse(kept, 201)
+            return JSONResponse(entry, 201)
         return RedirectResponse(f"{inquiry.base}/records?language={inquiry.language}&noted", status_code=303)
 
     async def _attach(self, inquiry: Inquiry, fields: Mapping[str, str]) -> Mapping[str, Any]:
-        """Attach a note; return the record of it."""
+        """Attach a note, and return its record."""
         records = await self._kept.records(inquiry)
         about = _by_id(records).get(fields.get("record", ""))
         if about is None or self._ledger is None:
@@ -137,7 +137,14 @@ class OwnRecords:
         return await from_store(self._ledger.append(entry))
 
     async def shown(self, inquiry: Inquiry) -> Response:
-        """Answer with what the visitor was shown when a record of the visitor's was made, by `?record=`."""
+        """Respond with the text that the visitor saw when answering, for the record `?record=`.
+
+        `?prevailing` asks for the text in the prevailing language.
+
+        Raises:
+            Problem: 404, the visitor has no such record, or it has no text; 429, too many requests; 503, the ledger
+                cannot be reached.
+        """
         self._kept.slow_down(inquiry)
         query, ledger = inquiry.request.query_params, self._ledger
         record = _by_id(await self._kept.records(inquiry)).get(query.get("record", ""))
@@ -147,18 +154,22 @@ class OwnRecords:
         text, shown_in = explained.html, record["language"]
         if "prevailing" in query:
             text, shown_in = explained.prevailing_html, record["prevailing_language"]
-        own_text = Markup(body_of(text))  # noqa: S704 (made by our templates)
-        return self._page("shown.html", inquiry, record=record, text=own_text, shown_in=shown_in)
+        body = Markup(body_of(text))  # noqa: S704 (rendered by the templates of this package)
+        return self._page("shown.html", inquiry, record=record, text=body, shown_in=shown_in)
 
     async def _document(self, inquiry: Inquiry) -> dict[str, Any]:
-        """Return the record of the answer that holds: as the ledger keeps it, else what the cookie says of it."""
+        """Return the record of the current answer, from the ledger or else from the cookie.
+
+        Raises:
+            Problem: 404, there is no answer.
+        """
         self._kept.slow_down(inquiry)
         record = inquiry.visit.decision.record
         if record is None:
             raise Problem(404, "There is no answer that a receipt could be given for.", "error_not_found")
         document = proof.document(record, self._own.lifetime)
-        own = [kept for kept in await self._kept.records(inquiry) if _is_of(document, kept)]
-        return own[-1] if own else document
+        matching = [kept for kept in await self._kept.records(inquiry) if _is_of(document, kept)]
+        return matching[-1] if matching else document
 
     def _page(self, template: str, inquiry: Inquiry, **more: object) -> Response:
         decision, language = inquiry.visit.decision, inquiry.language
@@ -166,16 +177,16 @@ class OwnRecords:
 
 
 def whole_address(inquiry: Inquiry) -> str:
-    """Return the whole address of the endpoints, for what leaves the site; a path where the host is not known."""
+    """Return the full URL of the endpoints, for documents that leave the site; their path if the host is not valid."""
     host, scheme = inquiry.request.headers.get("host", ""), inquiry.request.scope.get("scheme", "http")
     return f"{scheme}://{host}{inquiry.base}" if _HOST.fullmatch(host) else inquiry.base
 
 
 def _by_id(records: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the records of answers by their ids; notes are none."""
+    """Return record id -> record, without notes."""
     return {record["record_id"]: record for record in records if record["event"] != "note"}
 
 
-def _is_of(document: dict[str, Any], kept: dict[str, Any]) -> bool:
-    """Return whether a record is that of an answer, by what the cookie says of it."""
-    return all(kept.get(name) == document[name] for name in ("decided_at", "granted", "refused", "source"))
+def _is_of(document: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Tell whether a record in the ledger is the answer in the cookie."""
+    return all(record.get(name) == document[name] for name in ("decided_at", "granted", "refused", "source"))

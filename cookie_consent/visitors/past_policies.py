@@ -1,4 +1,4 @@
-"""Finds the policies that visitors have answered to, also those that are no longer in force."""
+"""Finds earlier versions of the policy, which old records refer to."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class PastPolicies:
     """Finds a version of the policy.
 
     Args:
-        policy: the policy in force, with its history.
-        ledger: keeps the policies that somebody has answered to, or None.
+        policy: the current policy, with its history.
+        ledger: the ledger, which stores the policies that visitors have answered; or None.
     """
 
     def __init__(self, policy: Policy, ledger: Ledger | None) -> None:
@@ -23,7 +23,7 @@ class PastPolicies:
         self._known = {known.version: known for known in (*reversed(policy.history), policy)}
 
     async def document(self, version: str) -> dict[str, Any] | None:
-        """Return a version of the policy as plain data, or None where nobody has answered to it.
+        """Return a version of the policy as plain data; None if it is unknown.
 
         Raises:
             Problem: 503, the ledger cannot be reached.
@@ -33,7 +33,7 @@ class PastPolicies:
         return await from_store(self._ledger.policy(version)) if self._ledger is not None else None
 
     async def policy(self, version: str) -> Policy:
-        """Return a version of the policy; the one in force where it is not known or can no longer be read.
+        """Return a version of the policy; the current one if it is unknown or no longer readable.
 
         Raises:
             Problem: 503, the ledger cannot be reached.

@@ -1,4 +1,4 @@
-"""Says what an endpoint refuses: as problem details (RFC 9457) to programs, as a page to people."""
+"""Turns a problem into a response: problem details (RFC 9457) for programs, a page for people."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from cookie_consent.visitors.settings import Disclosure
 
 
 class Refusals:
-    """Answers with what was wrong.
+    """Makes the responses for problems.
 
     Args:
         policy: the site's policy.
-        pages: makes the pages.
-        settings: makes the settings page, which is shown again where the policy has changed.
+        pages: renders the pages.
+        settings: makes the settings page, which is shown again if the policy has changed.
         prefix: the path of the endpoints inside the app.
     """
 
@@ -33,7 +33,7 @@ class Refusals:
         """Return the response for a problem."""
         inquiry = replace(inquiry, language=problem.language or inquiry.language)
         path, next_path = inquiry.path.rstrip("/"), safe_next(problem.next) or ""
-        # Events are sent by scripts alone, also those that come as text.
+        # Only scripts send events, even those with the content type of a form.
         if path == f"{self._prefix}/events" or not _wants_page(inquiry):
             response: Response = JSONResponse(problem.document(), problem.status, media_type="application/problem+json")
         elif problem.text == "error_policy_changed":
@@ -59,7 +59,7 @@ class Refusals:
 
 
 def _wants_page(inquiry: Inquiry) -> bool:
-    """Return whether somebody reads the response: who sent a form and does not ask for JSON, or followed a link."""
+    """Tell whether a person reads the response: one who sent a form and did not ask for JSON, or followed a link."""
     if inquiry.request.method == "POST":
         return inquiry.is_form and not inquiry.wants_json
     return "text/html" in inquiry.request.headers.get("accept", "")

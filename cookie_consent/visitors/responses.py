@@ -1,4 +1,4 @@
-"""The responses that endpoints have in common: pages, JSON in chunks, and 503 when a store fails."""
+"""Responses that several endpoints use: pages, JSON in chunks, and 503 if a store fails."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ Kept = TypeVar("Kept")
 
 
 class JSONInChunks(Response):
-    """JSON that is sent in chunks. Other tasks of the event loop run after each chunk.
+    """JSON that is sent in chunks, so that other tasks of the event loop run in between.
 
     Args:
-        chunks: the body. Each chunk is dropped as soon as it is sent.
-        headers: more header fields.
+        chunks: the body. A chunk is freed when it is sent.
+        headers: further header fields.
     """
 
     media_type = "application/json"
@@ -39,7 +39,7 @@ class JSONInChunks(Response):
         super().__init__(headers={**headers, "content-length": length})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response; to a HEAD request only the header fields."""
+        """Send the response; for a HEAD request, only the header fields."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         while self._chunks and scope["method"] != "HEAD":
             await send({"type": "http.response.body", "body": self._chunks.popleft(), "more_body": True})
@@ -48,16 +48,16 @@ class JSONInChunks(Response):
 
 
 def page(html: str, language: str, status: int = 200) -> Response:
-    """Return a page of ours. Browsers load no script, no frame and nothing from elsewhere into it."""
+    """Return a page of the endpoints. Its Content-Security-Policy forbids scripts, frames and other origins."""
     return HTMLResponse(html, status, headers={**_STRICT, "content-language": language})
 
 
 async def from_store(store: Awaitable[Kept], longest: float | None = LONGEST_WAIT) -> Kept:
-    """Return what a ledger or sink returns.
+    """Wait for the result of a ledger or sink.
 
     Args:
-        store: what the ledger or sink is asked.
-        longest: how many seconds to wait for it; None for any number.
+        store: the awaitable result.
+        longest: the time limit, in seconds; None for no limit.
 
     Raises:
         Problem: 503, it fails or takes longer.
@@ -65,6 +65,6 @@ async def from_store(store: Awaitable[Kept], longest: float | None = LONGEST_WAI
     try:
         with fail_after(longest):
             return await store
-    except Exception as error:  # noqa: BLE001 (whatever it raises, the answer would not be true without it)
+    except Exception as error:  # noqa: BLE001 (without the store, any response would be wrong)
         log_failure("What is kept could not be read or changed; the request was refused", error)
         raise Problem(503, "What is kept cannot be reached just now.", "error_unavailable") from None

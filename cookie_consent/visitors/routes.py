@@ -1,4 +1,4 @@
-"""Puts the endpoints together: which handler answers where, and what each handler is given."""
+"""The table of endpoints: which handler serves which path, and what each handler gets."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Routes:
     """Finds the handler of a request.
 
     Args:
-        parts: the parts of the installation. Each handler is given those that it uses.
+        parts: the parts of the middleware. Each handler gets only those that it uses.
 
     Attributes:
-        settings: answers with the settings page.
+        settings: the handlers of the settings page.
     """
 
     def __init__(self, parts: Installation) -> None:
@@ -97,11 +97,11 @@ class Routes:
         """Return the handler of a request.
 
         Args:
-            method: the method of the request. The handler of GET answers HEAD, too.
+            method: the method of the request. GET handlers also serve HEAD.
             path: the path inside the app.
 
         Raises:
-            Problem: 404, there is nothing at this path; 405, the method is not allowed there.
+            Problem: 404, there is nothing at this path; 405, the method is not allowed.
         """
         methods = self._methods(path)
         handler = methods.get("GET" if method == "HEAD" else method)
@@ -139,7 +139,11 @@ def _answers(parts: Installation, states: States, cookie_list: CookieList) -> An
 
 
 def _of_assets(track: str) -> dict[str, dict[str, Handler]]:
-    """Return the handlers of scripts and stylesheets; `track` is the address of the script that sends events."""
+    """Return the handlers of scripts and style sheets.
+
+    Args:
+        track: the address of the script that sends events.
+    """
     table: dict[str, dict[str, Handler]] = {}
     for name, asset in assets().items():
         table[f"/assets/{asset.name}"] = {"GET": partial(serve, asset)}

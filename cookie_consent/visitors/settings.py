@@ -1,4 +1,4 @@
-"""The settings page, the question, and what they say as data for programs."""
+"""The settings page, the question, and the same as data for programs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from cookie_consent.visitors.state import States
 
 
 class Disclosure:
-    """Shows what holds for a visitor, and what the site declares.
+    """Serves the settings page, the visitor's state, and the policy.
 
     Args:
         policy: the site's policy.
-        visits: says what holds on another page.
-        pages: makes the pages.
-        kept: finds what is kept about a visitor.
+        visits: reads the decision for another page.
+        pages: renders the pages.
+        kept: finds what is stored about a visitor.
         past_policies: finds earlier versions of the policy.
-        states: says what holds as data.
-        cookie_list: lists our own cookies.
+        states: returns a decision as data.
+        cookie_list: lists the middleware's own cookies.
         since: the day on which this process started.
     """
 
@@ -53,17 +53,17 @@ class Disclosure:
         self._past_policies, self._states, self._cookie_list, self._since = past_policies, states, cookie_list, since
 
     async def settings(self, inquiry: Inquiry) -> Response:
-        """Answer with the settings page."""
+        """Respond with the settings page."""
         erased = inquiry.request.query_params.get("erased")
         notice = "" if erased is None else "erased_nothing" if erased == "nothing" else "erased"
         return await self.settings_page(inquiry, next_path=inquiry.next_path, notice=notice)
 
     async def settings_page(self, inquiry: Inquiry, *, next_path: str, notice: str, status: int = 200) -> Response:
-        """Return the settings page.
+        """Return the response with the settings page.
 
         Args:
-            inquiry: the request for it.
-            next_path: a path on this site to go on to; "" for none.
+            inquiry: the request.
+            next_path: a path on this site to return to; "" for none.
             notice: the name of a message; see `Pages.settings`.
             status: the HTTP status code.
         """
@@ -84,10 +84,10 @@ class Disclosure:
         return page(html, inquiry.language, status)
 
     async def do_not_sell(self, inquiry: Inquiry) -> Response:
-        """Answer with the page on which a sale or sharing is refused.
+        """Respond with the page for refusing a sale or sharing.
 
         Raises:
-            Problem: 404, the policy has none.
+            Problem: 404, the policy declares neither.
         """
         if not self._policy.sells:
             raise Problem(404, "Nothing is sold or shared here.")
@@ -100,11 +100,11 @@ class Disclosure:
         return page(html, inquiry.language)
 
     async def question(self, inquiry: Inquiry) -> Response:
-        """Answer with the question, for the script to put into a page.
+        """Respond with the question, for the script to insert into a page.
 
-        `?next=` is the path of the page: the conditions of its service hold. `?page_language=` is the language of the
-        page. `?again` says that the visitor called for the question, to change an answer. There is no question for a
-        page that it links to: visitors read that page first.
+        `?next=` is the path of the page, and selects the conditions of its service. `?page_language=` is the language
+        of the page. `?again` says that the visitor opened the question to change an answer. Pages that the question
+        links to get none (204): visitors read them before they answer.
         """
         again = "again" in inquiry.request.query_params
         visit, next_path = inquiry.visit, inquiry.next_path
@@ -122,28 +122,32 @@ class Disclosure:
         return page(html.decode(), inquiry.language)
 
     async def state(self, inquiry: Inquiry) -> Response:
-        """Answer with what holds for the visitor; on a page of a service, with `?page=` and its path."""
+        """Respond with the visitor's state as JSON; with `?page=`, the state on the page at that path."""
         visit, path = inquiry.visit, inquiry.request.query_params.get("page", "")
         if path.startswith("/"):
             visit = self._visits.read(inquiry.request.scope, path_inside(path, inquiry.request.scope))
         return JSONResponse(self._states.of(visit.decision))
 
     async def policy(self, inquiry: Inquiry) -> Response:
-        """Answer with the policy in force."""
+        """Respond with the current policy."""
         policy = self._policy
         return JSONResponse({"version": policy.version, **policy.document()})
 
     async def past_policy(self, version: str, inquiry: Inquiry) -> Response:
-        """Answer with a version of the policy, as it was when somebody answered."""
-        found = await self._past_policies.document(version)
-        if found is None:
+        """Respond with an earlier version of the policy.
+
+        Raises:
+            Problem: 404, no visitor has answered such a version; 503, the ledger cannot be reached.
+        """
+        document = await self._past_policies.document(version)
+        if document is None:
             raise Problem(404, "There is no such version of the policy.")
-        return JSONResponse({"version": version, **found})
+        return JSONResponse({"version": version, **document})
 
     async def gpc(self, inquiry: Inquiry) -> Response:
-        """Answer whether the site honours Global Privacy Control (its section "Support Resource").
+        """Respond with the site's GPC support resource (Global Privacy Control, "GPC Support Resource").
 
-        The date is that of the policy's newest change, or that of the start of this process.
+        Its date is that of the newest change of the policy, or else the start of this process.
         """
         policy, today = self._policy, day_of(inquiry.now)
         changed = max((change.date for change in policy.changes if change.date <= today), default=self._since)

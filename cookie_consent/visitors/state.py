@@ -1,4 +1,4 @@
-"""Says as plain data what holds for a visitor."""
+"""The visitor's state as plain data."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from cookie_consent.decision.decision import Decision, opted_out, switched_off, 
 
 
 class States:
-    """Says what holds for a visitor, as scripts and programs read it.
+    """Returns decisions as data for scripts and programs.
 
     Args:
-        lifetime: how long an answer holds.
-        edits_csp: whether recipients' origins come and go in the app's Content-Security-Policy.
+        lifetime: how long an answer is valid.
+        edits_csp: whether the middleware adds recipients' origins to the app's Content-Security-Policy.
     """
 
     def __init__(self, lifetime: timedelta, *, edits_csp: bool) -> None:
         self._lifetime, self._edits_csp = lifetime, edits_csp
 
     def of(self, decision: Decision) -> dict[str, Any]:
-        """Return the state as plain data for JSON."""
+        """Return a decision as JSON data."""
         record, by_signal = decision.record, what_signals_refuse(decision.policy, decision.signals)
         return {
             "status": decision.status,

@@ -1,4 +1,4 @@
-"""Reads an answer as it is posted, and makes the consent record of it."""
+"""Parses an answer from a request body, and turns it into a consent record."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from cookie_consent.policy.policy import Policy
 
 _CHOICES = ("accept_all", "refuse_all", "save", "grant", "opt_out")
 _OF_SOME = ("grant", "opt_out")
-"""The choices that leave the other purposes as they are."""
+"""Choices that leave the other purposes as they are."""
 _SOURCES = ("banner", "settings", "feature", "api")
 _FORM_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
 _SAME = ("language", "service", "surface", "feature", "answered", "notice")
 _OF_FORMS = {**{name: name for name in _SAME}, "once": "form_id"}
-"""The fields by which our forms describe themselves -> their names in `Posted`."""
+"""Fields in which a form describes itself -> attribute of `Posted`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posted:
-    """An answer as a visitor gave it.
+    """An answer as the visitor sent it.
 
     Args:
-        choice: "accept_all", "refuse_all", "save" (grants `purposes`, refuses the others), "grant" (grants `purposes`,
-            leaves the others as they are) or "opt_out" (refuses each sale or sharing, leaves the others likewise).
-        purposes: purpose id -> whether it was ticked, for those that the answer names.
-        policy: the version of the policy that was shown; "" where the answer does not say.
-        next: where to go on; "" where the answer does not say.
+        choice: "accept_all", "refuse_all", "save" (grants `purposes`, refuses all others), "grant" (grants `purposes`,
+            leaves all others as they are) or "opt_out" (refuses every sale or sharing, leaves all others as they are).
+        purposes: purpose id -> whether it was ticked, for the purposes that the answer names.
+        policy: the version of the policy that was shown; "" if not given.
+        next: the address to continue at; "" if not given.
         source: where the answer was given.
-        language: the language that was shown; "" where the answer does not say.
-        service: the id of the service on whose page it was given; "" elsewhere.
-        surface: what was shown, as our forms say it; "" where the answer does not say.
-        feature: the id of the feature that needed it; "" where the answer does not say.
-        form_id: the id of the form; "" where the answer does not say.
-        answered: when the answer was given that held when the form was made (seconds since 1970), "0" for none; ""
-            where the answer does not say.
-        notice: the name of the message that stood over the form; "" for none.
+        language: the language that was shown; "" if not given.
+        service: the id of the service on whose page it was given; "" for none.
+        surface: the kind of page or box that was shown; "" if not given.
+        feature: the id of the feature that needed consent; "" if not given.
+        form_id: the id of the form; "" if not given.
+        answered: the time of the answer that the form showed, in seconds since 1970; "0" for no answer, "" if not
+            given.
+        notice: the name of the message above the form; "" for none.
     """
 
     choice: str
@@ -63,10 +63,15 @@ class Posted:
 
 
 def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
-    """Read the body of an answer.
+    """Parse and validate the body of an answer.
+
+    Args:
+        content_type: the Content-Type field.
+        body: the body.
+        policy: the site's policy.
 
     Raises:
-        Problem: 400, the body is no answer.
+        Problem: 400, the body is no valid answer.
     """
     readers: dict[str, Callable[[bytes], Posted]] = {FORM: _read_form, JSON: _read_json}
     posted = reader_for(content_type, readers)(body)
@@ -90,7 +95,11 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
 
 
 def _check_some(posted: Posted, policy: Policy) -> None:
-    """Raise a Problem where a choice that is about some purposes is about none."""
+    """Check that a choice about some purposes is about at least one.
+
+    Raises:
+        Problem: 400, it is about none.
+    """
     if posted.choice == "grant" and not any(posted.purposes.values()):
         raise Problem(400, "There is no purpose to grant.")
     if posted.choice == "opt_out" and not policy.sells:
@@ -102,14 +111,14 @@ def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, la
 
     Args:
         posted: the answer.
-        before: what held until now.
-        shown: the policy as it holds where the answer was given. What a service refuses is not asked for there, and
-            stays as it was.
+        before: the decision until now.
+        shown: the policy that applies where the answer was given. What a service refuses is not asked there, and stays
+            as it was.
         now: seconds since 1970.
         language: the language that was shown.
 
     Returns:
-        The record, without a consent id: only the ledger knows whether it needs one.
+        The record without a consent id: the ledger decides whether it needs one.
     """
     facts = digests(before.policy)
     states = {purpose: _state(posted, before, shown, purpose) for purpose in before.policy.optional}
@@ -124,11 +133,11 @@ def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, la
 
 
 def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> State | None:
-    """Return the answer for a purpose; None for what runs without consent, as long as nobody answers for it."""
+    """Return the new state of a purpose; None for a purpose that runs without consent and that nobody has answered."""
     if posted.choice == "opt_out" and purpose in before.policy.sells:
         return State.REFUSED
     exempt = purpose == before.policy.exempt
-    # The question has no tick for what it does not ask for; that none came from there is no objection.
+    # The banner has no checkbox for the exempt purpose, so its absence is no objection.
     if shown.in_force[purpose].refused or (exempt and (posted.choice, posted.surface) == ("save", "banner")):
         return _state_so_far(before, purpose)
     grants = posted.choice in ("save", "grant") and posted.purposes.get(purpose)
@@ -140,10 +149,11 @@ def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> Sta
 
 
 def _state_so_far(before: Decision, purpose: str) -> State | None:
-    """What a purpose keeps that the answer is silent on: a grant only if it holds now, signals and changes applied.
+    """Return the state of a purpose that the answer does not mention.
 
-    An objection to what runs without consent stays, also one from before it was there. A signal is a refusal of a sale
-    or sharing that is not asked about again.
+    A grant stays only if it still holds, with signals and policy changes applied. An objection to what runs without
+    consent stays, even one from before it ran. A signal against a sale or sharing counts as a refusal, and is not asked
+    about again.
     """
     answer = before.record.answers.get(purpose) if before.record else None
     if purpose == before.policy.exempt:
@@ -170,7 +180,7 @@ def _read_form(body: bytes) -> Posted:
         policy=single.get("policy", ""),
         next=single.get("next", ""),
         source=single.get("source", "settings"),
-        **{own: single.get(name, "") for name, own in _OF_FORMS.items()},
+        **{attribute: single.get(name, "") for name, attribute in _OF_FORMS.items()},
     )
 
 
@@ -180,11 +190,11 @@ def _read_json(body: bytes) -> Posted:
     texts = {name: data[name] for name in names if name in data}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Problem(400, f"These have to be texts: {', '.join(texts)}.")
-    own = {_OF_FORMS.get(name, name): text for name, text in texts.items()}
-    return Posted(**{"choice": "", "source": "api", **own}, purposes=_named(data))
+    attributes = {_OF_FORMS.get(name, name): text for name, text in texts.items()}
+    return Posted(**{"choice": "", "source": "api", **attributes}, purposes=_purposes_in(data))
 
 
-def _named(data: dict[str, Any]) -> dict[str, bool]:
+def _purposes_in(data: dict[str, Any]) -> dict[str, bool]:
     if "purposes" not in data and data.get("choice") not in ("save", "grant"):
         return {}
     purposes = data.get("purposes")

@@ -1,4 +1,4 @@
-"""The answers and erasures that this process took while other requests were running."""
+"""Answers and erasures that this process received while other requests were running."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Visit, refused_names
 
 MOST_REMEMBERED = 4096
-"""With a policy of four purposes they take about 4 MB."""
+"""They take about 4 MB with a policy of four purposes."""
 
 
 class _Event(NamedTuple):
-    """An answer, or an erasure, which has no record.
+    """An answer, or an erasure (which has no record).
 
     Args:
-        before: tells the cookies that the answer took the place of; None where there were none.
-        after: likewise those that it set.
+        before: identifies the cookies before the answer; None if there were none.
+        after: identifies the cookies after the answer.
         record: the answer.
-        visitor_ids: the pseudonyms of whoever answered or erased.
+        visitor_ids: the visitor's pseudonyms.
     """
 
     before: str | int | None
@@ -34,17 +34,17 @@ class _Event(NamedTuple):
 
 
 class RecentAnswers:
-    """Remembers answers and erasures, so that a request which began earlier heeds them.
+    """Remembers answers and erasures, so that requests that began earlier respect them.
 
-    A request notes `sequence` when it begins. As long as that has not grown, there is nothing to heed.
+    A request reads `sequence` when it begins. Only if that has grown since, it has to look again.
 
     Args:
-        lifetime: how long an answer holds.
+        lifetime: how long an answer is valid.
         clock: returns seconds since 1970.
-        most: how many are remembered.
+        most: how many events to remember.
 
     Attributes:
-        sequence: how many there were.
+        sequence: the number of events so far.
     """
 
     def __init__(self, lifetime: timedelta, clock: Callable[[], float], most: int = MOST_REMEMBERED) -> None:
@@ -57,27 +57,26 @@ class RecentAnswers:
         """Remember an answer.
 
         Args:
-            before: the answer that held until then, or None.
-            record: the new one.
-            visitor_ids: the visitor's pseudonyms, as far as they are known.
+            before: the earlier answer, or None.
+            record: the new answer.
+            visitor_ids: the visitor's known pseudonyms.
         """
         self._add(_Event(None if before is None else _key(before), _key(record), record, tuple(visitor_ids)))
 
     def erased(self, visitor_id: str) -> None:
-        """Remember that a visitor had the access records erased."""
+        """Remember that a visitor's access records were erased."""
         self._add(_Event(None, None, None, (visitor_id,)))
 
     def look_again(self, visit: Visit, began: int, visitor_id: str | None) -> Visit:
-        """Return what holds now on a request; the same object where its visitor has neither answered nor erased.
+        """Return the visit with newer events applied; the same object if there are none of this visitor.
 
-        Each newer answer takes from what was allowed when the request began, and none adds to it: what the app has
-        made by then was made without. Where so much happened since that it is not remembered, all that is optional is
-        off.
+        A newer answer can only take permissions away: the app built its response without the ones that it adds. If more
+        events happened than are remembered, all optional purposes are off.
 
         Args:
-            visit: what was known of the request when it began.
-            began: the `sequence` of then.
-            visitor_id: the pseudonym that an access record of it would have; None where the browser has none yet.
+            visit: the visit as it was when the request began.
+            began: `sequence` when the request began.
+            visitor_id: the pseudonym for an access record of this request; None if the browser has none yet.
         """
         if self.sequence - began > self._most:
             return replace(visit, decision=without_optional(visit.decision), traced=False, exempt="")
@@ -95,35 +94,35 @@ class RecentAnswers:
                 decision = self._narrowed(decision, event.record)
         if decision is visit.decision and not is_erased:
             return visit
-        is_kept = visitor_id is not None and not is_erased
+        may_trace = visitor_id is not None and not is_erased
         return replace(
             visit,
             decision=decision,
             left_over=refused_names(visit.carried, decision.record),
-            traced=visit.traced and decision.traces and is_kept,
-            exempt=decision.exempt if visit.exempt and is_kept else "",
+            traced=visit.traced and decision.traces and may_trace,
+            exempt=decision.exempt if visit.exempt and may_trace else "",
         )
 
     def _add(self, event: _Event) -> None:
-        with self._lock:  # an app may run on event loops in several threads
+        with self._lock:  # an app may run event loops in several threads
             self._events[self.sequence % self._most] = event
             self.sequence += 1
 
     def _narrowed(self, decision: Decision, record: ConsentRecord) -> Decision:
-        """Return the decision by a newer record, without what the one before did not allow."""
+        """Return the decision for a newer record, without anything that the earlier decision did not allow."""
         newer = decide(decision.policy, record, frozenset(decision.signals), self._clock(), lifetime=self._lifetime)
         both = {id_: is_allowed and newer.purposes[id_] for id_, is_allowed in decision.purposes.items()}
         return replace(newer, purposes=MappingProxyType(both))
 
 
 def _key(record: ConsentRecord) -> str | int:
-    """Return what tells the cookie of an answer from others: its id, else a hash of all that it says.
+    """Return a key for the cookie of an answer: its id, or else a hash of its content.
 
-    Without an id, visitors who answered alike in the same second have the same cookie. What one of them answers then
-    counts for all of them who have a request running, for that request.
+    Without an id, visitors who gave the same answer in the same second share a cookie. If one of them answers again,
+    that counts for the running requests of all of them.
     """
     if record.consent_id:
         return record.consent_id
     answers = tuple((id_, answer.state.value, answer.facts) for id_, answer in record.answers.items())
-    said = (record.policy, record.decided_at, record.source, record.language, frozenset(record.signals))
-    return hash((*said, answers))
+    content = (record.policy, record.decided_at, record.source, record.language, frozenset(record.signals))
+    return hash((*content, answers))
