@@ -123,6 +123,7 @@ def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
         raise UnusableError(f"--out takes the name of a file, and {out} is none. Leave it out for standard output.")
     part = out.with_name(f".{out.name}.part")
     try:
+        # An export that was killed may have left it.
         part.unlink(missing_ok=True)
         # O_EXCL: never write into a file or a link that somebody else put there.
         os.close(open_file(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))

@@ -146,6 +146,7 @@ def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
 
 def _to_file(path: Path, text: str) -> str:
     try:
+        # CSV brings its own line ends (RFC 4180).
         path.write_text(text, "utf-8", newline="")
     except OSError as error:
         raise _unwritable(path, error) from None

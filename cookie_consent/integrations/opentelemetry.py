@@ -31,6 +31,7 @@ class ConsentSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Pass the span on, without personal data if the running request does not allow tracing."""
+        # Data is removed from a copy: other processors of the provider share the span.
         self._next.on_end(span if is_traced() else _without_personal(span))
 
     def shutdown(self) -> None:

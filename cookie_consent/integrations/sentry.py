@@ -71,6 +71,7 @@ def _without_personal(event: Any) -> Any:
         cleaned["spans"] = [_cleaned(span) for span in event["spans"]]
     if "breadcrumbs" in event:
         cleaned["breadcrumbs"] = {"values": [_cleaned(crumb) for crumb in _values(event["breadcrumbs"])]}
+    # Local variables often contain the whole request.
     for frame in _frames(event):
         frame.pop("vars", None)
     return cleaned

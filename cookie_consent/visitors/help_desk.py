@@ -174,6 +174,7 @@ class HelpDesk:
         wait = 0 if request is None else self._look_ups.wait(reference, now)
         if wait:
             raise _too_many(wait)
+        # Also without a request: the time that this takes must not tell whether a reference exists.
         is_right = opens(secret, request)
         if request is None or not is_right:
             raise Problem(404, "There is no such request, or the secret is wrong.", "error_not_found")

@@ -69,18 +69,18 @@ class OwnData:
         self._kept.slow_down(inquiry)
         own, log, current = self._own, self._log, inquiry.visit.decision.record
         records = await self._kept.records(inquiry)
-        answers = [record_of for record_of in records if "expires_at" in record_of]
-        versions = {record_of["policy"] for record_of in answers}
+        answers = [record for record in records if "expires_at" in record]
+        versions = {record["policy"] for record in answers}
         policies = {version: await self._past_policies.policy(version) for version in versions}
         requests = await self._requests(inquiry.visit.decision.consent_id)
         ids, address = self._kept.visitor_ids(inquiry), whole_address(inquiry)
 
-        def written() -> list[bytes]:
+        def read_all() -> list[bytes]:
             traces = chain.from_iterable(map(log.sink.read, ids)) if log is not None else iter(())
             members = {
                 "consent": proof.document(current, own.lifetime) if current else None,
                 "consent_records": iter(records),
-                "receipts": (receipt(record_of, policies[record_of["policy"]], address) for record_of in answers),
+                "receipts": (receipt(record, policies[record["policy"]], address) for record in answers),
                 "visitor_id": self._kept.visitor_id(inquiry),
                 "withdrawn_visitor_ids": [one.visitor_id for one in self._kept.withdrawn(inquiry)],
                 "access_records": traces,
@@ -90,7 +90,7 @@ class OwnData:
             return [*json_chunks(members)]
 
         # Read everything before the response starts: an export is complete, or an error.
-        chunks = await from_store(to_thread.run_sync(written, limiter=self._few), None)
+        chunks = await from_store(to_thread.run_sync(read_all, limiter=self._few), None)
         return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
 
     async def _requests(self, consent_id: str) -> list[Any]:

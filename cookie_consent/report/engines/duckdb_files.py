@@ -125,6 +125,7 @@ class DuckDBFiles:
 
     def _run(self, name: str, given: Given, **words: int) -> DuckDBPyConnection:
         text = sql(name, DUCKDB, **words)
+        # DuckDB rejects parameters that a text does not use.
         return self._connection.execute(text, {key: value for key, value in given.items() if f"${key}:" in text})
 
 

@@ -97,9 +97,11 @@ def report_app(
 async def _may_see(request: Request, authorize: Authorize | None) -> bool:
     """Tell whether to show the report: not to people without permission, and not inside a page of another site."""
     headers = request.headers
+    # A link from another site may open the report. A frame, a script or an image of it may not.
     if headers.get("sec-fetch-site") == "cross-site" and headers.get("sec-fetch-dest") != "document":
         return False
     allowed = authorize is not None and authorize(request)
+    # `is True`: a function that returns something else by mistake, such as a user object, lets nobody in.
     return (await allowed if inspect.isawaitable(allowed) else allowed) is True
 
 
@@ -168,6 +170,7 @@ class _Pages:
         self._forget(KEPT_FOR)
         if asked not in self._cache:
             if len(self._cache) >= _MOST_KEPT:
+                # Full: give up finished pages early, before turning anybody away.
                 self._forget(0)
             if len(self._cache) >= _MOST_KEPT:
                 return None

@@ -73,6 +73,7 @@ def assets() -> Mapping[str, Asset]:
 def _asset(path: Path) -> Asset:
     content = _SMALLER[path.suffix](path.read_text(encoding="utf-8")).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
+    # `mtime=0` makes the bytes the same in every process.
     return Asset(f"{path.stem}.{digest}{path.suffix}", _TYPES[path.suffix], content, gzip.compress(content, mtime=0))
 
 

@@ -138,6 +138,7 @@ def _template(
             text = text.replace(written_day(day, where["language"]), mark)
         return text
 
+    # A mount path can come from the client: a long one must not fill the cache.
     return pages.evidence.get(key, make) if len(where["base"]) <= LONGEST_KEPT else make()
 
 
@@ -186,6 +187,7 @@ def body_of(html: str) -> str:
 @cache
 def build() -> str:
     """Return a hash of the templates, scripts and style sheets that questions are made of; 16 hexadecimal digits."""
+    # Sorted: the order of a folder differs between machines.
     templates = sorted((Path(__file__).parent / "templates").glob("*.html"))
     parts = [*(template.read_bytes() for template in templates), *(asset.content for asset in assets().values())]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]

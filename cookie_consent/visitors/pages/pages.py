@@ -198,6 +198,7 @@ class Pages:
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, asking: Asking
     ) -> HtmlTemplate:
         record, off = decision.record, frozenset[str]()
+        # Only a signal switches something off, and most requests send none.
         if record is not None and (decision.signals or record.overruled):
             off = switched_off(decision)
         status = decision.status if record is None else status_text(decision)
