@@ -25,8 +25,9 @@ from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, cons
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visit import Visit, Visits, host_of, is_secure, without_held
 from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.enforcement import Enforcement, PageOptions
+from cookie_consent.enforcement.quick_response import QuickResponse
 from cookie_consent.enforcement.request_consent import RequestConsent
-from cookie_consent.enforcement.response import Effects, Exchange, PageOptions
 from cookie_consent.ledgers import Ledger, ledger_of
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.ledgers.signal_records import SignalProofs
@@ -177,7 +178,7 @@ class ConsentMiddleware(FailsAtStart):
         self._endpoints = Endpoints(self._installed)
         self._own_paths = (prefix, GPC_PATH)
         signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
-        self._effects = Effects(self._installed, page_options, signal_proofs)
+        self._enforcement = Enforcement(self._installed, page_options, signal_proofs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -198,20 +199,20 @@ class ConsentMiddleware(FailsAtStart):
             return
         visit = self._visits.read(scope, path)
         child = scope if visit.passed is None and not self._masks_client else self._narrowed(scope, visit)
-        asks = visit.asks and self._effects.asks(child)
+        asks = visit.asks and self._enforcement.asks(child)
         child = banner.wanting_a_whole_page(child) if asks else child
-        exchange = Exchange(self._effects, child, receive, send, visit, request)
-        exchange.asks = asks
+        response = QuickResponse(self._enforcement, child, receive, send, visit, request)
+        response.asks = asks
         if visit.does_more:
-            exchange.prepare()
+            response.prepare()
         try:
-            await self.app(child, receive, exchange.send)
-            if exchange.is_unfinished:
-                await exchange.finish()
+            await self.app(child, receive, response.send)
+            if response.is_unfinished:
+                await response.finish()
         finally:
             request.is_running = False
             if visit.does_more:
-                (request if exchange.trace is None else exchange).end()
+                (request if response.trace is None else response).end()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
         """Answer a request to one of our own endpoints."""
@@ -243,7 +244,7 @@ class ConsentMiddleware(FailsAtStart):
         began = recent.sequence
         request.decide(traced=visit.traced)
         child = self._narrowed(scope, visit)
-        consent = RequestConsent(visit.decision, child, self._effects.prefix, self._effects.app_language)
+        consent = RequestConsent(visit.decision, child, self._enforcement.prefix, self._enforcement.app_language)
         child["state"] = {**(child.get("state") or {}), "consent": consent}
 
         async def gated(message: Message) -> None:

@@ -82,7 +82,7 @@ class Site:
     def __init__(self, *, quick: bool) -> None:
         self.sink = MemorySink()
         app = install(self.app, SITE, access_log=self.sink, settings_link=True, clock=Clock())
-        app._effects.shortens = quick and app._effects.shortens
+        app._enforcement.shortens = quick and app._enforcement.shortens
         self.site, self.visitor = app, Visitor(app)
         self.start: Message = {}
         self.bodies: Sequence[bytes] = ()
@@ -194,7 +194,7 @@ def test_plans_of_pages_are_bounded_in_number_and_in_bytes(monkeypatch: pytest.M
     site = Site(quick=True)
     site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
     site.bodies = [b'<!doctype html><html lang="en"><head></head><body></body></html>']
-    plans = site.site._effects.ordinary
+    plans = site.site._enforcement.ordinary
     headers = [("user-agent", PHONE), ("accept", "text/html")]
     sizes = set()
     for most_plans, most_bytes in ((5, 10_000_000), (1_000_000, 40_000)):
@@ -218,7 +218,7 @@ def test_a_page_that_comes_again_is_an_ordinary_one(answer: str, monkeypatch: py
     site.bodies = [b'<!doctype html><html lang="en"><head><title>t</title></head><body><p></body></html>']
     headers = [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html")]
     first = [site.told("/", headers, "GET", b"") for _ in range(2)][-1]
-    monkeypatch.setattr("cookie_consent.enforcement.response.Exchange._start", None)  # the careful way
+    monkeypatch.setattr("cookie_consent.enforcement.response.Response._start", None)  # the careful way
     assert site.told("/", headers, "GET", b"") == first
 
 

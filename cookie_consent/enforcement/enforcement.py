@@ -1,0 +1,92 @@
+"""What the responses of one installation share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+from cookie_consent.base.caching import depending_on
+from cookie_consent.base.checks import check_booleans
+from cookie_consent.base.paths import outer_path
+from cookie_consent.enforcement import banner
+from cookie_consent.enforcement.ordinary_pages import OrdinaryPages
+from cookie_consent.ledgers.signal_records import SignalProofs
+from cookie_consent.policy.links import linked_paths
+from cookie_consent.policy.policy import Policy
+from cookie_consent.visitors.installation import Installation
+
+_LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageOptions:
+    """What is done to the app's pages.
+
+    Args:
+        inject: whether the banner is put into them.
+        settings_link: whether a link to the settings page is.
+        edit_csp: whether recipients' origins come and go in their Content-Security-Policy.
+
+    Raises:
+        ValueError: one is not True or False.
+    """
+
+    inject: bool
+    settings_link: bool
+    edit_csp: bool
+
+    def __post_init__(self) -> None:
+        check_booleans(inject=self.inject, settings_link=self.settings_link, edit_csp=self.edit_csp)
+
+    def edits_csp(self, policy: Policy) -> bool:
+        """Return whether a Content-Security-Policy is edited: only where the policy says in which directives."""
+        return self.edit_csp and any(recipient.directives for recipient in policy.recipients)
+
+
+class Enforcement:
+    """What the responses of one installation share: it is computed once, when the middleware is made.
+
+    Args:
+        installed: the parts that do the work.
+        options: what is done to pages.
+        signal_proofs: records signals as proof; None without a ledger.
+
+    Attributes:
+        depends_on: the request fields that a decision depends on.
+        shortens: whether ordinary pages take the quick way.
+        of_traced: header fields that a traced response gets, where it is no page.
+        of_pages: header fields that an ordinary page gets.
+        of_asking: the same for a page with the question.
+        ordinary: the plans of ordinary pages.
+    """
+
+    def __init__(self, installed: Installation, options: PageOptions, signal_proofs: SignalProofs | None) -> None:
+        self.installed = installed
+        self.signal_proofs = signal_proofs
+        self.app_language = installed.app_language
+        self.inject = options.inject
+        self.settings_link = options.inject and options.settings_link
+        self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
+        self.gate, self.access_log, self.edit_csp = installed.gate, installed.access_log, installed.edit_csp
+        self.pages, self.prefix = installed.pages, installed.prefix
+        self.shortens = self.settings_link and not self.edit_csp
+        self.of_traced = depending_on([], self.depends_on)
+        self.of_pages = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
+        self.of_asking = [banner.preload(self.prefix, ""), *self.of_pages]
+        self.ordinary = OrdinaryPages(self.pages, self.prefix)
+        self._to_be_read = linked_paths(installed.policy)
+
+    def asks(self, scope: Scope) -> bool:
+        """Return whether a page at this path may show the question: not those that the question links to."""
+        if not self.inject or scope["method"] != "GET":
+            return False
+        path = outer_path(scope) if scope.get("root_path") else scope["path"]
+        return path.rstrip("/") not in self._to_be_read
+
+
+def _depends_on(policy: Policy) -> tuple[bytes, ...]:
+    """Return the request fields that a decision depends on."""
+    gpc = (b"Sec-GPC",) if policy.gpc_refuses else ()
+    dnt = (b"DNT",) if policy.dnt_refuses else ()
+    return (b"Cookie", *gpc, *dnt)

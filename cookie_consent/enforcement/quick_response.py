@@ -1,0 +1,145 @@
+"""The quick way of most responses: those that are no page, and ordinary pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+
+from starlette.types import Message
+
+from cookie_consent.base import page_views
+from cookie_consent.base.caching import OF_CACHES, Headers, depending_on, plain_fields
+from cookie_consent.base.html.injection import end_of_body
+from cookie_consent.base.page_views import NOT_MODIFIED
+from cookie_consent.base.user_agents import asks_robot
+from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
+from cookie_consent.enforcement.response import Response
+from cookie_consent.tracing.tracer import Fields, Trace
+
+_START, _BODY = "http.response.start", "http.response.body"
+_NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
+"""How the types of what is no page begin, as nearly all apps write them."""
+
+
+class QuickResponse(Response):
+    """A response that takes fewer steps than the careful way, where both have the same result.
+
+    Most responses set no cookie and are no page: they go out as the app sends them. An ordinary page gets the question
+    and the link from its plan. All others take the careful way. Whatever the careful way looks at, the quick way rules
+    out.
+    """
+
+    _held: Message | None = None
+    """The start of what may be an ordinary page, until its body comes."""
+    _encoding = ""
+    _length_at = -1
+
+    async def finish(self) -> None:
+        """Send what is still held when the app has returned."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            await self._send_carefully(held)
+        await super().finish()
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Take a message of the app's and send it on, or the answer that takes its place."""
+        kind = message["type"]
+        if not self._is_quick or self._consent.instead is not None:
+            return self._send_carefully(message)
+        if kind == _BODY:
+            return self._out(message) if self._held is None else self._send_held(self._held, message)
+        headers = message.get("headers")
+        is_first = kind == _START and self._held is None
+        if is_first and type(headers) is list and self._enforcement.recent_answers.sequence == self._began:
+            for name, value in headers:
+                # Its length tells a name from nearly all others, at less than the price of small letters.
+                size = len(name)
+                if size == 12 and (type(value) is not bytes or not value.startswith(_NO_PAGES)):
+                    return self._begin_page(message)
+                if size == 10 and (type(name) is not bytes or name.lower() == b"set-cookie"):
+                    break
+            else:
+                if message["status"] != NOT_MODIFIED and not self._consent.was_read:
+                    return self._out(message) if self.trace is None else self._send_traced(self.trace, message)
+        return self._send_carefully(message)
+
+    def _send_traced(self, trace: Trace, start: Message) -> Awaitable[None]:
+        """Send the start of a response that is no page: what is to be said of it is on what it depends."""
+        trace.status, headers = start["status"], start["headers"]
+        if trace.new_visitor is not None:
+            headers = [*headers, (b"set-cookie", trace.new_visitor)]
+        for name, _ in headers:
+            if type(name) is not bytes or name.lower().endswith(OF_CACHES):
+                headers = depending_on(plain_fields(headers), self._enforcement.depends_on)
+                break
+        else:
+            headers = headers + self._enforcement.of_traced
+        return self._plain_out({**start, "headers": headers})
+
+    async def _begin_page(self, start: Message) -> None:
+        """Wait for the body of what may be an ordinary page."""
+        consent, decision = self._consent, self._visit.decision
+        has_more = consent.asks_itself or consent.nonce or decision.news is not None or decision.honours_gpc
+        if start["status"] == 200 and self._enforcement.shortens and not has_more and self.scope["method"] == "GET":
+            self._encoding, self._length_at = ordinary_encoding(start["headers"])
+            if self._encoding and (self.trace is None or self.trace.new_visitor is None):
+                self._held, self.is_unfinished = start, True
+                return
+        await self._send_carefully(start)
+
+    async def _send_held(self, start: Message, message: Message) -> None:
+        """Send an ordinary page, or what turns out to be none."""
+        self._held, self.is_unfinished = None, False
+        body, scope, enforcement, made = message.get("body", b""), self.scope, self._enforcement, None
+        is_whole = type(body) is bytes and not message.get("more_body", False)
+        if is_whole and not scope.get("root_path") and enforcement.recent_answers.sequence == self._began:
+            self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
+            if fields.get(b"sec-fetch-dest") not in page_views.FRAMES:
+                made = self._ordinary(fields, start["headers"], body)
+        if made is None:
+            await self._send_behind(start, message)
+        else:
+            await self._out({**start, "headers": made[0]})
+            await self._out({**message, "body": made[1]})
+
+    async def _send_behind(self, start: Message, message: Message) -> None:
+        """Send the start that is held, then what no ordinary page has: a file to send, early hints, trailers."""
+        self._held = None
+        await self._send_carefully(start)
+        await self._send_carefully(message)
+
+    def _ordinary(self, fields: Fields, headers: Headers, body: bytes) -> tuple[Headers, bytes] | None:
+        """Return the fields and the body of an ordinary page as they go out; None for what is none.
+
+        Args:
+            fields: the request's header fields by their names.
+            headers: the fields of the response.
+            body: its body.
+        """
+        enforcement, decision, scope = self._enforcement, self._visit.decision, self.scope
+        key = (decision.policy, scope["path"], scope.get("query_string", b""), self._encoding)
+        plan = enforcement.ordinary.plans.get(key)
+        if plan is None or not body.startswith(plan.begun):
+            plan = enforcement.ordinary.new_plan(key, body)
+            if plan is None:
+                return None
+        language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
+        # Robots are not asked. Of those who did answer nothing else is looked at.
+        is_robot = (self.asks or decision.record is None) and asks_robot(fields)
+        asks = self.asks and not is_robot
+        at, question = enforcement.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
+        if at < 0:
+            return None
+        link = plan.links.get(language) or enforcement.ordinary.keep_link(plan, decision, language)
+        passed, end = headers + (enforcement.of_asking if asks else enforcement.of_pages), end_of_body(body)
+        if self._length_at >= 0:
+            name, length = passed[self._length_at]
+            passed[self._length_at] = (name, b"%d" % (int(length) + len(question) + len(link)))
+        self._differs_in_frames = True
+        if enforcement.access_log is not None and not (is_robot and decision.record is None):
+            self._count_seen(enforcement.access_log.funnel, fields, 200, asked_in=language if asks else "")
+        return passed, b"".join((body[:at], question, body[at:end], link, body[end:]))
+
+    def _send_carefully(self, message: Message) -> Awaitable[None]:
+        """Send a message, and all that follow it, the careful way."""
+        self._is_quick = False
+        return super().send(message) if self._held is None else self._send_behind(self._held, message)
