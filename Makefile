@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit other-pythons browser-side system format bench bench-fast gallery clean
+.PHONY: demo test lint types unit other-pythons browser-side system mutate format bench bench-fast gallery clean
 
 demo: $(VENV)/.demo
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -37,6 +37,10 @@ other-pythons: system $(VENV)/.test
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
 		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS) || exit 1; \
 	done
+
+# Do the tests notice a change? About ten minutes; ARGS="--sample 60 --minutes 60 decision" looks longer, and there only.
+mutate: $(VENV)/.mutation
+	$(BIN)/python -m tests.support.mutation $(ARGS)
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .
@@ -76,6 +80,10 @@ $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[test]'
 	@touch $@ $(VENV)/.demo
+
+$(VENV)/.mutation: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[mutation]'
+	@touch $@
 
 $(VENV)/.bench: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) --editable '.[bench]'

@@ -15,6 +15,14 @@ pytest_plugins = ["tests.support.servers.fixtures"]
 hypothesis.settings.register_profile(
     "default-here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+# For `make mutate`: whether a test fails is all that counts there, not on how small an example.
+hypothesis.settings.register_profile(
+    "mutation",
+    hypothesis.settings.get_profile("default-here"),
+    max_examples=50,
+    derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+)
 hypothesis.settings.load_profile("default-here")
 
 
