@@ -186,7 +186,6 @@ class ConsentMiddleware(FailsAtStart):
         if (
             (scope["type"] != "http" or self.refuses is not None)
             or type(fields := scope["headers"]) is not list
-            or (fields and not type(fields[0]) is type(fields[-1]) is tuple)
             or (fields and not type(fields[0][1]) is type(fields[-1][1]) is bytes)
         ):
             await self._serve_other(scope, receive, send)
