@@ -24,7 +24,7 @@ def truncated(address: str) -> str | None:
 
 
 def host_name(field: bytes) -> str:
-    """Return the host in a Host field, in small letters and without its port; "" if there is none.
+    """Return the host in a Host field, in lowercase and without its port; "" if there is none.
 
     A host of more than 255 octets is returned as `OTHER_HOSTS`.
     """

@@ -24,7 +24,7 @@ _TARGETED = b"cache-control"
 """The end of the names of targeted fields, such as CDN-Cache-Control (RFC 9213)."""
 
 OF_CACHES = (b"vary", _TARGETED, *_OF_ONE_CACHE)
-"""Ends of the names, in small letters, of the fields that `depending_on` may change."""
+"""Ends of the names, in lowercase, of the fields that `depending_on` may change."""
 
 
 def plain_fields(headers: Iterable[Sequence[Any]]) -> Headers:

@@ -48,7 +48,7 @@ async def read_body(chunks: AsyncIterable[bytes], most: int = _LARGEST_BODY) -> 
 
 
 def media_type(content_type: str) -> str:
-    """Return the media type in a Content-Type field, in small letters and without parameters."""
+    """Return the media type in a Content-Type field, in lowercase and without parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 

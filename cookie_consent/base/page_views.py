@@ -52,7 +52,7 @@ def seen_by(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> byt
     """Return what `seen_at` returns, given the header fields of a request.
 
     Args:
-        fields: the fields by name, in small letters.
+        fields: the fields by name, in lowercase.
         not_modified: see `seen_at`.
     """
     destination = fields.get(b"sec-fetch-dest", b"")

@@ -22,7 +22,7 @@ class Address(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """The scheme and host of an address, in small letters, and its port if the address has one."""
+    """The scheme and host of an address, in lowercase, and its port if the address has one."""
 
     scheme: str
     host: str

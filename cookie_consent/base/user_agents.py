@@ -44,6 +44,6 @@ def asks_robot(fields: Mapping[bytes, bytes]) -> bool:
     """Return whether a request comes from a recognised bot, which cannot answer a question.
 
     Args:
-        fields: the request's header fields by name, in small letters.
+        fields: the request's header fields by name, in lowercase.
     """
     return read_agent(fields.get(b"user-agent", b"")).is_bot

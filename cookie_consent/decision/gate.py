@@ -148,7 +148,7 @@ class Gate:
 
         Args:
             names: names of cookies that the request carried.
-            host: the host of the request, in small letters and without a port.
+            host: the host of the request, in lowercase and without a port.
             secure: whether the connection is https.
             unsent: declared cookies that the browser did not send because of their path.
         """

@@ -40,7 +40,7 @@ def referrer(fields: Mapping[bytes, bytes]) -> str:
     """Return the origin of the other site that a visitor came from, or "".
 
     Args:
-        fields: the request's header fields by name, in small letters.
+        fields: the request's header fields by name, in lowercase.
     """
     before = fields.get(b"referer", b"")
     if not before or before.split(b"/", 3)[2:3] == [fields.get(b"host", b"")]:

@@ -39,7 +39,7 @@ _WORD = re.compile(rb"[^\t\n\f\r ]+")
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """The recipients' origins in one directive, in small letters.
+    """The recipients' origins in one directive, in lowercase.
 
     Args:
         allowed: those whose purpose is allowed.

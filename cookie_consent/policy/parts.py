@@ -80,7 +80,7 @@ class Purpose:
     """One reason to store or read something on the visitor's device; the unit of consent.
 
     Args:
-        id: small letters, digits, - and _, a letter first; at most 27 characters.
+        id: lowercase letters, digits, - and _, a letter first; at most 27 characters.
         title: a few words per language.
         description: what is done and why, per language.
         retention: how long the collected data are kept; None if nothing is kept. Required in the policy in force for a
@@ -193,7 +193,7 @@ class Recipient:
     """A third party that gets data once its purpose is granted.
 
     Args:
-        id: small letters, digits, - and _.
+        id: lowercase letters, digits, - and _.
         name: its legal name.
         purpose: the id of the purpose it serves.
         origins: the origins it is reached at, as scheme://host[:port]; the host may begin with "*.".
@@ -230,7 +230,7 @@ class Feature:
     """Something the site offers that needs purposes, and its fallback.
 
     Args:
-        id: small letters, digits, - and _.
+        id: lowercase letters, digits, - and _.
         title: its name, per language.
         purposes: ids of the purposes that it needs, all of them.
         fallback: the text to show instead, per language.
@@ -263,7 +263,7 @@ class Service:
     """A part of the site with conditions of its own, which take priority over the site's.
 
     Args:
-        id: small letters, digits, - and _.
+        id: lowercase letters, digits, - and _.
         path: its path prefix; "" for a whole host.
         host: its host; "" for any.
         policy_url: the path or address of its terms, or "".

@@ -158,7 +158,7 @@ def exempt_trace(
 
     Args:
         scope: the request's ASGI scope.
-        fields: the request's header fields by name, in small letters.
+        fields: the request's header fields by name, in lowercase.
         visit: the visit, which is exempt.
         salt: makes the pseudonym.
         now: seconds since 1970.

@@ -44,7 +44,7 @@ def is_traceable(fields: Fields) -> bool:
     """Return whether a request is a person's visit: not a bot's, and not a prefetch (Fetch, Sec-Purpose).
 
     Args:
-        fields: the request's header fields by name, in small letters.
+        fields: the request's header fields by name, in lowercase.
     """
     for name in (b"sec-purpose", b"purpose"):
         if b"prefetch" in fields.get(name, b"").lower():
@@ -56,7 +56,7 @@ class Trace:
     """A traced request.
 
     Args:
-        fields: its header fields by name, in small letters.
+        fields: its header fields by name, in lowercase.
         visitor_id: the visitor's pseudonym.
         policy: the version of the policy that the visitor consented to.
         came: when the request arrived, in seconds since 1970.

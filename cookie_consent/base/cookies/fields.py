@@ -104,6 +104,6 @@ def is_deletion(set_cookie_field: bytes, now: float) -> bool:
 
 
 def _attributes(set_cookie_field: bytes, name: bytes) -> list[bytes]:
-    """Return the values of all attributes with a name, which is given in small letters."""
+    """Return the values of all attributes with a name, which is given in lowercase."""
     attributes = (attribute.partition(b"=") for attribute in set_cookie_field.split(b";")[1:])
     return [value.strip(b" \t") for key, _, value in attributes if key.strip(b" \t").lower() == name]

@@ -73,7 +73,7 @@ def _limited(attribute: bytes, longest: int, now: float) -> bytes | None:
 
 
 def _read(attribute: bytes) -> tuple[bytes, bytes]:
-    """Return the name of an attribute, in small letters, and its value."""
+    """Return the name of an attribute, in lowercase, and its value."""
     name, _, value = attribute.partition(b"=")
     return name.strip(b" \t").lower(), value.strip(b" \t")
 

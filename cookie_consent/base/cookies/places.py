@@ -16,7 +16,7 @@ def settable_domains(host: str) -> list[str]:
     Some may be public suffixes, of which no list is complete. Browsers ignore cookies for those.
 
     Args:
-        host: the host, in small letters and without a port.
+        host: the host, in lowercase and without a port.
     """
     if not _NAME.fullmatch(host):
         return []
