@@ -1,4 +1,4 @@
-"""The one place where a request is read, decided on and acted on. Read this module and you know the program."""
+"""The ASGI middleware: reads each request, decides on it and acts on it. Start reading the program here."""
 
 from __future__ import annotations
 
@@ -50,52 +50,55 @@ _WEBSOCKET_STARTS = ("websocket.accept", "websocket.http.response.start")
 
 
 class ConsentMiddleware(FailsAtStart):
-    """Asks visitors for their decision, keeps it, and enforces it on every request.
+    """Asks visitors for their consent, stores the answer, and enforces it on every request.
 
-    Install it outermost. It is pure ASGI, and passes what is neither http nor websocket.
+    Add it last, so that it is the outermost middleware. It is pure ASGI, and passes scopes that are neither http nor
+    websocket to the app.
 
     Args:
         app: the ASGI app.
         policy: a `Policy`, or the path of a TOML file.
-        secret_keys: signs our cookies; a text of at least 32 characters, or several, oldest first: the last one
-            signs, all are accepted.
+        secret_keys: the keys that sign our cookies: a text of at least 32 characters, or a list of them, oldest first.
+            The last one signs; all are accepted.
         prefix: the path of the endpoints.
-        ledger: keeps consent records as proof: a `Ledger`, or a URL like "sqlite:///consent.db".
-        access_log: keeps the access records of visitors who consented: a `Sink`, or the path of a JSON Lines file.
-        inject: whether the banner is put into HTML pages while it should be asked.
-        layout: where it stands: in the "corner" (on phones at the lower edge), as a "bar" at the lower edge, or as a
-            "modal" dialog, which keeps the page out of reach until it is answered or set aside (with JavaScript).
-        settings_link: whether HTML pages end with a link to the settings page; False where they have one of their own.
-        language: the app's own language: "path" takes it from the first part of the path (/ja/...), a function takes
-            a request and returns a language tag or None. Without it, and where it says nothing, the page's `<html
-            lang>` counts, then what the browser accepts.
-        edit_csp: whether the app's Content-Security-Policy names a recipient's origins (in the directives that the
-            policy declares) just where its purpose is allowed.
-        undeclared: what happens to cookies that the policy does not declare: "hold" holds them back, "allow" only
+        ledger: where consent records are kept as proof: a `Ledger`, or a URL such as "sqlite:///consent.db".
+        access_log: where the access records of visitors who consented are written: a `Sink`, or the path or URL of one.
+        inject: whether to insert the banner into HTML pages while a visitor should be asked.
+        layout: where the banner is: in a "corner" (on phones at the lower edge), as a "bar" at the lower edge, or as a
+            "modal" dialog, which (with JavaScript) covers the page until it is answered or closed.
+        settings_link: whether to insert a link to the settings page at the end of HTML pages. Set it to False if your
+            pages have one.
+        language: how the app chooses its language: "path" for the first segment of the path (/ja/...), or a function
+            that takes a request and returns a language tag or None. Without it, or if it returns None, the page's
+            `<html lang>` counts, then Accept-Language.
+        edit_csp: whether to add a recipient's origins to the app's Content-Security-Policy while its purpose is
+            allowed, in the directives that the policy declares, and to remove them otherwise.
+        undeclared: what to do with cookies that the policy does not declare: "hold" holds them back, "allow" only
             reports them.
-        history: earlier versions of the policy, as files or policies: then what only became narrower is not asked
-            again.
-        consent_cookie: the name of the consent cookie; over https "__Host-" stands before it.
-        visitor_cookie: the name of the visitor cookie, likewise.
-        consent_days: how long an answer holds, refusal and grant alike; at most 400. Left out, it is 180, and 366 where
-            the policy has a purpose with `sells = true`, whose refusal has to hold for 12 months.
-        visitor_days: how long a visitor id is good for; at most 395, not renewed.
-        query_keys: query parameters that access records keep; names, or patterns with *.
-        desk: is told of requests and complaints: a function that takes a dict, or an SMTP URL like
+        history: earlier versions of the policy, as paths or policies. With them, visitors are not asked again for
+            purposes that only became narrower.
+        consent_cookie: the name of the consent cookie; over https it gets the prefix "__Host-".
+        visitor_cookie: the name of the visitor cookie, with the same prefix.
+        consent_days: how long an answer is valid, for refusals and grants alike; at most 400 days. The default is 180,
+            or 366 if a purpose has `sells = true`, since its refusal must be respected for 12 months.
+        visitor_days: how long a visitor id is valid, without renewal; at most 395 days.
+        query_keys: the query parameters to keep in access records, as names or patterns with *.
+        desk: whom to notify of requests and complaints: a function that takes a dict, or an SMTP URL such as
             "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp".
-        server_logs: what happens to the lines of visitors who did not consent to tracing in the access logs of uvicorn,
-            hypercorn, granian and gunicorn: "mask" keeps them without address, user agent and query, "drop" leaves
-            them out, "keep" does nothing. They are those of the whole process: the strictest middleware rules.
-        mask_client: whether the app sees only a truncated client address, with port 0, of such visitors.
+        server_logs: what to do in the access logs of uvicorn, hypercorn, granian and gunicorn with the lines of
+            visitors who did not consent to tracing: "mask" removes address, user agent and query, "drop" drops the
+            lines, "keep" changes nothing. It applies to the whole process; the strictest of several middlewares wins.
+        mask_client: whether the app sees only a truncated client address, with port 0, of visitors who did not consent
+            to tracing.
         clock: returns seconds since 1970.
         make_id: returns a random id of at least 128 bits, in cookie octets.
 
     Raises:
         PolicyError: the policy cannot be used.
         FileNotFoundError: there is no such policy file.
-        ValueError: another argument cannot be used; says what would be right.
+        ValueError: another argument is invalid. The message says what would be right.
 
-    `add_middleware` makes it when the server starts. There such an error ends the start, with its message.
+    Frameworks construct the middleware when the server starts. An error then stops the server with its message.
     """
 
     @fails_at_start
@@ -126,12 +129,12 @@ class ConsentMiddleware(FailsAtStart):
         clock: Callable[[], float] = time.time,
         make_id: Callable[[], str] = new_id,
     ) -> None:
-        # First of all: an error below may leave a site that runs on, and its logs must not say who came.
+        # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
         check("app", app, fits=callable(app), remedy="It is the ASGI app.")
         check("clock", clock, fits=callable(clock), remedy="It returns seconds since 1970.")
         check_booleans(mask_client=mask_client)
-        # What the site declares, and the cookies that keep what visitors decide.
+        # The policy, and the cookies that store visitors' answers.
         policy = policy_in_use(policy, history)
         cookies = CookieSettings(
             secret_keys,
@@ -143,16 +146,16 @@ class ConsentMiddleware(FailsAtStart):
         )
         own = OwnCookies(cookies)
         gate = Gate(policy, own.readable(policy), undeclared=undeclared, clock=clock)
-        # What visitors meet.
+        # What visitors see.
         prefix = checked_prefix(prefix)
         pages = Pages(lifetime=own.lifetime, layout=layout, make_id=RandomIds())
         page_options = PageOptions(inject=inject, settings_link=settings_link, edit_csp=edit_csp)
         tells_language = app_language(language, policy.site.languages)
         help_desk = desk_of(desk, has_ledger=ledger is not None)
-        # What is kept. This comes last, since it makes files and connections: a site that cannot start leaves none.
+        # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
         log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys))
         ledger = ledger_of(ledger)
-        # The parts are joined.
+        # Join the parts.
         self._installed = Installation(
             policy=policy,
             prefix=prefix,
@@ -214,14 +217,14 @@ class ConsentMiddleware(FailsAtStart):
                 (request if response.trace is None else response).end()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
-        """Answer a request to one of our own endpoints."""
+        """Serve a request to one of our own endpoints."""
         try:
             await self._endpoints(scope, receive, send, path)
         finally:
             request.end()
 
     async def _serve_other(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve what is no ordinary HTTP request."""
+        """Serve other scopes, requests with unusual header fields, and a middleware that failed to start."""
         if self.refuses is not None:
             await self.refuses(scope, receive, send)
         elif scope["type"] == "http":
@@ -261,7 +264,7 @@ class ConsentMiddleware(FailsAtStart):
         await self.app(child, receive, gated)
 
     def _narrowed(self, scope: Scope, visit: Visit) -> Scope:
-        """Return the scope without what the app may not see: cookies that are held back, and the whole address."""
+        """Return the scope that the app may see: without held cookies and, with `mask_client`, the full address."""
         child = without_held(scope, visit)
         if self._masks_client and not visit.traced and child.get("client"):
             child = {**child, "client": _masked(child["client"])}
@@ -269,13 +272,13 @@ class ConsentMiddleware(FailsAtStart):
 
 
 def _masked(client: Sequence[Any]) -> tuple[str, int] | None:
-    """Return a client's address truncated and without its port; None where it cannot be read."""
+    """Return a client's truncated address with port 0, or None if it cannot be read."""
     address = truncated(client[0])
     return None if address is None else (address, 0)
 
 
 def _with_the_server(installed: Installation, send: Send) -> Send:
-    """Look for what is due when the server starts; bring all to where it is kept before it is told of the shutdown."""
+    """Return `send` for lifespan messages: run overdue retention at start-up; flush before shutdown."""
 
     async def heard(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
@@ -301,5 +304,5 @@ async def _close(installed: Installation) -> None:
         try:
             if kept is not None:
                 await to_thread.run_sync(kept.close, abandon_on_cancel=True)
-        except Exception:  # noqa: BLE001 (whatever a sink or ledger raises, the server shuts down)
+        except Exception:  # noqa: BLE001 (a failing sink or ledger must not stop the shutdown)
             _log.exception("The last records could not be brought to where they are kept.")

@@ -1,4 +1,4 @@
-"""Reads a request: its cookies and signals, and what follows from them. Writes nothing."""
+"""Reads a request's cookies and signals, and decides on it. It writes nothing."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from cookie_consent.policy.policy import Policy
 
 _MOST_KNOWN = 4096
 _LONGEST_KNOWN = 4096
-"""Bytes of a Cookie field of which is kept what was read of it."""
+"""The largest Cookie field (bytes) whose visit is cached."""
 _LONGEST_READ = 64 * 1024
-"""Bytes of a Cookie field that are read, and that the app sees: as much as most servers take of all fields together.
-What is cut off is held back."""
+"""Bytes of a Cookie field that are read and that the app sees, as many as most servers accept for all fields together.
+The rest is held back."""
 _MOST_KNOWN_BYTES = 4 * 1024 * 1024
-"""Bytes of all Cookie fields of which is kept what was read of them, and of the names in them."""
+"""The largest total size (bytes) of the Cookie fields with a cached visit, and of the names in them."""
 _BYTES_OF_A_NAME = 160
-"""So many does the name of a cookie that can be refused take in what is kept, with what belongs to it."""
+"""The size of a refusable cookie's name in the cache, with its purposes."""
 _DIGEST_BYTES = 32
 _MOST_SEEN_ONCE = 16384
 _MOST_ALIKE = 512
-"""With a policy of four purposes and a dozen cookies a request they take about 1 MB."""
+"""They take about 1 MB, with a policy of four purposes and a dozen cookies a request."""
 _SECURE = ("https", "wss")
 _log = logging.getLogger("cookie_consent")
 _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
@@ -53,23 +53,23 @@ _SIGNAL_FIELDS = (GPC_FIELD, DNT_FIELD)
 
 @dataclass(slots=True)
 class Visit:
-    """What is known of a request, by its cookies and signals. Requests that are alike share it: it is never changed.
+    """What a request's cookies and signals tell. Never change one: requests share it.
 
     Args:
-        decision: what holds.
-        passed: what the app may see of the Cookie field; None where that is all.
-        carried: the names of cookies that can be refused, each with the purposes of which all have to be.
-        left_over: those of them that the visitor has refused, and which came all the same.
-        held: how many cookies are held back from the app, by reason.
-        visitor_id: the visitor's pseudonym, if one was made and tracing is allowed.
-        traced: whether tracing is allowed, by consent.
-        heeds_signals: whether something was granted that a signal can refuse.
-        good_until: until when all of this holds (seconds since 1970).
-        arrival: how the visitor came, where the page on which tracing was allowed is still to be recorded.
-        exempt: the id of the purpose by which the visit is recorded without consent; "" where it is not.
-        good_from: from when; a clock that is set back is asked anew what holds.
-        remembers: the Set-Cookie field that remembers that a signal rules over the answer; None where that is known, or
-            none does.
+        decision: the decision on the request.
+        passed: the Cookie field that the app may see; None if it may see all of it.
+        carried: the names of cookies that can be refused, each with its purposes; see `Gate.carried`.
+        left_over: those of them that the visitor has refused, but the browser still sends.
+        held: reason -> how many cookies are held back from the app.
+        visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
+        traced: whether tracing is allowed by consent.
+        heeds_signals: whether a signal could refuse a granted purpose.
+        good_until: when this stops being valid (seconds since 1970).
+        arrival: how the visitor came, if the page on which tracing was allowed is still to be recorded.
+        exempt: the id of the exempt purpose under which the visit is traced, or "".
+        good_from: when this starts being valid. If the clock is set back further, the request is read again.
+        remembers: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already, or no
+            signal does.
     """
 
     decision: Decision
@@ -86,11 +86,11 @@ class Visit:
     good_from: float = 0.0
     remembers: bytes | None = None
     asks: bool = field(init=False)
-    """Whether something is left to be asked."""
+    """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
-    """Whether the visit adds nothing of its own to the response; see `enforcement.response`."""
+    """Whether the visit itself adds nothing to the response; see `enforcement.response`."""
     does_more: bool = field(init=False)
-    """Whether more is to be done on the request than to hold cookies back."""
+    """Whether the request needs more than holding cookies back."""
 
     def __post_init__(self) -> None:
         self.asks = self.decision.should_ask
@@ -100,10 +100,10 @@ class Visit:
 
 
 class _Alike(NamedTuple):
-    """What follows from the words of an answer and from the names of the cookies that came, whoever sent them.
+    """What all requests with the same answers and the same names of cookies have in common.
 
     Args:
-        visit: what is known of all such requests; without a record.
+        visit: the visit of such a request, without a record.
         passing: the names of the cookies that the app may see.
     """
 
@@ -112,21 +112,21 @@ class _Alike(NamedTuple):
 
 
 _Key = tuple[Hashable, bool, int, bytes]
-"""On what was decided, whether an answer came that cannot be read, how many cookies came, and their names."""
+"""The grounds of the decision, whether there is an unreadable answer, the number of cookies, and their names."""
 _NO_RECORD = (None, 0.0, math.inf)
 
 
 class Visits:
-    """Reads requests, and keeps what it read of cookies that come again.
+    """Reads requests, with a cache for cookies that are sent again.
 
     Args:
         policy: the site's policy.
         own: our own cookies.
-        gate: holds cookies back.
+        gate: the gate for cookies.
         clock: returns seconds since 1970.
 
     Attributes:
-        paths: how the paths of services begin.
+        paths: the path prefixes of services.
     """
 
     def __init__(self, policy: Policy, own: OwnCookies, gate: Gate, clock: Callable[[], float]) -> None:
@@ -142,7 +142,12 @@ class Visits:
         self._lifetime = own.lifetime.total_seconds()
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
-        """Return what is known of a request to a path inside the app."""
+        """Read a request, and count the cookies that are held back from the app.
+
+        Args:
+            scope: the request's ASGI scope.
+            path: its path inside the app.
+        """
         cookies, crumbs, signals = b"", 0, b""
         headers: Headers = scope["headers"]
         for name, value in headers:
@@ -154,7 +159,7 @@ class Visits:
             cookies = b"; ".join([value for name, value in headers if name == b"cookie"])
         secure, length = scope.get("scheme") in _SECURE, len(cookies)
         policy = self._policy_at(scope, path) if path.startswith(self.paths) else self._policy
-        # A digest stands for a long field, in a tuple: no field can be given the form of another one's digest.
+        # A long field is represented by its digest, in a tuple so that no short field can equal a digest.
         key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
         visit, now = self._known.get(key), self._clock()
         if visit is None or not visit.good_from <= now < visit.good_until:
@@ -167,13 +172,13 @@ class Visits:
         return visit
 
     def policy_in(self, service: str) -> Policy | None:
-        """Return the policy as it holds in a service; None if there is none of that id."""
+        """Return the policy with the conditions of a service, by the service's id, or None if there is no such one."""
         return next(
             (policy for _, _, policy in self._services if policy.service and policy.service.id == service), None
         )
 
     def _policy_at(self, scope: Mapping[str, Any], path: str) -> Policy:
-        """Return the policy as it holds there: that of the most special service, host before path."""
+        """Return the policy of the most specific service for a request, host before path, or the site's."""
         host = host_of(scope) if self._hosts else ""
         for own_host, own_path, policy in self._services:
             if own_host in ("", host) and (path == own_path or path.startswith(f"{own_path}/")):
@@ -183,7 +188,7 @@ class Visits:
     def _look_safely(
         self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool
     ) -> Visit:
-        """Look; whatever goes wrong, nothing optional is allowed, no cookie reaches the app, and the page is served."""
+        """Call `_look`. After an error nothing optional is allowed and no cookie reaches the app, but it is served."""
         try:
             return self._look(policy, cookies, signals, now, secure=secure)
         except Exception:  # noqa: BLE001 (an error while deciding denies)
@@ -195,7 +200,7 @@ class Visits:
         cookies = _begin(came)
         crumbs, records = pairs(cookies), self._own.records(cookies, secure=secure)
         record, good_from, good_until = self._in_force(policy, records, now) if records else _NO_RECORD
-        # An answer that cannot be read may have been an objection.
+        # An unreadable answer may have been an objection.
         denies = record is None and policy.exempt != "" and self._has_answer(cookies, secure=secure)
         key = (grounds(policy, record, signals, now), denies, len(crumbs), b";".join([name for name, _ in crumbs]))
         alike = self._alike.get(key)
@@ -206,7 +211,7 @@ class Visits:
         if visit.held:
             passed = b"; ".join([pair for name, pair in crumbs if name in alike.passing])
         if not records and passed == came:
-            return visit  # nothing about this request is its own
+            return visit  # the request has nothing of its own
         decision = with_record(visit.decision, record)
         visitor = self._own.visitor(cookies, now, secure=secure) if visit.traced else None
         return Visit(
@@ -226,7 +231,7 @@ class Visits:
         )
 
     def _look_at_names(self, key: _Key, decision: Decision, cookies: bytes) -> _Alike:
-        """Find, and keep if it is short, what is the same for all whose answer and cookies' names are alike."""
+        """Return what requests with the same key have in common, and cache it if the key is short."""
         passed, held = self._gate.incoming(cookies, decision.purposes)
         carried = self._gate.carried(cookies)
         visit = Visit(
@@ -250,7 +255,7 @@ class Visits:
     def _in_force(
         self, policy: Policy, records: list[ConsentRecord], now: float
     ) -> tuple[ConsentRecord | None, float, float]:
-        """Return the record that counts, if one does; and from when until when that holds (seconds since 1970)."""
+        """Return the valid record, if any, and from when until when it stays the one (seconds since 1970)."""
         good, good_until = [], math.inf
         for record in records:
             turn = record.decided_at + self._lifetime
@@ -261,22 +266,22 @@ class Visits:
             if now < turn < good_until:
                 good_until = turn
         if good and policy.changes:
-            good_until = min(good_until, (now // DAY + 1) * DAY)  # what is new today may not be tomorrow
+            good_until = min(good_until, (now // DAY + 1) * DAY)  # announcements of changes depend on the date
         return newest(good), now, good_until
 
     def _remembering(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:
-        """Return the Set-Cookie field for what is not remembered yet of the signals that rule over an answer."""
+        """Return the Set-Cookie field for the signals that override the answer; None if they are stored already."""
         record, signals = decision.record, ruling_signals(decision)
         if record is None or signals == record.overruled:
             return None
         return self._own.set_signals(signals, record.decided_at, now, secure=secure)
 
     def _has_answer(self, cookies: bytes, *, secure: bool) -> bool:
-        """Return whether a consent cookie came, one that can be read or not."""
+        """Return whether the request has a consent cookie, readable or not."""
         return bool(values(cookies, self._own.name("consent", secure=secure).encode()))
 
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
-        """Keep what came a second time; cookies that never come again, a flood of forged ones say, leave no trace."""
+        """Cache a visit at its second occurrence, so that a flood of forged cookies does not fill the cache."""
         mark = hash(key)
         place = mark % _MOST_SEEN_ONCE
         if self._seen_once[place] != mark:
@@ -288,7 +293,7 @@ class Visits:
 
 
 _digest = partial(blake2b, digest_size=_DIGEST_BYTES)
-"""Tells long Cookie fields apart."""
+"""Represents a long Cookie field in a key."""
 
 
 def _begin(cookies: bytes) -> bytes:
@@ -296,18 +301,23 @@ def _begin(cookies: bytes) -> bytes:
 
 
 def refused_names(carried: Iterable[tuple[bytes, frozenset[str]]], record: ConsentRecord | None) -> tuple[bytes, ...]:
-    """Return the names of the cookies whose purposes were all refused by an answer. A signal refuses none of them."""
+    """Return the names of the cookies whose purposes an answer has all refused. Signals do not count.
+
+    Args:
+        carried: the result of `Gate.carried`.
+        record: the visitor's answer, if any.
+    """
     refused = frozenset(record.in_state(State.REFUSED)) if record else frozenset()
     return tuple(name for name, purposes in carried if purposes <= refused)
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:
-    """Return the Cookie field of a request, as far as it is read; several are joined (HTTP/2 sends several)."""
+    """Return the Cookie field of a request, cut to 64 KiB; several fields, as HTTP/2 sends them, are joined."""
     return _begin(b"; ".join([value for name, value in scope["headers"] if name == b"cookie"]))
 
 
 def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:
-    """Return a request's scope without the cookies that are held back from the app."""
+    """Return a request's scope without the held cookies."""
     if visit.passed is None:
         return scope
     headers = [field for field in scope["headers"] if field[0] != b"cookie"]
@@ -315,10 +325,10 @@ def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMappin
 
 
 def is_secure(scope: Mapping[str, Any]) -> bool:
-    """Return whether a request came over an encrypted connection. ASGI servers may leave the scheme out."""
+    """Return whether a request came over https or wss. ASGI servers may leave the scheme out."""
     return scope.get("scheme") in _SECURE
 
 
 def host_of(scope: Mapping[str, Any]) -> str:
-    """Return the host that a request names, without its port, in small letters; "" where it names none."""
+    """Return the host of a request, in lowercase and without its port; "" if it names none."""
     return host_name(next((value for name, value in scope["headers"] if name == b"host"), b""))

@@ -21,15 +21,15 @@ _LANGUAGE, _FRAMES = (b"Accept-Language",), (b"Sec-Fetch-Dest",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageOptions:
-    """What is done to the app's pages.
+    """The middleware's options for the app's pages.
 
     Args:
-        inject: whether the banner is put into them.
-        settings_link: whether a link to the settings page is.
-        edit_csp: whether recipients' origins come and go in their Content-Security-Policy.
+        inject: whether to insert the banner.
+        settings_link: whether to insert a link to the settings page.
+        edit_csp: whether to add and remove recipients' origins in the Content-Security-Policy.
 
     Raises:
-        ValueError: one is not True or False.
+        ValueError: one is not a boolean.
     """
 
     inject: bool
@@ -40,24 +40,24 @@ class PageOptions:
         check_booleans(inject=self.inject, settings_link=self.settings_link, edit_csp=self.edit_csp)
 
     def edits_csp(self, policy: Policy) -> bool:
-        """Return whether a Content-Security-Policy is edited: only where the policy says in which directives."""
+        """Return whether to edit the Content-Security-Policy, which needs recipients with directives."""
         return self.edit_csp and any(recipient.directives for recipient in policy.recipients)
 
 
 class Enforcement:
-    """What the responses of one installation share: it is computed once, when the middleware is made.
+    """What the responses of one installation share. It is computed once, when the middleware is made.
 
     Args:
-        installed: the parts that do the work.
-        options: what is done to pages.
-        signal_proofs: records signals as proof; None without a ledger.
+        installed: the parts of the installation.
+        options: the options for pages.
+        signal_proofs: records signals that override answers as proof; None without a ledger.
 
     Attributes:
-        depends_on: the request fields that a decision depends on.
+        depends_on: names of the request fields that a decision depends on.
         shortens: whether ordinary pages take the quick way.
-        of_traced: header fields that a traced response gets, where it is no page.
-        of_pages: header fields that an ordinary page gets.
-        of_asking: the same for a page with the question.
+        of_traced: header fields to add to a traced response that is no page.
+        of_pages: header fields to add to an ordinary page.
+        of_asking: header fields to add to an ordinary page with the banner.
         ordinary: the plans of ordinary pages.
     """
 
@@ -78,7 +78,7 @@ class Enforcement:
         self._to_be_read = linked_paths(installed.policy)
 
     def asks(self, scope: Scope) -> bool:
-        """Return whether a page at this path may show the question: not those that the question links to."""
+        """Return whether a page at this path may have the banner. Pages that the banner links to may not."""
         if not self.inject or scope["method"] != "GET":
             return False
         path = outer_path(scope) if scope.get("root_path") else scope["path"]
@@ -86,7 +86,7 @@ class Enforcement:
 
 
 def _depends_on(policy: Policy) -> tuple[bytes, ...]:
-    """Return the request fields that a decision depends on."""
+    """Return the names of the request fields that a decision depends on."""
     gpc = (b"Sec-GPC",) if policy.gpc_refuses else ()
     dnt = (b"DNT",) if policy.dnt_refuses else ()
     return (b"Cookie", *gpc, *dnt)

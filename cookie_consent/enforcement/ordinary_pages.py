@@ -1,7 +1,7 @@
-"""What an ordinary page is: one that the question, and the link to the settings, are put into in fewer steps.
+"""A faster way to insert the banner and the link to the settings page into ordinary pages.
 
-It comes whole, in one message. It begins as an earlier page did, and has no header field that needs care. What is done
-to it is what is done to every other page; a test holds the two against each other.
+An ordinary page is sent in one message, begins like an earlier page, and has no header field that needs special care.
+The result is the same as for other pages; a test compares the two ways.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Key = tuple[Policy, str, bytes, str]
 
 _MOST_PLANS = 1024
 _MOST_BYTES = 4 * 1024 * 1024
-"""Of all that plans keep."""
+"""The largest total size of the plans."""
 
 _NEED_CARE = frozenset(
     (
@@ -33,16 +33,16 @@ _NEED_CARE = frozenset(
         *(b"etag", b"last-modified", b"accept-ranges"),
         *(b"content-md5", b"digest", b"content-digest", b"repr-digest"),
         *(b"content-security-policy", b"content-security-policy-report-only"),
-        *(b"content-type", b"content-length"),  # a second one
+        *(b"content-type", b"content-length"),  # if there is a second one
     )
 )
-"""Header fields by which a page is not an ordinary one. All other names in small letters go out as they come."""
+"""Header fields that no ordinary page has. Other fields are sent unchanged if their names are in lowercase."""
 
 
 def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]:
-    """Return the encoding of an ordinary page, by its header fields, and the position of Content-Length among them.
+    """Return the encoding of an ordinary page and the position of Content-Length among its header fields.
 
-    The encoding is "" where they are not those of an ordinary page. The position is -1 where the page has no length.
+    The encoding is "" if the fields are not those of an ordinary page. The position is -1 without Content-Length.
     """
     kind, length_at = b"", -1
     for position, (name, value) in enumerate(headers):
@@ -58,21 +58,21 @@ def ordinary_encoding(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, int]
 
 
 class PagePlan:
-    """What is known of the page at one address: how it begins, and what is put into it.
+    """How the page at one address begins, and what to insert into it.
 
     Args:
-        begun: how the document begins, to the end of its html tag.
-        tag: the language that this names; "" for none.
+        begun: the beginning of the document, to the end of its html tag.
+        tag: the lang attribute of the html tag, or "".
         offered: the languages of the policy.
-        next_path: the address of the page, to come back to it.
-        encoding: the page's.
+        next_path: the path and query of the page, to return to it.
+        encoding: the page's encoding for fragments; see `injectable`.
 
     Attributes:
-        language: the offered language that serves the page's; None where there is none.
-        head: how the document begins, to the end of its body tag; empty until that is known.
+        language: the offered language for the page's language, or None.
+        head: the beginning of the document, to the end of its body tag; empty until it is known.
         links: language -> the link to the settings page.
-        questions: language -> the decision of those who are asked, and the question in pieces. Between them goes the id
-            of the form.
+        questions: language -> the decision of the visitors who are asked, and the banner in pieces, which are joined
+            with the id of the form.
     """
 
     __slots__ = ("begun", "encoding", "head", "language", "links", "next_path", "questions", "tag")
@@ -86,15 +86,14 @@ class PagePlan:
 
 
 class OrdinaryPages:
-    """Keeps the plans of ordinary pages, by their addresses.
+    """A cache of the plans of ordinary pages.
 
     Args:
-        pages: makes the question and the link.
+        pages: renders the banner and the link.
         prefix: the path of the endpoints.
 
     Attributes:
-        plans: the policy, path, query and encoding of a page -> its plan. A plan holds for a document that begins as it
-            says.
+        plans: policy, path, query and encoding -> plan. A plan applies only to a document that begins with its `begun`.
     """
 
     def __init__(self, pages: Pages, prefix: str) -> None:
@@ -103,10 +102,10 @@ class OrdinaryPages:
         self._bytes = 0
 
     def new_plan(self, key: Key, body: bytes) -> PagePlan | None:
-        """Plan a page; None where it does not begin as an earlier one did, or its address is too long.
+        """Make and cache the plan of a page; None if no earlier page began like it, or its address is too long.
 
         Args:
-            key: see `plans`.
+            key: the key in `plans`.
             body: the document.
         """
         policy, path, query, encoding = key
@@ -120,7 +119,7 @@ class OrdinaryPages:
         return plan
 
     def keep_link(self, plan: PagePlan, decision: Decision, language: str) -> bytes:
-        """Make the link to the settings page, as it stands at the end of the page in a language, and keep it."""
+        """Make the link to the settings page for the end of a page in a language, and cache it in the plan."""
         link = self._pages.way_back(decision, self._prefix, language, plan.next_path, plan.encoding)
         plan.links[language] = link
         self._evict_if_full(len(link))
@@ -129,14 +128,14 @@ class OrdinaryPages:
     def question(
         self, plan: PagePlan, decision: Decision, language: str, body: bytes, fields: Mapping[bytes, bytes]
     ) -> tuple[int, bytes]:
-        """Return where the question stands in a page, and the question; -1 where the head is not as an earlier one.
+        """Return the position for the banner in a page, and the banner; -1 if no earlier page had the same head.
 
         Args:
-            plan: the page's.
-            decision: what holds.
-            language: of the question.
+            plan: the page's plan.
+            decision: the decision on the request.
+            language: the language of the banner.
             body: the document.
-            fields: the request's header fields by their names.
+            fields: the request's header fields by name, in lowercase.
         """
         at = len(plan.head)
         if not at or not body.startswith(plan.head):
@@ -156,7 +155,7 @@ class OrdinaryPages:
         return at, self._pages.make_id().encode().join(pieces)
 
     def _evict_if_full(self, more: int) -> None:
-        """Forget all plans where they keep too much with so many bytes more. What is needed comes again soon."""
+        """Add to the size of the plans and drop them all if it is too large. Plans in use come back soon."""
         self._bytes += more
         if self._bytes > _MOST_BYTES or len(self.plans) > _MOST_PLANS:
             self.plans, self._bytes = {}, 0

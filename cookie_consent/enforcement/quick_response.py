@@ -1,4 +1,4 @@
-"""The quick way of most responses: those that are no page, and ordinary pages."""
+"""A faster way for most responses: those that are no page, and ordinary pages."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from cookie_consent.tracing.tracer import Fields, Trace
 
 _START, _BODY = "http.response.start", "http.response.body"
 _NO_PAGES = (b"text/plain", b"application/", b"image/", b"text/css", b"text/javascript", b"text/event-stream", b"font/")
-"""How the types of what is no page begin, as nearly all apps write them."""
+"""Beginnings of content types that are no page, as nearly all apps write them."""
 
 
 class QuickResponse(Response):
-    """A response that takes fewer steps than the careful way, where both have the same result.
+    """A response that skips the steps of the careful way which would change nothing.
 
-    Most responses set no cookie and are no page: they go out as the app sends them. An ordinary page gets the question
-    and the link from its plan. All others take the careful way. Whatever the careful way looks at, the quick way rules
-    out.
+    Most responses set no cookie and are no page; they are sent nearly unchanged. An ordinary page gets the banner and
+    the link from its plan. All others take the careful way. The quick way must rule out everything that only the
+    careful way handles.
     """
 
     _held: Message | None = None
-    """The start of what may be an ordinary page, until its body comes."""
+    """The held start of a response that may be an ordinary page, until its body comes."""
     _encoding = ""
     _length_at = -1
 
@@ -41,7 +41,7 @@ class QuickResponse(Response):
         await super().finish()
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Take a message of the app's and send it on, or the answer that takes its place."""
+        """Send a message of the app's, or the response that replaces it."""
         kind = message["type"]
         if not self._is_quick or self._consent.instead is not None:
             return self._send_carefully(message)
@@ -51,7 +51,7 @@ class QuickResponse(Response):
         is_first = kind == _START and self._held is None
         if is_first and type(headers) is list and self._enforcement.recent_answers.sequence == self._began:
             for name, value in headers:
-                # Its length tells a name from nearly all others, at less than the price of small letters.
+                # Comparing the length first is cheaper than lowercasing each name, and rules out nearly all.
                 size = len(name)
                 if size == 12 and (type(value) is not bytes or not value.startswith(_NO_PAGES)):
                     return self._begin_page(message)
@@ -63,7 +63,7 @@ class QuickResponse(Response):
         return self._send_carefully(message)
 
     def _send_traced(self, trace: Trace, start: Message) -> Awaitable[None]:
-        """Send the start of a response that is no page: what is to be said of it is on what it depends."""
+        """Send the start of a traced response that is no page, with Vary and Cache-Control."""
         trace.status, headers = start["status"], start["headers"]
         if trace.new_visitor is not None:
             headers = [*headers, (b"set-cookie", trace.new_visitor)]
@@ -76,7 +76,7 @@ class QuickResponse(Response):
         return self._plain_out({**start, "headers": headers})
 
     async def _begin_page(self, start: Message) -> None:
-        """Wait for the body of what may be an ordinary page."""
+        """Hold the start of what may be an ordinary page until its body comes."""
         consent, decision = self._consent, self._visit.decision
         has_more = consent.asks_itself or consent.nonce or decision.news is not None or decision.honours_gpc
         if start["status"] == 200 and self._enforcement.shortens and not has_more and self.scope["method"] == "GET":
@@ -87,7 +87,7 @@ class QuickResponse(Response):
         await self._send_carefully(start)
 
     async def _send_held(self, start: Message, message: Message) -> None:
-        """Send an ordinary page, or what turns out to be none."""
+        """Send the held start with its body, in the quick way if it is an ordinary page."""
         self._held, self.is_unfinished = None, False
         body, scope, enforcement, made = message.get("body", b""), self.scope, self._enforcement, None
         is_whole = type(body) is bytes and not message.get("more_body", False)
@@ -102,18 +102,18 @@ class QuickResponse(Response):
             await self._out({**message, "body": made[1]})
 
     async def _send_behind(self, start: Message, message: Message) -> None:
-        """Send the start that is held, then what no ordinary page has: a file to send, early hints, trailers."""
+        """Send the held start carefully, then a message that no ordinary page has, such as early hints or trailers."""
         self._held = None
         await self._send_carefully(start)
         await self._send_carefully(message)
 
     def _ordinary(self, fields: Fields, headers: Headers, body: bytes) -> tuple[Headers, bytes] | None:
-        """Return the fields and the body of an ordinary page as they go out; None for what is none.
+        """Return the header fields and the body to send for an ordinary page, or None if it is not ordinary.
 
         Args:
-            fields: the request's header fields by their names.
-            headers: the fields of the response.
-            body: its body.
+            fields: the request's header fields by name, in lowercase.
+            headers: the header fields of the response.
+            body: the body of the response.
         """
         enforcement, decision, scope = self._enforcement, self._visit.decision, self.scope
         key = (decision.policy, scope["path"], scope.get("query_string", b""), self._encoding)
@@ -123,7 +123,7 @@ class QuickResponse(Response):
             if plan is None:
                 return None
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
-        # Robots are not asked. Of those who did answer nothing else is looked at.
+        # Bots are not asked. A visitor who has answered is no bot, so the user agent is not read then.
         is_robot = (self.asks or decision.record is None) and asks_robot(fields)
         asks = self.asks and not is_robot
         at, question = enforcement.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
@@ -140,6 +140,6 @@ class QuickResponse(Response):
         return passed, b"".join((body[:at], question, body[at:end], link, body[end:]))
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:
-        """Send a message, and all that follow it, the careful way."""
+        """Send this message and all that follow it in the careful way."""
         self._is_quick = False
         return super().send(message) if self._held is None else self._send_behind(self._held, message)

@@ -1,4 +1,4 @@
-"""What is done to a response, from the app to the server."""
+"""Applies the decision to a response, between the app and the server."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _START, _BODY = "http.response.start", "http.response.body"
 
 
 class Response:
-    """A response on its way out: cookies are held back, pages get what they ask for, caches are told.
+    """Applies the decision to one response: cookies, fragments in pages, header fields and the access record.
 
-    This is the careful way. It is right for each response. `QuickResponse` takes fewer steps for most of them.
+    This is the careful way, which is correct for every response. `QuickResponse` takes fewer steps for most.
 
     Args:
         enforcement: what all responses share.
-        scope: the request as the app sees it.
-        receive: where the request comes from.
-        send: where messages go on to.
-        visit: what is known of the request.
-        request: tells others whether the request is traced.
+        scope: the request's ASGI scope as the app sees it.
+        receive: the ASGI receive function.
+        send: the ASGI send function.
+        visit: the decision on the request, and what else its cookies tell.
+        request: the current request, which is told whether it is traced.
 
     Attributes:
-        asks: whether the page should be asked in, if it is one.
-        is_unfinished: whether something may be held that goes out when the app has returned.
-        injection: puts what is asked into the page, and the link to the settings page, once it is known to be one.
-        trace: what the access record is made of, where there will be one.
+        asks: whether the response gets the banner if it is a page.
+        is_unfinished: whether messages may be held that must be sent when the app has returned.
+        injection: inserts the banner and the link to the settings page, once the response may be a page.
+        trace: the traced request, if there will be an access record.
     """
 
     asks = False
@@ -54,10 +54,10 @@ class Response:
     _withholds_origins = False
     _differs_in_frames = False
     _seen_at: bytes | None = None
-    """The Host field of the page, if somebody looks at it; also of an error, which may ask, too."""
+    """The Host field of a page view, or of an error page, which may ask too."""
     _replaced = False
     _was_answered = False
-    """Whether the visitor has answered, or erased, since the request came."""
+    """Whether the visitor has answered or erased since the request arrived."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class Response:
         self._enforcement, self.scope, self._receive, self._out = enforcement, scope, receive, send
         self._visit, self._request = visit, request
         self._consent = consent = RequestConsent(visit.decision, scope, enforcement.prefix, enforcement.app_language)
-        # A dict of its own for each request: some servers share theirs between the requests of a connection.
+        # Copy the state, because some servers share one dict between the requests of a connection.
         state = scope.get("state")
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
         self._began = enforcement.recent_answers.sequence
-        self._is_quick = visit.is_quick and not enforcement.edit_csp  # for `QuickResponse`: one call less than its own
+        self._is_quick = visit.is_quick and not enforcement.edit_csp  # for `QuickResponse`, to save it an `__init__`
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
@@ -83,7 +83,7 @@ class Response:
             await self.injection.finish()
 
     def prepare(self) -> None:
-        """Do what some visits need before the app is called: the proof and the memory of signals, tracing."""
+        """Do what some visits need before the app is called: record and store signals, and start the trace."""
         enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
         if visit.heeds_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
@@ -99,12 +99,12 @@ class Response:
                 self._plain_out, self._out = self._out, self._recorded
 
     def end(self) -> None:
-        """Note that the app has returned or raised before its response was whole."""
+        """End the request when the app has returned or raised, and write a record that is still due."""
         self._request.end()
         self._record()
 
     async def _recorded(self, message: Message) -> None:
-        """Send a message on; the last one is followed by the access record."""
+        """Send a message, and write the access record after the last one."""
         if message["type"] == _START and self.trace is not None:
             self.trace.status = message["status"]
         await self._plain_out(message)
@@ -115,7 +115,7 @@ class Response:
         """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
         enforcement, trace, self.trace = self._enforcement, self.trace, None
         if self._out == self._recorded:
-            self._out = self._plain_out  # else the response would hold itself, and wait for the garbage collector
+            self._out = self._plain_out  # break the reference cycle
         if trace is None or enforcement.access_log is None:
             return
         if enforcement.recent_answers.sequence != self._began:
@@ -125,13 +125,13 @@ class Response:
         enforcement.access_log.tracing.write(self.scope, trace)
 
     def _fields_by_name(self) -> Fields:
-        """Return the request's header fields by their names in small letters, made when they are first needed."""
+        """Return the request's header fields by name, in lowercase, computed on first use."""
         if self._fields is None:
             self._fields = dict(self.scope["headers"]) if self.trace is None else self.trace.fields
         return self._fields
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Take a message of the app, and send it on or what takes its place."""
+        """Send a message of the app's, or the response that replaces it."""
         if self._replaced:
             return _nothing()
         if message["type"] == _START:
@@ -163,7 +163,7 @@ class Response:
             passed = self._put_in(encoding, passed)
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.funnel, message["status"], passed)
-        # What is recorded without consent leaves the page as it is for everybody.
+        # Tracing under an exemption does not change the page, so the response does not depend on it.
         traced = self.trace is not None and not self._visit.exempt
         depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
         if self.trace is not None and self.trace.new_visitor is not None:
@@ -178,18 +178,18 @@ class Response:
         return message if passed is given else {**message, "headers": passed}
 
     def _left_over(self) -> Headers:
-        """Return what deletes the cookies that the visitor has refused and that came all the same."""
+        """Return the fields that delete refused cookies which the browser still sends."""
         gate, secure = self._enforcement.gate, is_secure(self.scope)
         return gate.expired(self._visit.left_over, host_of(self.scope), secure=secure)
 
     def _look_again(self) -> None:
-        """Let hold what the visitor has answered since the request came, or since this was looked at last."""
+        """Apply an answer that the visitor has given since the request arrived or since the last call."""
         recent_answers, began = self._enforcement.recent_answers, self._began
         if recent_answers.sequence == began:
             return
         self._began, trace, visitor_id = recent_answers.sequence, self.trace, self._visit.visitor_id
         if visitor_id is None and trace is not None and trace.new_visitor is None:
-            visitor_id = trace.visitor_id  # the pseudonym of a day
+            visitor_id = trace.visitor_id  # the day's pseudonym
         visit = recent_answers.look_again(self._visit, began, visitor_id)
         if visit is self._visit:
             return
@@ -200,20 +200,20 @@ class Response:
             self.trace = None
 
     def _with_recipients(self, headers: Headers) -> Headers:
-        """Let the app's Content-Security-Policy name just the recipients that are allowed now."""
+        """Return header fields whose Content-Security-Policy names only the allowed recipients."""
         decision = self._visit.decision
         sources = content_security.recipient_sources(decision.policy, decision.purposes)
         headers, self._withholds_origins = content_security.with_recipients(headers, sources)
         return headers
 
     def _put_in(self, encoding: str, headers: Headers) -> Headers:
-        """Ask in the page that begins, if somebody is there who can answer; let it end with a link to the settings."""
+        """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
         consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
         asks = self.asks and not asks_robot(self._fields_by_name())
         says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
         has_tail = says_something and self.scope["method"] == "GET"
         self._differs_in_frames = asks or has_tail
-        # Of a page in a frame, the page around it asks.
+        # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
         asking = None
@@ -233,11 +233,11 @@ class Response:
         return headers
 
     def _released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
-        """Send a message on that was held until it was known what the page is: the visitor may have answered meanwhile.
+        """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.
 
         Args:
-            out: where it goes.
-            visit: what was known when the app began the response.
+            out: the send function.
+            visit: the visit when the app began the response.
             message: the message.
         """
         if message["type"] == _START:
@@ -248,7 +248,7 @@ class Response:
         return out(message)
 
     def _narrowed(self, headers: Headers, before: Trace | None) -> Headers:
-        """Return the fields of a page that is private already without what the visitor has refused meanwhile."""
+        """Return the header fields of a page without what the visitor has refused in the meantime."""
         enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
         passed = [field for field in headers if field[1] is not new_visitor]
         passed = enforcement.gate.outgoing(passed, self._visit.decision.purposes)
@@ -259,7 +259,7 @@ class Response:
         return [*passed, *(field for field in self._left_over() if field not in passed)]
 
     def _asked(self, made: banner.Fragments, page_language: str | None) -> bytes:
-        """Return the question, and count that it is asked; nothing where it was answered meanwhile."""
+        """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
         question, access_log = made.question(page_language), self._enforcement.access_log
         self._look_again()
         if not self.asks:
@@ -269,27 +269,27 @@ class Response:
         return question
 
     def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
-        """Count the response if it is a page that a person sees, whatever that person answered; an error is no view."""
+        """Count the response if it is a page that a person sees, whatever that person answered."""
         if not page_views.is_page(self.scope["method"], status, headers):
             return
         fields = self._fields_by_name()
-        # Robots neither answer nor are they recorded. Of those who did answer nothing is looked at.
+        # Bots neither answer nor are they traced, so the user agent of an answered or traced visit is not read.
         may_be_robot = self._visit.decision.record is None and self.trace is None
         if not (may_be_robot and asks_robot(fields)):
             self._count_seen(funnel, fields, status)
 
     def _count_seen(self, funnel: Funnel, fields: Fields, status: int, *, asked_in: str = "") -> None:
-        """Count a page, unless nobody looks at it, and the question in it by its language."""
+        """Count a page view, and the banner in the page by its language. Error pages are no page views."""
         host = page_views.seen_by(fields, not_modified=status == NOT_MODIFIED)
         self._seen_at = host
         if host is None or status >= FIRST_ERROR:
             return
         trace = self.trace
-        if trace is None or not trace.is_landing:  # else it was counted before the answer
+        if trace is None or not trace.is_landing:  # a reload after the answer was counted before it
             funnel.add("views", host)
         if trace is not None:
             trace.is_view = True
-            # Else the page has a record from before, without consent.
+            # Under an exemption the page was recorded already, before the answer.
             if not (trace.is_landing and self._visit.decision.policy.exempt):
                 funnel.add("views_recorded", host)
         if self._visit.decision.signals and refused_by_signals(self._visit.decision):
@@ -312,4 +312,4 @@ def setting(field: bytes, send: Send) -> Send:
 
 
 async def _nothing() -> None:
-    """Nothing is sent: another answer has taken the place of the app's."""
+    """Send nothing, because another response has replaced the app's."""
