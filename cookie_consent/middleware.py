@@ -299,7 +299,7 @@ def _run_if_due(installed: Installation) -> None:
 
 async def _close(installed: Installation) -> None:
     if installed.access_log is not None:
-        installed.access_log.funnel.flush()
+        installed.access_log.counts.flush()
     for kept in (installed.access_log, installed.ledger):
         try:
             if kept is not None:

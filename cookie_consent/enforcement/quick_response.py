@@ -136,7 +136,7 @@ class QuickResponse(Response):
             passed[self._length_at] = (name, b"%d" % (int(length) + len(question) + len(link)))
         self._differs_in_frames = True
         if enforcement.access_log is not None and not (is_robot and decision.record is None):
-            self._count_seen(enforcement.access_log.funnel, fields, 200, asked_in=language if asks else "")
+            self._count_seen(enforcement.access_log.counts, fields, 200, asked_in=language if asks else "")
         return passed, b"".join((body[:at], question, body[at:end], link, body[end:]))
 
     def _send_carefully(self, message: Message) -> Awaitable[None]:

@@ -19,7 +19,7 @@ from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement import banner, content_security
 from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
-from cookie_consent.tracing.counts import Funnel
+from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.tracer import Fields, Trace
 from cookie_consent.visitors.pages.question import Asking
 
@@ -162,7 +162,7 @@ class Response:
         if encoding is not None and not self._consent.asks_itself:
             passed = self._put_in(encoding, passed)
         if enforcement.access_log is not None:
-            self._count(enforcement.access_log.funnel, message["status"], passed)
+            self._count(enforcement.access_log.counts, message["status"], passed)
         # Tracing under an exemption does not change the page, so the response does not depend on it.
         traced = self.trace is not None and not self._visit.exempt
         depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
@@ -265,10 +265,10 @@ class Response:
         if not self.asks:
             return b""
         if access_log is not None and self._seen_at is not None:
-            access_log.funnel.add("asked", self._seen_at, language=made.language)
+            access_log.counts.add("asked", self._seen_at, language=made.language)
         return question
 
-    def _count(self, funnel: Funnel, status: int, headers: Headers) -> None:
+    def _count(self, counts: Counts, status: int, headers: Headers) -> None:
         """Count the response if it is a page that a person sees, whatever that person answered."""
         if not page_views.is_page(self.scope["method"], status, headers):
             return
@@ -276,9 +276,9 @@ class Response:
         # Bots neither answer nor are they traced, so the user agent of an answered or traced visit is not read.
         may_be_robot = self._visit.decision.record is None and self.trace is None
         if not (may_be_robot and asks_robot(fields)):
-            self._count_seen(funnel, fields, status)
+            self._count_seen(counts, fields, status)
 
-    def _count_seen(self, funnel: Funnel, fields: Fields, status: int, *, asked_in: str = "") -> None:
+    def _count_seen(self, counts: Counts, fields: Fields, status: int, *, asked_in: str = "") -> None:
         """Count a page view, and the banner in the page by its language. Error pages are no page views."""
         host = page_views.seen_by(fields, not_modified=status == NOT_MODIFIED)
         self._seen_at = host
@@ -286,18 +286,18 @@ class Response:
             return
         trace = self.trace
         if trace is None or not trace.is_landing:  # a reload after the answer was counted before it
-            funnel.add("views", host)
+            counts.add("views", host)
         if trace is not None:
             trace.is_view = True
             # Under an exemption the page was recorded already, before the answer.
             if not (trace.is_landing and self._visit.decision.policy.exempt):
-                funnel.add("views_recorded", host)
+                counts.add("views_recorded", host)
         if self._visit.decision.signals and refused_by_signals(self._visit.decision):
-            funnel.add("signal", host)
+            counts.add("signal", host)
         for feature in self._consent.degraded:
-            funnel.add("degraded", host, detail=feature)
+            counts.add("degraded", host, detail=feature)
         if asked_in:
-            funnel.add("asked", host, language=asked_in)
+            counts.add("asked", host, language=asked_in)
 
 
 def setting(field: bytes, send: Send) -> Send:

@@ -18,7 +18,7 @@ from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
 from cookie_consent.sinks import Sink, local_place, open_sink
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.tracing.counts import Funnel
+from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.exempt_visitors import DailySalt, exempt_trace
 from cookie_consent.tracing.retention import AccessRetention
@@ -36,7 +36,7 @@ class AccessLog:
     Args:
         sink: stores records and counts.
         tracing: writes records.
-        funnel: counts.
+        counts: adds up counts of pages and answers.
         erasing: erases the records of visitors who withdrew.
         retention: purges records whose retention is over; None if the policy names no retention.
         daily_salt: makes the ids of visitors who are traced without consent; None if no purpose is exempt.
@@ -45,7 +45,7 @@ class AccessLog:
 
     sink: Sink
     tracing: Tracing
-    funnel: Funnel
+    counts: Counts
     erasing: Erasing
     retention: AccessRetention | None
     daily_salt: DailySalt | None
@@ -81,7 +81,7 @@ class AccessLog:
         return cls(
             sink=sink,
             tracing=Tracing(sink, keys, RecordIds(), lag),
-            funnel=Funnel(sink, clock),
+            counts=Counts(sink, clock),
             erasing=Erasing(sink, _notes_beside(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,
             daily_salt=daily_salt_of(target) if policy.exempt else None,

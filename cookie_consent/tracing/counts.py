@@ -27,7 +27,7 @@ Row = tuple[str, str, str, str, str]
 """Day, host, language, name, detail."""
 
 
-class Funnel:
+class Counts:
     """Adds up counts per day, host and language, and writes the sums to the sink. Readers add up the sums.
 
     Args:

@@ -78,7 +78,7 @@ class EventIntake:
             response.raw_headers.append((b"set-cookie", cookie))
         self._log.tracing.write_event(scope, Trace(fields, visitor_id, policy, inquiry.now, event.purpose), event)
         if event.asked and not self._policy.exempt:  # otherwise the page view was already recorded, without consent
-            self._log.funnel.add("views_recorded", fields.get(b"host", b""))
+            self._log.counts.add("views_recorded", fields.get(b"host", b""))
         return response
 
     async def _read(self, inquiry: Inquiry) -> Event:

@@ -121,7 +121,7 @@ class Site:
         """Return what the access log has, without what is random or a time."""
         log = self.site._installed.access_log
         assert log is not None
-        log.funnel.flush()
+        log.counts.flush()
         changing = {"time", "log.record.uid", "duration_ms", "visitor.id"}
         found = [*self.sink.records, *self.sink.counts]
         return [{key: value for key, value in record.items() if key not in changing} for record in found]

@@ -19,7 +19,7 @@ from cookie_consent.base.process.forking import after_fork
 from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
-from cookie_consent.tracing.counts import Funnel
+from cookie_consent.tracing.counts import Counts
 from tests.support.asgi import PAGE, PHONE, PREFIX, ROBOT, SITE, Clock, Visitor, install, run
 
 ANOTHER_COOKIE = '[[cookies]]\nname = "more"\npurpose = "media"\n'
@@ -259,11 +259,11 @@ def test_an_endpoint_that_is_no_feature_degrades_none(app: ConsentMiddleware, si
     assert not [name for name in counts(app, sink) if name.startswith("degraded")]
 
 
-# The funnel itself
+# The counts themselves
 
 
-def line_up(sink: MemorySink, clock: Clock) -> Funnel:
-    return Funnel(sink, clock, lambda: "random")
+def line_up(sink: MemorySink, clock: Clock) -> Counts:
+    return Counts(sink, clock, lambda: "random")
 
 
 def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
@@ -272,14 +272,14 @@ def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         loop.call_later = lambda delay, call: flushed.append((delay, call))  # type: ignore[method-assign,assignment,misc]
-        funnel = line_up(sink, Clock())
+        counts = line_up(sink, Clock())
         for _ in range(3):
-            funnel.add("views", b"Site.Example:8000")
+            counts.add("views", b"Site.Example:8000")
         ((delay, flush),) = flushed
         assert sink.counts == []
         assert delay == 10
         flush()
-        funnel.add("views", b"site.example")
+        counts.add("views", b"site.example")
         assert len(flushed) == 2
 
     run(serve())
@@ -300,14 +300,14 @@ def test_a_process_that_ends_without_a_word_from_the_server_brings_its_counts(tm
     script = """
 import asyncio, sys
 from cookie_consent.base.process.forking import after_fork
-from cookie_consent.tracing.counts import Funnel
+from cookie_consent.tracing.counts import Counts
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():
-    funnel = Funnel(JsonLinesSink(sys.argv[1]), lambda: 0.0)
-    funnel.add("views", b"site.example")
+    counts = Counts(JsonLinesSink(sys.argv[1]), lambda: 0.0)
+    counts.add("views", b"site.example")
     await asyncio.sleep(0)
-    funnel.add("views", b"site.example")
+    counts.add("views", b"site.example")
 
 asyncio.run(serve())
 """
@@ -320,16 +320,16 @@ def test_a_process_that_is_forked_counts_from_nothing_and_brings_its_own(tmp_pat
     script = """
 import asyncio, os, sys
 from cookie_consent.base.process.forking import after_fork
-from cookie_consent.tracing.counts import Funnel
+from cookie_consent.tracing.counts import Counts
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():
-    funnel = Funnel(JsonLinesSink(sys.argv[1]), lambda: 0.0)
-    funnel.add("views", b"parent.example")
+    counts = Counts(JsonLinesSink(sys.argv[1]), lambda: 0.0)
+    counts.add("views", b"parent.example")
     if child := os.fork():
         os.waitpid(child, 0)
     else:
-        funnel.add("views", b"child.example")
+        counts.add("views", b"child.example")
 
 asyncio.run(serve())
 """
@@ -345,12 +345,12 @@ def test_a_forked_funnel_waits_anew_and_begins_at_nothing() -> None:
     sink = MemorySink()
 
     async def serve() -> None:
-        funnel, other = line_up(sink, Clock()), line_up(sink, Clock())
-        funnel.add("views", b"site.example")
+        counts, other = line_up(sink, Clock()), line_up(sink, Clock())
+        counts.add("views", b"site.example")
         after_fork()
         other.flush()
-        funnel.add("asked", b"site.example")
-        funnel.flush()
+        counts.add("asked", b"site.example")
+        counts.flush()
 
     run(serve())
     assert [count["count.name"] for count in sink.counts] == ["asked"]
@@ -363,10 +363,10 @@ def test_what_was_counted_is_brought_at_the_end() -> None:
         def close(self) -> None:
             closed.append(len(self.counts))
 
-    async def serve() -> Funnel:
-        funnel = line_up(Closed(), Clock())
-        funnel.add("views", b"site.example")
-        return funnel
+    async def serve() -> Counts:
+        counts = line_up(Closed(), Clock())
+        counts.add("views", b"site.example")
+        return counts
 
     run(serve())._end()
     assert closed == [1]
@@ -374,9 +374,9 @@ def test_what_was_counted_is_brought_at_the_end() -> None:
 
 def test_under_another_event_loop_than_asyncios_counts_go_to_the_sink_at_once() -> None:
     sink = MemorySink()
-    funnel = line_up(sink, Clock())
-    funnel.add("views", b"site.example")
-    funnel.add("views", b"site.example")
+    counts = line_up(sink, Clock())
+    counts.add("views", b"site.example")
+    counts.add("views", b"site.example")
     assert [count["count.value"] for count in sink.counts] == [1, 1]
 
 
@@ -384,11 +384,11 @@ def test_a_count_belongs_to_the_day_on_which_it_was_made() -> None:
     sink, clock = MemorySink(), Clock()
 
     async def serve() -> None:
-        funnel = line_up(sink, clock)
-        funnel.add("asked", b"site.example", language="en")
+        counts = line_up(sink, clock)
+        counts.add("asked", b"site.example", language="en")
         clock.forward(days=1)
-        funnel.add("asked", b"site.example", language="en")
-        funnel.flush()
+        counts.add("asked", b"site.example", language="en")
+        counts.flush()
 
     run(serve())
     assert [(count["count.day"], count["count.value"]) for count in sink.counts] == [
@@ -401,10 +401,10 @@ def test_hosts_that_anybody_makes_up_are_told_apart_only_so_far() -> None:
     sink = MemorySink()
 
     async def serve() -> None:
-        funnel = line_up(sink, Clock())
+        counts = line_up(sink, Clock())
         for number in range(300):
-            funnel.add("views", b"host-%d.example" % number)
-        funnel.flush()
+            counts.add("views", b"host-%d.example" % number)
+        counts.flush()
 
     run(serve())
     assert len(sink.counts) == 101

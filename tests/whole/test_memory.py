@@ -273,7 +273,7 @@ def test_a_host_that_is_longer_than_hosts_are_counts_as_others() -> None:
     hosts = [record["server.address"] for record in sink.records]
     assert hosts == ["(other)", "(other)", "site.example"]
     assert site._installed.access_log is not None
-    site._installed.access_log.funnel.flush()
+    site._installed.access_log.counts.flush()
     assert {count["server.address"] for count in sink.counts} == {"(other)", "site.example"}
 
 

@@ -116,7 +116,7 @@ def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRe
         outcome = record.status if before.should_ask or before.record is None else "changed"
     if outcome != "unknown":
         host = inquiry.request.headers.get("host", "").encode("latin-1")
-        log.funnel.add(outcome, host, language=record.language)
+        log.counts.add(outcome, host, language=record.language)
 
 
 def _promises_erasure(before: Decision, record: ConsentRecord) -> bool:
