@@ -1,4 +1,4 @@
-{# Visitors by what their browsers said of themselves, in `column`. #}
+{# Visitors by a property of their user agents, `column`. #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "count(DISTINCT visitor)" %}
 {% block facts %}

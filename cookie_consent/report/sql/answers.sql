@@ -1,4 +1,4 @@
-{# The measures of consent, by the column that names what is counted. A browser's signal has no language. #}
+{# The measures of consent. `counted` is the column with the name of a count. A signal has no language. #}
 {% set without_signal = ["asked", "granted", "refused", "partial", "withdrawn"] %}
 {% set all_answers = without_signal + ["signal"] %}
 {% macro answers(counted, names=all_answers) %}

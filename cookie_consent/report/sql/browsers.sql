@@ -1,3 +1,3 @@
-{# Their browsers, by family. #}
+{# Visitors by browser family. #}
 {% extends "agents.sql" %}
 {% set column = "browser" %}

@@ -1,5 +1,6 @@
-{# Every day on which something was; `counted` tells whether there are counts of all pages that people saw. These know no
-   views that scripts tell of, so that their share is that of one count in another, and never of `views`. #}
+{# Visitors, sessions and views by day, for days with any. `counted` is 1 if the day has counts of all page views.
+
+   Those counts leave out page views that scripts report. So a share divides one count by another, never by `views`. #}
 WITH parts AS (
     SELECT {{ whole("came", "86400000") }} AS number,
         count(DISTINCT visitor) AS visitors, 0 AS sessions, count(*) AS views,

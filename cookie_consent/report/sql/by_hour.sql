@@ -1,4 +1,4 @@
-{# The hours of the day, UTC, over the whole range. #}
+{# Views and sessions by hour of the day (UTC), over the whole range. #}
 {% macro hour(time) %}({{ whole(time, "3600000") }} - 24 * {{ whole(time, "86400000") }}){% endmacro %}
 WITH parts AS (
     SELECT {{ hour("came") }} AS number, count(*) AS views, 0 AS sessions

@@ -1,4 +1,4 @@
-{# The campaigns that sessions came from: source, medium and campaign, still encoded, with & between. #}
+{# Sessions by campaign. A name is source, medium and campaign, URL-encoded and joined with &. #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "count(*)" %}
 {% block facts %}

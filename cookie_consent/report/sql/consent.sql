@@ -1,4 +1,4 @@
-{# How often the question was put, and what was answered. #}
+{# How often the question was asked, and the answers. #}
 {% from "answers.sql" import answers %}
 SELECT
 {{ answers("name") }}

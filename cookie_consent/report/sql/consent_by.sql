@@ -1,5 +1,6 @@
-{# The same by `column`, of the answers in `names`. Nobody is told apart here: a row that counts less than the threshold
-   has fewer visitors, too. #}
+{# Consent by `column`, for the counts in `names`.
+
+   Counts do not tell visitors apart. A row with a value below the threshold has fewer visitors than that, too. #}
 {% extends "grouped.sql" %}
 {% from "answers.sql" import answers %}
 {% set sorted_by, people = "sum(CASE WHEN counted = 'asked' THEN value ELSE 0 END)", "sum(value)" %}

@@ -1,4 +1,4 @@
-{# The same, day by day. #}
+{# Consent by day. #}
 {% from "answers.sql" import answers %}
 SELECT
     number,

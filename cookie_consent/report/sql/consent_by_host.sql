@@ -1,4 +1,4 @@
-{# The same, host by host. #}
+{# Consent by host. #}
 {% extends "consent_by.sql" %}
 {% from "answers.sql" import all_answers as names %}
 {% set column = "host" %}

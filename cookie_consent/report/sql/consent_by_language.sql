@@ -1,4 +1,4 @@
-{# The same, language by language. #}
+{# Consent by language. #}
 {% extends "consent_by.sql" %}
 {% from "answers.sql" import without_signal as names %}
 {% set column = "language" %}

@@ -1,4 +1,4 @@
-{# The counts of the range, each once. #}
+{# The counts in the range, without duplicates. #}
 CREATE TEMPORARY TABLE counts AS
 SELECT {{ once() }}
     {{ sortable("uid") }} AS uid,

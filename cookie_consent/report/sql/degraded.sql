@@ -1,4 +1,6 @@
-{# The features that gave their fallback. Nobody is told apart here: a row of fewer views has fewer visitors, too. #}
+{# Features that gave their fallback, by views.
+
+   Counts do not tell visitors apart. A row with fewer views than the threshold has fewer visitors, too. #}
 {% extends "grouped.sql" %}
 {% set sorted_by, people = "sum(value)", "sum(value)" %}
 {% block facts %}

@@ -1,3 +1,3 @@
-{# What people saw pages with. #}
+{# Visitors by kind of device. #}
 {% extends "agents.sql" %}
 {% set column = "device" %}

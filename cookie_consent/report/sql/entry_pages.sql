@@ -1,4 +1,4 @@
-{# Where sessions began. #}
+{# Sessions by their first page. #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "count(*)" %}
 {% block facts %}

@@ -1,4 +1,4 @@
-{# What pages told, besides that they were left. #}
+{# Events by name, except "page_leave". #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "count(*)" %}
 {% block facts %}

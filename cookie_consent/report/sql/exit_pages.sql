@@ -1,4 +1,4 @@
-{# Where sessions ended. #}
+{# Sessions by their last page. #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "count(*)" %}
 {% block facts %}

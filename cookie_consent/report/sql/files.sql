@@ -1,7 +1,7 @@
-{# The view of files that has the columns of a database's table. Their names are in the variables lines and parquet.
+{# A view of files that has the columns of a database table. The variables `lines` and `parquet` have the file names.
 
-   Lines that were erased are spaces, and a process that was killed leaves a torn one: both read as empty values, and
-   have no time or day that is asked for. What `made_up` says stands in for what records of an earlier version lack. #}
+   Erased lines are spaces, and a killed process leaves a torn line. Both read as NULL in every column, so no range of times
+   or days contains them. `made_up` replaces columns that records of earlier versions lack. #}
 CREATE OR REPLACE TEMPORARY VIEW {{ view }} AS
 SELECT
 {% for column, type in columns.values() %}

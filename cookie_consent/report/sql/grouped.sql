@@ -1,9 +1,9 @@
-{# A list of groups. Those of fewer people than the threshold, and those after the most rows that are asked for, become
-   one row, whose name is "(other)"; what it counts and its quantiles are exact, since they come from the facts.
-   `people_joined`: how many people there are in that row.
+{# A list of groups. Groups with fewer people than the threshold, and those after the requested number of rows, are joined
+   into the row "(other)". Its numbers and quantiles are exact, because they are computed from the facts.
+   `people_joined` is the number of people in that row.
 
-   A list says: `sorted_by`, the number by which its rows are sorted, `people`, how many there
-   are in a group at the most, its facts and its measures. #}
+   A list defines `sorted_by`, the number to sort by; `people`, an upper bound of the people in a group; and the blocks
+   `facts` and `measures`. #}
 {% set headcount = people | default("count(DISTINCT visitor)") %}
 WITH facts AS {{ facts() }} (
     {% block facts %}{% endblock %}

@@ -1,4 +1,4 @@
-{# Removes what was written twice from a table of DuckDB. Faster than DISTINCT ON, since hardly anything ever was. #}
+{# Delete duplicates from a DuckDB table. There are hardly any, so this is faster than DISTINCT ON. #}
 DELETE FROM {{ table }}
 WHERE rowid IN (
     SELECT again FROM (

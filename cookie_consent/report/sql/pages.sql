@@ -1,4 +1,4 @@
-{# What people read, and for how long a page was visible. #}
+{# Pages by views, and how long they were visible. #}
 {% extends "grouped.sql" %}
 {% set sorted_by, people = "sum(viewed)", "count(DISTINCT CASE WHEN viewed = 1 THEN visitor END)" %}
 {% block facts %}

@@ -1,10 +1,15 @@
-{# The records of the range and of some hours around it, each once, and only what figures are made of.
+{# The records in the range and some hours around it, without duplicates, and only the columns that figures use.
 
-   `viewed`: somebody saw a page; one that says what went wrong (status 400 and above) is a request, also where an earlier
-   version wrote it down as a view. `under`: it is under the path that is asked for. `inside`: that, and in the range.
-   `guest`: a visitor on one host. `referrer`: only where it is another site's. `campaign`: the three values as they are
-   encoded, with & between. `exempt`: it is there without consent, since the law needs none; an event has a purpose only
-   where that was consented to, too. Of other requests than views only their route and how they were answered is kept. #}
+   - `viewed`: a person saw a page. An error page (status 400 and above) is a request, even where an earlier version stored
+     a view.
+   - `under`: the path begins with the requested one.
+   - `inside`: `under`, and within the range.
+   - `guest`: a visitor on one host.
+   - `referrer`: only of another site.
+   - `campaign`: source, medium and campaign, URL-encoded and joined with &.
+   - `exempt`: recorded without consent, which the law does not require. Events with a purpose were consented to.
+
+   Requests that are no views keep only their route, status and duration. #}
 {% set answered = "CASE WHEN kind = 'view' AND coalesce(status, 0) >= 400 THEN 'request' ELSE kind END" %}
 CREATE TEMPORARY TABLE records AS
 WITH known AS (

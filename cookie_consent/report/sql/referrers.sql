@@ -1,4 +1,4 @@
-{# The other sites from which sessions came. #}
+{# Sessions by the site that they came from. #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "count(*)" %}
 {% block facts %}

@@ -1,4 +1,4 @@
-{# How routes answered, and how fast: all records of requests. The name is the method, a space and the route. #}
+{# Requests by route: their status and duration. A name is method, space, route. #}
 {% extends "grouped.sql" %}
 {% set sorted_by = "count(*)" %}
 {% block facts %}

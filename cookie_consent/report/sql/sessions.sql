@@ -1,15 +1,15 @@
-{# The sessions that began in the range and saw a page under the path that is asked for. They belong to their first day.
+{# The sessions that began in the range and saw a page under the requested path. A session belongs to its first day.
 
-   A session is of a visitor on one host. It ends after 30 minutes without activity, or where the address of a page
-   names another campaign than the one that the session began with. Activity goes from the time of a request to the end
-   of its answer; somebody who leaves a page was active for as long as the page was visible. What was no view and no
-   event makes a session last, but begins none.
+   A session has one visitor on one host. It ends after 30 minutes without activity, or when a page's address names another
+   campaign than the session began with. Activity lasts from a request to the end of its response. After a "page_leave"
+   event, it covers the time that the page was visible. Requests that are neither views nor events prolong a session, but
+   begin none.
 
-   Such requests are many, and those within half an hour are no pause: these are one row, a burst, as long as the address
-   of no page names a campaign between them, since another session could begin there.
+   Such requests are many. Those within half an hour are joined into one row, a burst, because there is no pause between
+   them. A page address with a campaign ends a burst, because another session may begin there.
 
-   An engine that sorts in a bounded memory makes the table in some `parts`, of which this is `part`: no session is of two
-   visitors. #}
+   An engine with little memory for sorting fills the table in `parts`, one `part` at a time. A session has one visitor, so
+   it is always in one part. #}
 {% set part, parts = part | default(0), parts | default(1) %}
 {% set of_part = "AND guest % " ~ parts ~ " = " ~ part if parts > 1 else "" %}
 {% set began = "came - CASE WHEN event = 'page_leave' THEN duration_ms ELSE 0 END" %}

@@ -1,4 +1,4 @@
-{# How many of the pages that people saw have an access record. #}
+{# All page views, and those with an access record. #}
 SELECT name, sum(value) AS pages
 FROM counts
 WHERE name IN ('views', 'views_recorded')

@@ -1,3 +1,3 @@
-{# Their operating systems, by family. #}
+{# Visitors by operating system. #}
 {% extends "agents.sql" %}
 {% set column = "os" %}

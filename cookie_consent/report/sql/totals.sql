@@ -1,4 +1,4 @@
-{# Who came, and how their sessions went. #}
+{# The totals of the range. #}
 SELECT
     (SELECT count(DISTINCT visitor) FROM records WHERE viewed = 1 AND inside = 1) AS visitors,
     (SELECT count(*) FROM records WHERE viewed = 1 AND inside = 1) AS views,
