@@ -1,8 +1,7 @@
-"""Answers the requests to the paths under the prefix.
+"""Serves the paths under the prefix.
 
-The way of a request: what the handler needs to know of it becomes an `Inquiry`, `routes` finds the handler, `guard`
-stands before each POST, and the handler returns the response. A `Problem` that it raises becomes a response in
-`refusals`.
+A request becomes an `Inquiry`. `routes` finds its handler. `guard` checks each POST. The handler returns the response.
+If it raises a `Problem`, `refusals` turns that into a response.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ _DEPENDS = "Cookie, Sec-GPC, DNT, Accept, Accept-Language, Sec-Fetch-Site, Origi
 
 
 def checked_prefix(prefix: str) -> str:
-    """Return the path of the endpoints.
+    """Return the path of the endpoints, checked.
 
     Raises:
-        ValueError: it cannot be one.
+        ValueError: it is no valid path.
     """
     is_path = isinstance(prefix, str) and prefix[-1:] != "/" and safe_next(prefix) is not None
     fits = is_path and not {"?", "#"} & set(prefix)
@@ -40,10 +39,10 @@ def checked_prefix(prefix: str) -> str:
 
 
 class Endpoints:
-    """Answers the requests to the endpoints.
+    """Serves the endpoints.
 
     Args:
-        parts: the parts of the installation.
+        parts: the parts of the middleware.
     """
 
     def __init__(self, parts: Installation) -> None:
@@ -53,17 +52,17 @@ class Endpoints:
         self._refusals = Refusals(parts.policy, parts.pages, self._routes.settings, parts.prefix)
 
     def serves(self, path: str) -> bool:
-        """Return whether a path inside the app is one of ours."""
+        """Tell whether a path inside the app is an endpoint."""
         return path in (self._prefix, GPC_PATH) or path.startswith(f"{self._prefix}/")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
-        """Answer a request.
+        """Serve a request.
 
         Args:
             scope: the ASGI scope.
-            receive: returns the parts of the body.
-            send: takes the response.
-            path: the path inside the app, one that `serves` knows.
+            receive: receives the body.
+            send: sends the response.
+            path: the path inside the app, for which `serves` is true.
         """
         inquiry = self._inquiry(scope, receive, path)
         try:
@@ -77,7 +76,7 @@ class Endpoints:
 
     def _inquiry(self, scope: Scope, receive: Receive, path: str) -> Inquiry:
         if b"gpc=1" in scope.get("query_string", b"").split(b"&") and not _is_from_elsewhere(scope):
-            # Our script sees the signal; a proxy may have taken the field away (GPC, section "JavaScript Property").
+            # The script sees the signal even if a proxy removed the field (GPC, section "JavaScript Property").
             scope = {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
         request, visit = Request(scope, receive), self._visits.read(scope, path)
         language = self._language(request, without_held(scope, visit), path)
@@ -90,7 +89,7 @@ class Endpoints:
         return await handler(inquiry)
 
     def _finish(self, response: Response, inquiry: Inquiry) -> None:
-        """Add to a response what all responses have in common."""
+        """Add the header fields that all responses share."""
         visit, method = inquiry.visit, inquiry.request.method
         response.headers["x-content-type-options"] = "nosniff"
         response.headers.setdefault("cache-control", "no-store")
@@ -109,9 +108,9 @@ class Endpoints:
     def _language(self, request: Request, seen_by_app: Scope, path: str) -> str:
         """Return the language of the response.
 
-        It is the first that is known of these: what `?language=` asks for, the app's own, what `?page_language=` says
-        of the page that the question goes into, what the browser accepts, the prevailing language. For a question, the
-        app's own language is that of the page.
+        These are tried in order: `?language=`; the app's own choice; `?page_language=`, the language of the page that
+        the question is for; the browser's languages; the prevailing language. For a question, the app's choice is that
+        for its page.
         """
         site, query, app_language = self._site, request.query_params, self._app_language
         page_path = safe_next(query.get("next", ""))
@@ -127,5 +126,5 @@ class Endpoints:
 
 
 def _is_from_elsewhere(scope: Scope) -> bool:
-    """Return whether a page of another origin sent a request, for example by a link (Fetch Metadata)."""
+    """Tell whether a page of another origin sent a request, for example by a link (Fetch Metadata)."""
     return any(name == b"sec-fetch-site" and value in (b"cross-site", b"same-site") for name, value in scope["headers"])

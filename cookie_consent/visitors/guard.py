@@ -1,4 +1,4 @@
-"""Refuses the POST requests that pages of other sites send."""
+"""Refuses POST requests from pages of other sites."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from cookie_consent.visitors.origin_advice import OriginAdvice
 
 
 class Guard:
-    """Stands before every endpoint that changes something."""
+    """Protects endpoints that change something."""
 
     def __init__(self) -> None:
         self._advice = OriginAdvice()
 
     def check(self, request: Request) -> None:
-        """Refuse a request unless it comes from the site's own pages.
+        """Refuse a request that a page of another site sent.
 
         Raises:
-            Problem: 403, it comes from elsewhere.
+            Problem: 403, it comes from another site.
         """
         fields = request.headers
         scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")

@@ -1,4 +1,4 @@
-"""One request to an endpoint, and what the handlers need to know of it."""
+"""A request to an endpoint, with what handlers need to know about it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from cookie_consent.decision.visit import Visit, cookies_of, is_secure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inquiry:
-    """A request to one of our endpoints.
+    """A request to an endpoint.
 
     Args:
-        request: the request as Starlette reads it.
+        request: the Starlette request.
         visit: what the visitor's cookies and signals say.
         language: the language of the response.
         path: the path inside the app.
-        base: the address of the endpoints, with the path that the app is mounted at.
+        base: the address of the endpoints, with the mount path of the app.
         secure: whether the connection is encrypted.
         cookies: the Cookie field.
-        content_type: the Content-Type field; "" where there is none.
-        is_form: whether the body comes from an HTML form.
-        now: when the request came (seconds since 1970).
+        content_type: the Content-Type field; "" if missing.
+        is_form: whether an HTML form sent the body.
+        now: when the request arrived, in seconds since 1970.
     """
 
     request: Request
@@ -43,10 +43,10 @@ class Inquiry:
 
     @classmethod
     def of(cls, request: Request, visit: Visit, *, language: str, path: str, prefix: str, now: float) -> Self:
-        """Return the inquiry that a request is.
+        """Return the inquiry for a request.
 
         Args:
-            request: the request as Starlette reads it.
+            request: the Starlette request.
             visit: what the visitor's cookies and signals say.
             language: the language of the response.
             path: the path inside the app.
@@ -69,10 +69,10 @@ class Inquiry:
 
     @property
     def wants_json(self) -> bool:
-        """Whether the client asks for data instead of a page."""
+        """Whether the client accepts JSON rather than a page."""
         return "json" in self.request.headers.get("accept", "")
 
     @property
     def next_path(self) -> str:
-        """The path on this site to go on to, by the `next` parameter; "" for none."""
+        """The path on this site to return to, from the parameter `next`; "" for none."""
         return safe_next(self.request.query_params.get("next", "")) or ""

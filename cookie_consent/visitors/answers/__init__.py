@@ -1,1 +1,1 @@
-"""Answers to the question: read, decided on, recorded and kept in cookies."""
+"""How the middleware takes an answer: read it, record it, set cookies, start or stop tracing."""

@@ -1,14 +1,14 @@
-"""Takes an answer. Here, and only here, consent is written.
+"""Takes an answer. Consent is written here and nowhere else.
 
-The way of an answer, from the endpoint to the reply:
+The steps of an answer:
 
-1. `guard`: the request comes from a page of the site.
-2. `base.forms`: the body is read.
-3. `posted`: the body is an answer, and the answer a consent record.
-4. `answer_records`: the ledger keeps the record. Where it cannot, nothing else happens.
-5. `answer_tracing`: tracing begins or ends.
-6. `answer_cookies`: the browser keeps the answer.
-7. The reply: the state for a script, the way back for a form.
+1. `guard`: check that the request comes from a page of the site.
+2. `base.forms`: read the body.
+3. `posted`: parse the answer, and make a consent record of it.
+4. `records`: store the record in the ledger. If that fails, nothing else happens.
+5. `tracing`: start or stop tracing.
+6. `cookies`: set the consent cookie, and expire what was refused.
+7. Reply with the new state to a script, with a redirect to a form.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Answers:
     Args:
         policy: the site's policy.
         visits: knows the policies of services.
-        states: says what holds after an answer.
-        records: keeps the records of answers; None without a ledger.
-        cookies: makes the browser keep an answer.
-        tracing: tells access tracing of answers.
-        lifetime: how long an answer holds.
+        states: returns the new state as data.
+        records: stores consent records; None without a ledger.
+        cookies: returns the cookies to set and to expire.
+        tracing: starts and stops access tracing.
+        lifetime: how long an answer is valid.
     """
 
     def __init__(  # noqa: PLR0913 (each step of the way)
@@ -65,8 +65,8 @@ class Answers:
         """Take the answer in the body of a request.
 
         Raises:
-            Problem: 403, a robot sent it; 413, 400 or 409, the body is not an answer to the policy in force; 429, too
-                many answers came; 503, the ledger cannot keep it.
+            Problem: 403, a robot sent it; 413 or 400, the body is no valid answer; 409, the policy has changed since
+                the form was made; 429, too many answers; 503, the ledger cannot store it.
         """
         if asks_robot(dict(inquiry.request.scope["headers"])):
             raise Problem(403, "A robot cannot consent.")
@@ -90,7 +90,7 @@ class Answers:
         is_new = True
         if self._records is not None:
             record, is_new = await self._records.keep(inquiry, before, posted, record)
-        # Another process, with a clock of its own, may have kept the same answer a moment ago.
+        # Another process may have stored the same answer a moment ago, and its clock may be ahead.
         now = max(inquiry.now, record.decided_at)
         after = decide(before.policy, record, frozenset(before.signals), now, lifetime=self._lifetime)
         begins, of_visitor = self._tracing.answered(inquiry, posted, record, traces=after.traces, is_new=is_new)
@@ -100,7 +100,7 @@ class Answers:
         return response
 
     def _before(self, inquiry: Inquiry, posted: Posted) -> Decision:
-        """Return what held until now on the page where the answer was given, with the conditions of its service."""
+        """Return the decision until now, under the conditions of the service on whose page the answer was given."""
         decision = inquiry.visit.decision
         here = self._visits.policy_in(posted.service) if posted.service else None
         if here is None or here is decision.policy:
@@ -110,5 +110,5 @@ class Answers:
     def _reply(self, inquiry: Inquiry, posted: Posted, after: Decision, *, begins: bool) -> Response:
         if inquiry.is_form:
             return RedirectResponse(safe_next(posted.next) or inquiry.base, status_code=303)
-        # Nothing was recorded when the page was asked for: its script tells of it now.
+        # The page view was not recorded, because tracing was off. The page's script reports it now.
         return JSONResponse(self._states.of(after) | ({"tracing_began": True} if begins else {}))

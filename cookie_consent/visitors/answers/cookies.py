@@ -1,4 +1,4 @@
-"""Makes the header fields by which a browser keeps an answer, and drops what the answer refuses."""
+"""Header fields of the response to an answer: the consent cookie, and what is expired."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cookie_consent.visitors.inquiry import Inquiry
 
 
 class AnswerCookies:
-    """Makes the header fields of the response to an answer.
+    """Returns the header fields of the response to an answer.
 
     Args:
-        own: our own cookies.
-        gate: expires the cookies that are refused.
+        own: the middleware's own cookies.
+        gate: expires refused cookies.
     """
 
     def __init__(self, own: OwnCookies, gate: Gate) -> None:
@@ -25,8 +25,8 @@ class AnswerCookies:
         """Return the header fields.
 
         Args:
-            inquiry: the request that brought the answer.
-            record: the answer, as the browser is to keep it.
+            inquiry: the request with the answer.
+            record: the answer to be stored in the browser.
         """
         scope, secure, before = inquiry.request.scope, inquiry.secure, inquiry.visit.decision
         refused = frozenset(record.in_state(State.REFUSED))
@@ -40,7 +40,8 @@ class AnswerCookies:
             unsent=self._gate.out_of_reach(refused, outer_path(scope)),
         )
         if inquiry.is_form or any(before.purposes[purpose] for purpose in refused):
-            # Else the back button brings pages back as they were, with all that runs in them (back-forward cache).
-            # Where nothing was taken away, our script sees to its own pages, and no answer waits for an empty cache.
+            # Otherwise the back button would restore pages as they were, with their scripts running (back-forward
+            # cache). If nothing was taken away, our script updates its own pages, and the answer need not wait for the
+            # cache to be emptied.
             fields.append((b"clear-site-data", b'"cache"'))
         return fields

@@ -1,4 +1,4 @@
-"""Keeps the record of an answer in the ledger, before the visitor is told that it was taken."""
+"""Stores the record of an answer in the ledger, before the visitor is told that it was taken."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
 from cookie_consent.visitors.pages.pages import Pages
 
 MOST_ANSWERS, ANSWERS_WITHIN = 60, HOUR
-"""How many answers with one consent id leave a record in how many seconds, in each process."""
+"""Limit of records for one consent id, in each process: number of answers, and seconds."""
 _MOST_LOOKED_THROUGH = 100
 """How many of a visitor's newest records are searched for an earlier answer."""
 
 
 class AnswerRecords:
-    """Keeps the records of answers.
+    """Stores consent records.
 
     Args:
-        ledger: keeps the records.
-        retention: removes the records that are due.
-        own: our own cookies.
-        pages: makes the texts that visitors see.
-        cookie_list: lists our own cookies in these texts.
+        ledger: the ledger.
+        retention: removes expired records.
+        own: the middleware's own cookies.
+        pages: renders the texts that visitors saw.
+        cookie_list: lists the middleware's own cookies in these texts.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class AnswerRecords:
     async def keep(
         self, inquiry: Inquiry, before: Decision, posted: Posted, record: ConsentRecord
     ) -> tuple[ConsentRecord, bool]:
-        """Keep the record of an answer.
+        """Store the record of an answer.
 
         Args:
-            inquiry: the request that brought the answer.
-            before: what held until then, where the answer was given.
-            posted: the answer as the visitor gave it.
+            inquiry: the request with the answer.
+            before: the decision until now, where the answer was given.
+            posted: the answer as the visitor sent it.
             record: the answer, without a consent id.
 
         Returns:
-            The answer as it is kept, and whether it is new. The second click of a double click is not new.
+            The answer as it was stored, and whether it is new. The second click of a double click is not new.
 
         Raises:
-            Problem: 503, the ledger cannot keep it; 429, too many answers came.
+            Problem: 503, the ledger cannot store it; 429, too many answers.
         """
         if before.record is not None and proof.says_again(before.record, record):
             return before.record, False
@@ -73,7 +73,7 @@ class AnswerRecords:
                 record, is_new = await self._append(inquiry, before, posted, record)
         except Problem:
             raise
-        except Exception as error:  # noqa: BLE001 (whatever a ledger raises, the answer is not taken)
+        except Exception as error:  # noqa: BLE001 (no answer is taken without its record, whatever fails)
             log_failure("The ledger could not keep a consent record; the answer was refused", error)
             raise Problem(503, "The answer cannot be recorded just now.", "error_unavailable") from None
         self._retention.run_if_due(inquiry.now)
@@ -85,7 +85,7 @@ class AnswerRecords:
         consent_id, last = await self._chain(before, record)
         record = replace(record, consent_id=consent_id)
         if last is None and not self._has_room(inquiry, before, record):
-            return record, True  # it holds, and needs no proof
+            return record, True  # valid, but it needs no proof
         entry = proof.entry(
             record,
             proof.Circumstances(record_id=self._own.new_id(), policy=before.policy, lifetime=self._own.lifetime),
@@ -94,15 +94,15 @@ class AnswerRecords:
             form_id=posted.form_id,
             shown=await self._shown(inquiry, before, posted),
         )
-        kept = (await self._repeated(inquiry, last, entry) if last else None) or await self._ledger.append(entry)
-        answered = replace(record, consent_id=kept["consent_id"] or "", decided_at=seconds_of(kept["decided_at"]))
-        return answered, kept["record_id"] == entry.document["record_id"]
+        stored = (await self._repeated(inquiry, last, entry) if last else None) or await self._ledger.append(entry)
+        answered = replace(record, consent_id=stored["consent_id"] or "", decided_at=seconds_of(stored["decided_at"]))
+        return answered, stored["record_id"] == entry.document["record_id"]
 
     async def _chain(self, before: Decision, record: ConsentRecord) -> tuple[str, Mapping[str, Any] | None]:
-        """Return the consent id of an answer, and the newest record with it; "" and None for a plain refusal.
+        """Return the consent id of an answer, and the newest record with that id; "" and None for a plain refusal.
 
-        Consent and its withdrawal have to be proven (GDPR Article 7(1) and (3)). A refusal by somebody who has never
-        consented is neither. It needs no id, and an id from before is dropped.
+        Consent and its withdrawal have to be provable (GDPR Article 7(1) and (3)). A refusal by a visitor who never
+        consented is neither. It needs no id, and an earlier id is dropped.
         """
         if before.record is not None and before.consent_id:
             consented = bool(before.record.in_state(State.GRANTED))
@@ -112,10 +112,10 @@ class AnswerRecords:
         return self._own.new_id() if consents(before.policy, record) else "", None
 
     def _has_room(self, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> bool:
-        """Return whether one more answer without an earlier one is recorded; consent is not taken without a record.
+        """Tell whether to record one more answer of a visitor without an earlier one.
 
         Raises:
-            Problem: 429, too many came from the client's network.
+            Problem: 429, the limit of the client's network is reached and the answer consents: consent needs a record.
         """
         wait = self._first_answers.wait(inquiry.request.scope.get("client"), inquiry.now)
         if wait and consents(before.policy, record):
@@ -123,13 +123,13 @@ class AnswerRecords:
         return not wait
 
     async def _repeated(self, inquiry: Inquiry, last: Mapping[str, Any], entry: Entry) -> Mapping[str, Any] | None:
-        """Return the record that an answer repeats; None where the answer leaves a record of its own.
+        """Return the record that an answer repeats; None if the answer needs a record of its own.
 
-        Over the limit an answer leaves one only if it refuses what the newest answer did not. Such an answer is taken
-        at any time, and cannot be given again as long as nothing is granted in between.
+        Above the limit, an answer gets a record only if it refuses something that the newest answer did not. Such a
+        refusal is always possible, but cannot be repeated until something is granted again.
 
         Raises:
-            Problem: 429, an answer over the limit grants something.
+            Problem: 429, an answer above the limit grants something.
         """
         if proof.repeats(last, entry):
             return last
@@ -144,7 +144,7 @@ class AnswerRecords:
         return newest if newest and set(newest["refused"]).issuperset(entry.document["refused"]) else None
 
     async def _shown(self, inquiry: Inquiry, before: Decision, posted: Posted) -> proof.Shown | None:
-        """Return what the visitor was shown; None where a form or program of the site's own asked, or nobody knows."""
+        """Return the text that the visitor saw; None if it is unknown or the site's own form or program asked."""
         then = await self._when_shown(before, posted) if posted.surface in SURFACES else None
         if then is None:
             return None
@@ -161,7 +161,7 @@ class AnswerRecords:
         )
 
     async def _when_shown(self, before: Decision, posted: Posted) -> Decision | None:
-        """Return what held when the form was made; None where that is no longer known.
+        """Return the decision when the form was made; None if it is no longer known.
 
         The visitor may have answered since then, for example in another tab.
         """

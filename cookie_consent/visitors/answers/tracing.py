@@ -1,4 +1,4 @@
-"""Tells access tracing of an answer: what is counted, whose visits are recorded, and what is erased."""
+"""The effects of an answer on access tracing: counts, visitor ids and erasure."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.question import REFERRER
 
 _ON_PAGES = ("banner", "feature")
-"""The sources of the answers that are given on a page of the site."""
+"""Sources of answers that are given on a page of the site."""
 
 
 class AnswerTracing:
-    """Tells access tracing of answers.
+    """Applies answers to access tracing.
 
     Args:
-        own: our own cookies.
-        access_log: keeps access records, or None.
-        recent_answers: remembers answers for the requests that run meanwhile.
+        own: the middleware's own cookies.
+        access_log: the access log, or None.
+        recent_answers: remembers answers for requests that are still running.
     """
 
     def __init__(self, own: OwnCookies, access_log: AccessLog | None, recent_answers: RecentAnswers) -> None:
@@ -37,21 +37,21 @@ class AnswerTracing:
     def answered(
         self, inquiry: Inquiry, posted: Posted, record: ConsentRecord, *, traces: bool, is_new: bool
     ) -> tuple[bool, list[tuple[bytes, bytes]]]:
-        """Tell tracing of an answer.
+        """Count an answer, and start or stop tracing the visitor.
 
         Args:
-            inquiry: the request that brought the answer.
-            posted: the answer as the visitor gave it.
-            record: the answer as it is kept.
+            inquiry: the request with the answer.
+            posted: the answer as the visitor sent it.
+            record: the answer as it was stored.
             traces: whether tracing is allowed from now on, where the answer was given.
-            is_new: whether the answer is counted. The second click of a double click is not.
+            is_new: whether to count the answer. The second click of a double click is not counted.
 
         Returns:
-            Whether tracing begins, and the header fields by which the browser keeps a visitor id that begins or ends.
+            Whether tracing begins, and the header fields for a visitor id that begins or ends.
         """
         before, log = inquiry.visit.decision, self._log
-        known = self._own.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
-        visitor_id = known.id if known else ""
+        visitor = self._own.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        visitor_id = visitor.id if visitor else ""
         self._recent_answers.answered(before.record, record, self._ids(inquiry, visitor_id, record))
         if log is None:
             return False, []
@@ -67,7 +67,10 @@ class AnswerTracing:
         return begins, [(b"set-cookie", field) for field in fields]
 
     def _ids(self, inquiry: Inquiry, visitor_id: str, record: ConsentRecord) -> list[str]:
-        """Return the pseudonyms by which the visitor may be recorded now: that of the day only for an objection."""
+        """Return the pseudonyms that running requests of the visitor may use.
+
+        The pseudonym of the day is needed only for an objection.
+        """
         log, scope = self._log, inquiry.request.scope
         ids: list[str | None] = [visitor_id]
         if log is not None and log.daily_salt is not None and objects(inquiry.visit.decision.policy, record):
@@ -75,11 +78,11 @@ class AnswerTracing:
         return [id_ for id_ in ids if id_]
 
     def _new_visitor(self, inquiry: Inquiry, posted: Posted) -> bytes:
-        """Return the Set-Cookie field of a new visitor id, with how the visitor came where the page is loaded again.
+        """Return the Set-Cookie field for a new visitor id, with the referrer if the page is loaded again.
 
-        Only then is it known that the browser keeps cookies: that is recorded. After a form the browser loads the page.
-        The script does so where the page may not load what was granted, and says then from which origin the visitor
-        came.
+        Loading it again proves that the browser keeps cookies, so that visit is recorded. After a form, the browser
+        loads the page. The script reloads a page that may not load what was granted, and sends the origin that the
+        visitor came from.
         """
         referrer, query = None, inquiry.request.query_params
         loads_again = inquiry.is_form or REFERRER in query
@@ -88,11 +91,11 @@ class AnswerTracing:
         return self._own.set_visitor(inquiry.now, secure=inquiry.secure, referrer=referrer)[1]
 
     def _keep_for_erasure(self, log: AccessLog, inquiry: Inquiry, visitor_id: str) -> list[bytes]:
-        """Return the Set-Cookie field that keeps an id which is over, where only the endpoints see it.
+        """Return the Set-Cookie field that keeps a former visitor id, which only the endpoints receive.
 
-        An id is over when its visitor withdraws, and when a new one takes its place after the consent had lapsed. The
-        visitor can see and erase by it what was recorded. Without it the right to that would end with the withdrawal
-        (GDPR Articles 15 and 17).
+        An id is former after a withdrawal, and when a new one replaces it after the consent expired. With it, the
+        visitor can still see and erase the records. Without it, those rights would end with the withdrawal (GDPR
+        Articles 15 and 17).
         """
         policy, now, secure = inquiry.visit.decision.policy, inquiry.now, inquiry.secure
         if all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
@@ -107,9 +110,9 @@ class AnswerTracing:
 
 
 def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> None:
-    """Count an answer, as one to the question or as one that changes an earlier answer.
+    """Count an answer: as an answer to the question, or as a change of an earlier answer.
 
-    An answer that only grants what the service refuses leaves all open. It is not counted.
+    An answer that only grants what the service refuses decides nothing, and is not counted.
     """
     outcome = proof.event(before.record, record)
     if outcome != "withdrawn":
@@ -120,10 +123,10 @@ def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRe
 
 
 def _promises_erasure(before: Decision, record: ConsentRecord) -> bool:
-    """Return whether the policy promises to erase the access records of a visitor who gives this answer.
+    """Tell whether the policy promises to erase a visitor's access records after this answer.
 
-    It is an answer that withdraws the consent to tracing, also where a signal or a change of the policy had switched
-    tracing off before. What only a service withholds is not withdrawn.
+    The answer has to withdraw consent to tracing, even if a signal or a policy change had already switched tracing off.
+    Tracing that only a service refuses is not withdrawn.
     """
     policy = before.policy
     granted = policy.traced.intersection(before.record.in_state(State.GRANTED) if before.record else ())
