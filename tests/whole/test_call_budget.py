@@ -38,7 +38,7 @@ BUDGETS = {
     "refused": (TEXT, "refuse", False, 7),
     "forged": (TEXT, "forge", False, 10),
     "granted and traced": (TEXT, "accept", True, 20),
-    "page with the question": (PAGE, "none", False, 26),
+    "page with the question": (PAGE, "none", False, 20),
     "page of one who refused": (PAGE, "refuse", False, 12),
     "page of one who granted, traced": (PAGE, "accept", True, 29),
 }
