@@ -300,9 +300,9 @@ def _run_if_due(installed: Installation) -> None:
 async def _close(installed: Installation) -> None:
     if installed.access_log is not None:
         installed.access_log.counts.flush()
-    for kept in (installed.access_log, installed.ledger):
+    for storage in (installed.access_log, installed.ledger):
         try:
-            if kept is not None:
-                await to_thread.run_sync(kept.close, abandon_on_cancel=True)
+            if storage is not None:
+                await to_thread.run_sync(storage.close, abandon_on_cancel=True)
         except Exception:  # noqa: BLE001 (a failing sink or ledger must not stop the shutdown)
             _log.exception("The last records could not be brought to where they are kept.")

@@ -38,6 +38,7 @@ def safe_next(path: str) -> str | None:
     """Return a path if every browser stays on this site when it follows it, else None."""
     if not path.startswith("/") or path.startswith("//") or len(path) > _LONGEST_PATH:
         return None
+    # Browsers read a backslash as a slash, and remove tabs and line ends.
     if "\\" in path or not path.isprintable() or " " in path:
         return None
     return path

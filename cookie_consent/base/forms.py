@@ -137,6 +137,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Parsers differ in which of two equal keys they use, so that what one has checked another may not see.
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError("a key is there twice")
     return dict(pairs)

@@ -49,6 +49,7 @@ class RateLimit:
             key: who uses it.
             now: seconds since 1970.
         """
+        # A digest limits the memory that a long key takes.
         if len(key) > LONGEST_KEPT:
             key = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
         began, count = self._counts.get(key, (now, 0))

@@ -87,6 +87,7 @@ def _parse(value: bytes, issued: int) -> ConsentRecord | None:
     if len(fields) != _FIELDS or fields[0] != _FORMAT:
         return None
     _, policy, language, source, signals, consent_id, answers = fields
+    # Only short answers are cached, so that the size of the cache is limited.
     parsed = _shared_answers(answers) if len(answers) <= LONGEST_KEPT else _parse_answers(answers)
     if parsed is None or source not in _SOURCES:
         return None

@@ -146,6 +146,7 @@ def decide(
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
     refused_by_signals = what_signals_refuse(policy, signals)
+    # An answer overrides the signals that were present when it was given.
     since = (signals | record.overruled) - record.signals if record else signals
     refused_by_new_signals = what_signals_refuse(policy, since)
     changed = _changed_since(policy, record)
@@ -155,14 +156,14 @@ def decide(
         unanswered, granted = answer.state is State.UNANSWERED, answer.state is State.GRANTED
         by_signal = purpose in (refused_by_signals if unanswered else refused_by_new_signals)
         ruled_out = policy.in_force[purpose].refused or by_signal
-        if purpose == policy.exempt:
+        if purpose == policy.exempt:  # it is never asked for, so it has no part in `should_ask`
             allowed[purpose] = not ruled_out and not objects(policy, record)
             continue
         allowed[purpose] = granted and not ruled_out and purpose not in changed
         should_ask |= not ruled_out and (unanswered or (granted and purpose in changed))
     return Decision(
         policy=policy,
-        purposes=MappingProxyType(allowed),
+        purposes=MappingProxyType(allowed),  # requests share decisions, so no app may change one
         status=record.status if record else "unknown",
         should_ask=should_ask,
         signals=tuple(sorted(signals)),

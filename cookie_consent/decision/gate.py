@@ -116,6 +116,7 @@ class Gate:
         the same list is returned.
         """
         for name, _ in headers:
+            # Comparing the length first is cheaper than lowercasing every name.
             if len(name) == len(b"set-cookie") and name.lower() == b"set-cookie":
                 return self._gated(headers, purposes)
         return headers
@@ -159,6 +160,7 @@ class Gate:
         ]
         places = [list(_deletions(name, cookie, domains, secure=secure)) for name, cookie in cookies]
         fields, room = Headers(), _MOST_EXPIRED_BYTES
+        # Take the first place of every cookie, then every second place, and so on.
         for deletion in dict.fromkeys(chain.from_iterable(zip_longest(*places))):
             room -= len(deletion or b"") + len(b"set-cookie: \r\n")
             if deletion is not None and room >= 0:
@@ -250,6 +252,7 @@ def _deletions(name: bytes, cookie: Cookie | None, domains: list[str], *, secure
         domains: the domains that the host can set.
         secure: whether the connection is https.
     """
+    # Browsers accept __Host- cookies only host-only and with path / (RFC 6265bis section 4.1.3.2).
     if cookie is None or name.lower().startswith(b"__host-"):
         yield expire_cookie(name, secure=secure)
         return

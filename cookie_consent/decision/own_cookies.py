@@ -159,6 +159,7 @@ class OwnCookies:
         names = {name: purposes[kind] for kind in purposes for name in self.names(kind)}
         for declared in policy.cookies:
             name, purpose = declared.name, declared.purpose
+            # A policy may list our own cookies under their default names, to describe them.
             is_plainly_ours = name.removeprefix("__Host-") in purposes and purpose in names.get(name, ())
             if name in names and not is_plainly_ours:
                 raise PolicyError(
@@ -219,7 +220,8 @@ class OwnCookies:
         """
         left = int(decided_at + self.lifetime.total_seconds() - now)
         token = self._signal.write(signals, decided_at)
-        return set_cookie(self._names[secure]["signal"], token, max(left, 1), secure=secure)
+        max_age = max(left, 1)  # 0 would delete the cookie
+        return set_cookie(self._names[secure]["signal"], token, max_age, secure=secure)
 
     def forget_signals(self, *, secure: bool) -> bytes:
         """Return the Set-Cookie field that deletes the signal cookie."""
@@ -239,7 +241,7 @@ class OwnCookies:
 
     def without_arrival(self, visitor_id: str, arrival: Arrival, now: float, *, secure: bool) -> bytes:
         """Return the Set-Cookie field that removes the arrival and leaves the id and its expiry unchanged."""
-        left = max(1, arrival.at + self._visitor.max_age - int(now))
+        left = max(1, arrival.at + self._visitor.max_age - int(now))  # 0 would delete the cookie
         token = self._visitor.token(visitor_id, arrival.at)
         return set_cookie(self._names[secure]["visitor"], token, left, secure=secure)
 

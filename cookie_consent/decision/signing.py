@@ -52,6 +52,7 @@ class Signer:
                 'Read a key of your own from the environment, as in os.environ["CONSENT_KEY"].'
             )
         signer = TimestampSigner(keys, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
+        # The newest key comes first: it signs, and it has signed most tokens.
         derived = [signer.derive_key(key) for key in reversed(signer.secret_keys)]
         self._keys = [_Keyed(key) for key in derived]
 
@@ -100,6 +101,7 @@ class _Keyed:
 
     def __init__(self, key: bytes) -> None:
         block = key.ljust(_BLOCK, b"\0")
+        # The constants are the RFC's inner and outer padding.
         self._inner = hashlib.sha256(bytes(octet ^ 0x36 for octet in block))
         self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in block))
 

@@ -163,8 +163,8 @@ class Visits:
         key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
         visit, now = self._known.get(key), self._clock()
         if visit is None or not visit.good_from <= now < visit.good_until:
-            found = read_signals(scope["headers"]) if signals else frozenset()
-            visit = self._look_safely(policy, cookies, found, now, secure=secure)
+            signal_names = read_signals(scope["headers"]) if signals else frozenset()
+            visit = self._visit_safely(policy, cookies, signal_names, now, secure=secure)
             if length <= _LONGEST_KNOWN:
                 self._keep(key, visit, length + _BYTES_OF_A_NAME * len(visit.carried))
         if visit.held:
@@ -185,18 +185,18 @@ class Visits:
                 return policy
         return self._policy
 
-    def _look_safely(
+    def _visit_safely(
         self, policy: Policy, cookies: bytes, signals: frozenset[str], now: float, *, secure: bool
     ) -> Visit:
-        """Call `_look`. After an error nothing optional is allowed and no cookie reaches the app, but it is served."""
+        """Call `_visit`. After an error nothing optional is allowed and no cookie reaches the app, but it is served."""
         try:
-            return self._look(policy, cookies, signals, now, secure=secure)
+            return self._visit(policy, cookies, signals, now, secure=secure)
         except Exception:  # noqa: BLE001 (an error while deciding denies)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             denied = without_optional(decide(policy, None, frozenset(), now))
             return Visit(denied, b"", (), (), {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
 
-    def _look(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
+    def _visit(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         cookies = _begin(came)
         crumbs, records = pairs(cookies), self._own.records(cookies, secure=secure)
         record, good_from, good_until = self._in_force(policy, records, now) if records else _NO_RECORD
@@ -206,7 +206,7 @@ class Visits:
         alike = self._alike.get(key)
         if alike is None:
             decision = decide(policy, record, signals, now, lifetime=self._own.lifetime)
-            alike = self._look_at_names(key, without_optional(decision) if denies else decision, cookies)
+            alike = self._new_alike(key, without_optional(decision) if denies else decision, cookies)
         visit, passed = alike.visit, cookies
         if visit.held:
             passed = b"; ".join([pair for name, pair in crumbs if name in alike.passing])
@@ -230,7 +230,7 @@ class Visits:
             remembers=self._remembering(decision, now, secure=secure) if signals else None,
         )
 
-    def _look_at_names(self, key: _Key, decision: Decision, cookies: bytes) -> _Alike:
+    def _new_alike(self, key: _Key, decision: Decision, cookies: bytes) -> _Alike:
         """Return what requests with the same key have in common, and cache it if the key is short."""
         passed, held = self._gate.incoming(cookies, decision.purposes)
         carried = self._gate.carried(cookies)

@@ -80,6 +80,7 @@ class VisitorCookie:
     def read(self, tokens: Iterable[bytes], now: float) -> KnownVisitor | None:
         """Return the content of the newest valid token, or None."""
         verified = [read for token in tokens if (read := self._signer.read(token))]
+        # A token from the future is invalid: a clock was ahead when it was issued.
         current = [(issued, value) for value, issued in verified if issued <= now < issued + self.max_age]
         if not current:
             return None

@@ -85,6 +85,7 @@ def recipient_sources(policy: Policy, purposes: Mapping[str, bool]) -> Sources:
 def _sources(policy: Policy, purposes: frozenset[str]) -> Sources:
     """Return the recipients' origins, given the ids of the allowed purposes."""
     sources: dict[bytes, Origins] = {}
+    # In the order of DIRECTIVES, fallbacks such as "child" come before the directives that use them.
     for directive in DIRECTIVES:
         recipients = [recipient for recipient in policy.recipients if directive in recipient.directives]
         allowed = _origins(recipient for recipient in recipients if recipient.purpose in purposes)
@@ -169,6 +170,7 @@ class _AppPolicy:
 
     def _write(self, directive: bytes, words: list[bytes]) -> None:
         if directive not in self._places:
+            # A policy may end with ";", which leaves an empty part to use.
             if _WORD.search(self._parts[-1]):
                 self._parts.append(b" ")
             self._parts[-1] += directive
@@ -194,6 +196,7 @@ def _origins(recipients: Iterable[Recipient]) -> tuple[bytes, ...]:
 
 def _edited_field(value: bytes, sources: Sources) -> tuple[bytes, bool]:
     policies = _policies(value)
+    # This is a list because `any` would stop a generator before every policy is edited.
     lacks = [policy.edit(*source) for policy in policies for source in sources.items()]
     return b",".join(policy.serialized() for policy in policies), any(lacks)
 

@@ -97,7 +97,8 @@ class Requires:
             async def instead(scope: Scope, receive: Receive, send: Send) -> None:
                 await (await self._degraded(request, missing))(scope, receive, send)
 
-            # The middleware sends it. A response raised here could be turned into JSON by the app's error handlers.
+            # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
+            # page itself, because the app's error handlers would turn the exception into JSON.
             consent_of(request.scope).instead = instead
             raise HTTPException(status_code=200, detail=_NOT_GIVEN)
 
@@ -157,6 +158,7 @@ def explanation(request: HTTPConnection, missing: tuple[str, ...], feature: Feat
     """
     consent = consent_of(request.scope)
     consent.asks_itself = True
+    # htmx loads boosted links and forms without asking for HTML in Accept, but shows the response as a page.
     if "text/html" in request.headers.get("accept", "") or "hx-boosted" in request.headers:
         page = _pages.unavailable(
             consent,
@@ -246,5 +248,6 @@ def _endpoint_app(endpoint: type[Any]) -> ASGIApp:
 async def _call(endpoint: Endpoint, *args: Any, **kwargs: Any) -> Any:
     if inspect.iscoroutinefunction(endpoint):
         return await endpoint(*args, **kwargs)
+    # Starlette runs endpoints that are no coroutine functions in threads, too. They may still return an awaitable.
     result = await run_in_threadpool(endpoint, *args, **kwargs)
     return await result if isinstance(result, Awaitable) else result

@@ -89,17 +89,17 @@ class QuickResponse(Response):
     async def _send_held(self, start: Message, message: Message) -> None:
         """Send the held start with its body, in the quick way if it is an ordinary page."""
         self._held, self.is_unfinished = None, False
-        body, scope, enforcement, made = message.get("body", b""), self.scope, self._enforcement, None
+        body, scope, enforcement, page = message.get("body", b""), self.scope, self._enforcement, None
         is_whole = type(body) is bytes and not message.get("more_body", False)
         if is_whole and not scope.get("root_path") and enforcement.recent_answers.sequence == self._began:
             self._fields = fields = dict(scope["headers"]) if self.trace is None else self.trace.fields
             if fields.get(b"sec-fetch-dest") not in page_views.FRAMES:
-                made = self._ordinary(fields, start["headers"], body)
-        if made is None:
+                page = self._ordinary(fields, start["headers"], body)
+        if page is None:
             await self._send_behind(start, message)
         else:
-            await self._out({**start, "headers": made[0]})
-            await self._out({**message, "body": made[1]})
+            await self._out({**start, "headers": page[0]})
+            await self._out({**message, "body": page[1]})
 
     async def _send_behind(self, start: Message, message: Message) -> None:
         """Send the held start carefully, then a message that no ordinary page has, such as early hints or trailers."""

@@ -150,6 +150,7 @@ def own_path(scope: Mapping[str, Any]) -> str:
     """Return the path and query of a request, percent-encoded, to return to it; "" if they are too long."""
     path, query = outer_path(scope), scope.get("query_string", b"")
     length = len(path) + len(query)
+    # Long addresses bypass the cache, so that clients cannot fill the memory.
     if length <= LONGEST_KEPT:
         return _encoded(path, query)
     return _encoded.__wrapped__(path, query) if length <= _LONGEST_PATH else ""

@@ -96,14 +96,14 @@ class Response:
         if log is not None and (visit.traced or visit.exempt):
             self.trace = log.trace(self.scope, visit, enforcement.installed.own)
             if self.trace is not None:
-                self._plain_out, self._out = self._out, self._recorded
+                self._plain_out, self._out = self._out, self._send_and_record
 
     def end(self) -> None:
         """End the request when the app has returned or raised, and write a record that is still due."""
         self._request.end()
         self._record()
 
-    async def _recorded(self, message: Message) -> None:
+    async def _send_and_record(self, message: Message) -> None:
         """Send a message, and write the access record after the last one."""
         if message["type"] == _START and self.trace is not None:
             self.trace.status = message["status"]
@@ -114,7 +114,7 @@ class Response:
     def _record(self) -> None:
         """Write the access record, if the visitor has neither withdrawn nor erased since the request came."""
         enforcement, trace, self.trace = self._enforcement, self.trace, None
-        if self._out == self._recorded:
+        if self._out == self._send_and_record:
             self._out = self._plain_out  # break the reference cycle
         if trace is None or enforcement.access_log is None:
             return
@@ -160,7 +160,7 @@ class Response:
             passed = self._with_recipients(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
         if encoding is not None and not self._consent.asks_itself:
-            passed = self._put_in(encoding, passed)
+            passed = self._prepare_injection(encoding, passed)
         if enforcement.access_log is not None:
             self._count(enforcement.access_log.counts, message["status"], passed)
         # Tracing under an exemption does not change the page, so the response does not depend on it.
@@ -206,7 +206,7 @@ class Response:
         headers, self._withholds_origins = content_security.with_recipients(headers, sources)
         return headers
 
-    def _put_in(self, encoding: str, headers: Headers) -> Headers:
+    def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
         """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
         consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
         asks = self.asks and not asks_robot(self._fields_by_name())
@@ -224,15 +224,15 @@ class Response:
                 script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins, referrer=referrer
             )
             headers = [*headers, banner.preload(consent.base, asking.style_nonce)]
-        made = banner.Fragments(enforcement.pages, decision, consent, self.scope, encoding=encoding, asking=asking)
-        way_back = partial(made.way_back, link=enforcement.settings_link)
-        question = made.question if asking is None else partial(self._asked, made)
-        released = partial(self._released, self._out, self._visit)
-        self.injection = Injection(released, question, way_back if has_tail else bytes)
+        fragments = banner.Fragments(enforcement.pages, decision, consent, self.scope, encoding=encoding, asking=asking)
+        way_back = partial(fragments.way_back, link=enforcement.settings_link)
+        question = fragments.question if asking is None else partial(self._counted_question, fragments)
+        send_released = partial(self._send_released, self._out, self._visit)
+        self.injection = Injection(send_released, question, way_back if has_tail else bytes)
         self._out, self.is_unfinished = self.injection.send, True
         return headers
 
-    def _released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
+    def _send_released(self, out: Send, visit: Visit, message: Message) -> Awaitable[None]:
         """Send a message that the injection held. If the visitor answered in the meantime, that answer applies.
 
         Args:
@@ -258,14 +258,14 @@ class Response:
             passed = [*passed, (b"set-cookie", new_visitor)]
         return [*passed, *(field for field in self._left_over() if field not in passed)]
 
-    def _asked(self, made: banner.Fragments, page_language: str | None) -> bytes:
+    def _counted_question(self, fragments: banner.Fragments, page_language: str | None) -> bytes:
         """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
-        question, access_log = made.question(page_language), self._enforcement.access_log
+        question, access_log = fragments.question(page_language), self._enforcement.access_log
         self._look_again()
         if not self.asks:
             return b""
         if access_log is not None and self._seen_at is not None:
-            access_log.counts.add("asked", self._seen_at, language=made.language)
+            access_log.counts.add("asked", self._seen_at, language=fragments.language)
         return question
 
     def _count(self, counts: Counts, status: int, headers: Headers) -> None:

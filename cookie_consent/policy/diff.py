@@ -195,7 +195,7 @@ def _key_changes(subject: _Subject, before: Plain, after: Plain, above: str = ""
     """Compare two tables key by key, including the tables in them."""
     for key, old, new in _differing(before, after):
         key_subject, place = subject, f"{above}{key}"
-        if subject.name == "signals":
+        if subject.name == "signals":  # a signal's value is a list of purposes; those in one list only are touched
             key_subject = replace(subject, touches=tuple(sorted({*(old or ())} ^ {*(new or ())})))
         if key == "purposes" and isinstance(new, dict):
             yield from _override_changes(key_subject, old, new)

@@ -93,7 +93,7 @@ def _cookie_duration(value: object) -> timedelta | None:
 
 
 def _date(value: object) -> date:
-    if not isinstance(value, date) or isinstance(value, datetime):
+    if not isinstance(value, date) or isinstance(value, datetime):  # a datetime is a date, too
         raise PolicyError(f"{value!r} is no date", "Write it as in 2026-11-25, without quotes.")
     return value
 
@@ -135,6 +135,7 @@ def _part(make: Callable[..., Part], readers: Readers, table: str, data: object,
         try:
             values[key] = readers[key](value)
         except PolicyError as error:
+            # An error in a nested table names its own place already.
             raise error if error.table else error.at(table=table, key=key) from None
     for part in fields(make):  # type: ignore[arg-type]
         if part.default is MISSING and part.default_factory is MISSING and part.name not in values:

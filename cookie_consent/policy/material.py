@@ -35,6 +35,7 @@ def widened(old: Policy, new: Policy) -> frozenset[str]:
 
 
 def _digest(facts: object) -> str:
+    # 30 bits are short enough for the cookie. A change goes unnoticed once in a billion.
     return base64.urlsafe_b64encode(hashlib.sha256(canonical_json(facts)).digest())[:5].decode()
 
 

@@ -49,6 +49,7 @@ class Policy(Declarations):
     def __post_init__(self) -> None:
         lists_to_tuples(self)
         validation.check(self)
+        # A site may declare the necessary purpose itself, to describe it in its own words.
         if NECESSARY not in {purpose.id for purpose in self.purposes}:
             object.__setattr__(self, "purposes", (_necessary(self.texts), *self.purposes))
 
@@ -135,7 +136,7 @@ class Policy(Declarations):
         It is the shortest retention of any purpose that traces, in the site and all its services, because an access
         record does not name its service.
         """
-        parts = [part for here in (self, *map(self.under, self.services)) for part in here.in_force.values()]
+        parts = [part for place in (self, *map(self.under, self.services)) for part in place.in_force.values()]
         return min((part.retention for part in parts if part.traces and part.retention is not None), default=None)
 
     @cached_property
@@ -191,7 +192,7 @@ class Policy(Declarations):
             title={**purpose.title, **override.title},
             description={**purpose.description, **override.description},
             retention=override.retention or purpose.retention,
-            refused=override.refused or purpose.refused,
+            refused=override.refused or purpose.refused,  # a service can refuse, but never allow
         )
 
 

@@ -33,6 +33,7 @@ _EXACT = ("day", "hour", "minute", "second")
 _ROUNDED_FROM = 3600
 """Above so many seconds a duration is rounded up to minutes: an app that computes Expires loses some seconds."""
 _DURATION = re.compile(r"([1-9][0-9]{0,5}) (second|minute|hour|day|week|month|year)s?")
+"""Six digits at most, so that `timedelta` cannot overflow."""
 
 
 def lists_to_tuples(part: Any) -> None:
@@ -62,6 +63,7 @@ def require_text(value: str, key: str) -> None:
 
 def require_link(value: str, key: str) -> None:
     """Raise a PolicyError unless a value is a safe link: a path, or an http or https address."""
+    # Browsers read "//host" as an address on another host.
     if value.startswith("//") or not (value.startswith(("/", "https://", "http://")) and value.isprintable()):
         raise PolicyError(f"{value!r} is no link", 'Write a path like "/terms" or an https:// address.', key=key)
 

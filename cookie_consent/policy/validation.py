@@ -185,6 +185,7 @@ def _check_features(policy: Declarations) -> None:
 
 def _check_services(policy: Declarations) -> None:
     _require_unique((service.id for service in policy.services), "[services]", "id", "the service")
+    # "/shop" and "/shop/" are the same place.
     places = Counter((service.host, service.path.rstrip("/")) for service in policy.services)
     for service in policy.services:
         table = f"[services.{service.id}]"
@@ -216,6 +217,7 @@ def _check_override(policy: Declarations, service: Service, purpose: str) -> Non
 
 
 def _check_signals(policy: Declarations) -> None:
+    # Sec-GPC is a legal opt-out of sale and sharing (11 CCR 7025), so a policy cannot exclude such purposes from it.
     for purpose in policy.purposes:
         if purpose.sells and policy.signals.gpc is not None and purpose.id not in policy.signals.gpc:
             raise PolicyError(

@@ -97,8 +97,10 @@ class AccessLog:
             own: our own cookies.
         """
         fields, now = dict(scope["headers"]), self.clock()
+        # `run_if_due` checks the same; checking here saves a call on most requests.
         if self.retention is not None and self.retention.ran and not 0 <= now - self.retention.ran < DAY:
             self.retention.run_if_due(now, again=True)
+        # Few requests name a purpose, so that most need only the look at the user agent.
         prefetched = b"sec-purpose" in fields or b"purpose" in fields
         if read_short(fields.get(b"user-agent", b"")[:LONGEST_KEPT]).is_bot or (
             prefetched and not is_traceable(fields)

@@ -33,6 +33,7 @@ def cookie_date(text: str) -> datetime | None:
 
 
 def _full_year(year: int) -> int:
+    """Return the year for two digits (RFC 6265bis section 5.1.1, steps 3 and 4)."""
     if 70 <= year <= 99:
         return year + 1900
     return year + 2000 if year <= 69 else year

@@ -97,7 +97,7 @@ def is_deletion(set_cookie_field: bytes, now: float) -> bool:
     max_ages, dates = _attributes(set_cookie_field, b"max-age"), _attributes(set_cookie_field, b"expires")
     if any(len(value) > LONGEST_ATTRIBUTE for value in max_ages + dates):
         return False
-    if max_ages:
+    if max_ages:  # zero or a negative number deletes
         return all(map(_MAX_AGE.fullmatch, max_ages)) and (max_ages[-1][:1] == b"-" or not max_ages[-1].strip(b"0"))
     expires = cookie_date(dates[-1].decode("latin-1")) if dates else None
     return expires is not None and expires.timestamp() <= now

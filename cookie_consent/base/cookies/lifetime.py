@@ -45,6 +45,7 @@ def limited(field: bytes, longest: int | None, now: float) -> bytes:
         longest: the longest lifetime in seconds; None for the browser session.
         now: seconds since 1970.
     """
+    # Most cookies of apps last for the session, and have neither.
     lowered = field.lower()
     if _MAX_AGE not in lowered and _EXPIRES not in lowered:
         return field

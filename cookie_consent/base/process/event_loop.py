@@ -52,7 +52,7 @@ def start(work: Coroutine[Any, Any, None], ended: Callable[[], object] = lambda:
     """
     loop = _of_asyncio()
     if loop is None:
-        from trio.lowlevel import spawn_system_task
+        from trio.lowlevel import spawn_system_task  # only where the app uses trio, which is not a dependency
 
         spawn_system_task(_run, work, ended)
     else:
