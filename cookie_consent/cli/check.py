@@ -19,7 +19,7 @@ from cookie_consent.policy.policy import Policy, policy_in_use
 def _arguments(parser: argparse.ArgumentParser) -> None:
     file = parser.add_mutually_exclusive_group()
     file.add_argument("file", nargs="?", metavar="FILE", default=POLICY_FILE, help="the policy (default: %(default)s)")
-    file.add_argument("--policy", metavar="FILE", help="the same")
+    file.add_argument("--policy", metavar="FILE", help="the same as FILE")
     parser.add_argument(
         "--against",
         metavar="OLD",

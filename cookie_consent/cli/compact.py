@@ -30,7 +30,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         type=_level,
         default=LEVEL,
-        help=f"how hard zstd tries, {_LEVELS[0]} to {_LEVELS[-1]} (default: %(default)s)",
+        help=f"zstd compression level, {_LEVELS[0]} to {_LEVELS[-1]} (default: %(default)s)",
     )
 
 
@@ -79,7 +79,7 @@ def _in_words(result: Compacted) -> str:
 
 COMPACT = Command(
     "compact",
-    "Make Parquet files of the closed files of an access log; for cron, while the site runs.",
+    "Turn the closed files of an access log into Parquet files. Run it by cron, while the site runs.",
     _arguments,
     guarded(_compact),
 )

@@ -37,15 +37,15 @@ def takes_export(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
 
     def add(parser: argparse.ArgumentParser) -> None:
         takes_id(meaning, "--ledger", "--access-log", required=False)(parser)
-        parser.add_argument("--format", choices=_FORMATS, help="without --id: all access records, in this form")
+        parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
         parser.add_argument(
             "--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01"
         )
         parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included")
-        parser.add_argument("--host", help="only what came to this host")
-        parser.add_argument("--out", metavar="FILE", type=Path, help="where to (default: standard output)")
+        parser.add_argument("--host", help="only requests to this host")
+        parser.add_argument("--out", metavar="FILE", type=Path, help="the file to write (default: standard output)")
         parser.add_argument(
-            "--vhost", action="store_true", help=f"with --format {_NCSA}: each line begins with the host"
+            "--vhost", action="store_true", help=f"with --format {_NCSA}: begin each line with the host"
         )
 
     return add

@@ -183,15 +183,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to", metavar="URL", required=True, help="where the records go, like postgresql://host/database"
     )
-    parser.add_argument("--once", action="store_true", help="end when all that is there is brought on")
-    parser.add_argument("--json", action="store_true", help="for machines")
+    parser.add_argument("--once", action="store_true", help="end when the stream is empty")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 COMMANDS = (
     Command(
         "forward",
-        "Bring access records from a NATS stream on to another place; runs until it is stopped, on as many hosts as "
-        "you like.",
+        "Move access records from a NATS stream to another sink. Runs until stopped, on any number of hosts.",
         _arguments,
         guarded(_forward),
     ),

@@ -41,35 +41,34 @@ def _duration(text: str) -> timedelta:
 _OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "--ledger": {
         "metavar": "URL",
-        "help": 'where consent records are kept, like "sqlite:///consent.db" (default: $CONSENT_LEDGER)',
+        "help": 'the ledger of consent records, like "sqlite:///consent.db" (default: $CONSENT_LEDGER)',
     },
     "--access-log": {
         "metavar": "URL",
-        "help": 'where access records are kept, like "logs/access.jsonl" or "postgresql://…" '
-        "(default: $CONSENT_ACCESS_LOG)",
+        "help": 'the access log, like "logs/access.jsonl" or "postgresql://…" (default: $CONSENT_ACCESS_LOG)',
     },
-    "--id": {"metavar": "CONSENT_ID", "type": _id, "help": "only those of this consent id"},
-    "--policy": {"metavar": "FILE", "help": "the policy; it says for how long records and requests are kept"},
-    "--explain": {"metavar": "RECORD_ID", "type": _id, "help": "print the very text that was shown for this record"},
-    "--prevailing": {"action": "store_true", "help": "with --explain: the same in the prevailing language"},
-    "--proof": {"action": "store_true", "help": "erase the consent records and the requests of that consent id too"},
-    "--dry-run": {"action": "store_true", "help": "remove nothing, and only say what would be removed"},
+    "--id": {"metavar": "CONSENT_ID", "type": _id, "help": "only records with this consent id"},
+    "--policy": {"metavar": "FILE", "help": "the policy, which says how long records and requests are kept"},
+    "--explain": {"metavar": "RECORD_ID", "type": _id, "help": "print the exact text that was shown for this record"},
+    "--prevailing": {"action": "store_true", "help": "with --explain: the text in the prevailing language"},
+    "--proof": {"action": "store_true", "help": "also erase the consent records and the requests with that consent id"},
+    "--dry-run": {"action": "store_true", "help": "only say what would be removed"},
     "--root": {
         "metavar": "ROOT",
         "action": "append",
         "default": [],
-        "help": "a root that was kept elsewhere, or a file of them, one on each line; may be repeated. $CONSENT_KEY "
+        "help": "a root that was stored elsewhere, or a file with one root on each line; may be repeated. $CONSENT_KEY "
         "checks the signature",
     },
     "--shortest-keep": {
         "metavar": "DURATION",
         "type": _duration,
-        "help": 'where an earlier policy kept records for less time than all that are left: how long, like "30 days"',
+        "help": 'if an earlier policy kept records for less time than those that are left: that time, like "30 days"',
     },
     "--write-root": {
         "metavar": "FILE",
-        "help": "add a line to this file: the root of the chain, signed with $CONSENT_KEY (several keys on a line "
-        "each, oldest first; the last one signs)",
+        "help": "append the root of the chain to this file, signed with $CONSENT_KEY (several keys: one on each "
+        "line, oldest first; the last one signs)",
     },
 }
 
@@ -80,7 +79,7 @@ def takes(*options: str) -> Callable[[argparse.ArgumentParser], None]:
     def add(parser: argparse.ArgumentParser) -> None:
         for option in options:
             parser.add_argument(option, **_OPTIONS[option])
-        parser.add_argument("--json", action="store_true", help="for machines")
+        parser.add_argument("--json", action="store_true", help="print JSON")
 
     return add
 

@@ -280,7 +280,7 @@ def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_ru
         return {"access_records": sink.purge(now, keep, dry_run=dry_run)}
 
 
-_EITHER_ID = "a visitor's consent id or visitor id: the settings page shows both, and nothing here joins them"
+_EITHER_ID = "a visitor's consent id or visitor id; the settings page shows both, and no record connects them"
 COMMANDS = (
     Command(
         "records",
@@ -290,7 +290,7 @@ COMMANDS = (
     ),
     Command(
         "export",
-        "Print everything that is kept under an id, or the access log as a whole.",
+        "Print everything that is stored under an id, or the whole access log.",
         takes_export(_EITHER_ID),
         guarded(_export),
     ),
@@ -303,7 +303,7 @@ COMMANDS = (
     ),
     Command(
         "purge",
-        "Remove the records and requests whose time has come; for cron, on as many hosts as you like.",
+        "Remove expired records and requests. Run it by cron, on any number of hosts.",
         takes("--ledger", "--access-log", "--policy", "--dry-run"),
         guarded(_purge),
     ),

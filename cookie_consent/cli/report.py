@@ -52,7 +52,7 @@ def takes_memory(parser: argparse.ArgumentParser) -> None:
         "--memory",
         metavar="SIZE",
         type=_memory,
-        help='how much memory reading files may take, like "2GB" (default: a quarter of what there is, 512MB at least)',
+        help='memory for reading files, like "2GB" (default: a quarter of the machine\'s, at least 512MB)',
     )
 
 
@@ -60,15 +60,15 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     takes("--access-log")(parser)
     parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01")
     parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included (default: today)")
-    parser.add_argument("--host", help="only what came to this host")
+    parser.add_argument("--host", help="only requests to this host")
     parser.add_argument("--path", help="only pages whose path begins with this")
-    parser.add_argument("--compare", choices=("previous",), help="with the totals of as many days before")
+    parser.add_argument("--compare", choices=("previous",), help="add the totals of the period of equal length before")
     parser.add_argument(
         "--limit",
         metavar="ROWS",
         type=_up_to(LARGEST_LIMIT),
         default=MOST_ROWS,
-        help=f"rows of a list, {LARGEST_LIMIT:,} at most (default: %(default)s)",
+        help=f"rows in a list, at most {LARGEST_LIMIT:,} (default: %(default)s)",
     )
     parser.add_argument(
         "--threshold",
@@ -78,9 +78,12 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="rows with fewer visitors are joined (default: %(default)s)",
     )
     takes_memory(parser)
-    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with pictures")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write an HTML page with charts")
     parser.add_argument(
-        "--csv", metavar="FOLDER", type=Path, help="write each figure to a file; with --figure, to this one"
+        "--csv",
+        metavar="FOLDER",
+        type=Path,
+        help="write each figure to a file in this folder; with --figure, to this file",
     )
     parser.add_argument("--figure", choices=NAMES, help="print only this figure, as CSV")
 

@@ -32,9 +32,9 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         return added
 
     listing = action("list", _list, "List requests: open ones first, of them the overdue ones. 1 if any is overdue.")
-    listing.add_argument("--open", action="store_true", help="only those that wait for an answer")
+    listing.add_argument("--open", action="store_true", help="only requests that wait for an answer")
     answering = action("answer", _answer, "Answer a request. The visitor looks the answer up; it is not mailed.")
-    answering.add_argument("--text", help="the answer (default: what is read from the standard input)")
+    answering.add_argument("--text", help="the answer (default: read from standard input)")
     for added in (
         action("show", _show, "Print a request."),
         answering,

@@ -29,7 +29,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--access-log",
         metavar="URL",
-        help='where access records are kept, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
+        help='the access log, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
     )
     takes_memory(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
@@ -39,8 +39,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--password-file",
         metavar="FILE",
-        help="a file whose first line is the password: needed where others than this machine can connect, and good "
-        f"where others can log in to it (default: ${PASSWORD})",
+        help="a file whose first line is the password: required if other machines can connect, recommended if "
+        f"others can log in to this one (default: ${PASSWORD})",
     )
 
 

@@ -10,7 +10,9 @@ from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, comp
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--once", action="store_true", help="end after the walk, with 1 if a promise did not hold")
+    parser.add_argument(
+        "--once", action="store_true", help="end after the walk; the exit status is 1 if a promise did not hold"
+    )
     parser.add_argument("--port", type=port_number, default=0, help="where the site listens (default: a free port)")
     parser.add_argument("--host", default="127.0.0.1", help="the address it listens on (default: %(default)s)")
     parser.add_argument("--report", metavar="FILE", type=Path, help="where the report page goes (default: a new file)")
