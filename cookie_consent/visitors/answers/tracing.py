@@ -99,13 +99,13 @@ class AnswerTracing:
         """
         policy, now, secure = inquiry.visit.decision.policy, inquiry.now, inquiry.secure
         if all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
-            log.erasing.start(visitor_id)  # no cookie of such a site keeps an id: nobody could ask for it any longer
+            log.erasing.start(visitor_id)  # without a cookie that keeps the id, the visitor could never ask for it
             return []
         until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
         before = self._own.withdrawn(inquiry.cookies, now, secure=secure)
         withdrawn = [*(one for one in before if one.visitor_id != visitor_id), Withdrawn(visitor_id, until)]
         for one in withdrawn[:-MOST_WITHDRAWN]:
-            log.erasing.start(one.visitor_id)  # nobody could ask for it any longer
+            log.erasing.start(one.visitor_id)  # dropped from the cookie: the visitor could never ask for it
         return [self._own.set_withdrawn(withdrawn[-MOST_WITHDRAWN:], now, base=inquiry.base, secure=secure)]
 
 

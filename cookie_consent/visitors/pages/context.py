@@ -1,16 +1,52 @@
-"""The variables that all templates use."""
+"""The templates of pages and boxes, and their variables."""
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
 from cookie_consent.decision.decision import Decision, switched_off
-from cookie_consent.texts.locales import direction
+from cookie_consent.texts.locales import direction, language_name
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.explanations import has_changed, refused_by, status_text
-from cookie_consent.visitors.pages.question import ANSWERED, IN_FIELD, IN_LINK, answered_at
-from cookie_consent.visitors.pages.wording import Wording
+from cookie_consent.visitors.pages.question import (
+    ANSWERED,
+    ARRIVED,
+    FORM_ID,
+    IN_FIELD,
+    IN_LINK,
+    SCRIPT_NONCE,
+    STYLE_NONCE,
+    Asking,
+    answered_at,
+)
+from cookie_consent.visitors.pages.wording import Wording, link
+
+_NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
+"""Keeps htmx and Turbo from loading the targets of links and forms into the page: they are pages of their own."""
+
+
+@cache
+def templates() -> Environment:
+    """Return the templates, compiled once for all users."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        link=link, language_name=language_name, direction_of=direction, not_swapped=_NOT_SWAPPED, form_id=FORM_ID
+    )
+    return environment
 
 
 def context_of(decision: Decision, base: str, language: str, next_path: str) -> dict[str, Any]:
@@ -41,3 +77,23 @@ def cacheable_context(decision: Decision, base: str, language: str, next_path: s
     """Return `context_of` for cached HTML, with marks in place of what differs between visitors."""
     marks = {"next_query": IN_LINK, "answered_at": ANSWERED}
     return context_of(decision, base, language, IN_FIELD if next_path else "") | marks
+
+
+def banner_variables(decision: Decision, asking: Asking) -> dict[str, Any]:
+    """Return the further variables of the question, with marks like those of `cacheable_context`."""
+    policy = decision.policy
+    offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
+    asked = [purpose for purpose in offered if purpose != policy.exempt]
+    return {
+        "asking": asking,
+        "script_nonce": SCRIPT_NONCE,
+        "style_nonce": STYLE_NONCE,
+        "arrived": ARRIVED if policy.traced else "",
+        "asked": asked,
+        # No box may be ticked in advance. What runs without consent is shown, ticked, only to visitors who opened the
+        # question.
+        "ticks": offered if asking.again else asked,
+        "recipients": len({recipient.id for recipient in policy.recipients if recipient.purpose in asked}),
+        "features": [feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
+        "state": json.dumps(dict(decision.purposes)),
+    }

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from cookie_consent.base.checks import check
 from cookie_consent.base.html.template import HtmlTemplate
@@ -20,24 +14,17 @@ from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, opted_out, switched_off
 from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.policy.parts import Cookie, Feature
-from cookie_consent.texts.locales import direction, language_name
-from cookie_consent.visitors.pages.context import cacheable_context, context_of
+from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
 from cookie_consent.visitors.pages.explanations import has_changed, refused_in, status_text, what_is_off
 from cookie_consent.visitors.pages.question import (
-    ARRIVED,
     FORM_ID,
     PLAINLY,
-    SCRIPT_NONCE,
-    STYLE_NONCE,
     Asking,
     as_written,
     banner_values,
     nonce_attribute,
 )
-from cookie_consent.visitors.pages.wording import link
 
-_NOT_SWAPPED = Markup('data-hx-boost="false" data-turbo="false"')
-"""Keeps htmx and Turbo from loading the targets of links and forms into the page: they are pages of their own."""
 _MOST_KEPT = 256
 _LARGEST_EVIDENCE = 4_000_000
 """In characters. A settings page has a few tens of thousands."""
@@ -64,7 +51,7 @@ class Kept:
         records: the number of these records.
         visitor_id: the pseudonym in the visitor's access records; "" for none.
         takes_requests: whether there is a form for requests and complaints.
-        refused_unnamed: whether the visitor refused, and the record of that cannot be told.
+        refused_unnamed: whether the visitor refused without a consent id, so that the record cannot be found.
         withdrawn: pseudonyms from before a withdrawal.
     """
 
@@ -74,23 +61,6 @@ class Kept:
     takes_requests: bool = False
     refused_unnamed: bool = False
     withdrawn: tuple[Withdrawn, ...] = ()
-
-
-@cache
-def _templates() -> Environment:
-    """Return the templates, compiled once for all users."""
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    templates.globals.update(
-        link=link, language_name=language_name, direction_of=direction, not_swapped=_NOT_SWAPPED, form_id=FORM_ID
-    )
-    return templates
 
 
 class Pages:
@@ -117,10 +87,10 @@ class Pages:
     ) -> None:
         check("layout", layout, fits=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
-        self._templates = _templates()
+        self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
         self.evidence = TextCache(_MOST_KEPT, _LARGEST_EVIDENCE)
-        """What visitors were shown, as it is kept of their answers."""
+        """A cache of the texts that are stored with answers; see `evidence`."""
 
     def settings(  # noqa: PLR0913 (all that the page shows)
         self,
@@ -207,7 +177,11 @@ class Pages:
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:
-            text = self._new_banner(decision, cacheable_context(decision, base, language, next_path), asking)
+            text = self._render_to_keep(
+                "banner.html",
+                cacheable_context(decision, base, language, next_path) | banner_variables(decision, asking),
+                layout=self._layout,
+            )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         return template
 
@@ -314,27 +288,6 @@ class Pages:
 
     def _render_to_keep(self, template: str, context: dict[str, Any], **more: object) -> str:
         return self._templates.get_template(template).render(context, **more)
-
-    def _new_banner(self, decision: Decision, context: dict[str, Any], asking: Asking) -> str:
-        policy = decision.policy
-        offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
-        asked = [purpose for purpose in offered if purpose != policy.exempt]
-        return self._render_to_keep(
-            "banner.html",
-            context,
-            asking=asking,
-            script_nonce=SCRIPT_NONCE,
-            style_nonce=STYLE_NONCE,
-            arrived=ARRIVED if policy.traced else "",
-            layout=self._layout,
-            asked=asked,
-            # No box may be ticked in advance. What runs without consent is shown, ticked, only to visitors who called
-            # the question.
-            ticks=offered if asking.again else asked,
-            recipients=len({recipient.id for recipient in policy.recipients if recipient.purpose in asked}),
-            features=[feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
-            state=json.dumps(dict(decision.purposes)),
-        )
 
     def _keep(self, key: tuple[object, ...], html: bytes) -> HtmlTemplate:
         """Cache HTML for all visitors who see the same.
