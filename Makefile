@@ -1,16 +1,32 @@
-# Two commands: `make demo` shows it, `make test` proves it. Each sets up all that it needs.
+# Three commands: `make demo` shows it, `make check` answers in half a minute, `make test` proves it. Each sets up all
+# that it needs.
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+# Two for each core: tests of browsers and servers mostly wait.
+WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+PARALLEL := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types unit other-pythons browser-side system mutate format bench bench-fast gallery clean
+.PHONY: demo check quick test lint types unit other-pythons browser-side system mutate format bench bench-fast gallery clean
 
 demo: $(VENV)/.demo
 	$(BIN)/cookie-consent demo $(ARGS)
 
+# Without it, each run and each worker would compile all tests anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+# Lint, types and the quick tests. `make check ARGS=tests/decision` takes those of one room.
+check: $(VENV)/.test
+	@$(MAKE) --no-print-directory --jobs lint types quick
+
+quick: $(VENV)/.test
+	$(BIN)/python -m pytest --quiet -m "not browser and not server and not slow" --hypothesis-profile=quick \
+		--numprocesses auto $(PARALLEL) $(ARGS)
+
+# What stands for others runs, and with FULL_MATRIX=1 everything: see tests/support/selection.py.
 test: system $(VENV)/.test node_modules/.installed lint types browser-side unit
 
 lint: $(VENV)/.test
@@ -26,7 +42,7 @@ browser-side: node_modules/.installed
 
 unit: $(VENV)/.test
 	$(BIN)/coverage erase
-	$(BIN)/python -m pytest --cov --cov-report= --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --cov --cov-report= --numprocesses $(WORKERS) $(PARALLEL) $(ARGS)
 	$(BIN)/coverage report
 
 # The tests without a browser, on the oldest and the newest Python here: warnings are errors there too.
@@ -35,7 +51,7 @@ other-pythons: system $(VENV)/.test
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
-		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto --dist loadfile --no-loadscope-reorder $(ARGS) || exit 1; \
+		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
 
 # Do the tests notice a change? About ten minutes; ARGS="--sample 60 --minutes 60 decision" looks longer, and there only.

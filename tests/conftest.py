@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
 
-pytest_plugins = ["tests.support.servers.fixtures"]
+pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
 # A busy machine is no bug: what a test waits for it waits for by an event, and no example is too slow.
 hypothesis.settings.register_profile(
     "default-here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("default-here"), max_examples=10)
 # For `make mutate`: whether a test fails is all that counts there, not on how small an example.
 hypothesis.settings.register_profile(
     "mutation",
@@ -24,16 +25,6 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile("default-here")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the accessibility tests look at every combination, as continuous integration does."""
-    parser.addoption(
-        "--full-matrix",
-        action="store_true",
-        default=os.environ.get("FULL_MATRIX") == "1",
-        help="look at every combination of surface, width, colours and language (or set FULL_MATRIX=1)",
-    )
 
 
 @pytest.hookimpl(wrapper=True)
@@ -48,12 +39,32 @@ _SERVERS = {"clickhouse", "live", "nats", "postgres", "private_clickhouse", "sto
 """Fixtures that start servers."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run a test of browsers or servers again when it fails: machines are busy. No other one: it may be a flake."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Know the tests of servers, and run those of browsers and servers again when they fail: machines are busy.
+
+    No other test runs again: it may be a flake.
+    """
     for item in items:
-        is_slow = any(map(item.get_closest_marker, ("browser", "server"))) or _asks_for_a_server(item)
-        if is_slow and not item.get_closest_marker("flaky"):
+        if _asks_for_a_server(item):
+            item.add_marker(pytest.mark.server)
+        needs_others = any(map(item.get_closest_marker, ("browser", "server")))
+        if needs_others and not item.get_closest_marker("flaky"):
             item.add_marker(pytest.mark.flaky(reruns=2))
+    if hasattr(config, "workerinput"):  # In a worker: what takes longest comes first, so that none waits for another.
+        items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((place for place, name in enumerate(("browser", "server", "slow")) if item.get_closest_marker(name)), 3)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a worker a file at a time; of a file that runs at several browsers, the tests of one browser."""
+    from tests.support.scheduling import ByFileAndEngine  # not for those who run without workers
+
+    return ByFileAndEngine(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def _asks_for_a_server(item: pytest.Item) -> bool:

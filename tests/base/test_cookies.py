@@ -336,6 +336,7 @@ FIELDS = st.tuples(st.just(b"a=1") | st.binary(max_size=6), st.lists(ATTRIBUTES.
 @example(b"a=1; Max-Age=0; Max-Age=5")
 @example(b"a=1; Expires=" + PAST + b"; Expires=x")
 @example(b"a=1\x00; Max-Age=0")
+@pytest.mark.slow
 def test_a_deletion_stores_nothing_however_a_browser_reads_it(field: bytes) -> None:
     if is_deletion(field, NOW):
         assert not any(stores(field, NOW, reading) for reading in READINGS)
@@ -362,6 +363,7 @@ def test_the_dates_that_servers_write_are_read(moment: datetime) -> None:
 
 @settings(max_examples=500)
 @given(DATES | st.binary())
+@pytest.mark.slow
 def test_dates_are_read_as_the_rfc_says(value: bytes) -> None:
     date = cookie_date(value.decode("latin-1"))
     assert (date.timestamp() if date else None) == _date(value)

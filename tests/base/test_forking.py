@@ -60,6 +60,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 def test_a_ledger_has_connections_and_threads_of_its_own_in_a_fork(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     done = subprocess.run([sys.executable, "-c", LEDGER, url], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -81,6 +82,7 @@ def test_what_waits_to_be_committed_is_for_the_parent() -> None:
     assert written == ["before", "after"]
 
 
+@pytest.mark.slow
 def test_a_ledger_a_live_file_and_a_report_start_over(tmp_path: Path) -> None:
     """Here in one process, as `os.fork` calls it in the child."""
     with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
@@ -96,6 +98,7 @@ def test_a_ledger_a_live_file_and_a_report_start_over(tmp_path: Path) -> None:
             after_fork()
 
 
+@pytest.mark.slow
 def test_reports_are_made_anew_in_a_fork(tmp_path: Path) -> None:
     script = """
 import os, sys

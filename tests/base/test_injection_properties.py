@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import html5lib
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,7 @@ def parsed(document: str) -> Any:
 
 @settings(deadline=None, max_examples=300)
 @given(documents(HEADS))
+@pytest.mark.slow
 def test_a_parser_finds_the_fragment_first_in_the_body_and_all_else_as_it_was(document: str) -> None:
     page = parsed(injected([document.encode()]).decode())
     body = page.find("body")
@@ -139,6 +141,7 @@ def test_a_parser_finds_the_fragment_first_in_the_body_and_all_else_as_it_was(do
 # A link that a page never closed would end where the tail's begins, and a tag that never ended would go on in it.
 @settings(deadline=None, max_examples=300)
 @given(documents(HEADS).filter(lambda document: not re.search("<a |<text", document)))
+@pytest.mark.slow
 def test_a_parser_finds_the_tail_last_in_the_body_and_all_else_as_it_was(document: str) -> None:
     page = parsed(injected([document.encode()], "", TAIL).decode())
     parents = {child: parent for parent in page.iter() for child in parent}
@@ -165,6 +168,7 @@ soup = st.lists(st.one_of(broken, st.binary(max_size=4)), max_size=12).map(b"".j
 @given(st.sampled_from([b"", b"<html>", b"<!doctype html>"]), soup, splits)
 @example(b"<html>", b"<body", [])
 @example(b"", b"\xef\xbb", [1])
+@pytest.mark.slow
 def test_no_byte_is_ever_lost(beginning: bytes, rest: bytes, sizes: list[int]) -> None:
     content = beginning + rest
     whole = injected([content])

@@ -16,7 +16,7 @@ from tests.support.browsers.guest import Guest, again_if_webkit_ends, seated
 from tests.support.browsers.visitor_browser import PREFIX, Sites
 from tests.support.sites.engines_site import engines_site, policy
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value(all_of="Chromium")]
 
 VISITORS = {
     "with JavaScript": Setting(),

@@ -14,7 +14,7 @@ from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.life_browser import another_tab, life_sites, moved_to, until
 from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 Arrive = Callable[..., Visitor]
 NOTHING = {"necessary": True, "analytics": False, "media": False}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import pytest
@@ -71,6 +72,18 @@ MOVING = """() => [...document.querySelectorAll(":is(.pchoice, .pchoice-box, .pc
     ).map(() => it.tagName))"""
 
 
+TURNS = count()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Look at each surface in all languages; outside the full matrix in one, and in the next one in the next test."""
+    if "languages" in metafunc.fixturenames:
+        turn = next(TURNS)
+        turns = [[LANGUAGES[(place + turn) % len(LANGUAGES)]] for place in range(len(SURFACES))]
+        languages = [LANGUAGES] * len(SURFACES) if metafunc.config.getoption("--full-matrix") else turns
+        metafunc.parametrize(("surface", "languages"), zip(SURFACES, languages, strict=True), ids=SURFACES)
+
+
 @pytest.fixture(scope="module")
 def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
     """One visitor for all tests, with one page."""
@@ -79,18 +92,16 @@ def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
     visitor.context.close()
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_what_is_pressed_is_large(visitor: Visitor, surface: str) -> None:
-    for language in LANGUAGES:
+def test_what_is_pressed_is_large(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
+    for language in languages:
         SURFACES[surface](visitor, language)
         for size in SCREENS.values():
             visitor.page.set_viewport_size(size)
             assert visitor.page.evaluate(TOO_SMALL, TARGETS) == [], (language, size)
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_loose_text_is_not_cut_off(visitor: Visitor, surface: str) -> None:
-    for language in LANGUAGES:
+def test_loose_text_is_not_cut_off(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
+    for language in languages:
         visitor.page.set_viewport_size(SCREENS["desk"])
         SURFACES[surface](visitor, language)
         style(visitor.page, LOOSE)
@@ -103,6 +114,7 @@ def test_the_name_of_a_cookie_is_not_turned_round_in_arabic(visitor: Visitor) ->
     assert name.evaluate(ORDER) == sorted(name.evaluate(ORDER))
 
 
+@pytest.mark.each_value
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
 def test_nothing_moves(visitor: Visitor, surface: str, motion: Any) -> None:
@@ -140,9 +152,8 @@ def test_text_follows_the_browser_s_settings(with_large_text: Visitor, surface: 
     assert text.evaluate("it => getComputedStyle(it).fontSize") == "32px"
 
 
-@pytest.mark.parametrize("surface", SURFACES)
-def test_large_text_is_not_cut_off(with_large_text: Visitor, surface: str) -> None:
-    for language in LANGUAGES:
+def test_large_text_is_not_cut_off(with_large_text: Visitor, surface: str, languages: Sequence[str]) -> None:
+    for language in languages:
         with_large_text.page.set_viewport_size(SCREENS["desk"])
         SURFACES[surface](with_large_text, language)
         assert what_is_cut_off(with_large_text.page) == {}, language

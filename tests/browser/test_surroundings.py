@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from itertools import starmap
+from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, starmap
 from typing import Any
 
 import pytest
@@ -150,12 +150,19 @@ def add_rules(visitor: Visitor, *rules: str) -> None:
 # Rules for all elements of a kind do not reach the question.
 
 
-@pytest.mark.parametrize("style", STYLED)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Look at each style with all layouts; outside the full matrix with one, and at the next style with the next."""
+    if "layouts" in metafunc.fixturenames:
+        turns = [[layout] for _, layout in zip(STYLED, cycle(LAYOUTS), strict=False)]
+        layouts = [LAYOUTS] * len(STYLED) if metafunc.config.getoption("--full-matrix") else turns
+        metafunc.parametrize(("style", "layouts"), zip(STYLED, layouts, strict=True), ids=STYLED)
+
+
 def test_the_question_looks_the_same_and_lies_above_all_else_whatever_the_styles_of_the_page_are(
-    arrive: Arrive, plain_looks: dict[str, Look], style: str
+    arrive: Arrive, plain_looks: dict[str, Look], style: str, layouts: Sequence[str]
 ) -> None:
     visitor = arrive()
-    for layout in LAYOUTS:
+    for layout in layouts:
         assert differences(plain_looks[layout], look_at(visitor, style, layout)) == [], layout
         for part in (visitor.banner, *visitor.banner.locator(".pchoice-answers button").all()):
             assert part.evaluate(ON_TOP), layout

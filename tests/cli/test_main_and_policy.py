@@ -310,6 +310,7 @@ def test_the_demo_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().err == f'The demo needs {missing}: pip install "cookie-consent[demo]"\n'
 
 
+@pytest.mark.slow
 def test_the_demo_says_why_it_cannot_start(capsys: Capture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -340,6 +341,7 @@ def test_an_interrupted_command_ends_without_a_traceback(monkeypatch: pytest.Mon
     assert main(["demo"]) == INTERRUPTED
 
 
+@pytest.mark.slow
 def test_a_query_that_is_interrupted_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(**_: object) -> bool:
         ctrl_c = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))

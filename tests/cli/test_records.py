@@ -678,6 +678,7 @@ def test_a_wrong_signature_is_a_finding(
     ]
 
 
+@pytest.mark.slow
 def test_without_a_key_a_signature_is_said_to_be_unchecked(
     path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -975,6 +976,7 @@ def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_the_status(path: Path) -> None:
     assert process("verify", "--ledger", url(path)).returncode == GOOD
     with tampered(path) as connection:
@@ -998,6 +1000,7 @@ def many(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_who_has_seen_enough_may_go(many: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "records", "--ledger", url(many)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -1011,6 +1014,7 @@ def test_who_has_seen_enough_may_go(many: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["records"], ["verify"]])
+@pytest.mark.slow
 def test_nobody_has_to_read_what_is_said(command: list[str], many: Path) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -1034,6 +1038,7 @@ def terminal() -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("command", [["verify"], ["records", "--explain", "no record"]])
+@pytest.mark.slow
 def test_progress_is_shown_on_a_terminal_and_cleared(command: list[str], many: Path, capsys: Capture) -> None:
     with terminal() as shown:
         main([*command, "--ledger", url(many)])

@@ -66,6 +66,7 @@ def rows_of(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.slow
 def test_json_is_the_report_on_one_line(access_log: Path, capsys: Capture) -> None:
     assert run("--access-log", str(access_log), "--json", "--compare", "previous") == GOOD
     out = capsys.readouterr().out
@@ -119,6 +120,7 @@ def test_no_record_gives_orders_to_a_terminal(access_log: Path) -> None:
     assert all(sign.isprintable() or sign == "\n" for sign in text)
 
 
+@pytest.mark.slow
 def test_neither_does_one_that_is_printed_as_csv_or_json(access_log: Path, capsys: Capture) -> None:
     for arguments in (["--figure", "pages"], ["--json"]):
         assert run("--access-log", str(access_log), "--threshold", "1", *arguments) == GOOD
@@ -168,6 +170,7 @@ def test_no_spreadsheet_computes_what_a_record_says(access_log: Path) -> None:
         assert plain(f"{begins}1") == f"'{begins}1"
 
 
+@pytest.mark.slow
 def test_one_figure_is_printed_or_written_as_csv(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run("--access-log", str(access_log), "--figure", "entry_pages") == GOOD
     assert capsys.readouterr().out == "path,sessions,bounces\n/訪問,1,0\n"
@@ -247,6 +250,7 @@ def test_a_wrong_argument_is_refused(option: str, value: str, says: str, capsys:
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_report_takes_the_memory_that_it_may(
     access_log: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

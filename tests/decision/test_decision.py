@@ -317,6 +317,7 @@ def may_be_allowed(policy: Policy, record: ConsentRecord | None, signals: frozen
 
 @settings(max_examples=200)
 @given(cases())
+@pytest.mark.slow
 def test_a_purpose_is_allowed_exactly_if_nothing_speaks_against_it(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:

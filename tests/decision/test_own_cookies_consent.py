@@ -103,6 +103,7 @@ def _swapped(token: bytes, first: int, second: int) -> bytes:
 
 @settings(max_examples=1000)
 @given(_mutations(TOKEN).filter(lambda mutant: mutant != TOKEN))
+@pytest.mark.slow
 def test_a_token_counts_only_byte_for_byte_as_it_was_issued(mutant: bytes) -> None:
     assert COOKIE.read([mutant]) == []
 

@@ -76,32 +76,38 @@ def test_what_is_kept_of_a_request_does_not_hold_before_it_came() -> None:
 
 
 @pytest.mark.parametrize("name", [b"n%d", b"%0250d"], ids=["short", "of 250 bytes"])
+@pytest.mark.slow
 def test_the_gate_keeps_few_names(name: bytes) -> None:
     gate = a_gate()
     assert kept(lambda number: gate.reason_to_hold(name % number, NOTHING)) < 500_000
 
 
+@pytest.mark.slow
 def test_the_gate_keeps_no_long_names() -> None:
     gate = a_gate()
     assert kept(lambda number: gate.reason_to_hold(b"%02000d" % number, NOTHING), times=900) < 100_000
 
 
+@pytest.mark.slow
 def test_few_cookies_that_came_once_are_remembered() -> None:
     visits = some_visits()
     assert kept(lambda number: visits.read(requested(b"session=%d" % number), "/"), times=2 * MANY) < 2_000_000
 
 
+@pytest.mark.slow
 def test_few_cookies_that_came_again_are_kept() -> None:
     visits = some_visits()
     assert kept(lambda number: visits.read(requested(b"session=%d" % (number // 2)), "/"), times=2 * MANY) < 4_000_000
 
 
+@pytest.mark.slow
 def test_no_long_cookies_are_kept() -> None:
     visits = some_visits()
     assert kept(lambda number: visits.read(requested(b"session=%05000d" % (number // 2)), "/"), times=2000) < 50_000
 
 
 @pytest.mark.parametrize("length", [10, 240])
+@pytest.mark.slow
 def test_tracing_keeps_few_pages(length: int) -> None:
     tracing = some_tracing()
     trace = Trace({}, "visitor", "policy", 1_750_000_000)

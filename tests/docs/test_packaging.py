@@ -78,6 +78,7 @@ else:
 """
 
 
+@pytest.mark.full_matrix
 def test_a_wheel_in_an_empty_environment_serves_the_banner(dist: Path, tmp_path: Path) -> None:
     wheel = next(dist.glob("*.whl"))
     venv.create(tmp_path / "env", with_pip=True)

@@ -147,6 +147,7 @@ def test_after_a_failure_it_goes_on(disk: Disk) -> None:
     committer.close()
 
 
+@pytest.mark.slow
 def test_more_than_can_wait_are_refused_at_once(disk: Disk) -> None:
     committer = Committer(disk.write)
 
@@ -277,6 +278,7 @@ def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
     assert {*disk.let_go} == disk.threads, "the thread that wrote lets go"
 
 
+@pytest.mark.slow
 def test_closing_writes_what_waits(disk: Disk) -> None:
     committer = Committer(disk.write, let_go=disk.let_it_go)
 
@@ -330,6 +332,7 @@ def test_what_comes_while_it_closes_is_written_by_the_next_thread(disk: Disk) ->
     assert len(disk.let_go) == 2
 
 
+@pytest.mark.slow
 def test_closing_again_and_again_while_many_put_loses_none_and_writes_none_twice(disk: Disk) -> None:
     committer = Committer(disk.write, let_go=disk.let_it_go)
     ended = threading.Event()

@@ -670,6 +670,7 @@ def test_an_erasure_leaves_what_was_filed_under_an_id_afterwards(database: Place
     assert verify(sql.links()).wrong == 2
 
 
+@pytest.mark.slow
 def test_those_that_stay_do_not_stand_in_the_way_of_the_others(database: Place, sql: Ledger) -> None:
     for number in range(4):
         keep(sql, *(entry(f"{number}-{place}", keep_until=NOW) for place in range(1300)))
@@ -791,6 +792,7 @@ def test_a_postgresql_user_who_may_do_anything_is_refused_too(postgres_url: str)
 # Several processes, and one after the other.
 
 
+@pytest.mark.slow
 def test_several_processes_make_one_chain_that_outlives_them(database: Place) -> None:
     said = together(*(["append", database.url, name, 20, "key"] for name in "abc"))
     assert said[0].split() == said[1].split() == said[2].split(), "what one of them kept, the others repeat"
@@ -817,6 +819,7 @@ def test_a_text_that_another_process_removed_is_kept_again(database: Place, sql:
     assert fits(sql).records == 3
 
 
+@pytest.mark.slow
 def test_more_records_than_are_read_or_removed_at_once(database: Place, sql: Ledger) -> None:
     for number in range(4):
         keep(sql, *(entry(f"{number}-{place}", keep_until=NOW) for place in range(1300)))

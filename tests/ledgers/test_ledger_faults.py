@@ -181,7 +181,9 @@ def test_what_was_answered_before_the_app_was_killed_is_kept(url: str, tmp_path:
     checked(url, given, at_most=given.count + VISITORS)
 
 
-@pytest.mark.parametrize(("end", "answers"), [("stop", ANSWERS // 4), ("kill", ANSWERS)])
+@pytest.mark.parametrize(
+    ("end", "answers"), [pytest.param("stop", ANSWERS // 4, marks=pytest.mark.full_matrix), ("kill", ANSWERS)]
+)
 def test_what_was_answered_while_postgresql_was_ended_and_started_is_kept(
     private_postgres: PrivateServer, tmp_path: Path, end: str, answers: int
 ) -> None:
@@ -272,7 +274,7 @@ class LimitedProcess:
         assert (await client.get("/limit")).status_code == httpx.codes.OK
 
 
-@pytest.fixture(params=["small disk", "limited process"])
+@pytest.fixture(params=[pytest.param("small disk", marks=pytest.mark.full_matrix), "limited process"])
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     folder = tmp_path / "disk"
     folder.mkdir()

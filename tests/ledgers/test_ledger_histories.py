@@ -58,6 +58,7 @@ class Done:
 
 @pytest.mark.flaky(reruns=0)  # what goes wrong once in a while is what it looks for
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.slow
 def test_whatever_is_done_at_once_is_as_if_it_was_done_in_turn(
     kind: str, seed: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_second_time_changes_nothing(url: str, engine: Engine) -> None:
     assert len(before) == 1
 
 
+@pytest.mark.slow
 def test_several_processes_may_make_the_tables_at_once(url: str, engine: Engine) -> None:
     together(*(["open", url] for _ in range(3)))
     assert len(version(engine)) == 1

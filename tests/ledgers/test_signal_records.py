@@ -391,6 +391,7 @@ def proofs(ledger: Ledger) -> SignalProofs:
     return SignalProofs(ledger, CONSENT_LIFETIME, lambda: NOW, new_id)
 
 
+@pytest.mark.slow
 def test_what_is_noted_stays_bounded_and_the_ledger_knows_the_rest() -> None:
     asked: list[str] = []
 

@@ -172,6 +172,7 @@ def test_widening_changes_the_digest_of_that_purpose_and_of_no_other(policy: Pol
 
 
 @given(policies(), policies())
+@pytest.mark.slow
 def test_what_is_wider_has_another_digest(old: Policy, new: Policy) -> None:
     assert widened(old, new) <= touched(old, new)
 

@@ -151,6 +151,7 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.slow
 def test_sessions_that_are_made_in_parts_are_the_same(
     question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +173,7 @@ def test_sessions_that_are_made_in_parts_are_the_same(
     assert question != "all days" or max(parts) > 3
 
 
+@pytest.mark.slow
 def test_records_that_are_many_for_the_memory_are_reported(tmp_path: Path) -> None:
     """Sorted at once, or joined as the planner likes, so many do not fit into it."""
     live = write_records(tmp_path, 1_000_000, 3, date(2026, 11, 25), "parquet")
@@ -231,6 +233,7 @@ def size_of(row: Record) -> float:
     return next(value for value in row.values() if isinstance(value, int))
 
 
+@pytest.mark.slow
 def test_totals_of_the_days_before_stand_beside_those_of_the_range(access_log: str) -> None:
     made = report(access_log, since=THIRD, until=THIRD + timedelta(days=1), compare=True)["compare"]
     assert made.pop("range") == {"from": str(FIRST), "to": str(SECOND)}

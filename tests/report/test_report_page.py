@@ -121,6 +121,7 @@ def test_every_id_is_there_once_and_every_reference_leads_somewhere() -> None:
     assert len(links) == 7
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing_and_runs_nothing() -> None:
     for report in (compared_report(), empty_report(), with_everywhere(HOSTILE)):
         root = tree(page(report))
@@ -188,6 +189,7 @@ def test_where_the_share_is_not_known_the_page_says_so(changes: dict[str, Any], 
     assert text(first(tree(page(sample_report(**changes))), **{"class": "share"})) == said
 
 
+@pytest.mark.slow
 def test_what_is_not_recorded_stands_beside_what_is() -> None:
     title = "All pages by day, recorded or not"
     shares = figures(page(sample_report()))[title]
@@ -241,6 +243,7 @@ def test_compared_numbers_say_how_they_have_changed() -> None:
         ({"bounce_rate": None}, "up 25 % from 1,650", "nothing to compare with"),
     ],
 )
+@pytest.mark.slow
 def test_a_change_is_said_in_words(changes: dict[str, Any], visitors: str, bounces: str) -> None:
     said = numbers(page(compared_report(**changes)))
     assert (said["Visitors"][1], said["Bounce rate"][1]) == (visitors, bounces)
@@ -264,6 +267,7 @@ def test_an_empty_range_says_so_in_every_figure() -> None:
 
 
 @pytest.mark.parametrize("length", [1, 400, 3661])
+@pytest.mark.slow
 def test_any_range_can_be_drawn(length: int) -> None:
     begin = date(2020, 1, 1)
     by_day = [
@@ -335,6 +339,7 @@ def test_consent_is_told_as_counts() -> None:
         (1700, "too few as well (1,700 were)."),
     ],
 )
+@pytest.mark.slow
 def test_small_groups_are_told(merged: int, said: str) -> None:
     footer = all_of(tree(page(sample_report(small_groups={"threshold": 5, "merged": merged}))), "footer")[0]
     assert "No row of a list stands for fewer than 5 visitors: " in text(footer)

@@ -384,6 +384,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 def test_the_spill_of_a_killed_process_is_brought_home_by_the_next_one_and_no_other(
     shelf: Shelf, tmp_path: Path
 ) -> None:
@@ -417,6 +418,7 @@ def test_files_that_cannot_be_taken_over_are_left(shelf: Shelf, tmp_path: Path) 
     assert numbers(shelf) == [1]
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_while_spilling_leaves_the_rest_in_memory(tmp_path: Path) -> None:
     full = """
 import resource, signal, sys
@@ -512,6 +514,7 @@ print(sorted(numbers(shelf)), sorted(folder.iterdir()), sink.stats()["waiting"])
 """
 
 
+@pytest.mark.slow
 def test_a_fork_spills_to_a_file_of_its_own_and_leaves_its_parents_alone(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SPILLED_AND_FORKED, str(tmp_path)], capture_output=True, text=True, check=True
@@ -529,6 +532,7 @@ def test_a_sink_that_has_lost_its_thread_to_a_fork_begins_anew(shelf: Shelf) -> 
     assert numbers(shelf) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_forked_while_lines_wait_writes_its_own(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     subprocess.run([sys.executable, "-c", FORKED, str(path)], check=True)

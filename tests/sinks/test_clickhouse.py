@@ -150,7 +150,7 @@ def test_processes_that_begin_at_once_make_the_tables_once_and_keep_each_record_
     assert partitions(clickhouse_url) == [day(2), day(1), day(0)]
 
 
-@pytest.mark.parametrize("end", ["stop", "kill"])
+@pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.full_matrix), "kill"])
 def test_what_is_written_while_the_server_is_ended_and_started_is_kept_once(
     private_clickhouse: ClickHouseServer, tmp_path: Path, end: str
 ) -> None:

@@ -206,6 +206,7 @@ def test_what_another_packages_sink_needs_is_said(tmp_path: Path, shelf: Path, m
         open_sink(spilling(f"shelf://{shelf}", tmp_path))
 
 
+@pytest.mark.slow
 def test_files_are_opened_without_a_look_at_what_is_installed() -> None:
     program = """
 import sys

@@ -84,6 +84,7 @@ def test_a_wrong_argument_is_refused_at_the_start(wrong: dict[str, Any], said: s
 # Several processes.
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_writes_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     program = 'import sys; from cookie_consent.sinks import open_sink; open_sink(sys.argv[1]).write(b"{}\\n")'
@@ -102,6 +103,7 @@ for n in range(count):
 """
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_file_line_by_line(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     writing = [subprocess.Popen([sys.executable, "-c", _WRITER, path, str(number), "3000"]) for number in range(3)]
@@ -112,6 +114,7 @@ def test_several_processes_share_a_file_line_by_line(tmp_path: Path) -> None:
         assert [record["n"] for record in found if record["visitor.id"] == str(number)] == list(range(3000))
 
 
+@pytest.mark.slow
 def test_a_process_and_its_fork_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     script = """
@@ -130,6 +133,7 @@ if child:
     assert sorted(record["visitor.id"] for record in records(path)) == ["before", "child", "parent"]
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_costs_at_most_what_it_held(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     endless = _WRITER.replace("range(count)", "iter(int, 1)").replace("sink.close()", "pass")
@@ -275,6 +279,7 @@ def test_counts_that_cannot_be_written_bring_no_record_twice(tmp_path: Path) -> 
     assert [count["count.value"] for count in records(counts)] == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_batch_that_a_full_disk_cut_goes_on_where_it_stopped(tmp_path: Path) -> None:
     """A limit on the size of files stands in for a full disk: some of a batch is written, even half a line."""
     script = """
@@ -300,6 +305,7 @@ for limit in (10_000, 10_000, 10_010, 25_000, hard):
     assert 0 < len(lines) - len(whole) < 4, "a torn line for each time that the disk was full"
 
 
+@pytest.mark.slow
 def test_a_folder_that_may_not_be_written_costs_no_exception(tmp_path: Path) -> None:
     """Nobody is root in here: root may write everywhere."""
     script = """

@@ -198,6 +198,7 @@ def test_files_and_folders_belong_to_whom_the_log_belongs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a[b]c", "a*c", "a?c"])
+@pytest.mark.slow
 def test_a_folder_is_meant_as_it_is_named_and_not_as_a_pattern(name: str, tmp_path: Path) -> None:
     mine, other = tmp_path / name / "access.jsonl", tmp_path / "abc" / "access.jsonl"
     for number, path in ((1, mine), (3, other)):
@@ -264,6 +265,7 @@ def start(path: Path) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_leaves_each_record_in_one_file(path: Path) -> None:
     chance = random.Random(7)  # noqa: S311 (when to kill)
     files, each = 36, 200
@@ -289,6 +291,7 @@ def test_killed_at_any_moment_it_leaves_each_record_in_one_file(path: Path) -> N
     assert not list(path.parent.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_several_at_once_do_each_file_once_and_a_reader_notices_nothing(path: Path) -> None:
     files, each = 40, 300
     for number in range(1, files + 1):
@@ -319,6 +322,7 @@ def test_a_file_that_cannot_be_read_stays_and_the_others_are_done(path: Path) ->
     assert not list(path.parent.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_leaves_each_file_as_it_was(path: Path) -> None:
     """A limit on the size of files stands in for a full disk."""
     script = """

@@ -506,6 +506,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_reader_finds_each_record_once_while_processes_write_and_close_and_compress(
     path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -534,6 +535,7 @@ def numbers_in_running(found: Sequence[Source]) -> Counter[int]:
     return whole
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_stopped_holds_no_other_up_and_loses_nothing(
     path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -569,6 +571,7 @@ def test_a_process_that_is_stopped_while_it_closes_the_file_holds_no_writer_up(p
     assert len(names(path)) == 2
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_while_they_close_and_compress_leave_each_record_once(path: Path) -> None:
     for number in range(5):
         process = start(path, 60_000, number * 1_000_000, 1, 0)

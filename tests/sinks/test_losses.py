@@ -48,6 +48,7 @@ def next_one(folder: Path, place: str = "a place") -> int:
     return Held(place, folder).begin(0)
 
 
+@pytest.mark.slow
 def test_what_a_killed_process_held_is_counted_once(tmp_path: Path) -> None:
     with holding(tmp_path) as process:
         assert next_one(tmp_path) == 0, "it lives"
@@ -76,6 +77,7 @@ def test_without_shared_memory_nothing_is_counted_and_nothing_fails(tmp_path: Pa
     assert [*held.numbers] == [4, 0]
 
 
+@pytest.mark.slow
 def test_a_path_is_the_same_place_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _abandon(str(tmp_path / "logs/access.jsonl"), tmp_path)
@@ -95,6 +97,7 @@ def _run(script: str, *arguments: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+@pytest.mark.slow
 def test_a_sink_counts_what_a_killed_process_held_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl")
     _abandon(path, Path("/dev/shm"))  # noqa: S108 (where it looks by itself)
@@ -105,6 +108,7 @@ def test_a_sink_counts_what_a_killed_process_held_and_says_so(tmp_path: Path, ca
     assert "5 access records at most for " in caplog.text
 
 
+@pytest.mark.slow
 def test_a_child_counts_for_itself(tmp_path: Path) -> None:
     said = _run(
         """

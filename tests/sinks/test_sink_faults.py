@@ -266,6 +266,7 @@ def test_nats_that_is_killed_and_started_costs_no_page_and_no_record(tmp_path: P
         goes_on(tmp_path, f"nats://{nats.address}/RECORDS", nats.kill, nats.start)
 
 
+@pytest.mark.full_matrix
 def test_clickhouse_that_is_stopped_and_started_costs_no_page_and_no_record(tmp_path: Path) -> None:
     with clickhouse_server() as clickhouse:
         goes_on(tmp_path, clickhouse.new_database(), clickhouse.stop, clickhouse.start)

@@ -90,8 +90,10 @@ class Play:
         self.browsers = [Browser(SHOP_HOST if n % 7 == 0 else "site.example") for n in range(VISITORS)]
         self.expected: dict[int, Expected] = {}
         self.counted: Counter[tuple[str, ...]] = Counter()
+        self.requests = 0
 
     async def run(self, requests: int) -> None:
+        self.requests = requests
         for number in range(requests):
             self.clock.forward(seconds=1 + self.random.expovariate(requests / (DAYS * DAY - requests)))
             if number % (requests // RESTARTS) == 0:

@@ -296,6 +296,7 @@ def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_without_a_word_from_the_server_brings_its_counts(tmp_path: Path) -> None:
     script = """
 import asyncio, sys
@@ -316,6 +317,7 @@ asyncio.run(serve())
     assert json.loads(count)["count.value"] == 2
 
 
+@pytest.mark.slow
 def test_a_process_that_is_forked_counts_from_nothing_and_brings_its_own(tmp_path: Path) -> None:
     script = """
 import asyncio, os, sys

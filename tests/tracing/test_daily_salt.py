@@ -95,6 +95,7 @@ def test_yesterdays_salt_is_nowhere(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
+@pytest.mark.slow
 def test_the_processes_of_a_host_agree(file: Path) -> None:
     program = (
         "import sys; from cookie_consent.tracing.exempt_visitors import DailySalt; "

@@ -345,6 +345,7 @@ def test_no_more_is_noted_than_a_folder_may_hold(tmp_path: Path, caplog: pytest.
     assert notes(tmp_path) == ["two"], "what is done is not noted any longer"
 
 
+@pytest.mark.slow
 def test_whoever_withdraws_when_ten_thousand_wait_is_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     sink = Held()
     erasing = Erasing(sink)
@@ -588,6 +589,7 @@ print("started", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_records_that_cannot_be_erased_now_do_not_hold_up_the_end_of_the_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", ENDING, str(tmp_path / "notes")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -620,6 +622,7 @@ started.wait()
 
 
 @pytest.mark.parametrize("how", ["start", "again"])
+@pytest.mark.slow
 def test_a_process_that_ends_while_duckdb_erases_ends_well(how: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", IN_DUCKDB, how, str(tmp_path / "notes")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -643,6 +646,7 @@ def test_whoever_is_noted_is_not_said_to_be_left(tmp_path: Path, caplog: pytest.
     assert "the process ends" not in caplog.text
 
 
+@pytest.mark.slow
 def test_what_is_just_being_erased_is_waited_for_at_the_end(tmp_path: Path) -> None:
     script = f"{ENDING}\nthreading.Timer(0.2, sink.go_on.set).start()\nerasing.close()\nprint(len(sink.erased))"
     command = [sys.executable, "-c", script, str(tmp_path / "notes")]
@@ -689,6 +693,7 @@ os.close(to_write)
 """
 
 
+@pytest.mark.slow
 def test_a_fork_does_its_own_and_not_its_parents() -> None:
     done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "['child']\n"

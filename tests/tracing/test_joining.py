@@ -193,6 +193,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]
 @pytest.mark.parametrize(
     "way", ["nearest second", "nearest to the middle", "order of the times", "order of the lines", "order of the ids"]
 )
+@pytest.mark.slow
 def test_neither_time_nor_ids_nor_lines_of_a_closed_file_tell_who_answered(
     found: dict[str, dict[str, int]], way: str
 ) -> None:

@@ -455,6 +455,7 @@ def test_long_values_are_cut() -> None:
     assert len(json.dumps(record)) < 4000
 
 
+@pytest.mark.slow
 def test_many_pages_and_visitors_are_recorded_rightly() -> None:
     visitor = Traced()
     for number in range(4200):

@@ -37,6 +37,7 @@ def test_each_public_network_has_a_bound_of_its_own(client: str, same: str, othe
     "client",
     [None, ("127.0.0.1", 1), ("10.0.0.1", 1), ("fd00::1", 1), ("", 0), ("testclient", 1), ("::1", 1), [None, 0]],
 )
+@pytest.mark.slow
 def test_addresses_that_are_not_public_share_a_wide_bound_which_says_once_what_to_set(
     client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -450,6 +450,7 @@ def test_an_answer_is_known_after_ten_minutes() -> None:
         assert person.write(token=person.token(after=5)).status == status
 
 
+@pytest.mark.slow
 def test_all_together_send_at_most_so_many_an_hour() -> None:
     person = Person()
     person.clock.forward(days=8)
@@ -463,6 +464,7 @@ def test_all_together_send_at_most_so_many_an_hour() -> None:
     assert len(person.kept) == MOST_IN_AN_HOUR
 
 
+@pytest.mark.slow
 def test_forty_prepared_ids_do_not_keep_out_who_answered_a_month_ago() -> None:
     person = Person("month-old")
     jars = [dict(person.jar)]
@@ -671,6 +673,7 @@ def test_every_wrong_pair_is_refused_alike() -> None:
         assert (data.status, data.json["detail"]) == (404, "There is no such request, or the secret is wrong.")
 
 
+@pytest.mark.slow
 def test_one_reference_is_looked_up_so_often_and_then_not_with_the_right_secret_either() -> None:
     person = Person()
     reference, secret = answered(person)

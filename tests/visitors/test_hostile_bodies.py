@@ -133,6 +133,7 @@ OWN = [("sec-fetch-site", "same-origin")]
 
 @settings(max_examples=300)
 @given(answers(), HEADERS, st.booleans())
+@pytest.mark.slow
 def test_no_answer_raises_and_none_is_kept_without_saying_so(
     site: Site, answer: tuple[str, bytes], headers: list[tuple[str, str]], known: bool
 ) -> None:

@@ -176,6 +176,7 @@ def test_a_visitor_reads_each_record_the_newest_first(ledger: Ledger) -> None:
         assert f"{SHOWN}?record={record['record_id']}&amp;language=en" in text
 
 
+@pytest.mark.slow
 def test_a_page_shows_the_newest_records_with_their_notes_and_leads_to_all_of_them(ledger: Ledger) -> None:
     clock = Clock()
     visitor = answered(install(ledger=ledger, clock=clock), *["accept_all", "refuse_all"] * 25, clock=clock)

@@ -628,6 +628,7 @@ def test_who_is_asked_again_is_told_so(policy: Policy) -> None:
         assert said in settings(policy, record)
 
 
+@pytest.mark.slow
 def test_who_is_asked_for_what_was_left_open_is_not_told_of_a_change(policy: Policy) -> None:
     said = text_of(policy, "en", "banner_changed")
     granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)

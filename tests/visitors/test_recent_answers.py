@@ -473,6 +473,7 @@ def test_where_too_much_happened_to_be_remembered_nothing_optional_is_allowed() 
         assert len(site.sink.records) == records
 
 
+@pytest.mark.slow
 def test_what_is_remembered_is_bounded_in_number_and_in_size() -> None:
     recent = RecentAnswers(timedelta(days=180), Clock())
     tracemalloc.start()

@@ -650,6 +650,7 @@ def test_an_answer_of_the_future_that_is_kept_begins_in_time() -> None:
     assert "_ga" in visitor.get().set_cookies
 
 
+@pytest.mark.slow
 def test_a_flood_of_cookies_leaves_every_visitor_right() -> None:
     app = install(answering(sets=["_ga=1"]))
     visitor = Visitor(app)
@@ -835,6 +836,7 @@ _chunks = st.lists(_bodies, min_size=1, max_size=3)
     client=st.one_of(st.none(), st.tuples(_latin, st.integers(0, 65535))),
     leaves=st.booleans(),
 )
+@pytest.mark.slow
 def test_whatever_a_client_sends_gets_a_valid_response_and_no_answer_that_was_not_given(
     everything: ConsentMiddleware,
     method: str,

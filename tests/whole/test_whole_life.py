@@ -451,6 +451,7 @@ def rfc3339_ms(seconds: float) -> str:
     return f"{rfc3339(whole).removesuffix('Z')}.{rest:03}Z"
 
 
+@pytest.mark.slow
 def test_whatever_comes_after_what_all_that_is_kept_agrees(
     pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

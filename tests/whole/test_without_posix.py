@@ -43,12 +43,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_site_kept_what_it_had_to(folder: Path) -> None:
     kept = [json.loads(line) for line in (folder / "access.jsonl").read_bytes().splitlines() if line.strip()]
     assert [record["url.path"] for record in kept] == ["/事務所"]
     assert "views_recorded" in (folder / "access.counts.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_commands_work_on_what_was_kept(folder: Path) -> None:
     ledger, log = ("--ledger", "sqlite:///consent.db"), ("--access-log", "access.jsonl")
     run("init", "方針.toml", folder=folder)
@@ -64,6 +66,7 @@ def test_commands_work_on_what_was_kept(folder: Path) -> None:
     run("purge", *ledger, *log, "--policy", "consent.toml", folder=folder)
 
 
+@pytest.mark.slow
 def test_a_command_that_needs_posix_says_so(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "access-2025-01-01-0001.jsonl").write_bytes(b'{"time":"2025-01-01T00:00:00.000Z"}\n')
     said = run("compact", "--access-log", str(tmp_path / "access.jsonl"), folder=tmp_path, status=1)

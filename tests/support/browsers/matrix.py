@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 
 Row = tuple[str, ...]
 """A value for each dimension, in their order."""
+Value = tuple[str, str]
+"""The name of a parameter, and its value."""
 
 
 def every_row(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
@@ -32,3 +35,24 @@ def paired_rows(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
 def pairs(row: Row) -> set[tuple[tuple[int, str], ...]]:
     """Return which values meet in a combination, each with the number of its dimension."""
     return set(combinations(enumerate(row), 2))
+
+
+def rows_with_each_value(
+    rows: Sequence[frozenset[Value]], *, given: Iterable[frozenset[Value]], used: Counter[Value]
+) -> list[frozenset[Value]]:
+    """Return few combinations in which each value comes at least once.
+
+    Args:
+        rows: all combinations.
+        given: some that are chosen already.
+        used: how often each value was chosen before, in other tests. Of equally good combinations, the one comes whose
+            values were chosen least. What is chosen here is added.
+    """
+    missing = frozenset[Value]().union(*rows).difference(*given)
+    chosen = []
+    while missing:
+        best = max(rows, key=lambda row: (len(missing & row), -sum(used[value] for value in row)))
+        missing -= best
+        used.update(best)
+        chosen.append(best)
+    return chosen

@@ -1,0 +1,64 @@
+"""Which tests run: all of them in the full matrix, otherwise those that stand for others.
+
+Nothing is skipped for that: pytest counts what is left out as "deselected". `--full-matrix` or FULL_MATRIX=1 leaves out
+nothing. Two marks say what may be left out:
+
+- `full_matrix`: the test, or this value of a parameter, runs in the full matrix only.
+- `each_value`: of the combinations of a test's parameters, so few run that each value still comes once.
+  `each_value(all_of="Chromium")` keeps all combinations that have this word in their name as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from tests.support.browsers.matrix import Value, rows_with_each_value
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests run in all combinations, as continuous integration does."""
+    parser.addoption(
+        "--full-matrix",
+        action="store_true",
+        default=os.environ.get("FULL_MATRIX") == "1",
+        help="run all tests in all combinations (or set FULL_MATRIX=1)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what runs in the full matrix only."""
+    if config.getoption("--full-matrix"):
+        return
+    chosen = set(selected(item for item in items if not item.get_closest_marker("full_matrix")))
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = [item for item in items if item in chosen]
+
+
+def selected(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield the tests that run outside the full matrix."""
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    used: Counter[Value] = Counter()
+    for group in groups.values():
+        mark = group[0].get_closest_marker("each_value")
+        if mark is None:
+            yield from group
+            continue
+        all_of = mark.kwargs.get("all_of")
+        kept = [item for item in group if all_of and all_of in item.nodeid.partition("[")[2]]
+        yield from kept
+        by_row = {values_of(item): item for item in group}
+        for row in rows_with_each_value(list(by_row), given=map(values_of, kept), used=used):
+            yield by_row[row]
+
+
+def values_of(item: pytest.Item) -> frozenset[Value]:
+    """Return which parameters a test has, each with its value."""
+    callspec = getattr(item, "callspec", None)
+    return frozenset((name, repr(value)) for name, value in (callspec.params.items() if callspec else ()))

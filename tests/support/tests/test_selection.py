@@ -1,0 +1,96 @@
+"""What runs outside the full matrix, and what it takes to collect it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.browsers.matrix import Value, rows_with_each_value
+
+ROOT = Path(__file__).parents[3]
+LOADED = """
+import sys, pytest
+status = pytest.main(["--collect-only", "--quiet", "-p", "no:cacheprovider", "tests/decision"])
+print("loaded:", *({"playwright", "selenium"} & sys.modules.keys()))
+sys.exit(status)
+"""
+TESTS = """
+import pytest
+
+@pytest.mark.each_value(all_of="Chromium")
+@pytest.mark.parametrize("layout", ["bar", "modal", "corner"])
+@pytest.mark.parametrize("engine", ["Chromium", "Firefox", "WebKit"])
+def test_engines(engine, layout): ...
+
+@pytest.mark.each_value
+@pytest.mark.parametrize("size", ["S", "M", "L", "XL"])
+@pytest.mark.parametrize("colour", ["red", "blue"])
+def test_sizes(colour, size): ...
+
+@pytest.mark.parametrize("end", [pytest.param("stop", marks=pytest.mark.full_matrix), "kill"])
+def test_end(end): ...
+
+@pytest.mark.full_matrix
+def test_wheel(): ...
+"""
+
+
+def run(*command: object, folder: Path = ROOT) -> str:
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=folder, capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_who_collects_the_tests_of_a_room_loads_no_browser() -> None:
+    *_, loaded = run("-c", LOADED).splitlines()
+    assert loaded.split() == ["loaded:"]
+
+
+def collected(folder: Path, *options: str) -> tuple[list[str], str]:
+    """Return which of the tests above are collected, and how many it says are left out."""
+    (folder / "test_them.py").write_text(TESTS, "utf-8")
+    plugins = ("-p", "tests.support.selection", "-c", ROOT / "pyproject.toml", "--rootdir", folder)
+    *lines, summary = run(
+        *("-c", "import sys, pytest; sys.path.insert(0, sys.argv.pop(1)); sys.exit(pytest.main(sys.argv[1:]))", ROOT),
+        *(*plugins, "--collect-only", "--quiet", "-p", "no:cacheprovider", *options, folder / "test_them.py"),
+        folder=folder,
+    ).splitlines()
+    return [line.partition("::")[2] for line in lines if "::" in line], summary
+
+
+def test_the_full_matrix_is_everything(tmp_path: Path) -> None:
+    names, summary = collected(tmp_path, "--full-matrix")
+    assert len(names) == 9 + 8 + 2 + 1
+    assert "deselected" not in summary
+
+
+def test_otherwise_each_value_comes_and_what_is_left_out_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FULL_MATRIX", raising=False)
+    names, summary = collected(tmp_path)
+    engines = Counter(name.partition("[")[2].partition("-")[0] for name in names if "test_engines" in name)
+    assert engines == {"Chromium": 3, "Firefox": 1, "WebKit": 1}
+    sizes = [name.partition("[")[2].rstrip("]").split("-") for name in names if "test_sizes" in name]
+    assert {colour for colour, _ in sizes} == {"red", "blue"}
+    assert sorted(size for _, size in sizes) == sorted(["S", "M", "L", "XL"])
+    assert [name for name in names if "test_end" in name] == ["test_end[kill]"]
+    assert "test_wheel" not in names
+    assert "10 deselected" in summary
+
+
+def test_of_equal_rows_the_one_comes_whose_values_were_used_least() -> None:
+    def rows(*layouts: str) -> list[frozenset[Value]]:
+        return [frozenset({("engine", "Firefox"), ("layout", layout)}) for layout in layouts]
+
+    used: Counter[Value] = Counter()
+    three = rows("bar", "modal", "corner")
+    chromium = [frozenset({("layout", layout)}) for layout in ("bar", "modal", "corner")]
+    chosen = [rows_with_each_value(three, given=chromium, used=used) for _ in range(3)]
+    assert chosen == [[row] for row in three]
