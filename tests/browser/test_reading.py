@@ -81,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         turn = next(TURNS)
         turns = [[LANGUAGES[(place + turn) % len(LANGUAGES)]] for place in range(len(SURFACES))]
         languages = [LANGUAGES] * len(SURFACES) if metafunc.config.getoption("--full-matrix") else turns
-        metafunc.parametrize(("surface", "languages"), zip(SURFACES, languages, strict=True), ids=SURFACES)
+        metafunc.parametrize(("surface", "languages"), [*zip(SURFACES, languages, strict=True)], ids=SURFACES)
 
 
 @pytest.fixture(scope="module")

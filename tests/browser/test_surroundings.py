@@ -155,7 +155,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "layouts" in metafunc.fixturenames:
         turns = [[layout] for _, layout in zip(STYLED, cycle(LAYOUTS), strict=False)]
         layouts = [LAYOUTS] * len(STYLED) if metafunc.config.getoption("--full-matrix") else turns
-        metafunc.parametrize(("style", "layouts"), zip(STYLED, layouts, strict=True), ids=STYLED)
+        metafunc.parametrize(("style", "layouts"), [*zip(STYLED, layouts, strict=True)], ids=STYLED)
 
 
 def test_the_question_looks_the_same_and_lies_above_all_else_whatever_the_styles_of_the_page_are(
