@@ -116,7 +116,7 @@ def each_once(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
     single: dict[str, str] = {}
     for name, value in fields:
         if name in single:
-            raise Problem(400, "A field that may be there once is there several times.")
+            raise Problem(400, "A field that may occur once occurs several times.")
         single[name] = value
     return single
 
@@ -139,7 +139,7 @@ def json_object(body: bytes) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     # Parsers differ in which of two equal keys they use, so that what one has checked another may not see.
     if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("a key occurs twice")
     return dict(pairs)
 
 

@@ -76,7 +76,9 @@ class CookieSettings:
         longest = {"consent": LONGEST_COOKIE, "visitor": VISITOR_LIFETIME}
         for kind, lifetime in (("consent", self.consent_lifetime), ("visitor", self.visitor_lifetime)):
             if not timedelta(seconds=1) <= lifetime <= longest[kind]:
-                raise ValueError(f"the {kind} cookie lives for {lifetime}: at most {longest[kind].days} days are right")
+                raise ValueError(
+                    f"the {kind} cookie lives for {lifetime}; it can live for at most {longest[kind].days} days"
+                )
         check("make_id", self.make_id, fits=callable(self.make_id), remedy="It returns a random id.")
 
 
@@ -96,8 +98,8 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
     lifetime = _days("consent_days", consent_days, most=LONGEST_COOKIE)
     if policy.sells and lifetime < OPTED_OUT_FOR:
         raise ValueError(
-            f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and who refused a sale is not "
-            f"asked again for 12 months: leave it out, or write at least {OPTED_OUT_FOR.days}."
+            f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
+            f"sale is not asked again for 12 months: leave it out, or write at least {OPTED_OUT_FOR.days}."
         )
     return lifetime
 

@@ -56,8 +56,8 @@ def overdue(names: Iterable[str], today: date) -> str:
         today: the date to judge by.
     """
     return "".join(
-        f'What the exemption "{name}" allows was last compared with the law on {exemptions()[name].reviewed_on}. Look '
-        f"whether it still holds: {exemptions()[name].law}.\n"
+        f'What the exemption "{name}" allows was last compared with the law on {exemptions()[name].reviewed_on}. Check '
+        f"whether it still applies: {exemptions()[name].law}.\n"
         for name in names
         if exemptions()[name].review_by < today
     )

@@ -52,7 +52,7 @@ class PendingErasures:
         except (OSError, ValueError) as error:
             if not self._has_warned:
                 self._has_warned = True
-                _log.warning("Whose records are still to be erased cannot be noted in %s: %s", self._folder, error)
+                _log.warning("Pending erasures cannot be noted in %s: %s", self._folder, error)
         if visitor_id not in self._local:
             self.remove(visitor_id)  # it was erased in the meantime
 

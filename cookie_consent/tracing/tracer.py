@@ -206,7 +206,7 @@ class Tracing:
     def _lose(self, error: Exception) -> None:
         """Count a record that the sink did not take, and log the first one."""
         if not self.lost:
-            _log.warning("The sink does not take access records; they are lost, counted: %r", error)
+            _log.warning("The sink does not take access records; they are lost and counted: %r", error)
         self.lost += 1
 
 
