@@ -1,4 +1,4 @@
-"""Where consent records are kept as proof: append-only."""
+"""Consent records as proof: append-only stores and what they hold."""
 
 from __future__ import annotations
 
@@ -20,70 +20,86 @@ _POSTGRESQL = ("postgresql", "postgres")
 
 @runtime_checkable
 class Ledger(Protocol):
-    """Keeps consent records in a hash chain. What it cannot keep it refuses, by raising: then no answer is taken."""
+    """An append-only store of consent records, tied together by a hash chain.
+
+    A ledger that cannot store a record raises. The visitor's answer is then refused.
+    """
 
     @property
     def requests(self) -> Requests:
-        """What visitors ask of the site, kept beside the records."""
+        """The requests to the help desk, stored beside the records."""
 
     async def append(self, entry: Entry) -> dict[str, Any]:
-        """Keep a record with all that it cites, and return the record that is kept: this, or the one it repeats."""
+        """Store a record and everything it cites; return the stored record.
+
+        The stored record is an earlier one if `entry` repeats it.
+        """
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
-        """Return the records of one consent id, oldest first: all, or the newest so many."""
+        """Return the records of a consent id, oldest first.
+
+        Args:
+            consent_id: the visitor's random id.
+            most: how many of the newest to return; None for all.
+        """
 
     async def count(self, consent_id: str) -> int:
-        """Return how many records one consent id has; notes to them do not count."""
+        """Return the number of records of a consent id, not counting notes."""
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
         """Return the newest record of a consent id, or None."""
 
     async def policy(self, version: str) -> dict[str, Any] | None:
-        """Return a policy that somebody answered to, as plain data, or None."""
+        """Return the policy with this version as plain data, or None if no visitor answered to it."""
 
     async def text(self, digest: str) -> str | None:
-        """Return a text that somebody was shown, by its SHA-256 in hexadecimal digits, or None."""
+        """Return a text that visitors were shown by its SHA-256 in hexadecimal, or None."""
 
     def size(self) -> int:
-        """Return how many records the chain has, those included that were removed. May block, as all that follows."""
+        """Return the length of the chain, removed records included. May block, as do all methods below."""
 
     def links(self) -> Iterator[Link]:
-        """Yield the chain, from its first record. May block, as all that follows: call it in a thread."""
+        """Yield the chain from its first record. Call it in a thread: it may block."""
 
     def cited(self) -> Iterator[tuple[str, str, str]]:
-        """Yield what records cite: its kind ("policies", "texts"), its name, its content (a policy as JSON)."""
+        """Yield what records cite, as (kind, name, content).
+
+        The kind is "policies" or "texts". A policy's content is JSON.
+        """
 
     def remove(
         self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
     ) -> Removal:
-        """Remove records, and what none cites any longer; a record says so, and the chain goes on.
+        """Remove records, and the texts and policies that no record cites any more.
+
+        The chain stays whole: a new record lists the removed ones.
 
         Args:
-            now: seconds since 1970.
-            make_id: returns a random id for the record that says so.
-            consent_id: whose records go; None for all those that are due.
-            dry_run: whether to remove nothing, and only to say what would be removed.
+            now: Unix time in seconds.
+            make_id: returns a random id for the new record.
+            consent_id: whose records to remove; None for all records that are due.
+            dry_run: whether to only count what would be removed.
         """
 
     def last_removal(self, until: float | None = None) -> float | None:
-        """Return when records that were due were last removed (seconds since 1970), or None.
+        """Return the Unix time at which due records were last removed, or None.
 
         Args:
-            until: leave out what is said to have been later.
+            until: ignore removals after this Unix time.
         """
 
     def close(self) -> None:
-        """Write what waits, and let go of what is open."""
+        """Write pending records and release connections."""
 
 
 def ledger_of(given: Ledger | str | None) -> Ledger | None:
-    """Return the ledger that an option means.
+    """Return the ledger for the `ledger` option of the middleware.
 
     Args:
-        given: a ledger, the URL of one, or None for none.
+        given: a ledger, the URL of one, or None for no ledger.
 
     Raises:
-        ValueError: it is none of these, or cannot be opened.
+        ValueError: the value is none of these, or the ledger cannot be opened.
     """
     ledger = open_ledger(given) if isinstance(given, str) else given
     if ledger is not None and not isinstance(ledger, Ledger):
@@ -92,13 +108,13 @@ def ledger_of(given: Ledger | str | None) -> Ledger | None:
 
 
 def open_ledger(url: str) -> SqlLedger:
-    """Return the ledger for a URL.
+    """Open the ledger at a URL.
 
     Args:
-        url: "sqlite:///" and the path of a file, or "postgresql://user:password@host/database".
+        url: "sqlite:///" and a file path, or "postgresql://user:password@host/database".
 
     Raises:
-        ValueError: there is no ledger for such a URL, it cannot be opened, or a package is missing that it needs.
+        ValueError: the URL is not supported, the ledger cannot be opened, or a required package is missing.
     """
     scheme, colon, rest = url.partition("://")
     path = rest.removeprefix("/")
@@ -125,7 +141,7 @@ def open_ledger(url: str) -> SqlLedger:
 
 
 def _without_secrets(url: str) -> str:
-    """Return a URL, or only how it begins where it may hold a password."""
-    begin, sign, _ = url.partition(":")
-    may_hold = "@" in url or "password" in url.lower()
-    return f"{begin if sign else ''}:…" if may_hold else url
+    """Return the URL, or only its scheme if it may contain a password."""
+    scheme, colon, _ = url.partition(":")
+    may_have_password = "@" in url or "password" in url.lower()
+    return f"{scheme if colon else ''}:…" if may_have_password else url

@@ -1,7 +1,7 @@
-"""Records in a hash chain: one that is changed, left out or slipped in later no longer fits.
+"""The hash chain of records: shows whether one was changed, left out or inserted later.
 
-Each record has a hash of its own (SHA-256 of its canonical JSON, RFC 8785), and a hash that ties it to all before it. A
-record that was removed leaves its hashes, and the chain says in a later record that it was removed, and why.
+Each record has a hash of its own (SHA-256 of its canonical JSON, RFC 8785), and a chain hash that covers it and all
+records before it. A removed record leaves both hashes, and a later record states that it was removed, and why.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import Any
 from cookie_consent.base.dates import seconds_of
 
 SCHEMA = 2
-"""The version of what a record holds."""
+"""The version of the format of a record."""
 START = bytes(32)
-"""What the first record is tied to."""
+"""The chain hash before the first record."""
 REMOVED = "removed"
-"""The event of a record that says which records were removed."""
+"""The event of a record that lists removed records."""
 TIMES = ("decided_at", "keep_until")
 INDEXED_COLUMNS = ("record_id", "consent_id", "policy", "text", "prevailing_text", *TIMES, "repeat_key")
-"""What a ledger keeps of a record a second time, in columns: to find it, remove it in time, and know it again."""
+"""The fields that a ledger also stores in columns: to find a record, to remove it in time, and to recognise a
+repeat."""
 _ROOT = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
@@ -33,11 +34,11 @@ class Link:
     """A record's place in the chain.
 
     Args:
-        number: its place, from 1.
-        document: the record as canonical JSON; None where it was removed.
-        record_hash: the SHA-256 of that text.
-        chain_hash: what ties it to all records before it.
-        columns: what is kept of it a second time, as `indexed_columns` returns it.
+        number: its number, from 1.
+        document: the record as canonical JSON; None if it was removed.
+        record_hash: the SHA-256 of that JSON.
+        chain_hash: the hash over this record and all before it.
+        columns: the indexed fields as stored, in the form of `indexed_columns`.
     """
 
     number: int
@@ -49,11 +50,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The end of a chain at some time: kept elsewhere, it shows when records were cut off or replaced.
+    """The end of a chain at some time. A copy kept elsewhere shows if records are cut off or replaced later.
 
     Args:
-        number: how many records there were.
-        chain_hash: the hash that ties the last of them to all before it.
+        number: the number of records.
+        chain_hash: the chain hash of the last record.
     """
 
     number: int
@@ -64,27 +65,27 @@ class Root:
 
     @classmethod
     def parse(cls, text: str) -> Root:
-        """Return the root that a text says.
+        """Parse a root as `str` writes it.
 
         Raises:
-            ValueError: it says none.
+            ValueError: the text is not a root.
         """
-        said = _ROOT.fullmatch(text.strip().lower())
-        if not said:
+        match = _ROOT.fullmatch(text.strip().lower())
+        if not match:
             raise ValueError(f"{text[:100]!r} is no root: it is a number, a colon and 64 hexadecimal digits")
-        return cls(int(said[1]), bytes.fromhex(said[2]))
+        return cls(int(match[1]), bytes.fromhex(match[2]))
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What became of a verification.
+    """The result of a verification.
 
     Args:
-        records: how many records fit, those included that were removed.
-        removed: how many of them were removed.
+        records: the number of valid records, removed ones included.
+        removed: the number of those that were removed.
         root: the end of the chain.
-        wrong: the number of the first record that does not fit; None where all do.
-        why: what is wrong with it; "" where nothing is.
+        wrong: the number of the first invalid record; None if all are valid.
+        why: what is wrong with that record; "" if all are valid.
     """
 
     records: int
@@ -95,12 +96,16 @@ class Verified:
 
 
 def record_hash(document: str) -> bytes:
-    """Return the hash of a record, given as canonical JSON; bytes that are no UTF-8 may stand in it as surrogates."""
+    """Return the hash of a record.
+
+    Args:
+        document: the record as canonical JSON. Surrogate escapes stand for bytes that are not UTF-8.
+    """
     return hashlib.sha256(document.encode(errors="surrogateescape")).digest()
 
 
 def chain_hash(before: bytes, own: bytes) -> bytes:
-    """Return the hash that ties a record to all before it.
+    """Return the chain hash of a record.
 
     Args:
         before: the chain hash of the record before; `START` for the first.
@@ -110,41 +115,42 @@ def chain_hash(before: bytes, own: bytes) -> bytes:
 
 
 def indexed_columns(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a ledger keeps of a record a second time: times in seconds since 1970; without a key, its id is one.
+    """Return the indexed fields of a record, with times as Unix time in seconds.
+
+    A record without a "repeat_key" has its id as the key.
 
     Args:
-        document: the record as plain data; empty where it was removed.
+        document: the record as plain data; empty if it was removed.
 
     Raises:
-        TypeError, ValueError, OverflowError: a time of it is none.
+        TypeError, ValueError, OverflowError: one of its times is invalid.
     """
-    said: dict[str, Any] = {name: document.get(name) for name in INDEXED_COLUMNS}
+    columns: dict[str, Any] = {name: document.get(name) for name in INDEXED_COLUMNS}
     for name in TIMES:
-        if said[name] is not None:
-            said[name] = seconds_of(said[name])
-    said["repeat_key"] = said["repeat_key"] or said["record_id"]
-    return said
+        if columns[name] is not None:
+            columns[name] = seconds_of(columns[name])
+    columns["repeat_key"] = columns["repeat_key"] or columns["record_id"]
+    return columns
 
 
-def agrees(link: Link) -> bool:
-    """Return whether a record is the one that was recorded, and is filed under what it says."""
-    return not _disagreement(link, _read(link.document))
+def is_intact(link: Link) -> bool:
+    """Return whether a record matches its hash and is indexed under its own fields."""
+    return not _content_fault(link, _read(link.document))
 
 
 def removal(
     record_id: str, reason: str, numbers: Iterable[int], decided_at: str, kept_days: int | None = None
 ) -> dict[str, Any]:
-    """Return the record that says which records were removed.
+    """Return the record that lists removed records.
 
     Args:
-        record_id: its own id.
+        record_id: the id of this record.
         reason: "retention" or "erasure".
-        numbers: the places of the records that were removed.
-        decided_at: when (RFC 3339).
-        kept_days: the shortest time for which the policies of records that were due kept them after the end of a
-            consent; None where that is not known.
+        numbers: the numbers of the removed records.
+        decided_at: when they were removed, as in RFC 3339.
+        kept_days: for how many days at least the removed records were kept after their consents ended; None if unknown.
     """
-    said = {} if kept_days is None else {"kept_days": kept_days}
+    keep = {} if kept_days is None else {"kept_days": kept_days}
     return {
         "schema": SCHEMA,
         "record_id": record_id,
@@ -152,12 +158,12 @@ def removal(
         "decided_at": decided_at,
         "reason": reason,
         "numbers": ranges(numbers),
-        **said,
+        **keep,
     }
 
 
 def ranges(numbers: Iterable[int]) -> list[list[int]]:
-    """Return numbers as ranges with both their ends: 1, 2, 3, 7 -> [[1, 3], [7, 7]]."""
+    """Return numbers as inclusive ranges: 1, 2, 3, 7 -> [[1, 3], [7, 7]]."""
     return _joined([number, number] for number in numbers)
 
 
@@ -170,38 +176,38 @@ def verify(
     """Verify a chain from its first record to its last.
 
     Args:
-        links: all of them, in their order.
-        roots: ends of the chain that were kept elsewhere.
-        progress: is told, now and then, how many records were looked at.
-        look: is told each record that fits: its number, and what it says; nothing where it was removed.
+        links: all links, in order.
+        roots: roots of the chain that were kept elsewhere.
+        progress: is called every now and then with the number of verified records.
+        look: is called with the number and content of each valid record; the content of a removed one is empty.
     """
-    known = _by_number(roots)
+    known_hashes = _by_number(roots)
     last, removed = Root(0, START), 0
-    gone: list[list[int]] = []
-    said: list[list[int]] = []
+    removed_ranges: list[list[int]] = []
+    declared: list[list[int]] = []
     for link in links:
         document = _read(link.document)
-        why = _what_is_wrong(last, link, document) or _who_knows_better(link, known.get(link.number, set()))
+        why = _fault(last, link, document) or _contradiction(link, known_hashes.get(link.number, set()))
         if why:
             return Verified(last.number, removed, last, last.number + 1, why)
         if link.document is None:
             removed += 1
-            _add(gone, link.number, link.number)
+            _add(removed_ranges, link.number, link.number)
         elif document.get("event") == REMOVED:
-            said += said_removed(document, link.number)
+            declared += listed_ranges(document, link.number)
         look(link.number, document)
         last = Root(link.number, link.chain_hash)
         if link.number % 1000 == 0:
             progress(link.number)
     progress(last.number)
-    missing = max((number for number in known if number > last.number), default=0)
+    missing = max((number for number in known_hashes if number > last.number), default=0)
     if missing:
         why = f"the chain ends here, but a root that was kept elsewhere says that it had {missing} records"
         return Verified(last.number, removed, last, last.number + 1, why)
-    unsaid = _first_outside(gone, said)
-    if unsaid is not None:
+    undeclared = _first_uncovered(removed_ranges, declared)
+    if undeclared is not None:
         why = "it was removed, and no record says by whose right"
-        return Verified(last.number, removed, last, unsaid, why)
+        return Verified(last.number, removed, last, undeclared, why)
     return Verified(last.number, removed, last)
 
 
@@ -213,20 +219,20 @@ def _by_number(roots: Iterable[Root]) -> dict[int, set[bytes]]:
 
 
 def _read(document: str | None) -> dict[str, Any]:
-    """Return what a record says; nothing where it was removed or is none."""
+    """Return the content of a record; empty if it was removed or is not a JSON object."""
     try:
-        said = json.loads(document or "{}")
-    except (TypeError, ValueError, RecursionError):  # no text, no JSON, no end of brackets
+        content = json.loads(document or "{}")
+    except (TypeError, ValueError, RecursionError):  # not text, not JSON, nested too deeply
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def said_removed(document: Mapping[str, Any], own: int) -> list[list[int]]:
-    """Return the places that a record says were removed, as ranges; only those before its own can have been.
+def listed_ranges(document: Mapping[str, Any], own: int) -> list[list[int]]:
+    """Return the ranges of numbers that a record lists as removed; empty if they are malformed.
 
     Args:
-        document: the record; one that says no numbers as they should be says none.
-        own: its place.
+        document: the record.
+        own: its number. Only earlier records can have been removed.
     """
     try:
         return [[int(first), min(int(last), own - 1)] for first, last in document["numbers"]]
@@ -234,67 +240,72 @@ def said_removed(document: Mapping[str, Any], own: int) -> list[list[int]]:
         return []
 
 
-def _what_is_wrong(last: Root, link: Link, document: Mapping[str, Any]) -> str:
-    """Return what is wrong with the record after the last that fits; "" where it fits too."""
+def _fault(last: Root, link: Link, document: Mapping[str, Any]) -> str:
+    """Return what is wrong with the record after the last valid one; "" if it is valid too."""
     if link.number != last.number + 1:
         return f"it is missing; the next is {link.number}"
-    why = _disagreement(link, document)
+    why = _content_fault(link, document)
     if not why and chain_hash(last.chain_hash, link.record_hash) != link.chain_hash:
         why = "it is not tied to the records before it"
     return why
 
 
-def _disagreement(link: Link, document: Mapping[str, Any]) -> str:
-    """Return what is wrong with a record by itself; "" where nothing is."""
-    if not _is_of_its_hash(link.document, link.record_hash):
+def _content_fault(link: Link, document: Mapping[str, Any]) -> str:
+    """Return what is wrong with a record on its own; "" if nothing is."""
+    if not _matches_hash(link.document, link.record_hash):
         return "its text is not the one that was recorded"
     try:
-        said = indexed_columns(document)
+        expected = indexed_columns(document)
     except (TypeError, ValueError, OverflowError):
         return "a time that it says is none"
     for name, value in link.columns.items():
-        if said[name] != value:
-            as_a_whole = f"it is filed under another {name} than it says"
-            return "it was removed, but not as a whole" if link.document is None else as_a_whole
+        if expected[name] != value:
+            misfiled = f"it is filed under another {name} than it says"
+            return "it was removed, but not as a whole" if link.document is None else misfiled
     return ""
 
 
-def _is_of_its_hash(document: object, own: object) -> bool:
-    """Return whether a record is the one that was recorded. SQLite takes values of any kind in place of both."""
+def _matches_hash(document: object, own: object) -> bool:
+    """Return whether a record matches its hash. SQLite lets a column hold any type, so both are checked."""
     if document is None:
         return isinstance(own, bytes)
     return isinstance(document, str) and record_hash(document) == own
 
 
-def _who_knows_better(link: Link, known: set[bytes]) -> str:
-    """Return what a root that was kept elsewhere has against a record; "" where it knows the same."""
+def _contradiction(link: Link, known: set[bytes]) -> str:
+    """Return how the roots with this number contradict a record; "" if they agree."""
     if known <= {link.chain_hash}:
         return ""
     return "a root that was kept elsewhere knows another record here, or others before it"
 
 
-def _add(to: list[list[int]], first: int, last: int) -> None:
-    """Add a range behind those that are there; joined where they touch."""
-    if to and first <= to[-1][1] + 1:
-        to[-1][1] = max(to[-1][1], last)
+def _add(merged: list[list[int]], first: int, last: int) -> None:
+    """Append a range, merging it with the last one if they touch."""
+    if merged and first <= merged[-1][1] + 1:
+        merged[-1][1] = max(merged[-1][1], last)
     else:
-        to.append([first, last])
+        merged.append([first, last])
 
 
-def _joined(found: Iterable[list[int]]) -> list[list[int]]:
-    joined: list[list[int]] = []
-    for first, last in sorted(found):
-        _add(joined, first, last)
-    return joined
+def _joined(unsorted: Iterable[list[int]]) -> list[list[int]]:
+    merged: list[list[int]] = []
+    for first, last in sorted(unsorted):
+        _add(merged, first, last)
+    return merged
 
 
-def _first_outside(gone: list[list[int]], said: list[list[int]]) -> int | None:
-    """Return the first number of some ranges that is in none of the others."""
-    covering = _joined(said)
-    begins = [first for first, _ in covering]
+def _first_uncovered(gone: list[list[int]], said: list[list[int]]) -> int | None:
+    """Return the first number in some ranges that no other range covers; None if all are covered.
+
+    Args:
+        gone: the ranges to look through, in order.
+        said: the covering ranges, in any order.
+    """
+    covers = _joined(said)
+    starts = [first for first, _ in covers]
     for first, last in gone:
-        place = bisect_right(begins, first) - 1
-        end = covering[place][1] if place >= 0 else 0
+        index = bisect_right(starts, first) - 1
+        end = covers[index][1] if index >= 0 else 0
         if end < last:
             return max(first, end + 1)
     return None

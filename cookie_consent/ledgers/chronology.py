@@ -1,8 +1,8 @@
-"""The dates in a chain, held against each other and against roots that were kept elsewhere.
+"""Checks the dates in a chain against each other and against signed roots.
 
-The hashes show that no record was changed. They do not show when it was written: who can write the database can append
-a grant with an old date, or empty a record before its time and append the record of a removal. Both leave dates that do
-not fit those around them.
+The hashes show that no record was changed, but not when it was written. Somebody who can write to the database can
+append a backdated grant, or remove a record early and append a record of its removal. Both leave dates that do not fit
+those around them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.dates import rfc3339, seconds_of
-from cookie_consent.ledgers.chain import REMOVED, said_removed
+from cookie_consent.ledgers.chain import REMOVED, listed_ranges
 
 CLOCK_SKEW = 60 * 60
-"""So far the clocks of several hosts may differ (seconds). Without NTP a clock drifts by minutes a month, and a virtual
-machine that was paused is late until it has asked; a proof whose hour matters is not made better by less."""
+"""How far the clocks of several hosts may differ (seconds). Without NTP a clock drifts by minutes a month, and a
+resumed virtual machine is late until it next synchronises."""
 _REASONS = ("retention", "erasure")
 
 
 @dataclass(frozen=True, slots=True)
 class SignedRoot:
-    """A root that was kept elsewhere, as far as it dates records: those that follow it were written later.
+    """The date of a root that was kept elsewhere. Records after it were written after that date.
 
     Args:
-        number: how many records there were.
-        signed_at: when it was signed (seconds since 1970).
+        number: the number of records at that time.
+        signed_at: when the root was signed, as Unix time in seconds.
     """
 
     number: int
@@ -40,12 +40,12 @@ class SignedRoot:
 
 @dataclass(slots=True)
 class _Emptied:
-    """Records side by side that were removed.
+    """A run of removed records.
 
     Args:
         first: the number of the first.
         last: the number of the last.
-        since: they were all written after that (seconds since 1970); None where nothing says so.
+        since: a Unix time before which none of them was written; None if unknown.
     """
 
     first: int
@@ -55,15 +55,14 @@ class _Emptied:
 
 @dataclass(frozen=True, slots=True)
 class _Removal:
-    """A record that says which records were removed.
+    """A record that lists removed records.
 
     Args:
-        number: its place.
-        at: when it was written, as it says (seconds since 1970).
-        reason: why they were removed.
-        ranges: their numbers.
-        keep: the shortest time for which they were kept after the end of a consent, as it says (seconds); None where it
-            does not say.
+        number: its number.
+        at: its date, as Unix time in seconds.
+        reason: why the records were removed.
+        ranges: the numbers of the removed records.
+        keep: how long they were kept at least after their consents ended, in seconds; None if it does not say.
     """
 
     number: int
@@ -74,8 +73,8 @@ class _Removal:
 
 
 @dataclass(slots=True)
-class _Oddity:
-    """Records of which the same is odd: the first is told at length, the others are counted."""
+class _Anomaly:
+    """Records with the same anomaly. The first is described in full; the others are counted."""
 
     all_are: str
     first: int = 0
@@ -87,7 +86,7 @@ class _Oddity:
             self.first, self.why = number, why
         self.count += count
 
-    def told(self) -> Iterator[tuple[int, str]]:
+    def findings(self) -> Iterator[tuple[int, str]]:
         if self.count:
             more = f" {self.count:,} records in all are {self.all_are}." if self.count > 1 else ""
             yield self.first, f"{self.why}{more}"
@@ -95,28 +94,28 @@ class _Oddity:
 
 @dataclass(slots=True)
 class _Dates:
-    """The latest date so far, and how records are named by theirs."""
+    """The latest date so far, and the anomalies found in dates."""
 
     at: int | None = None
     number: int = 0
-    backwards: _Oddity = field(default_factory=lambda: _Oddity("dated before one that they follow"))
-    before_root: _Oddity = field(default_factory=lambda: _Oddity("dated before a root that they follow"))
-    ahead: _Oddity = field(default_factory=lambda: _Oddity("dated later than now"))
+    backwards: _Anomaly = field(default_factory=lambda: _Anomaly("dated before one that they follow"))
+    before_root: _Anomaly = field(default_factory=lambda: _Anomaly("dated before a root that they follow"))
+    ahead: _Anomaly = field(default_factory=lambda: _Anomaly("dated later than now"))
 
 
 class Chronology:
-    """Looks at the records of a chain in their order.
+    """Checks the dates of a chain's records, one by one in their order.
 
-    Those that were imported from an earlier system are dated by that, and are only counted.
+    Imported records have the dates of an earlier system, so they are only counted.
 
     Attributes:
-        imported: how many they are.
+        imported: the number of imported records.
 
     Args:
-        roots: those whose signatures were checked.
-        now: seconds since 1970.
-        shortest_keep: the shortest time for which an earlier policy kept records after the end of a consent, where
-            nothing that is left says it.
+        roots: roots whose signatures were verified.
+        now: Unix time in seconds.
+        shortest_keep: the shortest time for which any earlier policy kept records after the end of a consent, if no
+            remaining record shows it.
     """
 
     def __init__(self, roots: Iterable[SignedRoot], now: int, shortest_keep: timedelta | None = None) -> None:
@@ -130,11 +129,11 @@ class Chronology:
         self.imported = 0
 
     def look(self, number: int, document: Mapping[str, Any]) -> None:
-        """Look at the next record.
+        """Check the next record.
 
         Args:
-            number: its place.
-            document: what it says; nothing where it was removed.
+            number: its number.
+            document: its content; empty if it was removed.
         """
         while self._roots and self._roots[-1].number < number:
             signed_at = self._roots.pop().signed_at
@@ -147,7 +146,7 @@ class Chronology:
             self.imported += at is not None
             return
         if self._emptied and self._emptied[-1].last == number - 1:
-            # A clock that was ahead for one record says nothing of all that come later.
+            # One record with a fast clock must not date all records after it.
             emptied = self._emptied[-1]
             emptied.since = None if emptied.since is None else min(emptied.since, at)
         self._look_at_date(number, at)
@@ -155,22 +154,22 @@ class Chronology:
         if document.get("event") == REMOVED:
             reason, days = document.get("reason"), document.get("kept_days")
             keep = days * DAY if isinstance(days, int) else None
-            self._removals.append(_Removal(number, at, str(reason), said_removed(document, number), keep))
+            self._removals.append(_Removal(number, at, str(reason), listed_ranges(document, number), keep))
 
     def findings(self) -> Iterator[tuple[int, str]]:
-        """Yield what is odd: the number of the first record that it is about, and why, as sentences."""
-        yield from self._dates.backwards.told()
-        yield from self._dates.before_root.told()
-        yield from self._dates.ahead.told()
-        yield from self._removed_before_due().told()
+        """Yield each anomaly: the number of the first affected record, and a description in sentences."""
+        yield from self._dates.backwards.findings()
+        yield from self._dates.before_root.findings()
+        yield from self._dates.ahead.findings()
+        yield from self._removed_before_due().findings()
 
     def removed_by(self) -> dict[str, int]:
-        """Return how many records were removed for each reason, as the records of their removal say."""
-        found = Counter(dict.fromkeys(_REASONS, 0))
+        """Return the number of removed records by reason, as recorded at their removal."""
+        counts = Counter(dict.fromkeys(_REASONS, 0))
         for removal in self._removals:
             reason = removal.reason if removal.reason in _REASONS else "other"
-            found[reason] += sum(last - first + 1 for _, first, last in self._touched(removal))
-        return dict(found)
+            counts[reason] += sum(last - first + 1 for _, first, last in self._touched(removal))
+        return dict(counts)
 
     def _look_at_emptied(self, number: int) -> None:
         if self._emptied and self._emptied[-1].last == number - 1:
@@ -193,17 +192,17 @@ class Chronology:
             dates.at, dates.number = at, number
 
     def _look_at_keep(self, document: Mapping[str, Any]) -> None:
-        """Learn for how long records are kept here after the end of a consent."""
+        """Update the shortest retention seen so far."""
         keep = _keep(document)
         if keep is not None:
             self._shortest = keep if self._shortest is None else min(self._shortest, keep)
 
-    def _removed_before_due(self) -> _Oddity:
-        """Return the records that were removed as due, and were written too late for that.
+    def _removed_before_due(self) -> _Anomaly:
+        """Return the records that were removed as due too soon after they were written.
 
-        Each record is kept for the policy's `[records] keep` at least, from the time at which it is written.
+        A record is kept for at least the policy's `[records] keep` from when it is written.
         """
-        found = _Oddity("removed so")
+        anomaly = _Anomaly("removed so")
         for removal, keep in self._retentions():
             for since, first, last in self._touched(removal):
                 if since is not None and since - CLOCK_SKEW + keep > removal.at:
@@ -212,14 +211,14 @@ class Chronology:
                         f" but was not there before {rfc3339(since)}: the shortest time for which records are kept here"
                         f" is {keep // DAY:,} days after the end of a consent."
                     )
-                    found.add(first, why, last - first + 1)
-        return found
+                    anomaly.add(first, why, last - first + 1)
+        return anomaly
 
     def _retentions(self) -> Iterator[tuple[_Removal, int]]:
-        """Yield the removals of what was due, each with the shortest time for which records were kept.
+        """Yield the removals of due records, each with the shortest retention that applied to it.
 
-        What a removal says of itself counts only where a record that is left, or another removal, says the same: else
-        it would be enough to append one that claims what suits.
+        The retention that a removal states counts only if a remaining record or another removal confirms it. Otherwise
+        a forged removal could claim any.
         """
         retentions = [removal for removal in self._removals if removal.reason == "retention"]
         claims = Counter(removal.keep for removal in retentions)
@@ -230,36 +229,36 @@ class Chronology:
                 yield removal, min(known)
 
     def _touched(self, removal: _Removal) -> Iterator[tuple[int | None, int, int]]:
-        """Yield the records that a removal names and that are gone: since when, the first and the last of a range."""
-        for named_first, named_last in removal.ranges:
-            place = bisect_left(self._emptied, named_first, key=lambda emptied: emptied.last)
-            while place < len(self._emptied) and self._emptied[place].first <= named_last:
-                emptied = self._emptied[place]
-                yield emptied.since, max(emptied.first, named_first), min(emptied.last, named_last)
-                place += 1
+        """Yield what is gone of the ranges that a removal lists, as (not written before, first number, last number)."""
+        for listed_first, listed_last in removal.ranges:
+            index = bisect_left(self._emptied, listed_first, key=lambda emptied: emptied.last)
+            while index < len(self._emptied) and self._emptied[index].first <= listed_last:
+                emptied = self._emptied[index]
+                yield emptied.since, max(emptied.first, listed_first), min(emptied.last, listed_last)
+                index += 1
 
 
 def shortest_keep_days(documents: Iterable[str | None]) -> int | None:
     """Return the shortest time for which records are kept after the end of a consent, in whole days.
 
     Args:
-        documents: records that are as they were recorded, as JSON.
+        documents: intact records as JSON.
 
     Returns:
-        None where no record has both times.
+        None if no record has both times.
     """
     keeps = [keep for document in documents if document and (keep := _keep(json.loads(document))) is not None]
     return min(keeps) // DAY if keeps else None
 
 
 def _keep(document: Mapping[str, Any]) -> int | None:
-    """Return for how long a record is kept after the end of its consent (seconds); None where it does not say."""
+    """Return how long a record is kept after its consent ends, in seconds; None if it does not say."""
     end, keep_until = _time(document, "expires_at"), _time(document, "keep_until")
     return None if end is None or keep_until is None else keep_until - end
 
 
 def _time(document: Mapping[str, Any], name: str) -> int | None:
-    """Return a time that a record says, in seconds since 1970; None where it says none."""
+    """Return a time in a record as Unix time in seconds; None if it is missing or invalid."""
     try:
         return seconds_of(document[name])
     except (KeyError, TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Carries records to a database on a thread of its own: those that come together are written together."""
+"""Writes records to a database on its own thread, in batches."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ Write = Callable[[Sequence[Entry]], list[str]]
 
 
 class Committer:
-    """Hands records to a function that writes them to the disk, all those that wait with one call.
+    """Passes waiting records to a write function, all with one call.
 
-    A disk takes as long for one record as for many, and so does a lock; nobody waits longer for it than for the write
-    before and the own. The thread starts with the first record, so that it lives in the process that serves.
+    A commit takes as long for many records as for one. So nobody waits longer than for the running write and the next.
+    The thread starts with the first record: a server that forks afterwards has it in the right process.
 
     Args:
-        write: writes records, and returns for each the one that is kept, as JSON; raises if none was written.
-        for_all: the errors that no single record is to blame for: then all that were to be written together fail.
-        let_go: lets go of what is open, at the end of the thread.
+        write: writes records and returns for each the stored one as JSON; raises if it stored none.
+        shared_errors: errors that no single record can cause. They fail the whole batch.
+        release: releases resources when the thread ends.
     """
 
     def __init__(
         self,
         write: Write,
         *,
-        for_all: tuple[type[Exception], ...] = (OSError,),
-        let_go: Callable[[], None] = lambda: None,
+        shared_errors: tuple[type[Exception], ...] = (OSError,),
+        release: Callable[[], None] = lambda: None,
     ) -> None:
-        self._write, self._for_all, self._let_go = write, for_all, let_go
+        self._write, self._shared_errors, self._release = write, shared_errors, release
         self.after_fork()
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have nothing to write, and no thread: what waits is written by the parent."""
+        """Start with an empty queue and no thread. The parent writes what was waiting."""
         self._waiting: queue.Queue[_Waiting | None] = queue.Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     async def put(self, entry: Entry) -> str:
-        """Return the record that is kept, once it is on the disk.
+        """Return the stored record once it is on disk.
 
-        One that nobody waits for any longer is not written, unless that has begun.
+        A record whose caller is cancelled is not written, unless its write has begun.
 
         Raises:
-            queue.Full: too many wait.
-            Exception: whatever the function raised.
+            queue.Full: too many records are waiting.
+            Exception: whatever `write` raised.
         """
-        kept: Future[str] = Future()
-        self._waiting.put_nowait((entry, kept))
+        stored: Future[str] = Future()
+        self._waiting.put_nowait((entry, stored))
         self._start()
-        return await result_of(kept)
+        return await result_of(stored)
 
     def close(self) -> None:
-        """Write what waits, and end the thread. A record that comes later starts another."""
+        """Write what is waiting, and end the thread. A later record starts a new one."""
         thread = self._thread
         if thread is not None and thread.is_alive():
             self._waiting.put(None)
@@ -76,34 +76,37 @@ class Committer:
     def _run(self) -> None:
         while self._write_together():
             pass
-        self._let_go()
+        self._release()
         with self._lock:
             self._thread = None
         if not self._waiting.empty():
             self._start()
 
     def _write_together(self) -> bool:
-        """Write all that waits, at least one; return whether more may come."""
-        together = [self._waiting.get()]
-        while len(together) < _MOST_TOGETHER and not self._waiting.empty():
-            together.append(self._waiting.get())
-        # Those that nobody waits for any longer drop out here.
-        self._settle([one for one in together if one and one[1].set_running_or_notify_cancel()])
-        return None not in together
+        """Write everything that is waiting, at least one record; return False if the thread should end."""
+        batch = [self._waiting.get()]
+        while len(batch) < _MOST_TOGETHER and not self._waiting.empty():
+            batch.append(self._waiting.get())
+        # Drops records whose callers were cancelled.
+        self._settle([item for item in batch if item and item[1].set_running_or_notify_cancel()])
+        return None not in batch
 
     def _settle(self, waiting: list[_Waiting]) -> None:
-        """Write records, and tell those who wait; where one may be to blame, each by itself: none fails for another."""
+        """Write records and resolve their futures.
+
+        If one of several records may have caused an error, each is retried alone, so that no record fails for another.
+        """
         if not waiting:
             return
         try:
-            kept = self._write([entry for entry, _ in waiting])
-        except Exception as error:  # noqa: BLE001 (whatever it is, those who wait are told)
-            if len(waiting) > 1 and not isinstance(error, self._for_all):
-                for one in waiting:
-                    self._settle([one])
+            stored = self._write([entry for entry, _ in waiting])
+        except Exception as error:  # noqa: BLE001 (the callers get any error)
+            if len(waiting) > 1 and not isinstance(error, self._shared_errors):
+                for item in waiting:
+                    self._settle([item])
             else:
                 for _, future in waiting:
                     future.set_exception(error)
         else:
-            for (_, future), text in zip(waiting, kept, strict=True):
+            for (_, future), text in zip(waiting, stored, strict=True):
                 future.set_result(text)

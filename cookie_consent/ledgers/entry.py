@@ -1,4 +1,4 @@
-"""What is given to a ledger to keep."""
+"""What a ledger stores: a consent record with what it cites, and the result of a removal."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from cookie_consent.policy.policy import canonical_json
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A record to keep, and what it cites.
+    """A consent record to store, with the policies and texts it cites.
 
-    No text of it has half a character (a lone surrogate), which has no bytes in UTF-8; and what records are found by
-    and what they cite has no NUL, which PostgreSQL cannot keep.
+    The consent id, the other indexed fields and the texts must be storable in every database: no lone surrogates, which
+    UTF-8 cannot encode, and no NUL, which PostgreSQL rejects.
 
     Args:
-        document: the record as plain data for JSON, with at least "record_id", "event" and "decided_at"; times as in
-            RFC 3339. Two records with the same "repeat_key" are one, if the second comes while the first is new; and
-            one with a "keep_until" is removed then.
-        policies: version -> policy as plain data, for each that the record cites.
-        texts: SHA-256 in hexadecimal digits -> text that was shown, for each that the record cites.
-        repeat_within: for how long the first of two with the same key counts as new, in seconds.
+        document: the record as plain data for JSON, with at least "record_id", "event" and "decided_at". Times are
+            strings as in RFC 3339. A record with the "repeat_key" of a recent one counts as a repeat and is not stored.
+            A record with a "keep_until" is removed at that time.
+        policies: version -> policy as plain data, for each policy that the record cites.
+        texts: SHA-256 in hexadecimal -> text, for each shown text that the record cites.
+        repeat_within: how long a record counts as recent, in seconds.
 
     Raises:
-        ValueError: it cannot be kept; says which text, and why.
+        ValueError: a field or text cannot be stored; the message names it.
     """
 
     document: Mapping[str, Any]
@@ -36,8 +36,8 @@ class Entry:
     repeat_within: int = 0
 
     def __post_init__(self) -> None:
-        named = {name: self.document.get(name) for name in INDEXED_COLUMNS if name not in TIMES}
-        for name, text in {**named, **self.texts}.items():
+        indexed = {name: self.document.get(name) for name in INDEXED_COLUMNS if name not in TIMES}
+        for name, text in {**indexed, **self.texts}.items():
             if not (text is None or can_be_kept(text)):
                 raise ValueError(
                     f"ledger: {name!r} cannot be kept: it is no text, or a NUL or half a character is in it"
@@ -45,7 +45,11 @@ class Entry:
 
     @cached_property
     def text(self) -> str:
-        """The record as canonical JSON; raises ValueError where JSON cannot say it."""
+        """The record as canonical JSON (RFC 8785).
+
+        Raises:
+            ValueError: the record cannot be expressed in JSON.
+        """
         try:
             return canonical_json(self.document).decode()
         except ValueError as error:
@@ -53,28 +57,28 @@ class Entry:
 
     @cached_property
     def columns(self) -> Mapping[str, Any]:
-        """What a ledger keeps of the record a second time: times in seconds since 1970."""
+        """The fields that a ledger indexes in columns, with times as Unix time in seconds."""
         return indexed_columns(self.document)
 
     @property
     def decided_at(self) -> int:
-        """When it was given, in seconds since 1970."""
+        """When the visitor decided, as Unix time in seconds."""
         return int(self.columns["decided_at"])
 
     @property
     def keep_until(self) -> int | None:
-        """When it is removed, in seconds since 1970; None for never."""
+        """When the record is removed, as Unix time in seconds; None for never."""
         until: int | None = self.columns["keep_until"]
         return until
 
     @property
     def idempotency_key(self) -> str:
-        """What it is known again by, so that it is kept once, however often it is tried; stored as "repeat_key"."""
+        """The key that makes storing the record idempotent; the field is called "repeat_key"."""
         return str(self.columns["repeat_key"])
 
 
 def can_be_kept(text: object) -> bool:
-    """Return whether every database can keep a text as it is."""
+    """Return whether every supported database can store this value as text."""
     try:
         return isinstance(text, str) and b"\0" not in text.encode()
     except UnicodeEncodeError:
@@ -83,14 +87,14 @@ def can_be_kept(text: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What was removed, or would be.
+    """The result of a removal, or of its dry run.
 
     Args:
-        records: how many records.
-        texts: how many texts that no record cites any longer.
-        policies: how many policies, likewise.
-        misfiled: how many records stay whose time it is, since they are not as they were recorded, or are filed under
-            something else than they say; `cookie-consent verify` names the first.
+        records: the number of records removed.
+        texts: the number of texts removed because no record cites them any more.
+        policies: the number of policies removed for the same reason.
+        misfiled: the number of due records that were left in place because their content or index does not match what
+            was recorded. `cookie-consent verify` names the first.
     """
 
     records: int

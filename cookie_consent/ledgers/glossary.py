@@ -1,4 +1,4 @@
-"""What each field of what is kept means, in a sentence: for those who get a copy of it."""
+"""The meaning of each exported field in one sentence, for visitors who receive a copy of their data."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ ACCESS_RECORD: Mapping[str, str] = {
     "event.name": "What happened on the page, such as a download.",
     "event.properties": "What the page told about that.",
 }
-"""Field of an access record -> its meaning. Names as in OpenTelemetry's conventions for HTTP, where they have one."""
+"""Field of an access record -> its meaning. Names follow OpenTelemetry's semantic conventions for HTTP where those have
+one."""
 
 REQUEST: Mapping[str, str] = {
     "reference": "The number that the request is known by.",
@@ -81,7 +82,7 @@ REQUEST: Mapping[str, str] = {
     "answered_at": "When it did.",
     "closed_at": "When the site was done with it.",
 }
-"""Field of a request or complaint -> its meaning."""
+"""Field of a request to the help desk -> its meaning."""
 
 RECEIPT: Mapping[str, str] = {
     **{field: meaning for field, meaning in CONSENT_RECORD.items() if field not in ("about", "note")},
@@ -139,7 +140,7 @@ RECEIPT: Mapping[str, str] = {
     "events.event_state": "What became of it: consent was given, refused, withdrawn, or nothing was said.",
     "events.purposes": "The ids of the purposes that it is about.",
 }
-"""Field of a receipt -> its meaning; what is inside of a field has the field's name and a full stop before its own."""
+"""Field of a receipt -> its meaning. A nested field is named by its path, such as "purposes.id"."""
 
 MEANINGS: Mapping[str, Mapping[str, str]] = {
     "consent_records": CONSENT_RECORD,
@@ -147,4 +148,4 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
     "access_records": ACCESS_RECORD,
     "requests": REQUEST,
 }
-"""Kind of record, as an export names it -> field -> its meaning."""
+"""Kind of record, as named in an export -> field -> its meaning."""

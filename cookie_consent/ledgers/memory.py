@@ -1,4 +1,4 @@
-"""Consent records in memory, for tests and trials: gone with the process."""
+"""A ledger in memory, for tests and trials. Its records are lost when the process ends."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _CITING = ("policy", "text", "prevailing_text")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Row:
     link: Link
     entry: Entry | None
 
 
 class MemoryLedger:
-    """Keeps records in a list."""
+    """A ledger that keeps records in a list."""
 
     def __init__(self) -> None:
-        self._rows: list[_Kept] = []
+        self._rows: list[_Row] = []
         self._changes = threading.Lock()
         self._policies: dict[str, str] = {}
         self._texts: dict[str, str] = {}
@@ -37,47 +37,47 @@ class MemoryLedger:
 
     @property
     def kept(self) -> list[dict[str, Any]]:
-        """The records as plain data, oldest first."""
+        """The stored records as plain data, oldest first."""
         return [json.loads(row.entry.text) for row in self._rows if row.entry]
 
     async def append(self, entry: Entry) -> dict[str, Any]:
-        """Keep a record, and return the one that is kept."""
+        """Store a record; return the stored one, or the earlier one that it repeats."""
         with self._changes:
-            kept = self._first(entry) or self._add(entry)
-        return dict(json.loads(kept.text))
+            stored = self._first(entry) or self._add(entry)
+        return dict(json.loads(stored.text))
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
-        """Return the records of one consent id, oldest first: all, or the newest so many."""
+        """Return the records of a consent id, oldest first; only the newest `most` if given."""
         found = [record for record in self.kept if record.get("consent_id") == consent_id]
         return found if most is None else found[-most:]
 
     async def count(self, consent_id: str) -> int:
-        """Return how many records one consent id has; notes to them do not count."""
+        """Return the number of records of a consent id, not counting notes."""
         return sum(record["event"] != "note" for record in await self.records(consent_id))
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
-        """Return the newest record of a consent id."""
+        """Return the newest record of a consent id, or None."""
         return next(reversed(await self.records(consent_id)), None)
 
     async def policy(self, version: str) -> dict[str, Any] | None:
-        """Return a policy that somebody answered to."""
+        """Return the policy with this version, or None."""
         text = self._policies.get(version)
         return None if text is None else dict(json.loads(text))
 
     async def text(self, digest: str) -> str | None:
-        """Return a text that somebody was shown."""
+        """Return the shown text with this SHA-256, or None."""
         return self._texts.get(digest)
 
     def size(self) -> int:
-        """Return how many records the chain has."""
+        """Return the length of the chain."""
         return len(self._rows)
 
     def links(self) -> Iterator[Link]:
-        """Yield the chain, from its first record."""
+        """Yield the chain from its first record."""
         return iter([row.link for row in self._rows])
 
     def cited(self) -> Iterator[tuple[str, str, str]]:
-        """Yield what records cite: kind, name, content."""
+        """Yield what records cite, as (kind, name, content)."""
         yield from (("policies", version, policy) for version, policy in sorted(self._policies.items()))
         yield from (("texts", digest, text) for digest, text in sorted(self._texts.items()))
 
@@ -86,28 +86,30 @@ class MemoryLedger:
     ) -> Removal:
         """Remove the records of a consent id, or those that are due."""
         with self._changes:
-            gone = [row.link.number for row in self._rows if row.entry and _is_to_go(row.entry, now, consent_id)]
-            left = (row.entry for row in self._rows if row.entry and not _is_to_go(row.entry, now, consent_id))
-            cited = {name for entry in left for name in _cited(entry)}
+            numbers = [row.link.number for row in self._rows if row.entry and _is_due(row.entry, now, consent_id)]
+            remaining = (row.entry for row in self._rows if row.entry and not _is_due(row.entry, now, consent_id))
+            cited = {name for entry in remaining for name in _cited(entry)}
             policies, texts = self._policies.keys() - cited, self._texts.keys() - cited
             if not dry_run:
                 kept_days = (
-                    None if consent_id else shortest_keep_days(self._rows[number - 1].link.document for number in gone)
+                    None
+                    if consent_id
+                    else shortest_keep_days(self._rows[number - 1].link.document for number in numbers)
                 )
-                self._take_away(gone, policies | texts)
+                self._empty(numbers, policies | texts)
                 reason = "retention" if consent_id is None else "erasure"
                 if reason == "retention":
                     self._looked.append(int(now))
-                if gone:
-                    self._add(Entry(document=removal(make_id(), reason, gone, rfc3339(now), kept_days)))
-        return Removal(len(gone), len(texts), len(policies))
+                if numbers:
+                    self._add(Entry(document=removal(make_id(), reason, numbers, rfc3339(now), kept_days)))
+        return Removal(len(numbers), len(texts), len(policies))
 
     def last_removal(self, until: float | None = None) -> float | None:
-        """Return when records were last looked through for those that are due (seconds since 1970), or None."""
-        return max((then for then in self._looked if until is None or then <= until), default=None)
+        """Return the Unix time at which due records were last removed, or None."""
+        return max((time for time in self._looked if until is None or time <= until), default=None)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing to release."""
 
     def _first(self, entry: Entry) -> Entry | None:
         since = entry.decided_at - entry.repeat_within
@@ -119,20 +121,20 @@ class MemoryLedger:
 
     def _add(self, entry: Entry) -> Entry:
         before = self._rows[-1].link.chain_hash if self._rows else START
-        own = record_hash(entry.text)
-        link = Link(len(self._rows) + 1, entry.text, own, chain_hash(before, own), entry.columns)
+        hash_ = record_hash(entry.text)
+        link = Link(len(self._rows) + 1, entry.text, hash_, chain_hash(before, hash_), entry.columns)
         policies = {version: canonical_json(policy).decode() for version, policy in entry.policies.items()}
         unknown = _cited(entry) - {*policies, *entry.texts, *self._policies, *self._texts}
         if unknown:
             raise ValueError(f"ledger: the record cites what is neither kept nor given: {', '.join(sorted(unknown))}")
-        self._rows.append(_Kept(link, entry))
+        self._rows.append(_Row(link, entry))
         self._policies = policies | self._policies
         self._texts = {**entry.texts, **self._texts}
         return entry
 
-    def _take_away(self, numbers: list[int], names: set[str]) -> None:
+    def _empty(self, numbers: list[int], names: set[str]) -> None:
         for number in numbers:
-            self._rows[number - 1] = _Kept(replace(self._rows[number - 1].link, document=None, columns={}), None)
+            self._rows[number - 1] = _Row(replace(self._rows[number - 1].link, document=None, columns={}), None)
         self._policies = {name: policy for name, policy in self._policies.items() if name not in names}
         self._texts = {name: text for name, text in self._texts.items() if name not in names}
 
@@ -141,7 +143,7 @@ def _cited(entry: Entry) -> set[str]:
     return {name for column in _CITING if (name := entry.document.get(column))}
 
 
-def _is_to_go(entry: Entry, now: float, consent_id: str | None) -> bool:
+def _is_due(entry: Entry, now: float, consent_id: str | None) -> bool:
     if consent_id is not None:
         return entry.document.get("consent_id") == consent_id
     return entry.keep_until is not None and entry.keep_until <= now

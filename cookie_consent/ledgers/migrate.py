@@ -1,4 +1,4 @@
-"""Brings the tables of a database up to date, whatever version of this package made them."""
+"""Runs the schema migrations of a ledger's database."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps the migration that runs in globals
+_ONE_AT_A_TIME = threading.Lock()  # Alembic keeps the running migration in globals
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations that are missing, in the transaction of a connection that has begun one.
+    """Run pending migrations in the connection's open transaction.
 
     Raises:
-        ValueError: the tables are those of a newer version.
+        ValueError: the tables are from a newer version of this package.
     """
     config = Config()
     config.set_main_option("script_location", "cookie_consent.ledgers:migrations")

@@ -1,4 +1,4 @@
-"""How PostgreSQL is spoken to: a server that several processes and hosts share."""
+"""The PostgreSQL database of a ledger: a server that several processes and hosts share."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from cookie_consent.ledgers.tables import METADATA
 
 _log = logging.getLogger("cookie_consent")
 _WAIT = 3
-"""How long to wait for the server, and for others that write (seconds)."""
+"""How long to wait for the server, and for other writers (seconds)."""
 LOCK = 7_077_283_940
-"""The advisory lock of the chain's end. Any number will do that no other program in the same database uses."""
+"""The advisory lock on the end of the chain. Any number works that no other program uses in the same database."""
 _ARRAYS = {
     "documents": "text",
     **{f"{name}s": "bigint" if name in TIMES else "text" for name in INDEXED_COLUMNS},
     "repeated_sinces": "bigint",
 }
-_PATIENTLY = text("SET LOCAL statement_timeout = 0")
+_NO_TIMEOUT = text("SET LOCAL statement_timeout = 0")
 _SESSION = {
     "statement_timeout": f"{_WAIT * 1100}",
     "lock_timeout": f"{_WAIT * 1000}",
-    "default_transaction_isolation": r"read\ committed",  # the end of the chain is read behind its lock
+    "default_transaction_isolation": r"read\ committed",  # so that a query after the lock sees the latest commit
     "synchronous_commit": "on",
 }
 _ARGUMENTS = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _ARRAYS.items())
-_APPEND = text(f"SELECT kept FROM consent_append({_ARGUMENTS}) ORDER BY place")  # noqa: S608 (names of ours)
+_APPEND = text(f"SELECT kept FROM consent_append({_ARGUMENTS}) ORDER BY place")  # noqa: S608 (constant names)
 
 
 def _address(url: str) -> URL:
-    """Return the address that a URL means; raises ValueError without the password in it."""
+    """Parse the URL of a database; raises a ValueError that does not contain the password."""
     try:
         address = make_url(url).set(drivername="postgresql+psycopg")
     except (ArgumentError, ValueError):
@@ -52,33 +52,33 @@ def _address(url: str) -> URL:
 
 
 def _connect_args(address: URL) -> dict[str, Any]:
-    """Return how to connect; what the URL says itself comes first."""
-    wanted = {
+    """Return the arguments for psycopg. Parameters in the URL take precedence."""
+    preferred = {
         "connect_timeout": _WAIT,
         "tcp_user_timeout": _WAIT * 1000,
-        # A host that vanished while it was waited for is noticed in seconds, and not in the two hours that are usual.
+        # Notice within seconds that the host has vanished; the system's default is two hours.
         "keepalives_idle": _WAIT,
         "keepalives_interval": 1,
         "keepalives_count": _WAIT,
-        "prepare_threshold": None,  # what stands between us and the server may not keep them (PgBouncer)
+        "prepare_threshold": None,  # PgBouncer may not support prepared statements
     }
-    own = {name: value for name, value in wanted.items() if name not in address.query}
+    defaults = {name: value for name, value in preferred.items() if name not in address.query}
     settings = (f"-c {name}={value}" for name, value in _SESSION.items())
-    return {**own, "options": " ".join([*settings, *address.normalized_query.get("options", ())])}
+    return {**defaults, "options": " ".join([*settings, *address.normalized_query.get("options", ())])}
 
 
 class PostgresqlDatabase:
     """A PostgreSQL database.
 
-    Records are appended by a function of the database, a whole batch with one statement: the lock of the chain's end
-    is never held over a round trip.
+    A function in the database appends a whole batch with one statement, so that the lock on the end of the chain is
+    never held during a round trip.
 
     Args:
         url: like "postgresql://user:password@host/database".
 
     Raises:
-        ValueError: the URL cannot be read. A server that cannot be reached is waited for: answers are refused, and
-            the tables are made when it is there.
+        ValueError: the URL cannot be parsed. An unreachable server is no error: answers are refused until it is up, and
+            the tables are created then.
     """
 
     def __init__(self, url: str) -> None:
@@ -88,7 +88,7 @@ class PostgresqlDatabase:
             address,
             pool_timeout=_WAIT,
             pool_pre_ping=True,
-            hide_parameters=True,  # in messages, and so in logs: they are what visitors answered
+            hide_parameters=True,  # errors are logged, and the parameters are personal data
             connect_args=_connect_args(address),
         )
         try:
@@ -99,16 +99,16 @@ class PostgresqlDatabase:
             _log.warning("The ledger at %s cannot be used yet, and answers are refused until it can: %s", shown, why)
 
     def migrate(self) -> None:
-        """Bring the tables up to date."""
+        """Run pending migrations."""
         try:
             with self._locked() as connection:
                 migrate(connection)
         finally:
-            self.engine.dispose()  # a process that forks from this one must not inherit connections
+            self.engine.dispose()  # a forked child must not inherit connections
         self._migrated = True
 
     def ready(self, connection: Connection | None) -> Connection:
-        """Return a connection to append with; the tables are brought up to date before the first."""
+        """Return a connection to append with. Before the first, run pending migrations."""
         if connection is not None:
             return connection
         self._make_tables()
@@ -117,7 +117,7 @@ class PostgresqlDatabase:
     def append(
         self, connection: Connection, entries: Sequence[Entry], new: dict[str, list[dict[str, str]]]
     ) -> list[str]:
-        """Keep what is new of what is cited, and the records; return the record kept for each."""
+        """Store entries, and the new policies and texts; return the stored record for each entry, as JSON."""
         for kind, rows in new.items():
             if rows:
                 connection.execute(insert_new(METADATA.tables[f"consent_{kind}"]).on_conflict_do_nothing(), rows)
@@ -129,42 +129,42 @@ class PostgresqlDatabase:
         return list(connection.execute(_APPEND, arrays).scalars())
 
     def reading(self) -> Connection:
-        """Begin to read for a visitor who waits: a statement that takes long fails."""
+        """Connect for a short read while a visitor waits. Slow statements fail."""
         self._make_tables()
-        # Without a transaction: to begin and to end one are two more round trips.
+        # A transaction would cost two more round trips.
         return self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
     @contextmanager
-    def looking_through(self) -> Iterator[Connection]:
-        """Begin to read much, however long it takes; all that is found is of one moment."""
+    def scanning(self) -> Iterator[Connection]:
+        """Connect for a long read of one consistent snapshot, with no limit of time."""
         self._make_tables()
         with self.engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
-            connection.execute(_PATIENTLY)
+            connection.execute(_NO_TIMEOUT)
             yield connection
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
-        """Begin a transaction that may remove records, and that nobody else appends or removes in."""
+        """Begin a transaction that may remove records, and that excludes all other writers."""
         self._make_tables()
         with self._locked() as connection:
             yield connection
 
     def empty_journal(self) -> None:
-        """Do nothing: the server vacuums its tables, and recycles its write-ahead log."""
+        """Do nothing: the server vacuums its tables and recycles its write-ahead log."""
 
     def damages(self) -> Iterator[str]:
-        """Yield nothing: looking into the server's files takes its administrator (`pg_amcheck`)."""
+        """Yield nothing: only the server's administrator can check its files (`pg_amcheck`)."""
         yield from ()
 
     def _make_tables(self) -> None:
-        """Bring the tables up to date, if the server was not there at the start."""
+        """Run pending migrations if the server was unreachable at the start."""
         if not self._migrated:
             self.migrate()
 
     @contextmanager
     def _locked(self) -> Iterator[Connection]:
         with self.engine.begin() as connection:
-            connection.execute(_PATIENTLY)
+            connection.execute(_NO_TIMEOUT)
             connection.execute(text("SET LOCAL cookie_consent.removing = 'on'"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             yield connection

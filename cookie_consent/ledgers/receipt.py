@@ -1,7 +1,7 @@
-"""The consent receipt: the record of an answer with what it was about, in the terms of ISO/IEC TS 27560:2023.
+"""The consent receipt: a consent record with its context, in the terms of ISO/IEC TS 27560:2023.
 
-The standard's fields and their mapping to the W3C Data Privacy Vocabulary (DPV) are those of the guide "Consent Records
-and Receipts as per ISO/IEC TS 27560:2023 using DPV" (2024); numbers like 6.3.7 are sections of the standard.
+Fields and their mapping to the W3C Data Privacy Vocabulary (DPV) follow the guide "Consent Records and Receipts as per
+ISO/IEC TS 27560:2023 using DPV" (2024). Numbers like 6.3.7 are sections of the standard.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ _OPTIONAL = (
     "record_id", "consent_id", "event", "text", "prevailing_language", "prevailing_text", "surface", "feature",
     "answered_before", "policy_sha256", "service", "build", "previous", "keep_until", "repeat_key",
 )  # fmt: skip
-"""What a record need not have; most of it only a ledger gives."""
+"""Fields that a record may lack. Most are set only with a ledger."""
 _SCHEMA = "https://w3id.org/dpv/schema/dpv-27560#receipt"
 """The guide's profile of the standard."""
 _CONSENT = "dpv:Consent"
-"""The lawful basis of what is asked for."""
+"""The lawful basis of purposes that need consent."""
 _SESSION = "session"
-"""The duration of what ends with the browser session; ISO 8601 has none for it."""
+"""The duration of a session cookie, for which ISO 8601 has no notation."""
 _EVENT_TYPES = {
     "banner": "dpv:ExplicitlyExpressedConsent",
     "settings": "dpv:ExplicitlyExpressedConsent",
     "feature": "dpv:ExpressedConsent",
     "api": "dpv:ExpressedConsent",
 }
-"""Where an answer was given -> how it was expressed: explicitly where the act was about consent alone."""
+"""Source of an answer -> how it was expressed: explicitly, if the action was about consent alone."""
 
 
 def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[str, Any]:
     """Return the receipt of an answer as plain data for JSON.
 
-    It has all that the record has, who asked (`site`, `controller`, `contact`), where the policy of that time can be
+    It has all fields of the record, who asked (`site`, `controller`, `contact`), where the policy of that time can be
     read (`policy_url`), where the answer can be changed (`withdraw_at`), and these fields of the standard:
 
     - 6.4.5, the receipt: `schema_version`; `receipt_id`, which is the record's id.
     - 6.3.3, header: `record_id`; `pii_principal_id`, which is the record's `consent_id`.
-    - 6.3.4, processing: `privacy_notice` (address, version, SHA-256 of what was shown); `language`; `purposes`, each
+    - 6.3.4, processing: `privacy_notice` (address, version, SHA-256 of the shown text); `language`; `purposes`, each
       with `purpose` (in words), `lawful_basis`, `pii_information`, `storage_locations` (its cookies),
       `retention_period` and `recipient_third_parties`; `pii_controllers`; `services`; `jurisdiction`;
       `withdrawal_method`; `privacy_rights`.
@@ -51,62 +51,66 @@ def receipt(document: Mapping[str, Any], policy: Policy, address: str) -> dict[s
     - 6.3.6, `party_identification`: `party_id`, `party_name`, `party_address`, `party_contact`, `party_url` (of its
       privacy policy), `party_role` and `party_type`.
     - 6.3.7, `events`, one for each state: `event_time`, `validity_duration`, `entity_id`, `event_type`, `event_state`,
-      and the ids of the `purposes` that it is about.
+      and the ids of its `purposes`.
 
-    Durations are as in ISO 8601; that of a cookie is "session" where it ends with the browser session. What neither the
-    record nor the policy says is None: `jurisdiction` and `party_address` always, and without a ledger what only a
-    ledger gives. Values that begin with "dpv:" are terms of the DPV. The purposes that are refused in the record of a
-    withdrawal count as withdrawn. A purpose that runs without consent has another lawful basis, and its state says
-    whether the visitor has objected. Words, cookies and parties are those of the policy that is given here, which
-    `described_by` names; it can be another than that of the answer.
+    Durations follow ISO 8601, except "session" for session cookies. Values that begin with "dpv:" are DPV terms. A
+    field is None if neither the record nor the policy states it: always `jurisdiction` and `party_address`, and without
+    a ledger the fields that only a ledger sets.
+
+    Purposes refused in the record of a withdrawal count as withdrawn. A purpose that runs without consent has another
+    lawful basis, and its state says whether the visitor has objected. Words, cookies and parties come from the given
+    policy, named by `described_by`, which may be newer than the one that was answered.
 
     Args:
-        document: the consent record as plain data; what only a ledger gives may be missing.
-        policy: the policy of now. A purpose that it no longer has is named by its id.
-        address: the address of the endpoints, absolute or relative, without a slash at its end.
+        document: the consent record as plain data; fields that only a ledger sets may be missing.
+        policy: the current policy. A purpose that it no longer has is named by its id.
+        address: the address of the endpoints, absolute or relative, without a trailing slash.
     """
-    kept = {**dict.fromkeys(_OPTIONAL), **document}
-    site, held = policy.site, _as_held(policy, kept["service"])
-    language = kept["language"] if kept["language"] in site.languages else site.prevailing_language
-    purposes = [_purpose(id_, kept, held, language, address) for id_ in _asked(kept, policy)]
+    record = {**dict.fromkeys(_OPTIONAL), **document}
+    site, in_service = policy.site, _as_held(policy, record["service"])
+    language = record["language"] if record["language"] in site.languages else site.prevailing_language
+    purposes = [_purpose(id_, record, in_service, language, address) for id_ in _asked(record, policy)]
     recipients = [recipient for purpose in purposes for recipient in policy.recipients_of(purpose["id"])]
-    policy_url = f"{address}/policy/{kept['policy']}"
+    policy_url = f"{address}/policy/{record['policy']}"
     return {
-        **kept,
+        **record,
         "schema_version": _SCHEMA,
-        "receipt_id": kept["record_id"],
-        "pii_principal_id": kept["consent_id"],
+        "receipt_id": record["record_id"],
+        "pii_principal_id": record["consent_id"],
         "site": site.name,
         "controller": site.controller,
         "contact": site.contact,
-        "prevailing_language": kept["prevailing_language"] or site.prevailing_language,
+        "prevailing_language": record["prevailing_language"] or site.prevailing_language,
         "policy_url": policy_url,
         "privacy_notice": {
             "url": policy_url,
-            "version": kept["policy"],
-            "sha256": kept["text"],
-            "prevailing_sha256": kept["prevailing_text"],
+            "version": record["policy"],
+            "sha256": record["text"],
+            "prevailing_sha256": record["prevailing_text"],
         },
         "described_by": {"version": policy.version, "language": language},
         "purposes": purposes,
         "pii_controllers": [_controller_id(address)],
-        "services": [kept["service"]] if kept["service"] else [],
+        "services": [record["service"]] if record["service"] else [],
         "jurisdiction": None,
         "withdraw_at": address,
         "withdrawal_method": address,
         "privacy_rights": address,
-        "party_identification": [_controller(held, address), *(_third_party(other, address) for other in recipients)],
-        "events": _events(kept, purposes),
+        "party_identification": [
+            _controller(in_service, address),
+            *(_third_party(recipient, address) for recipient in recipients),
+        ],
+        "events": _events(record, purposes),
     }
 
 
 def _as_held(policy: Policy, service: str | None) -> Policy:
-    """Return the policy under the service whose conditions applied, if it still has it."""
-    return next((policy.under(own) for own in policy.services if own.id == service), policy)
+    """Return the policy under the service whose conditions applied, if the policy still has that service."""
+    return next((policy.under(candidate) for candidate in policy.services if candidate.id == service), policy)
 
 
 def _asked(document: Mapping[str, Any], policy: Policy) -> list[str]:
-    """Return the ids of the purposes that a record is about: those of the policy in its order, then those gone."""
+    """Return the ids of the purposes in a record: first those in the policy, in its order, then the others."""
     ids = dict.fromkeys((*document["facts"], *document["granted"], *document["refused"]))
     return [id_ for id_ in policy.optional if id_ in ids] + [id_ for id_ in ids if id_ not in policy.optional]
 
@@ -198,7 +202,7 @@ def _events(document: Mapping[str, Any], purposes: Iterable[Mapping[str, Any]]) 
 
 
 def _event(document: Mapping[str, Any], purpose: str, basis: str) -> tuple[str, str]:
-    """Return what an answer for a purpose is by its kind, and what became of it."""
+    """Return the event type and state of an answer for one purpose."""
     if basis != _CONSENT:
         return basis, f"{basis}{'Objected' if purpose in document['refused'] else 'NotObjected'}"
     return _EVENT_TYPES.get(document["source"], _CONSENT), _event_state(document, purpose)
@@ -213,7 +217,7 @@ def _event_state(document: Mapping[str, Any], purpose: str) -> str:
 
 
 def _iso_8601(length: timedelta) -> str:
-    """Return a duration as ISO 8601 has it, in days and less: "P180D", "PT30M"."""
+    """Return a duration in ISO 8601, in days and smaller units: "P180D", "PT30M"."""
     hours, rest = divmod(length.seconds, 3600)
     minutes, seconds = divmod(rest, 60)
     time = "".join(f"{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if number)

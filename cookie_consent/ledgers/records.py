@@ -1,4 +1,4 @@
-"""The consent record as a ledger keeps it: an answer, and what has to be shown of it years later."""
+"""Consent records as a ledger stores them: the answer and the evidence around it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ from cookie_consent.ledgers.chain import SCHEMA
 from cookie_consent.policy.policy import Policy, canonical_json
 
 CLICKED_WITHIN = 10
-"""The same without a cookie: a form says then that it is sent again, and nothing else says whose it is (seconds)."""
+"""An identical answer within this time counts as a repeat if the visitor has no earlier record (seconds). Only the
+form's id then tells that the two came from one visitor."""
 REPEATED_WITHIN = 60
-"""An identical answer that comes within so many seconds is the same: a double click, a second try."""
+"""An identical answer of the same visitor within this time counts as a repeat, such as a double click or a retry
+(seconds)."""
 _LAST = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
-"""The last day that RFC 3339 can say."""
-_TOLD_APART = ("granted", "refused", "facts", "policy", "signals")
-"""What identical answers have in common."""
+"""The latest date that RFC 3339 can express, as Unix time."""
+_COMPARED = ("granted", "refused", "facts", "policy", "signals")
+"""The fields in which two identical answers agree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What was shown when an answer was given.
+    """What the visitor saw when answering.
 
     Args:
-        surface: "banner", "again" (the banner, called for to change the answer), "settings", "box", "page".
+        surface: "banner", "again" (the banner, reopened to change an answer), "settings", "box" or "page".
         feature: the id of the feature that needed consent, on a box or page; None elsewhere.
-        html: the very text.
-        prevailing_html: the same in the prevailing language.
-        build: the hash of what made it.
+        html: the text exactly as shown.
+        prevailing_html: the same text in the prevailing language.
+        build: the hash of the program and templates that rendered it.
     """
 
     surface: str
@@ -45,11 +47,11 @@ class Shown:
 
 
 def document(record: ConsentRecord, lifetime: timedelta) -> dict[str, Any]:
-    """Return what a consent record says by itself, as plain data for JSON; each purpose's answer both ways.
+    """Return the fields of a record that follow from the answer alone, as plain data for JSON.
 
     Args:
         record: the answer.
-        lifetime: how long it holds.
+        lifetime: how long an answer is valid.
     """
     return {
         "schema": SCHEMA,
@@ -68,63 +70,67 @@ def document(record: ConsentRecord, lifetime: timedelta) -> dict[str, Any]:
 
 
 def answer_at(records: Iterable[Mapping[str, Any]], time: int) -> ConsentRecord | None:
-    """Return the answer that was given at a time, as a ledger keeps it; None where there is none.
+    """Return the answer that a visitor gave at a time, rebuilt from the ledger's records; None if there is none.
 
     Args:
         records: the records of one consent id, as the ledger returns them.
-        time: seconds since 1970.
+        time: Unix time in seconds.
     """
-    for kept in records:
-        if _is_answer(kept) and seconds_of(kept["decided_at"]) == time:
-            states = dict.fromkeys(kept["facts"], State.UNANSWERED)
-            states |= dict.fromkeys(kept["refused"], State.REFUSED) | dict.fromkeys(kept["granted"], State.GRANTED)
+    for stored in records:
+        if _is_answer(stored) and seconds_of(stored["decided_at"]) == time:
+            states = dict.fromkeys(stored["facts"], State.UNANSWERED)
+            states |= dict.fromkeys(stored["refused"], State.REFUSED) | dict.fromkeys(stored["granted"], State.GRANTED)
             return ConsentRecord(
-                answers={id_: Answer(states[id_], facts) for id_, facts in kept["facts"].items()},
-                policy=kept["policy"],
+                answers={id_: Answer(states[id_], facts) for id_, facts in stored["facts"].items()},
+                policy=stored["policy"],
                 decided_at=time,
-                source=kept["source"],
-                language=kept["language"],
-                signals=frozenset(kept["signals"]),
-                consent_id=kept["consent_id"],
+                source=stored["source"],
+                language=stored["language"],
+                signals=frozenset(stored["signals"]),
+                consent_id=stored["consent_id"],
             )
     return None
 
 
 def event(before: ConsentRecord | None, after: ConsentRecord) -> str:
-    """Return what an answer is: "granted", "refused", "changed" or "withdrawn".
+    """Return the event of an answer: "granted", "refused", "changed" or "withdrawn".
 
     Args:
-        before: the answer that held until then, if there was one.
-        after: the answer.
+        before: the previous answer, if there was one.
+        after: the new answer.
     """
-    had, has = (set(record.in_state(State.GRANTED)) if record else set() for record in (before, after))
-    if had and not has:
+    granted_before, granted_after = (
+        set(record.in_state(State.GRANTED)) if record else set() for record in (before, after)
+    )
+    if granted_before and not granted_after:
         return "withdrawn"
-    if had in (set(), has):
-        return "granted" if has else "refused"
+    if granted_before in (set(), granted_after):
+        return "granted" if granted_after else "refused"
     return "changed"
 
 
 def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
-    """Return whether an answer says again what the visitor's last record says, about the same and just after it.
+    """Return whether an answer repeats the visitor's last record within `REPEATED_WITHIN`.
 
-    So does the second of two clicks that came with the cookie from before the first, and a second try where the
-    answer to the first was lost on its way.
+    This happens on a double click, when the second request still carries the old cookie, and on a retry after a lost
+    response.
 
     Args:
-        last: the record, as the ledger returns it.
-        answer: what the ledger would be given to keep.
+        last: the last record, as the ledger returns it.
+        answer: the entry that would be stored.
     """
-    same = all(last.get(name) == answer.document[name] for name in _TOLD_APART)
+    same = all(last.get(name) == answer.document[name] for name in _COMPARED)
     return same and _is_answer(last) and answer.decided_at - seconds_of(last["decided_at"]) <= REPEATED_WITHIN
 
 
 def says_again(before: ConsentRecord, after: ConsentRecord) -> bool:
-    """Return whether an answer repeats a plain refusal just after it; see `repeats`. Only the cookie knows of that one.
+    """Return whether an answer repeats a plain refusal within `REPEATED_WITHIN`.
+
+    A refusal by a visitor without a consent id is found only in the cookie. For all others, see `repeats`.
 
     Args:
-        before: the answer in the cookie. Where it has an id, the ledger knows better.
-        after: the answer.
+        before: the answer in the cookie.
+        after: the new answer.
     """
     if before.consent_id or before.in_state(State.GRANTED):
         return False
@@ -133,15 +139,15 @@ def says_again(before: ConsentRecord, after: ConsentRecord) -> bool:
 
 
 def tells_of_consent(record: Mapping[str, Any]) -> bool:
-    """Return whether a record, as the ledger returns it, shows that its visitor has consented to something."""
+    """Return whether a record, as the ledger returns it, shows that its visitor once consented to something."""
     return bool(record.get("granted")) or record["event"] in ("withdrawn", "signal")
 
 
 def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any] | None, frozenset[str]]:
-    """Return the newest answer among records, and the ids of what it grants and no signal has switched off since.
+    """Return the newest answer among records, and the purposes that it grants and no later signal switched off.
 
     Args:
-        records: the newest ones of one consent id, oldest first.
+        records: the newest records of one consent id, oldest first.
     """
     granted = []
     for record in reversed(records):
@@ -153,18 +159,18 @@ def newest_answer(records: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, An
 
 
 def _is_answer(record: Mapping[str, Any]) -> bool:
-    """Return whether a record is that of an answer, and neither a note nor what a signal has changed."""
+    """Return whether a record is an answer, not a note or the effect of a signal."""
     return bool(record["event"] != "note" and record["source"] != "signal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What every record is made with.
+    """What goes into every new record, whatever its kind.
 
     Args:
-        record_id: a random id for it.
-        policy: what it is about, as it holds there: with the service whose conditions apply.
-        lifetime: how long an answer holds.
+        record_id: a random id for the record.
+        policy: the policy under the service whose conditions apply.
+        lifetime: how long an answer is valid.
     """
 
     record_id: str
@@ -172,11 +178,15 @@ class Circumstances:
     lifetime: timedelta
 
     def keep_until(self, end: str) -> str:
-        """Return until when a record is kept whose consent ends then: the policy's time longer (PC-10)."""
+        """Return until when to keep a record, by the policy's retention after the consent ends (PC-10).
+
+        Args:
+            end: when the consent ends, as in RFC 3339.
+        """
         return rfc3339(min(seconds_of(end) + self.policy.records.keep.total_seconds(), _LAST))
 
     def cited(self) -> dict[str, Any]:
-        """Return what each record says of the policy and the service."""
+        """Return the fields that identify the policy and the service."""
         service = self.policy.service
         return {
             "policy": self.policy.version,
@@ -195,38 +205,38 @@ def entry(
     form_id: str,
     shown: Shown | None,
 ) -> Entry:
-    """Return what a ledger is given to keep of an answer.
+    """Return the entry for a visitor's answer.
 
     Args:
         record: the answer.
-        given: its circumstances.
-        before: the answer that held until then, if there was one.
-        previous: the id of the visitor's record before it, if there is one.
-        form_id: what the form that was sent has, and no other; "" where it says nothing.
-        shown: what was shown; None where that is not known.
+        given: the circumstances.
+        before: the previous answer, if there was one.
+        previous: the id of the visitor's previous record, if there is one.
+        form_id: the id of the submitted form, unique to it; "" if unknown.
+        shown: what the visitor saw; None if unknown.
     """
-    said = document(record, given.lifetime)
-    came_from = previous or form_id or given.record_id
-    # A refusal before the first consent stands alone: its time, to the second, would join the two.
-    joined = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
-    told_apart = [came_from, *(said[name] for name in _TOLD_APART)]
+    fields = document(record, given.lifetime)
+    origin = previous or form_id or given.record_id
+    # The exact time of a refusal before the first consent would link that record to the visitor's id.
+    may_link = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
+    identity = [origin, *(fields[name] for name in _COMPARED)]
     return Entry(
         document={
             **given.cited(),
-            **said,
+            **fields,
             "record_id": given.record_id,
             "event": event(before, record),
             "text": digest(shown.html) if shown else None,
             "prevailing_text": digest(shown.prevailing_html) if shown else None,
             "surface": shown.surface if shown else None,
             "feature": shown.feature if shown else None,
-            "answered_before": rfc3339(before.decided_at) if before and joined else None,
+            "answered_before": rfc3339(before.decided_at) if before and may_link else None,
             "build": shown.build if shown else None,
             "previous": previous,
-            "keep_until": given.keep_until(said["expires_at"]),
-            "repeat_key": _digest_of(told_apart),
+            "keep_until": given.keep_until(fields["expires_at"]),
+            "repeat_key": _digest_of(identity),
         },
-        policies={given.policy.version: _said_by(given.policy)},
+        policies={given.policy.version: _policy_data(given.policy)},
         texts={digest(text): text for text in ((shown.html, shown.prevailing_html) if shown else ())},
         repeat_within=REPEATED_WITHIN if previous else CLICKED_WITHIN,
     )
@@ -241,23 +251,23 @@ def signal_entry(
     signals: tuple[str, ...],
     previous: str | None,
 ) -> Entry:
-    """Return what a ledger is given to keep when a signal of the browser switches off what was granted, or no longer.
+    """Return the entry for a browser signal that switches purposes off, or that stopped doing so.
 
     Args:
-        record: the answer that it rules over.
-        given: the circumstances of now.
-        now: seconds since 1970.
-        off: the ids of the purposes that the signal refuses; none where it has gone.
+        record: the answer that the signal overrides.
+        given: the current circumstances.
+        now: Unix time in seconds.
+        off: the ids of the purposes that the signal refuses; empty if the signal is gone.
         signals: the names of the browser's signals.
-        previous: the id of the visitor's record before it, if there is one.
+        previous: the id of the visitor's previous record, if there is one.
     """
-    said = document(record, given.lifetime)
-    granted = [id_ for id_ in said["granted"] if id_ not in off]
-    refused = [id_ for id_ in record.answers if id_ in off or id_ in said["refused"]]
+    fields = document(record, given.lifetime)
+    granted = [id_ for id_ in fields["granted"] if id_ not in off]
+    refused = [id_ for id_ in record.answers if id_ in off or id_ in fields["refused"]]
     status = "refused" if len(refused) == len(record.answers) else "partial"
     return Entry(
         document={
-            **said,
+            **fields,
             **given.cited(),
             "record_id": given.record_id,
             "event": "signal" if off else "changed",
@@ -269,11 +279,11 @@ def signal_entry(
             "refused": refused,
             "answered_before": rfc3339(record.decided_at),
             "previous": previous,
-            "keep_until": given.keep_until(said["expires_at"]),
-            # Once after each record, whichever process sees it first.
+            "keep_until": given.keep_until(fields["expires_at"]),
+            # One record for each change, whichever process sees the signal first.
             "repeat_key": _digest_of(["signal", previous, record.consent_id, record.decided_at, sorted(off)]),
         },
-        policies={given.policy.version: _said_by(given.policy)},
+        policies={given.policy.version: _policy_data(given.policy)},
         repeat_within=int(now),
     )
 
@@ -281,17 +291,17 @@ def signal_entry(
 def note_entry(
     about: Mapping[str, Any], given: Circumstances, *, now: float, text: str, language: str, previous: str
 ) -> Entry:
-    """Return what a ledger is given to keep when a visitor attaches a note to a record.
+    """Return the entry for a note that a visitor attaches to a record. The record itself does not change.
 
     Args:
-        about: the record; it stays as it is.
-        given: the circumstances of now.
-        now: seconds since 1970.
-        text: what the visitor writes.
+        about: the record.
+        given: the current circumstances.
+        now: Unix time in seconds.
+        text: the visitor's text.
         language: the language of the page.
-        previous: the id of the visitor's record before it.
+        previous: the id of the visitor's previous record.
     """
-    said = {"consent_id": about["consent_id"], "about": about["record_id"], "note": text}
+    note = {"consent_id": about["consent_id"], "about": about["record_id"], "note": text}
     return Entry(
         document={
             "schema": SCHEMA,
@@ -300,31 +310,31 @@ def note_entry(
             "decided_at": rfc3339(now),
             "language": language,
             "previous": previous,
-            # As long as the record, and after the end of its consent for as long as any other from now on.
+            # If the record's consent has ended, the retention of the note runs from now.
             "keep_until": given.keep_until(max(about["expires_at"], rfc3339(now))),
-            "repeat_key": _digest_of(said),
-            **said,
+            "repeat_key": _digest_of(note),
+            **note,
         },
         repeat_within=REPEATED_WITHIN,
     )
 
 
 def digest(text: str) -> str:
-    """Return the SHA-256 of a text, in hexadecimal digits."""
+    """Return the SHA-256 of a text in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @lru_cache(maxsize=64)
 def _hash_of(policy: Policy) -> str:
-    """Return the whole hash of what a policy says, of which its version is the begin."""
+    """Return the full hash of a policy; its version is a prefix of it."""
     return _digest_of(policy.document())
 
 
 @lru_cache(maxsize=64)
-def _said_by(policy: Policy) -> dict[str, Any]:
-    """Return what a policy says; kept, since no answer changes it."""
+def _policy_data(policy: Policy) -> dict[str, Any]:
+    """Return a policy as plain data. Cached because many records cite the same policy."""
     return policy.document()
 
 
-def _digest_of(said: Any) -> str:
-    return digest(canonical_json(said).decode())
+def _digest_of(data: Any) -> str:
+    return digest(canonical_json(data).decode())

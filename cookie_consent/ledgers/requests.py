@@ -1,4 +1,4 @@
-"""Where requests and complaints are kept until they are answered, and for a set time after: beside the records."""
+"""Requests to the help desk: stored beside the records until answered, and for a set time after."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
 from cookie_consent.policy.declarations import RequestRules
 
 MOST_OPEN = 5
-"""So many requests of one consent id may wait for their answers."""
+"""The limit of open requests from one consent id."""
 MOST_IN_A_DAY = 10
-"""So many requests may come from one consent id within a day."""
+"""The limit of requests from one consent id within a day."""
 MOST_IN_AN_HOUR = 200
-"""So many requests may come within an hour, from all visitors together."""
+"""The limit of requests from all visitors together within an hour."""
 MOST_BEFORE_STRANGERS_WAIT = 100
-"""When so many have come within an hour, those who have no answer to show, or a new one, have to wait."""
-_ROOM = ((7 * DAY, MOST_IN_AN_HOUR), (DAY, 170), (600, 140), (0, MOST_BEFORE_STRANGERS_WAIT))
-"""From which age of an answer on (seconds) -> when so many have come within an hour, its holder has to wait. So what is
-prepared within a day leaves room for those who had answered before."""
+"""The same limit for visitors who have no consent answer, or a new one."""
+_HOURLY_LIMITS = ((7 * DAY, MOST_IN_AN_HOUR), (DAY, 170), (600, 140), (0, MOST_BEFORE_STRANGERS_WAIT))
+"""Minimum age of the visitor's consent answer (seconds) -> limit of requests within an hour for such visitors. A flood
+from freshly made cookies thus leaves room for visitors who answered earlier."""
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was deleted because its time had come, or would be.
+    """What a purge deleted, or would delete.
 
     Args:
-        requests: how many requests.
-        addresses: how many mail addresses of requests that stay.
+        requests: the number of requests.
+        addresses: the number of mail addresses, of requests that stay.
     """
 
     requests: int
@@ -37,59 +37,63 @@ class Purged:
 
 
 class Requests(Protocol):
-    """Keeps requests and complaints. What it cannot keep it refuses, by raising."""
+    """A store of requests to the help desk. A store that cannot keep a request raises."""
 
     async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
-        """Keep a new request, unless its form was used before or too many have come; return why not.
+        """Store a new request; return the reason if it was not stored.
+
+        A request is not stored if its form was used before or too many have come.
 
         Args:
-            request: what is new.
-            age: how long ago the visitor gave the answer that holds, in seconds; 0 where there is none.
+            request: the new request.
+            age: seconds since the visitor gave the current consent answer; 0 without one.
         """
 
     async def find(self, reference: str) -> DeskRequest | None:
-        """Return a request by its number, or None."""
+        """Return the request with this reference, or None."""
 
     async def of(self, consent_id: str) -> list[DeskRequest]:
-        """Return the requests of one consent id, newest first."""
+        """Return the requests of a consent id, newest first."""
 
     def listed(self) -> list[DeskRequest]:
-        """Return all requests: open ones first, and of those the one that is due first.
+        """Return all requests: open ones first, the earliest due date first.
 
-        May block, as all that follows: call it in a thread.
+        Call it in a thread: this and all methods below may block.
         """
 
     def answer(self, reference: str, text: str, now: float) -> bool:
-        """Answer an open request; return whether there was one."""
+        """Answer an open request; return whether there was one with this reference."""
 
     def close(self, reference: str, now: float) -> bool:
-        """Close a request, answered or not; return whether there was one that was not closed."""
+        """Close a request, answered or not; return whether there was one that was not closed yet."""
 
     def export(self, consent_id: str) -> list[dict[str, Any]]:
-        """Return all that is kept of the requests of one consent id, as plain data for JSON, newest first."""
+        """Return everything stored about the requests of a consent id as plain data for JSON, newest first."""
 
     def erase(self, consent_id: str) -> int:
-        """Erase the requests of one consent id, open ones too; return how many."""
+        """Erase the requests of a consent id, open ones included; return how many."""
 
     def purge(self, *, now: float, rules: RequestRules, dry_run: bool = False) -> Purged:
-        """Delete the requests and the mail addresses whose time has come since the answer, or the closing without one.
+        """Delete the requests and mail addresses whose retention has ended.
+
+        Retention runs from when a request was answered, or closed without one.
 
         Args:
-            now: seconds since 1970.
-            rules: for how long they are kept.
-            dry_run: whether to delete nothing, and only to say what would be.
+            now: Unix time in seconds.
+            rules: the retention times.
+            dry_run: whether to only count what would be deleted.
         """
 
 
 class MemoryRequests:
-    """Keeps requests in a dictionary, for tests and trials: gone with the process."""
+    """Requests in a dictionary, for tests and trials. They are lost when the process ends."""
 
     def __init__(self) -> None:
         self._kept: dict[str, DeskRequest] = {}
 
     async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
-        """Keep a new request, or say why not."""
-        if any(kept.form == request.form for kept in self._kept.values()):
+        """Store a new request, or return the reason if it was not stored."""
+        if any(other.form == request.form for other in self._kept.values()):
             return NotKept(0)
         if request.reference in self._kept:
             raise KeyError(request.reference)
@@ -100,78 +104,81 @@ class MemoryRequests:
         return None
 
     async def find(self, reference: str) -> DeskRequest | None:
-        """Return a request by its number."""
+        """Return the request with this reference, or None."""
         return self._kept.get(reference)
 
     async def of(self, consent_id: str) -> list[DeskRequest]:
-        """Return the requests of one consent id, newest first."""
+        """Return the requests of a consent id, newest first."""
         return self._of(consent_id)
 
     def listed(self) -> list[DeskRequest]:
         """Return all requests, open ones first."""
         order = ("open", "answered", "closed")
-        return sorted(self._kept.values(), key=lambda kept: (order.index(kept.state), kept.due_at, kept.reference))
+        return sorted(
+            self._kept.values(), key=lambda request: (order.index(request.state), request.due_at, request.reference)
+        )
 
     def answer(self, reference: str, text: str, now: float) -> bool:
-        """Answer an open request."""
-        kept = self._kept.get(reference)
-        if kept is None or kept.state != "open":
+        """Answer an open request; return whether there was one."""
+        request = self._kept.get(reference)
+        if request is None or request.state != "open":
             return False
-        self._kept[reference] = replace(kept, answer=text, answered_at=int(now))
+        self._kept[reference] = replace(request, answer=text, answered_at=int(now))
         return True
 
     def close(self, reference: str, now: float) -> bool:
-        """Close a request."""
-        kept = self._kept.get(reference)
-        if kept is None or kept.state == "closed":
+        """Close a request; return whether it was not closed yet."""
+        request = self._kept.get(reference)
+        if request is None or request.state == "closed":
             return False
-        self._kept[reference] = replace(kept, closed_at=int(now))
+        self._kept[reference] = replace(request, closed_at=int(now))
         return True
 
     def export(self, consent_id: str) -> list[dict[str, Any]]:
-        """Return all that is kept of the requests of one consent id."""
-        return [kept.document() for kept in self._of(consent_id)]
+        """Return everything stored about the requests of a consent id."""
+        return [request.document() for request in self._of(consent_id)]
 
     def erase(self, consent_id: str) -> int:
-        """Erase the requests of one consent id."""
-        gone = self._of(consent_id)
-        for kept in gone:
-            del self._kept[kept.reference]
-        return len(gone)
+        """Erase the requests of a consent id; return how many."""
+        erased = self._of(consent_id)
+        for request in erased:
+            del self._kept[request.reference]
+        return len(erased)
 
     def purge(self, *, now: float, rules: RequestRules, dry_run: bool = False) -> Purged:
-        """Delete the requests and the mail addresses whose time has come."""
-        gone = self._ended_by(now - rules.keep.total_seconds())
-        nameless = [
-            kept
-            for kept in self._ended_by(now - rules.keep_address.total_seconds())
-            if kept.address is not None and kept not in gone
+        """Delete the requests and mail addresses whose retention has ended."""
+        expired = self._ended_by(now - rules.keep.total_seconds())
+        without_address = [
+            request
+            for request in self._ended_by(now - rules.keep_address.total_seconds())
+            if request.address is not None and request not in expired
         ]
         if not dry_run:
-            for kept in gone:
-                del self._kept[kept.reference]
-            for kept in nameless:
-                self._kept[kept.reference] = replace(kept, address=None)
-        return Purged(len(gone), len(nameless))
+            for request in expired:
+                del self._kept[request.reference]
+            for request in without_address:
+                self._kept[request.reference] = replace(request, address=None)
+        return Purged(len(expired), len(without_address))
 
     def _of(self, consent_id: str) -> list[DeskRequest]:
-        own = [kept for kept in self._kept.values() if kept.consent_id == consent_id]
-        return sorted(own, key=lambda kept: (-kept.created_at, kept.reference))
+        requests = [request for request in self._kept.values() if request.consent_id == consent_id]
+        return sorted(requests, key=lambda request: (-request.created_at, request.reference))
 
-    def _ended_by(self, then: float) -> list[DeskRequest]:
+    def _ended_by(self, time: float) -> list[DeskRequest]:
         ended = (
-            (kept, kept.closed_at if kept.answered_at is None else kept.answered_at) for kept in self._kept.values()
+            (request, request.closed_at if request.answered_at is None else request.answered_at)
+            for request in self._kept.values()
         )
-        return [kept for kept, end in ended if end is not None and end <= then]
+        return [request for request, end in ended if end is not None and end <= time]
 
     def _wait(self, request: DeskRequest, *, age: float) -> float:
-        own = self._of(request.consent_id) if request.consent_id is not None else []
+        of_visitor = self._of(request.consent_id) if request.consent_id is not None else []
         return seconds_to_wait(
             request,
             age=age,
-            came=lambda after: sorted(kept.created_at for kept in self._kept.values() if kept.created_at > after),
-            came_of_own=lambda after: sorted(kept.created_at for kept in own if kept.created_at > after),
-            waiting=lambda: sum(kept.state == "open" for kept in own),
+            came=lambda after: sorted(other.created_at for other in self._kept.values() if other.created_at > after),
+            came_of_own=lambda after: sorted(other.created_at for other in of_visitor if other.created_at > after),
+            waiting=lambda: sum(other.state == "open" for other in of_visitor),
         )
 
 
@@ -183,29 +190,29 @@ def seconds_to_wait(
     came_of_own: Callable[[int], list[int]],
     waiting: Callable[[], int],
 ) -> float:
-    """Return how long a visitor has to wait before a request can be kept; 0 if it can be now.
+    """Return how many seconds a visitor has to wait before the request can be stored; 0 for none.
 
     Args:
-        request: what is new.
-        age: how long ago the visitor gave the answer that holds, in seconds; 0 where there is none.
-        came: returns when those came that came after a time, oldest first (seconds since 1970).
-        came_of_own: the same of the visitor's consent id.
-        waiting: returns how many of that id are open.
+        request: the new request.
+        age: seconds since the visitor gave the current consent answer; 0 without one.
+        came: returns when requests came after a Unix time, oldest first.
+        came_of_own: the same for requests of the visitor's consent id.
+        waiting: returns the number of open requests of that id.
     """
     now = request.created_at
 
-    def not_later(times: list[int]) -> list[int]:
+    def until_now(times: list[int]) -> list[int]:
         return [then for then in times if not is_future(then, now)]
 
-    most = next(most for least, most in _ROOM if age >= least)
-    wait = _until_fewer(most, not_later(came(now - HOUR)), now - HOUR)
+    most = next(most for min_age, most in _HOURLY_LIMITS if age >= min_age)
+    wait = _until_fewer(most, until_now(came(now - HOUR)), now - HOUR)
     if request.consent_id is None:
         return wait
-    # Nobody knows when the desk will have answered one: tomorrow is a good time to look.
-    of_own = _until_fewer(MOST_IN_A_DAY, not_later(came_of_own(now - DAY)), now - DAY)
-    return max(wait, of_own, DAY if waiting() >= MOST_OPEN else 0)
+    # Nobody knows when the desk will answer an open request, so the visitor is told to come back in a day.
+    wait_of_visitor = _until_fewer(MOST_IN_A_DAY, until_now(came_of_own(now - DAY)), now - DAY)
+    return max(wait, wait_of_visitor, DAY if waiting() >= MOST_OPEN else 0)
 
 
 def _until_fewer(most: int, times: list[int], since: int) -> float:
-    """Return in how many seconds fewer than so many of some times will be as young as the oldest of them may be now."""
+    """Return the seconds until fewer than `most` of the times lie in the window that begins at `since` now."""
     return times[-most] - since if len(times) >= most else 0

@@ -1,4 +1,4 @@
-"""Removes what is due, now and then, in the process that serves; `cookie-consent purge` does the same for cron."""
+"""Daily retention in the serving process; `cookie-consent purge` does the same for cron."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _log = logging.getLogger("cookie_consent")
 
 
 class Retention(Daily):
-    """Removes from the ledger what is due. Several processes and hosts may do it at once.
+    """Removes due records and requests once a day. Several processes and hosts may run it at once.
 
     Args:
-        ledger: keeps the records, and the requests beside them.
-        rules: for how long requests are kept; each record says that of itself.
+        ledger: stores the records, and the requests beside them.
+        rules: how long requests are kept. Each record states its own retention.
         make_id: returns a random id.
     """
 
@@ -29,13 +29,13 @@ class Retention(Daily):
         self._ledger, self._rules, self._make_id = ledger, rules, make_id
 
     def run(self, now: float) -> None:
-        """Remove what is due, records only if no other process has for a day; leaves a line in the log."""
+        """Remove what is due and log the counts. Records wait if another process did them within a day."""
         try:
-            # Always, since the command does it only where it is told the policy.
+            # `cookie-consent purge` removes requests only if given a policy, so its run does not count here.
             purged = self._ledger.requests.purge(now=now, rules=self._rules)
             is_done = is_within(DAY, last_removal(self._ledger, now), now)
             removed = Removal(0, 0, 0) if is_done else self._ledger.remove(now=now, make_id=self._make_id)
-        except Exception:  # noqa: BLE001 (whatever a ledger raises, it is tried again tomorrow)
+        except Exception:  # noqa: BLE001 (a ledger may raise anything; retention is retried tomorrow)
             _log.exception("What is due could not be removed from the ledger.")
             return
         _log.info(
@@ -51,13 +51,13 @@ class Retention(Daily):
 
 
 def last_removal(ledger: Ledger, now: float) -> float | None:
-    """Return when records that were due were last removed from a ledger (seconds since 1970), or None.
+    """Return the Unix time at which due records were last removed from a ledger, or None.
 
-    A time in the future counts as none, and is logged: a host's clock was ahead when it removed records.
+    A time in the future is logged and ignored: some host's clock was ahead when it removed records.
 
     Args:
-        ledger: keeps the records.
-        now: seconds since 1970.
+        ledger: stores the records.
+        now: Unix time in seconds.
     """
     last = ledger.last_removal()
     if last is None or not is_future(last, now):

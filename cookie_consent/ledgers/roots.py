@@ -1,4 +1,4 @@
-"""Roots of the chain that are kept elsewhere, a line each: signed, so that nobody else can write one."""
+"""Signed roots of the chain, one a line, to keep outside the ledger."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _SALT = "cookie_consent.root"
 
 
 class WrongSignatureError(ValueError):
-    """A root that bears no signature, or another one than it was given."""
+    """A root has no signature, or a wrong one."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptRoot:
-    """A root as it was kept.
+    """A root read back from where it was saved.
 
     Args:
         root: the root.
-        signed_at: when it was signed (seconds since 1970); None where the signature was not checked.
+        signed_at: when it was signed, as Unix time in seconds; None if the signature was not checked.
     """
 
     root: Root
@@ -30,7 +30,7 @@ class KeptRoot:
 
 
 def root_signer(secret_keys: Sequence[str]) -> Signer:
-    """Return what signs roots, and checks their signatures.
+    """Return the signer that signs and verifies roots.
 
     Args:
         secret_keys: oldest first; the last one signs.
@@ -42,20 +42,20 @@ def root_signer(secret_keys: Sequence[str]) -> Signer:
 
 
 def write_root(root: Root, signer: Signer, now: int) -> str:
-    """Return the line to keep of a root: the root, the time (seconds since 1970) and the signature."""
+    """Return the line to save for a root: the root, the Unix time and the signature."""
     return signer.sign(str(root).encode(), now).decode()
 
 
 def read_root(line: str, signer: Signer | None) -> KeptRoot:
-    """Return the root that a line says.
+    """Return the root on a line.
 
     Args:
-        line: as `write_root` returned it, or the root alone.
-        signer: checks the signature; None where there is no key to check it with.
+        line: a line from `write_root`, or a root alone.
+        signer: verifies the signature; None to skip the check.
 
     Raises:
         WrongSignatureError: the signature is wrong or missing.
-        ValueError: the line says no root.
+        ValueError: the line contains no root.
     """
     line = line.strip()
     root = Root.parse(line.partition(".")[0])
@@ -68,11 +68,11 @@ def read_root(line: str, signer: Signer | None) -> KeptRoot:
 
 
 def root_lines(given: str) -> list[str]:
-    """Return the roots that somebody names: by the line itself, or by the path of a file of such lines.
+    """Return the lines that an argument names: itself, or the lines of the file at that path.
 
     Raises:
-        OSError: it is the path of a file that cannot be read.
-        ValueError: the file has no lines, or is no text.
+        OSError: the file cannot be read.
+        ValueError: the file is empty or not UTF-8 text.
     """
     if ":" in given and not Path(given).exists():
         return [given]

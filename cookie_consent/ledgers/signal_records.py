@@ -1,4 +1,4 @@
-"""Keeps the proof that a signal of the browser switches off what was granted: once when that changes (SG-06)."""
+"""Proof that a browser signal switches off granted purposes: one record for each change (SG-06)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from cookie_consent.ledgers import records as proof
 
 _MOST_NOTED = 10_000
 _MOST_CHANGES = 60
-"""So often in an hour it is looked whether a signal of one visitor has changed anything."""
+"""The limit of comparisons with the ledger for one visitor within an hour."""
 _REST = 10.0
-"""For so long nothing is tried after the ledger has failed (seconds)."""
+"""How long to pause after the ledger failed (seconds)."""
 
 
 class SignalProofs:
-    """Keeps a record when a signal begins to rule over an answer, and when it no longer does. No page waits for it.
+    """Stores a record when a signal starts or stops overriding an answer. No page waits for it.
 
-    What a signal leaves of a visitor's answer is noted in this process, so that the ledger is asked only when that has
-    changed, or is not known here.
+    The process remembers the last effect of each visitor's signals, so the ledger is asked only if that changed or is
+    not known yet.
 
     Args:
-        ledger: keeps it.
-        lifetime: how long an answer holds.
-        clock: returns seconds since 1970.
+        ledger: stores the records.
+        lifetime: how long an answer is valid.
+        clock: returns Unix time in seconds.
         make_id: returns a random id.
     """
 
@@ -46,11 +46,11 @@ class SignalProofs:
         self._rests_until = 0.0
 
     def note(self, decision: Decision) -> None:
-        """Keep the proof of what a signal leaves of an answer, if it is not kept yet."""
+        """Store the effect of a signal on the visitor's answer, unless it is stored already."""
         record, off = decision.record, switched_off(decision)
         if record is None or not record.consent_id or self._noted.get(record.consent_id) == (record.decided_at, off):
             return
-        # Who comes without a signal mostly never sent one: these are looked up one at a time, if nothing else waits.
+        # Most visitors without a signal never sent one, so these lookups run only while no other does.
         if record.consent_id in self._running if off else self._running:
             return
         now = self._clock()
@@ -75,13 +75,13 @@ class SignalProofs:
                 )
                 if _is_news(last, entry.document, off):
                     await self._ledger.append(entry)
-        except Exception as error:  # noqa: BLE001 (whatever a ledger raises, it is tried again with a later request)
+        except Exception as error:  # noqa: BLE001 (a ledger may raise anything; a later request tries again)
             self._noted.pop(record.consent_id, None)
             self._rests_until = self._clock() + _REST
             log_failure("The ledger could not keep the record of a signal", error)
 
     async def _newest(self, consent_id: str) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Return a visitor's newest record, and the newest that is no note: a note says nothing of what holds."""
+        """Return a visitor's newest record, and the newest that is not a note. Notes do not change what is granted."""
         newest = await self._ledger.last(consent_id)
         if newest is None or newest["event"] != "note":
             return newest, newest
@@ -90,9 +90,9 @@ class SignalProofs:
 
 
 def _is_news(last: Mapping[str, Any] | None, signal: Mapping[str, Any], off: frozenset[str]) -> bool:
-    """Return whether what a signal leaves of an answer is another thing than a visitor's last record says."""
-    answered = last and last["answered_before" if last["source"] == "signal" else "decided_at"]
-    if last is None or answered < signal["answered_before"]:
+    """Return whether a signal's effect differs from what the visitor's last record states."""
+    answered_at = last and last["answered_before" if last["source"] == "signal" else "decided_at"]
+    if last is None or answered_at < signal["answered_before"]:
         return bool(off)
-    # The cookie of a request that was long on its way can be from before the last answer.
-    return answered == signal["answered_before"] and {*last["granted"]} != {*signal["granted"]}
+    # A slow request can carry a cookie from before the last answer.
+    return answered_at == signal["answered_before"] and {*last["granted"]} != {*signal["granted"]}

@@ -1,4 +1,4 @@
-"""Requests and complaints in an SQL database, the same for SQLite and PostgreSQL."""
+"""Requests to the help desk in an SQL database, for SQLite and PostgreSQL alike."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from cookie_consent.ledgers.tables import REQUESTS
 from cookie_consent.policy.declarations import RequestRules
 
 _AT_A_TIME = 2
-_KEPT = REQUESTS.c
-_IS_OPEN = and_(_KEPT.answered_at.is_(None), _KEPT.closed_at.is_(None))
+_COLUMNS = REQUESTS.c
+_IS_OPEN = and_(_COLUMNS.answered_at.is_(None), _COLUMNS.closed_at.is_(None))
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 
 class SqlRequests:
-    """Keeps requests in an SQL database.
+    """A store of requests in an SQL database.
 
     Args:
-        engine: how the database is spoken to.
-        migrate: brings its tables up to date.
-        empty_journal: is called when something was erased.
+        engine: connects to the database.
+        migrate: runs pending migrations.
+        empty_journal: is called after data was erased.
     """
 
     def __init__(self, engine: Engine, migrate: Callable[[], None], empty_journal: Callable[[], None]) -> None:
@@ -53,94 +53,94 @@ class SqlRequests:
         self._workers = Workers(_AT_A_TIME, "consent-requests")
 
     async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
-        """Keep a new request, or say why not."""
+        """Store a new request, or return the reason if it was not stored."""
         return await self._workers.run(lambda: self._with_tables(lambda: self._add(request, age=age)))
 
     async def find(self, reference: str) -> DeskRequest | None:
-        """Return a request by its number."""
-        found = await self._workers.run(lambda: self._find(_KEPT.reference == reference))
-        return found[0] if found else None
+        """Return the request with this reference, or None."""
+        requests = await self._workers.run(lambda: self._find(_COLUMNS.reference == reference))
+        return requests[0] if requests else None
 
     async def of(self, consent_id: str) -> list[DeskRequest]:
-        """Return the requests of one consent id, newest first."""
+        """Return the requests of a consent id, newest first."""
         return await self._workers.run(lambda: self._of(consent_id))
 
     def listed(self) -> list[DeskRequest]:
         """Return all requests, open ones first."""
-        order = case((_IS_OPEN, 0), (_KEPT.closed_at.is_(None), 1), else_=2)
-        return self._find(true(), order, _KEPT.due_at, _KEPT.reference)
+        order = case((_IS_OPEN, 0), (_COLUMNS.closed_at.is_(None), 1), else_=2)
+        return self._find(true(), order, _COLUMNS.due_at, _COLUMNS.reference)
 
     def answer(self, reference: str, text: str, now: float) -> bool:
-        """Answer an open request."""
-        answered = update(REQUESTS).where(_KEPT.reference == reference, _IS_OPEN)
-        return self._change(answered.values(answer=text, answered_at=int(now))) == [1]
+        """Answer an open request; return whether there was one."""
+        statement = update(REQUESTS).where(_COLUMNS.reference == reference, _IS_OPEN)
+        return self._change(statement.values(answer=text, answered_at=int(now))) == [1]
 
     def close(self, reference: str, now: float) -> bool:
-        """Close a request."""
-        closed = update(REQUESTS).where(_KEPT.reference == reference, _KEPT.closed_at.is_(None))
-        return self._change(closed.values(closed_at=int(now))) == [1]
+        """Close a request; return whether it was not closed yet."""
+        statement = update(REQUESTS).where(_COLUMNS.reference == reference, _COLUMNS.closed_at.is_(None))
+        return self._change(statement.values(closed_at=int(now))) == [1]
 
     def export(self, consent_id: str) -> list[dict[str, Any]]:
-        """Return all that is kept of the requests of one consent id."""
-        return [kept.document() for kept in self._of(consent_id)]
+        """Return everything stored about the requests of a consent id."""
+        return [request.document() for request in self._of(consent_id)]
 
     def erase(self, consent_id: str) -> int:
-        """Erase the requests of one consent id."""
-        gone = [kept.reference for kept in self._of(consent_id)]
-        return sum(self._erase(delete(REQUESTS).where(_KEPT.reference.in_(gone))))
+        """Erase the requests of a consent id; return how many."""
+        references = [request.reference for request in self._of(consent_id)]
+        return sum(self._erase(delete(REQUESTS).where(_COLUMNS.reference.in_(references))))
 
     def purge(self, *, now: float, rules: RequestRules, dry_run: bool = False) -> Purged:
-        """Delete the requests and the mail addresses whose time has come."""
-        gone = _ended_by(now - rules.keep.total_seconds())
-        ended = _ended_by(now - rules.keep_address.total_seconds())
-        nameless = and_(ended, _KEPT.address.is_not(None), not_(gone))
+        """Delete the requests and mail addresses whose retention has ended."""
+        expired = _ended_by(now - rules.keep.total_seconds())
+        address_expired = _ended_by(now - rules.keep_address.total_seconds())
+        with_old_address = and_(address_expired, _COLUMNS.address.is_not(None), not_(expired))
         if dry_run:
-            return Purged(*(len(self._find(which)) for which in (gone, nameless)))
-        emptied = update(REQUESTS).where(nameless).values(address=None)
-        return Purged(*self._erase(delete(REQUESTS).where(gone), emptied))
+            return Purged(*(len(self._find(condition)) for condition in (expired, with_old_address)))
+        drop_addresses = update(REQUESTS).where(with_old_address).values(address=None)
+        return Purged(*self._erase(delete(REQUESTS).where(expired), drop_addresses))
 
     def _add(self, request: DeskRequest, *, age: float) -> NotKept | None:
         with self._changing() as connection:
             if connection.dialect.name == "postgresql":
-                # Two that come at once must not both be the last one that may come. SQLite has one writer anyway.
+                # Without the lock, two concurrent requests could both pass the limit. SQLite has one writer anyway.
                 connection.execute(text("LOCK TABLE consent_requests IN SHARE ROW EXCLUSIVE MODE"))
-            if _count(connection, _KEPT.form == request.form):
+            if _count(connection, _COLUMNS.form == request.form):
                 return NotKept(0)
-            own = _KEPT.consent_id == request.consent_id
+            of_visitor = _COLUMNS.consent_id == request.consent_id
             wait = seconds_to_wait(
                 request,
                 age=age,
-                came=lambda after: _times(connection, _KEPT.created_at > after),
-                came_of_own=lambda after: _times(connection, and_(own, _KEPT.created_at > after)),
-                waiting=lambda: _count(connection, and_(own, _IS_OPEN)),
+                came=lambda after: _times(connection, _COLUMNS.created_at > after),
+                came_of_own=lambda after: _times(connection, and_(of_visitor, _COLUMNS.created_at > after)),
+                waiting=lambda: _count(connection, and_(of_visitor, _IS_OPEN)),
             )
             if wait:
                 return NotKept(wait)
-            connection.execute(insert(REQUESTS), {column.name: getattr(request, column.name) for column in _KEPT})
+            connection.execute(insert(REQUESTS), {column.name: getattr(request, column.name) for column in _COLUMNS})
         return None
 
     def _of(self, consent_id: str) -> list[DeskRequest]:
         if not can_be_kept(consent_id):
             return []
-        return self._find(_KEPT.consent_id == consent_id, _KEPT.created_at.desc(), _KEPT.reference)
+        return self._find(_COLUMNS.consent_id == consent_id, _COLUMNS.created_at.desc(), _COLUMNS.reference)
 
-    def _find(self, wanted: ColumnElement[bool], *order: ColumnElement[Any]) -> list[DeskRequest]:
-        def rows() -> list[DeskRequest]:
+    def _find(self, condition: ColumnElement[bool], *order: ColumnElement[Any]) -> list[DeskRequest]:
+        def run() -> list[DeskRequest]:
             with self._engine.connect() as connection:
-                found = connection.execute(select(REQUESTS).where(wanted).order_by(*order)).mappings()
-                return [DeskRequest(**row) for row in found]
+                rows = connection.execute(select(REQUESTS).where(condition).order_by(*order)).mappings()
+                return [DeskRequest(**row) for row in rows]
 
-        return self._with_tables(rows)
+        return self._with_tables(run)
 
     def _erase(self, *statements: Update | Delete) -> list[int]:
-        """Do it all or nothing, so that nothing of it stays; return how many requests each touched."""
+        """Run statements in one transaction and erase traces in the journal; return how many rows each touched."""
         touched = self._change(*statements)
         if any(touched):
             self._empty_journal()
         return touched
 
     def _change(self, *statements: Update | Delete) -> list[int]:
-        """Do it all or nothing; return how many requests each touched."""
+        """Run statements in one transaction; return how many rows each touched."""
 
         def change() -> list[int]:
             with self._changing() as connection:
@@ -153,8 +153,8 @@ class SqlRequests:
         with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
-    def _with_tables(self, work: Callable[[], Found]) -> Found:
-        """Do something; where the tables are missing, because the server was not there at the start, once more."""
+    def _with_tables(self, work: Callable[[], Result]) -> Result:
+        """Run `work`; if the tables are missing, since the server was down at the start, create them and retry."""
         try:
             return work()
         except ProgrammingError:
@@ -162,14 +162,16 @@ class SqlRequests:
         return work()
 
 
-def _ended_by(then: float) -> ColumnElement[bool]:
-    return func.coalesce(_KEPT.answered_at, _KEPT.closed_at) <= int(then)
+def _ended_by(time: float) -> ColumnElement[bool]:
+    return func.coalesce(_COLUMNS.answered_at, _COLUMNS.closed_at) <= int(time)
 
 
-def _count(connection: Connection, which: ColumnElement[bool]) -> int:
-    return connection.execute(select(func.count()).select_from(REQUESTS).where(which)).scalar_one()
+def _count(connection: Connection, condition: ColumnElement[bool]) -> int:
+    return connection.execute(select(func.count()).select_from(REQUESTS).where(condition)).scalar_one()
 
 
-def _times(connection: Connection, which: ColumnElement[bool]) -> list[int]:
-    """Return when requests came, oldest first."""
-    return list(connection.execute(select(_KEPT.created_at).where(which).order_by(_KEPT.created_at)).scalars())
+def _times(connection: Connection, condition: ColumnElement[bool]) -> list[int]:
+    """Return when the matching requests came, oldest first."""
+    return list(
+        connection.execute(select(_COLUMNS.created_at).where(condition).order_by(_COLUMNS.created_at)).scalars()
+    )

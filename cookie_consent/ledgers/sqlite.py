@@ -1,4 +1,4 @@
-"""How SQLite is spoken to: a file, written by one process at a time."""
+"""The SQLite database of a ledger: one file, with one writer at a time."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from cookie_consent.ledgers.migrate import migrate
 from cookie_consent.ledgers.tables import METADATA, RECORDS, Cited
 
 _BUSY = 3.0
-"""How long to wait for another process that writes (seconds)."""
+"""How long to wait for another writer (seconds)."""
 _NEXT_TRY = 0.001
-"""How long until it is looked again whether nobody else writes (seconds); a commit takes a few of these."""
+"""The interval between attempts to become the writer (seconds). A commit takes a few of these."""
 _EMPTYING, _NEXT_EMPTYING = 1.0, 0.05
-"""For how long it is tried to empty the journal while somebody reads, and how long until the next try (seconds)."""
+"""How long to keep trying to empty the write-ahead log while there are readers, and the interval between attempts
+(seconds)."""
 _MOST_DAMAGES = 10
-"""So many damages of a file are told; where there are more, they are of the same kind."""
+"""How many damages of a file to report. More are usually of the same kind."""
 
 
-# Built once: while a transaction is open, others wait.
+# Built once, because other writers wait while a transaction is open.
 _END = select(RECORDS.c.number, RECORDS.c.chain_hash).order_by(RECORDS.c.number.desc()).limit(1)
 _WITH_KEYS = (
     select(RECORDS.c.repeat_key, RECORDS.c.decided_at, RECORDS.c.document)
@@ -41,13 +42,13 @@ _ADD = insert(RECORDS)
 
 
 class SqliteDatabase:
-    """An SQLite file: in WAL mode, so that readers wait for nobody, and each commit on the disk (synchronous=FULL).
+    """An SQLite file in WAL mode, where readers never wait, with each commit flushed to disk (synchronous=FULL).
 
     Args:
-        path: the file; it and its folders are made.
+        path: the file. It and its parent folders are created.
 
     Raises:
-        ValueError: the file cannot be opened or is no SQLite database.
+        ValueError: the file cannot be opened or is not an SQLite database.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -66,15 +67,15 @@ class SqliteDatabase:
             raise ValueError(f"ledger: {self._path} cannot be used as an SQLite file: {why}") from None
 
     def migrate(self) -> None:
-        """Bring the tables up to date."""
+        """Run pending migrations."""
         try:
             with self.changing() as connection:
                 migrate(connection)
         finally:
-            self.engine.dispose()  # a process that forks from this one must not inherit connections
+            self.engine.dispose()  # a forked child must not inherit connections
 
     def ready(self, connection: Connection | None) -> Connection:
-        """Return a connection to append with; taken anew each time, so that its file is looked after."""
+        """Return a new connection to append with. A fresh checkout verifies that the file was not replaced."""
         if connection is not None:
             connection.close()
         return self.engine.connect().execution_options(writes=True)
@@ -82,7 +83,7 @@ class SqliteDatabase:
     def append(
         self, connection: Connection, entries: Sequence[Entry], new: dict[str, list[dict[str, str]]]
     ) -> list[str]:
-        """Keep what is new of what is cited, and the records; return the record kept for each."""
+        """Store entries, and the new policies and texts; return the stored record for each entry, as JSON."""
         hashes = [record_hash(entry.text) for entry in entries]
         if connection.in_transaction():
             return _append(connection, entries, hashes, new)
@@ -90,21 +91,21 @@ class SqliteDatabase:
             return _append(connection, entries, hashes, new)
 
     def reading(self) -> Connection:
-        """Begin to read. Readers wait for nobody."""
+        """Connect for reading."""
         return self.engine.connect()
 
-    looking_through = reading
+    scanning = reading
 
     @contextmanager
     def changing(self) -> Iterator[Connection]:
-        """Begin a transaction that nobody else writes in."""
+        """Begin a transaction as the only writer."""
         with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
             yield connection
 
     def empty_journal(self) -> None:
-        """Empty the write-ahead log, where what was removed can still be read.
+        """Empty the write-ahead log, which still contains removed data.
 
-        A reader keeps the log from being emptied. After a second of tries it stays until the next removal.
+        Readers block this. After a second of attempts the log stays until the next removal.
         """
         with self.engine.connect() as pooled:
             connection = pooled.connection.dbapi_connection
@@ -112,13 +113,13 @@ class SqliteDatabase:
             connection.empty_journal()
 
     def damages(self) -> Iterator[str]:
-        """Yield what SQLite finds damaged in its file, also in an index that only some queries read."""
+        """Yield what `PRAGMA integrity_check` reports, which includes indexes that only some queries read."""
         with self.engine.connect() as connection:
-            found = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_DAMAGES})").scalars().all()
-        yield from (damage for damage in found if damage != "ok")
+            reported = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_DAMAGES})").scalars().all()
+        yield from (damage for damage in reported if damage != "ok")
 
     def _connect(self) -> _Connection:
-        # "rw": a file that went away is an error and no empty ledger. Without isolation_level, transactions are ours.
+        # "rw" makes a missing file an error, not an empty ledger. SQLAlchemy, not sqlite3, begins transactions.
         address = f"{self._path.as_uri()}?mode=rw"
         file = os.stat(self._path)
         connection = sqlite3.connect(
@@ -126,16 +127,16 @@ class SqliteDatabase:
         )
         connection.file = file
         connection.text_factory = _text
-        # secure_delete overwrites what is removed with zeros. Only some builds of SQLite do that by themselves.
+        # secure_delete overwrites removed data with zeros. Only some builds of SQLite do so by default.
         for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON"):
             connection.execute(f"PRAGMA {pragma}")
-        # Of two that open a new file at once, one may be refused at once. Then the next connection brings it about.
+        # If two connections open a new file at once, one may fail here at once. The next connection sets the mode.
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
         return connection
 
     def _check_file(self, connection: _Connection, *_: object) -> None:
-        """Have a connection replaced where the file's name means another file now; OSError where it means none."""
+        """Replace a pooled connection if the path now names another file; raises OSError if it names none."""
         if not os.path.samestat(os.stat(self._path), connection.file):
             raise DisconnectionError
 
@@ -144,19 +145,19 @@ class _Connection(sqlite3.Connection):
     file: os.stat_result
 
     def __del__(self) -> None:
-        """Close: the connections of a ledger that nobody closes go with it (Python 3.13 warns of open ones)."""
+        """Close, so that a ledger that is never closed leaks no connection (Python 3.13 warns of open ones)."""
         with suppress(sqlite3.Error):
             self.close()
 
     def wait_for_others(self) -> None:
-        """Begin a transaction once nobody else writes, unless that takes too long, or the file cannot be written."""
+        """Begin a write transaction, retrying while another writer is active, up to a time limit."""
         wait_until(self._begins, _BUSY, _NEXT_TRY)
 
     def empty_journal(self) -> None:
-        """Write the log into the file and truncate it; give up where somebody reads all the time."""
-        # Without a wait of SQLite's own, during which nobody could write.
+        """Checkpoint the write-ahead log and truncate it; give up if readers block it for too long."""
+        # SQLite's own wait would block writers.
         self.execute("PRAGMA busy_timeout = 0")
-        # What was removed is removed: an error here does not undo it.
+        # The removal is committed already, so an error here must not fail it.
         with suppress(sqlite3.OperationalError):
             wait_until(lambda: not self._is_journal_busy(), _EMPTYING, _NEXT_EMPTYING)
         self.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
@@ -166,7 +167,7 @@ class _Connection(sqlite3.Connection):
         return bool(is_busy)
 
     def _begins(self) -> bool:
-        """Begin a transaction; return whether it is of no use to try again."""
+        """Try to begin a write transaction; return False if another writer is active, so that a retry makes sense."""
         try:
             self.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
@@ -175,7 +176,7 @@ class _Connection(sqlite3.Connection):
 
 
 def _text(stored: bytes) -> str:
-    """Return a text also where somebody put bytes into the file that are none, so that it can be told."""
+    """Decode a stored text. Invalid UTF-8 becomes surrogate escapes, so that damage can be reported."""
     return stored.decode(errors="surrogateescape")
 
 
@@ -183,17 +184,17 @@ def _begin(connection: Connection) -> None:
     if not connection.get_execution_options().get("writes"):
         connection.exec_driver_sql("BEGIN")
         return
-    own = connection.connection.dbapi_connection
-    assert isinstance(own, _Connection)  # noqa: S101 (made here)
-    # SQLite itself sleeps longer each time, up to 0.1 s, while others come first: of the answers to four busy processes
-    # one in a hundred took a second.
-    own.execute("PRAGMA busy_timeout = 0")
+    sqlite = connection.connection.dbapi_connection
+    assert isinstance(sqlite, _Connection)  # noqa: S101 (made here)
+    # SQLite's own wait sleeps longer each time, up to 0.1 s, and lets newcomers pass: with four busy processes, one
+    # write in a hundred took a second.
+    sqlite.execute("PRAGMA busy_timeout = 0")
     try:
-        own.wait_for_others()
-        if not own.in_transaction:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")  # its error is one of SQLAlchemy's
+        sqlite.wait_for_others()
+        if not sqlite.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises the error as one of SQLAlchemy's
     finally:
-        own.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
+        sqlite.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
 
 
 def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[bytes], new: Cited) -> list[str]:
@@ -201,31 +202,31 @@ def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[b
         if rows:
             connection.execute(insert_new(METADATA.tables[f"consent_{kind}"]).on_conflict_do_nothing(), rows)
     number, last = connection.execute(_END).one_or_none() or (0, START)
-    kept, rows_to_add = [], list[dict[str, Any]]()
+    stored, rows_to_add = [], list[dict[str, Any]]()
     earlier = _with_keys_of(connection, entries)
-    for entry, own in zip(entries, hashes, strict=True):
+    for entry, hash_ in zip(entries, hashes, strict=True):
         since = entry.decided_at - entry.repeat_within
         first = next((text for given_at, text in earlier[entry.idempotency_key] if given_at >= since), None)
         if first is None:
             number += 1
-            last = chain_hash(last, own)
-            rows_to_add.append(_row(entry, number, own, last))
+            last = chain_hash(last, hash_)
+            rows_to_add.append(_row(entry, number, hash_, last))
             earlier[entry.idempotency_key].append((entry.decided_at, entry.text))
-        kept.append(first or entry.text)
+        stored.append(first or entry.text)
     if rows_to_add:
         connection.execute(_ADD, rows_to_add)
-    return kept
+    return stored
 
 
 def _with_keys_of(connection: Connection, entries: Sequence[Entry]) -> dict[str, list[tuple[int, str]]]:
-    """Return the records that entries may repeat: key -> when each was given, and its text; the first ones first."""
-    found = defaultdict[str, list[tuple[int, str]]](list)
+    """Return the stored records that entries may repeat: repeat key -> (decided at, JSON), oldest first."""
+    earlier = defaultdict[str, list[tuple[int, str]]](list)
     keys = {entry.idempotency_key for entry in entries}
     for key, given_at, text in connection.execute(_WITH_KEYS, {"keys": sorted(keys)}):
-        found[key].append((given_at, text))
-    return found
+        earlier[key].append((given_at, text))
+    return earlier
 
 
-def _row(entry: Entry, number: int, own: bytes, tied: bytes) -> dict[str, Any]:
-    hashes = {"record_hash": own, "chain_hash": tied}
+def _row(entry: Entry, number: int, record_hash_: bytes, chain_hash_: bytes) -> dict[str, Any]:
+    hashes = {"record_hash": record_hash_, "chain_hash": chain_hash_}
     return {"number": number, "document": entry.text, **entry.columns, **hashes}

@@ -1,4 +1,4 @@
-"""The tables of a ledger in an SQL database. They bear our name, so that they can stand among a site's own."""
+"""The tables of a ledger in an SQL database. Their prefix lets them share a database with the site's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
 
 METADATA = MetaData()
-# SQLite numbers rows by "INTEGER" only.
+# SQLite assigns row numbers only to columns of the type "INTEGER".
 _NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 POLICIES = Table(
@@ -28,7 +28,7 @@ RECORDS = Table(
     "consent_records",
     METADATA,
     Column("number", _NUMBER, primary_key=True, autoincrement=False),
-    # The record as canonical JSON. It is NULL where it was removed, and so are all columns that repeat what it says.
+    # The record as canonical JSON. If the record was removed, this and the columns derived from it are NULL.
     Column("document", Text),
     Column("record_id", Text),
     Column("consent_id", Text),
@@ -40,7 +40,7 @@ RECORDS = Table(
     Column("repeat_key", Text),
     Column("record_hash", LargeBinary, nullable=False),
     Column("chain_hash", LargeBinary, nullable=False),
-    # With the number, in whose order they are wanted: a PostgreSQL without statistics would read the whole table.
+    # Queries sort by number. Without it in the index, PostgreSQL without statistics would scan the whole table.
     Index("consent_records_of", "consent_id", "number"),
     Index("consent_records_repeated", "repeat_key", "number"),
     Index("consent_records_due", "keep_until"),
@@ -82,4 +82,4 @@ REQUESTS = Table(
 )
 
 Cited = Mapping[str, list[dict[str, str]]]
-"""What records cite: its kind ("policies", "texts") -> rows of its table."""
+"""What records cite: kind ("policies", "texts") -> rows of its table."""

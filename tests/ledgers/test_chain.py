@@ -18,13 +18,13 @@ from cookie_consent.ledgers.chain import (
     Link,
     Root,
     Verified,
-    agrees,
     chain_hash,
     indexed_columns,
+    is_intact,
+    listed_ranges,
     ranges,
     record_hash,
     removal,
-    said_removed,
     verify,
 )
 from cookie_consent.policy.policy import canonical_json
@@ -261,7 +261,7 @@ def test_a_removal_that_stays_excuses_neither_itself_nor_what_comes_behind_it(go
 def test_two_removals_do_not_excuse_each_other() -> None:
     first, second = removal("x", "erasure", [1, 2], TIME), removal("y", "erasure", [2, 3], TIME)
     assert verify(chained([record(1), first, second], [1, 3])).wrong == 3
-    assert said_removed(first, 2) == [[1, 1]]
+    assert listed_ranges(first, 2) == [[1, 1]]
 
 
 def test_what_a_visitor_writes_is_no_removal() -> None:
@@ -289,9 +289,9 @@ def test_a_time_that_is_none_is_no_crash(name: str, time: object) -> None:
 
 def test_a_record_agrees_with_itself_whatever_was_recorded_before_it() -> None:
     links = whole()
-    assert all(map(agrees, links[2:]))
+    assert all(map(is_intact, links[2:]))
     for tamper in (changed, no_longer_text, filed(keep_until=1), half_removed, with_no_end, of_no_kind):
-        assert [agrees(link) for link in tamper(whole())] == [True, True, False, True, True]
+        assert [is_intact(link) for link in tamper(whole())] == [True, True, False, True, True]
 
 
 def test_indexed_columns_have_times_in_seconds_and_a_key() -> None:

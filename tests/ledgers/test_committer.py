@@ -36,7 +36,7 @@ class Disk:
         self.free.set()
         self.is_left = False
         self.threads: set[int] = set()
-        self.let_go: list[int] = []
+        self.released: list[int] = []
         self._refuses = refuses
         self._busy = threading.Lock()
 
@@ -56,9 +56,9 @@ class Disk:
         finally:
             self._busy.release()
 
-    def let_it_go(self) -> None:
+    def release(self) -> None:
         assert not self._busy.locked()
-        self.let_go.append(threading.get_ident())
+        self.released.append(threading.get_ident())
 
     @property
     def all_written(self) -> list[str]:
@@ -129,7 +129,7 @@ def test_one_that_is_refused_fails_alone() -> None:
 @pytest.mark.parametrize("error", [OSError("no space"), ConnectionError("gone"), LookupError("no such table")])
 def test_where_none_is_to_blame_all_fail_at_once(error: Exception) -> None:
     disk = refusing("2", error=error)
-    committer = Committer(disk.write, for_all=(OSError, LookupError))
+    committer = Committer(disk.write, shared_errors=(OSError, LookupError))
     assert put_behind_one(committer, disk, *numbers(4)) == [error] * 4
     assert disk.tried == [["first"], numbers(4)], "a database that is down is not asked again for each"
 
@@ -267,20 +267,20 @@ def test_several_loops_may_put(disk: Disk) -> None:
 
 def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
     before = threading.active_count()
-    committer = Committer(disk.write, let_go=disk.let_it_go)
+    committer = Committer(disk.write, release=disk.release)
     committer.close()
     assert threading.active_count() == before
-    assert disk.let_go == [], "nothing was open"
+    assert disk.released == [], "nothing was open"
     run(committer.put(entry("a")))
     assert threading.active_count() == before + 1
     committer.close()
     assert threading.active_count() == before
-    assert {*disk.let_go} == disk.threads, "the thread that wrote lets go"
+    assert {*disk.released} == disk.threads, "the thread that wrote lets go"
 
 
 @pytest.mark.slow
 def test_closing_writes_what_waits(disk: Disk) -> None:
-    committer = Committer(disk.write, let_go=disk.let_it_go)
+    committer = Committer(disk.write, release=disk.release)
 
     async def put() -> list[str]:
         disk.free.clear()
@@ -294,7 +294,7 @@ def test_closing_writes_what_waits(disk: Disk) -> None:
         return await asyncio.gather(*waiting)
 
     assert run(put()) == [f"kept {name}" for name in numbers(700)]
-    assert len(disk.let_go) == 1
+    assert len(disk.released) == 1
 
 
 def test_what_comes_after_closing_is_written_too(disk: Disk) -> None:
@@ -309,12 +309,12 @@ def test_what_comes_after_closing_is_written_too(disk: Disk) -> None:
 def test_what_comes_while_it_closes_is_written_by_the_next_thread(disk: Disk) -> None:
     going, gone = threading.Event(), threading.Event()
 
-    def let_go() -> None:
-        disk.let_it_go()
+    def release() -> None:
+        disk.release()
         going.set()
         assert gone.wait(LONGEST)
 
-    committer = Committer(disk.write, let_go=let_go)
+    committer = Committer(disk.write, release=release)
 
     async def put() -> None:
         await committer.put(entry("before"))
@@ -329,12 +329,12 @@ def test_what_comes_while_it_closes_is_written_by_the_next_thread(disk: Disk) ->
 
     run(put())
     committer.close()
-    assert len(disk.let_go) == 2
+    assert len(disk.released) == 2
 
 
 @pytest.mark.slow
 def test_closing_again_and_again_while_many_put_loses_none_and_writes_none_twice(disk: Disk) -> None:
-    committer = Committer(disk.write, let_go=disk.let_it_go)
+    committer = Committer(disk.write, release=disk.release)
     ended = threading.Event()
 
     async def put(loop: int) -> bool:

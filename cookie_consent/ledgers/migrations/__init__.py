@@ -1,1 +1,1 @@
-"""The tables of a ledger, as each version of this package changed them."""
+"""Alembic migrations of a ledger's tables."""

@@ -1,10 +1,10 @@
-"""Where Alembic begins: it is given a connection, in whose transaction the migrations run."""
+"""Alembic's entry point. The caller passes a connection and owns its transaction."""
 
 from alembic import context
 
 from cookie_consent.ledgers.tables import METADATA
 
-# A name of its own: the database may be a site's, which may have migrations of its own.
+# The site may run Alembic in the same database, so ours needs another version table.
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,

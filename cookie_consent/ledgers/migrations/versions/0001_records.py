@@ -1,4 +1,4 @@
-"""The records, what they cite, and what keeps them append-only."""
+"""Create the records, the policies and texts they cite, and the triggers that keep them append-only."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -23,12 +23,12 @@ _REFUSED_IN_SQLITE = (
     "consent_policies_stay BEFORE UPDATE ON consent_policies",
     "consent_texts_stay BEFORE UPDATE ON consent_texts",
     "consent_records_remain BEFORE DELETE ON consent_records",
-    # Other programs that open the file do not switch on its foreign keys.
+    # SQLite checks foreign keys only if a connection asks for it, and other programs may not.
     "consent_policies_remain BEFORE DELETE ON consent_policies "
     "WHEN EXISTS (SELECT 1 FROM consent_records WHERE policy = OLD.version)",
     "consent_texts_remain BEFORE DELETE ON consent_texts "
     "WHEN EXISTS (SELECT 1 FROM consent_records WHERE text = OLD.sha256 OR prevailing_text = OLD.sha256)",
-    # INSERT OR REPLACE deletes what is there, of which the triggers above are not told.
+    # INSERT OR REPLACE deletes rows without firing the triggers above.
     "consent_records_are_new BEFORE INSERT ON consent_records "
     "WHEN EXISTS (SELECT 1 FROM consent_records WHERE number = NEW.number)",
     "consent_policies_are_new BEFORE INSERT ON consent_policies "
@@ -39,7 +39,7 @@ _REFUSED_IN_SQLITE = (
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Create the tables and triggers."""
     op.create_table(
         "consent_policies",
         sa.Column("version", sa.Text, primary_key=True),
@@ -125,8 +125,8 @@ def _protect_in_postgresql() -> None:
         )
 
 
-# Appends a batch with one statement, and so holds the lock of the chain's end over no round trip. Each query of a
-# volatile function sees what was committed before it began, so the end is read behind the lock.
+# Appends a batch with one statement, so that the lock is not held during a round trip. Each query of a volatile
+# function sees what was committed before that query began, so the end of the chain is read after the lock is taken.
 _APPEND = """
 CREATE FUNCTION consent_append(
     documents text[], record_ids text[], consent_ids text[], policies text[], texts text[], prevailing_texts text[],

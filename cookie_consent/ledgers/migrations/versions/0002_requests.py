@@ -1,4 +1,4 @@
-"""The requests and complaints of the help desk."""
+"""Create the table of requests to the help desk."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,7 +9,7 @@ branch_labels = depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "consent_requests",
         sa.Column("reference", sa.Text, primary_key=True),
