@@ -1,4 +1,4 @@
-"""Where access records flow."""
+"""Sinks: where access records are written."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ __all__ = [
 
 _SPILLS = "~/.local/state/cookie-consent/spill"
 _WHO_ASKS = ("user", "username", "password")
-"""Parameters of URLs."""
+"""URL parameters with credentials."""
 _GROUP = "cookie_consent.sinks"
-"""The group of entry points: the scheme of a URL -> what makes the sink of it."""
+"""The entry point group: URL scheme -> callable that creates the sink."""
 _EXTRAS = {"postgres": "postgresql", "clickhouses": "clickhouse", "tls": "nats"}
-"""Scheme of ours -> the extra that is needed, where that has another name."""
+"""URL scheme of this package -> the extra to install, if that has another name."""
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """Takes access records, and counts beside them. It may lose some, counted; it never makes a page wait."""
+    """Takes access records and counts. It may lose some, which it counts, but never delays a page."""
 
     def write(self, line: bytes) -> None:
-        """Take one record: a JSON object in UTF-8 with a line feed after it."""
+        """Take an access record: a JSON object in UTF-8, ended by a line feed."""
 
     def count(self, line: bytes) -> None:
-        """Take one count, of nobody in particular: likewise a JSON object, whose number is added to the others."""
+        """Take an anonymous count: a JSON object in the same form. Its value is added to those of equal counts."""
 
     def close(self) -> None:
-        """Bring what was taken to where it is kept, within a bounded time. It may be written to again."""
+        """Flush within a bounded time and release connections. The sink may be written to again."""
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
-        """Yield the records of a visitor. May block: call it in a thread."""
+        """Yield the records of a visitor. Call it in a thread: it may block."""
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor, also those that other processes still hold; return how many. May block.
+        """Erase the records of a visitor, also those that other processes buffer; return how many. May block.
 
         Raises:
-            CannotEraseError: some stay.
+            CannotEraseError: some records may remain.
         """
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        """Remove the records and counts that are older than `keep`; return how many records. May block.
+        """Remove the records and counts older than `keep`; return how many records. May block.
 
-        Several processes and hosts may do it at once. A store that has a time limit of its own is told this one.
+        Several processes and hosts may run it at once. A store with its own retention setting gets this one.
         """
 
     def stats(self) -> Mapping[str, int]:
@@ -69,30 +69,31 @@ class Sink(Protocol):
 
 
 def open_sink(target: str) -> Sink:
-    """Return the sink for a path or URL.
+    """Open the sink at a path or URL.
+
+    Schemes are entry points of the group "cookie_consent.sinks" in installed packages. The entry point is called with
+    the URL without its "spill" parameter, and with the spill folder as `spill`.
 
     Args:
-        target: the path of a JSON Lines file, "file:" URL or plain; or a URL like "postgresql://user@host/database",
-            "clickhouse://user@host:8123/database", "nats://host:4222/STREAM". With "?spill=FOLDER" lines wait there
-            while the server is down, else in the user's state folder.
-
-    Which URLs there are say the entry points "cookie_consent.sinks" of what is installed. The name of one is the scheme
-    of its URLs; it is called with the URL without its "spill" parameter, and with the folder as `spill`.
+        target: the path of a JSON Lines file, plain or as a "file:" URL; or a URL like
+            "postgresql://user@host/database", "clickhouse://user@host:8123/database" or "nats://host:4222/STREAM".
+            While the server is down, lines are spilled to the folder in "?spill=FOLDER", or by default to the user's
+            state folder.
 
     Raises:
-        ValueError: there is no sink for such a URL, or what it needs is not installed.
+        ValueError: the scheme is unknown, or a required package is missing.
     """
     scheme, colon, rest = target.partition("://")
     if not colon or scheme == "file":
         return JsonLinesSink(rest if colon else target)
     url, spill = without_spill(target)
-    sink: Sink = _made_by(scheme)(url, spill=spill)
+    sink: Sink = _factory(scheme)(url, spill=spill)
     return sink
 
 
-def _made_by(scheme: str) -> Any:
-    """Return what makes the sink of URLs with a scheme."""
-    from importlib.metadata import entry_points  # here: it takes longer than all else to import, and files need none
+def _factory(scheme: str) -> Any:
+    """Return the callable that creates sinks for a URL scheme."""
+    from importlib.metadata import entry_points  # imported late: it is slow, and file sinks do not need it
 
     known = entry_points(group=_GROUP)
     if not known:
@@ -106,34 +107,35 @@ def _made_by(scheme: str) -> Any:
     try:
         return entry.load()
     except ModuleNotFoundError as error:
-        own = entry.module.startswith(f"{_GROUP}.")
-        install = f"cookie-consent[{_EXTRAS.get(scheme, scheme)}]" if own else error.name
+        is_ours = entry.module.startswith(f"{_GROUP}.")
+        install = f"cookie-consent[{_EXTRAS.get(scheme, scheme)}]" if is_ours else error.name
         raise ValueError(f'access_log: "{scheme}://" needs {error.name}: pip install "{install}"') from None
 
 
 def local_place(target: str) -> Path:
-    """Return where a sink keeps something on this host: its file, or the folder for lines that wait."""
+    """Return the local path of a sink: its file, or its spill folder."""
     scheme, colon, rest = target.partition("://")
     return Path(rest if colon else target) if not colon or scheme == "file" else without_spill(target)[1]
 
 
 def without_spill(url: str) -> tuple[str, Path]:
-    """Return the URL of a server without its "spill" parameter, and the folder for lines that wait.
+    """Split the "spill" parameter from a server's URL; return the remaining URL and the spill folder.
 
-    Without one, that folder goes by the URL, but not by who asks: with a new password, lines that wait are still found.
+    The default folder is derived from the URL without credentials, so that spilled lines are found again after the
+    password changes.
 
     Raises:
-        ValueError: it would be in a home that cannot be found.
+        ValueError: the folder is in a home directory that cannot be found.
     """
-    # As text: urlsplit takes "postgresql:///database" apart and loses slashes; libraries differ in how they escape.
+    # Not by urlsplit, which loses slashes of "postgresql:///database"; and libraries differ in how they escape.
     place, _, query = url.partition("?")
     rest = [part for part in query.split("&") if part and part.partition("=")[0] != "spill"]
-    scheme, _, after = place.partition("://")
-    hosts, slash, path = after.partition("/")
-    same = [part for part in rest if part.partition("=")[0] not in _WHO_ASKS]
-    known = _with_query(f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}", same)
-    own = f"{_SPILLS}/{hashlib.sha256(known.encode()).hexdigest()[:16]}"
-    folder = Path(dict(parse_qsl(query)).get("spill", own))
+    scheme, _, location = place.partition("://")
+    hosts, slash, path = location.partition("/")
+    identifying = [part for part in rest if part.partition("=")[0] not in _WHO_ASKS]
+    identity = _with_query(f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}", identifying)
+    default = f"{_SPILLS}/{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
+    folder = Path(dict(parse_qsl(query)).get("spill", default))
     try:
         return _with_query(place, rest), folder.expanduser()
     except RuntimeError:

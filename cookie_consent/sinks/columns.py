@@ -1,4 +1,4 @@
-"""What the keys of access records and counts are called as columns, in databases and in reports."""
+"""Column names of access records and counts in databases and reports."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from types import MappingProxyType
 from typing import Any
 
 RECORDS = "access_records"
+"""The table of access records."""
 COUNTS = "access_counts"
-"""The tables."""
+"""The table of counts."""
 _VERSION = 1
-"""That of the records which these columns hold."""
+"""The version of the record format that these columns hold."""
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,7 +38,7 @@ COLUMNS: Mapping[str, str] = MappingProxyType(
         "event.properties": "properties",
     }
 )
-"""The column for each key of an access record. `record.version` has none: it says what the keys mean."""
+"""Key of an access record -> column. `record.version` has no column: it defines the meaning of the keys."""
 COUNT_COLUMNS: Mapping[str, str] = MappingProxyType(
     {
         "time": "time",
@@ -50,14 +51,14 @@ COUNT_COLUMNS: Mapping[str, str] = MappingProxyType(
         "count.value": "value",
     }
 )
-"""The column for each key of a count."""
+"""Key of a count -> column."""
 
 
 def record_from(values: Iterable[Any]) -> dict[str, Any]:
-    """Return the access record that a row of a table is.
+    """Return a table row as an access record.
 
     Args:
-        values: of `COLUMNS`, in their order; the time as text, the properties as an object.
+        values: the values of `COLUMNS` in order; the time as text, the properties as an object.
     """
     row = zip(COLUMNS, values, strict=True)
     return {"record.version": _VERSION, **{key: value for key, value in row if value is not None}}

@@ -1,4 +1,4 @@
-"""An end to waiting, for libraries whose waiting has none."""
+"""Time limits for libraries that have none."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def cut_off_after(descriptor: int, seconds: float) -> Iterator[None]:
-    """Cut a connection off if what is done with it takes longer than that: whoever waits for it gets an error.
+    """Shut down a connection if the block takes too long, so that whoever waits on it gets an error.
 
-    A server that is frozen sends nothing, its host goes on acknowledging what comes, and its own time limits stand
-    still with it; so no setting of the connection's ends that.
+    No setting of a connection covers a frozen server: its host still acknowledges packets, and its own time limits are
+    frozen too.
 
     Args:
-        descriptor: of the connection's socket.
-        seconds: how long it may take.
+        descriptor: the file descriptor of the connection's socket.
+        seconds: the time limit.
     """
-    # A second descriptor of the same connection: the first may have become another file's when the time is up.
+    # A duplicate, because the descriptor may be closed and reused before the timer fires.
     with socket.socket(fileno=os.dup(descriptor)) as wire:
         timer = threading.Timer(seconds, _cut_off, [wire])
         timer.daemon = True
@@ -32,5 +32,5 @@ def cut_off_after(descriptor: int, seconds: float) -> Iterator[None]:
 
 
 def _cut_off(wire: socket.socket) -> None:
-    with suppress(OSError):  # it has ended by itself
+    with suppress(OSError):  # already disconnected
         wire.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Lines of JSON, as access records come and are kept."""
+"""Reads single lines of JSON, intact or torn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIME = re.compile(rb'"time":\s*"([^"]*)"')
 
 
 def record_of(visitor_id: str, line: bytes) -> dict[str, Any] | None:
-    """Return the record on a line if it is one of this visitor's; whatever else the line holds, None."""
+    """Return the record on a line if it is one of this visitor; None for any other line."""
     if visitor_id.encode() not in line:
         return None
     try:
@@ -25,7 +25,7 @@ def record_of(visitor_id: str, line: bytes) -> dict[str, Any] | None:
 
 
 def is_of(visitor_id: str, line: bytes) -> bool:
-    """Return whether a line is of this visitor: their record, or what a kill or a full disk has left of it."""
+    """Return whether a line belongs to a visitor: a whole record, or a torn one that still names the visitor."""
     if visitor_id.encode() not in line:
         return False
     if record_of(visitor_id, line) is not None:
@@ -34,23 +34,23 @@ def is_of(visitor_id: str, line: bytes) -> bool:
 
 
 def time_of(line: bytes) -> str:
-    """Return when a record or count was written, also one that is torn; what does not say it, is never old."""
+    """Return the time of a record or count, also of a torn one. A line without a time counts as never old."""
     try:
-        written = json.loads(line)["time"]
+        time = json.loads(line)["time"]
     except ValueError:
-        found = _TIME.search(line)
-        return found[1].decode("ascii", "replace") if found else _NEVER_OLD
+        match = _TIME.search(line)
+        return match[1].decode("ascii", "replace") if match else _NEVER_OLD
     except (LookupError, TypeError):
         return _NEVER_OLD
-    return written if isinstance(written, str) else _NEVER_OLD
+    return time if isinstance(time, str) else _NEVER_OLD
 
 
 def oldest_kept(now: float, keep: timedelta) -> str:
-    """Return a text that comes before the time of all that is to be kept, and after that of all that is not.
+    """Return the oldest time to keep, in a form that sorts correctly against the times of records.
 
     Args:
-        now: seconds since 1970.
-        keep: for how long records are kept.
+        now: Unix time in seconds.
+        keep: how long records are kept.
     """
     return rfc3339((datetime.fromtimestamp(now, UTC) - keep).timestamp()).removesuffix("Z")
 

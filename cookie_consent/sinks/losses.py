@@ -1,4 +1,4 @@
-"""Tells how many lines were lost with a process that was killed: each process writes down how many it holds."""
+"""Counts lines lost with killed processes: each process publishes how many it buffers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 from cookie_consent.base.files import AT_ONCE, NO_LINK
 from cookie_consent.base.process import locking
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 (files of a name that nobody knows, for their owner alone)
+_MEMORY = Path("/dev/shm")  # noqa: S108 (random file names, readable by their owner only)
 _NUMBERS = struct.Struct("=QQ")
 
 
-class Held:
-    """Two numbers of this process, where they outlive it: how many lines it took, and how many of them it brought home.
+class LossCounter:
+    """Two numbers that outlive this process: how many lines it took, and how many of those it stored.
 
-    They are in shared memory. To write there costs as little as in a process's own, and it cannot fail later: a page
-    of a file can where the disk is full, which would end the process. Where there is no such memory nothing is counted.
+    They are in shared memory, where a write costs no more than in private memory and cannot fail later. Writing to a
+    mapped file on a full disk would kill the process. Without shared memory nothing is counted.
 
     Args:
-        place: where the lines go. Processes with the same one look after each other.
-        folder: a file system in memory.
+        place: where the lines go. Processes with the same place count each other's losses.
+        folder: a folder in an in-memory file system.
 
     Attributes:
-        numbers: how many lines were taken, and how many brought.
+        numbers: how many lines were taken, and how many stored.
     """
 
     def __init__(self, place: str, folder: Path = _MEMORY) -> None:
@@ -40,22 +40,22 @@ class Held:
         self.numbers: memoryview[int] | list[int] = [0, 0]
 
     def begin(self, waiting: int) -> int:
-        """Write down the numbers of this process from now on, also after a fork.
+        """Start to publish the numbers of this process; call it again after a fork.
 
         Args:
-            waiting: how many lines it holds already.
+            waiting: how many lines are buffered already.
 
         Returns:
             How many lines were lost with processes that have ended.
         """
         self._path, self.numbers = None, [waiting, 0]
-        if locking.is_posix():  # on Windows nobody could remove the file while it is open
+        if locking.is_posix():  # Windows cannot remove an open file
             with suppress(OSError):
                 self._path, self.numbers = self._shared(waiting)
         return sum(_left_behind(path) for path in self._folder.glob(f"{self._prefix}*") if path != self._path)
 
     def end(self) -> None:
-        """Leave nothing behind if all lines were brought home."""
+        """Remove the published numbers if all lines were stored."""
         if self._path is not None and self.numbers[0] == self.numbers[1]:
             self._path.unlink(missing_ok=True)
 
@@ -64,17 +64,17 @@ class Held:
         file = locking.make_locked(path)
         try:
             os.write(file, _NUMBERS.pack(waiting, 0))
-            numbers = memoryview(mmap.mmap(file, _NUMBERS.size)).cast("Q")  # it keeps the file open, and so the lock
+            numbers = memoryview(mmap.mmap(file, _NUMBERS.size)).cast("Q")  # keeps the file open, and so locked
         finally:
             os.close(file)
         return path, numbers
 
 
 def _left_behind(path: Path) -> int:
-    """Return how many lines a process had not brought home when it ended, and forget it; 0 while it lives."""
-    # Anybody may put a pipe there, which would have no other end, or a link.
+    """Return how many lines an ended process lost, and delete its numbers; 0 if the process is alive."""
+    # Any user can create files in shared memory: a pipe would block, and a link would lead elsewhere.
     with suppress(OSError, struct.error), locking.opened(path, os.O_RDONLY | AT_ONCE | NO_LINK) as file:
-        path.unlink()  # which fails where another was faster
-        taken, brought = _NUMBERS.unpack(os.read(file, _NUMBERS.size + 1))
-        return int(taken - brought)
+        path.unlink()  # fails if another process was faster
+        taken, stored = _NUMBERS.unpack(os.read(file, _NUMBERS.size + 1))
+        return int(taken - stored)
     return 0

@@ -1,4 +1,4 @@
-"""Access records in memory, for tests."""
+"""A sink in memory, for tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class MemorySink:
 
     Attributes:
         records: the records, oldest first.
-        counts: the counts, likewise.
+        counts: the counts, oldest first.
     """
 
     def __init__(self) -> None:
@@ -21,35 +21,35 @@ class MemorySink:
         self.counts: list[dict[str, Any]] = []
 
     def write(self, line: bytes) -> None:
-        """Take one record."""
+        """Take an access record."""
         self.records.append(json.loads(line))
 
     def count(self, line: bytes) -> None:
-        """Take one count."""
+        """Take a count."""
         self.counts.append(json.loads(line))
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: nothing is buffered."""
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor."""
         return (record for record in self.records if record["visitor.id"] == visitor_id)
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor and return how many there were."""
+        """Erase the records of a visitor; return how many."""
         before = len(self.records)
         self.records = [record for record in self.records if record["visitor.id"] != visitor_id]
         return before - len(self.records)
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        """Remove what is older than `keep` and return how many records that are."""
-        first = (datetime.fromtimestamp(now, UTC) - keep).isoformat()
-        young = [record for record in self.records if record["time"] >= first]
-        due = len(self.records) - len(young)
+        """Remove what is older than `keep`; return how many records."""
+        oldest = (datetime.fromtimestamp(now, UTC) - keep).isoformat()
+        remaining = [record for record in self.records if record["time"] >= oldest]
+        due = len(self.records) - len(remaining)
         if not dry_run:
-            self.records, self.counts = young, [count for count in self.counts if count["time"] >= first]
+            self.records, self.counts = remaining, [count for count in self.counts if count["time"] >= oldest]
         return due
 
     def stats(self) -> Mapping[str, int]:
-        """Return counters."""
+        """Return the number of records "written"."""
         return {"written": len(self.records)}

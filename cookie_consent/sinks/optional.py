@@ -1,4 +1,4 @@
-"""Libraries that only some sites need."""
+"""Optional libraries."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _DUCKDB_SETTINGS = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-"""Nothing comes from a network."""
+"""DuckDB must not download extensions."""
 _LONGEST_END, _PAUSE = 2.0, 0.05
-"""For how long DuckDB is interrupted when Python ends, and how long until it is looked whether it ended (seconds)."""
+"""How long to keep interrupting DuckDB when Python exits, and the interval between attempts (seconds)."""
 
 
 class NotInstalledError(Exception):
-    """A library is missing; says which, and how to install it."""
+    """A library is missing. The message names it and how to install it."""
 
 
 def library(name: str, what: str, install: str) -> Any:
-    """Return a library.
+    """Import a library.
 
     Args:
-        name: of its module.
-        what: what needs it, for the sentence "… need(s) duckdb".
-        install: what pip is to install.
+        name: the name of its module.
+        what: what needs it, as the start of the sentence "… need(s) duckdb".
+        install: what to install with pip.
 
     Raises:
-        NotInstalledError: it is not there.
+        NotInstalledError: it is not installed.
     """
     try:
         return import_module(name)
@@ -45,17 +45,17 @@ def library(name: str, what: str, install: str) -> Any:
 
 
 def duckdb() -> Any:
-    """Return DuckDB; raises NotInstalledError."""
+    """Import DuckDB; raises NotInstalledError."""
     return library("duckdb", "Parquet files need", "cookie-consent[analytics]")
 
 
 class Connections:
-    """The connections to DuckDB that are open, to be ended with Python.
+    """Open DuckDB connections, to be closed when Python exits.
 
-    What a daemon thread does with one would go on while Python ends, and abort the process.
+    A daemon thread that still uses one at that time would abort the process.
 
     Attributes:
-        is_over: whether Python ends.
+        is_over: whether Python is exiting.
     """
 
     def __init__(self) -> None:
@@ -63,71 +63,73 @@ class Connections:
         self.is_over = False
 
     def after_fork(self) -> None:
-        """Have none, in a process that was just forked."""
+        """Forget the parent's connections."""
         self._open.clear()
 
     @contextmanager
     def opened(self, connect: Callable[[], Any]) -> Iterator[Any]:
-        """Give a new connection, and close it.
+        """Open a connection and close it after the block.
 
         Args:
-            connect: makes it.
+            connect: creates the connection.
 
         Raises:
-            duckdb.InterruptException: Python ends.
+            duckdb.InterruptException: Python is exiting.
         """
         key = object()
-        self._open[key] = None  # before it is looked whether all is over: `end` sees it, or it is over
+        self._open[key] = None  # before the check of `is_over`, so that `end` cannot miss this connection
         try:
             if self.is_over:
                 raise duckdb().InterruptException("Python ends.")
             with connect() as self._open[key]:
                 yield self._open[key]
         finally:
-            self._open.pop(key, None)  # only now: what is not closed yet would abort the process, too
+            self._open.pop(key, None)  # after closing: an unclosed connection would abort the process, too
 
     def end(self, pause: Callable[[float], object] = time.sleep) -> None:
-        """Interrupt what goes on until all are closed, or for two seconds: one between two queries is lost.
+        """Interrupt running queries until all connections are closed, for at most two seconds.
+
+        It repeats, because an interrupt between two queries has no effect.
 
         Args:
-            pause: waits for seconds.
+            pause: waits for a number of seconds.
         """
         self.is_over = True
         wait_until(self._are_interrupted, _LONGEST_END, _PAUSE, pause)
 
     def _are_interrupted(self) -> bool:
-        """Interrupt what goes on; return whether all are closed."""
+        """Interrupt running queries; return whether all connections are closed."""
         for connection in [*self._open.values()]:
-            with suppress(Exception):  # there is none yet, or it is closed
+            with suppress(Exception):  # not connected yet, or closed already
                 connection.interrupt()
         return not self._open
 
 
 _connections = call_after_fork(Connections())
-atexit.register(_connections.end)  # as early as this: it comes after those who wait for what they do to be done
+atexit.register(_connections.end)  # registered early, so that it runs after handlers that wait for queries
 
 
 @contextmanager
 def duckdb_connection(settings: Mapping[str, Any]) -> Iterator[Any]:
-    """Give a connection to a new database of DuckDB's in memory, which prints nothing by itself.
+    """Connect to a new DuckDB database in memory, which prints nothing.
 
-    It is ended with Python, also where a daemon thread uses it.
+    It is closed when Python exits, even if a daemon thread uses it.
 
     Args:
-        settings: those of it that differ, like "memory_limit".
+        settings: DuckDB settings to change, like "memory_limit".
 
     Raises:
-        NotInstalledError: DuckDB is not there.
+        NotInstalledError: DuckDB is not installed.
     """
     connect = partial(duckdb().connect, ":memory:", config={**_DUCKDB_SETTINGS, **settings})
     with _connections.opened(connect) as connection:
-        # Its progress goes to standard output, also where that is no terminal. That is no setting to connect with.
+        # DuckDB prints its progress to standard output even if that is no terminal. `config` does not accept this.
         connection.execute("SET enable_progress_bar = false")
         yield connection
 
 
 def is_interruption(error: Exception) -> bool:
-    """Tell whether an error is what DuckDB makes of Ctrl-C or what else a signal raises, or of the end of Python."""
+    """Return whether an error means that DuckDB was interrupted, by a signal such as Ctrl-C or by Python's exit."""
     by_signal = isinstance(error, RuntimeError) and str(error) == "Query interrupted"
-    # DuckDB interrupts one query itself when Python ends, before all is over; then it has several errors.
+    # DuckDB itself interrupts a query when Python exits, before `end` runs, and then raises various errors.
     return by_signal or type(error).__name__ == "InterruptException" or _connections.is_over

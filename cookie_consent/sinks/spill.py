@@ -1,4 +1,4 @@
-"""Lines that a store could not take, in files that outlive their process."""
+"""Spill files: lines that a store could not take, in files that outlive their process."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ _SUFFIX = ".spill"
 
 
 class Spill:
-    """Keeps batches of lines in a file of this process's own, and takes over the files of processes that ended.
+    """Writes batches of lines to a spill file of this process, and takes over the files of ended processes.
 
-    A batch is its lines, each after a letter for its kind, and an empty line: it comes back as it was given, so that
-    a store that knows batches by their content knows it again. One that a kill cut off comes back without the line
-    that is torn. Each file is locked for as long as its process lives.
+    A batch is stored as its lines, each after a letter for its kind, and an empty line. It is read back unchanged, so
+    that a store that recognises repeated batches by content still does. If a kill tore the last line, the batch is read
+    back without it. A process keeps its file locked.
 
     Args:
-        folder: where the files are, of several processes; made when the first line comes, for its owner alone.
-        most_bytes: how large all files in the folder may grow together, give or take a batch of each process.
+        folder: the folder of the files, shared by several processes. It is created with the first line, for its owner
+            only.
+        most_bytes: the most bytes of all files in the folder together, give or take a batch of each process.
 
     Attributes:
-        folder: the same.
+        folder: the folder.
     """
 
     def __init__(self, folder: str | os.PathLike[str], most_bytes: int = _MOST_BYTES) -> None:
@@ -39,16 +40,16 @@ class Spill:
         self._left: list[_SpillFile] | None = None
 
     def after_fork(self) -> None:
-        """Let go of the files of the process that this one was just forked from."""
+        """Release the parent's files."""
         for file in (*(self._left or ()), *((self._own,) if self._own else ())):
             file.close()
         self._own = self._left = None
 
     def add(self, batch: Sequence[Line]) -> None:
-        """Keep a batch.
+        """Append a batch.
 
         Raises:
-            OSError: the folder is full, or cannot be written.
+            OSError: the folder is full or not writable.
         """
         data = b"".join(_MARKS[is_record] + line for is_record, line in batch) + b"\n"
         if sum(map(_size, self._paths())) + len(data) > self._most_bytes:
@@ -57,11 +58,11 @@ class Spill:
         self._own.append(data)
 
     def is_waiting(self) -> bool:
-        """Return whether there may be a batch to come back."""
+        """Return whether there may be a batch to read back."""
         return self._own is not None or self._left is None or bool(self._left)
 
     def batches(self) -> Iterator[list[Line]]:
-        """Yield the batches, oldest first within a file. One is forgotten when the next is asked for."""
+        """Yield the batches, oldest first within a file. A batch counts as stored when the next is requested."""
         if self._left is None:
             self._left = [file for path in self._paths() if (file := _taken_over(path))]
         while self._left:
@@ -73,15 +74,15 @@ class Spill:
             done.remove()
 
     def erase(self, visitor_id: str) -> int:
-        """Blank a visitor's records in all files, where they stand, and return how many there were."""
+        """Blank out a visitor's records in all files; return how many."""
         return sum(_blank(path, lambda line: is_of(visitor_id, line)) for path in self._paths())
 
     def purge(self, before: str, *, dry_run: bool = False) -> int:
-        """Blank what is old in all files, likewise, and return how many records that are.
+        """Blank out old lines in all files; return how many of them were records.
 
         Args:
-            before: what was written before this time is old.
-            dry_run: only count.
+            before: lines older than this time are old.
+            dry_run: whether to only count.
         """
         return sum(_blank(path, lambda line: time_of(line) < before, dry_run=dry_run) for path in self._paths())
 
@@ -95,18 +96,18 @@ class Spill:
 
 
 class _SpillFile:
-    """A file that this process holds the lock of.
+    """A spill file that this process has locked.
 
     Args:
-        path: where it is.
-        descriptor: the same, open for writing.
+        path: the path.
+        descriptor: the file, open for writing.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path, self._descriptor, self._start = path, descriptor, 0
 
     def append(self, data: bytes) -> None:
-        """Write at the end, all or nothing."""
+        """Append all of the data or nothing."""
         end, rest = os.fstat(self._descriptor).st_size, data
         try:
             while rest:
@@ -116,8 +117,8 @@ class _SpillFile:
             raise
 
     def batches(self) -> Iterator[list[Line]]:
-        """Yield the batches that were not yet brought home."""
-        with os.fdopen(os.dup(self._descriptor), "rb") as file:  # anew: lines may have been blanked since the last time
+        """Yield the batches that were not stored yet."""
+        with os.fdopen(os.dup(self._descriptor), "rb") as file:  # no cached data: lines may have been blanked since
             file.seek(self._start)
             batch: list[Line] = []
             while line := file.readline():
@@ -132,22 +133,21 @@ class _SpillFile:
                 yield batch
 
     def remove(self) -> None:
-        """Delete the file, and let go of its lock."""
+        """Delete the file, then unlock it."""
         if not locking.is_posix():
-            self.close()  # Windows removes no open file
+            self.close()  # Windows cannot remove an open file
         self._path.unlink(missing_ok=True)
         if locking.is_posix():
-            self.close()  # last: until then nobody takes it over
+            self.close()  # last, so that no other process takes it over
 
     def close(self) -> None:
-        """Let go of the lock, as the end of the process does: the next one takes the file over."""
+        """Unlock the file, so that another process can take it over."""
         os.close(self._descriptor)
 
 
 def _taken_over(path: Path) -> _SpillFile | None:
-    """Return the file of a process that ended, now locked by this one; None where that lives or another was faster."""
-    # It may have been brought home between our look into the folder and our lock. Then it comes to the store once more,
-    # which changes nothing there.
+    """Lock the file of an ended process and return it; None if that is alive or another process was faster."""
+    # Another process may have stored its lines between our listing and our lock. Storing them again changes nothing.
     try:
         return _SpillFile(path, locking.open_locked(path, os.O_RDWR))
     except OSError:
@@ -158,27 +158,27 @@ def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except FileNotFoundError:
-        return 0  # it was brought home meanwhile
+        return 0  # another process stored its lines meanwhile
 
 
-def _blank(path: Path, which: Callable[[bytes], object], *, dry_run: bool = False) -> int:
-    """Overwrite lines in one file with spaces; return how many of them are records."""
-    found = place = 0
+def _blank(path: Path, matches: Callable[[bytes], object], *, dry_run: bool = False) -> int:
+    """Overwrite matching lines of a file with spaces; return how many of them were records."""
+    records = place = 0
     try:
         with path.open("r+b") as file:
             for line in file:
-                if which(line[1:]) and (line.endswith(b"\n") or _has_ended(file.fileno())):
-                    found += line.startswith(_MARKS[True])
+                if matches(line[1:]) and (line.endswith(b"\n") or _has_ended(file.fileno())):
+                    records += line.startswith(_MARKS[True])
                     if not dry_run:
                         write_at(file.fileno(), b" " * len(line.rstrip(b"\n")), place)
                 place += len(line)
     except FileNotFoundError:
-        pass  # it was brought home meanwhile
-    return found
+        pass  # another process stored its lines meanwhile
+    return records
 
 
 def _has_ended(descriptor: int) -> bool:
-    """Return whether the process has ended whose file this is; nobody goes on with a line then."""
+    """Return whether the process that wrote a file has ended, so that its last line will not grow."""
     try:
         locking.lock(descriptor, shared=True)
     except BlockingIOError:

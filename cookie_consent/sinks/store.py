@@ -1,4 +1,4 @@
-"""What a buffered sink brings its lines to, and what that may say."""
+"""The interface between a buffered sink and its store, with their errors."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from typing import Any, Protocol
 
 
 class Store(Protocol):
-    """Where a buffered sink keeps its lines. `write` is called by one thread at a time; the others may come besides.
+    """Where a buffered sink writes its lines.
 
-    Whatever it does has a time limit of its own, and raises where it cannot be done.
+    Only one thread at a time calls `write`. The other methods may be called at the same time. Every method has a time
+    limit, and raises if it cannot finish.
     """
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        """Keep all of these lines, or raise. Writing the same lines again changes nothing (by `log.record.uid`)."""
+        """Store all lines, or raise. Storing a line again changes nothing (by `log.record.uid`)."""
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor."""
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor and return how many there were."""
+        """Erase the records of a visitor; return how many."""
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        """Remove what is older than `keep` and return how many records that are."""
+        """Remove what is older than `keep`; return how many records."""
 
     def close(self) -> None:
-        """End connections. It may be written to again."""
+        """Close connections. The store may be written to again."""
 
 
 def url_error(example: str) -> ValueError:
-    """Return the error about a URL that cannot be read. It does not say the URL, which may have a password in it."""
+    """Return the error for an invalid URL. It leaves out the URL, which may contain a password."""
     return ValueError(
         f'access_log: the URL cannot be read. Write "{example}"; in a name or password, "@" is written "%40", '
         '":" "%3A", "/" "%2F" and "%" "%25".'
@@ -38,15 +39,15 @@ def url_error(example: str) -> ValueError:
 
 
 class CannotEraseError(Exception):
-    """Records of a visitor stay somewhere; says where, and what would remove them."""
+    """Some records of a visitor may remain. The message says where, and what would remove them."""
 
 
 class InvalidLinesError(Exception):
-    """A store has kept all lines but these, which it can never keep.
+    """A store stored all lines except some that it can never accept.
 
     Args:
-        lines: how many they are.
-        why: what the store says of them.
+        lines: the number of those lines.
+        why: the store's reason.
     """
 
     def __init__(self, lines: int, why: str) -> None:
@@ -55,20 +56,20 @@ class InvalidLinesError(Exception):
 
 
 class RefusedError(Exception):
-    """A store refuses some of the lines that it was given, for what they are; it kept none of them."""
+    """A store stored none of the lines, because it can never accept some of them."""
 
 
 def refused(lines: Sequence[bytes], keep: Callable[[Sequence[bytes]], None]) -> list[str]:
-    """Keep all lines but those that are refused; return why, once for each of these.
+    """Store all lines except those that are refused; return the reason for each of these.
 
-    What is refused is halved until single lines are left: one bad line among a thousand costs twenty tries.
+    A refused batch is halved until single lines are left. One bad line in a thousand costs about twenty calls.
 
     Args:
-        lines: to keep.
-        keep: keeps all of some lines, or raises. Kept twice they are kept once.
+        lines: the lines to store.
+        keep: stores all given lines, or raises. Storing a line again changes nothing.
 
     Raises:
-        Exception: what `keep` raises that is no RefusedError.
+        Exception: any error of `keep` other than RefusedError.
     """
     if not lines:
         return []
@@ -81,10 +82,10 @@ def refused(lines: Sequence[bytes], keep: Callable[[Sequence[bytes]], None]) -> 
 
 
 def report(refusals: Sequence[str]) -> None:
-    """Say what was refused, if anything was.
+    """Raise an error if lines were refused.
 
     Raises:
-        InvalidLinesError: some lines were refused. It gives the first one's reason.
+        InvalidLinesError: some lines were refused. It gives the first reason.
     """
     if refusals:
         raise InvalidLinesError(len(refusals), refusals[0])

@@ -32,7 +32,7 @@ from cookie_consent.sinks.files.closed_files import (
 )
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.line_io import compress_closed
-from cookie_consent.sinks.files.locking import for_each_closed, held
+from cookie_consent.sinks.files.locking import exclusive, for_each_closed
 from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import Clock
 from tests.support.servers.processes import end_group, own_group
@@ -402,15 +402,15 @@ def test_a_new_file_comes_whole_or_not_at_all(path: Path) -> None:
 
 def test_a_file_is_held_by_one_at_a_time(path: Path) -> None:
     source = close_as(path, Form.PLAIN, 1)
-    with held(path, source) as file:
+    with exclusive(path, source) as file:
         assert file is not None
-        with pytest.raises(TimeoutError), held(path, source, wait=0.1):
+        with pytest.raises(TimeoutError), exclusive(path, source, wait=0.1):
             pytest.fail("it is held")
         waits = threading.Thread(target=compress_closed, args=(path, Form.GZIP))
         waits.start()
         waits.join()
     assert names(path) == ["access-2026-11-25-0001.jsonl"]
-    with held(path, source) as file:
+    with exclusive(path, source) as file:
         assert file is not None
 
 
@@ -423,12 +423,12 @@ def how_often_open(path: Path) -> int:
 def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
     source = close_as(path, Form.PLAIN, 1)
     with ExitStack() as stack:
-        first = stack.enter_context(held(path, source))
+        first = stack.enter_context(exclusive(path, source))
         assert first is not None
         found: list[object] = ["nothing"]
 
         def wait() -> None:
-            with held(path, source, wait=30) as file:
+            with exclusive(path, source, wait=30) as file:
                 found[0] = file
 
         waits = threading.Thread(target=wait)
@@ -438,7 +438,7 @@ def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
         stack.close()
         waits.join()
     assert found == [None]
-    with held(path, source) as file:
+    with exclusive(path, source) as file:
         assert file is None
 
 

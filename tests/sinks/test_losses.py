@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.sinks.files.sink import JsonLinesSink
-from cookie_consent.sinks.losses import Held
+from cookie_consent.sinks.losses import LossCounter
 from tests.support.servers.processes import end_group, own_group
 from tests.support.sink_lines import line
 
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 _HOLD = """
 import sys, time
 from pathlib import Path
-from cookie_consent.sinks.losses import Held
-held = Held("a place", Path(sys.argv[1]))
+from cookie_consent.sinks.losses import LossCounter
+held = LossCounter("a place", Path(sys.argv[1]))
 held.begin(1)
 held.numbers[0] += 10
 held.numbers[1] += 4
@@ -45,7 +45,7 @@ def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def next_one(folder: Path, place: str = "a place") -> int:
-    return Held(place, folder).begin(0)
+    return LossCounter(place, folder).begin(0)
 
 
 @pytest.mark.slow
@@ -60,7 +60,7 @@ def test_what_a_killed_process_held_is_counted_once(tmp_path: Path) -> None:
 
 
 def test_a_process_that_brought_all_leaves_nothing_behind(tmp_path: Path) -> None:
-    held = Held("a place", tmp_path)
+    held = LossCounter("a place", tmp_path)
     assert held.begin(2) == 0
     held.end()
     assert len([*tmp_path.iterdir()]) == 1, "lines still wait"
@@ -70,7 +70,7 @@ def test_a_process_that_brought_all_leaves_nothing_behind(tmp_path: Path) -> Non
 
 
 def test_without_shared_memory_nothing_is_counted_and_nothing_fails(tmp_path: Path) -> None:
-    held = Held("a place", tmp_path / "none")
+    held = LossCounter("a place", tmp_path / "none")
     assert held.begin(3) == 0
     held.numbers[0] += 1
     held.end()
@@ -88,11 +88,11 @@ def test_a_path_is_the_same_place_however_it_is_written(tmp_path: Path, monkeypa
 
 def _abandon(place: str, folder: Path) -> None:
     """Let a process hold five lines and end at once."""
-    _run("Held(sys.argv[1], Path(sys.argv[2])).begin(5); os._exit(0)", place, str(folder))
+    _run("LossCounter(sys.argv[1], Path(sys.argv[2])).begin(5); os._exit(0)", place, str(folder))
 
 
 def _run(script: str, *arguments: str) -> str:
-    script = f"import os, sys\nfrom pathlib import Path\nfrom cookie_consent.sinks.losses import Held\n{script}"
+    script = f"import os, sys\nfrom pathlib import Path\nfrom cookie_consent.sinks.losses import LossCounter\n{script}"
     command = [sys.executable, "-c", script, *arguments]
     return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -112,7 +112,7 @@ def test_a_sink_counts_what_a_killed_process_held_and_says_so(tmp_path: Path, ca
 def test_a_child_counts_for_itself(tmp_path: Path) -> None:
     said = _run(
         """
-held = Held("a place", Path(sys.argv[1]))
+held = LossCounter("a place", Path(sys.argv[1]))
 held.begin(1)
 child = os.fork()
 if not child:
@@ -120,7 +120,7 @@ if not child:
     held.numbers[1] += 2
     os._exit(0)
 os.waitpid(child, 0)
-print(*held.numbers, Held("a place", Path(sys.argv[1])).begin(0))
+print(*held.numbers, LossCounter("a place", Path(sys.argv[1])).begin(0))
 """,
         str(tmp_path),
     )
@@ -128,7 +128,7 @@ print(*held.numbers, Held("a place", Path(sys.argv[1])).begin(0))
 
 
 def test_a_file_that_is_no_such_thing_holds_nobody_up(tmp_path: Path) -> None:
-    held = Held("a place", tmp_path)
+    held = LossCounter("a place", tmp_path)
     held.begin(0)
     (file,) = tmp_path.iterdir()
     held.end()
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_such_thing_holds_nobody_up(tmp_path: Path) -> None:
 
 
 def test_a_pipe_that_somebody_put_there_holds_nobody_up(tmp_path: Path) -> None:
-    held = Held("a place", tmp_path)
+    held = LossCounter("a place", tmp_path)
     held.begin(0)
     (file,) = tmp_path.iterdir()
     held.end()

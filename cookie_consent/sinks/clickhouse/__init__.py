@@ -1,4 +1,4 @@
-"""Access records in ClickHouse."""
+"""The ClickHouse sink."""
 
 from cookie_consent.sinks.clickhouse.store import ClickHouseSink
 

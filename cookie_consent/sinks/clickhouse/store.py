@@ -1,4 +1,4 @@
-"""Access records in ClickHouse. See docs/decisions/025."""
+"""The ClickHouse sink. See docs/decisions/025."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
 _CONNECT = 3
 _WRITE, _LOOK_UP, _PURGE = 10, 30, 600
-"""How long a statement may take (seconds)."""
+"""Time limits of statements (seconds)."""
 _TRIES = 2
-"""How often a visitor's records are deleted: another process may write some between a deletion and the look after."""
+"""How often to delete a visitor's records. Another process may write some between a deletion and the check after it."""
 _INSERT = {
-    # The server puts the batches of many processes together: each part of a table that is written costs it work.
+    # The server merges the inserts of many processes, because each inserted part of a table costs it work.
     "async_insert": 1,
     "wait_for_async_insert": 1,
     "wait_for_async_insert_timeout": _WRITE,
     "date_time_input_format": "best_effort",
     "input_format_skip_unknown_fields": 1,
     "input_format_json_read_objects_as_strings": 1,
-    "max_partitions_per_insert_block": 0,  # what a wrong clock wrote, or waited for long, may be of many days
+    "max_partitions_per_insert_block": 0,  # after an outage, or with a wrong clock, a batch can span many days
 }
-_AT_ONCE = {"lightweight_deletes_sync": 2}  # it is done when the server answers
+_AT_ONCE = {"lightweight_deletes_sync": 2}  # the statement returns when all replicas are done
 _LATER = {"mutations_sync": 0}
 _REFUSALS = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 349, 407, 467, 469})
-"""What the server says of lines that it can never keep, as numbered in its ErrorCodes.cpp: CANNOT_PARSE_… and the like,
+"""Error codes for lines that the server can never accept, from its ErrorCodes.cpp: CANNOT_PARSE_… and the like,
 TYPE_MISMATCH, INCORRECT_DATA, TOO_DEEP_RECURSION, VIOLATED_CONSTRAINT."""
 
 
 class ClickHouseSink(BufferedSink):
-    """Keeps access records in a ClickHouse database, in tables that it makes: `access_records` and `access_counts`.
+    """Writes access records to a ClickHouse database, in tables that it creates: `access_records` and `access_counts`.
 
     Args:
-        url: like "clickhouse://user:password@host:8123/database", or "clickhouses://" for TLS. What follows a "?" is
-            for clickhouse-connect, or a setting of the server's.
-        spill: the folder of spill files, which several processes may share; None for none.
+        url: like "clickhouse://user:password@host:8123/database", or "clickhouses://" for TLS. Parameters after "?" go
+            to clickhouse-connect or are server settings.
+        spill: the folder of spill files, which several processes may share; None for no spill files.
 
     Raises:
-        ValueError: the URL cannot be read.
+        ValueError: the URL is invalid.
     """
 
     def __init__(self, url: str, *, spill: str | PathLike[str] | None = None) -> None:
@@ -61,19 +61,19 @@ class ClickHouseSink(BufferedSink):
 
 
 class ClickHouseStore:
-    """Writes over HTTP, with a client that is made when it is first needed and made anew after any failure.
+    """Writes over HTTP, with a client that is created on first use and replaced after any failure.
 
-    Lines go to the server as they come, and it takes them apart: Python copies bytes and parses nothing.
+    The server parses the lines, so that Python only copies bytes.
 
     Args:
-        url: as of ClickHouseSink.
-        limit: how long a statement of `write` may take (seconds).
+        url: as for ClickHouseSink.
+        limit: the time limit of each statement of `write` (seconds).
 
     Attributes:
-        place: the same without user and password.
+        place: the URL without credentials.
 
     Raises:
-        ValueError: the URL cannot be read.
+        ValueError: the URL is invalid.
     """
 
     def __init__(self, url: str, *, limit: int = _WRITE) -> None:
@@ -91,16 +91,16 @@ class ClickHouseStore:
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have no connection: that of the parent is the parent's, also to close."""
+        """Drop the connection without closing it: it belongs to the parent process."""
         leave_to_parent(self._client)
         self._client = None
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        """Keep lines; one uid is kept once.
+        """Store lines, one for each uid.
 
         Raises:
-            InvalidLinesError: all are kept but some that the server refuses.
-            clickhouse_connect.driver.exceptions.ClickHouseError: they could not be kept.
+            InvalidLinesError: the server refuses some lines; all others are stored.
+            clickhouse_connect.driver.exceptions.ClickHouseError: the lines may not be stored.
         """
         try:
             client = self._client = self._client or self._connect(self._limit)
@@ -124,30 +124,30 @@ class ClickHouseStore:
             yield record
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor and return how many there were.
+        """Erase the records of a visitor; return how many.
 
-        They are deleted for every reader when this returns; the server then takes them off its disk by itself.
+        When this returns, no query finds them any more. The server removes them from disk soon after.
 
         Raises:
             CannotEraseError: the server still has some.
         """
-        own = {"visitor": visitor_id}
+        parameters = {"visitor": visitor_id}
         with self._connected(_LOOK_UP) as client:
-            count = left = _number(client, tables.COUNT_OF, own)
+            count = remaining = _number(client, tables.COUNT_OF, parameters)
             for _ in range(_TRIES):
-                if left:
-                    _delete(client, "access_records", tables.DELETE_OF, own)
-                    left = _number(client, tables.COUNT_OF, own)
-        if left:
+                if remaining:
+                    _delete(client, "access_records", tables.DELETE_OF, parameters)
+                    remaining = _number(client, tables.COUNT_OF, parameters)
+        if remaining:
             raise CannotEraseError(
-                f"{self.place} still has {left} records of this visitor, which it deleted. Erase them again."
+                f"{self.place} still has {remaining} records of this visitor, which it deleted. Erase them again."
             )
         return count
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        """Drop the days that are over, and delete what else is older than `keep`; return how many records.
+        """Drop the partitions of old days, delete other rows older than `keep`; return how many records.
 
-        The tables get `keep` as their time limit too, for the time when nobody purges.
+        It also sets `keep` as the TTL of the tables, which applies even if nobody purges.
         """
         end = datetime.fromtimestamp(now, UTC) - keep
         until = {"end": int(end.timestamp() * 1000)}
@@ -163,16 +163,16 @@ class ClickHouseStore:
             return count
 
     def close(self) -> None:
-        """End connections. It may be written to again."""
+        """Close the connection. The store may be written to again."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
     def _connect(self, limit: int) -> Client:
-        """Return a client of a database that has the tables.
+        """Return a client, and create missing tables.
 
         Args:
-            limit: how long each statement may take (seconds).
+            limit: the time limit of each statement (seconds).
         """
         client = clickhouse_connect.get_client(
             dsn=self._url,
@@ -180,7 +180,7 @@ class ClickHouseStore:
             connect_timeout=_CONNECT,
             send_receive_timeout=limit,
             query_retries=0,
-            autogenerate_session_id=False,  # nothing is kept between statements
+            autogenerate_session_id=False,  # statements share no session state
             dedicated_pool=True,
             settings={"max_execution_time": limit},
         )
@@ -195,7 +195,7 @@ class ClickHouseStore:
 
     @contextmanager
     def _connected(self, limit: int) -> Iterator[Client]:
-        """Give a client of its own to whatever does not belong to the writer's thread."""
+        """Connect for one operation: the writer's client is not shared with other threads."""
         client = self._connect(limit)
         try:
             yield client
@@ -204,10 +204,11 @@ class ClickHouseStore:
 
 
 def _keep(client: Client, lines: Sequence[bytes], table: str) -> None:
-    """Keep all of some lines.
+    """Insert lines, all or none.
 
     Raises:
-        RefusedError: the server cannot keep one of them. It gives only the error's name: its text has data in it.
+        RefusedError: the server can never accept one of them. It gives only the error's name, because its text contains
+            data.
     """
     try:
         client.raw_insert(table, insert_block=b"".join(lines), settings=_INSERT, fmt="JSONEachRow")
@@ -227,6 +228,6 @@ def _delete(client: Client, table: str, statement: str, values: dict[str, Any]) 
 
 
 def _limit(client: Client, table: str, seconds: int) -> None:
-    """Give a table its time limit, if it has another one or none."""
+    """Set the TTL of a table unless it has that one already."""
     if tables.lifetime(seconds) not in client.query(tables.TABLE, parameters={"table": table}).result_rows[0][0]:
         client.command(tables.limit(table, seconds), settings={"materialize_ttl_after_modify": 0})

@@ -1,4 +1,4 @@
-"""The tables of access records in ClickHouse, and what is said to them."""
+"""Tables and statements of the ClickHouse sink."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _TYPES = {
     "value": "Int64",
 }
 _FEW = "LowCardinality(Nullable(String))"
-"""The type of the others: texts of which there are few."""
+"""The type of all other columns: texts with few distinct values."""
 _NEEDED = ("time", "day", "value")
-"""What may not be left out: it would become 1970, or 0."""
+"""Columns that must not be missing: ClickHouse would store 1970 or 0."""
 
 ARE_THERE = """
     SELECT count() = 6 FROM system.tables WHERE database = currentDatabase() AND name IN (
@@ -38,32 +38,32 @@ TABLE = "SELECT engine_full FROM system.tables WHERE database = currentDatabase(
 
 
 def count_until(table: str) -> str:
-    """Return the statement that counts what is older than a time."""
+    """Return the statement that counts rows older than a time."""
     return f"SELECT count() FROM {table} FINAL WHERE time < fromUnixTimestamp64Milli({{end:Int64}})"  # noqa: S608
 
 
 def delete_until(table: str) -> str:
-    """Return the statement that deletes what is older than a time."""
+    """Return the statement that deletes rows older than a time."""
     return f"DELETE FROM {table} WHERE time < fromUnixTimestamp64Milli({{end:Int64}})"  # noqa: S608
 
 
 def drop_day(day: str) -> str:
-    """Return the statement that drops a partition, if it is there."""
+    """Return the statement that drops a day's partition if it exists."""
     return f"ALTER TABLE access_records DROP PARTITION ID '{day}'"
 
 
 def really_gone(table: str) -> str:
-    """Return the statement that has the server take what is deleted off the disk too, and not at its next chance."""
+    """Return the statement that removes deleted rows from disk now; the server would do so some time later."""
     return f"ALTER TABLE {table} APPLY DELETED MASK"
 
 
 def lifetime(seconds: int) -> str:
-    """Return a table's time limit, as the server spells it."""
+    """Return the TTL clause of a table in the server's own notation."""
     return f"TTL toDateTime(time) + toIntervalSecond({seconds})"
 
 
 def limit(table: str, seconds: int) -> str:
-    """Return the statement that gives a table its time limit."""
+    """Return the statement that sets the TTL of a table."""
     return f"ALTER TABLE {table} MODIFY {lifetime(seconds)}"
 
 
@@ -72,28 +72,29 @@ def _kind(column: str) -> str:
 
 
 def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:
-    """Return the statements that make a table, and the two that lines come in by.
+    """Return the statements that create a table, its input table and the view between them.
 
-    Lines are sent as they are to a table with their keys, which keeps nothing; a view takes them on.
+    Lines are inserted as they are into the input table, which has one column for each key and stores nothing. The view
+    copies them to the table.
     """
-    kept = ", ".join(f"{column} {_kind(column)}" for column in columns.values())
-    said = ", ".join(
+    columns_sql = ", ".join(f"{column} {_kind(column)}" for column in columns.values())
+    keys_sql = ", ".join(
         f"`{key}` {f'Nullable({_kind(column)})' if column in _NEEDED else _kind(column)}"
         for key, column in columns.items()
     )
-    rules = ", ".join(
+    constraints = ", ".join(
         f"CONSTRAINT needs_{column} CHECK {'notEmpty' if column == 'uid' else 'isNotNull'}(`{key}`)"
         for key, column in columns.items()
         if column in (*_NEEDED, "uid")
     )
-    named = ", ".join(
+    selected = ", ".join(
         f"{f'assumeNotNull(`{key}`)' if column in _NEEDED else f'`{key}`'} AS {column}"
         for key, column in columns.items()
     )
     return (
-        f"CREATE TABLE IF NOT EXISTS {table} ({kept}) ENGINE = ReplacingMergeTree {engine}",
-        f"CREATE TABLE IF NOT EXISTS {table}_lines ({said}, {rules}) ENGINE = Null",
-        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {table}_view TO {table} AS SELECT {named} FROM {table}_lines",  # noqa: S608
+        f"CREATE TABLE IF NOT EXISTS {table} ({columns_sql}) ENGINE = ReplacingMergeTree {engine}",
+        f"CREATE TABLE IF NOT EXISTS {table}_lines ({keys_sql}, {constraints}) ENGINE = Null",
+        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {table}_view TO {table} AS SELECT {selected} FROM {table}_lines",  # noqa: S608
     )
 
 
@@ -101,9 +102,8 @@ _AS_READ = {"time": "concat(replaceOne(toString(r.time), ' ', 'T'), 'Z')"}
 READ = f"""
     SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.values())}
     FROM access_records AS r FINAL WHERE r.visitor = {{visitor:String}} ORDER BY r.time, r.uid
-"""  # noqa: S608 (names of ours)
-# Sorted by what tells records apart, the visitor first: one visitor's records stand together, for who asks for them
-# and for sessions.
+"""  # noqa: S608 (constant names)
+# Sorted by visitor first, so that one visitor's records are adjacent for look-ups and for sessions.
 MAKE = (
     *_make(
         "access_records",

@@ -1,1 +1,1 @@
-"""Access records in JSON Lines files."""
+"""The JSON Lines sink: files that several processes append to."""

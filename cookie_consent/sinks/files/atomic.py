@@ -1,4 +1,4 @@
-"""Puts a new file in the place of another, whole or not at all, whenever the machine or the process stops."""
+"""Replaces a file atomically, even if the process or the machine stops."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cookie_consent.base.files import open_file, set_mode_and_owner, sync_folder
 
 @contextmanager
 def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
-    """Give the path of a new, empty file to write, which then takes the place of another, or of none.
+    """Yield the path of a new, empty file, which replaces the target after the block.
 
     Args:
-        target: where it goes. Its folder is made.
-        like: an open file whose owner and mode the new one gets: a command that root runs makes files that the
-            server can still change.
+        target: the file to create or replace. Its folder is created.
+        like: an open file whose owner and mode the new file gets. So the server can still change files after a command
+            that root ran.
     """
     original = os.fstat(like.fileno())
     _make_folder(target.parent, original)
@@ -40,7 +40,7 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
 
 
 def unfinished(target: Path) -> Path:
-    """Return where a file is written before it gets its name; no reader takes it for one of the log's."""
+    """Return the temporary path of a file. No reader takes it for one of the log's files."""
     return target.with_name(f".{target.name}.part")
 
 

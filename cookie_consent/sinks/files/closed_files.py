@@ -1,20 +1,20 @@
-"""Which files hold the records of an access log, each record in exactly one of them; and the right to change one.
+"""The files of an access log, and how to find each record in exactly one of them.
 
-An access log is a live file that processes append to, and the files that were closed (see `rotation`):
+An access log is a live file that processes append to, and the files that were closed by rotation (see `rotation`):
 
     logs/access.jsonl                                          the live file
-    logs/access-2026-11-25-0001.jsonl                          closed, as it was
-    logs/access-2026-11-25-0001.jsonl.gz                        closed and compressed
+    logs/access-2026-11-25-0001.jsonl                          closed
+    logs/access-2026-11-25-0001.jsonl.gz                       closed and compressed
     logs/access/day=2026-11-25/access-2026-11-25-0001.parquet  closed and compacted
 
-Files that end in .zst are of earlier versions; they are read by DuckDB alone, and become Parquet.
+Files that end in .zst are from earlier versions. Only DuckDB reads them; compaction converts them to Parquet.
 
-A closed file goes from one form to the next, in this order: the next form is written under another name, synced,
-renamed, and only then is the one before removed. While two forms of a file are there, **the one before counts**. So a
-reader looks for the forms in this order, and finds each file in one form at least, whatever happens meanwhile.
+A closed file changes from one form to the next in this order. The new form is written under a temporary name, synced
+and renamed. Only then is the old form removed. While both exist, **the old form counts**. A reader that looks for the
+forms in this order therefore finds each file in at least one form, whatever happens meanwhile.
 
-The day of a file is that of its newest record: none in it is younger than the end of that day (UTC), some may be
-older. Files are never changed where they stand, except the live one; who has one open reads it to its end.
+The day of a file is that of its newest record: no record is from after that day (UTC), some may be from before it. Only
+the live file is changed in place. Whoever has another file open can read it to its end.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 class Form(IntEnum):
-    """How a file is kept, in the order in which a file goes through them."""
+    """The forms of a file, in the order in which it takes them."""
 
     LIVE = 0
     PLAIN = 1
@@ -56,10 +56,10 @@ class Source:
     """A file with records.
 
     Args:
-        path: where it is.
-        form: how it is kept.
+        path: the path.
+        form: the form.
         day: the UTC day of its newest record; None for the live file.
-        number: which one of that day.
+        number: its number on that day.
     """
 
     path: Path
@@ -75,28 +75,28 @@ class Source:
 
 
 def counts_path(path: Path) -> Path:
-    """Return the live file of the counts beside an access log: "logs/access.jsonl" -> "logs/access.counts.jsonl"."""
+    """Return the live file of counts beside an access log: "logs/access.jsonl" -> "logs/access.counts.jsonl"."""
     return path.with_name(f"{path.stem}{_COUNTS}{path.suffix}")
 
 
 def is_of_counts(path: Path) -> bool:
-    """Return whether a live file is one of counts."""
+    """Return whether a live file holds counts."""
     return path.stem.endswith(_COUNTS)
 
 
 def parquet_folder(path: Path) -> Path:
-    """Return the folder of the compacted files of a log: "logs/access.jsonl" -> "logs/access"."""
+    """Return the folder of a log's Parquet files: "logs/access.jsonl" -> "logs/access"."""
     return path.with_name(path.stem if path.suffix else f"{path.name}.parquet")
 
 
 def path_of(path: Path, day: date, number: int, form: Form) -> Path:
-    """Return where a closed file is.
+    """Return the path of a closed file.
 
     Args:
         path: the live file.
-        day: the day of the closed one.
-        number: which one of that day.
-        form: how it is kept.
+        day: the day of the closed file.
+        number: its number on that day.
+        form: its form.
     """
     name = f"{path.stem}-{day}-{number:04}"
     if form is Form.PARQUET:
@@ -105,36 +105,36 @@ def path_of(path: Path, day: date, number: int, form: Form) -> Path:
 
 
 def sources(path: str | os.PathLike[str]) -> list[Source]:
-    """Return the files that hold the records of an access log, by day and number, the live one last.
+    """Return the files of an access log by day and number, the live file last.
 
-    A file may go to its next form before it is opened, and the live one may be closed: see `steadily`.
+    Before a file is opened, it may be rotated or change its form: see `steadily`.
 
     Args:
-        path: the live file. Its counts are a log of their own, at `counts_path`.
+        path: the live file. Its counts are a separate log, at `counts_path`.
     """
     live = Path(path)
-    found = [Source(live, Form.LIVE)] if live.is_file() else []  # first: what is closed after this is listed as closed
+    live_file = [Source(live, Form.LIVE)] if live.is_file() else []  # first, so that a rotation meanwhile hides no file
     closed: dict[tuple[date, int], Source] = {}
-    for form in (Form.PLAIN, Form.GZIP, Form.ZSTD, Form.PARQUET):  # one after the other, see above
+    for form in (Form.PLAIN, Form.GZIP, Form.ZSTD, Form.PARQUET):  # the order matters, see above
         for source in _of_form(live, form):
             closed.setdefault(key_of(source), source)
-    return [closed[key] for key in sorted(closed)] + found
+    return [closed[key] for key in sorted(closed)] + live_file
 
 
 def steadily(
     path: str | os.PathLike[str], read: Callable[[list[Source]], T], sleep: Callable[[float], None] = time.sleep
 ) -> T:
-    """Return what a function reads from the files of an access log; it reads again where they moved meanwhile.
+    """Call `read` with the files of an access log; call it again if files moved meanwhile.
 
     Args:
         path: the live file.
-        read: is given the files and reads all of them. What it raises counts only where the files did not move.
-        sleep: waits for seconds.
+        read: reads all given files. Its errors are raised only if no file moved.
+        sleep: waits for a number of seconds.
     """
     backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance=lambda: 1)
     for tried in range(_TRIES):
         if tried:
-            sleep(backoff.next_pause())  # as long as somebody compacts many files
+            sleep(backoff.next_pause())  # a compaction of many files takes a while
         found = sources(path)
         try:
             result = read(found)
@@ -149,12 +149,12 @@ def steadily(
 
 
 def key_of(source: Source) -> tuple[date, int]:
-    """Return what a closed file keeps in all its forms: its day, and which one of that day it is."""
+    """Return what identifies a closed file in all its forms: its day and number."""
     return source.date(), source.number
 
 
 def _partition(path: Path) -> str:
-    # Not "day" for counts: their files have a column of that name, and readers would put the folder's in its place.
+    # Counts have a column "day", which readers would replace by a partition of that name.
     return "written" if is_of_counts(path) else "day"
 
 
@@ -165,9 +165,9 @@ def _of_form(path: Path, form: Form) -> Iterator[Source]:
         places, ending = path.parent.glob("*"), f"{path.suffix}{_ENDINGS[form]}"
     name = re.compile(rf"{re.escape(path.stem)}-(\d{{4}}-\d\d-\d\d)-(\d{{4,}}){re.escape(ending)}", re.ASCII)
     for place in places:
-        found = name.fullmatch(place.name)
-        if found and (day := _day(found[1])) and place.is_file():
-            yield Source(place, form, day, int(found[2]))
+        match = name.fullmatch(place.name)
+        if match and (day := _day(match[1])) and place.is_file():
+            yield Source(place, form, day, int(match[2]))
 
 
 def _day(text: str) -> date | None:

@@ -1,4 +1,4 @@
-"""Makes Parquet files of the closed files of an access log."""
+"""Converts the closed files of an access log to Parquet."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from cookie_consent.sinks.files.rotation import Rotation
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What was done.
+    """The result of a compaction.
 
     Args:
-        files: how many closed files became Parquet.
-        records: the rows of those with access records.
-        counts: the rows of those with counts.
-        busy: files that another process held; they are for the next time.
-        unreadable: files that could not be read or written, and why.
+        files: the number of files converted to Parquet.
+        records: the number of rows with access records.
+        counts: the number of rows with counts.
+        busy: the number of files that another process had locked; the next run converts them.
+        unreadable: files that could not be read or written, each with the reason.
     """
 
     files: int
@@ -35,22 +35,22 @@ class Compacted:
 
 
 def waiting(path: Path) -> int:
-    """Return how many closed files of a log, and of its counts, are not yet Parquet."""
+    """Return how many closed files of a log, and of its counts, are not Parquet yet."""
     return sum(_is_lines(source) for log in (path, counts_path(path)) for source in sources(log))
 
 
 def compact(path: Path, level: int = LEVEL, seen: Callable[[int], object] = lambda number: None) -> Compacted:
-    """Make each closed file of a log, and of its counts, a Parquet file; the live ones are closed if their day is over.
+    """Convert the closed files of a log, and of its counts, to Parquet. Rotates a live file first if its day is over.
 
-    It may run while others write, read or do the same; killed at any moment, it leaves each record in one file.
+    It is safe to run while other processes write, read or compact. A kill at any moment leaves each record in one file.
 
     Args:
         path: the live file.
-        level: of zstd, 1 to 22.
-        seen: is told how many files are done.
+        level: the zstd level, 1 to 22.
+        seen: is called with the number of files done so far.
 
     Raises:
-        NotInstalledError: DuckDB is not there.
+        NotInstalledError: DuckDB is not installed.
     """
     rows, files, troubles = {path: 0, counts_path(path): 0}, 0, []
     with engine(threads=os.cpu_count() or 1) as connection:

@@ -1,4 +1,4 @@
-"""Compresses what was closed, on a thread of its own: a file takes seconds, and records must not wait for that."""
+"""Compresses closed files on a separate thread, because a file takes seconds."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from cookie_consent.sinks.files.closed_files import Form, Source
 from cookie_consent.sinks.files.line_io import compress_closed
 
 _PATIENCE, _PAUSE = 9.0, 1.0
-"""Another process may still be writing its last batch to a file that was just closed (seconds)."""
+"""How long to retry, and the interval (seconds). Another process may still be writing to a file that was just
+closed."""
 _log = logging.getLogger("cookie_consent")
 
 
 class Compressor:
-    """Compresses the closed files of some logs whenever it is started, also those that others left as they were.
+    """Compresses the closed files of some logs, including those that earlier processes left.
 
     Args:
         logs: their live files.
-        form: what closed files become; nothing happens for Form.PLAIN.
-        sleep: waits for seconds.
+        form: the form of compressed files; Form.PLAIN for no compression.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(self, logs: Sequence[Path], form: Form, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -34,13 +35,13 @@ class Compressor:
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have nothing to do, and no thread."""
+        """Start with no thread and nothing to do."""
         self._lock = threading.Lock()
         self._asked = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Have the closed files compressed; whoever calls does not wait."""
+        """Start to compress closed files, without waiting."""
         if self._form is Form.PLAIN:
             return
         with self._lock:
@@ -56,12 +57,12 @@ class Compressor:
                 _log.warning("%s is not compressed now, and stays as it is: %s", source.path, error)
 
     def _are_compressed(self) -> bool:
-        """Compress what is closed; return whether nobody holds any of it any longer."""
+        """Compress closed files; return False if another process has some of them locked."""
         self._troubles = [trouble for log in self._logs for trouble in compress_closed(log, self._form)]
         return not any(isinstance(error, TimeoutError) for _, error in self._troubles)
 
     def _is_asked(self) -> bool:
-        """Return whether there is something to do; once there is not, another thread is needed."""
+        """Return whether to run again. If not, the thread ends and the next `start` needs a new one."""
         with self._lock:
             asked, self._asked = self._asked, False
             if not asked:

@@ -1,4 +1,4 @@
-"""Reads files of lines, writes them anew without some, and compresses them."""
+"""Reads, filters and compresses files of lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cookie_consent.sinks.files.closed_files import Form, Source, path_of
 from cookie_consent.sinks.files.locking import for_each_closed, remove
 
 Which = Callable[[bytes], object]
-"""Whether a line, without its line feed, is one of those that are looked for."""
+"""Whether a line, without its line feed, matches."""
 
 _BLOCK = 1024 * 1024
 _SORTED_AT_ONCE = 16 * 1024 * 1024
@@ -25,11 +25,11 @@ _GZIP_LEVEL = 6
 
 
 def compress_closed(path: Path, form: Form) -> list[tuple[Source, Exception]]:
-    """Compress the closed files of a log; return those that could not be, and why.
+    """Compress the closed files of a log; return the files that failed, with their errors.
 
     Args:
         path: the live file.
-        form: what they become; nothing is done for Form.PLAIN.
+        form: the form of compressed files; nothing is done for Form.PLAIN.
     """
 
     def compress(source: Source, file: BufferedRandom) -> None:
@@ -43,10 +43,10 @@ def compress_closed(path: Path, form: Form) -> list[tuple[Source, Exception]]:
 
 
 def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines, many at a time, by what they begin with: the time of a record, then something random.
+    """Yield blocks of sorted lines. Lines begin with a record's time, followed by random digits.
 
-    The order in which they were written would tell better than their times when their requests came. A large file is
-    sorted in parts: of hours of a small site, of minutes of a large one.
+    Sorting hides the order in which lines were written, which would reveal more than the times of requests do. A large
+    file is sorted in parts: hours of a small site, minutes of a large one.
     """
     waiting, size = list[bytes](), 0
     for line in lines:
@@ -62,13 +62,13 @@ def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def found_in(file: IO[bytes], form: Form, which: Which, needle: bytes = b"") -> Iterator[bytes]:
-    """Yield the lines that are looked for, without their line feeds.
+    """Yield matching lines without their line feeds.
 
     Args:
         file: open at its beginning.
-        form: how it is kept.
-        which: says whether a line is looked for.
-        needle: what each of these lines has in it; it makes the search fast.
+        form: its form.
+        which: whether a line matches.
+        needle: bytes that every matching line contains; it speeds up the search.
     """
     with _reading(file, form) as lines:
         for block in _blocks(lines):
@@ -77,16 +77,16 @@ def found_in(file: IO[bytes], form: Form, which: Which, needle: bytes = b"") -> 
 
 
 def without(source: Source, file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
-    """Write a closed file anew without some lines; return how many these were. Call it with the file held.
+    """Rewrite a closed file without matching lines; return how many. The caller has the lock.
 
     Args:
         source: the closed file.
-        file: the same, open.
-        which: as in `found_in`.
-        needle: as in `found_in`.
+        file: the same file, open.
+        which: whether a line matches.
+        needle: bytes that every matching line contains.
     """
-    gone = sum(1 for _ in found_in(file, source.form, which, needle))
-    if gone:
+    count = sum(1 for _ in found_in(file, source.form, which, needle))
+    if count:
         file.seek(0)
         with (
             replacing(source.path, file) as new,
@@ -94,21 +94,21 @@ def without(source: Source, file: BufferedRandom, which: Which, needle: bytes = 
             _reading(file, source.form) as lines,
         ):
             for block in _blocks(lines):
-                kept = (line for line in block.split(b"\n") if not which(line)) if needle in block else (block,)
-                out.write(b"\n".join(kept))
-    return gone
+                remaining = (line for line in block.split(b"\n") if not which(line)) if needle in block else (block,)
+                out.write(b"\n".join(remaining))
+    return count
 
 
 def blank(file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
-    """Overwrite lines of the live file with spaces, where they stand; return how many there were.
+    """Overwrite matching lines of the live file with spaces, in place; return how many.
 
-    Processes that append are not disturbed, and readers skip a line of spaces. A line without its end is left alone:
-    somebody may be writing it.
+    Appending processes are not disturbed, and readers skip lines of spaces. A last line without a line feed is left
+    alone, because it may still be growing.
 
     Args:
         file: open for reading and writing, at its beginning.
-        which: as in `found_in`.
-        needle: as in `found_in`.
+        which: whether a line matches.
+        needle: bytes that every matching line contains.
     """
     blanked, start = 0, 0
     for block in _blocks(file):
@@ -123,7 +123,7 @@ def blank(file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
 
 
 def count_lines(file: IO[bytes], form: Form) -> int:
-    """Return how many lines have something in them."""
+    """Return how many lines are not blank."""
     return sum(1 for _ in found_in(file, form, lambda line: line and not line.isspace()))
 
 
@@ -134,7 +134,7 @@ def _placed(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _blocks(lines: IO[bytes]) -> Iterator[bytes]:
-    """Yield a file in blocks of whole lines; only the last one may end without a line feed."""
+    """Yield a file in blocks of whole lines. Only the last block may end without a line feed."""
     while block := lines.read(_BLOCK):
         yield block + lines.readline()
 

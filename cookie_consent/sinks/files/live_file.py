@@ -1,4 +1,4 @@
-"""The live file of an access log: several processes append to it, and any of them closes it when that is due."""
+"""The live file of an access log, which several processes append to and any of them may rotate."""
 
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ _TRIES = 100
 
 
 class LiveFile:
-    """Appends lines with one call for each batch, so that those of several processes do not mix.
+    """Appends each batch of lines with one call, so that lines of several processes do not mix.
 
-    It follows a file that is renamed away or removed. While it writes, it holds the file together with the others that
-    do, so that nobody takes a file that was just closed for one that is whole. It never waits for that: only a closed
-    file is held by somebody alone.
+    It reopens a file that was renamed or removed. All writers share a lock while they write, so that nobody compresses
+    a file that is still being written. Writing never waits for the lock: only closed files are locked exclusively.
 
     Args:
-        path: the file; it and its folders are made with the first line.
-        rotation: closes it.
-        closed: called after this process closed a file, or found it closed by another.
+        path: the file. It and its parent folders are created with the first line.
+        rotation: rotates the file.
+        closed: is called after this process rotated the file, or found that another did.
     """
 
     def __init__(self, path: Path, rotation: Rotation, closed: Callable[[], object]) -> None:
@@ -41,15 +40,15 @@ class LiveFile:
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have no open file: a lock on that of the parent would be the parent's."""
+        """Close the file: the parent shares its descriptor and would share its locks."""
         self.close()
         self.settle()
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Write lines, but not those that a call which raised has written before, until `settle` is called.
+        """Append lines. After an error, lines that were written already are skipped until `settle` is called.
 
         Raises:
-            OSError: not all could be written.
+            OSError: some lines are not written.
         """
         rest = self._not_yet_written(lines)
         if rest:
@@ -57,11 +56,11 @@ class LiveFile:
                 self._write(file, rest)
 
     def settle(self) -> None:
-        """Forget which lines were written: none of them comes again."""
+        """Forget which lines were written, because none of them will be retried."""
         self._written.clear()
 
     def close(self) -> None:
-        """Close the file; it is opened again with the next line."""
+        """Close the file. The next line opens it again."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -79,7 +78,7 @@ class LiveFile:
         return rest
 
     def _write(self, file: int, lines: Sequence[bytes]) -> None:
-        # By us, by a process that was killed, or by one that is at it: then it is an empty line, which nobody minds.
+        # If another process is still writing that line, the line feed becomes a harmless empty line.
         torn = self._torn or ends_in_a_torn_line(file)
         data = (b"\n" if torn else b"") + b"".join(lines)
         done = 0
@@ -93,17 +92,17 @@ class LiveFile:
 
     @contextmanager
     def _shared(self, more: int) -> Iterator[int]:
-        """Hold the live file together with the other processes that write to it; it is closed first where that is due.
+        """Yield the live file under a shared lock, after rotating it if that is due.
 
         Args:
-            more: what is about to be written (bytes).
+            more: the size of the lines to append (bytes).
         """
         for _ in range(_TRIES):
             file = self._opened()
             try:
                 locking.lock(file, shared=True)
             except BlockingIOError:
-                continue  # it was closed after we looked, and somebody compresses it
+                continue  # it was just rotated, and another process is compressing it
             try:
                 if is_at(file, self._path) and not self._is_closed_now(file, more):
                     yield file
@@ -113,14 +112,14 @@ class LiveFile:
         raise BlockingIOError(f"{self._path} is locked by another program.")
 
     def _is_closed_now(self, file: int, more: int) -> bool:
-        """Close the file if that is due; return whether it was, by this process or another."""
+        """Rotate the file if that is due; return whether it was rotated, by this process or another."""
         if not self._rotation.is_due(os.fstat(file), more) or not self._rotation.close_if_due(more):
             return False
         self._closed()
         return True
 
     def _opened(self) -> int:
-        """Return the open file; opens it again where its name now means another file, or none."""
+        """Return the open file; reopen it if its path now names another file, or none."""
         if self._file is not None and is_at(self._file, self._path):
             return self._file
         self.close()
@@ -132,12 +131,12 @@ class LiveFile:
 
 
 def ends_in_a_torn_line(file: int) -> bool:
-    """Return whether the last line of an open file has no end: somebody writes it, or was torn from it."""
+    """Return whether an open file does not end with a line feed: a write is running or was cut off."""
     state = os.fstat(file)
     return stat.S_ISREG(state.st_mode) and state.st_size > 0 and read_at(file, 1, state.st_size - 1) != b"\n"
 
 
 def _whole(lines: Sequence[bytes], done: int) -> Sequence[bytes]:
-    """Return those of some lines that are whole in their first bytes."""
+    """Return the lines that end within the first `done` bytes."""
     ends = list(itertools.accumulate(map(len, lines)))
     return lines[: bisect.bisect_right(ends, done)]

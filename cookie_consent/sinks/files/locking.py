@@ -1,4 +1,4 @@
-"""The right to change a closed file: one process has it at a time, and none that still writes to the file."""
+"""Exclusive access to a closed file: for one process at a time, and only once nobody writes to the file any more."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from cookie_consent.sinks.optional import is_interruption
 
 
 @contextmanager
-def held(path: Path, source: Source, wait: float = 0.0) -> Iterator[BufferedRandom | None]:
-    """Hold a closed file, so that nobody else changes its form or rewrites it, and nobody still writes to it.
+def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[BufferedRandom | None]:
+    """Lock a closed file, so that no other process rewrites or compresses it, or still appends to it.
 
-    What somebody else left behind who was killed while he held it, is removed: unfinished files, and forms that do
-    not yet count.
+    Also removes what a killed process left behind: unfinished files, and later forms that do not count yet.
 
     Args:
         path: the live file of the log.
         source: the closed file.
-        wait: for how long somebody else may hold it (seconds).
+        wait: how long to wait for the lock (seconds).
 
     Yields:
-        The open file; None where this form of it is gone.
+        The open file; None if it no longer exists in this form.
 
     Raises:
-        TimeoutError: somebody else holds it.
-        OSError: it cannot be opened, or it is on Windows, where nobody can replace or remove an open file.
+        TimeoutError: another process has the lock.
+        OSError: the file cannot be opened, or the system is Windows, which cannot replace or remove an open file.
     """
     if not locking.is_posix():
         raise OSError("on Windows closed files cannot be changed; do it on Linux or macOS")
@@ -54,7 +53,7 @@ def held(path: Path, source: Source, wait: float = 0.0) -> Iterator[BufferedRand
 
 
 def is_at(descriptor: int, path: Path) -> bool:
-    """Return whether a path means an open file."""
+    """Return whether a path names this open file."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except OSError:
@@ -62,14 +61,14 @@ def is_at(descriptor: int, path: Path) -> bool:
 
 
 def remove(path: Path, source: Source, before: Form | None = None) -> None:
-    """Remove a closed file, in all its forms. Call it with the file held.
+    """Remove all forms of a closed file. The caller has the lock.
 
-    The form that counts goes last: whoever is killed in here leaves a whole file.
+    The form that counts is removed last, so that a kill leaves a whole file.
 
     Args:
         path: the live file of the log.
-        source: the closed file, in the form that counts.
-        before: the form that it now has: this one stays, and so do those after it.
+        source: the closed file in the form that counts.
+        before: its new form, which stays, as do later ones; None to remove all.
     """
     for form in sorted(Form, reverse=True):
         if source.form <= form and (before is None or form < before):
@@ -79,22 +78,22 @@ def remove(path: Path, source: Source, before: Form | None = None) -> None:
 def for_each_closed(
     path: Path, which: Callable[[Source], object], work: Callable[[Source, BufferedRandom], object], wait: float = 0.0
 ) -> list[tuple[Source, Exception]]:
-    """Hold each closed file once, in whichever form it then has; return those that gave trouble, and which.
+    """Lock and process each closed file once, in its current form; return the files that failed, with their errors.
 
     Args:
         path: the live file of the log.
-        which: whether a file is one of those that are meant.
-        work: is given each of these, open and held.
-        wait: for how long somebody else may hold one (seconds).
+        which: selects the files.
+        work: is called with each selected file, open and locked.
+        wait: how long to wait for each lock (seconds).
     """
     done: set[tuple[date, int]] = set()
     troubles: list[tuple[Source, Exception]] = []
-    while todo := [found for found in sources(path) if found.day and which(found) and key_of(found) not in done]:
+    while todo := [source for source in sources(path) if source.day and which(source) and key_of(source) not in done]:
         for source in todo:
             try:
-                with held(path, source, wait) as file:
+                with exclusive(path, source, wait) as file:
                     if file is None:
-                        continue  # it went to its next form
+                        continue  # it has another form by now
                     work(source, file)
             except Exception as error:
                 if is_interruption(error):

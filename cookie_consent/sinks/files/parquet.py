@@ -1,6 +1,6 @@
-"""Access records in Parquet files: from closed files of lines, and without those of a visitor. DuckDB does the work.
+"""Reads and writes access records in Parquet files, with DuckDB.
 
-Columns are those of `columns`; `time` is in UTC, `properties` is JSON as text; rows are sorted by time.
+The columns are those of `columns`. `time` is in UTC, `properties` is JSON as text. Rows are sorted by time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from cookie_consent.sinks.files.closed_files import Form, Source, is_of_counts, 
 from cookie_consent.sinks.optional import duckdb_connection
 
 LEVEL = 3
-"""Of zstd."""
+"""The zstd level."""
 _MEMORY = "1GB"
 _TYPES = {"time": "TIMESTAMP", "status": "SMALLINT", "duration_ms": "DOUBLE", "day": "DATE", "value": "BIGINT"}
-"""Column -> type, of those that are no text."""
+"""Column -> type; all others are text."""
 
 _LOAD = """
 INSERT INTO lines
@@ -32,22 +32,22 @@ _LINES_WITH_HALF_PAIR = """
 SELECT line FROM read_csv($file, columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = '\x01',
     quote = '', escape = '', ignore_errors = true)
 WHERE contains(line, '\\ud')"""
-"""Lines as a table of one column: no JSON has the character that would part columns."""
+"""Reads lines as a table of one column: JSON cannot contain the delimiter."""
 _DROP_ABSENT = {
     "records": "DELETE FROM lines WHERE coalesce(uid, time::VARCHAR, visitor, path) IS NULL",
     "counts": "DELETE FROM lines WHERE uid IS NULL",
 }
-"""A line that is none comes as a row of nulls: one that was erased, or torn, or is no JSON."""
+"""An erased, torn or otherwise invalid line is loaded as a row of nulls."""
 _COMPLETE = """
 UPDATE lines SET
     uid = coalesce(uid, $name || '#' || rowid),
     kind = coalesce(kind, CASE WHEN method = 'GET' AND coalesce(status, 0) < 400 THEN 'view' ELSE 'request' END)
 WHERE uid IS NULL OR kind IS NULL"""
-"""Gives the records of before version 1 what they lack."""
+"""Adds the fields that records before version 1 lack."""
 _DROP_AGAIN = """
 DELETE FROM lines USING (SELECT uid, min(rowid) AS first FROM lines GROUP BY uid HAVING count(*) > 1) AS twice
 WHERE lines.uid = twice.uid AND lines.rowid <> twice.first"""
-"""Half the time of a SELECT DISTINCT ON, which sorts all of it."""
+"""Takes half the time of a SELECT DISTINCT ON, which sorts the whole table."""
 _ALL = "SELECT * FROM lines ORDER BY time"
 
 _OF_VISITOR = """
@@ -63,13 +63,13 @@ _HOW_MANY = "SELECT count(*) FROM read_parquet($file, hive_partitioning = false)
 
 @contextmanager
 def engine(threads: int = 1) -> Iterator[Any]:
-    """Open DuckDB, with an empty database in memory.
+    """Open an empty DuckDB database in memory.
 
     Args:
-        threads: how many processors it may take.
+        threads: the number of threads.
 
     Raises:
-        NotInstalledError: it is not there.
+        NotInstalledError: DuckDB is not installed.
     """
     with TemporaryDirectory(prefix="cookie-consent-") as folder:
         settings = {
@@ -82,28 +82,28 @@ def engine(threads: int = 1) -> Iterator[Any]:
 
 
 def one_file(path: str | Path) -> str:
-    """Return the path of a file as DuckDB reads this file alone: it takes "*", "?" and "[" for patterns."""
+    """Escape a path for DuckDB, which reads "*", "?" and "[" as patterns."""
     return re.sub(r"[*?\[]", r"[\g<0>]", str(path))
 
 
 def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRandom, level: int = LEVEL) -> int:
-    """Write a closed file of lines as Parquet, and return how many rows that has. What is there twice comes once.
+    """Convert a closed file of lines to Parquet; return the number of rows. Duplicate records are dropped.
 
     Args:
         connection: from `engine`.
         path: the live file of the log.
-        source: the closed file, held; it stays.
-        file: the same, open.
-        level: of zstd, 1 to 22.
+        source: the closed file, locked; it is not removed.
+        file: the same file, open.
+        level: the zstd level, 1 to 22.
     """
     kind, keys = ("counts", COUNT_COLUMNS) if is_of_counts(path) else ("records", COLUMNS)
     columns = ", ".join(f"{column} {_type(column)}" for column in keys.values())
     connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
     _load(connection, keys, source.path)
     if _number(connection, _DROP_ABSENT[kind]):
-        with TemporaryFile() as mended:  # without a name: nothing is left of it however this ends
-            found = connection.execute(_LINES_WITH_HALF_PAIR, {"file": one_file(source.path)})
-            mended.writelines(_mended(line for (line,) in iter(found.fetchone, None)))
+        with TemporaryFile() as mended:  # has no name, so a kill leaves nothing behind
+            lines = connection.execute(_LINES_WITH_HALF_PAIR, {"file": one_file(source.path)})
+            mended.writelines(_mended(line for (line,) in iter(lines.fetchone, None)))
             mended.flush()
             _load(connection, keys, Path(f"/dev/fd/{mended.fileno()}"))
     if kind == "records":
@@ -117,29 +117,29 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
 
 def records_in(connection: Any, files: Sequence[Path], visitor_id: str) -> list[dict[str, Any]]:
     """Return the records of a visitor in Parquet files, oldest first."""
-    found = connection.execute(_OF_VISITOR, {"files": [one_file(file) for file in files], "visitor": visitor_id})
-    names = [column[0] for column in found.description]
-    return [_record(dict(zip(names, row, strict=True))) for row in found.fetchall()]
+    result = connection.execute(_OF_VISITOR, {"files": [one_file(file) for file in files], "visitor": visitor_id})
+    names = [column[0] for column in result.description]
+    return [_record(dict(zip(names, row, strict=True))) for row in result.fetchall()]
 
 
 def without_visitor(connection: Any, source: Source, file: BufferedRandom, visitor_id: str) -> int:
-    """Write a Parquet file anew without the records of a visitor; return how many these were.
+    """Rewrite a Parquet file without the records of a visitor; return how many.
 
     Args:
         connection: from `engine`.
-        source: the file, held.
-        file: the same, open.
-        visitor_id: whose records go.
+        source: the file, locked.
+        file: the same file, open.
+        visitor_id: the visitor.
     """
     values = {"file": one_file(source.path), "visitor": visitor_id}
-    if gone := _number(connection, _HOW_MANY_OF_VISITOR, values):
+    if count := _number(connection, _HOW_MANY_OF_VISITOR, values):
         with replacing(source.path, file) as new:
             _copy(connection, _OF_OTHERS, values, new)
-    return gone
+    return count
 
 
 def count_rows(connection: Any, file: Path) -> int:
-    """Return how many rows a Parquet file has."""
+    """Return the number of rows of a Parquet file."""
     return _number(connection, _HOW_MANY, {"file": one_file(file)})
 
 
@@ -163,7 +163,7 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mended(lines: Iterable[str]) -> Iterator[bytes]:
-    """Yield the lines with half of a surrogate pair, which DuckDB takes for no JSON, with a "?" for each such half."""
+    """Yield lines with a lone surrogate, which DuckDB does not accept as JSON, with "?" in its place."""
     for line in lines:
         try:
             text = json.dumps(json.loads(line), ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What may be asked of an access log as a whole: a visitor's records, to forget a visitor, to forget what is old."""
+"""Operations on a whole access log: read or erase a visitor's records, purge old ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cookie_consent.sinks.lines import is_of, oldest_kept, record_of, time_of
 from cookie_consent.sinks.optional import NotInstalledError
 
 _PATIENCE = 30.0
-"""How long a file may be held by somebody who compresses it (seconds)."""
+"""How long to wait for a file that another process is compressing (seconds)."""
 _TRIES = 100
 
 
@@ -30,14 +30,14 @@ def records_of(path: Path, visitor_id: str) -> list[dict[str, Any]]:
     """Return the records of a visitor in all files of a log.
 
     Raises:
-        NotInstalledError: there are Parquet files, and DuckDB is not there.
-        OSError: a file cannot be read. A part of the records would be taken for all of them.
+        NotInstalledError: there are Parquet files, and DuckDB is not installed.
+        OSError: a file cannot be read. Partial results would look complete.
     """
 
-    def read(found: Sequence[Source]) -> list[dict[str, Any]]:
-        parquet = [source.path for source in found if source.form is Form.PARQUET]
+    def read(files: Sequence[Source]) -> list[dict[str, Any]]:
+        parquet = [source.path for source in files if source.form is Form.PARQUET]
         lines = (
-            record for source in found if source.form is not Form.PARQUET for record in _in_lines(source, visitor_id)
+            record for source in files if source.form is not Form.PARQUET for record in _in_lines(source, visitor_id)
         )
         return [*(_in_parquet(parquet, visitor_id) if parquet else ()), *lines]
 
@@ -45,7 +45,7 @@ def records_of(path: Path, visitor_id: str) -> list[dict[str, Any]]:
         return steadily(path, read)
     except (NotInstalledError, OSError):
         raise
-    except Exception as error:  # each library has errors of its own
+    except Exception as error:  # each compression library raises its own errors
         raise OSError(f"The files of {path} cannot be read: {error}") from error
 
 
@@ -63,10 +63,10 @@ def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
 
 
 def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
-    """Erase the records of a visitor from all files of a log, also what is left of torn ones.
+    """Erase the records of a visitor from all files of a log, including the remains of torn ones.
 
     Returns:
-        How many there were, and where some may stay.
+        The number of records, and a description of each file where some may remain.
     """
     needle, erased = visitor_id.encode(), 0
 
@@ -87,28 +87,28 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
             _end_torn_line(path, file)
             return blank(file, is_theirs, needle)
 
-        stay = []
+        failures = []
         try:
             erased += _change_live(path, erase_live)
         except OSError as error:
-            stay.append(f"{path}: {error}")
+            failures.append(f"{path}: {error}")
         troubles = for_each_closed(path, lambda source: True, erase, _PATIENCE)
-    return erased, [*stay, *(f"{source.path}: {error}" for source, error in troubles)]
+    return erased, [*failures, *(f"{source.path}: {error}" for source, error in troubles)]
 
 
 def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-    """Remove what is older than some time; return how many lines and rows that are.
+    """Remove what is older than `keep`; return how many lines and rows.
 
-    Closed files go as a whole, once their last moment is old enough; in the live file old lines are blanked.
+    Closed files are removed as a whole once their day has expired. In the live file, old lines are blanked out.
 
     Args:
         path: the live file.
-        now: seconds since 1970.
-        keep: for how long records are kept.
-        dry_run: remove nothing.
+        now: Unix time in seconds.
+        keep: how long records are kept.
+        dry_run: whether to only count.
 
     Raises:
-        OSError: something cannot be removed; all else is.
+        OSError: a file cannot be removed. All others are removed.
     """
     oldest = datetime.fromtimestamp(now, UTC) - keep
     before, removed = oldest_kept(now, keep), 0
@@ -118,11 +118,11 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
 
     def drop(source: Source, file: BufferedRandom) -> None:
         nonlocal removed
-        with suppress(Exception):  # a file that cannot be read goes, too
+        with suppress(Exception):  # an unreadable file is removed, too
             removed += _how_many(source, file)
         if not dry_run:
             remove(path, source)
-            with suppress(OSError):  # there are others of that day
+            with suppress(OSError):  # the day has more files
                 path_of(path, source.date(), source.number, Form.PARQUET).parent.rmdir()
 
     removed += _change_live(path, lambda file: _count(file, is_old) if dry_run else blank(file, is_old))
@@ -133,22 +133,22 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
 
 
 def _change_live(path: Path, change: Callable[[BufferedRandom], int]) -> int:
-    """Do something to the lines of the live file, while nobody takes it for a closed one; return what that returns."""
+    """Change the live file under a shared lock, which keeps others from compressing it; return `change`'s result."""
     for _ in range(_TRIES):
         if not path.is_file():
-            return 0  # it was closed: it is among the closed files
+            return 0  # it was rotated; its records are in the closed files
         with suppress(FileNotFoundError, BlockingIOError), path.open("r+b") as file:
             locking.lock(file.fileno(), shared=True)
-            return change(file)  # it is the same file, whatever its name means by now
+            return change(file)  # right even if the file was renamed meanwhile
     raise TimeoutError("It is locked by another program.")
 
 
 def _end_torn_line(path: Path, file: BufferedRandom) -> None:
-    """End the line that a kill or a full disk cut off, as the next writer would: then it is one that can be blanked."""
+    """End a torn last line, as the next writer would, so that it can be blanked out."""
     if ends_in_a_torn_line(file.fileno()):
         end = open_file(path, os.O_WRONLY | os.O_APPEND)
         try:
-            os.write(end, b"\n")  # after all that somebody writes meanwhile: then it is an empty line
+            os.write(end, b"\n")  # appended, so after a concurrent write it is only an empty line
         finally:
             os.close(end)
 

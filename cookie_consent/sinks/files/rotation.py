@@ -1,4 +1,4 @@
-"""Closes the live file of an access log: at the end of its day, and when it is large enough."""
+"""Rotates the live file of an access log at the end of its day, and when it is large enough."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from cookie_consent.sinks.files.locking import for_each_closed
 
 ROTATE_SIZE = 128 * 1024 * 1024
 _PATIENCE = 0.5
-"""How long one waits for another who closes the file (seconds). It takes a millisecond, unless he is stopped."""
+"""How long to wait for another process that rotates the file (seconds). It takes a millisecond unless that is
+stopped."""
 _log = logging.getLogger("cookie_consent")
 
 
 class Rotation:
-    """Renames a live file to that of its day, with a number: "access.jsonl" -> "access-2026-11-25-0001.jsonl".
+    """Renames a live file after its day and a number: "access.jsonl" -> "access-2026-11-25-0001.jsonl".
 
-    One process does it at a time, under the lock of a file beside it. A number is never used twice on a day, so that
-    two files of a day, or a clock that is set back, make no two files of one name.
-    On Windows nobody can rename a file that others have open: there it is never due.
+    A lock file beside it admits one process at a time. Numbers are not reused within a day, so that names stay unique
+    even if the clock is set back. On Windows rotation is never due, because an open file cannot be renamed there.
 
     Args:
         path: the live file.
-        size: how large it may grow (bytes).
-        clock: returns seconds since 1970.
+        size: the maximum size of the live file (bytes).
+        clock: returns Unix time in seconds.
     """
 
     def __init__(self, path: Path, size: int = ROTATE_SIZE, clock: Callable[[], float] = time.time) -> None:
@@ -41,27 +41,27 @@ class Rotation:
         self._failing = False
 
     def is_due(self, state: os.stat_result, more: int = 0) -> bool:
-        """Return whether a file is to be closed before more is written to it.
+        """Return whether the file has to be rotated before more is written.
 
         Args:
-            state: of the live file.
-            more: what would be written (bytes).
+            state: the live file's status.
+            more: the size of what would be written (bytes).
         """
         if not stat.S_ISREG(state.st_mode) or state.st_size == 0 or not locking.is_posix():
             return False
         return state.st_size + more > self._size or _day(state.st_mtime) < _day(self._clock())
 
     def close_if_due(self, more: int = 0) -> bool:
-        """Close the live file if it is due; return whether it then is no longer the live one, or was not due.
+        """Rotate the live file if it is due; return False if that fails.
 
-        False means that it cannot be closed now: its folder cannot be written, or another process was stopped while
-        it did so. Writing goes on in it then.
+        It fails if the folder is not writable, or if another process stopped while rotating. Writing to the live file
+        then continues.
         """
         try:
             with self._alone():
                 return self._close(more)
         except FileNotFoundError:
-            return True  # no file, or no folder: nothing to close
+            return True  # no file to rotate
         except BlockingIOError:
             return False
         except OSError as error:
@@ -71,9 +71,9 @@ class Rotation:
             return False
 
     def redate(self) -> None:
-        """Date files that are dated in the future as of today: else nobody would close or remove them in time.
+        """Change future dates of files to today. Otherwise they would be rotated or removed too late.
 
-        A clock was ahead when they were written. One that somebody else holds is left for the next time.
+        Such files were written while a clock was ahead. A locked file is left for the next call.
         """
         now = self._clock()
 
@@ -86,7 +86,7 @@ class Rotation:
             os.rename(source.path, new)
             _log.warning("%s was dated in the future, by a clock that was ahead; it is %s now.", source.path, new)
 
-        with suppress(OSError):  # there is no such file, most often
+        with suppress(OSError):  # most often there is no live file
             if is_future(self._path.stat().st_mtime, now):
                 os.utime(self._path, (now, now))
                 _log.warning("%s was dated in the future, by a clock that was ahead; it is of today now.", self._path)
@@ -96,7 +96,7 @@ class Rotation:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the lock under which files get their names; raises OSError where that cannot be now."""
+        """Take the lock for naming files; raises OSError if it is not available."""
         path = self._path.with_name(f".{self._path.name}.lock")
         with locking.opened(path, os.O_RDWR | os.O_CREAT, 0o640, wait=_PATIENCE):
             yield
@@ -104,9 +104,9 @@ class Rotation:
     def _close(self, more: int) -> bool:
         state = os.stat(self._path)
         if self.is_due(state, more):
-            if self._path.is_symlink():  # it would be renamed, and not the file
+            if self._path.is_symlink():  # the link would be renamed, not the file
                 raise OSError("it is a symbolic link; name the file itself")
-            day = _day(state.st_mtime)  # no record in it is from later: each was written after its request came
+            day = _day(state.st_mtime)  # no record is later, since each is written after its request came
             os.rename(self._path, path_of(self._path, day, self._next_number(day), Form.PLAIN))
             self._failing = False
         return True

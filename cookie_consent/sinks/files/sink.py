@@ -1,4 +1,4 @@
-"""Access records in JSON Lines files that several processes share, and the counts beside them."""
+"""The JSON Lines sink: one log of access records, and one of counts beside it."""
 
 from __future__ import annotations
 
@@ -29,21 +29,22 @@ _log = logging.getLogger("cookie_consent")
 
 
 class JsonLinesSink(BufferedSink):
-    """Appends records to a file, closes it when its day is over or it is large, and compresses what is closed.
+    """Appends records to a file, rotates it daily and when it is large, and compresses closed files.
 
-    The files are those of `closed_files`. While the file cannot be written, records wait in memory. On Windows there is
-    one file, which is never closed: that needs POSIX file locks.
+    `closed_files` describes the files. If the file is not writable, records wait in memory. On Windows there is a
+    single file that is never rotated, because rotation needs POSIX file locks.
 
     Args:
-        path: the live file; it and its folders are made when the first record comes. Counts go to another beside it.
-        rotate_size: how large it may grow (bytes).
-        compress: how closed files are compressed: "gzip"; None for not at all.
-        clock: returns seconds since 1970.
-        sleep: waits for seconds.
-        chance: returns a number from 0 to 1.
+        path: the live file. It and its parent folders are created with the first record. Counts go to another file
+            beside it.
+        rotate_size: the maximum size of the live file (bytes).
+        compress: how to compress closed files: "gzip", or None for no compression.
+        clock: returns Unix time in seconds.
+        sleep: waits for a number of seconds.
+        chance: returns a random number from 0 to 1.
 
     Raises:
-        ValueError: an argument is wrong.
+        ValueError: an argument is invalid.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class JsonLinesSink(BufferedSink):
 
 
 class _Files:
-    """The store: two logs, of records and of counts."""
+    """The store of the sink: a log of records and a log of counts."""
 
     def __init__(self, path: Path, size: int, form: Form, clock: Callable[[], float]) -> None:
         self._path = path
@@ -108,7 +109,7 @@ class _Files:
         self._counts.close()
 
     def _close_if_over(self) -> None:
-        """Close what is from an earlier day: blanked today, a live file would be taken for one of today."""
+        """Rotate the live files of earlier days. An erasure today would otherwise make them look like today's."""
         for rotation in self._rotations.values():
             rotation.redate()
             rotation.close_if_due()

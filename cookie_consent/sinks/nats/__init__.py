@@ -1,4 +1,4 @@
-"""Access records in a stream of NATS JetStream."""
+"""The NATS JetStream sink."""
 
 from cookie_consent.sinks.nats.sink import NatsSink
 

@@ -1,4 +1,4 @@
-"""Where a stream of access records is: the URL of NATS servers."""
+"""URLs of NATS servers and a stream."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cookie_consent.base.paths import split_address
 _STREAM = "ACCESS_RECORDS"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _REPLICAS = re.compile(r"[1-5]")
-"""JetStream keeps a message on five servers at most."""
+"""JetStream stores a message on at most five servers."""
 _RIGHT = "Write it like nats://user:password@host:4222,host2:4222/STREAM?replicas=3, or tls:// in place of nats://."
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A stream, and the servers that have it.
+    """A stream, its servers and the credentials.
 
     Args:
-        servers: the URL of each, without who asks.
-        stream: the stream's name.
-        user: who asks; None where a token or nothing says it.
-        password: goes with the user.
-        token: says it in place of both.
-        replicas: on how many servers each message is kept, if this makes the stream; None for three of a cluster.
+        servers: the URL of each server, without credentials.
+        stream: the name of the stream.
+        user: the user; None with a token or without credentials.
+        password: the user's password.
+        token: used in place of user and password.
+        replicas: on how many servers to store each message if the stream is created; None for three of a cluster.
     """
 
     servers: tuple[str, ...]
@@ -37,30 +37,30 @@ class Place:
 
     @classmethod
     def of(cls, url: str) -> Place:
-        """Read a URL.
+        """Parse a URL.
 
         Raises:
-            ValueError: it is none; says how to write one, and no password.
+            ValueError: the URL is invalid. The message shows a valid one and no password.
         """
-        parts = split_address(url)  # `urlsplit` takes no list of hosts
-        given, _, hosts = parts.authority.rpartition("@")
+        parts = split_address(url)  # `urlsplit` cannot parse a list of hosts
+        credentials, _, hosts = parts.authority.rpartition("@")
         servers = tuple(f"{parts.scheme}://{host}" for host in hosts.split(","))
         stream = parts.path.strip("/") or _STREAM
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         replicas = options.pop("replicas", None)
-        if parts.scheme not in ("nats", "tls") or "@" in given or not all(map(_is_server, servers)):
+        if parts.scheme not in ("nats", "tls") or "@" in credentials or not all(map(_is_server, servers)):
             raise ValueError(f"access_log: this is no URL of NATS servers. {_RIGHT}")
         if not _NAME.fullmatch(stream):
             raise ValueError(f'access_log: "{stream}" cannot be the name of a stream: letters, digits, "_", "-" can.')
         if options or (replicas is not None and not _REPLICAS.fullmatch(replicas)):
             raise ValueError(f"access_log: after the ? only replicas=1 to replicas=5 may come. {_RIGHT}")
-        user, colon, password = (unquote(part) for part in given.partition(":"))
-        who = {"user": user, "password": password} if colon else {"token": user or None}
-        return cls(servers, stream, replicas=int(replicas) if replicas else None, **who)
+        user, colon, password = (unquote(part) for part in credentials.partition(":"))
+        arguments = {"user": user, "password": password} if colon else {"token": user or None}
+        return cls(servers, stream, replicas=int(replicas) if replicas else None, **arguments)
 
     @property
     def is_secret(self) -> bool:
-        """Whether only TLS will do."""
+        """Whether TLS is required."""
         return self.servers[0].startswith("tls:")
 
     @property
@@ -75,7 +75,7 @@ class Place:
 
     @property
     def erasures(self) -> str:
-        """The subject of orders to erase a visitor."""
+        """The subject of erasure messages."""
         return f"{self.stream}.erasures"
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""A connection to NATS servers for code that is not asynchronous."""
+"""A NATS connection for synchronous code."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from cookie_consent.sinks.nats.address import Place
 
 _CONNECT = 3.0
 _EACH = 2
-"""How long one server may take to greet (seconds); there may be others."""
+"""How long one server may take to connect (seconds). There may be others to try."""
 _END = 1.0
 LONGEST = 10.0
-"""How long a work may take unless it says otherwise (seconds)."""
+"""The default time limit of a task (seconds)."""
 
 T = TypeVar("T")
 
 
 class Connection:
-    """Does works that need a client of NATS, on an event loop of its own: never on the app's.
+    """Runs tasks that need a NATS client on its own event loop, never the app's.
 
-    The loop has a thread, since a client has to answer its server also between two works. Thread and connection come
-    with the first work, in the process that asks for it, also after a fork. The client never reconnects by itself:
-    what was under way has failed then, and the next work connects anew, to any of the servers.
+    The loop has a thread, because a client must answer its server's pings between tasks. Thread and connection start
+    with the first task, so after a fork in the right process. The client does not reconnect by itself: running tasks
+    fail, and the next task connects again, to any of the servers.
 
     Args:
-        place: says which servers, and who asks.
+        place: the servers and credentials.
     """
 
     def __init__(self, place: Place) -> None:
@@ -45,29 +45,29 @@ class Connection:
         self._end: asyncio.Event
 
     def after_fork(self) -> None:
-        """Have no thread, and so no client: that of the parent is the parent's."""
+        """Drop thread and client: they belong to the parent process."""
         leave_to_parent(self._client)
         self._client, self._thread, self._guard = None, threading.Thread(), threading.Lock()
 
     def run(self, work: Callable[[Client], Coroutine[Any, Any, T]], seconds: float | None = LONGEST) -> T:
-        """Do a work and return what it returns. Several threads may have one done at the same time.
+        """Run a task and return its result. Several threads may do so at the same time.
 
         Args:
-            work: is given a client that is connected.
-            seconds: how long it may take; None for as long as it goes on.
+            work: is called with a connected client.
+            seconds: the time limit; None for no limit.
 
         Raises:
-            Exception: what the work or the client raises; a TimeoutError where it took too long.
+            Exception: any error of the task or the client; TimeoutError after the time limit.
         """
         with self._guard:
             if not self._thread.is_alive():
                 self._start()
-            # With the guard: a loop that ends has it among its tasks, and cancels it. It would wait for ever otherwise.
+            # Submitted under the guard, so that a closing loop cancels it. Submitted later, it would wait forever.
             working = asyncio.run_coroutine_threadsafe(self._do(work, seconds), self._loop)
         return working.result()
 
     def close(self) -> None:
-        """End the connection and the thread, within a second or so. There may be works again."""
+        """Close the connection and end the thread, within about a second. Tasks may be run again."""
         with self._guard:
             if self._thread.is_alive():
                 self._loop.call_soon_threadsafe(self._end.set)
@@ -91,10 +91,10 @@ class Connection:
             async with asyncio.timeout(seconds):
                 return await self._on_client(work)
         except (BadRequestError, NotFoundError):
-            raise  # the servers are well
+            raise  # the connection is fine
         except TimeoutError as error:
             await self._disconnect()
-            raise TimeoutError(f"{self._place} did not answer in time.") from error  # it says nothing of its own
+            raise TimeoutError(f"{self._place} did not answer in time.") from error  # the original has no message
         except Exception:
             await self._disconnect()
             raise
@@ -107,7 +107,7 @@ class Connection:
             return await working
         except asyncio.CancelledError:
             if client.is_connected:
-                raise  # it took too long
+                raise  # the time limit
             raise ConnectionError(f"{self._place} ended the connection.") from None
         finally:
             client.working.discard(working)
@@ -133,7 +133,7 @@ class Connection:
                     disconnected_cb=client.let_go,
                     allow_reconnect=False,
                     connect_timeout=_EACH,
-                    max_reconnect_attempts=1,  # each server is tried twice at most
+                    max_reconnect_attempts=1,  # at most two attempts for each server
                     reconnect_time_wait=0,
                 )
         except BaseException:
@@ -148,16 +148,16 @@ class Connection:
 
 
 class _Client(Client):
-    """Lets go of works at once when the connection ends, and tells a server nothing without TLS if it must not.
+    """A client that cancels tasks when the connection is lost, and insists on TLS if it has to.
 
-    nats-py waits for answers that cannot come, and goes on in plain text where a server, or who poses as it, has no
-    TLS.
+    nats-py would wait for replies that cannot come. It would also continue in plain text if a server, or an impostor,
+    offers no TLS.
 
     Args:
-        secret: whether only TLS will do.
+        secret: whether TLS is required.
 
     Attributes:
-        working: the works that need this connection.
+        working: the running tasks.
     """
 
     def __init__(self, *, secret: bool) -> None:
@@ -166,7 +166,7 @@ class _Client(Client):
         self.working: set[asyncio.Future[Any]] = set()
 
     async def let_go(self) -> None:
-        """End all works."""
+        """Cancel all running tasks."""
         for work in self.working:
             work.cancel()
 
@@ -177,10 +177,10 @@ class _Client(Client):
 
 
 async def _ended(client: Client) -> None:
-    with suppress(Exception):  # it is dropped, whatever it says of that
+    with suppress(Exception):  # the client is discarded anyway
         async with asyncio.timeout(_END):
             await client.close()
 
 
 async def _say_nothing(_: Exception) -> None:
-    """Whoever asked for a work is told by what it raises."""
+    """Do nothing: errors are raised to the caller of the task."""

@@ -1,4 +1,4 @@
-"""Brings access records from a stream of NATS JetStream on to where another sink keeps its own."""
+"""Forwards access records from a JetStream stream to the store of another sink."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from cookie_consent.sinks.nats.stream import Stream
 from cookie_consent.sinks.store import InvalidLinesError, Store
 
 SETTLED = 20.0
-"""What was on its way to a store when it was erased from the stream is there by then, or never comes (seconds)."""
+"""How long after an erasure lines may still arrive at the store that were read from the stream before it (seconds)."""
 _HELD_ON = 5.0
-"""How much longer a message is left to a forwarder that does not say what became of it (seconds)."""
+"""How much longer than that a message stays assigned to a forwarder that does not respond (seconds)."""
 _AT_ONCE = 16
 _WAIT = 1.0
 
@@ -31,18 +31,18 @@ _WAIT = 1.0
 class Forwarder:
     """Takes messages from a stream and acknowledges each once the store has its lines.
 
-    All forwarders of one name share the work: each message goes to one of them, and to another one if that is killed.
-    What it wrote by then is written twice, under one uid.
+    Forwarders with the same name share the work: each message goes to one of them. If that one is killed, another gets
+    the message, and some lines are written twice, under one uid.
 
     Args:
         source: the stream.
-        store: where it brings records.
-        name: what the store is called, the same wherever a forwarder to it runs.
-        settled: how long after an order a visitor is erased once more (seconds); longer than a write may take.
+        store: where records are forwarded to.
+        name: names the store, the same for all forwarders to it.
+        settled: how long after an erasure message the visitor is erased again (seconds); longer than a write may take.
 
     Attributes:
-        counts: "records", "counts", "dropped_invalid" (the store can never keep them), "erasures".
-        undone: the numbers of the orders to erase that failed and come again, with the reason.
+        counts: "records", "counts", "dropped_invalid" (the store can never accept them), "erasures".
+        undone: sequence number of each erasure message that failed and will come again -> reason.
     """
 
     def __init__(self, source: NatsStore, store: Store, name: str, settled: float = SETTLED) -> None:
@@ -54,22 +54,22 @@ class Forwarder:
         self.undone: dict[int, str] = {}
 
     def step(self) -> int:
-        """Bring on some messages and return how many; waits up to a second for the first.
+        """Forward some messages; return how many. Waits up to a second for the first.
 
         Raises:
-            Exception: the stream cannot be reached, or the store could not keep them; they come again.
+            Exception: the stream is unreachable, or the store failed. The messages will come again.
         """
         messages = self._source.connection.run(self._fetch)
         taken, latest = 0, time.monotonic() + self._settled / 2
         try:
-            for is_order, group in groupby(messages, key=self._is_order):
+            for is_erasure, group in groupby(messages, key=self._is_erasure):
                 if taken and time.monotonic() > latest:
-                    break  # what comes to the store later could come after an erasure that has settled
+                    break  # a later write could arrive after the second erasure
                 some = list(group)
-                if is_order:
-                    self._obey(some)
+                if is_erasure:
+                    self._erase(some)
                 else:
-                    self._bring(some)
+                    self._write(some)
                 taken += len(some)
         finally:
             if taken < len(messages):
@@ -77,13 +77,13 @@ class Forwarder:
         return taken
 
     def waiting(self) -> int:
-        """Return how many messages have yet to be brought on, and to be settled, by this or another forwarder."""
+        """Return how many messages are not yet forwarded or not yet acknowledged, by any forwarder."""
         return self._source.connection.run(self._waiting)
 
-    def _is_order(self, message: Msg) -> bool:
+    def _is_erasure(self, message: Msg) -> bool:
         return message.subject == self._source.place.erasures
 
-    def _bring(self, messages: Sequence[Msg]) -> None:
+    def _write(self, messages: Sequence[Msg]) -> None:
         lines: dict[str, list[bytes]] = {"records": [], "counts": []}
         for message in messages:
             kind = "counts" if message.subject == self._source.place.counts else "records"
@@ -95,33 +95,31 @@ class Forwarder:
         self._acknowledge(messages)
         self.counts.update({kind: len(some) for kind, some in lines.items()})
 
-    def _obey(self, orders: Sequence[Msg]) -> None:
-        """Erase visitors at once, and once more when what was on its way to the store has settled."""
-        for order in orders:
-            number = order.metadata.sequence.stream
+    def _erase(self, messages: Sequence[Msg]) -> None:
+        """Erase visitors now, and again once earlier writes to the store have settled."""
+        for message in messages:
+            number = message.metadata.sequence.stream
             try:
-                self._store.erase(json.loads(order.data)["visitor.id"])
+                self._store.erase(json.loads(message.data)["visitor.id"])
                 self.undone.pop(number, None)
-                done = order.metadata.num_delivered > 1
-            except Exception as error:  # noqa: BLE001 (whatever a store raises, the order stays)
+                done = message.metadata.num_delivered > 1
+            except Exception as error:  # noqa: BLE001 (a store may raise anything; the message comes again)
                 self.undone[number] = str(error)
                 done = False
             if done:
-                self._acknowledge([order])
+                self._acknowledge([message])
                 self.counts["erasures"] += 1
             else:
-                self._give_back([order])
+                self._give_back([message])
 
     def _acknowledge(self, messages: Iterable[Msg]) -> None:
-        self._source.connection.run(
-            lambda client: _answer(client, {message.reply: Msg.Ack.Ack for message in messages})
-        )
+        self._source.connection.run(lambda client: _reply(client, {message.reply: Msg.Ack.Ack for message in messages}))
 
     def _give_back(self, messages: Iterable[Msg]) -> None:
-        """Let messages come again: at once, orders once all has settled."""
+        """Have messages delivered again: lines at once, erasures once writes have settled."""
         later = b'-NAK {"delay": %d}' % (self._settled * 1e9)  # nanoseconds
-        answers = {message.reply: later if self._is_order(message) else Msg.Ack.Nak for message in messages}
-        self._source.connection.run(lambda client: _answer(client, answers))
+        replies = {message.reply: later if self._is_erasure(message) else Msg.Ack.Nak for message in messages}
+        self._source.connection.run(lambda client: _reply(client, replies))
 
     async def _fetch(self, client: Client) -> list[Msg]:
         await self._subscribe(client)
@@ -131,7 +129,7 @@ class Forwarder:
             return []
 
     async def _subscribe(self, client: Client) -> None:
-        """Take part in the work, also anew after a lost connection."""
+        """Join the consumer that all forwarders of this name share; join again after a lost connection."""
         if client is self._client:
             return
         jetstream, place = client.jetstream(), self._source.place
@@ -151,8 +149,8 @@ class Forwarder:
         return (info.num_pending or 0) + (info.num_ack_pending or 0)
 
 
-async def _answer(client: Client, answers: Mapping[str, bytes]) -> None:
-    """Answer to messages, also over another connection than the one that they came by."""
-    for reply, answer in answers.items():
-        await client.publish(reply, answer)
+async def _reply(client: Client, replies: Mapping[str, bytes]) -> None:
+    """Reply to messages, possibly over another connection than they came by."""
+    for subject, payload in replies.items():
+        await client.publish(subject, payload)
     await client.flush()

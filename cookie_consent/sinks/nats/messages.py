@@ -1,4 +1,4 @@
-"""Messages of many lines each, which say what is in them."""
+"""Messages of many lines each, with headers that summarise them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 LINES, OLDEST, NEWEST = "Consent-Lines", "Consent-Oldest", "Consent-Newest"
-"""Header fields: how many lines a message has, and their first and last time."""
+"""Header fields: the number of lines, and their first and last time."""
 _ID = "Nats-Msg-Id"
 _MOST_BYTES = 256 * 1024
 _TIME = re.compile(rb'"time": ?"([0-9T:.Z+-]{10,40})"')
@@ -16,11 +16,11 @@ _TIME = re.compile(rb'"time": ?"([0-9T:.Z+-]{10,40})"')
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is published once.
+    """A message to publish.
 
     Args:
-        data: lines, each with its line feed.
-        headers: what is in them, and the id under which JetStream knows a message that comes again.
+        data: lines, each ended by a line feed.
+        headers: a summary of the lines, and the id by which JetStream recognises duplicates.
     """
 
     data: bytes
@@ -28,12 +28,12 @@ class Message:
 
 
 def packed(lines: Iterable[bytes], most_bytes: int, mark: str = "") -> Iterator[Message]:
-    """Put lines into as few messages as they need. The same lines make the same messages.
+    """Pack lines into as few messages as possible. The same lines give the same messages.
 
     Args:
-        lines: each is shorter than `most_bytes`.
-        most_bytes: what the servers take at once.
-        mark: stands in the ids, and makes them others than those of the same lines without it.
+        lines: each shorter than `most_bytes`.
+        most_bytes: the servers' limit for a message.
+        mark: is appended to the message ids, so that they differ from those of the same lines without it.
     """
     waiting: list[bytes] = []
     size = 0
@@ -48,9 +48,9 @@ def packed(lines: Iterable[bytes], most_bytes: int, mark: str = "") -> Iterator[
 
 
 def time_of(line: bytes) -> str:
-    """Return the time of a line, as it stands there; "" where it has none."""
-    found = _TIME.search(line)
-    return found[1].decode() if found else ""
+    """Return the time on a line as it is written there; "" if there is none."""
+    match = _TIME.search(line)
+    return match[1].decode() if match else ""
 
 
 def _message(lines: list[bytes], mark: str) -> Message:

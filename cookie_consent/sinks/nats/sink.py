@@ -1,4 +1,4 @@
-"""Access records in a stream of NATS JetStream, from which `cookie-consent forward` brings them on."""
+"""The NATS JetStream sink. `cookie-consent forward` passes its records on to another sink."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from cookie_consent.sinks.nats.store import NatsStore
 
 
 class NatsSink(BufferedSink):
-    """Publishes records to a stream, which is made when the first record comes.
+    """Publishes records to a stream, which is created with the first record.
 
     Args:
-        url: like "nats://user:password@host:4222,host2:4222/STREAM", or "tls://…"; the stream is called
-            ACCESS_RECORDS unless the URL says otherwise, and is kept on three servers of a cluster, or on as many as
-            "?replicas=1" says.
-        spill: the folder of spill files; None for none.
+        url: like "nats://user:password@host:4222,host2:4222/STREAM", or "tls://…". The default stream is
+            ACCESS_RECORDS. It is kept on three servers of a cluster, or on as many as "?replicas=1" says.
+        spill: the folder of spill files; None for no spill files.
 
     Raises:
-        ValueError: the URL is none.
+        ValueError: the URL is invalid.
     """
 
     store: NatsStore

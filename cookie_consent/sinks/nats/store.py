@@ -1,4 +1,4 @@
-"""Access records in a stream of NATS JetStream, many in each message."""
+"""The store of the NATS sink: a stream, with many lines in each message."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from cookie_consent.sinks.store import InvalidLinesError
 
 
 class NatsStore:
-    """Keeps lines in a stream.
+    """Writes lines to a stream.
 
     Args:
-        place: says which.
+        place: names the servers and the stream.
     """
 
     def __init__(self, place: Place) -> None:
@@ -34,11 +34,11 @@ class NatsStore:
         self.connection = Connection(place)
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        """Publish lines and wait until the servers have them all; makes the stream if it is not there.
+        """Publish lines and wait until the servers have stored them. Creates the stream if it does not exist.
 
         Raises:
-            InvalidLinesError: all but these are there; these are longer than the servers take.
-            Exception: it is not sure that all are there.
+            InvalidLinesError: some lines exceed the servers' limit; all others are stored.
+            Exception: some lines may not be stored.
         """
         too_long = self.connection.run(lambda client: self._write(client, records, counts))
         if too_long:
@@ -49,12 +49,12 @@ class NatsStore:
         yield from self.connection.run(lambda client: self._read(client, visitor_id), None)
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor from the stream, and order whoever brings records on to erase them there.
+        """Erase the records of a visitor from the stream, and publish an erasure message for the forwarders.
 
-        A message that has lines of others too is published anew without the visitor's, and then removed.
+        A message that also has lines of others is replaced by one without the visitor's.
 
         Raises:
-            CannotEraseError: the servers could not be reached, or did not allow it.
+            CannotEraseError: the servers are unreachable or refused.
         """
         try:
             return self.connection.run(lambda client: self._erase(client, visitor_id), None)
@@ -65,15 +65,15 @@ class NatsStore:
             ) from error
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        """Remove what is older than `keep`, and let the stream do so from now on; return how many records that are."""
+        """Remove what is older than `keep`, and set it as the stream's maximum age; return how many records."""
         first = _written(datetime.fromtimestamp(now, UTC) - keep)
         return self.connection.run(lambda client: self._purge(client, first, keep, dry_run=dry_run), None)
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self.connection.close()
 
-    # What follows runs on the event loop of the connection.
+    # The methods below run on the event loop of the connection.
 
     async def _write(self, client: Client, records: Sequence[bytes], counts: Sequence[bytes]) -> int:
         stream = Stream(client, self.place)
@@ -87,13 +87,13 @@ class NatsStore:
         return too_long
 
     async def _read(self, client: Client, visitor_id: str) -> list[dict[str, Any]]:
-        found: dict[object, dict[str, Any]] = {}
+        records: dict[object, dict[str, Any]] = {}
         async with aclosing(Stream(client, self.place).messages(self.place.records)) as messages:
             async for message in messages:
                 for line in message.data.splitlines():
                     if record := record_of(visitor_id, line):
-                        found.setdefault(record.get("log.record.uid", len(found)), record)
-        return list(found.values())
+                        records.setdefault(record.get("log.record.uid", len(records)), record)
+        return list(records.values())
 
     async def _erase(self, client: Client, visitor_id: str) -> int:
         stream, erased = Stream(client, self.place), 0
@@ -102,7 +102,7 @@ class NatsStore:
                 erased += await stream.keep_only(
                     message, message.data, lambda line: record_of(visitor_id, line) is None, dry_run=False
                 )
-        if await stream.exists():  # else nobody brings anything on
+        if await stream.exists():  # else there is nothing to forward
             order = json.dumps({"visitor.id": visitor_id}).encode()
             await stream.publish([(self.place.erasures, Message(order, {}))])
         return erased
@@ -123,11 +123,11 @@ class NatsStore:
                 lines = await stream.remove_older(message, first, dry_run=dry_run)
             removed += lines if message.subject == self.place.records else 0
         if not dry_run:
-            with suppress(NotFoundError):  # there is no stream
+            with suppress(NotFoundError):  # no stream yet
                 await stream.shorten(keep)
         return removed
 
 
 def _written(time: datetime) -> str:
-    """Return a time as records have it."""
+    """Return a time in the format of access records."""
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

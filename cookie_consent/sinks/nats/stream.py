@@ -1,4 +1,4 @@
-"""A stream of NATS JetStream, and the messages in it."""
+"""A JetStream stream and its messages."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from cookie_consent.sinks.nats.address import Place
 from cookie_consent.sinks.nats.messages import LINES, Message, packed, time_of
 
 KEEP = timedelta(days=395)
-"""How long a stream that is made here keeps messages, until a purge says less: as long as a visitor's id may live."""
+"""How long a stream keeps messages until a purge sets less: the maximum lifetime of a visitor id."""
 _KNOWN_AGAIN = 120.0
-"""How long the servers know a message that comes again (seconds; JetStream's own default)."""
+"""How long the servers recognise duplicates (seconds; JetStream's default)."""
 _REPLICAS = 3
 _HEADERS = 1024
-"""What of a message's size is kept free for its headers (bytes)."""
+"""The part of the message limit reserved for headers (bytes)."""
 _IN_USE = 10058
-"""JetStream's error code for a stream that is there, with other settings."""
+"""JetStream's error code for a stream that exists with other settings."""
 _AT_ONCE = 64
 _FORGOTTEN = 60.0
 
 
 class Stream:
-    """What can be done with a stream while a client is connected.
+    """Operations on a stream with a connected client.
 
     Args:
-        client: is connected.
-        place: says which stream.
+        client: a connected client.
+        place: names the stream.
     """
 
     def __init__(self, client: Client, place: Place) -> None:
@@ -44,7 +44,7 @@ class Stream:
         self._replicas = place.replicas or min(_REPLICAS, len(client.servers))
 
     async def make(self) -> None:
-        """Make the stream unless it is there; one that is there stays as it is."""
+        """Create the stream unless it exists. An existing one is not changed."""
         config = StreamConfig(
             name=self.place.stream,
             subjects=[self.place.records, self.place.counts, self.place.erasures],
@@ -60,7 +60,7 @@ class Stream:
                 raise
 
     async def exists(self) -> bool:
-        """Return whether the stream is there."""
+        """Return whether the stream exists."""
         try:
             await self.jetstream.stream_info(self.place.stream)
         except NotFoundError:
@@ -68,16 +68,19 @@ class Stream:
         return True
 
     async def publish(self, messages: Iterable[tuple[str, Message]]) -> list[int]:
-        """Publish messages to their subjects, all under way at once; return their numbers once the servers have all.
+        """Publish messages concurrently; return their sequence numbers once the servers have stored all.
 
-        Makes the stream where there is none.
+        Creates the stream if it does not exist.
+
+        Args:
+            messages: pairs of a subject and a message.
         """
-        publishing = list(messages)
+        batch = list(messages)
         try:
-            return await self._publish(publishing)
+            return await self._publish(batch)
         except NoStreamResponseError:
             await self.make()
-            return await self._publish(publishing)
+            return await self._publish(batch)
 
     async def _publish(self, messages: Iterable[tuple[str, Message]]) -> list[int]:
         publishing = (
@@ -85,14 +88,14 @@ class Stream:
             for subject, message in messages
         )
         numbers = []
-        for answer in await asyncio.gather(*publishing, return_exceptions=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            numbers.append(answer.seq)
+        for result in await asyncio.gather(*publishing, return_exceptions=True):
+            if isinstance(result, BaseException):
+                raise result
+            numbers.append(result.seq)
         return numbers
 
     async def messages(self, subject: str, *, headers_only: bool = False) -> AsyncGenerator[Msg, None]:
-        """Yield what is in the stream, oldest first; nothing where there is no stream."""
+        """Yield the messages of a subject, oldest first; none if the stream does not exist."""
         if not await self.exists():
             return
         config = ConsumerConfig(
@@ -104,57 +107,59 @@ class Stream:
         )
         consumer = await self.jetstream.pull_subscribe(subject, stream=self.place.stream, config=config)
         try:
-            while there := (await consumer.consumer_info()).num_pending:
-                with suppress(nats.errors.TimeoutError):  # what was there was removed meanwhile
-                    for message in await consumer.fetch(min(there, _AT_ONCE)):
+            while pending := (await consumer.consumer_info()).num_pending:
+                with suppress(nats.errors.TimeoutError):  # the messages were removed meanwhile
+                    for message in await consumer.fetch(min(pending, _AT_ONCE)):
                         yield message
         finally:
             await consumer.unsubscribe()
 
     async def keep_only(self, message: Msg, data: bytes, stays: Callable[[bytes], bool], *, dry_run: bool) -> int:
-        """Put a message with only the lines that stay in place of one; return how many lines go by that.
+        """Replace a message by one without some of its lines; return how many were removed.
 
-        It is published before the other one is removed: a kill between the two leaves some lines twice, under one
-        uid, and loses none. Of two processes that do this to one message, the slower takes its own back, since lines
-        are in it that the faster one wanted to go; it comes upon the other's later in the stream. Each publishes under
-        an id of its own: where both keep the same lines, the slower one's would be taken for the faster one's come
-        again, and to take it back would remove that, the only one that is left.
+        The new message is published before the old one is deleted. A kill in between leaves some lines twice, under one
+        uid, and loses none.
+
+        If two processes rewrite one message, only one deletes the original. The slower one withdraws its replacement,
+        because it may contain lines that the faster one removed; it will see the other's replacement later in the
+        stream. Each publishes under its own message ids. Otherwise JetStream would take the second of two equal
+        replacements for a duplicate, and withdrawing it would delete the only one.
 
         Args:
-            message: the message.
+            message: the message to replace.
             data: its lines.
-            stays: says it of a line.
-            dry_run: only look.
+            stays: whether to keep a line.
+            dry_run: whether to only count.
         """
         lines, number = data.splitlines(keepends=True), message.metadata.sequence.stream
-        left = [line for line in lines if stays(line)]
-        if len(left) < len(lines) and not dry_run:
-            anew = packed(left, self.most_bytes, f"-{secrets.token_hex(8)}")
-            numbers = await self.publish((message.subject, part) for part in anew)
+        remaining = [line for line in lines if stays(line)]
+        if len(remaining) < len(lines) and not dry_run:
+            replacements = packed(remaining, self.most_bytes, f"-{secrets.token_hex(8)}")
+            numbers = await self.publish((message.subject, part) for part in replacements)
             if not await self.delete(number):
-                for own in numbers:
-                    await self.delete(own)
+                for added in numbers:
+                    await self.delete(added)
                 return 0
-        return len(lines) - len(left)
+        return len(lines) - len(remaining)
 
     async def remove(self, message: Msg, *, dry_run: bool) -> int:
-        """Remove a message, of which only the headers need be known; return how many lines it has."""
+        """Delete a message; return how many lines it had. Only its headers are needed."""
         if dry_run or await self.delete(message.metadata.sequence.stream):
             return int((message.headers or {}).get(LINES, 0))
-        return 0  # another process was faster
+        return 0  # another process deleted it first
 
     async def remove_older(self, message: Msg, first: str, *, dry_run: bool) -> int:
-        """Remove what is older than a time from a message of which the headers are known; return how many lines go."""
+        """Remove lines older than a time from a message whose headers are known; return how many."""
         whole = await self._message(message.metadata.sequence.stream)
         if whole is None or whole.data is None:
-            return 0  # another process was faster
+            return 0  # another process deleted it first
         return await self.keep_only(message, whole.data, lambda line: not "" < time_of(line) < first, dry_run=dry_run)
 
     async def delete(self, number: int) -> bool:
-        """Remove a message, overwritten with random bytes; return whether it was there."""
+        """Delete a message and overwrite it with random bytes; return whether it existed."""
         try:
             return await self.jetstream.delete_msg(self.place.stream, number)
-        except APIError:  # versions of the server differ in how they say that it is not there
+        except APIError:  # server versions report a missing message differently
             if await self._message(number):
                 raise
             return False
@@ -166,7 +171,7 @@ class Stream:
             return None
 
     async def shorten(self, keep: timedelta) -> None:
-        """Let the servers remove messages of that age. What somebody set shorter stays."""
+        """Set the stream's maximum age, unless it is shorter already."""
         config = (await self.jetstream.stream_info(self.place.stream)).config
         age = max(keep.total_seconds(), config.duplicate_window)
         if not config.max_age or config.max_age > age:

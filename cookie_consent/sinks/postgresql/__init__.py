@@ -1,4 +1,4 @@
-"""Access records in PostgreSQL."""
+"""The PostgreSQL sink."""
 
 from cookie_consent.sinks.postgresql.store import PostgresqlSink
 

@@ -1,4 +1,4 @@
-"""Access records in PostgreSQL. See docs/decisions/025."""
+"""The PostgreSQL sink. See docs/decisions/025."""
 
 from __future__ import annotations
 
@@ -21,27 +21,28 @@ from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
 _CONNECT = 3
 _WRITE, _LOOK_UP, _PURGE = 10, 30, 600
-"""How long they may take (seconds); the last one looks through all that is kept."""
+"""Time limits (seconds). A purge scans everything."""
 _LOCK_WAIT = 3
-"""How long to wait for a lock (seconds): a purge that waits for a long report must not hold up what comes after it."""
+"""How long to wait for a lock (seconds). A purge that waits for a long report blocks all later queries."""
 _REFUSALS = (
     psycopg.DataError,
     errors.NotNullViolation,
     errors.ProgramLimitExceeded,
     errors.StatementTooComplex,
 )
-"""What the server says of lines that it can never keep: no JSON, a NUL, no time, no uid, a text beyond all measure."""
+"""Errors for lines that the server can never accept: invalid JSON, a NUL, no time, no uid, a text that is too long."""
 
 
 class PostgresqlSink(BufferedSink):
-    """Keeps access records in a PostgreSQL database, in tables that it makes: `access_records` and `access_counts`.
+    """Writes access records to a PostgreSQL database, in tables that it creates: `access_records` and `access_counts`.
 
     Args:
-        url: like "postgresql://user:password@host/database". The user owns the tables, or may make them.
-        spill: the folder of spill files, which several processes may share; None for none.
+        url: like "postgresql://user:password@host/database". The user must own the tables, or be allowed to create
+            them.
+        spill: the folder of spill files, which several processes may share; None for no spill files.
 
     Raises:
-        ValueError: the URL cannot be read.
+        ValueError: the URL is invalid.
     """
 
     def __init__(self, url: str, *, spill: str | PathLike[str] | None = None) -> None:
@@ -50,52 +51,52 @@ class PostgresqlSink(BufferedSink):
 
 
 class PostgresqlStore:
-    """Writes over one connection, made when it is first needed and made anew after any failure.
+    """Writes over one connection, opened on first use and replaced after any failure.
 
-    Lines go to the server as they come, and it takes them apart: Python copies bytes and parses nothing.
+    The server parses the lines, so that Python only copies bytes.
 
     Args:
         url: like "postgresql://user:password@host/database".
-        limit: how long a transaction of `write` may take (seconds).
+        limit: the time limit of each transaction of `write` (seconds).
 
     Attributes:
-        place: the same without user and password.
+        place: the URL without credentials.
 
     Raises:
-        ValueError: the URL cannot be read.
+        ValueError: the URL is invalid.
     """
 
     def __init__(self, url: str, *, limit: float = _WRITE) -> None:
         try:
-            given = conninfo_to_dict(url)
+            in_url = conninfo_to_dict(url)
         except psycopg.ProgrammingError:
             raise url_error("postgresql://user:password@host:5432/database") from None
-        wanted = {
+        preferred = {
             "connect_timeout": _CONNECT,
-            # A host that vanished is noticed in seconds, and not in the two hours that are usual.
+            # Notice within seconds that the host has vanished; the system's default is two hours.
             "tcp_user_timeout": _CONNECT * 1000,
             "keepalives_idle": _CONNECT,
             "keepalives_interval": 1,
             "keepalives_count": _CONNECT,
         }
-        own = {name: value for name, value in wanted.items() if name not in given}  # what the URL says comes first
-        self._address = make_conninfo(url, **own)
-        self.place = f"postgresql://{given.get('host', '')}/{given.get('dbname', '')}"
+        defaults = {name: value for name, value in preferred.items() if name not in in_url}  # the URL takes precedence
+        self._address = make_conninfo(url, **defaults)
+        self.place = f"postgresql://{in_url.get('host', '')}/{in_url.get('dbname', '')}"
         self._limit = limit
         self._connection: Connection | None = None
         call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Have no connection: that of the parent is the parent's, also to close."""
+        """Drop the connection without closing it: it belongs to the parent process."""
         leave_to_parent(self._connection)
         self._connection = None
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        """Keep lines; one uid is kept once.
+        """Store lines, one for each uid.
 
         Raises:
-            InvalidLinesError: all are kept but some that the server refuses.
-            psycopg.Error: they could not be kept.
+            InvalidLinesError: the server refuses some lines; all others are stored.
+            psycopg.Error: the lines may not be stored.
         """
         try:
             connection = self._connection = self._connection or self._connect(self._limit)
@@ -115,15 +116,15 @@ class PostgresqlStore:
         yield from map(record_from, rows)
 
     def erase(self, visitor_id: str) -> int:
-        """Erase the records of a visitor and return how many there were."""
+        """Erase the records of a visitor; return how many."""
         with self._connected(_LOOK_UP) as connection, _transaction(connection, _LOOK_UP):
             return connection.execute(tables.ERASE, [visitor_id]).rowcount
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        """Drop the days that are over, and delete what else is older than `keep`; return how many records.
+        """Drop the partitions of old days, delete other rows older than `keep`; return how many records.
 
         Raises:
-            psycopg.errors.LockNotAvailable: somebody reads these days; what was dropped before is gone.
+            psycopg.errors.LockNotAvailable: a query reads one of these days. Partitions dropped before it stay dropped.
         """
         end = datetime.fromtimestamp(now, UTC) - keep
         with self._connected(_PURGE) as connection:
@@ -135,7 +136,7 @@ class PostgresqlStore:
                 return dropped + connection.execute(tables.DELETE_UNTIL, [end]).rowcount
 
     def close(self) -> None:
-        """End the connection. It may be written to again."""
+        """Close the connection. The store may be written to again."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -143,10 +144,11 @@ class PostgresqlStore:
     def _keep(
         self, connection: Connection, lines: Sequence[bytes], keep: sql.Composed, *, by_day: bool = False
     ) -> None:
-        """Keep all of some lines, in one transaction that has the time of `limit`.
+        """Insert lines in one transaction, all or none.
 
         Raises:
-            RefusedError: the server cannot keep one of them. It gives only the error's name: its text has data in it.
+            RefusedError: the server can never accept one of them. It gives only the error's name, because its text
+                contains data.
         """
         try:
             with (
@@ -157,7 +159,7 @@ class PostgresqlStore:
                 cursor.execute(tables.TAKEN)
                 with cursor.copy(tables.TAKE) as copy:
                     copy.write(b"".join(lines))
-                if cursor.rowcount != len(lines):  # one of them ends the data, or runs on into the next
+                if cursor.rowcount != len(lines):  # a line ended the copy early, or continued into the next
                     raise RefusedError("a line is not one line")
                 if by_day:
                     _make_days(connection)
@@ -166,12 +168,12 @@ class PostgresqlStore:
             raise RefusedError(type(error).__name__) from None
 
     def _connect(self, limit: float) -> Connection:
-        """Return a connection to a database that has the tables.
+        """Connect, and create missing tables.
 
         Args:
-            limit: how long it may take to find or make the tables (seconds).
+            limit: the time limit for checking or creating the tables (seconds).
         """
-        # No prepared statements: what stands between us and the server may not keep them (PgBouncer).
+        # No prepared statements, which PgBouncer may not support.
         connection = psycopg.connect(self._address, autocommit=True, prepare_threshold=None)
         try:
             with cut_off_after(connection.fileno(), limit):
@@ -184,7 +186,7 @@ class PostgresqlStore:
 
     @contextmanager
     def _connected(self, limit: int) -> Iterator[Connection]:
-        """Give a connection of its own to whatever does not belong to the writer's thread."""
+        """Connect for one operation: the writer's connection is not shared with other threads."""
         connection = self._connect(limit)
         try:
             with cut_off_after(connection.fileno(), limit):
@@ -195,9 +197,9 @@ class PostgresqlStore:
 
 @contextmanager
 def _transaction(connection: Connection, limit: int) -> Iterator[None]:
-    """Do what follows in one transaction, of which no statement may take longer than that (seconds)."""
+    """Run the block in a transaction with a time limit for each statement (seconds)."""
     with connection.transaction():
-        # In the transaction, not for the connection: that may be lent to others afterwards (PgBouncer).
+        # Set for the transaction only, because PgBouncer may then lend the connection to another client.
         connection.execute(tables.LIMITS, [f"{limit}s", f"{_LOCK_WAIT}s"])
         yield
 
@@ -209,7 +211,7 @@ def _make_tables(connection: Connection) -> None:
 
 
 def _make_days(connection: Connection) -> None:
-    """Make the partitions that taken lines need and that are not there; nobody else makes or drops any meanwhile."""
+    """Create the missing partitions for the copied lines, under the lock for creating and dropping tables."""
     if _missing_days(connection):
         connection.execute(tables.LOCKED)
         for day in _missing_days(connection):
@@ -221,12 +223,12 @@ def _missing_days(connection: Connection) -> list[str]:
 
 
 def _days_before(connection: Connection, end: datetime) -> list[str]:
-    """Return the partitions all of whose records are older than a time."""
+    """Return the days whose partitions hold only records older than a time."""
     return [day for (day,) in connection.execute(tables.DAYS_BEFORE, [end])]
 
 
 def _drop(connection: Connection, day: str) -> int:
-    """Drop a partition and return how many records it had; 0 where another host was faster."""
+    """Drop a partition; return how many records it had, or 0 if another host dropped it first."""
     with suppress(errors.UndefinedTable), _transaction(connection, _PURGE):
         connection.execute(tables.LOCKED)
         count = int(_one(connection, tables.count_day(day)))

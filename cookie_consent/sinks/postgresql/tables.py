@@ -1,4 +1,4 @@
-"""The tables of access records in PostgreSQL, and what is said to them."""
+"""Tables and statements of the PostgreSQL sink."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _TYPES: Mapping[str, LiteralString] = {
     "day": "date",
     "value": "bigint",
 }
-"""The others are texts."""
+"""Column -> type; all others are text."""
 _NEEDED = ("time", "uid", "day", "name", "value")
 _DAY = "%Y%m%d"
 
 ARE_THERE = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
 LIMITS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
 LOCKED = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
-"""For who makes or drops tables. Any number will do that no other program uses in the same database."""
+"""Taken to create or drop tables. Any number works that no other program uses in the same database."""
 
 TAKEN = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS taken_lines (line text) ON COMMIT DELETE ROWS")
 TAKE = sql.SQL(r"COPY pg_temp.taken_lines FROM STDIN (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', ENCODING 'UTF8')")
-"""As CSV with signs that JSON cannot have in it, so that no byte of a line has to be changed."""
-# Far back, as the longest retention is; ahead, since clocks differ. What is further away goes into the partition for
-# the rest: a wrong clock does not make partitions for ever.
+"""CSV with quote and delimiter characters that JSON cannot contain, so that lines are copied unchanged."""
+# 800 days back, as the longest retention, and one ahead, since clocks differ. Records of other days go into the default
+# partition, so that a wrong clock cannot create partitions without limit.
 MISSING_DAYS = sql.SQL("""
     SELECT name FROM (
         SELECT DISTINCT ((line::json ->> 'time')::timestamptz AT TIME ZONE 'UTC')::date AS day FROM pg_temp.taken_lines
@@ -58,15 +58,15 @@ def _comma(parts: Iterable[sql.Composable]) -> sql.Composed:
 
 
 def _columns(columns: Mapping[str, str]) -> sql.Composed:
-    """Return the columns of a table, as it is made."""
-    needed = {name: sql.SQL(" NOT NULL" if name in _NEEDED else "") for name in columns.values()}
-    return _comma(sql.Identifier(name) + sql.SQL(" ") + _type(name) + rule for name, rule in needed.items())
+    """Return the column definitions of a table."""
+    rules = {name: sql.SQL(" NOT NULL" if name in _NEEDED else "") for name in columns.values()}
+    return _comma(sql.Identifier(name) + sql.SQL(" ") + _type(name) + rule for name, rule in rules.items())
 
 
 def _keep(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
-    """Return the statement that takes the lines apart and keeps what is new of them.
+    """Return the statement that parses the copied lines and inserts new ones.
 
-    In one order, by time and uid: of two processes that write the same lines one waits, and not each for the other.
+    It sorts them by time and uid, so that two processes with the same lines do not deadlock.
     """
     return sql.SQL(
         "INSERT INTO {} ({}) SELECT said.* FROM pg_temp.taken_lines, json_to_record(line::json) AS said ({}) "
@@ -93,9 +93,9 @@ READ = sql.SQL("SELECT {} FROM access_records WHERE visitor = %s ORDER BY time, 
 
 
 def make_day(day: str) -> sql.Composed:
-    """Return the statements that make a day's partition, and move to it what the rest has of that day.
+    """Return the statements that create a day's partition and move the day's rows there from the default partition.
 
-    It is attached when it is complete: that does not wait for those who read or write other days.
+    The partition is attached once it is filled, so that readers and writers of other days need not wait.
     """
     start = datetime.strptime(day, _DAY).replace(tzinfo=UTC)
     bounds = {"start": sql.Literal(start.isoformat()), "end": sql.Literal((start + timedelta(days=1)).isoformat())}
@@ -108,12 +108,12 @@ def make_day(day: str) -> sql.Composed:
 
 
 def count_day(day: str) -> sql.Composed:
-    """Return the statement that counts the records of a partition."""
+    """Return the statement that counts the records of a day's partition."""
     return sql.SQL("SELECT count(*) FROM {}").format(_partition(day))
 
 
 def drop_day(day: str) -> sql.Composed:
-    """Return the statement that drops a partition."""
+    """Return the statement that drops a day's partition."""
     return sql.SQL("DROP TABLE {}").format(_partition(day))
 
 
