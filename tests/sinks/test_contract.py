@@ -17,18 +17,11 @@ import pytest
 
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink, open_sink, without_spill
 from tests.docs.test_docs import blocks
-from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 from tests.support.servers.nats_server import NatsServer, nats_server
-from tests.support.sink_lines import TODAY, count_line, line, record
+from tests.support.sink_lines import ROOT, TODAY, count_line, line, record
 
 KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "nats", "another package's"]
 MADE_UP = "a-visitor-that-never-came"
-
-
-@pytest.fixture(scope="module")
-def clickhouse() -> Iterator[ClickHouseDatabases]:
-    with clickhouse_databases() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -66,18 +59,24 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a sink that writes to a server, or of another package's; nothing is there yet."""
+    make: dict[str, Callable[[], str]] = {
+        "postgresql": lambda: request.getfixturevalue("postgres_url"),
+        "clickhouse": lambda: request.getfixturevalue("clickhouse_url"),
+        "nats": lambda: f"nats://{request.getfixturevalue('nats').address}/S{secrets.token_hex(4)}",
+        "another package's": lambda: f"shelf://{request.getfixturevalue('shelf')}",
+    }
+    return spilling(make[kind](), tmp_path)
+
+
+@pytest.fixture
 def sink(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sink]:
     make: dict[str, Callable[[], Sink]] = {
         "memory": MemorySink,
         "jsonl": lambda: JsonLinesSink(tmp_path / "a" / "b" / "access.jsonl", sleep=_no_wait),
-        "postgresql": lambda: open_sink(spilling(request.getfixturevalue("postgres_url"), tmp_path)),
-        "clickhouse": lambda: open_sink(spilling(request.getfixturevalue("clickhouse").new_database(), tmp_path)),
-        "nats": lambda: open_sink(
-            spilling(f"nats://{request.getfixturevalue('nats').address}/S{secrets.token_hex(4)}", tmp_path)
-        ),
-        "another package's": lambda: open_sink(spilling(f"shelf://{request.getfixturevalue('shelf')}", tmp_path)),
     }
-    sink = make[kind]()
+    sink = make[kind]() if kind in make else open_sink(request.getfixturevalue("url"))
     yield sink
     sink.close()
 
@@ -173,6 +172,27 @@ def test_many_threads_may_write(sink: Sink) -> None:
         thread.join()
     sink.close()
     assert sorted(numbers(sink.read("one"))) == list(range(1000))
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats"])
+def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(sink: Sink, url: str) -> None:
+    script = """if True:
+        import os, sys
+        from cookie_consent.sinks import open_sink
+        from tests.support.sink_lines import line
+        store = open_sink(sys.argv[1]).store
+        store.write([line(1)], [])
+        child = os.fork()
+        store.write([line(3 if child else 2)], [])
+        if not child:
+            store.close()
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        store.write([line(4)], [])
+        sys.exit(status)
+    """
+    subprocess.run([sys.executable, "-c", script, url], check=True, timeout=60, cwd=ROOT)
+    assert numbers(sink.read("one")) == [1, 2, 3, 4]
 
 
 # By path or URL

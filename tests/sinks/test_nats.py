@@ -319,24 +319,6 @@ def test_a_store_that_was_closed_can_be_written_to_again(store: NatsStore) -> No
     assert lines_in(store, store.place.records) == [line(1), line(2)]
 
 
-def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(store: NatsStore) -> None:
-    script = """if True:
-        import os, sys
-        from cookie_consent.sinks.nats.address import Place
-        from cookie_consent.sinks.nats.store import NatsStore
-        store = NatsStore(Place.of(sys.argv[1]))
-        store.write([b"before\\n"], [])
-        child = os.fork()
-        store.write([b"parent\\n" if child else b"child\\n"], [])
-        if not child:
-            os._exit(0)
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    """
-    url = f"{store.place.servers[0]}/{store.place.stream}"
-    subprocess.run([sys.executable, "-c", script, url], check=True, timeout=60, cwd=ROOT)
-    assert sorted(lines_in(store, store.place.records)) == [b"before\n", b"child\n", b"parent\n"]
-
-
 def test_a_process_that_ends_at_once_brings_what_it_has(store: NatsStore) -> None:
     script = "import sys; from cookie_consent.sinks.nats import NatsSink; NatsSink(sys.argv[1]).write(b'{}\\n')"
     url = f"{store.place.servers[0]}/{store.place.stream}"

@@ -32,6 +32,11 @@ def at(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def day(ago: int) -> str:
+    """Return a day as the names of partitions have it."""
+    return f"{TODAY - timedelta(days=ago):%Y%m%d}"
+
+
 def record(
     number: int, visitor: str = "one", *, days: int = 0, but: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:

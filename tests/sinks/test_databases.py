@@ -1,0 +1,207 @@
+"""What every sink does that writes to a database: once each, whatever the server does meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from cookie_consent.sinks import Store
+from cookie_consent.sinks.clickhouse import ClickHouseSink
+from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
+from cookie_consent.sinks.postgresql import PostgresqlSink
+from tests.support.sink_databases import DATABASES, Database, Server
+from tests.support.sink_lines import (
+    TODAY,
+    as_line,
+    count_line,
+    day,
+    invalid,
+    line,
+    record,
+    until,
+    write_at_once,
+    write_through_an_outage,
+)
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture(params=["postgresql", "clickhouse"])
+def kind(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database(kind: str, request: pytest.FixtureRequest) -> Database:
+    """An empty database on a server that tests share."""
+    url = {"postgresql": "postgres_url", "clickhouse": "clickhouse_url"}[kind]
+    return DATABASES[kind](request.getfixturevalue(url))
+
+
+@pytest.fixture
+def server(kind: str, request: pytest.FixtureRequest) -> Server:
+    """A server that the test may end and start."""
+    server: Server = request.getfixturevalue({"postgresql": "private_postgres"}.get(kind, "private_clickhouse"))
+    return server
+
+
+@pytest.fixture
+def database_of_server(kind: str, server: Server) -> Database:
+    """An empty database on that server."""
+    return DATABASES[kind](server.new_database())
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[Store]:
+    with closing(database.store()) as store:
+        yield store
+
+
+def uid(number: int) -> str:
+    return str(record(number)["log.record.uid"])
+
+
+def test_a_record_is_read_as_it_was_written(store: Store) -> None:
+    short = {key: record(2)[key] for key in ("time", "log.record.uid", "record.version", "visitor.id")}
+    store.write([as_line(short), line(1), line(3, "another")], [])
+    assert list(store.read("one")) == [record(1), short]
+    assert list(store.read("nobody")) == []
+
+
+def test_the_columns_are_those_that_are_promised(store: Store, database: Database) -> None:
+    store.write([], [])
+    assert database.columns("access_records") == list(COLUMNS.values())
+    assert database.columns("access_counts") == list(COUNT_COLUMNS.values())
+
+
+def test_what_is_written_again_is_kept_once(store: Store, database: Database) -> None:
+    batch = [line(number) for number in range(300)]
+    counts = [count_line(number, 2) for number in range(3)]
+    store.write(batch, counts)
+    store.write([*batch[200:], *batch[200:], line(300)], counts)
+    assert len(database.uids()) == len(set(database.uids())) == 301
+    assert database.count_sums() == [("registry.example", "en", "degraded", "map", 6)]
+
+
+def test_processes_that_begin_at_once_make_the_tables_once_and_keep_each_record_once(
+    database: Database, tmp_path: Path
+) -> None:
+    write_at_once(f"{database.url}?spill={tmp_path}", (0, 600), (300, 900), (600, 1200))
+    assert sorted(database.uids()) == sorted(uid(number) for number in range(1200))
+    assert database.days() == [day(2), day(1), day(0)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        ("postgresql", "stop"),
+        ("postgresql", "kill"),
+        pytest.param("clickhouse", "stop", marks=pytest.mark.full_matrix),
+        ("clickhouse", "kill"),
+    ],
+)
+def test_what_is_written_while_the_server_is_ended_and_started_is_kept_once(
+    server: Server, database_of_server: Database, tmp_path: Path, end: str
+) -> None:
+    sink = database_of_server.sink(tmp_path)
+    with closing(sink), closing(sink.store):
+        write_through_an_outage(sink, getattr(server, end), server.start, database_of_server.uids)
+
+
+def test_a_server_that_is_not_there_at_the_start_is_waited_for(
+    server: Server, database_of_server: Database, tmp_path: Path
+) -> None:
+    server.stop()
+    sink = database_of_server.sink(tmp_path)
+    with closing(sink), closing(sink.store):
+        sink.write(line(1))
+        until(lambda: sink.stats()["spilled"] == 1)
+        server.start()
+        until(lambda: database_of_server.uids() == [uid(1)])
+
+
+def test_tables_that_somebody_dropped_are_made_again(store: Store, database: Database) -> None:
+    store.write([line(1)], [])
+    database.drop_records()
+    with pytest.raises(database.table_missing):
+        store.write([line(2)], [])
+    store.write([line(2)], [])
+    assert database.uids() == [uid(2)]
+
+
+def test_lines_that_the_server_refuses_cost_no_others(store: Store, database: Database) -> None:
+    for number, bad in enumerate(database.bad_lines):
+        good = [line(10 * number + digit) for digit in range(3)]
+        assert invalid(partial(store.write, [good[0], bad, *good[1:], bad], [count_line(number, 1), bad])) == 3, bad
+    assert len(database.uids()) == 3 * len(database.bad_lines)
+    assert database.count_values() == [1] * len(database.bad_lines)
+
+
+def test_one_visitor_is_erased_and_no_other(store: Store) -> None:
+    store.write([line(number, visitor) for number, visitor in enumerate(["one", "another"] * 20)], [])
+    store.write([line(0), line(50, days=3)], [])
+    assert store.erase("one") == 21, "what was written twice is one record"
+    assert list(store.read("one")) == []
+    assert store.erase("one") == 0
+    assert len(list(store.read("another"))) == 20
+
+
+def test_what_is_older_than_it_may_be_is_purged_and_its_days_are_dropped(store: Store, database: Database) -> None:
+    store.write([*(line(number, days=number) for number in range(6)), line(3, days=3)], [])
+    store.write([line(8, days=3)], [count_line(1, 1), count_line(2, 1, days=4)])
+    # Of tomorrow: what shall stay is within the tables' own time limit, which goes by the server's clock.
+    now, keep = TODAY.timestamp() + 24 * 60 * 60, timedelta(days=4, milliseconds=-4)
+    assert store.purge(now, keep, dry_run=True) == 3
+    assert len(database.uids()) == 7
+    assert store.purge(now, keep) == 3
+    assert sorted(database.uids()) == sorted(uid(number) for number in (0, 1, 2, 8))
+    assert database.days() == [day(3), day(2), day(1), day(0)]
+    assert database.count_uids() == ["abcdefghijklmnop-c1"]
+    assert store.purge(now, keep) == 0
+
+
+def test_after_a_fork_a_store_connects_anew(store: Store, database: Database) -> None:
+    store.write([line(1)], [])
+    inherited = database.connection(store)
+    store.after_fork()  # type: ignore[attr-defined]
+    store.write([line(2)], [])
+    assert len(database.uids()) == 2
+    assert inherited is not None
+    assert database.connection(store) is not inherited
+    inherited.close()
+
+
+@pytest.mark.parametrize(
+    ("sink", "url"),
+    [
+        (PostgresqlSink, "postgresql://me:secret@[::1/database"),
+        (PostgresqlSink, "postgresql://me:secret@/?nonsense=1"),
+        (ClickHouseSink, "clickhouse://me:secret@host:port/database"),
+        (ClickHouseSink, "clickhouse:///x?password=secret"),
+    ],
+)
+def test_a_url_that_cannot_be_read_is_told_without_its_password(
+    sink: type[PostgresqlSink | ClickHouseSink], url: str
+) -> None:
+    with pytest.raises(ValueError, match="access_log: the URL cannot be read") as error:
+        sink(url)
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("sink", "url", "place"),
+    [
+        (PostgresqlSink, "postgres://me:secret@host:99/visits?sslmode=require", "postgresql://host/visits"),
+        (ClickHouseSink, "clickhouse://me:secret@host/visits?compress=0", "clickhouse://host/visits"),
+    ],
+)
+def test_warnings_name_the_database_without_its_password(
+    sink: type[PostgresqlSink | ClickHouseSink], url: str, place: str
+) -> None:
+    assert sink(url).place == place
