@@ -118,12 +118,14 @@ def open_ledger(url: str) -> SqlLedger:
     """
     scheme, colon, rest = url.partition("://")
     path = rest.removeprefix("/")
+    # With ":memory:" each connection would have a database of its own.
     if not colon or not (scheme in _POSTGRESQL or (scheme == "sqlite" and rest != path != ":memory:" and path)):
         raise ValueError(
             f'ledger: there is no ledger for "{_without_secrets(url)}". Write "sqlite:///consent.db" or '
             '"postgresql://user:password@host/database", or pass a Ledger.'
         )
     try:
+        # Imported late: SQLAlchemy and the drivers are optional.
         from cookie_consent.ledgers.sql import SqlLedger
 
         if scheme in _POSTGRESQL:

@@ -104,14 +104,14 @@ def record_hash(document: str) -> bytes:
     return hashlib.sha256(document.encode(errors="surrogateescape")).digest()
 
 
-def chain_hash(before: bytes, own: bytes) -> bytes:
+def chain_hash(before: bytes, record: bytes) -> bytes:
     """Return the chain hash of a record.
 
     Args:
         before: the chain hash of the record before; `START` for the first.
-        own: the record's own hash.
+        record: the record's own hash.
     """
-    return hashlib.sha256(before + own).digest()
+    return hashlib.sha256(before + record).digest()
 
 
 def indexed_columns(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -200,10 +200,12 @@ def verify(
         if link.number % 1000 == 0:
             progress(link.number)
     progress(last.number)
+    # Cutting off the newest records leaves a valid chain. Only a root that was kept elsewhere shows it.
     missing = max((number for number in known_hashes if number > last.number), default=0)
     if missing:
         why = f"the chain ends here, but a root that was kept elsewhere says that it had {missing} records"
         return Verified(last.number, removed, last, last.number + 1, why)
+    # Checked at the end, because the record of a removal follows the removed records.
     undeclared = _first_uncovered(removed_ranges, declared)
     if undeclared is not None:
         why = "it was removed, and no record says by whose right"
@@ -227,15 +229,15 @@ def _read(document: str | None) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def listed_ranges(document: Mapping[str, Any], own: int) -> list[list[int]]:
+def listed_ranges(document: Mapping[str, Any], number: int) -> list[list[int]]:
     """Return the ranges of numbers that a record lists as removed; empty if they are malformed.
 
     Args:
         document: the record.
-        own: its number. Only earlier records can have been removed.
+        number: its number. Only earlier records can have been removed.
     """
     try:
-        return [[int(first), min(int(last), own - 1)] for first, last in document["numbers"]]
+        return [[int(first), min(int(last), number - 1)] for first, last in document["numbers"]]
     except (LookupError, TypeError, ValueError):
         return []
 
@@ -265,11 +267,11 @@ def _content_fault(link: Link, document: Mapping[str, Any]) -> str:
     return ""
 
 
-def _matches_hash(document: object, own: object) -> bool:
+def _matches_hash(document: object, hash_: object) -> bool:
     """Return whether a record matches its hash. SQLite lets a column hold any type, so both are checked."""
     if document is None:
-        return isinstance(own, bytes)
-    return isinstance(document, str) and record_hash(document) == own
+        return isinstance(hash_, bytes)
+    return isinstance(document, str) and record_hash(document) == hash_
 
 
 def _contradiction(link: Link, known: set[bytes]) -> str:
@@ -294,16 +296,16 @@ def _joined(unsorted: Iterable[list[int]]) -> list[list[int]]:
     return merged
 
 
-def _first_uncovered(gone: list[list[int]], said: list[list[int]]) -> int | None:
+def _first_uncovered(ranges_: list[list[int]], covering: list[list[int]]) -> int | None:
     """Return the first number in some ranges that no other range covers; None if all are covered.
 
     Args:
-        gone: the ranges to look through, in order.
-        said: the covering ranges, in any order.
+        ranges_: the ranges to look through, in order.
+        covering: the covering ranges, in any order.
     """
-    covers = _joined(said)
+    covers = _joined(covering)
     starts = [first for first, _ in covers]
-    for first, last in gone:
+    for first, last in ranges_:
         index = bisect_right(starts, first) - 1
         end = covers[index][1] if index >= 0 else 0
         if end < last:

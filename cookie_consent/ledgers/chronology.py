@@ -137,6 +137,7 @@ class Chronology:
         """
         while self._roots and self._roots[-1].number < number:
             signed_at = self._roots.pop().signed_at
+            # Hosts' clocks differ, so a later root may have an earlier date.
             self._signed_at = max(self._signed_at or signed_at, signed_at)
         if not document:
             self._look_at_emptied(number)
@@ -179,15 +180,15 @@ class Chronology:
         self._emptied.append(_Emptied(number, number, max(known, default=None)))
 
     def _look_at_date(self, number: int, at: int) -> None:
-        dates, said = self._dates, f"Record {number:,} is dated {rfc3339(at)}"
+        dates, dated = self._dates, f"Record {number:,} is dated {rfc3339(at)}"
         if dates.at is not None and at < dates.at - CLOCK_SKEW:
             before = f"record {dates.number:,}, which is dated {rfc3339(dates.at)}"
-            dates.backwards.add(number, f"{said}, but follows {before}: one of the dates is wrong.")
+            dates.backwards.add(number, f"{dated}, but follows {before}: one of the dates is wrong.")
         if self._signed_at is not None and at < self._signed_at - CLOCK_SKEW:
-            why = f"{said}, but was not there yet when a root was signed at {rfc3339(self._signed_at)}."
+            why = f"{dated}, but was not there yet when a root was signed at {rfc3339(self._signed_at)}."
             dates.before_root.add(number, why)
         if at > self._now + CLOCK_SKEW:
-            dates.ahead.add(number, f"{said}, which is later than now ({rfc3339(self._now)}).")
+            dates.ahead.add(number, f"{dated}, which is later than now ({rfc3339(self._now)}).")
         if dates.at is None or at > dates.at:
             dates.at, dates.number = at, number
 

@@ -79,6 +79,7 @@ class Committer:
         self._release()
         with self._lock:
             self._thread = None
+        # A record may have been queued while this thread still counted as alive.
         if not self._waiting.empty():
             self._start()
 

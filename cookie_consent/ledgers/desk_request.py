@@ -28,6 +28,7 @@ _SECRET_GROUPS = 7
 """28 of 27 possible letters: over 133 bits."""
 _LONGEST_TYPED = 200
 _NOT_A_SIGN = re.compile(r"[^0-9A-Z]")
+# Visitors may leave out the R.
 _REFERENCE = re.compile(f"R?([{_LETTERS}]{{{_REFERENCE_GROUPS * _GROUP}}})")
 _ADDRESS = re.compile(r'[^\s@<>()\[\]\\,;:"]{1,64}@[^\s@<>()\[\]\\,;:".]+(\.[^\s@<>()\[\]\\,;:".]+)+')
 _NOTHING = bytes(32)

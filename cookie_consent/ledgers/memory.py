@@ -48,8 +48,8 @@ class MemoryLedger:
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
         """Return the records of a consent id, oldest first; only the newest `most` if given."""
-        found = [record for record in self.kept if record.get("consent_id") == consent_id]
-        return found if most is None else found[-most:]
+        records = [record for record in self.kept if record.get("consent_id") == consent_id]
+        return records if most is None else records[-most:]
 
     async def count(self, consent_id: str) -> int:
         """Return the number of records of a consent id, not counting notes."""
@@ -74,6 +74,7 @@ class MemoryLedger:
 
     def links(self) -> Iterator[Link]:
         """Yield the chain from its first record."""
+        # A copy, because the list may grow while the caller reads the chain.
         return iter([row.link for row in self._rows])
 
     def cited(self) -> Iterator[tuple[str, str, str]]:

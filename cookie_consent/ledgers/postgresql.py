@@ -28,6 +28,7 @@ _ARRAYS = {
 }
 _NO_TIMEOUT = text("SET LOCAL statement_timeout = 0")
 _SESSION = {
+    # Longer than the lock timeout, which would never apply otherwise.
     "statement_timeout": f"{_WAIT * 1100}",
     "lock_timeout": f"{_WAIT * 1000}",
     "default_transaction_isolation": r"read\ committed",  # so that a query after the lock sees the latest commit
@@ -64,6 +65,7 @@ def _connect_args(address: URL) -> dict[str, Any]:
     }
     defaults = {name: value for name, value in preferred.items() if name not in address.query}
     settings = (f"-c {name}={value}" for name, value in _SESSION.items())
+    # The last of equal options wins, so those in the URL come last.
     return {**defaults, "options": " ".join([*settings, *address.normalized_query.get("options", ())])}
 
 

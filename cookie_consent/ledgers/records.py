@@ -284,7 +284,7 @@ def signal_entry(
             "repeat_key": _digest_of(["signal", previous, record.consent_id, record.decided_at, sorted(off)]),
         },
         policies={given.policy.version: _policy_data(given.policy)},
-        repeat_within=int(now),
+        repeat_within=int(now),  # since 1970: a repeat of any age counts
     )
 
 

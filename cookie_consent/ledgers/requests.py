@@ -202,6 +202,7 @@ def seconds_to_wait(
     now = request.created_at
 
     def until_now(times: list[int]) -> list[int]:
+        # Times in the future are from a clock that was ahead; they must not lock visitors out.
         return [then for then in times if not is_future(then, now)]
 
     most = next(most for min_age, most in _HOURLY_LIMITS if age >= min_age)

@@ -57,6 +57,7 @@ class SignalProofs:
         if 0 < self._rests_until - now <= _REST or self._limit.wait(record.consent_id, now):
             return
         evict_if_full(self._noted, _MOST_NOTED)
+        # Before it is stored, so that the visitor's next requests do not start this again. A failure reverts it.
         self._noted[record.consent_id] = (record.decided_at, off)
         self._running.add(record.consent_id)
         start(self._keep(decision, record, off), lambda: self._running.discard(record.consent_id))

@@ -196,6 +196,7 @@ class SqlLedger:
         reason = "retention" if consent_id is None else "erasure"
         records = misfiled = 0
         checked = _PAGE
+        # A transaction for each page, so that appends wait for one page only.
         while checked == _PAGE:
             with self._database.changing() as connection:
                 rows = connection.execute(candidates.offset(misfiled).limit(_PAGE)).all()
@@ -210,6 +211,7 @@ class SqlLedger:
                 kind: connection.execute(delete(name.table).where(_uncited(name, citing))).rowcount
                 for kind, name, _, citing in _CITED
             }
+            # Also if nothing was due: other processes then need not look again today.
             connection.execute(insert(REMOVALS).values(ran_at=int(now), reason=reason, records=records, **removed))
         self._database.empty_journal()
         return Removal(records, **removed, misfiled=misfiled)
@@ -276,6 +278,7 @@ class SqlLedger:
 
     async def _read(self, query: Select[Any], key: str, parse: Callable[[Any], Read], **parameters: int) -> list[Read]:
         """Run a query for one key and parse its results, both in a thread so that the event loop stays free."""
+        # The key may come from a client, and PostgreSQL raises on a NUL.
         if not can_be_kept(key):
             return []
 

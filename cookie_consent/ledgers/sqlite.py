@@ -85,6 +85,7 @@ class SqliteDatabase:
     ) -> list[str]:
         """Store entries, and the new policies and texts; return the stored record for each entry, as JSON."""
         hashes = [record_hash(entry.text) for entry in entries]
+        # A removal appends its record in its own transaction.
         if connection.in_transaction():
             return _append(connection, entries, hashes, new)
         with connection.begin():
@@ -200,6 +201,7 @@ def _begin(connection: Connection) -> None:
 def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[bytes], new: Cited) -> list[str]:
     for kind, rows in new.items():
         if rows:
+            # Another process may have added the same policy or text.
             connection.execute(insert_new(METADATA.tables[f"consent_{kind}"]).on_conflict_do_nothing(), rows)
     number, last = connection.execute(_END).one_or_none() or (0, START)
     stored, rows_to_add = [], list[dict[str, Any]]()

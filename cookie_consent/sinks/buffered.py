@@ -82,6 +82,7 @@ class BufferedSink:
         """Start with an empty buffer and no thread. The parent writes what it buffered."""
         self._lines: deque[Line] = deque()
         self._pending: list[Line] = []
+        # One counter for the writers and one for the thread, so that neither needs a lock.
         self._bytes_in = self._bytes_out = 0
         self._has_lines, self._is_full = threading.Event(), threading.Event()
         self._is_awake = False
@@ -122,6 +123,7 @@ class BufferedSink:
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor, after all processes have flushed; return how many."""
         is_flushed = self._flush_now()
+        # Other processes flush within this time.
         self._sleep(LONGEST_HELD)
         spilled = self._spill.erase(visitor_id) if self._spill else 0
         try:

@@ -52,6 +52,7 @@ def oldest_kept(now: float, keep: timedelta) -> str:
         now: Unix time in seconds.
         keep: how long records are kept.
     """
+    # "Z" would sort after the "." of fractions of a second.
     return rfc3339((datetime.fromtimestamp(now, UTC) - keep).timestamp()).removesuffix("Z")
 
 

@@ -33,6 +33,7 @@ class LossCounter:
 
     def __init__(self, place: str, folder: Path = _MEMORY) -> None:
         place = place if "://" in place else str(Path(place).absolute())
+        # By user, because nobody can remove the files of another user.
         name = f"{getattr(os, 'geteuid', str)()} {place}".encode("utf-8", "surrogateescape")
         key = hashlib.sha256(name).hexdigest()[:16]
         self._folder, self._prefix = folder, f"cookie-consent-{key}-"
@@ -75,6 +76,7 @@ def _left_behind(path: Path) -> int:
     # Any user can create files in shared memory: a pipe would block, and a link would lead elsewhere.
     with suppress(OSError, struct.error), locking.opened(path, os.O_RDONLY | AT_ONCE | NO_LINK) as file:
         path.unlink()  # fails if another process was faster
+        # One byte more, so that a longer file is rejected.
         taken, stored = _NUMBERS.unpack(os.read(file, _NUMBERS.size + 1))
         return int(taken - stored)
     return 0

@@ -179,7 +179,7 @@ class ClickHouseStore:
             interface=self._interface,
             connect_timeout=_CONNECT,
             send_receive_timeout=limit,
-            query_retries=0,
+            query_retries=0,  # the sink retries
             autogenerate_session_id=False,  # statements share no session state
             dedicated_pool=True,
             settings={"max_execution_time": limit},
@@ -230,4 +230,5 @@ def _delete(client: Client, table: str, statement: str, values: dict[str, Any]) 
 def _limit(client: Client, table: str, seconds: int) -> None:
     """Set the TTL of a table unless it has that one already."""
     if tables.lifetime(seconds) not in client.query(tables.TABLE, parameters={"table": table}).result_rows[0][0]:
+        # Existing parts are not rewritten: a purge deletes their old rows itself.
         client.command(tables.limit(table, seconds), settings={"materialize_ttl_after_modify": 0})

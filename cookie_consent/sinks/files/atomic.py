@@ -23,7 +23,7 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
     original = os.fstat(like.fileno())
     _make_folder(target.parent, original)
     new = unfinished(target)
-    new.unlink(missing_ok=True)
+    new.unlink(missing_ok=True)  # a killed process may have left it
     os.close(open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
         yield new
@@ -36,7 +36,7 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
         os.rename(new, target)
     finally:
         new.unlink(missing_ok=True)
-    sync_folder(target.parent)
+    sync_folder(target.parent)  # only then does the rename survive a power cut
 
 
 def unfinished(target: Path) -> Path:
@@ -49,6 +49,7 @@ def _make_folder(folder: Path, original: os.stat_result) -> None:
         return
     _make_folder(folder.parent, original)
     folder.mkdir(exist_ok=True)
+    # Whoever may read the file may also list and enter its folder.
     readable = original.st_mode & 0o444
     descriptor = os.open(folder, os.O_RDONLY)
     try:

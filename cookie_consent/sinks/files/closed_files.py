@@ -135,14 +135,14 @@ def steadily(
     for tried in range(_TRIES):
         if tried:
             sleep(backoff.next_pause())  # a compaction of many files takes a while
-        found = sources(path)
+        files = sources(path)
         try:
-            result = read(found)
+            result = read(files)
         except Exception:
-            if sources(path) == found:
+            if sources(path) == files:
                 raise
             continue
-        known = {key_of(source) for source in found if source.day}
+        known = {key_of(source) for source in files if source.day}
         if all(key_of(source) in known for source in sources(path) if source.day):
             return result
     raise OSError(f"The files of {path} move faster than they can be read.")

@@ -63,6 +63,7 @@ def compact(path: Path, level: int = LEVEL, seen: Callable[[int], object] = lamb
                 files += 1
                 seen(files)
 
+            # Without a limit of size: only the end of the day counts here.
             Rotation(log, sys.maxsize).close_if_due()
             troubles += for_each_closed(log, _is_lines, write)
     busy = sum(isinstance(error, TimeoutError) for _, error in troubles)

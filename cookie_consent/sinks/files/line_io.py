@@ -154,6 +154,7 @@ def _reading(file: IO[bytes], form: Form) -> Iterator[IO[bytes]]:
 def _writing(path: Path, form: Form) -> Iterator[IO[bytes]]:
     with path.open("wb") as file:
         if form is Form.GZIP:
+            # No name and time in the header, so that the same lines give the same bytes.
             with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as out:
                 yield cast("IO[bytes]", out)
         else:

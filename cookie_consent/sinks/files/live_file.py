@@ -125,6 +125,7 @@ class LiveFile:
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._torn = False
+        # A pipe or a device may allow writing only.
         readable = os.O_WRONLY if self._path.exists() and not self._path.is_file() else os.O_RDWR
         self._file = open_file(self._path, readable | os.O_APPEND | os.O_CREAT | AT_ONCE, 0o640)
         return self._file

@@ -45,6 +45,7 @@ def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[Buffere
             locking.lock(file.fileno(), wait=wait)
         except BlockingIOError:
             raise TimeoutError("It is in use by another process.") from None
+        # Another process may have replaced the file before this one had the lock.
         if is_at(file.fileno(), source.path):
             _remove_leftovers(path, source)
             yield file

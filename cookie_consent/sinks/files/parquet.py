@@ -75,6 +75,7 @@ def engine(threads: int = 1) -> Iterator[Any]:
         settings = {
             "threads": threads,
             "memory_limit": _MEMORY,
+            # By default DuckDB would use the working directory.
             "temp_directory": folder,
         }
         with duckdb_connection(settings) as connection:

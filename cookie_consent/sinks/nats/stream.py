@@ -88,6 +88,7 @@ class Stream:
             for subject, message in messages
         )
         numbers = []
+        # Waits for all, so that none is still running when an error is raised.
         for result in await asyncio.gather(*publishing, return_exceptions=True):
             if isinstance(result, BaseException):
                 raise result

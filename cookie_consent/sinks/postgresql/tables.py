@@ -69,7 +69,7 @@ def _keep(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
     It sorts them by time and uid, so that two processes with the same lines do not deadlock.
     """
     return sql.SQL(
-        "INSERT INTO {} ({}) SELECT said.* FROM pg_temp.taken_lines, json_to_record(line::json) AS said ({}) "
+        "INSERT INTO {} ({}) SELECT fields.* FROM pg_temp.taken_lines, json_to_record(line::json) AS fields ({}) "
         "ORDER BY 1, 2 ON CONFLICT DO NOTHING"
     ).format(
         sql.Identifier(table),
