@@ -42,7 +42,7 @@ def store(database: ClickHouseDatabase) -> Iterator[ClickHouseStore]:
         yield store
 
 
-def test_copies_of_a_record_go_when_parts_are_merged(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
+def test_merging_parts_removes_duplicate_records(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
     for last in (200, 300):
         store.write([line(number) for number in range(last)], [])
     ask(database.url, "OPTIMIZE TABLE access_records FINAL")
@@ -84,12 +84,12 @@ def test_the_scheme_with_an_s_means_tls(private_clickhouse: ClickHouseServer) ->
         store.write([line(1)], [])
 
 
-def test_what_is_erased_goes_from_the_disk_too(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
+def test_erased_records_are_removed_from_disk(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
     store.write([line(number, visitor) for number, visitor in enumerate(["one", "another"] * 20)], [])
     store.write([line(50, days=3)], [])
     store.erase("one")
     masked = "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND has_lightweight_delete"
-    until(lambda: database.rows(masked) == [0])  # from then on they are on no disk
+    until(lambda: database.rows(masked) == [0])
     assert database.days() == [day(0)]
 
 

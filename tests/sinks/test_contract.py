@@ -175,7 +175,7 @@ def test_many_threads_may_write(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats"])
-def test_a_process_that_forks_leaves_the_child_a_connection_of_its_own(sink: Sink, url: str) -> None:
+def test_a_forked_child_gets_its_own_connection(sink: Sink, url: str) -> None:
     script = """if True:
         import os, sys
         from cookie_consent.sinks import open_sink

@@ -1,4 +1,4 @@
-"""What every sink does that writes to a database: once each, whatever the server does meanwhile."""
+"""What all sinks with a database do: store each record once, whatever happens to the server."""
 
 from __future__ import annotations
 
@@ -67,20 +67,20 @@ def uid(number: int) -> str:
     return str(record(number)["log.record.uid"])
 
 
-def test_a_record_is_read_as_it_was_written(store: Store) -> None:
+def test_a_record_reads_back_unchanged(store: Store) -> None:
     short = {key: record(2)[key] for key in ("time", "log.record.uid", "record.version", "visitor.id")}
     store.write([as_line(short), line(1), line(3, "another")], [])
     assert list(store.read("one")) == [record(1), short]
     assert list(store.read("nobody")) == []
 
 
-def test_the_columns_are_those_that_are_promised(store: Store, database: Database) -> None:
+def test_the_tables_have_the_promised_columns(store: Store, database: Database) -> None:
     store.write([], [])
     assert database.columns("access_records") == list(COLUMNS.values())
     assert database.columns("access_counts") == list(COUNT_COLUMNS.values())
 
 
-def test_what_is_written_again_is_kept_once(store: Store, database: Database) -> None:
+def test_lines_written_twice_are_stored_once(store: Store, database: Database) -> None:
     batch = [line(number) for number in range(300)]
     counts = [count_line(number, 2) for number in range(3)]
     store.write(batch, counts)
@@ -89,7 +89,7 @@ def test_what_is_written_again_is_kept_once(store: Store, database: Database) ->
     assert database.count_sums() == [("registry.example", "en", "degraded", "map", 6)]
 
 
-def test_processes_that_begin_at_once_make_the_tables_once_and_keep_each_record_once(
+def test_concurrent_processes_create_the_tables_once_and_store_each_record_once(
     database: Database, tmp_path: Path
 ) -> None:
     write_at_once(f"{database.url}?spill={tmp_path}", (0, 600), (300, 900), (600, 1200))
@@ -106,7 +106,7 @@ def test_processes_that_begin_at_once_make_the_tables_once_and_keep_each_record_
         ("clickhouse", "kill"),
     ],
 )
-def test_what_is_written_while_the_server_is_ended_and_started_is_kept_once(
+def test_records_written_during_an_outage_are_stored_once(
     server: Server, database_of_server: Database, tmp_path: Path, end: str
 ) -> None:
     sink = database_of_server.sink(tmp_path)
@@ -114,7 +114,7 @@ def test_what_is_written_while_the_server_is_ended_and_started_is_kept_once(
         write_through_an_outage(sink, getattr(server, end), server.start, database_of_server.uids)
 
 
-def test_a_server_that_is_not_there_at_the_start_is_waited_for(
+def test_records_wait_for_a_server_that_is_down_at_the_start(
     server: Server, database_of_server: Database, tmp_path: Path
 ) -> None:
     server.stop()
@@ -126,7 +126,7 @@ def test_a_server_that_is_not_there_at_the_start_is_waited_for(
         until(lambda: database_of_server.uids() == [uid(1)])
 
 
-def test_tables_that_somebody_dropped_are_made_again(store: Store, database: Database) -> None:
+def test_dropped_tables_are_created_again(store: Store, database: Database) -> None:
     store.write([line(1)], [])
     database.drop_records()
     with pytest.raises(database.table_missing):
@@ -135,7 +135,7 @@ def test_tables_that_somebody_dropped_are_made_again(store: Store, database: Dat
     assert database.uids() == [uid(2)]
 
 
-def test_lines_that_the_server_refuses_cost_no_others(store: Store, database: Database) -> None:
+def test_refused_lines_cost_no_others(store: Store, database: Database) -> None:
     for number, bad in enumerate(database.bad_lines):
         good = [line(10 * number + digit) for digit in range(3)]
         assert invalid(partial(store.write, [good[0], bad, *good[1:], bad], [count_line(number, 1), bad])) == 3, bad
@@ -143,7 +143,7 @@ def test_lines_that_the_server_refuses_cost_no_others(store: Store, database: Da
     assert database.count_values() == [1] * len(database.bad_lines)
 
 
-def test_one_visitor_is_erased_and_no_other(store: Store) -> None:
+def test_erasing_one_visitor_leaves_all_others(store: Store) -> None:
     store.write([line(number, visitor) for number, visitor in enumerate(["one", "another"] * 20)], [])
     store.write([line(0), line(50, days=3)], [])
     assert store.erase("one") == 21, "what was written twice is one record"
@@ -152,10 +152,10 @@ def test_one_visitor_is_erased_and_no_other(store: Store) -> None:
     assert len(list(store.read("another"))) == 20
 
 
-def test_what_is_older_than_it_may_be_is_purged_and_its_days_are_dropped(store: Store, database: Database) -> None:
+def test_a_purge_deletes_old_records_and_drops_their_days(store: Store, database: Database) -> None:
     store.write([*(line(number, days=number) for number in range(6)), line(3, days=3)], [])
     store.write([line(8, days=3)], [count_line(1, 1), count_line(2, 1, days=4)])
-    # Of tomorrow: what shall stay is within the tables' own time limit, which goes by the server's clock.
+    # Tomorrow, so that records that should stay are within the TTL, which follows the server's clock.
     now, keep = TODAY.timestamp() + 24 * 60 * 60, timedelta(days=4, milliseconds=-4)
     assert store.purge(now, keep, dry_run=True) == 3
     assert len(database.uids()) == 7
@@ -166,7 +166,7 @@ def test_what_is_older_than_it_may_be_is_purged_and_its_days_are_dropped(store: 
     assert store.purge(now, keep) == 0
 
 
-def test_after_a_fork_a_store_connects_anew(store: Store, database: Database) -> None:
+def test_a_store_connects_again_after_a_fork(store: Store, database: Database) -> None:
     store.write([line(1)], [])
     inherited = database.connection(store)
     store.after_fork()  # type: ignore[attr-defined]
@@ -186,9 +186,7 @@ def test_after_a_fork_a_store_connects_anew(store: Store, database: Database) ->
         (ClickHouseSink, "clickhouse:///x?password=secret"),
     ],
 )
-def test_a_url_that_cannot_be_read_is_told_without_its_password(
-    sink: type[PostgresqlSink | ClickHouseSink], url: str
-) -> None:
+def test_the_error_for_an_invalid_url_hides_the_password(sink: type[PostgresqlSink | ClickHouseSink], url: str) -> None:
     with pytest.raises(ValueError, match="access_log: the URL cannot be read") as error:
         sink(url)
     assert "secret" not in str(error.value)
@@ -201,7 +199,7 @@ def test_a_url_that_cannot_be_read_is_told_without_its_password(
         (ClickHouseSink, "clickhouse://me:secret@host/visits?compress=0", "clickhouse://host/visits"),
     ],
 )
-def test_warnings_name_the_database_without_its_password(
+def test_log_messages_name_the_database_without_credentials(
     sink: type[PostgresqlSink | ClickHouseSink], url: str, place: str
 ) -> None:
     assert sink(url).place == place

@@ -118,7 +118,7 @@ def test_a_day_that_another_host_drops_meanwhile_is_not_counted_twice(
     assert database.uids() == [record(2)["log.record.uid"]]
 
 
-def test_what_the_rest_has_is_purged_too(store: PostgresqlStore, database: PostgresqlDatabase) -> None:
+def test_a_purge_also_deletes_from_the_default_partition(store: PostgresqlStore, database: PostgresqlDatabase) -> None:
     store.write([line(8, but={"time": "1970-01-01T00:00:00.000Z"}), line(1)], [])
     assert database.partitions() == [day(0), "rest"]
     assert store.purge(NOW, timedelta(days=3), dry_run=True) == 1
