@@ -1,4 +1,4 @@
-"""docs/architecture.md names files, functions and rooms that exist."""
+"""docs/architecture.md and CONTRIBUTING.md name files, functions, rooms and commands that exist."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cookie_consent.visitors.answers.answer import Answers
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "cookie_consent"
 PAGE = ROOT / "docs" / "architecture.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 PLACE = re.compile(r"[\w./-]+(?:/|\.(?:py|toml|sql|html|js|css|md|json))(?::[\w.]+)?")
 PLACEHOLDER = re.compile(r"\b(?!README|CHANGELOG)[A-Z]{3,}\b")
 
@@ -51,7 +52,7 @@ def _names(body: list[ast.stmt], inside: str = "") -> list[str]:
     return made
 
 
-@pytest.mark.parametrize("place", places(PAGE))
+@pytest.mark.parametrize("place", places(PAGE) + places(CONTRIBUTING))
 def test_what_the_pages_name_exists(place: str) -> None:
     path, _, name = place.partition(":")
     file = found(path)
@@ -76,6 +77,19 @@ def test_the_steps_of_an_answer_are_in_the_order_of_the_code() -> None:
     called = {step: call.start() for step in steps if (call := re.search(rf"\b{step}\(", code))}
     assert len(called) > 4
     assert list(called) == sorted(called, key=called.__getitem__)
+
+
+@pytest.mark.parametrize("page", [CONTRIBUTING, ROOT / "README.md"], ids=lambda page: page.name)
+def test_each_command_of_make_exists(page: Path) -> None:
+    commands = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert {"demo", "check", "test"} <= commands <= targets
+
+
+def test_the_tests_that_contributing_names_can_be_run() -> None:
+    paths = re.findall(r"(?:pytest |ARGS=)([\w./]+)", CONTRIBUTING.read_text("utf-8"))
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_every_room_is_explained_with_its_floor() -> None:

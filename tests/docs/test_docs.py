@@ -21,7 +21,7 @@ from tests.support.asgi import Visitor, install
 from tests.support.browsers.browser import forms
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(path: str, kind: str) -> list[str]:
