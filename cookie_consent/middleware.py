@@ -184,8 +184,9 @@ class ConsentMiddleware(FailsAtStart):
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        # Header fields are pairs of bytes with nearly all servers; what a middleware adds stands at one end.
+        """Serve one ASGI connection: read the request, decide on it, and run the app between our wrappers."""
+        # Nearly all servers send header fields as tuples of bytes. A middleware adds other ones at either end, so that
+        # looking at both ends finds them without a loop.
         if (
             (scope["type"] != "http" or self.refuses is not None)
             or type(fields := scope["headers"]) is not list
