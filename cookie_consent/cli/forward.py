@@ -151,9 +151,9 @@ def _opened(target: str) -> BufferedSink:
 
 
 def _name(target: str) -> str:
-    """Return the name of the durable consumer: the address of the target, without credentials and parameters.
+    """Return the name that all forwarders to one target share.
 
-    All forwarders to one target share it.
+    It is the target's address without credentials and parameters.
     """
     scheme, colon, rest = target.partition("://")
     if not colon or scheme == "file":

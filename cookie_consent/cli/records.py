@@ -180,15 +180,15 @@ def _erase(arguments: argparse.Namespace) -> int:
         asked = ledger.requests.erase(arguments.id) if ledger and arguments.proof else 0
         remaining = _of(ledger, arguments.id) if ledger else None
     erased = {"access_records": access_records, "consent_records": removal.records, "requests": asked}
-    kept = {
+    left = {
         "consent_records": None if remaining is None else len(remaining),
         "why": _WHY_PROOF if remaining else None,
         "until": _until(remaining or []),
     }
     if arguments.json:
-        say_json({"id": arguments.id, "erased": erased, "kept": kept})
+        say_json({"id": arguments.id, "erased": erased, "kept": left})
     else:
-        say("\n".join(_in_words(arguments.id, erased, kept)))
+        say("\n".join(_in_words(arguments.id, erased, left)))
     return _complain_of(removal.misfiled)
 
 
@@ -217,7 +217,7 @@ def _complain_of(misfiled: int) -> int:
     return complain(f"{stay} recorded. Run: cookie-consent verify", FINDING)
 
 
-def _in_words(id_: str, erased: Mapping[str, int | None], kept: Mapping[str, Any]) -> Iterator[str]:
+def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any]) -> Iterator[str]:
     if erased["access_records"] is None:
         yield "Access records were not looked for: --access-log URL says where they are."
     else:
@@ -226,11 +226,11 @@ def _in_words(id_: str, erased: Mapping[str, int | None], kept: Mapping[str, Any
         requests = counted(erased["requests"] or 0, "request")
         yield f"Erased: {counted(erased['consent_records'], 'consent record')} and {requests} of {id_}."
         yield "Stays: their hashes, and a record that they were erased, so that all others can still be verified."
-    if kept["consent_records"] is None:
+    if left["consent_records"] is None:
         yield "Consent records stay; they were not looked for: --ledger URL says where they are."
-    elif kept["consent_records"]:
-        until = f"until {kept['until']} at the latest" if kept["until"] else "for ever"
-        yield f"Stays: {counted(kept['consent_records'], 'consent record')} of {id_}, {kept['why']}, {until}."
+    elif left["consent_records"]:
+        until = f"until {left['until']} at the latest" if left["until"] else "for ever"
+        yield f"Stays: {counted(left['consent_records'], 'consent record')} of {id_}, {left['why']}, {until}."
         yield "--proof erases them too."
     elif not erased["consent_records"]:
         yield f"There are no consent records of {id_}."

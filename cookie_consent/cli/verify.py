@@ -94,10 +94,10 @@ def _verify(arguments: argparse.Namespace) -> int:
         roots, findings = [*dict.fromkeys([*roots, *more])], [*dict.fromkeys([*findings, *more_findings])]
     # A root claims that later records are younger than it. So take its time before reading any record.
     now = int(time.time())
-    dated = [SignedRoot(kept.root.number, kept.signed_at) for kept in roots if kept.signed_at is not None]
+    dated = [SignedRoot(one.root.number, one.signed_at) for one in roots if one.signed_at is not None]
     dates = Chronology(dated, now, arguments.shortest_keep)
     with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
-        verified, chain_findings = _look_at(ledger, [kept.root for kept in roots], seen, dates)
+        verified, chain_findings = _look_at(ledger, [one.root for one in roots], seen, dates)
     findings = sorted([*chain_findings, *findings], key=lambda finding: finding.record or math.inf)
     root = write_root(verified.root, signer, now) if signer else str(verified.root)
     result = _Result(verified, dates.removed_by(), dates.imported, root, roots, findings)

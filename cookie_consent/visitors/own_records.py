@@ -168,7 +168,7 @@ class OwnRecords:
         if record is None:
             raise Problem(404, "There is no answer that a receipt could be given for.", "error_not_found")
         document = proof.document(record, self._own.lifetime)
-        matching = [kept for kept in await self._kept.records(inquiry) if _is_of(document, kept)]
+        matching = [stored for stored in await self._kept.records(inquiry) if _is_of(document, stored)]
         return matching[-1] if matching else document
 
     def _page(self, template: str, inquiry: Inquiry, **more: object) -> Response:

@@ -137,7 +137,7 @@ class Disclosure:
         """Respond with an earlier version of the policy.
 
         Raises:
-            Problem: 404, no visitor has answered such a version; 503, the ledger cannot be reached.
+            Problem: 404, the version is unknown; 503, the ledger cannot be reached.
         """
         document = await self._past_policies.document(version)
         if document is None:
