@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide
-from cookie_consent.decision.record import Answer, ConsentRecord, State
+from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide, grounds
+from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
@@ -224,6 +224,18 @@ def test_an_answer_to_a_version_that_the_history_lacks_is_held_against_its_diges
 
 def test_a_signal_that_refuses_what_changed_leaves_nothing_to_ask() -> None:
     assert not decide(WIDER, granted(POLICY), GPC, NOW).should_ask
+
+
+@pytest.mark.parametrize("version", ["0" * 16, "f" * 16])
+def test_answers_to_an_earlier_policy_are_not_decided_on_as_one_if_a_change_lies_between_them(version: str) -> None:
+    change = Change(date=datetime.fromtimestamp(NOW, UTC).date(), text={"en": "New."})
+    policy = small("analytics", changes=(change,))
+    shared = SharedAnswers(granted(policy).answers)
+    before, after = (
+        replace(granted(policy), policy=version, answers=shared, decided_at=NOW - days * 86_400) for days in (2, 0)
+    )
+    assert decide(policy, before, NO_SIGNAL, NOW).news != decide(policy, after, NO_SIGNAL, NOW).news
+    assert grounds(policy, before, NO_SIGNAL, NOW) != grounds(policy, after, NO_SIGNAL, NOW)
 
 
 def test_a_change_that_is_still_to_come_is_no_news() -> None:

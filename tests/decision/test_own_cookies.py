@@ -10,7 +10,7 @@ import pytest
 
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.decision.record import newest
-from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor
+from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, Withdrawn
 from cookie_consent.policy.parts import Cookie
 from tests.support.policies import KEY, NOW, granted, refused, small
 
@@ -62,6 +62,30 @@ def test_an_id_is_kept_no_longer_once_it_is_recorded_how_its_visitor_came() -> N
     assert f"Max-Age={395 * 86_400 - 50}".encode() in field
     assert OWN.visitor(sent_back(field), NOW + 60, secure=True) == KnownVisitor("one", int(NOW) + 395 * 86_400)
     assert b"Max-Age=1;" in OWN.without_arrival("one", arrival, NOW + 400 * 86_400, secure=True)
+
+
+@pytest.mark.parametrize(("left", "max_age"), [(100, 100), (1.5, 1), (0.5, 1)])
+def test_what_a_signal_overrode_is_kept_as_long_as_the_answer_and_not_deleted_in_its_last_second(
+    left: float, max_age: int
+) -> None:
+    now = NOW + OWN.lifetime.total_seconds() - left
+    assert b"; Max-Age=%d;" % max_age in OWN.set_signals(frozenset({"gpc"}), int(NOW), now, secure=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "path"),
+    [
+        ("/shop/_consent", b"/shop/_consent"),
+        ("/~a!$&'()*+,:=@%20/_consent", b"/~a!$&'()*+,:=@%20/_consent"),
+        ("/a b;é/_consent", b"/a%20b%3B%C3%A9/_consent"),
+    ],
+)
+def test_withdrawn_ids_are_set_and_deleted_on_the_path_of_the_endpoints_as_browsers_write_it(
+    base: str, path: bytes
+) -> None:
+    written = OWN.set_withdrawn([Withdrawn("one", int(NOW) + 9)], NOW, base=base, secure=True)
+    deleted = OWN.forget_visitor("erasure", base=base, secure=True)
+    assert [field.split(b"; Path=")[1].split(b"; ")[0] for field in (written, deleted)] == [path, path]
 
 
 @pytest.mark.parametrize("secure", [True, False])

@@ -17,7 +17,7 @@ from cookie_consent.decision.visit import Visits
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
 from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page, policy, scope
-from tests.support.policies import KEY
+from tests.support.policies import KEY, NOW, granted
 
 MANY = 10_000
 NOTHING = {"necessary": True, "analytics": False, "media": False}
@@ -70,6 +70,26 @@ def test_what_is_kept_of_a_request_does_not_hold_before_it_came() -> None:
         visitor.get(f"{PREFIX}/state")
     clock.forward(seconds=-60)
     assert visitor.state()["status"] == "unknown"
+
+
+# Where it cannot be decided.
+
+
+@pytest.mark.logs_an_exception
+def test_of_a_request_that_cannot_be_decided_on_nothing_is_traced_passed_on_or_kept() -> None:
+    class Failing(Gate):
+        def carried(self, cookies: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
+            raise ValueError("broken")
+
+    own = OwnCookies(CookieSettings(KEY))
+    answer = own.set_consent(granted(policy()), secure=True).partition(b";")[0]
+    visits = Visits(policy(), own, Failing(policy(), {}, clock=lambda: 0), lambda: NOW + 1)
+    for _ in range(3):
+        visit = visits.read(requested(answer + b"; session=1"), "/")
+        assert visit.decision.purposes == NOTHING
+        assert (visit.passed, visit.carried, visit.left_over, visit.visitor_id) == (b"", (), (), None)
+        assert (visit.traced, visit.exempt, visit.heeds_signals, visit.is_quick) == (False, "", False, True)
+        assert visit.good_until == NOW + 1
 
 
 # How much. Each of these would keep several times as much, were nothing forgotten, or what is long kept as well.

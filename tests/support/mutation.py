@@ -80,6 +80,12 @@ def name_of(item: Any) -> str:
     return str(item.mutations[0].module_path.relative_to("cookie_consent").with_suffix(""))
 
 
+def describe(item: Any) -> str:
+    """Return where a mutant is, and of which kind."""
+    mutation = item.mutations[0]
+    return f"{name_of(item)}:{mutation.start_pos[0]} {mutation.operator_name.removeprefix('core/')}"
+
+
 def mutants(module: str, folder: Path) -> list[Any]:
     """Return all mutants that Cosmic Ray makes of a module, in the order of its session."""
     with use_db(folder / "session.sqlite") as session:
@@ -148,7 +154,10 @@ def main() -> None:
         for item, result in zip(items, pool.map(lambda item: try_one(item, free, deadline), items), strict=True):
             if result:
                 found[name_of(item)][result.is_killed] += 1
-                print("." if result.is_killed else result.diff, flush=True)
+                print(
+                    f"killed: {describe(item)}" if result.is_killed else f"SURVIVED: {describe(item)}\n{result.diff}",
+                    flush=True,
+                )
         for module, killed in found.items():
             if killed[True] and not killed[False] and run_tests(command(copies[0], module), 600)[0] != "survived":
                 sys.exit(f"The tests of {module} fail without any mutant")
