@@ -203,7 +203,7 @@ class ConsentMiddleware(FailsAtStart):
         visit = self._visits.read(scope, path)
         child = scope if visit.passed is None and not self._masks_client else self._narrowed(scope, visit)
         asks = visit.asks and self._enforcement.asks(child)
-        child = banner.wanting_a_whole_page(child) if asks else child
+        child = banner.asking_for_whole_page(child) if asks else child
         response = QuickResponse(self._enforcement, child, receive, send, visit, request)
         response.asks = asks
         if visit.does_more:

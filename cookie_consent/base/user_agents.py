@@ -40,7 +40,7 @@ def read_short(field: bytes) -> Agent:
     return Agent(agent.browser.family, agent.os.family, device, agent.is_bot)
 
 
-def asks_robot(fields: Mapping[bytes, bytes]) -> bool:
+def is_from_robot(fields: Mapping[bytes, bytes]) -> bool:
     """Return whether a request comes from a recognised bot, which cannot answer a question.
 
     Args:

@@ -17,7 +17,7 @@ _SHORTEST = min(map(len, _UNHELPFUL))
 _PATHSEND = "http.response.pathsend"
 
 
-def wanting_a_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def asking_for_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Return the scope of a request, changed to ask for a complete, uncompressed page if the request is for a page.
 
     A banner cannot be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"

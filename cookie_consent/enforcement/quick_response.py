@@ -10,7 +10,7 @@ from cookie_consent.base import page_views
 from cookie_consent.base.caching import OF_CACHES, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import end_of_body
 from cookie_consent.base.page_views import NOT_MODIFIED
-from cookie_consent.base.user_agents import asks_robot
+from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.enforcement.response import Response
 from cookie_consent.tracing.tracer import Fields, Trace
@@ -124,7 +124,7 @@ class QuickResponse(Response):
                 return None
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
         # Bots are not asked. A visitor who has answered is no bot, so the user agent is not read then.
-        is_robot = (self.asks or decision.record is None) and asks_robot(fields)
+        is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
         asks = self.asks and not is_robot
         at, question = enforcement.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
         if at < 0:

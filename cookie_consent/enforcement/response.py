@@ -12,7 +12,7 @@ from cookie_consent.base import page_views
 from cookie_consent.base.caching import ONLY_BYTES, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import Injection, injectable
 from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
-from cookie_consent.base.user_agents import asks_robot
+from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.current import CurrentRequest
 from cookie_consent.decision.decision import refused_by_signals
 from cookie_consent.decision.visit import Visit, host_of, is_secure
@@ -209,7 +209,7 @@ class Response:
     def _prepare_injection(self, encoding: str, headers: Headers) -> Headers:
         """Prepare to insert the banner, unless a bot asks for the page, and the link to the settings page."""
         consent, enforcement, decision = self._consent, self._enforcement, self._visit.decision
-        asks = self.asks and not asks_robot(self._fields_by_name())
+        asks = self.asks and not is_from_robot(self._fields_by_name())
         says_something = enforcement.settings_link or decision.news is not None or decision.honours_gpc
         has_tail = says_something and self.scope["method"] == "GET"
         self._differs_in_frames = asks or has_tail
@@ -275,7 +275,7 @@ class Response:
         fields = self._fields_by_name()
         # Bots neither answer nor are they traced, so the user agent of an answered or traced visit is not read.
         may_be_robot = self._visit.decision.record is None and self.trace is None
-        if not (may_be_robot and asks_robot(fields)):
+        if not (may_be_robot and is_from_robot(fields)):
             self._count_seen(counts, fields, status)
 
     def _count_seen(self, counts: Counts, fields: Fields, status: int, *, asked_in: str = "") -> None:

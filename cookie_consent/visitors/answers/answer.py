@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from cookie_consent.base.cross_site import safe_next
 from cookie_consent.base.forms import read_body
 from cookie_consent.base.problem import Problem
-from cookie_consent.base.user_agents import asks_robot
+from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
@@ -68,7 +68,7 @@ class Answers:
             Problem: 403, a robot sent it; 413 or 400, the body is no valid answer; 409, the policy has changed since
                 the form was made; 429, too many answers; 503, the ledger cannot store it.
         """
-        if asks_robot(dict(inquiry.request.scope["headers"])):
+        if is_from_robot(dict(inquiry.request.scope["headers"])):
             raise Problem(403, "A robot cannot consent.")
         body = await read_body(inquiry.request.stream())
         posted = read_answer(inquiry.content_type, body, self._policy)
