@@ -18,10 +18,10 @@ Write = Callable[[Sequence[Entry]], list[str]]
 
 
 class Committer:
-    """Passes waiting records to a write function, all with one call.
+    """Passes waiting records to a write function, many with one call.
 
-    A commit takes as long for many records as for one. So nobody waits longer than for the running write and the next.
-    The thread starts with the first record: a server that forks afterwards has it in the right process.
+    A commit takes as long for many records as for one, so a record waits for the running write and its own, not for
+    each record before it. The thread starts with the first record, and so in a worker process, not in one that forks.
 
     Args:
         write: writes records and returns for each the stored one as JSON; raises if it stored none.

@@ -35,8 +35,8 @@ _log = logging.getLogger("cookie_consent")
 class BufferedSink:
     """Writes lines to a store in batches, on its own thread.
 
-    A thread keeps a slow disk or network away from the event loop. It starts with the first line, so that a server that
-    forks has it in the right process. It wakes twice a second while there are lines, and when a batch is full.
+    A thread keeps a slow disk or network away from the event loop. It starts with the first line, and so in a worker
+    process, not in one that forks. It wakes twice a second while there are lines, and when a batch is full.
 
     If the store fails, the thread retries with growing pauses. After a second it moves buffered lines to a spill file.
     They go from there to the store when it works again, even from a later process. Without a spill folder, lines stay
