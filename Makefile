@@ -23,8 +23,8 @@ check: $(VENV)/.test
 	@$(MAKE) --no-print-directory --jobs lint types quick
 
 quick: $(VENV)/.test
-	$(BIN)/python -m pytest --quiet -m "not browser and not server and not slow" --hypothesis-profile=quick \
-		--numprocesses auto $(PARALLEL) $(ARGS)
+	$(BIN)/python -m pytest --quiet -m "not browser and not server and not slow" --ignore tests/browser \
+		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(ARGS)
 
 # What stands for others runs, and with FULL_MATRIX=1 everything: see tests/support/selection.py.
 test: system $(VENV)/.test node_modules/.installed lint types browser-side unit

@@ -126,6 +126,7 @@ def json_lines(capsys: Capture) -> list[dict[str, Any]]:
 # records
 
 
+@pytest.mark.slow
 def test_records_are_listed_in_a_table(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path)]) == GOOD
     lines = capsys.readouterr().out.splitlines()
@@ -145,6 +146,7 @@ def test_records_of_one_consent_id_are_listed_with_their_own_ids(path: Path, cap
     assert [line.split()[-1] for line in lines] == ["record_id", "1", "3"]
 
 
+@pytest.mark.slow
 def test_records_are_printed_one_a_line_as_their_hash_was_taken(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--json"]) == GOOD
     lines = capsys.readouterr().out.splitlines()
@@ -155,11 +157,13 @@ def test_records_are_printed_one_a_line_as_their_hash_was_taken(path: Path, caps
     assert capsys.readouterr().out.splitlines() == lines[1:2]
 
 
+@pytest.mark.slow
 def test_an_id_without_records_has_none(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--json", "--id", "nobody"]) == GOOD
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_removed_records_are_not_listed_and_their_removal_is(path: Path, capsys: Capture) -> None:
     main(["purge", "--ledger", url(path)])
     capsys.readouterr()
@@ -175,6 +179,7 @@ def test_no_record_gives_orders_to_a_terminal(tmp_path: Path, capsys: Capture) -
     assert all(sign.isprintable() for line in said.split("\n") for sign in line)
 
 
+@pytest.mark.slow
 def test_environment_variables_stand_in_for_options(
     path: Path, access_log: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +196,7 @@ def test_environment_variables_stand_in_for_options(
 
 
 @pytest.mark.parametrize("whose", [[], ["--id", ANN]])
+@pytest.mark.slow
 def test_the_very_text_that_was_shown_is_printed(whose: list[str], path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--explain", "3", *whose]) == GOOD
     assert capsys.readouterr().out == f"{TEXT}\n"
@@ -200,6 +206,7 @@ def test_the_very_text_that_was_shown_is_printed(whose: list[str], path: Path, c
     assert json_lines(capsys) == [{"record_id": "3", "html": TEXT}]
 
 
+@pytest.mark.slow
 def test_a_record_that_is_not_there_cannot_be_explained(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--explain", "4"]) == FINDING
     assert capsys.readouterr().err == "There is no record 4.\n"
@@ -213,6 +220,7 @@ def test_a_record_without_a_text_says_so(tmp_path: Path, capsys: Capture) -> Non
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM consent_texts", "UPDATE consent_texts SET content = '<p>'"])
+@pytest.mark.slow
 def test_no_other_text_is_printed_than_the_one_that_was_shown(change: str, path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute(change)
@@ -223,6 +231,7 @@ def test_no_other_text_is_printed_than_the_one_that_was_shown(change: str, path:
         assert said.out == ""
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_listed_as_far_as_it_is_text(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         document = '{"record_id":"2","consent_id":"\udcff","event":"' + "\udcff" + '"}'
@@ -242,6 +251,7 @@ def test_the_prevailing_text_goes_with_a_record(path: Path, capsys: Capture) -> 
 # Ids
 
 
+@pytest.mark.slow
 def test_an_id_may_begin_with_a_hyphen(path: Path, capsys: Capture) -> None:
     id_, record_id = "-" + "a" * 21, "--" + "b" * 20
     fill(url(path), entry(id_, record_id))
@@ -262,6 +272,7 @@ def test_an_id_is_printable_and_not_left_out(id_: str, capsys: Capture) -> None:
 # export
 
 
+@pytest.mark.slow
 def test_everything_under_an_id_is_exported_with_its_meaning(path: Path, access_log: Path, capsys: Capture) -> None:
     fill(url(path), entry(ANN, "4", event="note", about="1", note="I was not at home."))
     where = ["--ledger", url(path), "--access-log", str(access_log)]
@@ -278,6 +289,7 @@ def test_everything_under_an_id_is_exported_with_its_meaning(path: Path, access_
     assert "visitor.id" in said["meanings"]["access_records"]
 
 
+@pytest.mark.slow
 def test_one_record_a_line_is_exported_for_machines(path: Path, access_log: Path, capsys: Capture) -> None:
     where = ["--ledger", url(path), "--access-log", f"file://{access_log}"]
     main(["export", "--id", ANN, "--json", *where])
@@ -301,6 +313,7 @@ def test_an_export_of_nothing_is_wrong_usage(capsys: Capture) -> None:
 # erase
 
 
+@pytest.mark.slow
 def test_access_records_are_erased_and_the_proof_stays(path: Path, access_log: Path, capsys: Capture) -> None:
     fill(url(path), entry(ANN, "4", keep_until=NOW + 10), entry(ANN, "5", keep_until=NOW + 9))
     where = ["--ledger", url(path), "--access-log", str(access_log)]
@@ -329,6 +342,7 @@ def test_access_records_are_erased_and_the_proof_stays(path: Path, access_log: P
     assert f", until {until} at the latest.\n--proof erases them too.\n" in said
 
 
+@pytest.mark.slow
 def test_a_proof_without_an_end_stays_for_ever(path: Path, access_log: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", BEN, "--ledger", url(path), "--access-log", str(access_log)]) == GOOD
     said = capsys.readouterr().out
@@ -344,6 +358,7 @@ def test_without_a_ledger_the_proof_is_not_spoken_of_as_if_it_were_known(access_
     ]
 
 
+@pytest.mark.slow
 def test_the_proof_is_erased_where_that_is_asked_for(path: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", ANN, "--proof", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.splitlines() == [
@@ -364,6 +379,7 @@ def test_an_erasure_needs_something_to_erase_from(path: Path, capsys: Capture) -
     assert "Name the ledger" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_nothing_is_erased_where_a_place_cannot_be_used(path: Path, access_log: Path, capsys: Capture) -> None:
     before = access_log.read_bytes()
     where = ["--ledger", f"{url(path)}.other", "--access-log", str(access_log)]
@@ -391,6 +407,7 @@ def test_a_policy_that_cannot_be_used_is_said(
 # purge
 
 
+@pytest.mark.slow
 def test_records_that_are_due_are_purged(path: Path, capsys: Capture) -> None:
     assert main(["purge", "--ledger", url(path), "--dry-run"]) == GOOD
     assert capsys.readouterr().out.endswith("Z would remove 1 record, 0 texts, 0 policies\n")
@@ -408,6 +425,7 @@ def test_records_that_are_due_are_purged(path: Path, capsys: Capture) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_run_in_the_future_is_said_when_records_are_purged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with closing(open_ledger(url(path))) as ledger:
         ledger.remove(now=time.time() + 365 * 86_400, make_id=new_id)
@@ -416,6 +434,7 @@ def test_a_run_in_the_future_is_said_when_records_are_purged(path: Path, caplog:
     assert "a host's clock was ahead" in said
 
 
+@pytest.mark.slow
 def test_what_is_not_as_it_was_recorded_is_not_purged_and_that_is_said(path: Path, capsys: Capture) -> None:
     root = root_of(path, capsys)
     with tampered(path) as connection:
@@ -432,6 +451,7 @@ def test_what_is_not_as_it_was_recorded_is_not_purged_and_that_is_said(path: Pat
     assert verified(path, capsys, "--root", root)["findings"] == [{"record": 2, "why": why}]
 
 
+@pytest.mark.slow
 def test_what_is_not_as_it_was_recorded_is_not_erased_and_that_is_said(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET repeat_key = '' WHERE consent_id = ?", [ANN])
@@ -531,6 +551,7 @@ def test_a_record_that_was_removed_without_a_word_is_found(path: Path, capsys: C
     ]
 
 
+@pytest.mark.slow
 def test_a_tail_that_was_cut_off_is_found_by_a_root_alone(path: Path, capsys: Capture) -> None:
     root = root_of(path, capsys)
     with tampered(path) as connection:
@@ -540,6 +561,7 @@ def test_a_tail_that_was_cut_off_is_found_by_a_root_alone(path: Path, capsys: Ca
     assert verified(path, capsys, "--root", root)["findings"] == [{"record": 3, "why": why}]
 
 
+@pytest.mark.slow
 def test_a_text_that_was_changed_is_found(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_texts SET content = content || ' ' WHERE sha256 = ?", [digest(TEXT)])
@@ -624,6 +646,7 @@ def flip_in_index(path: Path, index: str, text: str) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_byte_that_changed_in_an_index_is_found(path: Path, capsys: Capture) -> None:
     flip_in_index(path, "consent_records_of", BEN)
     assert main(["export", "--ledger", url(path), "--id", BEN, "--json"]) == GOOD
@@ -643,6 +666,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.slow
 def test_a_signed_root_is_kept_and_held_against_the_chain(path: Path, tmp_path: Path, capsys: Capture) -> None:
     roots = tmp_path / "roots.txt"
     assert main(["verify", "--ledger", url(path), "--write-root", str(roots)]) == GOOD
@@ -706,6 +730,7 @@ def test_roots_that_contradict_each_other_are_a_finding(path: Path, capsys: Capt
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.slow
 def test_what_a_file_of_roots_says_already_has_to_fit(path: Path, tmp_path: Path, capsys: Capture) -> None:
     roots = tmp_path / "roots.txt"
     roots.touch()

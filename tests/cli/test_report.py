@@ -78,6 +78,7 @@ def test_json_is_the_report_on_one_line(access_log: Path, capsys: Capture) -> No
     assert (made["views"], made["compare"]["views"]) == (2, 0)
 
 
+@pytest.mark.slow
 def test_tables_show_numbers_for_people(access_log: Path, capsys: Capture) -> None:
     assert run("--access-log", str(access_log)) == GOOD
     out = capsys.readouterr().out
@@ -92,6 +93,7 @@ def test_tables_show_numbers_for_people(access_log: Path, capsys: Capture) -> No
     assert "consent by law" not in out
 
 
+@pytest.mark.slow
 def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None:
     with access_log.open("ab") as file:
         file.write(line(record(2, consent__purpose="audience")))
@@ -102,6 +104,7 @@ def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None
     assert ["exempt_records", "1"] in [line.split() for line in lines]
 
 
+@pytest.mark.slow
 def test_tables_say_what_was_before_and_what_is_not_known(access_log: Path, capsys: Capture) -> None:
     arguments = ("--access-log", str(access_log), "--path", "/", "--host", "SITE.example", "--compare", "previous")
     assert run(*arguments) == GOOD
@@ -114,6 +117,7 @@ def test_tables_say_what_was_before_and_what_is_not_known(access_log: Path, caps
     assert ["bounce_rate", "0.0", "-"] in [line.split() for line in lines]
 
 
+@pytest.mark.slow
 def test_no_record_gives_orders_to_a_terminal(access_log: Path) -> None:
     text = as_text(report(access_log, since=DAY, until=DAY, threshold=1))
     assert "/�]0;gotcha��" in text
@@ -146,6 +150,7 @@ def test_columns_of_a_table_are_as_wide_as_their_widest_cell() -> None:
     assert lines[3] == f"{'a' * 59}…      3    1"
 
 
+@pytest.mark.slow
 def test_csv_is_one_file_for_each_figure(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     folder = tmp_path / "new" / "figures"
     assert run("--access-log", str(access_log), "--csv", str(folder), "--compare", "previous") == GOOD
@@ -162,6 +167,7 @@ def test_csv_is_one_file_for_each_figure(access_log: Path, tmp_path: Path, capsy
     assert (folder / "events.csv").read_text("utf-8") == ""
 
 
+@pytest.mark.slow
 def test_no_spreadsheet_computes_what_a_record_says(access_log: Path) -> None:
     made = report(access_log, since=DAY, until=DAY, threshold=1)
     assert rows_of(as_csv(made, "campaigns"))[0]["source"] == "'=SUM(1)"
@@ -180,6 +186,7 @@ def test_one_figure_is_printed_or_written_as_csv(access_log: Path, tmp_path: Pat
     assert capsys.readouterr().out == f"{file} is written.\n"
 
 
+@pytest.mark.slow
 def test_a_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "report.html"
     assert run("--access-log", str(access_log), "--html", str(file)) == GOOD
@@ -187,6 +194,7 @@ def test_a_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture) ->
     assert file.read_text("utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_the_environment_names_the_access_log(
     access_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -224,6 +232,7 @@ def test_the_access_log_is_not_written_over(form: str, access_log: Path, tmp_pat
 
 
 @pytest.mark.parametrize("form", ["--html", "--csv", "--figure"])
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_is_named(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     place = access_log / "not a folder"
     arguments = ["--figure", "pages", "--csv", str(place)] if form == "--figure" else [form, str(place)]

@@ -68,6 +68,7 @@ def test_an_empty_desk_is_good(url: str, capsys: Capture) -> None:
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.slow
 def test_overdue_requests_come_first_and_are_marked_and_a_finding(store: Requests, url: str, capsys: Capture) -> None:
     answered, soon = kept(store, due_at=NOW - DAY), kept(store)
     overdue = kept(store, reference="R-2222-3333", kind="erase", due_at=NOW + DAY)
@@ -137,6 +138,7 @@ def test_a_request_is_shown_to_machines(store: Requests, url: str, capsys: Captu
     assert "Consent id: c\n" in out
 
 
+@pytest.mark.slow
 def test_what_is_shown_gives_no_orders_to_a_terminal(store: Requests, url: str, capsys: Capture) -> None:
     request = kept(store, text="a\x1b[2Jb")
     store.answer(request.reference, "c\x9bd", NOW)
@@ -146,6 +148,7 @@ def test_what_is_shown_gives_no_orders_to_a_terminal(store: Requests, url: str, 
     assert "a[2Jb" in out
 
 
+@pytest.mark.slow
 def test_a_request_is_answered_and_the_desk_told_where_to_mail_it(store: Requests, url: str, capsys: Capture) -> None:
     request, other = kept(store, address="me@home.example"), kept(store)
     assert main("answer", request.reference, "--text", " This.\r\n", "--ledger", url) == GOOD
@@ -194,6 +197,7 @@ def test_what_is_no_text_is_no_answer(store: Requests, url: str, monkeypatch: py
     assert main("answer", kept(store).reference, "--ledger", url) == WRONG_USAGE
 
 
+@pytest.mark.slow
 def test_a_request_is_closed_with_an_answer_or_without(store: Requests, url: str, capsys: Capture) -> None:
     request, answered = kept(store), kept(store)
     store.answer(answered.reference, "This.", NOW)
@@ -203,6 +207,7 @@ def test_a_request_is_closed_with_an_answer_or_without(store: Requests, url: str
     assert {one.state for one in store.listed()} == {"closed"}
 
 
+@pytest.mark.slow
 def test_what_is_done_already_is_a_finding(store: Requests, url: str, capsys: Capture) -> None:
     answered, closed = kept(store), kept(store)
     store.answer(answered.reference, "This.", NOW)

@@ -341,6 +341,7 @@ def test_a_purpose_is_allowed_exactly_if_nothing_speaks_against_it(
 
 
 @given(cases())
+@pytest.mark.slow
 def test_nothing_optional_is_allowed_without_an_explicit_grant(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:
@@ -352,6 +353,7 @@ def test_nothing_optional_is_allowed_without_an_explicit_grant(
 
 
 @given(cases())
+@pytest.mark.slow
 def test_a_refused_purpose_is_never_allowed_and_never_asked_for(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:
@@ -364,6 +366,7 @@ def test_a_refused_purpose_is_never_allowed_and_never_asked_for(
 
 
 @given(cases())
+@pytest.mark.slow
 def test_it_is_asked_exactly_for_what_nobody_has_answered_for(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:
@@ -381,6 +384,7 @@ def test_it_is_asked_exactly_for_what_nobody_has_answered_for(
 
 
 @given(policies(), st.data())
+@pytest.mark.slow
 def test_a_service_never_widens_what_the_site_allows(policy: Policy, data: st.DataObject) -> None:
     record, signals = data.draw(records(policy)), data.draw(SIGNALS)
     ours = decide(policy, record, signals, NOW)
@@ -392,6 +396,7 @@ def test_a_service_never_widens_what_the_site_allows(policy: Policy, data: st.Da
 
 
 @given(cases(), SIGNALS)
+@pytest.mark.slow
 def test_a_further_signal_never_widens_what_is_allowed(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]], more: frozenset[str]
 ) -> None:
@@ -402,6 +407,7 @@ def test_a_further_signal_never_widens_what_is_allowed(
 
 
 @given(policies(), SIGNALS, st.data(), st.booleans())
+@pytest.mark.slow
 def test_a_purpose_added_touches_only_itself(
     policy: Policy, signals: frozenset[str], data: st.DataObject, with_history: bool
 ) -> None:
@@ -414,6 +420,7 @@ def test_a_purpose_added_touches_only_itself(
 
 
 @given(policies(), policies(), SIGNALS, st.data())
+@pytest.mark.slow
 def test_with_a_history_just_what_became_wider_is_denied(
     old: Policy, new: Policy, signals: frozenset[str], data: st.DataObject
 ) -> None:
@@ -425,6 +432,7 @@ def test_with_a_history_just_what_became_wider_is_denied(
 
 
 @given(cases())
+@pytest.mark.slow
 def test_equal_arguments_give_equal_results(case: tuple[Policy, ConsentRecord | None, frozenset[str]]) -> None:
     policy, record, signals = case
     copy = None if record is None else replace(record, answers=dict(record.answers))

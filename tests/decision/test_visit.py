@@ -135,12 +135,14 @@ def test_tracing_keeps_few_pages(length: int) -> None:
 
 
 @pytest.mark.parametrize("length", [10, 240])
+@pytest.mark.slow
 def test_tracing_keeps_few_visitors(length: int) -> None:
     tracing = some_tracing()
     page = scope(path="/")
     assert kept(lambda number: tracing.write(page, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
 
 
+@pytest.mark.slow
 def test_tracing_keeps_no_long_pages() -> None:
     tracing = some_tracing()
     trace = Trace({}, "visitor", "policy", 1_750_000_000)

@@ -85,6 +85,7 @@ class Reader:
 
 
 @pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.slow
 def test_what_is_known_of_others_changes_nothing(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cookie_consent.decision.visit._MOST_ALIKE", 1_000_000)
     warm, fresh, count = Reader(policy), Reader(policy), 0
@@ -115,6 +116,7 @@ def test_of_those_who_answered_nothing_of_their_own_is_kept_for_others() -> None
     assert "of-mine" not in repr(alike)
 
 
+@pytest.mark.slow
 def test_what_is_known_of_others_is_bounded() -> None:
     reader = Reader(SITE)
     for number in range(2000):

@@ -88,6 +88,7 @@ def test_how_long_things_are_kept_is_taken_and_is_the_default() -> None:
     assert policy.version == policy_in(["en"]).version
 
 
+@pytest.mark.slow
 def test_the_words_that_were_shown_are_told_as_the_example_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

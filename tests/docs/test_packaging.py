@@ -93,10 +93,12 @@ def test_a_wheel_in_an_empty_environment_serves_the_banner(dist: Path, tmp_path:
     assert run(python, "ledger.py", folder=tmp_path).strip() == "0 records"
 
 
+@pytest.mark.slow
 def test_an_editable_install_serves_the_banner(tmp_path: Path) -> None:
     assert serve_banner(sys.executable, tmp_path) == ROOT / "cookie_consent" / "__init__.py"
 
 
+@pytest.mark.slow
 def test_a_wheel_has_all_that_is_served_and_no_tests(dist: Path) -> None:
     names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
     for expected in (
@@ -115,6 +117,7 @@ def test_a_wheel_has_all_that_is_served_and_no_tests(dist: Path) -> None:
     assert not [part for part in own if part == "tests" or part.startswith(("test_", "conftest"))]
 
 
+@pytest.mark.slow
 def test_a_source_archive_can_be_built_from(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
@@ -133,6 +136,7 @@ def imported(module: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_one_module_locks_files_and_few_know_an_event_loop_by_name() -> None:
     assert imported("fcntl") == {"base/process/locking"}
     commands = {name for name in imported("asyncio") if name.startswith("cli/")}

@@ -101,6 +101,7 @@ def test_check_says_what_changed_since_an_earlier_file(folder: Path, capsys: pyt
     assert capsys.readouterr().out.endswith(f"\n\n{CHANGED_POLICY}")
 
 
+@pytest.mark.slow
 def test_each_answer_is_kept_as_proof_and_can_be_verified(capsys: pytest.CaptureFixture[str]) -> None:
     app = run(ONE_LINE.replace(ONE_LINE.splitlines()[-1], PROOF))["app"]
     visit(app, ("GET", "/", {}), answer("accept_all"), answer("refuse_all"), **{"sec-fetch-site": "same-origin"})
@@ -113,6 +114,7 @@ def test_each_answer_is_kept_as_proof_and_can_be_verified(capsys: pytest.Capture
     assert "withdrawn" in said
 
 
+@pytest.mark.slow
 def test_the_commands_for_analytics_teams_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = JsonLinesSink(folder / "logs" / "access.jsonl")
     log.write(blocks("json")[0].encode())
@@ -135,6 +137,7 @@ def test_the_commands_for_analytics_teams_work(folder: Path, capsys: pytest.Capt
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_the_report_is_shown_to_whom_the_app_says(folder: Path) -> None:
     async def sign_in(request: Request) -> Response:
         request.session["analyst"] = True

@@ -307,6 +307,7 @@ def test_hosts_of_scripts_are_edited_under_strict_dynamic_too() -> None:
     assert edited(field + STATS, refusing(STATS, directive=b"script-src"))[0] == field.rstrip()
 
 
+@pytest.mark.slow
 def test_a_huge_field_is_no_trouble() -> None:
     sources = {**allowing(STATS), **refusing(MAPS, directive=b"frame-src")}
     huge = b"default-src " + b"'self' " * 20_000 + b";" * 20_000 + b"," * 20_000 + b"img-src x;" * 20_000

@@ -144,6 +144,7 @@ pages = st.tuples(
 
 @settings(max_examples=400, deadline=None)
 @given(page=pages)
+@pytest.mark.slow
 def test_both_ways_send_the_same_and_record_the_same(page: Any) -> None:
     begin, end, language, fields, kind, headers, path, answer, status, method, query, parts, reads = page
     body = (begin.format(language) + "<p>Grüße</p>" * 3 + end).encode("utf-8")
@@ -175,6 +176,7 @@ documents = st.builds(
     answer=st.sampled_from(["none", "refuse", "accept", "in part"]),
     query=st.sampled_from([b"", b"a=1"]),
 )
+@pytest.mark.slow
 def test_both_ways_agree_on_documents_that_take_turns_at_one_address(
     turns: list[tuple[bytes, Any]], answer: str, query: bytes
 ) -> None:

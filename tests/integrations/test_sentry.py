@@ -114,6 +114,7 @@ def test_what_has_no_attributes_passes() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["stream"]])
+@pytest.mark.slow
 def test_nothing_that_is_sent_says_who_refused_or_said_nothing(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.support.sites.sentry_site", *arguments],
@@ -133,6 +134,7 @@ def test_nothing_that_is_sent_says_who_refused_or_said_nothing(arguments: list[s
         assert "the page broken is broken" in "".join(sent)
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_about_it_runs() -> None:
     page = (ROOT / "docs" / "other-logs.md").read_text(encoding="utf-8")
     (code,) = [

@@ -133,6 +133,7 @@ def write_root(path: Path, capsys: Capture) -> str:
 
 
 @pytest.mark.parametrize("claim", [None, 0, 1])
+@pytest.mark.slow
 def test_a_record_that_was_removed_before_it_was_due_is_named(
     claim: int | None, path: Path, attacker: Attacker, capsys: Capture
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_record_that_was_removed_before_it_was_due_is_named(
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.slow
 def test_the_oldest_record_is_only_dated_by_a_root(path: Path, attacker: Attacker, capsys: Capture) -> None:
     root = sign_root(Root(0, START), root_signer([KEY]), TODAY - 11 * DAY)
     attacker.remove(1, removal("x", "retention", [1], rfc3339(TODAY)))
@@ -158,6 +160,7 @@ def test_the_oldest_record_is_only_dated_by_a_root(path: Path, attacker: Attacke
     assert [record for record, _ in findings(path, capsys, "--root", root)] == [1]
 
 
+@pytest.mark.slow
 def test_a_removal_that_says_it_came_later_is_named_too(path: Path, attacker: Attacker, capsys: Capture) -> None:
     attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY + 1500 * DAY)))
     assert findings(path, capsys)[0][0] == 11
@@ -166,6 +169,7 @@ def test_a_removal_that_says_it_came_later_is_named_too(path: Path, attacker: At
     assert [record for record, _ in findings(path, capsys)] == [11, 12]
 
 
+@pytest.mark.slow
 def test_an_erasure_cannot_be_told_from_one_that_nobody_asked_for(
     path: Path, attacker: Attacker, capsys: Capture
 ) -> None:
@@ -177,6 +181,7 @@ def test_an_erasure_cannot_be_told_from_one_that_nobody_asked_for(
     assert verified(path, capsys)["removed_by"] == {"retention": 0, "erasure": 1, "other": 1}
 
 
+@pytest.mark.slow
 def test_records_that_are_odd_in_the_same_way_are_counted(path: Path, attacker: Attacker, capsys: Capture) -> None:
     attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY)))
     attacker.remove(8, removal("y", "retention", [8], rfc3339(TODAY)))
@@ -189,6 +194,7 @@ def test_records_that_are_odd_in_the_same_way_are_counted(path: Path, attacker: 
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.slow
 def test_a_grant_that_is_dated_back_is_named(path: Path, attacker: Attacker, capsys: Capture) -> None:
     root = write_root(path, capsys)
     signed = verified(path, capsys, "--root", root)["roots"][0]["signed_at"]
@@ -203,6 +209,7 @@ def test_a_grant_that_is_dated_back_is_named(path: Path, attacker: Attacker, cap
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.slow
 def test_what_looks_right_beside_its_neighbours_is_found_by_a_root(
     path: Path, attacker: Attacker, capsys: Capture
 ) -> None:
@@ -224,6 +231,7 @@ def test_a_skew_of_the_clock_is_none() -> None:
 
 
 @pytest.mark.usefixtures("key")
+@pytest.mark.slow
 def test_records_of_an_earlier_system_are_dated_by_that_and_counted(path: Path, capsys: Capture) -> None:
     root = write_root(path, capsys)
     with closing(open_ledger(f"sqlite:///{path}")) as ledger:
@@ -257,6 +265,7 @@ def test_one_clock_that_was_ahead_does_not_make_later_removals_odd() -> None:
     assert [why.partition(" is dated")[0] for _, why in odd(ledger)] == ["Record 4", "Record 2"]
 
 
+@pytest.mark.slow
 def test_an_earlier_policy_that_kept_records_for_less_time_can_be_said(
     path: Path, attacker: Attacker, capsys: Capture
 ) -> None:

@@ -327,6 +327,7 @@ def test_a_record_is_kept_with_all_that_it_cites_or_not_at_all(ledger: Ledger) -
     assert fits(ledger).records == 0
 
 
+@pytest.mark.slow
 def test_many_answers_at_once_are_all_kept(ledger: Ledger) -> None:
     entries = [entry("a") for _ in range(300)]
     assert keep(ledger, *entries) == [one.document for one in entries]
@@ -526,6 +527,7 @@ def test_a_memory_ledger_is_kept_by_its_process_only() -> None:
     assert MemoryLedger().kept == []
 
 
+@pytest.mark.slow
 def test_a_memory_ledger_may_be_changed_by_several_threads() -> None:
     ledger = MemoryLedger()
 
@@ -607,6 +609,7 @@ TAMPERING = {
 }
 
 
+@pytest.mark.slow
 def test_tampering_is_found(database: Place, sql: Ledger) -> None:
     keep(sql, *(entry(str(number)) for number in range(5)))
     root = fits(sql).root
@@ -682,6 +685,7 @@ def test_those_that_stay_do_not_stand_in_the_way_of_the_others(database: Place, 
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_any_byte_of_a_record_that_is_changed_is_found(ledger_bytes: tuple[Path, int], data: st.DataObject) -> None:
     path, size = ledger_bytes
     number, byte = data.draw(st.integers(0, size - 1)), data.draw(st.integers(1, 255))
@@ -806,6 +810,7 @@ def test_several_processes_make_one_chain_that_outlives_them(database: Place) ->
         assert fits(ledger).records == 81
 
 
+@pytest.mark.slow
 def test_a_text_that_another_process_removed_is_kept_again(database: Place, sql: Ledger) -> None:
     keep_each(sql, entry("a", keep_until=NOW))
     with closing(open_ledger(database.url)) as other:
@@ -905,6 +910,7 @@ def test_reading_goes_on_while_the_database_is_held_up(database: Place, sql: Led
         assert sql.remove(now=NOW, make_id=new_id, dry_run=True).records == 0
 
 
+@pytest.mark.slow
 def test_closing_writes_what_waits(database: Place, sql: Ledger) -> None:
     async def close() -> list[Any]:
         waiting = [asyncio.create_task(sql.append(entry("a"))) for _ in range(400)]
@@ -953,6 +959,7 @@ def test_errors_do_not_say_what_visitors_answered(sql: Ledger) -> None:
     assert "somebody" not in f"{caught.value!r}{caught.value}"
 
 
+@pytest.mark.slow
 def test_two_threads_may_open_ledgers_at_once(database: Place, tmp_path: Path) -> None:
     opened: list[Ledger] = []
     urls = [database.url, f"sqlite:///{tmp_path}/another.db"] * 3
@@ -998,6 +1005,7 @@ def test_a_file_that_went_away_is_an_error_and_no_empty_ledger(file: Place) -> N
         assert fits(ledger).records == 2
 
 
+@pytest.mark.slow
 def test_a_file_that_was_put_in_the_place_of_another_is_used_by_all(file: Place) -> None:
     with closing(open_ledger(file.url)) as ledger:
         keep_each(ledger, entry("a"))
@@ -1068,6 +1076,7 @@ def test_nothing_that_was_removed_is_left_in_the_files(file: Place, monkeypatch:
     assert b"another" in files_of(file)
 
 
+@pytest.mark.slow
 def test_a_removal_does_not_wait_for_long_for_those_who_read(file: Place) -> None:
     with closing(open_ledger(file.url)) as ledger, file.connection() as reader:
         keep(ledger, entry("somebody", note="My note."))

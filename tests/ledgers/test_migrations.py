@@ -97,6 +97,7 @@ def test_several_processes_may_make_the_tables_at_once(url: str, engine: Engine)
         assert verify(ledger.links()).records == 1
 
 
+@pytest.mark.slow
 def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(url: str, engine: Engine) -> None:
     upgrade(engine, "0001")
     assert version(engine) == ["0001"]

@@ -330,6 +330,7 @@ def test_a_receipt_is_json() -> None:
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_every_answer_has_a_receipt_in_terms_that_exist(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record = data.draw(records(policy))

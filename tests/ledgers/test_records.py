@@ -412,6 +412,7 @@ def test_the_newest_answer_grants_what_no_signal_has_switched_off_since() -> Non
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_whatever_is_answered_can_be_kept(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record, before = data.draw(records(policy)), data.draw(st.none() | records(policy))

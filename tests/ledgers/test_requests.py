@@ -138,6 +138,7 @@ def test_a_visitor_sends_at_most_so_many_requests_a_day(store: Requests) -> None
     kept(store, consent_id="a", created_at=NOW + DAY)
 
 
+@pytest.mark.slow
 def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_twice_as_many(store: Requests) -> None:
     for number in range(MOST_BEFORE_STRANGERS_WAIT):
         kept(store, created_at=NOW + number, consent_id=f"c{number}")
@@ -154,6 +155,7 @@ def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_tw
     assert run(store.add(a_request(created_at=then + 1))) is None
 
 
+@pytest.mark.slow
 def test_the_older_an_answer_the_more_room_there_is(store: Requests) -> None:
     """What is prepared in ten minutes, a day or a week fills up its own share."""
     came = 0
@@ -165,6 +167,7 @@ def test_the_older_an_answer_the_more_room_there_is(store: Requests) -> None:
         assert run(store.add(a_request(created_at=NOW + came, consent_id="another"), age=age - 1 if age else 0))
 
 
+@pytest.mark.slow
 def test_requests_that_came_while_a_clock_was_ahead_keep_nobody_waiting(store: Requests) -> None:
     for number in range(MOST_BEFORE_STRANGERS_WAIT):
         answered = kept(store, created_at=NOW + 365 * DAY, consent_id=f"c{number % 20}")
@@ -199,6 +202,7 @@ def test_an_open_request_is_answered_once(store: Requests) -> None:
     assert run(store.find(other.reference)) == other
 
 
+@pytest.mark.slow
 def test_a_request_is_closed_once_answered_or_not(store: Requests) -> None:
     request, answered = kept(store), kept(store)
     store.answer(answered.reference, "This.", NOW)
@@ -260,6 +264,7 @@ def test_what_is_kept_outlives_the_process(in_database: Opened) -> None:
     assert run(in_database().requests.of("a")) == [request]
 
 
+@pytest.mark.slow
 def test_of_many_that_come_at_once_to_several_processes_no_more_are_kept_than_may_be(in_database: Opened) -> None:
     stores = [in_database().requests for _ in range(3)]
 
@@ -272,6 +277,7 @@ def test_of_many_that_come_at_once_to_several_processes_no_more_are_kept_than_ma
     assert len(stores[0].listed()) == MOST_OPEN
 
 
+@pytest.mark.slow
 def test_a_form_that_is_sent_twice_at_once_is_one_request(in_database: Opened) -> None:
     stores = [in_database().requests for _ in range(2)]
 

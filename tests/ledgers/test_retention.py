@@ -171,6 +171,7 @@ def test_a_look_that_finds_nothing_leaves_no_record(ledger: Ledger) -> None:
     assert int(ledger.last_removal() or 0) == int(NOW)
 
 
+@pytest.mark.slow
 def test_several_at_once_remove_each_record_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     first = open_ledger(url)
@@ -252,6 +253,7 @@ def retention_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "consent-retention"]
 
 
+@pytest.mark.slow
 def test_an_answer_reminds_and_what_has_been_due_for_long_goes(ledger: Ledger) -> None:
     clock = Clock()
     app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)

@@ -92,6 +92,7 @@ def test_a_hundred_requests_at_once_leave_one_record(ledger: Ledger) -> None:
     assert [record["event"] for record in kept(visitor)] == ["granted", "signal"]
 
 
+@pytest.mark.slow
 def test_several_hosts_that_share_a_ledger_leave_one_record(tmp_path: Path) -> None:
     clock = Clock()
     apps = [install(ledger=f"sqlite:///{tmp_path}/consent.db", clock=clock) for _ in range(3)]
@@ -134,6 +135,7 @@ def test_each_change_of_what_signals_switch_off_is_a_record(ledger: Ledger) -> N
     assert [record["previous"] for record in records] == [record["record_id"] for record in [first, *records[:-1]]]
 
 
+@pytest.mark.slow
 def test_that_a_signal_has_gone_is_seen_by_another_process_and_after_a_restart(tmp_path: Path) -> None:
     clock = Clock()
 
@@ -158,6 +160,7 @@ def test_an_answer_says_by_itself_that_what_a_signal_switched_off_is_granted(led
     assert [record["event"] for record in kept(visitor)] == ["granted", "signal", "granted"]
 
 
+@pytest.mark.slow
 def test_a_note_is_no_end_of_a_signal_and_its_records_stay_a_chain(ledger: Ledger) -> None:
     clock = Clock()
     visitor = who_accepted(install(ledger=ledger, clock=clock))
@@ -205,6 +208,7 @@ def test_a_cookie_from_before_the_last_answer_leaves_no_record_after_it(ledger: 
     assert [record["event"] for record in kept(late)] == ["granted", "withdrawn"]
 
 
+@pytest.mark.slow
 def test_a_browser_that_changes_its_mind_all_the_time_leaves_a_bounded_number_of_records() -> None:
     clock, ledger = Clock(), MemoryLedger()
     app = install(ledger=ledger, clock=clock)

@@ -245,6 +245,7 @@ def test_what_is_told_as_material_is_what_is_wider_both_ways(what: str) -> None:
     assert compare(new, POLICY)
 
 
+@pytest.mark.slow
 def test_each_table_of_a_policy_is_changed_by_these_tests() -> None:
     assert {touched_table(edit) for edit, _ in EDITS.values()} - {""} == TABLES
 
@@ -256,6 +257,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("first", "second"), every if metafunc.config.getoption("--full-matrix") else every[::5])
 
 
+@pytest.mark.slow
 def test_changes_of_two_tables_are_told_as_each_by_itself(first: str, second: str) -> None:
     def of(table: str) -> Edit:
         return next(edit for edit, _ in EDITS.values() if touched_table(edit) == table)
@@ -275,6 +277,7 @@ def test_material_is_what_the_law_of_material_changes_says(change: Callable[[Pol
 
 
 @given(policies(), policies())
+@pytest.mark.slow
 def test_every_difference_is_told_and_what_is_wider_is_material(old: Policy, new: Policy) -> None:
     changes = compare(old, new)
     assert bool(changes) is (old.version != new.version)
@@ -456,6 +459,7 @@ def test_only_what_changed_is_asked_again_and_without_history_also_what_became_n
 
 
 @given(policies(), policies(), st.booleans(), st.data())
+@pytest.mark.slow
 def test_whom_it_asks_again_is_whom_the_middleware_asks(
     old: Policy, new: Policy, history: bool, data: st.DataObject
 ) -> None:

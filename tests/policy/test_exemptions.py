@@ -377,6 +377,7 @@ def ticks(html: str) -> dict[str, bool]:
     return {id_: "checked" in attributes for id_, attributes in boxes}
 
 
+@pytest.mark.slow
 def test_the_settings_show_it_ticked_and_say_by_which_law_it_runs_and_how_to_object() -> None:
     html = shown(of_audience(POLICY))
     assert ticks(html) == {"analytics": False, "audience": True, "media": False}

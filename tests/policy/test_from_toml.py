@@ -340,6 +340,7 @@ def test_any_text_in_place_of_another_is_a_policy_or_a_policy_error(folder: Path
 
 @settings(max_examples=150)
 @given(at=st.integers(0, len(FULL.encode())), octets=st.binary(max_size=3), dropped=st.integers(0, 3))
+@pytest.mark.slow
 def test_a_file_with_any_bytes_changed_is_a_policy_or_a_policy_error(
     folder: Path, at: int, octets: bytes, dropped: int
 ) -> None:

@@ -183,6 +183,7 @@ def test_nothing_is_wider_than_itself(policy: Policy) -> None:
 
 
 @given(policies(), policies(), policies())
+@pytest.mark.slow
 def test_what_is_no_wider_step_by_step_is_no_wider_at_all(first: Policy, second: Policy, third: Policy) -> None:
     assert widened(first, third) <= widened(first, second) | widened(second, third)
 

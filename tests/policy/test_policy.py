@@ -188,6 +188,7 @@ def test_each_text_is_part_of_the_version(place: tuple[Step, ...]) -> None:
 
 
 @given(policies(), policies())
+@pytest.mark.slow
 def test_policies_have_one_version_exactly_if_they_say_the_same(one: Policy, other: Policy) -> None:
     assert (one.version == other.version) is (one.document() == other.document())
 

@@ -193,6 +193,7 @@ def test_lines_are_those_of_the_records(live: Path, capsysbinary: CaptureBytes) 
     assert exported(capsysbinary, *where, "ncsa", "--vhost")[0].startswith(HOSTS[0].encode() + b":0 ")
 
 
+@pytest.mark.slow
 def test_no_line_of_a_log_is_of_a_visit_without_consent(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
     path = tmp_path / "access.jsonl"
     exempt = {**next(record for record in ONCE if is_for_importers(record)), "consent.purpose": "audience"}
@@ -323,6 +324,7 @@ def test_a_file_is_written_anew_and_not_through_a_link_that_stands_there(live: P
     assert out.read_text("utf-8").startswith("time,uid,kind,")
 
 
+@pytest.mark.slow
 def test_records_that_wait_for_parquet_are_in_no_file_that_could_be_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,7 @@ def named(row: Record) -> str:
 
 
 @pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.slow
 def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question: str) -> None:
     asked = QUESTIONS[question]
     made = report(access_log, **asked, now=1_795_000_000)
@@ -182,6 +183,7 @@ def test_records_that_are_many_for_the_memory_are_reported(tmp_path: Path) -> No
     assert made["routes"][0]["requests"] > 100_000
 
 
+@pytest.mark.slow
 def test_what_takes_more_memory_than_it_may_says_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     says = (
@@ -315,6 +317,7 @@ def test_days_before_the_first_that_there_is_are_not_compared() -> None:
         report("missing.jsonl", since=date(1970, 1, 2), until=date(1970, 1, 2), compare=True)
 
 
+@pytest.mark.slow
 def test_the_whole_of_a_report_is_plain_data(access_log: str) -> None:
     steps: list[int] = []
     made = report(access_log, since=FIRST, until=LAST, seen=steps.append)

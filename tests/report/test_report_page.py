@@ -82,6 +82,7 @@ def with_everywhere(value: str) -> dict[str, Any]:
     return {**report, **lists, "range": {**report["range"], "host": value, "path": value}}
 
 
+@pytest.mark.slow
 def test_every_figure_is_there() -> None:
     titles = list(figures(page(sample_report())))
     assert len(titles) == len(set(titles)) == FIGURES
@@ -93,6 +94,7 @@ def test_every_figure_is_there() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_each_picture_is_named_and_followed_by_its_table() -> None:
     for title, figure in figures(page(sample_report())).items():
         order = [name(child) for child in figure if name(child) in ("svg", "details")]
@@ -106,6 +108,7 @@ def test_each_picture_is_named_and_followed_by_its_table() -> None:
         assert len(width) == 1, title
 
 
+@pytest.mark.slow
 def test_every_id_is_there_once_and_every_reference_leads_somewhere() -> None:
     root = tree(page(compared_report()))
     ids = [found for element in root.iter() if (found := element.get("id"))]
@@ -135,6 +138,7 @@ def test_the_page_loads_nothing_and_runs_nothing() -> None:
         assert "@import" not in (all_of(root, "style")[0].text or "")
 
 
+@pytest.mark.slow
 def test_the_policy_allows_the_one_style_and_nothing_else() -> None:
     html = page(sample_report())
     (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
@@ -145,6 +149,7 @@ def test_the_policy_allows_the_one_style_and_nothing_else() -> None:
     assert sorted(POLICY.split("; ")) == sorted([*others, f"style-src {STYLE_SOURCE}"])
 
 
+@pytest.mark.slow
 def test_what_a_record_says_is_text_and_what_cannot_be_seen_is_written_out() -> None:
     html = page(with_everywhere(HOSTILE))
     assert html.encode("utf-8")
@@ -156,12 +161,14 @@ def test_what_a_record_says_is_text_and_what_cannot_be_seen_is_written_out() -> 
     assert "49" not in table(found["Devices"])[1][0]
 
 
+@pytest.mark.slow
 def test_a_path_of_a_thousand_characters_is_whole_in_the_table_and_short_in_the_picture() -> None:
     pages = figures(page(with_everywhere(LONG)))["Pages by views"]
     assert table(pages)[1][0] == LONG
     assert max(len(text(label)) for label in all_of(pages, "text")) <= 90
 
 
+@pytest.mark.slow
 def test_the_records_say_for_which_share_they_stand() -> None:
     said = text(first(tree(page(sample_report())), **{"class": "share"}))
     assert said == ("The records stand for 44 % of 33,042 pages that people saw; nothing is estimated for the rest.")
@@ -185,6 +192,7 @@ def test_the_records_say_for_which_share_they_stand() -> None:
         ),
     ],
 )
+@pytest.mark.slow
 def test_where_the_share_is_not_known_the_page_says_so(changes: dict[str, Any], said: str) -> None:
     assert text(first(tree(page(sample_report(**changes))), **{"class": "share"})) == said
 
@@ -204,6 +212,7 @@ def test_what_is_not_recorded_stands_beside_what_is() -> None:
     assert title not in figures(page(sample_report(range={**sample_report()["range"], "path": "/names"})))
 
 
+@pytest.mark.slow
 def test_the_share_of_a_day_is_not_made_of_views_that_scripts_told_of() -> None:
     (day, *others) = sample_report()["by_day"]
     found = figures(page(sample_report(by_day=[{**day, "views": 9 * day["all_views"]}, *others])))
@@ -211,6 +220,7 @@ def test_the_share_of_a_day_is_not_made_of_views_that_scripts_told_of() -> None:
     assert table(found["All pages by day, recorded or not"])[1] == ["Sun, 1 Nov 2026", "240", "552", "43 %"]
 
 
+@pytest.mark.slow
 def test_numbers_stand_at_the_head() -> None:
     assert numbers(page(sample_report())) == {
         "Visitors": ["2,066"],
@@ -222,6 +232,7 @@ def test_numbers_stand_at_the_head() -> None:
     }
 
 
+@pytest.mark.slow
 def test_compared_numbers_say_how_they_have_changed() -> None:
     html = page(compared_report())
     assert {key: said[1] for key, said in numbers(html).items()} == {
@@ -249,6 +260,7 @@ def test_a_change_is_said_in_words(changes: dict[str, Any], visitors: str, bounc
     assert (said["Visitors"][1], said["Bounce rate"][1]) == (visitors, bounces)
 
 
+@pytest.mark.slow
 def test_where_there_was_nothing_before_there_is_no_growth() -> None:
     nothing = {**compared_report()["compare"], "views": 0, "views_per_session": None}
     said = numbers(page(compared_report(compare=nothing)))
@@ -286,6 +298,7 @@ def test_any_range_can_be_drawn(length: int) -> None:
     assert not [element for element in views.iter() if element.get("class") == "hover"] or length == 1
 
 
+@pytest.mark.slow
 def test_a_picture_shows_the_first_rows_and_the_table_all() -> None:
     pages = figures(page(sample_report()))["Pages by views"]
     assert len(table(pages)) == 14
@@ -293,6 +306,7 @@ def test_a_picture_shows_the_first_rows_and_the_table_all() -> None:
     assert table(pages)[6] == ["/whois/terms", "540", "377", "–"]
 
 
+@pytest.mark.slow
 def test_routes_without_times_are_in_the_table_only() -> None:
     times = figures(page(sample_report()))["How long they took"]
     assert table(times)[-1] == ["GET (no route)", "190", "–", "–", "–"]
@@ -302,6 +316,7 @@ def test_routes_without_times_are_in_the_table_only() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_was_joined_is_named_once() -> None:
     campaigns = figures(page(sample_report()))["Campaigns: source / medium / name"]
     assert [row[0] for row in table(campaigns)[1:]] == [
@@ -311,6 +326,7 @@ def test_what_was_joined_is_named_once() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_consent_is_told_as_counts() -> None:
     found = figures(page(sample_report()))
     assert table(found["What was answered"]) == [
@@ -363,11 +379,13 @@ def test_small_groups_are_told(merged: int, said: str) -> None:
         ),
     ],
 )
+@pytest.mark.slow
 def test_the_page_says_by_what_right_records_are_there(exempt: int, said: str) -> None:
     footer = text(all_of(tree(page(sample_report(exempt_records=exempt))), "footer")[0])
     assert footer.startswith(f"{said} No row of a list")
 
 
+@pytest.mark.slow
 def test_the_live_page_has_a_form_that_keeps_what_was_asked() -> None:
     asked = {"from": "2026-11-01", "to": '"><b>', "host": "a.example", "path": "/x", "compare": "previous"}
     root = tree(live_page(asked, sample_report()))

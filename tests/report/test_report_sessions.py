@@ -55,12 +55,14 @@ def paths(rows: list[Record]) -> list[str]:
     return [row["path"] for row in rows]
 
 
+@pytest.mark.slow
 def test_a_pause_of_thirty_minutes_is_still_one_session_and_any_longer_one_ends_it(tmp_path: Path) -> None:
     end = 10.0 / 60_000  # of the first answer
     assert reported(tmp_path, record(0), record(30 + end))["sessions"] == 1
     assert reported(tmp_path, record(0), record(30 + end + 1 / 60_000))["sessions"] == 2
 
 
+@pytest.mark.slow
 def test_who_reads_one_page_for_forty_minutes_is_there_all_the_time(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0), event(40, "page_leave", duration_ms=2_399_000.0), record(41, "/next"))
     assert made["sessions"] == 1
@@ -68,11 +70,13 @@ def test_who_reads_one_page_for_forty_minutes_is_there_all_the_time(tmp_path: Pa
     assert made["pages"][0]["median_seconds"] == 2399.0
 
 
+@pytest.mark.slow
 def test_a_download_that_takes_an_hour_is_no_pause(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0, duration_ms=3_600_000.0), event(1, "scroll"), record(80))
     assert made["sessions"] == 1
 
 
+@pytest.mark.slow
 def test_a_new_campaign_begins_a_session_and_the_same_one_does_not(tmp_path: Path) -> None:
     letter, advert = "utm_source=letter&utm_medium=mail", "utm_source=advert"
     made = reported(
@@ -92,21 +96,25 @@ def test_a_new_campaign_begins_a_session_and_the_same_one_does_not(tmp_path: Pat
     ]
 
 
+@pytest.mark.slow
 def test_a_campaign_in_the_middle_of_a_direct_session_begins_one(tmp_path: Path) -> None:
     assert reported(tmp_path, record(0), record(1, url__query="utm_source=letter"), record(2))["sessions"] == 2
 
 
+@pytest.mark.slow
 def test_each_host_has_sessions_of_its_own(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0), record(1, server__address="shop.example"), record(2))
     assert (made["sessions"], made["visitors"]) == (2, 1)
 
 
+@pytest.mark.slow
 def test_a_page_view_of_a_single_page_app_is_a_view(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0), event(1, "page_view", "/two"))
     assert (made["views"], made["bounce_rate"]) == (2, 0.0)
     assert paths(made["exit_pages"]) == ["/two"]
 
 
+@pytest.mark.slow
 def test_one_view_is_a_bounce_unless_something_happened_on_it(tmp_path: Path) -> None:
     alone, left = record(0), event(1, "page_leave", duration_ms=50_000.0)
     assert reported(tmp_path, alone, left)["bounce_rate"] == 1.0
@@ -118,12 +126,14 @@ def request(minutes: float, **more: Any) -> Record:
     return record(minutes, "/data", record__kind="request", **more)
 
 
+@pytest.mark.slow
 def test_parts_of_pages_are_requests_and_no_views(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0), request(20), record(45))
     assert (made["views"], made["routes"][0]["requests"]) == (2, 3)
     assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/"])
 
 
+@pytest.mark.slow
 def test_an_error_is_a_request_also_where_it_was_written_as_a_view(tmp_path: Path) -> None:
     letter, other = "utm_source=letter", "https://other.example"
     lost = [
@@ -139,6 +149,7 @@ def test_an_error_is_a_request_also_where_it_was_written_as_a_view(tmp_path: Pat
     assert reported(tmp_path, *lost)["sessions"] == 0
 
 
+@pytest.mark.slow
 def test_requests_make_a_session_last_to_the_end_of_their_answers(tmp_path: Path) -> None:
     requests = [request(20), request(50), request(80, duration_ms=60_000.0)]
     made = reported(tmp_path, record(0), *requests)
@@ -148,6 +159,7 @@ def test_requests_make_a_session_last_to_the_end_of_their_answers(tmp_path: Path
     assert (made["sessions"], paths(made["entry_pages"]), paths(made["exit_pages"])) == (1, ["/"], ["/end"])
 
 
+@pytest.mark.slow
 def test_requests_begin_no_session(tmp_path: Path) -> None:
     assert reported(tmp_path, request(0), request(1))["sessions"] == 0
     made = reported(tmp_path, record(0), request(40), record(50), record(55))
@@ -157,6 +169,7 @@ def test_requests_begin_no_session(tmp_path: Path) -> None:
     assert reported(tmp_path, request(-20, at=MIDNIGHT), record(5, at=MIDNIGHT))["sessions"] == 0
 
 
+@pytest.mark.slow
 def test_requests_go_on_with_the_session_whose_campaign_came_last(tmp_path: Path) -> None:
     letter = record(10, url__query="utm_source=letter")
     made = reported(tmp_path, record(0), request(4), letter, request(11), request(12))
@@ -166,6 +179,7 @@ def test_requests_go_on_with_the_session_whose_campaign_came_last(tmp_path: Path
     assert made["campaigns"][0]["source"] == "letter"
 
 
+@pytest.mark.slow
 def test_a_page_that_stayed_visible_is_no_pause_whatever_was_asked_for_meanwhile(tmp_path: Path) -> None:
     left = event(45, "page_leave", duration_ms=2_699_000.0)
     made = reported(tmp_path, record(0), request(40), left, record(46, "/next"))
@@ -173,6 +187,7 @@ def test_a_page_that_stayed_visible_is_no_pause_whatever_was_asked_for_meanwhile
     assert made["session_seconds"]["median"] == pytest.approx(46 * 60, abs=0.1)
 
 
+@pytest.mark.slow
 def test_what_has_no_view_is_no_session(tmp_path: Path) -> None:
     made = reported(tmp_path, event(0, "download"))
     assert (made["sessions"], made["visitors"], made["bounce_rate"], made["views_per_session"]) == (0, 0, None, None)
@@ -180,10 +195,12 @@ def test_what_has_no_view_is_no_session(tmp_path: Path) -> None:
     assert made["events"] == [{"event": "download", "events": 1, "visitors": 1}]
 
 
+@pytest.mark.slow
 def test_a_record_that_was_written_twice_counts_once(tmp_path: Path) -> None:
     assert reported(tmp_path, record(0), record(0))["views"] == 1
 
 
+@pytest.mark.slow
 def test_a_session_over_midnight_belongs_to_the_day_of_its_start_and_its_views_to_their_own(tmp_path: Path) -> None:
     records = [record(-5, "/in", at=MIDNIGHT), record(5, "/out", at=MIDNIGHT)]
     first, second = (reported(tmp_path, *records, since=day, until=day) for day in (NOON.date(), MIDNIGHT.date()))
@@ -192,6 +209,7 @@ def test_a_session_over_midnight_belongs_to_the_day_of_its_start_and_its_views_t
     assert first["session_seconds"]["mean"] == pytest.approx(600, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_campaign_that_began_before_midnight_begins_no_second_session_after_it(tmp_path: Path) -> None:
     letter = "utm_source=letter"
     minutes = (-80, -55, -30, -5, 20)
@@ -199,6 +217,7 @@ def test_a_campaign_that_began_before_midnight_begins_no_second_session_after_it
     assert reported(tmp_path, *records, since=MIDNIGHT.date(), until=MIDNIGHT.date())["sessions"] == 0
 
 
+@pytest.mark.slow
 def test_own_pages_are_no_referrers(tmp_path: Path) -> None:
     own, other = "https://site.example:8443/a", "https://other.example"
     made = reported(
@@ -211,6 +230,7 @@ def test_own_pages_are_no_referrers(tmp_path: Path) -> None:
     assert [(row["referrer"], row["sessions"]) for row in made["referrers"]] == [("(direct)", 2), (other, 1)]
 
 
+@pytest.mark.slow
 def test_a_path_shows_whole_sessions_that_came_by_it(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0, "/"), record(1, "/news/1"), record(60, "/"), path="/news/")
     assert (made["sessions"], made["views"], paths(made["entry_pages"]), paths(made["pages"])) == (
@@ -221,6 +241,7 @@ def test_a_path_shows_whole_sessions_that_came_by_it(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_path_knows_no_share_since_counts_know_no_path(tmp_path: Path) -> None:
     counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": 8} for name in ("views", "views_recorded")]
     counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
@@ -230,6 +251,7 @@ def test_a_path_knows_no_share_since_counts_know_no_path(tmp_path: Path) -> None
     assert (made["by_day"][0]["all_views_recorded"], made["by_day"][0]["all_views"]) == (None, None)
 
 
+@pytest.mark.slow
 def test_views_that_scripts_tell_of_are_in_no_share_neither_of_all_nor_of_a_day(tmp_path: Path) -> None:
     counted = [("views", 4), ("views_recorded", 1)]
     counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": value} for name, value in counted]
@@ -241,6 +263,7 @@ def test_views_that_scripts_tell_of_are_in_no_share_neither_of_all_nor_of_a_day(
     assert (day["all_views_recorded"], day["all_views"]) == (1, 4)
 
 
+@pytest.mark.slow
 def test_counts_of_no_views_have_no_share(tmp_path: Path) -> None:
     counts_path(tmp_path / "access.jsonl").write_bytes(
         line({"count.day": "2026-11-10", "count.name": "views", "count.value": 0})
@@ -248,6 +271,7 @@ def test_counts_of_no_views_have_no_share(tmp_path: Path) -> None:
     assert reported(tmp_path, record(0))["share"] == {"views_recorded": 0, "views": 0, "share": None}
 
 
+@pytest.mark.slow
 def test_small_groups_are_one_row_and_totals_stay(tmp_path: Path) -> None:
     records = [record(n, f"/{n % 4}", visitor__id=f"v{n}") for n in range(9)] + [record(0, "/rare", visitor__id="v1")]
     made = reported(tmp_path, *records, threshold=3)
@@ -267,6 +291,7 @@ def grouped(tmp_path: Path, threshold: int, *visitors_of: tuple[str, str]) -> li
     return [(row["path"], row["views"], row["visitors"]) for row in made]
 
 
+@pytest.mark.slow
 def test_a_row_of_all_others_that_is_too_small_takes_the_next_smallest_with_it(tmp_path: Path) -> None:
     pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/few", "abc"), ("/rare", "x"))
     assert pages == [("/most", 5, 5), ("/more", 4, 4), ("(other)", 4, 4)]
@@ -274,16 +299,19 @@ def test_a_row_of_all_others_that_is_too_small_takes_the_next_smallest_with_it(t
     assert pages == [("(other)", 6, 6)]
 
 
+@pytest.mark.slow
 def test_a_row_of_all_others_of_the_same_few_people_is_too_small_however_many_views_it_has(tmp_path: Path) -> None:
     pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/1", "xy"), ("/2", "xy"), ("/3", "yx"))
     assert pages == [("/most", 5, 5), ("(other)", 10, 6)]
 
 
+@pytest.mark.slow
 def test_a_list_of_too_few_people_in_all_has_no_rows(tmp_path: Path) -> None:
     assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "x")) == []
     assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "z")) == [("(other)", 3, 3)]
 
 
+@pytest.mark.slow
 def test_records_that_need_no_consent_are_counted_and_events_never_are(tmp_path: Path) -> None:
     of_events = event(2, "download", consent__purpose="media")
     exempt = [
@@ -293,6 +321,7 @@ def test_records_that_need_no_consent_are_counted_and_events_never_are(tmp_path:
     assert reported(tmp_path, *exempt, of_events, path="/none")["exempt_records"] == 0
 
 
+@pytest.mark.slow
 def test_records_of_an_earlier_version_are_views_or_requests_by_their_method(tmp_path: Path) -> None:
     newer = ("log.record.uid", "record.kind", "record.version")
     records = [{key: value for key, value in record(n, f"/{n}").items() if key not in newer} for n in range(3)]
@@ -301,6 +330,7 @@ def test_records_of_an_earlier_version_are_views_or_requests_by_their_method(tmp
     assert (made["views"], made["sessions"], made["routes"][0]["requests"]) == (2, 1, 2)
 
 
+@pytest.mark.slow
 def test_records_without_a_visitor_are_views_that_nobody_can_join(tmp_path: Path) -> None:
     records = [record(n) for n in range(2)]
     for one in records:
@@ -316,23 +346,27 @@ def test_a_file_that_cannot_be_read_is_an_error_and_no_report_of_the_rest(tmp_pa
         reported(tmp_path, record(0))
 
 
+@pytest.mark.slow
 def test_files_of_days_before_the_range_are_not_even_opened(tmp_path: Path) -> None:
     path_of(tmp_path / "access.jsonl", NOON.date() - timedelta(days=2), 1, Form.GZIP).write_bytes(b"broken")
     assert reported(tmp_path, record(0))["views"] == 1
 
 
+@pytest.mark.slow
 def test_a_file_url_is_a_path(tmp_path: Path) -> None:
     reported(tmp_path, record(0))
     made = report(f"file://{tmp_path}/access.jsonl", since=NOON.date(), until=NOON.date())
     assert made["views"] == 1
 
 
+@pytest.mark.slow
 def test_names_of_files_are_no_patterns_and_no_sql(tmp_path: Path) -> None:
     folder = tmp_path / "it's [a] *"
     folder.mkdir()
     assert reported(folder, record(0))["views"] == 1
 
 
+@pytest.mark.slow
 def test_reports_count_each_record_once_while_files_are_compacted(tmp_path: Path) -> None:
     log, days = tmp_path / "access.jsonl", 12
     first = date(2026, 10, 1)

@@ -64,6 +64,7 @@ class Maker:
         return report_app("access.jsonl", authorize=authorize, make=self, clock=lambda: self.now)
 
 
+@pytest.mark.slow
 def test_reports_take_the_memory_that_they_may() -> None:
     maker = Maker()
     for memory in (None, 64_000_000, "2GB"):
@@ -124,6 +125,7 @@ def test_a_page_that_is_served_carries_what_keeps_it_apart() -> None:
     assert reply.get("cross-origin-resource-policy") == "same-origin"
 
 
+@pytest.mark.slow
 def test_in_a_consenting_site_its_question_may_be_put_into_the_page() -> None:
     policies = {call(Maker().app(), state={"consent": object()}).get("content-security-policy") for _ in range(2)}
     assert len(policies) == 2
@@ -216,6 +218,7 @@ def test_there_is_one_page_and_it_is_only_looked_at() -> None:
 # how much
 
 
+@pytest.mark.slow
 def test_a_page_answers_the_same_question_for_some_seconds() -> None:
     maker = Maker()
     app = maker.app()
@@ -254,12 +257,14 @@ async def asked_at_once(slow: Slow, hosts: list[str]) -> list[int]:
         return [reply.status_code for reply in await asyncio.gather(*asked)]
 
 
+@pytest.mark.slow
 def test_reports_are_made_one_at_a_time_and_the_same_one_once() -> None:
     slow = Slow()
     assert asyncio.run(asked_at_once(slow, ["a", "a", "b", "a", "b"])) == [200] * 5
     assert (slow.made, slow.most) == (2, 1)
 
 
+@pytest.mark.slow
 def test_too_many_questions_at_once_are_told_to_come_again() -> None:
     async def ask() -> tuple[int, str | None]:
         slow, hosts, all_wait = Slow(), [f"h{number}" for number in range(16)], asyncio.Event()
@@ -332,6 +337,7 @@ asyncio.run(serve(%s))
 
 
 @pytest.mark.parametrize("make", ["wait", "compute"])
+@pytest.mark.slow
 def test_a_report_that_is_being_made_holds_no_process_that_ends(make: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ENDING % make], capture_output=True, text=True, timeout=LONGEST_WAIT, check=False
@@ -503,6 +509,7 @@ def visited(capsys: pytest.CaptureFixture[str], *auth: str) -> Iterator[list[htt
         visitor.join()
 
 
+@pytest.mark.slow
 def test_the_report_is_served_on_the_machine_itself(access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
     with visited(capsys) as replies:
         ended = run("--access-log", access_log, "--port", "0")
@@ -510,6 +517,7 @@ def test_the_report_is_served_on_the_machine_itself(access_log: str, capsys: pyt
     assert "Views by day" in replies[0].text
 
 
+@pytest.mark.slow
 def test_a_log_that_no_record_has_come_to_yet_is_served_as_empty(
     access_log: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -520,6 +528,7 @@ def test_a_log_that_no_record_has_come_to_yet_is_served_as_empty(
     assert "Views by day" in replies[0].text
 
 
+@pytest.mark.slow
 def test_where_others_can_connect_a_password_is_asked_for(
     access_log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -530,6 +539,7 @@ def test_where_others_can_connect_a_password_is_asked_for(
     assert (ended, [reply.status_code for reply in replies]) == (GOOD, [401, 401, 200])
 
 
+@pytest.mark.slow
 def test_on_the_machine_itself_a_password_may_be_set_too(
     access_log: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -600,6 +610,7 @@ def test_without_a_server_it_says_what_to_install(
 # with real records
 
 
+@pytest.mark.slow
 def test_what_was_recorded_is_what_the_page_shows(tmp_path: Path) -> None:
     sink = open_sink(str(tmp_path / "access.jsonl"))
     for record in random_records(seed=3):
@@ -618,6 +629,7 @@ def test_what_was_recorded_is_what_the_page_shows(tmp_path: Path) -> None:
         assert "\u202e" not in reply.text
 
 
+@pytest.mark.slow
 def test_a_range_without_records_is_a_page_too(access_log: str) -> None:
     reply = get(report_app(access_log, authorize=lambda request: True), compare="previous")
     assert (reply.status, "Nothing of this in this time, or of too few visitors." in reply.text) == (200, True)

@@ -110,6 +110,7 @@ def test_a_full_batch_does_not_wait_for_its_time(shelf: Shelf) -> None:
     assert soon(lambda: len(shelf.records) == 20)
 
 
+@pytest.mark.slow
 def test_a_store_that_is_down_is_tried_again_and_gets_each_record_once(
     shelf: Shelf, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -198,6 +199,7 @@ def test_what_waits_is_spilled_and_comes_back_in_the_same_batches(shelf: Shelf, 
     assert not any((tmp_path / "spill").iterdir())
 
 
+@pytest.mark.slow
 def test_the_spill_is_brought_home_by_itself(shelf: Shelf, tmp_path: Path) -> None:
     shelf.is_down = True
     sink = sink_to(shelf, tmp_path / "spill", chance=lambda: 0.0)
@@ -268,6 +270,7 @@ def test_what_waits_in_memory_is_not_said_to_be_erased(shelf: Shelf) -> None:
     assert sink.erase("one") == 1
 
 
+@pytest.mark.slow
 def test_what_is_still_on_its_way_to_a_slow_store_is_not_said_to_be_erased(shelf: Shelf) -> None:
     sink = sink_to(shelf)
     shelf.go_on.clear()

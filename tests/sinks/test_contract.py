@@ -126,6 +126,7 @@ def test_a_record_that_is_written_twice_is_one(sink: Sink) -> None:
     assert numbers(sink.read("one")) == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_visitors_records_can_be_erased_and_no_others(sink: Sink) -> None:
     for number, visitor in enumerate(("a", "b", "a", "ab", "b")):
         sink.write(line(number, visitor, but={"url.path": "/a"}))

@@ -51,6 +51,7 @@ def run(script: str, *arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_record_reaches_the_file_by_itself(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     sink = JsonLinesSink(path)
@@ -497,6 +498,7 @@ def test_a_file_that_is_renamed_while_records_are_erased_is_not_mixed_up_with_th
     assert [record for record in records(path) if record["visitor.id"] == "b"] == [{"visitor.id": "b"}] * 2
 
 
+@pytest.mark.slow
 def test_a_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     filler = line("b", x="x" * 990) * 3000

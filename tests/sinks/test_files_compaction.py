@@ -99,6 +99,7 @@ def uids(found: Sequence[Source]) -> Counter[str]:
 
 
 @pytest.mark.parametrize("form", [Form.PLAIN, Form.GZIP, Form.ZSTD])
+@pytest.mark.slow
 def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: Form, path: Path) -> None:
     written = [record(number, f"visitor-{number % 3}") for number in range(300)]
     del written[3]["event.properties"], written[6]["http.request.referrer"]
@@ -122,6 +123,7 @@ def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: Form, 
     assert codecs == [("ZSTD",)]
 
 
+@pytest.mark.slow
 def test_counts_become_parquet_too_with_their_own_day(path: Path) -> None:
     counts = counts_path(path)
     close_as(counts, Form.GZIP, count_line(1, 12, days=1), count_line(2, 30), count_line(1, 12, days=1), b"   \n")
@@ -136,6 +138,7 @@ def test_counts_become_parquet_too_with_their_own_day(path: Path) -> None:
     assert days == {"c1": (date.fromisoformat(written[0]), 12), "c2": (date.fromisoformat(written[1]), 30)}
 
 
+@pytest.mark.slow
 def test_what_is_no_record_is_left_out_and_what_was_written_twice_comes_once(path: Path) -> None:
     nonsense = [
         b"\n",
@@ -152,6 +155,7 @@ def test_what_is_no_record_is_left_out_and_what_was_written_twice_comes_once(pat
     assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2, 3)})
 
 
+@pytest.mark.slow
 def test_a_record_that_only_some_readers_take_for_json_is_kept(path: Path) -> None:
     half = b'{"log.record.uid":"a-1","url.path":"/\\ud800/x\xc3\xa9","visitor.id":"one"}\n'
     pair = b'{"log.record.uid":"a-2","url.path":"/\\ud83d\\ude00\\u0000","visitor.id":"one"}\n'
@@ -211,6 +215,7 @@ def test_a_folder_is_meant_as_it_is_named_and_not_as_a_pattern(name: str, tmp_pa
     assert report(mine, since=TODAY.date(), until=TODAY.date(), threshold=1)["events"][0]["events"] == 1
 
 
+@pytest.mark.slow
 def test_it_may_be_run_again(path: Path) -> None:
     assert compact(path) == Compacted(files=0, records=0, counts=0, busy=0, unreadable=())
     for number in (1, 2):
@@ -219,6 +224,7 @@ def test_it_may_be_run_again(path: Path) -> None:
     assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2)})
 
 
+@pytest.mark.slow
 def test_a_file_that_somebody_holds_is_for_the_next_time(path: Path) -> None:
     place = close_as(path, Form.PLAIN, line(1))
     with place.open("rb") as file:
@@ -227,6 +233,7 @@ def test_a_file_that_somebody_holds_is_for_the_next_time(path: Path) -> None:
     assert compact(path).files == 1
 
 
+@pytest.mark.slow
 def test_what_a_killed_one_left_behind_is_done_again(path: Path) -> None:
     """Killed before the source was removed, with a file of another form before it, and in the middle of a file."""
     close_as(path, Form.PLAIN, line(1), line(2))
@@ -346,6 +353,7 @@ print(len(compress_closed(path, Form.GZIP)), len(compact(path).unreadable))
 # A visitor's records, and old ones, in all files.
 
 
+@pytest.mark.slow
 def test_a_visitor_is_erased_from_files_of_every_form_and_nobody_else_is(path: Path) -> None:
     forms = [Form.PLAIN, Form.GZIP, Form.PLAIN]
     for number, form in enumerate([*forms, *forms], 1):
@@ -379,6 +387,7 @@ def test_what_cannot_be_erased_is_said_and_the_rest_is_erased(path: Path) -> Non
     assert list(sink(path).read("one")) == []
 
 
+@pytest.mark.slow
 def test_files_by_zstd_of_an_earlier_version_are_read_once_they_are_compacted(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -406,6 +415,7 @@ def test_a_file_by_zstd_keeps_its_number_and_goes_when_it_is_old(path: Path) -> 
     assert sources(path) == []
 
 
+@pytest.mark.slow
 def test_old_files_go_as_a_whole_and_not_before_their_day_is_old(path: Path) -> None:
     for day, form in ((21, Form.PLAIN), (22, Form.GZIP), (23, Form.GZIP), (24, Form.PLAIN)):
         for log in (path, counts_path(path)):
@@ -441,6 +451,7 @@ def run(*given: str) -> int:
     return COMPACT.run(parser.parse_args(given))
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_did(path: Path, capsys: Capture) -> None:
     close_as(path, Form.PLAIN, line(1), line(2))
     close_as(counts_path(path), Form.PLAIN, count_line(1, 1))

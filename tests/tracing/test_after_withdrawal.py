@@ -258,6 +258,7 @@ def test_where_records_are_erased_with_a_withdrawal_they_are_when_a_new_id_takes
     assert soon(lambda: visitor.sink.records == [])
 
 
+@pytest.mark.slow
 def test_several_withdrawals_are_remembered_and_the_oldest_over_the_most_is_erased() -> None:
     visitor = Traced()
     ids = []
@@ -303,6 +304,7 @@ def test_a_token_of_the_future_is_none_and_of_several_the_newest_counts() -> Non
     assert own.withdrawn(b"; ".join(tokens), NOW, secure=False) == ()
 
 
+@pytest.mark.slow
 def test_requests_about_what_is_kept_are_limited_for_its_holder_too() -> None:
     visitor = Traced(ledger=None)
     visitor.refuse()

@@ -209,6 +209,7 @@ def test_other_sites_send_none(reader: Reader, headers: Fields) -> None:
     assert reader.events == []
 
 
+@pytest.mark.slow
 def test_a_visitor_sends_so_many_in_a_minute_and_others_as_many() -> None:
     clock = Clock()
     reader = Reader(clock=clock)

@@ -307,6 +307,7 @@ def test_the_time_is_in_utc_with_milliseconds(now: float, written: str) -> None:
     assert sink.records[0]["time"] == written
 
 
+@pytest.mark.slow
 def test_the_time_is_when_the_request_came_less_what_is_the_same_for_all_of_the_visitor() -> None:
     clock = Clock(1_750_000_000.0)
     visitors = [Traced(clock=clock) for _ in range(30)]
@@ -675,6 +676,7 @@ def traced() -> Traced:
     client=st.one_of(st.none(), st.tuples(st.text(max_size=20), st.integers(0, 65535))),
     method=st.text("GETPOSTXYZ", min_size=1, max_size=8),
 )
+@pytest.mark.slow
 def test_whatever_a_client_sends_is_a_record_of_known_fields(
     traced: Traced, path: str, query: bytes, agent: str, referrer: str, host: str, client: Any, method: str
 ) -> None:

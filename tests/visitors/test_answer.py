@@ -349,6 +349,7 @@ def test_to_a_form_the_missing_proof_is_said_on_a_page() -> None:
     assert reply.all("set-cookie") == []
 
 
+@pytest.mark.slow
 def test_a_ledger_that_hangs_counts_as_down_and_holds_up_nobody_else() -> None:
     app = install(answering(b"a page"), ledger=Hanging())
 
@@ -366,6 +367,7 @@ def test_a_ledger_that_hangs_counts_as_down_and_holds_up_nobody_else() -> None:
     assert reply.all("set-cookie") == []
 
 
+@pytest.mark.slow
 def test_a_locked_database_is_a_ledger_that_is_down(tmp_path: Path) -> None:
     path = tmp_path / "consent.db"
     visitor = Visitor(install(ledger=f"sqlite:///{path}"))
@@ -451,6 +453,7 @@ def alternating(visitor: Visitor, times: int, clock: Clock) -> list[int]:
     return codes
 
 
+@pytest.mark.slow
 def test_who_answers_without_end_is_told_to_wait_and_can_still_refuse(tmp_path: Path) -> None:
     clock, ledger = Clock(), open_ledger(f"sqlite:///{tmp_path}/consent.db")
     app = install(ledger=ledger, clock=clock)
@@ -466,6 +469,7 @@ def test_who_answers_without_end_is_told_to_wait_and_can_still_refuse(tmp_path: 
     ledger.close()
 
 
+@pytest.mark.slow
 def test_to_people_the_limit_of_answers_is_said_on_a_page_in_their_language() -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=MemoryLedger(), clock=clock))
@@ -476,6 +480,7 @@ def test_to_people_the_limit_of_answers_is_said_on_a_page_in_their_language() ->
     assert 'href="/offices"' in reply.text
 
 
+@pytest.mark.slow
 def test_a_withdrawal_over_the_limit_counts_and_is_kept_and_the_same_again_leaves_no_record() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock))
@@ -493,6 +498,7 @@ def test_a_withdrawal_over_the_limit_counts_and_is_kept_and_the_same_again_leave
     assert [record["event"] for record in ledger.kept[kept:]] == ["withdrawn"]
 
 
+@pytest.mark.slow
 def test_over_the_limit_neither_notes_nor_signals_nor_earlier_cookies_leave_records_without_end() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock), [("user-agent", PHONE)])
@@ -512,6 +518,7 @@ def test_over_the_limit_neither_notes_nor_signals_nor_earlier_cookies_leave_reco
     assert len(answers) == 62
 
 
+@pytest.mark.slow
 def test_others_may_answer_meanwhile_and_without_a_ledger_there_is_no_limit() -> None:
     clock = Clock()
     app = install(ledger=MemoryLedger(), clock=clock)

@@ -84,6 +84,7 @@ def test_a_double_click_is_one_answer_also_where_the_clock_of_the_second_host_is
 
 
 @pytest.mark.parametrize("times", [2, 20])
+@pytest.mark.slow
 def test_many_clicks_with_the_cookie_of_an_answer_before_are_one_answer(ledger: Ledger, times: int) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)

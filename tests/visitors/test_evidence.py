@@ -340,6 +340,7 @@ def test_a_settings_page_from_before_the_first_answer_is_told_without_that_answe
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question"])
+@pytest.mark.slow
 def test_what_showed_an_earlier_answer_is_told_with_that_answer_and_its_dates(ledger: Ledger, path: str) -> None:
     clock = Clock()
     visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
@@ -485,6 +486,7 @@ def test_a_notice_that_no_settings_page_has_is_none(ledger: Ledger, notice: str)
 # Years later.
 
 
+@pytest.mark.slow
 def test_what_was_shown_stays_what_it_was_whatever_the_site_says_now(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)

@@ -414,6 +414,7 @@ def test_a_visitor_has_at_most_so_many_open_requests_and_loses_nothing() -> None
 
 
 @pytest.mark.parametrize("fresh", ["", "an answer for each"])
+@pytest.mark.slow
 def test_a_flood_without_cookies_or_with_new_ones_keeps_out_its_like_and_nobody_else(fresh: str) -> None:
     person = Person()
     for number in range(MOST_BEFORE_STRANGERS_WAIT):
@@ -436,6 +437,7 @@ def test_a_flood_without_cookies_or_with_new_ones_keeps_out_its_like_and_nobody_
     assert person.write().status == 201
 
 
+@pytest.mark.slow
 def test_an_answer_is_known_after_ten_minutes() -> None:
     person = Person()
     tokens = []
@@ -484,6 +486,7 @@ def test_forty_prepared_ids_do_not_keep_out_who_answered_a_month_ago() -> None:
         assert person.write(token=person.token(after=3)).status == 201
 
 
+@pytest.mark.slow
 def test_references_that_are_mistyped_or_unknown_lock_nobody_out() -> None:
     person = Person()
     reference, secret = shown_pair(person.write())
@@ -493,6 +496,7 @@ def test_references_that_are_mistyped_or_unknown_lock_nobody_out() -> None:
     assert person.look_up(reference, secret).status == 200
 
 
+@pytest.mark.slow
 def test_an_answer_without_an_id_counts_as_old_a_few_times_a_day_only() -> None:
     person = Person()
     person.refuse()
@@ -508,6 +512,7 @@ def test_an_answer_without_an_id_counts_as_old_a_few_times_a_day_only() -> None:
     assert person.write(token=person.token(after=5)).status == 201
 
 
+@pytest.mark.slow
 def test_nothing_that_says_who_the_client_is_is_looked_at() -> None:
     person = Person()
     for number in range(MOST_BEFORE_STRANGERS_WAIT + 1):
@@ -691,6 +696,7 @@ def test_one_reference_is_looked_up_so_often_and_then_not_with_the_right_secret_
     assert person.look_up(reference, secret).status == 200
 
 
+@pytest.mark.slow
 def test_whoever_tries_invented_references_keeps_nobody_from_looking_up_theirs() -> None:
     person = Person()
     reference, secret = answered(person)
@@ -823,6 +829,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]
     ledger.close()
 
 
+@pytest.mark.slow
 def test_a_request_goes_its_way_in_a_database(database: Ledger) -> None:
     person = Person("a", ledger=database)
     reference, secret = answered(person, text="訪問 \0 '; DROP TABLE x; --", address="me@home.example")
@@ -833,6 +840,7 @@ def test_a_request_goes_its_way_in_a_database(database: Ledger) -> None:
     assert [person.write(token=token, text=text).status for text in ("One.", "One.", "Two.")] == [201, 201, 400]
 
 
+@pytest.mark.slow
 def test_the_limits_hold_over_processes(tmp_path: Path) -> None:
     people = [Person("a", ledger=open_ledger(f"sqlite:///{tmp_path}/consent.db")) for _ in range(2)]
     statuses = [people[number % 2].write().status for number in range(MOST_OPEN + 2)]

@@ -60,6 +60,7 @@ def test_what_is_due_at_the_desk_goes_with_what_is_due_in_the_ledger(caplog: pyt
     assert ledger.requests.listed() == []
 
 
+@pytest.mark.slow
 def test_what_is_due_is_purged_by_the_command_where_it_is_told_the_policy(tmp_path: Path, capsys: Capture) -> None:
     url, site = f"sqlite:///{tmp_path}/consent.db", tmp_path / "consent.toml"
     site.write_text(SITE + '\n[requests]\nkeep = "2 days"\nkeep_address = "1 day"\n', encoding="utf-8")
@@ -79,6 +80,7 @@ def test_what_is_due_is_purged_by_the_command_where_it_is_told_the_policy(tmp_pa
     ledger.close()
 
 
+@pytest.mark.slow
 def test_what_the_desk_has_goes_with_the_proof_where_that_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)
@@ -99,6 +101,7 @@ def test_a_desk_without_a_ledger_is_a_mistake() -> None:
         install(desk=print)
 
 
+@pytest.mark.slow
 def test_the_command_line_has_the_desks_commands(tmp_path: Path, capsys: Capture) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)

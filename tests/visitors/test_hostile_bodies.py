@@ -196,6 +196,7 @@ def test_no_note_raises_and_without_a_record_of_the_visitors_none_is_kept(
 
 
 @given(ANY_TEXT | st.text(st.characters(), max_size=3000), st.booleans(), HEADERS)
+@pytest.mark.slow
 def test_a_note_that_is_kept_can_be_read_and_the_chain_holds(
     site: Site, note: str, as_form: bool, headers: list[tuple[str, str]]
 ) -> None:
@@ -221,6 +222,7 @@ def records_of(visitor: Visitor) -> list[dict[str, Any]]:
 
 
 @given(answers())
+@pytest.mark.slow
 def test_nothing_from_another_site_is_kept(site: Site, answer: tuple[str, bytes]) -> None:
     visitor = site.somebody()
     before = site.documents()

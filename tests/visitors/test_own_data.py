@@ -209,6 +209,7 @@ def test_records_are_read_in_the_language_of_the_page_and_say_in_which_they_were
     assert words("records", "ja") in visitor.get(RECORDS).text
 
 
+@pytest.mark.slow
 def test_a_record_about_a_purpose_that_is_gone_names_it_by_its_id(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     visitor = answered(install(ledger=url))
@@ -785,6 +786,7 @@ def forgeries(token: str) -> Iterator[str]:
     yield token[:20] + ("A" if token[20] != "A" else "B") + token[21:]
 
 
+@pytest.mark.slow
 def test_who_forges_the_cookies_sees_nothing_and_changes_nothing(ledger: Ledger) -> None:
     sink = MemorySink()
     visitor = traced(access_log=sink, ledger=ledger)
@@ -824,6 +826,7 @@ def ask(visitor: Visitor, path: str) -> int:
     return visitor.post({}, path=path).status if path in (NOTE, ERASE) else visitor.get(path).status
 
 
+@pytest.mark.slow
 def test_who_asks_too_often_is_told_to_wait_and_nobody_else_is() -> None:
     clock = Clock()
     app = install(ledger=MemoryLedger(), clock=clock)
@@ -852,6 +855,7 @@ def test_to_people_the_limit_is_said_on_a_page() -> None:
     assert reply.get("retry-after")
 
 
+@pytest.mark.slow
 def test_the_settings_page_and_the_answers_have_no_such_limit() -> None:
     visitor = answered(install(ledger=MemoryLedger()))
     for _ in range(61):
@@ -861,11 +865,13 @@ def test_the_settings_page_and_the_answers_have_no_such_limit() -> None:
     assert visitor.state()["status"] == "refused"
 
 
+@pytest.mark.slow
 def test_who_has_no_cookie_of_ours_is_not_counted() -> None:
     app = install(ledger=MemoryLedger(), access_log=MemorySink())
     assert {call(app, path=EXPORT).status for _ in range(70)} == {200}
 
 
+@pytest.mark.slow
 def test_without_a_consent_id_the_visitor_id_counts() -> None:
     visitor = traced(ledger=None)
     assert [visitor.get(EXPORT).status for _ in range(61)] == [200] * 60 + [429]
@@ -950,6 +956,7 @@ class Long(MemorySink):
 
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.slow
 def test_a_long_export_lets_others_have_their_turn(backend: str) -> None:
     visitor = traced(access_log=Long())
     cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())

@@ -711,6 +711,7 @@ def test_who_comes_after_somebody_else_is_told_of_a_change_too(policy: Policy, p
     assert [text_of(policy, "en", "banner_changed") in one for one in html] == [False, True]
 
 
+@pytest.mark.slow
 def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
     for number in range(300):
         pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
@@ -978,6 +979,7 @@ def test_a_message_says_one_thing_and_leads_to_the_settings(policy: Policy) -> N
     assert outline.one("a", href=f"{BASE}?language=en&next=/x")
 
 
+@pytest.mark.slow
 def test_every_text_is_used() -> None:
     package = Path(catalog.__file__).parents[1]
     sources = [*package.rglob("*.py"), *package.rglob("*.html")]

@@ -120,6 +120,7 @@ def test_a_ledger_that_is_down_hides_only_the_policies_that_it_alone_has() -> No
     assert call(app, path=f"{PREFIX}/policy/0123456789abcdef").status == 503
 
 
+@pytest.mark.slow
 def test_a_ledger_that_hangs_is_not_waited_for_without_end() -> None:
     class Hanging(MemoryLedger):
         async def policy(self, version: str) -> dict[str, Any] | None:

@@ -58,6 +58,7 @@ def test_a_served_script_is_the_source_s_lines_of_code_and_nothing_else(name: st
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.slow
 def test_a_served_script_is_one(name: str, tmp_path: Path) -> None:
     """Where a line went on in the next one though its statement had ended, it would be none."""
     script = tmp_path / f"{name}.mjs"

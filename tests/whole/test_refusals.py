@@ -168,6 +168,7 @@ def test_the_id_of_a_withdrawn_consent_stays(ledger: Ledger, statuses: list[str]
     assert ids(ledger) == [ID] * (len(statuses) + 1)
 
 
+@pytest.mark.slow
 def test_where_there_are_too_many_records_to_look_through_the_id_stays() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=Clock()))
@@ -192,6 +193,7 @@ def test_a_double_click_on_refuse_is_one_answer(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "records"), [(0, 1), (60, 1), (61, 2)])
+@pytest.mark.slow
 def test_the_same_refusal_again_is_one_within_a_minute(ledger: Ledger, seconds: int, records: int) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
