@@ -528,6 +528,15 @@ async def _filling_the_session(scope: Scope, receive: Receive, send: Send) -> No
     await PlainTextResponse("ok")(scope, receive, send)
 
 
+@pytest.mark.parametrize(("name", "longest"), [("session", 0), ("player", 30 * DAY)])
+@pytest.mark.parametrize(("more", "warnings"), [(60, 0), (61, 1)])
+def test_a_minute_more_than_declared_is_not_said(
+    name: str, longest: int, more: int, warnings: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept(f"{name}=1; Max-Age={longest + more}")
+    assert len(caplog.records) == warnings
+
+
 def test_what_nobody_can_tell_apart_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
     """Whose clock is some seconds ahead, and what browsers keep for 400 days however long it asks for."""
     text = SITE.replace('duration = "395 days"', 'duration = "400 days"')

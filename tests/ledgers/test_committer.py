@@ -273,6 +273,7 @@ def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
     assert disk.released == [], "nothing was open"
     run(committer.put(entry("a")))
     assert threading.active_count() == before + 1
+    assert "consent-ledger" in {thread.name for thread in threading.enumerate()}, "a debugger shows whose it is"
     committer.close()
     assert threading.active_count() == before
     assert {*disk.released} == disk.threads, "the thread that wrote lets go"
