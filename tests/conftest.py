@@ -13,8 +13,9 @@ pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
 # A busy machine is no bug: what a test waits for it waits for by an event, and no example is too slow.
 hypothesis.settings.register_profile(
-    "default-here", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "default-here", deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile("full", hypothesis.settings.get_profile("default-here"), max_examples=100)
 hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("default-here"), max_examples=10)
 # For `make mutate`: whether a test fails is all that counts there, not on how small an example.
 hypothesis.settings.register_profile(
@@ -25,6 +26,12 @@ hypothesis.settings.register_profile(
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )
 hypothesis.settings.load_profile("default-here")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let Hypothesis try more examples in the full matrix."""
+    if config.getoption("--full-matrix"):
+        hypothesis.settings.load_profile("full")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, ViewportSize, expect
 from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
 from tests.support.sites.browser_site import LINKS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 Arrive = Callable[..., Visitor]
 SCREENS = {

@@ -24,7 +24,7 @@ from tests.support.browsers.life_browser import (
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor, soon
 from tests.support.sites.life_site import LIBRARIES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 Arrive = Callable[..., Visitor]
 NOTHING = {"necessary": True, "analytics": False, "media": False}

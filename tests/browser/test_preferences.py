@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 from cookie_consent.texts import catalog as shipping
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 Arrive = Callable[..., Visitor]
 with_and_without_scripts = pytest.mark.parametrize(

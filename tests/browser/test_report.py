@@ -18,7 +18,7 @@ from tests.support.browsers.contrast import contrast, seen
 from tests.support.browsers.visitor_browser import REGISTRY, ROOT, soon
 from tests.support.report_sample import compared_report, empty_report
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 COLOURS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light", "forced_colors": "none"},

@@ -11,7 +11,7 @@ from tests.support.browsers.life_browser import until
 from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
 from tests.support.sites.browser_site import TEMPLATES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
 Arrive = Callable[..., Visitor]
 FAILED = "Your choice could not be kept. Please check the connection and try again."
