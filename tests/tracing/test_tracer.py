@@ -544,6 +544,13 @@ def test_a_record_says_how_long_the_app_took() -> None:
     assert 50 <= milliseconds <= (time.perf_counter() - began) * 1000
 
 
+def test_the_duration_is_exact() -> None:
+    sink, trace = MemorySink(), Trace({}, "visitor", "policy", NOW)
+    trace.started = time.perf_counter() - 3000
+    Tracing(sink, (), lambda: b"id").write(scope(), trace)
+    assert sink.records[0]["duration_ms"] >= 3_000_000
+
+
 def test_an_app_that_raises_is_recorded_as_an_error() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("a bug of the app")

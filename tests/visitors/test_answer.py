@@ -86,6 +86,26 @@ def test_json_is_answered_with_the_state(data: object, status: str, purposes: di
 
 
 @pytest.mark.parametrize(
+    ("before", "answer", "empties"),
+    [
+        ({}, {}, False),
+        ({}, {"media": True}, False),
+        ({"media": True}, {"media": True}, False),
+        ({"media": True}, {"media": True, "analytics": True}, False),
+        ({"media": True}, {}, True),
+        ({"media": True}, {"analytics": True}, True),
+    ],
+)
+def test_an_answer_empties_the_cache_of_the_site_where_it_takes_something_away_or_no_script_sends_it(
+    before: dict[str, bool], answer: dict[str, bool], empties: bool
+) -> None:
+    visitor = Visitor(install())
+    visitor.save(**before)
+    assert visitor.save(**answer).get("clear-site-data") == ('"cache"' if empties else "")
+    assert visitor.send_form("choice=accept_all").get("clear-site-data") == '"cache"'
+
+
+@pytest.mark.parametrize(
     ("next_path", "location"),
     [
         ("", PREFIX),

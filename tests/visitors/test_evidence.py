@@ -261,6 +261,17 @@ def test_a_page_names_only_what_was_missing() -> None:
     assert "Maps and videos" not in shown
 
 
+def test_a_page_names_nothing_that_was_allowed_though_the_answer_allows_it_again() -> None:
+    ledger = MemoryLedger()
+    visitor = Visitor(install(site(), ledger=ledger), HTML)
+    visitor.save(media=True)
+    shown = visitor.get("/everything").text
+    form = form_of(shown, "page")
+    purposes = {"analytics": True, "media": True}
+    visitor.post({**dict(form.hidden), "choice": "save", "source": "feature", "purposes": purposes}, HTML)
+    assert told(ledger, visitor)[0] == plain(shown)
+
+
 @pytest.mark.parametrize("signals", [[("sec-gpc", "1")], [("dnt", "1"), ("sec-gpc", "1")]])
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question", "/offices"])
 def test_what_was_said_of_a_signal_is_told_too(signals: list[tuple[str, str]], path: str) -> None:
