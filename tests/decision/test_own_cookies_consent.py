@@ -74,6 +74,15 @@ def test_eight_purposes_of_the_longest_names_and_their_proof_stay_under_400_byte
     assert COOKIE.read([token.encode()]) == [record]
 
 
+@pytest.mark.parametrize(("purposes", "is_shared"), [(1, True), (40, False)])
+def test_who_answered_alike_shares_the_answers_unless_they_are_long(purposes: int, is_shared: bool) -> None:
+    answers = {f"p{number}": Answer(State.GRANTED, "AbC_-") for number in range(purposes)}
+    tokens = [COOKIE.write(replace(RECORD, answers=answers, consent_id=name * 22)).encode() for name in "ab"]
+    one, other = COOKIE.read(tokens)
+    assert one.answers == other.answers == answers
+    assert (one.answers is other.answers) == is_shared
+
+
 def test_signals_that_have_no_sign_are_left_out() -> None:
     record = replace(RECORD, signals=frozenset({"gpc", "new"}))
     assert COOKIE.read([COOKIE.write(record).encode()])[0].signals == {"gpc"}
