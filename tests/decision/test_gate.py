@@ -67,6 +67,12 @@ def test_before_an_answer_only_what_is_necessary_leaves() -> None:
     assert reply.all("set-cookie") == ["session=s; HttpOnly", "_ga_session=1"]
 
 
+def test_where_undeclared_cookies_are_held_one_that_is_only_read_as_another_counts_as_undeclared() -> None:
+    held = gate()
+    assert held.outgoing([(b"set-cookie", b"player\xa0=1")], NOTHING) == []
+    assert {reason for (_, reason), times in held.held.items() if times} == {"undeclared"}
+
+
 def test_after_consent_what_was_allowed_leaves_byte_for_byte() -> None:
     visitor = Visitor(install(answering(sets=["_ga=\xe9 1;Path=/x ;Foo", "player=1", "mystery=1"])))
     visitor.save(analytics=True)
