@@ -22,6 +22,8 @@ from cookie_consent.sinks.spill import Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError
 from tests.support.browsers.visitor_browser import soon
 
+PLACE = f"a shelf of {os.getpid()}"
+"""Where the lines go. Processes that test side by side would count each other's losses at one place."""
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 
 
@@ -82,7 +84,7 @@ def shelf() -> Shelf:
 
 
 def sink_to(shelf: Shelf, spill: Path | None = None, **options: Any) -> BufferedSink:
-    return BufferedSink(shelf, "a shelf", spill=spill, sleep=_no_wait, **options)
+    return BufferedSink(shelf, PLACE, spill=spill, sleep=_no_wait, **options)
 
 
 def test_records_and_counts_come_to_the_store_in_batches_and_in_order(shelf: Shelf) -> None:
@@ -125,7 +127,7 @@ def test_a_store_that_is_down_is_tried_again_and_gets_each_record_once(
     assert sink.stats()["retried"] >= 2
     assert soon(lambda: sink.stats()["waiting"] == 0)
     assert [record.getMessage() for record in caplog.records] == [
-        "Access records cannot be written to a shelf; they wait, counted: nobody answers"
+        f"Access records cannot be written to {PLACE}; they wait, counted: nobody answers"
     ]
 
 
@@ -153,7 +155,7 @@ def test_lines_that_a_store_can_never_keep_hold_up_no_others(shelf: Shelf, caplo
     sink.close()
     assert numbers(shelf) == [0, 1, 3, 4]
     assert sink.stats() == {"written": 4, "dropped_invalid": 1, "waiting": 0}
-    assert "1 access records can never be written to a shelf and are lost: that is no time" in caplog.text
+    assert f"1 access records can never be written to {PLACE} and are lost: that is no time" in caplog.text
 
 
 def test_an_error_of_the_sinks_own_ends_no_thread(
@@ -168,7 +170,7 @@ def test_an_error_of_the_sinks_own_ends_no_thread(
         sink.close()
     assert sink.stats()["waiting"] == 1  # it cannot be spilled, so it waits on in memory
     assert sink.stats()["spill_failed"] >= 3
-    assert caplog.text.count(f"Access records for a shelf cannot wait in {in_the_way}; they wait in memory") == 1
+    assert caplog.text.count(f"Access records for {PLACE} cannot wait in {in_the_way}; they wait in memory") == 1
     shelf.is_down = False
     sink.close()
     assert numbers(shelf) == [1]
@@ -249,7 +251,7 @@ def test_what_was_spilled_is_erased_where_it_stands(shelf: Shelf, tmp_path: Path
 def test_a_store_that_cannot_be_asked_is_said_to_keep_its_records_still(shelf: Shelf, tmp_path: Path) -> None:
     sink = sink_to(shelf, tmp_path / "spill")
     shelf.erase = lambda visitor_id: [][1]  # type: ignore[method-assign]
-    with pytest.raises(CannotEraseError, match="Records may stay in a shelf, which cannot be used: list index"):
+    with pytest.raises(CannotEraseError, match=f"Records may stay in {PLACE}, which cannot be used: list index"):
         sink.erase("one")
 
     def refuse(visitor_id: str) -> int:
@@ -264,7 +266,7 @@ def test_what_waits_in_memory_is_not_said_to_be_erased(shelf: Shelf) -> None:
     shelf.is_down = True
     sink = sink_to(shelf)
     sink.write(line(1))
-    with pytest.raises(CannotEraseError, match="Records may still wait for a shelf"):
+    with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
         sink.erase("one")
     shelf.is_down = False
     assert sink.erase("one") == 1
@@ -275,7 +277,7 @@ def test_what_is_still_on_its_way_to_a_slow_store_is_not_said_to_be_erased(shelf
     sink = sink_to(shelf)
     shelf.go_on.clear()
     sink.write(line(1))
-    with pytest.raises(CannotEraseError, match="Records may still wait for a shelf"):
+    with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
         sink.erase("one")
     shelf.go_on.set()
     assert soon(lambda: numbers(shelf) == [1])
