@@ -6,21 +6,17 @@ nothing. Two marks say what may be left out:
 - `full_matrix`: the test, or this value of a parameter, runs in the full matrix only.
 - `each_value`: of the combinations of a test's parameters, so few run that each value still comes once.
   `each_value(all_of="Chromium")` keeps all combinations that have this word in their name as well.
-
-Of the combinations of each test in a browser, three run at most: browsers take most of the time.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from tests.support.browsers.matrix import Value, rows_with_each_value
-
-MOST_IN_A_BROWSER = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,24 +41,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def selected(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
     """Yield the tests that run outside the full matrix."""
-    in_browser: dict[str, list[pytest.Item]] = {}
-    for item in _with_each_value(items):
-        if item.get_closest_marker("browser"):
-            in_browser.setdefault(item.nodeid.partition("[")[0], []).append(item)
-        else:
-            yield item
-    for group in in_browser.values():
-        yield from spread(group, MOST_IN_A_BROWSER)
-
-
-def spread(group: Sequence[pytest.Item], most: int) -> Sequence[pytest.Item]:
-    """Return so many of some tests, at even distances from the first to the last."""
-    if len(group) <= most:
-        return group
-    return [group[round(number * (len(group) - 1) / (most - 1))] for number in range(most)]
-
-
-def _with_each_value(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
         groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
