@@ -160,7 +160,9 @@ def _partition(path: Path) -> str:
 
 def _of_form(path: Path, form: Form) -> Iterator[Source]:
     if form is Form.PARQUET:
-        places, ending = parquet_folder(path).glob(f"{_partition(path)}=*/*.parquet"), ".parquet"
+        folder, ending = parquet_folder(path), ".parquet"
+        # Since Python 3.13 `glob` raises for a path that no folder can have, such as one with a NUL.
+        places = folder.glob(f"{_partition(path)}=*/*.parquet") if folder.is_dir() else iter(())
     else:
         places, ending = path.parent.glob("*"), f"{path.suffix}{_ENDINGS[form]}"
     name = re.compile(rf"{re.escape(path.stem)}-(\d{{4}}-\d\d-\d\d)-(\d{{4,}}){re.escape(ending)}", re.ASCII)

@@ -6,7 +6,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -63,9 +62,8 @@ class JsonLinesSink(BufferedSink):
             raise ValueError(f"access_log: rotate_size is a number of bytes, 1 at least, not {rotate_size}.")
         if compress not in _FORMS:
             raise ValueError(f'access_log: compress is "gzip" or None, not {compress!r}.')
-        with suppress(OSError, ValueError):  # no such folder, or no such path: writing will say so
-            if any(source.form is Form.ZSTD for source in sources(self.path)):
-                _log.warning(_BY_ZSTD, self.path, self.path)
+        if any(source.form is Form.ZSTD for source in sources(self.path)):
+            _log.warning(_BY_ZSTD, self.path, self.path)
         if not is_posix():
             _log.warning("On Windows %s is never closed or compressed: it needs POSIX file locks.", self.path)
         files = _Files(self.path, rotate_size, _FORMS[compress], clock)
