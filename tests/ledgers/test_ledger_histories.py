@@ -73,8 +73,7 @@ def test_whatever_is_done_at_once_is_as_if_it_was_done_in_turn(
         link for link in links if link.document and {link.columns["policy"], link.columns["text"]} - {*cited, None}
     ]
     assert missing == [], "they cite what is not kept"
-    # A removal is rare: it may be just what the killed process was at.
-    assert {done.what.kind for done in history if done.ended < NEVER} >= {"append", "records"}
+    assert {done.what.kind for done in history if done.ended < NEVER} == {"append", "records", "remove"}
 
 
 # What is done.
