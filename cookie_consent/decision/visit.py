@@ -163,7 +163,7 @@ class Visits:
         key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
         visit, now = self._known.get(key), self._clock()
         if visit is None or not visit.good_from <= now < visit.good_until:
-            signal_names = read_signals(scope["headers"]) if signals else frozenset()
+            signal_names = read_signals(headers) if signals else frozenset()
             visit = self._visit_safely(policy, cookies, signal_names, now, secure=secure)
             if length <= _LONGEST_KNOWN:
                 self._keep(key, visit, length + _BYTES_OF_A_NAME * len(visit.carried))
@@ -260,7 +260,7 @@ class Visits:
         for record in records:
             turn = record.decided_at + self._lifetime
             if now < record.decided_at:
-                turn = float(record.decided_at)
+                turn = record.decided_at
             elif now < turn:
                 good.append(record)
             if now < turn < good_until:

@@ -123,7 +123,7 @@ class QuickResponse(Response):
             if plan is None:
                 return None
         language = (self._consent.follows_page and plan.language) or self._consent.language_of_page(plan.tag)
-        # Bots are not asked. A visitor who has answered is no bot, so the user agent is not read then.
+        # Bots are not asked, and not counted until they answer. The user agent is read only if that matters.
         is_robot = (self.asks or decision.record is None) and is_from_robot(fields)
         asks = self.asks and not is_robot
         at, question = enforcement.ordinary.question(plan, decision, language, body, fields) if asks else (0, b"")
