@@ -144,11 +144,11 @@ class ConsentMiddleware(FailsAtStart):
             visitor_lifetime=visitor_lifetime(visitor_days),
             make_id=make_id,
         )
-        own = OwnCookies(cookies)
-        gate = Gate(policy, own.readable(policy), undeclared=undeclared, clock=clock)
+        own_cookies = OwnCookies(cookies)
+        gate = Gate(policy, own_cookies.readable(policy), undeclared=undeclared, clock=clock)
         # What visitors see.
         prefix = checked_prefix(prefix)
-        pages = Pages(lifetime=own.lifetime, layout=layout, make_id=RandomIds())
+        pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds())
         page_options = PageOptions(inject=inject, settings_link=settings_link, edit_csp=edit_csp)
         tells_language = app_language(language, policy.site.languages)
         help_desk = desk_of(desk, has_ledger=ledger is not None)
@@ -159,9 +159,9 @@ class ConsentMiddleware(FailsAtStart):
         self._installed = Installation(
             policy=policy,
             prefix=prefix,
-            own=own,
+            own_cookies=own_cookies,
             gate=gate,
-            visits=Visits(policy, own, gate, clock),
+            visits=Visits(policy, own_cookies, gate, clock),
             pages=pages,
             ledger=ledger,
             retention=Retention(ledger, policy.requests, make_id) if ledger is not None else None,
@@ -170,7 +170,7 @@ class ConsentMiddleware(FailsAtStart):
             desk=help_desk,
             clock=clock,
             app_language=tells_language,
-            recent_answers=RecentAnswers(own.lifetime, clock),
+            recent_answers=RecentAnswers(own_cookies.lifetime, clock),
             edit_csp=page_options.edits_csp(policy),
         )
         self.app = app
@@ -180,7 +180,7 @@ class ConsentMiddleware(FailsAtStart):
         self._recent_answers = self._installed.recent_answers
         self._endpoints = Endpoints(self._installed)
         self._own_paths = (prefix, GPC_PATH)
-        signal_proofs = SignalProofs(ledger, own.lifetime, clock, make_id) if ledger is not None else None
+        signal_proofs = SignalProofs(ledger, own_cookies.lifetime, clock, make_id) if ledger is not None else None
         self._enforcement = Enforcement(self._installed, page_options, signal_proofs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

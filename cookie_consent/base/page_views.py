@@ -34,7 +34,7 @@ def is_page(method: str, status: int, headers: Headers) -> bool:
     return status == NOT_MODIFIED
 
 
-def seen_at(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:
+def page_view_host(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | None:
     """Return the Host field of a request that can be a page view ("" if it has none), or None.
 
     A page that a script fetches, that is in a frame, or that is prefetched is no page view (Fetch Metadata,
@@ -45,15 +45,15 @@ def seen_at(scope: Mapping[str, Any], *, not_modified: bool = False) -> bytes | 
         not_modified: whether the response is "not modified", whose fields need not say that it is a page. Then only a
             browser's "Sec-Fetch-Dest: document" counts.
     """
-    return seen_by(dict(scope["headers"]), not_modified=not_modified)
+    return page_view_host_in(dict(scope["headers"]), not_modified=not_modified)
 
 
-def seen_by(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> bytes | None:
-    """Return what `seen_at` returns, given the header fields of a request.
+def page_view_host_in(fields: Mapping[bytes, bytes], *, not_modified: bool = False) -> bytes | None:
+    """Return what `page_view_host` returns, given the header fields of a request.
 
     Args:
         fields: the fields by name, in lowercase.
-        not_modified: see `seen_at`.
+        not_modified: see `page_view_host`.
     """
     destination = fields.get(b"sec-fetch-dest", b"")
     if destination not in (_OF_PAGES[1:] if not_modified else _OF_PAGES):

@@ -259,7 +259,7 @@ def switched_off(decision: Decision) -> frozenset[str]:
     return what_signals_refuse(decision.policy, since).intersection(record.in_state(State.GRANTED))
 
 
-def ruling_signals(decision: Decision) -> frozenset[str]:
+def overriding_signals(decision: Decision) -> frozenset[str]:
     """Return the names of the signals that override the answer, including those that did on earlier requests."""
     record = decision.record
     if record is None:
@@ -277,7 +277,7 @@ def opted_out(decision: Decision) -> bool:
     return bool(sells) and record is not None and set(sells).issubset(record.in_state(State.REFUSED))
 
 
-def heeds_signals(decision: Decision) -> bool:
+def depends_on_signals(decision: Decision) -> bool:
     """Return whether some signal, present or not, could refuse a granted purpose."""
     granted = decision.record.in_state(State.GRANTED) if decision.record else []
     return not (decision.policy.gpc_refuses | decision.policy.dnt_refuses).isdisjoint(granted)

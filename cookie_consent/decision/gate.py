@@ -55,8 +55,8 @@ class Gate:
 
     Args:
         policy: declares the cookies.
-        own: name of each of our own cookies -> the purposes that let the app read it; any one is enough. The app may
-            set none of them.
+        own_cookies: name of each of our own cookies -> the purposes that let the app read it; any one is enough. The
+            app may set none of them.
         undeclared: "hold" holds undeclared cookies back, "allow" only reports them.
         clock: returns seconds since 1970.
 
@@ -69,12 +69,17 @@ class Gate:
     """
 
     def __init__(
-        self, policy: Policy, own: Mapping[str, frozenset[str]], *, undeclared: str = "hold", clock: Callable[[], float]
+        self,
+        policy: Policy,
+        own_cookies: Mapping[str, frozenset[str]],
+        *,
+        undeclared: str = "hold",
+        clock: Callable[[], float],
     ) -> None:
         fits = undeclared in ("hold", "allow")
         check("undeclared", undeclared, fits=fits, remedy='Write "hold" or "allow".')
         self._cookies, self._declared = policy.cookies, Declared(policy.cookies)
-        self._own = {name.encode("ascii"): purposes for name, purposes in own.items()}
+        self._own_cookies = {name.encode("ascii"): purposes for name, purposes in own_cookies.items()}
         self._refusable_alone = {cookie.purpose: frozenset([cookie.purpose]) - {NECESSARY} for cookie in self._cookies}
         self._hold_undeclared, self._clock = undeclared == "hold", clock
         self._warned: dict[str, set[bytes]] = {"request": set(), "response": set()}
@@ -86,7 +91,7 @@ class Gate:
 
         The reason is the purpose that is not allowed, "undeclared", or "reserved" for one of our own cookies.
         """
-        readable_with = self._own.get(name)
+        readable_with = self._own_cookies.get(name)
         if readable_with is not None:
             for purpose in readable_with:
                 if purposes[purpose]:
@@ -156,7 +161,8 @@ class Gate:
         domains = settable_domains(host)
         cookies: list[tuple[bytes, Cookie | None]] = [(cookie.name.encode("ascii"), cookie) for cookie in unsent]
         cookies += [
-            (name, None if name in self._own else self._declared.get(name)) for name in islice(names, _MOST_EXPIRED)
+            (name, None if name in self._own_cookies else self._declared.get(name))
+            for name in islice(names, _MOST_EXPIRED)
         ]
         places = [list(_deletions(name, cookie, domains, secure=secure)) for name, cookie in cookies]
         fields, room = Headers(), _MOST_EXPIRED_BYTES
@@ -181,8 +187,8 @@ class Gate:
         return reason
 
     def _refusable(self, name: bytes) -> frozenset[str]:
-        if name in self._own:
-            return self._own[name] - {NECESSARY}
+        if name in self._own_cookies:
+            return self._own_cookies[name] - {NECESSARY}
         cookie = self._declared.get(name)
         return frozenset() if cookie is None else self._refusable_alone[cookie.purpose]
 
@@ -198,7 +204,7 @@ class Gate:
     def _passed_out(self, field: bytes, purposes: Mapping[str, bool]) -> bytes | None:
         """Return a Set-Cookie field with at most the declared lifetime, or None if it is held back."""
         name = cookie_name(field)
-        reason = "reserved" if name in self._own else self._reason_to_hold_read(name, purposes)
+        reason = "reserved" if name in self._own_cookies else self._reason_to_hold_read(name, purposes)
         if reason is None:
             return self._limited(field, self._declared.get(name))
         now = self._clock()

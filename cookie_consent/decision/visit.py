@@ -20,9 +20,9 @@ from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.decision.decision import (
     Decision,
     decide,
+    depends_on_signals,
     grounds,
-    heeds_signals,
-    ruling_signals,
+    overriding_signals,
     with_record,
     without_optional,
 )
@@ -63,13 +63,13 @@ class Visit:
         held: reason -> how many cookies are held back from the app.
         visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
         traced: whether tracing is allowed by consent.
-        heeds_signals: whether a signal could refuse a granted purpose.
+        depends_on_signals: whether a signal could refuse a granted purpose.
         good_until: when this stops being valid (seconds since 1970).
         arrival: how the visitor came, if the page on which tracing was allowed is still to be recorded.
         exempt: the id of the exempt purpose under which the visit is traced, or "".
         good_from: when this starts being valid. If the clock is set back further, the request is read again.
-        remembers: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already, or no
-            signal does.
+        signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
+            or no signal does.
     """
 
     decision: Decision
@@ -79,12 +79,12 @@ class Visit:
     held: Mapping[str, int]
     visitor_id: str | None
     traced: bool
-    heeds_signals: bool
+    depends_on_signals: bool
     good_until: float
     arrival: Arrival | None = None
     exempt: str = ""
     good_from: float = 0.0
-    remembers: bytes | None = None
+    signal_cookie: bytes | None = None
     asks: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
@@ -94,9 +94,9 @@ class Visit:
 
     def __post_init__(self) -> None:
         self.asks = self.decision.should_ask
-        adds = self.exempt or self.left_over or self.arrival is not None or self.remembers is not None
+        adds = self.exempt or self.left_over or self.arrival is not None or self.signal_cookie is not None
         self.is_quick = not adds
-        self.does_more = self.traced or self.heeds_signals or bool(adds)
+        self.does_more = self.traced or self.depends_on_signals or bool(adds)
 
 
 class _Alike(NamedTuple):
@@ -121,7 +121,7 @@ class Visits:
 
     Args:
         policy: the site's policy.
-        own: our own cookies.
+        own_cookies: our own cookies.
         gate: the gate for cookies.
         clock: returns seconds since 1970.
 
@@ -129,8 +129,8 @@ class Visits:
         paths: the path prefixes of services.
     """
 
-    def __init__(self, policy: Policy, own: OwnCookies, gate: Gate, clock: Callable[[], float]) -> None:
-        self._policy, self._own, self._gate, self._clock = policy, own, gate, clock
+    def __init__(self, policy: Policy, own_cookies: OwnCookies, gate: Gate, clock: Callable[[], float]) -> None:
+        self._policy, self._own_cookies, self._gate, self._clock = policy, own_cookies, gate, clock
         by_detail = sorted(policy.services, key=lambda part: (part.host, len(part.path)), reverse=True)
         self._services = [(part.host, part.path.rstrip("/"), policy.under(part)) for part in by_detail]
         self._hosts = any(part.host for part in policy.services)
@@ -139,7 +139,7 @@ class Visits:
         self._known_bytes = 0
         self._seen_once = array("q", bytes(8 * _MOST_SEEN_ONCE))
         self._alike: dict[_Key, _Alike] = {}
-        self._lifetime = own.lifetime.total_seconds()
+        self._lifetime = own_cookies.lifetime.total_seconds()
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
         """Read a request, and count the cookies that are held back from the app.
@@ -194,18 +194,20 @@ class Visits:
         except Exception:  # noqa: BLE001 (an error while deciding denies)
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             denied = without_optional(decide(policy, None, frozenset(), now))
-            return Visit(denied, b"", (), (), {}, visitor_id=None, traced=False, heeds_signals=False, good_until=now)
+            return Visit(
+                denied, b"", (), (), {}, visitor_id=None, traced=False, depends_on_signals=False, good_until=now
+            )
 
     def _visit(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         cookies = _begin(came)
-        crumbs, records = pairs(cookies), self._own.records(cookies, secure=secure)
+        crumbs, records = pairs(cookies), self._own_cookies.records(cookies, secure=secure)
         record, good_from, good_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been an objection.
         denies = record is None and policy.exempt != "" and self._has_answer(cookies, secure=secure)
         key = (grounds(policy, record, signals, now), denies, len(crumbs), b";".join([name for name, _ in crumbs]))
         alike = self._alike.get(key)
         if alike is None:
-            decision = decide(policy, record, signals, now, lifetime=self._own.lifetime)
+            decision = decide(policy, record, signals, now, lifetime=self._own_cookies.lifetime)
             alike = self._new_alike(key, without_optional(decision) if denies else decision, cookies)
         visit, passed = alike.visit, cookies
         if visit.held:
@@ -213,7 +215,7 @@ class Visits:
         if not records and passed == came:
             return visit  # the request has nothing of its own
         decision = with_record(visit.decision, record)
-        visitor = self._own.visitor(cookies, now, secure=secure) if visit.traced else None
+        visitor = self._own_cookies.visitor(cookies, now, secure=secure) if visit.traced else None
         return Visit(
             decision=decision,
             passed=None if passed == came else passed,
@@ -222,12 +224,12 @@ class Visits:
             held=visit.held,
             visitor_id=visitor.id if visitor else None,
             traced=visit.traced,
-            heeds_signals=visit.heeds_signals,
+            depends_on_signals=visit.depends_on_signals,
             good_until=min(good_until, visitor.good_until) if visitor else good_until,
             arrival=visitor.arrival if visitor else None,
             exempt=visit.exempt,
             good_from=good_from,
-            remembers=self._remembering(decision, now, secure=secure) if signals else None,
+            signal_cookie=self._signal_cookie(decision, now, secure=secure) if signals else None,
         )
 
     def _new_alike(self, key: _Key, decision: Decision, cookies: bytes) -> _Alike:
@@ -242,7 +244,7 @@ class Visits:
             held=held,
             visitor_id=None,
             traced=decision.traces,
-            heeds_signals=heeds_signals(decision),
+            depends_on_signals=depends_on_signals(decision),
             good_until=math.inf,
             exempt=decision.exempt,
         )
@@ -269,16 +271,16 @@ class Visits:
             good_until = min(good_until, (now // DAY + 1) * DAY)  # announcements of changes depend on the date
         return newest(good), now, good_until
 
-    def _remembering(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:
+    def _signal_cookie(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:
         """Return the Set-Cookie field for the signals that override the answer; None if they are stored already."""
-        record, signals = decision.record, ruling_signals(decision)
+        record, signals = decision.record, overriding_signals(decision)
         if record is None or signals == record.overruled:
             return None
-        return self._own.set_signals(signals, record.decided_at, now, secure=secure)
+        return self._own_cookies.set_signals(signals, record.decided_at, now, secure=secure)
 
     def _has_answer(self, cookies: bytes, *, secure: bool) -> bool:
         """Return whether the request has a consent cookie, readable or not."""
-        return bool(values(cookies, self._own.name("consent", secure=secure).encode()))
+        return bool(values(cookies, self._own_cookies.name("consent", secure=secure).encode()))
 
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Cache a visit at its second occurrence, so that a flood of forged cookies does not fill the cache."""

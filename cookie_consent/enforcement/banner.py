@@ -104,6 +104,6 @@ class Fragments:
         """The language of the inserted HTML, once `question` was called."""
         return str(self._where["language"])
 
-    def way_back(self, *, link: bool) -> bytes:
+    def footer(self, *, link: bool) -> bytes:
         """Return the link to the settings page, if `link` is set, and the announcement of a policy change, if any."""
-        return self._pages.way_back(self._decision, link=link, **self._where)
+        return self._pages.footer(self._decision, link=link, **self._where)

@@ -120,7 +120,7 @@ class OrdinaryPages:
 
     def keep_link(self, plan: PagePlan, decision: Decision, language: str) -> bytes:
         """Make the link to the settings page for the end of a page in a language, and cache it in the plan."""
-        link = self._pages.way_back(decision, self._prefix, language, plan.next_path, plan.encoding)
+        link = self._pages.footer(decision, self._prefix, language, plan.next_path, plan.encoding)
         plan.links[language] = link
         self._evict_if_full(len(link))
         return link

@@ -53,7 +53,7 @@ class Response:
     _fields: Fields | None = None
     _withholds_origins = False
     _differs_in_frames = False
-    _seen_at: bytes | None = None
+    _page_view_host: bytes | None = None
     """The Host field of a page view, or of an error page, which may ask too."""
     _replaced = False
     _was_answered = False
@@ -85,16 +85,16 @@ class Response:
     def prepare(self) -> None:
         """Do what some visits need before the app is called: record and store signals, and start the trace."""
         enforcement, visit, log = self._enforcement, self._visit, self._enforcement.access_log
-        if visit.heeds_signals and enforcement.signal_proofs is not None:
+        if visit.depends_on_signals and enforcement.signal_proofs is not None:
             enforcement.signal_proofs.note(visit.decision)
-        if visit.remembers is not None:
-            self._out, self._consent.was_read = setting(visit.remembers, self._out), True
+        if visit.signal_cookie is not None:
+            self._out, self._consent.was_read = setting(visit.signal_cookie, self._out), True
         if visit.traced and self._request.outer is None:
             self._request.is_traced = True
         else:
             self._request.decide(traced=visit.traced)
         if log is not None and (visit.traced or visit.exempt):
-            self.trace = log.trace(self.scope, visit, enforcement.installed.own)
+            self.trace = log.trace(self.scope, visit, enforcement.installed.own_cookies)
             if self.trace is not None:
                 self._plain_out, self._out = self._out, self._send_and_record
 
@@ -225,10 +225,10 @@ class Response:
             )
             headers = [*headers, banner.preload(consent.base, asking.style_nonce)]
         fragments = banner.Fragments(enforcement.pages, decision, consent, self.scope, encoding=encoding, asking=asking)
-        way_back = partial(fragments.way_back, link=enforcement.settings_link)
+        footer = partial(fragments.footer, link=enforcement.settings_link)
         question = fragments.question if asking is None else partial(self._counted_question, fragments)
         send_released = partial(self._send_released, self._out, self._visit)
-        self.injection = Injection(send_released, question, way_back if has_tail else bytes)
+        self.injection = Injection(send_released, question, footer if has_tail else bytes)
         self._out, self.is_unfinished = self.injection.send, True
         return headers
 
@@ -264,8 +264,8 @@ class Response:
         self._look_again()
         if not self.asks:
             return b""
-        if access_log is not None and self._seen_at is not None:
-            access_log.counts.add("asked", self._seen_at, language=fragments.language)
+        if access_log is not None and self._page_view_host is not None:
+            access_log.counts.add("asked", self._page_view_host, language=fragments.language)
         return question
 
     def _count(self, counts: Counts, status: int, headers: Headers) -> None:
@@ -280,8 +280,8 @@ class Response:
 
     def _count_seen(self, counts: Counts, fields: Fields, status: int, *, asked_in: str = "") -> None:
         """Count a page view, and the banner in the page by its language. Error pages are no page views."""
-        host = page_views.seen_by(fields, not_modified=status == NOT_MODIFIED)
-        self._seen_at = host
+        host = page_views.page_view_host_in(fields, not_modified=status == NOT_MODIFIED)
+        self._page_view_host = host
         if host is None or status >= FIRST_ERROR:
             return
         trace = self.trace

@@ -123,7 +123,7 @@ def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
     return same and _is_answer(last) and answer.decided_at - seconds_of(last["decided_at"]) <= REPEATED_WITHIN
 
 
-def says_again(before: ConsentRecord, after: ConsentRecord) -> bool:
+def repeats_refusal(before: ConsentRecord, after: ConsentRecord) -> bool:
     """Return whether an answer repeats a plain refusal within `REPEATED_WITHIN`.
 
     A refusal by a visitor without a consent id is found only in the cookie. For all others, see `repeats`.
@@ -138,7 +138,7 @@ def says_again(before: ConsentRecord, after: ConsentRecord) -> bool:
     return same and after.decided_at - before.decided_at <= REPEATED_WITHIN
 
 
-def tells_of_consent(record: Mapping[str, Any]) -> bool:
+def shows_earlier_consent(record: Mapping[str, Any]) -> bool:
     """Return whether a record, as the ledger returns it, shows that its visitor once consented to something."""
     return bool(record.get("granted")) or record["event"] in ("withdrawn", "signal")
 

@@ -11,7 +11,7 @@ from anyio import fail_after
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, evict_if_full, log_failure
 from cookie_consent.base.process.event_loop import start
-from cookie_consent.decision.decision import Decision, ruling_signals, switched_off
+from cookie_consent.decision.decision import Decision, overriding_signals, switched_off
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof
@@ -71,7 +71,7 @@ class SignalProofs:
                     proof.Circumstances(record_id=self._make_id(), policy=decision.policy, lifetime=self._lifetime),
                     now=self._clock(),
                     off=off,
-                    signals=tuple(sorted(ruling_signals(decision).union(decision.signals))),
+                    signals=tuple(sorted(overriding_signals(decision).union(decision.signals))),
                     previous=newest["record_id"] if newest else None,
                 )
                 if _is_news(last, entry.document, off):

@@ -10,7 +10,7 @@ from typing import Any, Self
 from cookie_consent.base.checks import check, is_list
 from cookie_consent.base.clock import DAY
 from cookie_consent.base.limits import LONGEST_KEPT
-from cookie_consent.base.page_views import seen_at
+from cookie_consent.base.page_views import page_view_host
 from cookie_consent.base.user_agents import read_short
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit, is_secure
@@ -88,13 +88,13 @@ class AccessLog:
             clock=clock,
         )
 
-    def trace(self, scope: Mapping[str, Any], visit: Visit, own: OwnCookies) -> Trace | None:
+    def trace(self, scope: Mapping[str, Any], visit: Visit, own_cookies: OwnCookies) -> Trace | None:
         """Return the trace of a request, or None for bots, prefetches, and exempt visits without a salt.
 
         Args:
             scope: the request's ASGI scope.
             visit: a visit that may be traced, by consent or by an exemption.
-            own: our own cookies.
+            own_cookies: our own cookies.
         """
         fields, now = dict(scope["headers"]), self.clock()
         # `run_if_due` checks the same; checking here saves a call on most requests.
@@ -111,10 +111,10 @@ class AccessLog:
         record, visitor_id, new_visitor = visit.decision.record, visit.visitor_id, None
         assert record is not None  # noqa: S101 (a visit that is not exempt has consented)
         if visitor_id is None:
-            visitor_id, new_visitor = own.set_visitor(now, secure=is_secure(scope))
+            visitor_id, new_visitor = own_cookies.set_visitor(now, secure=is_secure(scope))
         trace = Trace(fields, visitor_id, record.policy, now)
         if visit.arrival is not None:
-            new_visitor = _record_landing(scope, trace, visit.arrival, own)
+            new_visitor = _record_landing(scope, trace, visit.arrival, own_cookies)
         trace.new_visitor = new_visitor
         return trace
 
@@ -132,7 +132,7 @@ class AccessLog:
         self.sink.close()
 
 
-def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own: OwnCookies) -> bytes | None:
+def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, own_cookies: OwnCookies) -> bytes | None:
     """Record the page on which tracing was allowed as the visitor's landing page, once.
 
     After the form the browser reloads the page with the page itself as referrer. The visitor cookie has the original
@@ -142,10 +142,10 @@ def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, ow
         The Set-Cookie field that removes the arrival from the visitor cookie; None while that page is still to come.
     """
     if trace.came < arrival.at + _LANDS_WITHIN:
-        if scope["method"] != "GET" or seen_at(scope) is None:
+        if scope["method"] != "GET" or page_view_host(scope) is None:
             return None
         trace.land(arrival.referrer)
-    return own.without_arrival(trace.visitor_id, arrival, trace.came, secure=is_secure(scope))
+    return own_cookies.without_arrival(trace.visitor_id, arrival, trace.came, secure=is_secure(scope))
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:

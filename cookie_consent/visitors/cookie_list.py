@@ -15,12 +15,12 @@ class CookieList:
     """Returns the middleware's own cookies as if a policy declared them.
 
     Args:
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         has_log: whether there is an access log. A visitor who withdraws then gets a cookie for erasing the records.
     """
 
-    def __init__(self, own: OwnCookies, *, has_log: bool) -> None:
-        self._own, self._has_log = own, has_log
+    def __init__(self, own_cookies: OwnCookies, *, has_log: bool) -> None:
+        self._own_cookies, self._has_log = own_cookies, has_log
         self._lists: dict[tuple[Policy, str, bool], tuple[Cookie, ...]] = {}
 
     def under(self, policy: Policy, *, base: str, secure: bool) -> tuple[Cookie, ...]:
@@ -41,15 +41,15 @@ class CookieList:
         return cookies
 
     def _make(self, policy: Policy, base: str, *, secure: bool) -> tuple[Cookie, ...]:
-        own = self._own.declared(policy, secure=secure)
+        declared = self._own_cookies.declared(policy, secure=secure)
         if not self._has_log or all(policy.in_force[id_].erase_on_withdrawal for id_ in policy.traced):
-            return own
+            return declared
         languages = policy.site.languages
         erasure = Cookie(
-            name=self._own.name("erasure", secure=secure),
+            name=self._own_cookies.name("erasure", secure=secure),
             purpose=NECESSARY,
             duration=min(policy.access_records_kept or LONGEST_COOKIE, LONGEST_COOKIE),
             path=base,
             description={language: Wording(policy, language)("cookie_erasure") for language in languages},
         )
-        return (*own, erasure)
+        return (*declared, erasure)

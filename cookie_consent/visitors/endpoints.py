@@ -99,8 +99,8 @@ class Endpoints:
             response.body = b""
         if method == "POST":
             return
-        if visit.remembers is not None and caching == "no-store":
-            response.raw_headers.append((b"set-cookie", visit.remembers))
+        if visit.signal_cookie is not None and caching == "no-store":
+            response.raw_headers.append((b"set-cookie", visit.signal_cookie))
         if visit.left_over and "public" not in caching:
             expired = self._gate.expired(visit.left_over, host_of(inquiry.request.scope), secure=inquiry.secure)
             response.raw_headers.extend(expired)

@@ -31,7 +31,7 @@ class EventIntake:
     Args:
         policy: the site's policy.
         visits: reads the decision for the page of an event.
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         access_log: the access log, or None.
         recent_answers: knows answers that came since the request began.
         prefix: the path of the endpoints, whose pages are not traced.
@@ -41,13 +41,13 @@ class EventIntake:
         self,
         policy: Policy,
         visits: Visits,
-        own: OwnCookies,
+        own_cookies: OwnCookies,
         *,
         access_log: AccessLog | None,
         recent_answers: RecentAnswers,
         prefix: str,
     ) -> None:
-        self._policy, self._visits, self._own, self._log = policy, visits, own, access_log
+        self._policy, self._visits, self._own_cookies, self._log = policy, visits, own_cookies, access_log
         self._recent_answers, self._prefix = recent_answers, prefix
         self._limit = RateLimit(_MOST_EVENTS, _MINUTE)
 
@@ -74,7 +74,7 @@ class EventIntake:
             raise Problem(429, "Too many came within a minute.", headers={"retry-after": str(math.ceil(wait))})
         visitor_id, response = visit.visitor_id, Response(status_code=204)
         if visitor_id is None:
-            visitor_id, cookie = self._own.set_visitor(inquiry.now, secure=inquiry.secure)
+            visitor_id, cookie = self._own_cookies.set_visitor(inquiry.now, secure=inquiry.secure)
             response.raw_headers.append((b"set-cookie", cookie))
         self._log.tracing.write_event(scope, Trace(fields, visitor_id, policy, inquiry.now, event.purpose), event)
         if event.asked and not self._policy.exempt:  # otherwise the page view was already recorded, without consent

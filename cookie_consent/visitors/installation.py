@@ -26,7 +26,7 @@ class Installation:
     Args:
         policy: the site's policy.
         prefix: the path of the endpoints, without a final slash.
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         gate: decides which cookies pass.
         visits: reads requests.
         pages: renders the pages.
@@ -43,7 +43,7 @@ class Installation:
 
     policy: Policy
     prefix: str
-    own: OwnCookies
+    own_cookies: OwnCookies
     gate: Gate
     visits: Visits
     pages: Pages

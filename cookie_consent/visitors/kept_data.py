@@ -14,7 +14,7 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.ledgers import Ledger
 from cookie_consent.visitors.inquiry import Inquiry
-from cookie_consent.visitors.pages.pages import Kept
+from cookie_consent.visitors.pages.pages import KeptSummary
 from cookie_consent.visitors.responses import from_store
 
 _MOST, _WITHIN = 60, 600.0
@@ -25,21 +25,21 @@ class KeptData:
     """Finds what is stored about a visitor.
 
     Args:
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         ledger: the ledger of consent records, or None.
     """
 
-    def __init__(self, own: OwnCookies, ledger: Ledger | None) -> None:
-        self._own, self._ledger = own, ledger
+    def __init__(self, own_cookies: OwnCookies, ledger: Ledger | None) -> None:
+        self._own_cookies, self._ledger = own_cookies, ledger
         self._limit = RateLimit(_MOST, _WITHIN)
 
-    async def summary(self, inquiry: Inquiry) -> Kept:
+    async def summary(self, inquiry: Inquiry) -> KeptSummary:
         """Return a summary. If the ledger fails, it counts no records, and the settings page is still shown."""
         try:
             records = await self.count(inquiry)
         except Problem:
             records = 0
-        return Kept(
+        return KeptSummary(
             consent_id=inquiry.visit.decision.consent_id,
             records=records,
             visitor_id=self.visitor_id(inquiry) or "",
@@ -75,12 +75,12 @@ class KeptData:
 
         It is returned even while tracing is off: the visitor may still see and erase what was traced.
         """
-        visitor = self._own.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
         return visitor.id if visitor else None
 
     def withdrawn(self, inquiry: Inquiry) -> tuple[Withdrawn, ...]:
         """Return the visitor's pseudonyms from before a withdrawal."""
-        return self._own.withdrawn(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        return self._own_cookies.withdrawn(inquiry.cookies, inquiry.now, secure=inquiry.secure)
 
     def visitor_ids(self, inquiry: Inquiry) -> list[str]:
         """Return all pseudonyms in the visitor's access records, those from before a withdrawal first."""

@@ -36,7 +36,7 @@ class OwnData:
 
     Args:
         policy: the site's policy.
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         ledger: the ledger of consent records, or None.
         access_log: the access log, or None.
         kept: finds what is stored about a visitor.
@@ -47,7 +47,7 @@ class OwnData:
     def __init__(  # noqa: PLR0913 (all stores have to do with it)
         self,
         policy: Policy,
-        own: OwnCookies,
+        own_cookies: OwnCookies,
         *,
         ledger: Ledger | None,
         access_log: AccessLog | None,
@@ -55,7 +55,7 @@ class OwnData:
         past_policies: PastPolicies,
         recent_answers: RecentAnswers,
     ) -> None:
-        self._policy, self._own, self._ledger, self._log = policy, own, ledger, access_log
+        self._policy, self._own_cookies, self._ledger, self._log = policy, own_cookies, ledger, access_log
         self._kept, self._past_policies, self._recent_answers = kept, past_policies, recent_answers
         # A limiter of its own: an export can take seconds, and must not occupy the threads of the app's endpoints.
         self._few = CapacityLimiter(_FEW)
@@ -67,7 +67,7 @@ class OwnData:
             Problem: 429, too many requests; 503, a store cannot be read.
         """
         self._kept.slow_down(inquiry)
-        own, log, current = self._own, self._log, inquiry.visit.decision.record
+        own_cookies, log, current = self._own_cookies, self._log, inquiry.visit.decision.record
         records = await self._kept.records(inquiry)
         answers = [record for record in records if "expires_at" in record]
         versions = {record["policy"] for record in answers}
@@ -78,7 +78,7 @@ class OwnData:
         def read_all() -> list[bytes]:
             traces = chain.from_iterable(map(log.sink.read, ids)) if log is not None else iter(())
             members = {
-                "consent": proof.document(current, own.lifetime) if current else None,
+                "consent": proof.document(current, own_cookies.lifetime) if current else None,
                 "consent_records": iter(records),
                 "receipts": (receipt(record, policies[record["policy"]], address) for record in answers),
                 "visitor_id": self._kept.visitor_id(inquiry),
@@ -145,7 +145,7 @@ class OwnData:
         """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
         stored = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
         return [
-            self._own.forget_visitor(kind, base=inquiry.base, secure=inquiry.secure)
+            self._own_cookies.forget_visitor(kind, base=inquiry.base, secure=inquiry.secure)
             for kind, ids in stored.items()
             if ids
         ]

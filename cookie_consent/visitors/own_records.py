@@ -39,7 +39,7 @@ class OwnRecords:
 
     Args:
         policy: the site's policy.
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         pages: renders the pages.
         ledger: the ledger of consent records, or None.
         kept: finds what is stored about a visitor.
@@ -49,14 +49,14 @@ class OwnRecords:
     def __init__(
         self,
         policy: Policy,
-        own: OwnCookies,
+        own_cookies: OwnCookies,
         pages: Pages,
         *,
         ledger: Ledger | None,
         kept: KeptData,
         past_policies: PastPolicies,
     ) -> None:
-        self._policy, self._own, self._pages, self._ledger = policy, own, pages, ledger
+        self._policy, self._own_cookies, self._pages, self._ledger = policy, own_cookies, pages, ledger
         self._kept, self._past_policies = kept, past_policies
 
     async def receipt(self, inquiry: Inquiry) -> Response:
@@ -125,10 +125,10 @@ class OwnRecords:
         text = readable(fields.get("note", ""))
         if not text or len(text) > LONGEST_NOTE:
             raise Problem(400, f"A note has between 1 and {LONGEST_NOTE} characters.", "error_no_text")
-        own = self._own
+        own_cookies = self._own_cookies
         entry = proof.note_entry(
             about,
-            proof.Circumstances(record_id=own.new_id(), policy=self._policy, lifetime=own.lifetime),
+            proof.Circumstances(record_id=own_cookies.new_id(), policy=self._policy, lifetime=own_cookies.lifetime),
             now=inquiry.now,
             text=text,
             language=inquiry.language,
@@ -167,7 +167,7 @@ class OwnRecords:
         record = inquiry.visit.decision.record
         if record is None:
             raise Problem(404, "There is no answer that a receipt could be given for.", "error_not_found")
-        document = proof.document(record, self._own.lifetime)
+        document = proof.document(record, self._own_cookies.lifetime)
         matching = [stored for stored in await self._kept.records(inquiry) if _is_of(document, stored)]
         return matching[-1] if matching else document
 

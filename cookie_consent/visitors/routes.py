@@ -44,9 +44,12 @@ class Routes:
     """
 
     def __init__(self, parts: Installation) -> None:
-        policy, own, ledger, log = parts.policy, parts.own, parts.ledger, parts.access_log
-        kept, past_policies = KeptData(own, ledger), PastPolicies(policy, ledger)
-        cookie_list, states = CookieList(own, has_log=log is not None), States(own.lifetime, edits_csp=parts.edit_csp)
+        policy, own_cookies, ledger, log = parts.policy, parts.own_cookies, parts.ledger, parts.access_log
+        kept, past_policies = KeptData(own_cookies, ledger), PastPolicies(policy, ledger)
+        cookie_list, states = (
+            CookieList(own_cookies, has_log=log is not None),
+            States(own_cookies.lifetime, edits_csp=parts.edit_csp),
+        )
         self._prefix = parts.prefix
         self.settings = settings = Disclosure(
             policy,
@@ -59,20 +62,22 @@ class Routes:
             since=day_of(parts.clock()),
         )
         answers = _answers(parts, states, cookie_list)
-        own_records = OwnRecords(policy, own, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies)
+        own_records = OwnRecords(
+            policy, own_cookies, parts.pages, ledger=ledger, kept=kept, past_policies=past_policies
+        )
         own_data = OwnData(
             policy,
-            own,
+            own_cookies,
             ledger=ledger,
             access_log=log,
             kept=kept,
             past_policies=past_policies,
             recent_answers=parts.recent_answers,
         )
-        tokens = FormTokens(parts.forms, own.new_id)
+        tokens = FormTokens(parts.forms, own_cookies.new_id)
         desk = HelpDesk(policy, parts.pages, ledger=ledger, desk=parts.desk, tokens=tokens)
         events = EventIntake(
-            policy, parts.visits, own, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
+            policy, parts.visits, own_cookies, access_log=log, recent_answers=parts.recent_answers, prefix=parts.prefix
         )
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": settings.settings, "POST": answers.take},
@@ -126,15 +131,15 @@ class Routes:
 def _answers(parts: Installation, states: States, cookie_list: CookieList) -> Answers:
     records = None
     if parts.ledger is not None and parts.retention is not None:
-        records = AnswerRecords(parts.ledger, parts.retention, parts.own, parts.pages, cookie_list)
+        records = AnswerRecords(parts.ledger, parts.retention, parts.own_cookies, parts.pages, cookie_list)
     return Answers(
         parts.policy,
         parts.visits,
         states,
         records=records,
-        cookies=AnswerCookies(parts.own, parts.gate),
-        tracing=AnswerTracing(parts.own, parts.access_log, parts.recent_answers),
-        lifetime=parts.own.lifetime,
+        cookies=AnswerCookies(parts.own_cookies, parts.gate),
+        tracing=AnswerTracing(parts.own_cookies, parts.access_log, parts.recent_answers),
+        lifetime=parts.own_cookies.lifetime,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.page_views import is_page, seen_at
+from cookie_consent.base.page_views import is_page, page_view_host
 from tests.support.asgi import Fields, raw
 
 HTML = [(b"content-type", b"text/html; charset=utf-8")]
@@ -44,10 +44,10 @@ def test_a_page_is_html_that_answers_a_get(
     ],
 )
 def test_somebody_looks_at_what_the_browser_shows_as_a_page(headers: Fields, host: bytes | None) -> None:
-    assert seen_at({"headers": raw(headers)}) == host
+    assert page_view_host({"headers": raw(headers)}) == host
 
 
 def test_what_has_not_changed_is_a_page_only_if_the_browser_says_so() -> None:
     said = [(b"host", b"site.example"), (b"sec-fetch-dest", b"document")]
-    assert seen_at({"headers": said}, not_modified=True) == b"site.example"
-    assert seen_at({"headers": said[:1]}, not_modified=True) is None
+    assert page_view_host({"headers": said}, not_modified=True) == b"site.example"
+    assert page_view_host({"headers": said[:1]}, not_modified=True) is None

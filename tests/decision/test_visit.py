@@ -88,7 +88,7 @@ def test_of_a_request_that_cannot_be_decided_on_nothing_is_traced_passed_on_or_k
         visit = visits.read(requested(answer + b"; session=1"), "/")
         assert visit.decision.purposes == NOTHING
         assert (visit.passed, visit.carried, visit.left_over, visit.visitor_id) == (b"", (), (), None)
-        assert (visit.traced, visit.exempt, visit.heeds_signals, visit.is_quick) == (False, "", False, True)
+        assert (visit.traced, visit.exempt, visit.depends_on_signals, visit.is_quick) == (False, "", False, True)
         assert visit.good_until == NOW + 1
 
 

@@ -500,7 +500,7 @@ def test_an_error_while_deciding_switches_it_off() -> None:
         def __getattr__(self, name: str) -> Any:
             raise RuntimeError("broken")
 
-    visits._own = Broken()  # type: ignore[assignment]
+    visits._own_cookies = Broken()  # type: ignore[assignment]
     decision = visits.read({"headers": [], "scheme": "https"}, "/").decision
     assert decision.purposes == {"necessary": True, "analytics": False, "audience": False, "media": False}
 

@@ -115,7 +115,7 @@ def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
     html = {
         "question": pages.banner(asked, **where).decode() + question,
         "settings": pages.settings(decision, **where),
-        "link": pages.way_back(decision, encoding="utf-8", **where).decode(),
+        "link": pages.footer(decision, encoding="utf-8", **where).decode(),
         "off": pages.unavailable(asked, missing=("media", "analytics"), feature=policy.features[0], **where),
         "box": pages.unavailable_box(asked, feature=policy.features[0], **where),
     }

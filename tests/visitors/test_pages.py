@@ -180,7 +180,7 @@ def again(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> s
 
 def settings_link(policy: Policy, **more: Any) -> str:
     given = {"base": BASE, "language": "en", "next_path": "/a?b=1", "encoding": "utf-8", **more}
-    return Pages().way_back(decision(policy), **given).decode(given["encoding"])
+    return Pages().footer(decision(policy), **given).decode(given["encoding"])
 
 
 def settings(policy: Policy, record: ConsentRecord | None = None, *signals: str, **more: Any) -> str:
@@ -579,15 +579,15 @@ def test_the_link_to_the_settings_is_the_same_for_everybody_and_kept(
     policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where: dict[str, Any] = {"base": BASE, "language": "en", "encoding": "utf-8"}
-    first = pages.way_back(decision(policy), next_path="/a", **where)
+    first = pages.footer(decision(policy), next_path="/a", **where)
     monkeypatch.setattr(pages, "_templates", None)
     granted = decision(policy, answered(policy, media=State.GRANTED, analytics=State.GRANTED))
-    assert pages.way_back(granted, next_path="/b?c=&d", **where) == first.replace(b"=/a", b"=/b%3Fc%3D%26d")
+    assert pages.footer(granted, next_path="/b?c=&d", **where) == first.replace(b"=/a", b"=/b%3Fc%3D%26d")
 
 
 def test_the_link_to_the_settings_is_written_in_the_encoding_of_the_page(policy: Policy, pages: Pages) -> None:
     where: dict[str, Any] = {"base": BASE, "language": "ja", "next_path": "/a"}
-    full, plain = (pages.way_back(decision(policy), encoding=name, **where) for name in ("utf-8", "ascii"))
+    full, plain = (pages.footer(decision(policy), encoding=name, **where) for name in ("utf-8", "ascii"))
     assert plain.isascii()
     assert not full.isascii()
     assert html_module.unescape(plain.decode()) == html_module.unescape(full.decode())
@@ -715,7 +715,7 @@ def test_who_comes_after_somebody_else_is_told_of_a_change_too(policy: Policy, p
 def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
     for number in range(300):
         pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
-        pages.way_back(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
+        pages.footer(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
     assert len(pages._cache) <= 256
 
 

@@ -14,12 +14,12 @@ class AnswerCookies:
     """Returns the header fields of the response to an answer.
 
     Args:
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         gate: expires refused cookies.
     """
 
-    def __init__(self, own: OwnCookies, gate: Gate) -> None:
-        self._own, self._gate = own, gate
+    def __init__(self, own_cookies: OwnCookies, gate: Gate) -> None:
+        self._own_cookies, self._gate = own_cookies, gate
 
     def fields(self, inquiry: Inquiry, record: ConsentRecord) -> list[tuple[bytes, bytes]]:
         """Return the header fields.
@@ -30,9 +30,9 @@ class AnswerCookies:
         """
         scope, secure, before = inquiry.request.scope, inquiry.secure, inquiry.visit.decision
         refused = frozenset(record.in_state(State.REFUSED))
-        fields = [(b"set-cookie", self._own.set_consent(record, secure=secure))]
+        fields = [(b"set-cookie", self._own_cookies.set_consent(record, secure=secure))]
         if before.record is not None and before.record.overruled:
-            fields.append((b"set-cookie", self._own.forget_signals(secure=secure)))
+            fields.append((b"set-cookie", self._own_cookies.forget_signals(secure=secure)))
         fields += self._gate.expired(
             refused_names(inquiry.visit.carried, record),
             host_of(scope),

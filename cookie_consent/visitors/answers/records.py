@@ -37,15 +37,15 @@ class AnswerRecords:
     Args:
         ledger: the ledger.
         retention: removes expired records.
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         pages: renders the texts that visitors saw.
         cookie_list: lists the middleware's own cookies in these texts.
     """
 
     def __init__(
-        self, ledger: Ledger, retention: Retention, own: OwnCookies, pages: Pages, cookie_list: CookieList
+        self, ledger: Ledger, retention: Retention, own_cookies: OwnCookies, pages: Pages, cookie_list: CookieList
     ) -> None:
-        self._ledger, self._retention, self._own = ledger, retention, own
+        self._ledger, self._retention, self._own_cookies = ledger, retention, own_cookies
         self._pages, self._cookie_list = pages, cookie_list
         self._first_answers, self._limit = FirstAnswers(), RateLimit(MOST_ANSWERS, ANSWERS_WITHIN)
 
@@ -66,7 +66,7 @@ class AnswerRecords:
         Raises:
             Problem: 503, the ledger cannot store it; 429, too many answers.
         """
-        if before.record is not None and proof.says_again(before.record, record):
+        if before.record is not None and proof.repeats_refusal(before.record, record):
             return before.record, False
         try:
             with fail_after(LONGEST_WAIT):
@@ -88,7 +88,9 @@ class AnswerRecords:
             return record, True  # valid, but it needs no proof
         entry = proof.entry(
             record,
-            proof.Circumstances(record_id=self._own.new_id(), policy=before.policy, lifetime=self._own.lifetime),
+            proof.Circumstances(
+                record_id=self._own_cookies.new_id(), policy=before.policy, lifetime=self._own_cookies.lifetime
+            ),
             before=before.record,
             previous=last["record_id"] if last else None,
             form_id=posted.form_id,
@@ -107,9 +109,9 @@ class AnswerRecords:
         if before.record is not None and before.consent_id:
             consented = bool(before.record.in_state(State.GRANTED))
             records = await self._ledger.records(before.consent_id, 1 if consented else _MOST_LOOKED_THROUGH)
-            if consented or len(records) == _MOST_LOOKED_THROUGH or any(map(proof.tells_of_consent, records)):
+            if consented or len(records) == _MOST_LOOKED_THROUGH or any(map(proof.shows_earlier_consent, records)):
                 return before.consent_id, records[-1] if records else None
-        return self._own.new_id() if consents(before.policy, record) else "", None
+        return self._own_cookies.new_id() if consents(before.policy, record) else "", None
 
     def _has_room(self, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> bool:
         """Tell whether to record one more answer of a visitor without an earlier one.
@@ -175,4 +177,4 @@ class AnswerRecords:
         record = proof.answer_at(records, answered)
         if record is None:
             return None
-        return decide(before.policy, record, signals, answered, lifetime=self._own.lifetime)
+        return decide(before.policy, record, signals, answered, lifetime=self._own_cookies.lifetime)

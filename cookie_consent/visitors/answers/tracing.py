@@ -26,13 +26,13 @@ class AnswerTracing:
     """Applies answers to access tracing.
 
     Args:
-        own: the middleware's own cookies.
+        own_cookies: the middleware's own cookies.
         access_log: the access log, or None.
         recent_answers: remembers answers for requests that are still running.
     """
 
-    def __init__(self, own: OwnCookies, access_log: AccessLog | None, recent_answers: RecentAnswers) -> None:
-        self._own, self._log, self._recent_answers = own, access_log, recent_answers
+    def __init__(self, own_cookies: OwnCookies, access_log: AccessLog | None, recent_answers: RecentAnswers) -> None:
+        self._own_cookies, self._log, self._recent_answers = own_cookies, access_log, recent_answers
 
     def answered(
         self, inquiry: Inquiry, posted: Posted, record: ConsentRecord, *, traces: bool, is_new: bool
@@ -50,7 +50,7 @@ class AnswerTracing:
             Whether tracing begins, and the header fields for a visitor id that begins or ends.
         """
         before, log = inquiry.visit.decision, self._log
-        visitor = self._own.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
+        visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
         visitor_id = visitor.id if visitor else ""
         self._recent_answers.answered(before.record, record, self._ids(inquiry, visitor_id, record))
         if log is None:
@@ -88,7 +88,7 @@ class AnswerTracing:
         loads_again = inquiry.is_form or REFERRER in query
         if loads_again and posted.source in _ON_PAGES and safe_next(posted.next):
             referrer = origin_of(query.get(REFERRER, ""))
-        return self._own.set_visitor(inquiry.now, secure=inquiry.secure, referrer=referrer)[1]
+        return self._own_cookies.set_visitor(inquiry.now, secure=inquiry.secure, referrer=referrer)[1]
 
     def _keep_for_erasure(self, log: AccessLog, inquiry: Inquiry, visitor_id: str) -> list[bytes]:
         """Return the Set-Cookie field that keeps a former visitor id, which only the endpoints receive.
@@ -102,11 +102,11 @@ class AnswerTracing:
             log.erasing.start(visitor_id)  # without a cookie that keeps the id, the visitor could never ask for it
             return []
         until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
-        before = self._own.withdrawn(inquiry.cookies, now, secure=secure)
+        before = self._own_cookies.withdrawn(inquiry.cookies, now, secure=secure)
         withdrawn = [*(one for one in before if one.visitor_id != visitor_id), Withdrawn(visitor_id, until)]
         for one in withdrawn[:-MOST_WITHDRAWN]:
             log.erasing.start(one.visitor_id)  # dropped from the cookie: the visitor could never ask for it
-        return [self._own.set_withdrawn(withdrawn[-MOST_WITHDRAWN:], now, base=inquiry.base, secure=secure)]
+        return [self._own_cookies.set_withdrawn(withdrawn[-MOST_WITHDRAWN:], now, base=inquiry.base, secure=secure)]
 
 
 def _count(log: AccessLog, inquiry: Inquiry, before: Decision, record: ConsentRecord) -> None:

@@ -18,7 +18,7 @@ from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.records import Shown
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.assets import assets
-from cookie_consent.visitors.pages.pages import NOTICES, Kept, Pages
+from cookie_consent.visitors.pages.pages import NOTICES, KeptSummary, Pages
 from cookie_consent.visitors.pages.question import Asking
 from cookie_consent.visitors.pages.wording import written_day
 
@@ -37,7 +37,7 @@ _UNKNOWN_DATE = "…"
 _NO_DAY = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
 """The time of the answer while a text is rendered. No policy contains the date of this day, nor of the day on which
 such an answer expires."""
-_NO_VISITOR = Kept(consent_id="", records=0, visitor_id="", takes_requests=True)
+_NO_VISITOR = KeptSummary(consent_id="", records=0, visitor_id="", takes_requests=True)
 """Stands for the visitor's own data on a settings page: a stored text must not contain an id."""
 
 

@@ -43,7 +43,7 @@ dialog."""
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptSummary:
     """A summary of what the site stores about a visitor.
 
     Args:
@@ -101,7 +101,7 @@ class Pages:
         next_path: str = "",
         notice: str = "",
         own_cookies: tuple[Cookie, ...] = (),
-        kept: Kept | None = None,
+        kept: KeptSummary | None = None,
     ) -> str:
         """Return the settings page.
 
@@ -190,7 +190,7 @@ class Pages:
         context = context_of(decision, base, language, next_path)
         return self._render("do_not_sell.html", context, done=opted_out(decision))
 
-    def way_back(
+    def footer(
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, link: bool = True
     ) -> bytes:
         """Return what is inserted last in <body>; the arguments are those of `banner`.
@@ -203,7 +203,7 @@ class Pages:
         template = self._cache.get(key)
         if template is None:
             text = self._render_to_keep(
-                "way_back.html", cacheable_context(decision, base, language, next_path), shows_link=link
+                "footer.html", cacheable_context(decision, base, language, next_path), shows_link=link
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
         return template.fill({b"field": in_field, b"link": in_link})
