@@ -58,19 +58,19 @@ def dress(page: Page, width: str, colours: str) -> Findings:
     return look(page, forced_colours=colours == "forced")
 
 
-def test_axe_finds_nothing(visitor: Visitor, where: tuple[str, str], looks: list[Row]) -> None:
+def test_axe_finds_no_violations(visitor: Visitor, where: tuple[str, str], looks: list[Row]) -> None:
     language, surface = where
     SURFACES[surface](visitor, language)
     found = {f"{width} px, {colours}": dress(visitor.page, width, colours) for _, _, width, colours in looks}
     assert {look: findings for look, findings in found.items() if findings} == {}
 
 
-def test_axe_has_looked(visitor: Visitor) -> None:
+def test_required_axe_rules_have_run(visitor: Visitor) -> None:
     SURFACES["first layer"](visitor, "en")
     assert dress(visitor.page, "1440", "light").passed >= MUST_HAVE_LOOKED
 
 
-def test_axe_finds_nothing_in_the_link_that_is_added(visitor: Visitor) -> None:
+def test_axe_finds_no_violations_with_injected_settings_link(visitor: Visitor) -> None:
     visitor.go("/linked/en/")
     findings = dress(visitor.page, "1440", "light")
     assert not findings, findings

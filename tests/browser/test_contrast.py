@@ -98,7 +98,7 @@ def too_faint(page: Page, look: Look) -> list[str]:
 
 
 @pytest.mark.parametrize("surface", SURFACES)
-def test_all_that_is_seen_stands_out(visitor: Visitor, surface: str) -> None:
+def test_texts_edges_and_focus_rings_have_enough_contrast(visitor: Visitor, surface: str) -> None:
     Look("").dress(visitor.page)
     SURFACES[surface](visitor, "en")
     found = {}
@@ -109,7 +109,7 @@ def test_all_that_is_seen_stands_out(visitor: Visitor, surface: str) -> None:
 
 
 @pytest.mark.parametrize("surface", ["purposes open", "settings page"])
-def test_a_box_to_tick_stands_out_ticked_or_not(visitor: Visitor, surface: str) -> None:
+def test_checkboxes_have_enough_contrast_ticked_and_unticked(visitor: Visitor, surface: str) -> None:
     Look("").dress(visitor.page)
     SURFACES[surface](visitor, "en")
     box = visitor.page.get_by_role("checkbox").first

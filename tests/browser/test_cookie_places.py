@@ -33,7 +33,7 @@ def anywhere() -> Iterator[Browser]:
         browser.close()
 
 
-def test_what_a_script_has_put_anywhere_is_gone_after_a_refusal(anywhere: Browser, tmp_path: Path) -> None:
+def test_refusal_deletes_script_cookies_on_every_path_and_domain(anywhere: Browser, tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         context = anywhere.new_context()
         page = context.new_page()

@@ -184,7 +184,7 @@ def streams(pytestconfig: pytest.Config) -> int:
 # What is stored is allowed.
 
 
-def test_what_is_stored_is_allowed_and_kept_for_no_longer_than_declared(
+def test_stored_cookies_are_allowed_and_live_no_longer_than_declared(
     store: Store, chance: random.Random, pytestconfig: pytest.Config
 ) -> None:
     stored = 0
@@ -203,7 +203,7 @@ def test_what_is_stored_is_allowed_and_kept_for_no_longer_than_declared(
     assert stored > streams(pytestconfig), "the streams are worth something"
 
 
-def test_without_a_gate_more_would_be_stored(store: Store, chance: random.Random) -> None:
+def test_disallowed_cookies_are_stored_without_gate(store: Store, chance: random.Random) -> None:
     store.clear()
     for _ in range(5):
         store.take([(b"set-cookie", a_field(chance, time.time())) for _ in range(IN_A_STREAM)])
@@ -274,7 +274,9 @@ def attributes_at(now: float) -> list[bytes]:
 # What is deleted is gone.
 
 
-def test_whatever_is_deleted_is_gone(store: Store, chance: random.Random, pytestconfig: pytest.Config) -> None:
+def test_deletion_removes_cookies_from_every_place(
+    store: Store, chance: random.Random, pytestconfig: pytest.Config
+) -> None:
     gate = Gate(policy(), OURS, clock=time.time)
     unsent = gate.out_of_reach(frozenset({"analytics", "media"}), "/privacy-choices")
     assert [cookie.name for cookie in unsent] == ["player"]

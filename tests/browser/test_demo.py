@@ -34,7 +34,7 @@ def page(browser: Browser, shown: Path) -> Iterator[Page]:
         assert said == []
 
 
-def test_it_shows_the_visit_that_was_consented_to_and_the_share_of_all(page: Page) -> None:
+def test_report_shows_consented_visit_and_recorded_share(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("Visits")
     expect(page.get_by_text(re.compile(r"The records stand for \d+ % of \d+ pages that people saw"))).to_be_visible()
     page.get_by_text("Table: Pages by views").click()
@@ -44,7 +44,7 @@ def test_it_shows_the_visit_that_was_consented_to_and_the_share_of_all(page: Pag
     expect(table.get_by_text("/whois")).to_have_count(0)
 
 
-def test_it_shows_who_said_yes_and_who_said_no(page: Page) -> None:
+def test_report_counts_answers(page: Page) -> None:
     page.get_by_text("Table: What was answered").click()
     table = page.get_by_role("table", name=re.compile("What was answered"))
     cells = table.get_by_role("row").last.get_by_role("cell")

@@ -48,7 +48,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
         yield Sites(site.address, "", folder / "access.jsonl")
 
 
-def test_the_examples_do_what_is_said_of_them(arrive: Arrive) -> None:
+def test_examples_of_banner_docs_work(arrive: Arrive) -> None:
     visitor = arrive()
     said: list[str] = []
     visitor.page.on("console", lambda message: said.append(f"{message.type} {message.text}"))

@@ -73,7 +73,7 @@ def guest(at_an_engine: Guest) -> Guest:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_first_layer_says_all_it_has_to_in_the_language_of_the_page(guest: Guest, language: str) -> None:
+def test_banner_shows_required_texts_in_page_language(guest: Guest, language: str) -> None:
     texts: Any = shipped(language)
     guest.go(f"/?lang={language}")
     guest.wait_for_the_question()
@@ -94,7 +94,7 @@ def test_the_first_layer_says_all_it_has_to_in_the_language_of_the_page(guest: G
         assert (guest.button(choice).aria_role, guest.button(choice).accessible_name) == ("button", texts[choice])
 
 
-def test_the_link_to_the_third_parties_leads_to_their_names(guest: Guest) -> None:
+def test_third_parties_link_leads_to_recipients(guest: Guest) -> None:
     guest.go("/")
     page = guest.document
     guest.one(".pchoice-text a").click()
@@ -104,13 +104,13 @@ def test_the_link_to_the_third_parties_leads_to_their_names(guest: Guest) -> Non
     assert guest.has_in_view(guest.one("#pchoice-recipients"))
 
 
-def test_the_privacy_settings_are_in_the_language_of_the_browser(guest: Guest) -> None:
+def test_settings_page_is_in_browser_language(guest: Guest) -> None:
     guest.go(PREFIX)
     assert guest.document.get_dom_attribute("lang") == guest.setting.language.partition("-")[0]
     assert guest.one("h1").text == shipped(guest.document.get_dom_attribute("lang"))["privacy_settings"]
 
 
-def test_nothing_is_ticked_and_the_purposes_open_in_place(guest: Guest) -> None:
+def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
     guest.go("/long")
     guest.wait_for_the_question()
     page, requested = guest.document, guest.requested
@@ -134,7 +134,7 @@ def test_nothing_is_ticked_and_the_purposes_open_in_place(guest: Guest) -> None:
 # How it looks
 
 
-def test_the_question_is_the_first_on_the_page_and_both_answers_are_in_view(guest: Guest) -> None:
+def test_banner_comes_first_with_both_answers_in_view(guest: Guest) -> None:
     guest.go("/")
     assert guest.is_asked
     first = next(it for it in guest.all("body > *") if it.tag_name != "link")
@@ -160,7 +160,7 @@ def test_both_answers_look_alike(guest: Guest, layout: str) -> None:
     assert 0.9 < areas[0] / areas[1] < 1.1
 
 
-def test_the_colours_are_those_that_the_visitor_prefers(guest: Guest) -> None:
+def test_banner_follows_preferred_colour_scheme(guest: Guest) -> None:
     guest.go("/")
     for selector in (".pchoice", ".pchoice [value=accept_all]"):
         it = guest.one(selector)
@@ -176,7 +176,7 @@ def opaque(colour: str) -> str:
 
 
 @in_each_layout
-def test_nothing_is_out_of_view_on_a_phone(guest: Guest, layout: str) -> None:
+def test_banner_fits_phone_screen(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
     guest.wait_for_the_question()
     with guest.on_a_phone():
@@ -192,7 +192,7 @@ def test_nothing_is_out_of_view_on_a_phone(guest: Guest, layout: str) -> None:
 
 @with_scripts
 @pytest.mark.parametrize(("layout", "language"), [("corner", "en"), ("corner", "ar"), ("bar", "en"), ("modal", "en")])
-def test_on_a_wide_screen_the_question_stands_where_the_layout_says(guest: Guest, layout: str, language: str) -> None:
+def test_layout_places_banner_on_wide_screen(guest: Guest, layout: str, language: str) -> None:
     guest.go(f"/?lang={language}", layout=layout)
     guest.wait_for_the_question()
     assert guest.banner.value_of_css_property("position") == "fixed"
@@ -218,7 +218,7 @@ def gaps_around(guest: Guest) -> dict[str, float]:
 # Answers
 
 
-def test_a_refusal_is_kept_and_not_asked_again(guest: Guest) -> None:
+def test_refusal_is_kept_and_next_page_has_no_banner(guest: Guest) -> None:
     guest.go("/")
     guest.answer("refuse_all")
     assert guest.path == "/"
@@ -231,7 +231,7 @@ def test_a_refusal_is_kept_and_not_asked_again(guest: Guest) -> None:
 
 
 @again_if_webkit_ends
-def test_accepting_activates_at_once_what_waited_for_it(guest: Guest) -> None:
+def test_acceptance_activates_waiting_templates_at_once(guest: Guest) -> None:
     guest.go("/")
     assert guest.shown() == set()
     guest.answer("accept_all")
@@ -245,9 +245,7 @@ def test_accepting_activates_at_once_what_waited_for_it(guest: Guest) -> None:
 @with_scripts
 @in_each_layout
 @pytest.mark.parametrize(("choice", "status"), [("refuse_all", "status_refused"), ("accept_all", "status_granted")])
-def test_after_an_answer_it_is_said_what_is_kept_and_the_focus_goes_on(
-    guest: Guest, layout: str, choice: str, status: str
-) -> None:
+def test_answer_is_confirmed_and_focus_moves_to_main(guest: Guest, layout: str, choice: str, status: str) -> None:
     guest.go("/", layout=layout)
     guest.wait_for_the_question()
     guest.tab_to(choice)
@@ -261,7 +259,7 @@ def test_after_an_answer_it_is_said_what_is_kept_and_the_focus_goes_on(
 # The keyboard
 
 
-def test_the_keyboard_comes_to_the_question_first_and_then_to_the_page(guest: Guest) -> None:
+def test_tab_reaches_banner_before_page(guest: Guest) -> None:
     guest.go("/")
     on_the_question = []
     for choice in ("refuse_all", "accept_all"):
@@ -273,7 +271,7 @@ def test_the_keyboard_comes_to_the_question_first_and_then_to_the_page(guest: Gu
 
 
 @again_if_webkit_ends
-def test_each_purpose_can_be_chosen_with_the_keyboard(guest: Guest) -> None:
+def test_keyboard_can_choose_single_purpose(guest: Guest) -> None:
     guest.go("/")
     guest.tab_to("summary")
     guest.press(Keys.ENTER)
@@ -291,7 +289,7 @@ def test_each_purpose_can_be_chosen_with_the_keyboard(guest: Guest) -> None:
 
 @with_scripts
 @in_each_layout
-def test_who_sets_the_question_aside_has_not_answered_and_goes_on_with_the_page(guest: Guest, layout: str) -> None:
+def test_dismissed_banner_leaves_visitor_unanswered(guest: Guest, layout: str) -> None:
     def by_the_key() -> None:
         guest.tab_to("summary")
         guest.press(Keys.ESCAPE)
@@ -315,7 +313,7 @@ def test_who_sets_the_question_aside_has_not_answered_and_goes_on_with_the_page(
 
 
 @with_scripts
-def test_the_dialog_is_modal(guest: Guest) -> None:
+def test_dialog_is_modal(guest: Guest) -> None:
     guest.go("/", layout="modal")
     guest.until(lambda: guest.all("dialog.pchoice:modal"))
     assert (guest.banner.aria_role, guest.banner.accessible_name) == ("dialog", EN["banner_title"])
@@ -328,7 +326,7 @@ def test_the_dialog_is_modal(guest: Guest) -> None:
 
 
 @with_scripts
-def test_the_dialog_is_read_from_its_beginning(guest: Guest) -> None:
+def test_dialog_itself_has_focus_when_opened(guest: Guest) -> None:
     guest.go("/", layout="modal")
     guest.until(lambda: guest.all("dialog.pchoice:modal"))
     assert guest.is_at_the_beginning_of_the_question
@@ -339,7 +337,7 @@ def test_the_dialog_is_read_from_its_beginning(guest: Guest) -> None:
 
 @with_scripts
 @in_each_layout
-def test_the_settings_open_in_place_and_close_with_nothing_changed(guest: Guest, layout: str) -> None:
+def test_settings_in_place_close_without_changes(guest: Guest, layout: str) -> None:
     def by_the_key() -> None:
         guest.press(Keys.ESCAPE)
 
@@ -363,7 +361,7 @@ def test_the_settings_open_in_place_and_close_with_nothing_changed(guest: Guest,
 
 @with_scripts
 @in_each_layout
-def test_the_settings_are_read_from_their_beginning(guest: Guest, layout: str) -> None:
+def test_settings_in_place_have_focus_when_opened(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
     guest.answer("refuse_all")
     guest.open_the_settings()
@@ -374,7 +372,7 @@ def test_the_settings_are_read_from_their_beginning(guest: Guest, layout: str) -
 @with_scripts
 @in_each_layout
 @again_if_webkit_ends
-def test_a_withdrawal_in_place_takes_away_what_was_there(guest: Guest, layout: str) -> None:
+def test_withdrawal_in_place_removes_activated_content(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
     guest.answer("accept_all")
     assert guest.shown() == {"media", "both"}
@@ -391,7 +389,7 @@ def test_a_withdrawal_in_place_takes_away_what_was_there(guest: Guest, layout: s
 
 @without_scripts
 @again_if_webkit_ends
-def test_without_scripts_the_settings_are_a_page(guest: Guest) -> None:
+def test_settings_link_opens_settings_page_without_scripts(guest: Guest) -> None:
     texts: Any = shipped("ja")
     guest.go("/")
     guest.answer("accept_all")
@@ -408,7 +406,7 @@ def test_without_scripts_the_settings_are_a_page(guest: Guest) -> None:
 # Pages that come back, and other windows
 
 
-def test_a_question_that_nobody_answered_is_still_open_after_going_back(guest: Guest) -> None:
+def test_unanswered_banner_stays_open_after_going_back(guest: Guest) -> None:
     def comes_back_to_the_page_as_it_was() -> bool:
         guest.go("/")
         page = guest.document
@@ -423,7 +421,7 @@ def test_a_question_that_nobody_answered_is_still_open_after_going_back(guest: G
 
 
 @again_if_webkit_ends
-def test_a_question_that_was_answered_on_another_page_is_not_open_after_going_back(guest: Guest) -> None:
+def test_banner_answered_on_next_page_is_gone_after_going_back(guest: Guest) -> None:
     guest.go("/")
     assert guest.is_asked
     guest.go("/long")
@@ -440,7 +438,7 @@ def test_a_question_that_was_answered_on_another_page_is_not_open_after_going_ba
 
 
 @again_if_webkit_ends
-def test_what_is_answered_in_one_window_holds_in_the_other(guest: Guest) -> None:
+def test_answer_in_one_window_holds_in_another(guest: Guest) -> None:
     guest.go("/")
     first = guest.window
     guest.open_window()
@@ -456,7 +454,7 @@ def test_what_is_answered_in_one_window_holds_in_the_other(guest: Guest) -> None
 
 @with_scripts
 @again_if_webkit_ends
-def test_the_other_window_follows_an_answer_in_place_and_a_withdrawal_with_a_new_page(guest: Guest) -> None:
+def test_other_window_applies_acceptance_in_place_and_reloads_on_withdrawal(guest: Guest) -> None:
     guest.go("/")
     guest.wait_for_the_question()
     first, page = guest.window, guest.document
@@ -481,7 +479,7 @@ def test_the_other_window_follows_an_answer_in_place_and_a_withdrawal_with_a_new
 
 @with_scripts
 @again_if_webkit_ends
-def test_all_of_it_works_where_only_files_of_the_site_may_run(guest: Guest) -> None:
+def test_banner_and_settings_work_under_strict_content_security_policy(guest: Guest) -> None:
     guest.go("/strict")
     guest.wait_for_the_question()
     assert guest.banner.value_of_css_property("position") == "fixed"
@@ -505,7 +503,7 @@ def test_all_of_it_works_where_only_files_of_the_site_may_run(guest: Guest) -> N
 
 @without_scripts
 @again_if_webkit_ends
-def test_without_scripts_the_form_works_there_too(guest: Guest) -> None:
+def test_form_works_without_scripts_under_strict_content_security_policy(guest: Guest) -> None:
     guest.go("/strict")
     assert guest.banner.value_of_css_property("position") == "fixed"
     guest.answer("refuse_all")

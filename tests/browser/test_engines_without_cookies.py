@@ -60,7 +60,7 @@ def says_that_it_keeps_cookies(guest: Guest) -> bool:
 
 
 @with_scripts
-def test_nobody_is_asked_whose_answer_would_not_last(guest: Guest) -> None:
+def test_message_replaces_banner_without_cookies(guest: Guest) -> None:
     come(guest)
     if says_that_it_keeps_cookies(guest):
         guest.answer("refuse_all")
@@ -71,7 +71,7 @@ def test_nobody_is_asked_whose_answer_would_not_last(guest: Guest) -> None:
 
 
 @at([name for name in ENGINES if name != DECEIVED], scripts=True)  # which asks on each page
-def test_it_is_said_once_in_a_visit(guest: Guest) -> None:
+def test_blocked_cookies_message_shows_once_per_visit(guest: Guest) -> None:
     come(guest)
     page = guest.document
     guest.until(lambda: guest.said)
@@ -83,7 +83,7 @@ def test_it_is_said_once_in_a_visit(guest: Guest) -> None:
 
 
 @with_scripts
-def test_who_answers_in_the_settings_all_the_same_is_told(guest: Guest) -> None:
+def test_lost_answer_in_settings_shows_message(guest: Guest) -> None:
     come(guest)
     guest.open_the_settings()
     guest.answer("accept_all")
@@ -94,7 +94,7 @@ def test_who_answers_in_the_settings_all_the_same_is_told(guest: Guest) -> None:
 
 @without_scripts
 @again_if_webkit_ends
-def test_without_scripts_the_form_comes_back_with_one_line(guest: Guest) -> None:
+def test_lost_answer_without_scripts_turns_banner_into_message(guest: Guest) -> None:
     guest.go("/")
     page = guest.document
     assert not guest.one(".pchoice-blocked").is_displayed()

@@ -83,7 +83,7 @@ def reader(arrive: Callable[..., Visitor]) -> Reader:
 # With consent.
 
 
-def test_an_event_arrives_with_the_visitor_s_id(reader: Reader) -> None:
+def test_event_is_recorded_with_visitor_id(reader: Reader) -> None:
     reader.go("/?utm_source=letter&key=secret")
     reader.page.evaluate("consent.track('quote', { lines: 3, of: 'Sōseki', whole: false })")
     event = reader.event("quote")
@@ -96,7 +96,7 @@ def test_an_event_arrives_with_the_visitor_s_id(reader: Reader) -> None:
     assert reader.page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
-def test_an_event_for_a_purpose_of_its_own_needs_that_one_as_well(reader: Reader) -> None:
+def test_event_with_own_purpose_needs_consent_to_it_too(reader: Reader) -> None:
     reader.go("/")
     liked = "consent.track('liked', {}, { purpose: 'ads' })"
     reader.page.evaluate(liked)
@@ -108,7 +108,7 @@ def test_an_event_for_a_purpose_of_its_own_needs_that_one_as_well(reader: Reader
     assert reader.event("liked")["consent.purpose"] == "ads"
 
 
-def test_what_is_wrong_with_an_event_is_said_in_the_console(reader: Reader) -> None:
+def test_invalid_event_is_explained_in_console(reader: Reader) -> None:
     reader.go("/")
     with reader.page.expect_console_message(lambda said: said.text.startswith("cookie-consent:")) as said:
         reader.page.evaluate("consent.track('No name')")
@@ -116,14 +116,14 @@ def test_what_is_wrong_with_an_event_is_said_in_the_console(reader: Reader) -> N
     assert reader.events() == []
 
 
-def test_events_that_cannot_be_sent_do_no_harm(reader: Reader) -> None:
+def test_failed_event_request_raises_no_script_error(reader: Reader) -> None:
     reader.page.route("**/events", lambda route: route.abort())
     reader.go("/")
     reader.page.evaluate("consent.track('lost')")
     assert reader.visitor.complaints == []
 
 
-def test_how_long_a_page_was_looked_at_is_told_when_another_comes(reader: Reader) -> None:
+def test_page_leave_event_tells_viewing_time(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("consent.ready")
     reader.page.evaluate("new Promise((resolve) => setTimeout(resolve, 300))")
@@ -134,14 +134,14 @@ def test_how_long_a_page_was_looked_at_is_told_when_another_comes(reader: Reader
     assert "url.query" not in event
 
 
-def test_it_is_told_when_the_tab_is_closed(reader: Reader) -> None:
+def test_closing_tab_sends_page_leave(reader: Reader) -> None:
     reader.go("/next")
     reader.page.evaluate("consent.ready")
     reader.page.close(run_before_unload=True)
     assert reader.event("page_leave")["url.path"] == "/next"
 
 
-def test_it_is_told_once_also_if_the_page_is_hidden_before(reader: Reader) -> None:
+def test_page_leave_is_sent_once_for_page_hidden_twice(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("consent.ready")
     reader.page.evaluate(HIDE)
@@ -154,7 +154,7 @@ def test_it_is_told_once_also_if_the_page_is_hidden_before(reader: Reader) -> No
     assert reader.told() == 1
 
 
-def test_a_page_that_nobody_saw_tells_nothing(reader: Reader) -> None:
+def test_page_never_visible_sends_no_page_leave(reader: Reader) -> None:
     reader.page.add_init_script(f"({HIDE})()")
     reader.go("/")
     reader.page.evaluate("consent.ready")
@@ -163,7 +163,7 @@ def test_a_page_that_nobody_saw_tells_nothing(reader: Reader) -> None:
     assert reader.told() == 0
 
 
-def test_a_page_that_the_back_button_brings_as_it_was_is_looked_at_once_more(browser: Browser, sites: Sites) -> None:
+def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, sites: Sites) -> None:
     """Playwright's own setting is not to keep the pages that were left."""
     options: dict[str, Any] = {**CHROMIUM_OPTIONS, "ignore_default_args": ["--disable-back-forward-cache"]}
     with browser.browser_type.launch(**options) as keeping:
@@ -195,7 +195,7 @@ def test_a_page_that_the_back_button_brings_as_it_was_is_looked_at_once_more(bro
         ("#elsewhere", "https://files.example/a.zip"),
     ],
 )
-def test_a_download_is_told_with_its_file_and_no_more(reader: Reader, link: str, file: str) -> None:
+def test_download_event_names_file_without_query(reader: Reader, link: str, file: str) -> None:
     reader.page.route("https://files.example/**", lambda route: route.fulfill(status=204))
     reader.go("/")
     reader.page.evaluate("consent.ready")
@@ -204,7 +204,7 @@ def test_a_download_is_told_with_its_file_and_no_more(reader: Reader, link: str,
     assert (event["url.path"], event["event.properties"]) == ("/", {"file": file})
 
 
-def test_other_links_are_no_downloads(reader: Reader) -> None:
+def test_other_clicks_send_no_download_event(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("consent.ready")
     reader.page.evaluate("document.querySelector('#blob').href = URL.createObjectURL(new Blob(['x']))")
@@ -215,7 +215,7 @@ def test_other_links_are_no_downloads(reader: Reader) -> None:
     assert reader.events("download") == []
 
 
-def test_views_of_a_single_page_app_are_told_where_the_tag_says_so(reader: Reader) -> None:
+def test_single_page_app_with_data_views_sends_page_views(reader: Reader) -> None:
     reader.go("/views")
     reader.page.evaluate("consent.ready")
     reader.page.evaluate("history.pushState({}, '', '/room/1?utm_source=letter&key=secret&x=utm_y#there')")
@@ -234,7 +234,7 @@ def test_views_of_a_single_page_app_are_told_where_the_tag_says_so(reader: Reade
     assert "secret" not in reader.visitor.sites.access_log.read_text("utf-8")
 
 
-def test_they_are_not_where_the_tag_does_not(reader: Reader) -> None:
+def test_single_page_app_without_data_views_sends_no_page_views(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("history.pushState({}, '', '/room/1')")
     reader.page.evaluate("consent.track('last')")
@@ -242,7 +242,7 @@ def test_they_are_not_where_the_tag_does_not(reader: Reader) -> None:
     assert reader.events("page_view") == []
 
 
-def test_the_example_of_the_docs_is_recorded(arrive: Callable[..., Visitor]) -> None:
+def test_events_of_docs_example_are_recorded(arrive: Callable[..., Visitor]) -> None:
     reader = Reader(arrive)
     reader.answer(analytics=True, ads=True)
     reader.go("/")
@@ -256,7 +256,7 @@ def test_the_example_of_the_docs_is_recorded(arrive: Callable[..., Visitor]) -> 
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"ads": True}], ids=["unanswered", "refused", "other purposes only"])
-def test_without_consent_to_tracing_nothing_is_sent(
+def test_no_event_is_sent_without_consent_to_tracing(
     arrive: Callable[..., Visitor], answer: dict[str, bool] | None
 ) -> None:
     reader = Reader(arrive)
@@ -274,7 +274,7 @@ def test_without_consent_to_tracing_nothing_is_sent(
     assert "visitor" not in reader.visitor.cookies
 
 
-def test_a_page_that_asks_requests_nothing_before_the_answer(arrive: Callable[..., Visitor]) -> None:
+def test_page_with_banner_requests_no_state_before_answer(arrive: Callable[..., Visitor]) -> None:
     reader = Reader(arrive)
     reader.go("/")
     reader.page.evaluate("consent.ready")
@@ -283,7 +283,7 @@ def test_a_page_that_asks_requests_nothing_before_the_answer(arrive: Callable[..
     assert [request.url for request in reader.visitor.requests() if "/state" in request.url] == []
 
 
-def test_events_begin_with_a_grant_and_end_with_the_withdrawal(arrive: Callable[..., Visitor]) -> None:
+def test_events_start_with_grant_and_stop_with_withdrawal(arrive: Callable[..., Visitor]) -> None:
     reader = Reader(arrive)
     reader.go("/")
     reader.visitor.mark()
@@ -304,7 +304,7 @@ def test_events_begin_with_a_grant_and_end_with_the_withdrawal(arrive: Callable[
     assert reader.told() == told
 
 
-def test_a_withdrawal_elsewhere_is_heard_of_when_the_page_is_seen_again(reader: Reader) -> None:
+def test_page_learns_of_withdrawal_elsewhere_when_visible(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("void consent.on('change', (purposes) => { document.heard = purposes; })")
     assert reader.page.evaluate("consent.ready")["analytics"]
@@ -321,7 +321,7 @@ def test_a_withdrawal_elsewhere_is_heard_of_when_the_page_is_seen_again(reader: 
     reader.event("quote")
 
 
-def test_a_withdrawal_that_the_page_has_not_heard_of_is_the_server_s_to_know(reader: Reader) -> None:
+def test_server_refuses_event_after_withdrawal_unknown_to_page(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("consent.ready")
     before = reader.id
@@ -335,7 +335,7 @@ def test_a_withdrawal_that_the_page_has_not_heard_of_is_the_server_s_to_know(rea
     ]
 
 
-def test_a_page_tells_nothing_while_it_is_not_known_what_holds(reader: Reader) -> None:
+def test_no_event_is_sent_while_state_is_unavailable(reader: Reader) -> None:
     reader.go("/")
     reader.page.evaluate("consent.ready")
     reader.page.route("**/state?*", lambda route: route.abort())
@@ -345,7 +345,7 @@ def test_a_page_tells_nothing_while_it_is_not_known_what_holds(reader: Reader) -
     assert reader.page.evaluate("consent.allows('analytics')")
 
 
-def test_a_service_that_refuses_tracing_is_not_traced(reader: Reader) -> None:
+def test_no_event_is_recorded_on_service_that_refuses_tracing(reader: Reader) -> None:
     reader.go("/members/room")
     reader.page.evaluate("consent.track('quote')")
     reader.go("/views")
@@ -357,7 +357,7 @@ def test_a_service_that_refuses_tracing_is_not_traced(reader: Reader) -> None:
     assert "/members" not in reader.visitor.sites.access_log.read_text("utf-8")
 
 
-def test_without_scripts_pages_are_as_they_were(arrive: Callable[..., Visitor]) -> None:
+def test_pages_with_track_script_work_without_javascript(arrive: Callable[..., Visitor]) -> None:
     reader = Reader(arrive, java_script_enabled=False)
     reader.go("/")
     reader.visitor.choice("accept_all").click()
@@ -371,9 +371,7 @@ def test_without_scripts_pages_are_as_they_were(arrive: Callable[..., Visitor]) 
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_the_script_stands_beside_that_of_the_question_in_either_order(
-    arrive: Callable[..., Visitor], order: str
-) -> None:
+def test_track_script_works_before_and_after_banner_script(arrive: Callable[..., Visitor], order: str) -> None:
     reader = Reader(arrive)
     reader.go(f"/{order}")
     expect(reader.visitor.banner).to_be_visible()
@@ -390,7 +388,7 @@ def test_the_script_stands_beside_that_of_the_question_in_either_order(
     expect(reader.visitor.banner).to_be_focused()
 
 
-def test_without_it_there_is_as_much_of_window_consent_and_the_rest_is_brought(reader: Reader) -> None:
+def test_track_script_alone_provides_window_consent(reader: Reader) -> None:
     reader.go("/")
     assert reader.page.evaluate("consent.ready") == {"necessary": True, "analytics": True, "ads": False}
     assert reader.page.evaluate("consent.purposes") == {"necessary": True, "analytics": True, "ads": False}
@@ -406,12 +404,12 @@ def test_without_it_there_is_as_much_of_window_consent_and_the_rest_is_brought(r
     assert reader.page.evaluate("consent.allows('ads') && !document.stopped")
 
 
-def test_what_a_page_calls_consent_itself_stays_its_own(reader: Reader) -> None:
+def test_page_can_replace_window_consent(reader: Reader) -> None:
     reader.go("/")
     assert reader.page.evaluate("window.consent = 'ours', window.consent") == "ours"
 
 
-def test_a_template_brings_the_script_once_tracing_is_allowed(reader: Reader) -> None:
+def test_template_variable_adds_track_script_only_with_consent(reader: Reader) -> None:
     reader.go("/helper")
     reader.page.evaluate("consent.track('quote')")
     reader.event("quote")

@@ -77,7 +77,7 @@ def complaints(visitor: Visitor) -> list[str]:
 
 @in_all_layouts
 @on_all_screens
-def test_both_answers_are_alike_and_in_view(arrive: Arrive, layout: str, size: ViewportSize) -> None:
+def test_answers_look_alike_and_are_in_view(arrive: Arrive, layout: str, size: ViewportSize) -> None:
     visitor = moved_to(arrive(viewport=size), layout)
     asked(visitor, "/long")
     refuse, accept = visitor.choice("refuse_all"), visitor.choice("accept_all")
@@ -92,7 +92,7 @@ def test_both_answers_are_alike_and_in_view(arrive: Arrive, layout: str, size: V
 
 
 @on_all_screens
-def test_a_bar_lies_along_the_lower_edge_and_leaves_the_page_to_read(arrive: Arrive, size: ViewportSize) -> None:
+def test_bar_lies_at_bottom_and_leaves_page_readable(arrive: Arrive, size: ViewportSize) -> None:
     visitor = moved_to(arrive(viewport=size), "bar")
     asked(visitor, "/long")
     bar = box(visitor.banner)
@@ -113,7 +113,7 @@ def test_a_bar_lies_along_the_lower_edge_and_leaves_the_page_to_read(arrive: Arr
 
 
 @pytest.mark.parametrize("site", ["corner", "bar", "shared"])
-def test_a_question_beside_the_page_never_takes_the_focus_by_itself(arrive: Arrive, site: str) -> None:
+def test_non_modal_banner_never_takes_focus(arrive: Arrive, site: str) -> None:
     visitor = moved_to(arrive(), site)
     visitor.page.add_init_script(NOTE_FOCUS)
     asked(visitor, "/with-script")
@@ -135,9 +135,7 @@ def decide_later(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("site", ["corner", "bar", "modal", "shared"])
 @pytest.mark.parametrize("leave", [press_escape, decide_later])
-def test_a_question_that_is_left_is_set_aside_for_the_page_only(
-    arrive: Arrive, site: str, leave: Callable[[Visitor], None]
-) -> None:
+def test_dismissed_banner_returns_on_next_page(arrive: Arrive, site: str, leave: Callable[[Visitor], None]) -> None:
     visitor = moved_to(arrive(), site)
     asked(visitor, "/with-script")
     leave(visitor)
@@ -158,7 +156,7 @@ def test_a_question_that_is_left_is_set_aside_for_the_page_only(
 
 
 @pytest.mark.parametrize("layout", ["corner", "bar"])
-def test_escape_outside_of_the_question_is_the_pages_own(arrive: Arrive, layout: str) -> None:
+def test_escape_outside_banner_leaves_banner_open(arrive: Arrive, layout: str) -> None:
     visitor = moved_to(arrive(), layout)
     asked(visitor, "/")
     visitor.page.locator("#name").focus()
@@ -182,7 +180,7 @@ def at_dialog(arrive: Arrive) -> Visitor:
 IS_INSIDE = "document.querySelector('dialog').contains(document.activeElement)"
 
 
-def test_a_dialog_has_the_focus_and_keeps_the_page_out_of_reach(at_dialog: Visitor) -> None:
+def test_dialog_has_focus_and_blocks_page(at_dialog: Visitor) -> None:
     assert at_dialog.page.evaluate(IS_INSIDE)
     link = at_dialog.page.locator("#next")
     place = box(link)
@@ -197,7 +195,7 @@ def test_a_dialog_has_the_focus_and_keeps_the_page_out_of_reach(at_dialog: Visit
 
 
 @pytest.mark.parametrize("key", ["Tab", "Shift+Tab"])
-def test_the_keyboard_stays_in_a_dialog_or_goes_to_the_browser(at_dialog: Visitor, key: str) -> None:
+def test_tab_stays_in_dialog_or_browser(at_dialog: Visitor, key: str) -> None:
     reached = []
     for _ in range(TABS):
         at_dialog.page.keyboard.press(key)
@@ -207,7 +205,7 @@ def test_the_keyboard_stays_in_a_dialog_or_goes_to_the_browser(at_dialog: Visito
     assert reached.count("refuse_all") == reached.count("accept_all")
 
 
-def test_a_dialog_that_was_called_for_gives_the_focus_back(at_dialog: Visitor) -> None:
+def test_dialog_opened_by_script_returns_focus(at_dialog: Visitor) -> None:
     at_dialog.page.keyboard.press("Escape")
     expect(at_dialog.banner).to_be_hidden()
     at_dialog.page.locator("#name").focus()
@@ -220,7 +218,7 @@ def test_a_dialog_that_was_called_for_gives_the_focus_back(at_dialog: Visitor) -
     assert unanswered(at_dialog)
 
 
-def test_escape_leaves_a_dialog_also_when_nothing_in_it_has_the_focus(at_dialog: Visitor) -> None:
+def test_escape_closes_dialog_without_focus_inside(at_dialog: Visitor) -> None:
     at_dialog.banner.locator("p").filter(has_text="Life Site Ltd.").click()
     at_dialog.page.keyboard.press("Escape")
     expect(at_dialog.banner).to_be_hidden()
@@ -230,16 +228,14 @@ def test_escape_leaves_a_dialog_also_when_nothing_in_it_has_the_focus(at_dialog:
     assert unanswered(at_dialog)
 
 
-def test_a_click_beside_a_dialog_is_no_answer(at_dialog: Visitor) -> None:
+def test_click_beside_dialog_is_no_answer(at_dialog: Visitor) -> None:
     at_dialog.page.mouse.click(5, 5)
     expect(at_dialog.page.locator("dialog:modal")).to_be_visible()
     assert unanswered(at_dialog)
 
 
 @pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
-def test_a_dialog_that_is_answered_gives_the_page_back(
-    at_dialog: Visitor, choice: str, purposes: dict[str, bool]
-) -> None:
+def test_answered_dialog_closes_and_frees_page(at_dialog: Visitor, choice: str, purposes: dict[str, bool]) -> None:
     at_dialog.mark()
     at_dialog.page.route(f"**{PREFIX}", lambda route: route.abort())
     at_dialog.choice(choice).click()
@@ -257,7 +253,7 @@ def test_a_dialog_that_is_answered_gives_the_page_back(
 
 
 @on_all_screens
-def test_without_javascript_a_dialog_can_be_used_and_the_page_be_reached(arrive: Arrive, size: ViewportSize) -> None:
+def test_dialog_and_page_are_usable_without_javascript(arrive: Arrive, size: ViewportSize) -> None:
     visitor = moved_to(arrive(java_script_enabled=False, viewport=size), "modal")
     visitor.go("/long")
     expect(visitor.banner).to_be_visible()
@@ -285,9 +281,7 @@ COVERED = """() => {
 
 
 @on_all_screens
-def test_until_a_script_makes_it_modal_a_dialog_leaves_what_has_the_focus_in_view(
-    arrive: Arrive, size: ViewportSize
-) -> None:
+def test_dialog_without_javascript_does_not_cover_focused_element(arrive: Arrive, size: ViewportSize) -> None:
     visitor = moved_to(arrive(java_script_enabled=False, viewport=size), "modal")
     visitor.go("/long")
     assert box(visitor.banner)["y"] >= size["height"] * 0.3
@@ -304,7 +298,7 @@ addEventListener("DOMContentLoaded", () => {
 """
 
 
-def test_a_dialog_is_modal_at_once_where_the_script_is_there(arrive: Arrive) -> None:
+def test_dialog_is_modal_before_page_is_loaded(arrive: Arrive) -> None:
     visitor = moved_to(arrive(), "modal")
     visitor.page.add_init_script(WATCH_THE_END_OF_THE_PAGE)
     asked(visitor, "/long")
@@ -320,7 +314,7 @@ new PerformanceObserver(list => document.shifts.push(...list.getEntries().map(sh
 
 @on_all_screens
 @pytest.mark.parametrize("path", ["/long", "/"])
-def test_a_dialog_moves_to_the_middle_without_a_shift(arrive: Arrive, path: str, size: ViewportSize) -> None:
+def test_dialog_moves_to_middle_without_layout_shift(arrive: Arrive, path: str, size: ViewportSize) -> None:
     visitor = moved_to(arrive(viewport=size), "modal")
     visitor.page.add_init_script(WATCH_SHIFTS)
     held: list[Route] = []
@@ -341,7 +335,7 @@ def test_a_dialog_moves_to_the_middle_without_a_shift(arrive: Arrive, path: str,
 
 
 @pytest.mark.parametrize("layout", ["corner", "modal"])
-def test_a_page_that_asks_is_printed_without_the_question_and_the_room_for_it(arrive: Arrive, layout: str) -> None:
+def test_page_is_printed_without_banner_and_its_space(arrive: Arrive, layout: str) -> None:
     visitor = moved_to(arrive(java_script_enabled=False), layout)
     visitor.go("/long")
     room = "getComputedStyle(document.documentElement).paddingBottom"
@@ -362,7 +356,7 @@ def at_shared(arrive: Arrive) -> Visitor:
     return visitor
 
 
-def test_a_page_that_all_share_is_the_same_for_all(at_shared: Visitor) -> None:
+def test_shared_page_is_identical_for_all_visitors(at_shared: Visitor) -> None:
     address = f"{at_shared.sites.address}/with-script"
     at_shared.accept()
     cookie = {"cookie": f"consent={at_shared.cookies['consent']['value']}"}
@@ -375,9 +369,7 @@ def test_a_page_that_all_share_is_the_same_for_all(at_shared: Visitor) -> None:
 
 
 @pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
-def test_a_question_that_script_brings_is_answered_like_any_other(
-    at_shared: Visitor, choice: str, purposes: dict[str, bool]
-) -> None:
+def test_banner_loaded_by_script_takes_answers(at_shared: Visitor, choice: str, purposes: dict[str, bool]) -> None:
     at_shared.mark()
     expect(at_shared.banner).to_have_css("position", "fixed")
     assert at_shared.answer(at_shared.choice(choice)).status == 200
@@ -390,7 +382,7 @@ def test_a_question_that_script_brings_is_answered_like_any_other(
     assert receipt["source"] == "banner"
 
 
-def test_once_answered_no_question_is_brought_again(at_shared: Visitor) -> None:
+def test_banner_is_not_loaded_again_after_answer(at_shared: Visitor) -> None:
     at_shared.accept()
     at_shared.requests()
     at_shared.go("/with-script")
@@ -403,7 +395,7 @@ def test_once_answered_no_question_is_brought_again(at_shared: Visitor) -> None:
     expect(at_shared.banner).to_have_count(0)
 
 
-def test_an_answer_on_one_page_takes_the_question_that_script_brought_from_another(at_shared: Visitor) -> None:
+def test_answer_in_one_tab_removes_banner_loaded_by_script_in_other(at_shared: Visitor) -> None:
     other = another_tab(at_shared)
     asked(other, "/with-script")
     at_shared.accept()
@@ -421,7 +413,7 @@ def test_an_answer_on_one_page_takes_the_question_that_script_brought_from_anoth
     ],
 )
 @pytest.mark.parametrize("path", ["/shared/with-script", "/corner/written"])
-def test_the_question_is_in_the_language_of_the_page_else_in_the_browsers(
+def test_banner_is_in_page_language_else_in_browser_language(
     arrive: Arrive, path: str, lang: str, locale: str, expected: str, direction: str
 ) -> None:
     visitor, (_, site, page) = arrive(locale=locale), path.split("/")
@@ -434,7 +426,7 @@ def test_the_question_is_in_the_language_of_the_page_else_in_the_browsers(
     expect(visitor.status).to_contain_text(str(shipped(expected)["kept"]))
 
 
-def test_a_question_that_cannot_be_had_breaks_nothing(arrive: Arrive) -> None:
+def test_failed_banner_request_breaks_nothing(arrive: Arrive) -> None:
     visitor = moved_to(arrive(), "shared")
     said = complaints(visitor)
     visitor.page.route(f"**{PREFIX}/question?*", lambda route: route.abort())
@@ -446,7 +438,7 @@ def test_a_question_that_cannot_be_had_breaks_nothing(arrive: Arrive) -> None:
     assert [re.findall("no answer from .*/question. Let it pass", text) != [] for text in said] == [True, True]
 
 
-def test_settings_that_are_called_for_while_the_question_comes_take_its_place_or_are_it(arrive: Arrive) -> None:
+def test_settings_opened_while_banner_loads_appear_once(arrive: Arrive) -> None:
     visitor = moved_to(arrive(), "shared")
     held: list[Route] = []
     visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
@@ -464,7 +456,7 @@ def test_settings_that_are_called_for_while_the_question_comes_take_its_place_or
 
 
 @pytest.mark.parametrize("site", ["corner", "modal", "shared"])
-def test_in_a_frame_nothing_is_asked(arrive: Arrive, site: str) -> None:
+def test_framed_page_shows_no_banner(arrive: Arrive, site: str) -> None:
     visitor = moved_to(arrive(), site)
     asked(visitor, "/framing")
     frame = visitor.page.frame(url="**/with-script")
@@ -480,7 +472,7 @@ def test_in_a_frame_nothing_is_asked(arrive: Arrive, site: str) -> None:
     expect(frame.locator("#media")).to_be_attached()
 
 
-def test_a_question_comes_also_without_its_stylesheet(arrive: Arrive) -> None:
+def test_banner_works_without_stylesheet(arrive: Arrive) -> None:
     visitor = moved_to(arrive(), "shared")
     visitor.page.route("**/*.css", lambda route: route.abort())
     asked(visitor, "/with-script")
@@ -491,7 +483,7 @@ def test_a_question_comes_also_without_its_stylesheet(arrive: Arrive) -> None:
 # window.consent
 
 
-def test_pages_hear_of_a_change_when_it_holds(arrive: Arrive) -> None:
+def test_change_event_comes_after_templates_are_activated(arrive: Arrive) -> None:
     visitor = arrive()
     asked(visitor, "/")
     visitor.page.evaluate(
@@ -508,7 +500,7 @@ def test_pages_hear_of_a_change_when_it_holds(arrive: Arrive) -> None:
     assert visitor.page.evaluate("document.heard") == [["on", ALL, True, 1], ["event", ALL, True, 1]]
 
 
-def test_what_a_page_does_to_what_it_was_told_changes_nothing(arrive: Arrive) -> None:
+def test_changing_returned_purposes_changes_no_consent(arrive: Arrive) -> None:
     visitor = arrive()
     asked(visitor, "/")
     visitor.page.evaluate("consent.ready.then(purposes => { purposes.media = consent.purposes.media = true; })")
@@ -520,7 +512,7 @@ def test_what_a_page_does_to_what_it_was_told_changes_nothing(arrive: Arrive) ->
     assert visitor.page.evaluate("consent.allows('media')")
 
 
-def test_show_is_done_when_the_question_is_there(arrive: Arrive) -> None:
+def test_show_resolves_when_settings_are_open(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go("/with-script")
     visitor.refuse()
@@ -532,7 +524,7 @@ def test_show_is_done_when_the_question_is_there(arrive: Arrive) -> None:
     expect(visitor.banner).to_have_count(1)
 
 
-def test_the_script_can_be_imported_and_is_the_one_of_the_page(arrive: Arrive) -> None:
+def test_imported_script_is_same_instance_as_page_script(arrive: Arrive) -> None:
     visitor = arrive()
     asked(visitor, "/long")
     address = f"{urlsplit(visitor.sites.address).path}{PREFIX}/choices.js"
@@ -549,7 +541,7 @@ def test_the_script_can_be_imported_and_is_the_one_of_the_page(arrive: Arrive) -
     assert visitor.page.evaluate(ready, address) == ALL
 
 
-def test_a_developer_is_told_once_of_each_purpose_that_there_is_not(arrive: Arrive) -> None:
+def test_unknown_purpose_is_reported_once_in_console(arrive: Arrive) -> None:
     visitor = arrive()
     said = complaints(visitor)
     asked(visitor, "/misspelt")
@@ -560,7 +552,7 @@ def test_a_developer_is_told_once_of_each_purpose_that_there_is_not(arrive: Arri
     assert all("necessary,analytics,media" in text for text in said)
 
 
-def test_a_developer_is_told_of_an_event_that_there_is_not(arrive: Arrive) -> None:
+def test_unknown_event_type_is_reported_in_console(arrive: Arrive) -> None:
     visitor = arrive()
     said = complaints(visitor)
     asked(visitor, "/")
@@ -579,7 +571,7 @@ def answer_garbage(route: Route) -> None:
     [lambda route: route.abort(), lambda route: route.fulfill(status=503, json={}), answer_garbage],
     ids=["no network", "an error", "garbage"],
 )
-def test_a_developer_is_told_once_that_nobody_says_what_holds(arrive: Arrive, fail: Callable[[Route], None]) -> None:
+def test_unavailable_state_is_reported_once_in_console(arrive: Arrive, fail: Callable[[Route], None]) -> None:
     visitor = arrive()
     asked(visitor, "/")
     visitor.accept()
@@ -610,7 +602,7 @@ TRANSFERS = """() => performance.getEntriesByType("resource")
     .filter(({ name }) => name.includes("/privacy-choices/")).map(entry => entry.transferSize)"""
 
 
-def test_the_first_page_takes_one_script_and_one_style_and_the_next_none(arrive: Arrive) -> None:
+def test_first_page_loads_one_script_and_one_stylesheet_and_next_page_none(arrive: Arrive) -> None:
     visitor = arrive()
     answers: list[Response] = []
     visitor.page.on("response", lambda response: answers.append(response))
@@ -630,7 +622,7 @@ def test_the_first_page_takes_one_script_and_one_style_and_the_next_none(arrive:
 
 
 @pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
-def test_who_has_answered_gets_pages_with_no_more_than_a_link_to_the_settings(arrive: Arrive, choice: str) -> None:
+def test_page_after_answer_has_only_settings_link(arrive: Arrive, choice: str) -> None:
     visitor = arrive()
     asked(visitor, "/long")
     visitor.answer(visitor.choice(choice))
@@ -673,9 +665,7 @@ def reads(visitor: Visitor, language: str) -> None:
         ("asked", "/written", "en"),
     ],
 )
-def test_the_question_is_in_the_language_that_the_app_tells(
-    arrive: Arrive, site: str, path: str, expected: str
-) -> None:
+def test_banner_is_in_language_set_by_app(arrive: Arrive, site: str, path: str, expected: str) -> None:
     visitor = moved_to(arrive(locale="en-GB"), site)
     asked(visitor, path)
     reads(visitor, expected)
@@ -695,7 +685,7 @@ def test_the_question_is_in_the_language_that_the_app_tells(
         ("asked", "/with-script?in=ja", "ja"),
     ],
 )
-def test_settings_that_script_brings_are_in_the_language_that_the_app_tells(
+def test_settings_loaded_by_script_are_in_language_set_by_app(
     arrive: Arrive, site: str, path: str, expected: str
 ) -> None:
     visitor = moved_to(arrive(locale="en-GB"), site)
@@ -705,7 +695,7 @@ def test_settings_that_script_brings_are_in_the_language_that_the_app_tells(
     reads(visitor, expected)
 
 
-def test_the_settings_are_in_the_language_of_the_question(arrive: Arrive) -> None:
+def test_settings_are_in_banner_language(arrive: Arrive) -> None:
     visitor = moved_to(arrive(locale="en-GB"), "tongues")
     asked(visitor, "/ja/written?in=en")
     visitor.refuse()

@@ -160,19 +160,19 @@ def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return found
 
 
-def test_the_checker_finds_what_is_wrong(findings: dict[str, list[str]]) -> None:
+def test_checker_reports_faulty_page(findings: dict[str, list[str]]) -> None:
     told = " ".join(findings["faulty page"])
     assert "hx-boost" in told
     assert "region" in told
 
 
 @pytest.mark.parametrize("name", [*NAMES, *REPORTS])
-def test_nothing_is_wrong_with_a_page(findings: dict[str, list[str]], name: str) -> None:
+def test_page_is_valid_html(findings: dict[str, list[str]], name: str) -> None:
     assert findings[name] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_pages_are_those_that_they_are_called(language: str) -> None:
+def test_checked_pages_contain_expected_markup(language: str) -> None:
     holds = {
         "question": ('class="pchoice pchoice-corner"', 'class="pchoice-way-back"'),
         "question in a bar": ('class="pchoice pchoice-bar"',),

@@ -73,7 +73,7 @@ def tick_without_saving(page: Page) -> None:
 
 
 @with_and_without_scripts
-def test_the_keyboard_comes_to_the_question_first_and_then_to_the_page(arrive: Arrive, scripts: bool) -> None:
+def test_tab_reaches_banner_before_page(arrive: Arrive, scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts)
     visitor.go("/")
     reached = []
@@ -86,7 +86,7 @@ def test_the_keyboard_comes_to_the_question_first_and_then_to_the_page(arrive: A
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("path", "last"), [("/", "accept_all"), (PREFIX, "The whole policy as data (JSON)")])
-def test_what_has_the_focus_stands_out(arrive: Arrive, scheme: Any, path: str, last: str) -> None:
+def test_focus_ring_has_enough_contrast(arrive: Arrive, scheme: Any, path: str, last: str) -> None:
     visitor = arrive(color_scheme=scheme)
     visitor.go(path)
     while visitor.focused() != last:
@@ -98,7 +98,7 @@ def test_what_has_the_focus_stands_out(arrive: Arrive, scheme: Any, path: str, l
 
 
 @with_and_without_scripts
-def test_each_purpose_can_be_chosen_with_the_keyboard(arrive: Arrive, scripts: bool) -> None:
+def test_keyboard_can_choose_single_purpose(arrive: Arrive, scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts, viewport={"width": 320, "height": 568})
     keyboard = visitor.page.keyboard
     visitor.go("/")
@@ -117,7 +117,7 @@ def test_each_purpose_can_be_chosen_with_the_keyboard(arrive: Arrive, scripts: b
     assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": False, "functional": True}
 
 
-def test_after_an_answer_the_keyboard_goes_on_in_the_content(arrive: Arrive) -> None:
+def test_keyboard_answer_moves_focus_to_content(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go("/names")
     tab_to(visitor, "refuse_all")
@@ -129,7 +129,7 @@ def test_after_an_answer_the_keyboard_goes_on_in_the_content(arrive: Arrive) -> 
     expect(visitor.status).to_be_empty()
 
 
-def test_after_a_click_the_focus_stays_where_it_was(arrive: Arrive) -> None:
+def test_clicked_answer_keeps_focus(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go("/names")
     field = visitor.page.get_by_label("Name")
@@ -141,7 +141,7 @@ def test_after_a_click_the_focus_stays_where_it_was(arrive: Arrive) -> None:
 
 
 @with_and_without_scripts
-def test_only_a_button_answers(arrive: Arrive, scripts: bool) -> None:
+def test_only_answer_buttons_give_answer(arrive: Arrive, scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts, viewport={"width": 1280, "height": 400})
     for act in (escape, scroll, click_beside, reload, follow_a_link, read_the_settings, tick_without_saving):
         visitor.go("/")

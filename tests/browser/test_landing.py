@@ -84,7 +84,7 @@ def check(made: dict[str, Any], engine: str) -> None:
     assert [row["path"] for row in made["exit_pages"]] == ["/next"]
 
 
-def test_with_scripts_the_page_tells_of_itself_after_the_yes(
+def test_landing_page_reports_itself_after_acceptance(
     arrive: Callable[..., Visitor], sites: Sites, engine: str
 ) -> None:
     visitor = arrive()
@@ -102,7 +102,7 @@ def test_with_scripts_the_page_tells_of_itself_after_the_yes(
 
 
 @pytest.mark.parametrize("sites", [""], indirect=True)
-def test_without_scripts_the_page_that_comes_back_is_the_one_that_was_come_to(
+def test_landing_page_is_recorded_after_acceptance_without_scripts(
     arrive: Callable[..., Visitor], sites: Sites, engine: str
 ) -> None:
     visitor = arrive(java_script_enabled=False)
@@ -117,7 +117,7 @@ def test_without_scripts_the_page_that_comes_back_is_the_one_that_was_come_to(
 
 @pytest.mark.parametrize("sites", [""], indirect=True)
 @pytest.mark.parametrize("scripts", [True, False])
-def test_an_error_on_which_somebody_agrees_is_no_view(
+def test_acceptance_on_error_page_counts_no_view(
     arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool
 ) -> None:
     visitor = arrive(java_script_enabled=scripts)
@@ -131,9 +131,7 @@ def test_an_error_on_which_somebody_agrees_is_no_view(
 
 
 @pytest.mark.parametrize(("sites", "scripts"), [("", True), ("yes", True), ("", False)], indirect=["sites"])
-def test_a_refusal_tells_nobody_where_the_visitor_came_from(
-    arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool
-) -> None:
+def test_refusal_sends_no_referrer(arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts)
     page = come(visitor, engine)
     asked = list[str]()

@@ -69,7 +69,7 @@ def test_refusing_is_as_easy_as_accepting(arrive: Arrive, locale: str, scheme: A
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
-def test_nothing_is_wider_than_the_screen(arrive: Arrive, locale: str) -> None:
+def test_pages_fit_screen_width(arrive: Arrive, locale: str) -> None:
     visitor = arrive(locale=locale)
     for path in ("/", "/offices", "/tour", PREFIX):
         visitor.go(path)
@@ -81,7 +81,7 @@ def test_nothing_is_wider_than_the_screen(arrive: Arrive, locale: str) -> None:
 
 
 @on_all_screens
-def test_the_page_can_be_read_and_used_while_the_question_stands(arrive: Arrive, size: ViewportSize) -> None:
+def test_page_is_usable_while_banner_is_open(arrive: Arrive, size: ViewportSize) -> None:
     visitor = arrive(viewport=size)
     page = visitor.page
     visitor.go("/")
@@ -101,7 +101,7 @@ def test_the_page_can_be_read_and_used_while_the_question_stands(arrive: Arrive,
 
 
 @on_all_screens
-def test_all_of_the_question_can_be_read(arrive: Arrive, size: ViewportSize) -> None:
+def test_whole_banner_is_readable(arrive: Arrive, size: ViewportSize) -> None:
     visitor = arrive(viewport=size)
     visitor.go("/")
     visitor.banner.get_by_text("Choose").click()
@@ -114,9 +114,7 @@ def test_all_of_the_question_can_be_read(arrive: Arrive, size: ViewportSize) -> 
 
 
 @on_all_screens
-def test_what_has_the_focus_is_never_hidden_behind_the_question(
-    browser: Browser, plain: Sites, size: ViewportSize
-) -> None:
+def test_banner_never_hides_focused_element(browser: Browser, plain: Sites, size: ViewportSize) -> None:
     with browser.new_context(viewport=size) as context:
         visitor = Visitor(context, plain)
         visitor.go("/long")
@@ -131,7 +129,7 @@ def test_what_has_the_focus_is_never_hidden_behind_the_question(
 
 
 @on_all_screens
-def test_nothing_shifts_while_the_question_comes_stands_and_goes(arrive: Arrive, size: ViewportSize) -> None:
+def test_banner_causes_no_layout_shift(arrive: Arrive, size: ViewportSize) -> None:
     visitor = arrive(viewport=size)
     visitor.page.add_init_script(WATCH_SHIFTS)
     for choice in ("refuse_all", "accept_all"):

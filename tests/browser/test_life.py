@@ -89,7 +89,7 @@ def holds(visitor: Visitor, purposes: dict[str, bool]) -> None:
 # Other tabs
 
 
-def test_an_acceptance_in_one_tab_takes_the_question_from_the_other_and_starts_what_waited(
+def test_acceptance_in_one_tab_activates_content_in_other(
     tabs: tuple[Visitor, Visitor],
 ) -> None:
     first, second = tabs
@@ -107,7 +107,7 @@ def test_an_acceptance_in_one_tab_takes_the_question_from_the_other_and_starts_w
     expect(second.status).to_have_count(0)
 
 
-def test_a_refusal_in_one_tab_takes_the_question_from_the_other_and_starts_nothing(
+def test_refusal_in_one_tab_closes_banner_in_other(
     tabs: tuple[Visitor, Visitor],
 ) -> None:
     first, second = tabs
@@ -122,7 +122,7 @@ def test_a_refusal_in_one_tab_takes_the_question_from_the_other_and_starts_nothi
     expect(second.page.locator("#name")).to_be_focused()
 
 
-def test_a_withdrawal_in_one_tab_reloads_the_other(tabs: tuple[Visitor, Visitor]) -> None:
+def test_withdrawal_in_one_tab_reloads_other(tabs: tuple[Visitor, Visitor]) -> None:
     first, second = tabs
     first.accept()
     holds(second, ALL)
@@ -133,7 +133,7 @@ def test_a_withdrawal_in_one_tab_reloads_the_other(tabs: tuple[Visitor, Visitor]
     holds(first, NOTHING)
 
 
-def test_without_broadcasts_the_other_tab_follows_when_it_is_looked_at(arrive: Arrive) -> None:
+def test_other_tab_updates_when_visible_without_broadcast_channel(arrive: Arrive) -> None:
     first = arrive()
     first.context.add_init_script("delete window.BroadcastChannel")
     second = another_tab(first)
@@ -157,7 +157,7 @@ def test_without_broadcasts_the_other_tab_follows_when_it_is_looked_at(arrive: A
 LOOK_AT = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
-def test_what_is_answered_on_the_settings_page_holds_in_the_other_tab_once_it_is_looked_at(
+def test_answer_on_settings_page_reaches_other_tab_when_visible(
     tabs: tuple[Visitor, Visitor],
 ) -> None:
     first, second = tabs
@@ -172,7 +172,7 @@ def test_what_is_answered_on_the_settings_page_holds_in_the_other_tab_once_it_is
         assert first.is_marked is same
 
 
-def test_a_tab_that_is_looked_at_again_stays_as_it_is_where_nothing_was_answered(tabs: tuple[Visitor, Visitor]) -> None:
+def test_visible_tab_stays_unchanged_without_new_answer(tabs: tuple[Visitor, Visitor]) -> None:
     first, _ = tabs
     first.mark()
     first.banner.locator("summary").click()
@@ -187,9 +187,7 @@ def test_a_tab_that_is_looked_at_again_stays_as_it_is_where_nothing_was_answered
 
 
 @pytest.mark.parametrize("focus", [".pchoice summary", ".pchoice a >> nth=0"])
-def test_a_question_that_goes_by_an_answer_elsewhere_gives_the_focus_to_the_page(
-    tabs: tuple[Visitor, Visitor], focus: str
-) -> None:
+def test_banner_closed_by_other_tab_moves_focus_to_main(tabs: tuple[Visitor, Visitor], focus: str) -> None:
     first, second = tabs
     second.page.locator(focus).focus()
     first.refuse()
@@ -198,7 +196,7 @@ def test_a_question_that_goes_by_an_answer_elsewhere_gives_the_focus_to_the_page
 
 
 @pytest.mark.parametrize(("site", "anew"), [("corner", False), ("edited", True)])
-def test_a_page_that_may_not_load_what_another_tab_allows_comes_anew(arrive: Arrive, site: str, anew: bool) -> None:
+def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(arrive: Arrive, site: str, anew: bool) -> None:
     first = moved_to(arrive(), site)
     asked(first, "/")
     give(first, "refuse_all")
@@ -212,7 +210,7 @@ def test_a_page_that_may_not_load_what_another_tab_allows_comes_anew(arrive: Arr
     assert second.is_marked is not anew
 
 
-def test_a_page_that_hears_late_what_holds_stays(arrive: Arrive) -> None:
+def test_page_that_learns_state_late_is_not_reloaded(arrive: Arrive) -> None:
     visitor = moved_to(arrive(), "edited")
     asked(visitor, "/")
     visitor.accept()
@@ -227,7 +225,7 @@ def test_a_page_that_hears_late_what_holds_stays(arrive: Arrive) -> None:
 
 
 @pytest.mark.parametrize(("path", "anew"), [("/guarded", True), ("/second", False)])
-def test_a_page_that_asks_knows_by_itself_whether_it_has_to_come_anew(arrive: Arrive, path: str, anew: bool) -> None:
+def test_answered_page_reloads_only_under_edited_content_security_policy(arrive: Arrive, path: str, anew: bool) -> None:
     visitor = moved_to(arrive(), "edited")
     asked(visitor, path)
     visitor.mark()
@@ -240,7 +238,7 @@ def test_a_page_that_asks_knows_by_itself_whether_it_has_to_come_anew(arrive: Ar
     ("one", "other"),
     [("refuse_all", "accept_all"), ("accept_all", "refuse_all"), ("accept_all", "accept_all")],
 )
-def test_two_tabs_that_answer_at_once_agree_with_the_server_in_the_end(
+def test_tabs_with_simultaneous_answers_end_with_server_state(
     tabs: tuple[Visitor, Visitor], one: str, other: str
 ) -> None:
     first, second = tabs
@@ -264,9 +262,7 @@ def test_two_tabs_that_answer_at_once_agree_with_the_server_in_the_end(
 
 
 @pytest.mark.parametrize(("one", "other"), [("refuse_all", "accept_all"), ("accept_all", "refuse_all")])
-def test_an_answer_that_another_tab_overtakes_is_not_said_to_be_lost(
-    tabs: tuple[Visitor, Visitor], one: str, other: str
-) -> None:
+def test_answer_overtaken_by_other_tab_shows_no_error(tabs: tuple[Visitor, Visitor], one: str, other: str) -> None:
     first, second = tabs
     said, looks, answers = what_is_said(first.page), list[Route](), hold_answers(second)
     first.page.route(f"**{PREFIX}/state?*", lambda route: looks.append(route))
@@ -332,7 +328,7 @@ def leave_and_return(visitor: Visitor, meanwhile: Callable[[], None], purposes: 
     expect(visitor.page).to_have_title("Start")
 
 
-def test_a_page_that_comes_back_does_not_ask_what_another_tab_refused(returning: Visitor) -> None:
+def test_restored_page_shows_no_banner_after_refusal_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
     asked(other, "/")
     asked(returning, "/")
@@ -342,7 +338,7 @@ def test_a_page_that_comes_back_does_not_ask_what_another_tab_refused(returning:
     holds(returning, NOTHING)
 
 
-def test_a_page_that_comes_back_has_what_another_tab_accepted(returning: Visitor) -> None:
+def test_restored_page_reloads_after_acceptance_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
     asked(other, "/")
     asked(returning, "/")
@@ -352,7 +348,7 @@ def test_a_page_that_comes_back_has_what_another_tab_accepted(returning: Visitor
     assert not returning.is_marked  # it lacked what the server had left out
 
 
-def test_a_page_that_comes_back_has_nothing_of_what_another_tab_withdrew(returning: Visitor) -> None:
+def test_restored_page_lacks_content_withdrawn_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
     asked(other, "/")
     give(other, "accept_all")
@@ -367,7 +363,7 @@ def test_a_page_that_comes_back_has_nothing_of_what_another_tab_withdrew(returni
     holds(returning, NOTHING)
 
 
-def test_a_page_that_came_back_goes_on_hearing_other_tabs(returning: Visitor) -> None:
+def test_restored_page_still_follows_other_tabs(returning: Visitor) -> None:
     other = another_tab(returning)
     asked(other, "/")
     asked(returning, "/")
@@ -379,7 +375,7 @@ def test_a_page_that_came_back_goes_on_hearing_other_tabs(returning: Visitor) ->
     assert returning.is_marked
 
 
-def test_going_back_to_a_page_in_the_cache_asks_again_only_what_is_not_answered(arrive: Arrive) -> None:
+def test_cached_page_shows_banner_only_until_answer(arrive: Arrive) -> None:
     visitor = arrive()
     asked(visitor, "/")
     visitor.go("/second")
@@ -393,7 +389,7 @@ def test_going_back_to_a_page_in_the_cache_asks_again_only_what_is_not_answered(
 
 
 @either_answer
-def test_a_page_that_the_browser_may_keep_does_not_come_with_an_answered_question(arrive: Arrive, choice: str) -> None:
+def test_page_with_max_age_shows_no_banner_after_answer(arrive: Arrive, choice: str) -> None:
     visitor = arrive()
     asked(visitor, "/kept")
     asked(visitor, "/second")
@@ -415,7 +411,7 @@ CONTROLLED = """async () => {
 
 
 @either_answer
-def test_a_stored_page_that_still_has_the_question_does_not_ask_what_is_answered(arrive: Arrive, choice: str) -> None:
+def test_page_from_service_worker_shows_no_banner_after_answer(arrive: Arrive, choice: str) -> None:
     visitor = arrive()
     visitor.go("/second")
     visitor.page.evaluate(CONTROLLED)
@@ -442,7 +438,7 @@ AS_IF_MEDIA_WERE_ALLOWED = """async () => {
 }"""
 
 
-def test_a_stored_page_that_takes_more_for_allowed_than_is_comes_once(arrive: Arrive) -> None:
+def test_page_from_service_worker_with_outdated_grants_loads_once(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go("/second")
     visitor.page.evaluate(CONTROLLED)
@@ -466,7 +462,7 @@ MAKE_NEXT_READY, GO_NEXT = (f"new BroadcastChannel('go').postMessage('{what}')" 
 
 
 @either_answer
-def test_a_page_that_was_fetched_ahead_does_not_ask_what_was_answered_meanwhile(arrive: Arrive, choice: str) -> None:
+def test_prefetched_page_shows_no_banner_after_answer(arrive: Arrive, choice: str) -> None:
     visitor = arrive()
     asked(visitor, "/speculating")
     with visitor.page.expect_response("**/second"):
@@ -500,7 +496,7 @@ WAS_MADE_AHEAD = """(([visit]) => visit.activationStart > 0 || visit.type === "r
 
 
 @either_answer
-def test_a_page_that_was_made_ahead_is_shown_as_it_is_now(unwatched: Unwatched, sites: Sites, choice: str) -> None:
+def test_prerendered_page_follows_later_answer(unwatched: Unwatched, sites: Sites, choice: str) -> None:
     other = unwatched.open(f"{sites.address}/", "Start")
     tab = made_ahead(unwatched, sites, other)
     assert unwatched.run(other, POST % choice) == 200
@@ -509,9 +505,7 @@ def test_a_page_that_was_made_ahead_is_shown_as_it_is_now(unwatched: Unwatched, 
     shown_as(unwatched, tab, OUTCOMES[choice], questions=0)
 
 
-def test_a_page_that_was_made_ahead_is_shown_without_what_is_no_longer_allowed(
-    unwatched: Unwatched, sites: Sites
-) -> None:
+def test_prerendered_page_lacks_content_no_longer_allowed(unwatched: Unwatched, sites: Sites) -> None:
     other = unwatched.open(f"{sites.address}/", "Start")
     assert unwatched.run(other, POST % "accept_all") == 200
     tab = made_ahead(unwatched, sites, other)
@@ -580,7 +574,7 @@ def go_back(visitor: Visitor, title: str) -> None:
     assert visitor.is_marked
 
 
-def test_a_page_that_is_swapped_in_while_the_question_is_open_has_one_question(swapping: Visitor) -> None:
+def test_swapped_page_has_one_banner(swapping: Visitor) -> None:
     follow(swapping, "#next", "Second")
     expect(swapping.banner).to_have_count(1)
     expect(swapping.choice("refuse_all")).to_be_in_viewport(ratio=1)
@@ -592,7 +586,7 @@ def test_a_page_that_is_swapped_in_while_the_question_is_open_has_one_question(s
 
 
 @pytest.mark.parametrize(("page", "choice"), [("first", "refuse_all"), ("second", "accept_all")])
-def test_the_library_does_not_send_the_answer_too(swapping: Visitor, page: str, choice: str) -> None:
+def test_library_does_not_send_answer_again(swapping: Visitor, page: str, choice: str) -> None:
     if page == "second":
         follow(swapping, "#next", "Second")
         expect(swapping.banner).to_be_visible()
@@ -609,7 +603,7 @@ def test_the_library_does_not_send_the_answer_too(swapping: Visitor, page: str, 
 
 
 @either_answer
-def test_what_was_answered_is_not_asked_again_on_the_page_before(swapping: Visitor, choice: str) -> None:
+def test_going_back_to_swapped_page_shows_no_banner_after_answer(swapping: Visitor, choice: str) -> None:
     follow(swapping, "#next", "Second")
     expect(swapping.banner).to_be_visible()
     give(swapping, choice)
@@ -621,7 +615,7 @@ def test_what_was_answered_is_not_asked_again_on_the_page_before(swapping: Visit
     holds(swapping, OUTCOMES[choice])
 
 
-def test_what_nobody_answered_is_asked_on_the_page_before(swapping: Visitor) -> None:
+def test_going_back_to_swapped_page_keeps_unanswered_banner(swapping: Visitor) -> None:
     follow(swapping, "#next", "Second")
     go_back(swapping, "First")
     expect(swapping.banner).to_have_count(1)
@@ -629,7 +623,7 @@ def test_what_nobody_answered_is_asked_on_the_page_before(swapping: Visitor) -> 
     holds(swapping, ALL)
 
 
-def test_a_question_that_was_set_aside_is_asked_on_the_next_page(swapping: Visitor) -> None:
+def test_dismissed_banner_returns_on_next_swapped_page(swapping: Visitor) -> None:
     swapping.banner.get_by_role("button", name="Decide later").click()
     expect(swapping.banner).to_be_hidden()
     follow(swapping, "#next", "Second")
@@ -637,7 +631,7 @@ def test_a_question_that_was_set_aside_is_asked_on_the_next_page(swapping: Visit
 
 
 @swaps_parts
-def test_a_part_that_is_swapped_in_waits_for_the_answer(swapping: Visitor) -> None:
+def test_swapped_part_waits_for_answer(swapping: Visitor) -> None:
     swapping.page.get_by_role("button", name="More").click()
     expect(swapping.page.locator("#more")).to_be_visible()
     expect(swapping.banner).to_have_count(1)
@@ -648,7 +642,7 @@ def test_a_part_that_is_swapped_in_waits_for_the_answer(swapping: Visitor) -> No
 
 @swaps_parts
 @either_answer
-def test_a_part_that_is_swapped_in_after_the_answer_goes_by_it(swapping: Visitor, choice: str) -> None:
+def test_swapped_part_follows_earlier_answer(swapping: Visitor, choice: str) -> None:
     give(swapping, choice)
     swapping.page.get_by_role("button", name="More").click()
     expect(swapping.page.locator("#more")).to_be_visible()
@@ -656,14 +650,14 @@ def test_a_part_that_is_swapped_in_after_the_answer_goes_by_it(swapping: Visitor
     expect(swapping.banner).to_have_count(0)
 
 
-def test_the_settings_page_is_a_page_of_its_own(swapping: Visitor) -> None:
+def test_settings_page_is_loaded_as_new_document(swapping: Visitor) -> None:
     swapping.banner.get_by_role("link", name="Privacy settings").click()
     expect(swapping.page.get_by_role("heading", name="Privacy settings", level=1)).to_be_visible()
     assert not swapping.is_marked
     assert swapping.path.endswith(PREFIX)
 
 
-def test_what_is_answered_on_the_settings_page_holds_on_the_pages_after_it(swapping: Visitor) -> None:
+def test_answer_on_settings_page_holds_on_next_page(swapping: Visitor) -> None:
     give(swapping, "accept_all")
     follow(swapping, "#next", "Second")
     holds(swapping, ALL)
@@ -675,7 +669,7 @@ def test_what_is_answered_on_the_settings_page_holds_on_the_pages_after_it(swapp
     holds(swapping, NOTHING)
 
 
-def test_what_is_allowed_on_a_page_that_stands_in_for_another_holds_after_it(swapping: Visitor) -> None:
+def test_grant_on_explaining_page_holds_on_requested_page(swapping: Visitor) -> None:
     give(swapping, "refuse_all")
     swapping.page.locator("#video").click()
     swapping.answer(swapping.page.get_by_role("button", name="Allow Maps and go on"))
@@ -683,7 +677,7 @@ def test_what_is_allowed_on_a_page_that_stands_in_for_another_holds_after_it(swa
     holds(swapping, {**NOTHING, "media": True})
 
 
-def test_a_link_to_the_settings_opens_them_in_place(swapping: Visitor) -> None:
+def test_settings_link_opens_settings_in_place(swapping: Visitor) -> None:
     give(swapping, "accept_all")
     swapping.page.locator("[data-privacy-settings]").click()
     expect(swapping.banner.get_by_role("heading", name="Privacy settings")).to_be_visible()
@@ -694,7 +688,7 @@ def test_a_link_to_the_settings_opens_them_in_place(swapping: Visitor) -> None:
     assert swapping.is_marked
 
 
-def test_a_dialog_is_one_on_all_pages_that_are_swapped_in(arrive: Arrive, library: str) -> None:
+def test_dialog_is_modal_on_swapped_pages(arrive: Arrive, library: str) -> None:
     visitor = moved_to(arrive(), "modal")
     asked(visitor, f"/{library}/first")
     visitor.mark()
@@ -709,7 +703,7 @@ def test_a_dialog_is_one_on_all_pages_that_are_swapped_in(arrive: Arrive, librar
         expect(visitor.page.locator("dialog:modal")).to_be_visible()
 
 
-def test_a_dialog_is_one_on_the_page_before(arrive: Arrive, library: str) -> None:
+def test_dialog_is_modal_after_going_back_to_swapped_page(arrive: Arrive, library: str) -> None:
     visitor = moved_to(arrive(), "modal")
     asked(visitor, f"/{library}/first")
     visitor.mark()
@@ -723,7 +717,7 @@ def test_a_dialog_is_one_on_the_page_before(arrive: Arrive, library: str) -> Non
     assert visitor.is_marked
 
 
-def test_a_page_that_script_puts_another_address_to_keeps_the_question(arrive: Arrive) -> None:
+def test_banner_survives_push_state(arrive: Arrive) -> None:
     visitor = arrive()
     asked(visitor, "/")
     visitor.mark()
@@ -740,7 +734,7 @@ def test_a_page_that_script_puts_another_address_to_keeps_the_question(arrive: A
     assert visitor.is_marked
 
 
-def test_content_that_script_writes_later_waits_for_the_answer(arrive: Arrive) -> None:
+def test_content_written_by_script_waits_for_answer(arrive: Arrive) -> None:
     visitor = arrive()
     asked(visitor, "/")
     write = """id => document.querySelector("main").innerHTML =

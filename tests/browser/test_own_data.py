@@ -51,9 +51,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     [(True, "en"), (False, "ja")],
     ids=["with JavaScript, in English", "without JavaScript, in Japanese"],
 )
-def test_what_is_kept_can_be_seen_commented_taken_along_and_erased(
-    arrive: Arrive, scripts: bool, language: str
-) -> None:
+def test_visitor_reads_annotates_exports_and_erases_own_data(arrive: Arrive, scripts: bool, language: str) -> None:
     visitor = arrive(java_script_enabled=scripts, locale=language, accept_downloads=True)
     words = Wording(POLICY, language)
     asked = the_question_is_answered(visitor)
@@ -178,7 +176,7 @@ def a_withdrawal_is_a_second_record(visitor: Visitor, words: Wording) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_after_a_withdrawal_what_is_left_can_be_seen_taken_along_and_erased(arrive: Arrive, scripts: bool) -> None:
+def test_visitor_exports_and_erases_records_after_withdrawal(arrive: Arrive, scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts, locale="en", accept_downloads=True)
     words = Wording(POLICY, "en")
     the_question_is_answered(visitor)
@@ -203,7 +201,7 @@ def test_after_a_withdrawal_what_is_left_can_be_seen_taken_along_and_erased(arri
     assert traced(visitor.sites.all_records(), visitor_id) == []
 
 
-def test_a_complaint_is_sent_looked_up_on_another_device_and_answered(arrive: Arrive) -> None:
+def test_complaint_is_sent_answered_and_read_on_other_device(arrive: Arrive) -> None:
     visitor, elsewhere = arrive(locale="en"), arrive(java_script_enabled=False, locale="ja")
     words = Wording(POLICY, "en")
     visitor.go("/")
@@ -262,7 +260,7 @@ def look_up(visitor: Visitor, words: Wording, reference: str, secret: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/", PREFIX], ids=["question", "settings page"])
-def test_who_clicks_again_while_the_first_answer_is_being_kept_leaves_one_record(arrive: Arrive, path: str) -> None:
+def test_second_click_while_ledger_is_busy_leaves_one_record(arrive: Arrive, path: str) -> None:
     visitor = arrive(java_script_enabled=False)
     before = len(kept(visitor.sites))
     visitor.go(path)
@@ -279,7 +277,7 @@ def test_who_clicks_again_while_the_first_answer_is_being_kept_leaves_one_record
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_a_double_click_leaves_one_record(arrive: Arrive, scripts: bool) -> None:
+def test_double_click_leaves_one_record(arrive: Arrive, scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts)
     before = len(kept(visitor.sites))
     visitor.go("/")
@@ -289,7 +287,7 @@ def test_a_double_click_leaves_one_record(arrive: Arrive, scripts: bool) -> None
 
 
 @pytest.mark.parametrize("path", ["/records", "/receipt/page", "/records/shown"])
-def test_on_paper_nothing_is_lost(arrive: Arrive, path: str) -> None:
+def test_printed_page_is_complete_and_dark_on_light(arrive: Arrive, path: str) -> None:
     visitor = arrive(color_scheme="dark", viewport=A4)
     visitor.go("/")
     visitor.accept()
@@ -310,7 +308,7 @@ def test_on_paper_nothing_is_lost(arrive: Arrive, path: str) -> None:
         expect(visitor.page.get_by_text("Example Maps serves")).to_be_visible()
 
 
-def test_axe_finds_nothing_in_other_texts_that_were_shown(browser: Browser, museum: Sites) -> None:
+def test_axe_finds_no_violations_in_texts_shown_earlier(browser: Browser, museum: Sites) -> None:
     with browser.new_context(locale="en") as context:
         visitor = Visitor(context, museum)
         come_anew(visitor)

@@ -140,14 +140,14 @@ def refuse_and_think_again(watched: Watched, path: str) -> None:
 
 @pytest.mark.parametrize("mode", ["", "?trial"])
 @pytest.mark.parametrize("name", WITH_SCRIPTS)
-def test_all_of_it_works_without_one_violation(watched: Watched, name: str, mode: str) -> None:
+def test_banner_and_settings_cause_no_policy_violation(watched: Watched, name: str, mode: str) -> None:
     refuse_and_think_again(watched, governed(name) + mode)
     assert watched.reports() == []
     assert watched.violations == []
     assert watched.errors == []
 
 
-def test_a_nonce_for_scripts_and_another_for_styles_are_told_apart(watched: Watched) -> None:
+def test_separate_nonces_for_scripts_and_styles_work(watched: Watched) -> None:
     refuse_and_think_again(watched, f"{governed('nonces')}?apart")
     assert watched.reports() == []
     assert watched.violations == []
@@ -155,7 +155,7 @@ def test_a_nonce_for_scripts_and_another_for_styles_are_told_apart(watched: Watc
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_the_form_works_where_the_browser_runs_no_scripts(arrive: Arrive, name: str) -> None:
+def test_form_works_without_javascript_under_each_policy(arrive: Arrive, name: str) -> None:
     watched = Watched(arrive(java_script_enabled=False))
     visitor = watched.visitor
     visitor.go(governed(name))
@@ -166,7 +166,7 @@ def test_the_form_works_where_the_browser_runs_no_scripts(arrive: Arrive, name: 
     assert [error for error in watched.errors if NOT_RUN not in error] == []
 
 
-def test_the_form_works_where_a_sandbox_lets_the_page_run_no_scripts(watched: Watched) -> None:
+def test_form_works_in_sandbox_without_scripts(watched: Watched) -> None:
     visitor = watched.visitor
     visitor.go(governed("sandbox"))
     expect_the_question(visitor)
@@ -180,7 +180,7 @@ def test_the_form_works_where_a_sandbox_lets_the_page_run_no_scripts(watched: Wa
     assert {error.partition("'")[0].strip() for error in watched.errors} == {NOT_RUN}
 
 
-def test_the_form_does_it_where_the_script_may_connect_to_nobody(watched: Watched) -> None:
+def test_form_is_sent_when_policy_blocks_connections(watched: Watched) -> None:
     visitor, path = watched.visitor, governed("no connections")
     watched.go(path)
     expect_the_question(visitor)
@@ -200,6 +200,6 @@ def test_the_form_does_it_where_the_script_may_connect_to_nobody(watched: Watche
     assert {report["effective-directive"] for report in watched.reports()} == {"connect-src"}
 
 
-def test_what_is_only_reported_hinders_nobody(watched: Watched) -> None:
+def test_report_only_policy_blocks_nothing(watched: Watched) -> None:
     refuse_and_think_again(watched, f"{governed('no connections')}?trial")
     assert {report["disposition"] for report in watched.reports()} == {"report"}

@@ -29,7 +29,7 @@ def shipped(language: str) -> dict[str, str]:
 
 
 @with_and_without_scripts
-def test_who_reads_japanese_is_asked_and_answered_in_japanese(arrive: Arrive, scripts: bool) -> None:
+def test_japanese_browser_gets_japanese_texts(arrive: Arrive, scripts: bool) -> None:
     visitor, texts = arrive(java_script_enabled=scripts, locale="ja-JP"), shipped("ja")
     page, html = visitor.page, visitor.page.locator("html")
     visitor.go("/offices")
@@ -55,7 +55,7 @@ def test_who_reads_japanese_is_asked_and_answered_in_japanese(arrive: Arrive, sc
     assert receipt["language"] == "ja"
 
 
-def test_the_question_is_in_the_language_of_the_page_and_not_of_the_browser(arrive: Arrive) -> None:
+def test_banner_is_in_page_language_not_browser_language(arrive: Arrive) -> None:
     visitor = arrive(locale="en-GB")
     visitor.go("/?lang=ja")
     expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
@@ -68,7 +68,7 @@ def test_the_question_is_in_the_language_of_the_page_and_not_of_the_browser(arri
 
 
 @with_and_without_scripts
-def test_global_privacy_control_refuses_without_a_question(arrive: Arrive, scripts: bool) -> None:
+def test_global_privacy_control_refuses_without_banner(arrive: Arrive, scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts, extra_http_headers={"Sec-GPC": "1"})
     page = visitor.page
     for path in ("/", "/names", "/tour", "/offices"):
@@ -109,7 +109,7 @@ def without_cookies(
         yield Visitor(context, sites, scripts=request.param)
 
 
-def test_a_browser_that_keeps_no_cookies_gets_all_pages_and_no_false_promise(without_cookies: Visitor) -> None:
+def test_pages_work_without_cookies_and_report_lost_answer(without_cookies: Visitor) -> None:
     visitor, page = without_cookies, without_cookies.page
     blocked = shipped("en")["cookies_blocked"]
     for path in ("/", "/names", "/tour", PREFIX, "/offices"):
@@ -137,7 +137,7 @@ def test_a_browser_that_keeps_no_cookies_gets_all_pages_and_no_false_promise(wit
     assert visitor.hosts() == {visitor.sites.address}
 
 
-def test_the_settings_page_says_so_once_an_answer_is_lost(
+def test_settings_page_reports_lost_answer(
     without_cookies: Visitor,
 ) -> None:
     visitor, page = without_cookies, without_cookies.page
@@ -150,7 +150,7 @@ def test_the_settings_page_says_so_once_an_answer_is_lost(
     assert visitor.cookies == {}
 
 
-def test_so_does_the_page_that_they_lead_back_to(without_cookies: Visitor) -> None:
+def test_page_after_settings_reports_lost_answer(without_cookies: Visitor) -> None:
     visitor, page = without_cookies, without_cookies.page
     visitor.go(f"{PREFIX}?next=/names")
     visitor.answer(visitor.choice("accept_all"))
@@ -160,7 +160,7 @@ def test_so_does_the_page_that_they_lead_back_to(without_cookies: Visitor) -> No
     expect(place.get_by_text(shipped("en")["cookies_blocked"])).to_be_visible()
 
 
-def test_so_does_the_page_that_explains_what_is_off(without_cookies: Visitor) -> None:
+def test_explaining_page_reports_lost_answer(without_cookies: Visitor) -> None:
     visitor, said = without_cookies, without_cookies.page.get_by_text(shipped("en")["cookies_blocked"])
     visitor.go("/tour")
     expect(said).to_be_hidden()
@@ -170,7 +170,7 @@ def test_so_does_the_page_that_explains_what_is_off(without_cookies: Visitor) ->
 
 
 @with_scripts_alone
-def test_a_page_that_is_looked_at_again_brings_no_question_back(without_cookies: Visitor) -> None:
+def test_banner_does_not_return_to_visible_page_without_cookies(without_cookies: Visitor) -> None:
     visitor = without_cookies
     visitor.go("/")
     expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
@@ -188,7 +188,7 @@ def test_a_page_that_is_looked_at_again_brings_no_question_back(without_cookies:
 
 
 @with_scripts_alone  # else nothing is found out before an answer
-def test_it_is_said_once_in_a_visit_that_a_browser_keeps_no_cookies(without_cookies: Visitor) -> None:
+def test_blocked_cookies_message_shows_once_per_visit(without_cookies: Visitor) -> None:
     visitor = without_cookies
     visitor.go("/")
     expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
@@ -201,7 +201,7 @@ def test_it_is_said_once_in_a_visit_that_a_browser_keeps_no_cookies(without_cook
     }  # fmt: skip
 
 
-def test_a_browser_that_says_that_it_keeps_no_cookies_is_not_asked(arrive: Arrive) -> None:
+def test_browser_with_cookies_disabled_gets_no_banner(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.context.new_cdp_session(visitor.page).send("Emulation.setDocumentCookieDisabled", {"disabled": True})
     for path in ("/", "/names"):
@@ -234,7 +234,7 @@ def go_back(visitor: Visitor, path: str, steps: int) -> None:
     expect(visitor.page).to_have_url(f"{visitor.sites.address}{path}")
 
 
-def test_a_question_that_nobody_answered_is_still_open_after_going_back(returning: Visitor) -> None:
+def test_unanswered_banner_stays_open_after_going_back(returning: Visitor) -> None:
     returning.go("/")
     returning.mark()
     returning.go("/names")
@@ -245,7 +245,7 @@ def test_a_question_that_nobody_answered_is_still_open_after_going_back(returnin
     assert returning.state["status"] == "refused"
 
 
-def test_a_question_that_was_answered_on_another_page_is_not_open_after_going_back(returning: Visitor) -> None:
+def test_banner_answered_on_next_page_is_gone_after_going_back(returning: Visitor) -> None:
     returning.go("/")
     returning.go("/names")
     returning.refuse()
@@ -254,7 +254,7 @@ def test_a_question_that_was_answered_on_another_page_is_not_open_after_going_ba
     assert returning.state["status"] == "refused"
 
 
-def test_what_was_withdrawn_is_gone_after_going_back(returning: Visitor) -> None:
+def test_withdrawn_content_is_gone_after_going_back(returning: Visitor) -> None:
     returning.go(PREFIX)
     returning.answer(returning.choice("accept_all"))
     returning.go("/offices")
@@ -271,7 +271,7 @@ def test_what_was_withdrawn_is_gone_after_going_back(returning: Visitor) -> None
     assert returning.cookies.keys() == {"consent", "visitor-erasure"}
 
 
-def test_what_was_granted_on_another_page_is_there_after_going_back(returning: Visitor) -> None:
+def test_granted_content_appears_after_going_back(returning: Visitor) -> None:
     returning.go("/offices")
     returning.go(PREFIX)
     returning.answer(returning.choice("accept_all"))

@@ -92,7 +92,7 @@ def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
     visitor.context.close()
 
 
-def test_what_is_pressed_is_large(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
+def test_targets_are_44_pixels_high(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
     for language in languages:
         SURFACES[surface](visitor, language)
         for size in SCREENS.values():
@@ -100,7 +100,7 @@ def test_what_is_pressed_is_large(visitor: Visitor, surface: str, languages: Seq
             assert visitor.page.evaluate(TOO_SMALL, TARGETS) == [], (language, size)
 
 
-def test_loose_text_is_not_cut_off(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
+def test_loosely_spaced_text_is_not_cut_off(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
     for language in languages:
         visitor.page.set_viewport_size(SCREENS["desk"])
         SURFACES[surface](visitor, language)
@@ -108,7 +108,7 @@ def test_loose_text_is_not_cut_off(visitor: Visitor, surface: str, languages: Se
         assert what_is_cut_off(visitor.page) == {}, language
 
 
-def test_the_name_of_a_cookie_is_not_turned_round_in_arabic(visitor: Visitor) -> None:
+def test_cookie_name_runs_left_to_right_in_arabic(visitor: Visitor) -> None:
     SURFACES["settings page"](visitor, "ar")
     name = visitor.page.locator("code", has_text="_visits*")
     assert name.evaluate(ORDER) == sorted(name.evaluate(ORDER))
@@ -117,14 +117,14 @@ def test_the_name_of_a_cookie_is_not_turned_round_in_arabic(visitor: Visitor) ->
 @pytest.mark.each_value
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_nothing_moves(visitor: Visitor, surface: str, motion: Any) -> None:
+def test_nothing_is_animated(visitor: Visitor, surface: str, motion: Any) -> None:
     visitor.page.emulate_media(reduced_motion=motion)
     SURFACES[surface](visitor, "en")
     assert visitor.page.evaluate(MOVING) == []
 
 
 @pytest.mark.parametrize("surface", ["purposes open", "error", "box", "answer kept"])
-def test_nothing_moves_on_a_site_where_all_does(visitor: Visitor, surface: str) -> None:
+def test_animations_of_site_do_not_reach_our_elements(visitor: Visitor, surface: str) -> None:
     SURFACES[surface](visitor, "en")
     style(visitor.page, RESTLESS)
     assert set(visitor.page.evaluate(MOVING)) <= {"HTML"}
@@ -146,7 +146,7 @@ def with_large_text(browser: Browser, museum: Sites, tmp_path_factory: pytest.Te
     ("surface", "selector"),
     [("first layer", ".pchoice-question"), ("box", ".pchoice-box p"), ("settings page", "label")],
 )
-def test_text_follows_the_browser_s_settings(with_large_text: Visitor, surface: str, selector: str) -> None:
+def test_text_size_follows_browser_setting(with_large_text: Visitor, surface: str, selector: str) -> None:
     SURFACES[surface](with_large_text, "en")
     text = with_large_text.page.locator(selector).first
     assert text.evaluate("it => getComputedStyle(it).fontSize") == "32px"

@@ -103,7 +103,7 @@ def show(opened: Opened, url: str, *, width: int = 1280, colours: str = "light")
 
 
 @pytest.mark.parametrize("name", ["report", "empty", "hostile"])
-def test_a_file_shows_itself_and_asks_for_nothing(opened: Opened, folder: Path, name: str) -> None:
+def test_report_file_loads_nothing_else(opened: Opened, folder: Path, name: str) -> None:
     page = show(opened, (folder / f"{name}.html").as_uri())
     expect(page.get_by_role("heading", level=1)).to_contain_text("Visits, ")
     assert opened.said == []
@@ -112,7 +112,7 @@ def test_a_file_shows_itself_and_asks_for_nothing(opened: Opened, folder: Path, 
     assert page.evaluate("getComputedStyle(document.querySelector('.numbers')).display") == "grid"
 
 
-def test_the_server_sends_the_same_and_the_browser_complains_of_nothing(opened: Opened, address: str) -> None:
+def test_live_report_filters_without_console_messages(opened: Opened, address: str) -> None:
     page = show(opened, address)
     page.get_by_label("From").fill("2026-11-01")
     page.get_by_label("Path begins with").fill("/names")
@@ -126,7 +126,7 @@ def test_the_server_sends_the_same_and_the_browser_complains_of_nothing(opened: 
     assert {url.partition("?")[0] for url in opened.asked if url.startswith("http")} == {address}
 
 
-def test_a_wrong_question_is_told_and_can_be_put_right(opened: Opened, address: str) -> None:
+def test_invalid_range_is_explained_and_can_be_corrected(opened: Opened, address: str) -> None:
     page = show(opened, f"{address}?from=2026-11-01&to=2026-10-01")
     expect(page.get_by_role("alert")).to_contain_text("from: ")
     page.get_by_label("To", exact=True).fill("2026-11-25")
@@ -135,7 +135,7 @@ def test_a_wrong_question_is_told_and_can_be_put_right(opened: Opened, address: 
 
 
 def check_by_axe(page: Page, colours: str) -> None:
-    """Check that axe finds nothing wrong. Where it cannot see a contrast, `test_letters_and_marks_stand_out` does."""
+    """Check that axe finds nothing wrong. `test_texts_and_marks_have_enough_contrast` decides on contrast."""
     found = look(page, forced_colours=colours == "forced")
     assert found.violations == []
     assert [what for what, _ in found.undecided if not what.startswith("color-contrast ")] == []
@@ -143,20 +143,20 @@ def check_by_axe(page: Page, colours: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (1280, "dark"), (1280, "forced"), (320, "light")])
-def test_axe_finds_nothing(opened: Opened, folder: Path, address: str, width: int, colours: str) -> None:
+def test_axe_finds_no_violations(opened: Opened, folder: Path, address: str, width: int, colours: str) -> None:
     page = show(opened, (folder / "report.html").as_uri(), width=width, colours=colours)
     page.evaluate(OPEN_ALL)
     check_by_axe(page, colours)
     check_by_axe(show(opened, f"{address}?from=never", width=width, colours=colours), colours)
 
 
-def test_axe_finds_nothing_where_there_is_nothing(opened: Opened, folder: Path) -> None:
+def test_axe_finds_no_violations_in_empty_report(opened: Opened, folder: Path) -> None:
     check_by_axe(show(opened, (folder / "empty.html").as_uri()), "light")
 
 
 @pytest.mark.parametrize("name", ["report", "empty", "hostile", "arabic"])
 @pytest.mark.parametrize("direction", ["ltr", "rtl"])
-def test_nothing_has_to_be_scrolled_sideways(opened: Opened, folder: Path, name: str, direction: str) -> None:
+def test_report_fits_screen_width(opened: Opened, folder: Path, name: str, direction: str) -> None:
     for width in (*WIDTHS, 768):
         page = show(opened, (folder / f"{name}.html").as_uri(), width=width)
         page.evaluate(OPEN_ALL)
@@ -165,7 +165,7 @@ def test_nothing_has_to_be_scrolled_sideways(opened: Opened, folder: Path, name:
         assert room <= there == width
 
 
-def test_on_a_narrow_screen_a_cell_says_what_it_is_and_stays_a_cell(opened: Opened, folder: Path) -> None:
+def test_table_cells_carry_labels_on_narrow_screens(opened: Opened, folder: Path) -> None:
     page = show(opened, (folder / "report.html").as_uri(), width=320)
     page.get_by_text("Table: Pages by views").click()
     table = page.get_by_role("table", name="Pages by views")
@@ -174,7 +174,7 @@ def test_on_a_narrow_screen_a_cell_says_what_it_is_and_stays_a_cell(opened: Open
     assert cell.evaluate("it => getComputedStyle(it, '::before').content") == '"Views"'
 
 
-def test_tables_open_by_keyboard(opened: Opened, folder: Path) -> None:
+def test_keyboard_opens_tables(opened: Opened, folder: Path) -> None:
     page = show(opened, (folder / "report.html").as_uri())
     table = page.get_by_role("table", name="Views by day")
     expect(table).to_be_hidden()
@@ -190,7 +190,7 @@ def test_tables_open_by_keyboard(opened: Opened, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("colours", COLOURS)
-def test_letters_and_marks_stand_out(opened: Opened, address: str, colours: str) -> None:
+def test_texts_and_marks_have_enough_contrast(opened: Opened, address: str, colours: str) -> None:
     page = show(opened, f"{address}?compare=previous", colours=colours)
     page.evaluate(OPEN_ALL)
     letters, marks = page.evaluate(PAINTED)
@@ -210,7 +210,7 @@ def too_faint(painted: list[tuple[str, str, list[str]]], least: float) -> set[st
     }
 
 
-def test_paper_gets_the_pictures_and_what_is_open_in_light_colours(opened: Opened, folder: Path) -> None:
+def test_print_shows_charts_and_open_tables_in_light_colours(opened: Opened, folder: Path) -> None:
     page = show(opened, (folder / "report.html").as_uri(), colours="dark")
     page.get_by_text("Table: Pages by views").click()
     page.emulate_media(color_scheme="dark", media="print")
@@ -222,7 +222,7 @@ def test_paper_gets_the_pictures_and_what_is_open_in_light_colours(opened: Opene
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
-def test_the_registry_shows_it_to_analysts_who_have_signed_in(browser: Browser, tmp_path: Path) -> None:
+def test_registry_shows_report_to_signed_in_analysts(browser: Browser, tmp_path: Path) -> None:
     log = tmp_path / "access.jsonl"
     environ = {"REGISTRY_ACCESS_LOG": str(log), "REGISTRY_ANALYSTS": "Ana, Bo", "REGISTRY_KEY": "k" * 32}
     with started("app:app", REGISTRY, tmp_path / "log", (LOOPBACK, 0), environ) as site:

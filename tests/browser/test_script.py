@@ -61,7 +61,7 @@ def shown(visitor: Visitor) -> set[str]:
         pytest.param(lambda route: route.fulfill(status=200, body="<p>Wi-Fi"), FAILED, id="another answers"),
     ],
 )
-def test_the_banner_stays_and_says_so_while_an_answer_cannot_be_kept(
+def test_failed_answer_keeps_banner_and_shows_message(
     visitor: Visitor, fail: Callable[[Route], None], message: str
 ) -> None:
     def failing(route: Route) -> None:
@@ -87,7 +87,7 @@ def test_the_banner_stays_and_says_so_while_an_answer_cannot_be_kept(
     assert visitor.state["status"] == "granted"
 
 
-def test_the_message_goes_when_the_answer_is_given_again(visitor: Visitor) -> None:
+def test_error_message_disappears_on_new_attempt(visitor: Visitor) -> None:
     held: list[Route] = []
     visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
     visitor.choice("refuse_all").click()
@@ -101,7 +101,7 @@ def test_the_message_goes_when_the_answer_is_given_again(visitor: Visitor) -> No
     expect(visitor.banner).to_have_count(0)
 
 
-def test_after_a_change_of_the_policy_the_next_press_leads_to_the_new_question(visitor: Visitor) -> None:
+def test_second_answer_to_old_policy_leads_to_settings_page(visitor: Visitor) -> None:
     visitor.page.evaluate("document.querySelector('.pchoice [name=policy]').value = 'an-earlier-one'")
     visitor.mark()
     answer = visitor.answer(visitor.choice("accept_all"))
@@ -118,7 +118,7 @@ def test_after_a_change_of_the_policy_the_next_press_leads_to_the_new_question(v
     assert visitor.state["status"] == "granted"
 
 
-def test_what_a_box_and_the_question_say_stays_true_after_the_others_answer(visitor: Visitor) -> None:
+def test_fallback_box_drops_outdated_texts_after_refusal(visitor: Visitor) -> None:
     box = visitor.page.get_by_role("region", name="Map of offices is switched off")
     expect(box).to_contain_text("You have not answered yet.")
     visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
@@ -140,7 +140,7 @@ GRANT_ANOTHER = f"""() => fetch("{PREFIX}", {{
 
 
 @pytest.mark.parametrize("has_granted", [False, True])
-def test_a_box_goes_on_saying_why_while_that_is_so(visitor: Visitor, has_granted: bool) -> None:
+def test_fallback_box_keeps_reason_while_unanswered(visitor: Visitor, has_granted: bool) -> None:
     if has_granted:
         assert visitor.page.evaluate(GRANT_ANOTHER) == 200
         visitor.go("/")
@@ -180,7 +180,7 @@ def test_older_browsers_answer_in_place(arrive: Arrive, lacking: str, choice: st
     assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))") is (status == "granted")
 
 
-def test_where_a_browser_does_not_say_which_button_was_pressed_the_form_answers(arrive: Arrive) -> None:
+def test_form_is_sent_by_browser_without_submitter(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.page.add_init_script("delete SubmitEvent.prototype.submitter;")
     visitor.go("/")
@@ -190,7 +190,7 @@ def test_where_a_browser_does_not_say_which_button_was_pressed_the_form_answers(
     assert visitor.state["status"] == "granted"
 
 
-def test_a_double_click_sends_one_answer(visitor: Visitor) -> None:
+def test_double_click_sends_one_answer(visitor: Visitor) -> None:
     visitor.requests()
     visitor.choice("refuse_all").dblclick()
     expect(visitor.banner).to_have_count(0)
@@ -198,7 +198,7 @@ def test_a_double_click_sends_one_answer(visitor: Visitor) -> None:
     assert posts(visitor) == 1
 
 
-def test_clicks_while_an_answer_is_on_its_way_send_no_other(visitor: Visitor) -> None:
+def test_clicks_during_request_send_no_second_answer(visitor: Visitor) -> None:
     held: list[Route] = []
     visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
     visitor.choice("refuse_all").click()
@@ -212,7 +212,7 @@ def test_clicks_while_an_answer_is_on_its_way_send_no_other(visitor: Visitor) ->
     assert visitor.state["status"] == "refused"
 
 
-def test_what_is_ticked_is_what_is_granted(visitor: Visitor) -> None:
+def test_saving_grants_ticked_purposes(visitor: Visitor) -> None:
     visitor.banner.get_by_text("Choose").click()
     visitor.banner.get_by_label("Maps").check()
     visitor.answer(visitor.choice("save"))
@@ -233,7 +233,7 @@ def test_saving_with_nothing_ticked_refuses_all(visitor: Visitor) -> None:
 # window.consent
 
 
-def test_consent_says_what_is_allowed(visitor: Visitor) -> None:
+def test_window_consent_tells_allowed_purposes(visitor: Visitor) -> None:
     asked = "['necessary', 'analytics', 'media', 'weather', 'toString', ''].map(id => consent.allows(id))"
     assert visitor.page.evaluate(asked) == [True, False, False, False, False, False]
     visitor.accept()
@@ -241,7 +241,7 @@ def test_consent_says_what_is_allowed(visitor: Visitor) -> None:
     assert visitor.page.evaluate("Object.isFrozen(consent)")
 
 
-def test_consent_is_told_what_was_answered_before(visitor: Visitor) -> None:
+def test_window_consent_knows_earlier_answer(visitor: Visitor) -> None:
     visitor.accept()
     visitor.go("/")
     assert visitor.page.evaluate("consent.ready") == {"necessary": True, "analytics": True, "media": True}
@@ -264,7 +264,7 @@ def test_who_listens_hears_of_a_change_once_until_they_stop(visitor: Visitor) ->
 
 
 @pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
-def test_asking_again_leads_to_the_question_that_stands_open(visitor: Visitor, ask: str) -> None:
+def test_show_focuses_open_banner(visitor: Visitor, ask: str) -> None:
     visitor.page.locator("#start").focus()
     visitor.page.evaluate(ask)
     expect(visitor.banner).to_be_focused()
@@ -274,7 +274,7 @@ def test_asking_again_leads_to_the_question_that_stands_open(visitor: Visitor, a
 
 
 @pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
-def test_asking_again_opens_the_settings_in_place_where_all_is_answered(visitor: Visitor, ask: str) -> None:
+def test_show_opens_settings_in_place_after_answer(visitor: Visitor, ask: str) -> None:
     visitor.refuse()
     visitor.go("/?page=1&more=2")
     visitor.page.evaluate("consent.ready")
@@ -293,7 +293,7 @@ def test_asking_again_opens_the_settings_in_place_where_all_is_answered(visitor:
     assert visitor.is_marked
 
 
-def test_a_double_click_on_the_link_brings_the_settings_once(visitor: Visitor) -> None:
+def test_double_click_on_settings_link_opens_settings_once(visitor: Visitor) -> None:
     visitor.refuse()
     visitor.go("/")
     visitor.page.evaluate("consent.ready")
@@ -311,7 +311,7 @@ def test_a_double_click_on_the_link_brings_the_settings_once(visitor: Visitor) -
     expect(visitor.banner).to_be_hidden()
 
 
-def test_the_settings_page_is_also_next_best_where_the_script_that_brings_them_is_not_to_be_had(
+def test_settings_page_opens_when_settings_script_fails_to_load(
     visitor: Visitor,
 ) -> None:
     visitor.refuse()
@@ -326,7 +326,7 @@ def test_the_settings_page_is_also_next_best_where_the_script_that_brings_them_i
     assert f"{PREFIX}/question.js. Let it pass" in text
 
 
-def test_the_settings_page_is_next_best_where_they_cannot_be_opened_in_place(visitor: Visitor) -> None:
+def test_settings_page_opens_when_settings_request_fails(visitor: Visitor) -> None:
     visitor.refuse()
     visitor.go("/?page=1&more=2")
     visitor.page.evaluate("consent.ready")
@@ -338,7 +338,7 @@ def test_the_settings_page_is_next_best_where_they_cannot_be_opened_in_place(vis
     assert visitor.page.url == f"{visitor.sites.address}/?page=1&more=2"
 
 
-def test_the_settings_can_be_closed_again_with_nothing_changed(visitor: Visitor) -> None:
+def test_closing_settings_in_place_sends_no_answer(visitor: Visitor) -> None:
     visitor.refuse()
     visitor.go("/")
     visitor.page.evaluate("consent.ready")
@@ -358,7 +358,7 @@ def test_the_settings_can_be_closed_again_with_nothing_changed(visitor: Visitor)
     assert visitor.state["status"] == "refused"
 
 
-def test_what_is_withdrawn_in_place_is_gone_with_the_page_that_had_it(visitor: Visitor) -> None:
+def test_withdrawal_in_place_reloads_page_without_content(visitor: Visitor) -> None:
     visitor.accept()
     assert shown(visitor) == {"media", "both"}
     visitor.page.evaluate("consent.show()")
@@ -374,7 +374,7 @@ def test_what_is_withdrawn_in_place_is_gone_with_the_page_that_had_it(visitor: V
 # Templates
 
 
-def test_a_template_is_activated_when_all_its_purposes_are_granted(visitor: Visitor) -> None:
+def test_template_is_activated_when_all_its_purposes_are_granted(visitor: Visitor) -> None:
     assert shown(visitor) == set()
     box = visitor.page.get_by_role("region", name="Map of offices is switched off")
     visitor.answer(box.get_by_role("button", name="Allow Maps and go on"))
@@ -386,7 +386,7 @@ def test_a_template_is_activated_when_all_its_purposes_are_granted(visitor: Visi
     assert shown(visitor) == {"media", "both"}
 
 
-def test_a_template_that_is_added_later_is_activated_too(visitor: Visitor) -> None:
+def test_template_added_later_is_activated(visitor: Visitor) -> None:
     add = """id => {
         const template = document.createElement("template");
         template.dataset.purpose = "media";
@@ -400,12 +400,12 @@ def test_a_template_that_is_added_later_is_activated_too(visitor: Visitor) -> No
     expect(visitor.page.locator("p#after")).to_be_attached()
 
 
-def test_after_a_refusal_no_template_is_activated(visitor: Visitor) -> None:
+def test_refusal_activates_no_template(visitor: Visitor) -> None:
     visitor.refuse()
     assert shown(visitor) == set()
 
 
-def test_a_script_in_a_template_runs_where_it_is_granted(visitor: Visitor) -> None:
+def test_script_in_template_runs_after_grant(visitor: Visitor) -> None:
     visitor.page.evaluate(
         """() => {
             const document_ = new DOMParser().parseFromString(
@@ -446,13 +446,13 @@ def shows_map_on_request(reader: Visitor) -> None:
     assert not reader.is_marked
 
 
-def test_a_box_without_a_template_offers_to_show_what_was_allowed(reader: Visitor) -> None:
+def test_fallback_box_without_template_offers_to_show_content(reader: Visitor) -> None:
     reader.accept()
     expect(reader.status).to_have_text("Your choice has been kept. You accepted all purposes.")
     shows_map_on_request(reader)
 
 
-def test_a_box_offers_it_also_where_the_answer_was_given_in_another_tab(reader: Visitor) -> None:
+def test_fallback_box_offers_content_after_answer_in_other_tab(reader: Visitor) -> None:
     reader.page.get_by_role("button", name="Allow Maps and go on").focus()
     other = Visitor(reader.context, reader.sites)
     other.go("/")
@@ -463,7 +463,7 @@ def test_a_box_offers_it_also_where_the_answer_was_given_in_another_tab(reader: 
     shows_map_on_request(reader)
 
 
-def test_a_box_says_no_other_thing_while_what_it_needs_is_off(reader: Visitor) -> None:
+def test_fallback_box_stays_while_its_purpose_is_off(reader: Visitor) -> None:
     reader.banner.get_by_text("Choose").click()
     reader.banner.get_by_label("Counting").check()
     reader.answer(reader.choice("save"))
@@ -472,7 +472,7 @@ def test_a_box_says_no_other_thing_while_what_it_needs_is_off(reader: Visitor) -
     expect(reader.page.get_by_role("button", name="Show now")).to_have_count(0)
 
 
-def test_the_button_of_a_box_without_a_template_shows_it_at_once(reader: Visitor) -> None:
+def test_fallback_box_button_shows_content_at_once(reader: Visitor) -> None:
     reader.answer(reader.page.get_by_role("button", name="Allow Maps and go on"))
     expect(reader.page.frame_locator("iframe[title=Map]").get_by_text("A map")).to_be_visible()
 
@@ -480,7 +480,7 @@ def test_the_button_of_a_box_without_a_template_shows_it_at_once(reader: Visitor
 # A strict Content-Security-Policy
 
 
-def test_all_of_it_works_where_only_files_of_the_site_may_run(arrive: Arrive) -> None:
+def test_banner_works_under_strict_content_security_policy(arrive: Arrive) -> None:
     visitor = arrive()
     page, errors = visitor.page, list[str]()
     page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))

@@ -38,7 +38,7 @@ def state(visitor: Visitor) -> dict[str, bool]:
     return purposes
 
 
-def test_the_question_is_asked_anew_in_sight_of_the_signal(visitor: Visitor) -> None:
+def test_banner_is_replaced_when_script_sees_signal(visitor: Visitor) -> None:
     visitor.go("/linked/en/")
     expect(visitor.banner).to_contain_text(NOTICE)
     expect(visitor.banner).to_have_count(1)
@@ -51,7 +51,7 @@ def test_the_question_is_asked_anew_in_sight_of_the_signal(visitor: Visitor) -> 
     assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
 
 
-def test_what_was_granted_before_is_switched_off_here_and_on_the_server(arrive: Arrive) -> None:
+def test_signal_seen_by_script_switches_off_earlier_grant(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go("/linked/en/way")
     visitor.accept()
@@ -74,7 +74,7 @@ def test_what_was_granted_before_is_switched_off_here_and_on_the_server(arrive: 
     assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
 
 
-def test_where_the_field_comes_through_nothing_is_requested_before_the_answer(arrive: Arrive) -> None:
+def test_signal_in_header_needs_no_request_before_answer(arrive: Arrive) -> None:
     visitor = arrive(extra_http_headers={"Sec-GPC": "1"})
     visitor.page.add_init_script(SIGNAL)
     visitor.go("/linked/en/")

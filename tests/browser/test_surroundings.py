@@ -158,7 +158,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("style", "layouts"), [*zip(STYLED, layouts, strict=True)], ids=STYLED)
 
 
-def test_the_question_looks_the_same_and_lies_above_all_else_whatever_the_styles_of_the_page_are(
+def test_page_styles_do_not_change_or_cover_banner(
     arrive: Arrive, plain_looks: dict[str, Look], style: str, layouts: Sequence[str]
 ) -> None:
     visitor = arrive()
@@ -169,14 +169,14 @@ def test_the_question_looks_the_same_and_lies_above_all_else_whatever_the_styles
 
 
 @pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_it_does_without_scripts_too(arrive: Arrive, style: str) -> None:
+def test_page_styles_do_not_change_banner_without_scripts(arrive: Arrive, style: str) -> None:
     visitor = arrive(java_script_enabled=False)
     plain = look_at(visitor, "none", "corner")
     assert differences(plain, look_at(visitor, style, "corner")) == []
 
 
 @pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_so_do_the_box_of_what_is_off_and_the_message(arrive: Arrive, style: str) -> None:
+def test_page_styles_do_not_change_fallback_box_and_message(arrive: Arrive, style: str) -> None:
     visitor = arrive()
     looks = []
     for name in ("none", style):
@@ -193,7 +193,7 @@ def test_so_do_the_box_of_what_is_off_and_the_message(arrive: Arrive, style: str
 
 
 @pytest.mark.parametrize("hook", [*HOOKS, "pchoice-box", "pchoice-status"])
-def test_an_important_rule_for_a_class_gets_through(arrive: Arrive, hook: str) -> None:
+def test_important_rule_for_class_applies(arrive: Arrive, hook: str) -> None:
     visitor = arrive()
     visitor.go(f"{styled('none')}?box")
     add_rules(visitor, f".{hook} {{ background-color: {MARKED} !important; display: grid !important }}")
@@ -208,7 +208,7 @@ def test_an_important_rule_for_a_class_gets_through(arrive: Arrive, hook: str) -
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-def test_a_property_of_the_root_sets_what_it_is_called_after(arrive: Arrive, name: str) -> None:
+def test_custom_property_of_root_sets_look(arrive: Arrive, name: str) -> None:
     value, selector, shown, expected = PROPERTIES[name]
     visitor = arrive()
     visitor.page.set_viewport_size(DESK)
@@ -242,7 +242,7 @@ def show_all(visitor: Visitor, property_: str, selector: str) -> list[str]:
     return styles + found()
 
 
-def test_the_gap_holds_on_both_sides_of_the_corner(arrive: Arrive) -> None:
+def test_gap_property_sets_distance_from_both_edges(arrive: Arrive) -> None:
     visitor = arrive(viewport=DESK)
     visitor.go(styled("none"))
     add_rules(visitor, ":root { --pchoice-gap: 42px }")

@@ -18,7 +18,7 @@ Arrive = Callable[..., Visitor]
 
 
 @pytest.mark.parametrize("width", [1440, 768, 320])
-def test_the_question_as_it_ships_is_honest(arrive: Arrive, width: int) -> None:
+def test_shipped_banner_has_no_dark_patterns(arrive: Arrive, width: int) -> None:
     visitor = arrive(viewport={"width": width, "height": 568})
     visitor.go("/")
     assert dark_patterns(visitor.page) == []
@@ -38,7 +38,7 @@ def test_the_question_as_it_ships_is_honest(arrive: Arrive, width: int) -> None:
         (".pchoice { inline-size: 150vw !important } body { inline-size: 150vw }", "wider"),
     ],
 )
-def test_what_a_theme_makes_dishonest_is_found(arrive: Arrive, style: str, said: str) -> None:
+def test_dark_pattern_of_theme_is_found(arrive: Arrive, style: str, said: str) -> None:
     visitor = arrive()
     visitor.go("/")
     expect(visitor.banner).to_be_visible()
@@ -46,7 +46,7 @@ def test_what_a_theme_makes_dishonest_is_found(arrive: Arrive, style: str, said:
     assert any(said in sentence for sentence in dark_patterns(visitor.page)), dark_patterns(visitor.page)
 
 
-def test_the_example_of_the_docs_runs(arrive: Arrive) -> None:
+def test_example_of_docs_runs(arrive: Arrive) -> None:
     visitor = arrive()
     (code,) = blocks("docs/banner.md", "python")
     names: dict[str, Any] = {}

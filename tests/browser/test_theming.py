@@ -32,13 +32,13 @@ def defaults(sheet: str) -> set[tuple[str, str]]:
     return set(re.findall(rf"var\(--pchoice-([a-z-]+), ({inner})\)", sheet))
 
 
-def test_the_table_has_every_property_with_its_default() -> None:
+def test_docs_table_lists_every_property_with_default() -> None:
     read = defaults(CHOICES) | {("text", "CanvasText")}  # the last one within that of the ring
     assert read == set(ROWS.items())
     assert {name for name, _ in read} == set(re.findall(r"--pchoice-([a-z-]+)", CHOICES))
 
 
-def test_each_class_is_one_that_pages_have() -> None:
+def test_documented_classes_exist() -> None:
     assert len(CLASSES) == 16
     written = TEMPLATES + (ROOT / "static" / "choices.js").read_text("utf-8")
     layouts = {"pchoice-corner", "pchoice-bar", "pchoice-modal"}
@@ -47,13 +47,13 @@ def test_each_class_is_one_that_pages_have() -> None:
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_the_page_shows_each_theme_as_it_is(theme: str) -> None:
+def test_docs_show_each_theme_as_shipped(theme: str) -> None:
     assert THEMES[theme] in blocks("css")
     assert f"](gallery/theme-{theme}.png)" in PAGE
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_a_theme_is_properties_of_ours_and_nothing_else(theme: str) -> None:
+def test_theme_sets_only_documented_properties(theme: str) -> None:
     without_comment = re.sub(r"/\*.*?\*/", "", THEMES[theme], flags=re.DOTALL).strip()
     declarations = re.fullmatch(r":root \{(.*)\}", without_comment, re.DOTALL)
     assert declarations
@@ -79,7 +79,7 @@ def looks(visitor: Visitor, selector: str, name: str) -> str:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", THEMES)
-def test_with_a_theme_too_both_answers_look_alike(visitor: Visitor, theme: str) -> None:
+def test_answers_look_alike_in_each_theme(visitor: Visitor, theme: str) -> None:
     SURFACES["first layer"](visitor, "en")
     put_on(visitor.page, theme)
     for name in ("color", "background-color", "border-top-color", "border-top-left-radius", "font-family", "height"):
@@ -88,7 +88,7 @@ def test_with_a_theme_too_both_answers_look_alike(visitor: Visitor, theme: str) 
 
 
 @pytest.mark.browser
-def test_a_rule_of_the_site_has_to_be_important(visitor: Visitor) -> None:
+def test_rule_of_site_applies_only_when_important(visitor: Visitor) -> None:
     SURFACES["first layer"](visitor, "en")
     (rule,) = [block for block in blocks("css") if "!important" in block]
     style(visitor.page, rule.replace(" !important", ""))

@@ -92,7 +92,7 @@ def filtered(lists: Sequence[Sequence[str]], page: Any, requests: Sequence[dict[
     return answers
 
 
-def test_each_filter_of_the_list_does_what_it_is_meant_for(arrive: Arrive) -> None:
+def test_each_filter_matches_its_target(arrive: Arrive) -> None:
     page = arrive().page
     kinds = {".css": "stylesheet", ".js": "script"}
     requests = [
@@ -124,7 +124,7 @@ def expect_untouched(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("layout", ["corner", "modal"])
-def test_no_filter_touches_the_question_or_what_it_needs(arrive: Arrive, layout: str) -> None:
+def test_no_filter_hides_banner_or_blocks_its_requests(arrive: Arrive, layout: str) -> None:
     visitor = arrive()
     visitor.go(f"{styled('none', layout)}?box")
     expect(visitor.banner).to_be_visible()
@@ -138,7 +138,7 @@ def test_no_filter_touches_the_question_or_what_it_needs(arrive: Arrive, layout:
     expect_untouched(visitor)
 
 
-def test_no_filter_touches_the_settings_page(arrive: Arrive) -> None:
+def test_no_filter_touches_settings_page(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go(PREFIX)
     expect_untouched(visitor)
@@ -216,7 +216,7 @@ def their_rules() -> list[Any]:
 
 
 @pytest.mark.parametrize("language", RECOGNISED)
-def test_autoconsent_finds_the_question_by_its_words_and_refuses(arrive: Arrive, language: str) -> None:
+def test_autoconsent_recognises_banner_by_words_and_refuses(arrive: Arrive, language: str) -> None:
     visitor = arrive()
     visitor.go(translated(language))
     expect(visitor.banner).to_have_attribute("lang", language)
@@ -227,7 +227,7 @@ def test_autoconsent_finds_the_question_by_its_words_and_refuses(arrive: Arrive,
 
 
 @pytest.mark.parametrize("language", BY_RULE)
-def test_with_our_rule_it_refuses_in_every_language(arrive: Arrive, language: str) -> None:
+def test_autoconsent_with_our_rule_refuses_in_every_language(arrive: Arrive, language: str) -> None:
     visitor = arrive()
     visitor.go(translated(language))
     expect(visitor.banner).to_have_attribute("lang", language)
@@ -238,14 +238,14 @@ def test_with_our_rule_it_refuses_in_every_language(arrive: Arrive, language: st
 
 
 @pytest.mark.parametrize("layout", ["bar", "modal"])
-def test_with_our_rule_it_refuses_in_every_layout(arrive: Arrive, layout: str) -> None:
+def test_autoconsent_with_our_rule_refuses_in_every_layout(arrive: Arrive, layout: str) -> None:
     visitor = arrive()
     visitor.go(styled("none", layout))
     assert Autoconsent(visitor.page, [our_rule()]).finish() == ({our_rule()["name"]}, True)
     expect(visitor.banner).to_have_count(0)
 
 
-def test_with_our_rule_it_accepts_for_those_who_want_that(arrive: Arrive) -> None:
+def test_autoconsent_with_our_rule_accepts_on_opt_in(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go(translated("ja"))
     Autoconsent(visitor.page, [our_rule()], action="optIn").heard("autoconsentDone")
@@ -253,7 +253,7 @@ def test_with_our_rule_it_accepts_for_those_who_want_that(arrive: Arrive) -> Non
     assert visitor.state["status"] == "granted"
 
 
-def test_with_our_rule_it_says_so_if_the_answer_could_not_be_kept(arrive: Arrive) -> None:
+def test_autoconsent_with_our_rule_reports_failed_answer(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go(translated("ja"))
     visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
@@ -264,7 +264,7 @@ def test_with_our_rule_it_says_so_if_the_answer_could_not_be_kept(arrive: Arrive
     expect(visitor.banner).to_be_visible()
 
 
-def test_with_our_rule_it_leaves_alone_the_settings_that_the_visitor_called_for(arrive: Arrive) -> None:
+def test_autoconsent_with_our_rule_ignores_settings_opened_by_visitor(arrive: Arrive) -> None:
     visitor = arrive()
     visitor.go(translated("ja"))
     visitor.accept()
@@ -281,7 +281,7 @@ def test_with_our_rule_it_leaves_alone_the_settings_that_the_visitor_called_for(
     assert visitor.state["status"] == "granted"
 
 
-def test_our_rule_is_one_of_the_form_that_autoconsent_declares(tmp_path: Path) -> None:
+def test_our_rule_has_type_that_autoconsent_declares(tmp_path: Path) -> None:
     declared = AUTOCONSENT / "dist" / "types" / "rules"
     source = tmp_path / "rule.ts"
     compiler = [str(MODULES / ".bin" / "tsc"), "--noEmit", "--strict", "--skipLibCheck", "--module", "esnext"]

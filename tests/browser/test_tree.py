@@ -253,12 +253,12 @@ def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
 
 
 @pytest.mark.parametrize("surface", BODIES)
-def test_screen_readers_are_told(visitor: Visitor, surface: str) -> None:
+def test_accessibility_tree_matches_snapshot(visitor: Visitor, surface: str) -> None:
     SURFACES[surface](visitor, "en")
     expect(visitor.page.locator("body")).to_match_aria_snapshot(BODIES[surface])
 
 
-def test_the_settings_in_place_say_what_holds(visitor: Visitor) -> None:
+def test_settings_in_place_tell_current_answer(visitor: Visitor) -> None:
     SURFACES["settings in place"](visitor, "en")
     expect(visitor.banner).to_match_aria_snapshot(f"""
 - region "Privacy settings":
@@ -268,12 +268,12 @@ def test_the_settings_in_place_say_what_holds(visitor: Visitor) -> None:
     - button "Close without changes"{PURPOSES}{ANSWERS}""")
 
 
-def test_a_table_is_one_on_wide_screens(visitor: Visitor) -> None:
+def test_recipients_are_table_on_wide_screens(visitor: Visitor) -> None:
     SURFACES["settings page"](visitor, "en")
     expect(visitor.page.get_by_role("table", name="Recipients")).to_match_aria_snapshot(RECIPIENTS)
 
 
-def test_on_narrow_screens_each_cell_says_what_it_is(visitor: Visitor) -> None:
+def test_table_cells_carry_labels_on_narrow_screens(visitor: Visitor) -> None:
     visitor.page.set_viewport_size({"width": 320, "height": 568})
     SURFACES["settings page"](visitor, "en")
     said = visitor.page.get_by_role("main").aria_snapshot()

@@ -29,7 +29,7 @@ def sites(tmp_path: Path) -> Iterator[Sites]:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_a_visit_from_the_first_page_to_the_withdrawal(arrive: Callable[..., Visitor], scripts: bool) -> None:
+def test_visit_from_first_page_to_withdrawal(arrive: Callable[..., Visitor], scripts: bool) -> None:
     visitor = arrive(java_script_enabled=scripts)
     the_first_page_asks_and_nothing_has_happened(visitor)
     a_refusal_is_kept_and_not_asked_again(visitor)
@@ -40,7 +40,7 @@ def test_a_visit_from_the_first_page_to_the_withdrawal(arrive: Callable[..., Vis
     then_nothing_is_traced_or_loaded_any_more(visitor)
 
 
-def test_accepting_in_the_question_starts_at_once_what_waited_for_it(arrive: Callable[..., Visitor]) -> None:
+def test_acceptance_loads_waiting_content_at_once(arrive: Callable[..., Visitor]) -> None:
     visitor = arrive()
     visitor.go("/offices")
     assert visitor.hosts() == {visitor.sites.address}

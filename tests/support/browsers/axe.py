@@ -12,14 +12,14 @@ TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 EXPLAINED = {
     "color-contrast elmPartiallyObscured": (
         "What the question has scrolled to its edge is partly covered by what does not scroll, and axe looks no "
-        "further. test_browser_contrast measures the same texts."
+        "further. tests/browser/test_contrast.py measures the same texts."
     ),
 }
 """A rule and the reason why axe leaves it open -> why that is so, and what decides it instead."""
 OFF_IN_FORCED_COLOURS = {
     "color-contrast": (
         "axe reads -webkit-text-fill-color, which Chromium reports as the page wrote it even where the browser has "
-        "forced another colour. test_browser_contrast measures the colours that are forced."
+        "forced another colour. tests/browser/test_contrast.py measures the colours that are forced."
     ),
 }
 """A rule that is not asked -> why, and what decides it instead."""

@@ -7,19 +7,19 @@ from tests.support.browsers.contrast import Colour, computed, contrast, seen
 BLACK, WHITE = Colour(0, 0, 0), Colour(255, 255, 255)
 
 
-def test_black_on_white_is_the_most_and_a_colour_on_itself_the_least() -> None:
+def test_contrast_ranges_from_1_to_21() -> None:
     assert contrast(BLACK, WHITE) == contrast(WHITE, BLACK) == pytest.approx(21)
     assert contrast(WHITE, WHITE) == 1
 
 
-def test_a_known_contrast_comes_out() -> None:
+def test_contrast_of_known_colours() -> None:
     assert contrast(computed("rgb(118, 118, 118)"), WHITE) == pytest.approx(4.54, abs=0.01)
 
 
-def test_colours_that_let_through_mix() -> None:
+def test_translucent_colours_are_blended() -> None:
     assert seen(["rgba(0, 0, 0, 0.5)", "rgba(0, 0, 0, 0)", "rgb(255, 255, 255)"]) == (127.5, 127.5, 127.5, 1)
 
 
-def test_what_is_no_plain_colour_is_refused() -> None:
+def test_colour_in_other_notation_is_refused() -> None:
     with pytest.raises(ValueError, match="no colour"):
         computed("color(display-p3 1 0 0)")

@@ -47,7 +47,7 @@ def run(*command: object, folder: Path = ROOT) -> str:
     return done.stdout
 
 
-def test_who_collects_the_tests_of_a_room_loads_no_browser() -> None:
+def test_collecting_tests_of_one_room_loads_no_browser() -> None:
     *_, loaded = run("-c", LOADED).splitlines()
     assert loaded.split() == ["loaded:"]
 
@@ -64,13 +64,13 @@ def collected(folder: Path, *options: str) -> tuple[list[str], str]:
     return [line.partition("::")[2] for line in lines if "::" in line], summary
 
 
-def test_the_full_matrix_is_everything(tmp_path: Path) -> None:
+def test_full_matrix_runs_everything(tmp_path: Path) -> None:
     names, summary = collected(tmp_path, "--full-matrix")
     assert len(names) == 9 + 8 + 2 + 1
     assert "deselected" not in summary
 
 
-def test_otherwise_each_value_comes_and_what_is_left_out_is_counted(
+def test_default_selection_covers_each_value_and_counts_deselected_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("FULL_MATRIX", raising=False)
@@ -85,7 +85,7 @@ def test_otherwise_each_value_comes_and_what_is_left_out_is_counted(
     assert "10 deselected" in summary
 
 
-def test_of_equal_rows_the_one_comes_whose_values_were_used_least() -> None:
+def test_least_used_values_win_among_equal_rows() -> None:
     def rows(*layouts: str) -> list[frozenset[Value]]:
         return [frozenset({("engine", "Firefox"), ("layout", layout)}) for layout in layouts]
 
