@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Configuration of pytest, and fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
-# A busy machine is no bug: what a test waits for it waits for by an event, and no example is too slow.
+# No deadline: tests wait for events, and examples may be slow on a busy machine.
 hypothesis.settings.register_profile(
     "default-here", deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.register_profile("full", hypothesis.settings.get_profile("default-here"), max_examples=100)
 hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("default-here"), max_examples=10)
-# For `make mutate`: whether a test fails is all that counts there, not on how small an example.
+# For `make mutate`: only whether a test fails counts, so examples are not shrunk.
 hypothesis.settings.register_profile(
     "mutation",
     hypothesis.settings.get_profile("default-here"),
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let what was logged go from one process to another: some tests log halves of characters."""
+    """Escape lone surrogates in captured logs, so that a worker can send its report: some tests log them."""
     report = yield
     report.sections = [(name, text.encode(errors="backslashreplace").decode()) for name, text in report.sections]
     return report
@@ -48,9 +48,9 @@ _SERVERS = {"clickhouse", "live", "nats", "postgres", "private_clickhouse", "sto
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Know the tests of servers, and run those of browsers and servers again when they fail: machines are busy.
+    """Mark the tests that need servers, and rerun failed tests of browsers and servers: machines are busy.
 
-    No other test runs again: it may be a flake.
+    No other test is rerun: a rerun would hide an unreliable test.
     """
     for item in items:
         if _asks_for_a_server(item):
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         needs_others = any(map(item.get_closest_marker, ("browser", "server")))
         if needs_others and not item.get_closest_marker("flaky"):
             item.add_marker(pytest.mark.flaky(reruns=2))
-    if hasattr(config, "workerinput"):  # In a worker: what takes longest comes first, so that none waits for another.
+    if hasattr(config, "workerinput"):  # In a worker: the longest tests come first, so that no worker waits at the end.
         items.sort(key=_place)
 
 
@@ -68,8 +68,8 @@ def _place(item: pytest.Item) -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a worker a file at a time; of a file that runs at several browsers, the tests of one browser."""
-    from tests.support.scheduling import ByFileAndEngine  # not for those who run without workers
+    """Give a worker one file at a time, or one browser's tests of a file that runs in several browsers."""
+    from tests.support.scheduling import ByFileAndEngine  # not needed without workers
 
     return ByFileAndEngine(config, log) if config.getoption("dist") == "loadfile" else None
 
@@ -96,17 +96,17 @@ class _Exceptions(logging.Handler):
 
 @pytest.fixture(autouse=True)
 def logged_exceptions(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test in which the package logged an exception that the test does not expect, or none that it expects.
+    """Fail a test if the package logs an exception unexpectedly, or if it logs none although one is expected.
 
-    Whatever raises while a request is decided on denies: without this, a test that expects nothing to be allowed would
-    pass on a crash.
+    An exception while deciding denies everything: without this fixture, a test that expects a denial would pass on a
+    crash.
     """
     found, log = _Exceptions(), logging.getLogger("cookie_consent")
     log.addHandler(found)
     yield
     log.removeHandler(found)
-    said = [logging.Formatter().format(record) for record in found.records]
+    texts = [logging.Formatter().format(record) for record in found.records]
     if request.node.get_closest_marker("logs_an_exception"):
-        assert said, "an exception was expected to be logged"
+        assert texts, "an exception was expected to be logged"
     else:
-        assert not said, "an exception was logged that no test expected:\n" + "\n".join(said)
+        assert not texts, "the test did not expect this logged exception:\n" + "\n".join(texts)

@@ -1,1 +1,1 @@
-"""The documents, examples and the built package."""
+"""Tests of the documentation, the examples and the built package."""

@@ -1,4 +1,4 @@
-"""docs/architecture.md and CONTRIBUTING.md name files, functions, rooms and commands that exist."""
+"""Tests that docs/architecture.md and CONTRIBUTING.md name existing files, functions, rooms and commands."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def found(path: str) -> Path | None:
 
 @cache
 def names(path: Path) -> frozenset[str]:
-    """Return the names that a module defines; those in a class with that of the class before them."""
+    """Return the names that a module defines; names in a class have the class as prefix."""
     return frozenset(_names(ast.parse(path.read_text("utf-8")).body))
 
 
@@ -53,7 +53,7 @@ def _names(body: list[ast.stmt], inside: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("place", places(PAGE) + places(CONTRIBUTING))
-def test_what_the_pages_name_exists(place: str) -> None:
+def test_named_place_exists(place: str) -> None:
     path, _, name = place.partition(":")
     file = found(path)
     assert file is not None, f"{path} does not exist: change the page that names it"
@@ -61,16 +61,16 @@ def test_what_the_pages_name_exists(place: str) -> None:
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: page.name)
-def test_the_files_of_the_code_that_a_page_names_exist(page: Path) -> None:
+def test_code_files_named_in_documentation_exist(page: Path) -> None:
     named = [place.partition(":")[0] for place in places(page) if re.search(r"/.*\.(?:py|sql)\b", place)]
     assert [path for path in named if found(path) is None] == []
 
 
-def test_the_page_names_many_places() -> None:
+def test_architecture_page_names_many_places() -> None:
     assert len(places(PAGE)) > 70
 
 
-def test_the_steps_of_an_answer_are_in_the_order_of_the_code() -> None:
+def test_steps_of_an_answer_follow_the_code() -> None:
     section = PAGE.read_text("utf-8").partition("## An answer, step by step\n\n")[2].partition("\n\n")[0]
     steps = re.findall(r"`[\w/]+\.py:(?:\w+\.)?(\w+)`", section)
     code = inspect.getsource(Answers._take)
@@ -80,19 +80,19 @@ def test_the_steps_of_an_answer_are_in_the_order_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("page", [CONTRIBUTING, ROOT / "README.md"], ids=lambda page: page.name)
-def test_each_command_of_make_exists(page: Path) -> None:
+def test_named_make_targets_exist(page: Path) -> None:
     commands = set(re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert {"demo", "check", "test"} <= commands <= targets
 
 
-def test_the_tests_that_contributing_names_can_be_run() -> None:
+def test_test_paths_named_in_contributing_exist() -> None:
     paths = re.findall(r"(?:pytest |ARGS=)([\w./]+)", CONTRIBUTING.read_text("utf-8"))
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_every_room_is_explained_with_its_floor() -> None:
+def test_every_room_is_listed_with_its_floor() -> None:
     rows = re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")

@@ -1,4 +1,4 @@
-"""The pages under docs/ say what is so, and lead where they say."""
+"""Tests of the documentation: links lead to existing places, and examples work."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def blocks(path: str, kind: str) -> list[str]:
 
 
 def files_linked_to(page: Path) -> list[str]:
-    """Return which files of ours a page links to."""
+    """Return the files of this project that a page links to."""
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
     return [target for target in targets if "://" not in target]
 
 
 @pytest.mark.parametrize("path", [page for page in PAGES if files_linked_to(page)], ids=lambda path: path.name)
-def test_what_a_page_links_to_is_there(path: Path) -> None:
+def test_linked_files_exist(path: Path) -> None:
     assert [target for target in files_linked_to(path) if not (path.parent / target).exists()] == []
 
 
-def test_the_languages_are_those_that_ship() -> None:
+def test_banner_page_lists_shipped_languages() -> None:
     page = (ROOT / "docs" / "banner.md").read_text(encoding="utf-8")
     table = page.partition("| | language |")[2].partition("\n\n")[0]
     listed = re.findall(r"`([a-zA-Z-]+)` \|", table)
@@ -60,7 +60,7 @@ def links_to_anchors(page: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("path", [page for page in PAGES if links_to_anchors(page)], ids=lambda path: path.name)
-def test_the_heading_that_a_link_leads_to_is_there(path: Path) -> None:
+def test_linked_headings_exist(path: Path) -> None:
     wrong = [
         (file, anchor)
         for file, anchor in links_to_anchors(path)
@@ -75,12 +75,12 @@ def policy_in(languages: list[str], **more: Any) -> Policy:
     return Policy(**vars(from_toml.declarations({"site": site, **more})))
 
 
-def test_the_languages_of_the_example_can_be_offered() -> None:
+def test_languages_of_the_example_are_accepted() -> None:
     languages = tomllib.loads(blocks("docs/banner.md", "toml")[0])["site"]["languages"]
     assert list(policy_in(languages).texts) == languages
 
 
-def test_how_long_things_are_kept_is_taken_and_is_the_default() -> None:
+def test_documented_retention_is_accepted_and_default() -> None:
     rules = {name: table for block in blocks("docs/proof.md", "toml") for name, table in tomllib.loads(block).items()}
     assert rules.keys() == {"records", "requests"}
     policy = policy_in(["en"], **rules)
@@ -89,7 +89,7 @@ def test_how_long_things_are_kept_is_taken_and_is_the_default() -> None:
 
 
 @pytest.mark.slow
-def test_the_words_that_were_shown_are_told_as_the_example_does(
+def test_documented_commands_show_the_words_of_a_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -100,15 +100,15 @@ def test_the_words_that_were_shown_are_told_as_the_example_does(
     question = forms(visitor.get("/privacy-choices/question").text)[0]
     assert visitor.send_form(question.pressed("accept_all")).status == 303
     commands = [line for block in blocks("docs/proof.md", "console") for line in block.splitlines()]
-    told: dict[str, int] = {}
+    statuses: dict[str, int] = {}
     for line in commands:
         command = shlex.split(line.removeprefix("$ "), comments=True)
         if command[0] == "cookie-consent":
-            told[line] = main(command[1 : command.index(">") if ">" in command else None])
+            statuses[line] = main(command[1 : command.index(">") if ">" in command else None])
         else:
             monkeypatch.setenv(*command[1].split("=", 1))
-    # There is no request yet of the number in the example.
-    assert {line for line, status in told.items() if status} == {line for line in commands if "R-7K3M" in line}
+    # The request that the example names does not exist here.
+    assert {line for line, status in statuses.items() if status} == {line for line in commands if "R-7K3M" in line}
     capsys.readouterr()
     ledger = open_ledger("sqlite:///consent.db")
     (record,) = (json.loads(link.document or "") for link in ledger.links())
@@ -117,7 +117,7 @@ def test_the_words_that_were_shown_are_told_as_the_example_does(
     assert "Refuse all" in capsys.readouterr().out
 
 
-def test_the_rewording_of_the_example_is_taken() -> None:
+def test_own_texts_of_the_example_are_used() -> None:
     own = tomllib.loads(blocks("docs/banner.md", "toml")[1])
     policy = policy_in(["en"], **own)
     assert policy.texts["en"]["banner_title"] == "Your choice"

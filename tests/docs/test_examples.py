@@ -1,4 +1,4 @@
-"""The examples, as they stand: in process, and the registry site on a live server too."""
+"""Tests of the examples: in process, and the registry site on a live server too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REGISTRY = EXAMPLES / "registry"
 PARTNER = "http://localhost:8001"
 PAGES = ("/", "/names", "/whois", "/whois/terms", "/offices", "/tour", "/account")
 BROWSER = {"accept": "text/html", "accept-language": "en", "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:143.0)"}
-FROM_HERE = {"sec-fetch-site": "same-origin"}
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
 KEY = "k" * 32
 
 
@@ -43,7 +43,7 @@ def registry_module() -> Any:
 
 @pytest.fixture
 def registry(registry_module: Any, tmp_path: Path) -> Any:
-    """The registry site as an app, tracing into a file."""
+    """The registry site as an app that writes access records to a file."""
     return registry_module.create_app({"REGISTRY_KEY": KEY, "REGISTRY_ACCESS_LOG": str(tmp_path / "access.jsonl")})
 
 
@@ -68,13 +68,13 @@ async def browser(app: Any, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def choose(client: httpx.AsyncClient, choice: str, path: str = "/") -> httpx.Response:
-    """Answer by the form that a page shows, as a browser without JavaScript does."""
+    """Send the consent form of a page, as a browser without JavaScript does."""
     form = Page((await client.get(path)).text).choices[choice]
-    return await client.post(form["action"], data={**form, "choice": choice}, headers=FROM_HERE)
+    return await client.post(form["action"], data={**form, "choice": choice}, headers=SAME_ORIGIN)
 
 
 async def records(client: httpx.AsyncClient) -> list[str]:
-    """The paths of the access records of this visitor."""
+    """Return the paths in this visitor's access records."""
     export = (await client.get("/privacy-choices/export")).json()
     return [record["url.path"] for record in export["access_records"]]
 
@@ -82,18 +82,18 @@ async def records(client: httpx.AsyncClient) -> list[str]:
 @pytest.mark.anyio
 @pytest.mark.parametrize("path", PAGES)
 @pytest.mark.parametrize("language", ["en", "ja"])
-async def test_every_page_is_there_in_both_languages(registry: Any, path: str, language: str) -> None:
+async def test_every_page_exists_in_both_languages(registry: Any, path: str, language: str) -> None:
     async with browser(registry, accept_language=language) as client:
         page = await client.get(path)
     assert page.status_code == 200
     assert f'<html lang="{language}"' in page.text
     assert ("プライバシー設定" in page.text) == (language == "ja")
-    # The question is in the language of the page. The tour's page asks by itself, and the terms are to be read first.
+    # The banner has the language of the page. The tour's page has a question of its own, and the terms page has none.
     asked = re.search(rf'<section class="pchoice pchoice-corner"[^>]* lang="{language}"', page.text)
     assert (asked is None) == (path in ("/tour", "/whois/terms"))
 
 
-def test_both_languages_have_the_same_texts() -> None:
+def test_both_languages_have_the_same_text_keys() -> None:
     def shape(texts: Any) -> Any:
         if isinstance(texts, dict):
             return {key: shape(text) for key, text in texts.items()}
@@ -106,7 +106,7 @@ def test_both_languages_have_the_same_texts() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_chosen_language_is_remembered_and_the_consent_layer_follows(registry: Any) -> None:
+async def test_chosen_language_is_remembered_and_used_by_the_banner(registry: Any) -> None:
     async with browser(registry) as client:
         assert '<html lang="en"' in (await client.get("/")).text
         await client.get("/?lang=ja")
@@ -120,7 +120,7 @@ async def test_a_chosen_language_is_remembered_and_the_consent_layer_follows(reg
 
 
 @pytest.mark.anyio
-async def test_a_language_that_is_not_offered_changes_nothing(registry: Any) -> None:
+async def test_unsupported_language_changes_nothing(registry: Any) -> None:
     async with browser(registry) as client:
         assert '<html lang="en"' in (await client.get("/?lang=fr")).text
         assert "lang" not in client.cookies
@@ -128,7 +128,7 @@ async def test_a_language_that_is_not_offered_changes_nothing(registry: Any) -> 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("choice", [None, "refuse_all"])
-async def test_without_consent_no_page_loads_anything_from_elsewhere(registry: Any, choice: str | None) -> None:
+async def test_pages_without_consent_load_nothing_external(registry: Any, choice: str | None) -> None:
     async with browser(registry) as client:
         if choice:
             await choose(client, choice)
@@ -138,7 +138,7 @@ async def test_without_consent_no_page_loads_anything_from_elsewhere(registry: A
 
 
 @pytest.mark.anyio
-async def test_refused_features_degrade(registry: Any) -> None:
+async def test_refused_features_give_their_fallback(registry: Any) -> None:
     async with browser(registry) as client:
         await choose(client, "refuse_all")
         offices = (await client.get("/offices")).text
@@ -148,14 +148,14 @@ async def test_refused_features_degrade(registry: Any) -> None:
     assert "The addresses and the ways to us are written below." in offices
     assert "Chiyoda-ku" in offices
     assert "map" not in Page(offices).ids
-    # With JavaScript, a yes on this page brings the map.
+    # With JavaScript, a grant on this page shows the map at once.
     assert re.search(r'<template data-purpose="media">\s*<iframe id="map"', offices)
     assert "general" in names.ids
     assert "suited" not in names.ids
 
 
 @pytest.mark.anyio
-async def test_accepted_features_are_there(registry: Any) -> None:
+async def test_granted_features_are_shown(registry: Any) -> None:
     async with browser(registry) as client:
         await choose(client, "accept_all")
         await client.get("/names?name=kawa")
@@ -169,7 +169,7 @@ async def test_accepted_features_are_there(registry: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_tour_explains_itself_and_a_button_on_it_allows_it_and_comes_back(registry: Any) -> None:
+async def test_tour_page_explains_and_offers_a_grant_button(registry: Any) -> None:
     async with browser(registry) as client:
         await choose(client, "refuse_all")
         explanation = await client.get("/tour")
@@ -183,7 +183,7 @@ async def test_the_tour_explains_itself_and_a_button_on_it_allows_it_and_comes_b
 
 
 @pytest.mark.anyio
-async def test_the_whois_service_has_conditions_of_its_own(registry: Any) -> None:
+async def test_whois_service_has_its_own_conditions(registry: Any) -> None:
     async with browser(registry) as client:
         asking = (await client.get("/whois")).text
         assert "/whois/terms" in asking
@@ -197,7 +197,7 @@ async def test_the_whois_service_has_conditions_of_its_own(registry: Any) -> Non
 
 
 @pytest.mark.anyio
-async def test_a_session_works_whatever_was_answered(registry: Any) -> None:
+async def test_session_works_after_refusal(registry: Any) -> None:
     async with browser(registry) as client:
         await choose(client, "refuse_all")
         welcome = await client.post("/account", data={"name": "花子"})
@@ -207,9 +207,7 @@ async def test_a_session_works_whatever_was_answered(registry: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_undeclared_cookie_is_held_back_with_the_lines_that_would_declare_it(
-    registry: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_undeclared_cookie_is_held_back_with_toml_advice(registry: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "cookie_consent"):
         async with browser(registry) as client:
             await choose(client, "accept_all")
@@ -219,7 +217,7 @@ async def test_the_undeclared_cookie_is_held_back_with_the_lines_that_would_decl
 
 
 @pytest.mark.anyio
-async def test_a_signal_answers_for_every_purpose(registry: Any) -> None:
+async def test_gpc_signal_refuses_every_purpose(registry: Any) -> None:
     async with browser(registry, sec_gpc="1") as client:
         page = (await client.get("/offices")).text
         assert list(client.cookies) == []
@@ -238,13 +236,13 @@ async def test_a_signal_answers_for_every_purpose(registry: Any) -> None:
         ("/whois", "For example:"),
     ],
 )
-async def test_names_are_looked_up(registry: Any, path: str, said: str) -> None:
+async def test_domain_names_are_looked_up(registry: Any, path: str, said: str) -> None:
     async with browser(registry) as client:
         assert said in (await client.get(path)).text
 
 
 @pytest.mark.anyio
-async def test_a_recently_viewed_cookie_of_any_content_is_read(registry: Any) -> None:
+async def test_manipulated_recently_viewed_cookie_is_harmless(registry: Any) -> None:
     async with browser(registry) as client:
         await choose(client, "accept_all")
         client.cookies["recently-viewed"] = "a..<b>.c"
@@ -253,11 +251,11 @@ async def test_a_recently_viewed_cookie_of_any_content_is_read(registry: Any) ->
     assert "&lt;b&gt;" not in names
 
 
-def test_the_site_starts_without_any_setting(registry_module: Any) -> None:
+def test_site_starts_without_settings(registry_module: Any) -> None:
     assert registry_module.create_app({}).state.partner == PARTNER
 
 
-def test_the_policy_names_the_second_origin_of_the_installation(registry_module: Any) -> None:
+def test_policy_names_the_configured_partner_origin(registry_module: Any) -> None:
     policy = registry_module.policy_for("https://partner.example")
     assert {recipient.origins for recipient in policy.recipients} == {("https://partner.example",)}
     assert policy.site == Policy.load(REGISTRY / "consent.toml").site
@@ -265,7 +263,7 @@ def test_the_policy_names_the_second_origin_of_the_installation(registry_module:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The registry site and the second origin on live servers; gives their addresses."""
+    """The addresses of the registry site and of its partner's origin, on live servers."""
     kept = tmp_path_factory.mktemp("registry")
     listen = ("127.0.0.1", 0)
     with started("analytics:app", REGISTRY, kept / "partner.log", listen, {}) as partner:
@@ -279,23 +277,23 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
             yield site.address, partner.address
 
 
-def test_it_keeps_its_promises_on_a_live_server(live: tuple[str, str]) -> None:
+def test_live_site_refuses_then_grants_a_feature(live: tuple[str, str]) -> None:
     site, partner = live
     with httpx.Client(base_url=site, headers=BROWSER, follow_redirects=True) as client:
         form = Page(client.get("/offices").text).choices["refuse_all"]
-        offices = client.post(form["action"], data={**form, "choice": "refuse_all"}, headers=FROM_HERE)
+        offices = client.post(form["action"], data={**form, "choice": "refuse_all"}, headers=SAME_ORIGIN)
         assert offices.url.path == "/offices"
         assert list(client.cookies) == ["consent"]
         form = Page(offices.text).choices["grant"]
-        offices = client.post(form["action"], data={**form, "choice": "grant"}, headers=FROM_HERE)
+        offices = client.post(form["action"], data={**form, "choice": "grant"}, headers=SAME_ORIGIN)
         assert f"{partner}/map.html" in Page(offices.text).sources
         export = client.get("/privacy-choices/export").json()
     statuses = [proof["status"] for proof in export["consent_records"]]
-    assert statuses == ["partial"], "a plain refusal stands alone: nothing ties it to its visitor"
+    assert statuses == ["partial"], "the refusal before has no id, so the export cannot show it"
     assert export["access_records"] == []
 
 
-def test_the_live_site_serves_its_files(live: tuple[str, str]) -> None:
+def test_live_site_serves_static_files(live: tuple[str, str]) -> None:
     for name, media_type in (("site.css", "text/css"), ("icon.svg", "image/svg+xml")):
         assert httpx.get(f"{live[0]}/static/{name}").headers["content-type"].startswith(media_type)
 
@@ -303,14 +301,14 @@ def test_the_live_site_serves_its_files(live: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "status"), [("analytics.js", 200), ("map.html", 200), ("tour.html", 200), ("collect?id=1", 204)]
 )
-def test_the_second_origin_serves_what_pages_embed(live: tuple[str, str], name: str, status: int) -> None:
+def test_partner_origin_serves_embedded_files(live: tuple[str, str], name: str, status: int) -> None:
     answer = httpx.get(f"{live[1]}/{name}")
     assert answer.status_code == status
     assert "set-cookie" not in answer.headers
 
 
 @pytest.mark.anyio
-async def test_the_fastapi_example_degrades_and_comes_back(museum: Any) -> None:
+async def test_fastapi_example_gives_fallback_until_granted(museum: Any) -> None:
     async with browser(museum) as client:
         page = await client.get("/")
         assert "We are in the old school" in page.text
@@ -327,11 +325,11 @@ async def test_the_fastapi_example_degrades_and_comes_back(museum: Any) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_fastapi_example_answers_in_json_to_those_who_want_no_page(museum: Any) -> None:
+async def test_fastapi_example_answers_json_clients_in_json(museum: Any) -> None:
     async with browser(museum, accept="application/json") as client:
         answer = (await client.get("/film")).json()
     assert (answer["available"], answer["feature"], answer["missing"]) == (False, "map", ["media"])
 
 
-def test_the_fastapi_example_fits_on_one_screen() -> None:
+def test_fastapi_example_has_at_most_60_lines() -> None:
     assert len((EXAMPLES / "fastapi_app.py").read_text(encoding="utf-8").splitlines()) <= 60

@@ -1,4 +1,4 @@
-"""The gallery has a picture of everything, and the command makes what it names."""
+"""Tests of the gallery: its page, its pictures, and the command that makes them."""
 
 from __future__ import annotations
 
@@ -20,31 +20,29 @@ def size_of(path: Path) -> tuple[int, int]:
         return image.size
 
 
-def test_the_page_is_the_one_that_the_command_writes() -> None:
+def test_gallery_page_is_up_to_date() -> None:
     assert (gallery.FOLDER / gallery.README).read_text("utf-8") == gallery.readme()
 
 
-def test_each_picture_that_the_page_names_is_there_and_no_other() -> None:
+def test_gallery_has_exactly_the_named_pictures() -> None:
     files = {path.name for path in gallery.FOLDER.glob("*.png")}
     assert {name for _, name in NAMED} == files == {f"{picture.name}.png" for picture in gallery.PICTURES}
     assert sum((gallery.FOLDER / name).stat().st_size for name in files) < MOST_BYTES
 
 
-def test_each_picture_is_described_in_words_of_its_own() -> None:
+def test_each_picture_has_its_own_description() -> None:
     assert len({alt for alt, _ in NAMED}) == len(NAMED)
     assert all(len(alt) > 10 for alt, _ in NAMED)
 
 
-def test_nearly_everything_that_visitors_see_is_in_it() -> None:
-    seen = {picture.surface for picture in gallery.PICTURES}
-    alike = {"settings page after an answer", "settings page after an error", "requests page after an error"}
-    assert SURFACES.keys() - seen == alike
+def test_gallery_shows_all_distinct_surfaces() -> None:
+    shown = {picture.surface for picture in gallery.PICTURES}
+    look_alike = {"settings page after an answer", "settings page after an error", "requests page after an error"}
+    assert SURFACES.keys() - shown == look_alike
 
 
 @pytest.mark.browser
-def test_the_command_makes_the_pictures_that_it_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_command_makes_the_requested_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     few = ["settings-phone", "theme-paper", "purposes"]
     gallery.main(["--folder", str(tmp_path / "new"), *(f"--only={name}" for name in few)])
     assert capsys.readouterr().out.startswith("3 pictures")
@@ -54,7 +52,7 @@ def test_the_command_makes_the_pictures_that_it_is_asked_for(
     assert (tmp_path / "new" / gallery.README).is_file()
 
 
-def test_a_picture_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_picture_name_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         gallery.main(["--folder", str(tmp_path), "--only=croner"])
     assert "there is no picture croner" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is installed serves the browser's side too: from a wheel, and from a checkout."""
+"""Tests of the built package: a wheel and an editable install serve the banner and its assets."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(*command: str | Path, folder: Path) -> str:
 
 
 def serve_banner(python: Path | str, folder: Path) -> Path:
-    """Serve a page and its assets with the package that an interpreter has; return where that package is."""
+    """Serve a page and its assets with an interpreter's package; return the path of that package."""
     (folder / "serve.py").write_text(SERVE)
     run(Path(python).parent / "cookie-consent", "init", folder=folder)
     return Path(run(python, "serve.py", folder=folder).strip())
@@ -79,14 +79,14 @@ else:
 
 
 @pytest.mark.full_matrix
-def test_a_wheel_in_an_empty_environment_serves_the_banner(dist: Path, tmp_path: Path) -> None:
+def test_wheel_in_empty_environment_serves_the_banner(dist: Path, tmp_path: Path) -> None:
     wheel = next(dist.glob("*.whl"))
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", wheel, folder=tmp_path)
     assert serve_banner(python, tmp_path).is_relative_to(tmp_path / "env")
     (tmp_path / "ledger.py").write_text(OPEN)
-    # Without the extra it says what to install; with it the migrations are in the wheel too.
+    # Without the extra, the error says what to install. With it, the migrations of the wheel run.
     assert run(python, "ledger.py", folder=tmp_path).strip().endswith('pip install "cookie-consent[sql]"')
     constraints = ROOT / "constraints.txt"
     run(python, "-m", "pip", "install", "-q", "-c", constraints, f"{wheel}[sql]", folder=tmp_path)
@@ -94,12 +94,12 @@ def test_a_wheel_in_an_empty_environment_serves_the_banner(dist: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_an_editable_install_serves_the_banner(tmp_path: Path) -> None:
+def test_editable_install_serves_the_banner(tmp_path: Path) -> None:
     assert serve_banner(sys.executable, tmp_path) == ROOT / "cookie_consent" / "__init__.py"
 
 
 @pytest.mark.slow
-def test_a_wheel_has_all_that_is_served_and_no_tests(dist: Path) -> None:
+def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
     names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
     for expected in (
         "static/choices.js",
@@ -118,14 +118,14 @@ def test_a_wheel_has_all_that_is_served_and_no_tests(dist: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_source_archive_can_be_built_from(dist: Path) -> None:
+def test_source_archive_has_all_sources(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
     assert {"static/choices.js", "examples/registry/app.py", "README.md"} <= set(names)
 
 
 def imported(module: str) -> set[str]:
-    """Return the modules of the package that import a module."""
+    """Return the modules of the package that import a given module."""
     package, found = ROOT / "cookie_consent", set[str]()
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -137,9 +137,9 @@ def imported(module: str) -> set[str]:
 
 
 @pytest.mark.slow
-def test_one_module_locks_files_and_few_know_an_event_loop_by_name() -> None:
+def test_only_known_modules_import_fcntl_asyncio_and_trio() -> None:
     assert imported("fcntl") == {"base/process/locking"}
     commands = {name for name in imported("asyncio") if name.startswith("cli/")}
-    of_its_own = {"sinks/nats/connection", "sinks/nats/stream"}  # on a thread of its own
-    assert imported("asyncio") - commands - of_its_own == {"base/process/event_loop", "tracing/counts"}
+    on_own_thread = {"sinks/nats/connection", "sinks/nats/stream"}
+    assert imported("asyncio") - commands - on_own_thread == {"base/process/event_loop", "tracing/counts"}
     assert imported("trio") == {"base/process/event_loop"}

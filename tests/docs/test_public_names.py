@@ -1,4 +1,4 @@
-"""What the package gives to the outside."""
+"""Tests of the names that the package exports."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ CONTRACT = {
 }
 
 
-def test_all_is_what_the_package_has_to_give() -> None:
+def test_all_lists_every_public_name() -> None:
     submodules = {name for name, value in vars(cookie_consent).items() if isinstance(value, ModuleType)}
-    given = {name for name in vars(cookie_consent) if not name.startswith("_")} - submodules
-    assert set(cookie_consent.__all__) == given
+    exported = {name for name in vars(cookie_consent) if not name.startswith("_")} - submodules
+    assert set(cookie_consent.__all__) == exported
     assert cookie_consent.__all__ == sorted(cookie_consent.__all__, key=lambda name: (name.islower(), name))
 
 
 @pytest.mark.parametrize(
-    ("module", "taken"),
+    ("module", "more"),
     [
         (ledgers, {"Entry", "Removal", "Requests", "Purged"}),
         (sinks, {"CannotEraseError", "InvalidLinesError", "Store", "without_spill"}),
     ],
     ids=["ledgers", "sinks"],
 )
-def test_what_can_be_kept_in_is_given_too_with_what_it_takes(module: ModuleType, taken: set[str]) -> None:
+def test_ledgers_and_sinks_export_their_public_names(module: ModuleType, more: set[str]) -> None:
     kinds = {
         name for name, value in vars(module).items() if isinstance(value, type) and name.endswith(("Ledger", "Sink"))
     }
     opening = {name for name in vars(module) if name.startswith("open_")}
-    assert set(module.__all__) == kinds | opening | taken
+    assert set(module.__all__) == kinds | opening | more
 
 
-def test_the_contract_is_kept() -> None:
+def test_contract_names_are_exported() -> None:
     assert set(cookie_consent.__all__) >= CONTRACT
 
 
 @pytest.mark.parametrize("name", cookie_consent.__all__)
-def test_every_public_name_says_what_it_is(name: str) -> None:
+def test_every_public_name_has_a_docstring(name: str) -> None:
     public = getattr(cookie_consent, name)
     assert public.__doc__
     assert public.__module__.startswith("cookie_consent.")
 
 
-def test_a_policy_error_is_a_value_error() -> None:
+def test_policy_error_is_a_value_error() -> None:
     assert issubclass(cookie_consent.PolicyError, ValueError)

@@ -1,4 +1,4 @@
-"""The examples of README.md and docs/policy.md do what these pages say."""
+"""Tests of the examples in README.md and docs/policy.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from cookie_consent import ConsentMiddleware, Policy, PolicyError
@@ -70,7 +70,7 @@ def answer(choice: str) -> tuple[str, str, dict[str, str]]:
 
 
 @pytest.mark.parametrize("policy", [*blocks("toml"), POLICY], ids=["small", "whole"])
-def test_the_one_line_asks_holds_back_and_lets_pass(folder: Path, policy: str) -> None:
+def test_one_line_example_asks_holds_back_and_allows(folder: Path, policy: str) -> None:
     (folder / "consent.toml").write_text(policy, encoding="utf-8")
     app = run(ONE_LINE)["app"]
     steps = [("GET", "/", {}), answer("accept_all"), ("GET", "/", {}), answer("refuse_all"), ("GET", "/", {})]
@@ -83,7 +83,7 @@ def test_the_one_line_asks_holds_back_and_lets_pass(folder: Path, policy: str) -
     assert "set-cookie" not in refused.headers
 
 
-def test_the_policy_file_loads_and_explains_its_errors(folder: Path) -> None:
+def test_policy_example_loads_and_explains_errors(folder: Path) -> None:
     path = folder / "consent.toml"
     assert Policy.load(path).optional == ("analytics", "media")
     path.write_text(path.read_text(encoding="utf-8").replace("traces = true", "traced = true"), encoding="utf-8")
@@ -92,7 +92,7 @@ def test_the_policy_file_loads_and_explains_its_errors(folder: Path) -> None:
     assert str(error.value) == WRONG_POLICY.strip()
 
 
-def test_check_says_what_changed_since_an_earlier_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_command_lists_changes_since_earlier_policy(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     now = (folder / "consent.toml").read_text(encoding="utf-8")
     earlier = re.sub(r"^\[\[(recipients|changes)\]\].*\n(.+\n)+", "", now, flags=re.MULTILINE)
     earlier = earlier.replace('retention = "395 days"', 'retention = "730 days"')
@@ -102,7 +102,7 @@ def test_check_says_what_changed_since_an_earlier_file(folder: Path, capsys: pyt
 
 
 @pytest.mark.slow
-def test_each_answer_is_kept_as_proof_and_can_be_verified(capsys: pytest.CaptureFixture[str]) -> None:
+def test_proof_example_keeps_and_verifies_answers(capsys: pytest.CaptureFixture[str]) -> None:
     app = run(ONE_LINE.replace(ONE_LINE.splitlines()[-1], PROOF))["app"]
     visit(app, ("GET", "/", {}), answer("accept_all"), answer("refuse_all"), **{"sec-fetch-site": "same-origin"})
     commands = [shlex.split(line.removeprefix("$ "), comments=True) for line in blocks("console")[1].splitlines()]
@@ -115,7 +115,7 @@ def test_each_answer_is_kept_as_proof_and_can_be_verified(capsys: pytest.Capture
 
 
 @pytest.mark.slow
-def test_the_commands_for_analytics_teams_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_analytics_commands_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = JsonLinesSink(folder / "logs" / "access.jsonl")
     log.write(blocks("json")[0].encode())
     log.close()
@@ -128,7 +128,7 @@ def test_the_commands_for_analytics_teams_work(folder: Path, capsys: pytest.Capt
         "cookie-consent compact",
     ]
     for command in commands[1:]:
-        if command[1] == "serve-report":  # it serves until it is ended; tests/report/test_serve_report.py has it
+        if command[1] == "serve-report":  # serves until it is stopped; see tests/report/test_serve_report.py
             with pytest.raises(SystemExit, match="0"):
                 main([*command[1:], "--help"])
         else:
@@ -138,7 +138,7 @@ def test_the_commands_for_analytics_teams_work(folder: Path, capsys: pytest.Capt
 
 
 @pytest.mark.slow
-def test_the_report_is_shown_to_whom_the_app_says(folder: Path) -> None:
+def test_report_example_requires_sign_in(folder: Path) -> None:
     async def sign_in(request: Request) -> Response:
         request.session["analyst"] = True
         return PlainTextResponse("welcome")
@@ -156,7 +156,7 @@ def test_the_report_is_shown_to_whom_the_app_says(folder: Path) -> None:
     assert "Visits" in after.text
 
 
-def test_features_degrade_and_come_back() -> None:
+def test_feature_example_gives_fallback_until_granted() -> None:
     names = run(FEATURES)
     site = Starlette(routes=[Route("/offices", names["offices"]), Route("/tour", names["tour"])])
     app = ConsentMiddleware(site, "consent.toml", KEY)
@@ -175,7 +175,7 @@ def test_features_degrade_and_come_back() -> None:
     assert (full.text, video.text) == ("the map", "the video")
 
 
-def test_the_dependency_degrades_in_fastapi() -> None:
+def test_fastapi_example_gives_fallback_until_granted() -> None:
     steps = [
         ("GET", "/tour", {}),
         ("GET", "/suggestions", {}),
@@ -190,12 +190,10 @@ def test_the_dependency_degrades_in_fastapi() -> None:
     assert (on.json(), own.json()) == ({"video": "tour.mp4"}, ["for you"])
 
 
-def test_the_template_renders_in_both_states() -> None:
+def test_template_example_renders_before_and_after_grant() -> None:
     template = Environment(autoescape=True).from_string(blocks("html+jinja")[0])
 
     async def page(request: Request) -> Any:
-        from starlette.responses import HTMLResponse
-
         return HTMLResponse(template.render(consent_context(request)))
 
     app = ConsentMiddleware(Starlette(routes=[Route("/", page)]), "consent.toml", KEY)
@@ -207,7 +205,7 @@ def test_the_template_renders_in_both_states() -> None:
     assert '<a href="/privacy-choices?language=en&amp;next=/" data-privacy-settings>' in on.text
 
 
-def test_the_address_of_the_script_that_stays_the_same_leads_to_it() -> None:
+def test_stable_script_address_leads_to_script() -> None:
     app = run(ONE_LINE)["app"]
     (lead,) = visit(app, ("GET", "/privacy-choices/choices.js", {}))
     path = re.search('"[.](/assets/.*)"', lead.text)
@@ -216,16 +214,16 @@ def test_the_address_of_the_script_that_stays_the_same_leads_to_it() -> None:
     assert "window" in script.text
 
 
-def test_the_access_record_is_as_its_schema_says() -> None:
+def test_access_record_example_matches_schema() -> None:
     assert problems("access_record", json.loads(blocks("json")[0])) == []
 
 
-def test_every_block_of_the_readme_is_tested() -> None:
+def test_readme_has_no_untested_kind_of_block() -> None:
     kinds = set(re.findall(r"^```(\S+)", README, re.MULTILINE))
     assert kinds == {"console", "python", "toml", "text", "html+jinja", "json"}
 
 
-def test_the_policy_page_has_a_section_for_every_table() -> None:
+def test_policy_page_has_section_for_every_table() -> None:
     titles = re.findall(r"^## (.*)$", POLICY_PAGE, re.MULTILINE)
     tables = {table for title in titles for table in re.findall(r"`\[+([a-z]+)", title)}
     assert tables | {"changes"} == from_toml._TABLES.keys()
@@ -244,7 +242,7 @@ TABLES_OF_KEYS = {
 
 
 @pytest.mark.parametrize("table", TABLES_OF_KEYS)
-def test_the_policy_page_explains_every_key_of_a_table(table: str) -> None:
+def test_policy_page_explains_every_key_of_a_table(table: str) -> None:
     (section,) = re.findall(rf"^## `\[+{table}\b.*?(?=^## )", POLICY_PAGE, re.DOTALL | re.MULTILINE)
     explained = {
         key for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for key in re.findall("`(.*?)`", row)
