@@ -201,12 +201,12 @@ class ConsentMiddleware(FailsAtStart):
             await self._answer(scope, receive, send, path, request)
             return
         visit = self._visits.read(scope, path)
-        child = scope if visit.passed is None and not self._masks_client else self._narrowed(scope, visit)
-        asks = visit.asks and self._enforcement.asks(child)
+        child = scope if visit.visible_cookies is None and not self._masks_client else self._narrowed(scope, visit)
+        asks = visit.should_ask and self._enforcement.may_show_banner(child)
         child = banner.asking_for_whole_page(child) if asks else child
         response = QuickResponse(self._enforcement, child, receive, send, visit, request)
         response.asks = asks
-        if visit.does_more:
+        if visit.needs_preparation:
             response.prepare()
         try:
             await self.app(child, receive, response.send)
@@ -214,7 +214,7 @@ class ConsentMiddleware(FailsAtStart):
                 await response.finish()
         finally:
             request.is_running = False
-            if visit.does_more:
+            if visit.needs_preparation:
                 (request if response.trace is None else response).end()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, path: str, request: CurrentRequest) -> None:
@@ -257,8 +257,8 @@ class ConsentMiddleware(FailsAtStart):
                 if now is not visit:
                     request.decide(traced=now.traced)
                 passed = gate.outgoing(fields, now.decision.purposes)
-                if now.left_over:
-                    passed = [*passed, *gate.expired(now.left_over, host_of(scope), secure=is_secure(scope))]
+                if now.refused_cookies:
+                    passed = [*passed, *gate.deletions(now.refused_cookies, host_of(scope), secure=is_secure(scope))]
                 message = {**message, "headers": passed}
             await send(message)
 

@@ -145,10 +145,10 @@ def decide(
     """
     if record is not None and not record.decided_at <= now < record.decided_at + lifetime.total_seconds():
         record = None
-    refused_by_signals = what_signals_refuse(policy, signals)
+    refused_by_signals = purposes_refused_by(policy, signals)
     # An answer overrides the signals that were present when it was given.
-    since = (signals | record.overruled) - record.signals if record else signals
-    refused_by_new_signals = what_signals_refuse(policy, since)
+    since = (signals | record.overridden_by) - record.signals if record else signals
+    refused_by_new_signals = purposes_refused_by(policy, since)
     changed = _changed_since(policy, record)
     allowed, should_ask = dict.fromkeys(policy.in_force, True), False
     for purpose in policy.optional:
@@ -157,7 +157,7 @@ def decide(
         by_signal = purpose in (refused_by_signals if unanswered else refused_by_new_signals)
         ruled_out = policy.in_force[purpose].refused or by_signal
         if purpose == policy.exempt:  # it is never asked for, so it has no part in `should_ask`
-            allowed[purpose] = not ruled_out and not objects(policy, record)
+            allowed[purpose] = not ruled_out and not has_objected(policy, record)
             continue
         allowed[purpose] = granted and not ruled_out and purpose not in changed
         should_ask |= not ruled_out and (unanswered or (granted and purpose in changed))
@@ -170,11 +170,11 @@ def decide(
         record=record,
         language=policy.site.prevailing_language,
         news=None if should_ask else _news(policy, record, now),
-        honours_gpc=_honours_gpc(policy, signals.union(record.overruled if record else ()), allowed),
+        honours_gpc=_honours_gpc(policy, signals.union(record.overridden_by if record else ()), allowed),
     )
 
 
-def grounds(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Hashable:
+def decision_key(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], now: float) -> Hashable:
     """Return everything that `decide` looks at, as a cache key, or None if the answers are too long to be shared.
 
     Decisions with equal keys differ only in their record.
@@ -191,11 +191,11 @@ def grounds(policy: Policy, record: ConsentRecord | None, signals: frozenset[str
         return None
     is_earlier = policy.changes and record.policy != policy.version
     days = (now // DAY, record.decided_at // DAY) if is_earlier else None  # `_news` compares dates
-    return policy, signals, record.answers, record.policy, record.signals, record.overruled, days
+    return policy, signals, record.answers, record.policy, record.signals, record.overridden_by, days
 
 
 def with_record(decision: Decision, record: ConsentRecord | None) -> Decision:
-    """Return the decision for another record with the same `grounds`."""
+    """Return the decision for another record with the same `decision_key`."""
     return Decision(
         decision.policy,
         decision.purposes,
@@ -215,7 +215,7 @@ def without_optional(decision: Decision) -> Decision:
     return replace(decision, purposes=MappingProxyType(off))
 
 
-def objects(policy: Policy, record: ConsentRecord | None) -> bool:
+def has_objected(policy: Policy, record: ConsentRecord | None) -> bool:
     """Return whether a visitor has objected to the exempt purpose.
 
     Without an answer for that purpose, refusing everything or refusing a tracing purpose counts as an objection.
@@ -228,12 +228,12 @@ def objects(policy: Policy, record: ConsentRecord | None) -> bool:
     return record.status == "refused" or not policy.traced.isdisjoint(refused)
 
 
-def consents(policy: Policy, record: ConsentRecord) -> bool:
+def grants_consent(policy: Policy, record: ConsentRecord) -> bool:
     """Return whether an answer grants a purpose that needs consent."""
     return not {policy.exempt}.issuperset(record.in_state(State.GRANTED))
 
 
-def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[str]:
+def purposes_refused_by(policy: Policy, signals: Collection[str]) -> frozenset[str]:
     """Return the ids of the purposes that signals refuse.
 
     Args:
@@ -250,13 +250,13 @@ def what_signals_refuse(policy: Policy, signals: Collection[str]) -> frozenset[s
     return refused
 
 
-def switched_off(decision: Decision) -> frozenset[str]:
+def purposes_switched_off(decision: Decision) -> frozenset[str]:
     """Return the ids of the granted purposes that a signal has refused since the answer."""
     record = decision.record
-    if record is None or not (decision.signals or record.overruled):
+    if record is None or not (decision.signals or record.overridden_by):
         return frozenset()
-    since = record.overruled.union(decision.signals) - record.signals
-    return what_signals_refuse(decision.policy, since).intersection(record.in_state(State.GRANTED))
+    since = record.overridden_by.union(decision.signals) - record.signals
+    return purposes_refused_by(decision.policy, since).intersection(record.in_state(State.GRANTED))
 
 
 def overriding_signals(decision: Decision) -> frozenset[str]:
@@ -265,13 +265,13 @@ def overriding_signals(decision: Decision) -> frozenset[str]:
     if record is None:
         return frozenset()
     granted = record.in_state(State.GRANTED)
-    now = frozenset(decision.signals) - record.signals - record.overruled
-    return record.overruled.union(
-        name for name in now if not what_signals_refuse(decision.policy, {name}).isdisjoint(granted)
+    now = frozenset(decision.signals) - record.signals - record.overridden_by
+    return record.overridden_by.union(
+        name for name in now if not purposes_refused_by(decision.policy, {name}).isdisjoint(granted)
     )
 
 
-def opted_out(decision: Decision) -> bool:
+def has_opted_out(decision: Decision) -> bool:
     """Return whether the visitor has refused every purpose that sells or shares personal information."""
     sells, record = decision.policy.sells, decision.record
     return bool(sells) and record is not None and set(sells).issubset(record.in_state(State.REFUSED))
@@ -283,7 +283,7 @@ def depends_on_signals(decision: Decision) -> bool:
     return not (decision.policy.gpc_refuses | decision.policy.dnt_refuses).isdisjoint(granted)
 
 
-def refused_by_signals(decision: Decision) -> bool:
+def signal_refuses_more(decision: Decision) -> bool:
     """Return whether a signal refuses a purpose that the visitor has not refused.
 
     Args:
@@ -291,10 +291,10 @@ def refused_by_signals(decision: Decision) -> bool:
     """
     policy, record = decision.policy, decision.record
     answered = [*record.in_state(State.GRANTED), *record.in_state(State.REFUSED)] if record else []
-    if objects(policy, record):
+    if has_objected(policy, record):
         answered.append(policy.exempt)
-    unanswered = what_signals_refuse(policy, decision.signals).difference(answered)
-    return bool(unanswered) or bool(switched_off(decision))
+    unanswered = purposes_refused_by(policy, decision.signals).difference(answered)
+    return bool(unanswered) or bool(purposes_switched_off(decision))
 
 
 def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, bool]) -> bool:

@@ -126,7 +126,7 @@ class Gate:
                 return self._gated(headers, purposes)
         return headers
 
-    def carried(self, field: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
+    def refusable_cookies(self, field: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
         """Return the names in a Cookie field that can be refused, each with its purposes.
 
         A cookie counts as refused once all of its purposes are.
@@ -135,7 +135,7 @@ class Gate:
         with_purposes = ((name, self._refusable(name)) for name in names)
         return tuple((name, purposes) for name, purposes in with_purposes if purposes and not CONTROL.search(name))
 
-    def out_of_reach(self, refused: frozenset[str], path: str) -> list[Cookie]:
+    def cookies_not_sent_to(self, refused: frozenset[str], path: str) -> list[Cookie]:
         """Return the declared cookies of refused purposes that browsers do not send to a path.
 
         Cookies declared by a pattern are left out: without an exact name they cannot be expired.
@@ -146,7 +146,7 @@ class Gate:
             if cookie.purpose in refused and "*" not in cookie.name and not is_sent_to(path, cookie.path)
         ]
 
-    def expired(self, names: Iterable[bytes], host: str, *, secure: bool, unsent: Iterable[Cookie] = ()) -> Headers:
+    def deletions(self, names: Iterable[bytes], host: str, *, secure: bool, unsent: Iterable[Cookie] = ()) -> Headers:
         """Return Set-Cookie fields that delete cookies wherever the browser may have stored them.
 
         A cookie is deleted on its declared path, host-only and for each domain that the host can set. A response has

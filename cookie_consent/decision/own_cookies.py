@@ -199,7 +199,7 @@ class OwnCookies:
         if not records or cookies.find(signal) < 0:
             return records
         tokens = values(cookies, signal)
-        return [replace(record, overruled=self._signal.read(tokens, record.decided_at)) for record in records]
+        return [replace(record, overridden_by=self._signal.read(tokens, record.decided_at)) for record in records]
 
     def visitor(self, cookies: bytes, now: float, *, secure: bool) -> KnownVisitor | None:
         """Return the content of the visitor cookie in a Cookie field, or None."""

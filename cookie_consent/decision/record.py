@@ -56,7 +56,7 @@ class ConsentRecord:
         signals: names of the browser's signals at the time of the answer.
         consent_id: a random id that ties the cookie to the ledger. It is "" without a ledger, and for a refusal by a
             visitor who has never consented.
-        overruled: names of the signals that have overridden the answer since. What they refuse stays off until the
+        overridden_by: names of the signals that have overridden the answer since. What they refuse stays off until the
             visitor answers again.
     """
 
@@ -67,7 +67,7 @@ class ConsentRecord:
     language: str
     signals: frozenset[str] = frozenset()
     consent_id: str = ""
-    overruled: frozenset[str] = frozenset()
+    overridden_by: frozenset[str] = frozenset()
 
     @property
     def status(self) -> str:

@@ -20,8 +20,8 @@ from cookie_consent.base.signals import DNT_FIELD, GPC_FIELD, read_signals
 from cookie_consent.decision.decision import (
     Decision,
     decide,
+    decision_key,
     depends_on_signals,
-    grounds,
     overriding_signals,
     with_record,
     without_optional,
@@ -44,7 +44,7 @@ _BYTES_OF_A_NAME = 160
 """The size of a refusable cookie's name in the cache, with its purposes."""
 _DIGEST_BYTES = 32
 _MOST_SEEN_ONCE = 16384
-_MOST_ALIKE = 512
+_MAX_SHARED_VISITS = 512
 """They take about 1 MB, with a policy of four purposes and a dozen cookies a request."""
 _SECURE = ("https", "wss")
 _log = logging.getLogger("cookie_consent")
@@ -57,62 +57,62 @@ class Visit:
 
     Args:
         decision: the decision on the request.
-        passed: the Cookie field that the app may see; None if it may see all of it.
-        carried: the names of cookies that can be refused, each with its purposes; see `Gate.carried`.
-        left_over: those of them that the visitor has refused, but the browser still sends.
+        visible_cookies: the Cookie field that the app may see; None if it may see all of it.
+        refusable_cookies: the names of cookies that can be refused, each with its purposes; see `Gate.carried`.
+        refused_cookies: those of them that the visitor has refused, but the browser still sends.
         held: reason -> how many cookies are held back from the app.
         visitor_id: the visitor's pseudonym, if there is one and tracing is allowed.
         traced: whether tracing is allowed by consent.
         depends_on_signals: whether a signal could refuse a granted purpose.
-        good_until: when this stops being valid (seconds since 1970).
+        valid_until: when this stops being valid (seconds since 1970).
         arrival: how the visitor came, if the page on which tracing was allowed is still to be recorded.
         exempt: the id of the exempt purpose under which the visit is traced, or "".
-        good_from: when this starts being valid. If the clock is set back further, the request is read again.
+        valid_from: when this starts being valid. If the clock is set back further, the request is read again.
         signal_cookie: the Set-Cookie field to store that a signal overrides the answer; None if it is stored already,
             or no signal does.
     """
 
     decision: Decision
-    passed: bytes | None
-    carried: tuple[tuple[bytes, frozenset[str]], ...]
-    left_over: tuple[bytes, ...]
+    visible_cookies: bytes | None
+    refusable_cookies: tuple[tuple[bytes, frozenset[str]], ...]
+    refused_cookies: tuple[bytes, ...]
     held: Mapping[str, int]
     visitor_id: str | None
     traced: bool
     depends_on_signals: bool
-    good_until: float
+    valid_until: float
     arrival: Arrival | None = None
     exempt: str = ""
-    good_from: float = 0.0
+    valid_from: float = 0.0
     signal_cookie: bytes | None = None
-    asks: bool = field(init=False)
+    should_ask: bool = field(init=False)
     """Whether a purpose is still to be asked for."""
     is_quick: bool = field(init=False)
     """Whether the visit itself adds nothing to the response; see `enforcement.response`."""
-    does_more: bool = field(init=False)
+    needs_preparation: bool = field(init=False)
     """Whether the request needs more than holding cookies back."""
 
     def __post_init__(self) -> None:
-        self.asks = self.decision.should_ask
-        adds = self.exempt or self.left_over or self.arrival is not None or self.signal_cookie is not None
+        self.should_ask = self.decision.should_ask
+        adds = self.exempt or self.refused_cookies or self.arrival is not None or self.signal_cookie is not None
         self.is_quick = not adds
-        self.does_more = self.traced or self.depends_on_signals or bool(adds)
+        self.needs_preparation = self.traced or self.depends_on_signals or bool(adds)
 
 
-class _Alike(NamedTuple):
+class _SharedVisit(NamedTuple):
     """What all requests with the same answers and the same names of cookies have in common.
 
     Args:
         visit: the visit of such a request, without a record.
-        passing: the names of the cookies that the app may see.
+        visible_names: the names of the cookies that the app may see.
     """
 
     visit: Visit
-    passing: frozenset[bytes]
+    visible_names: frozenset[bytes]
 
 
 _Key = tuple[Hashable, bool, int, bytes]
-"""The grounds of the decision, whether there is an unreadable answer, the number of cookies, and their names."""
+"""The key of the decision, whether there is an unreadable answer, the number of cookies, and their names."""
 _NO_RECORD = (None, 0.0, math.inf)
 
 
@@ -138,7 +138,7 @@ class Visits:
         self._known: dict[tuple[object, ...], Visit] = {}
         self._known_bytes = 0
         self._seen_once = array("q", bytes(8 * _MOST_SEEN_ONCE))
-        self._alike: dict[_Key, _Alike] = {}
+        self._shared_visits: dict[_Key, _SharedVisit] = {}
         self._lifetime = own_cookies.lifetime.total_seconds()
 
     def read(self, scope: Mapping[str, Any], path: str) -> Visit:
@@ -162,11 +162,11 @@ class Visits:
         # A long field is represented by its digest, in a tuple so that no short field can equal a digest.
         key = (cookies if length <= LONGEST_KEPT else (_digest(cookies).digest(),), signals, secure, policy)
         visit, now = self._known.get(key), self._clock()
-        if visit is None or not visit.good_from <= now < visit.good_until:
+        if visit is None or not visit.valid_from <= now < visit.valid_until:
             signal_names = read_signals(headers) if signals else frozenset()
             visit = self._visit_safely(policy, cookies, signal_names, now, secure=secure)
             if length <= _LONGEST_KNOWN:
-                self._keep(key, visit, length + _BYTES_OF_A_NAME * len(visit.carried))
+                self._keep(key, visit, length + _BYTES_OF_A_NAME * len(visit.refusable_cookies))
         if visit.held:
             self._gate.count("request", visit.held)
         return visit
@@ -195,86 +195,86 @@ class Visits:
             _log.exception("A request could not be decided on; nothing optional is allowed on it.")
             denied = without_optional(decide(policy, None, frozenset(), now))
             return Visit(
-                denied, b"", (), (), {}, visitor_id=None, traced=False, depends_on_signals=False, good_until=now
+                denied, b"", (), (), {}, visitor_id=None, traced=False, depends_on_signals=False, valid_until=now
             )
 
     def _visit(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
         cookies = _begin(came)
         crumbs, records = pairs(cookies), self._own_cookies.records(cookies, secure=secure)
-        record, good_from, good_until = self._in_force(policy, records, now) if records else _NO_RECORD
+        record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been an objection.
         denies = record is None and policy.exempt != "" and self._has_answer(cookies, secure=secure)
-        key = (grounds(policy, record, signals, now), denies, len(crumbs), b";".join([name for name, _ in crumbs]))
-        alike = self._alike.get(key)
-        if alike is None:
+        key = (decision_key(policy, record, signals, now), denies, len(crumbs), b";".join([name for name, _ in crumbs]))
+        shared = self._shared_visits.get(key)
+        if shared is None:
             decision = decide(policy, record, signals, now, lifetime=self._own_cookies.lifetime)
-            alike = self._new_alike(key, without_optional(decision) if denies else decision, cookies)
-        visit, passed = alike.visit, cookies
+            shared = self._new_shared_visit(key, without_optional(decision) if denies else decision, cookies)
+        visit, passed = shared.visit, cookies
         if visit.held:
-            passed = b"; ".join([pair for name, pair in crumbs if name in alike.passing])
+            passed = b"; ".join([pair for name, pair in crumbs if name in shared.visible_names])
         if not records and passed == came:
             return visit  # the request has nothing of its own
         decision = with_record(visit.decision, record)
         visitor = self._own_cookies.visitor(cookies, now, secure=secure) if visit.traced else None
         return Visit(
             decision=decision,
-            passed=None if passed == came else passed,
-            carried=visit.carried,
-            left_over=visit.left_over,
+            visible_cookies=None if passed == came else passed,
+            refusable_cookies=visit.refusable_cookies,
+            refused_cookies=visit.refused_cookies,
             held=visit.held,
             visitor_id=visitor.id if visitor else None,
             traced=visit.traced,
             depends_on_signals=visit.depends_on_signals,
-            good_until=min(good_until, visitor.good_until) if visitor else good_until,
+            valid_until=min(valid_until, visitor.valid_until) if visitor else valid_until,
             arrival=visitor.arrival if visitor else None,
             exempt=visit.exempt,
-            good_from=good_from,
+            valid_from=valid_from,
             signal_cookie=self._signal_cookie(decision, now, secure=secure) if signals else None,
         )
 
-    def _new_alike(self, key: _Key, decision: Decision, cookies: bytes) -> _Alike:
+    def _new_shared_visit(self, key: _Key, decision: Decision, cookies: bytes) -> _SharedVisit:
         """Return what requests with the same key have in common, and cache it if the key is short."""
         passed, held = self._gate.incoming(cookies, decision.purposes)
-        carried = self._gate.carried(cookies)
+        refusable_cookies = self._gate.refusable_cookies(cookies)
         visit = Visit(
             decision=with_record(decision, None),
-            passed=None,
-            carried=carried,
-            left_over=refused_names(carried, decision.record),
+            visible_cookies=None,
+            refusable_cookies=refusable_cookies,
+            refused_cookies=refused_cookie_names(refusable_cookies, decision.record),
             held=held,
             visitor_id=None,
             traced=decision.traces,
             depends_on_signals=depends_on_signals(decision),
-            good_until=math.inf,
+            valid_until=math.inf,
             exempt=decision.exempt,
         )
-        alike = _Alike(visit, frozenset([name for name, _ in pairs(passed)]))
+        shared = _SharedVisit(visit, frozenset([name for name, _ in pairs(passed)]))
         if key[0] is not None and len(key[-1]) <= LONGEST_KEPT:
-            evict_if_full(self._alike, _MOST_ALIKE)
-            self._alike[key] = alike
-        return alike
+            evict_if_full(self._shared_visits, _MAX_SHARED_VISITS)
+            self._shared_visits[key] = shared
+        return shared
 
     def _in_force(
         self, policy: Policy, records: list[ConsentRecord], now: float
     ) -> tuple[ConsentRecord | None, float, float]:
         """Return the valid record, if any, and from when until when it stays the one (seconds since 1970)."""
-        good, good_until = [], math.inf
+        good, valid_until = [], math.inf
         for record in records:
             turn = record.decided_at + self._lifetime
             if now < record.decided_at:
                 turn = record.decided_at
             elif now < turn:
                 good.append(record)
-            if now < turn < good_until:
-                good_until = turn
+            if now < turn < valid_until:
+                valid_until = turn
         if good and policy.changes:
-            good_until = min(good_until, (now // DAY + 1) * DAY)  # announcements of changes depend on the date
-        return newest(good), now, good_until
+            valid_until = min(valid_until, (now // DAY + 1) * DAY)  # announcements of changes depend on the date
+        return newest(good), now, valid_until
 
     def _signal_cookie(self, decision: Decision, now: float, *, secure: bool) -> bytes | None:
         """Return the Set-Cookie field for the signals that override the answer; None if they are stored already."""
         record, signals = decision.record, overriding_signals(decision)
-        if record is None or signals == record.overruled:
+        if record is None or signals == record.overridden_by:
             return None
         return self._own_cookies.set_signals(signals, record.decided_at, now, secure=secure)
 
@@ -302,15 +302,17 @@ def _begin(cookies: bytes) -> bytes:
     return cookies if len(cookies) <= _LONGEST_READ else cookies[:_LONGEST_READ].rpartition(b";")[0]
 
 
-def refused_names(carried: Iterable[tuple[bytes, frozenset[str]]], record: ConsentRecord | None) -> tuple[bytes, ...]:
+def refused_cookie_names(
+    refusable_cookies: Iterable[tuple[bytes, frozenset[str]]], record: ConsentRecord | None
+) -> tuple[bytes, ...]:
     """Return the names of the cookies whose purposes an answer has all refused. Signals do not count.
 
     Args:
-        carried: the result of `Gate.carried`.
+        refusable_cookies: the result of `Gate.carried`.
         record: the visitor's answer, if any.
     """
     refused = frozenset(record.in_state(State.REFUSED)) if record else frozenset()
-    return tuple(name for name, purposes in carried if purposes <= refused)
+    return tuple(name for name, purposes in refusable_cookies if purposes <= refused)
 
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:
@@ -320,10 +322,10 @@ def cookies_of(scope: Mapping[str, Any]) -> bytes:
 
 def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:
     """Return a request's scope without the held cookies."""
-    if visit.passed is None:
+    if visit.visible_cookies is None:
         return scope
     headers = [field for field in scope["headers"] if field[0] != b"cookie"]
-    return {**scope, "headers": [*headers, (b"cookie", visit.passed)] if visit.passed else headers}
+    return {**scope, "headers": [*headers, (b"cookie", visit.visible_cookies)] if visit.visible_cookies else headers}
 
 
 def is_secure(scope: Mapping[str, Any]) -> bool:

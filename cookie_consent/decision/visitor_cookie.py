@@ -41,12 +41,12 @@ class KnownVisitor(NamedTuple):
 
     Args:
         id: the visitor id.
-        good_until: when it expires (seconds since 1970).
+        valid_until: when it expires (seconds since 1970).
         arrival: how the visitor came, if that is still to be recorded.
     """
 
     id: str
-    good_until: float
+    valid_until: float
     arrival: Arrival | None = None
 
 

@@ -54,10 +54,10 @@ class Enforcement:
 
     Attributes:
         depends_on: names of the request fields that a decision depends on.
-        shortens: whether ordinary pages take the quick way.
-        of_traced: header fields to add to a traced response that is no page.
-        of_pages: header fields to add to an ordinary page.
-        of_asking: header fields to add to an ordinary page with the banner.
+        has_quick_pages: whether ordinary pages take the quick way.
+        traced_headers: header fields to add to a traced response that is no page.
+        page_headers: header fields to add to an ordinary page.
+        banner_page_headers: header fields to add to an ordinary page with the banner.
         ordinary: the plans of ordinary pages.
     """
 
@@ -70,14 +70,14 @@ class Enforcement:
         self.depends_on, self.recent_answers = _depends_on(installed.policy), installed.recent_answers
         self.gate, self.access_log, self.edit_csp = installed.gate, installed.access_log, installed.edit_csp
         self.pages, self.prefix = installed.pages, installed.prefix
-        self.shortens = self.settings_link and not self.edit_csp
-        self.of_traced = depending_on([], self.depends_on)
-        self.of_pages = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
-        self.of_asking = [banner.preload(self.prefix, ""), *self.of_pages]
+        self.has_quick_pages = self.settings_link and not self.edit_csp
+        self.traced_headers = depending_on([], self.depends_on)
+        self.page_headers = depending_on([], (*self.depends_on, *_LANGUAGE, *_FRAMES))
+        self.banner_page_headers = [banner.preload(self.prefix, ""), *self.page_headers]
         self.ordinary = OrdinaryPages(self.pages, self.prefix)
         self._to_be_read = linked_paths(installed.policy)
 
-    def asks(self, scope: Scope) -> bool:
+    def may_show_banner(self, scope: Scope) -> bool:
         """Return whether a page at this path may have the banner. Pages that the banner links to may not."""
         if not self.inject or scope["method"] != "GET":
             return False

@@ -72,14 +72,19 @@ class QuickResponse(Response):
                 headers = depending_on(plain_fields(headers), self._enforcement.depends_on)
                 break
         else:
-            headers = headers + self._enforcement.of_traced
+            headers = headers + self._enforcement.traced_headers
         return self._plain_out({**start, "headers": headers})
 
     async def _begin_page(self, start: Message) -> None:
         """Hold the start of what may be an ordinary page until its body comes."""
         consent, decision = self._consent, self._visit.decision
         has_more = consent.asks_itself or consent.nonce or decision.news is not None or decision.honours_gpc
-        if start["status"] == 200 and self._enforcement.shortens and not has_more and self.scope["method"] == "GET":
+        if (
+            start["status"] == 200
+            and self._enforcement.has_quick_pages
+            and not has_more
+            and self.scope["method"] == "GET"
+        ):
             self._encoding, self._length_at = ordinary_encoding(start["headers"])
             if self._encoding and (self.trace is None or self.trace.new_visitor is None):
                 self._held, self.is_unfinished = start, True
@@ -130,7 +135,10 @@ class QuickResponse(Response):
         if at < 0:
             return None
         link = plan.links.get(language) or enforcement.ordinary.keep_link(plan, decision, language)
-        passed, end = headers + (enforcement.of_asking if asks else enforcement.of_pages), end_of_body(body)
+        passed, end = (
+            headers + (enforcement.banner_page_headers if asks else enforcement.page_headers),
+            end_of_body(body),
+        )
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + len(question) + len(link)))

@@ -14,7 +14,7 @@ from cookie_consent.base.html.injection import Injection, injectable
 from cookie_consent.base.page_views import FIRST_ERROR, NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
 from cookie_consent.current import CurrentRequest
-from cookie_consent.decision.decision import refused_by_signals
+from cookie_consent.decision.decision import signal_refuses_more
 from cookie_consent.decision.visit import Visit, host_of, is_secure
 from cookie_consent.enforcement import banner, content_security
 from cookie_consent.enforcement.enforcement import Enforcement
@@ -168,8 +168,8 @@ class Response:
         depends = self._consent.was_read or encoding is not None or traced or edits_csp or self._was_answered
         if self.trace is not None and self.trace.new_visitor is not None:
             passed = [*passed, (b"set-cookie", self.trace.new_visitor)]
-        if self._visit.left_over:
-            passed, depends = [*passed, *self._left_over()], True
+        if self._visit.refused_cookies:
+            passed, depends = [*passed, *self._deletion_fields()], True
         if depends:
             chooses_language = self._consent.chose_language or self.injection is not None
             language = (b"Accept-Language",) if chooses_language else ()
@@ -177,10 +177,10 @@ class Response:
             passed = depending_on(passed, (*enforcement.depends_on, *language, *frames))
         return message if passed is given else {**message, "headers": passed}
 
-    def _left_over(self) -> Headers:
+    def _deletion_fields(self) -> Headers:
         """Return the fields that delete refused cookies which the browser still sends."""
         gate, secure = self._enforcement.gate, is_secure(self.scope)
-        return gate.expired(self._visit.left_over, host_of(self.scope), secure=secure)
+        return gate.deletions(self._visit.refused_cookies, host_of(self.scope), secure=secure)
 
     def _look_again(self) -> None:
         """Apply an answer that the visitor has given since the request arrived or since the last call."""
@@ -256,7 +256,7 @@ class Response:
             passed = self._with_recipients(passed)
         if self.trace is not None and new_visitor is not None:
             passed = [*passed, (b"set-cookie", new_visitor)]
-        return [*passed, *(field for field in self._left_over() if field not in passed)]
+        return [*passed, *(field for field in self._deletion_fields() if field not in passed)]
 
     def _counted_question(self, fragments: banner.Fragments, page_language: str | None) -> bytes:
         """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
@@ -292,7 +292,7 @@ class Response:
             # Under an exemption the page was recorded already, before the answer.
             if not (trace.is_landing and self._visit.decision.policy.exempt):
                 counts.add("views_recorded", host)
-        if self._visit.decision.signals and refused_by_signals(self._visit.decision):
+        if self._visit.decision.signals and signal_refuses_more(self._visit.decision):
             counts.add("signal", host)
         for feature in self._consent.degraded:
             counts.add("degraded", host, detail=feature)

@@ -11,7 +11,7 @@ from anyio import fail_after
 from cookie_consent.base.clock import HOUR
 from cookie_consent.base.limits import LONGEST_WAIT, RateLimit, evict_if_full, log_failure
 from cookie_consent.base.process.event_loop import start
-from cookie_consent.decision.decision import Decision, overriding_signals, switched_off
+from cookie_consent.decision.decision import Decision, overriding_signals, purposes_switched_off
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof
@@ -47,7 +47,7 @@ class SignalProofs:
 
     def note(self, decision: Decision) -> None:
         """Store the effect of a signal on the visitor's answer, unless it is stored already."""
-        record, off = decision.record, switched_off(decision)
+        record, off = decision.record, purposes_switched_off(decision)
         if record is None or not record.consent_id or self._noted.get(record.consent_id) == (record.decided_at, off):
             return
         # Most visitors without a signal never sent one, so these lookups run only while no other does.

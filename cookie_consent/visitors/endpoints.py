@@ -101,9 +101,11 @@ class Endpoints:
             return
         if visit.signal_cookie is not None and caching == "no-store":
             response.raw_headers.append((b"set-cookie", visit.signal_cookie))
-        if visit.left_over and "public" not in caching:
-            expired = self._gate.expired(visit.left_over, host_of(inquiry.request.scope), secure=inquiry.secure)
-            response.raw_headers.extend(expired)
+        if visit.refused_cookies and "public" not in caching:
+            deletions = self._gate.deletions(
+                visit.refused_cookies, host_of(inquiry.request.scope), secure=inquiry.secure
+            )
+            response.raw_headers.extend(deletions)
 
     def _language(self, request: Request, seen_by_app: Scope, path: str) -> str:
         """Return the language of the response.

@@ -9,7 +9,7 @@ from typing import Any
 
 from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.problem import Problem, too_many
-from cookie_consent.decision.decision import consents
+from cookie_consent.decision.decision import grants_consent
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.ledgers import Ledger
@@ -68,7 +68,7 @@ class KeptData:
         decision = inquiry.visit.decision
         if decision.record is None or decision.record.consent_id or self._ledger is None:
             return False
-        return not consents(decision.policy, decision.record)
+        return not grants_consent(decision.policy, decision.record)
 
     def visitor_id(self, inquiry: Inquiry) -> str | None:
         """Return the visitor's pseudonym, or None.

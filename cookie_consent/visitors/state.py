@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from cookie_consent.base.dates import rfc3339
-from cookie_consent.decision.decision import Decision, opted_out, switched_off, what_signals_refuse
+from cookie_consent.decision.decision import Decision, has_opted_out, purposes_refused_by, purposes_switched_off
 
 
 class States:
@@ -22,7 +22,7 @@ class States:
 
     def of(self, decision: Decision) -> dict[str, Any]:
         """Return a decision as JSON data."""
-        record, by_signal = decision.record, what_signals_refuse(decision.policy, decision.signals)
+        record, by_signal = decision.record, purposes_refused_by(decision.policy, decision.signals)
         return {
             "status": decision.status,
             "purposes": dict(decision.purposes),
@@ -33,8 +33,8 @@ class States:
             "source": record.source if record else "signal" if by_signal else None,
             "signals": list(decision.signals),
             "honours_gpc": decision.honours_gpc,
-            "opted_out": opted_out(decision),
-            "overruled": sorted(switched_off(decision)),
+            "opted_out": has_opted_out(decision),
+            "overruled": sorted(purposes_switched_off(decision)),
             "features": {feature.id: decision.feature(feature.id).available for feature in decision.policy.features},
             "edits_csp": self._edits_csp,
         }

@@ -278,7 +278,7 @@ def test_deletion_removes_cookies_from_every_place(
     store: Store, chance: random.Random, pytestconfig: pytest.Config
 ) -> None:
     gate = Gate(policy(), OURS, clock=time.time)
-    unsent = gate.out_of_reach(frozenset({"analytics", "media"}), "/privacy-choices")
+    unsent = gate.cookies_not_sent_to(frozenset({"analytics", "media"}), "/privacy-choices")
     assert [cookie.name for cookie in unsent] == ["player"]
     deleted = 0
     for _ in range(streams(pytestconfig) // 3):
@@ -287,10 +287,10 @@ def test_deletion_removes_cookies_from_every_place(
         store.take([*planted, (b"set-cookie", b"session=1; Path=/")])
         before = {cookie.name for cookie in store.kept()}
         for _ in range(10):  # what does not fit into one response is deleted by the next
-            names = [name for name, purposes in gate.carried(store.sent()) if purposes]
+            names = [name for name, purposes in gate.refusable_cookies(store.sent()) if purposes]
             if not names and "player" not in {cookie.name for cookie in store.kept()}:
                 break
-            store.take(gate.expired(names, HOST, secure=False, unsent=unsent))
+            store.take(gate.deletions(names, HOST, secure=False, unsent=unsent))
         assert {cookie.name for cookie in store.kept()} == {"session"}, f"of {planted}"
         deleted += len(before) - 1
     assert deleted > streams(pytestconfig)

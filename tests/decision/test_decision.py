@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide, grounds
+from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide, decision_key
 from cookie_consent.decision.record import Answer, ConsentRecord, SharedAnswers, State
 from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
@@ -235,7 +235,7 @@ def test_answers_to_an_earlier_policy_are_not_decided_on_as_one_if_a_change_lies
         replace(granted(policy), policy=version, answers=shared, decided_at=NOW - days * 86_400) for days in (2, 0)
     )
     assert decide(policy, before, NO_SIGNAL, NOW).news != decide(policy, after, NO_SIGNAL, NOW).news
-    assert grounds(policy, before, NO_SIGNAL, NOW) != grounds(policy, after, NO_SIGNAL, NOW)
+    assert decision_key(policy, before, NO_SIGNAL, NOW) != decision_key(policy, after, NO_SIGNAL, NOW)
 
 
 def test_a_change_that_is_still_to_come_is_no_news() -> None:

@@ -816,21 +816,21 @@ def test_neither_a_signal_nor_an_acceptance_nor_silence_expires_anything() -> No
     assert list(visitor.accept().set_cookies) == ["__Host-consent"]
 
 
-def expired(own: Gate, field: bytes, *refused: str, secure: bool = True, host: str = "localhost") -> Headers:
+def deletions_of(own: Gate, field: bytes, *refused: str, secure: bool = True, host: str = "localhost") -> Headers:
     """Return what deletes the cookies of refused purposes that a request carried."""
-    names = [name for name, purposes in own.carried(field) if purposes <= {*refused}]
-    return own.expired(names, host, secure=secure)
+    names = [name for name, purposes in own.refusable_cookies(field) if purposes <= {*refused}]
+    return own.deletions(names, host, secure=secure)
 
 
 def test_a_cookie_that_came_several_times_is_expired_once() -> None:
-    deletions = expired(gate(), b"_ga=1; _ga=2; player=1", "analytics", secure=False)[::2]
+    deletions = deletions_of(gate(), b"_ga=1; _ga=2; player=1", "analytics", secure=False)[::2]
     assert [value.partition(b"=")[0] for _, value in deletions] == [b"_ga"]
     assert not deletions[0][1].endswith(b"Secure")
 
 
 @pytest.mark.parametrize("name", [b"_ga\n", b"_ga\r\nset-cookie: x", b"_ga\0", b"_ga\x7f", b"_ga\x1b"])
 def test_a_name_that_no_cookie_can_have_is_not_sent_back(name: bytes) -> None:
-    assert expired(gate(), name + b"=1; _ga=1", "analytics") == expired(gate(), b"_ga=1", "analytics")
+    assert deletions_of(gate(), name + b"=1; _ga=1", "analytics") == deletions_of(gate(), b"_ga=1", "analytics")
     reply = call(
         install(),
         "POST",
@@ -843,14 +843,14 @@ def test_a_name_that_no_cookie_can_have_is_not_sent_back(name: bytes) -> None:
 
 def test_prefixed_names_are_expired_securely_on_every_connection() -> None:
     text = SITE + '\n[[cookies]]\nname = "__Secure-ads"\npurpose = "media"\n'
-    ((_, deletion),) = expired(gate(text), b"__Secure-ads=1", "media", secure=False)
+    ((_, deletion),) = deletions_of(gate(text), b"__Secure-ads=1", "media", secure=False)
     assert deletion.endswith(b"; Secure")
 
 
 def test_a_cookie_that_only_the_host_can_have_is_expired_for_the_host_alone() -> None:
     text = SITE + '\n[[cookies]]\nname = "__Host-ads"\npurpose = "media"\n'
     field = b"__Host-ads=1; __Host-visitor=v"
-    deletions = [value for _, value in expired(gate(text), field, "media", "analytics", host="www.site.example")]
+    deletions = [value for _, value in deletions_of(gate(text), field, "media", "analytics", host="www.site.example")]
     assert [deletion.partition(b"=")[0] for deletion in deletions] == [b"__Host-ads", b"__Host-visitor"]
     assert all(b"Domain" not in deletion for deletion in deletions)
 
@@ -858,21 +858,21 @@ def test_a_cookie_that_only_the_host_can_have_is_expired_for_the_host_alone() ->
 def test_a_refusal_expires_wherever_the_host_could_have_set_it() -> None:
     """A script sets its cookie for the most general domain that the browser lets it (CK-13)."""
     text = SITE.replace('domain = "site.example"\n', "")
-    deletions = expired(gate(text), b"_ga=1", "analytics", host="a.b.site.example")
+    deletions = deletions_of(gate(text), b"_ga=1", "analytics", host="a.b.site.example")
     domains = [re.search(rb"Domain=([^;]+)", value) for _, value in deletions]
     assert [found and found[1] for found in domains] == [None, b"site.example", b"b.site.example", b"a.b.site.example"]
-    declared = expired(gate(), b"_ga=1", "analytics", host="www.site.example")
+    declared = deletions_of(gate(), b"_ga=1", "analytics", host="www.site.example")
     assert b"Domain=site.example" in declared[0][1]
     assert len(declared) == len({value for _, value in declared}) == 3
 
 
 def test_a_response_expires_no_more_than_proxies_take_and_begins_with_one_of_each() -> None:
     own, names = gate(), [b"_ga_%d" % number for number in range(500)]
-    deletions = own.expired(names[:20], "a.b.site.example", secure=True)
+    deletions = own.deletions(names[:20], "a.b.site.example", secure=True)
     assert [value.partition(b"=")[0] for _, value in deletions[:20]] == names[:20]
     assert 20 < len(deletions) < 80
     assert 2900 < sum(len(name) + len(value) + 4 for name, value in deletions) <= 3072
-    assert sum(len(value) for _, value in own.expired(names, "site.example", secure=True)) < 3072
+    assert sum(len(value) for _, value in own.deletions(names, "site.example", secure=True)) < 3072
 
 
 # Expired where the endpoints cannot see it, and where it comes again

@@ -78,7 +78,7 @@ def test_what_is_kept_of_a_request_does_not_hold_before_it_came() -> None:
 @pytest.mark.logs_an_exception
 def test_of_a_request_that_cannot_be_decided_on_nothing_is_traced_passed_on_or_kept() -> None:
     class Failing(Gate):
-        def carried(self, cookies: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
+        def refusable_cookies(self, cookies: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
             raise ValueError("broken")
 
     own = OwnCookies(CookieSettings(KEY))
@@ -87,9 +87,14 @@ def test_of_a_request_that_cannot_be_decided_on_nothing_is_traced_passed_on_or_k
     for _ in range(3):
         visit = visits.read(requested(answer + b"; session=1"), "/")
         assert visit.decision.purposes == NOTHING
-        assert (visit.passed, visit.carried, visit.left_over, visit.visitor_id) == (b"", (), (), None)
+        assert (visit.visible_cookies, visit.refusable_cookies, visit.refused_cookies, visit.visitor_id) == (
+            b"",
+            (),
+            (),
+            None,
+        )
         assert (visit.traced, visit.exempt, visit.depends_on_signals, visit.is_quick) == (False, "", False, True)
-        assert visit.good_until == NOW + 1
+        assert visit.valid_until == NOW + 1
 
 
 # How much. Each of these would keep several times as much, were nothing forgotten, or what is long kept as well.

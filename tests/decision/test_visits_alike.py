@@ -87,16 +87,16 @@ class Reader:
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.slow
 def test_what_is_known_of_others_changes_nothing(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cookie_consent.decision.visit._MOST_ALIKE", 1_000_000)
+    monkeypatch.setattr("cookie_consent.decision.visit._MAX_SHARED_VISITS", 1_000_000)
     warm, fresh, count = Reader(policy), Reader(policy), 0
     fresh.visits._services = warm.visits._services  # a policy equals no other one
     for request in requests():
-        fresh.visits._alike.clear()
+        fresh.visits._shared_visits.clear()
         fresh.visits._known.clear()
         warm.visits._known.clear()
         assert warm.read(request) == fresh.read(request), request
         count += 1
-    assert len(warm.visits._alike) < count / 2
+    assert len(warm.visits._shared_visits) < count / 2
 
 
 def test_those_who_have_not_answered_share_what_is_known_of_them() -> None:
@@ -110,8 +110,8 @@ def test_of_those_who_answered_nothing_of_their_own_is_kept_for_others() -> None
     mine = pair(OWN.set_consent(answered(SITE, {}, consent_id="an-id-of-mine"), secure=True))
     visit = reader.read((mine + b"; _ga=of-mine", [], "/", "https", NOW))
     assert visit.decision.consent_id == "an-id-of-mine"
-    assert visit.passed == mine
-    (alike,) = reader.visits._alike.values()
+    assert visit.visible_cookies == mine
+    (alike,) = reader.visits._shared_visits.values()
     assert alike.visit.decision.record is None
     assert "of-mine" not in repr(alike)
 
@@ -122,6 +122,6 @@ def test_what_is_known_of_others_is_bounded() -> None:
     for number in range(2000):
         reader.read((b"name-%d=1" % number, [], "/", "https", NOW))
         reader.read((b"name-%d" % number * LONGEST_KEPT + b"=1", [], "/", "https", NOW))
-    kept = reader.visits._alike
+    kept = reader.visits._shared_visits
     assert 0 < len(kept) <= 512
     assert max(sys.getsizeof(names) for *_, names in kept) < 2 * LONGEST_KEPT

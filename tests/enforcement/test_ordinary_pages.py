@@ -82,7 +82,7 @@ class Site:
     def __init__(self, *, quick: bool) -> None:
         self.sink = MemorySink()
         app = install(self.app, SITE, access_log=self.sink, settings_link=True, clock=Clock())
-        app._enforcement.shortens = quick and app._enforcement.shortens
+        app._enforcement.has_quick_pages = quick and app._enforcement.has_quick_pages
         self.site, self.visitor = app, Visitor(app)
         self.start: Message = {}
         self.bodies: Sequence[bytes] = ()

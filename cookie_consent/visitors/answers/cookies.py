@@ -6,7 +6,7 @@ from cookie_consent.base.paths import outer_path
 from cookie_consent.decision.gate import Gate
 from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.decision.visit import host_of, refused_names
+from cookie_consent.decision.visit import host_of, refused_cookie_names
 from cookie_consent.visitors.inquiry import Inquiry
 
 
@@ -31,13 +31,13 @@ class AnswerCookies:
         scope, secure, before = inquiry.request.scope, inquiry.secure, inquiry.visit.decision
         refused = frozenset(record.in_state(State.REFUSED))
         fields = [(b"set-cookie", self._own_cookies.set_consent(record, secure=secure))]
-        if before.record is not None and before.record.overruled:
+        if before.record is not None and before.record.overridden_by:
             fields.append((b"set-cookie", self._own_cookies.forget_signals(secure=secure)))
-        fields += self._gate.expired(
-            refused_names(inquiry.visit.carried, record),
+        fields += self._gate.deletions(
+            refused_cookie_names(inquiry.visit.refusable_cookies, record),
             host_of(scope),
             secure=secure,
-            unsent=self._gate.out_of_reach(refused, outer_path(scope)),
+            unsent=self._gate.cookies_not_sent_to(refused, outer_path(scope)),
         )
         if inquiry.is_form or any(before.purposes[purpose] for purpose in refused):
             # Otherwise the back button would restore pages as they were, with their scripts running (back-forward

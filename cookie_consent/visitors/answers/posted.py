@@ -9,7 +9,7 @@ from typing import Any
 
 from cookie_consent.base.forms import FORM, JSON, each_once, form_fields, json_object, reader_for
 from cookie_consent.base.problem import Problem
-from cookie_consent.decision.decision import Decision, objects, what_signals_refuse
+from cookie_consent.decision.decision import Decision, has_objected, purposes_refused_by
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.errors import did_you_mean
 from cookie_consent.policy.material import digests
@@ -157,7 +157,7 @@ def _state_so_far(before: Decision, purpose: str) -> State | None:
     """
     answer = before.record.answers.get(purpose) if before.record else None
     if purpose == before.policy.exempt:
-        if objects(before.policy, before.record):
+        if has_objected(before.policy, before.record):
             return State.REFUSED
         return answer.state if answer else None
     if before.purposes[purpose]:
@@ -167,8 +167,8 @@ def _state_so_far(before: Decision, purpose: str) -> State | None:
 
 
 def _is_opted_out(before: Decision, purpose: str) -> bool:
-    signals = (before.record.overruled if before.record else frozenset()).union(before.signals)
-    return purpose in before.policy.sells and purpose in what_signals_refuse(before.policy, signals)
+    signals = (before.record.overridden_by if before.record else frozenset()).union(before.signals)
+    return purpose in before.policy.sells and purpose in purposes_refused_by(before.policy, signals)
 
 
 def _read_form(body: bytes) -> Posted:

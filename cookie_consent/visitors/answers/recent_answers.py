@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from cookie_consent.decision.decision import Decision, decide, without_optional
 from cookie_consent.decision.record import ConsentRecord
-from cookie_consent.decision.visit import Visit, refused_names
+from cookie_consent.decision.visit import Visit, refused_cookie_names
 
 MOST_REMEMBERED = 4096
 """They take about 4 MB with a policy of four purposes."""
@@ -98,7 +98,7 @@ class RecentAnswers:
         return replace(
             visit,
             decision=decision,
-            left_over=refused_names(visit.carried, decision.record),
+            refused_cookies=refused_cookie_names(visit.refusable_cookies, decision.record),
             traced=visit.traced and decision.traces and may_trace,
             exempt=decision.exempt if visit.exempt and may_trace else "",
         )

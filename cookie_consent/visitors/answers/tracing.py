@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cookie_consent.base.cross_site import safe_next
-from cookie_consent.decision.decision import Decision, objects
+from cookie_consent.decision.decision import Decision, has_objected
 from cookie_consent.decision.own_cookies import MOST_WITHDRAWN, OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.visitor_cookie import Withdrawn
@@ -73,7 +73,7 @@ class AnswerTracing:
         """
         log, scope = self._log, inquiry.request.scope
         ids: list[str | None] = [visitor_id]
-        if log is not None and log.daily_salt is not None and objects(inquiry.visit.decision.policy, record):
+        if log is not None and log.daily_salt is not None and has_objected(inquiry.visit.decision.policy, record):
             ids.append(pseudonym(scope, traced_fields(scope["headers"]), log.daily_salt, inquiry.now))
         return [id_ for id_ in ids if id_]
 

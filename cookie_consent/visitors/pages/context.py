@@ -11,7 +11,7 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cookie_consent.decision.decision import Decision, switched_off
+from cookie_consent.decision.decision import Decision, purposes_switched_off
 from cookie_consent.texts.locales import direction, language_name
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.explanations import has_changed, refused_by, status_text
@@ -66,7 +66,7 @@ def context_of(decision: Decision, base: str, language: str, next_path: str) -> 
         "changed": has_changed(decision),
         # A purpose that runs without consent unless the visitor objects.
         "unasked": policy.exempt if policy.exempt and not policy.in_force[policy.exempt].refused else "",
-        "switched_off": [purpose for purpose in policy.optional if purpose in switched_off(decision)],
+        "switched_off": [purpose for purpose in policy.optional if purpose in purposes_switched_off(decision)],
         "status": status_text(decision),
         "signals": {name: titled for name in decision.signals if (titled := refused_by(decision, name))},
         "assets": {name: f"{base}/assets/{asset.name}" for name, asset in assets().items()},

@@ -125,7 +125,7 @@ def _template(
 ) -> str:
     """Return a text with placeholders for what differs between visitors. It is cached for all who see the same."""
     record, feature = decision.record, surface.feature
-    answers = (record.policy, tuple(record.answers.items()), record.overruled) if record else None
+    answers = (record.policy, tuple(record.answers.items()), record.overridden_by) if record else None
     state = (decision.policy, decision.status, decision.signals, tuple(decision.purposes.values()), answers)
     place = (surface.kind, feature.id if feature else "", surface.missing, surface.notice)
     cookies = tuple((cookie.name, cookie.duration) for cookie in own_cookies)

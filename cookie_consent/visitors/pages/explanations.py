@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cookie_consent.decision.decision import Decision, switched_off
+from cookie_consent.decision.decision import Decision, purposes_switched_off
 from cookie_consent.decision.record import State
 from cookie_consent.policy.parts import Feature, Service
 
@@ -51,7 +51,7 @@ def why_off(decision: Decision, purpose: str) -> str:
     for signal in decision.signals:
         if purpose in refused_by(decision, signal):
             return f"why_{signal}"
-    if purpose in switched_off(decision):
+    if purpose in purposes_switched_off(decision):
         return "why_signal"
     return "why_changed" if answer and answer.state is State.GRANTED else "why_unanswered"
 

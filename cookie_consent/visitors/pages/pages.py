@@ -11,7 +11,7 @@ from cookie_consent.base.checks import check
 from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.text_cache import TextCache
-from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, opted_out, switched_off
+from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, has_opted_out, purposes_switched_off
 from cookie_consent.decision.visitor_cookie import Withdrawn
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
@@ -169,8 +169,8 @@ class Pages:
     ) -> HtmlTemplate:
         record, off = decision.record, frozenset[str]()
         # Only a signal switches something off, and most requests send none.
-        if record is not None and (decision.signals or record.overruled):
-            off = switched_off(decision)
+        if record is not None and (decision.signals or record.overridden_by):
+            off = purposes_switched_off(decision)
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
         how = (asking.reloads, asking.again, asking.by_script)
@@ -188,7 +188,7 @@ class Pages:
     def do_not_sell(self, decision: Decision, *, base: str, language: str, next_path: str = "") -> str:
         """Return the page for refusing the sale or sharing of personal information (11 CCR 7026)."""
         context = context_of(decision, base, language, next_path)
-        return self._render("do_not_sell.html", context, done=opted_out(decision))
+        return self._render("do_not_sell.html", context, done=has_opted_out(decision))
 
     def footer(
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str, *, link: bool = True
