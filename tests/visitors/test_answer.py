@@ -40,7 +40,7 @@ JSON = ("content-type", "application/json")
 OWN = ("sec-fetch-site", "same-origin")
 
 
-def counted(prefix: str = "id") -> Callable[[], str]:
+def numbered_ids(prefix: str = "id") -> Callable[[], str]:
     numbers = itertools.count(1)
     return lambda: f"{prefix}-{next(numbers)}"
 
@@ -62,7 +62,7 @@ def counted(prefix: str = "id") -> Callable[[], str]:
         ),
     ],
 )
-def test_json_is_answered_with_the_state(data: object, status: str, purposes: dict[str, bool]) -> None:
+def test_json_answer_returns_state(data: object, status: str, purposes: dict[str, bool]) -> None:
     visitor = Visitor(install(clock=Clock()))
     reply = visitor.post(data)
     assert reply.status == 200
@@ -96,7 +96,7 @@ def test_json_is_answered_with_the_state(data: object, status: str, purposes: di
         ({"media": True}, {"analytics": True}, True),
     ],
 )
-def test_an_answer_empties_the_cache_of_the_site_where_it_takes_something_away_or_no_script_sends_it(
+def test_withdrawal_and_every_form_answer_clear_browser_cache(
     before: dict[str, bool], answer: dict[str, bool], empties: bool
 ) -> None:
     visitor = Visitor(install())
@@ -120,19 +120,19 @@ def test_an_answer_empties_the_cache_of_the_site_where_it_takes_something_away_o
         ("&next=there", PREFIX),
     ],
 )
-def test_a_form_is_answered_with_the_way_back(next_path: str, location: str) -> None:
+def test_form_answer_redirects_to_next_path_within_site(next_path: str, location: str) -> None:
     reply = Visitor(install()).send_form(f"choice=refuse_all{next_path}")
     assert (reply.status, reply.get("location"), reply.body) == (303, location, b"")
     assert list(reply.set_cookies) == ["__Host-consent", "player"]
 
 
-def test_a_form_without_a_tick_refuses_all() -> None:
+def test_form_without_ticked_purposes_refuses_all() -> None:
     visitor = Visitor(install())
     visitor.send_form("choice=save")
     assert visitor.state()["status"] == "refused"
 
 
-def test_both_answers_are_alike_but_for_what_they_say() -> None:
+def test_grant_and_refusal_get_same_headers_and_cookie_attributes() -> None:
     app = install(text=SITE.replace('path = "/videos"\n', ""), clock=Clock())
     accepted, refused = Visitor(app).accept(), Visitor(app).refuse()
     assert [name for name, _ in accepted.headers] == [name for name, _ in refused.headers]
@@ -141,7 +141,7 @@ def test_both_answers_are_alike_but_for_what_they_say() -> None:
     assert accepted.json["expires_at"] == refused.json["expires_at"]
 
 
-def test_over_plain_http_the_cookie_has_its_plain_name() -> None:
+def test_consent_cookie_over_plain_http_has_no_host_prefix() -> None:
     visitor = Visitor(install(), [("origin", "http://site.example")], scheme="http")
     reply = visitor.request("POST", PREFIX, [JSON], b'{"choice": "accept_all"}')
     (line,) = reply.all("set-cookie")
@@ -152,7 +152,7 @@ def test_over_plain_http_the_cookie_has_its_plain_name() -> None:
     assert visitor.state()["status"] == "unknown"
 
 
-def test_names_and_lifetimes_can_be_set() -> None:
+def test_cookie_names_and_lifetimes_can_be_set() -> None:
     app = install(
         consent_cookie="answer", visitor_cookie="who", consent_days=30, visitor_days=10, access_log=MemorySink()
     )
@@ -162,7 +162,7 @@ def test_names_and_lifetimes_can_be_set() -> None:
     assert "Max-Age=864000;" in reply.set_cookies["__Host-who"]
 
 
-def test_an_answer_holds_as_long_as_its_cookie_by_the_servers_clock() -> None:
+def test_answer_expires_after_180_days_by_server_clock() -> None:
     clock = Clock()
     visitor = Visitor(install(clock=clock))
     visitor.accept()
@@ -173,7 +173,7 @@ def test_an_answer_holds_as_long_as_its_cookie_by_the_servers_clock() -> None:
     assert visitor.state()["should_ask"] is True
 
 
-def test_an_answer_of_the_future_is_none() -> None:
+def test_answer_from_the_future_is_ignored() -> None:
     clock = Clock()
     visitor = Visitor(install(clock=clock))
     visitor.accept()
@@ -184,7 +184,7 @@ def test_an_answer_of_the_future_is_none() -> None:
 
 
 @pytest.mark.parametrize("source", ["banner", "settings", "feature", "api"])
-def test_an_answer_keeps_where_and_in_which_language_it_was_given(source: str) -> None:
+def test_receipt_names_source_and_language_of_answer(source: str) -> None:
     visitor = Visitor(install())
     visitor.post({"choice": "accept_all", "source": source, "language": "ja"})
     receipt = visitor.get(f"{PREFIX}/receipt").json
@@ -200,14 +200,14 @@ def test_an_answer_keeps_where_and_in_which_language_it_was_given(source: str) -
         ("choice=accept_all", [], "en"),
     ],
 )
-def test_the_language_is_the_one_that_was_shown(body: str, headers: Fields, language: str) -> None:
+def test_answer_records_language_that_was_shown(body: str, headers: Fields, language: str) -> None:
     visitor = Visitor(install())
     visitor.send_form(body, headers)
     receipt = visitor.get(f"{PREFIX}/receipt").json
     assert (receipt["source"], receipt["language"]) == ("settings", language)
 
 
-def test_allowing_what_a_feature_needs_leaves_the_rest_open() -> None:
+def test_grant_for_feature_leaves_other_purposes_unanswered() -> None:
     visitor = Visitor(install())
     reply = visitor.send_form("choice=grant&purpose=media&source=feature&next=/offices")
     assert reply.get("location") == "/offices"
@@ -216,7 +216,7 @@ def test_allowing_what_a_feature_needs_leaves_the_rest_open() -> None:
     assert state["purposes"] == {"necessary": True, "analytics": False, "media": True}
 
 
-def test_an_answer_while_a_signal_is_sent_is_stronger_than_the_signal() -> None:
+def test_grant_given_despite_signal_overrides_signal() -> None:
     gpc = [("sec-gpc", "1")]
     visitor = Visitor(install(), gpc)
     assert visitor.state()["purposes"]["media"] is False
@@ -226,7 +226,7 @@ def test_an_answer_while_a_signal_is_sent_is_stronger_than_the_signal() -> None:
     assert (state["signals"], state["purposes"]["media"], state["source"]) == (["gpc"], True, "api")
 
 
-def test_a_signal_that_comes_later_is_stronger_than_the_answer() -> None:
+def test_signal_sent_after_grant_overrides_grant() -> None:
     visitor = Visitor(install())
     visitor.accept()
     state = visitor.state([("sec-gpc", "1")])
@@ -236,8 +236,8 @@ def test_a_signal_that_comes_later_is_stronger_than_the_answer() -> None:
 # The visitor id.
 
 
-def test_a_visitor_id_comes_with_the_consent_to_tracing_and_goes_with_it() -> None:
-    visitor = Visitor(install(access_log=MemorySink(), make_id=counted()))
+def test_visitor_id_is_set_on_consent_to_tracing_and_deleted_on_withdrawal() -> None:
+    visitor = Visitor(install(access_log=MemorySink(), make_id=numbered_ids()))
     assert list(visitor.save(media=True).set_cookies) == ["__Host-consent"]
     line = visitor.save(analytics=True).set_cookies["__Host-visitor"]
     assert line.startswith("__Host-visitor=id-1.")
@@ -246,11 +246,11 @@ def test_a_visitor_id_comes_with_the_consent_to_tracing_and_goes_with_it() -> No
     assert "Max-Age=0" in visitor.save(media=True).set_cookies["__Host-visitor"]
 
 
-def test_where_nothing_is_traced_there_is_no_visitor_id() -> None:
+def test_site_without_access_log_sets_no_visitor_id() -> None:
     assert list(Visitor(install()).accept().set_cookies) == ["__Host-consent"]
 
 
-def test_a_signal_against_tracing_that_was_there_makes_no_visitor_id_without_an_answer() -> None:
+def test_visitor_with_dnt_gets_visitor_id_only_after_grant() -> None:
     visitor = Visitor(install(access_log=MemorySink()), [("dnt", "1")])
     visitor.get()
     assert visitor.jar == {}
@@ -260,7 +260,7 @@ def test_a_signal_against_tracing_that_was_there_makes_no_visitor_id_without_an_
 # The proof.
 
 
-def test_the_proof_is_kept_before_the_visitor_is_told() -> None:
+def test_ledger_keeps_record_before_response_starts() -> None:
     order: list[str] = []
 
     class Watched(MemoryLedger):
@@ -274,7 +274,7 @@ def test_the_proof_is_kept_before_the_visitor_is_told() -> None:
     request = scope("POST", PREFIX, [JSON, OWN])
     asyncio.run(
         drive(
-            install(ledger=ledger, make_id=counted(), clock=Clock()),
+            install(ledger=ledger, make_id=numbered_ids(), clock=Clock()),
             request,
             bodies(b'{"choice": "accept_all"}'),
             lambda message: order.append(message["type"]),
@@ -285,7 +285,7 @@ def test_the_proof_is_kept_before_the_visitor_is_told() -> None:
     assert (kept["consent_id"], kept["event"], kept["granted"]) == ("id-1", "granted", ["analytics", "media"])
 
 
-def test_all_answers_of_a_visitor_have_one_consent_id() -> None:
+def test_all_answers_of_one_visitor_share_a_consent_id() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
     for answer in (visitor.accept, visitor.refuse, visitor.accept):
@@ -296,18 +296,18 @@ def test_all_answers_of_a_visitor_have_one_consent_id() -> None:
     assert len({kept["consent_id"] for kept in ledger.kept}) == 2
 
 
-def test_without_a_ledger_no_id_is_made() -> None:
+def test_no_consent_id_is_made_without_ledger() -> None:
     visitor = Visitor(install(make_id=lambda: pytest.fail("nothing needs an id")))
     visitor.accept()
     assert visitor.get(f"{PREFIX}/receipt").json["consent_id"] is None
 
 
 @pytest.mark.parametrize(("answer", "consent_id"), [(Visitor.accept, "id-1"), (Visitor.refuse, None)])
-def test_a_ledger_that_comes_later_gives_an_id_to_consent_without_one(answer: Any, consent_id: str | None) -> None:
+def test_ledger_added_later_gives_consent_id_to_grants_only(answer: Any, consent_id: str | None) -> None:
     before = Visitor(install())
     before.accept()
     ledger = MemoryLedger()
-    after = Visitor(install(ledger=ledger, make_id=counted()))
+    after = Visitor(install(ledger=ledger, make_id=numbered_ids()))
     after.jar = dict(before.jar)
     answer(after)
     assert ledger.kept[0]["consent_id"] == consent_id
@@ -335,7 +335,7 @@ class Wrong(MemoryLedger):
         raise KeyError("bug")
 
 
-def refused_for_want_of_proof(app: Any, headers: Fields = ()) -> Reply:
+def check_refusal_gets_503(app: Any, headers: Fields = ()) -> Reply:
     visitor = Visitor(app, headers)
     visitor.jar |= {"_ga": "1"}
     before = dict(visitor.jar)
@@ -351,10 +351,10 @@ def refused_for_want_of_proof(app: Any, headers: Fields = ()) -> Reply:
 
 
 @pytest.mark.parametrize("ledger", [Broken(), Wrong()])
-def test_an_answer_without_proof_is_not_taken_and_is_asked_again(
+def test_answer_gets_503_and_changes_nothing_when_ledger_fails(
     ledger: MemoryLedger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refused_for_want_of_proof(install(page(), ledger=ledger))
+    check_refusal_gets_503(install(page(), ledger=ledger))
     logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
     ((said, _, why),) = [record.getMessage().partition("refused: ") for record in logged]
     assert said == "The ledger could not keep a consent record; the answer was "
@@ -362,7 +362,7 @@ def test_an_answer_without_proof_is_not_taken_and_is_asked_again(
     assert "\n" not in why
 
 
-def test_to_a_form_the_missing_proof_is_said_on_a_page() -> None:
+def test_ledger_failure_is_explained_to_form_on_a_page() -> None:
     reply = Visitor(install(ledger=Broken()), [("accept-language", "ja")]).send_form("choice=accept_all")
     assert reply.status == 503
     assert text_of(policy(), "ja", "error_unavailable") in reply.text
@@ -370,7 +370,7 @@ def test_to_a_form_the_missing_proof_is_said_on_a_page() -> None:
 
 
 @pytest.mark.slow
-def test_a_ledger_that_hangs_counts_as_down_and_holds_up_nobody_else() -> None:
+def test_hanging_ledger_times_out_without_delaying_other_requests() -> None:
     app = install(answering(b"a page"), ledger=Hanging())
 
     async def visit() -> tuple[Reply, list[Message]]:
@@ -388,7 +388,7 @@ def test_a_ledger_that_hangs_counts_as_down_and_holds_up_nobody_else() -> None:
 
 
 @pytest.mark.slow
-def test_a_locked_database_is_a_ledger_that_is_down(tmp_path: Path) -> None:
+def test_locked_database_refuses_answer_until_unlocked(tmp_path: Path) -> None:
     path = tmp_path / "consent.db"
     visitor = Visitor(install(ledger=f"sqlite:///{path}"))
     lock = sqlite3.connect(path, isolation_level=None)
@@ -404,7 +404,7 @@ def test_a_locked_database_is_a_ledger_that_is_down(tmp_path: Path) -> None:
     assert json.loads(kept[0])["status"] == "granted"
 
 
-def test_a_ledger_that_says_how_little_it_has_is_one() -> None:
+def test_ledger_of_length_zero_is_used() -> None:
     class Counted(MemoryLedger):
         def __len__(self) -> int:
             return len(self.kept)
@@ -416,14 +416,14 @@ def test_a_ledger_that_says_how_little_it_has_is_one() -> None:
     assert len(ledger) == 1
 
 
-def test_the_ledger_is_asked_on_answers_only() -> None:
+def test_failing_ledger_does_not_affect_page_views() -> None:
     visitor = Visitor(install(ledger=Broken()))
     assert visitor.get().status == 200
     assert visitor.state()["status"] == "unknown"
     assert visitor.get(PREFIX).status == 200
 
 
-def test_an_answer_that_is_cancelled_is_not_swallowed() -> None:
+def test_cancelled_answer_raises_cancelled_error() -> None:
     async def visit() -> None:
         answer = asyncio.create_task(
             drive(install(ledger=Hanging()), scope("POST", PREFIX, [JSON, OWN]), bodies(b'{"choice": "accept_all"}'))
@@ -440,7 +440,7 @@ def test_an_answer_that_is_cancelled_is_not_swallowed() -> None:
 # Services with conditions of their own.
 
 
-def test_an_answer_on_a_page_of_a_service_says_nothing_on_what_the_service_refuses() -> None:
+def test_answer_on_service_page_skips_purposes_refused_by_service() -> None:
     visitor = Visitor(install(page()), [("accept", "text/html")])
     text = visitor.get("/whois").text
     assert 'name="service" value="whois"' in text
@@ -453,7 +453,7 @@ def test_an_answer_on_a_page_of_a_service_says_nothing_on_what_the_service_refus
     assert visitor.state()["purposes"]["analytics"] is False
 
 
-def test_an_answer_on_a_host_of_a_service_counts_for_the_site() -> None:
+def test_answer_on_service_host_counts_for_whole_site() -> None:
     text = SITE + '\n[services.shop]\nhost = "shop.example"\n[services.shop.purposes.media]\nrefused = true\n'
     visitor = Visitor(install(text=text))
     reply = visitor.request("POST", PREFIX, [JSON, OWN], b'{"choice": "accept_all"}', host="shop.example")
@@ -474,7 +474,7 @@ def alternating(visitor: Visitor, times: int, clock: Clock) -> list[int]:
 
 
 @pytest.mark.slow
-def test_who_answers_without_end_is_told_to_wait_and_can_still_refuse(tmp_path: Path) -> None:
+def test_answers_over_hourly_limit_get_429_but_refusals_are_taken(tmp_path: Path) -> None:
     clock, ledger = Clock(), open_ledger(f"sqlite:///{tmp_path}/consent.db")
     app = install(ledger=ledger, clock=clock)
     visitor = Visitor(app)
@@ -490,7 +490,7 @@ def test_who_answers_without_end_is_told_to_wait_and_can_still_refuse(tmp_path: 
 
 
 @pytest.mark.slow
-def test_to_people_the_limit_of_answers_is_said_on_a_page_in_their_language() -> None:
+def test_answer_limit_is_explained_on_a_page_in_visitors_language() -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=MemoryLedger(), clock=clock))
     alternating(visitor, 62, clock)
@@ -501,7 +501,7 @@ def test_to_people_the_limit_of_answers_is_said_on_a_page_in_their_language() ->
 
 
 @pytest.mark.slow
-def test_a_withdrawal_over_the_limit_counts_and_is_kept_and_the_same_again_leaves_no_record() -> None:
+def test_withdrawal_over_answer_limit_is_recorded_once() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     alternating(visitor, 61, clock)
@@ -519,7 +519,7 @@ def test_a_withdrawal_over_the_limit_counts_and_is_kept_and_the_same_again_leave
 
 
 @pytest.mark.slow
-def test_over_the_limit_neither_notes_nor_signals_nor_earlier_cookies_leave_records_without_end() -> None:
+def test_notes_signals_and_old_cookies_do_not_evade_answer_limit() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock), [("user-agent", PHONE)])
     alternating(visitor, 61, clock)
@@ -539,7 +539,7 @@ def test_over_the_limit_neither_notes_nor_signals_nor_earlier_cookies_leave_reco
 
 
 @pytest.mark.slow
-def test_others_may_answer_meanwhile_and_without_a_ledger_there_is_no_limit() -> None:
+def test_answer_limit_is_per_visitor_and_needs_a_ledger() -> None:
     clock = Clock()
     app = install(ledger=MemoryLedger(), clock=clock)
     alternating(Visitor(app), 70, clock)

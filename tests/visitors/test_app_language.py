@@ -20,17 +20,17 @@ HTML = [("accept", "text/html"), ("user-agent", PHONE), ("accept-language", "en"
 OFFERED = ("en", "pt-BR", "zh-Hant")
 
 
-def speaks(reply: Reply, language: str) -> bool:
+def asks_in(reply: Reply, language: str) -> bool:
     """Whether a page asks in a language."""
     asked = [own for own in ("en", "ja") if text_of(policy(), own, "banner_title") in reply.text]
     return asked == [language]
 
 
-def by(function: Callable[[HTTPConnection], str | None], **options: Any) -> Visitor:
+def visitor_with(function: Callable[[HTTPConnection], str | None], **options: Any) -> Visitor:
     return Visitor(install(page(), language=function, **options), HTML)
 
 
-def tells(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
+def language_reader(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
     told = app_language(language, OFFERED)
     assert told is not None
     return told
@@ -43,8 +43,8 @@ def tells(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage
         *(("/", None), ("", None), ("/english", None), ("/pt/x", None), ("/a/en", None), ("//en", None), ("en", None)),
     ],
 )
-def test_by_path_the_first_part_is_the_language_where_it_is_one_that_is_offered(path: str, language: str) -> None:
-    assert tells(BY_PATH)(scope(path=path)) == language
+def test_first_path_segment_selects_offered_language(path: str, language: str) -> None:
+    assert language_reader(BY_PATH)(scope(path=path)) == language
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,21 @@ def test_by_path_the_first_part_is_the_language_where_it_is_one_that_is_offered(
         *(("ja", None), ("", None), (None, None), ("!", None)),
     ],
 )
-def test_a_function_says_a_tag_and_the_offered_language_that_serves_it_is_taken(
-    said: str | None, language: str | None
-) -> None:
-    assert tells(lambda request: said)(scope()) == language
+def test_language_tag_from_function_selects_offered_language(said: str | None, language: str | None) -> None:
+    assert language_reader(lambda request: said)(scope()) == language
 
 
-def test_an_app_that_says_nothing_leaves_it_open() -> None:
+def test_no_language_option_means_no_app_language() -> None:
     assert app_language(None, OFFERED) is None
 
 
-def test_a_path_below_a_mount_path_begins_there() -> None:
-    by_path = tells(BY_PATH)
+def test_path_language_ignores_mount_path() -> None:
+    by_path = language_reader(BY_PATH)
     assert by_path(scope(path="/shop/en/x", root_path="/shop")) == "en"
     assert by_path(scope(path="/en/shop", root_path="/en")) is None
 
 
-def test_the_function_sees_the_request_and_cannot_change_it() -> None:
+def test_language_function_reads_request_but_cannot_change_it() -> None:
     given = scope(path="/there", headers=[("cookie", "lang=pt")], query=b"a=b")
     before = dict(given)
 
@@ -79,47 +77,47 @@ def test_the_function_sees_the_request_and_cannot_change_it() -> None:
         request.scope["path"] = "/elsewhere"
         return request.cookies["lang"]
 
-    assert tells(from_cookie)(given) == "pt-BR"
+    assert language_reader(from_cookie)(given) == "pt-BR"
     assert given == before
 
 
-def test_the_question_is_in_the_language_of_the_path_whatever_the_page_and_the_browser_say() -> None:
+def test_path_language_overrides_page_and_browser_language() -> None:
     visitor = Visitor(install(page(), language="path", settings_link=True), HTML)
     reply = visitor.get("/ja/offices")
-    assert speaks(reply, "ja")
+    assert asks_in(reply, "ja")
     assert f'href="{PREFIX}?language=ja&amp;next=/ja/offices" data-privacy-settings' in reply.text
-    assert speaks(visitor.get("/offices"), "en")
+    assert asks_in(visitor.get("/offices"), "en")
 
 
-def test_what_the_app_says_goes_before_the_page_and_this_before_the_browser() -> None:
+def test_language_priority_is_function_then_page_then_browser() -> None:
     html = PAGE.replace(b'lang="en"', b'lang="ja"')
     for said, language in (("en", "en"), ("ja", "ja"), (None, "ja"), ("fr", "ja")):
         site = install(answering(html, "text/html; charset=utf-8"), language=lambda request, said=said: said)
-        assert speaks(call(site, headers=HTML), language)
+        assert asks_in(call(site, headers=HTML), language)
 
 
-def test_an_app_that_sets_the_language_of_a_request_goes_before_the_function() -> None:
+def test_language_set_on_request_consent_overrides_function() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["consent"].language = "ja"
         await page()(scope, receive, send)
 
-    assert speaks(call(install(app, language=lambda request: "en"), headers=HTML), "ja")
+    assert asks_in(call(install(app, language=lambda request: "en"), headers=HTML), "ja")
 
 
-def test_a_mounted_app_asks_in_the_language_of_the_path_inside_of_it() -> None:
+def test_mounted_app_uses_language_of_its_inner_path() -> None:
     site = Starlette(routes=[Mount("/shop", install(page(), language="path"))])
-    assert speaks(call(site, path="/shop/ja/x", headers=HTML), "ja")
+    assert asks_in(call(site, path="/shop/ja/x", headers=HTML), "ja")
 
 
 @pytest.mark.logs_an_exception
-def test_a_function_that_raises_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_error_in_language_function_is_logged_and_page_is_served(caplog: pytest.LogCaptureFixture) -> None:
     def broken(request: HTTPConnection) -> str:
         raise KeyError("a bug of the app")
 
-    visitor = by(broken)
+    visitor = visitor_with(broken)
     reply = visitor.get("/there")
     assert reply.status == 200
-    assert speaks(reply, "en")
+    assert asks_in(reply, "en")
     (record,) = caplog.records
     assert (record.levelno, "language= failed" in record.getMessage()) == (logging.ERROR, True)
     assert visitor.get(PREFIX).status == 200
@@ -128,13 +126,13 @@ def test_a_function_that_raises_costs_nothing(caplog: pytest.LogCaptureFixture) 
 
 @pytest.mark.parametrize("said", [5, b"ja", ["ja"]])
 @pytest.mark.logs_an_exception
-def test_a_function_that_returns_no_text_costs_nothing(said: Any) -> None:
-    reply = by(lambda request: said).get()
+def test_language_function_that_returns_no_text_is_ignored(said: Any) -> None:
+    reply = visitor_with(lambda request: said).get()
     assert reply.status == 200
-    assert speaks(reply, "en")
+    assert asks_in(reply, "en")
 
 
-def test_the_function_is_called_once_for_a_page_and_not_at_all_where_nobody_needs_a_language() -> None:
+def test_language_function_is_called_once_per_page_and_never_for_data() -> None:
     called: list[str] = []
 
     def counted(request: HTTPConnection) -> str | None:
@@ -154,8 +152,8 @@ def test_the_function_is_called_once_for_a_page_and_not_at_all_where_nobody_need
     assert called == []
 
 
-def test_our_own_pages_are_in_the_language_that_is_asked_for_else_in_that_of_the_app() -> None:
-    visitor = by(lambda request: request.cookies.get("session") or request.cookies.get("undeclared"))
+def test_settings_page_prefers_language_query_over_app_language() -> None:
+    visitor = visitor_with(lambda request: request.cookies.get("session") or request.cookies.get("undeclared"))
     for headers, query, language in (
         ([("cookie", "session=ja")], b"", "ja"),
         ([("cookie", "session=ja")], b"language=en", "en"),
@@ -165,7 +163,7 @@ def test_our_own_pages_are_in_the_language_that_is_asked_for_else_in_that_of_the
         assert visitor.get(PREFIX, headers, query=query).get("content-language") == language
 
 
-def test_an_app_that_reads_the_language_gets_its_own() -> None:
+def test_app_that_reads_consent_language_gets_its_path_language() -> None:
     seen: list[str] = []
 
     def reading() -> ASGIApp:

@@ -12,7 +12,7 @@ from tests.support.asgi import PREFIX, call, install, page
 
 
 @pytest.mark.parametrize("name", sorted(assets()))
-def test_an_asset_is_what_it_says(name: str) -> None:
+def test_asset_name_contains_hash_of_its_content(name: str) -> None:
     asset = assets()[name]
     stem, digest, suffix = asset.name.rsplit(".", 2)
     assert f"{stem}.{suffix}" == name
@@ -23,7 +23,7 @@ def test_an_asset_is_what_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(assets()))
-def test_an_asset_is_served_for_ever(name: str) -> None:
+def test_asset_is_served_as_immutable(name: str) -> None:
     asset = assets()[name]
     reply = call(install(), path=f"{PREFIX}/assets/{asset.name}")
     assert reply.status == 200
@@ -43,20 +43,20 @@ def test_an_asset_is_served_for_ever(name: str) -> None:
         *(("", ""), ("br", ""), ("gzip;q=0", ""), ("gzip ; q=0.000, br", ""), ("not-gzip", "")),
     ],
 )
-def test_an_asset_is_compressed_for_those_who_accept_it(accepted: str, encoding: str) -> None:
+def test_asset_is_compressed_only_where_gzip_is_accepted(accepted: str, encoding: str) -> None:
     asset = assets()["choices.js"]
     reply = call(install(), path=f"{PREFIX}/assets/{asset.name}", headers=[("accept-encoding", accepted)])
     assert reply.get("content-encoding") == encoding
     assert (gzip.decompress(reply.body) if encoding else reply.body) == asset.content
 
 
-def test_an_asset_under_another_hash_is_not_there() -> None:
+def test_asset_with_wrong_hash_is_not_found() -> None:
     assert call(install(), path=f"{PREFIX}/assets/choices.000000000000.js").status == 404
     assert call(install(), path=f"{PREFIX}/assets/choices.js").status == 404
 
 
 @pytest.mark.parametrize("name", ["choices.js", "question.js"])
-def test_a_script_has_an_address_that_stays_too(name: str) -> None:
+def test_script_can_be_imported_under_its_plain_name(name: str) -> None:
     """A page that imports it there gets what the script gives, `consent` say, as from the address that changes."""
     reply = call(install(), path=f"{PREFIX}/{name}", headers=[("accept-encoding", "gzip")])
     assert reply.text == f'export * from "./assets/{assets()[name].name}";\n'
@@ -67,11 +67,11 @@ def test_a_script_has_an_address_that_stays_too(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["choices.css", "settings.css", "choices.d.ts", "window.d.ts", "x.js"])
-def test_only_scripts_have_one(name: str) -> None:
+def test_files_other_than_scripts_have_no_plain_address(name: str) -> None:
     assert call(install(), path=f"{PREFIX}/{name}").status == 404
 
 
-def test_the_banner_names_assets_that_are_there() -> None:
+def test_assets_named_by_banner_are_served() -> None:
     app = install(page())
     text = call(app, headers=[("accept", "text/html")]).text
     named = [asset for asset in assets().values() if asset.name in text]

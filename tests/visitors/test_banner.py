@@ -31,20 +31,20 @@ from tests.support.policies import text_of
 HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE)]
 
 
-def asks(reply: Reply) -> bool:
+def has_banner(reply: Reply) -> bool:
     return b'value="refuse_all"' in reply.body
 
 
-def test_a_page_asks_until_it_is_answered() -> None:
+def test_banner_is_in_page_until_visitor_answers() -> None:
     visitor = Visitor(install(page()), HTML)
     first = visitor.get()
-    assert asks(first)
+    assert has_banner(first)
     assert b"<h1>Hello</h1>" in first.body
     visitor.refuse()
     assert visitor.get().body == PAGE
 
 
-def test_both_answers_stand_alike_in_the_banner_and_work_without_a_script() -> None:
+def test_banner_buttons_look_alike_and_work_without_javascript() -> None:
     visitor = Visitor(install(page()), HTML)
     text = visitor.get("/there", query=b"a=b").text
     (form,) = forms(text)
@@ -62,15 +62,15 @@ def test_both_answers_stand_alike_in_the_banner_and_work_without_a_script() -> N
     ("page_language", "accepted", "language"),
     [("ja", "en", "ja"), ("en-GB", "ja", "en"), ("", "ja", "ja"), ("fr", "ja, en;q=0.1", "ja"), ("fr", "fr", "en")],
 )
-def test_the_banner_is_in_the_language_of_the_page(page_language: str, accepted: str, language: str) -> None:
+def test_banner_is_in_language_of_page_or_of_browser(page_language: str, accepted: str, language: str) -> None:
     html = PAGE.replace(b'lang="en"', f'lang="{page_language}"'.encode() if page_language else b"")
     reply = call(install(answering(html, "text/html; charset=utf-8")), headers=[*HTML, ("accept-language", accepted)])
     assert text_of(policy(), language, "banner_title") in reply.text
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
-def test_only_pages_that_are_got_ask(method: str) -> None:
-    assert not asks(call(install(page()), method, headers=HTML))
+def test_response_to_method_other_than_get_has_no_banner(method: str) -> None:
+    assert not has_banner(call(install(page()), method, headers=HTML))
 
 
 @pytest.mark.parametrize(
@@ -84,45 +84,45 @@ def test_only_pages_that_are_got_ask(method: str) -> None:
         (answering(PAGE, "application/xhtml+xml"), 200),
     ],
 )
-def test_what_is_no_whole_page_of_html_stays_as_it_is(app: ASGIApp, status: int) -> None:
+def test_response_that_is_not_a_whole_html_page_has_no_banner(app: ASGIApp, status: int) -> None:
     reply = call(install(app), headers=HTML)
     assert reply.status == status
-    assert not asks(reply)
+    assert not has_banner(reply)
 
 
-def test_an_error_page_asks_too() -> None:
-    assert asks(call(install(answering(PAGE, "text/html", 404)), headers=HTML))
+def test_error_page_has_banner() -> None:
+    assert has_banner(call(install(answering(PAGE, "text/html", 404)), headers=HTML))
 
 
 @pytest.mark.parametrize("user_agent", [ROBOT, "Mozilla/5.0 (compatible; bingbot/2.0)", "Googlebot/2.1"])
-def test_robots_are_not_asked(user_agent: str) -> None:
+def test_page_for_robot_has_no_banner_and_is_private(user_agent: str) -> None:
     reply = call(install(page()), headers=[("accept", "text/html"), ("user-agent", user_agent)])
     assert reply.body == PAGE
     assert reply.get("cache-control") == "private"
 
 
 @pytest.mark.parametrize("user_agent", ["", "curl/8.0", "\xff\xfe", "x" * 10_000])
-def test_all_others_are_asked(user_agent: str) -> None:
-    assert asks(call(install(page()), headers=[("accept", "text/html"), ("user-agent", user_agent)]))
-    assert asks(call(install(page())))
+def test_page_for_unknown_user_agent_has_banner(user_agent: str) -> None:
+    assert has_banner(call(install(page()), headers=[("accept", "text/html"), ("user-agent", user_agent)]))
+    assert has_banner(call(install(page())))
 
 
-def test_signals_that_answer_for_every_purpose_are_answer_enough() -> None:
-    assert asks(call(install(page()), headers=[*HTML, ("sec-gpc", "1")]))
-    assert not asks(call(install(page()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
+def test_signals_covering_every_purpose_suppress_banner() -> None:
+    assert has_banner(call(install(page()), headers=[*HTML, ("sec-gpc", "1")]))
+    assert not has_banner(call(install(page()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
 
 
-def test_a_policy_without_purposes_asks_nothing() -> None:
+def test_policy_without_purposes_has_no_banner() -> None:
     text = SITE[: SITE.index("[purposes.analytics]")]
-    assert not asks(call(install(page(), text), headers=HTML))
+    assert not has_banner(call(install(page(), text), headers=HTML))
 
 
-def test_the_banner_can_be_left_to_the_site() -> None:
+def test_banner_injection_can_be_switched_off() -> None:
     reply = call(install(page(), inject=False), headers=HTML)
     assert reply.body == PAGE
 
 
-def test_the_banner_of_a_service_does_not_ask_for_what_the_service_refuses() -> None:
+def test_banner_on_service_page_omits_purposes_refused_by_service() -> None:
     text = call(install(page()), path="/whois/search", headers=HTML).text
     assert "Maps and videos" in text
     assert "Access tracing" not in text
@@ -135,32 +135,32 @@ READ = SITE.replace('contact = "', 'policy_url = "/shop/privacy?for=all#cookies"
 
 
 @pytest.mark.parametrize("path", ["/whois/terms", "/shop/privacy"])
-def test_what_the_question_links_to_can_be_read_before_an_answer(path: str) -> None:
+def test_policy_page_linked_from_banner_has_no_banner(path: str) -> None:
     site = install(page(), READ, settings_link=True)
     reply = call(site, path=path, query=b"a=b", headers=HTML)
-    assert not asks(reply)
-    assert preloaded(reply) == []
+    assert not has_banner(reply)
+    assert preload_links(reply) == []
     assert reply.text.startswith(PAGE.decode().partition("</body>")[0])
     assert "data-privacy-settings" in reply.text
     mount, _, rest = path.rpartition("/")
-    assert not asks(call(site, path=path, root_path=mount, headers=HTML))
-    assert not asks(call(site, path=f"/{rest}", root_path=mount, headers=HTML))
+    assert not has_banner(call(site, path=path, root_path=mount, headers=HTML))
+    assert not has_banner(call(site, path=f"/{rest}", root_path=mount, headers=HTML))
 
 
 @pytest.mark.parametrize(
     "path", ["/", "/whois", "/whois/termsx", "/whois/terms/x", "/privacy", "/shop", "/whois/terms?for=all"]
 )
-def test_all_other_pages_ask(path: str) -> None:
-    assert asks(call(install(page(), READ), path=path, headers=HTML))
-    assert asks(call(install(page(), READ), path="/x/whois/terms", root_path="/x", headers=HTML))
+def test_page_with_path_like_policy_page_has_banner(path: str) -> None:
+    assert has_banner(call(install(page(), READ), path=path, headers=HTML))
+    assert has_banner(call(install(page(), READ), path="/x/whois/terms", root_path="/x", headers=HTML))
 
 
-def test_a_policy_on_another_site_names_no_page_of_this_one() -> None:
+def test_policy_url_on_another_site_exempts_no_page() -> None:
     text = SITE.replace('contact = "', 'policy_url = "https://elsewhere.example/privacy"\ncontact = "')
-    assert asks(call(install(page(), text), path="/privacy", headers=HTML))
+    assert has_banner(call(install(page(), text), path="/privacy", headers=HTML))
 
 
-def test_what_the_question_links_to_is_asked_for_as_it_came() -> None:
+def test_request_for_policy_page_keeps_conditional_headers() -> None:
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,7 +171,7 @@ def test_what_the_question_links_to_is_asked_for_as_it_came() -> None:
     assert (b"if-none-match", b'"x"') in seen[0]["headers"]
 
 
-def test_a_banner_has_the_state_for_the_script() -> None:
+def test_banner_carries_state_for_script() -> None:
     visitor = Visitor(install(page()), HTML)
     visitor.post({"choice": "grant", "purposes": {"media": True}})
     text = visitor.get().text
@@ -180,14 +180,14 @@ def test_a_banner_has_the_state_for_the_script() -> None:
     assert json.loads(quoted) == {"necessary": True, "analytics": False, "media": True}
 
 
-def test_under_a_mount_path_the_form_goes_there() -> None:
+def test_banner_form_posts_below_mount_path() -> None:
     text = call(install(page()), path="/shop/x", root_path="/shop", headers=HTML).text
     (form,) = forms(text)
     assert form.action == f"/shop{PREFIX}"
     assert ("next", "/shop/x#pchoice") in form.hidden
 
 
-def test_without_javascript_a_page_whose_browser_kept_no_answer_has_the_place_to_say_so() -> None:
+def test_redirect_without_cookie_leads_to_blocked_cookies_message() -> None:
     """The stylesheet shows it as :target; a page that was answered has no such place, and says nothing."""
     visitor = Visitor(install(page()), HTML)
     (form,) = forms(visitor.get("/there").text)
@@ -200,7 +200,7 @@ def test_without_javascript_a_page_whose_browser_kept_no_answer_has_the_place_to
 
 
 @pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
-def test_the_site_says_where_the_question_stands(layout: str) -> None:
+def test_layout_option_sets_layout_of_banner(layout: str) -> None:
     text = call(install(page(), layout=layout), headers=HTML).text
     assert f'class="pchoice pchoice-{layout}"' in text
     assert ("<dialog" in text) == (layout == "modal")
@@ -210,18 +210,18 @@ def test_the_site_says_where_the_question_stands(layout: str) -> None:
 # The stylesheet, while the page still comes.
 
 
-def preloaded(reply: Reply) -> list[str]:
+def preload_links(reply: Reply) -> list[str]:
     return [link for link in reply.all("link") if "rel=preload" in link]
 
 
-def test_a_page_that_asks_lets_the_browser_load_the_stylesheet_at_once() -> None:
+def test_page_with_banner_preloads_stylesheet() -> None:
     visitor = Visitor(install(page(headers=[("link", "</own.css>; rel=preload; as=style")])), HTML)
     style = f"{PREFIX}/assets/{assets()['choices.css'].name}"
     reply = visitor.get()
-    assert preloaded(reply) == ["</own.css>; rel=preload; as=style", f"<{style}>; rel=preload; as=style"]
+    assert preload_links(reply) == ["</own.css>; rel=preload; as=style", f"<{style}>; rel=preload; as=style"]
     assert f'<link rel="stylesheet" href="{style}">' in reply.text
     visitor.refuse()
-    assert preloaded(visitor.get()) == ["</own.css>; rel=preload; as=style"]
+    assert preload_links(visitor.get()) == ["</own.css>; rel=preload; as=style"]
 
 
 @pytest.mark.parametrize(
@@ -233,13 +233,13 @@ def test_a_page_that_asks_lets_the_browser_load_the_stylesheet_at_once() -> None
         (answering(PAGE, "text/html", headers=[("content-encoding", "gzip")]), [], {}),
     ],
 )
-def test_what_does_not_ask_loads_no_stylesheet(app: ASGIApp, headers: Fields, options: dict[str, Any]) -> None:
-    assert preloaded(call(install(app, **options), headers=[("accept", "text/html"), *headers])) == []
+def test_response_without_banner_preloads_no_stylesheet(app: ASGIApp, headers: Fields, options: dict[str, Any]) -> None:
+    assert preload_links(call(install(app, **options), headers=[("accept", "text/html"), *headers])) == []
 
 
-def test_under_a_mount_path_the_stylesheet_is_loaded_from_there() -> None:
+def test_stylesheet_preload_includes_mount_path() -> None:
     reply = call(install(page()), path="/shop/x", root_path="/shop", headers=HTML)
-    assert preloaded(reply)[0].startswith(f"</shop{PREFIX}/assets/choices.")
+    assert preload_links(reply)[0].startswith(f"</shop{PREFIX}/assets/choices.")
 
 
 # The nonce of the app's Content-Security-Policy.
@@ -256,24 +256,22 @@ _OWN = re.compile(r'<link rel="stylesheet" href="/privacy[^>]*>|<script type="mo
         ("default-src 'self'", "", ""),
     ],
 )
-def test_script_and_stylesheet_carry_the_nonces_that_the_app_gives_with_the_page(
-    csp: str, script: str, style: str
-) -> None:
+def test_banner_tags_carry_nonces_of_content_security_policy(csp: str, script: str, style: str) -> None:
     reply = call(install(page(headers=[("content-security-policy", csp)])), headers=HTML)
     link, own = _OWN.findall(reply.text)
     assert f' nonce="{style}"' in link if style else "nonce" not in link
     assert f' nonce="{script}"' in own if script else "nonce" not in own
-    assert preloaded(reply)[0].partition("; nonce=")[2] == (f'"{style}"' if style else "")
+    assert preload_links(reply)[0].partition("; nonce=")[2] == (f'"{style}"' if style else "")
     assert reply.all("content-security-policy") == [csp]
 
 
-def test_a_nonce_is_written_into_the_field_as_the_field_has_it() -> None:
+def test_base64_nonce_is_quoted_in_link_header() -> None:
     """A value with "/" or "=", as base64 has them, has to be quoted (RFC 8288 section 3)."""
     reply = call(install(page(headers=[("content-security-policy", "style-src 'nonce-a/b=='")])), headers=HTML)
-    assert preloaded(reply)[0].endswith('; nonce="a/b=="')
+    assert preload_links(reply)[0].endswith('; nonce="a/b=="')
 
 
-def test_each_page_has_its_own_nonce_though_the_question_is_kept() -> None:
+def test_cached_banner_gets_nonce_of_each_page() -> None:
     for nonce in ("first", "second", ""):
         csp = f"default-src 'nonce-{nonce}'"
         text = call(_NONCES, headers=[*HTML, ("x-csp", csp)]).text
@@ -288,7 +286,7 @@ async def _with_csp(scope: Scope, receive: Receive, send: Send) -> None:
 _NONCES = install(_with_csp)
 
 
-def test_a_nonce_that_the_app_tells_us_counts_where_its_policy_gives_none() -> None:
+def test_nonce_set_by_app_is_used_where_csp_has_none() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["consent"].nonce = "told"
         await page(headers=[("content-security-policy", "script-src 'nonce-given'")])(scope, receive, send)
@@ -301,7 +299,7 @@ def test_a_nonce_that_the_app_tells_us_counts_where_its_policy_gives_none() -> N
 @pytest.mark.parametrize(
     "path", ['/"><script>', "/地図", "/a b", "/%", "/\x00", "/\\x", "//evil.example", "/" + "x" * 5000]
 )
-def test_any_path_comes_back_as_a_path_or_not_at_all(path: str) -> None:
+def test_hostile_path_redirects_within_the_site(path: str) -> None:
     visitor = Visitor(install(page()), HTML)
     reply = visitor.get(path, query=b'a="&b=\xff<')
     (form,) = forms(reply.text)
@@ -315,7 +313,7 @@ def test_any_path_comes_back_as_a_path_or_not_at_all(path: str) -> None:
 # What the app is asked for while a page should ask.
 
 
-def asked_for(headers: list[tuple[str, str]], **more: Any) -> Scope:
+def scope_seen_by_app(headers: list[tuple[str, str]], **more: Any) -> Scope:
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -329,24 +327,24 @@ def asked_for(headers: list[tuple[str, str]], **more: Any) -> Scope:
 CONDITIONS = [("accept-encoding", "gzip"), ("if-none-match", '"x"'), ("if-modified-since", "Mon"), ("x-other", "1")]
 
 
-def test_where_a_browser_asks_for_a_page_the_app_is_asked_for_a_plain_whole_new_one() -> None:
+def test_page_request_before_answer_reaches_app_without_conditional_headers() -> None:
     extensions: dict[str, Any] = {"http.response.pathsend": {}, "http.response.trailers": {}}
-    scope = asked_for([*HTML, *CONDITIONS], extensions=extensions)
+    scope = scope_seen_by_app([*HTML, *CONDITIONS], extensions=extensions)
     names = [name for name, _ in scope["headers"]]
     assert names == [b"host", b"accept", b"user-agent", b"x-other"]
     assert scope["extensions"] == {"http.response.trailers": {}}
     assert extensions == {"http.response.pathsend": {}, "http.response.trailers": {}}
-    assert not asked_for(HTML, extensions=None)["extensions"]
+    assert not scope_seen_by_app(HTML, extensions=None)["extensions"]
 
 
 @pytest.mark.parametrize("accept", [[], [("accept", "image/png")], [("accept", "*/*")]])
-def test_all_else_is_asked_for_as_it_came(accept: list[tuple[str, str]]) -> None:
-    scope = asked_for([*accept, *CONDITIONS], extensions={"http.response.pathsend": {}})
+def test_request_that_does_not_accept_html_reaches_app_unchanged(accept: list[tuple[str, str]]) -> None:
+    scope = scope_seen_by_app([*accept, *CONDITIONS], extensions={"http.response.pathsend": {}})
     assert len(scope["headers"]) == 1 + len(accept) + len(CONDITIONS)
     assert scope["extensions"] == {"http.response.pathsend": {}}
 
 
-def test_once_answered_pages_may_be_compressed_and_unchanged_again() -> None:
+def test_page_request_after_answer_keeps_conditional_headers() -> None:
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -49,11 +49,11 @@ HTML = [("accept", "text/html")]
 GPC = ("sec-gpc", "1")
 
 
-def seller(**options: Any) -> Visitor:
+def visitor_of_seller(**options: Any) -> Visitor:
     return Visitor(install(page(), SELLS, **{"settings_link": True, **options}), HTML)
 
 
-def refuse(visitor: Visitor, **where: Any) -> Reply:
+def opt_out(visitor: Visitor, **where: Any) -> Reply:
     """Press the only button of the page; return the page that the browser goes to."""
     (form,) = forms(visitor.get(PATH, **where).text)
     assert [value for _, value in form.buttons] == ["opt_out"]
@@ -63,14 +63,14 @@ def refuse(visitor: Visitor, **where: Any) -> Reply:
     return visitor.get(path, query=query.encode())
 
 
-def test_the_page_refuses_the_sale_at_once_and_leaves_the_rest_as_it_is() -> None:
-    visitor = seller()
+def test_opt_out_page_refuses_sale_and_leaves_other_purposes_unanswered() -> None:
+    visitor = visitor_of_seller()
     before = visitor.get(PATH).text
     assert f"<h1>{TITLE}</h1>" in before
     assert "sells or shares personal information only for: Advertising." in unescape(before)
     assert DONE not in before
     visitor.jar["_ads"] = "1"
-    after = refuse(visitor)
+    after = opt_out(visitor)
     assert DONE in after.text
     assert forms(after.text) == []
     assert "_ads" not in visitor.jar
@@ -83,46 +83,46 @@ def test_the_page_refuses_the_sale_at_once_and_leaves_the_rest_as_it_is() -> Non
     assert "You refused some of the purposes, and have not answered for the others." in question
 
 
-def test_what_was_granted_beside_it_stays() -> None:
-    visitor = seller()
+def test_opt_out_keeps_other_granted_purposes() -> None:
+    visitor = visitor_of_seller()
     visitor.accept()
-    refuse(visitor)
+    opt_out(visitor)
     state = visitor.state()
     assert state["purposes"] == {"necessary": True, "analytics": True, "media": True, "ads": False}
     assert (state["status"], state["should_ask"]) == ("partial", False)
     assert "You accepted some of the purposes." in visitor.get(PREFIX).text
 
 
-def test_the_page_keeps_language_and_way_back() -> None:
-    visitor = seller()
+def test_opt_out_page_keeps_language_and_next_path() -> None:
+    visitor = visitor_of_seller()
     text = visitor.get(PATH, query=b"language=ja&next=/there%3Fa%3Db").text
     assert '<html lang="ja"' in text
     assert 'href="/there?a=b"' in text
-    after = refuse(visitor, query=b"language=ja&next=/there%3Fa%3Db").text
+    after = opt_out(visitor, query=b"language=ja&next=/there%3Fa%3Db").text
     assert "12か月間は再びお尋ねしません" in after
     assert 'href="/there?a=b"' in after
 
 
-def test_where_the_browser_keeps_no_cookies_the_page_says_so() -> None:
-    visitor = seller()
+def test_opt_out_page_says_when_browser_blocks_cookies() -> None:
+    visitor = visitor_of_seller()
     (form,) = forms(visitor.get(PATH).text)
     assert visitor.send_form(form.pressed("opt_out")).get("location").endswith("#pchoice")
     visitor.jar.clear()
     assert 'class="pchoice-blocked" id="pchoice"' in visitor.get(PATH).text
 
 
-def test_it_is_linked_beside_the_settings_in_them_and_in_the_question() -> None:
-    visitor = seller()
+def test_opt_out_page_is_linked_from_pages_banner_and_settings() -> None:
+    visitor = visitor_of_seller()
     link = re.compile(rf'<a href="{PATH}\?language=en[^"]*" [^>]*>{TITLE}</a>')
     assert len(link.findall(visitor.get("/").text)) == 2  # in the question, and at the end
     assert link.search(visitor.get(PREFIX).text)
     assert "This is a sale or sharing of personal information" in visitor.get(PREFIX).text
     visitor.refuse()
     assert len(link.findall(visitor.get("/").text)) == 1
-    assert not link.search(seller(settings_link=False).get("/").text.partition("</form>")[2])
+    assert not link.search(visitor_of_seller(settings_link=False).get("/").text.partition("</form>")[2])
 
 
-def test_where_nothing_is_sold_there_is_neither_page_nor_link_nor_choice() -> None:
+def test_site_without_sale_has_no_opt_out_page_link_or_choice() -> None:
     visitor = Visitor(install(page(), settings_link=True), HTML)
     assert visitor.get(PATH).status == 404
     for path in ("/", PREFIX):
@@ -132,10 +132,10 @@ def test_where_nothing_is_sold_there_is_neither_page_nor_link_nor_choice() -> No
     assert visitor.state()["opted_out"] is False
 
 
-def test_who_refused_is_not_asked_again_for_12_months_and_then_is() -> None:
+def test_refused_sale_is_asked_again_only_after_12_months() -> None:
     for choice in ("opt_out", "refuse_all"):
         clock = Clock()
-        visitor = seller(clock=clock)
+        visitor = visitor_of_seller(clock=clock)
         assert f"Max-Age={366 * 86_400};" in visitor.post({"choice": choice}).set_cookies["__Host-consent"]
         clock.forward(days=365.9)
         assert visitor.state()["opted_out"]
@@ -146,17 +146,17 @@ def test_who_refused_is_not_asked_again_for_12_months_and_then_is() -> None:
         assert visitor.state()["status"] == "unknown"
 
 
-def test_answers_hold_as_long_as_the_site_says_but_for_12_months_where_something_is_sold() -> None:
+def test_site_with_sale_needs_consent_lifetime_of_12_months() -> None:
     day = 86_400
-    assert f"Max-Age={400 * day};" in seller(consent_days=400).accept().set_cookies["__Host-consent"]
+    assert f"Max-Age={400 * day};" in visitor_of_seller(consent_days=400).accept().set_cookies["__Host-consent"]
     assert f"Max-Age={180 * day};" in Visitor(install(page())).accept().set_cookies["__Host-consent"]
     assert f"Max-Age={30 * day};" in Visitor(install(page(), consent_days=30)).accept().set_cookies["__Host-consent"]
     with pytest.raises(ValueError, match=r"consent_days: 180 is not valid\. .* at least 366\."):
-        seller(consent_days=180)
+        visitor_of_seller(consent_days=180)
 
 
-def test_a_signal_refuses_a_sale_for_good_once_anything_is_answered() -> None:
-    visitor = seller()
+def test_gpc_before_or_with_answer_opts_out_of_sale() -> None:
+    visitor = visitor_of_seller()
     visitor.accept()
     visitor.get("/", [GPC])
     assert visitor.state()["overruled"] == ["ads", "media"]
@@ -164,28 +164,28 @@ def test_a_signal_refuses_a_sale_for_good_once_anything_is_answered() -> None:
     state = visitor.state()
     assert state["purposes"] == {"necessary": True, "analytics": True, "media": True, "ads": False}
     assert (state["opted_out"], state["should_ask"]) == (True, False)
-    other = seller()
+    other = visitor_of_seller()
     other.post({"choice": "grant", "purposes": {"analytics": True}}, [GPC])
     assert (other.state()["opted_out"], other.state()["purposes"]["analytics"]) == (True, True)
-    without = seller()
+    without = visitor_of_seller()
     without.post({"choice": "grant", "purposes": {"analytics": True}})
     assert not without.state()["opted_out"]
 
 
-def test_global_privacy_control_is_honoured_on_the_page_and_a_later_consent_is_possible() -> None:
-    visitor = seller()
+def test_opt_out_page_mentions_gpc_and_allows_later_consent() -> None:
+    visitor = visitor_of_seller()
     assert "Global Privacy Control honoured" in visitor.get(PATH, [GPC]).text
-    refuse(visitor)
+    opt_out(visitor)
     visitor.post({"choice": "accept_all"})
     assert visitor.state()["purposes"]["ads"]
     assert forms(visitor.get(PATH).text) != []
 
 
-def test_what_was_shown_is_kept_with_the_proof() -> None:
+def test_ledger_keeps_text_of_opt_out_page() -> None:
     ledger = MemoryLedger()
-    visitor = seller(ledger=ledger)
+    visitor = visitor_of_seller(ledger=ledger)
     visitor.accept()
-    refuse(visitor)
+    opt_out(visitor)
     record = visitor.get(f"{PREFIX}/export").json["consent_records"][-1]
     assert (record["event"], record["surface"], record["refused"]) == ("changed", "opt_out", ["ads"])
     explained = run(explain(ledger, record))
@@ -194,7 +194,7 @@ def test_what_was_shown_is_kept_with_the_proof() -> None:
     assert 'value="opt_out"' in explained.html
 
 
-def test_a_template_may_place_the_link(tmp_path: Any) -> None:
+def test_template_can_place_opt_out_link(tmp_path: Any) -> None:
     (tmp_path / "page.html").write_text("{{ privacy_opt_out_link }}")
     templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
 
@@ -210,7 +210,7 @@ def test_a_template_may_place_the_link(tmp_path: Any) -> None:
 # The policy.
 
 
-def test_that_a_purpose_sells_is_a_material_fact_and_asks_who_accepted_again() -> None:
+def test_start_of_sale_is_material_change_and_asks_again() -> None:
     new = policy(SELLS)
     old = policy(SELLS.replace("sells = true\n", ""))
     assert digests(old)["ads"] != digests(new)["ads"]
@@ -230,7 +230,7 @@ def test_that_a_purpose_sells_is_a_material_fact_and_asks_who_accepted_again() -
     assert (held.should_ask, held.purposes["ads"], held.purposes["media"]) == (True, False, True)
 
 
-def test_a_policy_that_says_nothing_of_it_keeps_its_version_and_is_read_back() -> None:
+def test_sells_is_in_policy_document_only_where_set() -> None:
     assert "sells" not in str(policy().document())
     document = policy(SELLS).document()
     assert [purpose["sells"] for purpose in document["purposes"] if "sells" in purpose] == [True]
@@ -238,18 +238,18 @@ def test_a_policy_that_says_nothing_of_it_keeps_its_version_and_is_read_back() -
     assert Policy.from_document(document).version == policy(SELLS).version
 
 
-def test_the_signal_refuses_a_sale_without_recipients() -> None:
+def test_gpc_refuses_sale_without_recipients() -> None:
     assert policy(SELLS).gpc_refuses == {"ads", "media"}
     assert policy(f'{SELLS}\n[signals]\ngpc = ["ads"]\n').gpc_refuses == {"ads"}
 
 
 @pytest.mark.parametrize("signals", ['"ignore"', '["media"]', "[]"])
-def test_a_policy_that_does_not_heed_the_signal_for_a_sale_does_not_load(signals: str) -> None:
+def test_policy_where_gpc_does_not_refuse_sale_does_not_load(signals: str) -> None:
     with pytest.raises(PolicyError, match='Sec-GPC has to refuse "ads"'):
         policy(f"{SELLS}\n[signals]\ngpc = {signals}\n")
 
 
-def test_what_runs_without_consent_cannot_be_a_sale() -> None:
+def test_exempt_or_necessary_purpose_cannot_sell() -> None:
     for more in ('exempt = "cnil_audience"\nretention = "30 days"\ntraces = true\n', ""):
         text = SELLS.replace("sells = true\n", f"sells = true\n{more}")
         if not more:

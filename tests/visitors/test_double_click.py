@@ -28,14 +28,14 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 
 
 def events(ledger: Ledger) -> list[str]:
-    return [record["event"] for record in everything(ledger)]
+    return [record["event"] for record in all_records(ledger)]
 
 
-def everything(ledger: Ledger) -> list[dict[str, Any]]:
+def all_records(ledger: Ledger) -> list[dict[str, Any]]:
     return [json.loads(link.document or "{}") for link in ledger.links()]
 
 
-def at_once(app: ASGIApp, body: bytes, headers: Fields, times: int = 2) -> Sequence[Reply]:
+def simultaneous_replies(app: ASGIApp, body: bytes, headers: Fields, times: int = 2) -> Sequence[Reply]:
     """Return the responses to requests that come at the same time, each with the same fields."""
 
     async def all_of_them() -> list[Reply]:
@@ -50,17 +50,17 @@ def consent_id(reply: Reply) -> str:
 
 
 @pytest.mark.parametrize("surface", ["banner", "settings"])
-def test_a_double_click_at_once_is_one_answer_of_one_visitor(ledger: Ledger, surface: str) -> None:
+def test_simultaneous_double_click_leaves_one_record(ledger: Ledger, surface: str) -> None:
     app = install(ledger=ledger)
     html = Visitor(app).get(PREFIX if surface == "settings" else f"{PREFIX}/question").text
-    replies = at_once(app, forms(html)[0].pressed("accept_all").encode(), FORM)
+    replies = simultaneous_replies(app, forms(html)[0].pressed("accept_all").encode(), FORM)
     assert [reply.status for reply in replies] == [303, 303]
-    (record,) = everything(ledger)
+    (record,) = all_records(ledger)
     assert {consent_id(reply) for reply in replies} == {record["consent_id"]}
     assert len({reply.set_cookies["__Host-consent"] for reply in replies}) == 1
 
 
-def test_a_double_click_one_after_the_other_is_one_answer_too(ledger: Ledger) -> None:
+def test_second_click_seconds_later_leaves_one_record(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
     body = forms(Visitor(app).get(PREFIX).text)[0].pressed("refuse_all")
@@ -72,7 +72,7 @@ def test_a_double_click_one_after_the_other_is_one_answer_too(ledger: Ledger) ->
     assert events(ledger) == ["refused"]
 
 
-def test_a_double_click_is_one_answer_also_where_the_clock_of_the_second_host_is_late(ledger: Ledger) -> None:
+def test_double_click_across_hosts_with_late_clock_leaves_one_record(ledger: Ledger) -> None:
     clock, late = Clock(), Clock()
     late.forward(seconds=-3)
     first = Visitor(install(ledger=ledger, clock=clock)).post(ACCEPT)
@@ -85,20 +85,20 @@ def test_a_double_click_is_one_answer_also_where_the_clock_of_the_second_host_is
 
 @pytest.mark.parametrize("times", [2, 20])
 @pytest.mark.slow
-def test_many_clicks_with_the_cookie_of_an_answer_before_are_one_answer(ledger: Ledger, times: int) -> None:
+def test_simultaneous_clicks_after_earlier_answer_leave_one_record(ledger: Ledger, times: int) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
     visitor = Visitor(app)
     visitor.accept()
     clock.forward(days=1)
     cookie = ("cookie", f"__Host-consent={visitor.jar['__Host-consent']}")
-    replies = at_once(app, b'{"choice": "refuse_all"}', [*JSON, cookie], times)
+    replies = simultaneous_replies(app, b'{"choice": "refuse_all"}', [*JSON, cookie], times)
     assert {reply.status for reply in replies} == {200}
     assert events(ledger) == ["granted", "withdrawn"]
     assert len({reply.set_cookies["__Host-consent"] for reply in replies}) == 1
 
 
-def test_a_second_try_with_the_cookie_from_before_the_first_is_the_same_answer(ledger: Ledger) -> None:
+def test_retry_with_old_cookie_within_a_minute_is_same_answer(ledger: Ledger) -> None:
     """The answer to the first was lost on its way; or the second of two clicks was the later one."""
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
@@ -117,7 +117,7 @@ def test_a_second_try_with_the_cookie_from_before_the_first_is_the_same_answer(l
     assert events(ledger) == ["granted", "withdrawn", "withdrawn"]
 
 
-def test_an_answer_after_one_that_was_lost_on_its_way_is_kept_as_what_it_is(ledger: Ledger) -> None:
+def test_new_answer_with_outdated_cookie_is_recorded(ledger: Ledger) -> None:
     """The ledger's last word is the visitor's: what the browser has kept is not always the newest."""
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
@@ -128,19 +128,19 @@ def test_an_answer_after_one_that_was_lost_on_its_way_is_kept_as_what_it_is(ledg
     visitor.jar = before
     clock.forward(seconds=5)
     visitor.post(ACCEPT)
-    assert [record["status"] for record in everything(ledger)] == ["granted", "refused", "granted"]
-    assert visitor.state()["decided_at"] == everything(ledger)[-1]["decided_at"]
+    assert [record["status"] for record in all_records(ledger)] == ["granted", "refused", "granted"]
+    assert visitor.state()["decided_at"] == all_records(ledger)[-1]["decided_at"]
 
 
 @pytest.mark.parametrize(("seconds", "records"), [(0, 1), (59, 1), (60, 1), (61, 2), (120, 2)])
-def test_the_same_answer_again_is_one_within_a_minute(ledger: Ledger, seconds: int, records: int) -> None:
+def test_same_answer_within_a_minute_leaves_one_record(ledger: Ledger, seconds: int, records: int) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
     decided_at = visitor.state()["decided_at"]
     clock.forward(seconds=seconds)
     assert visitor.accept().status == 200
-    kept = everything(ledger)
+    kept = all_records(ledger)
     assert len(kept) == records
     assert visitor.state()["decided_at"] == kept[-1]["decided_at"]
     assert (visitor.state()["decided_at"] == decided_at) == (records == 1)
@@ -148,40 +148,42 @@ def test_the_same_answer_again_is_one_within_a_minute(ledger: Ledger, seconds: i
 
 @pytest.mark.parametrize("seconds", [0, 1])
 @pytest.mark.parametrize("once", [{}, {"once": "the-same-form"}])
-def test_accept_refuse_accept_in_quick_order_are_three(ledger: Ledger, seconds: int, once: dict[str, str]) -> None:
+def test_accept_refuse_accept_in_quick_order_leaves_three_records(
+    ledger: Ledger, seconds: int, once: dict[str, str]
+) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     for choice in ("accept_all", "refuse_all", "accept_all"):
         assert visitor.post({"choice": choice, **once}).status == 200
         clock.forward(seconds=seconds)
     assert events(ledger) == ["granted", "withdrawn", "granted"]
-    first, second, third = everything(ledger)
+    first, second, third = all_records(ledger)
     assert (second["previous"], third["previous"]) == (first["record_id"], second["record_id"])
     assert visitor.state()["status"] == "granted"
 
 
-def test_another_choice_of_the_same_form_is_another_answer(ledger: Ledger) -> None:
+def test_different_choices_from_same_form_leave_separate_records(ledger: Ledger) -> None:
     app = install(ledger=ledger)
     ids = set()
     for purposes in ({"media": True}, {"analytics": True}, {}):
         visitor = Visitor(app)
         visitor.post({"choice": "save", "purposes": purposes, "once": "f-1"})
         ids.add(visitor.get(f"{PREFIX}/export").json["consent"]["consent_id"])
-    assert len(everything(ledger)) == len(ids) == 3
+    assert len(all_records(ledger)) == len(ids) == 3
 
 
-def test_two_visitors_with_forms_of_their_own_are_two(ledger: Ledger) -> None:
+def test_two_visitors_get_separate_consent_ids(ledger: Ledger) -> None:
     app = install(ledger=ledger)
     first, second = Visitor(app), Visitor(app)
     for visitor in (first, second):
         visitor.send_form(forms(visitor.get(PREFIX).text)[0].pressed("accept_all"))
-    assert len({record["consent_id"] for record in everything(ledger)}) == 2
+    assert len({record["consent_id"] for record in all_records(ledger)}) == 2
 
 
 @pytest.mark.parametrize(
     "once", ["", "x" * 65, "a b", "ä", "\0", "\ud800", "<script>", "a\n", "../../etc", "' OR 1=1 --"]
 )
-def test_an_id_of_a_form_that_none_of_ours_has_is_ignored(once: str) -> None:
+def test_malformed_form_id_is_ignored(once: str) -> None:
     ledger = MemoryLedger()
     app = install(ledger=ledger)
     replies = [Visitor(app).post({"choice": "accept_all", "once": once}) for _ in range(2)]
@@ -190,7 +192,7 @@ def test_an_id_of_a_form_that_none_of_ours_has_is_ignored(once: str) -> None:
     assert len({consent_id(reply) for reply in replies}) == 2
 
 
-def test_an_id_of_a_form_that_is_no_text_is_no_answer() -> None:
+def test_form_id_that_is_not_one_text_is_refused() -> None:
     ledger = MemoryLedger()
     for once in (1, None, ["x"], {"x": "y"}, True):
         assert Visitor(install(ledger=ledger)).post({"choice": "accept_all", "once": once}).status == 400
@@ -199,7 +201,7 @@ def test_an_id_of_a_form_that_is_no_text_is_no_answer() -> None:
     assert ledger.kept == []
 
 
-def test_the_longest_id_of_a_form_counts() -> None:
+def test_form_id_of_maximum_length_is_recognised() -> None:
     ledger = MemoryLedger()
     app = install(ledger=ledger)
     for _ in range(2):
@@ -208,7 +210,7 @@ def test_the_longest_id_of_a_form_counts() -> None:
 
 
 @pytest.mark.parametrize("send", [Visitor.accept, Visitor.refuse, lambda robot: robot.send_form("choice=accept_all")])
-def test_a_robot_leaves_no_record(send: Any) -> None:
+def test_answer_from_robot_is_refused(send: Any) -> None:
     ledger = MemoryLedger()
     robot = Visitor(install(ledger=ledger), [("user-agent", ROBOT)])
     reply = send(robot)
@@ -216,7 +218,7 @@ def test_a_robot_leaves_no_record(send: Any) -> None:
     assert ledger.kept == []
 
 
-def test_without_a_ledger_every_answer_is_taken_as_it_comes() -> None:
+def test_repeated_answers_without_ledger_are_all_taken() -> None:
     clock = Clock()
     visitor = Visitor(install(clock=clock))
     for choice, status in (("accept_all", "granted"), ("accept_all", "granted"), ("refuse_all", "refused")):
@@ -224,23 +226,23 @@ def test_without_a_ledger_every_answer_is_taken_as_it_comes() -> None:
         clock.forward(seconds=1)
 
 
-def test_a_ledger_that_comes_later_keeps_also_what_was_just_answered(ledger: Ledger) -> None:
+def test_ledger_added_later_records_repeated_answer(ledger: Ledger) -> None:
     clock = Clock()
     before = Visitor(install(clock=clock))
     before.accept()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.jar = before.jar
     visitor.accept()
-    (record,) = everything(ledger)
+    (record,) = all_records(ledger)
     assert (record["event"], record["answered_before"]) == ("granted", "2025-06-15T15:06:40Z")
     assert run(ledger.records(record["consent_id"])) == [record]
 
 
-def test_after_the_proof_was_erased_an_answer_is_kept_anew(ledger: Ledger) -> None:
+def test_answer_after_proof_was_erased_starts_new_chain(ledger: Ledger) -> None:
     visitor = Visitor(install(ledger=ledger, clock=Clock()))
     visitor.accept()
-    (record,) = everything(ledger)
+    (record,) = all_records(ledger)
     ledger.remove(now=0, make_id=lambda: "removal", consent_id=record["consent_id"])
     visitor.refuse()
-    assert everything(ledger)[-1]["event"] == "withdrawn"
-    assert everything(ledger)[-1]["previous"] is None
+    assert all_records(ledger)[-1]["event"] == "withdrawn"
+    assert all_records(ledger)[-1]["previous"] is None

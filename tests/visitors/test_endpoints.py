@@ -37,7 +37,7 @@ PATHS = (
     *("", "/state", "/receipt", "/receipt/page", "/records", "/records/shown", "/records/note"),
     *("/export", "/erase", "/policy", f"/policy/{policy().version}"),
 )
-WRITTEN_TO = ("/records/note", "/erase")
+WRITE_PATHS = ("/records/note", "/erase")
 """Where only POST is allowed."""
 
 
@@ -45,23 +45,23 @@ def post(body: bytes = b"choice=accept_all", headers: Fields = (FORM, OWN), path
     return call(install(), "POST", path, headers, body, **more)
 
 
-def is_problem(reply: Reply, status: int) -> None:
+def check_problem(reply: Reply, status: int) -> None:
     assert reply.status == status
     assert reply.get("content-type") == "application/problem+json"
     assert reply.json["status"] == status
     assert set(reply.json) == {"type", "title", "status", "detail"}
-    changes_nothing(reply)
+    check_sets_nothing(reply)
 
 
-def is_page(reply: Reply, status: int) -> None:
+def check_error_page(reply: Reply, status: int) -> None:
     assert reply.status == status
     assert reply.get("content-type") == "text/html; charset=utf-8"
     assert reply.text.startswith("<!doctype html>")
     assert reply.get("content-security-policy").startswith("default-src 'none';")
-    changes_nothing(reply)
+    check_sets_nothing(reply)
 
 
-def changes_nothing(reply: Reply) -> None:
+def check_sets_nothing(reply: Reply) -> None:
     assert reply.all("set-cookie") == []
     assert reply.get("cache-control") == "no-store"
     assert reply.get("x-content-type-options") == "nosniff"
@@ -71,7 +71,7 @@ def changes_nothing(reply: Reply) -> None:
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/"])
-def test_the_prefix_is_answered_with_and_without_a_final_slash(path: str) -> None:
+def test_prefix_works_with_and_without_final_slash(path: str) -> None:
     reply = call(install(), path=path, headers=[("accept", "text/html")])
     assert (reply.status, reply.get("location")) == (200, "")
     assert b"refuse_all" in reply.body
@@ -81,45 +81,45 @@ def test_the_prefix_is_answered_with_and_without_a_final_slash(path: str) -> Non
 @pytest.mark.parametrize(
     "path", ["/nowhere", "/state/x", "/policy//", "//", "/assets", "/assets/", "/assets/../state", "/erase/all"]
 )
-def test_an_unknown_path_under_the_prefix_is_not_found(path: str) -> None:
-    is_problem(call(install(), path=PREFIX + path), 404)
-    is_problem(call(install(), "POST", PREFIX + path, [OWN, JSON]), 404 if path != "/policy//" else 405)
+def test_unknown_path_under_prefix_is_not_found(path: str) -> None:
+    check_problem(call(install(), path=PREFIX + path), 404)
+    check_problem(call(install(), "POST", PREFIX + path, [OWN, JSON]), 404 if path != "/policy//" else 405)
 
 
 @pytest.mark.parametrize("path", ["/state", "/policy"])
-def test_a_final_slash_makes_no_other_path(path: str) -> None:
+def test_final_slash_of_path_is_ignored(path: str) -> None:
     assert call(install(), path=f"{PREFIX}{path}/").json == call(install(), path=f"{PREFIX}{path}").json
 
 
 @pytest.mark.parametrize("path", ["/", "/privacy-choicesx", "/privacy", "/x/privacy-choices", "/.well-known/gpc.jsonx"])
-def test_all_other_paths_are_the_apps(path: str) -> None:
+def test_paths_outside_prefix_reach_the_app(path: str) -> None:
     assert call(install(), path=path).body == b"ok"
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "", "BREW\u2615"])
-def test_another_method_is_not_allowed_and_the_allowed_ones_are_named(path: str, method: str) -> None:
+def test_wrong_method_gets_405_with_allow_header(path: str, method: str) -> None:
     reply = call(install(), method, PREFIX + path, [OWN])
-    is_problem(reply, 405)
-    allowed = {"": "GET, POST, HEAD", **dict.fromkeys(WRITTEN_TO, "POST")}
+    check_problem(reply, 405)
+    allowed = {"": "GET, POST, HEAD", **dict.fromkeys(WRITE_PATHS, "POST")}
     assert reply.get("allow") == allowed.get(path, "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path not in ("", *WRITTEN_TO)])
-def test_reading_is_done_by_get_only(path: str) -> None:
-    is_problem(call(install(), "POST", PREFIX + path, [OWN, JSON], b"{}"), 405)
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in ("", *WRITE_PATHS)])
+def test_post_to_read_endpoint_and_get_of_write_endpoint_are_refused(path: str) -> None:
+    check_problem(call(install(), "POST", PREFIX + path, [OWN, JSON], b"{}"), 405)
 
 
-def test_a_get_never_changes_an_answer() -> None:
+def test_get_request_never_changes_consent() -> None:
     for query in (b"choice=accept_all", b"accept=all&choice=refuse_all&purpose=media"):
         reply = call(install(), path=PREFIX, query=query)
         assert reply.status == 200
         assert reply.all("set-cookie") == []
-    is_problem(call(install(), path=f"{PREFIX}/erase"), 405)
+    check_problem(call(install(), path=f"{PREFIX}/erase"), 405)
 
 
-@pytest.mark.parametrize("path", [path for path in PATHS if path not in WRITTEN_TO] + ["/nowhere"])
-def test_head_is_get_without_the_body(path: str) -> None:
+@pytest.mark.parametrize("path", [path for path in PATHS if path not in WRITE_PATHS] + ["/nowhere"])
+def test_head_has_headers_of_get_without_body(path: str) -> None:
     visitor = Visitor(install(clock=lambda: 1_750_000_000))
     visitor.accept()
     got, head = visitor.get(PREFIX + path), visitor.request("HEAD", PREFIX + path)
@@ -128,7 +128,7 @@ def test_head_is_get_without_the_body(path: str) -> None:
     assert (head.status, head.headers) == (got.status, got.headers)
 
 
-def test_another_prefix_is_as_good() -> None:
+def test_prefix_option_moves_endpoints() -> None:
     app = install(prefix="/about/cookies")
     assert call(app, path="/about/cookies/state").status == 200
     assert call(app, path=PREFIX).body == b"ok"
@@ -137,7 +137,7 @@ def test_another_prefix_is_as_good() -> None:
     assert PREFIX not in text
 
 
-def test_the_apps_own_pages_under_the_prefix_are_out_of_its_reach() -> None:
+def test_requests_under_prefix_never_reach_the_app() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         raise AssertionError("the endpoints answer before the app")
 
@@ -149,7 +149,7 @@ def test_the_apps_own_pages_under_the_prefix_are_out_of_its_reach() -> None:
 
 
 @pytest.mark.parametrize("root", ["/sub", "/sub/", "/a/b"])
-def test_under_a_mount_path_links_and_forms_lead_there(root: str) -> None:
+def test_links_and_forms_include_mount_path(root: str) -> None:
     mounted = root.rstrip("/")
     for path in (f"{mounted}{PREFIX}", PREFIX):  # servers differ on whether the path holds the mount path
         text = call(install(), path=path, root_path=root, headers=[("accept", "text/html")]).text
@@ -161,7 +161,7 @@ def test_under_a_mount_path_links_and_forms_lead_there(root: str) -> None:
     assert call(install(), path=f"{mounted}x{PREFIX}", root_path=root).body == b"ok"
 
 
-def test_mounted_in_starlette_it_serves_its_part_of_the_site() -> None:
+def test_middleware_mounted_in_starlette_serves_its_mount() -> None:
     inner = Starlette(routes=[Mount("/page", answering(b"inner"))])
     site = Starlette(routes=[Mount("/shop", install(inner)), Mount("/page", answering(b"outer"))])
     assert call(site, path=f"/shop{PREFIX}/state").json["status"] == "unknown"
@@ -175,7 +175,7 @@ def test_mounted_in_starlette_it_serves_its_part_of_the_site() -> None:
 # Several fields, as HTTP/2 sends them.
 
 
-def test_an_answer_counts_whichever_cookie_field_it_comes_in() -> None:
+def test_consent_cookie_is_read_from_any_cookie_field() -> None:
     visitor = Visitor(install())
     visitor.accept()
     token = visitor.jar["__Host-consent"]
@@ -183,7 +183,7 @@ def test_an_answer_counts_whichever_cookie_field_it_comes_in() -> None:
     assert call(visitor.app, path=f"{PREFIX}/state", headers=fields).json["status"] == "granted"
 
 
-def test_of_several_answers_the_newest_valid_one_counts() -> None:
+def test_newest_valid_consent_cookie_counts() -> None:
     now = [1_750_000_000.0]
     visitor = Visitor(install(clock=lambda: now[0]))
     tokens = []
@@ -219,7 +219,7 @@ def test_of_several_answers_the_newest_valid_one_counts() -> None:
         ([("referer", "https://site.example/")], False),
     ],
 )
-def test_only_the_sites_own_pages_may_post(path: str, headers: Fields, lets_in: bool) -> None:
+def test_post_is_accepted_only_from_same_origin(path: str, headers: Fields, lets_in: bool) -> None:
     reply = call(
         install(),
         "POST",
@@ -230,27 +230,27 @@ def test_only_the_sites_own_pages_may_post(path: str, headers: Fields, lets_in: 
     if lets_in:
         assert reply.status == 200
     else:
-        is_problem(reply, 403)
+        check_problem(reply, 403)
 
 
 @pytest.mark.parametrize("rest", ["", "/records/note", "/erase", "/requests", "/requests/look-up", "/events"])
 @pytest.mark.parametrize("keeps", [{}, {"ledger": MemoryLedger(), "access_log": MemorySink()}])
-def test_no_endpoint_takes_what_a_page_of_another_site_posts(rest: str, keeps: dict[str, Any]) -> None:
+def test_cross_site_post_is_refused_by_every_endpoint(rest: str, keeps: dict[str, Any]) -> None:
     reply = call(install(**keeps), "POST", PREFIX + rest, [("sec-fetch-site", "cross-site"), JSON], b"{}")
-    is_problem(reply, 403)
+    check_problem(reply, 403)
     assert reply.set_cookies == {}
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/state"])
-def test_what_an_answer_depends_on_is_said(path: str) -> None:
+def test_vary_names_all_headers_that_response_depends_on(path: str) -> None:
     said = call(install(), path=path).get("vary").split(", ")
     assert {"Cookie", "Sec-GPC", "DNT", "Accept-Language", "Sec-Fetch-Site", "Origin"} <= set(said)
 
 
-def test_a_request_without_a_host_is_refused_rather_than_trusted() -> None:
+def test_post_without_host_header_is_refused() -> None:
     connection = scope("POST", PREFIX, [FORM, ("origin", "https://site.example")])
     connection["headers"] = [field for field in connection["headers"] if field[0] != b"host"]
-    is_page(asyncio.run(answer_to(install(), connection, bodies(b"choice=accept_all"))), 403)
+    check_error_page(asyncio.run(answer_to(install(), connection, bodies(b"choice=accept_all"))), 403)
 
 
 # How a refusal is said.
@@ -269,11 +269,11 @@ def test_a_request_without_a_host_is_refused_rather_than_trusted() -> None:
         (409, b"choice=accept_all&policy=0123456789abcdef", [FORM, OWN]),
     ],
 )
-def test_to_a_form_a_refusal_is_a_page_unless_it_asks_for_json(status: int, body: bytes, headers: Fields) -> None:
-    is_page(post(body, headers), status)
-    is_page(post(body, [*headers, ("accept", "text/html")]), status)
-    is_problem(post(body, [*headers, ("accept", "application/json")]), status)
-    is_problem(post(body, [*headers, ("accept", "application/problem+json, text/html")]), status)
+def test_form_error_is_a_page_unless_json_is_accepted(status: int, body: bytes, headers: Fields) -> None:
+    check_error_page(post(body, headers), status)
+    check_error_page(post(body, [*headers, ("accept", "text/html")]), status)
+    check_problem(post(body, [*headers, ("accept", "application/json")]), status)
+    check_problem(post(body, [*headers, ("accept", "application/problem+json, text/html")]), status)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +286,7 @@ def test_to_a_form_a_refusal_is_a_page_unless_it_asks_for_json(status: int, body
         (f"{PREFIX}/nothing", "error_request"),
     ],
 )
-def test_a_page_says_whether_an_answer_was_refused_or_something_else(path: str, title: str) -> None:
+def test_title_of_error_page_tells_answers_from_other_requests(path: str, title: str) -> None:
     reply = post(b"choice=accept_all", [FORM, ("sec-fetch-site", "cross-site")], path=path)
     assert f"<h1>{text_of(policy(), 'en', title)}</h1>" in reply.text
 
@@ -302,32 +302,32 @@ def test_a_page_says_whether_an_answer_was_refused_or_something_else(path: str, 
         (409, b'{"choice": "accept_all", "policy": "x"}', [JSON, OWN]),
     ],
 )
-def test_to_programs_a_refusal_is_problem_details(status: int, body: bytes, headers: Fields) -> None:
-    is_problem(post(body, headers), status)
+def test_json_error_is_problem_details(status: int, body: bytes, headers: Fields) -> None:
+    check_problem(post(body, headers), status)
 
 
 @pytest.mark.parametrize("path", [f"{PREFIX}/events", f"{PREFIX}/events/"])
-def test_events_are_refused_as_to_a_program_whatever_they_come_as(path: str) -> None:
-    is_problem(post(b"{}", [("content-type", "text/plain"), OWN], path=path), 404)
+def test_event_error_is_problem_details_for_any_content_type(path: str) -> None:
+    check_problem(post(b"{}", [("content-type", "text/plain"), OWN], path=path), 404)
 
 
-def test_a_refusal_is_in_the_language_of_the_visitor() -> None:
+def test_error_page_is_in_visitors_language() -> None:
     reply = post(b"choice=maybe", [FORM, OWN, ("accept-language", "ja, en;q=0.5")])
     assert 'lang="ja"' in reply.text
     assert reply.get("content-language") == "ja"
     assert text_of(policy(), "ja", "error_malformed") in reply.text
 
 
-def test_an_answer_to_a_policy_of_before_is_shown_the_text_of_now() -> None:
+def test_answer_to_outdated_policy_gets_409_with_current_text() -> None:
     reply = post(b"choice=accept_all&policy=0123456789abcdef", [FORM, OWN])
-    is_page(reply, 409)
+    check_error_page(reply, 409)
     assert text_of(policy(), "en", "error_policy_changed") in reply.text
     assert f'value="{policy().version}"' in reply.text
     assert "Access tracing" in reply.text
     assert 'role="alert"' in reply.text
 
 
-def test_a_refused_request_loses_nothing() -> None:
+def test_refused_request_leaves_consent_unchanged() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
     visitor.accept()
@@ -340,15 +340,15 @@ def test_a_refused_request_loses_nothing() -> None:
 # Sizes, and clients that go away.
 
 
-def test_a_body_may_have_64_kib_and_no_more() -> None:
+def test_body_over_64_kib_gets_413() -> None:
     padded = b'{"choice": "accept_all"}'.ljust(65_536)
     assert post(padded, [JSON, OWN]).status == 200
-    is_problem(post(padded + b" ", [JSON, OWN]), 413)
+    check_problem(post(padded + b" ", [JSON, OWN]), 413)
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/erase"])
 @pytest.mark.parametrize("chunk", [1000, 65_537, 200_000])
-def test_a_streamed_body_is_read_no_further_than_it_may_go(path: str, chunk: int) -> None:
+def test_reading_of_streamed_body_stops_at_limit(path: str, chunk: int) -> None:
     read = 0
 
     async def receive() -> Message:
@@ -362,23 +362,23 @@ def test_a_streamed_body_is_read_no_further_than_it_may_go(path: str, chunk: int
         reply.messages.append(message)
 
     asyncio.run(install()(scope("POST", path, [JSON, OWN]), receive, send))
-    is_problem(reply, 413)
+    check_problem(reply, 413)
     assert read <= 65_536 + chunk
 
 
 def test_a_body_that_says_that_it_is_too_large_is_refused() -> None:
     body = b" " * 70_000
-    is_problem(post(body, [JSON, OWN, ("content-length", str(len(body)))]), 413)
+    check_problem(post(body, [JSON, OWN, ("content-length", str(len(body)))]), 413)
 
 
-def test_an_answer_in_many_chunks_is_one_answer() -> None:
+def test_answer_in_chunks_is_joined() -> None:
     chunks = bodies(b'{"choi', b"", b'ce": "accept', b'_all"}')
     reply = asyncio.run(answer_to(install(), scope("POST", PREFIX, [JSON, OWN]), chunks))
     assert reply.json["status"] == "granted"
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/erase"])
-def test_a_client_that_goes_away_leaves_nothing_behind(path: str) -> None:
+def test_client_disconnect_during_body_leaves_no_record(path: str) -> None:
     ledger = MemoryLedger()
     messages: list[Message] = [
         {"type": "http.request", "body": b'{"choice": "accept_all"}', "more_body": True},
@@ -396,17 +396,17 @@ def test_a_client_that_goes_away_leaves_nothing_behind(path: str) -> None:
     ("signals", "honoured"),
     [("", True), ('\n[signals]\ngpc = "ignore"\n', False), ('\n[signals]\ngpc = ["analytics"]\n', True)],
 )
-def test_the_support_resource_says_whether_the_signal_is_honoured(signals: str, honoured: bool) -> None:
+def test_gpc_json_says_whether_signal_is_honoured(signals: str, honoured: bool) -> None:
     reply = call(install(text=SITE + signals, clock=Clock()), path="/.well-known/gpc.json")
     # Where the policy tells of no change, it is as of the start of this process.
     assert (reply.status, reply.json) == (200, {"gpc": honoured, "lastUpdate": "2025-06-15"})
     assert reply.get("content-type") == "application/json"
     assert reply.all("set-cookie") == []
     assert call(install(), "HEAD", "/.well-known/gpc.json").body == b""
-    is_problem(call(install(), "POST", "/.well-known/gpc.json", [OWN]), 405)
+    check_problem(call(install(), "POST", "/.well-known/gpc.json", [OWN]), 405)
 
 
-def test_the_support_resource_says_when_the_policy_last_changed() -> None:
+def test_last_update_in_gpc_json_is_date_of_last_policy_change() -> None:
     changes = "".join(
         f'\n[[changes]]\ndate = {day}\ntext = {{ en = "x", ja = "y" }}\n'
         for day in ("2026-01-02", "2026-11-25", "2025-01-01")
@@ -418,24 +418,24 @@ def test_the_support_resource_says_when_the_policy_last_changed() -> None:
         assert call(app, path="/.well-known/gpc.json").json == {"gpc": True, "lastUpdate": last}
 
 
-def test_a_refused_form_keeps_the_language_and_the_way_on() -> None:
+def test_page_for_refused_form_keeps_language_and_next_path() -> None:
     for body, status in (
         (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=/there", 409),
         (b"choice=accept_all&policy=0123456789abcdef&language=ja&next=//elsewhere.example", 409),
     ):
         reply = post(body, [FORM, OWN])
-        is_page(reply, status)
+        check_error_page(reply, status)
         assert '<html lang="ja"' in reply.text
         assert ('value="/there#pchoice"' in reply.text) == (b"next=/there" in body)
         assert "elsewhere" not in reply.text
 
 
-def test_granting_nothing_is_no_answer() -> None:
+def test_grant_without_purpose_is_refused() -> None:
     assert post(b"choice=grant", [FORM, OWN]).status == 400
     assert post(b'{"choice": "grant", "purposes": {"media": false}}', [JSON, OWN]).status == 400
 
 
-def test_a_signal_is_the_source_only_where_it_refuses_something() -> None:
+def test_source_of_state_is_signal_only_if_signal_is_honoured() -> None:
     headers = [("sec-gpc", "1"), ("dnt", "1")]
     deaf = install(text=SITE + '\n[signals]\ngpc = "ignore"\ndnt = "ignore"\n')
     assert call(install(), path=f"{PREFIX}/state", headers=headers).json["source"] == "signal"

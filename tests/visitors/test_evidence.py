@@ -71,16 +71,16 @@ def site() -> ASGIApp:
     )
 
 
-def in_japanese(app: ASGIApp) -> Visitor:
+def japanese_visitor(app: ASGIApp) -> Visitor:
     return Visitor(app, [*HTML, ("accept-language", "ja")])
 
 
-def plain(html: str) -> str:
+def without_own_parts(html: str) -> str:
     """Return a text as it is for everybody: without the way back, and without what only its form has."""
     return NEXT_IN_LINK.sub("", NEXT.sub("", without_once(html)))
 
 
-def question_in(html: str) -> str:
+def banner_in(html: str) -> str:
     """Return the question that stands in a page."""
     return html[html.index("<link", html.index("<body")) : html.index("</script>") + len("</script>")]
 
@@ -94,7 +94,7 @@ def form_of(html: str, surface: str) -> Form:
     return next(form for form in forms(html) if ("surface", surface) in form.hidden)
 
 
-def last(ledger: Ledger, visitor: Visitor) -> dict[str, Any]:
+def newest_record(ledger: Ledger, visitor: Visitor) -> dict[str, Any]:
     """Return the visitor's newest record; after a plain refusal, which has no id, the newest of all."""
     records: list[dict[str, Any]] = visitor.get(f"{PREFIX}/export").json["consent_records"]
     if records:
@@ -105,70 +105,76 @@ def last(ledger: Ledger, visitor: Visitor) -> dict[str, Any]:
     return newest
 
 
-def words(key: str) -> str:
+def english(key: str) -> str:
     return escape(text_of(policy(), "en", key))
 
 
-def attach(visitor: Visitor, record: dict[str, Any]) -> None:
+def attach_note(visitor: Visitor, record: dict[str, Any]) -> None:
     """Attach a note to a record."""
     said = {"record": record["record_id"], "note": "Mine"}
     assert visitor.post(said, path=f"{PREFIX}/records/note").status in (201, 303)
 
 
-def told(ledger: Ledger, visitor: Visitor) -> tuple[str, str]:
+def kept_texts(ledger: Ledger, visitor: Visitor) -> tuple[str, str]:
     """Return what the visitor's newest record tells: as shown, and in the prevailing language."""
-    explained = run(explain(ledger, last(ledger, visitor)))
+    explained = run(explain(ledger, newest_record(ledger, visitor)))
     return explained.html, explained.prevailing_html
 
 
 # The very text, on each surface.
 
 
-def test_the_banner_in_a_page_is_told_as_it_stood_there(ledger: Ledger) -> None:
+def test_kept_text_matches_banner_in_page(ledger: Ledger) -> None:
     app = install(site(), ledger=ledger)
     visitor = Visitor(app, HTML)
     shown, prevailing = visitor.get("/", query=b"language=ja").text, visitor.get("/").text
     visitor.send_form(form_of(shown, "banner").pressed("refuse_all"))
-    assert told(ledger, visitor) == (plain(question_in(shown)), plain(question_in(prevailing)))
-    assert text_of(policy(), "ja", "banner_title") in told(ledger, visitor)[0]
-    assert (last(ledger, visitor)["language"], last(ledger, visitor)["surface"]) == ("ja", "banner")
+    assert kept_texts(ledger, visitor) == (
+        without_own_parts(banner_in(shown)),
+        without_own_parts(banner_in(prevailing)),
+    )
+    assert text_of(policy(), "ja", "banner_title") in kept_texts(ledger, visitor)[0]
+    assert (newest_record(ledger, visitor)["language"], newest_record(ledger, visitor)["surface"]) == ("ja", "banner")
 
 
 @pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
-def test_the_banner_by_itself_is_told_byte_for_byte(layout: str) -> None:
+def test_kept_text_matches_banner_served_by_itself(layout: str) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger, layout=layout))
     shown = visitor.get(f"{PREFIX}/question").text
     visitor.send_form(form_of(shown, "banner").pressed("accept_all"))
-    assert told(ledger, visitor) == (without_once(shown), without_once(shown))
+    assert kept_texts(ledger, visitor) == (without_once(shown), without_once(shown))
 
 
-def test_the_banner_that_was_called_for_again_is_told_with_the_answer_that_it_showed(ledger: Ledger) -> None:
+def test_kept_text_of_reopened_banner_shows_earlier_answer(ledger: Ledger) -> None:
     clock = Clock()
-    visitor = in_japanese(install(ledger=ledger, clock=clock))
+    visitor = japanese_visitor(install(ledger=ledger, clock=clock))
     visitor.save(media=True)
     clock.forward(days=3)
     shown = visitor.get(f"{PREFIX}/question", query=b"again").text
     prevailing = visitor.get(f"{PREFIX}/question", query=b"again&language=en").text
     assert 'value="media" aria-describedby="pchoice-about-media" checked' in shown
     visitor.send_form(form_of(shown, "again").pressed("accept_all"))
-    assert told(ledger, visitor) == (without_once(shown), without_once(prevailing))
-    assert (last(ledger, visitor)["source"], last(ledger, visitor)["surface"]) == ("settings", "again")
+    assert kept_texts(ledger, visitor) == (without_once(shown), without_once(prevailing))
+    assert (newest_record(ledger, visitor)["source"], newest_record(ledger, visitor)["surface"]) == (
+        "settings",
+        "again",
+    )
 
 
-def test_the_settings_page_is_told_before_a_first_answer(ledger: Ledger) -> None:
-    visitor = in_japanese(install(ledger=ledger))
+def test_kept_text_matches_settings_page_before_first_answer(ledger: Ledger) -> None:
+    visitor = japanese_visitor(install(ledger=ledger))
     shown = visitor.get(PREFIX).text
     prevailing = visitor.get(PREFIX, query=b"language=en").text
     visitor.send_form(form_of(shown, "settings").pressed("accept_all"))
-    html, prevailing_html = told(ledger, visitor)
+    html, prevailing_html = kept_texts(ledger, visitor)
     assert (html, prevailing_html) == (without_once(shown), without_once(prevailing))
 
 
 @pytest.mark.parametrize("days", [0, 1, 100, 179])
-def test_the_settings_page_is_told_with_the_dates_that_this_visitor_saw(ledger: Ledger, days: int) -> None:
+def test_kept_text_of_settings_page_has_dates_that_visitor_saw(ledger: Ledger, days: int) -> None:
     clock = Clock()
-    visitor = in_japanese(install(ledger=ledger, clock=clock))
+    visitor = japanese_visitor(install(ledger=ledger, clock=clock))
     visitor.save(media=True)
     clock.forward(days=days, seconds=61)
     shown = visitor.get(PREFIX).text
@@ -177,12 +183,12 @@ def test_the_settings_page_is_told_with_the_dates_that_this_visitor_saw(ledger: 
         assert f'<time datetime="{date}">' in shown
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
     clock.forward(days=30)
-    html, prevailing_html = told(ledger, visitor)
+    html, prevailing_html = kept_texts(ledger, visitor)
     assert html == settings_of(shown)
     assert prevailing_html == settings_of(prevailing)
 
 
-def test_a_change_of_the_policy_on_the_day_of_the_answer_before_keeps_its_date() -> None:
+def test_kept_text_keeps_date_of_policy_change_on_day_of_answer() -> None:
     text = SITE + '\n[[changes]]\ndate = 2025-06-15\ntext = { en = "A change.", ja = "変更。" }\n'
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(text=text, ledger=ledger, clock=clock))
@@ -190,12 +196,12 @@ def test_a_change_of_the_policy_on_the_day_of_the_answer_before_keeps_its_date()
     clock.forward(days=2)
     shown = visitor.get(PREFIX).text
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
-    assert told(ledger, visitor)[0] == settings_of(shown)
+    assert kept_texts(ledger, visitor)[0] == settings_of(shown)
     assert shown.count('<time datetime="2025-06-15">') == 2
 
 
 @pytest.mark.parametrize("languages", [("he", "hu"), ("fa", "th"), ("zh-Hant", "ar")])
-def test_dates_are_told_in_the_writing_of_each_language(languages: tuple[str, str]) -> None:
+def test_kept_text_has_dates_in_format_of_each_language(languages: tuple[str, str]) -> None:
     prevailing_language, language = languages
     clock, ledger = Clock(), MemoryLedger()
     app = ConsentMiddleware(site(), full_in(*languages), KEY, ledger=ledger, clock=clock)
@@ -204,7 +210,7 @@ def test_dates_are_told_in_the_writing_of_each_language(languages: tuple[str, st
     clock.forward(days=2)
     shown = visitor.get(PREFIX).text
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
-    html, prevailing_html = told(ledger, visitor)
+    html, prevailing_html = kept_texts(ledger, visitor)
     for text, tag in ((html, language), (prevailing_html, prevailing_language)):
         assert written_day(NOW, tag) in text
         assert written_day(NOW + 180 * 86_400, tag) in text
@@ -212,7 +218,7 @@ def test_dates_are_told_in_the_writing_of_each_language(languages: tuple[str, st
     assert html == settings_of(shown)
 
 
-def test_another_lifetime_has_another_date() -> None:
+def test_kept_text_has_expiry_date_of_configured_lifetime() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock, consent_days=30))
     visitor.accept()
@@ -220,48 +226,48 @@ def test_another_lifetime_has_another_date() -> None:
     shown = visitor.get(PREFIX).text
     assert '<time datetime="2025-07-15">' in shown
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
-    assert told(ledger, visitor)[0] == settings_of(shown)
+    assert kept_texts(ledger, visitor)[0] == settings_of(shown)
 
 
 def box_in(html: str) -> str:
     return html[html.rindex("<link") : html.rindex("<h1>")]
 
 
-def test_a_box_is_told_as_it_stood_in_its_page(ledger: Ledger) -> None:
+def test_kept_text_matches_fallback_box(ledger: Ledger) -> None:
     app = install(site(), ledger=ledger, inject=False)
-    visitor = in_japanese(app)
+    visitor = japanese_visitor(app)
     shown, prevailing = visitor.get("/map").text, Visitor(app, HTML).get("/map").text
     visitor.send_form(form_of(shown, "box").pressed("grant"))
-    record = last(ledger, visitor)
-    assert told(ledger, visitor)[1] == plain(box_in(prevailing))
-    assert told(ledger, visitor)[0] == plain(box_in(shown))
+    record = newest_record(ledger, visitor)
+    assert kept_texts(ledger, visitor)[1] == without_own_parts(box_in(prevailing))
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(box_in(shown))
     assert (record["surface"], record["feature"], record["source"]) == ("box", "map", "feature")
 
 
 @pytest.mark.parametrize(("path", "feature"), [("/offices", "map"), ("/everything", None)])
-def test_a_page_in_place_of_a_feature_is_told_as_it_was(ledger: Ledger, path: str, feature: str | None) -> None:
-    visitor = in_japanese(install(site(), ledger=ledger))
+def test_kept_text_matches_explaining_page(ledger: Ledger, path: str, feature: str | None) -> None:
+    visitor = japanese_visitor(install(site(), ledger=ledger))
     shown = visitor.get(path).text
     assert "⟦" not in shown
     visitor.send_form(form_of(shown, "page").pressed("grant"))
     assert visitor.get(path).text == path.removeprefix("/")
-    assert told(ledger, visitor)[0] == plain(shown)
-    record = last(ledger, visitor)
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(shown)
+    record = newest_record(ledger, visitor)
     assert (record["surface"], record["feature"], record["language"]) == ("page", feature, "ja")
-    assert text_of(policy(), "en", "unavailable_page") in told(ledger, visitor)[1] or feature == "map"
+    assert text_of(policy(), "en", "unavailable_page") in kept_texts(ledger, visitor)[1] or feature == "map"
 
 
-def test_a_page_names_only_what_was_missing() -> None:
+def test_kept_text_of_explaining_page_names_only_missing_purposes() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     visitor.save(media=True)
     shown = visitor.get("/everything").text
     visitor.send_form(form_of(shown, "page").pressed("grant"))
-    assert told(ledger, visitor)[0] == plain(shown)
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(shown)
     assert "Maps and videos" not in shown
 
 
-def test_a_page_names_nothing_that_was_allowed_though_the_answer_allows_it_again() -> None:
+def test_kept_text_of_explaining_page_omits_purposes_allowed_before() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     visitor.save(media=True)
@@ -269,12 +275,12 @@ def test_a_page_names_nothing_that_was_allowed_though_the_answer_allows_it_again
     form = form_of(shown, "page")
     purposes = {"analytics": True, "media": True}
     visitor.post({**dict(form.hidden), "choice": "save", "source": "feature", "purposes": purposes}, HTML)
-    assert told(ledger, visitor)[0] == plain(shown)
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(shown)
 
 
 @pytest.mark.parametrize("signals", [[("sec-gpc", "1")], [("dnt", "1"), ("sec-gpc", "1")]])
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question", "/offices"])
-def test_what_was_said_of_a_signal_is_told_too(signals: list[tuple[str, str]], path: str) -> None:
+def test_kept_text_mentions_signal(signals: list[tuple[str, str]], path: str) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), [*HTML, *signals])
     surface, query = {PREFIX: ("settings", b""), "/offices": ("page", b"")}.get(path, ("again", b"again"))
@@ -282,37 +288,37 @@ def test_what_was_said_of_a_signal_is_told_too(signals: list[tuple[str, str]], p
     assert "Global Privacy Control" in shown
     button = "grant" if surface == "page" else "accept_all"
     visitor.send_form(form_of(shown, surface).pressed(button))
-    html = told(ledger, visitor)[0]
+    html = kept_texts(ledger, visitor)[0]
     if surface == "settings":
         assert html == settings_of(shown)
     else:
-        assert html == plain(shown)
+        assert html == without_own_parts(shown)
 
 
 @pytest.mark.parametrize("answered", [False, True])
-def test_on_a_page_of_a_service_its_own_text_is_told(ledger: Ledger, answered: bool) -> None:
+def test_kept_text_on_service_page_is_text_of_service(ledger: Ledger, answered: bool) -> None:
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     if answered:
         visitor.accept()
     shown = visitor.get(f"{PREFIX}/question", query=b"again&next=/whois/map").text
     visitor.send_form(form_of(shown, "again").pressed("refuse_all"))
-    assert told(ledger, visitor)[0] == plain(shown)
-    assert last(ledger, visitor)["service"] == "whois"
-    assert "Access tracing" not in told(ledger, visitor)[0]
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(shown)
+    assert newest_record(ledger, visitor)["service"] == "whois"
+    assert "Access tracing" not in kept_texts(ledger, visitor)[0]
 
 
-def test_a_banner_from_before_another_answer_is_told_without_that_answer() -> None:
+def test_kept_text_of_older_banner_omits_later_answer() -> None:
     """It had no ticks, and nothing may look as if it had: a box that is ticked beforehand is no consent."""
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     shown = visitor.get("/").text
     visitor.accept()
     visitor.send_form(form_of(shown, "banner").pressed("refuse_all"))
-    assert told(ledger, visitor)[0] == plain(question_in(shown))
-    assert " checked" not in told(ledger, visitor)[0]
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(banner_in(shown))
+    assert " checked" not in kept_texts(ledger, visitor)[0]
 
 
-def test_a_banner_that_asks_anew_is_told_with_what_it_said_of_the_change(ledger: Ledger) -> None:
+def test_kept_text_of_banner_mentions_policy_change(ledger: Ledger) -> None:
     before = Visitor(install(site(), ledger=ledger), HTML)
     before.accept()
     changed = SITE.replace('receives = { en = "IP address"', 'receives = { en = "IP address, the page"')
@@ -322,15 +328,15 @@ def test_a_banner_that_asks_anew_is_told_with_what_it_said_of_the_change(ledger:
     shown = visitor.get("/").text
     assert text_of(policy(), "en", "banner_changed") in shown
     visitor.send_form(form_of(shown, "banner").pressed("accept_all"))
-    assert told(ledger, visitor)[0] == plain(question_in(shown))
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(banner_in(shown))
 
 
-def test_under_a_mount_path_the_text_is_that_of_the_mounted_site() -> None:
+def test_kept_text_includes_mount_path() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
     shown = visitor.get(f"/shop{PREFIX}/question", root_path="/shop").text
     visitor.send_form(form_of(shown, "banner").pressed("accept_all"), path=f"/shop{PREFIX}", root_path="/shop")
-    assert told(ledger, visitor)[0] == without_once(shown)
+    assert kept_texts(ledger, visitor)[0] == without_once(shown)
     assert f'action="/shop{PREFIX}"' in shown
 
 
@@ -338,47 +344,47 @@ def test_under_a_mount_path_the_text_is_that_of_the_mounted_site() -> None:
 
 
 @pytest.mark.parametrize("days", [0, 3])
-def test_a_settings_page_from_before_the_first_answer_is_told_without_that_answer(ledger: Ledger, days: int) -> None:
+def test_kept_text_of_older_settings_page_omits_later_answer(ledger: Ledger, days: int) -> None:
     clock = Clock()
-    visitor = in_japanese(install(site(), ledger=ledger, clock=clock))
+    visitor = japanese_visitor(install(site(), ledger=ledger, clock=clock))
     shown, prevailing = visitor.get(PREFIX).text, visitor.get(PREFIX, query=b"language=en").text
     visitor.accept()
     clock.forward(days=days, seconds=5)
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
-    assert told(ledger, visitor) == (without_once(shown), without_once(prevailing))
-    assert last(ledger, visitor)["event"] == "withdrawn"
-    assert words("status_granted") not in told(ledger, visitor)[1]
+    assert kept_texts(ledger, visitor) == (without_once(shown), without_once(prevailing))
+    assert newest_record(ledger, visitor)["event"] == "withdrawn"
+    assert english("status_granted") not in kept_texts(ledger, visitor)[1]
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/question"])
 @pytest.mark.slow
-def test_what_showed_an_earlier_answer_is_told_with_that_answer_and_its_dates(ledger: Ledger, path: str) -> None:
+def test_kept_text_of_older_form_shows_its_answer_and_dates(ledger: Ledger, path: str) -> None:
     clock = Clock()
     visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
     visitor.save(media=True)
     clock.forward(days=2)
     shown = visitor.get(path, query=b"again").text
     visitor.accept()
-    attach(visitor, last(ledger, visitor))
+    attach_note(visitor, newest_record(ledger, visitor))
     clock.forward(days=2)
     form = form_of(shown, "settings" if path == PREFIX else "again")
     visitor.send_form(form.pressed("refuse_all"))
-    assert settings_of(told(ledger, visitor)[0]) == settings_of(shown)
-    assert words("status_partial") in told(ledger, visitor)[0]
-    assert last(ledger, visitor)["answered_before"] == "2025-06-17T15:06:40Z"
+    assert settings_of(kept_texts(ledger, visitor)[0]) == settings_of(shown)
+    assert english("status_partial") in kept_texts(ledger, visitor)[0]
+    assert newest_record(ledger, visitor)["answered_before"] == "2025-06-17T15:06:40Z"
 
 
-def test_a_box_is_told_with_what_was_off_when_it_was_shown(ledger: Ledger) -> None:
+def test_kept_text_of_older_box_names_purposes_missing_then(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(site(), ledger=ledger, clock=clock, inject=False), HTML)
     shown = visitor.get("/map").text
     visitor.accept()
     clock.forward(days=1)
     visitor.send_form(form_of(shown, "box").pressed("grant"))
-    assert told(ledger, visitor)[0] == plain(box_in(shown))
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(box_in(shown))
 
 
-def test_a_page_in_place_of_a_feature_is_told_with_what_was_off_when_it_was_shown(ledger: Ledger) -> None:
+def test_kept_text_of_older_explaining_page_names_purposes_missing_then(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
     visitor.accept()
@@ -389,11 +395,11 @@ def test_a_page_in_place_of_a_feature_is_told_with_what_was_off_when_it_was_show
     visitor.save(media=True)
     clock.forward(seconds=5)
     visitor.send_form(form_of(shown, "page").pressed("grant"))
-    assert told(ledger, visitor)[0] == plain(shown)
-    assert words("why_refused") in shown
+    assert kept_texts(ledger, visitor)[0] == without_own_parts(shown)
+    assert english("why_refused") in shown
 
 
-def test_a_page_that_showed_a_refusal_of_which_only_the_cookie_knew_tells_no_text(ledger: Ledger) -> None:
+def test_no_text_is_kept_if_page_showed_refusal_without_consent_id(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(site(), ledger=ledger, clock=clock), HTML)
     visitor.refuse()
@@ -402,10 +408,10 @@ def test_a_page_that_showed_a_refusal_of_which_only_the_cookie_knew_tells_no_tex
     visitor.save(media=True)
     clock.forward(days=1)
     visitor.send_form(form_of(shown, "page").pressed("grant"))
-    assert last(ledger, visitor)["text"] is None
+    assert newest_record(ledger, visitor)["text"] is None
 
 
-def test_a_page_that_showed_an_answer_without_a_record_tells_no_text() -> None:
+def test_no_text_is_kept_if_page_showed_answer_without_record() -> None:
     """So it is with an answer from before there was a ledger, when another was given since."""
     clock, ledger = Clock(), MemoryLedger()
     before = Visitor(install(clock=clock))
@@ -417,7 +423,7 @@ def test_a_page_that_showed_an_answer_without_a_record_tells_no_text() -> None:
     visitor.refuse()
     clock.forward(days=1)
     visitor.send_form(form_of(shown, "settings").pressed("accept_all"))
-    record = last(ledger, visitor)
+    record = newest_record(ledger, visitor)
     assert (record["surface"], record["text"]) == (None, None)
 
 
@@ -430,16 +436,16 @@ def test_a_page_that_showed_an_answer_without_a_record_tells_no_text() -> None:
         ("1750000000", True),
     ],
 )
-def test_whatever_a_form_says_that_it_showed_the_answer_counts(ledger: Ledger, answered: str, text: bool) -> None:
+def test_answer_counts_whatever_answered_field_says(ledger: Ledger, answered: str, text: bool) -> None:
     visitor = Visitor(install(ledger=ledger, clock=Clock()))
     visitor.accept()
     said = {"choice": "refuse_all", "source": "settings", "surface": "settings", "answered": answered}
     assert visitor.post(said).status == 200
-    record = last(ledger, visitor)
+    record = newest_record(ledger, visitor)
     assert (record["event"], record["text"] is not None) == ("withdrawn", text)
 
 
-def test_the_same_question_says_to_each_visitor_which_answer_it_shows() -> None:
+def test_answered_field_is_time_of_visitors_own_answer() -> None:
     clock = Clock()
     app = install(clock=clock)
     for _ in range(2):
@@ -451,7 +457,7 @@ def test_the_same_question_says_to_each_visitor_which_answer_it_shows() -> None:
         clock.forward(seconds=10)
 
 
-def test_a_form_cannot_show_the_answer_of_somebody_else(ledger: Ledger) -> None:
+def test_no_text_is_kept_if_answered_field_names_other_visitors_answer(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
     Visitor(app).accept()
@@ -459,53 +465,53 @@ def test_a_form_cannot_show_the_answer_of_somebody_else(ledger: Ledger) -> None:
     visitor = Visitor(app)
     for said in ({}, {"answered": str(int(NOW))}):
         visitor.post({"choice": "save", "purposes": {"media": not said}, "surface": "settings", **said})
-    assert last(ledger, visitor)["text"] is None
+    assert newest_record(ledger, visitor)["text"] is None
 
 
 # What stood over the settings page.
 
 
-def test_the_settings_page_that_says_that_the_policy_has_changed_is_told_with_that(ledger: Ledger) -> None:
-    visitor = in_japanese(install(site(), ledger=ledger))
+def test_kept_text_has_notice_of_changed_policy(ledger: Ledger) -> None:
+    visitor = japanese_visitor(install(site(), ledger=ledger))
     reply = visitor.send_form("choice=accept_all&policy=0000000000000000&surface=settings&language=ja")
     assert reply.status == 409
     visitor.send_form(form_of(reply.text, "settings").pressed("accept_all"))
-    assert told(ledger, visitor)[0] == without_once(reply.text)
-    assert words("error_policy_changed") in told(ledger, visitor)[1]
+    assert kept_texts(ledger, visitor)[0] == without_once(reply.text)
+    assert english("error_policy_changed") in kept_texts(ledger, visitor)[1]
 
 
 @pytest.mark.parametrize("answers", [True, False])
-def test_the_settings_page_that_says_what_was_erased_is_told_with_that(ledger: Ledger, answers: bool) -> None:
+def test_kept_text_has_notice_of_erasure(ledger: Ledger, answers: bool) -> None:
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     if answers:
         visitor.accept()
     shown = visitor.get(PREFIX, query=b"erased").text
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
-    assert told(ledger, visitor)[0] == settings_of(shown)
-    assert words("erased") in told(ledger, visitor)[0]
-    assert (words("proof_stays") in told(ledger, visitor)[0]) == answers
+    assert kept_texts(ledger, visitor)[0] == settings_of(shown)
+    assert english("erased") in kept_texts(ledger, visitor)[0]
+    assert (english("proof_stays") in kept_texts(ledger, visitor)[0]) == answers
 
 
 @pytest.mark.parametrize("notice", ["kept", "error_too_many", "x" * 9999, "<script>", "\0", "地図"])
-def test_a_notice_that_no_settings_page_has_is_none(ledger: Ledger, notice: str) -> None:
+def test_kept_text_ignores_unknown_notice(ledger: Ledger, notice: str) -> None:
     visitor = Visitor(install(ledger=ledger))
     shown = visitor.get(PREFIX).text
     assert visitor.post({"choice": "accept_all", "surface": "settings", "notice": notice}).status == 200
-    assert told(ledger, visitor)[0] == without_once(shown)
+    assert kept_texts(ledger, visitor)[0] == without_once(shown)
 
 
 # Years later.
 
 
 @pytest.mark.slow
-def test_what_was_shown_stays_what_it_was_whatever_the_site_says_now(tmp_path: Path) -> None:
+def test_kept_text_does_not_change_with_the_site(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)
     before = Visitor(install(site(), ledger=ledger), HTML)
     shown, prevailing = before.get("/", query=b"language=ja").text, before.get(f"{PREFIX}/question").text
     before.send_form(form_of(shown, "banner").pressed("accept_all"))
-    expected = (plain(question_in(shown)), without_once(prevailing))
-    assert told(ledger, before) == expected
+    expected = (without_own_parts(banner_in(shown)), without_once(prevailing))
+    assert kept_texts(ledger, before) == expected
     ledger.close()
     now = (
         SITE.replace("We count visits.", "We count all.")
@@ -518,11 +524,11 @@ def test_what_was_shown_stays_what_it_was_whatever_the_site_says_now(tmp_path: P
     after = Visitor(install(site(), now, ledger=ledger, layout="modal"), HTML)
     after.jar = before.jar
     assert "Another title" in after.get(f"{PREFIX}/question").text
-    assert told(ledger, after) == expected
+    assert kept_texts(ledger, after) == expected
     ledger.close()
 
 
-def test_two_visitors_who_saw_the_same_have_one_text() -> None:
+def test_visitors_who_saw_same_page_share_one_kept_text() -> None:
     clock, ledger = Clock(), MemoryLedger()
     app = install(site(), ledger=ledger, clock=clock)
     texts = []
@@ -537,7 +543,7 @@ def test_two_visitors_who_saw_the_same_have_one_text() -> None:
     assert len([name for kind, name, _ in ledger.cited() if kind == "texts"]) == 1
 
 
-def test_a_text_that_many_saw_is_made_once_in_each_language(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kept_text_is_rendered_once_per_language(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, made = Clock(), list[str]()
     app = install(site(), ledger=MemoryLedger(), clock=clock)
     render = Pages.settings
@@ -560,7 +566,7 @@ def test_a_text_that_many_saw_is_made_once_in_each_language(monkeypatch: pytest.
     assert made[4:] == ["ja", "en"] * 2, "a long path is no key of what is kept"
 
 
-def test_neither_the_id_of_a_form_nor_the_way_back_is_in_what_is_kept() -> None:
+def test_kept_text_has_no_form_id_and_no_next_path() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     for path, surface, button in (
@@ -573,7 +579,7 @@ def test_neither_the_id_of_a_form_nor_the_way_back_is_in_what_is_kept() -> None:
         once = dict(form.hidden)["once"]
         assert len(once) == 22
         assert visitor.send_form(form.pressed(button)).status == 303
-        html, prevailing = told(ledger, visitor)
+        html, prevailing = kept_texts(ledger, visitor)
         assert once not in html + prevailing
         assert 'name="once" value=""' in html
         assert 'value="/map' not in html
@@ -595,18 +601,18 @@ def test_neither_the_id_of_a_form_nor_the_way_back_is_in_what_is_kept() -> None:
         ({"source": "feature", "surface": "page", "feature": "map"}, "page"),
     ],
 )
-def test_a_text_is_told_only_where_one_of_ours_was_shown(said: dict[str, str], surface: str | None) -> None:
+def test_text_is_kept_only_for_known_surfaces(said: dict[str, str], surface: str | None) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
     assert visitor.post({"choice": "accept_all", **said}).status == 200
-    record = last(ledger, visitor)
+    record = newest_record(ledger, visitor)
     assert record["surface"] == surface
     assert (run(explain(ledger, record)) is None) == (surface is None)
     assert surface is None or surface in SURFACES
     assert record["feature"] == ("map" if said.get("feature") == "map" else None)
 
 
-def test_a_record_by_a_signal_or_a_note_tells_no_text() -> None:
+def test_records_of_signals_and_notes_have_no_text() -> None:
     for record in ({"event": "signal"}, {"event": "note"}, {"text": None}):
         assert run(explain(MemoryLedger(), record)) is None
 
@@ -614,7 +620,7 @@ def test_a_record_by_a_signal_or_a_note_tells_no_text() -> None:
 # What can be shown inside of another page.
 
 
-def test_a_text_is_shown_without_what_belongs_to_a_page_as_a_whole() -> None:
+def test_body_of_page_omits_document_tags_scripts_and_links() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     for path in ("/map", "/offices", PREFIX, f"{PREFIX}/question"):
@@ -626,14 +632,14 @@ def test_a_text_is_shown_without_what_belongs_to_a_page_as_a_whole() -> None:
         assert inside in re.sub(r"</?main>|<link [^>]*>|<script [^>]*></script>", "", shown)
 
 
-def test_what_is_no_page_is_shown_whole() -> None:
+def test_body_of_fragment_is_whole_fragment() -> None:
     assert body_of("<p>Only this.</p>") == "<p>Only this.</p>"
     assert body_of('<link rel="x" href="/y"><p>&lt;link a&gt;</p><script src="z"></script>') == "<p>&lt;link a&gt;</p>"
     assert body_of("<html><body>\n<main>Text</main>\n</body></html>") == "\nText\n"
     assert body_of("") == ""
 
 
-def test_a_dialog_does_not_lie_over_the_page_that_shows_it() -> None:
+def test_body_of_modal_banner_has_no_dialog_tag() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger, layout="modal"), HTML)
     shown = visitor.get(f"{PREFIX}/question").text
@@ -645,7 +651,7 @@ def test_a_dialog_does_not_lie_over_the_page_that_shows_it() -> None:
 # What made it.
 
 
-def test_the_build_is_the_hash_of_all_that_questions_are_made_of() -> None:
+def test_build_is_hash_of_templates_and_assets() -> None:
     templates = sorted(
         (Path(__file__).parents[2] / "cookie_consent" / "visitors" / "pages" / "templates").glob("*.html")
     )

@@ -24,7 +24,7 @@ ACCEPT, REFUSE = {"choice": "accept_all"}, {"choice": "refuse_all"}
         ("::ffff:198.41.0.4", "198.41.0.5", "::ffff:198.41.1.4"),
     ],
 )
-def test_each_public_network_has_a_bound_of_its_own(client: str, same: str, other: str) -> None:
+def test_each_public_network_has_its_own_limit(client: str, same: str, other: str) -> None:
     limit = FirstAnswers()
     assert {limit.wait((client, 1), NOW) for _ in range(FROM_A_NETWORK)} == {0}
     assert limit.wait((same, 2), NOW + 600) == 3000
@@ -38,9 +38,7 @@ def test_each_public_network_has_a_bound_of_its_own(client: str, same: str, othe
     [None, ("127.0.0.1", 1), ("10.0.0.1", 1), ("fd00::1", 1), ("", 0), ("testclient", 1), ("::1", 1), [None, 0]],
 )
 @pytest.mark.slow
-def test_addresses_that_are_not_public_share_a_wide_bound_which_says_once_what_to_set(
-    client: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_private_addresses_share_wider_limit_and_one_warning(client: Any, caplog: pytest.LogCaptureFixture) -> None:
     limit = FirstAnswers()
     assert {limit.wait(client, NOW) for _ in range(FROM_ELSEWHERE)} == {0}
     assert not caplog.records
@@ -50,7 +48,7 @@ def test_addresses_that_are_not_public_share_a_wide_bound_which_says_once_what_t
     assert limit.wait(PUBLIC, NOW) == 0
 
 
-def test_a_public_network_over_its_bound_may_be_that_of_a_proxy_which_is_said_once(
+def test_public_networks_over_limit_get_one_warning_about_proxies(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     limit = FirstAnswers()
@@ -80,7 +78,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(monkeypatch)
 
 
-def test_consent_over_the_bound_waits_and_a_refusal_holds_without_a_record(site: Site) -> None:
+def test_grant_over_network_limit_gets_429_and_refusal_leaves_no_record(site: Site) -> None:
     assert [site.answer(ACCEPT).status for _ in range(3)] == [200] * 3
     reply = site.answer(ACCEPT)
     assert (reply.status, reply.get("retry-after"), reply.all("set-cookie")) == (429, "3600", [])
@@ -95,14 +93,14 @@ def test_consent_over_the_bound_waits_and_a_refusal_holds_without_a_record(site:
     assert len(site.ledger.kept) == 5
 
 
-def test_refusals_count_as_well(site: Site) -> None:
+def test_refusals_count_towards_network_limit(site: Site) -> None:
     for _ in range(5):
         assert site.answer(REFUSE).status == 200
     assert len(site.ledger.kept) == 3
     assert site.answer(ACCEPT).status == 429
 
 
-def test_who_has_consented_changes_and_withdraws_at_any_time(site: Site) -> None:
+def test_known_visitor_can_change_answer_despite_network_limit(site: Site) -> None:
     visitor = Visitor(site.app)
     site.answer(ACCEPT, visitor)
     for _ in range(5):
@@ -112,7 +110,7 @@ def test_who_has_consented_changes_and_withdraws_at_any_time(site: Site) -> None
         assert len(site.ledger.kept) == 4 + number
 
 
-def test_a_withdrawal_whose_consent_has_no_record_any_longer_holds_and_keeps_its_id(site: Site) -> None:
+def test_withdrawal_over_limit_after_proof_was_erased_keeps_consent_id(site: Site) -> None:
     visitor = Visitor(site.app)
     site.answer(ACCEPT, visitor)
     consent_id = visitor.jar["__Host-consent"].split("~")[5]
@@ -123,6 +121,6 @@ def test_a_withdrawal_whose_consent_has_no_record_any_longer_holds_and_keeps_its
     assert visitor.jar["__Host-consent"].split("~")[5] == consent_id
 
 
-def test_without_a_ledger_there_is_nothing_to_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_network_limit_does_not_apply_without_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(first_answers, "FROM_A_NETWORK", 0)
     assert Visitor(install()).post(ACCEPT, client=PUBLIC).status == 200

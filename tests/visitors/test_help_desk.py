@@ -98,7 +98,7 @@ def fields(page: Element, action: str = REQUESTS) -> dict[str, Element]:
     return {field.attrib["name"]: field for kind in ("input", "textarea") for field in form.iter(kind)}
 
 
-def said(reply: Reply) -> str:
+def visible_text(reply: Reply) -> str:
     """Return what a page says, as a person reads it."""
     return re.sub(r"\s+", " ", "".join(tree(reply).itertext()))
 
@@ -116,7 +116,7 @@ def english(name: str) -> str:
 # The page.
 
 
-def test_the_page_has_a_form_that_needs_no_script() -> None:
+def test_request_page_has_form_without_script() -> None:
     reply = Person().get(REQUESTS)
     page = tree(reply)
     assert reply.status == 200
@@ -136,9 +136,9 @@ def test_the_page_has_a_form_that_needs_no_script() -> None:
     assert [heading.tag for heading in page.iter() if heading.tag in ("h1", "h2", "h3")] == ["h1", "h2", "h2"]
 
 
-def test_the_page_says_until_when_who_answers_and_how_long_an_address_is_kept() -> None:
+def test_request_page_names_controller_due_date_and_address_retention() -> None:
     text = SITE + '\n[requests]\ndue = "14 days"\nkeep_address = "7 days"\n'
-    shown = said(Person(text=text).get(REQUESTS))
+    shown = visible_text(Person(text=text).get(REQUESTS))
     for part in (
         "Test Registry Ltd. answers by",
         "June 29, 2025",
@@ -148,7 +148,7 @@ def test_the_page_says_until_when_who_answers_and_how_long_an_address_is_kept() 
         assert part in shown, part
 
 
-def test_each_field_has_a_label() -> None:
+def test_each_form_field_has_a_label() -> None:
     page = tree(Person().get(REQUESTS))
     labelled = {label.get("for") for label in page.iter("label")}
     within = [field for label in page.iter("label") for field in label.iter("input")]
@@ -157,7 +157,7 @@ def test_each_field_has_a_label() -> None:
             assert field.get("type") == "hidden" or field in within or field.get("id") in labelled
 
 
-def test_people_do_not_see_the_field_that_is_to_stay_empty() -> None:
+def test_trap_field_is_hidden_from_people() -> None:
     page = tree(Person().get(REQUESTS))
     trap = fields(page)["subject"]
     assert (trap.get("autocomplete"), trap.get("tabindex"), trap.get("value")) == ("off", "-1", "")
@@ -168,7 +168,7 @@ def test_people_do_not_see_the_field_that_is_to_stay_empty() -> None:
 
 
 @pytest.mark.parametrize(("query", "accepted", "language"), [(b"", "ja", "ja"), (b"language=en", "ja", "en")])
-def test_the_page_is_in_the_language_that_was_asked_for(query: bytes, accepted: str, language: str) -> None:
+def test_request_page_is_in_requested_language(query: bytes, accepted: str, language: str) -> None:
     person = Person()
     reply = person.get(REQUESTS, [("accept-language", accepted)], query=query)
     assert f'<html lang="{language}"' in reply.text
@@ -183,7 +183,7 @@ def test_the_page_is_in_the_language_that_was_asked_for(query: bytes, accepted: 
 
 
 @pytest.mark.parametrize("language", ["ar", "de", "ja"])
-def test_the_page_is_whole_in_other_languages(language: str) -> None:
+def test_request_page_is_valid_in_other_languages(language: str) -> None:
     text = SITE.replace('["en", "ja"]', f'["{language}"]').replace('language = "en"', f'language = "{language}"')
     text = re.sub(r'\{ en = ("[^"]*"), ja = "[^"]*" \}', rf"{{ {language} = \1 }}", text)
     person = Person(text=text)
@@ -192,14 +192,14 @@ def test_the_page_is_whole_in_other_languages(language: str) -> None:
     assert tree(person.write(text="")).get("lang") == language
 
 
-def test_under_a_mount_path_the_forms_lead_there() -> None:
+def test_request_forms_post_below_mount_path() -> None:
     reply = Person().get(f"/shop{REQUESTS}", root_path="/shop")
     assert {form.get("action", "").partition("?")[0] for form in tree(reply).iter("form")} == {
         *(f"/shop{REQUESTS}", f"/shop{LOOK_UP}")
     }
 
 
-def test_without_a_ledger_there_is_no_desk() -> None:
+def test_help_desk_is_not_found_without_ledger() -> None:
     visitor = Visitor(install())
     assert visitor.get(REQUESTS).status == 404
     assert visitor.send_form("text=x", [], REQUESTS).status == 404
@@ -207,21 +207,21 @@ def test_without_a_ledger_there_is_no_desk() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), [("PUT", REQUESTS), ("GET", LOOK_UP), ("DELETE", LOOK_UP)])
-def test_nothing_else_is_allowed_there(method: str, path: str) -> None:
+def test_help_desk_refuses_wrong_methods(method: str, path: str) -> None:
     assert Person().request(method, path).status == 405
 
 
 # A request is taken.
 
 
-def test_a_request_is_received_and_its_reference_and_secret_are_shown_once() -> None:
+def test_request_is_kept_and_its_secret_is_shown_once() -> None:
     person = Person("a")
     reply = person.write(kind="complain", text="  Line one\r\nline two ", address=" me@home.example ")
     assert reply.status == 201
     reference, secret = shown_pair(reply)
     for name in ("request_received", "request_note_both"):
-        assert english(name) in said(reply)
-    assert "July 15, 2025" in said(reply)
+        assert english(name) in visible_text(reply)
+    assert "July 15, 2025" in visible_text(reply)
     (kept,) = person.kept
     now = int(person.clock.now)
     assert kept == a_request(
@@ -238,7 +238,7 @@ def test_a_request_is_received_and_its_reference_and_secret_are_shown_once() -> 
     assert secret not in person.get(REQUESTS).text
 
 
-def test_a_form_as_the_page_has_it_is_taken() -> None:
+def test_form_filled_from_page_is_taken() -> None:
     person = Person()
     form = fields(tree(person.get(REQUESTS)))
     filled = {name: field.get("value", "") for name, field in form.items()} | {"text": TEXT}
@@ -247,7 +247,7 @@ def test_a_form_as_the_page_has_it_is_taken() -> None:
     assert (person.kept[0].kind, person.kept[0].address, person.kept[0].consent_id) == ("complain", None, None)
 
 
-def test_a_program_gets_data() -> None:
+def test_json_request_returns_progress_and_secret() -> None:
     person = Person("a")
     reply = person.write_json()
     assert (reply.status, reply.get("content-type")) == (201, "application/json")
@@ -260,25 +260,25 @@ def test_a_program_gets_data() -> None:
     assert (found.status, found.json) == (200, kept.progress())
 
 
-def test_a_form_of_a_program_that_accepts_json_gets_json_too() -> None:
+def test_form_request_that_accepts_json_returns_json() -> None:
     person = Person()
     form = urlencode({"token": person.token(), "kind": "see", "text": TEXT}).encode()
     headers = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin"), *JSON]
     assert person.request("POST", REQUESTS, headers, form).json["state"] == "open"
 
 
-def test_a_text_has_at_most_so_many_characters_and_each_of_any_kind() -> None:
+def test_request_text_over_character_limit_is_refused() -> None:
     person = Person()
     assert person.write(text="🧑" * LONGEST_TEXT).status == 201
     assert person.kept[0].text == "🧑" * LONGEST_TEXT
     refused = person.write(text="a" * (LONGEST_TEXT + 1))
-    assert (refused.status, english("error_too_large") in said(refused)) == (400, True)
+    assert (refused.status, english("error_too_large") in visible_text(refused)) == (400, True)
 
 
 @pytest.mark.parametrize(
     "text", ["<b>&amp;</b>", "</textarea><script>alert(1)</script>", "\"'{{ 7*7 }}", "\nfirst", "a\r\nb"]
 )
-def test_what_is_written_comes_back_as_it_was_when_it_is_refused(text: str) -> None:
+def test_refused_form_shows_again_what_was_typed(text: str) -> None:
     person = Person()
     reply = person.write(text=text, address="nobody", kind="erase")
     form = fields(tree(reply))
@@ -302,7 +302,7 @@ def test_what_is_written_comes_back_as_it_was_when_it_is_refused(text: str) -> N
         ({"kind": ""}, "error_malformed", None),
     ],
 )
-def test_what_is_wrong_is_said_and_where(wrong: dict[str, str], text: str, field: str | None) -> None:
+def test_error_names_the_invalid_field(wrong: dict[str, str], text: str, field: str | None) -> None:
     person = Person()
     reply = person.write(**wrong)
     page = tree(reply)
@@ -319,7 +319,7 @@ def test_what_is_wrong_is_said_and_where(wrong: dict[str, str], text: str, field
     assert (data.status, data.get("content-type")) == (400, "application/problem+json")
 
 
-def test_what_was_refused_can_be_sent_again_at_once() -> None:
+def test_refused_form_can_be_sent_again_with_same_token() -> None:
     person = Person()
     token = person.token()
     reply = person.write(token=token, text="")
@@ -330,18 +330,18 @@ def test_what_was_refused_can_be_sent_again_at_once() -> None:
 # Who sends what nobody wrote.
 
 
-def test_a_form_is_taken_once() -> None:
+def test_used_form_token_is_refused_for_another_text() -> None:
     person = Person()
     token = person.token()
     assert person.write(token=token).status == 201
     again = person.write(token=token, text="Another.")
-    assert (again.status, english("error_form_old") in said(again), len(person.kept)) == (400, True, 1)
+    assert (again.status, english("error_form_old") in visible_text(again), len(person.kept)) == (400, True, 1)
     new = fields(tree(again))["token"].get("value")
     assert new != token
     assert "".join(fields(tree(again))["text"].itertext()) == "Another."
 
 
-def test_a_form_that_is_sent_twice_says_the_same_twice_and_is_kept_once() -> None:
+def test_double_sent_form_is_kept_once() -> None:
     person = Person()
     token = person.token()
     first, second = person.write(token=token), person.write(token=token)
@@ -354,16 +354,16 @@ def test_a_form_that_is_sent_twice_says_the_same_twice_and_is_kept_once() -> Non
 
 
 @pytest.mark.parametrize(("age", "status"), [(0, 400), (1, 400), (3, 201), (DAY - 1, 201), (DAY + 1, 400)])
-def test_a_form_is_good_for_a_day_and_not_at_once(age: float, status: int) -> None:
+def test_form_token_is_refused_when_too_new_or_older_than_a_day(age: float, status: int) -> None:
     person = Person()
     reply = person.write(token=person.token(after=age))
     assert reply.status == status
     if status == 400:
-        assert english("error_form_old") in said(reply)
+        assert english("error_form_old") in visible_text(reply)
         assert "".join(fields(tree(reply))["text"].itertext()) == TEXT
 
 
-def test_a_form_that_came_too_soon_is_good_when_it_is_sent_again() -> None:
+def test_form_sent_too_soon_is_taken_when_sent_again() -> None:
     person = Person()
     token = person.token(after=0)
     reply = person.write(token=token)
@@ -372,7 +372,7 @@ def test_a_form_that_came_too_soon_is_good_when_it_is_sent_again() -> None:
     assert person.write(token=token).status == 201
 
 
-def test_only_our_own_forms_are_taken() -> None:
+def test_forged_form_token_is_refused() -> None:
     person = Person()
     token, issued = person.token(), int(NOW)
     other = Signer(["another key that is as long as 32 characters"], SALT).sign(b"id", issued).decode()
@@ -384,7 +384,7 @@ def test_only_our_own_forms_are_taken() -> None:
     assert person.write(token=rotated).status == 201
 
 
-def test_who_falls_into_the_trap_is_answered_as_if_nothing_had_happened() -> None:
+def test_request_with_filled_trap_field_looks_successful_but_is_not_kept() -> None:
     told: list[dict[str, Any]] = []
     person = Person("a", desk=told.append)
     reply = person.write(subject="Cheap pills")
@@ -398,13 +398,13 @@ def test_who_falls_into_the_trap_is_answered_as_if_nothing_had_happened() -> Non
     assert len(person.kept) == 1
 
 
-def test_a_visitor_has_at_most_so_many_open_requests_and_loses_nothing() -> None:
+def test_visitor_over_limit_of_open_requests_gets_429_with_filled_form() -> None:
     person = Person("a")
     for _ in range(MOST_OPEN):
         assert person.write().status == 201
     reply = person.write(text="One more.", address="me@home.example")
     assert (reply.status, reply.get("retry-after"), len(person.kept)) == (429, str(DAY), MOST_OPEN)
-    assert english("error_too_many") in said(reply)
+    assert english("error_too_many") in visible_text(reply)
     assert "".join(fields(tree(reply))["text"].itertext()) == "One more."
     assert fields(tree(reply))["address"].get("value") == "me@home.example"
     data = person.write_json()
@@ -415,7 +415,7 @@ def test_a_visitor_has_at_most_so_many_open_requests_and_loses_nothing() -> None
 
 @pytest.mark.parametrize("fresh", ["", "an answer for each"])
 @pytest.mark.slow
-def test_a_flood_without_cookies_or_with_new_ones_keeps_out_its_like_and_nobody_else(fresh: str) -> None:
+def test_flood_of_unknown_visitors_does_not_block_known_visitors(fresh: str) -> None:
     person = Person()
     for number in range(MOST_BEFORE_STRANGERS_WAIT):
         if fresh and number % MOST_OPEN == 0:
@@ -438,7 +438,7 @@ def test_a_flood_without_cookies_or_with_new_ones_keeps_out_its_like_and_nobody_
 
 
 @pytest.mark.slow
-def test_an_answer_is_known_after_ten_minutes() -> None:
+def test_visitor_counts_as_known_ten_minutes_after_answer() -> None:
     person = Person()
     tokens = []
     for _ in range(MOST_BEFORE_STRANGERS_WAIT):
@@ -453,7 +453,7 @@ def test_an_answer_is_known_after_ten_minutes() -> None:
 
 
 @pytest.mark.slow
-def test_all_together_send_at_most_so_many_an_hour() -> None:
+def test_hourly_limit_applies_to_all_visitors_together() -> None:
     person = Person()
     person.clock.forward(days=8)
     began = person.clock.now
@@ -467,7 +467,7 @@ def test_all_together_send_at_most_so_many_an_hour() -> None:
 
 
 @pytest.mark.slow
-def test_forty_prepared_ids_do_not_keep_out_who_answered_a_month_ago() -> None:
+def test_forty_new_consent_ids_do_not_block_visitors_known_for_a_month() -> None:
     person = Person("month-old")
     jars = [dict(person.jar)]
     for answer in (person.refuse, *[person.accept] * 40):
@@ -497,7 +497,7 @@ def test_references_that_are_mistyped_or_unknown_lock_nobody_out() -> None:
 
 
 @pytest.mark.slow
-def test_an_answer_without_an_id_counts_as_old_a_few_times_a_day_only() -> None:
+def test_refusal_without_consent_id_counts_as_known_a_few_times_a_day() -> None:
     person = Person()
     person.refuse()
     refused = dict(person.jar)
@@ -513,7 +513,7 @@ def test_an_answer_without_an_id_counts_as_old_a_few_times_a_day_only() -> None:
 
 
 @pytest.mark.slow
-def test_nothing_that_says_who_the_client_is_is_looked_at() -> None:
+def test_request_limit_ignores_address_and_user_agent() -> None:
     person = Person()
     for number in range(MOST_BEFORE_STRANGERS_WAIT + 1):
         fields = [("user-agent", f"Browser {number}"), ("x-forwarded-for", f"203.0.113.{number}")]
@@ -523,7 +523,7 @@ def test_nothing_that_says_who_the_client_is_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("path", [REQUESTS, LOOK_UP])
-def test_other_sites_can_send_nothing(path: str) -> None:
+def test_cross_site_request_is_refused(path: str) -> None:
     person = Person("a")
     form = urlencode({"token": person.token(), "kind": "see", "text": TEXT}).encode()
     kind = ("content-type", "application/x-www-form-urlencoded")
@@ -533,10 +533,10 @@ def test_other_sites_can_send_nothing(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [REQUESTS, LOOK_UP])
-def test_a_body_has_an_end(path: str) -> None:
+def test_request_body_over_64_kib_gets_413(path: str) -> None:
     reply = Person().send_form("text=" + "a" * 70_000, [], path)
     assert reply.status == 413
-    assert english("error_too_large") in said(reply)
+    assert english("error_too_large") in visible_text(reply)
 
 
 @pytest.mark.parametrize("path", [REQUESTS, LOOK_UP])
@@ -554,13 +554,13 @@ def test_a_body_has_an_end(path: str) -> None:
         ("", b""),
     ],
 )
-def test_what_cannot_be_read_is_refused(path: str, kind: str, body: bytes) -> None:
+def test_malformed_request_body_is_refused(path: str, kind: str, body: bytes) -> None:
     reply = Person().request("POST", path, [("content-type", kind), ("sec-fetch-site", "same-origin")], body)
     is_page = kind.partition(";")[0] in ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
     assert reply.status == 400
     assert reply.get("content-type") == ("text/html; charset=utf-8" if is_page else "application/problem+json")
     if is_page:
-        assert english("error_malformed") in said(reply)
+        assert english("error_malformed") in visible_text(reply)
 
 
 ANY_FORM = st.binary(max_size=200) | st.dictionaries(
@@ -578,7 +578,9 @@ GOOD_TOKEN = PERSON.token(after=60)
     st.binary(max_size=20),
     st.booleans(),
 )
-def test_whatever_is_sent_is_answered(path: str, kind: str, body: bytes, query: bytes, with_token: bool) -> None:
+def test_any_request_body_gets_a_proper_response(
+    path: str, kind: str, body: bytes, query: bytes, with_token: bool
+) -> None:
     if with_token:
         body += b"&token=" + GOOD_TOKEN.encode()
     headers = [("content-type", kind), ("sec-fetch-site", "same-origin")]
@@ -592,16 +594,16 @@ def test_whatever_is_sent_is_answered(path: str, kind: str, body: bytes, query: 
 # What became of it.
 
 
-def answered(person: Person, **fields: str) -> tuple[str, str]:
+def answered_request(person: Person, **fields: str) -> tuple[str, str]:
     """Return the reference and the secret of a request that the desk has answered."""
     reference, secret = shown_pair(person.write(**fields))
     assert person.ledger.requests.answer(reference, "We keep <nothing>.\nReally.", NOW + DAY)
     return reference, secret
 
 
-def test_the_holder_of_the_cookie_sees_the_own_requests() -> None:
+def test_visitor_with_consent_cookie_sees_own_requests() -> None:
     person = Person("a")
-    first, _ = answered(person)
+    first, _ = answered_request(person)
     second, _ = shown_pair(person.write(kind="erase"))
     closed, _ = shown_pair(person.write(kind="correct"))
     person.ledger.requests.close(closed, NOW + 2 * DAY)
@@ -617,14 +619,14 @@ def test_the_holder_of_the_cookie_sees_the_own_requests() -> None:
     assert "Not answered yet. To be answered by July 15, 2025." in cards[second]
     assert "Closed on June 17, 2025" in cards[closed]
     assert "Not answered" not in cards[closed] + cards[first]
-    assert english("request_yours") in said(page)
+    assert english("request_yours") in visible_text(page)
     assert TEXT not in page.text
 
 
 @pytest.mark.parametrize("consent_id", ["b", ""])
-def test_nobody_sees_the_requests_of_others(consent_id: str) -> None:
+def test_visitor_does_not_see_requests_of_others(consent_id: str) -> None:
     person = Person("a")
-    reference, _ = answered(person)
+    reference, _ = answered_request(person)
     person.become(consent_id)
     page = person.get(REQUESTS).text
     assert reference not in page
@@ -632,31 +634,31 @@ def test_nobody_sees_the_requests_of_others(consent_id: str) -> None:
     assert person.get(REQUESTS, JSON).json["requests"] == []
 
 
-def test_a_forged_cookie_shows_nothing() -> None:
+def test_forged_consent_cookie_shows_no_requests() -> None:
     person = Person("a")
-    reference, _ = answered(person)
+    reference, _ = answered_request(person)
     person.jar = {name: value[:-1] for name, value in person.jar.items()}
     assert reference not in person.get(REQUESTS).text
 
 
-def test_who_has_reference_and_secret_sees_that_request_and_no_other() -> None:
+def test_look_up_with_reference_and_secret_shows_only_that_request() -> None:
     person = Person("a")
-    reference, secret = answered(person)
-    other, _ = answered(person)
+    reference, secret = answered_request(person)
+    other, _ = answered_request(person)
     person.become("")
     reply = person.look_up(reference.lower().replace("-", " "), secret.lower())
     assert reply.status == 200
-    assert "We keep <nothing>. Really." in said(reply)
+    assert "We keep <nothing>. Really." in visible_text(reply)
     assert reference in reply.text
     assert other not in reply.text
     assert TEXT not in reply.text
     assert secret not in reply.text
 
 
-def test_every_wrong_pair_is_refused_alike() -> None:
+def test_every_wrong_reference_or_secret_gets_same_refusal() -> None:
     person = Person()
-    reference, secret = answered(person)
-    other, other_secret = answered(person)
+    reference, secret = answered_request(person)
+    other, other_secret = answered_request(person)
     pairs = [
         (reference, other_secret),
         (other, secret),
@@ -669,7 +671,7 @@ def test_every_wrong_pair_is_refused_alike() -> None:
     ]
     for typed, wrong in pairs:
         reply = person.look_up(typed, wrong)
-        assert (reply.status, english("error_not_found") in said(reply)) == (404, True)
+        assert (reply.status, english("error_not_found") in visible_text(reply)) == (404, True)
         assert "We keep" not in reply.text
         form = fields(tree(reply), LOOK_UP)
         assert (form["reference"].get("value"), form["secret"].get("value")) == (typed, "")
@@ -679,10 +681,10 @@ def test_every_wrong_pair_is_refused_alike() -> None:
 
 
 @pytest.mark.slow
-def test_one_reference_is_looked_up_so_often_and_then_not_with_the_right_secret_either() -> None:
+def test_look_up_is_blocked_for_an_hour_after_30_wrong_secrets() -> None:
     person = Person()
-    reference, secret = answered(person)
-    other, other_secret = answered(person)
+    reference, secret = answered_request(person)
+    other, other_secret = answered_request(person)
     for _ in range(30):
         assert person.look_up(reference, "wrong").status == 404
     for _ in range(400):
@@ -690,16 +692,16 @@ def test_one_reference_is_looked_up_so_often_and_then_not_with_the_right_secret_
     assert person.look_up(other, other_secret).status == 200
     reply = person.look_up(reference, secret)
     assert int(reply.get("retry-after")) <= 3600
-    assert english("error_too_many") in said(reply)
+    assert english("error_too_many") in visible_text(reply)
     assert fields(tree(reply), LOOK_UP)["reference"].get("value") == reference
     person.clock.forward(seconds=3601)
     assert person.look_up(reference, secret).status == 200
 
 
 @pytest.mark.slow
-def test_whoever_tries_invented_references_keeps_nobody_from_looking_up_theirs() -> None:
+def test_look_ups_of_unknown_references_block_nobody() -> None:
     person = Person()
-    reference, secret = answered(person)
+    reference, secret = answered_request(person)
     for _ in range(400):
         tried = person.post({"reference": a_request().reference, "secret": "x"}, JSON, LOOK_UP)
         assert tried.status == 404
@@ -709,7 +711,7 @@ def test_whoever_tries_invented_references_keeps_nobody_from_looking_up_theirs()
 # The desk is told.
 
 
-def test_the_desk_is_told_nothing_that_the_visitor_wrote() -> None:
+def test_desk_notice_has_nothing_that_visitor_wrote() -> None:
     told: list[dict[str, Any]] = []
     person = Person("a", desk=told.append)
     reference, secret = shown_pair(person.write(kind="erase", address="me@home.example"))
@@ -726,7 +728,7 @@ def test_the_desk_is_told_nothing_that_the_visitor_wrote() -> None:
     assert not {TEXT, "me@home.example", secret} & {str(value) for value in told[0].values()}
 
 
-def test_an_asynchronous_function_is_told_too() -> None:
+def test_async_desk_function_is_called() -> None:
     told: list[str] = []
 
     async def desk(notice: dict[str, Any]) -> None:
@@ -738,7 +740,7 @@ def test_an_asynchronous_function_is_told_too() -> None:
     assert told == ["see"]
 
 
-def test_a_desk_that_cannot_be_told_costs_no_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_desk_function_loses_no_request(caplog: pytest.LogCaptureFixture) -> None:
     def desk(notice: dict[str, Any]) -> None:
         raise ConnectionRefusedError("nobody is there")
 
@@ -750,7 +752,7 @@ def test_a_desk_that_cannot_be_told_costs_no_request(caplog: pytest.LogCaptureFi
     assert TEXT not in record.getMessage()
 
 
-def test_what_was_refused_is_told_nobody() -> None:
+def test_refused_request_notifies_nobody() -> None:
     told: list[dict[str, Any]] = []
     person = Person(desk=told.append)
     for wrong in ({"text": ""}, {"address": "x"}, {"token": "x"}):
@@ -759,7 +761,7 @@ def test_what_was_refused_is_told_nobody() -> None:
 
 
 @pytest.mark.parametrize("desk", ["smtp://", "http://desk.example", 7, "desk@example.jp"])
-def test_a_desk_that_cannot_be_one_stops_the_start(desk: Any) -> None:
+def test_invalid_desk_option_stops_the_start(desk: Any) -> None:
     with pytest.raises(ValueError, match=r"^desk: .*smtp://user:password@"):
         install(ledger=MemoryLedger(), desk=desk)
 
@@ -767,7 +769,7 @@ def test_a_desk_that_cannot_be_one_stops_the_start(desk: Any) -> None:
 # Where requests cannot be kept.
 
 
-class Away(MemoryRequests):
+class UnreachableRequests(MemoryRequests):
     """A store that cannot be reached."""
 
     async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
@@ -781,39 +783,41 @@ class Away(MemoryRequests):
 
 
 @pytest.fixture
-def left_alone() -> Person:
+def person_without_store() -> Person:
     """Somebody whose site has lost its database."""
     ledger = MemoryLedger()
-    ledger.requests = Away()
+    ledger.requests = UnreachableRequests()
     return Person("a", ledger=ledger)
 
 
-def test_a_request_that_cannot_be_kept_is_not_lost(left_alone: Person, caplog: pytest.LogCaptureFixture) -> None:
-    page = left_alone.get(REQUESTS)
+def test_form_keeps_what_was_typed_while_store_is_unavailable(
+    person_without_store: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = person_without_store.get(REQUESTS)
     assert page.status == 503
-    assert english("error_unavailable") in said(page)
+    assert english("error_unavailable") in visible_text(page)
     token = fields(tree(page))["token"].get("value") or ""
-    left_alone.clock.forward(seconds=60)
-    reply = left_alone.write(token=token, address="me@home.example")
+    person_without_store.clock.forward(seconds=60)
+    reply = person_without_store.write(token=token, address="me@home.example")
     form = fields(tree(reply))
     assert reply.status == 503
-    assert english("error_unavailable") in said(reply)
+    assert english("error_unavailable") in visible_text(reply)
     assert ("".join(form["text"].itertext()), form["address"].get("value")) == (TEXT, "me@home.example")
-    left_alone.ledger.requests = MemoryRequests()  # type: ignore[misc]
-    assert left_alone.write(token=form["token"].get("value") or "").status == 201
+    person_without_store.ledger.requests = MemoryRequests()  # type: ignore[misc]
+    assert person_without_store.write(token=form["token"].get("value") or "").status == 201
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
 
 
-def test_programs_are_told_that_nothing_can_be_kept(left_alone: Person) -> None:
-    reply = left_alone.get(REQUESTS, JSON)
+def test_json_request_gets_503_while_store_is_unavailable(person_without_store: Person) -> None:
+    reply = person_without_store.get(REQUESTS, JSON)
     assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
-    assert left_alone.post({"reference": "R-2222-2222", "secret": "x"}, JSON, LOOK_UP).status == 503
-    left_alone.become("")
-    assert left_alone.write_json().status == 503
+    assert person_without_store.post({"reference": "R-2222-2222", "secret": "x"}, JSON, LOOK_UP).status == 503
+    person_without_store.become("")
+    assert person_without_store.write_json().status == 503
 
 
-def test_a_look_up_that_cannot_be_answered_keeps_what_was_typed(left_alone: Person) -> None:
-    reply = left_alone.look_up("R-2222-2222", SECRET)
+def test_look_up_keeps_reference_while_store_is_unavailable(person_without_store: Person) -> None:
+    reply = person_without_store.look_up("R-2222-2222", SECRET)
     assert reply.status == 503
     assert fields(tree(reply), LOOK_UP)["reference"].get("value") == "R-2222-2222"
 
@@ -830,10 +834,10 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]
 
 
 @pytest.mark.slow
-def test_a_request_goes_its_way_in_a_database(database: Ledger) -> None:
+def test_request_is_kept_answered_and_looked_up_in_database(database: Ledger) -> None:
     person = Person("a", ledger=database)
-    reference, secret = answered(person, text="訪問 \0 '; DROP TABLE x; --", address="me@home.example")
-    assert "We keep <nothing>." in said(person.look_up(reference, secret))
+    reference, secret = answered_request(person, text="訪問 \0 '; DROP TABLE x; --", address="me@home.example")
+    assert "We keep <nothing>." in visible_text(person.look_up(reference, secret))
     assert reference in person.get(REQUESTS).text
     assert run(database.requests.find(reference)).text == "訪問  '; DROP TABLE x; --"
     token = person.token()
@@ -841,7 +845,7 @@ def test_a_request_goes_its_way_in_a_database(database: Ledger) -> None:
 
 
 @pytest.mark.slow
-def test_the_limits_hold_over_processes(tmp_path: Path) -> None:
+def test_request_limits_are_shared_between_processes(tmp_path: Path) -> None:
     people = [Person("a", ledger=open_ledger(f"sqlite:///{tmp_path}/consent.db")) for _ in range(2)]
     statuses = [people[number % 2].write().status for number in range(MOST_OPEN + 2)]
     assert statuses == [201] * MOST_OPEN + [429] * 2
@@ -855,6 +859,6 @@ def test_the_limits_hold_over_processes(tmp_path: Path) -> None:
         person.ledger.close()
 
 
-def test_the_page_that_nobody_asked_for_in_html_is_html_all_the_same() -> None:
+def test_request_page_is_html_without_accept_header() -> None:
     reply = call(install(ledger=MemoryLedger()), path=REQUESTS)
     assert (reply.status, english("request_form") in unescape(reply.text)) == (200, True)

@@ -23,7 +23,7 @@ from tests.visitors.test_help_desk import REQUESTS, Person
 Capture = pytest.CaptureFixture[str]
 
 
-def test_the_settings_page_leads_to_the_form_where_there_is_one() -> None:
+def test_settings_page_links_to_request_form() -> None:
     link = f'href="{REQUESTS}?language=en"'
     page = Person().get(PREFIX).text
     assert link in page
@@ -31,7 +31,7 @@ def test_the_settings_page_leads_to_the_form_where_there_is_one() -> None:
     assert link not in Visitor(install()).get(PREFIX).text
 
 
-def test_an_export_has_the_requests_of_who_asks_for_it() -> None:
+def test_export_contains_only_own_requests() -> None:
     person = Person("a")
     person.write(address="me@home.example")
     export = person.get(f"{PREFIX}/export").json
@@ -42,11 +42,11 @@ def test_an_export_has_the_requests_of_who_asks_for_it() -> None:
         assert person.get(f"{PREFIX}/export").json["requests"] == []
 
 
-def test_every_field_of_a_request_has_a_meaning() -> None:
+def test_every_field_of_request_has_a_meaning() -> None:
     assert MEANINGS["requests"].keys() == a_request().document().keys()
 
 
-def test_what_is_due_at_the_desk_goes_with_what_is_due_in_the_ledger(caplog: pytest.LogCaptureFixture) -> None:
+def test_retention_removes_due_addresses_and_requests(caplog: pytest.LogCaptureFixture) -> None:
     ledger = MemoryLedger()
     request = a_request(address="me@home.example")
     run(ledger.requests.add(request))
@@ -61,7 +61,7 @@ def test_what_is_due_at_the_desk_goes_with_what_is_due_in_the_ledger(caplog: pyt
 
 
 @pytest.mark.slow
-def test_what_is_due_is_purged_by_the_command_where_it_is_told_the_policy(tmp_path: Path, capsys: Capture) -> None:
+def test_purge_command_removes_due_requests_only_with_policy(tmp_path: Path, capsys: Capture) -> None:
     url, site = f"sqlite:///{tmp_path}/consent.db", tmp_path / "consent.toml"
     site.write_text(SITE + '\n[requests]\nkeep = "2 days"\nkeep_address = "1 day"\n', encoding="utf-8")
     ledger = open_ledger(url)
@@ -81,7 +81,7 @@ def test_what_is_due_is_purged_by_the_command_where_it_is_told_the_policy(tmp_pa
 
 
 @pytest.mark.slow
-def test_what_the_desk_has_goes_with_the_proof_where_that_is_asked_for(tmp_path: Path, capsys: Capture) -> None:
+def test_export_and_erase_commands_include_requests(tmp_path: Path, capsys: Capture) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)
     for consent_id in ("a", "b"):
@@ -96,13 +96,13 @@ def test_what_the_desk_has_goes_with_the_proof_where_that_is_asked_for(tmp_path:
     ledger.close()
 
 
-def test_a_desk_without_a_ledger_is_a_mistake() -> None:
+def test_desk_option_without_ledger_is_refused() -> None:
     with pytest.raises(ValueError, match=r"desk: .*Set ledger= too"):
         install(desk=print)
 
 
 @pytest.mark.slow
-def test_the_command_line_has_the_desks_commands(tmp_path: Path, capsys: Capture) -> None:
+def test_requests_list_command_marks_overdue_request(tmp_path: Path, capsys: Capture) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)
     request = a_request(consent_id="a")

@@ -46,7 +46,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 # What a notice says.
 
 
-def test_a_notice_has_nothing_that_the_visitor_wrote() -> None:
+def test_notice_has_nothing_that_visitor_wrote() -> None:
     request = a_request(text="Secret text", address="me@home.example", consent_id="c")
     notice = notice_of(request, "Site")
     assert notice == {
@@ -61,7 +61,7 @@ def test_a_notice_has_nothing_that_the_visitor_wrote() -> None:
 # By mail.
 
 
-def test_a_mail_says_what_came_and_how_to_read_it() -> None:
+def test_mail_names_request_and_command_to_read_it() -> None:
     server = mailed(MailServer(), f"smtp://{HOST}:{{port}}?{TO}")
     (mail,) = server.mails
     assert (mail["from"], mail["to"]) == ("site@home.example", "desk@home.example")
@@ -73,14 +73,14 @@ def test_a_mail_says_what_came_and_how_to_read_it() -> None:
     assert "AUTH" not in server.commands
 
 
-def test_a_mail_goes_to_several_and_comes_from_the_first_where_no_sender_is_named() -> None:
+def test_first_of_several_recipients_is_default_sender() -> None:
     server = mailed(MailServer(), f"smtp://{HOST}:{{port}}?to=one+desk@home.example,two@home.example")
     (mail,) = server.mails
     assert (mail["from"], mail["to"]) == ("one+desk@home.example", "one+desk@home.example, two@home.example")
     assert server.commands.count("RCPT") == 2
 
 
-def test_a_site_has_any_name_and_its_mail_no_other_fields(caplog: pytest.LogCaptureFixture) -> None:
+def test_site_name_cannot_inject_mail_headers(caplog: pytest.LogCaptureFixture) -> None:
     notice = {**NOTICE, "site": "登録所\r\nBcc: all@home.example"}
     (mail,) = mailed(MailServer(), f"smtp://{HOST}:{{port}}?{TO}", notice).mails
     assert mail["subject"] == "登録所 Bcc: all@home.example: erase, R-2222-3333, due 2025-07-15"
@@ -89,7 +89,7 @@ def test_a_site_has_any_name_and_its_mail_no_other_fields(caplog: pytest.LogCapt
     assert caplog.records == []
 
 
-def test_the_line_is_encrypted_as_soon_as_the_server_offers_it(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smtp_uses_starttls_unless_switched_off(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     server = mailed(MailServer(encrypting(pem)), f"smtp://me%40home:p%2Fw@{HOST}:{{port}}?{TO}")
     assert (server.encrypted, server.logins) == ([True], [("me@home", "p/w")])
@@ -97,7 +97,7 @@ def test_the_line_is_encrypted_as_soon_as_the_server_offers_it(pem: Path, monkey
     assert (server.encrypted, server.logins) == ([False], [("me", "pw")])
 
 
-def test_the_line_may_be_encrypted_from_the_start(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_smtps_encrypts_from_the_start(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
     server = mailed(MailServer(encrypting(pem), from_the_start=True), f"smtps://me:pw@{HOST}:{{port}}?{TO}")
     assert (server.encrypted, server.logins) == ([True], [("me", "pw")])
@@ -105,7 +105,9 @@ def test_the_line_may_be_encrypted_from_the_start(pem: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("scheme", ["smtp", "smtps"])
-def test_a_server_that_is_another_gets_no_password(scheme: str, pem: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_server_with_wrong_certificate_gets_no_password(
+    scheme: str, pem: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     server = mailed(
         MailServer(encrypting(pem), from_the_start=scheme == "smtps"), f"{scheme}://me:hidden@{HOST}:{{port}}?{TO}"
     )
@@ -115,7 +117,7 @@ def test_a_server_that_is_another_gets_no_password(scheme: str, pem: Path, caplo
     assert "hidden" not in warning
 
 
-def test_no_password_goes_over_a_line_that_others_can_read(caplog: pytest.LogCaptureFixture) -> None:
+def test_password_is_not_sent_without_encryption(caplog: pytest.LogCaptureFixture) -> None:
     server = mailed(MailServer(), f"smtp://me:hidden@{HOST}:{{port}}?{TO}")
     assert (server.mails, server.logins) == ([], [])
     (warning,) = warnings(caplog)
@@ -125,7 +127,7 @@ def test_no_password_goes_over_a_line_that_others_can_read(caplog: pytest.LogCap
 
 
 @pytest.mark.parametrize("command", ["RCPT", "MAIL", "DATA", "AUTH"])
-def test_what_a_server_refuses_is_logged(command: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_refusal_by_mail_server_is_logged(command: str, caplog: pytest.LogCaptureFixture) -> None:
     server = mailed(MailServer(refuses=command), f"smtp://me:hidden@{HOST}:{{port}}?{TO}&starttls=no")
     assert server.mails == []
     (warning,) = warnings(caplog)
@@ -134,7 +136,7 @@ def test_what_a_server_refuses_is_logged(command: str, caplog: pytest.LogCapture
     assert "hidden" not in warning
 
 
-def test_a_server_that_says_nothing_is_not_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+def test_silent_mail_server_times_out(caplog: pytest.LogCaptureFixture) -> None:
     server = MailServer(silent=True)
 
     async def tell() -> None:
@@ -150,7 +152,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(caplog: pytest.LogCaptureF
 # By a function.
 
 
-def test_a_function_is_told_on_a_thread_of_its_own() -> None:
+def test_desk_function_runs_in_its_own_thread() -> None:
     told: list[tuple[dict[str, Any], str]] = []
     desk = desk_of(lambda notice: told.append((notice, threading.current_thread().name)))
     assert desk is not None
@@ -159,7 +161,7 @@ def test_a_function_is_told_on_a_thread_of_its_own() -> None:
     assert told[0][1].startswith("help-desk")
 
 
-def test_an_asynchronous_function_is_told_where_the_server_runs() -> None:
+def test_async_desk_function_runs_in_servers_event_loop() -> None:
     told: list[asyncio.AbstractEventLoop] = []
 
     class Channel:
@@ -173,7 +175,7 @@ def test_an_asynchronous_function_is_told_where_the_server_runs() -> None:
     run(tell())
 
 
-def test_one_that_hangs_is_not_waited_for_and_keeps_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_hanging_desk_function_times_out_and_blocks_nothing(caplog: pytest.LogCaptureFixture) -> None:
     goes_on = threading.Event()
     told: list[str] = []
 
@@ -192,7 +194,7 @@ def test_one_that_hangs_is_not_waited_for_and_keeps_nothing_else(caplog: pytest.
     assert len(told) <= 2
 
 
-def test_each_kind_of_failure_is_logged_once_until_a_notice_arrives(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_kind_of_failure_is_logged_once_until_next_success(caplog: pytest.LogCaptureFixture) -> None:
     what: list[Exception | None] = [
         *(OSError("first"), OSError("second"), KeyError("third"), OSError("fourth")),
         *(None, OSError("fifth"), OSError("sixth")),
@@ -215,7 +217,7 @@ def test_each_kind_of_failure_is_logged_once_until_a_notice_arrives(caplog: pyte
     ]
 
 
-def test_an_asynchronous_function_that_fails_is_logged_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_of_async_desk_function_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def fail(notice: dict[str, Any]) -> None:
         raise RuntimeError("no")
 
@@ -226,7 +228,7 @@ def test_an_asynchronous_function_that_fails_is_logged_too(caplog: pytest.LogCap
 # How many.
 
 
-def told_at(desk: Desk, times: list[float]) -> None:
+def notify_at(desk: Desk, times: list[float]) -> None:
     async def tell() -> None:
         for number, time in enumerate(times):
             await desk.tell({**NOTICE, "reference": str(number)}, time)
@@ -234,20 +236,20 @@ def told_at(desk: Desk, times: list[float]) -> None:
     run(tell())
 
 
-def test_of_many_the_first_of_an_hour_are_told_and_the_last_of_them_says_until_when() -> None:
+def test_notices_are_limited_per_hour_and_last_announces_pause() -> None:
     told: list[dict[str, Any]] = []
     times = [float(NOW + number) for number in range(MOST_IN_AN_HOUR + 50)]
     desk = Desk(told.append)
-    told_at(desk, [*times, NOW + 3599, NOW + 3600, NOW + 3601])
+    notify_at(desk, [*times, NOW + 3599, NOW + 3600, NOW + 3601])
     expected = [*(str(number) for number in range(MOST_IN_AN_HOUR)), str(len(times) + 1), str(len(times) + 2)]
     assert [notice["reference"] for notice in told] == expected
     quiet = [notice["quiet_until"] for notice in told]
     assert quiet == [*[None] * (MOST_IN_AN_HOUR - 1), "2025-06-15T16:06:40Z", None, None]
-    told_at(desk, [NOW - 7200.0])
+    notify_at(desk, [NOW - 7200.0])
     assert len(told) == len(expected) + 1  # the clock was put back: nobody waits for an hour that never ends
 
 
-def test_what_could_not_be_told_is_not_among_the_many() -> None:
+def test_failed_notices_do_not_count_towards_hourly_limit() -> None:
     told: list[str] = []
     away = [True]
 
@@ -257,13 +259,13 @@ def test_what_could_not_be_told_is_not_among_the_many() -> None:
         told.append(notice["reference"])
 
     desk = Desk(tell)
-    told_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
+    notify_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
     away[0] = False
-    told_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
+    notify_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
     assert told == [str(number) for number in range(MOST_IN_AN_HOUR)]
 
 
-def test_the_last_mail_of_an_hour_says_how_to_see_what_has_come() -> None:
+def test_last_mail_of_hour_names_command_that_lists_requests() -> None:
     box = MailBox.of(f"smtp://{HOST}?{TO}")
     text = box.mail({**NOTICE, "quiet_until": "2025-06-15T16:06:40Z"}).get_content()
     assert "Until 2025-06-15T16:06:40Z no other mail will" in text
@@ -274,7 +276,7 @@ def test_the_last_mail_of_an_hour_says_how_to_see_what_has_come() -> None:
 # What an option means.
 
 
-def test_nobody_may_be_told() -> None:
+def test_desk_option_none_notifies_nobody() -> None:
     assert desk_of(None) is None
 
 
@@ -286,7 +288,7 @@ def test_nobody_may_be_told() -> None:
         (f"smtp://u%40x:p%3A%25@[::1]:25?{TO}&starttls=no", ("::1", 25, False, False, "u@x", "p:%")),
     ],
 )
-def test_a_url_names_a_mail_box(url: str, box: tuple[object, ...]) -> None:
+def test_mail_url_is_parsed(url: str, box: tuple[object, ...]) -> None:
     read = MailBox.of(url)
     assert (read.host, read.port, read.encrypted, read.starttls, read.user, read.password) == box
     assert (read.to, read.sender) == (("desk@home.example",), "site@home.example")
@@ -310,7 +312,7 @@ def test_a_url_names_a_mail_box(url: str, box: tuple[object, ...]) -> None:
         *("smtp://host?to=a@b.c%0d%0aBcc:x@y.z", 7, object(), ["smtp://host"]),
     ],
 )
-def test_what_is_no_desk_stops_the_start_and_says_what_would_be_right(given: Any) -> None:
+def test_invalid_desk_option_is_refused_with_example(given: Any) -> None:
     with pytest.raises(ValueError, match=rf"^desk: .*{RIGHT}"):
         desk_of(given)
 
@@ -318,7 +320,7 @@ def test_what_is_no_desk_stops_the_start_and_says_what_would_be_right(given: Any
 @pytest.mark.parametrize(
     "url", ["smtp://u:hid/den@h", "smtp://u:hid?den@h", "smtp://u:hid#den@h", "smtp://u:hid℀den@h?to=x"]
 )
-def test_a_password_is_in_no_message(url: str) -> None:
+def test_password_is_in_no_error_message(url: str) -> None:
     with pytest.raises(ValueError, match=r"^desk: ") as raised:
         desk_of(url)
     assert "hid" not in str(raised.value)

@@ -18,9 +18,11 @@ from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, pag
 NOTE = f"{PREFIX}/records/note"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 ANY_TEXT = st.text(st.characters(), max_size=80) | st.sampled_from(["\ud800", "\0", "<b>", "\u202e", "'", "{x}", "⟦"])
-TYPES = st.sampled_from([JSON, FORM, "application/json; charset=utf-8", "text/plain", "multipart/form-data", "", "/"])
+CONTENT_TYPES = st.sampled_from(
+    [JSON, FORM, "application/json; charset=utf-8", "text/plain", "multipart/form-data", "", "/"]
+)
 
-SAID = {
+FIELD_VALUES = {
     "policy": ["", policy().version],
     "next": ["", "/", "//x", "/a\u2028", "/x" * 2000],
     "source": ["banner", "settings", "feature", "api"],
@@ -31,31 +33,31 @@ SAID = {
     "once": ["", "f-1", "x" * 64, "x" * 65, "\ud800"],
 }
 PURPOSES = ["analytics", "media", "necessary", "nothing", ""]
-NO_FORMS = [b"&", b"%", b"&x", b"&%ff=1", b"\xff", b"&a=b"]
+MALFORMED_ENDINGS = [b"&", b"%", b"&x", b"&%ff=1", b"\xff", b"&a=b"]
 
 
 @st.composite
-def said(draw: st.DrawFn) -> dict[str, Any]:
+def answer_fields(draw: st.DrawFn) -> dict[str, Any]:
     """Generate what an answer may say; more often right than wrong, so that records are left."""
     fields: dict[str, Any] = {
-        name: draw(st.sampled_from(values)) for name, values in SAID.items() if draw(st.booleans())
+        name: draw(st.sampled_from(values)) for name, values in FIELD_VALUES.items() if draw(st.booleans())
     }
     fields["choice"] = draw(st.sampled_from(["accept_all", "refuse_all", "save", "grant"]))
     if draw(st.integers(0, 2)) == 0:
-        fields[draw(st.sampled_from(["choice", *SAID]))] = draw(ANY_TEXT)
+        fields[draw(st.sampled_from(["choice", *FIELD_VALUES]))] = draw(ANY_TEXT)
     return fields
 
 
 @st.composite
 def json_bodies(draw: st.DrawFn) -> bytes:
-    fields = draw(said())
+    fields = draw(answer_fields())
     if fields["choice"] in ("save", "grant"):
         fields["purposes"] = draw(st.dictionaries(st.sampled_from(PURPOSES[:2]), st.booleans()))
     if draw(st.integers(0, 4)) == 0:
         fields["purposes"] = draw(st.dictionaries(st.sampled_from(PURPOSES) | ANY_TEXT, st.booleans() | st.none()))
     if draw(st.integers(0, 9)) == 0:
         odd: st.SearchStrategy[object] = st.none() | st.integers() | st.floats() | st.lists(st.text()) | st.just({})
-        fields[draw(st.sampled_from([*SAID, "else"]) | ANY_TEXT)] = draw(odd)
+        fields[draw(st.sampled_from([*FIELD_VALUES, "else"]) | ANY_TEXT)] = draw(odd)
     return json.dumps(fields).encode()
 
 
@@ -64,9 +66,9 @@ def form_bodies(draw: st.DrawFn) -> bytes:
     purposes = draw(st.lists(st.sampled_from(PURPOSES[:3]), max_size=4))
     if draw(st.integers(0, 4)) == 0:
         purposes.append(draw(ANY_TEXT))
-    pairs = [*draw(said()).items(), *(("purpose", purpose) for purpose in purposes)]
+    pairs = [*draw(answer_fields()).items(), *(("purpose", purpose) for purpose in purposes)]
     body = urlencode(pairs, errors="replace").encode()
-    return body if draw(st.integers(0, 3)) else body + draw(st.sampled_from(NO_FORMS))
+    return body if draw(st.integers(0, 3)) else body + draw(st.sampled_from(MALFORMED_ENDINGS))
 
 
 @st.composite
@@ -77,7 +79,7 @@ def answers(draw: st.DrawFn) -> tuple[str, bytes]:
         return JSON, draw(json_bodies())
     if kind < 8:
         return FORM, draw(form_bodies())
-    return draw(TYPES), draw(st.binary(max_size=300) | json_bodies() | form_bodies())
+    return draw(CONTENT_TYPES), draw(st.binary(max_size=300) | json_bodies() | form_bodies())
 
 
 HEADERS = st.lists(
@@ -109,7 +111,7 @@ class Site:
         self.ledger, self.clock = MemoryLedger(), Clock()
         self.app = install(page(), ledger=self.ledger, clock=self.clock)
 
-    def somebody(self, *, known: bool = True) -> Visitor:
+    def new_visitor(self, *, known: bool = True) -> Visitor:
         """Return a visitor who comes long after the one before, and has answered unless nobody knows of it."""
         self.clock.forward(seconds=3600)
         visitor = Visitor(self.app)
@@ -134,10 +136,10 @@ OWN = [("sec-fetch-site", "same-origin")]
 @settings(max_examples=300)
 @given(answers(), HEADERS, st.booleans())
 @pytest.mark.slow
-def test_no_answer_raises_and_none_is_kept_without_saying_so(
+def test_hostile_answer_never_raises_and_is_recorded_only_if_accepted(
     site: Site, answer: tuple[str, bytes], headers: list[tuple[str, str]], known: bool
 ) -> None:
-    visitor = site.somebody(known=known)
+    visitor = site.new_visitor(known=known)
     before = site.documents()
     reply = send(visitor, PREFIX, *answer, [*OWN, *headers])
     after = site.documents()
@@ -163,7 +165,7 @@ def test_no_answer_raises_and_none_is_kept_without_saying_so(
 
 @given(
     st.one_of(
-        st.tuples(TYPES, st.binary(max_size=300)),
+        st.tuples(CONTENT_TYPES, st.binary(max_size=300)),
         st.tuples(
             st.just(JSON),
             st.builds(
@@ -185,10 +187,10 @@ def test_no_answer_raises_and_none_is_kept_without_saying_so(
     ),
     HEADERS,
 )
-def test_no_note_raises_and_without_a_record_of_the_visitors_none_is_kept(
+def test_hostile_note_never_raises_and_is_not_kept(
     site: Site, body: tuple[str, bytes], headers: list[tuple[str, str]]
 ) -> None:
-    visitor = site.somebody()
+    visitor = site.new_visitor()
     before = site.documents()
     reply = send(visitor, NOTE, *body, [*OWN, *headers])
     assert reply.status in (400, 404)
@@ -197,10 +199,10 @@ def test_no_note_raises_and_without_a_record_of_the_visitors_none_is_kept(
 
 @given(ANY_TEXT | st.text(st.characters(), max_size=3000), st.booleans(), HEADERS)
 @pytest.mark.slow
-def test_a_note_that_is_kept_can_be_read_and_the_chain_holds(
+def test_any_kept_note_can_be_read_and_chain_stays_valid(
     site: Site, note: str, as_form: bool, headers: list[tuple[str, str]]
 ) -> None:
-    visitor = site.somebody()
+    visitor = site.new_visitor()
     (answer,) = records_of(visitor)
     fields = {"record": answer["record_id"], "note": note}
     body = urlencode(fields, errors="replace").encode() if as_form else json.dumps(fields).encode()
@@ -223,8 +225,8 @@ def records_of(visitor: Visitor) -> list[dict[str, Any]]:
 
 @given(answers())
 @pytest.mark.slow
-def test_nothing_from_another_site_is_kept(site: Site, answer: tuple[str, bytes]) -> None:
-    visitor = site.somebody()
+def test_cross_site_bodies_leave_no_record(site: Site, answer: tuple[str, bytes]) -> None:
+    visitor = site.new_visitor()
     before = site.documents()
     for path in (PREFIX, NOTE, f"{PREFIX}/erase"):
         for headers in ([], [("sec-fetch-site", "cross-site")], [("origin", "https://evil.example")]):
@@ -233,7 +235,7 @@ def test_nothing_from_another_site_is_kept(site: Site, answer: tuple[str, bytes]
     assert site.documents() == before
 
 
-def test_the_policy_of_these_tests_has_what_they_say() -> None:
+def test_policy_has_the_ids_that_bodies_name() -> None:
     assert policy(SITE).optional == ("analytics", "media")
     assert [service.id for service in policy(SITE).services] == ["whois"]
     assert [feature.id for feature in policy(SITE).features] == ["map"]

@@ -17,18 +17,18 @@ def inquiry(headers: Fields = (), **more: Any) -> Inquiry:
     return Inquiry.of(request, visit, language="en", path=PREFIX, prefix=PREFIX, now=NOW)
 
 
-def test_the_base_has_the_path_that_the_app_is_mounted_at() -> None:
+def test_base_includes_mount_path() -> None:
     assert inquiry().base == PREFIX
     assert inquiry(root_path="/shop").base == f"/shop{PREFIX}"
     assert inquiry(root_path="/shop/").base == f"/shop{PREFIX}"
 
 
 @pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
-def test_https_is_secure(scheme: str, secure: bool) -> None:
+def test_only_https_is_secure(scheme: str, secure: bool) -> None:
     assert inquiry(scheme=scheme).secure is secure
 
 
-def test_several_cookie_fields_are_one() -> None:
+def test_cookie_fields_are_joined() -> None:
     assert inquiry([("cookie", "a=1"), ("cookie", "b=2")]).cookies == b"a=1; b=2"
     assert inquiry().cookies == b""
 
@@ -43,7 +43,7 @@ def test_several_cookie_fields_are_one() -> None:
         ("", False),
     ],
 )
-def test_the_types_of_html_forms_are_known(content_type: str, is_form: bool) -> None:
+def test_content_types_of_html_forms_are_recognised(content_type: str, is_form: bool) -> None:
     asked = inquiry([("content-type", content_type)] if content_type else [])
     assert (asked.content_type, asked.is_form) == (content_type, is_form)
 
@@ -51,12 +51,12 @@ def test_the_types_of_html_forms_are_known(content_type: str, is_form: bool) -> 
 @pytest.mark.parametrize(
     ("accept", "wants_json"), [("application/json", True), ("application/problem+json", True), ("text/html", False)]
 )
-def test_who_accepts_json_wants_data(accept: str, wants_json: bool) -> None:
+def test_accept_header_with_json_wants_json(accept: str, wants_json: bool) -> None:
     assert inquiry([("accept", accept)]).wants_json is wants_json
 
 
 @pytest.mark.parametrize(
     ("query", "next_path"), [(b"", ""), (b"next=/there", "/there"), (b"next=//evil.example", ""), (b"next=", "")]
 )
-def test_the_way_on_never_leaves_the_site(query: bytes, next_path: str) -> None:
+def test_next_path_never_leaves_the_site(query: bytes, next_path: str) -> None:
     assert inquiry(query=query).next_path == next_path

@@ -46,7 +46,7 @@ WANTS_JSON = ("accept", "application/json")
 RECORDS, NOTE, SHOWN = f"{PREFIX}/records", f"{PREFIX}/records/note", f"{PREFIX}/records/shown"
 EXPORT, ERASE = f"{PREFIX}/export", f"{PREFIX}/erase"
 RECEIPTS = [f"{PREFIX}/receipt", f"{PREFIX}/receipt/page"]
-READ = [RECORDS, SHOWN, EXPORT, *RECEIPTS]
+READ_PATHS = [RECORDS, SHOWN, EXPORT, *RECEIPTS]
 """What a visitor may only read."""
 
 
@@ -57,7 +57,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
-def traced(**options: Any) -> Visitor:
+def traced_visitor(**options: Any) -> Visitor:
     """Return a visitor who allowed all and looked at two pages."""
     visitor = Visitor(install(**{"access_log": MemorySink(), "ledger": MemoryLedger(), **options}), BROWSER)
     visitor.accept()
@@ -66,7 +66,7 @@ def traced(**options: Any) -> Visitor:
     return visitor
 
 
-def answered(app: Any, *choices: str, clock: Clock | None = None, headers: Fields = ()) -> Visitor:
+def visitor_with_answers(app: Any, *choices: str, clock: Clock | None = None, headers: Fields = ()) -> Visitor:
     """Return a visitor who gave these answers in the settings, a day apart where there is a clock."""
     visitor = Visitor(app, headers)
     for choice in choices or ("accept_all",):
@@ -76,7 +76,7 @@ def answered(app: Any, *choices: str, clock: Clock | None = None, headers: Field
     return visitor
 
 
-def kept(visitor: Visitor) -> list[dict[str, Any]]:
+def own_records(visitor: Visitor) -> list[dict[str, Any]]:
     """Return the visitor's records."""
     records: list[dict[str, Any]] = visitor.get(EXPORT).json["consent_records"]
     return records
@@ -86,12 +86,12 @@ def words(key: str, language: str = "en") -> str:
     return escape(text_of(policy(), language, key))
 
 
-def location(reply: Reply) -> tuple[str, bytes]:
+def redirect_of(reply: Reply) -> tuple[str, bytes]:
     path, _, query = reply.get("location").partition("?")
     return path, query.encode()
 
 
-def visible(html: str) -> str:
+def visible_text(html: str) -> str:
     """Return what somebody reads of a page."""
     body = re.sub(r"</?(?:time|code|bdi)[^>]*>", "", html.partition("<body")[2].partition(">")[2])
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
@@ -100,7 +100,7 @@ def visible(html: str) -> str:
 # What the settings page says of it.
 
 
-def test_nothing_is_kept_about_somebody_who_has_not_answered(ledger: Ledger) -> None:
+def test_settings_page_before_answer_says_nothing_is_kept(ledger: Ledger) -> None:
     text = call(install(ledger=ledger), path=PREFIX).text
     assert words("kept_nothing") in text
     assert f'href="{RECORDS}' not in text
@@ -108,12 +108,12 @@ def test_nothing_is_kept_about_somebody_who_has_not_answered(ledger: Ledger) -> 
     assert f'href="{EXPORT}"' in text
 
 
-def test_the_settings_page_says_what_is_kept(ledger: Ledger) -> None:
-    visitor = traced(ledger=ledger, clock=Clock())
+def test_settings_page_lists_what_is_kept(ledger: Ledger) -> None:
+    visitor = traced_visitor(ledger=ledger, clock=Clock())
     text = visitor.get(PREFIX).text
     export = visitor.get(EXPORT).json
     (record,) = export["consent_records"]
-    seen = visible(text)
+    seen = visible_text(text)
     assert "1 record of your answers" in seen
     assert "in a cookie on your device, until December 12, 2025" in seen
     assert record["consent_id"] in seen
@@ -124,14 +124,14 @@ def test_the_settings_page_says_what_is_kept(ledger: Ledger) -> None:
         assert visitor.get(address.partition("?")[0], query=b"language=en").status == 200
 
 
-def test_the_settings_page_counts_answers_and_not_the_notes_to_them() -> None:
+def test_settings_page_counts_answers_without_notes() -> None:
     clock, ledger = Clock(), MemoryLedger()
-    visitor = answered(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
+    visitor = visitor_with_answers(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
     visitor.post({"record": ledger.kept[0]["record_id"], "note": "Mine"}, path=NOTE)
-    assert "2 records of your answers" in visible(visitor.get(PREFIX).text)
+    assert "2 records of your answers" in visible_text(visitor.get(PREFIX).text)
 
 
-def test_the_settings_page_counts_records_without_reading_them() -> None:
+def test_settings_page_counts_records_without_reading_them() -> None:
     class Counting(MemoryLedger):
         async def count(self, consent_id: str) -> int:
             return 20_000
@@ -139,15 +139,15 @@ def test_the_settings_page_counts_records_without_reading_them() -> None:
         async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
             raise AssertionError("read")
 
-    visitor = answered(install(ledger=Counting()))
+    visitor = visitor_with_answers(install(ledger=Counting()))
     assert "20,000 records of your answers" in visitor.get(PREFIX).text
 
 
-def test_without_a_ledger_the_cookie_is_all_that_is_kept() -> None:
-    visitor = answered(install())
+def test_settings_page_without_ledger_names_only_the_cookie() -> None:
+    visitor = visitor_with_answers(install())
     text = visitor.get(PREFIX).text
     assert words("kept_intro").partition("{")[0] in text
-    assert "records of your answers, as proof" not in visible(text)
+    assert "records of your answers, as proof" not in visible_text(text)
     assert f'href="{RECORDS}' not in text
     assert f'href="{PREFIX}/receipt/page?language=en"' in text
 
@@ -155,13 +155,13 @@ def test_without_a_ledger_the_cookie_is_all_that_is_kept() -> None:
 # The records.
 
 
-def test_a_visitor_reads_each_record_the_newest_first(ledger: Ledger) -> None:
+def test_records_page_lists_own_records_newest_first(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
-    visitor = answered(app, "accept_all", "refuse_all", "refuse_all", clock=clock)
-    answered(app, "accept_all")
+    visitor = visitor_with_answers(app, "accept_all", "refuse_all", "refuse_all", clock=clock)
+    visitor_with_answers(app, "accept_all")
     text = visitor.get(RECORDS).text
-    records = kept(visitor)
+    records = own_records(visitor)
     assert [record["event"] for record in records] == ["granted", "withdrawn", "refused"]
     places = [text.index(f'id="record-{record["record_id"]}"') for record in records]
     assert places == sorted(places, reverse=True)
@@ -170,39 +170,39 @@ def test_a_visitor_reads_each_record_the_newest_first(ledger: Ledger) -> None:
         assert words(said) in text
     for title in ("Access tracing", "Maps and videos"):
         assert title in text
-    assert "Kept until December 11, 2028." in visible(text)
+    assert "Kept until December 11, 2028." in visible_text(text)
     for record in records:
         assert record["decided_at"] in text
         assert f"{SHOWN}?record={record['record_id']}&amp;language=en" in text
 
 
 @pytest.mark.slow
-def test_a_page_shows_the_newest_records_with_their_notes_and_leads_to_all_of_them(ledger: Ledger) -> None:
+def test_records_page_shows_newest_50_and_links_to_export(ledger: Ledger) -> None:
     clock = Clock()
-    visitor = answered(install(ledger=ledger, clock=clock), *["accept_all", "refuse_all"] * 25, clock=clock)
+    visitor = visitor_with_answers(install(ledger=ledger, clock=clock), *["accept_all", "refuse_all"] * 25, clock=clock)
     text = visitor.get(RECORDS).text
     assert text.count("<article") == 50
     assert f'href="{EXPORT}"' not in text
     visitor.accept()
-    attach(visitor, "The newest", kept(visitor)[-1]["record_id"])
+    attach_note(visitor, "The newest", own_records(visitor)[-1]["record_id"])
     text = visitor.get(RECORDS).text
     assert text.count("<article") == 50
     assert "The newest" in text
     assert "51 records of your answers" in text
     assert f'<a href="{EXPORT}">{words("export")}</a>' in text
-    oldest, second, *_ = [record["record_id"] for record in kept(visitor)]
+    oldest, second, *_ = [record["record_id"] for record in own_records(visitor)]
     assert (oldest in text, second in text) == (False, True)
 
 
-def test_somebody_without_records_reads_that_there_are_none() -> None:
+def test_records_page_without_records_says_nothing_is_kept() -> None:
     for app in (install(), install(ledger=MemoryLedger())):
         reply = call(app, path=RECORDS)
         assert (reply.status, words("kept_nothing") in reply.text) == (200, True)
-    assert words("kept_nothing") in answered(install()).get(RECORDS).text
+    assert words("kept_nothing") in visitor_with_answers(install()).get(RECORDS).text
 
 
-def test_records_are_read_in_the_language_of_the_page_and_say_in_which_they_were_made() -> None:
-    visitor = answered(install(ledger=MemoryLedger()), headers=[("accept-language", "ja")])
+def test_records_page_names_language_of_each_answer() -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()), headers=[("accept-language", "ja")])
     text = visitor.get(RECORDS, query=b"language=en").text
     assert '<html lang="en"' in text
     assert "日本語" in text
@@ -210,18 +210,18 @@ def test_records_are_read_in_the_language_of_the_page_and_say_in_which_they_were
 
 
 @pytest.mark.slow
-def test_a_record_about_a_purpose_that_is_gone_names_it_by_its_id(tmp_path: Path) -> None:
+def test_records_page_names_removed_purpose_by_id(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
-    visitor = answered(install(ledger=url))
+    visitor = visitor_with_answers(install(ledger=url))
     now = SITE.replace("[purposes.media]", "[purposes.videos]").replace('"media"', '"videos"')
     visitor.app = install(text=now, ledger=url)
-    assert "media" in visible(visitor.get(RECORDS).text)
-    assert "Maps and videos" in visible(visitor.get(RECEIPTS[1]).text)
+    assert "media" in visible_text(visitor.get(RECORDS).text)
+    assert "Maps and videos" in visible_text(visitor.get(RECEIPTS[1]).text)
 
 
-def test_a_signal_is_among_the_records() -> None:
+def test_records_page_lists_signals() -> None:
     ledger = MemoryLedger()
-    visitor = answered(install(ledger=ledger))
+    visitor = visitor_with_answers(install(ledger=ledger))
     (granted,) = ledger.kept
     signal = {"event": "signal", "source": "signal", "record_id": "by-signal", "text": None, "repeat_key": ""}
     run(ledger.append(Entry(document={**granted, **signal})))
@@ -231,9 +231,9 @@ def test_a_signal_is_among_the_records() -> None:
     assert text.count(f'href="{SHOWN}') == 1
 
 
-def test_that_a_signal_has_gone_is_a_change_by_the_browser() -> None:
+def test_records_page_shows_ended_signal_as_change_by_browser() -> None:
     ledger = MemoryLedger()
-    visitor = answered(install(ledger=ledger))
+    visitor = visitor_with_answers(install(ledger=ledger))
     (granted,) = ledger.kept
     gone = {"event": "changed", "source": "signal", "record_id": "gone", "text": None, "repeat_key": ""}
     run(ledger.append(Entry(document={**granted, **gone})))
@@ -243,39 +243,39 @@ def test_that_a_signal_has_gone_is_a_change_by_the_browser() -> None:
     assert words("given_signal") in text
 
 
-def test_until_when_a_record_is_kept_is_what_it_says_whatever_the_policy_says_now(ledger: Ledger) -> None:
-    visitor = answered(install(text=f'{SITE}\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=Clock()))
+def test_record_keeps_its_retention_when_policy_changes(ledger: Ledger) -> None:
+    visitor = visitor_with_answers(install(text=f'{SITE}\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=Clock()))
     visitor.app = install(text=f'{SITE}\n[records]\nkeep = "2000 days"\n', ledger=ledger, clock=Clock())
-    assert kept(visitor)[0]["keep_until"] == "2025-12-22T15:06:40Z"
-    assert "Kept until December 22, 2025." in visible(visitor.get(RECORDS).text)
+    assert own_records(visitor)[0]["keep_until"] == "2025-12-22T15:06:40Z"
+    assert "Kept until December 22, 2025." in visible_text(visitor.get(RECORDS).text)
 
 
 # Notes.
 
 
-def attach(visitor: Visitor, note: object, record: object = None, headers: Fields = (), **more: object) -> Reply:
+def attach_note(visitor: Visitor, note: object, record: object = None, headers: Fields = (), **more: object) -> Reply:
     """Attach a note, as a program does."""
-    about = kept(visitor)[0]["record_id"] if record is None else record
+    about = own_records(visitor)[0]["record_id"] if record is None else record
     return visitor.post({"record": about, "note": note, **more}, headers, path=NOTE)
 
 
 def notes(visitor: Visitor) -> list[str]:
-    return [record["note"] for record in kept(visitor) if record["event"] == "note"]
+    return [record["note"] for record in own_records(visitor) if record["event"] == "note"]
 
 
-def test_a_note_is_kept_with_its_record_which_stays_as_it_is(ledger: Ledger) -> None:
-    visitor = answered(install(ledger=ledger), headers=[HTML])
-    (before,) = kept(visitor)
+def test_note_is_kept_and_leaves_record_unchanged(ledger: Ledger) -> None:
+    visitor = visitor_with_answers(install(ledger=ledger), headers=[HTML])
+    (before,) = own_records(visitor)
     (form,) = forms(visitor.get(RECORDS).text)
     assert (form.action, form.method) == (NOTE, "post")
     fields = "&".join(f"{name}={value}" for name, value in form.hidden)
     reply = visitor.send_form(f"{fields}&note=It+was+my+%3Cb%3Esister%3C%2Fb%3E.%0D%0AReally.", path=NOTE)
     assert reply.status == 303
-    path, query = location(reply)
+    path, query = redirect_of(reply)
     text = visitor.get(path, query=query).text
     assert words("note_kept") in text
     assert "It was my &lt;b&gt;sister&lt;/b&gt;.\nReally." in text
-    after, note = kept(visitor)
+    after, note = own_records(visitor)
     assert after == before
     assert (note["event"], note["about"], note["note"]) == (
         "note",
@@ -285,11 +285,11 @@ def test_a_note_is_kept_with_its_record_which_stays_as_it_is(ledger: Ledger) -> 
     assert note["consent_id"] == before["consent_id"]
 
 
-def test_a_program_that_attaches_a_note_gets_it_back(ledger: Ledger) -> None:
-    visitor = answered(install(ledger=ledger))
-    reply = attach(visitor, "Mine", headers=[WANTS_JSON])
-    assert (reply.status, reply.json) == (201, kept(visitor)[-1])
-    assert attach(visitor, "Mine too").status == 303
+def test_json_note_is_returned(ledger: Ledger) -> None:
+    visitor = visitor_with_answers(install(ledger=ledger))
+    reply = attach_note(visitor, "Mine", headers=[WANTS_JSON])
+    assert (reply.status, reply.json) == (201, own_records(visitor)[-1])
+    assert attach_note(visitor, "Mine too").status == 303
     assert notes(visitor) == ["Mine", "Mine too"]
 
 
@@ -310,25 +310,25 @@ def test_a_program_that_attaches_a_note_gets_it_back(ledger: Ledger) -> None:
         ("'; DROP TABLE consent_records; -- %s {x} {{ y }}", "'; DROP TABLE consent_records; -- %s {x} {{ y }}"),
     ],
 )
-def test_a_note_is_what_can_be_read_of_it(ledger: Ledger, written: str, read: str) -> None:
-    visitor = answered(install(ledger=ledger))
-    assert attach(visitor, written).status == 303
+def test_note_is_kept_without_unreadable_characters(ledger: Ledger, written: str, read: str) -> None:
+    visitor = visitor_with_answers(install(ledger=ledger))
+    assert attach_note(visitor, written).status == 303
     assert notes(visitor) == [read]
     assert escape(read) in visitor.get(RECORDS).text.replace("&#39;", "&#x27;").replace("&#34;", "&quot;")
 
 
 @pytest.mark.parametrize("written", ["", " \n\t", "\0\0", "\ud800", "x" * (LONGEST_NOTE + 1), "\u202e"])
-def test_a_note_of_nothing_or_of_too_much_is_none(written: str) -> None:
-    visitor = answered(install(ledger=MemoryLedger()))
-    reply = attach(visitor, written)
+def test_empty_or_too_long_note_is_refused(written: str) -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
+    reply = attach_note(visitor, written)
     assert (reply.status, reply.get("content-type")) == (400, "application/problem+json")
     assert f"between 1 and {LONGEST_NOTE} characters" in reply.json["detail"]
     assert notes(visitor) == []
 
 
-def test_an_empty_note_is_refused_on_a_page_in_the_language_of_the_form() -> None:
-    visitor = answered(install(ledger=MemoryLedger()))
-    record = kept(visitor)[0]["record_id"]
+def test_note_form_is_answered_in_its_language() -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
+    record = own_records(visitor)[0]["record_id"]
     reply = visitor.send_form(f"record={record}&note=&language=ja", path=NOTE)
     assert reply.status == 400
     assert words("error_no_text", "ja") in reply.text
@@ -339,15 +339,15 @@ def test_an_empty_note_is_refused_on_a_page_in_the_language_of_the_form() -> Non
     assert reply.get("location") == f"{RECORDS}?language=en&noted"
 
 
-def test_the_same_note_twice_is_one_and_another_is_another() -> None:
+def test_same_note_within_a_minute_is_kept_once() -> None:
     clock, ledger = Clock(), MemoryLedger()
-    visitor = answered(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
-    first, second = (record["record_id"] for record in kept(visitor))
+    visitor = visitor_with_answers(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
+    first, second = (record["record_id"] for record in own_records(visitor))
     for record, note, seconds in (
         (first, "A", 0), (first, "A", 59), (first, "B", 0), (second, "A", 0), (first, "A", 2),
     ):  # fmt: skip
         clock.forward(seconds=seconds)
-        attach(visitor, note, record)
+        attach_note(visitor, note, record)
     assert [(note["about"], note["note"]) for note in ledger.kept[2:]] == [
         (first, "A"),
         (first, "B"),
@@ -356,14 +356,14 @@ def test_the_same_note_twice_is_one_and_another_is_another() -> None:
     ]
 
 
-def test_nobody_writes_to_the_records_of_somebody_else(ledger: Ledger) -> None:
+def test_note_to_record_of_other_visitor_is_not_found(ledger: Ledger) -> None:
     app = install(ledger=ledger)
-    visitor, other = answered(app), answered(app)
-    theirs = kept(other)[0]["record_id"]
-    attach(other, "Mine")
-    their_note = kept(other)[-1]["record_id"]
+    visitor, other = visitor_with_answers(app), visitor_with_answers(app)
+    theirs = own_records(other)[0]["record_id"]
+    attach_note(other, "Mine")
+    their_note = own_records(other)[-1]["record_id"]
     for record in (theirs, their_note, "", "x", "\0", "\ud800", "' OR 1=1 --", "x" * 5000):
-        reply = attach(visitor, "Evil", record)
+        reply = attach_note(visitor, "Evil", record)
         assert (reply.status, reply.json["status"]) == (404, 404)
     assert visitor.post({"note": "Evil"}, path=NOTE).status == 404
     assert Visitor(app).post({"record": theirs, "note": "Evil"}, path=NOTE).status == 404
@@ -372,18 +372,18 @@ def test_nobody_writes_to_the_records_of_somebody_else(ledger: Ledger) -> None:
     assert (reply.status, words("error_not_found", "ja") in reply.text) == (404, True)
 
 
-def test_a_record_takes_twenty_notes_and_no_more() -> None:
-    visitor = answered(install(ledger=MemoryLedger()), "accept_all", headers=[HTML])
-    (record,) = (record["record_id"] for record in kept(visitor))
-    statuses = [attach(visitor, f"Note {number}", record).status for number in range(21)]
+def test_record_takes_at_most_20_notes() -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()), "accept_all", headers=[HTML])
+    (record,) = (record["record_id"] for record in own_records(visitor))
+    statuses = [attach_note(visitor, f"Note {number}", record).status for number in range(21)]
     assert statuses == [*[statuses[0]] * 20, 409]
-    assert len(kept(visitor)) == 21
+    assert len(own_records(visitor)) == 21
 
 
-def test_a_note_to_a_note_is_none() -> None:
-    visitor = answered(install(ledger=MemoryLedger()))
-    attach(visitor, "First")
-    assert attach(visitor, "Second", kept(visitor)[-1]["record_id"]).status == 404
+def test_note_to_a_note_is_not_found() -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
+    attach_note(visitor, "First")
+    assert attach_note(visitor, "Second", own_records(visitor)[-1]["record_id"]).status == 404
 
 
 @pytest.mark.parametrize("path", [NOTE, ERASE])
@@ -397,9 +397,9 @@ def test_a_note_to_a_note_is_none() -> None:
         [],
     ],
 )
-def test_another_site_can_neither_write_nor_erase(headers: Fields, path: str) -> None:
+def test_cross_site_post_cannot_write_note_or_erase(headers: Fields, path: str) -> None:
     sink, ledger = MemorySink(), MemoryLedger()
-    visitor = traced(access_log=sink, ledger=ledger)
+    visitor = traced_visitor(access_log=sink, ledger=ledger)
     body = json.dumps({"record": ledger.kept[0]["record_id"], "note": "Evil"}).encode()
     before = len(sink.records)
     reply = visitor.request("POST", path, [("content-type", "application/json"), *headers], body)
@@ -426,15 +426,15 @@ def test_another_site_can_neither_write_nor_erase(headers: Fields, path: str) ->
         ("application/json", b" " * 65_537, 413),
     ],
 )
-def test_what_is_no_note_leaves_nothing(content_type: str, body: bytes, status: int) -> None:
-    visitor = answered(install(ledger=MemoryLedger()))
+def test_malformed_note_leaves_no_record(content_type: str, body: bytes, status: int) -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
     own = [("content-type", content_type), ("sec-fetch-site", "same-origin")]
     assert visitor.request("POST", NOTE, own, body).status == status
-    assert len(kept(visitor)) == 1
+    assert len(own_records(visitor)) == 1
 
 
 def test_each_address_has_its_method() -> None:
-    for path in READ:
+    for path in READ_PATHS:
         assert call(install(), "POST", path).get("allow") == "GET, HEAD"
     for path in (NOTE, ERASE):
         assert call(install(), path=path).get("allow") == "POST"
@@ -443,14 +443,14 @@ def test_each_address_has_its_method() -> None:
 # What was shown.
 
 
-def test_a_visitor_reads_what_was_shown_in_both_languages(ledger: Ledger) -> None:
+def test_shown_text_can_be_read_in_both_languages(ledger: Ledger) -> None:
     visitor = Visitor(install(ledger=ledger), [("accept-language", "ja"), HTML])
     shown = visitor.get(PREFIX).text
     visitor.send_form(forms(shown)[0].pressed("accept_all"))
-    record = kept(visitor)[0]["record_id"]
+    record = own_records(visitor)[0]["record_id"]
     query = f"record={record}&language=en".encode()
     html = visitor.get(SHOWN, query=query).text
-    assert visible(shown) in visible(html)
+    assert visible_text(shown) in visible_text(html)
     assert words("shown_explained") in html
     assert words("settings_intro", "ja").partition("{")[0] in html
     prevailing = visitor.get(SHOWN, query=query + b"&prevailing").text
@@ -459,23 +459,23 @@ def test_a_visitor_reads_what_was_shown_in_both_languages(ledger: Ledger) -> Non
     assert (without_once(html).count("<html"), html.count("<script"), html.count("<link")) == (1, 0, 1)
 
 
-def test_what_was_shown_cannot_be_answered_from_there() -> None:
-    visitor = answered(install(ledger=MemoryLedger()))
-    html = visitor.get(SHOWN, query=b"record=" + kept(visitor)[0]["record_id"].encode()).text
+def test_form_in_shown_text_is_disabled() -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
+    html = visitor.get(SHOWN, query=b"record=" + own_records(visitor)[0]["record_id"].encode()).text
     assert re.search(r"<fieldset [^>]*disabled>", html)
     assert html.index("disabled>") < html.index("<form") < html.rindex("</form>") < html.rindex("</fieldset>")
 
 
-def test_what_was_shown_to_others_or_by_others_is_not_found(ledger: Ledger) -> None:
+def test_shown_text_of_other_visitors_is_not_found(ledger: Ledger) -> None:
     app = install(ledger=ledger)
-    visitor, other = answered(app), answered(app)
-    theirs = kept(other)[0]["record_id"]
-    attach(visitor, "Mine")
-    own, note = (record["record_id"] for record in kept(visitor))
+    visitor, other = visitor_with_answers(app), visitor_with_answers(app)
+    theirs = own_records(other)[0]["record_id"]
+    attach_note(visitor, "Mine")
+    own, note = (record["record_id"] for record in own_records(visitor))
     elsewhere = Visitor(app)
     elsewhere.accept()  # by the site's own program
     asked = [(visitor, record) for record in (theirs, note, "", "x", "%00", "%ed%a0%80", "' OR 1=1")]
-    asked += [(elsewhere, kept(elsewhere)[0]["record_id"]), (Visitor(app), own)]
+    asked += [(elsewhere, own_records(elsewhere)[0]["record_id"]), (Visitor(app), own)]
     for who, record in asked:
         reply = who.get(SHOWN, query=f"record={record}".encode())
         assert (reply.status, reply.get("content-type")) == (404, "application/problem+json")
@@ -488,11 +488,11 @@ def test_what_was_shown_to_others_or_by_others_is_not_found(ledger: Ledger) -> N
 # The receipt.
 
 
-def test_a_receipt_is_that_of_the_record_that_holds(ledger: Ledger) -> None:
+def test_receipt_contains_record_in_force(ledger: Ledger) -> None:
     clock = Clock()
-    visitor = answered(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
+    visitor = visitor_with_answers(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
     receipt = visitor.get(RECEIPTS[0]).json
-    first, holds = kept(visitor)
+    first, holds = own_records(visitor)
     assert {key: receipt[key] for key in holds} == holds
     assert (receipt["record_id"], receipt["previous"]) == (holds["record_id"], first["record_id"])
     address = f"https://site.example{PREFIX}"
@@ -504,17 +504,17 @@ def test_a_receipt_is_that_of_the_record_that_holds(ledger: Ledger) -> None:
     ]
 
 
-def test_a_receipt_is_that_of_the_answer_and_no_signal_or_note_takes_its_place() -> None:
+def test_receipt_ignores_signals_and_notes() -> None:
     ledger = MemoryLedger()
-    visitor = answered(install(ledger=ledger, clock=Clock()))
+    visitor = visitor_with_answers(install(ledger=ledger, clock=Clock()))
     (granted,) = ledger.kept
-    attach(visitor, "Mine")
+    attach_note(visitor, "Mine")
     signal = {"event": "signal", "source": "signal", "record_id": "s", "repeat_key": ""}
     run(ledger.append(Entry(document={**granted, **signal})))
     assert visitor.get(RECEIPTS[0]).json["record_id"] == granted["record_id"]
 
 
-class Forgetful(MemoryLedger):
+class DamagedPolicies(MemoryLedger):
     """A ledger whose policies were damaged."""
 
     def __init__(self, kept: dict[str, Any] | None) -> None:
@@ -527,11 +527,11 @@ class Forgetful(MemoryLedger):
 
 @pytest.mark.parametrize(
     ("ledger", "words_of_then"),
-    [(MemoryLedger(), True), (Forgetful(None), False), (Forgetful({"site": {}}), False)],
+    [(MemoryLedger(), True), (DamagedPolicies(None), False), (DamagedPolicies({"site": {}}), False)],
     ids=["kept", "lost", "unreadable"],
 )
-def test_a_receipt_is_in_the_words_that_were_answered_to(ledger: MemoryLedger, words_of_then: bool) -> None:
-    visitor = answered(install(ledger=ledger))
+def test_receipt_uses_wording_of_answered_policy(ledger: MemoryLedger, words_of_then: bool) -> None:
+    visitor = visitor_with_answers(install(ledger=ledger))
     visitor.app = install(text=SITE.replace("We count visits.", "We count each visit."), ledger=ledger)
     receipt = visitor.get(RECEIPTS[0]).json
     then, now = "We count visits.", "We count each visit."
@@ -542,15 +542,15 @@ def test_a_receipt_is_in_the_words_that_were_answered_to(ledger: MemoryLedger, w
     assert (then in page, now in page) == (words_of_then, not words_of_then)
 
 
-def test_a_receipt_in_a_language_that_was_not_offered_then_is_in_the_words_of_now() -> None:
+def test_receipt_in_newly_offered_language_uses_current_wording() -> None:
     ledger = MemoryLedger()
     in_english = re.sub(', ja = "[^"]*"', "", SITE).replace(', "ja"]', "]")
-    visitor = answered(install(text=in_english, ledger=ledger))
+    visitor = visitor_with_answers(install(text=in_english, ledger=ledger))
     visitor.app = install(ledger=ledger)
     assert "訪問を数えます。" in visitor.get(RECEIPTS[1], query=b"language=ja").text
 
 
-def test_without_a_ledger_a_receipt_says_what_the_cookie_says() -> None:
+def test_receipt_without_ledger_is_made_from_cookie() -> None:
     visitor = Visitor(install(clock=Clock()))
     visitor.save(media=True)
     receipt = visitor.get(RECEIPTS[0]).json
@@ -559,16 +559,16 @@ def test_without_a_ledger_a_receipt_says_what_the_cookie_says() -> None:
     assert receipt["expires_at"] == "2025-12-12T15:06:40Z"
 
 
-def test_a_receipt_of_an_answer_that_the_ledger_has_no_longer_says_what_the_cookie_says() -> None:
+def test_receipt_of_removed_record_is_made_from_cookie() -> None:
     ledger = MemoryLedger()
-    visitor = answered(install(ledger=ledger))
+    visitor = visitor_with_answers(install(ledger=ledger))
     ledger.remove(now=NOW, make_id=lambda: "x", consent_id=ledger.kept[0]["consent_id"])
     receipt = visitor.get(RECEIPTS[0]).json
     assert (receipt["record_id"], receipt["status"]) == (None, "granted")
     assert receipt["consent_id"] is not None
 
 
-def test_without_an_answer_there_is_no_receipt() -> None:
+def test_receipt_before_answer_is_not_found() -> None:
     for path in RECEIPTS:
         reply = call(install(ledger=MemoryLedger()), path=path)
         assert (reply.status, reply.get("content-type")) == (404, "application/problem+json")
@@ -576,11 +576,11 @@ def test_without_an_answer_there_is_no_receipt() -> None:
     assert (page.status, words("error_not_found") in page.text) == (404, True)
 
 
-def test_a_receipt_can_be_read_and_printed(ledger: Ledger) -> None:
+def test_receipt_page_names_record_recipients_and_controller(ledger: Ledger) -> None:
     clock = Clock()
-    visitor = answered(install(ledger=ledger, clock=clock))
+    visitor = visitor_with_answers(install(ledger=ledger, clock=clock))
     text = visitor.get(RECEIPTS[1]).text
-    (record,) = kept(visitor)
+    (record,) = own_records(visitor)
     for said in ("Access tracing", "Maps Inc.", "IP address", "Test Registry Ltd.", "privacy@site.example"):
         assert said in text
     for said in (record["record_id"], record["policy"], "2025-06-15T15:06:40Z", "2025-12-12T15:06:40Z"):
@@ -601,14 +601,14 @@ def test_a_receipt_can_be_read_and_printed(ledger: Ledger) -> None:
         ("a/../b", PREFIX),
     ],
 )
-def test_the_address_on_a_receipt_is_whole_where_the_host_can_be_one(host: str, address: str) -> None:
-    visitor = answered(install())
+def test_address_on_receipt_includes_only_valid_host(host: str, address: str) -> None:
+    visitor = visitor_with_answers(install())
     assert visitor.get(RECEIPTS[0], host=host).json["withdraw_at"] == address
 
 
-def test_the_address_on_a_receipt_has_the_mount_path() -> None:
+def test_address_on_receipt_includes_mount_path() -> None:
     app = install()
-    visitor = answered(app)
+    visitor = visitor_with_answers(app)
     reply = visitor.get(f"/shop{RECEIPTS[0]}", root_path="/shop")
     assert reply.json["withdraw_at"] == f"https://site.example/shop{PREFIX}"
 
@@ -616,9 +616,9 @@ def test_the_address_on_a_receipt_has_the_mount_path() -> None:
 # The export.
 
 
-def test_an_export_has_everything_that_is_kept(ledger: Ledger) -> None:
-    visitor = traced(ledger=ledger, clock=Clock())
-    attach(visitor, "Mine")
+def test_export_contains_everything_that_is_kept(ledger: Ledger) -> None:
+    visitor = traced_visitor(ledger=ledger, clock=Clock())
+    attach_note(visitor, "Mine")
     reply = visitor.get(EXPORT)
     export = reply.json
     assert reply.get("content-disposition") == 'attachment; filename="privacy-export.json"'
@@ -630,10 +630,10 @@ def test_an_export_has_everything_that_is_kept(ledger: Ledger) -> None:
     assert [record["url.path"] for record in export["access_records"]] == ["/one", "/two"]
 
 
-def test_an_export_says_what_each_field_means() -> None:
+def test_export_explains_each_field() -> None:
     clock = Clock()
-    visitor = traced(clock=clock)
-    attach(visitor, "Mine")
+    visitor = traced_visitor(clock=clock)
+    attach_note(visitor, "Mine")
     export = visitor.get(EXPORT).json
     meanings = export["meanings"]
     assert meanings["consent_records"] == dict(CONSENT_RECORD)
@@ -644,8 +644,8 @@ def test_an_export_says_what_each_field_means() -> None:
             assert record.keys() <= meanings[kind].keys()
 
 
-def test_an_export_has_nothing_of_others() -> None:
-    first = traced()
+def test_export_contains_nothing_of_other_visitors() -> None:
+    first = traced_visitor()
     other = Visitor(first.app, BROWSER)
     other.save(media=True)
     export = other.get(EXPORT).json
@@ -653,19 +653,19 @@ def test_an_export_has_nothing_of_others() -> None:
     assert (export["visitor_id"], export["access_records"]) == (None, [])
 
 
-def test_an_export_of_nothing_is_empty() -> None:
+def test_export_is_empty_where_nothing_is_kept() -> None:
     for app in (install(), install(access_log=MemorySink(), ledger=MemoryLedger())):
         export = call(app, path=EXPORT).json
         export.pop("meanings")
         assert {key: value for key, value in export.items() if value} == {}
-    without_id = answered(install())
+    without_id = visitor_with_answers(install())
     later = Visitor(install(ledger=MemoryLedger()))
     later.jar = without_id.jar
-    assert kept(later) == []
+    assert own_records(later) == []
 
 
-def test_a_file_is_exported_from_and_erased_in(tmp_path: Path) -> None:
-    visitor = traced(access_log=tmp_path / "access.jsonl")
+def test_export_and_erasure_work_on_access_log_file(tmp_path: Path) -> None:
+    visitor = traced_visitor(access_log=tmp_path / "access.jsonl")
     assert [record["url.path"] for record in visitor.get(EXPORT).json["access_records"]] == ["/one", "/two"]
     assert visitor.post({}, [WANTS_JSON], path=ERASE).json["erased"] == 2
     assert (tmp_path / "access.jsonl").read_text().strip() == ""
@@ -674,14 +674,14 @@ def test_a_file_is_exported_from_and_erased_in(tmp_path: Path) -> None:
 # Erasure.
 
 
-def test_erasing_takes_the_access_records_and_the_id_and_says_what_stays_and_why(ledger: Ledger) -> None:
+def test_erasure_removes_access_records_and_visitor_id_but_not_proof(ledger: Ledger) -> None:
     sink = MemorySink()
-    visitor = traced(access_log=sink, ledger=ledger)
+    visitor = traced_visitor(access_log=sink, ledger=ledger)
     other = Visitor(visitor.app, BROWSER)
     other.accept()
     other.get("/three")
-    attach(visitor, "Mine")
-    before = kept(visitor)
+    attach_note(visitor, "Mine")
+    before = own_records(visitor)
     reply = visitor.post({}, [WANTS_JSON], path=ERASE)
     assert reply.json["erased"] == 2
     assert reply.json["consent_records"] == [record["record_id"] for record in before]
@@ -691,13 +691,13 @@ def test_erasing_takes_the_access_records_and_the_id_and_says_what_stays_and_why
     assert "; Path=/" in line
     assert "; Secure" in line
     assert [record["url.path"] for record in sink.records] == ["/three"]
-    assert kept(visitor) == before
+    assert own_records(visitor) == before
     assert visitor.state()["status"] == "granted"
 
 
-def test_after_erasing_a_visitor_is_another_one() -> None:
+def test_visitor_gets_new_id_after_erasure() -> None:
     sink = MemorySink()
-    visitor = traced(access_log=sink)
+    visitor = traced_visitor(access_log=sink)
     first = visitor.jar["__Host-visitor"]
     visitor.send_form("", path=ERASE)
     visitor.get("/again")
@@ -705,11 +705,11 @@ def test_after_erasing_a_visitor_is_another_one() -> None:
     assert [record["url.path"] for record in sink.records] == ["/again"]
 
 
-def test_the_form_that_erases_comes_back_in_its_language_to_a_page_that_says_what_stays() -> None:
-    visitor = traced()
+def test_erasure_form_redirects_to_settings_in_its_language() -> None:
+    visitor = traced_visitor()
     erasing = next(form for form in forms(visitor.get(PREFIX, query=b"language=ja").text) if form.action == ERASE)
     reply = visitor.send_form("&".join(f"{name}={value}" for name, value in erasing.hidden), path=ERASE)
-    path, query = location(reply)
+    path, query = redirect_of(reply)
     assert (reply.status, path, query) == (303, PREFIX, b"language=ja&erased")
     text = visitor.get(path, query=query).text
     assert words("erased", "ja") in text
@@ -717,14 +717,14 @@ def test_the_form_that_erases_comes_back_in_its_language_to_a_page_that_says_wha
     assert 'role="status"' in text
 
 
-def test_where_no_proof_is_kept_none_is_said_to_stay() -> None:
-    visitor = traced(ledger=None)
-    path, query = location(visitor.send_form("language=tlh", path=ERASE))
+def test_erasure_without_ledger_mentions_no_proof() -> None:
+    visitor = traced_visitor(ledger=None)
+    path, query = redirect_of(visitor.send_form("language=tlh", path=ERASE))
     assert query == b"language=en&erased"
     text = visitor.get(path, query=query).text
     assert words("erased") in text
     assert words("proof_stays") not in text
-    reply = traced(ledger=None).post({}, [WANTS_JSON], path=ERASE)
+    reply = traced_visitor(ledger=None).post({}, [WANTS_JSON], path=ERASE)
     assert reply.json == {"erased": 2, "consent_records": [], "why": None}
 
 
@@ -739,9 +739,9 @@ def test_where_no_proof_is_kept_none_is_said_to_stay() -> None:
         ("", b""),
     ],
 )
-def test_whatever_else_is_said_is_no_reason_not_to_erase(content_type: str, body: bytes) -> None:
+def test_erasure_ignores_contents_of_request_body(content_type: str, body: bytes) -> None:
     sink = MemorySink()
-    visitor = traced(access_log=sink)
+    visitor = traced_visitor(access_log=sink)
     own = [("content-type", content_type), ("sec-fetch-site", "same-origin")]
     reply = visitor.request("POST", ERASE, own, body)
     assert (reply.status, reply.get("location")) == (303, f"{PREFIX}?language=en&erased")
@@ -750,9 +750,9 @@ def test_whatever_else_is_said_is_no_reason_not_to_erase(content_type: str, body
 
 
 @pytest.mark.parametrize("headers", [[("dnt", "1")], [("sec-gpc", "1"), ("dnt", "1")]])
-def test_what_was_traced_is_the_visitors_own_also_while_a_signal_is_sent(headers: list[tuple[str, str]]) -> None:
+def test_access_records_can_be_exported_and_erased_despite_signal(headers: list[tuple[str, str]]) -> None:
     sink = MemorySink()
-    visitor = traced(access_log=sink)
+    visitor = traced_visitor(access_log=sink)
     assert len(visitor.get(EXPORT, headers).json["access_records"]) == 2
     reply = visitor.post({}, [*headers, WANTS_JSON], path=ERASE)
     assert reply.json["erased"] == 2
@@ -760,9 +760,9 @@ def test_what_was_traced_is_the_visitors_own_also_while_a_signal_is_sent(headers
     assert sink.records == []
 
 
-def test_what_was_traced_is_the_visitors_own_also_when_the_answer_has_expired() -> None:
+def test_access_records_can_be_exported_after_answer_expired() -> None:
     clock = Clock()
-    visitor = traced(clock=clock)
+    visitor = traced_visitor(clock=clock)
     clock.forward(days=200)
     export = visitor.get(EXPORT).json
     assert (len(export["access_records"]), export["consent"], export["consent_records"]) == (2, None, [])
@@ -771,7 +771,7 @@ def test_what_was_traced_is_the_visitors_own_also_when_the_answer_has_expired() 
     assert visitor.get(EXPORT).json["access_records"] == []
 
 
-def test_erasing_where_nothing_is_kept_sets_nothing() -> None:
+def test_erasure_where_nothing_is_kept_sets_no_cookie() -> None:
     reply = Visitor(install()).post({}, [WANTS_JSON], path=ERASE)
     assert (reply.json, reply.all("set-cookie")) == ({"erased": 0, "consent_records": [], "why": None}, [])
 
@@ -787,10 +787,10 @@ def forgeries(token: str) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_who_forges_the_cookies_sees_nothing_and_changes_nothing(ledger: Ledger) -> None:
+def test_forged_cookies_show_and_change_nothing(ledger: Ledger) -> None:
     sink = MemorySink()
-    visitor = traced(access_log=sink, ledger=ledger)
-    records = kept(visitor)
+    visitor = traced_visitor(access_log=sink, ledger=ledger)
+    records = own_records(visitor)
     record, secret = records[0]["record_id"], [records[0]["consent_id"], visitor.get(EXPORT).json["visitor_id"]]
     consent, pseudonym = visitor.jar["__Host-consent"], visitor.jar["__Host-visitor"]
     forged = [{"__Host-consent": token} for token in forgeries(consent)]
@@ -799,44 +799,44 @@ def test_who_forges_the_cookies_sees_nothing_and_changes_nothing(ledger: Ledger)
     for jar in forged:
         other = Visitor(visitor.app)
         other.jar = dict(jar)
-        for path in (*READ, PREFIX):
+        for path in (*READ_PATHS, PREFIX):
             reply = other.get(path, query=f"record={record}".encode())
             assert reply.status in (200, 404)
             assert not [value for value in (*secret, record, "/one") if value in reply.text], (path, jar)
-        assert attach(other, "Evil", record).status == 404
+        assert attach_note(other, "Evil", record).status == 404
         assert other.post({}, [WANTS_JSON], path=ERASE).json["erased"] == 0
-    assert kept(visitor) == records
+    assert own_records(visitor) == records
     assert len(sink.records) == 2
 
 
-def test_a_cookie_that_another_key_signed_opens_nothing() -> None:
+def test_cookie_signed_with_other_key_shows_nothing() -> None:
     ledger = MemoryLedger()
-    visitor = answered(install(ledger=ledger))
+    visitor = visitor_with_answers(install(ledger=ledger))
     own = install(ledger=ledger)
     stranger = ConsentMiddleware(own.app, policy(), "another-key-" + "x" * 32, ledger=ledger)
     visitor.app = stranger
-    assert kept(visitor) == []
+    assert own_records(visitor) == []
     assert [visitor.get(path).status for path in RECEIPTS] == [404, 404]
 
 
 # Not too often.
 
 
-def ask(visitor: Visitor, path: str) -> int:
+def status_of(visitor: Visitor, path: str) -> int:
     return visitor.post({}, path=path).status if path in (NOTE, ERASE) else visitor.get(path).status
 
 
 @pytest.mark.slow
-def test_who_asks_too_often_is_told_to_wait_and_nobody_else_is() -> None:
+def test_limit_of_own_data_requests_is_per_visitor() -> None:
     clock = Clock()
     app = install(ledger=MemoryLedger(), clock=clock)
-    visitor, other = answered(app), answered(app)
-    statuses = [ask(visitor, path) for path in itertools.islice(itertools.cycle([*READ, NOTE, ERASE]), 60)]
+    visitor, other = visitor_with_answers(app), visitor_with_answers(app)
+    statuses = [status_of(visitor, path) for path in itertools.islice(itertools.cycle([*READ_PATHS, NOTE, ERASE]), 60)]
     assert 429 not in statuses
     clock.forward(seconds=10.5)
-    for path in (*READ, NOTE, ERASE):
-        assert ask(visitor, path) == 429
-        assert ask(other, path) != 429
+    for path in (*READ_PATHS, NOTE, ERASE):
+        assert status_of(visitor, path) == 429
+        assert status_of(other, path) != 429
     reply = visitor.get(EXPORT)
     assert (reply.get("retry-after"), reply.get("content-type")) == ("590", "application/problem+json")
     assert "60 requests in 600 seconds" in reply.json["detail"]
@@ -846,8 +846,8 @@ def test_who_asks_too_often_is_told_to_wait_and_nobody_else_is() -> None:
     assert visitor.get(EXPORT).status == 200
 
 
-def test_to_people_the_limit_is_said_on_a_page() -> None:
-    visitor = answered(install(ledger=MemoryLedger()), headers=[("accept-language", "ja")])
+def test_limit_of_own_data_requests_is_explained_on_a_page() -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()), headers=[("accept-language", "ja")])
     for _ in range(60):
         visitor.get(RECORDS)
     reply = visitor.get(RECORDS, [HTML])
@@ -856,8 +856,8 @@ def test_to_people_the_limit_is_said_on_a_page() -> None:
 
 
 @pytest.mark.slow
-def test_the_settings_page_and_the_answers_have_no_such_limit() -> None:
-    visitor = answered(install(ledger=MemoryLedger()))
+def test_limit_of_own_data_requests_does_not_apply_to_settings_and_answers() -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger()))
     for _ in range(61):
         assert visitor.get(RECORDS).status in (200, 429)
     assert visitor.get(PREFIX).status == 200
@@ -866,16 +866,16 @@ def test_the_settings_page_and_the_answers_have_no_such_limit() -> None:
 
 
 @pytest.mark.slow
-def test_who_has_no_cookie_of_ours_is_not_counted() -> None:
+def test_limit_of_own_data_requests_needs_a_cookie() -> None:
     app = install(ledger=MemoryLedger(), access_log=MemorySink())
     assert {call(app, path=EXPORT).status for _ in range(70)} == {200}
 
 
 @pytest.mark.slow
-def test_without_a_consent_id_the_visitor_id_counts() -> None:
-    visitor = traced(ledger=None)
+def test_limit_of_own_data_requests_uses_visitor_id_without_consent_id() -> None:
+    visitor = traced_visitor(ledger=None)
     assert [visitor.get(EXPORT).status for _ in range(61)] == [200] * 60 + [429]
-    assert traced(ledger=None).get(EXPORT).status == 200
+    assert traced_visitor(ledger=None).get(EXPORT).status == 200
 
 
 # Where what is kept cannot be reached.
@@ -905,7 +905,7 @@ class Down(MemoryLedger):
         return await super().text(digest)
 
 
-class Unreadable(MemorySink):
+class UnreadableAccessLog(MemorySink):
     """A sink whose file is out of reach."""
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
@@ -915,16 +915,16 @@ class Unreadable(MemorySink):
         raise PermissionError("not allowed")
 
 
-def test_while_the_ledger_is_down_the_settings_page_is_there_and_what_it_keeps_is_not() -> None:
+def test_own_data_gets_503_and_settings_page_works_while_ledger_is_down() -> None:
     ledger, sink = Down(), MemorySink()
-    visitor = traced(ledger=ledger, access_log=sink)
+    visitor = traced_visitor(ledger=ledger, access_log=sink)
     record = ledger.kept[0]["record_id"].encode()
     before = len(sink.records)
     ledger.down = {"records"}
     settings = visitor.get(PREFIX)
     assert (settings.status, words("status_granted") in settings.text) == (200, True)
     assert "record of your answers" not in settings.text
-    for path in READ:
+    for path in READ_PATHS:
         assert visitor.get(path, query=b"record=" + record).status == 503
         page = visitor.get(path, [HTML])
         assert (page.status, words("error_unavailable") in page.text) == (503, True)
@@ -937,18 +937,18 @@ def test_while_the_ledger_is_down_the_settings_page_is_there_and_what_it_keeps_i
 
 
 @pytest.mark.parametrize(("name", "path"), [("append", NOTE), ("text", SHOWN)])
-def test_a_ledger_that_fails_half_way_is_down_too(name: str, path: str) -> None:
+def test_ledger_that_fails_on_append_or_text_gets_503(name: str, path: str) -> None:
     ledger = Down()
-    visitor = answered(install(ledger=ledger))
+    visitor = visitor_with_answers(install(ledger=ledger))
     record = ledger.kept[0]["record_id"]
     ledger.down = {name}
     query = f"record={record}".encode()
-    reply = attach(visitor, "Mine", record) if path == NOTE else visitor.get(path, query=query)
+    reply = attach_note(visitor, "Mine", record) if path == NOTE else visitor.get(path, query=query)
     assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
     assert len(ledger.kept) == 1
 
 
-class Long(MemorySink):
+class LongAccessLog(MemorySink):
     """Keeps much of each visitor."""
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
@@ -957,8 +957,8 @@ class Long(MemorySink):
 
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 @pytest.mark.slow
-def test_a_long_export_lets_others_have_their_turn(backend: str) -> None:
-    visitor = traced(access_log=Long())
+def test_long_export_does_not_block_the_event_loop(backend: str) -> None:
+    visitor = traced_visitor(access_log=LongAccessLog())
     cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
     turns, sent = 0, list[tuple[int, int]]()
 
@@ -988,14 +988,14 @@ def test_a_long_export_lets_others_have_their_turn(backend: str) -> None:
     assert all(before < after for (_, before), (_, after) in itertools.pairwise(sent[1::2]))
 
 
-def test_an_export_is_whole_or_none(caplog: pytest.LogCaptureFixture) -> None:
-    reply = traced(access_log=Unreadable()).get(EXPORT)
+def test_export_gets_503_if_access_log_is_unreadable(caplog: pytest.LogCaptureFixture) -> None:
+    reply = traced_visitor(access_log=UnreadableAccessLog()).get(EXPORT)
     assert (reply.status, reply.get("content-type")) == (503, "application/problem+json")
     assert [record.levelname for record in caplog.records if record.levelname == "ERROR"] == ["ERROR"]
 
 
-def test_an_erasure_that_fails_leaves_the_id_so_that_it_can_be_tried_again() -> None:
-    visitor = traced(access_log=Unreadable())
+def test_failed_erasure_keeps_visitor_id() -> None:
+    visitor = traced_visitor(access_log=UnreadableAccessLog())
     reply = visitor.send_form("", path=ERASE)
     assert (reply.status, reply.all("set-cookie")) == (503, [])
     assert words("error_unavailable") in reply.text
@@ -1005,10 +1005,10 @@ def test_an_erasure_that_fails_leaves_the_id_so_that_it_can_be_tried_again() -> 
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_every_page_is_valid_html_and_loads_nothing_from_elsewhere(language: str) -> None:
+def test_own_data_pages_are_valid_html_without_external_content(language: str) -> None:
     clock, ledger = Clock(), MemoryLedger()
-    visitor = answered(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
-    attach(visitor, "A note\nwith <b>marks</b>")
+    visitor = visitor_with_answers(install(ledger=ledger, clock=clock), "accept_all", "refuse_all", clock=clock)
+    attach_note(visitor, "A note\nwith <b>marks</b>")
     record = ledger.kept[0]["record_id"]
     parser = html5lib.HTMLParser(strict=True)
     for path in (RECORDS, RECEIPTS[1], SHOWN, PREFIX):
@@ -1021,10 +1021,10 @@ def test_every_page_is_valid_html_and_loads_nothing_from_elsewhere(language: str
         assert not re.search(r"\{\w+\}", reply.text)
 
 
-@pytest.mark.parametrize("path", [*READ, PREFIX])
-def test_a_head_request_has_the_fields_of_the_answer_and_no_body(path: str) -> None:
-    visitor = answered(install(ledger=MemoryLedger(), clock=Clock()))
-    query = f"record={kept(visitor)[0]['record_id']}".encode()
+@pytest.mark.parametrize("path", [*READ_PATHS, PREFIX])
+def test_head_of_own_data_has_headers_of_get_without_body(path: str) -> None:
+    visitor = visitor_with_answers(install(ledger=MemoryLedger(), clock=Clock()))
+    query = f"record={own_records(visitor)[0]['record_id']}".encode()
     whole, head = visitor.get(path, query=query), visitor.request("HEAD", path, query=query)
     assert (head.status, head.body) == (200, b"")
     assert head.headers == whole.headers

@@ -174,7 +174,7 @@ def banner(
     return Pages(layout=layout).banner(decision(policy, record, *signals), **settings).decode(settings["encoding"])
 
 
-def again(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str:
+def reopened_banner(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str:
     return banner(policy, record, asking=Asking(again=True), **more)
 
 
@@ -209,7 +209,7 @@ def message(policy: Policy, **more: Any) -> str:
     return Pages().message(decision(policy), **given)
 
 
-def whole(policy: Policy, **more: Any) -> dict[str, str]:
+def whole_pages(policy: Policy, **more: Any) -> dict[str, str]:
     return {
         "settings": settings(policy, **more),
         "unavailable": unavailable(policy, **more),
@@ -217,11 +217,11 @@ def whole(policy: Policy, **more: Any) -> dict[str, str]:
     }
 
 
-def everything(policy: Policy, **more: Any) -> dict[str, str]:
+def all_pages(policy: Policy, **more: Any) -> dict[str, str]:
     return {
-        **whole(policy, **more),
+        **whole_pages(policy, **more),
         "banner": banner(policy, **more),
-        "again": again(policy, **more),
+        "again": reopened_banner(policy, **more),
         "modal": banner(policy, layout="modal", **more),
         "box": box(policy, **more),
         "link": settings_link(policy, **more),
@@ -236,12 +236,12 @@ def fields(outline: Outline) -> Mapping[str, str]:
 def test_every_page_is_valid_html(policy: Policy, language: str) -> None:
     parser = html5lib.HTMLParser(strict=True)
     record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
-    for html in whole(policy, language=language, next_path="/back").values():
+    for html in whole_pages(policy, language=language, next_path="/back").values():
         parser.parse(html)
     parser.parse(settings(policy, record, "gpc", language=language, notice="erased_not_proof"))
     fragments = [
         *(banner(policy, None, "gpc", language=language, layout=layout) for layout in LAYOUTS),
-        *(again(policy, record, language=language), box(policy, language=language)),
+        *(reopened_banner(policy, record, language=language), box(policy, language=language)),
         settings_link(policy, language=language),
     ]
     for html in fragments:
@@ -251,7 +251,7 @@ def test_every_page_is_valid_html(policy: Policy, language: str) -> None:
 
 @pytest.mark.parametrize("language", ["en", "ja"])
 def test_every_page_names_its_language_and_direction(policy: Policy, language: str) -> None:
-    for html in whole(policy, language=language).values():
+    for html in whole_pages(policy, language=language).values():
         assert Outline(html).one("html", lang=language, dir="ltr")
     for html in (banner(policy, language=language), box(policy, language=language)):
         assert Outline(html).one("section", lang=language, dir="ltr")
@@ -259,23 +259,23 @@ def test_every_page_names_its_language_and_direction(policy: Policy, language: s
     assert Outline(settings_link(policy, language=language)).one("nav", lang=language, dir="ltr")
 
 
-def test_a_page_in_a_language_that_is_written_from_the_right_says_so() -> None:
+def test_page_in_right_to_left_language_has_dir_rtl() -> None:
     policy = full_in("en", "he")
-    for html in everything(policy, language="he").values():
+    for html in all_pages(policy, language="he").values():
         assert 'lang="he" dir="rtl"' in html
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_no_placeholder_is_left_open(policy: Policy, language: str) -> None:
+def test_no_placeholder_is_left_in_pages(policy: Policy, language: str) -> None:
     record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
     here = policy.under(policy.services[0])
     more = [settings(policy, record, "gpc", "dnt", language=language), banner(here, None, "dnt", language=language)]
-    for html in (*everything(policy, language=language).values(), *more):
+    for html in (*all_pages(policy, language=language).values(), *more):
         assert not re.search(r"\{\w+\}", re.sub(r'data-state="[^"]*"', "", html))
 
 
-def test_nothing_runs_or_styles_inline(policy: Policy) -> None:
-    for html in everything(policy).values():
+def test_pages_have_no_inline_script_or_style(policy: Policy) -> None:
+    for html in all_pages(policy).values():
         outline = Outline(html)
         for tag, attrs, words in outline.elements:
             assert tag != "style"
@@ -287,22 +287,22 @@ def test_nothing_runs_or_styles_inline(policy: Policy) -> None:
                 assert not words
 
 
-def test_pages_of_their_own_have_no_script(policy: Policy) -> None:
-    for html in whole(policy).values():
+def test_whole_pages_have_no_script(policy: Policy) -> None:
+    for html in whole_pages(policy).values():
         assert not Outline(html).all("script")
         assert Outline(html).one("link", href=f"{BASE}/assets/{assets()['settings.css'].name}")
 
 
-def test_no_name_is_one_that_block_lists_hide(policy: Policy) -> None:
+def test_names_in_pages_are_not_on_block_lists(policy: Policy) -> None:
     hidden = re.compile("cookie|consent|gdpr|ccpa|cmp|banner", re.IGNORECASE)
-    for html in everything(policy).values():
+    for html in all_pages(policy).values():
         for _, attrs, _ in Outline(html).elements:
             for name in ("id", "class", "href", "src", "action"):
                 assert not hidden.search(attrs.get(name, ""))
     assert not hidden.search(" ".join(assets()))
 
 
-def test_hostile_texts_stay_texts(policy: Policy) -> None:
+def test_hostile_policy_texts_are_escaped(policy: Policy) -> None:
     evil = "\"'><script>alert(1)</script>{site}"
     both = {"en": evil, "ja": evil}
     hostile = replace(
@@ -315,13 +315,13 @@ def test_hostile_texts_stay_texts(policy: Policy) -> None:
         changes=tuple(replace(change, text=both) for change in policy.changes),
         wording={"en": {"refuse_all": evil, "kept": evil, "status_unknown": f"{evil} {{}} {{0}}"}},
     )
-    for html in everything(hostile, next_path='/"><script>alert(2)</script>').values():
+    for html in all_pages(hostile, next_path='/"><script>alert(2)</script>').values():
         assert "<script>" not in html
         assert all(script["src"].startswith(BASE) for script in Outline(html).all("script"))
         assert not any(a["href"].startswith("javascript:") for a in Outline(html).all("a"))
 
 
-def test_the_path_to_come_back_to_is_escaped_everywhere(policy: Policy) -> None:
+def test_next_path_is_escaped(policy: Policy) -> None:
     path = '/a "quoted" <b>?c=1&d=é'
     outline = Outline(banner(policy, next_path=path))
     assert fields(outline)["next"] == f"{path}#pchoice"
@@ -329,11 +329,11 @@ def test_the_path_to_come_back_to_is_escaped_everywhere(policy: Policy) -> None:
     assert outline.one("a", href=address)["text"] == "Privacy settings"
 
 
-def test_a_form_says_what_it_answers(policy: Policy) -> None:
+def test_each_form_has_hidden_fields_of_its_surface(policy: Policy) -> None:
     common = {"policy": policy.version, "language": "en", "once": "", "answered": "0"}
     asked = {**common, "source": "banner", "surface": "banner", "next": "/a?b=1#pchoice"}
     assert fields(Outline(banner(policy))) == asked
-    assert fields(Outline(again(policy))) == {**asked, "source": "settings", "surface": "again"}
+    assert fields(Outline(reopened_banner(policy))) == {**asked, "source": "settings", "surface": "again"}
     set_here = {**common, "source": "settings", "surface": "settings"}
     assert fields(Outline(settings(policy, next_path="/a"))) == {**set_here, "next": "/a#pchoice"}
     assert fields(Outline(settings(policy, next_path="/a#b"))) == {**set_here, "next": "/a#b"}
@@ -350,7 +350,7 @@ def test_a_form_says_what_it_answers(policy: Policy) -> None:
         assert Outline(html).one("form", method="post", action=BASE)
 
 
-def test_each_page_has_a_form_that_no_other_has(policy: Policy) -> None:
+def test_each_page_has_its_own_form_id(policy: Policy) -> None:
     pages = Pages(make_id=map(str, count(1)).__next__)
     here: dict[str, Any] = {"base": BASE, "language": "en", "next_path": "/map"}
     held, feature = decision(policy), policy.features[0]
@@ -365,14 +365,14 @@ def test_each_page_has_a_form_that_no_other_has(policy: Policy) -> None:
     assert {field["value"] for field in Outline(made[2]).all("input", name="once")} == {"3"}
 
 
-def test_without_a_path_to_come_back_to_the_field_is_left_out(policy: Policy) -> None:
+def test_banner_without_next_path_has_no_next_field(policy: Policy) -> None:
     outline = Outline(banner(policy, next_path=""))
     assert "next" not in fields(outline)
     assert outline.one("a", href=f"{BASE}?language=en")
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_refusing_and_accepting_are_alike_and_refusing_comes_first(policy: Policy, language: str) -> None:
+def test_refuse_button_comes_first_and_looks_like_accept_button(policy: Policy, language: str) -> None:
     for html in (banner(policy, language=language), settings(policy, language=language)):
         outline = Outline(html)
         refuse, accept = outline.one("button", value="refuse_all"), outline.one("button", value="accept_all")
@@ -401,30 +401,28 @@ def test_refusing_and_accepting_are_alike_and_refusing_comes_first(policy: Polic
         ("ja", ["アクセス履歴の追跡、地図と動画", "拒否しても", "いつでも", "「プライバシー設定」", "事業所の地図"]),
     ],
 )
-def test_the_question_says_who_asks_for_what_and_what_a_refusal_costs(
-    policy: Policy, language: str, said: list[str]
-) -> None:
+def test_banner_names_controller_purposes_and_cost_of_refusal(policy: Policy, language: str, said: list[str]) -> None:
     html = banner(policy, language=language)
     for words in (*said, "Example Registry Co., Ltd."):
         assert words in html
     assert Outline(html).one("a", href="/privacy")
 
 
-def test_nothing_is_ticked_before_an_answer(policy: Policy) -> None:
+def test_no_purpose_is_ticked_before_answer(policy: Policy) -> None:
     for html in (banner(policy), settings(policy)):
         boxes = Outline(html).all("input", type="checkbox")
         assert [box["value"] for box in boxes] == ["analytics", "media"]
         assert not any("checked" in box for box in boxes)
 
 
-def test_what_is_granted_now_is_ticked(policy: Policy) -> None:
+def test_granted_purposes_are_ticked(policy: Policy) -> None:
     record = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
     for html in (banner(policy, record), settings(policy, record)):
         boxes = Outline(html).all("input", type="checkbox")
         assert {box["value"]: "checked" in box for box in boxes} == {"analytics": False, "media": True}
 
 
-def test_the_banner_holds_what_the_script_needs(policy: Policy) -> None:
+def test_banner_has_state_messages_and_assets_for_script(policy: Policy) -> None:
     section = Outline(banner(policy)).one("section")
     assert json.loads(section["data-state"]) == {"necessary": True, "analytics": False, "media": False}
     assert Outline(banner(policy)).one("h2", id=section["aria-labelledby"])["text"] == "Cookies and your privacy"
@@ -432,10 +430,10 @@ def test_the_banner_holds_what_the_script_needs(policy: Policy) -> None:
     assert Outline(banner(policy)).one("script", src=f"{BASE}/assets/{assets()['choices.js'].name}", type="module")
     for html in (banner(policy, layout="modal"), box(policy)):
         spoken = Outline(html).all("section") or Outline(html).all("dialog")
-        assert {key: spoken[0][f"data-{key}"] for key in SPOKEN} == SPOKEN
+        assert {key: spoken[0][f"data-{key}"] for key in MESSAGES} == MESSAGES
 
 
-SPOKEN = {
+MESSAGES = {
     "granted": "Your choice has been kept. You accepted all purposes.",
     "refused": "Your choice has been kept. You refused all purposes that are not strictly necessary.",
     "partial": "Your choice has been kept. You accepted some of the purposes.",
@@ -450,13 +448,13 @@ SPOKEN = {
 
 
 @pytest.mark.parametrize("reloads", [False, True])
-def test_the_script_is_told_where_a_grant_needs_the_page_anew(policy: Policy, reloads: bool) -> None:
+def test_banner_tells_script_to_reload_after_grant(policy: Policy, reloads: bool) -> None:
     section = Outline(banner(policy, asking=Asking(reloads=reloads))).one("section")
     assert ("data-reload" in section) is reloads
 
 
 @pytest.mark.parametrize("layout", ["corner", "bar"])
-def test_a_question_that_leaves_the_page_usable_is_a_region(policy: Policy, layout: str) -> None:
+def test_corner_and_bar_banner_is_a_named_region(policy: Policy, layout: str) -> None:
     section = Outline(banner(policy, layout=layout)).one("section")
     assert section["class"] == f"pchoice pchoice-{layout}"
     # A section with a name is a region (HTML AAM).
@@ -464,7 +462,7 @@ def test_a_question_that_leaves_the_page_usable_is_a_region(policy: Policy, layo
     assert section.keys().isdisjoint({"open", "role"})
 
 
-def test_a_modal_question_is_a_dialog_that_is_open_before_any_script_runs(policy: Policy) -> None:
+def test_modal_banner_is_an_open_dialog_without_script(policy: Policy) -> None:
     html = banner(policy, layout="modal")
     dialog = Outline(html).one("dialog")
     assert (dialog["class"], dialog["open"]) == ("pchoice pchoice-modal", "")
@@ -473,9 +471,9 @@ def test_a_modal_question_is_a_dialog_that_is_open_before_any_script_runs(policy
     assert Outline(html).one("h2", id=dialog["aria-labelledby"])
 
 
-def test_who_calls_for_the_question_sees_what_holds_and_changes_it_in_place(policy: Policy) -> None:
+def test_reopened_banner_shows_current_answer(policy: Policy) -> None:
     record = answered(policy, media=State.GRANTED, analytics=State.REFUSED)
-    html = again(policy, record)
+    html = reopened_banner(policy, record)
     outline = Outline(html)
     assert outline.one("h2", id="pchoice-title")["text"] == "Privacy settings"
     assert outline.one("p", **{"class": "pchoice-state"})["text"] == "You accepted some of the purposes."
@@ -486,7 +484,7 @@ def test_who_calls_for_the_question_sees_what_holds_and_changes_it_in_place(poli
     assert [button["value"] for button in outline.all("button", name="choice")] == ["save", "refuse_all", "accept_all"]
 
 
-def test_who_is_asked_for_the_first_time_sees_no_state_and_an_answer_at_once(policy: Policy) -> None:
+def test_first_banner_shows_no_state_and_closed_details(policy: Policy) -> None:
     outline = Outline(banner(policy))
     assert not outline.all("p", **{"class": "pchoice-state"})
     assert "open" not in outline.one("details")
@@ -494,7 +492,7 @@ def test_who_is_asked_for_the_first_time_sees_no_state_and_an_answer_at_once(pol
     assert (later["text"], later["type"]) == ("Decide later", "button")
 
 
-def test_each_purpose_is_described_beside_its_box(policy: Policy) -> None:
+def test_each_checkbox_is_described_by_its_purpose(policy: Policy) -> None:
     outline = Outline(banner(policy))
     for field, description in zip(
         outline.all("input", type="checkbox"), ("We count visits.", "We show maps."), strict=True
@@ -511,7 +509,7 @@ def test_a_question_that_is_no_translation_does_not_say_what_prevails(policy: Po
 # Who would receive data.
 
 
-def test_the_question_counts_the_recipients_and_leads_to_them(policy: Policy) -> None:
+def test_banner_counts_recipients_and_links_to_their_list(policy: Policy) -> None:
     address = f"{BASE}?language=en&next=/a%3Fb%3D1#pchoice-recipients"
     assert Outline(banner(policy)).one("a", href=address)["text"] == "1 third party would receive data"
     # One that receives data for two purposes is still one, and what is necessary is not asked for.
@@ -522,7 +520,7 @@ def test_the_question_counts_the_recipients_and_leads_to_them(policy: Policy) ->
     assert "Nothing is given to third parties." not in banner(several)
 
 
-def test_the_recipients_are_where_the_question_leads(policy: Policy) -> None:
+def test_settings_page_has_one_anchor_for_recipients(policy: Policy) -> None:
     table = Outline(settings(policy)).one("table", id="pchoice-recipients")
     assert table["id"] == "pchoice-recipients"
     maps = policy.recipients[0]
@@ -531,7 +529,7 @@ def test_the_recipients_are_where_the_question_leads(policy: Policy) -> None:
     assert not Outline(settings(replace(policy, recipients=()))).all("table", id="pchoice-recipients")
 
 
-def test_a_question_without_recipients_says_so_and_leads_to_none(policy: Policy) -> None:
+def test_banner_without_recipients_says_so_without_link(policy: Policy) -> None:
     for plain in (replace(policy, recipients=()), policy.under(policy.services[0])):
         assert "Nothing is given to third parties." in banner(plain)
         assert "#pchoice-recipients" not in banner(plain)
@@ -541,7 +539,7 @@ def test_a_question_without_recipients_says_so_and_leads_to_none(policy: Policy)
 # Nonces.
 
 
-def test_the_tags_of_a_question_carry_the_nonces_of_the_page(policy: Policy, pages: Pages) -> None:
+def test_banner_tags_carry_nonces_of_page(policy: Policy, pages: Pages) -> None:
     made = {}
     for script, style in (("", ""), ("abc=", "xyz"), ("", "xyz"), ("abc=", ""), ('"><b>', "x' y")):
         asking = Asking(script_nonce=script, style_nonce=style)
@@ -555,7 +553,7 @@ def test_the_tags_of_a_question_carry_the_nonces_of_the_page(policy: Policy, pag
 
 
 @pytest.mark.parametrize("nonce", ["", "abc=", '"><b>'])
-def test_the_tags_of_a_box_carry_the_nonce_that_the_app_told(policy: Policy, nonce: str) -> None:
+def test_box_tags_carry_nonce_set_by_app(policy: Policy, nonce: str) -> None:
     outline = Outline(box(policy, asking=Asking(nonce, nonce)))
     for tag in (outline.one("script"), outline.one("link")):
         assert tag.get("nonce", "") == nonce
@@ -566,7 +564,7 @@ def test_the_tags_of_a_box_carry_the_nonce_that_the_app_told(policy: Policy, non
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "Privacy settings"), ("ja", "プライバシー設定")])
-def test_a_page_has_a_link_to_the_settings_that_comes_back(policy: Policy, language: str, said: str) -> None:
+def test_settings_link_carries_language_and_next_path(policy: Policy, language: str, said: str) -> None:
     outline = Outline(settings_link(policy, language=language))
     way_back = outline.one("a", href=f"{BASE}?language={language}&next=/a%3Fb%3D1")
     assert way_back["text"] == said
@@ -575,7 +573,7 @@ def test_a_page_has_a_link_to_the_settings_that_comes_back(policy: Policy, langu
     assert Outline(settings_link(policy, language=language, next_path="")).one("a", href=f"{BASE}?language={language}")
 
 
-def test_the_link_to_the_settings_is_the_same_for_everybody_and_kept(
+def test_settings_link_is_cached_for_all_visitors(
     policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     where: dict[str, Any] = {"base": BASE, "language": "en", "encoding": "utf-8"}
@@ -585,7 +583,7 @@ def test_the_link_to_the_settings_is_the_same_for_everybody_and_kept(
     assert pages.footer(granted, next_path="/b?c=&d", **where) == first.replace(b"=/a", b"=/b%3Fc%3D%26d")
 
 
-def test_the_link_to_the_settings_is_written_in_the_encoding_of_the_page(policy: Policy, pages: Pages) -> None:
+def test_settings_link_is_in_encoding_of_page(policy: Policy, pages: Pages) -> None:
     where: dict[str, Any] = {"base": BASE, "language": "ja", "next_path": "/a"}
     full, plain = (pages.footer(decision(policy), encoding=name, **where) for name in ("utf-8", "ascii"))
     assert plain.isascii()
@@ -596,7 +594,7 @@ def test_the_link_to_the_settings_is_written_in_the_encoding_of_the_page(policy:
 # What becomes of an answer that the browser does not keep.
 
 
-def test_where_no_answer_is_known_a_page_can_say_that_the_browser_keeps_none(policy: Policy) -> None:
+def test_page_before_answer_contains_blocked_cookies_message(policy: Policy) -> None:
     said = text_of(policy, "en", "cookies_blocked")
     for html in (banner(policy), settings(policy)):
         assert Outline(html).one("p", id="pchoice", **{"class": "pchoice-blocked"})["text"] == said
@@ -604,7 +602,7 @@ def test_where_no_answer_is_known_a_page_can_say_that_the_browser_keeps_none(pol
     assert said not in settings(policy, answer)
 
 
-def test_a_box_and_an_explaining_page_can_say_so_each_in_a_place_of_its_own(policy: Policy) -> None:
+def test_box_and_explaining_page_have_own_blocked_cookies_message(policy: Policy) -> None:
     said = text_of(policy, "en", "cookies_blocked")
     places = {box(policy): "pchoice-off-map", unavailable(policy): "pchoice-off-map"}
     places[unavailable(policy, feature=None)] = "pchoice-off"
@@ -614,12 +612,12 @@ def test_a_box_and_an_explaining_page_can_say_so_each_in_a_place_of_its_own(poli
         assert not Outline(banner(policy)).all("p", id=place)
 
 
-def test_a_question_about_the_rest_does_not_say_that_the_answer_of_a_box_was_not_kept(policy: Policy) -> None:
+def test_banner_after_partial_answer_has_no_blocked_cookies_message(policy: Policy) -> None:
     granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
     assert not Outline(banner(policy, granted_one)).all("p", id="pchoice")
 
 
-def test_who_is_asked_again_is_told_so(policy: Policy) -> None:
+def test_banner_after_policy_change_mentions_change(policy: Policy) -> None:
     said = text_of(policy, "en", "banner_changed")
     without_the_new = replace(answered(policy, media=State.REFUSED), policy="an older one")
     to_less = replace(without_the_new, answers={**without_the_new.answers, "analytics": Answer(State.GRANTED, "older")})
@@ -629,7 +627,7 @@ def test_who_is_asked_again_is_told_so(policy: Policy) -> None:
 
 
 @pytest.mark.slow
-def test_who_is_asked_for_what_was_left_open_is_not_told_of_a_change(policy: Policy) -> None:
+def test_banner_for_unanswered_purposes_mentions_no_change(policy: Policy) -> None:
     said = text_of(policy, "en", "banner_changed")
     granted_one = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
     settled = answered(policy, media=State.REFUSED, analytics=State.REFUSED)
@@ -639,7 +637,7 @@ def test_who_is_asked_for_what_was_left_open_is_not_told_of_a_change(policy: Pol
         assert said not in settings(policy, record)
 
 
-def test_a_signal_is_said_to_be_honoured_where_it_refuses_something(policy: Policy) -> None:
+def test_banner_and_settings_mention_honoured_signal(policy: Policy) -> None:
     for html in (banner(policy, None, "gpc"), settings(policy, None, "gpc")):
         assert "Global Privacy Control" in html
         assert "refusal (Maps and videos)" in html
@@ -649,7 +647,7 @@ def test_a_signal_is_said_to_be_honoured_where_it_refuses_something(policy: Poli
     assert "Global Privacy Control" not in banner(deaf, None, "gpc")
 
 
-def test_a_service_asks_in_its_own_words_and_not_for_what_it_refuses(policy: Policy) -> None:
+def test_banner_of_service_uses_its_texts_and_omits_refused_purposes(policy: Policy) -> None:
     html = banner(policy.under(policy.services[0]))
     assert "Tracing of searches?" in html
     assert "Map" not in html
@@ -658,7 +656,7 @@ def test_a_service_asks_in_its_own_words_and_not_for_what_it_refuses(policy: Pol
     assert "Terms of this service" not in banner(policy.under(shop))
 
 
-def test_a_site_without_a_policy_page_links_to_none(policy: Policy) -> None:
+def test_banner_omits_missing_policy_url_and_features(policy: Policy) -> None:
     plain = replace(policy, site=replace(policy.site, policy_url=""), features=())
     for html in (banner(plain), settings(plain)):
         assert "Privacy policy<" not in html
@@ -666,7 +664,7 @@ def test_a_site_without_a_policy_page_links_to_none(policy: Policy) -> None:
     assert "Switched off if you refuse" not in banner(plain)
 
 
-def test_a_banner_is_kept_and_only_the_path_changes(
+def test_cached_banner_gets_next_path_of_each_page(
     policy: Policy, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = pages.banner(decision(policy), base=BASE, language="en", next_path="/a", encoding="utf-8")
@@ -675,13 +673,13 @@ def test_a_banner_is_kept_and_only_the_path_changes(
     assert again == first.replace(b'value="/a#', b'value="/b#').replace(b"next=/a", b"next=/b")
 
 
-def test_what_a_page_s_encoding_lacks_is_written_as_character_references(policy: Policy) -> None:
+def test_characters_outside_encoding_become_references(policy: Policy) -> None:
     plain = banner(policy, language="ja", encoding="ascii")
     assert plain.isascii()
     assert html_module.unescape(plain) == html_module.unescape(banner(policy, language="ja"))
 
 
-def test_whatever_changes_a_banner_makes_another(policy: Policy, pages: Pages) -> None:
+def test_cached_banner_differs_for_each_input(policy: Policy, pages: Pages) -> None:
     record = answered(policy, media=State.GRANTED)
     decisions = [
         decision(policy),
@@ -701,7 +699,7 @@ def test_whatever_changes_a_banner_makes_another(policy: Policy, pages: Pages) -
     assert len(made) == len(decisions) * 24
 
 
-def test_who_comes_after_somebody_else_is_told_of_a_change_too(policy: Policy, pages: Pages) -> None:
+def test_cached_banner_tells_changed_policy_from_unanswered_purpose(policy: Policy, pages: Pages) -> None:
     """Both accepted the one and are asked for the other: left open by the one, new to the other."""
     left_open = answered(policy, media=State.GRANTED, analytics=State.UNANSWERED)
     to_another = replace(left_open.answers["media"], state=State.REFUSED)
@@ -712,7 +710,7 @@ def test_who_comes_after_somebody_else_is_told_of_a_change_too(policy: Policy, p
 
 
 @pytest.mark.slow
-def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
+def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
     for number in range(300):
         pages.banner(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
         pages.footer(decision(policy), base=f"/{number}", language="en", next_path="/", encoding="utf-8")
@@ -739,7 +737,7 @@ def test_kept_banners_do_not_pile_up(policy: Policy, pages: Pages) -> None:
         ),
     ],
 )  # fmt: skip
-def test_the_settings_page_says_all_that_a_visitor_must_know(policy: Policy, language: str, said: list[str]) -> None:
+def test_settings_page_contains_all_required_information(policy: Policy, language: str, said: list[str]) -> None:
     html = settings(policy, language=language)
     for words in (*said, policy.version):
         assert words in html
@@ -752,13 +750,13 @@ def test_the_settings_page_says_all_that_a_visitor_must_know(policy: Policy, lan
     assert outline.one("form", method="post", action=f"{BASE}/erase")
 
 
-def test_what_is_necessary_is_text_and_no_switch(policy: Policy) -> None:
+def test_necessary_purpose_has_no_checkbox(policy: Policy) -> None:
     outline = Outline(settings(policy))
     assert not outline.all("input", value="necessary")
     assert outline.one("p", **{"class": "pchoice-fixed"})["text"] == "Always on"
 
 
-def test_changes_are_listed_with_the_newest_first(policy: Policy) -> None:
+def test_policy_changes_are_listed_newest_first(policy: Policy) -> None:
     days = [time["datetime"] for time in Outline(settings(policy)).all("time")]
     assert days == ["2026-05-20", "2026-03-01"]
     assert "Nothing so far." in settings(replace(policy, changes=()))
@@ -772,9 +770,7 @@ def test_changes_are_listed_with_the_newest_first(policy: Policy) -> None:
         ({"analytics": State.GRANTED, "media": State.REFUSED}, "status_partial"),
     ],
 )
-def test_the_settings_page_shows_what_was_answered_and_until_when_it_holds(
-    policy: Policy, answers: dict[str, State], key: str
-) -> None:
+def test_settings_page_shows_status_and_expiry_of_answer(policy: Policy, answers: dict[str, State], key: str) -> None:
     record = answered(policy, **answers)
     assert text_of(policy, "en", key) in settings(policy, record)
     half = Pages(lifetime=timedelta(days=90)).settings(decision(policy, record), base=BASE, language="en")
@@ -783,7 +779,7 @@ def test_the_settings_page_shows_what_was_answered_and_until_when_it_holds(
         assert days[:2] == ["2026-05-27", until]
 
 
-def test_a_translation_says_which_language_prevails(policy: Policy) -> None:
+def test_translated_settings_page_names_prevailing_language(policy: Policy) -> None:
     outline = Outline(settings(policy, next_path="/a?b"))
     (note, offered) = outline.all("a", href=f"{BASE}?language=ja&next=/a%3Fb")[::-1]
     assert note["text"] == "This is a translation. Where it differs, the version in 日本語 prevails."
@@ -793,13 +789,13 @@ def test_a_translation_says_which_language_prevails(policy: Policy) -> None:
     assert "翻訳" not in settings(policy, language="ja")
 
 
-def test_where_consent_is_asked_for_a_translation_says_which_language_prevails(policy: Policy) -> None:
+def test_only_translated_questions_name_prevailing_language(policy: Policy) -> None:
     for make in (banner, box, unavailable):
         assert "the version in 日本語 prevails" in make(policy, language="en")
         assert text_of(policy, "ja", "prevails").partition("{")[0] not in make(policy, language="ja")
 
 
-def test_a_site_in_one_language_offers_no_other(policy: Policy) -> None:
+def test_site_in_one_language_has_no_language_links(policy: Policy) -> None:
     english = catalog.shipped("en")
     one = Policy(
         site=replace(policy.site, languages=("en",), prevailing_language="en", contact="by post"),
@@ -812,20 +808,20 @@ def test_a_site_in_one_language_offers_no_other(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize(("notice", "role"), [("erased", "status"), ("error_policy_changed", "alert")])
-def test_a_notice_is_announced(policy: Policy, notice: str, role: str) -> None:
+def test_notice_has_aria_role(policy: Policy, notice: str, role: str) -> None:
     said = text_of(policy, "en", notice)
     outline = Outline(settings(policy, notice=notice))
     assert outline.one("p", role=role)["text"] == said
     assert not Outline(settings(policy)).all("p", role=role)
 
 
-def test_a_page_leads_back_to_where_the_visitor_came_from(policy: Policy) -> None:
+def test_page_links_back_to_next_path(policy: Policy) -> None:
     for html in (settings(policy, next_path="/from?here"), message(policy, next_path="/from?here")):
         assert Outline(html).one("a", href="/from?here")["text"] == "Back to the page"
     assert "Back to the page" not in settings(policy)
 
 
-def test_the_settings_page_shows_the_service_that_is_in_force(policy: Policy) -> None:
+def test_settings_page_shows_conditions_of_service(policy: Policy) -> None:
     html = settings(policy.under(policy.services[0]))
     assert "Tracing of searches" in html
     assert "Kept for 36 hours." in html
@@ -833,7 +829,7 @@ def test_the_settings_page_shows_the_service_that_is_in_force(policy: Policy) ->
     assert not Outline(html).all("input", value="media")
 
 
-def test_our_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
+def test_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
     own = (
         Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
@@ -857,9 +853,7 @@ def test_our_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
         (timedelta(seconds=90, milliseconds=1), "90 seconds", "90秒"),
     ],
 )
-def test_a_duration_is_said_in_the_largest_unit_that_is_exact(
-    policy: Policy, duration: timedelta, english: str, japanese: str
-) -> None:
+def test_duration_is_in_largest_exact_unit(policy: Policy, duration: timedelta, english: str, japanese: str) -> None:
     assert Wording(policy, "en").duration(duration) == english
     assert Wording(policy, "ja").duration(duration) == japanese
 
@@ -891,7 +885,7 @@ def test_only_paths_web_addresses_and_mail_addresses_are_linked(address: str, ta
                 "地図と動画を許可して続ける"]),
     ],
 )  # fmt: skip
-def test_what_is_off_is_explained_with_a_way_to_allow_just_that(policy: Policy, language: str, said: list[str]) -> None:
+def test_explaining_page_offers_grant_of_missing_purpose(policy: Policy, language: str, said: list[str]) -> None:
     html = unavailable(policy, language=language)
     for words in said:
         assert words in html
@@ -902,7 +896,7 @@ def test_what_is_off_is_explained_with_a_way_to_allow_just_that(policy: Policy, 
     assert not outline.all("a", href="/map")
 
 
-def test_what_has_no_name_is_explained_all_the_same(policy: Policy) -> None:
+def test_explaining_page_without_feature_names_purposes(policy: Policy) -> None:
     html = unavailable(policy, feature=None, missing=("analytics", "media"))
     assert "This page is switched off" in html
     assert "It needs your consent to: Access tracing and Maps and videos." in html
@@ -910,7 +904,7 @@ def test_what_has_no_name_is_explained_all_the_same(policy: Policy) -> None:
     assert [field["value"] for field in Outline(html).all("input", name="purpose")] == ["analytics", "media"]
 
 
-def test_why_something_is_off_is_said(policy: Policy) -> None:
+def test_explaining_page_says_why_feature_is_off(policy: Policy) -> None:
     said = partial(text_of, policy, "en")
     refused = answered(policy, media=State.REFUSED, analytics=State.GRANTED)
     stale = ConsentRecord(
@@ -928,14 +922,14 @@ def test_why_something_is_off_is_said(policy: Policy) -> None:
     assert said("why_unanswered") in unavailable(policy, stale, missing=("analytics",))
 
 
-def test_what_a_service_refuses_cannot_be_allowed(policy: Policy) -> None:
+def test_purpose_refused_by_service_cannot_be_granted(policy: Policy) -> None:
     here = policy.under(policy.services[0])
     for html in (unavailable(here), box(here)):
         assert text_of(policy, "en", "refused_here") in html
         assert not Outline(html).all("form")
 
 
-def test_a_box_stands_in_for_a_feature(policy: Policy) -> None:
+def test_box_names_feature_and_offers_grant(policy: Policy) -> None:
     outline = Outline(box(policy))
     section = outline.one("section")
     assert section["aria-label"] == "Map of offices is switched off"
@@ -950,7 +944,7 @@ def test_a_box_stands_in_for_a_feature(policy: Policy) -> None:
         ("ja", "事業所の地図", "許可されました：事業所の地図。ページを再読み込みすると表示されます。", "今すぐ表示"),
     ],
 )
-def test_a_box_brings_what_takes_its_place_once_that_is_allowed(
+def test_box_contains_its_replacement_for_after_grant(
     policy: Policy, language: str, title: str, said: str, button: str
 ) -> None:
     inside = re.search(r"<template>(.*)</template>\s*</section>", box(policy, language=language), re.DOTALL)
@@ -963,7 +957,7 @@ def test_a_box_brings_what_takes_its_place_once_that_is_allowed(
     assert outline.one("button", type="button")["text"] == button
 
 
-def test_a_box_asks_only_for_what_is_missing(policy: Policy) -> None:
+def test_box_asks_only_for_missing_purposes(policy: Policy) -> None:
     feature = Feature(id="both", title={"en": "Both"}, purposes=("analytics", "media"), fallback={"en": "Off."})
     record = answered(policy, analytics=State.GRANTED, media=State.REFUSED)
     outline = Outline(box(policy, record, feature=feature))
@@ -971,7 +965,7 @@ def test_a_box_asks_only_for_what_is_missing(policy: Policy) -> None:
     assert outline.one("section")["data-purpose"] == "analytics media"
 
 
-def test_a_message_says_one_thing_and_leads_to_the_settings(policy: Policy) -> None:
+def test_message_page_shows_text_and_links_to_settings(policy: Policy) -> None:
     outline = Outline(message(policy, next_path="/x"))
     assert outline.one("h1")["text"] == "Title <1>"
     assert outline.one("title")["text"] == "Title <1> - Example Registry"
@@ -980,7 +974,7 @@ def test_a_message_says_one_thing_and_leads_to_the_settings(policy: Policy) -> N
 
 
 @pytest.mark.slow
-def test_every_text_is_used() -> None:
+def test_every_shipped_text_is_used() -> None:
     package = Path(catalog.__file__).parents[1]
     sources = [*package.rglob("*.py"), *package.rglob("*.html")]
     used = "\n".join(path.read_text(encoding="utf-8") for path in sources)
@@ -988,7 +982,7 @@ def test_every_text_is_used() -> None:
     assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
 
 
-def test_that_nothing_else_is_collected_is_said_only_where_nothing_is(policy: Policy) -> None:
+def test_settings_page_says_nothing_else_is_collected_only_if_true(policy: Policy) -> None:
     said = "Nothing is collected beyond what is listed here."
     assert said not in settings(policy), "one purpose has a recipient, the other one traces"
     untold = tuple(replace(purpose, retention=None) for purpose in policy.purposes)

@@ -67,7 +67,7 @@ def answer_or_problem(body: bytes, content_type: str) -> Posted | Problem:
         ),
     ],
 )
-def test_a_form_is_read(body: str, posted: Posted) -> None:
+def test_form_answer_is_read(body: str, posted: Posted) -> None:
     assert form(body) == posted
     assert read_answer(f"{FORM.upper()} ; charset=utf-8", body.encode(), POLICY) == posted
 
@@ -93,7 +93,7 @@ def test_a_form_is_read(body: str, posted: Posted) -> None:
         ),
     ],
 )
-def test_json_is_read(value: object, posted: Posted) -> None:
+def test_json_answer_is_read(value: object, posted: Posted) -> None:
     assert data(value) == posted
     assert read_answer("Application/JSON; charset=utf-8", json.dumps(value).encode(), POLICY) == posted
 
@@ -117,7 +117,7 @@ def test_json_is_read(value: object, posted: Posted) -> None:
         b"\0",
     ],
 )
-def test_a_form_that_is_no_answer_is_refused(body: bytes) -> None:
+def test_malformed_form_is_refused(body: bytes) -> None:
     assert refusal(FORM, body).status == 400
 
 
@@ -149,30 +149,30 @@ def test_a_form_that_is_no_answer_is_refused(body: bytes) -> None:
         b'{"choice": "accept_all", "x": "\xed\xa0\x80"}',
     ],
 )
-def test_json_that_is_no_answer_is_refused(body: bytes) -> None:
+def test_malformed_json_is_refused(body: bytes) -> None:
     assert refusal(JSON, body).status == 400
 
 
-def test_a_form_has_so_many_fields_at_most() -> None:
+def test_form_with_more_than_200_fields_is_refused() -> None:
     for count in (199, 200):
         assert form("choice=accept_all" + "".join(f"&f{n}=" for n in range(count - 1))).choice == "accept_all"
     assert refusal(FORM, ("choice=accept_all" + "".join(f"&f{n}=" for n in range(200))).encode()).status == 400
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "multipart/form-data; boundary=x", "text/json", "form"])
-def test_other_bodies_are_refused(content_type: str) -> None:
+def test_other_content_types_are_refused(content_type: str) -> None:
     problem = refusal(content_type, b"choice=accept_all")
     assert problem.status == 400
     assert FORM in problem.detail
 
 
-def test_a_refusal_names_what_is_known() -> None:
+def test_error_names_known_values() -> None:
     assert "accept_all, refuse_all, save" in refusal(FORM, b"choice=maybe").detail
     assert 'Did you mean "analytics"?' in refusal(FORM, b"choice=save&purpose=analytic").detail
     assert "banner, settings, feature, api" in refusal(FORM, b"choice=save&source=here").detail
 
 
-def test_what_a_client_wrote_comes_back_short_and_on_one_line() -> None:
+def test_error_quotes_client_text_short_and_on_one_line() -> None:
     for body in (b"choice=" + b"x" * 9000, b"choice=save&source=%0a" + b"x" * 9000, b"choice=save&purpose=%0d%0a%00"):
         detail = refusal(FORM, body).detail
         assert len(detail) < 200
@@ -180,7 +180,7 @@ def test_what_a_client_wrote_comes_back_short_and_on_one_line() -> None:
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=100).map(str.encode)), st.sampled_from([FORM, JSON, "x"]))
-def test_whatever_comes_is_an_answer_or_a_problem(body: bytes, content_type: str) -> None:
+def test_any_body_is_an_answer_or_a_problem(body: bytes, content_type: str) -> None:
     posted = answer_or_problem(body, content_type)
     assert isinstance(posted, Problem) or posted.choice in ("accept_all", "refuse_all", "save", "grant")
 
@@ -197,7 +197,7 @@ _json = st.recursive(
 
 
 @given(_json)
-def test_whatever_json_comes_only_booleans_grant(value: Any) -> None:
+def test_only_booleans_grant_in_any_json(value: Any) -> None:
     posted = answer_or_problem(json.dumps(value).encode(), JSON)
     if isinstance(posted, Posted):
         assert all(type(granted) is bool for granted in posted.purposes.values())
@@ -243,11 +243,11 @@ G, R, U = State.GRANTED, State.REFUSED, State.UNANSWERED
         (Posted(choice="grant"), U, U),
     ],
 )
-def test_an_answer_says_something_on_each_purpose(posted: Posted, analytics: State, media: State) -> None:
+def test_record_has_a_state_for_each_purpose(posted: Posted, analytics: State, media: State) -> None:
     assert states(record_of(posted)) == {"analytics": analytics, "media": media}
 
 
-def test_what_a_service_refuses_is_not_asked_there_and_stays_as_it_was() -> None:
+def test_answer_on_service_page_keeps_state_of_refused_purpose() -> None:
     """Whoever accepts all on a page of the service saw no word of tracing."""
     whois = POLICY.under(POLICY.services[0])
     assert states(record_of(Posted(choice="accept_all"), shown=whois)) == {"analytics": U, "media": G}
@@ -255,7 +255,7 @@ def test_what_a_service_refuses_is_not_asked_there_and_stays_as_it_was() -> None
     assert states(record_of(Posted(choice="refuse_all"), granted, shown=whois)) == {"analytics": G, "media": R}
 
 
-def test_a_record_says_who_answered_what_to_which_text_when() -> None:
+def test_record_has_answers_policy_time_source_and_signals() -> None:
     record = record_of(Posted(choice="accept_all", source="banner"), signals=frozenset({"gpc"}))
     assert record == ConsentRecord(
         answers={purpose: Answer(G, facts) for purpose, facts in digests(POLICY).items()},
@@ -268,20 +268,20 @@ def test_a_record_says_who_answered_what_to_which_text_when() -> None:
     assert record.source in SOURCES
 
 
-def test_allowing_one_purpose_leaves_the_others_as_they_are() -> None:
+def test_grant_of_one_purpose_keeps_state_of_others() -> None:
     refused = record_of(Posted(choice="refuse_all", source="banner"))
     assert states(record_of(Posted(choice="grant", purposes={"media": True}), refused)) == {"analytics": R, "media": G}
     granted = record_of(Posted(choice="save", purposes={"analytics": True}, source="banner"))
     assert states(record_of(Posted(choice="grant", purposes={"media": True}), granted)) == {"analytics": G, "media": G}
 
 
-def test_allowing_one_purpose_brings_back_no_grant_that_a_signal_has_ended() -> None:
+def test_grant_of_one_purpose_does_not_renew_grant_ended_by_signal() -> None:
     granted = record_of(Posted(choice="accept_all", source="banner"))
     later = record_of(Posted(choice="grant", purposes={"media": True}), granted, frozenset({"dnt"}))
     assert states(later) == {"analytics": U, "media": G}
 
 
-def test_allowing_one_purpose_brings_back_no_grant_to_other_facts() -> None:
+def test_grant_of_one_purpose_does_not_renew_outdated_grant() -> None:
     granted = ConsentRecord(
         answers={"analytics": Answer(G, "other"), "media": Answer(R, digests(POLICY)["media"])},
         policy="0123456789abcdef",

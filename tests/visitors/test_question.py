@@ -39,24 +39,24 @@ def question(visitor: Visitor, query: str = "", **more: Any) -> Reply:
     return visitor.get(QUESTION, query=query.encode(), **more)
 
 
-def state_in(reply: Reply) -> Any:
+def script_state(reply: Reply) -> Any:
     return json.loads(unescape(reply.text.partition('data-state="')[2].partition('"')[0]))
 
 
-def test_the_question_that_is_brought_is_the_one_that_would_stand_in_the_page() -> None:
+def test_question_endpoint_returns_same_banner_as_page() -> None:
     visitor = Visitor(install(page()), HTML)
     brought = without_once(question(visitor, "next=%2Fthere%3Fa%3Db").text)
     in_the_page = without_once(visitor.get("/there", query=b"a=b").text)
     assert in_the_page == PAGE.decode().replace("<body>", f"<body>{brought}")
 
 
-def test_no_two_questions_have_the_same_form() -> None:
+def test_each_banner_has_its_own_form_id() -> None:
     visitor = Visitor(install(page()), HTML)
     texts = [visitor.get().text, visitor.get().text, question(visitor).text, question(visitor).text]
     assert len({dict(forms(text)[0].hidden)["once"] for text in texts}) == 4
 
 
-def test_it_is_a_page_of_ours_that_nobody_keeps() -> None:
+def test_question_is_a_no_store_page_for_get_and_head() -> None:
     reply = question(Visitor(install()))
     assert (reply.status, reply.get("content-type")) == (200, "text/html; charset=utf-8")
     assert reply.get("cache-control") == "no-store"
@@ -68,7 +68,7 @@ def test_it_is_a_page_of_ours_that_nobody_keeps() -> None:
     assert (head.body, head.headers) == (b"", reply.headers)
 
 
-def test_its_form_answers_and_comes_back() -> None:
+def test_question_form_answers_and_redirects_back() -> None:
     visitor = Visitor(install())
     (form,) = forms(question(visitor, "next=%2Fthere%3Fa%3Db").text)
     reply = visitor.send_form(form.pressed("refuse_all"))
@@ -77,7 +77,7 @@ def test_its_form_answers_and_comes_back() -> None:
 
 
 @pytest.mark.parametrize("way", ["//evil.example", "https://evil.example", "there", "/a\\b", "/a b", ""])
-def test_it_comes_back_to_this_site_or_not_at_all(way: str) -> None:
+def test_question_form_ignores_next_path_outside_the_site(way: str) -> None:
     text = question(Visitor(install()), f"next={quote(way)}").text
     (form,) = forms(text)
     assert not [value for name, value in form.hidden if name == "next"]
@@ -92,7 +92,7 @@ def test_it_comes_back_to_this_site_or_not_at_all(way: str) -> None:
         *(("language=en&page_language=ja", "ja", "en"), ("language=fr&page_language=ja", "en", "ja")),
     ],
 )
-def test_it_is_in_the_language_of_the_page_that_asks_for_it(query: str, accepted: str, language: str) -> None:
+def test_question_is_in_language_of_visitor_then_page_then_browser(query: str, accepted: str, language: str) -> None:
     reply = question(Visitor(install(), [("accept-language", accepted)]), query)
     assert reply.get("content-language") == language
     assert text_of(policy(), language, "banner_title") in reply.text
@@ -123,41 +123,39 @@ def by_query(request: HTTPConnection) -> str | None:
         (by_query, "next=/elsewhere%3Flang%3Dja&page_language=en", "en"),
     ],
 )
-def test_the_app_s_own_language_on_that_page_comes_before_the_page_s_and_after_the_visitor_s(
-    tells: Any, query: str, language: str
-) -> None:
+def test_app_language_of_next_path_ranks_between_visitor_and_page(tells: Any, query: str, language: str) -> None:
     text = SITE.replace("[[cookies]]", '[[cookies]]\nname = "lang"\npurpose = "necessary"\n\n[[cookies]]', 1)
     reply = question(Visitor(install(text=text, language=tells), [("cookie", "lang=ja")]), query)
     assert reply.get("content-language") == language
     assert text_of(policy(), language, "refuse_all") in reply.text
 
 
-def test_under_a_mount_path_the_app_s_own_language_is_that_of_the_path_inside() -> None:
+def test_app_language_of_next_path_ignores_mount_path() -> None:
     visitor = Visitor(Starlette(routes=[Mount("/shop", install(language="path"))]))
     reply = visitor.get(f"/shop{QUESTION}", query=b"next=/shop/ja/x&page_language=en")
     assert reply.get("content-language") == "ja"
 
 
-def test_other_pages_of_ours_are_in_the_app_s_own_language_as_it_tells_it_for_them() -> None:
+def test_settings_page_ignores_app_language_of_next_path() -> None:
     visitor = Visitor(install(language="path"))
     assert visitor.get(PREFIX, query=b"next=/ja/there").get("content-language") == "en"
     assert visitor.get(PREFIX, query=b"next=/ja/there&page_language=ja").get("content-language") == "ja"
 
 
-def test_who_calls_for_it_again_sees_what_holds() -> None:
+def test_reopened_question_shows_current_answer() -> None:
     visitor = Visitor(install())
     visitor.save(media=True)
     text = question(visitor, "again&next=/there").text
     assert text_of(policy(), "en", "status_partial") in text
     assert 'value="media" aria-describedby="pchoice-about-media" checked' in text
     assert 'value="analytics" aria-describedby="pchoice-about-analytics" checked' not in text
-    assert state_in(question(visitor, "again")) == {"necessary": True, "analytics": False, "media": True}
+    assert script_state(question(visitor, "again")) == {"necessary": True, "analytics": False, "media": True}
     (form,) = forms(text)
     assert visitor.send_form(form.pressed("accept_all")).status == 303
     assert (visitor.state()["status"], visitor.state()["source"]) == ("granted", "settings")
 
 
-def test_on_a_page_of_a_service_its_own_conditions_hold() -> None:
+def test_question_for_service_page_uses_its_conditions() -> None:
     visitor = Visitor(install(), HTML)
     elsewhere, there = question(visitor, "next=/there").text, question(visitor, "next=/whois%3Fq%3D1").text
     assert "Access tracing" in elsewhere
@@ -171,7 +169,7 @@ def test_on_a_page_of_a_service_its_own_conditions_hold() -> None:
 
 
 @pytest.mark.parametrize("query", ["next=/whois/terms", "next=/whois/terms%3Fa%3Db&language=ja"])
-def test_for_a_page_that_it_links_to_there_is_none_unless_the_visitor_calls_for_it(query: str) -> None:
+def test_question_for_policy_page_is_empty_unless_reopened(query: str) -> None:
     reply = question(Visitor(install()), query)
     assert (reply.status, reply.body) == (204, b"")
     assert reply.get("cache-control") == "no-store"
@@ -179,20 +177,20 @@ def test_for_a_page_that_it_links_to_there_is_none_unless_the_visitor_calls_for_
 
 
 @pytest.mark.parametrize("address", ["/規約", quote("/規約")])
-def test_a_page_that_it_links_to_may_have_an_address_in_other_letters(address: str) -> None:
+def test_policy_page_with_non_ascii_path_has_no_banner(address: str) -> None:
     text = SITE.replace('contact = "', f'policy_url = "{address}"\ncontact = "')
     visitor = Visitor(install(page(), text), HTML)
     in_the_page = b"refuse_all" in visitor.get("/規約").body
     assert (in_the_page, question(visitor, f"next={quote(quote('/規約'))}").status) == (False, 204)
 
 
-def test_under_a_mount_path_its_form_goes_there() -> None:
+def test_question_form_posts_below_mount_path() -> None:
     site = Starlette(routes=[Mount("/shop", install())])
     (form,) = forms(call(site, path=f"/shop{QUESTION}", query=b"next=/shop/x").text)
     assert form.action == f"/shop{PREFIX}"
 
 
-def test_under_a_mount_path_the_conditions_of_a_service_hold_too() -> None:
+def test_service_conditions_hold_below_mount_path() -> None:
     visitor = Visitor(Starlette(routes=[Mount("/shop", install())]))
     for path in (f"/shop{QUESTION}", f"/shop{PREFIX}/state"):
         there = visitor.get(path, query=b"next=/shop/whois/x&page=/shop/whois/x&again").text
@@ -204,7 +202,7 @@ def test_under_a_mount_path_the_conditions_of_a_service_hold_too() -> None:
 @pytest.mark.parametrize(
     "query", [b"\xff", b"next=%ff%00", b"again=&again", b"next=/" + b"x" * 5000, b"next=%2F%22%3E%3Cscript%3E", b"&&="]
 )
-def test_no_query_is_a_trouble(query: bytes) -> None:
+def test_malformed_query_still_gets_question(query: bytes) -> None:
     reply = call(install(), path=QUESTION, query=query)
     assert reply.status == 200
     assert "<script>" not in reply.text
@@ -230,7 +228,7 @@ VISITORS: dict[str, Callable[[Visitor], object]] = {
         lambda headers: answering(b"<p>part</p>", "text/html", headers=headers),
     ],
 )
-def test_without_injection_a_page_is_byte_for_byte_the_same_for_everybody(
+def test_page_without_injection_is_identical_for_all_visitors(
     app: Callable[[list[tuple[str, str]]], ASGIApp], cache: str
 ) -> None:
     headers = [("etag", '"1"'), ("accept-ranges", "bytes"), *([("cache-control", cache)] if cache else [])]
@@ -245,7 +243,7 @@ def test_without_injection_a_page_is_byte_for_byte_the_same_for_everybody(
             assert (reply.get("vary"), reply.get("cache-control")) == ("", cache)
 
 
-def test_without_injection_the_app_is_asked_for_what_the_browser_asked_for() -> None:
+def test_request_without_injection_reaches_app_unchanged() -> None:
     """So that a page may come compressed, unchanged, or from the disk."""
     seen: list[Scope] = []
 
@@ -259,7 +257,7 @@ def test_without_injection_the_app_is_asked_for_what_the_browser_asked_for() -> 
     assert seen[0]["extensions"] == {"http.response.pathsend": {}}
 
 
-def test_a_kept_page_learns_what_holds_from_what_is_never_kept() -> None:
+def test_state_endpoint_tells_cached_page_current_consent() -> None:
     visitor = Visitor(install(page(), inject=False))
     for prepare, status in zip(VISITORS.values(), ("unknown", "refused", "granted", "partial"), strict=True):
         prepare(visitor)
@@ -268,7 +266,7 @@ def test_a_kept_page_learns_what_holds_from_what_is_never_kept() -> None:
     assert question(visitor, "again").status == 200
 
 
-def test_a_policy_that_asks_nothing_has_a_question_without_purposes() -> None:
+def test_question_of_policy_without_purposes_has_no_checkbox() -> None:
     text = SITE[: SITE.index("[purposes.analytics]")]
     reply = call(install(text=text), path=QUESTION)
     assert reply.status == 200

@@ -136,7 +136,7 @@ class Site:
         return self.meanwhile(act, asked)
 
 
-def is_set(reply: Reply) -> list[str]:
+def cookies_set_by(reply: Reply) -> list[str]:
     """Return the names of the cookies that a response sets, and does not delete."""
     return [name for name, line in reply.set_cookies.items() if "max-age=0" not in line.lower()]
 
@@ -147,7 +147,7 @@ LEDGERS = pytest.mark.parametrize("ledger", [None, MemoryLedger], ids=["no ledge
 
 @REFUSALS
 @LEDGERS
-def test_a_page_that_begins_before_a_refusal_and_starts_after_it_sets_nothing(
+def test_response_started_after_refusal_sets_no_optional_cookies(
     refusal: object, ledger: Callable[[], Ledger] | None
 ) -> None:
     site = Site(sets=["_ga=1", "session=1"], ledger=ledger and ledger())
@@ -155,23 +155,23 @@ def test_a_page_that_begins_before_a_refusal_and_starts_after_it_sets_nothing(
     site.clock.forward(seconds=1)
     reply = site.while_answering(refusal)
     assert site.said == [True, True], "what the app was told stays as it was said"
-    assert is_set(reply) == ["session"]
+    assert cookies_set_by(reply) == ["session"]
     assert site.sink.records == []
     assert not site.was_traced, "what others log of it afterwards is masked"
 
 
 @LEDGERS
-def test_a_visitor_id_that_was_made_when_it_began_is_neither_set_nor_recorded(
+def test_new_visitor_id_is_not_set_after_refusal_during_response(
     ledger: Callable[[], Ledger] | None,
 ) -> None:
     site = Site(ledger=ledger and ledger())
     site.visitor.accept()
     del site.visitor.jar["__Host-visitor"]
     reply = site.while_answering(NONE)
-    assert (is_set(reply), site.sink.records) == ([], [])
+    assert (cookies_set_by(reply), site.sink.records) == ([], [])
 
 
-def test_the_page_without_an_answer_meanwhile_sets_what_it_may_and_is_recorded() -> None:
+def test_answers_of_other_visitors_do_not_affect_running_response() -> None:
     site = Site()
     site.visitor.accept()
     del site.visitor.jar["__Host-visitor"]
@@ -186,12 +186,12 @@ def test_the_page_without_an_answer_meanwhile_sets_what_it_may_and_is_recorded()
             site.clock.forward(seconds=1)
 
     site.clock.forward(seconds=1)
-    assert is_set(site.meanwhile(others)) == ["_ga", "__Host-visitor"]
+    assert cookies_set_by(site.meanwhile(others)) == ["_ga", "__Host-visitor"]
     assert len(site.sink.records) == 1
     assert other.jar == {}
 
 
-def test_a_page_that_began_while_all_was_refused_gets_nothing_by_a_grant() -> None:
+def test_grant_during_response_does_not_allow_more() -> None:
     site = Site()
     site.visitor.refuse()
     reply = site.while_answering(ALL)
@@ -199,26 +199,26 @@ def test_a_page_that_began_while_all_was_refused_gets_nothing_by_a_grant() -> No
 
 
 @LEDGERS
-def test_a_withdrawal_that_is_taken_back_counts_for_the_page_that_began_before(
+def test_withdrawal_during_response_counts_despite_later_grant(
     ledger: Callable[[], Ledger] | None,
 ) -> None:
     site = Site(ledger=ledger and ledger())
     site.visitor.accept()
     reply = site.while_answering(NONE, ALL)
-    assert (is_set(reply), site.sink.records) == ([], [])
+    assert (cookies_set_by(reply), site.sink.records) == ([], [])
     assert site.visitor.state()["status"] == "granted"
 
 
-def test_who_changes_something_else_is_recorded_on() -> None:
+def test_change_of_other_purpose_does_not_stop_recording() -> None:
     site = Site(sets=["_ga=1", "player=1"])
     site.visitor.accept()
     reply = site.while_answering({"choice": "save", "purposes": {"analytics": True}})
-    assert is_set(reply) == ["_ga"]
+    assert cookies_set_by(reply) == ["_ga"]
     assert len(site.sink.records) == 1
     assert site.was_traced
 
 
-def test_it_deletes_what_it_carried_of_what_is_refused_now_and_is_for_one_visitor() -> None:
+def test_refusal_during_response_deletes_cookies_and_makes_response_private() -> None:
     site = Site(sets=[], headers=[("cache-control", "public, max-age=60")])
     site.visitor.accept()
     site.visitor.jar["player"] = "1"
@@ -228,24 +228,24 @@ def test_it_deletes_what_it_carried_of_what_is_refused_now_and_is_for_one_visito
     assert "private" in reply.get("cache-control")
 
 
-NEWS = """
+NEW_PURPOSE = """
 [purposes.research]
 title = { en = "Research", ja = "調査" }
 description = { en = "We do research.", ja = "調査をします。" }
 """
 
 
-def test_a_page_that_was_to_ask_does_not_when_that_is_answered_meanwhile() -> None:
+def test_answer_during_response_removes_banner() -> None:
     old = Visitor(install(clock=Clock()))
     old.accept()
     for answers, is_asked in (([], True), ([ALL], False)):
-        site = Site(content_type="text/html", text=SITE + NEWS)
+        site = Site(content_type="text/html", text=SITE + NEW_PURPOSE)
         site.visitor.jar |= old.jar
         asked = site.scope("GET", "/", ("accept", "text/html"))
         assert (b"pchoice" in site.while_answering(*answers, asked=asked).body) is is_asked
 
 
-def test_the_apps_content_security_policy_names_who_is_allowed_when_it_starts() -> None:
+def test_csp_names_only_recipients_allowed_when_response_starts() -> None:
     directives = SITE.replace('origins = ["https://maps.example.com"]', "\\g<0>")
     text = directives.replace("\\g<0>", 'origins = ["https://maps.example.com"]\ndirectives = ["img"]')
     site = Site(text=text, edit_csp=True, headers=[("content-security-policy", "img-src 'self'")])
@@ -259,32 +259,32 @@ def test_the_apps_content_security_policy_names_who_is_allowed_when_it_starts() 
 
 @pytest.mark.parametrize("is_new", [False, True], ids=["visitor id there", "new"])
 @REFUSALS
-def test_the_start_of_a_page_that_is_held_sets_nothing_after_a_refusal(refusal: object, is_new: bool) -> None:
+def test_held_page_sets_no_optional_cookies_after_refusal(refusal: object, is_new: bool) -> None:
     site = Site(begins=True, content_type="text/html", sets=["_ga=1", "session=1"], settings_link=True)
     site.visitor.accept()
     site.visitor.jar["_ga"] = "1"
     if is_new:
         del site.visitor.jar["__Host-visitor"]
     reply = site.while_answering(refusal)
-    assert is_set(reply) == ["session"]
+    assert cookies_set_by(reply) == ["session"]
     deletions = [line for line in reply.all("set-cookie") if line.startswith("_ga=")]
     assert deletions
     assert len(deletions) == len(set(deletions))
     assert (b"pchoice-way-back" in reply.body, site.sink.records) == (True, [])
 
 
-def test_the_start_of_a_page_that_is_held_sets_what_is_still_allowed() -> None:
+def test_held_page_sets_cookies_that_are_still_allowed() -> None:
     site = Site(begins=True, content_type="text/html", sets=["_ga=1", "player=1"], settings_link=True)
     site.visitor.accept()
     visitor = site.visitor.jar.pop("__Host-visitor")
-    assert is_set(site.while_answering()) == ["_ga", "player", "__Host-visitor"]
+    assert cookies_set_by(site.while_answering()) == ["_ga", "player", "__Host-visitor"]
     assert len(site.sink.records) == 1
     site.visitor.jar["__Host-visitor"] = visitor
-    assert is_set(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["_ga"]
+    assert cookies_set_by(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["_ga"]
     assert len(site.sink.records) == 2
 
 
-def test_trailers_that_come_after_a_refusal_set_nothing() -> None:
+def test_trailers_after_refusal_set_no_optional_cookies() -> None:
     async def stream(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -299,10 +299,12 @@ def test_trailers_that_come_after_a_refusal_set_nothing() -> None:
     assert sent[-1]["headers"] == [(b"x", b"y")]
 
 
-def test_a_held_page_keeps_the_way_in_which_its_visitor_came() -> None:
+def test_held_page_after_banner_answer_renews_visitor_cookie() -> None:
     site = Site(begins=True, content_type="text/html", sets=[], settings_link=True)
     site.visitor.send_form("choice=accept_all&source=banner&next=/")
-    assert is_set(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == ["__Host-visitor"]
+    assert cookies_set_by(site.while_answering({"choice": "save", "purposes": {"analytics": True}})) == [
+        "__Host-visitor"
+    ]
     assert len(site.sink.records) == 1
 
 
@@ -310,7 +312,7 @@ def test_a_held_page_does_not_ask_what_is_answered_meanwhile() -> None:
     old = Visitor(install(clock=Clock()))
     old.accept()
     for answers, is_asked in (([], True), ([ALL], False)):
-        site = Site(begins=True, content_type="text/html", sets=["session=1"], text=SITE + NEWS)
+        site = Site(begins=True, content_type="text/html", sets=["session=1"], text=SITE + NEW_PURPOSE)
         site.visitor.jar |= old.jar
         asked = site.scope("GET", "/", ("accept", "text/html"))
         assert (b"pchoice" in site.while_answering(*answers, asked=asked).body) is is_asked
@@ -327,13 +329,13 @@ def test_the_policy_of_a_held_page_names_who_is_still_allowed() -> None:
 
 
 @LEDGERS
-def test_a_websocket_that_is_accepted_after_a_refusal_sets_nothing(ledger: Callable[[], Ledger] | None) -> None:
+def test_websocket_accepted_after_refusal_sets_no_optional_cookies(ledger: Callable[[], Ledger] | None) -> None:
     site = Site(sets=["_ga=1", "session=1"], ledger=ledger and ledger())
     site.visitor.accept()
     site.visitor.jar["player"] = "1"
     assert len(site.while_answering(asked=site.scope(kind="websocket")).all("set-cookie")) == 2
     reply = site.while_answering(NONE, asked=site.scope(kind="websocket"))
-    assert is_set(reply) == ["session"]
+    assert cookies_set_by(reply) == ["session"]
     assert list(reply.set_cookies) == ["session", "__Host-visitor", "player"]
     assert not site.was_traced
 
@@ -344,18 +346,20 @@ def test_a_websocket_that_is_accepted_after_a_refusal_sets_nothing(ledger: Calla
 @pytest.mark.parametrize("text", [SITE, ERASING], ids=["kept", "erased"])
 @pytest.mark.parametrize("is_new", [False, True], ids=["visitor id there", "new"])
 @REFUSALS
-def test_what_ends_after_a_withdrawal_leaves_no_record(refusal: object, is_new: bool, text: str) -> None:
+def test_response_ended_after_withdrawal_leaves_no_record(refusal: object, is_new: bool, text: str) -> None:
     site = Site(begins=True, text=text)
     site.visitor.accept()
     if is_new:
         del site.visitor.jar["__Host-visitor"]
     reply = site.while_answering(refusal)
     assert reply.body == PAGE
-    assert ("__Host-visitor" in is_set(reply), "_ga" in is_set(reply)) == (is_new, True), "it began before"
+    assert ("__Host-visitor" in cookies_set_by(reply), "_ga" in cookies_set_by(reply)) == (is_new, True), (
+        "it began before"
+    )
     assert site.sink.records == []
 
 
-def test_a_stream_ends_without_a_record_after_the_visitor_was_told_that_all_is_erased() -> None:
+def test_response_ended_after_erasure_leaves_no_record() -> None:
     site = Site(begins=True)
     site.visitor.accept()
 
@@ -369,7 +373,7 @@ def test_a_stream_ends_without_a_record_after_the_visitor_was_told_that_all_is_e
     assert len(site.sink.records) == 1, "consent holds on"
 
 
-def test_what_begins_while_the_records_are_being_erased_leaves_none_either() -> None:
+def test_response_begun_during_erasure_leaves_no_record() -> None:
     class Slow(MemorySink):
         def erase(self, visitor_id: str) -> int:
             erased = super().erase(visitor_id)
@@ -398,7 +402,7 @@ def test_what_begins_while_the_records_are_being_erased_leaves_none_either() -> 
     assert (len(pages), sink.records) == (1, [])
 
 
-def test_an_event_whose_body_comes_after_the_refusal_is_not_taken() -> None:
+def test_event_whose_body_arrives_after_refusal_is_refused() -> None:
     site = Site()
     site.visitor.accept()
 
@@ -428,7 +432,7 @@ def test_an_event_whose_body_comes_after_the_refusal_is_not_taken() -> None:
         site.clock.forward(seconds=1)
 
 
-def test_who_objects_while_a_visit_without_consent_is_running_leaves_no_record_of_it() -> None:
+def test_objection_during_exempt_visit_leaves_no_record() -> None:
     for begins in (False, True):
         site = Site(begins=begins, text=EXEMPT)
         site.while_answering()
@@ -440,7 +444,7 @@ def test_who_objects_while_a_visit_without_consent_is_running_leaves_no_record_o
         assert len(site.sink.records) == 2, "who does not object is counted on"
 
 
-def test_where_there_is_no_salt_for_the_day_an_objection_counts_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objection_counts_without_daily_salt(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(text=EXEMPT)
     log = site.app._installed.access_log
     assert log is not None
@@ -458,7 +462,7 @@ def record(number: int = 0, purposes: int = 4, state: State = State.GRANTED) -> 
     )
 
 
-def test_where_too_much_happened_to_be_remembered_nothing_optional_is_allowed() -> None:
+def test_overflow_of_remembered_answers_denies_optional_purposes() -> None:
     for most, sets, records in ((2, ["_ga"], 1), (3, [], 0)):
         site = Site(sets=["_ga=1"])
         site.visitor.accept()
@@ -469,12 +473,12 @@ def test_where_too_much_happened_to_be_remembered_nothing_optional_is_allowed() 
             for number in range(most):
                 recent.answered(None, record(number))
 
-        assert is_set(site.meanwhile(others)) == sets
+        assert cookies_set_by(site.meanwhile(others)) == sets
         assert len(site.sink.records) == records
 
 
 @pytest.mark.slow
-def test_what_is_remembered_is_bounded_in_number_and_in_size() -> None:
+def test_remembered_answers_are_bounded_in_number_and_size() -> None:
     recent = RecentAnswers(timedelta(days=180), Clock())
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()

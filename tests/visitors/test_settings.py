@@ -15,7 +15,7 @@ from tests.support.policies import text_of
 # The settings page.
 
 
-def test_the_settings_page_says_all_and_needs_no_script() -> None:
+def test_settings_page_shows_whole_policy_without_script() -> None:
     reply = call(install(), path=PREFIX, headers=[("accept", "text/html")])
     assert reply.get("content-type") == "text/html; charset=utf-8"
     for said in (
@@ -32,7 +32,7 @@ def test_the_settings_page_says_all_and_needs_no_script() -> None:
     assert reply.all("set-cookie") == []
 
 
-def test_the_settings_page_knows_the_answer() -> None:
+def test_settings_page_shows_saved_answer() -> None:
     visitor = Visitor(install(clock=Clock()))
     visitor.save(media=True)
     text = visitor.get(PREFIX).text
@@ -53,14 +53,14 @@ def test_the_settings_page_knows_the_answer() -> None:
         (b"language=%ff&language=", "", "en"),
     ],
 )
-def test_the_settings_page_is_in_the_language_that_was_asked_for(query: bytes, accepted: str, language: str) -> None:
+def test_settings_page_is_in_requested_language(query: bytes, accepted: str, language: str) -> None:
     reply = call(install(), path=PREFIX, query=query, headers=[("accept-language", accepted)])
     assert f'<html lang="{language}"' in reply.text
     assert reply.get("content-language") == language
     assert "Accept-Language" in reply.get("vary")
 
 
-def test_the_settings_page_leads_back_to_a_page_of_the_site_only() -> None:
+def test_settings_page_links_back_only_within_the_site() -> None:
     assert 'href="/there?a=b"' in call(install(), path=PREFIX, query=b"next=/there%3Fa=b").text
     assert "evil" not in call(install(), path=PREFIX, query=b"next=//evil.example").text
     assert "evil" not in call(install(), path=PREFIX, query=b"next=javascript:evil()").text
@@ -69,7 +69,7 @@ def test_the_settings_page_leads_back_to_a_page_of_the_site_only() -> None:
 # The state.
 
 
-def test_before_an_answer_the_state_is_unknown() -> None:
+def test_state_before_answer_is_unknown() -> None:
     assert call(install(), path=f"{PREFIX}/state").json == {
         "status": "unknown",
         "purposes": {"necessary": True, "analytics": False, "media": False},
@@ -87,7 +87,7 @@ def test_before_an_answer_the_state_is_unknown() -> None:
     }
 
 
-def test_signals_are_part_of_the_state() -> None:
+def test_state_lists_signals() -> None:
     state = call(install(), path=f"{PREFIX}/state", headers=[("dnt", "1"), ("sec-gpc", "1")]).json
     assert (state["signals"], state["source"], state["status"]) == (["dnt", "gpc"], "signal", "unknown")
     assert state["should_ask"] is False
@@ -97,7 +97,7 @@ def test_signals_are_part_of_the_state() -> None:
     ("query", "analytics"),
     [(b"", True), (b"page=/whois/x", False), (b"page=/whoisx", True), (b"page=whois", True), (b"page=%00&page", True)],
 )
-def test_the_state_of_a_page_of_a_service_is_the_services(query: bytes, analytics: bool) -> None:
+def test_state_of_service_page_follows_service_conditions(query: bytes, analytics: bool) -> None:
     visitor = Visitor(install())
     visitor.accept()
     assert visitor.get(f"{PREFIX}/state", query=query).json["purposes"]["analytics"] is analytics
@@ -106,22 +106,22 @@ def test_the_state_of_a_page_of_a_service_is_the_services(query: bytes, analytic
 # Where what is kept cannot be reached.
 
 
-class Silent(MemoryLedger):
+class UnreachablePolicies(MemoryLedger):
     """A ledger that gives no policy back."""
 
     async def policy(self, version: str) -> dict[str, Any] | None:
         raise ConnectionError("gone")
 
 
-def test_a_ledger_that_is_down_hides_only_the_policies_that_it_alone_has() -> None:
-    app = install(ledger=Silent())
+def test_failing_ledger_hides_only_earlier_policies() -> None:
+    app = install(ledger=UnreachablePolicies())
     assert call(app, path=f"{PREFIX}/policy").status == 200
     assert call(app, path=f"{PREFIX}/policy/{policy().version}").status == 200
     assert call(app, path=f"{PREFIX}/policy/0123456789abcdef").status == 503
 
 
 @pytest.mark.slow
-def test_a_ledger_that_hangs_is_not_waited_for_without_end() -> None:
+def test_hanging_ledger_times_out_with_503() -> None:
     class Hanging(MemoryLedger):
         async def policy(self, version: str) -> dict[str, Any] | None:
             await asyncio.Event().wait()
@@ -133,7 +133,7 @@ def test_a_ledger_that_hangs_is_not_waited_for_without_end() -> None:
 # The policy.
 
 
-def test_the_policy_is_there_as_it_is() -> None:
+def test_current_policy_is_served() -> None:
     reply = call(install(), path=f"{PREFIX}/policy")
     assert reply.get("content-type") == "application/json"
     assert reply.json["version"] == policy().version
@@ -143,7 +143,7 @@ def test_the_policy_is_there_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
-def test_the_policy_is_there_as_it_was_when_somebody_answered(kind: str, tmp_path: Path) -> None:
+def test_answered_policy_is_served_after_policy_changed(kind: str, tmp_path: Path) -> None:
     ledger = MemoryLedger() if kind == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
     old = install(text=SITE.replace("We count visits.", "We count all visits."), ledger=ledger)
     new = install(ledger=ledger)
@@ -155,7 +155,7 @@ def test_the_policy_is_there_as_it_was_when_somebody_answered(kind: str, tmp_pat
     assert shown["version"] != policy().version
 
 
-def test_the_policies_of_the_history_are_there_without_a_ledger() -> None:
+def test_policies_of_history_are_served_without_ledger() -> None:
     old = policy(SITE.replace("30 days", "60 days"))
     app = install(history=[old])
     assert call(app, path=f"{PREFIX}/policy/{old.version}").json["version"] == old.version
@@ -163,6 +163,6 @@ def test_the_policies_of_the_history_are_there_without_a_ledger() -> None:
 
 
 @pytest.mark.parametrize("version", ["0123456789abcdef", "x", "'; DROP TABLE policies; --", "\0", "地図", "a/b"])
-def test_a_policy_that_never_was_is_not_found(version: str, tmp_path: Path) -> None:
+def test_unknown_policy_version_is_not_found(version: str, tmp_path: Path) -> None:
     app = install(ledger=f"sqlite:///{tmp_path}/consent.db")
     assert call(app, path=f"{PREFIX}/policy/{version}").status == 404

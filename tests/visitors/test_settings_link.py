@@ -46,15 +46,15 @@ def links(reply: Reply) -> list[tuple[str, str]]:
     return [(unescape(address), words) for address, words in _LINK.findall(reply.text)]
 
 
-def answered(app: ASGIApp, choice: str = "refuse_all") -> Visitor:
+def visitor_with_answer(app: ASGIApp, choice: str = "refuse_all") -> Visitor:
     visitor = Visitor(app, HTML)
     visitor.post({"choice": choice})
     return visitor
 
 
 @pytest.mark.parametrize("choice", [None, "refuse_all", "accept_all"])
-def test_every_page_ends_with_a_link_to_the_settings(choice: str | None) -> None:
-    visitor = answered(linked(), choice) if choice else Visitor(linked(), HTML)
+def test_every_page_ends_with_settings_link(choice: str | None) -> None:
+    visitor = visitor_with_answer(linked(), choice) if choice else Visitor(linked(), HTML)
     reply = visitor.get("/there", query=b"a=b&c")
     assert links(reply) == [(f"{PREFIX}?language=en&next=/there%3Fa%3Db%26c", "Privacy settings")]
     before, _, end = reply.text.rpartition("<nav ")
@@ -62,8 +62,8 @@ def test_every_page_ends_with_a_link_to_the_settings(choice: str | None) -> None
     assert ("refuse_all" in before) is (choice is None)
 
 
-def test_the_link_leads_to_settings_that_come_back() -> None:
-    visitor = answered(linked())
+def test_settings_page_links_back_to_linking_page() -> None:
+    visitor = visitor_with_answer(linked())
     ((address, _),) = links(visitor.get("/there", query=b"a=b"))
     path, _, query = address.partition("?")
     reply = visitor.get(path, query=query.encode())
@@ -71,13 +71,13 @@ def test_the_link_leads_to_settings_that_come_back() -> None:
     assert 'href="/there?a=b"' in reply.text
 
 
-def test_by_default_there_is_one() -> None:
+def test_settings_link_is_on_by_default() -> None:
     assert links(call(ConsentMiddleware(page(), policy(), KEY), headers=HTML)) != []
 
 
 @pytest.mark.parametrize("options", [{"settings_link": False}, {"inject": False, "settings_link": True}])
-def test_a_site_with_a_link_of_its_own_needs_none(options: dict[str, Any]) -> None:
-    visitor = answered(install(page(), **options))
+def test_settings_link_can_be_switched_off(options: dict[str, Any]) -> None:
+    visitor = visitor_with_answer(install(page(), **options))
     assert visitor.get().body == PAGE
 
 
@@ -95,8 +95,8 @@ def test_a_site_with_a_link_of_its_own_needs_none(options: dict[str, Any]) -> No
         answering(b"", "text/html"),
     ],
 )
-def test_what_is_no_whole_page_of_html_gets_none(app: ASGIApp) -> None:
-    for visitor in (Visitor(linked(app), HTML), answered(linked(app))):
+def test_response_that_is_not_a_whole_html_page_has_no_settings_link(app: ASGIApp) -> None:
+    for visitor in (Visitor(linked(app), HTML), visitor_with_answer(linked(app))):
         plain = call(app, headers=HTML)
         reply = visitor.get()
         assert reply.body == plain.body
@@ -104,23 +104,23 @@ def test_what_is_no_whole_page_of_html_gets_none(app: ASGIApp) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "HEAD"])
-def test_only_pages_that_are_got_have_one(method: str) -> None:
-    visitor = answered(linked())
+def test_response_to_method_other_than_get_has_no_settings_link(method: str) -> None:
+    visitor = visitor_with_answer(linked())
     assert links(visitor.request(method, "/")) == []
 
 
-def test_an_error_page_has_one() -> None:
-    assert links(answered(linked(answering(PAGE, "text/html", 404))).get()) != []
+def test_error_page_has_settings_link() -> None:
+    assert links(visitor_with_answer(linked(answering(PAGE, "text/html", 404))).get()) != []
 
 
-def test_a_page_that_asks_by_itself_has_none() -> None:
+def test_explaining_page_has_no_second_settings_link() -> None:
     """It has a link of its own."""
 
     @requires("media")
     async def offices(request: Request) -> Response:
         return HTMLResponse(PAGE)
 
-    visitor = answered(linked(Starlette(routes=[Route("/", offices)])))
+    visitor = visitor_with_answer(linked(Starlette(routes=[Route("/", offices)])))
     reply = visitor.get()
     assert (links(reply), "data-privacy-settings" in reply.text) == ([], False)
     assert f'href="{PREFIX}?language=en' in reply.text
@@ -128,7 +128,7 @@ def test_a_page_that_asks_by_itself_has_none() -> None:
     assert links(visitor.get()) != []
 
 
-def test_robots_find_the_settings_too() -> None:
+def test_page_for_robot_has_settings_link() -> None:
     reply = call(linked(), headers=[("accept", "text/html"), ("user-agent", ROBOT)])
     assert "refuse_all" not in reply.text
     assert links(reply) != []
@@ -138,24 +138,22 @@ def test_robots_find_the_settings_too() -> None:
     ("page_language", "accepted", "language"),
     [("ja", "en", "ja"), ("", "ja", "ja"), ("fr", "ja;q=0.5", "ja"), ("en-GB", "ja", "en"), ("fr", "fr", "en")],
 )
-def test_it_is_in_the_language_of_the_page_else_in_one_that_the_browser_accepts(
-    page_language: str, accepted: str, language: str
-) -> None:
+def test_settings_link_is_in_language_of_page_or_of_browser(page_language: str, accepted: str, language: str) -> None:
     html = PAGE.replace(b'lang="en"', f'lang="{page_language}"'.encode() if page_language else b"")
-    visitor = answered(linked(answering(html, "text/html; charset=utf-8")))
+    visitor = visitor_with_answer(linked(answering(html, "text/html; charset=utf-8")))
     ((address, words),) = links(visitor.get(headers=[("accept-language", accepted)]))
     assert f"language={language}&" in address
     assert words == {"en": "Privacy settings", "ja": "プライバシー設定"}[language]
 
 
-def test_in_another_encoding_it_is_written_in_ascii() -> None:
+def test_settings_link_is_ascii_in_other_encodings() -> None:
     html = PAGE.replace(b'"en"', b'"ja"')
-    reply = answered(linked(answering(html, "text/html; charset=shift_jis"))).get()
+    reply = visitor_with_answer(linked(answering(html, "text/html; charset=shift_jis"))).get()
     assert reply.body.isascii()
     assert unescape(links(reply)[0][1]) == "プライバシー設定"
 
 
-def test_under_a_mount_path_it_leads_there() -> None:
+def test_settings_link_includes_mount_path() -> None:
     site = Starlette(routes=[Mount("/shop", linked())])
     assert links(call(site, path="/shop/x", headers=HTML)) == [
         (f"/shop{PREFIX}?language=en&next=/shop/x", "Privacy settings")
@@ -163,8 +161,8 @@ def test_under_a_mount_path_it_leads_there() -> None:
 
 
 @pytest.mark.parametrize("path", ['/"><script>', "/地図", "/\x00", "//evil.example", "/" + "x" * 5000])
-def test_any_path_stays_within_the_link(path: str) -> None:
-    ((address, _),) = links(answered(linked()).get(path, query=b'"&\xff<'))
+def test_hostile_path_is_quoted_in_settings_link(path: str) -> None:
+    ((address, _),) = links(visitor_with_answer(linked()).get(path, query=b'"&\xff<'))
     assert address.startswith(f"{PREFIX}?language=en")
     assert len(address) < 7000
 
@@ -172,8 +170,8 @@ def test_any_path_stays_within_the_link(path: str) -> None:
 # What caches and validators are told.
 
 
-def test_a_page_with_a_link_is_private_and_depends_on_what_it_was_made_from() -> None:
-    reply = answered(linked(page(headers=[("cache-control", "public, max-age=60")]))).get()
+def test_page_with_settings_link_is_private_and_varies() -> None:
+    reply = visitor_with_answer(linked(page(headers=[("cache-control", "public, max-age=60")]))).get()
     assert reply.get("cache-control") == "max-age=60, private"
     assert {"Cookie", "Accept-Language"} <= set(reply.get("vary").split(", "))
     fragment = call(linked(answering(b"{}", "application/json")), headers=HTML)
@@ -183,7 +181,7 @@ def test_a_page_with_a_link_is_private_and_depends_on_what_it_was_made_from() ->
 VALIDATED: Fields = [("etag", '"1"'), ("last-modified", "Mon, 01 Jan 2024 00:00:00 GMT"), ("accept-ranges", "bytes")]
 
 
-def test_once_answered_a_page_keeps_its_validators_and_is_not_sent_again() -> None:
+def test_page_after_answer_keeps_validators_and_gets_304() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         unchanged = (b"if-none-match", b'W/"1"') in scope["headers"]
         await answering(b"" if unchanged else PAGE, "text/html", 304 if unchanged else 200, headers=VALIDATED)(
@@ -201,14 +199,14 @@ def test_once_answered_a_page_keeps_its_validators_and_is_not_sent_again() -> No
     assert (unchanged.status, unchanged.body) == (304, b"")
 
 
-def test_a_file_that_the_server_sends_by_itself_has_none(tmp_path: Any) -> None:
+def test_file_sent_with_pathsend_has_no_settings_link(tmp_path: Any) -> None:
     (tmp_path / "page.html").write_bytes(PAGE)
 
     async def home(request: Request) -> Response:
         return FileResponse(tmp_path / "page.html")
 
     site = linked(Starlette(routes=[Route("/", home)]))
-    visitor = answered(site)
+    visitor = visitor_with_answer(site)
     cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
     request = scope(headers=[*HTML, ("cookie", cookies)], extensions={"http.response.pathsend": {}})
     begun, path = run(drive(site, request))
@@ -220,7 +218,7 @@ def test_a_file_that_the_server_sends_by_itself_has_none(tmp_path: Any) -> None:
     assert reply.body.startswith(PAGE.partition(b"</body>")[0])
 
 
-def test_a_page_in_chunks_streams_and_ends_with_the_link() -> None:
+def test_streamed_page_ends_with_settings_link() -> None:
     arrived: list[bytes] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -230,7 +228,7 @@ def test_a_page_in_chunks_streams_and_ends_with_the_link() -> None:
             assert arrived[-1] == chunk
         await send({"type": "http.response.body", "body": b""})
 
-    visitor = answered(linked(app))
+    visitor = visitor_with_answer(linked(app))
     cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
     request = scope(headers=[*HTML, ("cookie", cookies)])
     run(drive(visitor.app, request, seen=lambda message: arrived.append(message.get("body", b""))))

@@ -37,7 +37,7 @@ def code_lines(text: str) -> list[str]:
     return lines
 
 
-def test_what_ships_is_all_there_is() -> None:
+def test_static_folder_and_assets_have_expected_files() -> None:
     others = {"choices.d.ts", "window.d.ts", "autoconsent.json"}
     assert {path.name for path in STATIC.iterdir()} == {*SCRIPTS, *STYLES, *others}
     assert assets().keys() == {*SCRIPTS, *STYLES}
@@ -49,7 +49,7 @@ def without_space(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_a_served_script_is_the_source_s_lines_of_code_and_nothing_else(name: str) -> None:
+def test_served_script_is_source_without_comments_and_types(name: str) -> None:
     lines = code_lines(source(name))
     assert without_space(served(name)) == without_space("".join(lines))
     assert not re.search(r"\s{2}|/\*|[;{,(] ?\n", served(name))
@@ -59,7 +59,7 @@ def test_a_served_script_is_the_source_s_lines_of_code_and_nothing_else(name: st
 
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.slow
-def test_a_served_script_is_one(name: str, tmp_path: Path) -> None:
+def test_served_script_is_valid_javascript(name: str, tmp_path: Path) -> None:
     """Where a line went on in the next one though its statement had ended, it would be none."""
     script = tmp_path / f"{name}.mjs"
     script.write_bytes(assets()[name].content)
@@ -67,7 +67,7 @@ def test_a_served_script_is_one(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_no_line_of_a_served_script_goes_on_with_the_one_before_by_accident(name: str) -> None:
+def test_no_served_line_continues_previous_line_by_accident(name: str) -> None:
     """Where a comment went from the beginning of a line, what comes next must not call the result of the last one."""
     assert not [
         (before, line)
@@ -77,19 +77,19 @@ def test_no_line_of_a_served_script_goes_on_with_the_one_before_by_accident(name
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_no_text_of_a_script_is_taken_for_a_type(name: str) -> None:
+def test_no_string_in_script_looks_like_a_comment(name: str) -> None:
     assert not [line for line in source(name).splitlines() if re.search(r"""["'`].*/\*.*["'`]""", line)]
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_a_served_style_has_the_rules_of_the_source_and_no_more(name: str) -> None:
+def test_served_style_is_source_without_comments_and_spaces(name: str) -> None:
     plain = re.sub(r"/\*.*?\*/", "", source(name), flags=re.DOTALL)
     rules = [" ".join(part.split()) for part in re.split(r"([{};,])", plain)]
     assert served(name) == re.sub(r"\b: ", ":", "".join(rules))
     assert not re.search(r"/\*|\n|\t|  ", served(name))
 
 
-def test_the_script_and_style_of_the_question_are_under_4_kb() -> None:
+def test_banner_script_and_style_are_under_4_kb() -> None:
     sizes = [len(brotli.compress(assets()[name].content, quality=11)) for name in ("choices.js", "choices.css")]
     assert sum(sizes) < 4000
 
@@ -100,18 +100,18 @@ def test_the_script_and_style_of_the_question_are_under_4_kb() -> None:
     ["document.cookie", "cookieStore", "setItem", "getItem", "sessionStorage", "indexedDB", "caches", "innerHTML",
      "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "http://", "https://"],
 )  # fmt: skip
-def test_the_scripts_store_nothing_and_make_no_code_from_text(name: str, never: str) -> None:
+def test_scripts_store_nothing_and_evaluate_no_text(name: str, never: str) -> None:
     assert never not in source(name)
 
 
-def test_the_script_looks_whether_storing_is_forbidden_without_storing_anything() -> None:
+def test_banner_script_checks_local_storage_without_storing() -> None:
     assert [line for line in code_lines(source("choices.js")) if "localStorage" in line] == [
         "void window.localStorage;"
     ]
     assert "localStorage" not in source("question.js")
 
 
-def test_the_script_depends_on_no_others_but_those_that_few_pages_need() -> None:
+def test_banner_script_imports_only_optional_scripts() -> None:
     imports = re.compile(r"^\s*import\b(?!\.meta|\().*|\bimport\([^)]*\)|\bfrom\s+[\"'].*", re.MULTILINE)
     assert imports.findall("\n".join(code_lines(source("choices.js")))) == [
         f"import(`${{base}}/{name}.js`)" for name in ("landing", "question")
@@ -119,7 +119,7 @@ def test_the_script_depends_on_no_others_but_those_that_few_pages_need() -> None
     assert imports.findall("\n".join(code_lines(source("question.js")))) == []
 
 
-def test_the_scripts_give_what_each_other_and_pages_take() -> None:
+def test_scripts_export_expected_names() -> None:
     exported = {name: re.findall(r"^export (?:async )?\w+ (\w+)", source(name), re.MULTILINE) for name in SCRIPTS}
     assert exported == {
         "choices.js": ["consent"],
@@ -129,7 +129,7 @@ def test_the_scripts_give_what_each_other_and_pages_take() -> None:
     }
 
 
-def test_what_older_browsers_do_not_know_costs_them_no_other_rule() -> None:
+def test_selectors_unknown_to_old_browsers_stand_alone() -> None:
     """A list of selectors goes as a whole where one is unknown, but for one inside of :is() (Selectors 4)."""
     for selectors in re.findall(r"([^{}]*)\{", served("choices.css")):
         outside = re.sub(r":is\((?:[^()]|\([^()]*\))*\)", "", selectors)
@@ -138,7 +138,7 @@ def test_what_older_browsers_do_not_know_costs_them_no_other_rule() -> None:
 
 
 @pytest.mark.parametrize("name", STYLES)
-def test_the_styles_load_nothing_and_serve_every_visitor(name: str) -> None:
+def test_styles_load_nothing_and_are_accessible(name: str) -> None:
     style = source(name)
     assert "url(" not in style
     assert "@import" not in style

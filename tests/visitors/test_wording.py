@@ -32,7 +32,7 @@ def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Word
         ("ja", 1, "許可すると、第三者（1者）に情報が提供されます"),
     ],
 )
-def test_a_text_that_counts_has_the_form_of_its_number(language: str, number: int, said: str) -> None:
+def test_counted_text_uses_plural_form_of_number(language: str, number: int, said: str) -> None:
     assert words(language).counted("banner_recipients", number) == said
 
 
@@ -46,21 +46,21 @@ def test_a_text_that_counts_has_the_form_of_its_number(language: str, number: in
         ("de", timedelta(seconds=100_001), "100.001 Sekunden"),
     ],
 )
-def test_a_duration_is_counted_as_the_language_counts(language: str, duration: timedelta, said: str) -> None:
+def test_duration_uses_plural_form_of_language(language: str, duration: timedelta, said: str) -> None:
     assert words(language).duration(duration) == said
 
 
-def test_a_number_beyond_the_forms_of_a_text_is_said_all_the_same() -> None:
+def test_missing_plural_form_falls_back_to_other() -> None:
     """French has a form of its own for whole millions, which no text here has to have."""
     assert words("fr").counted("days", 1_000_000) == "1\u202f000\u202f000 jours"
 
 
-def test_the_order_of_the_forms_does_not_matter_there() -> None:
+def test_plural_fallback_ignores_order_of_forms() -> None:
     own = words("fr", {"days": {"other": "{number} jours", "one": "{number} jour"}})
     assert own.counted("days", 1_000_000) == "1\u202f000\u202f000 jours"
 
 
-def test_own_wording_counts_too() -> None:
+def test_own_wording_can_have_plural_forms() -> None:
     own = words("en", {"days": {"one": "a day", "other": "<{number}> & {more}"}})
     assert own.counted("days", 1) == "a day"
     assert own.counted("days", 1234) == "&lt;1,234&gt; &amp; {more}"
@@ -74,14 +74,14 @@ def test_own_wording_counts_too() -> None:
         ("ar", '<time datetime="2026-03-01">1 مارس 2026</time>'),
     ],
 )
-def test_a_day_is_written_out_and_there_for_programs(language: str, said: str) -> None:
+def test_day_is_written_in_language_with_datetime_attribute(language: str, said: str) -> None:
     assert words(language).day(date(2026, 3, 1)) == said
     assert words(language).day(1_772_323_200.0) == said
     assert words(language).day(1_772_409_599) == said
 
 
 @pytest.mark.parametrize("time", ["2026-03-01T09:08:07Z", "2026-03-01T18:08:07+09:00"])
-def test_a_moment_is_written_out_in_utc_and_there_for_programs(time: str) -> None:
+def test_moment_is_written_in_utc_with_datetime_attribute(time: str) -> None:
     assert words("ja").moment(time) == f'<time datetime="{time}">2026年3月1日 9:08:07 UTC</time>'
 
 
@@ -89,7 +89,7 @@ def test_a_moment_is_written_out_in_utc_and_there_for_programs(time: str) -> Non
     ("language", "prevailing", "named"),
     [("en", "ja", "日本語"), ("ja", "de", "Deutsch"), ("de", "zh-Hant", "中文 (繁體)")],
 )
-def test_a_translation_names_the_language_that_prevails_in_itself(language: str, prevailing: str, named: str) -> None:
+def test_prevailing_language_is_named_in_itself(language: str, prevailing: str, named: str) -> None:
     assert named in words(language, prevailing=prevailing).prevails()
 
 
@@ -105,30 +105,30 @@ def test_a_translation_names_the_language_that_prevails_in_itself(language: str,
         ("", "Asked by ."),
     ],
 )
-def test_a_value_that_ends_in_a_full_stop_ends_the_sentence(value: str, said: str) -> None:
+def test_full_stop_after_value_with_full_stop_is_dropped(value: str, said: str) -> None:
     assert words("en")("banner_asked_by", controller=value) == said
 
 
-def test_a_date_that_ends_in_a_full_stop_ends_the_sentence_too() -> None:
+def test_full_stop_after_date_with_full_stop_is_dropped() -> None:
     own = words("hu", {"decided_at": "{date}. {expires}."})
     day = own.day(date(2026, 1, 2))
     assert day.endswith("2026. január 2.</time>")
     assert own("decided_at", date=day, expires="x") == f"{day} x."
 
 
-def test_within_a_sentence_a_full_stop_stays() -> None:
+def test_full_stop_within_sentence_stays() -> None:
     own = words("en", {"banner_asked_by": "{controller} asks, {controller}, and {nobody}. {controller}..."})
     assert own("banner_asked_by", controller="Ltd.") == "Ltd. asks, Ltd., and {nobody}. Ltd..."
 
 
-def test_sentences_stand_together_as_the_language_puts_them() -> None:
+def test_sentences_are_joined_as_language_requires() -> None:
     sentences = ("One.", "", Markup("<b>Two.</b>"), "<3>")
     assert words("en").together(*sentences) == "One. <b>Two.</b> &lt;3&gt;"
     assert words("zh-Hans").together(*sentences) == "One.<b>Two.</b>&lt;3&gt;"
     assert words("en").together("", "") == ""
 
 
-def test_titles_are_a_list_in_a_sentence_of_the_language() -> None:
+def test_titles_are_listed_as_language_requires() -> None:
     policy = full_in("en", "de")
     assert Wording(policy, "en").titles(["analytics", "media"]) == "Access tracing [en] and Maps and videos [en]"
     assert Wording(policy, "de").titles(policy.optional) == "Access tracing [de] und Maps and videos [de]"
@@ -137,7 +137,7 @@ def test_titles_are_a_list_in_a_sentence_of_the_language() -> None:
     assert Wording(policy, "de").listed(policy.features) == "Map of offices [de]"
 
 
-def test_a_service_is_listed_by_its_own_titles() -> None:
+def test_titles_of_service_replace_those_of_site() -> None:
     policy = full_in("en", "de")
     assert Wording(policy.under(policy.services[0]), "en").titles(["analytics"]) == "Tracing of searches [en]"
 
