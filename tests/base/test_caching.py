@@ -1,4 +1,4 @@
-"""What a response says to caches: more careful than the app said it, never less."""
+"""Tests of Vary and Cache-Control: how fields are merged, and which responses get them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from cookie_consent.base.caching import Headers, depending_on, keep_private, var
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PHONE, PREFIX, SITE, Visitor, answering, call, install, page
 
-OURS = (b"Cookie", b"Sec-GPC")
+ADDED = (b"Cookie", b"Sec-GPC")
 
 
-def fields(headers: Headers, name: bytes) -> list[bytes]:
+def values_of(headers: Headers, name: bytes) -> list[bytes]:
     return [value for own, value in headers if own.lower() == name]
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("before", "after"),
     [
         ([], [b"Cookie, Sec-GPC"]),
         ([b""], [b"", b"Cookie, Sec-GPC"]),
@@ -32,15 +32,15 @@ def fields(headers: Headers, name: bytes) -> list[bytes]:
         ([b"Accept, *"], [b"Accept, *"]),
     ],
 )
-def test_vary_names_ours_beside_the_apps_each_once(said: list[bytes], says: list[bytes]) -> None:
-    headers = [(b"x", b"1"), *((b"Vary", value) for value in said), (b"y", b"2")]
-    merged = vary_on(headers, OURS)
-    assert fields(merged, b"vary") == says
+def test_vary_adds_each_missing_field_name_once(before: list[bytes], after: list[bytes]) -> None:
+    headers = [(b"x", b"1"), *((b"Vary", value) for value in before), (b"y", b"2")]
+    merged = vary_on(headers, ADDED)
+    assert values_of(merged, b"vary") == after
     assert [field for field in merged if field[0].lower() != b"vary"] == [(b"x", b"1"), (b"y", b"2")]
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("before", "after"),
     [
         ([], [b"private"]),
         ([b""], [b"private"]),
@@ -57,7 +57,7 @@ def test_vary_names_ours_beside_the_apps_each_once(said: list[bytes], says: list
         ([b"must-revalidate", b"max-age=1"], [b"must-revalidate", b"max-age=1, private"]),
         ([b"public", b"max-age=1"], [b"max-age=1, private"]),
         ([b"max-age=1", b"public"], [b"max-age=1, private"]),
-        # Only the named fields are private then.
+        # This form makes only the named fields private.
         ([b'private="set-cookie"'], [b'private="set-cookie", private']),
         ([b'no-cache="a, public, \\", s-maxage=1", public'], [b'no-cache="a, public, \\", s-maxage=1", private']),
         ([b'extension="private, no-store"'], [b'extension="private, no-store", private']),
@@ -66,15 +66,17 @@ def test_vary_names_ours_beside_the_apps_each_once(said: list[bytes], says: list
         ([b'x="unended, public'], [b'x="unended, private']),
     ],
 )
-def test_no_shared_cache_may_keep_it_and_the_rest_is_as_the_app_said(said: list[bytes], says: list[bytes]) -> None:
-    headers = [(b"x", b"1"), *((b"Cache-Control", value) for value in said), (b"y", b"2")]
+def test_cache_control_forbids_shared_caches_and_keeps_other_directives(
+    before: list[bytes], after: list[bytes]
+) -> None:
+    headers = [(b"x", b"1"), *((b"Cache-Control", value) for value in before), (b"y", b"2")]
     kept = keep_private(headers)
-    assert fields(kept, b"cache-control") == says
+    assert values_of(kept, b"cache-control") == after
     assert [field for field in kept if field[0].lower() != b"cache-control"] == [(b"x", b"1"), (b"y", b"2")]
 
 
 @pytest.mark.parametrize(
-    ("name", "said", "says"),
+    ("name", "before", "after"),
     [
         (b"X-Accel-Expires", b"60", b"0"),
         (b"x-accel-expires", b"@1893456000", b"0"),
@@ -87,24 +89,24 @@ def test_no_shared_cache_may_keep_it_and_the_rest_is_as_the_app_said(said: list[
         (b"edge-control", b"", b"no-store"),
     ],
 )
-def test_what_single_caches_read_first_lets_none_keep_it(name: bytes, said: bytes, says: bytes) -> None:
-    headers = [(b"etag", b"e"), (name, said)]
-    assert depending_on(headers, OURS)[:2] == [(b"etag", b"e"), (name, says)]
-    assert (b"cache-control", b"private") in depending_on(headers, OURS)
-    assert depending_on(depending_on(headers, OURS), OURS) == depending_on(headers, OURS)
+def test_vendor_cache_fields_forbid_storing(name: bytes, before: bytes, after: bytes) -> None:
+    headers = [(b"etag", b"e"), (name, before)]
+    assert depending_on(headers, ADDED)[:2] == [(b"etag", b"e"), (name, after)]
+    assert (b"cache-control", b"private") in depending_on(headers, ADDED)
+    assert depending_on(depending_on(headers, ADDED), ADDED) == depending_on(headers, ADDED)
 
 
-def test_a_page_that_may_ask_is_kept_by_no_cache_that_reads_fields_of_its_own() -> None:
-    """With X-Accel-Expires nginx keeps a page for all, whatever Cache-Control says: two visitors would get one form."""
-    said = [("x-accel-expires", "60"), ("surrogate-control", "max-age=60"), ("edge-control", "max-age=60")]
-    reply = call(install(page(headers=[*said, ("cdn-cache-control", "max-age=60")])))
-    assert [reply.get(name) for name, _ in said] == ["0", "no-store", "no-store"]
+def test_page_that_may_ask_overrides_vendor_cache_fields() -> None:
+    """With X-Accel-Expires nginx ignores Cache-Control: two visitors would get the same form."""
+    before = [("x-accel-expires", "60"), ("surrogate-control", "max-age=60"), ("edge-control", "max-age=60")]
+    reply = call(install(page(headers=[*before, ("cdn-cache-control", "max-age=60")])))
+    assert [reply.get(name) for name, _ in before] == ["0", "no-store", "no-store"]
     assert reply.get("cdn-cache-control") == "max-age=60, private"
-    untouched = call(install(answering(headers=said)))
-    assert [(name, untouched.get(name)) for name, _ in said] == said
+    untouched = call(install(answering(headers=before)))
+    assert [(name, untouched.get(name)) for name, _ in before] == before
 
 
-def test_what_is_said_to_certain_caches_is_changed_alike() -> None:
+def test_targeted_cache_control_fields_become_private() -> None:
     headers = [(b"CDN-Cache-Control", b"public, max-age=600"), (b"Surf-Cache-Control", b"no-store")]
     assert keep_private(headers) == [
         (b"CDN-Cache-Control", b"max-age=600, private"),
@@ -143,9 +145,9 @@ _headers = st.lists(
 
 
 def directives(headers: Headers, name: bytes) -> list[bytes]:
-    """Split at commas that are in no quotes, character by character."""
+    """Return the directives of a field. They are separated by commas outside quotes."""
     found = []
-    for value in fields(headers, name):
+    for value in values_of(headers, name):
         word, quoted, rest = bytearray(), False, iter(value)
         for byte in rest:
             if quoted and byte == ord("\\"):
@@ -161,65 +163,65 @@ def directives(headers: Headers, name: bytes) -> list[bytes]:
     return [word.strip() for word in found if word.strip()]
 
 
-def _is_for_all(directive: bytes) -> bool:
+def _is_for_shared_caches(directive: bytes) -> bool:
     return bool(re.fullmatch(rb"(?i)public(\s*=.*)?|s-maxage(\s*=.*)?", directive))
 
 
 @given(_headers)
-def test_cache_control_keeps_all_that_the_app_said_but_for_shared_caches(headers: Headers) -> None:
+def test_cache_control_loses_only_shared_cache_directives(headers: Headers) -> None:
     for target in (b"cache-control", b"cdn-cache-control"):
-        said, says = directives(headers, target), directives(keep_private(headers), target)
-        kept = [word for word in said if not _is_for_all(word)]
-        assert says[: len(kept)] == kept
-        assert says[len(kept) :] in ([], [b"private"])
-        if says or target == b"cache-control":
-            assert {word.lower() for word in says} & {b"private", b"no-store"}
+        before, after = directives(headers, target), directives(keep_private(headers), target)
+        kept = [word for word in before if not _is_for_shared_caches(word)]
+        assert after[: len(kept)] == kept
+        assert after[len(kept) :] in ([], [b"private"])
+        if after or target == b"cache-control":
+            assert {word.lower() for word in after} & {b"private", b"no-store"}
 
 
 @given(_headers)
-def test_vary_keeps_all_that_the_app_said_and_never_repeats_ours(headers: Headers) -> None:
-    merged = vary_on(headers, OURS)
-    said = [word for word in directives(headers, b"vary") if word]
-    says = [word for word in directives(merged, b"vary") if word]
-    added = list(says)
-    for word in said:
+def test_vary_keeps_existing_names_and_repeats_none(headers: Headers) -> None:
+    merged = vary_on(headers, ADDED)
+    before = [word for word in directives(headers, b"vary") if word]
+    after = [word for word in directives(merged, b"vary") if word]
+    added = list(after)
+    for word in before:
         added.remove(word)
-    lowered = [word.lower() for word in said]
-    assert added == ([] if b"*" in lowered else [name for name in OURS if name.lower() not in lowered])
+    lowered = [word.lower() for word in before]
+    assert added == ([] if b"*" in lowered else [name for name in ADDED if name.lower() not in lowered])
 
 
 @given(_headers)
-def test_saying_it_twice_says_it_once(headers: Headers) -> None:
-    once = keep_private(vary_on(headers, OURS))
-    assert keep_private(vary_on(once, OURS)) == once
+def test_editing_caching_fields_is_idempotent(headers: Headers) -> None:
+    once = keep_private(vary_on(headers, ADDED))
+    assert keep_private(vary_on(once, ADDED)) == once
 
 
 @given(_headers)
-def test_other_fields_and_their_order_stay(headers: Headers) -> None:
-    def others(fields: Headers) -> Headers:
-        return [field for field in fields if not field[0].lower().endswith((b"cache-control", b"vary"))]
+def test_other_fields_keep_their_order(headers: Headers) -> None:
+    def others(headers: Headers) -> Headers:
+        return [field for field in headers if not field[0].lower().endswith((b"cache-control", b"vary"))]
 
-    assert others(keep_private(vary_on(headers, OURS))) == others(headers)
-
-
-# Where it is said: only where the decision was used.
+    assert others(keep_private(vary_on(headers, ADDED))) == others(headers)
 
 
-def test_a_response_that_did_not_use_the_decision_stays_as_public_as_it_was() -> None:
+# Responses of a site.
+
+
+def test_response_that_ignores_decision_stays_public() -> None:
     app = install(answering(headers=[("cache-control", "public, max-age=60")], sets=["_ga=1", "session=1"]))
     reply = call(app, headers=[("cookie", "_ga=1")])
     assert reply.get("cache-control") == "public, max-age=60"
     assert reply.get("vary") == ""
 
 
-def test_reading_the_consent_makes_the_response_private() -> None:
+def test_reading_consent_makes_response_private() -> None:
     reply = call(install(answering(headers=[("cache-control", "public, max-age=60")], reads=["analytics"])))
     assert reply.get("cache-control") == "max-age=60, private"
     assert reply.get("vary") == "Cookie, Sec-GPC, DNT"
 
 
 @pytest.mark.parametrize("user_agent", [PHONE, "Googlebot/2.1"])
-def test_a_page_that_may_ask_is_private_for_people_and_robots_alike(user_agent: str) -> None:
+def test_page_that_may_ask_is_private_for_browsers_and_bots(user_agent: str) -> None:
     app = install(page(headers=[("cache-control", "s-maxage=60"), ("vary", "accept-encoding")]))
     reply = call(app, headers=[("accept", "text/html"), ("user-agent", user_agent)])
     assert (b"refuse_all" in reply.body) is (user_agent == PHONE)
@@ -227,18 +229,18 @@ def test_a_page_that_may_ask_is_private_for_people_and_robots_alike(user_agent: 
     assert reply.get("vary").startswith("accept-encoding, Cookie, Sec-GPC, DNT")
 
 
-def test_without_a_banner_to_put_in_a_page_is_as_public_as_it_was() -> None:
+def test_page_stays_public_if_injection_is_off() -> None:
     reply = call(install(page(headers=[("cache-control", "public")]), inject=False))
     assert (reply.get("cache-control"), reply.get("vary")) == ("public", "")
 
 
-def test_signals_that_the_policy_ignores_are_not_varied_on() -> None:
+def test_vary_omits_signals_that_policy_ignores() -> None:
     ignoring = f'{SITE}\n[signals]\ngpc = "ignore"\ndnt = "ignore"\n'
     reply = call(install(answering(reads=["media"]), ignoring))
     assert reply.get("vary") == "Cookie"
 
 
-def test_the_language_is_varied_on_where_it_was_chosen_for_the_visitor() -> None:
+def test_response_in_negotiated_language_varies_on_accept_language() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         assert isinstance(scope, dict)
         body = scope["state"]["consent"].language.encode()
@@ -250,7 +252,7 @@ def test_the_language_is_varied_on_where_it_was_chosen_for_the_visitor() -> None
     assert reply.get("vary") == "Cookie, Sec-GPC, DNT, Accept-Language"
 
 
-def test_no_cookie_of_ours_is_set_on_a_public_response() -> None:
+def test_response_that_sets_our_cookie_is_never_public() -> None:
     app = install(answering(headers=[("cache-control", "public, s-maxage=9")]), access_log=MemorySink())
     visitor = Visitor(app, [("user-agent", PHONE)])
     accepted = visitor.accept()
@@ -263,7 +265,7 @@ def test_no_cookie_of_ours_is_set_on_a_public_response() -> None:
     assert "Cookie" in reply.get("vary")
 
 
-def test_everything_under_the_prefix_is_kept_by_nobody() -> None:
+def test_endpoints_under_prefix_are_no_store() -> None:
     app = install()
     for path in ("", "/", "/state", "/receipt", "/export", "/policy", "/policy/0", "/nowhere"):
         assert call(app, path=PREFIX + path).get("cache-control") == "no-store", path

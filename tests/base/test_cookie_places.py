@@ -1,4 +1,4 @@
-"""Where a cookie may stand in a browser."""
+"""Tests of the domains and paths of cookies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cookie_consent.base.cookies.places import is_sent_to, settable_domains
         ("a" * 64 + ".example", []),
     ],
 )
-def test_a_host_sets_cookies_for_itself_and_for_its_parents(host: str, domains: list[str]) -> None:
+def test_host_can_set_cookies_for_itself_and_parent_domains(host: str, domains: list[str]) -> None:
     assert settable_domains(host) == domains
 
 
@@ -41,5 +41,5 @@ def test_a_host_sets_cookies_for_itself_and_for_its_parents(host: str, domains: 
         ("/privacy-choices", "/shop", False),
     ],
 )
-def test_a_cookie_is_sent_below_its_path(path: str, cookie_path: str, sent: bool) -> None:
+def test_cookie_is_sent_to_paths_below_its_path(path: str, cookie_path: str, sent: bool) -> None:
     assert is_sent_to(path, cookie_path) is sent

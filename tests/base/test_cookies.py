@@ -1,3 +1,5 @@
+"""Tests of Cookie and Set-Cookie fields: pairs, values, deletions and dates."""
+
 from __future__ import annotations
 
 import re
@@ -36,7 +38,7 @@ PAST, FUTURE = b"Thu, 01 Jan 1970 00:00:00 GMT", b"Fri, 31 Dec 2049 23:59:59 GMT
         (b" ;; \t;", []),
     ],
 )
-def test_a_cookie_field_is_a_list_of_pairs(field: bytes, found: list[tuple[bytes, bytes]]) -> None:
+def test_cookie_field_splits_into_pairs(field: bytes, found: list[tuple[bytes, bytes]]) -> None:
     assert list(pairs(field)) == found
 
 
@@ -52,26 +54,26 @@ def test_a_cookie_field_is_a_list_of_pairs(field: bytes, found: list[tuple[bytes
         (b"", []),
     ],
 )
-def test_values_are_those_of_exactly_one_name(field: bytes, found: list[bytes]) -> None:
+def test_values_match_name_exactly(field: bytes, found: list[bytes]) -> None:
     assert values(field, b"c") == found
 
 
 @pytest.mark.parametrize(
     ("field", "found"), [(b"c= 1", b" 1"), (b"c=1 ", b"1 "), (b"c=\t1\t; a=2", b"\t1\t"), (b'c="1"', b'"1"')]
 )
-def test_a_value_keeps_every_byte(field: bytes, found: bytes) -> None:
+def test_cookie_value_keeps_every_byte(field: bytes, found: bytes) -> None:
     assert values(field, b"c") == [found]
 
 
 @given(st.binary(), st.binary())
-def test_any_bytes_can_be_looked_through(field: bytes, name: bytes) -> None:
+def test_any_bytes_can_be_parsed_as_cookies(field: bytes, name: bytes) -> None:
     assert all(b";" not in value for value in values(field, name))
     assert all(pair.strip(b" \t") == pair and b";" not in pair for _, pair in pairs(field))
     assert b";" not in cookie_name(field)
 
 
 @pytest.mark.parametrize(("secure", "end"), [(True, b"; Secure"), (False, b"")])
-def test_a_cookie_of_our_own_is_for_the_host_and_out_of_scripts_reach(secure: bool, end: bytes) -> None:
+def test_our_cookie_is_host_only_and_http_only(secure: bool, end: bytes) -> None:
     field = set_cookie("consent", "token", 15_552_000, secure=secure)
     assert field == b"consent=token; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax" + end
 
@@ -86,17 +88,17 @@ def test_a_cookie_of_our_own_is_for_the_host_and_out_of_scripts_reach(secure: bo
         (expire_cookie(b"a", domain="", secure=False), b"Path=/"),
     ],
 )
-def test_a_cookie_is_expired_where_it_was_set(field: bytes, place: bytes) -> None:
+def test_cookie_is_expired_at_its_path_and_domain(field: bytes, place: bytes) -> None:
     assert field == b"a=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; " + place
 
 
 @pytest.mark.parametrize("name", [b"__Host-a", b"__HOST-a", b"__Secure-a", b"__secure-a", b"__Host-Http-a"])
-def test_browsers_take_a_deletion_of_a_prefixed_name_only_with_secure(name: bytes) -> None:
+def test_deletion_of_prefixed_name_is_secure(name: bytes) -> None:
     assert expire_cookie(name, secure=False).endswith(b"; Secure")
 
 
 @given(st.from_regex(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,20}", fullmatch=True), st.booleans())
-def test_expiring_is_a_deletion_of_that_name(name: bytes, secure: bool) -> None:
+def test_expire_cookie_writes_deletion_of_its_name(name: bytes, secure: bool) -> None:
     field = expire_cookie(name, path="/p", domain="example.jp", secure=secure)
     assert cookie_name(field) == name
     assert is_deletion(field, NOW)
@@ -117,7 +119,7 @@ def test_expiring_is_a_deletion_of_that_name(name: bytes, secure: bool) -> None:
         (b"A=1", b"A"),
     ],
 )
-def test_the_name_that_a_set_cookie_field_sets(field: bytes, name: bytes) -> None:
+def test_cookie_name_is_read_from_set_cookie_field(field: bytes, name: bytes) -> None:
     assert cookie_name(field) == name
 
 
@@ -143,7 +145,7 @@ def test_the_name_that_a_set_cookie_field_sets(field: bytes, name: bytes) -> Non
         b"nameless; Max-Age=0",
     ],
 )
-def test_what_every_browser_takes_as_one_is_a_deletion(field: bytes) -> None:
+def test_field_that_every_browser_deletes_is_deletion(field: bytes) -> None:
     assert is_deletion(field, NOW)
 
 
@@ -190,40 +192,40 @@ def test_what_every_browser_takes_as_one_is_a_deletion(field: bytes) -> None:
         b"",
     ],
 )
-def test_what_some_browser_might_store_is_no_deletion(field: bytes) -> None:
+def test_field_that_some_browser_may_store_is_not_deletion(field: bytes) -> None:
     assert not is_deletion(field, NOW)
 
 
-@pytest.mark.parametrize(("length", "is_one"), [(1023, True), (1024, True), (1025, False)])
+@pytest.mark.parametrize(("length", "expected"), [(1023, True), (1024, True), (1025, False)])
 @pytest.mark.parametrize(
     ("attribute", "filler"), [(b"Max-Age=0", b"0"), (b"Expires=Thu, 01 Jan 1970 00:00:00 GMT", b"!")]
 )
-def test_no_more_of_an_attribute_is_relied_on_than_browsers_have_to_read(
-    attribute: bytes, filler: bytes, length: int, is_one: bool
+def test_attribute_value_over_1024_bytes_is_not_deletion(
+    attribute: bytes, filler: bytes, length: int, expected: bool
 ) -> None:
     name, _, value = attribute.partition(b"=")
-    assert is_deletion(b"a=; " + name + b"=" + value.ljust(length, filler), NOW) == is_one
+    assert is_deletion(b"a=; " + name + b"=" + value.ljust(length, filler), NOW) == expected
 
 
-def test_what_expires_later_is_no_deletion_yet() -> None:
+def test_expires_in_future_is_not_deletion_yet() -> None:
     field = b"a=; Expires=Sun, 15 Jun 2025 15:06:40 GMT"
     assert is_deletion(field, NOW)
     assert not is_deletion(field, NOW - 1)
 
 
-# What a browser does with a Set-Cookie field, as sections 5.6 and 5.7 of RFC 6265bis tell it, step by step. Where
-# browsers are known to differ, or did so in the past, a reading says which way is gone.
+# A model of what a browser does with a Set-Cookie field, step by step as in sections 5.6 and 5.7 of RFC 6265bis. Where
+# browsers differ, or once did, a Reading says how this one behaves.
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a browser reads what others read differently.
+    """How a browser reads what browsers read differently.
 
     Args:
-        limits: it passes over attributes with long values.
-        last_age: its last Max-Age counts even if that is no number, for one that says nothing.
-        last_expires: its last Expires counts even if that is no date, for one that says nothing.
-        cuts: it cuts a field with control characters there, and does not pass over it.
+        limits: it ignores attributes with long values.
+        last_age: its last Max-Age counts even if that is no number. The cookie is then stored.
+        last_expires: its last Expires counts even if that is no date. The cookie is then stored.
+        cuts: it cuts a field off at a control character. Otherwise it ignores the field.
     """
 
     limits: bool = True
@@ -236,7 +238,7 @@ READINGS = [Reading(*way) for way in product((True, False), repeat=4)]
 
 
 def stores(field: bytes, now: float, reading: Reading = Reading()) -> bool:
-    """Whether a browser keeps a cookie for this field."""
+    """Return whether a browser stores a cookie for this field."""
     before, control, _ = _cut(field)
     if control and not reading.cuts:
         return False
@@ -251,7 +253,7 @@ def stores(field: bytes, now: float, reading: Reading = Reading()) -> bool:
 
 
 def _cut(field: bytes) -> tuple[bytes, bytes, bytes]:
-    """What stands before the first control character, that character, and the rest."""
+    """Return what is before the first control character, the character, and the rest."""
     at = next((at for at, octet in enumerate(field) if octet == 127 or (octet < 32 and octet != 9)), len(field))
     return field[:at], field[at : at + 1], field[at + 1 :]
 
@@ -267,7 +269,7 @@ def _number(value: bytes) -> int | None:
 
 
 def _date(value: bytes) -> float | None:
-    """The steps of section 5.1.1."""
+    """Read a date by the steps of section 5.1.1."""
     found: dict[str, tuple[int, ...]] = {}
     for token in _date_tokens(value):
         for part, read in DATE_PARTS.items():
@@ -292,7 +294,7 @@ def _date_tokens(value: bytes) -> list[bytes]:
 
 
 def _numbers(token: bytes, shortest: int, longest: int, count: int = 1) -> tuple[int, ...] | None:
-    """So many numbers with colons between them, and then nothing or something that is no digit."""
+    """Return numbers with colons between them. What follows them must not begin with a digit."""
     number = rb"([0-9]{%d,%d})" % (shortest, longest)
     match = re.match(b":".join([number] * count) + rb"(?:[^0-9].*)?\Z", token, re.DOTALL)
     return tuple(map(int, match.groups())) if match else None
@@ -337,7 +339,7 @@ FIELDS = st.tuples(st.just(b"a=1") | st.binary(max_size=6), st.lists(ATTRIBUTES.
 @example(b"a=1; Expires=" + PAST + b"; Expires=x")
 @example(b"a=1\x00; Max-Age=0")
 @pytest.mark.slow
-def test_a_deletion_stores_nothing_however_a_browser_reads_it(field: bytes) -> None:
+def test_deletion_stores_nothing_in_any_browser(field: bytes) -> None:
     if is_deletion(field, NOW):
         assert not any(stores(field, NOW, reading) for reading in READINGS)
 
@@ -350,13 +352,13 @@ def test_a_deletion_stores_nothing_however_a_browser_reads_it(field: bytes) -> N
         max_size=6,
     )
 )
-def test_of_fields_that_all_read_alike_exactly_the_deletions_are_deletions(attributes: list[bytes]) -> None:
+def test_unambiguous_field_is_deletion_exactly_if_nothing_is_stored(attributes: list[bytes]) -> None:
     field = b"; ".join([b"a=1", *attributes])
     assert is_deletion(field, NOW) is not stores(field, NOW)
 
 
 @given(st.datetimes(min_value=datetime(1601, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001 (Hypothesis adds the zone)
-def test_the_dates_that_servers_write_are_read(moment: datetime) -> None:
+def test_http_dates_are_read(moment: datetime) -> None:
     moment = moment.replace(microsecond=0)
     assert cookie_date(format_datetime(moment, usegmt=True)) == moment
 
@@ -364,7 +366,7 @@ def test_the_dates_that_servers_write_are_read(moment: datetime) -> None:
 @settings(max_examples=500)
 @given(DATES | st.binary())
 @pytest.mark.slow
-def test_dates_are_read_as_the_rfc_says(value: bytes) -> None:
+def test_dates_are_read_as_rfc_6265_specifies(value: bytes) -> None:
     date = cookie_date(value.decode("latin-1"))
     assert (date.timestamp() if date else None) == _date(value)
 
@@ -390,11 +392,11 @@ def test_dates_are_read_as_the_rfc_says(value: bytes) -> None:
         ("9 Jun ２０２１ 10:18:14", None),
     ],
 )
-def test_a_date_is_read_as_browsers_do_or_not_at_all(text: str, date: datetime | None) -> None:
+def test_cookie_date_is_read_as_in_browsers_or_rejected(text: str, date: datetime | None) -> None:
     assert cookie_date(text) == date
 
 
 @given(st.text())
-def test_any_text_is_a_date_or_none(text: str) -> None:
+def test_any_text_is_utc_date_or_none(text: str) -> None:
     date = cookie_date(text)
     assert date is None or date.tzinfo is UTC

@@ -1,4 +1,4 @@
-"""Who may post, and where `next` may lead."""
+"""Tests of the cross-site check and of the parameter `next`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CROSS, OWN = True, False
 @pytest.mark.parametrize(
     ("fetch_sites", "origins", "judged"),
     [
-        # Sec-Fetch-Site decides where it is sent, whatever Origin says.
+        # If Sec-Fetch-Site is sent, it decides, whatever Origin says.
         (["same-origin"], [], OWN),
         (["none"], [], OWN),
         (["same-origin"], ["https://evil.example"], OWN),
@@ -26,12 +26,12 @@ CROSS, OWN = True, False
         (["same-site"], [], CROSS),
         (["cross-site"], ["https://site.example"], CROSS),
         (["same-origin", "cross-site"], ["https://site.example"], CROSS),
-        # What is no value of it is as good as none.
+        # An unknown value is ignored.
         (["same-origin, cross-site"], ["https://evil.example"], CROSS),
         (["Same-Origin"], [], CROSS),
         (["yes"], ["https://site.example"], OWN),
         ([""], [], CROSS),
-        # Else the Origin has to be the site's own.
+        # Otherwise Origin must be the site's own.
         ([], ["https://site.example"], OWN),
         ([], ["https://SITE.example:443"], OWN),
         ([], ["https://site.example", "https://site.example"], OWN),
@@ -48,11 +48,13 @@ CROSS, OWN = True, False
         ([], ["https://site.example:port"], CROSS),
         ([], ["null"], CROSS),
         ([], [""], CROSS),
-        # A POST with neither is refused.
+        # A POST with neither field is refused.
         ([], [], CROSS),
     ],
 )
-def test_the_browser_says_who_posts(fetch_sites: list[str], origins: list[str], judged: bool) -> None:
+def test_cross_site_is_judged_by_sec_fetch_site_else_origin(
+    fetch_sites: list[str], origins: list[str], judged: bool
+) -> None:
     assert is_cross_site(fetch_sites, origins, "https", HOST) is judged
 
 
@@ -71,26 +73,26 @@ def test_the_browser_says_who_posts(fetch_sites: list[str], origins: list[str], 
         ("http://site.example", "[", CROSS),
     ],
 )
-def test_ports_and_odd_hosts(origin: str, host: str, judged: bool) -> None:
+def test_origin_is_compared_with_host_and_port(origin: str, host: str, judged: bool) -> None:
     assert is_cross_site([], [origin], "http", host) is judged
 
 
 @given(st.lists(st.text(max_size=12), max_size=3), st.lists(st.text(max_size=30), max_size=3), st.text(max_size=20))
-def test_nothing_that_a_client_sends_raises(fetch_sites: list[str], origins: list[str], host: str) -> None:
+def test_cross_site_check_never_raises(fetch_sites: list[str], origins: list[str], host: str) -> None:
     assert is_cross_site(fetch_sites, origins, "https", host) in (True, False)
 
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=3))
-def test_no_origin_but_the_sites_own_is_let_in(origins: list[str]) -> None:
-    hosts = [f"https://{origin}.example" for origin in origins]
-    assert is_cross_site([], hosts, "https", HOST)
+def test_foreign_origin_is_cross_site(origins: list[str]) -> None:
+    foreign = [f"https://{origin}.evil.example" for origin in origins]
+    assert is_cross_site([], foreign, "https", HOST)
 
 
 @pytest.mark.parametrize(
     "path",
     ["/", "/there", "/a/b?c=d&e=//evil.example", "/a#b", "/地図?q=東京", "/%2f%2fevil.example", "/" + "x" * 2047],
 )
-def test_a_path_on_this_site_is_where_it_goes_on(path: str) -> None:
+def test_next_accepts_path_on_this_site(path: str) -> None:
     assert safe_next(path) == path
 
 
@@ -103,12 +105,12 @@ def test_a_path_on_this_site_is_where_it_goes_on(path: str) -> None:
         *("/a\\b", "http:/evil.example", "/\ud800", "/" + "x" * 2048),
     ],
 )
-def test_all_else_is_no_place_to_go_on(path: str) -> None:
+def test_next_rejects_everything_but_local_path(path: str) -> None:
     assert safe_next(path) is None
 
 
 def as_browsers_read(path: str) -> str:
-    """The start of the URL standard's parser, for special schemes: trimmed, cleared, backslashes turned."""
+    """Prepare a URL as the parser of the URL standard does: strip it, drop tabs and line ends, turn backslashes."""
     trimmed = path.strip("".join(map(chr, range(0x21))))
     return re.sub("[\t\n\r]", "", trimmed).replace("\\", "/")
 
@@ -126,7 +128,7 @@ _paths = st.one_of(
 @example("/.//evil.example")
 @example("/..//evil.example")
 @example("/\uff0fevil.example")
-def test_next_stays_on_the_site_whoever_resolves_it(path: str) -> None:
+def test_accepted_next_stays_on_site_in_every_parser(path: str) -> None:
     safe = safe_next(path)
     if safe is None:
         return
@@ -142,6 +144,6 @@ def test_next_stays_on_the_site_whoever_resolves_it(path: str) -> None:
 
 
 @given(st.text(alphabet="abc/?=&%.-_~", max_size=20))
-def test_every_plain_path_is_good(rest: str) -> None:
+def test_next_accepts_every_plain_path(rest: str) -> None:
     path = "/a" + rest
     assert safe_next(path) == path

@@ -1,3 +1,5 @@
+"""Tests of times in RFC 3339 format."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime
@@ -18,10 +20,10 @@ from cookie_consent.base.dates import rfc3339
         (253_402_300_799, "9999-12-31T23:59:59Z"),
     ],
 )
-def test_seconds_are_written_in_utc(seconds: float, text: str) -> None:
+def test_timestamp_is_written_in_utc(seconds: float, text: str) -> None:
     assert rfc3339(seconds) == text
 
 
 @given(st.integers(0, 253_402_300_799))
-def test_whole_seconds_can_be_read_back(seconds: int) -> None:
+def test_whole_seconds_are_read_back(seconds: int) -> None:
     assert datetime.fromisoformat(rfc3339(seconds)) == datetime.fromtimestamp(seconds, UTC)

@@ -1,4 +1,4 @@
-"""The same site under asyncio and under trio, message by message; real servers: test_other_logs."""
+"""Tests of the event loop helpers, and of a site under asyncio and under trio."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     yield ledger
     for thread in threading.enumerate():
         if thread.name == "consent-retention":
-            thread.join()  # it would open another connection
+            thread.join()  # otherwise it opens another connection
     ledger.close()
 
 
-def test_who_agreed_is_recorded_sees_what_is_kept_and_erases_it(ledger: Ledger, backend: str, tmp_path: Path) -> None:
+def test_consenting_visitor_is_traced_and_can_export_and_erase(ledger: Ledger, backend: str, tmp_path: Path) -> None:
     sink = JsonLinesSink(tmp_path / "access.jsonl")
     visitor = Visitor(install(page(), ledger=ledger, access_log=sink), BROWSER[:1], backend=backend)
     assert visitor.get("/").status == 200
@@ -74,11 +74,11 @@ def test_who_agreed_is_recorded_sees_what_is_kept_and_erases_it(ledger: Ledger, 
     assert visitor.get(f"{PREFIX}/export").json["access_records"] == []
 
 
-def test_a_signal_that_overrules_an_answer_leaves_its_proof(ledger: Ledger, backend: str) -> None:
+def test_signal_that_overrules_answer_is_recorded_in_ledger(ledger: Ledger, backend: str) -> None:
     app = install(page(), ledger=ledger)
     visitor = Visitor(app, backend=backend)
     visitor.accept()
-    cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()))
+    cookies = ("cookie", visitor.cookies)
 
     async def visits() -> None:
         export = (await answer_to(app, scope(path=f"{PREFIX}/export", headers=[cookies]))).json
@@ -86,7 +86,7 @@ def test_a_signal_that_overrules_an_answer_leaves_its_proof(ledger: Ledger, back
         for _ in range(3):
             assert (await answer_to(app, scope(headers=[GPC, cookies]))).status == 200
         with anyio.fail_after(30):
-            while await ledger.count(consent_id) < 2:  # noqa: ASYNC110 (the ledger tells nobody)
+            while await ledger.count(consent_id) < 2:  # noqa: ASYNC110 (the ledger signals no change)
                 await anyio.sleep(0.01)
 
     anyio.run(visits, backend=backend)
@@ -95,15 +95,15 @@ def test_a_signal_that_overrules_an_answer_leaves_its_proof(ledger: Ledger, back
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-def test_the_desk_is_told_of_a_request(is_async: bool, ledger: Ledger, backend: str) -> None:
-    told: list[dict[str, Any]] = []
+def test_desk_is_notified_of_request(is_async: bool, ledger: Ledger, backend: str) -> None:
+    notices: list[dict[str, Any]] = []
 
-    async def tell(notice: dict[str, Any]) -> None:
+    async def notify(notice: dict[str, Any]) -> None:
         await anyio.lowlevel.checkpoint()
-        told.append(notice)
+        notices.append(notice)
 
     clock = Clock()
-    desk = tell if is_async else told.append
+    desk = notify if is_async else notices.append
     visitor = Visitor(install(page(), ledger=ledger, desk=desk, clock=clock), backend=backend)
     wants_data = [("accept", "application/json")]
     token = visitor.get(f"{PREFIX}/requests", wants_data).json["token"]
@@ -111,7 +111,7 @@ def test_the_desk_is_told_of_a_request(is_async: bool, ledger: Ledger, backend: 
     asked = {"token": token, "kind": "see", "text": "What do you keep?"}
     sent = visitor.post(asked, wants_data, path=f"{PREFIX}/requests")
     assert sent.status == 201, sent.text
-    (notice,) = told
+    (notice,) = notices
     assert notice["reference"] == sent.json["reference"]
     found = visitor.post(
         {"reference": sent.json["reference"], "secret": sent.json["secret"]},
@@ -121,18 +121,18 @@ def test_the_desk_is_told_of_a_request(is_async: bool, ledger: Ledger, backend: 
     assert found.status == 200, found.text
 
 
-def test_what_waits_is_brought_home_when_the_server_ends(ledger: Ledger, backend: str) -> None:
+def test_shutdown_flushes_waiting_counts(ledger: Ledger, backend: str) -> None:
     sink = MemorySink()
     app = install(page(), ledger=ledger, access_log=sink)
     Visitor(app, BROWSER, backend=backend).get("/")
-    told: list[str] = []
+    sent_types: list[str] = []
 
     async def serving(scope: Any, receive: Any, send: Any) -> None:
         for answer in ("lifespan.startup.complete", "lifespan.shutdown.complete"):
             await receive()
             await send({"type": answer})
             assert app._retention is not None
-            await anyio.to_thread.run_sync(app._retention.wait)  # it uses the ledger that is closed in the end
+            await anyio.to_thread.run_sync(app._retention.wait)  # it uses the ledger, which the fixture closes
 
     async def lifespan() -> None:
         asked = iter(["lifespan.startup", "lifespan.shutdown"])
@@ -141,17 +141,17 @@ def test_what_waits_is_brought_home_when_the_server_ends(ledger: Ledger, backend
             return {"type": next(asked)}
 
         async def send(message: Message) -> None:
-            told.append(message["type"])
+            sent_types.append(message["type"])
 
         app.app = serving
         await app({"type": "lifespan", "state": {}}, receive, send)
 
     anyio.run(lifespan, backend=backend)
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert sent_types == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert {count["count.name"] for count in sink.counts} == {"views", "asked"}
 
 
-def test_counts_wait_some_seconds_for_others_under_trio_too() -> None:
+def test_counts_are_batched_under_trio() -> None:
     sink = MemorySink()
     app = install(page(), access_log=sink)
 
@@ -165,7 +165,7 @@ def test_counts_wait_some_seconds_for_others_under_trio_too() -> None:
     trio.run(visits, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-def test_a_ledger_that_does_not_answer_costs_the_answer_and_no_page_under_trio_too() -> None:
+def test_hanging_ledger_refuses_answer_under_trio() -> None:
     class Hanging(MemoryLedger):
         async def append(self, entry: Any) -> dict[str, Any]:
             await anyio.sleep_forever()
@@ -181,11 +181,11 @@ def test_a_ledger_that_does_not_answer_costs_the_answer_and_no_page_under_trio_t
     assert trio.run(answers, clock=trio.testing.MockClock(autojump_threshold=0)) == 503
 
 
-def test_a_line_written_after_the_answer_is_still_known_to_be_of_who_agreed(backend: str) -> None:
+def test_is_traced_holds_after_response_only_in_same_task(backend: str) -> None:
     app = install(page(), access_log=MemorySink())
     visitor = Visitor(app, BROWSER, backend=backend)
     visitor.accept()
-    cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()))
+    cookies = ("cookie", visitor.cookies)
 
     async def served() -> tuple[bool, bool, bool]:
         elsewhere = []
@@ -201,12 +201,12 @@ def test_a_line_written_after_the_answer_is_still_known_to_be_of_who_agreed(back
     assert anyio.run(served, backend=backend) == (True, False, False)
 
 
-def test_a_report_is_shown(backend: str, tmp_path: Path) -> None:
+def test_report_page_is_served(backend: str, tmp_path: Path) -> None:
     app = report_app(tmp_path / "access.jsonl", authorize=lambda request: True)
     assert Visitor(app, backend=backend).get("/").status == 200
 
 
-def test_a_visitor_who_leaves_takes_the_report_from_nobody_else(backend: str, tmp_path: Path) -> None:
+def test_cancelled_request_does_not_cancel_report_for_others(backend: str, tmp_path: Path) -> None:
     go_on, made, status = threading.Event(), list[int](), list[int]()
 
     def make(*_: object, **__: object) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def test_a_visitor_who_leaves_takes_the_report_from_nobody_else(backend: str, tm
 
 @contextmanager
 def hypercorn(log: Path, output: Path) -> Iterator[httpx.Client]:
-    """A visitor of a site that hypercorn serves with trio. In the end the server is asked to end, and does."""
+    """Yield an HTTP client of a site that Hypercorn serves with trio. At the end, stop the server."""
     bind = f"127.0.0.1:{free_port()}"
     command = [
         sys.executable,
@@ -255,7 +255,7 @@ def hypercorn(log: Path, output: Path) -> Iterator[httpx.Client]:
         end_group(server)
 
 
-def test_hypercorn_serves_the_site_with_trio(tmp_path: Path) -> None:
+def test_hypercorn_serves_site_with_trio(tmp_path: Path) -> None:
     log, output = tmp_path / "access.jsonl", tmp_path / "output.txt"
     with hypercorn(log, output) as visitor:
         assert visitor.post(PREFIX, json={"choice": "accept_all"}).json()["status"] == "granted"
@@ -268,13 +268,13 @@ def test_hypercorn_serves_the_site_with_trio(tmp_path: Path) -> None:
         assert visitor.post(PREFIX, json={"choice": "refuse_all"}).json()["status"] == "refused"
         visitor.get("/", headers={"accept": "text/html"})
     assert "Traceback" not in output.read_text()
-    assert "views" in log.with_name("access.counts.jsonl").read_text()  # brought when the server ended
+    assert "views" in log.with_name("access.counts.jsonl").read_text()  # written at shutdown
 
 
-# What anyio has no word for.
+# What anyio does not offer.
 
 
-def test_who_waits_gets_what_a_thread_brings(backend: str) -> None:
+def test_worker_thread_returns_result_or_error(backend: str) -> None:
     async def work() -> tuple[int, bool]:
         workers = Workers(1, "test")
         with pytest.raises(ZeroDivisionError):
@@ -286,7 +286,7 @@ def test_who_waits_gets_what_a_thread_brings(backend: str) -> None:
     assert anyio.run(work, backend=backend) == (42, True)
 
 
-def test_what_nobody_waits_for_any_longer_is_not_begun(backend: str) -> None:
+def test_cancelled_work_is_not_started(backend: str) -> None:
     async def work() -> None:
         free, begun = threading.Event(), []
         workers = Workers(1, "test")
@@ -303,7 +303,7 @@ def test_what_nobody_waits_for_any_longer_is_not_begun(backend: str) -> None:
     anyio.run(work, backend=backend)
 
 
-def test_what_others_wait_for_too_is_not_cancelled(backend: str) -> None:
+def test_cancellation_does_not_cancel_shared_future(backend: str) -> None:
     async def work() -> None:
         shared, own = Future[int](), Future[int]()
         for future in (shared, own):
@@ -316,7 +316,7 @@ def test_what_others_wait_for_too_is_not_cancelled(backend: str) -> None:
     anyio.run(work, backend=backend)
 
 
-def test_a_thread_may_bring_something_after_the_event_loop_has_ended(backend: str) -> None:
+def test_future_may_complete_after_event_loop_has_ended(backend: str) -> None:
     late = Future[int]()
 
     async def work() -> None:
@@ -328,26 +328,26 @@ def test_a_thread_may_bring_something_after_the_event_loop_has_ended(backend: st
     assert late.result() == 1
 
 
-def test_a_task_that_nobody_waits_for_ends_with_the_event_loop(backend: str) -> None:
-    said: list[str] = []
+def test_background_task_ends_with_event_loop(backend: str) -> None:
+    events: list[str] = []
 
-    async def say(what: str) -> None:
-        said.append(what)
+    async def finish() -> None:
+        events.append("done")
 
     async def hang() -> None:
         await anyio.sleep_forever()
 
     async def work() -> None:
-        start(say("done"))
-        start(hang(), lambda: said.append("ended"))
+        start(finish())
+        start(hang(), lambda: events.append("ended"))
         await anyio.wait_all_tasks_blocked()
-        assert said == ["done"]
+        assert events == ["done"]
 
     anyio.run(work, backend=backend)
-    assert said == ["done", "ended"]
+    assert events == ["done", "ended"]
 
 
-def test_where_a_task_runs_is_told_in_each_kind_of_event_loop(backend: str) -> None:
+def test_current_task_and_loop_are_known_only_inside_loop(backend: str) -> None:
     async def work() -> None:
         assert current_task() is current_task() is not None
         assert current_loop() is current_loop() is not None
@@ -357,7 +357,7 @@ def test_where_a_task_runs_is_told_in_each_kind_of_event_loop(backend: str) -> N
     assert (current_task(), current_loop()) == (None, None)
 
 
-def test_a_call_is_made_later(backend: str) -> None:
+def test_call_later_calls_function(backend: str) -> None:
     async def work() -> None:
         called = anyio.Event()
         call_later(0.001, called.set)

@@ -1,4 +1,4 @@
-"""A process that is forked holds nothing of its parent's; waiting and trying again, which need no fork."""
+"""Tests of forked processes, and of waiting and retrying."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ os._exit(0)
 
 
 @pytest.mark.slow
-def test_a_ledger_has_connections_and_threads_of_its_own_in_a_fork(tmp_path: Path) -> None:
+def test_forked_process_opens_its_own_ledger_connections(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     done = subprocess.run([sys.executable, "-c", LEDGER, url], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "None 3\n"), done.stderr
 
 
-def test_what_waits_to_be_committed_is_for_the_parent() -> None:
+def test_committer_writes_after_fork() -> None:
     written: list[str] = []
 
     def write(entries: Any) -> list[str]:
@@ -83,8 +83,8 @@ def test_what_waits_to_be_committed_is_for_the_parent() -> None:
 
 
 @pytest.mark.slow
-def test_a_ledger_a_live_file_and_a_report_start_over(tmp_path: Path) -> None:
-    """Here in one process, as `os.fork` calls it in the child."""
+def test_ledger_live_file_and_report_work_after_fork(tmp_path: Path) -> None:
+    """Call the hook in this process, as `os.fork` does in the child."""
     with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
         app, live = report_app(tmp_path / "no.jsonl", authorize=lambda request: True), tmp_path / "access.jsonl"
         file = LiveFile(live, Rotation(live), lambda: None)
@@ -99,7 +99,7 @@ def test_a_ledger_a_live_file_and_a_report_start_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_reports_are_made_anew_in_a_fork(tmp_path: Path) -> None:
+def test_forked_process_makes_reports(tmp_path: Path) -> None:
     script = """
 import os, sys
 from cookie_consent.serve_report import report_app
@@ -114,7 +114,7 @@ os._exit(0 if call(app).status == 200 else 1)
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], cwd=ROOT, check=True, timeout=60)
 
 
-def test_closed_files_are_compressed_in_a_fork_too(tmp_path: Path) -> None:
+def test_closed_files_are_compressed_after_fork(tmp_path: Path) -> None:
     compressor = Compressor((tmp_path / "access.jsonl",), Form.GZIP)
     for number in (1, 2):
         (tmp_path / f"access-2026-11-25-000{number}.jsonl").write_bytes(b"{}\n")
@@ -123,11 +123,11 @@ def test_closed_files_are_compressed_in_a_fork_too(tmp_path: Path) -> None:
         compressor.after_fork()
 
 
-# Waiting, and trying again.
+# Waiting and retrying.
 
 
 @pytest.mark.parametrize(("holds_at", "seconds", "pauses"), [(1, 0, 0), (2, 0, None), (3, 2, 2), (99, 2, None)])
-def test_what_holds_within_some_time_is_waited_for(holds_at: int, seconds: float, pauses: int | None) -> None:
+def test_wait_until_polls_until_condition_or_deadline(holds_at: int, seconds: float, pauses: int | None) -> None:
     asked, slept = list[int](), list[float]()
 
     def holds() -> bool:
@@ -138,7 +138,7 @@ def test_what_holds_within_some_time_is_waited_for(holds_at: int, seconds: float
     assert len(slept) == (pauses if pauses is not None else seconds / 0.5)
 
 
-def test_who_sleeps_longer_than_asked_is_not_waited_for_longer() -> None:
+def test_slow_sleep_does_not_extend_wait() -> None:
     slept = list[float]()
 
     def sleep(seconds: float) -> None:
@@ -149,7 +149,7 @@ def test_who_sleeps_longer_than_asked_is_not_waited_for_longer() -> None:
     assert len(slept) == 1
 
 
-def test_pauses_grow_by_chance_until_all_is_well() -> None:
+def test_backoff_pauses_grow_until_reset() -> None:
     backoff = Backoff(1, 5, chance=lambda: 1.0)
     assert [backoff.next_pause() for _ in range(5)] == [1, 2, 4, 5, 5]
     backoff.reset()

@@ -1,4 +1,4 @@
-"""What people write, made fit to be kept and shown."""
+"""Tests of cleaning the text that visitors write."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from cookie_consent.base.forms import readable
 
 ANY = st.text(st.characters(), max_size=40)
-"""Any text that Python can hold, halves of characters too."""
+"""Any text that Python can hold, with lone surrogates too."""
 
 
-def test_a_text_keeps_its_lines_and_loses_what_nobody_reads() -> None:
+def test_readable_keeps_lines_and_drops_control_characters() -> None:
     assert readable("  one\r\ntwo\rthree\tfour\x00\x07\x1b[31m\x85\x7f \n") == "one\ntwo\nthree\tfour[31m"
     assert readable("\r\n \t\0") == ""
     assert readable("safe\u202eelif") == "safeelif"
@@ -21,7 +21,7 @@ def test_a_text_keeps_its_lines_and_loses_what_nobody_reads() -> None:
 
 
 @given(ANY)
-def test_a_clean_text_can_be_kept_and_shown_anywhere(text: str) -> None:
+def test_readable_text_is_stable_and_can_be_encoded(text: str) -> None:
     cleaned = readable(text)
     assert readable(cleaned) == cleaned == cleaned.encode().decode()
     assert {sign for sign in cleaned if unicodedata.category(sign) == "Cc"} <= {"\n", "\t"}

@@ -1,4 +1,4 @@
-"""Documents in frames: the page around them asks, and has the link to the settings."""
+"""Tests of pages in frames: they get neither the banner nor the link to the settings."""
 
 from __future__ import annotations
 
@@ -12,49 +12,51 @@ from tests.support.asgi import PAGE, PHONE, Visitor, answering, install, page
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 FRAMES = ("iframe", "frame", "embed", "object", "fencedframe")
 ANSWERS: dict[str, Callable[[Visitor], object]] = {
-    "nobody answered": lambda visitor: None,
+    "none": lambda visitor: None,
     "refused": lambda visitor: visitor.refuse(),
     "granted": lambda visitor: visitor.accept(),
 }
-whatever_was_answered = pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+for_each_answer = pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 
 
-def come(answer: Callable[[Visitor], object], **options: Any) -> Visitor:
-    """Let somebody come to a site whose pages ask and end with a link, unless the options say otherwise."""
+def visit(answer: Callable[[Visitor], object], **options: Any) -> Visitor:
+    """Return a visitor who gave this answer. By default the site has a banner and a link to the settings."""
     visitor = Visitor(install(page(), **{"settings_link": True, **options}), HTML)
     answer(visitor)
     return visitor
 
 
-@whatever_was_answered
+@for_each_answer
 @pytest.mark.parametrize("destination", FRAMES)
-def test_a_document_in_a_frame_stays_as_it_is(answer: Callable[[Visitor], object], destination: str) -> None:
-    reply = come(answer).get(headers=[("sec-fetch-dest", destination)])
+def test_framed_page_is_unchanged(answer: Callable[[Visitor], object], destination: str) -> None:
+    reply = visit(answer).get(headers=[("sec-fetch-dest", destination)])
     assert reply.body == PAGE
     assert reply.get("link") == ""
 
 
-@whatever_was_answered
+@for_each_answer
 @pytest.mark.parametrize("destination", ["document", "empty", "nonsense", ""])
-def test_any_other_page_asks_or_ends_with_the_link(answer: Callable[[Visitor], object], destination: str) -> None:
-    visitor = come(answer)
-    said = visitor.get(headers=[("sec-fetch-dest", destination)] if destination else []).text
-    assert "data-privacy-settings" in said
-    assert ("refuse_all" in said) is (answer is ANSWERS["nobody answered"])
+def test_top_level_page_gets_settings_link_and_asks_if_unanswered(
+    answer: Callable[[Visitor], object], destination: str
+) -> None:
+    visitor = visit(answer)
+    html = visitor.get(headers=[("sec-fetch-dest", destination)] if destination else []).text
+    assert "data-privacy-settings" in html
+    assert ("refuse_all" in html) is (answer is ANSWERS["none"])
 
 
-@whatever_was_answered
+@for_each_answer
 @pytest.mark.parametrize("destination", ["document", "iframe"])
-def test_caches_are_told_that_a_page_differs_in_a_frame(answer: Callable[[Visitor], object], destination: str) -> None:
-    reply = come(answer).get(headers=[("sec-fetch-dest", destination)])
+def test_page_varies_on_sec_fetch_dest(answer: Callable[[Visitor], object], destination: str) -> None:
+    reply = visit(answer).get(headers=[("sec-fetch-dest", destination)])
     assert "sec-fetch-dest" in reply.get("vary").lower().split(", ")
     assert "private" in reply.get("cache-control")
 
 
-def test_a_page_that_gets_neither_does_not_differ() -> None:
+def test_page_without_banner_or_link_does_not_vary_on_sec_fetch_dest() -> None:
     for visitor in (
-        come(ANSWERS["refused"], settings_link=False),
-        come(ANSWERS["nobody answered"], inject=False),
+        visit(ANSWERS["refused"], settings_link=False),
+        visit(ANSWERS["none"], inject=False),
         Visitor(install(answering(b"{}", "application/json"), settings_link=True), HTML),
     ):
         assert "sec-fetch-dest" not in visitor.get().get("vary").lower()

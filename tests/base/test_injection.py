@@ -1,4 +1,4 @@
-"""Where the fragment goes, what goes on at once, and what happens to the messages around it."""
+"""Tests of injection into HTML: the places of fragment and tail, streaming, header fields and ASGI messages."""
 
 import asyncio
 import re
@@ -27,18 +27,16 @@ def stream(chunks: Sequence[bytes], *headers: tuple[bytes, bytes]) -> list[Messa
 
 
 def sent_after_each(
-    messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8", finish: bool = True, tail: str = ""
+    messages: Iterable[Message], fragment: str = PROBE, finish: bool = True, tail: str = ""
 ) -> list[list[Message]]:
-    """What the server got while each of the messages was sent, and at last while the response was finished."""
+    """Return what the server got after each message, and at last when the response was finished."""
     steps: list[list[Message]] = []
 
     async def server(message: Message) -> None:
         steps[-1].append(message)
 
     async def app() -> None:
-        injection = Injection(
-            server, lambda _: fragment.encode(encoding, "xmlcharrefreplace"), lambda: tail.encode(encoding)
-        )
+        injection = Injection(server, lambda _: fragment.encode(), tail.encode)
         for message in messages:
             steps.append([])
             await injection.send(message)
@@ -50,10 +48,8 @@ def sent_after_each(
     return steps
 
 
-def sent(
-    messages: Iterable[Message], fragment: str = PROBE, encoding: str = "utf-8", *, tail: str = ""
-) -> list[Message]:
-    return [message for step in sent_after_each(messages, fragment, encoding, tail=tail) for message in step]
+def sent(messages: Iterable[Message], fragment: str = PROBE, *, tail: str = "") -> list[Message]:
+    return [message for step in sent_after_each(messages, fragment, tail=tail) for message in step]
 
 
 def content(messages: Iterable[Message]) -> bytes:
@@ -64,11 +60,11 @@ def sent_after_chunks(*chunks: bytes) -> list[bytes]:
     return [content(step) for step in sent_after_each(stream(chunks))[1 : len(chunks) + 1]]
 
 
-def languages(*chunks: bytes) -> list[str | None]:
-    asked: list[str | None] = []
+def languages_asked_for(*chunks: bytes) -> list[str | None]:
+    languages: list[str | None] = []
 
     def fragment(language: str | None) -> bytes:
-        asked.append(language)
+        languages.append(language)
         return PROBE.encode()
 
     async def server(_: Message) -> None:
@@ -80,7 +76,7 @@ def languages(*chunks: bytes) -> list[str | None]:
             await injection.send(message)
 
     asyncio.run(app())
-    return asked
+    return languages
 
 
 def streamed(chunks: Iterable[bytes]) -> bytes:
@@ -88,7 +84,7 @@ def streamed(chunks: Iterable[bytes]) -> bytes:
     return b"".join([*map(document.feed, chunks), document.close()])
 
 
-# In the documents below "|" is where the fragment belongs.
+# In these documents "|" is where the fragment belongs.
 
 BODY_TAGS = [
     "<!doctype html><html><head><title>t</title></head><body>|<p>text</body></html>",
@@ -247,22 +243,22 @@ DOCUMENTS = [
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_the_fragment_is_the_first_thing_in_the_body(document: str) -> None:
+def test_fragment_comes_first_in_body(document: str) -> None:
     assert_place_of_fragment(document)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_an_html_tag_changes_nothing_about_that(document: str) -> None:
+def test_fragment_comes_first_in_body_after_html_tag(document: str) -> None:
     assert_place_of_fragment(document.replace("<!doctype html>", "<!doctype html><html>"))
 
 
 @pytest.mark.parametrize("document", NO_BODY)
-def test_the_fragment_is_the_last_thing_where_there_is_no_body(document: str) -> None:
+def test_fragment_comes_last_in_document_without_body(document: str) -> None:
     assert_place_of_fragment(document)
 
 
 def assert_place_of_fragment(document: str) -> None:
-    """It is the same for any two parts of the document, and when it comes byte by byte."""
+    """Check a document that comes whole, split into any two parts, and byte by byte."""
     given, expected = document.replace("|", "").encode(), document.replace("|", PROBE).encode()
     assert content(sent([start(), body(given)])) == expected
     assert streamed(given[at : at + 1] for at in range(len(given))) == expected
@@ -297,7 +293,7 @@ def assert_place_of_fragment(document: str) -> None:
         "<header><body>",
     ],
 )
-def test_what_is_no_full_document_passes_untouched(given: str) -> None:
+def test_response_without_full_document_is_unchanged(given: str) -> None:
     validators = ((b"Content-Length", b"%d" % len(given.encode())), (b"ETag", b'"1"'))
     message_start, message_body = start(*validators), body(given.encode())
     messages = sent([message_start, message_body])
@@ -309,7 +305,7 @@ def test_what_is_no_full_document_passes_untouched(given: str) -> None:
     assert content(sent(stream(split))) == given.encode()
 
 
-def test_a_body_without_bytes_or_keys_passes_untouched() -> None:
+def test_messages_without_optional_keys_are_unchanged() -> None:
     messages: list[Message] = [
         {"type": "http.response.start", "status": 200},
         {"type": "http.response.body"},
@@ -317,17 +313,17 @@ def test_a_body_without_bytes_or_keys_passes_untouched() -> None:
     assert sent(messages) == messages
 
 
-def test_what_comes_after_the_decision_against_a_document_is_the_same_message() -> None:
+def test_messages_after_rejected_document_are_passed_as_they_are() -> None:
     late = body(b"<html><body>")
     assert sent([start(), body(b"<p>", True), late])[2] is late
 
 
-def test_what_comes_after_the_insertion_is_the_same_message() -> None:
+def test_messages_after_insertion_are_passed_as_they_are() -> None:
     late = body(b"<body>")
     assert sent([start(), body(b"<html><body>", True), late])[2] is late
 
 
-def test_a_document_shows_within_64_kib_that_it_is_one() -> None:
+def test_document_is_recognized_within_64_kib() -> None:
     page = b" " * (LIMIT - 6) + b"<html><body>"
     assert content(sent(stream([page]))) == page + PROBE.encode()
     assert content(sent(stream([page[:9], page[9:-8], page[-8:]]))) == page + PROBE.encode()
@@ -342,7 +338,7 @@ def test_a_document_shows_within_64_kib_that_it_is_one() -> None:
         b"<!doctype html>" + b" " * LIMIT + b"<html><body>",
     ],
 )
-def test_what_is_undecided_after_64_kib_is_no_document(page: bytes) -> None:
+def test_document_start_beyond_64_kib_is_ignored(page: bytes) -> None:
     assert content(sent(stream([page]))) == page
     assert content(sent(stream([page[:9], page[9:-8], page[-8:]]))) == page
     assert sent_after_chunks(page[: LIMIT - 1], page[LIMIT - 1 : LIMIT]) == [b"", page[:LIMIT]]
@@ -371,18 +367,18 @@ def test_what_is_undecided_after_64_kib_is_no_document(page: bytes) -> None:
         (["<html>", "<body>", "<p>", "<body>"], ["<html>", f"<body>{PROBE}", "<p>", "<body>"]),
     ],
 )
-def test_bytes_go_on_as_soon_as_they_are_understood(chunks: list[str], passed: list[str]) -> None:
+def test_bytes_are_sent_as_soon_as_parsed(chunks: list[str], passed: list[str]) -> None:
     out = sent_after_chunks(*(chunk.encode() for chunk in chunks))
     assert [chunk.decode() for chunk in out] == passed
 
 
 @pytest.mark.parametrize("opening", ["<script>", "<script><!-- ", "<style>", "<title>", "<!-- ", "<meta a='", "<meta "])
-def test_what_never_ends_is_not_accumulated(opening: str) -> None:
+def test_unclosed_markup_is_not_buffered(opening: str) -> None:
     chunks = [b"<html>" + opening.encode(), *[b"x" * 4096] * 200]
     assert sent_after_chunks(*chunks) == chunks
 
 
-def test_a_tag_of_a_megabyte_hides_the_body_no_longer_than_it_lasts() -> None:
+def test_body_is_found_after_tag_of_a_megabyte() -> None:
     chunks = [b"<html><meta a='", *[b"<body>" * 1000] * 200, b"'><body>"]
     assert content(sent(stream(chunks))) == b"".join(chunks) + PROBE.encode()
 
@@ -413,30 +409,29 @@ def test_a_tag_of_a_megabyte_hides_the_body_no_longer_than_it_lasts() -> None:
         ("<body lang=ja>", None),
     ],
 )
-def test_the_fragment_is_made_once_for_the_language_of_the_page(page: str, language: str | None) -> None:
+def test_fragment_is_made_once_in_page_language(page: str, language: str | None) -> None:
     given = page.encode()
-    assert languages(given) == [language]
-    assert languages(*(given[at : at + 1] for at in range(len(given)))) == [language]
+    assert languages_asked_for(given) == [language]
+    assert languages_asked_for(*(given[at : at + 1] for at in range(len(given)))) == [language]
 
 
 @pytest.mark.parametrize("page", [b"", b"<p lang=ja>", b"<!-- <html lang=ja>"])
-def test_no_fragment_is_made_for_what_is_no_document(page: bytes) -> None:
-    assert languages(page) == []
+def test_no_fragment_is_made_without_document(page: bytes) -> None:
+    assert languages_asked_for(page) == []
 
 
-def test_an_empty_fragment_leaves_the_response_as_it_is() -> None:
+def test_empty_fragment_leaves_response_unchanged() -> None:
     messages = [start((b"etag", b'"1"')), body(b"<html>", True), body(b"<body>")]
     assert sent(messages, fragment="") == messages
 
 
-@pytest.mark.parametrize(("encoding", "written"), [("utf-8", "\u540c\u610f".encode()), ("ascii", b"&#21516;&#24847;")])
-def test_a_character_that_the_encoding_lacks_becomes_a_reference(encoding: str, written: bytes) -> None:
-    messages = sent([start((b"content-length", b"6")), body(b"<body>")], "\u540c\u610f", encoding)
-    assert messages[0]["headers"][1] == (b"content-length", b"%d" % (6 + len(written)))
-    assert messages[1]["body"] == b"<body>" + written
+def test_content_length_counts_bytes_of_fragment() -> None:
+    messages = sent([start((b"content-length", b"6")), body(b"<body>")], "\u540c\u610f")
+    assert messages[0]["headers"][1] == (b"content-length", b"12")
+    assert messages[1]["body"] == b"<body>" + "\u540c\u610f".encode()
 
 
-def test_a_length_is_corrected_before_the_body_tag_is_seen() -> None:
+def test_content_length_is_corrected_before_body_tag() -> None:
     steps = sent_after_each(
         [start((b"Content-Length", b"12")), body(b"<html>", True), body(b"<body>")], fragment="<hr>"
     )
@@ -449,12 +444,12 @@ def test_a_length_is_corrected_before_the_body_tag_is_seen() -> None:
 
 
 @pytest.mark.parametrize("lengths", [["x"], [""], ["-1"], ["1, 1"], ["1", "1"], ["9" * 5000], ["\u0661"]])
-def test_a_length_that_cannot_be_corrected_is_dropped(lengths: list[str]) -> None:
+def test_invalid_content_length_is_dropped(lengths: list[str]) -> None:
     fields = [(b"Content-Length", length.encode()) for length in lengths]
     assert sent([start(*fields), body(b"<body>")])[0] == start()
 
 
-def test_fields_that_describe_other_bytes_are_dropped_and_the_rest_stays_in_order() -> None:
+def test_validators_and_digests_are_dropped_and_other_fields_kept() -> None:
     dropped = [
         *((b"ETag", b'"1"'), (b"last-modified", b"x"), (b"Content-MD5", b"x"), (b"digest", b"x")),
         *((b"Content-Digest", b"x"), (b"repr-digest", b"x"), (b"Accept-Ranges", b"bytes")),
@@ -466,14 +461,14 @@ def test_fields_that_describe_other_bytes_are_dropped_and_the_rest_stays_in_orde
     assert headers == [HTML, kept[0], kept[1], length, *kept[2:]]
 
 
-def test_the_messages_of_the_app_are_not_changed() -> None:
+def test_app_messages_are_not_mutated() -> None:
     messages = [start((b"content-length", b"6"), (b"etag", b'"1"')), body(b"<body>")]
     copies = [start((b"content-length", b"6"), (b"etag", b'"1"')), body(b"<body>")]
     assert sent(messages) != copies
     assert messages == copies
 
 
-def test_other_keys_of_a_message_go_on() -> None:
+def test_other_message_keys_are_kept() -> None:
     messages = [{**start(), "trailers": True}, {**body(b"<body>"), "x": 1}, {"type": "http.response.trailers"}]
     trailing = sent(messages)
     assert trailing[0] == messages[0]
@@ -481,12 +476,12 @@ def test_other_keys_of_a_message_go_on() -> None:
     assert trailing[2] is messages[2]
 
 
-def test_a_body_may_be_a_view_of_memory() -> None:
+def test_body_may_be_memoryview() -> None:
     view = memoryview(b"<body>")
     assert content(sent([start(), {"type": "http.response.body", "body": view}])) == b"<body>" + PROBE.encode()
 
 
-def test_one_message_gives_at_most_one_message() -> None:
+def test_each_message_yields_at_most_one_message() -> None:
     page = b"<!doctype html><html><head><title>t</title><script>a</script></head><body><p>"
     steps = sent_after_each(stream([page[at : at + 1] for at in range(len(page))]))
     bodies = [[message for message in step if message["type"] == "http.response.body"] for step in steps]
@@ -494,64 +489,64 @@ def test_one_message_gives_at_most_one_message() -> None:
     assert all(message["body"] for step in bodies[:-2] for message in step)
 
 
-@pytest.mark.parametrize("kind", ["pathsend", "zerocopysend", "trailers", "debug", "of.tomorrow"])
-def test_another_message_lets_a_held_start_go_unchanged(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["pathsend", "zerocopysend", "trailers", "debug", "unknown"])
+def test_other_message_releases_held_start_unchanged(kind: str) -> None:
     other = {"type": f"http.response.{kind}"}
     messages = [start((b"etag", b'"1"')), other, body(b"<html><body>")]
     assert sent(messages) == messages
 
 
-def test_another_message_lets_held_bytes_go_unchanged() -> None:
+def test_other_message_releases_held_bytes_unchanged() -> None:
     messages = [start(), body(b"<!doctype html>", True), {"type": "http.response.debug"}, body(b"<body>")]
     assert sent(messages) == messages
 
 
-def test_a_message_before_the_start_changes_nothing() -> None:
+def test_message_before_start_does_not_prevent_injection() -> None:
     early = [{"type": "http.response.debug"}, {"type": "http.response.zerocopysend"}]
     assert sent([*early, start(), body(b"<body>")]) == [*early, start(), body(b"<body>" + PROBE.encode())]
 
 
-def test_a_message_in_the_middle_of_a_document_changes_nothing() -> None:
+def test_message_inside_document_does_not_prevent_injection() -> None:
     debug = {"type": "http.response.debug"}
     messages = [start(), body(b"<html><bo", True), debug, body(b"dy>")]
     expected = [start(), body(b"<html>", True), debug, body(b"<body>" + PROBE.encode())]
     assert sent(messages) == expected
 
 
-def test_the_fragment_comes_before_bytes_that_cannot_be_seen() -> None:
+def test_fragment_comes_before_zero_copy_bytes() -> None:
     unseen = {"type": "http.response.zerocopysend", "file": 3}
     messages = [start(), body(b"<html><bo", True), unseen, body(b"<body>")]
     expected = [start(), body(b"<html>", True), body(PROBE.encode() + b"<bo", True), unseen, body(b"<body>")]
     assert sent(messages) == expected
 
 
-def test_an_empty_fragment_adds_no_message_before_bytes_that_cannot_be_seen() -> None:
+def test_empty_fragment_adds_no_message_before_pathsend() -> None:
     messages = [start(), body(b"<html>", True), {"type": "http.response.pathsend", "path": "x"}]
     assert sent(messages, fragment="") == messages
 
 
-def test_a_start_without_a_body_goes_on_when_the_app_has_finished() -> None:
+def test_start_without_body_is_sent_when_app_finishes() -> None:
     assert sent_after_each([start((b"etag", b'"1"'))]) == [[], [start((b"etag", b'"1"'))]]
     assert sent_after_each([start()], finish=False) == [[], []]
 
 
-def test_nothing_is_made_up_when_the_app_sent_nothing() -> None:
+def test_nothing_is_sent_if_app_sends_nothing() -> None:
     assert sent([]) == []
 
 
 @pytest.mark.parametrize("pieces", [[b"<!doctype ht"], [b"<html>", b"<script></scr"], [b"<html>", b"<bo"]])
-def test_held_bytes_go_on_without_a_fragment_when_the_app_breaks_off(pieces: list[bytes]) -> None:
+def test_held_bytes_are_sent_without_fragment_if_app_breaks_off(pieces: list[bytes]) -> None:
     messages = sent([start(), *(body(piece, True) for piece in pieces)])
     assert messages[0] == start()
     assert content(messages) == b"".join(pieces)
     assert messages[-1]["more_body"] is True
 
 
-def test_to_finish_a_finished_response_does_nothing() -> None:
+def test_finishing_finished_response_sends_nothing() -> None:
     assert sent_after_each([start(), body(b"<body>")])[-1] == []
 
 
-# What comes last in the body.
+# The tail: it comes last in the body.
 
 TAIL = "<p>tail</p>"
 END_OF_BODY = re.compile(r"</body\s*>(?:\s|</html\s*>|<!--[^-]*-->)*$", re.IGNORECASE)
@@ -559,9 +554,7 @@ END_OF_BODY = re.compile(r"</body\s*>(?:\s|</html\s*>|<!--[^-]*-->)*$", re.IGNOR
 
 @pytest.mark.parametrize("fragment", [PROBE, ""])
 @pytest.mark.parametrize("document", [*DOCUMENTS[::7], *NO_BODY, "<html><body>|<p>text</p></body></html>\n<!-- c -->"])
-def test_the_tail_comes_last_in_the_body_and_after_all_where_the_last_message_has_no_end_of_it(
-    document: str, fragment: str
-) -> None:
+def test_tail_comes_last_in_body_or_at_end_of_stream(document: str, fragment: str) -> None:
     given, whole = document.replace("|", "").encode(), document.replace("|", fragment)
     end = END_OF_BODY.search(whole)
     at = end.start() if end else len(whole)
@@ -595,7 +588,7 @@ def test_the_tail_comes_last_in_the_body_and_after_all_where_the_last_message_ha
         "|",
     ],
 )
-def test_the_last_message_has_the_tail_before_the_end_of_the_body_that_it_holds(last: str) -> None:
+def test_tail_precedes_body_end_tag_in_last_message(last: str) -> None:
     before, after = last.split("|")
     pieces = [body(b"<html><body>", True), body((before + after).encode())]
     passed = sent([start((b"content-length", b"%d" % (12 + len(before + after)))), *pieces], "", tail=TAIL)
@@ -606,13 +599,16 @@ def test_the_last_message_has_the_tail_before_the_end_of_the_body_that_it_holds(
 
 @pytest.mark.parametrize("given", ["", "text", "<p>part</p>", '{"html": "<html>"}', "<!doctype svg><html><body>"])
 @pytest.mark.parametrize("fragment", [PROBE, ""])
-def test_what_is_no_document_gets_no_tail_either(given: str, fragment: str) -> None:
-    messages = [start((b"content-length", b"9"), (b"etag", b'"1"'), (b"accept-ranges", b"bytes")), body(given.encode())]
+def test_response_without_full_document_gets_no_tail(given: str, fragment: str) -> None:
+    messages = [
+        start((b"content-length", b"9"), (b"etag", b'"1"'), (b"accept-ranges", b"bytes")),
+        body(given.encode()),
+    ]
     passed = sent(messages, fragment, tail=TAIL)
     assert [(one is other) for one, other in zip(passed, messages, strict=True)] == [True, True]
 
 
-def test_fragment_and_tail_are_made_once_in_this_order_and_only_for_a_document() -> None:
+def test_fragment_and_tail_are_made_once_per_document() -> None:
     made: list[str] = []
 
     def note(what: str) -> bytes:
@@ -634,7 +630,7 @@ def test_fragment_and_tail_are_made_once_in_this_order_and_only_for_a_document()
     assert made == ["fragment", "tail"]
 
 
-def test_with_a_tail_bytes_go_on_as_soon_as_without() -> None:
+def test_tail_delays_no_bytes() -> None:
     messages = stream([b"<html><head>", b"<ti", b"tle>t</title><body>", b"<p>one", b"<p>two"])
     for fragment in (PROBE, ""):
         with_tail, without = (sent_after_each(messages, fragment, tail=tail) for tail in (TAIL, ""))
@@ -642,13 +638,13 @@ def test_with_a_tail_bytes_go_on_as_soon_as_without() -> None:
         assert [content(step) for step in with_tail[-2:]] == [TAIL.encode(), b""]
 
 
-def test_a_page_that_gets_a_tail_only_streams_from_its_first_tag() -> None:
+def test_page_with_tail_only_streams_from_first_tag() -> None:
     chunks = [b"<!doctype html><html>", b"<scr", b"ipt>a</scr", b"ipt><bo", b"dy>"]
     steps = sent_after_each(stream(chunks), "", tail=TAIL)
     assert [content(step) for step in steps[1:-2]] == chunks
 
 
-def test_where_only_a_tail_is_added_the_validators_stay_and_say_no_more_than_is_true() -> None:
+def test_tail_alone_keeps_weakened_validators() -> None:
     fields = [
         *((b"X-One", b"1"), (b"ETag", b'"1"'), (b"Last-Modified", b"Mon"), (b"content-length", b"6")),
         *((b"Accept-Ranges", b"bytes"), (b"Digest", b"x"), (b"content-md5", b"x"), (b"vary", b"Cookie")),
@@ -660,35 +656,35 @@ def test_where_only_a_tail_is_added_the_validators_stay_and_say_no_more_than_is_
 
 
 @pytest.mark.parametrize(("etag", "weak"), [(b'"a"', b'W/"a"'), (b'W/"a"', b'W/"a"'), (b'""', b'W/""')])
-def test_a_weak_validator_stays_as_it_is(etag: bytes, weak: bytes) -> None:
+def test_tail_makes_etag_weak(etag: bytes, weak: bytes) -> None:
     assert sent([start((b"etag", etag)), body(b"<body>")], "", tail=TAIL)[0]["headers"] == [HTML, (b"etag", weak)]
 
 
-def test_where_a_question_is_added_too_no_validator_stays() -> None:
+def test_fragment_with_tail_drops_validators() -> None:
     fields = [(b"etag", b'"1"'), (b"last-modified", b"Mon"), (b"content-length", b"6")]
     headers = sent([start(*fields), body(b"<body>")], tail=TAIL)[0]["headers"]
     assert headers == [HTML, (b"content-length", b"%d" % (6 + len(PROBE) + len(TAIL)))]
 
 
 @pytest.mark.parametrize("lengths", [["x"], ["1", "1"]])
-def test_a_length_that_cannot_be_corrected_is_dropped_for_a_tail_too(lengths: list[str]) -> None:
+def test_invalid_content_length_is_dropped_with_tail(lengths: list[str]) -> None:
     fields = [(b"Content-Length", length.encode()) for length in lengths]
     assert sent([start(*fields), body(b"<body>")], "", tail=TAIL)[0] == start()
 
 
-def test_where_nothing_is_added_a_document_passes_as_the_same_messages() -> None:
+def test_document_without_additions_is_passed_as_it_is() -> None:
     messages = [start((b"etag", b'"1"'), (b"content-length", b"13")), body(b"<html>", True), body(b"<body>x")]
     assert all(one is other for one, other in zip(sent(messages, ""), messages, strict=True))
 
 
 @pytest.mark.parametrize("kind", ["pathsend", "zerocopysend"])
 @pytest.mark.parametrize("fragment", [PROBE, ""])
-def test_a_page_that_the_server_sends_by_itself_gets_no_tail(kind: str, fragment: str) -> None:
+def test_page_sent_by_server_itself_gets_no_tail(kind: str, fragment: str) -> None:
     messages = [start((b"etag", b'"1"'), (b"content-length", b"13")), {"type": f"http.response.{kind}"}]
     assert all(one is other for one, other in zip(sent(messages, fragment, tail=TAIL), messages, strict=True))
 
 
-def test_where_the_end_of_a_document_cannot_be_seen_its_length_is_kept_without_a_tail() -> None:
+def test_zero_copy_document_is_padded_to_announced_length() -> None:
     unseen = {"type": "http.response.zerocopysend", "file": 3, "count": 7}
     messages = [start((b"content-length", b"%d" % (9 + 7))), body(b"<html><bo", True), unseen, body(b"")]
     begun, *rest = sent(messages, tail=TAIL)
@@ -698,7 +694,7 @@ def test_where_the_end_of_a_document_cannot_be_seen_its_length_is_kept_without_a
 
 
 @pytest.mark.parametrize("fragment", [PROBE, ""])
-def test_where_the_last_bytes_cannot_be_seen_the_announced_length_is_still_that_of_all_bytes(fragment: str) -> None:
+def test_announced_length_is_kept_if_last_bytes_are_zero_copy(fragment: str) -> None:
     unseen = {"type": "http.response.zerocopysend", "file": 3, "count": 7}
     messages = [start((b"content-length", b"%d" % (12 + 7))), body(b"<html><body>", True), unseen]
     begun, *rest = sent(messages, fragment, tail=TAIL)
@@ -706,27 +702,27 @@ def test_where_the_last_bytes_cannot_be_seen_the_announced_length_is_still_that_
 
 
 @pytest.mark.parametrize("fragment", [PROBE, ""])
-def test_the_last_bytes_before_a_tail_may_be_a_view_of_memory(fragment: str) -> None:
+def test_last_body_before_tail_may_be_memoryview(fragment: str) -> None:
     last = {"type": "http.response.body", "body": memoryview(b"<p>")}
     passed = sent([start(), body(b"<body>", True), last], fragment, tail=TAIL)
     assert content(passed) == f"<body>{fragment}<p>{TAIL}".encode()
 
 
-def test_an_app_that_breaks_off_gets_no_tail() -> None:
+def test_app_that_breaks_off_gets_no_tail() -> None:
     for pieces in ([b"<html>", b"<bo"], [b"<html><body>", b"<p>"], [b"<!doctype html>"]):
         for fragment in (PROBE, ""):
             passed = content(sent([start(), *(body(piece, True) for piece in pieces)], fragment, tail=TAIL))
             assert passed.replace(PROBE.encode(), b"") == b"".join(pieces)
 
 
-def test_a_tail_comes_before_trailers() -> None:
+def test_tail_comes_before_trailers() -> None:
     messages = [{**start(), "trailers": True}, body(b"<body>", True), body(b"x"), {"type": "http.response.trailers"}]
     passed = sent(messages, "", tail=TAIL)
     assert content(passed) == b"<body>x" + TAIL.encode()
     assert passed[-1] is messages[-1]
 
 
-def test_another_message_in_the_middle_does_not_take_the_tail() -> None:
+def test_other_message_does_not_get_tail() -> None:
     debug = {"type": "http.response.debug"}
     passed = sent([start(), body(b"<body>", True), debug, body(b"x")], "", tail=TAIL)
     assert passed[2] is debug
@@ -767,18 +763,18 @@ def test_another_message_in_the_middle_does_not_take_the_tail() -> None:
         ("", None),
     ],
 )
-def test_the_content_type_says_how_to_write(content_type: str, encoding: str | None) -> None:
+def test_encoding_follows_content_type(content_type: str, encoding: str | None) -> None:
     fields = [(b"server", b"x"), (b"Content-Type", content_type.encode("latin-1"))]
     assert injectable(200, fields) == encoding
 
 
 @pytest.mark.parametrize("status", [200, 201, 203, 400, 404, 500])
-def test_a_page_with_a_body_may_take_a_fragment(status: int) -> None:
+def test_status_with_whole_body_is_injectable(status: int) -> None:
     assert injectable(status, [HTML]) == "utf-8"
 
 
 @pytest.mark.parametrize("status", [100, 101, 103, 204, 205, 206, 300, 302, 304, 308])
-def test_a_status_without_a_whole_body_takes_none(status: int) -> None:
+def test_status_without_whole_body_is_not_injectable(status: int) -> None:
     assert injectable(status, [HTML]) is None
 
 
@@ -794,7 +790,7 @@ def test_a_status_without_a_whole_body_takes_none(status: int) -> None:
         ("content-type", "application/json"),
     ],
 )
-def test_a_field_may_rule_a_fragment_out(name: str, value: str) -> None:
+def test_compressed_partial_or_attached_response_is_not_injectable(name: str, value: str) -> None:
     assert injectable(200, [HTML, (name.encode(), value.encode())]) is None
 
 
@@ -807,9 +803,9 @@ def test_a_field_may_rule_a_fragment_out(name: str, value: str) -> None:
         ("x-json-data", "1"),
     ],
 )
-def test_other_fields_do_not(name: str, value: str) -> None:
+def test_other_fields_leave_response_injectable(name: str, value: str) -> None:
     assert injectable(200, [(name.encode(), value.encode()), HTML]) == "utf-8"
 
 
-def test_without_a_content_type_nothing_is_known_to_be_html() -> None:
+def test_response_without_content_type_is_not_injectable() -> None:
     assert injectable(200, []) is None

@@ -1,4 +1,4 @@
-"""For any document and any split of its bytes: the fragment is there once, in its place, and nothing is lost."""
+"""Property tests of injection into HTML: any document, split anywhere."""
 
 import asyncio
 import re
@@ -67,7 +67,7 @@ def documents(heads: list[str]) -> st.SearchStrategy[str]:
 
 
 def split(content: bytes, sizes: list[int]) -> list[bytes]:
-    """The content in chunks of these sizes, and the rest."""
+    """Return the content in chunks of these sizes, and the rest."""
     chunks = []
     for size in sizes:
         chunks.append(content[:size])
@@ -95,7 +95,7 @@ def inject(chunks: list[bytes], length: int, fragment: str = PROBE, tail: str = 
 
 
 def injected(chunks: list[bytes], fragment: str = PROBE, tail: str = "") -> bytes:
-    """What arrives, once it is certain that it has the length that was announced and ends where it should."""
+    """Return the body that is sent. Check its announced length, and that only the last message ends it."""
     start, *bodies = inject(chunks, sum(map(len, chunks)), fragment, tail)
     content = b"".join(message["body"] for message in bodies)
     assert start["headers"] == [(b"content-length", b"%d" % len(content))]
@@ -105,7 +105,7 @@ def injected(chunks: list[bytes], fragment: str = PROBE, tail: str = "") -> byte
 
 @settings(deadline=None)
 @given(documents([*HEADS, *TEMPLATES]), splits)
-def test_the_fragment_is_in_a_document_once_however_its_bytes_are_split(document: str, sizes: list[int]) -> None:
+def test_fragment_occurs_once_for_any_split(document: str, sizes: list[int]) -> None:
     content = document.encode()
     whole = injected([content])
     assert whole.count(PROBE.encode()) == 1
@@ -115,7 +115,7 @@ def test_the_fragment_is_in_a_document_once_however_its_bytes_are_split(document
 
 
 def tree(node: Any) -> Any:
-    """A parsed element as plain values; a comment's tag is a function, which is what tells it."""
+    """Return a parsed element as plain values. The tag of a comment is a function."""
     return node.tag, dict(node.attrib), node.text or "", [tree(child) for child in node], node.tail or ""
 
 
@@ -127,7 +127,7 @@ def parsed(document: str) -> Any:
 @settings(deadline=None, max_examples=300)
 @given(documents(HEADS))
 @pytest.mark.slow
-def test_a_parser_finds_the_fragment_first_in_the_body_and_all_else_as_it_was(document: str) -> None:
+def test_parser_finds_fragment_first_in_otherwise_unchanged_document(document: str) -> None:
     page = parsed(injected([document.encode()]).decode())
     body = page.find("body")
     probe = body[0]
@@ -138,16 +138,16 @@ def test_a_parser_finds_the_fragment_first_in_the_body_and_all_else_as_it_was(do
     assert tree(page) == tree(parsed(document))
 
 
-# A link that a page never closed would end where the tail's begins, and a tag that never ended would go on in it.
+# An unclosed link would end at the link in the tail, and an unfinished tag would swallow the tail.
 @settings(deadline=None, max_examples=300)
 @given(documents(HEADS).filter(lambda document: not re.search("<a |<text", document)))
 @pytest.mark.slow
-def test_a_parser_finds_the_tail_last_in_the_body_and_all_else_as_it_was(document: str) -> None:
+def test_parser_finds_tail_last_in_otherwise_unchanged_document(document: str) -> None:
     page = parsed(injected([document.encode()], "", TAIL).decode())
     parents = {child: parent for parent in page.iter() for child in parent}
     last = [element for element in page.find("body").iter() if isinstance(element.tag, str)][-2]
     assert (last.tag, last.attrib, last.text, last[0].attrib) == ("p", {"id": "tail"}, None, {"href": "x"})
-    white = last.tail or ""  # after the end tag of the body it belongs to the body, too
+    white = last.tail or ""  # white space after </body> belongs to the body
     assert not white.strip()
     before = [None, *parents[last]][[*parents[last]].index(last)]
     if before is None:
@@ -169,7 +169,7 @@ soup = st.lists(st.one_of(broken, st.binary(max_size=4)), max_size=12).map(b"".j
 @example(b"<html>", b"<body", [])
 @example(b"", b"\xef\xbb", [1])
 @pytest.mark.slow
-def test_no_byte_is_ever_lost(beginning: bytes, rest: bytes, sizes: list[int]) -> None:
+def test_injection_loses_no_bytes(beginning: bytes, rest: bytes, sizes: list[int]) -> None:
     content = beginning + rest
     whole = injected([content])
     before, fragment, after = whole.partition(PROBE.encode())
@@ -180,7 +180,7 @@ def test_no_byte_is_ever_lost(beginning: bytes, rest: bytes, sizes: list[int]) -
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([*ANYWHERE_IN_HEADS, *TEMPLATES]), max_size=8))
-def test_nothing_is_held_after_a_complete_tag(heads: list[str]) -> None:
+def test_bytes_are_not_held_after_complete_tag(heads: list[str]) -> None:
     chunks = [head.encode() for head in ["<html>", *heads]]
     messages = inject([*chunks, b""], 0)
     assert [message["body"] for message in messages[1:]] == [*chunks, PROBE.encode()]
@@ -191,9 +191,7 @@ def test_nothing_is_held_after_a_complete_tag(heads: list[str]) -> None:
 @example(b"<html>", b"<bo", [], "")
 @example(b"<html>", b"<body>", [6], PROBE)
 @example(b"<html>", b"<body></body>", [14], PROBE)
-def test_a_tail_is_added_to_documents_only_and_changes_nothing_else(
-    beginning: bytes, rest: bytes, sizes: list[int], fragment: str
-) -> None:
+def test_tail_is_added_only_to_documents(beginning: bytes, rest: bytes, sizes: list[int], fragment: str) -> None:
     content = beginning + rest
     whole, without = injected([content], fragment, TAIL), injected([content], fragment)
     is_document = PROBE.encode() in injected([content])

@@ -1,4 +1,4 @@
-"""Long JSON in chunks: the same bytes as in one piece, and no item is taken before its turn."""
+"""Tests of writing long JSON in chunks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLAIN = st.recursive(
 
 
 @given(st.dictionaries(TEXTS, PLAIN, max_size=5), st.integers(1, 40))
-def test_chunks_are_the_json_of_a_response(members: dict[str, Any], largest: int) -> None:
+def test_chunks_join_to_json_of_response(members: dict[str, Any], largest: int) -> None:
     items = {name: iter(value) if isinstance(value, list) else value for name, value in members.items()}
     chunks = list(json_chunks(items, largest))
     assert b"".join(chunks) == JSONResponse(members).body
@@ -29,7 +29,7 @@ def test_chunks_are_the_json_of_a_response(members: dict[str, Any], largest: int
     assert 0 < len(chunks[-1]) <= largest
 
 
-def test_an_item_is_taken_when_the_items_before_it_are_written() -> None:
+def test_items_are_read_only_when_needed() -> None:
     taken = list[int]()
 
     def items() -> Iterator[int]:
@@ -44,6 +44,6 @@ def test_an_item_is_taken_when_the_items_before_it_are_written() -> None:
     assert len(taken) < 10
 
 
-def test_what_json_cannot_say_is_an_error() -> None:
+def test_nan_raises_value_error() -> None:
     with pytest.raises(ValueError, match="JSON"):
         list(json_chunks({"items": iter([float("nan")])}))

@@ -1,4 +1,4 @@
-"""A view is a page that a person saw; what scripts, frames and browsers fetch besides is none."""
+"""Tests of which responses are pages, and which of them a person saw."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ HTML = [(b"content-type", b"text/html; charset=utf-8")]
 
 
 @pytest.mark.parametrize(
-    ("method", "status", "headers", "is_one"),
+    ("method", "status", "headers", "expected"),
     [
         ("GET", 200, HTML, True),
-        ("GET", 404, HTML, True),  # but no view, see test_funnel
+        ("GET", 404, HTML, True),  # a page, but not counted as a view
         ("GET", 200, [(b"Content-Type", b"TEXT/HTML")], True),
         ("GET", 304, [], True),
         ("GET", 304, [(b"content-type", b"image/png")], False),
@@ -25,10 +25,10 @@ HTML = [(b"content-type", b"text/html; charset=utf-8")]
         ("GET", 200, [], False),
     ],
 )
-def test_a_page_is_html_that_answers_a_get(
-    method: str, status: int, headers: list[tuple[bytes, bytes]], is_one: bool
+def test_page_is_html_response_to_get(
+    method: str, status: int, headers: list[tuple[bytes, bytes]], expected: bool
 ) -> None:
-    assert is_page(method, status, headers) is is_one
+    assert is_page(method, status, headers) is expected
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_a_page_is_html_that_answers_a_get(
         ([], b""),
     ],
 )
-def test_somebody_looks_at_what_the_browser_shows_as_a_page(headers: Fields, host: bytes | None) -> None:
+def test_page_is_seen_only_in_top_level_navigation(headers: Fields, host: bytes | None) -> None:
     assert page_view_host({"headers": raw(headers)}) == host
 
 
-def test_what_has_not_changed_is_a_page_only_if_the_browser_says_so() -> None:
+def test_not_modified_page_is_seen_only_with_sec_fetch_dest() -> None:
     said = [(b"host", b"site.example"), (b"sec-fetch-dest", b"document")]
     assert page_view_host({"headers": said}, not_modified=True) == b"site.example"
     assert page_view_host({"headers": said[:1]}, not_modified=True) is None

@@ -1,4 +1,4 @@
-"""Refusals as problem details (RFC 9457)."""
+"""Tests of problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cookie_consent.base.problem import Problem
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 413, 503])
-def test_a_problem_says_what_is_wrong(status: int) -> None:
+def test_problem_document_has_type_title_status_and_detail(status: int) -> None:
     problem = Problem(status, "This is wrong.")
     document = problem.document()
     assert set(document) == {"type", "title", "status", "detail"}
@@ -17,7 +17,7 @@ def test_a_problem_says_what_is_wrong(status: int) -> None:
     assert str(problem) == "This is wrong."
 
 
-def test_a_problem_has_a_text_for_visitors_and_fields_for_programs() -> None:
+def test_problem_carries_visitor_text_and_headers() -> None:
     problem = Problem(405, "No.", "error_cross_site", {"allow": "GET"})
     assert (problem.text, problem.headers) == ("error_cross_site", {"allow": "GET"})
     assert Problem(400, "No.").headers == {}

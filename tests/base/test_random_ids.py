@@ -1,3 +1,5 @@
+"""Tests of random ids."""
+
 from __future__ import annotations
 
 import os
@@ -7,7 +9,7 @@ import pytest
 from cookie_consent.base.random_ids import RandomIds
 
 
-def test_no_id_comes_twice() -> None:
+def test_ids_are_unique() -> None:
     ids = RandomIds()
     made = [ids() for _ in range(1000)]
     assert len(set(made)) == 1000
@@ -15,7 +17,7 @@ def test_no_id_comes_twice() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_process_returns_none_of_its_parents() -> None:
+def test_forked_process_makes_other_ids_than_parent() -> None:
     ids = RandomIds()
     ids()
     reading, writing = os.pipe()

@@ -1,3 +1,5 @@
+"""Tests of reading the signals Sec-GPC and DNT."""
+
 from __future__ import annotations
 
 import pytest
@@ -10,7 +12,7 @@ FIELDS = {b"sec-gpc": "gpc", b"dnt": "dnt"}
 
 
 @pytest.mark.parametrize(("name", "signal"), FIELDS.items())
-def test_a_signal_is_there_if_its_field_is_exactly_1(name: bytes, signal: str) -> None:
+def test_signal_is_set_if_field_is_1(name: bytes, signal: str) -> None:
     assert read_signals([(name, b"1")]) == {signal}
 
 
@@ -19,25 +21,25 @@ def test_a_signal_is_there_if_its_field_is_exactly_1(name: bytes, signal: str) -
     [b"", b"0", b"2", b"11", b" 1", b"1 ", b"1,1", b"1, 1", b" 1,1", b"?1", b"01", b"true", b"yes", b"\xb9"],
 )
 @pytest.mark.parametrize("name", FIELDS)
-def test_any_other_value_is_as_good_as_none(name: bytes, value: bytes) -> None:
+def test_other_field_value_is_no_signal(name: bytes, value: bytes) -> None:
     assert read_signals([(name, value)]) == frozenset()
 
 
 @pytest.mark.parametrize("values", [(b"0", b"1"), (b"1", b"0"), (b"1", b"1"), (b"", b"x", b"1")])
 @pytest.mark.parametrize(("name", "signal"), FIELDS.items())
-def test_of_several_fields_one_is_enough(name: bytes, signal: str, values: tuple[bytes, ...]) -> None:
+def test_one_of_several_fields_sets_signal(name: bytes, signal: str, values: tuple[bytes, ...]) -> None:
     assert read_signals([(name, value) for value in values]) == {signal}
 
 
-def test_both_can_be_set() -> None:
+def test_both_signals_can_be_set() -> None:
     assert read_signals([(b"sec-gpc", b"1"), (b"accept", b"1"), (b"dnt", b"1")]) == {"gpc", "dnt"}
 
 
 @pytest.mark.parametrize("name", [b"gpc", b"sec-gpc-x", b"x-sec-gpc", b"sec_gpc", b"dnt2"])
-def test_fields_of_other_names_say_nothing(name: bytes) -> None:
+def test_similar_field_name_is_no_signal(name: bytes) -> None:
     assert read_signals([(name, b"1")]) == frozenset()
 
 
 @given(st.lists(st.tuples(st.sampled_from([*FIELDS, b"x"]) | st.binary(), st.sampled_from([b"0", b"1"]) | st.binary())))
-def test_a_signal_is_there_exactly_if_any_of_its_fields_is_1(headers: list[tuple[bytes, bytes]]) -> None:
+def test_signal_is_set_exactly_if_any_field_is_1(headers: list[tuple[bytes, bytes]]) -> None:
     assert read_signals(headers) == {signal for name, signal in FIELDS.items() if (name, b"1") in headers}

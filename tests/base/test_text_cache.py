@@ -1,11 +1,11 @@
-"""Texts that are made once: bounded in number and in size."""
+"""Tests of the text cache and its bounds."""
 
 from __future__ import annotations
 
 from cookie_consent.base.text_cache import TextCache
 
 
-def test_a_text_is_made_once() -> None:
+def test_cached_text_is_made_once() -> None:
     texts, made = TextCache(2, 100), list[str]()
 
     def get(key: str, text: str = "text") -> str:
@@ -22,10 +22,10 @@ def test_a_text_is_made_once() -> None:
     get("a")
     assert made == ["a", "b", "c", "a"], "there is room for two"
     assert get("long", "x" * 101) == get("long", "x" * 101) == "x" * 101
-    assert made[4:] == ["long", "long"], "one that is longer than all may be is not kept"
+    assert made[4:] == ["long", "long"], "a text over the total size is not cached"
 
 
-def test_texts_are_bounded_in_size() -> None:
+def test_text_cache_is_bounded_in_size() -> None:
     texts = TextCache(1000, 100)
     made = 0
 
@@ -36,4 +36,4 @@ def test_texts_are_bounded_in_size() -> None:
 
     for key in (1, 2, 3, 3, 1, 1):
         texts.get(key, make)
-    assert made == 4, "the third did not fit beside the two before it"
+    assert made == 4, "the third text did not fit beside the first two"

@@ -1,3 +1,5 @@
+"""Tests of reading the User-Agent field."""
+
 from __future__ import annotations
 
 import pytest
@@ -32,15 +34,15 @@ from cookie_consent.base.user_agents import Agent, read_agent
         (b"", Agent("Other", "Other", "other", is_bot=False)),
     ],
 )
-def test_browser_system_and_kind_of_device_are_read(field: bytes, agent: Agent) -> None:
+def test_browser_os_and_device_are_read(field: bytes, agent: Agent) -> None:
     assert read_agent(field) == agent
 
 
-def test_only_the_beginning_of_a_long_text_is_read() -> None:
+def test_only_first_512_bytes_are_read() -> None:
     assert read_agent(b"x" * 512 + b" Googlebot/2.1") == read_agent(b"x" * 512)
 
 
 @settings(max_examples=40)
 @given(st.binary(max_size=600))
-def test_any_bytes_are_some_agent(field: bytes) -> None:
+def test_any_bytes_are_read_as_an_agent(field: bytes) -> None:
     assert read_agent(field).device in ("mobile", "tablet", "pc", "other")

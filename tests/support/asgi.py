@@ -352,8 +352,13 @@ class Visitor:
         self.app, self.headers, self.scheme, self.backend = app, [*headers], scheme, backend
         self.jar: dict[str, str] = {}
 
+    @property
+    def cookies(self) -> str:
+        """The Cookie field that the browser sends."""
+        return "; ".join(f"{name}={value}" for name, value in self.jar.items())
+
     def request(self, method: str, path: str, headers: Fields = (), body: bytes = b"", **more: Any) -> Reply:
-        cookies = "; ".join(f"{name}={value}" for name, value in self.jar.items())
+        cookies = self.cookies
         fields = [*self.headers, *([("cookie", cookies)] if cookies else []), *headers]
         reply = call(self.app, method, path, fields, body, scheme=self.scheme, backend=self.backend, **more)
         for name, line in reply.set_cookies.items():
