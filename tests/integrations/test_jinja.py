@@ -1,4 +1,4 @@
-"""Consent in Jinja2 templates."""
+"""Tests of consent in Jinja2 templates."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def site(tmp_path: Path) -> ASGIApp:
     async def offices(request: Request) -> Response:
         return templates.TemplateResponse(request, "offices.html")
 
-    async def sealed(request: Request) -> Response:
+    async def with_nonce(request: Request) -> Response:
         request.state.consent.nonce = request.query_params["nonce"]
         csp = f"script-src 'nonce-{request.state.consent.nonce}'"
         return templates.TemplateResponse(request, "offices.html", headers={"content-security-policy": csp})
 
     middleware = Middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], settings_link=False)
-    return Starlette(routes=[Route("/offices", offices), Route("/sealed", sealed)], middleware=[middleware])
+    return Starlette(routes=[Route("/offices", offices), Route("/sealed", with_nonce)], middleware=[middleware])
 
 
-class _Loaded(HTMLParser):
-    """Collects what a page loads."""
+class _AssetAddresses(HTMLParser):
+    """Collects the addresses of a page's stylesheets and scripts."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class _Loaded(HTMLParser):
         self.addresses += [value or "" for name, value in attrs if (tag, name) in (("link", "href"), ("script", "src"))]
 
 
-def test_a_template_shows_the_box_or_the_feature(site: ASGIApp) -> None:
+def test_template_shows_fallback_or_feature(site: ASGIApp) -> None:
     visitor = Visitor(site)
     before = visitor.get("/offices").text
     assert "No map without consent." in before
@@ -76,17 +76,17 @@ def test_a_template_links_to_the_settings(site: ASGIApp) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "language", "said"), [("en", "en", "Privacy settings"), ("ja", "ja", "プライバシー設定")]
+    ("accepted", "language", "label"), [("en", "en", "Privacy settings"), ("ja", "ja", "プライバシー設定")]
 )
-def test_a_template_has_a_link_that_opens_the_settings_in_place(
-    site: ASGIApp, accepted: str, language: str, said: str
+def test_settings_link_of_template_is_in_visitor_language(
+    site: ASGIApp, accepted: str, language: str, label: str
 ) -> None:
     text = call(site, path="/offices", headers=[*HTML, ("accept-language", accepted)]).text
-    assert f'<a href="{PREFIX}?language={language}&amp;next=/offices" data-privacy-settings>{said}</a>' in text
+    assert f'<a href="{PREFIX}?language={language}&amp;next=/offices" data-privacy-settings>{label}</a>' in text
 
 
-class _Tags(HTMLParser):
-    """Collects the nonces of a page's scripts and stylesheets; None where one has none."""
+class _Nonces(HTMLParser):
+    """Collects the nonces of a page's scripts and stylesheets; None for a tag without one."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -99,28 +99,28 @@ class _Tags(HTMLParser):
 
 
 @pytest.mark.parametrize("nonce", ["abc+/==", 'a"><b>', ""])
-def test_the_tags_of_a_template_carry_the_nonce_that_the_app_told(site: ASGIApp, nonce: str) -> None:
-    """privacy_assets and the box, two tags each; the visitor has answered, so that no question stands there too."""
+def test_template_tags_carry_nonce_of_app(site: ASGIApp, nonce: str) -> None:
+    """The assets and the fallback have two tags each. The visitor has answered, so the page has no banner."""
     visitor = Visitor(site, HTML)
     visitor.refuse()
     text = visitor.get("/sealed", query=urlencode({"nonce": nonce}).encode()).text
-    assert _Tags(text).nonces == [nonce or None] * 4
-    assert _Tags(visitor.get("/offices").text).nonces == [None] * 4
+    assert _Nonces(text).nonces == [nonce or None] * 4
+    assert _Nonces(visitor.get("/offices").text).nonces == [None] * 4
 
 
-def test_what_a_page_with_boxes_loads_is_there(site: ASGIApp) -> None:
-    loaded = _Loaded(call(site, path="/offices").text).addresses
+def test_assets_of_page_with_fallback_exist(site: ASGIApp) -> None:
+    loaded = _AssetAddresses(call(site, path="/offices").text).addresses
     assert {address.rpartition(".")[2] for address in loaded} == {"css", "js"}
     for address in loaded:
         assert call(site, path=address).status == 200
 
 
-def test_a_page_that_shows_the_consent_is_private(site: ASGIApp) -> None:
+def test_page_that_reads_consent_is_private(site: ASGIApp) -> None:
     reply = call(site, path="/offices")
     assert reply.get("cache-control") == "private"
     assert reply.get("vary").startswith("Cookie")
 
 
-def test_a_template_without_the_middleware_says_how_to_install_it() -> None:
+def test_template_without_middleware_raises_helpful_error() -> None:
     with pytest.raises(RuntimeError, match="add_middleware"):
         consent_context(Request({"type": "http", "headers": []}))

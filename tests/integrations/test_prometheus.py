@@ -1,4 +1,4 @@
-"""The counters of a sink, as Prometheus reads them."""
+"""Tests of the counters of a sink in Prometheus."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cookie_consent.integrations.prometheus import SinkCollector
 from tests.sinks.test_buffered import Shelf, line, sink_to
 
 
-def test_prometheus_reads_what_became_of_the_records() -> None:
+def test_prometheus_exports_counters_of_sink() -> None:
     shelf, registry = Shelf(), CollectorRegistry()
     sink = sink_to(shelf, most_bytes=3 * len(line(1)))
     registry.register(SinkCollector(sink))
@@ -17,11 +17,11 @@ def test_prometheus_reads_what_became_of_the_records() -> None:
         sink.write(line(number))
     sink.close()
     sink.close()
-    told = generate_latest(registry).decode()
-    assert 'cookie_consent_access_records_dropped_total{reason="full"} 2.0' in told
-    assert "cookie_consent_access_records_waiting 3.0" in told
-    assert "cookie_consent_access_records_retried_total 1.0" in told
-    assert "cookie_consent_access_records_written_total 0.0" in told
+    exported = generate_latest(registry).decode()
+    assert 'cookie_consent_access_records_dropped_total{reason="full"} 2.0' in exported
+    assert "cookie_consent_access_records_waiting 3.0" in exported
+    assert "cookie_consent_access_records_retried_total 1.0" in exported
+    assert "cookie_consent_access_records_written_total 0.0" in exported
     shelf.is_down = False
     sink.close()
     assert "cookie_consent_access_records_written_total 3.0" in generate_latest(registry).decode()

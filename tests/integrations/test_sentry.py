@@ -1,4 +1,4 @@
-"""What Sentry is sent says who came only of those who consented."""
+"""Tests of Sentry: only events of consenting visitors have personal data."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ EVENT = {
     },
     "threads": [{"id": 1, "stacktrace": {"frames": [{"lineno": 3, "vars": {"request": "secret"}}]}}],
 }
-LEFT = {
+WITHOUT_PERSONAL_DATA = {
     "message": "broken",
     "request": {"method": "POST", "url": "https://site.example/page"},
     "contexts": {
@@ -75,8 +75,8 @@ def copied(value: Any) -> Any:
     return json.loads(json.dumps(value))
 
 
-def of_a_visitor(consents: bool) -> list[Any]:
-    """Return what is sent of an event, a transaction and a log that happen in a request."""
+def sent_for_visitor(consents: bool) -> list[Any]:
+    """Return the event, the transaction and the log that Sentry gets for one request."""
     sent: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,29 +93,33 @@ def of_a_visitor(consents: bool) -> list[Any]:
     return sent
 
 
-def test_events_of_those_who_consented_pass_as_they_are() -> None:
-    assert of_a_visitor(consents=True) == [EVENT, EVENT, LOG]
+def test_events_of_consenting_visitors_are_unchanged() -> None:
+    assert sent_for_visitor(consents=True) == [EVENT, EVENT, LOG]
 
 
-def test_of_other_events_all_goes_that_says_who_somebody_is() -> None:
-    assert of_a_visitor(consents=False) == [LEFT, LEFT, {**LOG, "attributes": {"logger.name": "app"}}]
-    assert not any(sign in json.dumps(LEFT) for sign in PERSONAL)
+def test_events_of_other_visitors_lose_personal_data() -> None:
+    assert sent_for_visitor(consents=False) == [
+        WITHOUT_PERSONAL_DATA,
+        WITHOUT_PERSONAL_DATA,
+        {**LOG, "attributes": {"logger.name": "app"}},
+    ]
+    assert not any(value in json.dumps(WITHOUT_PERSONAL_DATA) for value in PERSONAL)
 
 
-def test_an_event_outside_of_any_request_is_treated_alike() -> None:
-    assert before_send(copied(EVENT), {}) == LEFT
+def test_event_outside_request_loses_personal_data() -> None:
+    assert before_send(copied(EVENT), {}) == WITHOUT_PERSONAL_DATA
     assert before_send({"message": "started"}, {}) == {"message": "started"}
     assert before_send({"request": {}}, {}) == {"request": {}}
 
 
-def test_what_has_no_attributes_passes() -> None:
+def test_log_without_attributes_is_unchanged() -> None:
     assert before_send_attributes({"body": "started"}, {}) == {"body": "started"}
     assert before_send_attributes({"attributes": {}}, {}) == {"attributes": {}}
 
 
 @pytest.mark.parametrize("arguments", [[], ["stream"]])
 @pytest.mark.slow
-def test_nothing_that_is_sent_says_who_refused_or_said_nothing(arguments: list[str]) -> None:
+def test_sentry_gets_personal_data_only_after_consent(arguments: list[str]) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "tests.support.sites.sentry_site", *arguments],
         capture_output=True,
@@ -127,15 +131,15 @@ def test_nothing_that_is_sent_says_who_refused_or_said_nothing(arguments: list[s
     )
     assert done.returncode == 0, done.stderr
     granting, refusing, silent = map(json.loads, done.stdout.splitlines())
-    assert [sign for sign in PERSONAL if sign not in "".join(granting)] == []
+    assert [value for value in PERSONAL if value not in "".join(granting)] == []
     for sent in (refusing, silent):
         assert len(sent) == len(granting)
-        assert [sign for sign in PERSONAL if sign in "".join(sent)] == []
+        assert [value for value in PERSONAL if value in "".join(sent)] == []
         assert "the page broken is broken" in "".join(sent)
 
 
 @pytest.mark.slow
-def test_the_example_of_the_page_about_it_runs() -> None:
+def test_sentry_example_of_documentation_runs() -> None:
     page = (ROOT / "docs" / "other-logs.md").read_text(encoding="utf-8")
     (code,) = [
         block for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE) if "init(" in block

@@ -1,3 +1,5 @@
+"""Tests of the declarations of a site."""
+
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError, fields
@@ -8,12 +10,12 @@ from cookie_consent.policy.declarations import Declarations, RecordRules, Reques
 from tests.support.policies import site
 
 
-def test_a_site_alone_declares_nothing() -> None:
+def test_declarations_are_empty_by_default() -> None:
     declared = Declarations(site=site())
     empty = [getattr(declared, part.name) for part in fields(Declarations)[1:]]
     assert empty == [(), (), (), (), (), (), SignalRules(), RecordRules(), RequestRules(), {}]
 
 
-def test_declarations_cannot_be_changed() -> None:
+def test_declarations_are_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         Declarations(site=site()).purposes = ()  # type: ignore[misc]

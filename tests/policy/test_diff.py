@@ -1,3 +1,5 @@
+"""Tests of comparing two versions of a policy."""
+
 from __future__ import annotations
 
 import tomllib
@@ -45,8 +47,8 @@ Edit = Callable[[Data], object]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Written(Policy):
-    """A policy whose document says something else: also what no policy can say yet."""
+class PolicyWithDocument(Policy):
+    """A policy with any document, also one that no policy has."""
 
     said: Data = field(default_factory=dict)
 
@@ -54,12 +56,12 @@ class Written(Policy):
         return self.said
 
 
-def written(said: Data) -> Policy:
-    return Written(site=POLICY.site, purposes=POLICY.purposes, said=said)
+def policy_with_document(said: Data) -> Policy:
+    return PolicyWithDocument(site=POLICY.site, purposes=POLICY.purposes, said=said)
 
 
-def at(*path: Step, to: Any) -> Edit:
-    """Write something else at a place of a policy file."""
+def put(*path: Step, to: Any) -> Edit:
+    """Return an edit that sets a value in the data of a policy file."""
 
     def edit(data: Data) -> None:
         table: Any = data
@@ -70,8 +72,8 @@ def at(*path: Step, to: Any) -> Edit:
     return edit
 
 
-def without(*path: Step) -> Edit:
-    """Take a place of a policy file away."""
+def drop(*path: Step) -> Edit:
+    """Return an edit that removes a key from the data of a policy file."""
 
     def edit(data: Data) -> None:
         table: Any = data
@@ -82,7 +84,7 @@ def without(*path: Step) -> Edit:
     return edit
 
 
-def more(table: str, **part: Any) -> Edit:
+def append_part(table: str, **part: Any) -> Edit:
     return lambda data: data[table].append(part)
 
 
@@ -101,56 +103,58 @@ def edited(*edits: Edit) -> Policy:
     return policy_of(data)
 
 
-def both(text: str) -> dict[str, str]:
+def bilingual(text: str) -> dict[str, str]:
     return {"en": text, "ja": text}
 
 
-MAPS = {"id": "films", "name": "Films Inc.", "receives": both("Address")}
+FILMS = {"id": "films", "name": "Films Inc.", "receives": bilingual("Address")}
 SERVICE = ("services", "whois")
 CONDITIONS = (*SERVICE, "purposes", "analytics")
 EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     # The site.
-    'site: name "Example Registry" -> "Registry"': (at("site", "name", to="Registry"), ()),
-    'site: policy_url "https://example.jp/privacy" -> not set': (without("site", "policy_url"), ()),
-    "site: languages reordered": (at("site", "languages", to=["en", "ja"]), ()),
+    'site: name "Example Registry" -> "Registry"': (put("site", "name", to="Registry"), ()),
+    'site: policy_url "https://example.jp/privacy" -> not set': (drop("site", "policy_url"), ()),
+    "site: languages reordered": (put("site", "languages", to=["en", "ja"]), ()),
     # Purposes.
     'purpose "social" added': (
-        at("purposes", "social", to={"title": both("S"), "description": both("S")}), ("social",)
+        put("purposes", "social", to={"title": bilingual("S"), "description": bilingual("S")}), ("social",)
     ),
-    'purpose "analytics": title.en reworded': (at("purposes", "analytics", "title", "en", to="T"), ("analytics",)),
+    'purpose "analytics": title.en reworded': (put("purposes", "analytics", "title", "en", to="T"), ("analytics",)),
     'purpose "analytics": retention 395 days -> 400 days': (
-        at("purposes", "analytics", "retention", to="400 days"), ("analytics",)
+        put("purposes", "analytics", "retention", to="400 days"), ("analytics",)
     ),
-    'purpose "media": retention not set -> 1 day': (at("purposes", "media", "retention", to="1 day"), ("media",)),
-    'purpose "media": traces false -> true': (at("purposes", "media", "traces", to=True), ("media",)),
+    'purpose "media": retention not set -> 1 day': (put("purposes", "media", "retention", to="1 day"), ("media",)),
+    'purpose "media": traces false -> true': (put("purposes", "media", "traces", to=True), ("media",)),
     "purposes reordered": (reverse("purposes"), ()),
     # Cookies.
     'cookie "_new" added to "analytics"': (
-        more("cookies", name="_new", purpose="analytics", duration="1 day"), ("analytics",)
+        append_part("cookies", name="_new", purpose="analytics", duration="1 day"), ("analytics",)
     ),
-    'cookie "csrf" added to "necessary"': (more("cookies", name="csrf", purpose="necessary"), ("necessary",)),
-    'cookie "player" removed from "media"': (without("cookies", 2), ("media",)),
-    'cookie "_ga*": purpose "analytics" -> "media"': (at("cookies", 1, "purpose", to="media"), ("media",)),
+    'cookie "csrf" added to "necessary"': (append_part("cookies", name="csrf", purpose="necessary"), ("necessary",)),
+    'cookie "player" removed from "media"': (drop("cookies", 2), ("media",)),
+    'cookie "_ga*": purpose "analytics" -> "media"': (put("cookies", 1, "purpose", to="media"), ("media",)),
     'cookie "player": purpose "media" -> "necessary"': (
-        at("cookies", 2, "purpose", to="necessary"), ("media", "necessary")
+        put("cookies", 2, "purpose", to="necessary"), ("media", "necessary")
     ),
-    'cookie "_ga*": duration 395 days -> 400 days': (at("cookies", 1, "duration", to="400 days"), ("analytics",)),
-    'cookie "player": duration 30 days -> session': (at("cookies", 2, "duration", to="session"), ("media",)),
-    'cookie "session": duration session -> 90 minutes': (at("cookies", 0, "duration", to="90 minutes"), ("necessary",)),
-    'cookie "player": path "/videos" -> "/"': (at("cookies", 2, "path", to="/"), ("media",)),
-    'cookie "session": description.en reworded': (at("cookies", 0, "description", "en", to="T"), ("necessary",)),
+    'cookie "_ga*": duration 395 days -> 400 days': (put("cookies", 1, "duration", to="400 days"), ("analytics",)),
+    'cookie "player": duration 30 days -> session': (put("cookies", 2, "duration", to="session"), ("media",)),
+    'cookie "session": duration session -> 90 minutes': (
+        put("cookies", 0, "duration", to="90 minutes"), ("necessary",)
+    ),
+    'cookie "player": path "/videos" -> "/"': (put("cookies", 2, "path", to="/"), ("media",)),
+    'cookie "session": description.en reworded': (put("cookies", 0, "description", "en", to="T"), ("necessary",)),
     "cookies reordered": (reverse("cookies"), ()),
     # Recipients.
-    'recipient "films" added to "media"': (more("recipients", **MAPS, purpose="media"), ("media",)),
-    'recipient "example-maps" removed from "media"': (without("recipients", 0), ("media",)),
+    'recipient "films" added to "media"': (append_part("recipients", **FILMS, purpose="media"), ("media",)),
+    'recipient "example-maps" removed from "media"': (drop("recipients", 0), ("media",)),
     'recipient "example-maps": purpose "media" -> "analytics"': (
-        at("recipients", 0, "purpose", to="analytics"), ("analytics",)
+        put("recipients", 0, "purpose", to="analytics"), ("analytics",)
     ),
     'recipient "example-maps": origins "https://a.example" added': (
         lambda data: data["recipients"][0]["origins"].append("https://a.example"), ("media",)
     ),
     'recipient "example-maps": origins "https://maps.example.com" removed': (
-        without("recipients", 0, "origins", 0), ("media",)
+        drop("recipients", 0, "origins", 0), ("media",)
     ),
     'recipient "example-maps": origins reordered': (
         lambda data: data["recipients"][0]["origins"].reverse(), ("media",)
@@ -158,47 +162,48 @@ EDITS: dict[str, tuple[Edit, tuple[str, ...]]] = {
     'recipient "example-maps": directives "font" added': (
         lambda data: data["recipients"][0]["directives"].append("font"), ("media",)
     ),
-    'recipient "example-maps": directives "img" removed': (without("recipients", 0, "directives", 1), ("media",)),
-    'recipient "example-maps": receives.en reworded': (at("recipients", 0, "receives", "en", to="T"), ("media",)),
+    'recipient "example-maps": directives "img" removed': (drop("recipients", 0, "directives", 1), ("media",)),
+    'recipient "example-maps": receives.en reworded': (put("recipients", 0, "receives", "en", to="T"), ("media",)),
     # Features.
     'feature "tour" added': (
-        at("features", "tour", to={"title": both("T"), "fallback": both("T"), "purposes": ["media"]}), ("media",)
+        put("features", "tour", to={"title": bilingual("T"), "fallback": bilingual("T"), "purposes": ["media"]}),
+        ("media",),
     ),
-    'feature "map" removed': (without("features", "map"), ("media",)),
-    'feature "map": fallback.ja reworded': (at("features", "map", "fallback", "ja", to="T"), ("media",)),
+    'feature "map" removed': (drop("features", "map"), ("media",)),
+    'feature "map": fallback.ja reworded': (put("features", "map", "fallback", "ja", to="T"), ("media",)),
     'feature "map": purposes "analytics" added': (
-        at("features", "map", "purposes", to=["media", "analytics"]), ("media", "analytics")
+        put("features", "map", "purposes", to=["media", "analytics"]), ("media", "analytics")
     ),
     # Services.
     'service "forum" added': (
-        at("services", "forum", to={"path": "/forum", "purposes": {"media": {"refused": True}}}), ("media",)
+        put("services", "forum", to={"path": "/forum", "purposes": {"media": {"refused": True}}}), ("media",)
     ),
-    'service "whois" removed': (without(*SERVICE), ("analytics",)),
-    'service "whois": path "/whois" -> "/search"': (at(*SERVICE, "path", to="/search"), ("analytics",)),
-    'service "whois": purposes.analytics.title.ja reworded': (at(*CONDITIONS, "title", "ja", to="T"), ("analytics",)),
+    'service "whois" removed': (drop(*SERVICE), ("analytics",)),
+    'service "whois": path "/whois" -> "/search"': (put(*SERVICE, "path", to="/search"), ("analytics",)),
+    'service "whois": purposes.analytics.title.ja reworded': (put(*CONDITIONS, "title", "ja", to="T"), ("analytics",)),
     'service "whois": purposes.analytics.retention 30 days -> 60 days': (
-        at(*CONDITIONS, "retention", to="60 days"), ("analytics",)
+        put(*CONDITIONS, "retention", to="60 days"), ("analytics",)
     ),
     'service "whois": purposes.analytics.retention 30 days -> not set': (
-        without(*CONDITIONS, "retention"), ("analytics",)
+        drop(*CONDITIONS, "retention"), ("analytics",)
     ),
-    'service "whois": purposes.analytics.refused false -> true': (at(*CONDITIONS, "refused", to=True), ("analytics",)),
-    'service "shop": purposes.media.refused true -> false': (without("services", "shop", "purposes"), ("media",)),
+    'service "whois": purposes.analytics.refused false -> true': (put(*CONDITIONS, "refused", to=True), ("analytics",)),
+    'service "shop": purposes.media.refused true -> false': (drop("services", "shop", "purposes"), ("media",)),
     'service "whois": purposes.media.refused false -> true': (
-        at(*SERVICE, "purposes", "media", to={"refused": True}), ("media",)
+        put(*SERVICE, "purposes", "media", to={"refused": True}), ("media",)
     ),
-    'service "whois": purposes.media added': (at(*SERVICE, "purposes", "media", to={}), ("media",)),
+    'service "whois": purposes.media added': (put(*SERVICE, "purposes", "media", to={}), ("media",)),
     "services reordered": (reverse("services"), ()),
     # Signals, announcements and wording.
-    'signals: gpc ["media"] -> not set': (without("signals", "gpc"), ("media",)),
-    'signals: gpc "analytics" added': (at("signals", "gpc", to=["media", "analytics"]), ("analytics",)),
-    "signals: dnt not set -> []": (at("signals", "dnt", to="ignore"), ()),
-    "changes: 2027-01-01 added": (more("changes", date=date(2027, 1, 1), text=both("T")), ()),
-    "changes: 2026-11-25 removed": (without("changes"), ()),
-    "changes: 2026-11-25 reworded": (at("changes", 0, "text", "en", to="T"), ()),
-    "texts: en.accept_all reworded": (at("texts", "en", "accept_all", to="Yes"), ()),
-    "texts: ja removed": (without("texts", "ja"), ()),
-    "texts: en.refuse_all added": (at("texts", "en", "refuse_all", to="No"), ()),
+    'signals: gpc ["media"] -> not set': (drop("signals", "gpc"), ("media",)),
+    'signals: gpc "analytics" added': (put("signals", "gpc", to=["media", "analytics"]), ("analytics",)),
+    "signals: dnt not set -> []": (put("signals", "dnt", to="ignore"), ()),
+    "changes: 2027-01-01 added": (append_part("changes", date=date(2027, 1, 1), text=bilingual("T")), ()),
+    "changes: 2026-11-25 removed": (drop("changes"), ()),
+    "changes: 2026-11-25 reworded": (put("changes", 0, "text", "en", to="T"), ()),
+    "texts: en.accept_all reworded": (put("texts", "en", "accept_all", to="Yes"), ()),
+    "texts: ja removed": (drop("texts", "ja"), ()),
+    "texts: en.refuse_all added": (put("texts", "en", "refuse_all", to="No"), ()),
 }  # fmt: skip
 WIDENING = (
     'purpose "social" added',
@@ -215,52 +220,52 @@ WIDENING = (
 TABLES = {"site", "purposes", "cookies", "recipients", "features", "services", "signals", "changes", "texts"}
 
 
-def touched_table(edit: Edit) -> str:
-    """The one table of a policy file that an edit is of; "" where it is of several."""
+def edited_table(edit: Edit) -> str:
+    """Return the table of a policy file that an edit changes; "" if it changes several."""
     before, after = full(), full()
     edit(after)
     tables = [table for table in TABLES if inline(before[table]) != inline(after.get(table, {}))]
     return tables[0] if len(tables) == 1 else ""
 
 
-def whats(old: Policy, new: Policy) -> list[str]:
+def descriptions(old: Policy, new: Policy) -> list[str]:
     return [change.what for change in compare(old, new)]
 
 
-def material(changes: tuple[PolicyChange, ...]) -> set[str]:
+def material_purposes(changes: tuple[PolicyChange, ...]) -> set[str]:
     return {purpose for change in changes if change.material for purpose in change.purposes}
 
 
 @pytest.mark.parametrize("what", EDITS)
-def test_a_change_is_told_with_the_purposes_it_touches(what: str) -> None:
+def test_compare_reports_each_change_with_its_purposes(what: str) -> None:
     edit, purposes = EDITS[what]
     assert compare(POLICY, edited(edit)) == (PolicyChange(what, purposes, what.startswith(WIDENING)),)
 
 
 @pytest.mark.parametrize("what", EDITS)
-def test_what_is_told_as_material_is_what_is_wider_both_ways(what: str) -> None:
+def test_material_changes_are_those_that_widen_purposes(what: str) -> None:
     new = edited(EDITS[what][0])
-    assert material(compare(POLICY, new)) == widened(POLICY, new)
-    assert material(compare(new, POLICY)) == widened(new, POLICY)
+    assert material_purposes(compare(POLICY, new)) == widened(POLICY, new)
+    assert material_purposes(compare(new, POLICY)) == widened(new, POLICY)
     assert compare(new, POLICY)
 
 
 @pytest.mark.slow
-def test_each_table_of_a_policy_is_changed_by_these_tests() -> None:
-    assert {touched_table(edit) for edit, _ in EDITS.values()} - {""} == TABLES
+def test_edits_cover_every_table_of_policy_file() -> None:
+    assert {edited_table(edit) for edit, _ in EDITS.values()} - {""} == TABLES
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Change two tables in all pairs; outside the full matrix each table as the first and as the second of some."""
+    """Change two tables: all pairs in the full matrix, otherwise some pairs with each table first and second."""
     if {"first", "second"} <= {*metafunc.fixturenames}:
         every = [*permutations(sorted(TABLES), 2)]
         metafunc.parametrize(("first", "second"), every if metafunc.config.getoption("--full-matrix") else every[::5])
 
 
 @pytest.mark.slow
-def test_changes_of_two_tables_are_told_as_each_by_itself(first: str, second: str) -> None:
+def test_changes_of_two_tables_are_reported_separately(first: str, second: str) -> None:
     def of(table: str) -> Edit:
-        return next(edit for edit, _ in EDITS.values() if touched_table(edit) == table)
+        return next(edit for edit, _ in EDITS.values() if edited_table(edit) == table)
 
     together = compare(POLICY, edited(of(first), of(second)))
     assert {*together} == {*compare(POLICY, edited(of(first))), *compare(POLICY, edited(of(second)))}
@@ -268,26 +273,26 @@ def test_changes_of_two_tables_are_told_as_each_by_itself(first: str, second: st
 
 @pytest.mark.parametrize("change", [*(edit[0] for edit in WIDER.values()), *(edit[0] for edit in NARROWER.values()),
                                     *EDITORIAL.values()], ids=[*WIDER, *NARROWER, *EDITORIAL])  # fmt: skip
-def test_material_is_what_the_law_of_material_changes_says(change: Callable[[Policy], Policy]) -> None:
+def test_material_changes_agree_with_widened_purposes(change: Callable[[Policy], Policy]) -> None:
     new = change(MATERIAL)
     for old, after in ((MATERIAL, new), (new, MATERIAL)):
         changes = compare(old, after)
         assert changes
-        assert material(changes) == widened(old, after)
+        assert material_purposes(changes) == widened(old, after)
 
 
 @given(policies(), policies())
 @pytest.mark.slow
-def test_every_difference_is_told_and_what_is_wider_is_material(old: Policy, new: Policy) -> None:
+def test_every_difference_between_policies_is_reported(old: Policy, new: Policy) -> None:
     changes = compare(old, new)
     assert bool(changes) is (old.version != new.version)
-    assert material(changes) == widened(old, new)
+    assert material_purposes(changes) == widened(old, new)
     assert all(change.purposes for change in changes if change.material)
     assert len({*changes}) == len(changes)
 
 
 @given(st.lists(st.sampled_from([edit for edit, _ in EDITS.values()]), max_size=4), st.data())
-def test_several_edits_leave_nothing_untold(edits: list[Edit], data: st.DataObject) -> None:
+def test_every_difference_after_several_edits_is_reported(edits: list[Edit], data: st.DataObject) -> None:
     def applied() -> Iterator[Policy]:
         said = full()
         for edit in edits:
@@ -295,7 +300,7 @@ def test_several_edits_leave_nothing_untold(edits: list[Edit], data: st.DataObje
             try:
                 edit(copy)
                 yield policy_of(copy)
-            except (LookupError, ValueError):  # It takes away what another one needs.
+            except (LookupError, ValueError):  # An earlier edit removed what this one needs.
                 continue
             said = copy
 
@@ -303,15 +308,15 @@ def test_several_edits_leave_nothing_untold(edits: list[Edit], data: st.DataObje
     old, new = data.draw(st.sampled_from(versions)), data.draw(st.sampled_from(versions))
     changes = compare(old, new)
     assert bool(changes) is (old.version != new.version)
-    assert material(changes) == widened(old, new)
+    assert material_purposes(changes) == widened(old, new)
 
 
 @given(st.sampled_from(WORDS), st.text(min_size=1).filter(str.strip))
-def test_words_are_never_material(place: tuple[Step, ...], text: str) -> None:
+def test_change_of_words_is_not_material(place: tuple[Step, ...], text: str) -> None:
     new = with_word(place, text)
     changes = compare(POLICY, new)
     assert bool(changes) is (new.version != POLICY.version)
-    assert not material(changes)
+    assert not material_purposes(changes)
 
 
 def leaves(value: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
@@ -323,7 +328,7 @@ def leaves(value: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...
 
 
 def other(value: Any, key: Step) -> Any:
-    """Another value of the kind that stands there."""
+    """Return another value of the same type."""
     if value is None:
         return {"retention": 60, "duration": 60, "dnt": ["media"]}.get(str(key), "other")
     of_kind: dict[type, Any] = {bool: not value, str: "other", dict: {"en": "T"}, list: ["other"]}
@@ -331,26 +336,26 @@ def other(value: Any, key: Step) -> Any:
 
 
 @pytest.mark.parametrize("path", [*leaves(POLICY.document())], ids=str)
-def test_each_place_of_a_document_is_looked_at(path: tuple[Step, ...]) -> None:
+def test_compare_sees_every_value_of_document(path: tuple[Step, ...]) -> None:
     said: Any = POLICY.document()
     for step in path:
         said = said[step]
     changed = deepcopy(POLICY.document())
-    at(*path, to=other(said, path[-1]))(changed)
-    assert compare(POLICY, written(changed))
-    assert compare(written(changed), POLICY)
+    put(*path, to=other(said, path[-1]))(changed)
+    assert compare(POLICY, policy_with_document(changed))
+    assert compare(policy_with_document(changed), POLICY)
 
 
-def test_a_table_that_comes_later_is_told_by_its_name() -> None:
+def test_unknown_table_is_reported_by_name() -> None:
     said = POLICY.document()
-    later = written({**said, "partners": [{"id": "example"}]})
+    later = policy_with_document({**said, "partners": [{"id": "example"}]})
     assert compare(POLICY, later) == (PolicyChange("[partners] changed"),)
 
 
-def test_a_key_that_comes_later_is_told_by_its_name() -> None:
+def test_unknown_key_is_reported_by_name() -> None:
     said = deepcopy(POLICY.document())
     said["cookies"][2].update(secure=True, kind="local", note={"en": "A", "ja": "B"}, partners=["a"])
-    assert whats(POLICY, written(said)) == [
+    assert descriptions(POLICY, policy_with_document(said)) == [
         'cookie "player": secure not set -> true',
         'cookie "player": kind not set -> "local"',
         'cookie "player": note not set -> {"en": "A", "ja": "B"}',
@@ -358,22 +363,22 @@ def test_a_key_that_comes_later_is_told_by_its_name() -> None:
     ]
 
 
-def test_announcements_in_another_order_are_told_as_their_table() -> None:
+def test_reordered_announcements_are_reported_as_table_change() -> None:
     changes = tuple(Change(date=date(2026, 1, day), text={"en": "T"}) for day in (1, 2))
-    assert whats(small(changes=changes), small(changes=changes[::-1])) == ["[changes] changed"]
+    assert descriptions(small(changes=changes), small(changes=changes[::-1])) == ["[changes] changed"]
 
 
-def test_wording_that_says_nothing_is_told_by_its_language() -> None:
-    assert whats(small(), small(wording={"en": {}})) == ["texts: en added"]
+def test_empty_wording_is_reported_by_language() -> None:
+    assert descriptions(small(), small(wording={"en": {}})) == ["texts: en added"]
 
 
-def test_an_origin_that_is_named_twice_is_told_as_another_order() -> None:
+def test_duplicate_origin_is_reported_as_reordering() -> None:
     old, new = (small("media", recipients=(recipient("r", "media", *["https://a.example"] * n),)) for n in (1, 2))
-    assert whats(old, new) == ['recipient "r": origins reordered']
+    assert descriptions(old, new) == ['recipient "r": origins reordered']
 
 
 @pytest.mark.parametrize("added", ["de", "id", "gpc", "one"])
-def test_a_language_is_one_change_and_not_one_of_each_text(added: str) -> None:
+def test_added_language_is_one_change(added: str) -> None:
     def offering(*languages: str) -> Policy:
         said = deepcopy(full_in("en").document())
 
@@ -386,52 +391,52 @@ def test_a_language_is_one_change_and_not_one_of_each_text(added: str) -> None:
 
         said = spread({**said, "wording": {"en": {"days": {"one": "{number} d", "other": "{number} d"}}}})
         said["site"]["languages"] = [*languages]
-        return written(said)
+        return policy_with_document(said)
 
     assert compare(offering("en"), offering("en", added)) == (PolicyChange(f'site: languages "{added}" added'),)
     assert compare(offering("en", added), offering("en")) == (PolicyChange(f'site: languages "{added}" removed'),)
 
 
-def test_a_change_in_the_languages_that_stay_is_told_beside_a_new_language() -> None:
+def test_added_language_does_not_hide_other_changes() -> None:
     old, new = full_in("en"), full_in("en", "id")
     cookies = (*new.cookies, Cookie(name="_new", purpose="media"))
-    assert whats(old, replace(new, cookies=cookies, site=replace(new.site, contact="a@b.example"))) == [
+    assert descriptions(old, replace(new, cookies=cookies, site=replace(new.site, contact="a@b.example"))) == [
         'site: contact "privacy@example.jp" -> "a@b.example"',
         'site: languages "id" added',
         'cookie "_new" added to "media"',
     ]
 
 
-def test_a_description_that_a_cookie_did_not_have_is_added() -> None:
+def test_first_description_of_cookie_is_reported_as_added() -> None:
     old = small(cookies=(Cookie(name="a", purpose="necessary"),))
     new = small(cookies=(Cookie(name="a", purpose="necessary", description={"en": "T"}),))
-    assert whats(old, new) == ['cookie "a": description.en added']
-    assert whats(new, old) == ['cookie "a": description.en removed']
+    assert descriptions(old, new) == ['cookie "a": description.en added']
+    assert descriptions(new, old) == ['cookie "a": description.en removed']
 
 
-def test_a_purpose_removed_is_told_and_nothing_to_ask() -> None:
+def test_removed_purpose_is_reported_and_asks_nobody() -> None:
     old, new = small("ads", "media"), small("ads")
     assert compare(old, new) == (PolicyChange('purpose "media" removed', ("media",)),)
     assert asks_again(old, new) == asks_again(old, new, history=False) == {}
 
 
-def test_no_time_and_none_at_all_are_equally_long() -> None:
+def test_zero_retention_is_not_longer_than_none() -> None:
     old, new = (small(purposes=(replace(purpose("ads"), retention=length),)) for length in (None, timedelta(0)))
     assert compare(old, new) == (PolicyChange('purpose "ads": retention not set -> 0 days', ("ads",)),)
 
 
-def test_a_feature_touches_what_it_needs_and_what_it_needed() -> None:
+def test_feature_change_lists_old_and_new_purposes() -> None:
     old, new = (small("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
     assert [change.purposes for change in compare(old, new)] == [("ads", "media")] * 2
 
 
-def test_a_purpose_refused_on_the_whole_site_is_told_and_not_asked_for() -> None:
+def test_purpose_refused_by_site_is_reported_and_asks_nobody() -> None:
     own = replace(purpose("ads"), refused=True)
-    assert whats(small("ads"), small(purposes=(own,))) == ['purpose "ads": refused false -> true']
+    assert descriptions(small("ads"), small(purposes=(own,))) == ['purpose "ads": refused false -> true']
     assert asks_again(small(), small(purposes=(own,))) == {}
 
 
-def test_a_policy_is_compared_as_the_site_has_it() -> None:
+def test_compare_ignores_service_and_history() -> None:
     assert compare(POLICY, POLICY.under(POLICY.services[0]).with_history([small()])) == ()
 
 
@@ -450,7 +455,7 @@ ASKED: dict[str, tuple[Callable[[Policy], Policy], dict[str, str], dict[str, str
 
 
 @pytest.mark.parametrize(("change", "with_history", "without_history"), ASKED.values(), ids=ASKED)
-def test_only_what_changed_is_asked_again_and_without_history_also_what_became_narrower(
+def test_narrower_purpose_is_asked_again_only_without_history(
     change: Callable[[Policy], Policy], with_history: dict[str, str], without_history: dict[str, str]
 ) -> None:
     new = change(MATERIAL)
@@ -460,9 +465,7 @@ def test_only_what_changed_is_asked_again_and_without_history_also_what_became_n
 
 @given(policies(), policies(), st.booleans(), st.data())
 @pytest.mark.slow
-def test_whom_it_asks_again_is_whom_the_middleware_asks(
-    old: Policy, new: Policy, history: bool, data: st.DataObject
-) -> None:
+def test_asks_again_agrees_with_decision(old: Policy, new: Policy, history: bool, data: st.DataObject) -> None:
     asked = asks_again(old, new, history=history)
     in_force = new.with_history([old] if history else [])
     new_to_all = EVERYBODY in asked.values()
@@ -496,7 +499,7 @@ OLDER, OLD, NEWER = date(2025, 1, 1), date(2026, 1, 1), date(2027, 1, 1)
         ((OLD,), (OLD, OLD), True),
     ],
 )
-def test_a_change_is_announced_by_an_entry_newer_than_those_before(
+def test_only_newer_entry_announces_change(
     before: tuple[date, ...], after: tuple[date, ...], is_announced: bool
 ) -> None:
     for words in (EDITORIAL["a title"], WIDER["a cookie added"][0]):
@@ -504,20 +507,20 @@ def test_a_change_is_announced_by_an_entry_newer_than_those_before(
         assert (announcement(old, new, TODAY) == "") is is_announced
 
 
-def test_what_is_to_announce_comes_as_toml_with_a_text_in_each_language() -> None:
-    assert announcement(POLICY, edited(at("site", "name", to="Registry")), TODAY) == (
+def test_announcement_is_toml_with_text_in_each_language() -> None:
+    assert announcement(POLICY, edited(put("site", "name", to="Registry")), TODAY) == (
         '[[changes]]\ndate = 2027-01-31\ntext = { ja = "…", en = "…" }'
     )
 
 
 @pytest.mark.parametrize("today", [date(2026, 1, 1), TODAY])
-def test_what_is_pasted_announces_it_whatever_is_announced_for_later(today: date) -> None:
-    new = edited(at("site", "name", to="Registry"))
+def test_pasted_announcement_announces_change(today: date) -> None:
+    new = edited(put("site", "name", to="Registry"))
     pasted = tomllib.loads(f"{FULL}\n{announcement(POLICY, new, today)}")
     pasted["site"]["name"] = "Registry"
     assert announcement(POLICY, policy_of(pasted), today) == ""
 
 
-def test_nothing_is_to_announce_where_nothing_changed_but_announcements() -> None:
+def test_change_of_announcements_needs_no_announcement() -> None:
     assert announcement(POLICY, POLICY, TODAY) == ""
-    assert announcement(POLICY, edited(without("changes")), TODAY) == ""
+    assert announcement(POLICY, edited(drop("changes")), TODAY) == ""

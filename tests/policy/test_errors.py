@@ -1,3 +1,5 @@
+"""Tests of the errors in a policy."""
+
 from __future__ import annotations
 
 import pytest
@@ -17,21 +19,21 @@ from cookie_consent.policy.errors import PolicyError, did_you_mean
         ),
     ],
 )
-def test_the_message_says_where_what_is_wrong_and_what_would_be_right(error: PolicyError, message: str) -> None:
+def test_message_has_place_problem_and_remedy(error: PolicyError, message: str) -> None:
     assert str(error) == message
 
 
-def test_it_is_a_value_error() -> None:
+def test_policy_error_is_value_error() -> None:
     assert issubclass(PolicyError, ValueError)
 
 
-def test_places_that_were_not_named_are_filled_in() -> None:
+def test_at_fills_in_missing_places() -> None:
     error = PolicyError("it is wrong", "Right it.").at(table="[site]", key="name").at(file="consent.toml")
     assert (error.file, error.table, error.key) == ("consent.toml", "[site]", "name")
     assert (error.problem, error.remedy) == ("it is wrong", "Right it.")
 
 
-def test_places_that_were_named_stay() -> None:
+def test_at_keeps_named_places() -> None:
     error = PolicyError("it is wrong", key="name", table="[site]", file="a.toml")
     assert str(error.at(table="[other]", key="other", file="b.toml")) == str(error)
 
@@ -45,9 +47,9 @@ def test_places_that_were_named_stay() -> None:
         ("", "Known: retention, title."),
     ],
 )
-def test_a_near_miss_names_the_nearest_word_any_other_all_of_them(word: str, sentence: str) -> None:
+def test_did_you_mean_suggests_nearest_word_or_lists_all(word: str, sentence: str) -> None:
     assert did_you_mean(word, ["title", "retention"]) == sentence
 
 
-def test_without_any_word_it_says_so() -> None:
+def test_did_you_mean_without_words_says_none_is_declared() -> None:
     assert did_you_mean("map", []) == "None is declared."

@@ -1,4 +1,4 @@
-"""Counting the audience without consent, where the law has it: what a policy may say of it, and when it is off."""
+"""Tests of exempt purposes: measuring the audience without consent where the law allows it, until a visitor objects."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ AUDIENCE = replace(purpose("audience", traces=True, days=90), exempt="cnil_audie
 ANALYTICS = purpose("analytics", traces=True, days=30)
 POLICY = small(purposes=(ANALYTICS, AUDIENCE, purpose("media")), recipients=(recipient("maps", "media"),))
 BEFORE = replace(POLICY, purposes=(ANALYTICS, POLICY.purposes[-1]))
-"""The same policy before "audience" was added to it."""
-ALONE = small(purposes=(AUDIENCE,))
+"""The policy before the exempt purpose was added."""
+ONLY_AUDIENCE = small(purposes=(AUDIENCE,))
 ERASING = replace(BEFORE, purposes=(replace(ANALYTICS, erase_on_withdrawal=True), BEFORE.purposes[-1]))
 NOTHING: frozenset[str] = frozenset()
 PLACE = {"base": PREFIX, "language": "en", "next_path": ""}
@@ -63,14 +63,14 @@ exempt = "uk_statistics"
 """
 
 
-def of_audience(policy: Policy, record: ConsentRecord | None = None, signals: frozenset[str] = NOTHING) -> Decision:
+def decision_for(policy: Policy, record: ConsentRecord | None = None, signals: frozenset[str] = NOTHING) -> Decision:
     return decide(policy, record, signals, NOW)
 
 
 # The data.
 
 
-def test_each_exemption_is_dated_and_says_where_it_is_from() -> None:
+def test_each_exemption_has_review_dates_and_sources() -> None:
     assert exemptions().keys() == {"cnil_audience", "uk_statistics"}
     for own in exemptions().values():
         assert date(2026, 1, 1) < own.reviewed_on < own.review_by <= own.reviewed_on + timedelta(days=366)
@@ -81,11 +81,11 @@ def test_each_exemption_is_dated_and_says_where_it_is_from() -> None:
     assert exemptions()["uk_statistics"].longest_retention is None
 
 
-# What a policy may say.
+# The policy file.
 
 
 def exempt_data() -> dict[str, Any]:
-    """The data of a policy file that has an exempt purpose beside the others."""
+    """Return the data of a policy file with an exempt purpose."""
     data = full()
     data["purposes"]["audience"] = {**data["purposes"]["analytics"], "exempt": "cnil_audience"}
     return data
@@ -100,7 +100,7 @@ def test_a_policy_file_can_name_an_exemption() -> None:
 
 Damage = Callable[[dict[str, Any]], object]
 DAMAGE: dict[str, tuple[Damage, str]] = {
-    "an exemption that there is not": (
+    "an unknown exemption": (
         lambda data: data["purposes"]["audience"].update(exempt="cnil_audiense"),
         '[purposes.audience] key "exempt": there is no exemption "cnil_audiense". Did you mean "cnil_audience"?',
     ),
@@ -112,22 +112,22 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
         lambda data: data["purposes"]["audience"].pop("retention"),
         '[purposes.audience] key "retention": what is exempt has to say how long it is kept. Write "760 days" at most',
     ),
-    "no retention where the law names none": (
+    "no retention though the law has no limit": (
         lambda data: (
             data["purposes"]["audience"].update(exempt="uk_statistics"),
             data["purposes"]["audience"].pop("retention"),
         ),
         'key "retention": what is exempt has to say how long it is kept. Write how long its records are kept.',
     ),
-    "a longer retention than the law has": (
+    "a longer retention than the law allows": (
         lambda data: data["purposes"]["audience"].update(retention="761 days"),
         'key "retention": 761 days are longer than "cnil_audience" allows. Write "760 days" at most.',
     ),
-    "a promise that cannot be kept": (
+    "erasure on withdrawal": (
         lambda data: data["purposes"]["audience"].update(erase_on_withdrawal=True),
         'key "erase_on_withdrawal": after a day nobody can tell which records of an exempt purpose are whose. Leave it',
     ),
-    "a second one": (
+    "a second exempt purpose": (
         lambda data: data["purposes"].update(more={**data["purposes"]["audience"], "exempt": "uk_statistics"}),
         '[purposes.more] key "exempt": "audience" is exempt already. One purpose can be.',
     ),
@@ -143,11 +143,11 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
         lambda data: data["features"]["map"].update(purposes=["media", "audience"]),
         '[features.map] key "purposes": "audience" runs without consent, and so for counting alone.',
     ),
-    "erasing where nothing is recorded": (
+    "erasure of a purpose that does not trace": (
         lambda data: data["purposes"]["media"].update(erase_on_withdrawal=True),
         '[purposes.media] key "erase_on_withdrawal": nothing is recorded that could be erased. Leave it out, or write',
     ),
-    "no text": (
+    "an exemption that is not a text": (
         lambda data: data["purposes"]["audience"].update(exempt=True),
         '[purposes.audience] key "exempt": True is no text.',
     ),
@@ -155,31 +155,31 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
 
 
 @pytest.mark.parametrize(("damage", "said"), DAMAGE.values(), ids=DAMAGE)
-def test_what_the_law_does_not_exempt_stops_the_start(damage: Damage, said: str) -> None:
+def test_purpose_outside_its_exemption_is_rejected(damage: Damage, said: str) -> None:
     data = exempt_data()
     damage(data)
     with pytest.raises(PolicyError, match=re.escape(said)):
         policy_of(data)
 
 
-def test_a_retention_as_long_as_the_law_has_it_is_good() -> None:
+def test_longest_allowed_retention_is_accepted() -> None:
     data = exempt_data()
     data["purposes"]["audience"]["retention"] = "760 days"
     assert policy_of(data).in_force["audience"].retention == 760 * DAYS
 
 
-def test_a_service_can_refuse_it_or_keep_it_for_a_shorter_time() -> None:
+def test_service_can_refuse_exempt_purpose_or_shorten_retention() -> None:
     data = exempt_data()
     data["services"]["whois"]["purposes"]["audience"] = {"refused": True}
     data["services"]["shop"]["purposes"]["audience"] = {"retention": "1 day"}
     policy = policy_of(data)
     whois, shop = (policy.under(service) for service in policy.services)
-    assert of_audience(whois).purposes["audience"] is False
-    assert of_audience(shop).purposes["audience"] is True
+    assert decision_for(whois).purposes["audience"] is False
+    assert decision_for(shop).purposes["audience"] is True
     assert shop.in_force["audience"].retention == DAYS
 
 
-def test_policies_that_say_nothing_of_it_are_the_versions_that_they_were() -> None:
+def test_policy_without_exemption_keeps_its_version() -> None:
     assert [*POLICY.document()["purposes"][1]] == ["id", "title", "description", "retention", "traces", "refused"]
     assert POLICY.document()["purposes"][2]["exempt"] == "cnil_audience"
     assert small("analytics", "media").version == "4696472460b86fbb"
@@ -188,11 +188,11 @@ def test_policies_that_say_nothing_of_it_are_the_versions_that_they_were() -> No
     assert len({POLICY.version, BEFORE.version, ERASING.version}) == 3
 
 
-# What holds.
+# Decisions.
 
 
-def test_it_is_allowed_until_somebody_objects_and_nobody_is_asked_for_it() -> None:
-    decision = of_audience(ALONE)
+def test_exempt_purpose_is_allowed_without_asking() -> None:
+    decision = decision_for(ONLY_AUDIENCE)
     assert decision.purposes == {NECESSARY: True, "audience": True}
     assert (decision.status, decision.should_ask, decision.exempt, decision.traces) == (
         "unknown",
@@ -200,9 +200,9 @@ def test_it_is_allowed_until_somebody_objects_and_nobody_is_asked_for_it() -> No
         "audience",
         False,
     )
-    assert of_audience(POLICY).should_ask is True
-    assert of_audience(POLICY).exempt == "audience"
-    assert of_audience(BEFORE).exempt == ""
+    assert decision_for(POLICY).should_ask is True
+    assert decision_for(POLICY).exempt == "audience"
+    assert decision_for(BEFORE).exempt == ""
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_it_is_allowed_until_somebody_objects_and_nobody_is_asked_for_it() -> No
         ({"analytics": GRANTED, "audience": REFUSED, "media": GRANTED}, False),
         ({"analytics": REFUSED, "audience": GRANTED, "media": REFUSED}, True),
         ({"analytics": UNANSWERED, "audience": UNANSWERED, "media": GRANTED}, True),
-        # Answers from before it was there, or that said nothing of it.
+        # Answers without the exempt purpose.
         ({"analytics": REFUSED, "media": REFUSED}, False),
         ({"analytics": REFUSED, "media": GRANTED}, False),
         ({"analytics": GRANTED, "media": REFUSED}, True),
@@ -221,50 +221,50 @@ def test_it_is_allowed_until_somebody_objects_and_nobody_is_asked_for_it() -> No
         ({"media": GRANTED}, True),
     ],
 )
-def test_an_objection_is_a_refusal_like_any_other(answers: Mapping[str, State], allowed: bool) -> None:
+def test_refusal_switches_exempt_purpose_off(answers: Mapping[str, State], allowed: bool) -> None:
     record = replace(
         granted(POLICY), answers={id_: Answer(given, digests(POLICY)[id_]) for id_, given in answers.items()}
     )
-    assert of_audience(POLICY, record).purposes["audience"] is allowed
+    assert decision_for(POLICY, record).purposes["audience"] is allowed
 
 
-def test_who_refused_all_before_it_was_there_stays_refused_and_is_not_asked() -> None:
+def test_earlier_refusal_of_all_covers_new_exempt_purpose() -> None:
     for policy in (POLICY, POLICY.with_history([BEFORE])):
-        decision = of_audience(policy, refused(BEFORE))
+        decision = decision_for(policy, refused(BEFORE))
         assert (decision.purposes["audience"], decision.should_ask) == (False, False)
-        decision = of_audience(policy, granted(BEFORE))
+        decision = decision_for(policy, granted(BEFORE))
         assert (decision.purposes["audience"], decision.should_ask, decision.traces) == (True, False, True)
 
 
-def test_an_objection_lasts_as_long_as_a_refusal() -> None:
+def test_objection_expires_after_consent_lifetime() -> None:
     record, lifetime = refused(POLICY), timedelta(days=180)
     last = NOW + lifetime.total_seconds()
     assert decide(POLICY, record, NOTHING, last - 1).purposes["audience"] is False
     assert decide(POLICY, record, NOTHING, last).purposes["audience"] is True
 
 
-def test_consent_to_tracing_wins() -> None:
-    decision = of_audience(POLICY, granted(POLICY))
+def test_consent_to_tracing_replaces_exemption() -> None:
+    decision = decision_for(POLICY, granted(POLICY))
     assert (decision.traces, decision.exempt, decision.purposes["audience"]) == (True, "", True)
 
 
 @pytest.mark.parametrize("signal", ["gpc", "dnt"])
-def test_a_signal_objects_unless_the_policy_passes_it_over(signal: str) -> None:
+def test_signal_counts_as_objection_unless_policy_ignores_signal(signal: str) -> None:
     signals, ignoring = frozenset({signal}), replace(POLICY, signals=SignalRules(gpc=(), dnt=()))
-    assert of_audience(POLICY, None, signals).purposes["audience"] is False
-    assert of_audience(POLICY, answered(POLICY, {"audience": UNANSWERED}), signals).purposes["audience"] is False
-    assert of_audience(POLICY, granted(POLICY), signals).purposes["audience"] is False
-    assert of_audience(POLICY, granted(POLICY, signals=signals), signals).purposes["audience"] is True
-    assert of_audience(ignoring, None, signals).purposes["audience"] is True
+    assert decision_for(POLICY, None, signals).purposes["audience"] is False
+    assert decision_for(POLICY, answered(POLICY, {"audience": UNANSWERED}), signals).purposes["audience"] is False
+    assert decision_for(POLICY, granted(POLICY), signals).purposes["audience"] is False
+    assert decision_for(POLICY, granted(POLICY, signals=signals), signals).purposes["audience"] is True
+    assert decision_for(ignoring, None, signals).purposes["audience"] is True
 
 
-def test_gpc_refuses_what_has_recipients_or_is_exempt() -> None:
+def test_gpc_and_dnt_refuse_exempt_purpose() -> None:
     assert POLICY.gpc_refuses == BEFORE.gpc_refuses | {"audience"} == {"audience", "media"}
     assert POLICY.dnt_refuses == BEFORE.dnt_refuses | {"audience"} == {"analytics", "audience"}
 
 
 @given(st.data(), SIGNALS)
-def test_it_changes_nothing_for_what_is_asked_for(data: st.DataObject, signals: frozenset[str]) -> None:
+def test_exempt_purpose_does_not_affect_other_purposes(data: st.DataObject, signals: frozenset[str]) -> None:
     states = {id_: data.draw(st.sampled_from(State)) for id_ in BEFORE.optional}
     before = decide(BEFORE, answered(BEFORE, states), signals, NOW)
     after = decide(POLICY.with_history([BEFORE]), answered(BEFORE, states), signals, NOW)
@@ -275,49 +275,49 @@ def test_it_changes_nothing_for_what_is_asked_for(data: st.DataObject, signals: 
     assert after.purposes["audience"] is (not signals and not said_no)
 
 
-# What is answered.
+# Answers.
 
 
-def answer(posted: Posted, before: Decision) -> dict[str, str]:
+def states_of(posted: Posted, before: Decision) -> dict[str, str]:
     record = make_record(posted, before, before.policy, now=NOW, language="en")
     return {id_: given.state.value for id_, given in record.answers.items()}
 
 
-def test_refusing_all_objects_and_accepting_all_does_not() -> None:
-    before = of_audience(POLICY)
-    assert answer(Posted(choice="refuse_all"), before) == {"analytics": "-", "audience": "-", "media": "-"}
-    assert answer(Posted(choice="accept_all"), before) == {"analytics": "+", "audience": "+", "media": "+"}
+def test_refuse_all_objects_and_accept_all_does_not() -> None:
+    before = decision_for(POLICY)
+    assert states_of(Posted(choice="refuse_all"), before) == {"analytics": "-", "audience": "-", "media": "-"}
+    assert states_of(Posted(choice="accept_all"), before) == {"analytics": "+", "audience": "+", "media": "+"}
 
 
 @pytest.mark.parametrize("surface", ["settings", "again", ""])
-def test_to_save_without_it_objects(surface: str) -> None:
-    before, ticked = of_audience(POLICY), {"analytics": True}
+def test_saving_without_exempt_purpose_objects(surface: str) -> None:
+    before, ticked = decision_for(POLICY), {"analytics": True}
     posted = Posted(choice="save", purposes=ticked, surface=surface)
-    assert answer(posted, before) == {"analytics": "+", "audience": "-", "media": "-"}
+    assert states_of(posted, before) == {"analytics": "+", "audience": "-", "media": "-"}
     kept = replace(posted, purposes={"audience": True})
-    assert answer(kept, before) == {"analytics": "-", "audience": "+", "media": "-"}
+    assert states_of(kept, before) == {"analytics": "-", "audience": "+", "media": "-"}
 
 
-def test_the_question_has_no_tick_for_it_so_that_to_save_there_says_nothing_of_it() -> None:
+def test_saving_in_banner_leaves_exempt_purpose_unchanged() -> None:
     posted = Posted(choice="save", purposes={"analytics": True}, surface="banner")
-    assert answer(posted, of_audience(POLICY)) == {"analytics": "+", "media": "-"}
-    assert answer(posted, of_audience(POLICY, refused(POLICY))) == {"analytics": "+", "audience": "-", "media": "-"}
-    assert answer(posted, of_audience(POLICY, granted(POLICY))) == {"analytics": "+", "audience": "+", "media": "-"}
+    assert states_of(posted, decision_for(POLICY)) == {"analytics": "+", "media": "-"}
+    assert states_of(posted, decision_for(POLICY, refused(POLICY))) == {"analytics": "+", "audience": "-", "media": "-"}
+    assert states_of(posted, decision_for(POLICY, granted(POLICY))) == {"analytics": "+", "audience": "+", "media": "-"}
 
 
-def test_to_grant_something_else_leaves_it_as_it_was() -> None:
+def test_granting_another_purpose_leaves_exempt_purpose_unchanged() -> None:
     posted = Posted(choice="grant", purposes={"media": True})
-    assert answer(posted, of_audience(POLICY)) == {"analytics": "!", "media": "+"}
-    assert answer(posted, of_audience(POLICY, refused(POLICY)))["audience"] == "-"
-    # Also who refused all before it was there.
-    assert answer(posted, of_audience(POLICY, refused(BEFORE)))["audience"] == "-"
-    assert answer(posted, of_audience(POLICY, granted(POLICY), frozenset({"dnt"})))["audience"] == "+"
+    assert states_of(posted, decision_for(POLICY)) == {"analytics": "!", "media": "+"}
+    assert states_of(posted, decision_for(POLICY, refused(POLICY)))["audience"] == "-"
+    # A refusal of all from before the purpose was added counts too.
+    assert states_of(posted, decision_for(POLICY, refused(BEFORE)))["audience"] == "-"
+    assert states_of(posted, decision_for(POLICY, granted(POLICY), frozenset({"dnt"})))["audience"] == "+"
 
 
 # Changes of the policy.
 
 
-def test_adding_it_is_told_and_asks_nobody_again() -> None:
+def test_added_exempt_purpose_is_reported_and_asks_nobody() -> None:
     (change,) = (own for own in compare(BEFORE, POLICY) if "added" in own.what)
     assert (change.what, change.purposes, change.material) == ('purpose "audience" added', ("audience",), False)
     assert widened(BEFORE, POLICY) == set()
@@ -329,58 +329,58 @@ def with_audience(**changes: Any) -> Policy:
     return replace(POLICY, purposes=tuple(own))
 
 
-def test_what_needs_consent_from_now_on_is_asked_for() -> None:
+def test_purpose_that_loses_exemption_is_asked_for() -> None:
     asked = with_audience(exempt="")
     (change,) = compare(POLICY, asked)
     assert (change.what, change.material) == ('purpose "audience": exempt "cnil_audience" -> not set', True)
     assert widened(POLICY, asked) == set(change.purposes) == {"audience"}
     for policy in (asked, asked.with_history([POLICY])):
-        decision = of_audience(policy, granted(POLICY))
+        decision = decision_for(policy, granted(POLICY))
         assert (decision.purposes["audience"], decision.should_ask) == (False, True)
-        decision = of_audience(policy, refused(POLICY))
+        decision = decision_for(policy, refused(POLICY))
         assert (decision.purposes["audience"], decision.should_ask) == (False, False)
 
 
-def test_what_needs_no_consent_from_now_on_stays_refused_where_it_was() -> None:
+def test_refusal_persists_when_purpose_becomes_exempt() -> None:
     asked = with_audience(exempt="")
     (change,) = compare(asked, POLICY)
     assert (change.what, change.material) == ('purpose "audience": exempt not set -> "cnil_audience"', False)
-    assert of_audience(POLICY, refused(asked)).purposes["audience"] is False
-    assert of_audience(POLICY, granted(asked)).purposes["audience"] is True
+    assert decision_for(POLICY, refused(asked)).purposes["audience"] is False
+    assert decision_for(POLICY, granted(asked)).purposes["audience"] is True
 
 
-def test_a_longer_retention_of_it_asks_nobody() -> None:
+def test_longer_retention_of_exempt_purpose_asks_nobody() -> None:
     longer = with_audience(retention=91 * DAYS)
     (change,) = compare(POLICY, longer)
     assert (change.material, widened(POLICY, longer)) == (False, NOTHING)
-    assert of_audience(longer, granted(POLICY)).should_ask is False
+    assert decision_for(longer, granted(POLICY)).should_ask is False
 
 
 @pytest.mark.parametrize(("before", "said"), [(False, "not set -> true"), (True, "true -> not set")])
-def test_erasing_on_withdrawal_is_no_material_change(before: bool, said: str) -> None:
+def test_erase_on_withdrawal_is_not_a_material_change(before: bool, said: str) -> None:
     old, new = (ERASING, BEFORE) if before else (BEFORE, ERASING)
     (change,) = compare(old, new)
     assert change.what == f'purpose "analytics": erase_on_withdrawal {said}'
     assert (change.material, digests(old)) == (False, digests(new))
 
 
-# What visitors read.
+# Pages.
 
 
-def shown(decision: Decision) -> str:
+def settings_html(decision: Decision) -> str:
     return Pages().settings(decision, base=PREFIX, language="en")
 
 
-def ticks(html: str) -> dict[str, bool]:
-    """The ticks of a page: purpose id -> whether it is set."""
+def ticked_boxes(html: str) -> dict[str, bool]:
+    """Return the purposes with a box on a page, and whether each is ticked."""
     boxes = re.findall(r'<input type="checkbox" name="purpose" value="(\w+)"([^>]*)>', html)
     return {id_: "checked" in attributes for id_, attributes in boxes}
 
 
 @pytest.mark.slow
-def test_the_settings_show_it_ticked_and_say_by_which_law_it_runs_and_how_to_object() -> None:
-    html = shown(of_audience(POLICY))
-    assert ticks(html) == {"analytics": False, "audience": True, "media": False}
+def test_settings_show_exempt_purpose_ticked_with_its_law() -> None:
+    html = settings_html(decision_for(POLICY))
+    assert ticked_boxes(html) == {"analytics": False, "audience": True, "media": False}
     assert "This runs without your consent, as the law allows (France: audience measurement, Article 82" in html
     assert html.count("You can object at any time") == 1
     assert 'value="audience" aria-describedby="pchoice-exempt" checked' in html
@@ -388,72 +388,72 @@ def test_the_settings_show_it_ticked_and_say_by_which_law_it_runs_and_how_to_obj
     assert "and what the law allows without consent" in html
 
 
-def test_who_objected_reads_that_and_finds_no_tick() -> None:
-    html = shown(of_audience(POLICY, refused(POLICY)))
-    assert ticks(html) == {"analytics": False, "audience": False, "media": False}
+def test_settings_after_objection_show_exempt_purpose_unticked() -> None:
+    html = settings_html(decision_for(POLICY, refused(POLICY)))
+    assert ticked_boxes(html) == {"analytics": False, "audience": False, "media": False}
     assert "You refused all purposes that are not strictly necessary." in html
 
 
-def test_a_site_without_it_says_what_it_said() -> None:
-    html = shown(of_audience(BEFORE))
+def test_settings_without_exempt_purpose_mention_no_exemption() -> None:
+    html = settings_html(decision_for(BEFORE))
     assert "without consent" not in html
     assert "without your consent" not in html
 
 
-def test_where_a_service_refuses_it_nothing_is_said_of_it() -> None:
+def test_settings_of_service_omit_refused_exempt_purpose() -> None:
     data = exempt_data()
     data["services"]["whois"]["purposes"]["audience"] = {"refused": True}
     policy = policy_of(data)
-    html = shown(of_audience(policy.under(policy.services[0])))
-    assert ticks(html) == {"analytics": False, "media": False}
+    html = settings_html(decision_for(policy.under(policy.services[0])))
+    assert ticked_boxes(html) == {"analytics": False, "media": False}
     assert "without your consent" not in html
 
 
-def question(decision: Decision, *, again: bool = False) -> str:
+def banner_html(decision: Decision, *, again: bool = False) -> str:
     return Pages().banner(decision, asking=Asking(again=again), **PLACE).decode()
 
 
-def test_the_question_tells_of_it_and_neither_asks_for_it_nor_ticks_it() -> None:
-    html = question(of_audience(POLICY))
+def test_banner_mentions_exempt_purpose_without_asking() -> None:
+    html = banner_html(decision_for(POLICY))
     assert "for: analytics and media?" in html
     assert "Runs without consent until you object under “Privacy settings”: audience." in html
-    assert ticks(html) == {"analytics": False, "media": False}
-    assert "without consent" not in question(of_audience(BEFORE))
+    assert ticked_boxes(html) == {"analytics": False, "media": False}
+    assert "without consent" not in banner_html(decision_for(BEFORE))
 
 
-def test_who_calls_for_the_answers_can_object_there() -> None:
-    html = question(of_audience(POLICY), again=True)
-    assert ticks(html) == {"analytics": False, "audience": True, "media": False}
+def test_reopened_banner_offers_objection() -> None:
+    html = banner_html(decision_for(POLICY), again=True)
+    assert ticked_boxes(html) == {"analytics": False, "audience": True, "media": False}
     assert html.count("You can object at any time") == 1
-    alone = question(of_audience(ALONE), again=True)
-    assert ticks(alone) == {"audience": True}
+    alone = banner_html(decision_for(ONLY_AUDIENCE), again=True)
+    assert ticked_boxes(alone) == {"audience": True}
     assert "pchoice-question" not in alone
 
 
 @pytest.mark.parametrize("language", ["de", "ja", "ar", "th"])
-def test_it_is_told_in_the_visitors_language(language: str) -> None:
+def test_exemption_is_described_in_visitor_language(language: str) -> None:
     data = full_in("en", language)
     own = replace(
         data.in_force["analytics"], id="audience", exempt="uk_statistics", title={"en": "Audience", language: "X"}
     )
     policy = replace(data, purposes=(*data.purposes, own))
-    html = Pages().settings(of_audience(policy), base=PREFIX, language=language)
+    html = Pages().settings(decision_for(policy), base=PREFIX, language=language)
     text = policy.texts[language]["exempt_uk_statistics"]
     assert isinstance(text, str)
     assert text.replace("'", "&#39;") in re.sub("[\u2068\u2069]", "", html)
     assert "{" not in html
 
 
-def test_what_is_erased_on_withdrawal_is_said() -> None:
+def test_settings_mention_erasure_on_withdrawal() -> None:
     said = "Kept for 30 days. What was recorded is erased when you withdraw your consent."
-    assert said in shown(of_audience(ERASING))
-    assert said not in shown(of_audience(BEFORE))
+    assert said in settings_html(decision_for(ERASING))
+    assert said not in settings_html(decision_for(BEFORE))
 
 
 # Receipts.
 
 
-def test_a_receipt_gives_it_another_lawful_basis_than_consent() -> None:
+def test_receipt_gives_lawful_basis_of_exempt_purpose() -> None:
     for record, objected in ((granted(POLICY), "NotObjected"), (refused(POLICY), "Objected")):
         made = receipt(document(record, timedelta(days=180)), POLICY, PREFIX)
         assert purpose_of(made, "audience")["lawful_basis"] == "dpv:LegitimateInterest"
@@ -464,10 +464,10 @@ def test_a_receipt_gives_it_another_lawful_basis_than_consent() -> None:
         )  # fmt: skip
 
 
-# A site.
+# Visitors of a site.
 
 
-def test_a_visitor_objects_and_comes_back() -> None:
+def test_visitor_can_object_and_allow_again() -> None:
     visitor = Visitor(install(text=SITE + TABLE))
     assert visitor.state()["purposes"]["audience"] is True
     assert visitor.state()["status"] == "unknown"
@@ -479,7 +479,7 @@ def test_a_visitor_objects_and_comes_back() -> None:
     assert visitor.state()["purposes"]["audience"] is False
 
 
-def test_an_answer_that_cannot_be_read_counts_as_an_objection() -> None:
+def test_unreadable_answer_counts_as_objection() -> None:
     visitor = Visitor(install(text=SITE + TABLE))
     visitor.refuse()
     visitor.jar["__Host-consent"] = visitor.jar["__Host-consent"][:-1] + "?"
@@ -492,7 +492,7 @@ def test_an_answer_that_cannot_be_read_counts_as_an_objection() -> None:
 
 
 @pytest.mark.logs_an_exception
-def test_an_error_while_deciding_switches_it_off() -> None:
+def test_error_while_deciding_switches_exempt_purpose_off() -> None:
     app = install(text=SITE + TABLE)
     visits = app._installed.visits
 
@@ -505,7 +505,7 @@ def test_an_error_while_deciding_switches_it_off() -> None:
     assert decision.purposes == {"necessary": True, "analytics": False, "audience": False, "media": False}
 
 
-def test_who_checks_a_policy_is_told_when_somebody_has_to_look_at_the_law_again() -> None:
+def test_overdue_review_of_exemption_is_reported() -> None:
     names, last = ["cnil_audience", "uk_statistics"], max(known.review_by for known in exemptions().values())
     assert overdue(names, last - timedelta(days=400)) == ""
     told = overdue(names, last + DAYS).splitlines()

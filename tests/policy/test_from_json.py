@@ -1,4 +1,4 @@
-"""A policy that was kept is read back as it was."""
+"""Tests of restoring a policy from its document."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.asgi import SITE, policy
 from tests.support.policies import full_in, policies
 
 RULES = '\n[records]\nkeep = "10 days"\n[requests]\ndue = "2 days"\nkeep_address = "1 day"\nkeep = "5 days"\n'
-SAYING_ALL = (
+COMPLETE = (
     SITE
     + RULES
     + '\n[signals]\ngpc = "ignore"\ndnt = ["media"]\n[[changes]]\ndate = 2026-11-25\ntext = { en = "A", ja = "い" }\n'
@@ -23,21 +23,21 @@ SAYING_ALL = (
 )
 
 
-@pytest.mark.parametrize("text", [SITE, SITE + RULES, SAYING_ALL])
-def test_it_is_the_same_policy(text: str) -> None:
+@pytest.mark.parametrize("text", [SITE, SITE + RULES, COMPLETE])
+def test_policy_is_restored_from_its_document(text: str) -> None:
     kept = policy(text)
     read = Policy.from_document(json.loads(json.dumps(kept.document())))
     assert (read.version, read.document()) == (kept.version, kept.document())
     assert all(getattr(read, part.name) == getattr(kept, part.name) for part in fields(Declarations))
 
 
-def test_a_full_policy_in_other_languages_too() -> None:
+def test_policy_in_other_languages_is_restored() -> None:
     kept = full_in("sv", "ar")
     assert Policy.from_document(kept.document()).version == kept.version
 
 
 @given(policies())
-def test_any_policy_is_read_back(kept: Policy) -> None:
+def test_any_policy_is_restored(kept: Policy) -> None:
     assert Policy.from_document(kept.document()).version == kept.version
 
 
@@ -55,12 +55,12 @@ def test_any_policy_is_read_back(kept: Policy) -> None:
         {"cookies": [{"name": "a", "purpose": "media", "duration": "long"}]},
     ],
 )
-def test_what_is_no_policy_is_an_error_of_the_policy(changes: dict[str, Any]) -> None:
+def test_invalid_document_is_rejected(changes: dict[str, Any]) -> None:
     with pytest.raises(PolicyError):
         Policy.from_document({**policy().document(), **changes})
 
 
-def test_what_has_no_wording_is_no_policy() -> None:
+def test_document_without_wording_is_rejected() -> None:
     document = policy().document()
     del document["wording"]
     with pytest.raises(PolicyError, match="what was kept is no policy"):

@@ -1,3 +1,5 @@
+"""Tests of reading a policy file."""
+
 from __future__ import annotations
 
 import re
@@ -22,7 +24,7 @@ Place = tuple[str | int, ...]
 
 
 def places(data: Any, above: Place = ()) -> Iterator[Place]:
-    """The way to each key in a policy file's data."""
+    """Yield the path of each key in the data of a policy file."""
     if isinstance(data, dict):
         for key, value in data.items():
             yield (*above, key)
@@ -34,21 +36,21 @@ def places(data: Any, above: Place = ()) -> Iterator[Place]:
 
 PLACES = list(places(full()))
 NAMED = ("purposes", "features", "services")
-OWN_NAMES = [place for place in PLACES if place[0] in NAMED and len(place) == 2]
-"""The keys that a site makes up itself."""
-KEYS = [place for place in PLACES if place not in OWN_NAMES]
+CHOSEN_KEYS = [place for place in PLACES if place[0] in NAMED and len(place) == 2]
+"""The keys that a site chooses."""
+KEYS = [place for place in PLACES if place not in CHOSEN_KEYS]
 
 
-def holder(data: Any, place: Place) -> dict[str, Any]:
-    """The table that holds a key."""
+def table_of(data: Any, place: Place) -> dict[str, Any]:
+    """Return the table with a key."""
     for step in place[:-1]:
         data = data[step]
     assert isinstance(data, dict)
     return data
 
 
-def table_at(place: Place) -> str:
-    """The name of the table at a place, or around it, as messages have it; of an item of a list its beginning."""
+def table_name(place: Place) -> str:
+    """Return the table of a place as messages name it; for an item of a list only the start of its name."""
     if not place:
         return "["
     if place[0] in ("cookies", "recipients", "changes") and len(place) > 1:
@@ -58,8 +60,8 @@ def table_at(place: Place) -> str:
 
 
 def names_table(error: PolicyError | None, place: Place) -> bool:
-    """Whether an error names the table at a place, or one inside it, or that around it."""
-    return error is not None and error.table.startswith((table_at(place).rstrip("]"), table_at(place[:-1])))
+    """Return whether an error names the table at a place, inside it or around it."""
+    return error is not None and error.table.startswith((table_name(place).rstrip("]"), table_name(place[:-1])))
 
 
 def error_of(path: Path) -> PolicyError | None:
@@ -72,7 +74,7 @@ def error_of(path: Path) -> PolicyError | None:
 
 
 def load(folder: Path, data: Any) -> PolicyError | None:
-    """Load a policy file with this data and return the error, checked to name file and table."""
+    """Load a policy file with this data, check that an error names file and table, and return the error."""
     path = write(folder, data)
     error = error_of(path)
     if error is not None:
@@ -87,7 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("policies")
 
 
-def test_all_that_a_policy_file_can_say_is_read(tmp_path: Path) -> None:
+def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "consent.toml"
     path.write_text(FULL, encoding="utf-8")
     found = read(path)
@@ -138,7 +140,7 @@ def test_all_that_a_policy_file_can_say_is_read(tmp_path: Path) -> None:
     assert found.wording == {"en": {"accept_all": "Yes to all"}, "ja": {"accept_all": "すべてに同意"}}
 
 
-def test_a_text_that_counts_has_a_table_of_its_plural_forms() -> None:
+def test_counted_text_has_table_of_plural_forms() -> None:
     forms = {"one": "{number} day only", "other": "{number} days in all"}
     data = full()
     data["texts"]["en"]["days"] = forms
@@ -150,14 +152,9 @@ def test_a_text_that_counts_has_a_table_of_its_plural_forms() -> None:
 @pytest.mark.parametrize(
     ("value", "rule"), [("default", None), ("ignore", ()), ([], ()), (["media", "analytics"], ("media", "analytics"))]
 )
-def test_what_a_signal_refuses_is_the_default_nothing_or_a_list(value: object, rule: tuple[str, ...] | None) -> None:
+def test_signal_rule_is_default_ignore_or_list(value: object, rule: tuple[str, ...] | None) -> None:
     data = full() | {"signals": {"gpc": value, "dnt": value}}
     assert declarations(data).signals == SignalRules(gpc=rule, dnt=rule)
-
-
-def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +162,7 @@ def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     [b"[site", b"site = ", b"a = 1\na = 2", FULL.encode("shift_jis"), b"a = 2026-02-31", b"a = " + b"1" * 5000],
     ids=["bracket", "value", "twice", "encoding", "date", "number"],
 )
-def test_a_file_that_is_no_toml_says_so(tmp_path: Path, content: bytes) -> None:
+def test_invalid_toml_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "consent.toml"
     path.write_bytes(content)
     with pytest.raises(PolicyError, match=r"consent\.toml: this is no TOML file in UTF-8"):
@@ -213,9 +210,9 @@ def test_a_file_that_is_no_toml_says_so(tmp_path: Path, content: bytes) -> None:
         ("recipients", [{"id": "maps", "purpose": 1}], '[[recipients]] "maps" key "purpose": 1 is no text.'),
     ],
 )  # fmt: skip
-def test_a_value_of_the_wrong_kind_is_named_with_what_would_be_right(place: str, value: object, message: str) -> None:
+def test_value_of_wrong_type_is_rejected_with_remedy(place: str, value: object, message: str) -> None:
     data, steps = full(), tuple(place.split("."))
-    holder(data, steps)[steps[-1]] = value
+    table_of(data, steps)[steps[-1]] = value
     with pytest.raises(PolicyError, match=re.escape(message)):
         declarations(data)
 
@@ -236,9 +233,9 @@ def test_a_value_of_the_wrong_kind_is_named_with_what_would_be_right(place: str,
         (("signals", "gpc"), "gcp", "gpc"),
     ],
 )
-def test_a_near_miss_is_told_what_was_meant(place: Place, name: str, meant: str) -> None:
+def test_misspelt_key_gets_suggestion(place: Place, name: str, meant: str) -> None:
     data = full()
-    table = holder(data, place)
+    table = table_of(data, place)
     table[name] = table.pop(str(place[-1]))
     with pytest.raises(PolicyError, match=f'there is no (key|table) "{name}" here. Did you mean "{meant}"?') as caught:
         declarations(data)
@@ -246,14 +243,14 @@ def test_a_near_miss_is_told_what_was_meant(place: Place, name: str, meant: str)
 
 
 @pytest.mark.parametrize("name", ["id", "refused", "cookies", "legitimate_interest", ""])
-def test_a_purpose_has_no_other_keys(name: str) -> None:
+def test_unknown_key_of_purpose_is_rejected(name: str) -> None:
     data = full()
     data["purposes"]["media"][name] = "x"
     with pytest.raises(PolicyError, match=rf'\[purposes.media\].*there is no key "{name}" here'):
         declarations(data)
 
 
-def test_a_policy_needs_a_site() -> None:
+def test_missing_site_table_is_rejected() -> None:
     data = full()
     del data["site"]
     with pytest.raises(PolicyError, match=r"\[site\] the table is missing"):
@@ -271,20 +268,20 @@ REQUIRED = [
 
 
 @pytest.mark.parametrize("place", REQUIRED, ids=str)
-def test_a_key_that_has_to_be_there_is_named_where_it_is_missing(tmp_path: Path, place: Place) -> None:
+def test_missing_required_key_is_named(tmp_path: Path, place: Place) -> None:
     data = full()
-    del holder(data, place)[str(place[-1])]
+    del table_of(data, place)[str(place[-1])]
     error = load(tmp_path, data)
     assert error is not None
     assert (error.key, error.remedy) == (place[-1], "Add it.")
     assert names_table(error, place)
 
 
-TEXTS = [place for place in PLACES if isinstance(holder(full(), place)[str(place[-1])], str)]
+TEXTS = [place for place in PLACES if isinstance(table_of(full(), place)[str(place[-1])], str)]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 KNOWN = {place[-1] for place in PLACES} | catalog.names() | {"domain"}
 UNKNOWN = TEXT.filter(lambda name: name not in KNOWN)
-NO_VALUE_ANYWHERE = st.one_of(
+INVALID_EVERYWHERE = st.one_of(
     st.integers(-9, 9),
     st.floats(allow_nan=False, allow_infinity=False),
     st.lists(st.integers(-9, 9), min_size=1, max_size=2),
@@ -292,58 +289,51 @@ NO_VALUE_ANYWHERE = st.one_of(
 )
 
 
-def test_what_is_not_damaged_loads(tmp_path: Path) -> None:
+def test_complete_policy_file_loads(tmp_path: Path) -> None:
     assert load(tmp_path, full()) is None
 
 
-@given(place=st.sampled_from(PLACES), value=NO_VALUE_ANYWHERE)
-def test_a_value_of_any_wrong_kind_is_a_policy_error_that_names_its_table(
-    folder: Path, place: Place, value: object
-) -> None:
+@given(place=st.sampled_from(PLACES), value=INVALID_EVERYWHERE)
+def test_error_for_any_wrong_type_names_its_table(folder: Path, place: Place, value: object) -> None:
     data = full()
-    holder(data, place)[str(place[-1])] = value
+    table_of(data, place)[str(place[-1])] = value
     assert names_table(load(folder, data), place)
 
 
 @given(place=st.sampled_from(KEYS), name=UNKNOWN)
-def test_a_key_of_any_other_name_is_a_policy_error_that_names_its_table(folder: Path, place: Place, name: str) -> None:
+def test_error_for_any_renamed_key_names_its_table(folder: Path, place: Place, name: str) -> None:
     data = full()
-    table = holder(data, place)
+    table = table_of(data, place)
     table[name] = table.pop(str(place[-1]))
     assert names_table(load(folder, data), (*place[:-1], name))
 
 
 @given(place=st.sampled_from(KEYS), name=UNKNOWN)
-def test_a_key_too_much_is_a_policy_error_that_names_its_table(folder: Path, place: Place, name: str) -> None:
+def test_error_for_any_additional_key_names_its_table(folder: Path, place: Place, name: str) -> None:
     data = full()
-    table = holder(data, place)
+    table = table_of(data, place)
     table[name] = table[str(place[-1])]
     assert names_table(load(folder, data), (*place[:-1], name))
 
 
 @given(place=st.sampled_from(PLACES))
-def test_a_key_too_few_is_a_policy_error_or_was_not_needed(folder: Path, place: Place) -> None:
+def test_any_missing_key_is_rejected_or_optional(folder: Path, place: Place) -> None:
     data = full()
-    del holder(data, place)[str(place[-1])]
+    del table_of(data, place)[str(place[-1])]
     load(folder, data)
 
 
-@given(
-    place=st.sampled_from([place for place in PLACES if isinstance(holder(full(), place)[str(place[-1])], str)]),
-    text=TEXT,
-)
-def test_any_text_in_place_of_another_is_a_policy_or_a_policy_error(folder: Path, place: Place, text: str) -> None:
+@given(place=st.sampled_from(TEXTS), text=TEXT)
+def test_any_other_text_is_accepted_or_rejected(folder: Path, place: Place, text: str) -> None:
     data = full()
-    holder(data, place)[str(place[-1])] = text
+    table_of(data, place)[str(place[-1])] = text
     load(folder, data)
 
 
 @settings(max_examples=150)
 @given(at=st.integers(0, len(FULL.encode())), octets=st.binary(max_size=3), dropped=st.integers(0, 3))
 @pytest.mark.slow
-def test_a_file_with_any_bytes_changed_is_a_policy_or_a_policy_error(
-    folder: Path, at: int, octets: bytes, dropped: int
-) -> None:
+def test_any_changed_bytes_are_accepted_or_rejected(folder: Path, at: int, octets: bytes, dropped: int) -> None:
     path, content = folder / "bytes.toml", FULL.encode()
     path.write_bytes(content[:at] + octets + content[at + dropped :])
     error = error_of(path)
@@ -351,7 +341,7 @@ def test_a_file_with_any_bytes_changed_is_a_policy_or_a_policy_error(
 
 
 @given(TEXT)
-def test_any_text_can_be_written_as_a_name(text: str) -> None:
+def test_any_text_round_trips_as_site_name(text: str) -> None:
     data = full()
     data["site"]["name"] = f"A{text}"
     assert quoted(text)

@@ -1,3 +1,5 @@
+"""Tests of material changes: the digests of purposes, and which changes of a policy ask again."""
+
 from __future__ import annotations
 
 import re
@@ -30,25 +32,23 @@ FULL = policy_of(full())
 Change = Callable[[Policy], Policy]
 
 
-def of_purpose(id_: str, **changes: Any) -> Change:
+def change_purpose(id_: str, **changes: Any) -> Change:
     return lambda policy: replace(
         policy, purposes=tuple(replace(own, **changes) if own.id == id_ else own for own in policy.purposes)
     )
 
 
-def of_cookie(name: str, **changes: Any) -> Change:
+def change_cookie(name: str, **changes: Any) -> Change:
     return lambda policy: replace(
         policy, cookies=tuple(replace(own, **changes) if own.name == name else own for own in policy.cookies)
     )
 
 
-def of_recipient(**changes: Any) -> Change:
+def change_recipient(**changes: Any) -> Change:
     return lambda policy: replace(policy, recipients=tuple(replace(own, **changes) for own in policy.recipients))
 
 
-def added(
-    *, purpose: Purpose | None = None, cookie: Cookie | None = None, recipient: Recipient | None = None
-) -> Change:
+def add(*, purpose: Purpose | None = None, cookie: Cookie | None = None, recipient: Recipient | None = None) -> Change:
     return lambda policy: replace(
         policy,
         purposes=(*policy.purposes, *filter(None, [purpose])),
@@ -58,55 +58,55 @@ def added(
 
 
 WIDER: dict[str, tuple[Change, set[str], set[str]]] = {
-    "a purpose added": (added(purpose=purpose("social")), {"social"}, set()),
-    "a cookie added": (added(cookie=Cookie(name="new", purpose="media")), {"media"}, set()),
-    "a recipient added": (added(recipient=recipient("new", "ads")), {"ads"}, set()),
+    "a purpose added": (add(purpose=purpose("social")), {"social"}, set()),
+    "a cookie added": (add(cookie=Cookie(name="new", purpose="media")), {"media"}, set()),
+    "a recipient added": (add(recipient=recipient("new", "ads")), {"ads"}, set()),
     "an origin added": (
-        of_recipient(origins=("https://a.example", "https://b.example", "https://c.example")), {"media"}, set()
+        change_recipient(origins=("https://a.example", "https://b.example", "https://c.example")), {"media"}, set()
     ),
-    "an origin exchanged": (of_recipient(origins=("https://a.example", "https://c.example")), {"media"}, set()),
-    "a longer retention": (of_purpose("analytics", retention=31 * DAY), {"analytics"}, set()),
-    "a retention where there was none": (of_purpose("media", retention=DAY), {"media"}, set()),
-    "a longer lifetime": (of_cookie("_ga*", duration=31 * DAY), {"analytics"}, set()),
-    "a lifetime beyond the session": (of_cookie("player", duration=DAY), {"media"}, set()),
-    "tracing switched on": (of_purpose("ads", traces=True), {"ads"}, set()),
-    "a cookie moved to another purpose": (of_cookie("_ga*", purpose="ads"), {"ads"}, {"analytics"}),
-    "a recipient moved to another purpose": (of_recipient(purpose="ads"), {"ads"}, {"media"}),
-    "a cookie that was necessary": (of_cookie("session", purpose="ads"), {"ads"}, set()),
+    "an origin exchanged": (change_recipient(origins=("https://a.example", "https://c.example")), {"media"}, set()),
+    "a longer retention": (change_purpose("analytics", retention=31 * DAY), {"analytics"}, set()),
+    "a first retention": (change_purpose("media", retention=DAY), {"media"}, set()),
+    "a longer lifetime": (change_cookie("_ga*", duration=31 * DAY), {"analytics"}, set()),
+    "a lifetime beyond the session": (change_cookie("player", duration=DAY), {"media"}, set()),
+    "tracing switched on": (change_purpose("ads", traces=True), {"ads"}, set()),
+    "a cookie moved to another purpose": (change_cookie("_ga*", purpose="ads"), {"ads"}, {"analytics"}),
+    "a recipient moved to another purpose": (change_recipient(purpose="ads"), {"ads"}, {"media"}),
+    "a necessary cookie moved to a purpose": (change_cookie("session", purpose="ads"), {"ads"}, set()),
 }  # fmt: skip
 NARROWER: dict[str, tuple[Change, set[str]]] = {
     "a cookie removed": (lambda policy: replace(policy, cookies=policy.cookies[1:]), {"analytics"}),
     "a recipient removed": (lambda policy: replace(policy, recipients=()), {"media"}),
-    "an origin removed": (of_recipient(origins=("https://b.example",)), {"media"}),
-    "a shorter retention": (of_purpose("analytics", retention=29 * DAY), {"analytics"}),
-    "no retention": (of_purpose("analytics", retention=None), {"analytics"}),
-    "a shorter lifetime": (of_cookie("_ga*", duration=29 * DAY), {"analytics"}),
-    "a lifetime of the session": (of_cookie("_ga*", duration=None), {"analytics"}),
-    "tracing switched off": (of_purpose("analytics", traces=False), {"analytics"}),
-    "a cookie moved to what is necessary": (of_cookie("player", purpose="necessary"), {"media"}),
+    "an origin removed": (change_recipient(origins=("https://b.example",)), {"media"}),
+    "a shorter retention": (change_purpose("analytics", retention=29 * DAY), {"analytics"}),
+    "no retention": (change_purpose("analytics", retention=None), {"analytics"}),
+    "a shorter lifetime": (change_cookie("_ga*", duration=29 * DAY), {"analytics"}),
+    "a lifetime of the session": (change_cookie("_ga*", duration=None), {"analytics"}),
+    "tracing switched off": (change_purpose("analytics", traces=False), {"analytics"}),
+    "a cookie moved to the necessary purpose": (change_cookie("player", purpose="necessary"), {"media"}),
 }
 EDITORIAL: dict[str, Change] = {
-    "a title": of_purpose("media", title={"en": "Films"}),
-    "a description": of_purpose("media", description={"en": "About films."}),
-    "a recipient's name": of_recipient(name="Maps Inc."),
-    "what a recipient receives": of_recipient(receives={"en": "Your address"}),
-    "a recipient's policy": of_recipient(policy_url="https://a.example/privacy"),
-    "a cookie's description": of_cookie("player", description={"en": "Remembers the volume."}),
-    "the order of origins": of_recipient(origins=("https://b.example", "https://a.example")),
+    "a title": change_purpose("media", title={"en": "Films"}),
+    "a description": change_purpose("media", description={"en": "About films."}),
+    "a recipient's name": change_recipient(name="Maps Inc."),
+    "what a recipient receives": change_recipient(receives={"en": "Your address"}),
+    "a recipient's policy": change_recipient(policy_url="https://a.example/privacy"),
+    "a cookie's description": change_cookie("player", description={"en": "Remembers the volume."}),
+    "the order of origins": change_recipient(origins=("https://b.example", "https://a.example")),
     "the order of purposes": lambda policy: replace(policy, purposes=policy.purposes[::-1]),
     "the order of cookies": lambda policy: replace(policy, cookies=policy.cookies[::-1]),
     "the site's name": lambda policy: replace(policy, site=replace(policy.site, name="Other")),
-    "a cookie that is necessary": added(cookie=Cookie(name="csrf", purpose="necessary")),
+    "a necessary cookie added": add(cookie=Cookie(name="csrf", purpose="necessary")),
 }
 
 
-def touched(old: Policy, new: Policy) -> set[str]:
-    """The purposes whose digests are not the same."""
+def with_new_digest(old: Policy, new: Policy) -> set[str]:
+    """Return the purposes whose digests differ."""
     before, after = digests(old), digests(new)
     return {id_ for id_ in before.keys() | after.keys() if before.get(id_) != after.get(id_)}
 
 
-def test_each_purpose_that_needs_consent_has_a_digest_of_five_characters() -> None:
+def test_each_optional_purpose_has_digest_of_five_characters() -> None:
     assert digests(POLICY).keys() == {"ads", "analytics", "media"}
     assert all(re.fullmatch(r"[\w-]{5}", digest) for digest in digests(POLICY).values())
     assert len(set(digests(POLICY).values())) == 3
@@ -117,74 +117,74 @@ def test_digests_stay_the_same_from_release_to_release() -> None:
 
 
 @pytest.mark.parametrize(("change", "wider", "narrower"), WIDER.values(), ids=WIDER)
-def test_a_material_change_touches_just_its_purposes(change: Change, wider: set[str], narrower: set[str]) -> None:
+def test_wider_change_affects_only_its_purposes(change: Change, wider: set[str], narrower: set[str]) -> None:
     new = change(POLICY)
-    assert touched(POLICY, new) == wider | narrower
+    assert with_new_digest(POLICY, new) == wider | narrower
     assert widened(POLICY, new) == wider
 
 
 @pytest.mark.parametrize(("change", "narrower"), NARROWER.values(), ids=NARROWER)
-def test_less_than_before_is_another_digest_and_nothing_wider(change: Change, narrower: set[str]) -> None:
+def test_narrower_change_alters_digest_but_widens_nothing(change: Change, narrower: set[str]) -> None:
     new = change(POLICY)
-    assert touched(POLICY, new) == narrower
+    assert with_new_digest(POLICY, new) == narrower
     assert widened(POLICY, new) == set()
 
 
 @pytest.mark.parametrize("change", EDITORIAL.values(), ids=EDITORIAL)
-def test_a_change_of_words_touches_nothing(change: Change) -> None:
+def test_editorial_change_keeps_digests(change: Change) -> None:
     new = change(POLICY)
     assert new.version != POLICY.version
-    assert touched(POLICY, new) == set()
+    assert with_new_digest(POLICY, new) == set()
     assert widened(POLICY, new) == set()
 
 
-def test_a_purpose_removed_is_nothing_wider() -> None:
+def test_removed_purpose_widens_nothing() -> None:
     new = small(purposes=POLICY.purposes[:2])
     assert widened(POLICY, new) == set()
     assert "media" not in digests(new)
 
 
 @given(st.sampled_from(WORDS), st.text(min_size=1).filter(str.strip))
-def test_words_never_change_a_digest(place: tuple[Step, ...], text: str) -> None:
+def test_any_change_of_text_keeps_digests(place: tuple[Step, ...], text: str) -> None:
     changed = with_word(place, text)
     assert digests(changed) == digests(FULL)
     assert widened(FULL, changed) == widened(changed, FULL) == set()
 
 
 @given(policies(), st.data())
-def test_widening_changes_the_digest_of_that_purpose_and_of_no_other(policy: Policy, data: st.DataObject) -> None:
+def test_widening_changes_only_digest_of_its_purpose(policy: Policy, data: st.DataObject) -> None:
     if not policy.optional:
         return
     id_ = data.draw(st.sampled_from(policy.optional))
     own = next(part for part in policy.purposes if part.id == id_)
     changes = [
-        added(cookie=Cookie(name="added", purpose=id_)),
-        added(recipient=recipient("added", id_)),
-        of_purpose(id_, retention=(own.retention or timedelta(0)) + DAY),
-        *([] if own.traces else [of_purpose(id_, traces=True)]),
-        *[of_cookie(cookie.name, duration=(cookie.duration or timedelta(0)) + timedelta(seconds=1))
+        add(cookie=Cookie(name="added", purpose=id_)),
+        add(recipient=recipient("added", id_)),
+        change_purpose(id_, retention=(own.retention or timedelta(0)) + DAY),
+        *([] if own.traces else [change_purpose(id_, traces=True)]),
+        *[change_cookie(cookie.name, duration=(cookie.duration or timedelta(0)) + timedelta(seconds=1))
           for cookie in policy.cookies_of(id_) if cookie.duration != 400 * DAY],
-        *[of_recipient(origins=(*party.origins, "https://added.example")) for party in policy.recipients_of(id_)
+        *[change_recipient(origins=(*party.origins, "https://added.example")) for party in policy.recipients_of(id_)
           if len(policy.recipients) == 1],
     ]  # fmt: skip
     new = data.draw(st.sampled_from(changes))(policy)
-    assert touched(policy, new) == widened(policy, new) == {id_}
+    assert with_new_digest(policy, new) == widened(policy, new) == {id_}
 
 
 @given(policies(), policies())
 @pytest.mark.slow
-def test_what_is_wider_has_another_digest(old: Policy, new: Policy) -> None:
-    assert widened(old, new) <= touched(old, new)
+def test_every_widened_purpose_has_new_digest(old: Policy, new: Policy) -> None:
+    assert widened(old, new) <= with_new_digest(old, new)
 
 
 @given(policies())
-def test_nothing_is_wider_than_itself(policy: Policy) -> None:
+def test_policy_does_not_widen_itself(policy: Policy) -> None:
     assert widened(policy, replace(policy)) == set()
 
 
 @given(policies(), policies(), policies())
 @pytest.mark.slow
-def test_what_is_no_wider_step_by_step_is_no_wider_at_all(first: Policy, second: Policy, third: Policy) -> None:
+def test_widening_appears_in_one_of_two_steps(first: Policy, second: Policy, third: Policy) -> None:
     assert widened(first, third) <= widened(first, second) | widened(second, third)
 
 

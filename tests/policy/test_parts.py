@@ -1,3 +1,5 @@
+"""Tests of the parts of a policy: which values they accept."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -41,7 +43,7 @@ PARTS: dict[str, Any] = {
     [*PARTS.values(), ServicePurpose(), Change(date=date(2026, 1, 1), text=TEXT), SignalRules()],
     ids=lambda part: type(part).__name__,
 )
-def test_a_part_cannot_be_changed(part: Any) -> None:
+def test_parts_are_immutable(part: Any) -> None:
     name = next(iter(part.__dataclass_fields__))
     with pytest.raises(FrozenInstanceError):
         setattr(part, name, "other")
@@ -79,7 +81,7 @@ def test_a_part_cannot_be_changed(part: Any) -> None:
         ("service", "policy_url", "/whois/terms"),
     ],
 )  # fmt: skip
-def test_what_is_right_is_taken(part: str, key: str, value: object) -> None:
+def test_valid_value_is_accepted(part: str, key: str, value: object) -> None:
     assert getattr(replace(PARTS[part], **{key: value}), key) == value
 
 
@@ -164,7 +166,7 @@ def test_what_is_right_is_taken(part: str, key: str, value: object) -> None:
         ("service", "policy_url", "terms", "Write a path like"),
     ],
 )
-def test_what_is_wrong_is_named_with_what_would_be_right(part: str, key: str, value: object, remedy: str) -> None:
+def test_invalid_value_is_rejected_with_remedy(part: str, key: str, value: object, remedy: str) -> None:
     with pytest.raises(PolicyError) as caught:
         replace(PARTS[part], **{key: value})
     assert caught.value.key == key
@@ -172,14 +174,14 @@ def test_what_is_wrong_is_named_with_what_would_be_right(part: str, key: str, va
 
 
 @pytest.mark.parametrize(("offered", "named"), [(("en", "ja"), "en, ja"), ((), "none listed")])
-def test_the_prevailing_language_is_one_of_those_offered(offered: tuple[str, ...], named: str) -> None:
+def test_prevailing_language_must_be_offered(offered: tuple[str, ...], named: str) -> None:
     with pytest.raises(PolicyError, match=f"choose one of: {named}") as caught:
         replace(SITE, prevailing_language="de", languages=offered)
     assert caught.value.key == "prevailing_language"
 
 
 @pytest.mark.parametrize("change", [{"traces": True}, {"refused": True}])
-def test_what_is_necessary_neither_traces_nor_can_be_refused(change: dict[str, Any]) -> None:
+def test_necessary_purpose_cannot_trace_or_be_refused(change: dict[str, Any]) -> None:
     with pytest.raises(PolicyError, match="Make it another purpose"):
         Purpose(id="necessary", title=TEXT, description=TEXT, **change)
 
@@ -189,13 +191,13 @@ def test_what_is_necessary_neither_traces_nor_can_be_refused(change: dict[str, A
     [({"domain": "example.jp"}, "domain"), ({"path": "/a"}, "path"), ({"domain": "a.jp", "path": "/a"}, "domain")],
 )
 @pytest.mark.parametrize("name", ["__Host-c", "__HOST-c", "__host-c"])
-def test_a_host_cookie_has_neither_domain_nor_path(name: str, place: dict[str, str], key: str) -> None:
+def test_host_cookie_must_have_no_domain_or_path(name: str, place: dict[str, str], key: str) -> None:
     with pytest.raises(PolicyError, match="Leave domain and path out") as caught:
         Cookie(name=name, purpose="media", domain=place.get("domain"), path=place.get("path", "/"))
     assert caught.value.key == key
 
 
-def test_a_service_has_a_place() -> None:
+def test_service_needs_path_or_host() -> None:
     with pytest.raises(PolicyError, match='Write path = "/…" or host = "…"'):
         Service(id="whois")
 
@@ -216,9 +218,7 @@ MAKERS: dict[str, Callable[[str], object]] = {
 
 @pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @given(text=st.text() | st.text("/:.*;- \r\nahtps", max_size=20))
-def test_any_text_is_right_or_a_policy_error_and_never_breaks_a_header_field(
-    make: Callable[[str], object], text: str
-) -> None:
+def test_accepted_text_cannot_break_header_field(make: Callable[[str], object], text: str) -> None:
     try:
         make(text)
     except PolicyError:

@@ -1,3 +1,5 @@
+"""Tests of the policy: its parts, its services and its version."""
+
 from __future__ import annotations
 
 import json
@@ -27,7 +29,7 @@ Step = str | int
 
 
 def words(data: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:
-    """The way to each text that visitors read, in a policy file's data."""
+    """Yield the path of each text for visitors in the data of a policy file."""
     for key, value in data.items() if isinstance(data, dict) else enumerate(data):
         of_site = key in ("name", "controller", "contact") and above == ("site",)
         if of_site or (key in ("ja", "en", "accept_all") and isinstance(value, str)):
@@ -40,7 +42,7 @@ WORDS = list(words(full()))
 
 
 def with_word(place: tuple[Step, ...], text: str) -> Policy:
-    """The policy with one text written otherwise."""
+    """Return the policy with one text replaced."""
     data = full()
     table: Any = data
     for step in place[:-1]:
@@ -50,7 +52,7 @@ def with_word(place: tuple[Step, ...], text: str) -> Policy:
 
 
 def shuffled(data: Any, order: random.Random, *, above: str = "") -> Any:
-    """The same data with the keys of each table in another order; visitors see the order of ids, so that stays."""
+    """Return the data with the keys of each table shuffled, except ids: visitors see their order."""
     if isinstance(data, list):
         return [shuffled(item, order) for item in data]
     if not isinstance(data, dict):
@@ -67,12 +69,12 @@ def test_a_policy_is_loaded_from_a_file(tmp_path: Path) -> None:
     assert Policy.load(path).document() == Policy.load(str(path)).document() == POLICY.document()
 
 
-def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+def test_missing_policy_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Policy.load(tmp_path / "none.toml")
 
 
-def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path: Path) -> None:
+def test_policy_error_names_file_table_and_key(tmp_path: Path) -> None:
     data = full()
     data["cookies"][0]["purpose"] = "sessions"
     path = write(tmp_path, data)
@@ -81,38 +83,38 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path: Path) -> None
     assert str(caught.value).startswith(f'{path}: [[cookies]] "session" key "purpose": there is no purpose "sessions".')
 
 
-def test_a_policy_cannot_be_changed() -> None:
+def test_policy_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         POLICY.purposes = ()  # type: ignore[misc]
 
 
-def test_what_is_necessary_need_not_be_listed() -> None:
+def test_necessary_purpose_is_added_by_default() -> None:
     first = small("media", site=site("en")).purposes[0]
     assert (first.id, first.title) == (NECESSARY, {"en": "Strictly necessary"})
     assert (first.traces, first.refused) == (False, False)
 
 
-def test_what_is_necessary_can_have_words_of_its_own() -> None:
+def test_site_can_declare_necessary_purpose() -> None:
     own = purpose(NECESSARY)
     assert small(purposes=(purpose("media"), own)).purposes == (purpose("media"), own)
 
 
-def test_what_is_necessary_has_the_words_that_a_site_wrote_for_it() -> None:
+def test_necessary_purpose_uses_wording_of_site() -> None:
     policy = small("media", wording={"en": {"necessary_title": "Needed"}})
     assert policy.purposes[0].title == {"en": "Needed"}
 
 
-def test_the_purposes_that_need_consent_are_all_but_the_necessary_one() -> None:
+def test_optional_purposes_exclude_necessary() -> None:
     assert POLICY.optional == ("analytics", "media")
 
 
-def test_a_sites_own_words_stand_before_those_that_ship() -> None:
+def test_site_wording_overrides_shipped_texts() -> None:
     assert POLICY.texts["en"]["accept_all"] == "Yes to all"
     assert POLICY.texts["en"]["refuse_all"] == "Refuse all"
     assert POLICY.texts.keys() == {"ja", "en"}
 
 
-def test_the_parts_of_a_purpose_are_found() -> None:
+def test_policy_finds_parts_of_purpose() -> None:
     assert [cookie.name for cookie in POLICY.cookies_of("analytics")] == ["_ga*"]
     assert [cookie.name for cookie in POLICY.cookies_of("none")] == []
     assert [recipient.id for recipient in POLICY.recipients_of("media")] == ["example-maps"]
@@ -130,15 +132,15 @@ RECIPIENTS = (recipient("r1", "ads"), recipient("r2", "media"), recipient("r3", 
         (SignalRules(gpc=(), dnt=()), set(), set()),
         (SignalRules(gpc=("analytics",), dnt=("ads", "media")), {"analytics"}, {"ads", "media"}),
     ],
-    ids=["by default", "ignored", "as the site says"],
+    ids=["by default", "ignored", "as declared"],
 )
-def test_gpc_refuses_what_has_recipients_and_dnt_what_traces(rules: SignalRules, gpc: set[str], dnt: set[str]) -> None:
+def test_signals_refuse_purposes_by_rule_or_default(rules: SignalRules, gpc: set[str], dnt: set[str]) -> None:
     policy = small("ads", "analytics", "media", recipients=RECIPIENTS, signals=rules)
     assert policy.gpc_refuses == gpc
     assert policy.dnt_refuses == dnt
 
 
-def test_a_service_overrides_what_it_names_and_nothing_else() -> None:
+def test_service_overrides_only_what_it_declares() -> None:
     ours, theirs = POLICY.in_force["analytics"], WHOIS.in_force["analytics"]
     assert theirs == replace(
         ours,
@@ -158,7 +160,7 @@ def test_a_service_never_widens_a_refusal() -> None:
     assert policy.in_force["media"].refused
 
 
-def test_a_service_leaves_version_and_facts_as_they_are() -> None:
+def test_service_does_not_change_version_or_document() -> None:
     assert WHOIS.version == SHOP.version == POLICY.version
     assert WHOIS.document() == POLICY.document()
 
@@ -167,29 +169,29 @@ def test_the_version_is_16_hexadecimal_digits() -> None:
     assert re.fullmatch("[0-9a-f]{16}", POLICY.version)
 
 
-def test_the_version_does_not_change_by_itself() -> None:
+def test_history_does_not_change_version() -> None:
     assert POLICY.version == policy_of(full()).version == policy_of(full()).with_history([small("media")]).version
 
 
 @given(st.randoms(use_true_random=False))
-def test_the_order_of_keys_is_no_part_of_the_version(order: random.Random) -> None:
+def test_key_order_does_not_change_version(order: random.Random) -> None:
     assert policy_of(shuffled(full(), order)).version == POLICY.version
 
 
 @given(st.sampled_from(WORDS), st.text(min_size=1).filter(str.strip))
-def test_any_change_of_a_text_is_another_version(place: tuple[Step, ...], text: str) -> None:
+def test_version_changes_if_text_does(place: tuple[Step, ...], text: str) -> None:
     changed = with_word(place, text)
     assert (changed.version == POLICY.version) is (changed.document() == POLICY.document())
 
 
 @pytest.mark.parametrize("place", WORDS, ids=str)
-def test_each_text_is_part_of_the_version(place: tuple[Step, ...]) -> None:
+def test_each_text_is_part_of_version(place: tuple[Step, ...]) -> None:
     assert with_word(place, "Other words").version != POLICY.version
 
 
 @given(policies(), policies())
 @pytest.mark.slow
-def test_policies_have_one_version_exactly_if_they_say_the_same(one: Policy, other: Policy) -> None:
+def test_policies_share_version_only_if_documents_are_equal(one: Policy, other: Policy) -> None:
     assert (one.version == other.version) is (one.document() == other.document())
 
 
@@ -198,7 +200,7 @@ def test_a_document_is_json(policy: Policy) -> None:
     assert json.loads(json.dumps(policy.document())) == policy.document()
 
 
-def test_a_document_says_durations_in_seconds_and_dates_as_text() -> None:
+def test_document_has_durations_in_seconds_and_dates_as_text() -> None:
     document = POLICY.document()
     assert document["purposes"][1]["retention"] == 395 * 86_400
     assert document["cookies"][0]["duration"] is None
@@ -207,13 +209,13 @@ def test_a_document_says_durations_in_seconds_and_dates_as_text() -> None:
     assert document["signals"] == {"gpc": ["media"], "dnt": None}
 
 
-def test_equal_data_is_one_json_text() -> None:
+def test_canonical_json_sorts_keys() -> None:
     assert (
         canonical_json({"b": 1, "a": ["あ"]}) == canonical_json({"a": ["あ"], "b": 1}) == '{"a":["あ"],"b":1}'.encode()
     )
 
 
-def test_earlier_versions_are_given_as_files_or_policies(tmp_path: Path) -> None:
+def test_history_accepts_files_and_policies(tmp_path: Path) -> None:
     data = full()
     data["site"]["name"] = "Older Registry"
     policy = Policy.load(write(tmp_path, full()), history=[write(tmp_path, data, "old.toml"), small("media")])
@@ -221,11 +223,11 @@ def test_earlier_versions_are_given_as_files_or_policies(tmp_path: Path) -> None
     assert policy.version == POLICY.version
 
 
-def test_without_earlier_versions_a_policy_is_itself() -> None:
+def test_empty_history_returns_same_policy() -> None:
     assert POLICY.with_history([]) is POLICY
 
 
-def test_an_earlier_version_that_is_wrong_is_named(tmp_path: Path) -> None:
+def test_invalid_file_in_history_is_named(tmp_path: Path) -> None:
     old = write(tmp_path, {"site": 1}, "old.toml")
     with pytest.raises(PolicyError, match=r"old\.toml: \[site\]"):
         POLICY.with_history([old])
@@ -237,7 +239,7 @@ def test_a_policy_can_be_written_in_python() -> None:
     assert policy.site.languages == ("en",)
 
 
-def test_lists_may_be_given_where_tuples_are_kept() -> None:
+def test_lists_are_accepted_in_place_of_tuples() -> None:
     site = Site(name="A", controller="B", contact="c@d.example", prevailing_language="en", languages=["en"])  # type: ignore[arg-type]
     purpose = Purpose(id="analytics", title={"en": "A"}, description={"en": "B"})
     listed = Policy(site=site, purposes=[purpose])  # type: ignore[arg-type]
@@ -245,7 +247,7 @@ def test_lists_may_be_given_where_tuples_are_kept() -> None:
     assert listed.version == Policy(site=site, purposes=(purpose,)).version
 
 
-def test_access_records_are_kept_for_the_shortest_time_that_is_promised_anywhere() -> None:
+def test_access_records_are_kept_for_shortest_declared_retention() -> None:
     def kept(*more: str) -> timedelta | None:
         return policy("\n".join((SITE, *more))).access_records_kept
 

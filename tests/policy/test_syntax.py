@@ -1,3 +1,5 @@
+"""Tests of durations as texts."""
+
 from __future__ import annotations
 
 from datetime import timedelta
@@ -23,7 +25,7 @@ from cookie_consent.policy.syntax import parse_duration, written_duration
         ("999999 years", timedelta(days=999_999 * 365)),
     ],
 )
-def test_a_whole_number_and_a_unit_are_a_duration(text: str, duration: timedelta) -> None:
+def test_duration_is_number_and_unit(text: str, duration: timedelta) -> None:
     assert parse_duration(text) == duration
 
 
@@ -35,13 +37,13 @@ def test_a_whole_number_and_a_unit_are_a_duration(text: str, duration: timedelta
         "1 day 2 hours", "１ day", "one day", "session", "P395D",
     ],
 )  # fmt: skip
-def test_anything_else_is_none_and_the_error_shows_how_to_write_it(text: str) -> None:
+def test_invalid_duration_is_rejected_with_example(text: str) -> None:
     with pytest.raises(ValueError, match='write a whole number and a unit, as in "395 days"'):
         parse_duration(text)
 
 
 @given(st.text())
-def test_any_text_is_a_positive_duration_or_a_value_error(text: str) -> None:
+def test_any_parsed_duration_is_positive(text: str) -> None:
     try:
         duration = parse_duration(text)
     except ValueError:
@@ -64,10 +66,10 @@ def test_any_text_is_a_positive_duration_or_a_value_error(text: str) -> None:
         (31_536_001, "525601 minutes"),
     ],
 )
-def test_a_duration_is_written_in_the_largest_unit_that_says_it(seconds: float, text: str) -> None:
+def test_duration_is_written_in_largest_exact_unit(seconds: float, text: str) -> None:
     assert written_duration(seconds) == text
 
 
 @given(st.floats(min_value=0.001, max_value=34_560_000))
-def test_what_is_written_is_read_again_and_never_shorter(seconds: float) -> None:
+def test_written_duration_parses_and_is_never_shorter(seconds: float) -> None:
     assert 0 <= parse_duration(written_duration(seconds)).total_seconds() - seconds < 61

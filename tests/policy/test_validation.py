@@ -1,3 +1,5 @@
+"""Tests of validation: parts of a policy that contradict each other are rejected."""
+
 from __future__ import annotations
 
 import re
@@ -28,7 +30,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["purposes"]["media"]["title"].update(jp="地図"),
         "[purposes.media]", "title", 'Add it to languages in [site], or leave it out. Did you mean "ja"?',
     ),
-    "a language is offered and nothing is written in it": (
+    "an offered language has no texts": (
         lambda data: data["site"]["languages"].append("en-GB"),
         "[purposes.analytics]", "title", 'there is no text in the offered language "en-GB"',
     ),
@@ -84,7 +86,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["services"]["shop"]["purposes"].update(medai={"refused": True}),
         "[services.shop.purposes.medai]", "", 'there is no purpose "medai". Did you mean "media"?',
     ),
-    "a service refuses what is necessary": (
+    "a service refuses the necessary purpose": (
         lambda data: data["services"]["shop"]["purposes"].update(necessary={"refused": True}),
         "[services.shop.purposes.necessary]", "refused", "what is necessary cannot be refused",
     ),
@@ -92,7 +94,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["services"]["whois"]["purposes"]["analytics"].update(retention="396 days"),
         "[services.whois.purposes.analytics]", "retention", "a service cannot keep data for longer than the site says",
     ),
-    "a service keeps data where the site keeps none": (
+    "a service keeps data for a purpose without retention": (
         lambda data: data["services"]["whois"]["purposes"].update(media={"retention": "1 day"}),
         "[services.whois.purposes.media]", "retention", "or a longer one in [purposes.media].",
     ),
@@ -112,32 +114,32 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["signals"].update(gpc=["media", "ads"]),
         "[signals]", "gpc", 'there is no purpose "ads"',
     ),
-    "a signal refuses what is necessary": (
+    "a signal refuses the necessary purpose": (
         lambda data: data["signals"].update(dnt=["necessary"]),
         "[signals]", "dnt", "no signal refuses what is necessary",
     ),
-    "a text of one's own is in a language that is not offered": (
+    "wording is in a language that is not offered": (
         lambda data: data["texts"].update(de={"accept_all": "Ja"}),
         "[texts.de]", "", 'the language "de" is not offered',
     ),
-    "a text of one's own is unknown": (
+    "wording of an unknown text": (
         lambda data: data["texts"]["en"].update(acept_all="Yes"),
         "[texts.en]", "acept_all", 'there is no such text. Did you mean "accept_all"?',
     ),
-    "a text of one's own is blank": (
+    "wording is blank": (
         lambda data: data["texts"]["en"].update(refuse_all=" "),
         "[texts.en]", "refuse_all", "the text is empty",
     ),
-    "a text that counts is one text": (
+    "a counted text has no plural forms": (
         lambda data: data["texts"]["en"].update(days="{number} days"),
         "[texts.en]", "days",
         'the text has not the forms that it needs. Write it as in { one = "…", other = "…" }.',
     ),
-    "a text that counts lacks a plural form of its language": (
+    "a counted text lacks a plural form of its language": (
         lambda data: data["texts"]["en"].update(days={"other": "{number} days"}),
         "[texts.en]", "days", 'Write it as in { one = "…", other = "…" }.',
     ),
-    "a text that counts has the plural forms of another language": (
+    "a counted text has the plural forms of another language": (
         lambda data: data["texts"]["ja"].update(days={"one": "{number}日"}),
         "[texts.ja]", "days", 'Write it as in { other = "…" }.',
     ),
@@ -145,11 +147,11 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
         lambda data: data["texts"]["en"].update(days={"one": "{number} day", "other": " "}),
         "[texts.en]", "days", "the text is empty",
     ),
-    "a text that counts nothing has plural forms": (
+    "an uncounted text has plural forms": (
         lambda data: data["texts"]["en"].update(accept_all={"one": "Yes", "other": "Yes"}),
         "[texts.en]", "accept_all", 'the text has not the forms that it needs. Write one text, as in "…".',
     ),
-    "a language is offered that does not ship": (
+    "an offered language is not shipped": (
         lambda data: data["site"]["languages"].append("de"),
         "[purposes.analytics]", "title", 'there is no text in the offered language "de"',
     ),
@@ -157,9 +159,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
 
 
 @pytest.mark.parametrize(("damage", "table", "key", "message"), DAMAGE.values(), ids=DAMAGE)
-def test_parts_that_do_not_fit_are_named_with_what_would_be_right(
-    damage: Damage, table: str, key: str, message: str
-) -> None:
+def test_inconsistent_policy_is_rejected_with_remedy(damage: Damage, table: str, key: str, message: str) -> None:
     data = full()
     damage(data)
     with pytest.raises(PolicyError, match=re.escape(message)) as caught:
@@ -178,13 +178,13 @@ def test_parts_that_do_not_fit_are_named_with_what_would_be_right(
     ],
     ids=str,
 )
-def test_nothing_is_declared_twice_in_a_policy_that_is_written_in_python(parts: dict[str, Any], table: str) -> None:
+def test_duplicate_declaration_in_python_is_rejected(parts: dict[str, Any], table: str) -> None:
     with pytest.raises(PolicyError, match="is declared twice") as caught:
         small("ads", "media", **parts) if "purposes" not in parts else small(**parts)
     assert caught.value.table == table
 
 
-def test_there_are_only_so_many_purposes_as_fit_into_a_cookie() -> None:
+def test_number_of_purposes_is_limited() -> None:
     ids = [f"p{number}" for number in range(MOST_PURPOSES)]
     assert len(small(*ids[1:]).purposes) == MOST_PURPOSES
     with pytest.raises(PolicyError, match="Use at most 32"):
@@ -194,40 +194,40 @@ def test_there_are_only_so_many_purposes_as_fit_into_a_cookie() -> None:
 @pytest.mark.parametrize(
     "place", [{"path": "/whois/deep"}, {"path": "/whois", "host": "shop.example.jp"}, {"path": "/"}]
 )
-def test_services_may_lie_in_each_other(place: dict[str, str]) -> None:
+def test_services_may_overlap(place: dict[str, str]) -> None:
     data = full()
     data["services"]["other"] = place
     assert policy_of(data).services[-1].id == "other"
 
 
-def test_a_service_may_keep_data_as_long_as_the_site() -> None:
+def test_service_retention_may_equal_site_retention() -> None:
     data = full()
     data["services"]["whois"]["purposes"]["analytics"]["retention"] = "395 days"
     assert policy_of(data)
 
 
-def test_a_language_that_does_not_ship_is_right_with_all_texts_written() -> None:
+def test_unshipped_language_with_all_texts_is_accepted() -> None:
     swiss = {**catalog.shipped("de"), "refuse_all": "Alli ablehne"}
     policy = small(site=site("en", "gsw"), wording={"gsw": swiss})
     assert policy.texts["gsw"] == swiss
 
 
 @pytest.mark.parametrize("more", [{}, {"many": "{number} dagen", "zero": "geen dag"}])
-def test_own_wording_of_a_counted_text_has_at_least_the_plural_forms_of_its_language(more: dict[str, str]) -> None:
+def test_counted_text_may_have_additional_plural_forms(more: dict[str, str]) -> None:
     forms = {"one": "één dag", "other": "{number} dagen", **more}
     policy = small(site=site("en", "nl"), wording={"nl": {"days": forms}})
     assert policy.texts["nl"]["days"] == forms
     assert policy.texts["nl"]["hours"] == catalog.shipped("nl")["hours"]
 
 
-def test_a_language_that_does_not_ship_needs_all_texts_written() -> None:
+def test_unshipped_language_without_all_texts_is_rejected() -> None:
     with pytest.raises(PolicyError) as caught:
         Policy(site=replace(small().site, languages=("en", "tlh")))
     assert str(caught.value).startswith(
         "[texts.tlh] no texts ship for this language, and these are not written: accept_all"
     )
     assert "Write them in [texts.tlh]" in str(caught.value)
-    # Nobody knows its plural forms, so one is enough.
+    # Its plural forms are unknown, so one is enough.
     klingon = {name: {"other": "x"} if catalog.is_counted(name) else f"tlh: {name}" for name in catalog.names()}
     written = Policy(site=replace(small().site, languages=("en", "tlh")), wording={"tlh": klingon})
     assert written.texts["tlh"]["refuse_all"] == "tlh: refuse_all"

@@ -1,4 +1,4 @@
-"""Attributes that say who somebody is go, those that say what the site did stay."""
+"""Tests of removing personal attributes from spans, events and logs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from opentelemetry.semconv.attributes import (
 from cookie_consent.integrations.personal_data import without_personal, without_query
 
 
-def test_names_are_those_of_the_semantic_conventions() -> None:
-    gone = (
+def test_personal_attributes_of_semantic_conventions_are_removed() -> None:
+    personal = (
         *(client_attributes.CLIENT_ADDRESS, client_attributes.CLIENT_PORT),
         *(network_attributes.NETWORK_PEER_ADDRESS, network_attributes.NETWORK_PEER_PORT),
         *(url_attributes.URL_QUERY, url_attributes.URL_FRAGMENT),
@@ -26,19 +26,19 @@ def test_names_are_those_of_the_semantic_conventions() -> None:
         *("session.id", "session.previous_id", "enduser.id", "enduser.pseudo.id", "user.id", "user.ip_address"),
         *("http.client_ip", "http.user_agent", "net.peer.ip", "net.peer.port", "net.sock.peer.addr"),
     )
-    stay = (
+    other = (
         *(http_attributes.HTTP_REQUEST_METHOD, http_attributes.HTTP_RESPONSE_STATUS_CODE, http_attributes.HTTP_ROUTE),
         *(server_attributes.SERVER_ADDRESS, server_attributes.SERVER_PORT),
         *(network_attributes.NETWORK_PROTOCOL_VERSION, url_attributes.URL_SCHEME),
         *("http.method", "http.status_code", "http.response.header.content-type", "net.host.port", "db.user"),
     )
-    assert without_personal(dict.fromkeys((*gone, *stay), 1)) == dict.fromkeys(stay, 1)
+    assert without_personal(dict.fromkeys((*personal, *other), 1)) == dict.fromkeys(other, 1)
 
 
 @pytest.mark.parametrize("name", ["url.full", "url.path", "http.url", "http.target", "url"])
-def test_addresses_lose_their_query(name: str) -> None:
+def test_url_attributes_lose_query_and_fragment(name: str) -> None:
     assert without_personal({name: "https://site.example/page?q=1#part"}) == {name: "https://site.example/page"}
 
 
-def test_what_is_no_text_has_no_query() -> None:
+def test_without_query_keeps_other_values() -> None:
     assert [without_query(value) for value in (None, 3, "/page", "/page#part?q")] == [None, 3, "/page", "/page"]
