@@ -1,4 +1,4 @@
-"""The hash chain: whatever somebody changes afterwards, the first record that does not fit is named."""
+"""Tests of the hash chain: verification names the first record that was tampered with."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from cookie_consent.policy.policy import canonical_json
 TIME = "2026-11-25T19:00:00Z"
 
 
-def record(number: int, **said: object) -> dict[str, object]:
-    return {"record_id": f"r{number}", "consent_id": f"c{number}", "event": "granted", "keep_until": TIME, **said}
+def record(number: int, **fields: object) -> dict[str, object]:
+    return {"record_id": f"r{number}", "consent_id": f"c{number}", "event": "granted", "keep_until": TIME, **fields}
 
 
 def chained(documents: Sequence[dict[str, object]], removed: Sequence[int] = ()) -> list[Link]:
-    """Return documents as a chain, in which some are removed."""
+    """Return a chain of these documents, with the given numbers removed."""
     links: list[Link] = []
     before = START
     for number, document in enumerate(documents, 1):
@@ -51,7 +51,7 @@ def chained(documents: Sequence[dict[str, object]], removed: Sequence[int] = ())
     return links
 
 
-def whole(count: int = 5) -> list[Link]:
+def make_chain(count: int = 5) -> list[Link]:
     return chained([record(number) for number in range(1, count + 1)])
 
 
@@ -60,7 +60,7 @@ def root_of(links: Sequence[Link]) -> Root:
 
 
 def rehashed(links: Sequence[Link], start: int) -> list[Link]:
-    """Return a chain whose hashes somebody worked out anew, from a place on."""
+    """Return a chain with all hashes computed again from index `start` on."""
     before = links[start - 1].chain_hash if start else START
     made = list(links[:start])
     for link in links[start:]:
@@ -70,14 +70,14 @@ def rehashed(links: Sequence[Link], start: int) -> list[Link]:
     return made
 
 
-def test_a_chain_as_it_was_written_fits() -> None:
-    links = whole()
+def test_unchanged_chain_verifies() -> None:
+    links = make_chain()
     assert verify(links) == Verified(records=5, removed=0, root=root_of(links))
     assert verify([]) == Verified(records=0, removed=0, root=Root(0, START))
     assert verify(iter(links), [root_of(links), root_of(links[:2]), Root(0, START)]).wrong is None
 
 
-def test_hashes_are_plain_sha_256_that_anybody_can_work_out() -> None:
+def test_hashes_are_plain_sha256() -> None:
     document = '{"a":"訪問"}'
     own = hashlib.sha256(document.encode()).digest()
     assert record_hash(document) == own
@@ -89,8 +89,8 @@ def changed(links: list[Link]) -> list[Link]:
     return [*links[:2], replace(links[2], document=text.replace("granted", "granter")), *links[3:]]
 
 
-def no_longer_text(links: list[Link]) -> list[Link]:
-    """A byte that is no UTF-8, as it is read."""
+def with_invalid_utf8(links: list[Link]) -> list[Link]:
+    """Replace a character by a byte that is not UTF-8, as Python reads it."""
     text = links[2].document or ""
     return [*links[:2], replace(links[2], document=text.replace("granted", "grante\udce4")), *links[3:]]
 
@@ -103,7 +103,7 @@ def deleted(links: list[Link]) -> list[Link]:
     return [*links[:2], *links[3:]]
 
 
-def deleted_and_numbered_anew(links: list[Link]) -> list[Link]:
+def deleted_and_renumbered(links: list[Link]) -> list[Link]:
     return [*links[:2], *(replace(link, number=link.number - 1) for link in links[3:])]
 
 
@@ -114,30 +114,30 @@ def inserted(links: list[Link]) -> list[Link]:
     return [*links[:2], slipped_in, *(replace(link, number=link.number + 1) for link in links[2:])]
 
 
-def filed(**under: object) -> Callable[[list[Link]], list[Link]]:
-    """Somebody files the third record under something else."""
+def with_columns(**under: object) -> Callable[[list[Link]], list[Link]]:
+    """Return a function that changes indexed columns of the third record."""
 
-    def file(links: list[Link]) -> list[Link]:
+    def change(links: list[Link]) -> list[Link]:
         return [*links[:2], replace(links[2], columns={**links[2].columns, **under}), *links[3:]]
 
-    return file
+    return change
 
 
-def with_no_end(links: list[Link]) -> list[Link]:
+def with_endless_nesting(links: list[Link]) -> list[Link]:
     return [*links[:2], replace(links[2], document="[" * 200_000), *links[3:]]
 
 
-def of_no_kind(links: list[Link]) -> list[Link]:
-    """SQLite takes values of any kind."""
+def with_number_as_document(links: list[Link]) -> list[Link]:
+    """SQLite accepts a value of any type in any column."""
     number: Any = 5
     return [*links[:2], replace(links[2], document=number), *links[3:]]
 
 
-def half_removed(links: list[Link]) -> list[Link]:
+def partly_removed(links: list[Link]) -> list[Link]:
     return [*links[:2], replace(links[2], document=None), *links[3:]]
 
 
-def removed_in_secret(links: list[Link]) -> list[Link]:
+def removed_without_removal_record(links: list[Link]) -> list[Link]:
     return [*links[:2], replace(links[2], document=None, columns={}), *links[3:]]
 
 
@@ -150,42 +150,40 @@ def changed_with_its_hash(links: list[Link]) -> list[Link]:
     ("tampered", "wrong", "why"),
     [
         (changed, 3, "its text is not the one that was recorded"),
-        (no_longer_text, 3, "its text is not the one that was recorded"),
+        (with_invalid_utf8, 3, "its text is not the one that was recorded"),
         (changed_with_its_hash, 3, "it is not tied to the records before it"),
         (swapped, 3, "it is not tied to the records before it"),
         (deleted, 3, "it is missing; the next is 4"),
-        (deleted_and_numbered_anew, 3, "it is not tied to the records before it"),
+        (deleted_and_renumbered, 3, "it is not tied to the records before it"),
         (inserted, 4, "it is not tied to the records before it"),
-        (filed(consent_id="c1"), 3, "it is filed under another consent_id than it says"),
-        (filed(consent_id=None), 3, "it is filed under another consent_id than it says"),
-        (filed(keep_until=1), 3, "it is filed under another keep_until than it says"),
-        (filed(keep_until=None), 3, "it is filed under another keep_until than it says"),
-        (filed(keep_until="soon"), 3, "it is filed under another keep_until than it says"),
-        (filed(decided_at=1), 3, "it is filed under another decided_at than it says"),
-        (filed(repeat_key="r4"), 3, "it is filed under another repeat_key than it says"),
-        (with_no_end, 3, "its text is not the one that was recorded"),
-        (of_no_kind, 3, "its text is not the one that was recorded"),
-        (half_removed, 3, "it was removed, but not as a whole"),
-        (removed_in_secret, 3, "it was removed, and no record says by whose right"),
+        (with_columns(consent_id="c1"), 3, "it is filed under another consent_id than it says"),
+        (with_columns(consent_id=None), 3, "it is filed under another consent_id than it says"),
+        (with_columns(keep_until=1), 3, "it is filed under another keep_until than it says"),
+        (with_columns(keep_until=None), 3, "it is filed under another keep_until than it says"),
+        (with_columns(keep_until="soon"), 3, "it is filed under another keep_until than it says"),
+        (with_columns(decided_at=1), 3, "it is filed under another decided_at than it says"),
+        (with_columns(repeat_key="r4"), 3, "it is filed under another repeat_key than it says"),
+        (with_endless_nesting, 3, "its text is not the one that was recorded"),
+        (with_number_as_document, 3, "its text is not the one that was recorded"),
+        (partly_removed, 3, "it was removed, but not as a whole"),
+        (removed_without_removal_record, 3, "it was removed, and no record says by whose right"),
     ],
 )
-def test_the_first_record_that_does_not_fit_is_named(
-    tampered: Callable[[list[Link]], list[Link]], wrong: int, why: str
-) -> None:
-    found = verify(tampered(whole()))
+def test_verify_names_first_tampered_record(tampered: Callable[[list[Link]], list[Link]], wrong: int, why: str) -> None:
+    found = verify(tampered(make_chain()))
     assert (found.wrong, found.why) == (wrong, why)
 
 
-def test_what_fits_before_the_first_wrong_record_is_counted() -> None:
-    links = whole()
+def test_verify_counts_records_before_first_tampered_record() -> None:
+    links = make_chain()
     assert verify(changed(links)) == Verified(
         2, 0, root_of(links[:2]), wrong=3, why="its text is not the one that was recorded"
     )
 
 
 @pytest.mark.parametrize("start", range(5))
-def test_a_chain_that_was_written_anew_is_known_by_a_root_that_was_kept_elsewhere(start: int) -> None:
-    links = whole()
+def test_rewritten_chain_contradicts_kept_root(start: int) -> None:
+    links = make_chain()
     text = canonical_json(record(start + 1, event="refused")).decode()
     forged = rehashed([*links[:start], replace(links[start], document=text), *links[start + 1 :]], start)
     assert verify(forged).wrong is None
@@ -197,8 +195,8 @@ def test_a_chain_that_was_written_anew_is_known_by_a_root_that_was_kept_elsewher
         assert verify(forged, [root_of(links[:number])]).wrong is None
 
 
-def test_a_tail_that_was_cut_off_is_known_by_a_root() -> None:
-    links = whole()
+def test_truncated_chain_contradicts_kept_root() -> None:
+    links = make_chain()
     assert verify(links[:3]).wrong is None
     assert verify(links[:3], [root_of(links[:3])]).wrong is None
     found = verify(links[:3], [root_of(links[:2]), root_of(links)])
@@ -207,70 +205,80 @@ def test_a_tail_that_was_cut_off_is_known_by_a_root() -> None:
     assert verify([], [root_of(links)]).wrong == 1
 
 
-def test_of_two_roots_that_contradict_each_other_none_is_passed_over() -> None:
-    links = whole()
+def test_verify_checks_every_kept_root() -> None:
+    links = make_chain()
     for other in (Root(5, START), Root(3, START)):
         assert verify(links, [other, root_of(links), root_of(links[:3])]).wrong == other.number
         assert verify(links, [root_of(links), root_of(links[:3]), other]).wrong == other.number
 
 
-def removed_by(*says: dict[str, object], removed: Sequence[int]) -> Verified:
-    return verify(chained([*(record(number) for number in range(1, 6)), *says], removed))
+REMOVALS = (
+    removal("x", "retention", [2], TIME),
+    removal("y", "erasure", [3, 1], TIME),
+    removal("z", "", [6, 4], TIME),
+)
+"""Records 6 to 8 of a chain of five other records."""
 
 
-def test_a_removed_record_leaves_a_chain_that_fits() -> None:
-    found = removed_by(removal("x", "retention", [1, 2, 4], TIME), removed=[1, 2, 4])
+def verify_removals(*removals: dict[str, object], removed: Sequence[int]) -> Verified:
+    """Verify a chain of five records and these removal records, with the given numbers removed."""
+    return verify(chained([*(record(number) for number in range(1, 6)), *removals], removed))
+
+
+def test_chain_with_recorded_removal_verifies() -> None:
+    found = verify_removals(removal("x", "retention", [1, 2, 4], TIME), removed=[1, 2, 4])
     assert (found.records, found.removed, found.wrong) == (6, 3, None)
 
 
-def test_removals_may_be_said_bit_by_bit_and_be_removed_themselves() -> None:
-    says = [removal("x", "retention", [2], TIME), removal("y", "erasure", [3, 1], TIME), removal("z", "", [6, 4], TIME)]
-    assert removed_by(*says, removed=[1, 2, 3, 4]).wrong is None
-    assert removed_by(*says, removed=[1, 3, 4]).wrong is None
-    # The one that said it of number 2 is gone too, and with it the word.
-    assert removed_by(*says, removed=[1, 2, 3, 4, 6]).wrong == 2
+def test_several_removal_records_cover_removed_records() -> None:
+    assert verify_removals(*REMOVALS, removed=[1, 2, 3, 4]).wrong is None
+    assert verify_removals(*REMOVALS, removed=[1, 3, 4]).wrong is None
+
+
+def test_removed_removal_record_covers_nothing() -> None:
+    assert verify_removals(*REMOVALS, removed=[1, 3, 4, 6]).wrong is None
+    assert verify_removals(*REMOVALS, removed=[1, 2, 3, 4, 6]).wrong == 2
 
 
 @pytest.mark.parametrize(
     "numbers",
     [[[1, 1], [3, 5]], [[3, 100]], [[1, 1]], [], "2", [2], [[2]], [["x", "y"]], None, [[2, None]], {"2": "2"}],
 )
-def test_a_removal_that_says_other_numbers_or_none_is_none(numbers: object) -> None:
-    found = removed_by({**removal("x", "retention", [], TIME), "numbers": numbers}, removed=[2])
+def test_removal_record_covers_only_listed_numbers(numbers: object) -> None:
+    found = verify_removals({**removal("x", "retention", [], TIME), "numbers": numbers}, removed=[2])
     assert (found.wrong, found.why) == (2, "it was removed, and no record says by whose right")
 
 
-def test_a_removal_that_says_nothing_is_none() -> None:
-    assert removed_by({"event": "removed"}, removed=[2]).wrong == 2
+def test_removal_record_without_numbers_covers_nothing() -> None:
+    assert verify_removals({"event": "removed"}, removed=[2]).wrong == 2
 
 
-def test_only_what_comes_later_can_say_that_a_record_was_removed() -> None:
-    early = chained([removal("x", "retention", range(1, 1000), TIME), record(2), record(3)], [3])
-    assert verify(early).wrong == 3
+def test_removal_record_does_not_cover_itself() -> None:
+
     itself = chained([record(1), removal("x", "retention", [1, 2], TIME)], [1, 2])
     assert verify(itself).wrong == 1
 
 
-@pytest.mark.parametrize("gone", [3, 4], ids=["the one behind it", "the one after that"])
-def test_a_removal_that_stays_excuses_neither_itself_nor_what_comes_behind_it(gone: int) -> None:
-    says_all = removal("x", "retention", [1, 2, 3, 4], TIME)
-    assert verify(chained([record(1), says_all, record(3), record(4)], [1])).wrong is None
-    assert verify(chained([record(1), says_all, record(3), record(4)], [1, gone])).wrong == gone
+@pytest.mark.parametrize("gone", [3, 4])
+def test_removal_record_does_not_cover_later_records(gone: int) -> None:
+    covers_all = removal("x", "retention", [1, 2, 3, 4], TIME)
+    assert verify(chained([record(1), covers_all, record(3), record(4)], [1])).wrong is None
+    assert verify(chained([record(1), covers_all, record(3), record(4)], [1, gone])).wrong == gone
 
 
-def test_two_removals_do_not_excuse_each_other() -> None:
+def test_removal_records_do_not_cover_each_other() -> None:
     first, second = removal("x", "erasure", [1, 2], TIME), removal("y", "erasure", [2, 3], TIME)
     assert verify(chained([record(1), first, second], [1, 3])).wrong == 3
     assert listed_ranges(first, 2) == [[1, 1]]
 
 
-def test_what_a_visitor_writes_is_no_removal() -> None:
+def test_visitor_note_is_not_a_removal_record() -> None:
     note = record(6, note='"event":"removed"', nested={"event": "removed", "numbers": [[1, 5]]})
-    assert removed_by(note, removed=[2]).wrong == 2
+    assert verify_removals(note, removed=[2]).wrong == 2
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[1]", "null", '"text"', "{", "[" * 200_000])
-def test_a_text_that_is_no_record_is_no_crash(text: str) -> None:
+def test_malformed_document_does_not_crash_verify(text: str) -> None:
     own = record_hash(text)
     link = Link(1, text, own, chain_hash(START, own), {"record_id": "r1"})
     assert verify([link]).why == "it is filed under another record_id than it says"
@@ -279,22 +287,29 @@ def test_a_text_that_is_no_record_is_no_crash(text: str) -> None:
 
 @pytest.mark.parametrize("time", ["soon", 5, [], "0001-01-01T00:00:00"])
 @pytest.mark.parametrize("name", ["decided_at", "keep_until"])
-def test_a_time_that_is_none_is_no_crash(name: str, time: object) -> None:
+def test_malformed_time_does_not_crash_verify(name: str, time: object) -> None:
     text = canonical_json(record(1, **{name: time})).decode()
     own = record_hash(text)
     link = Link(1, text, own, chain_hash(START, own))
-    assert verify([link]).why in ("a time that it says is none", "")
-    assert verify([replace(link, columns={name: 5})]).wrong == 1
+    for stored in (link, replace(link, columns={name: 5})):
+        assert (verify([stored]).wrong, verify([stored]).why) == (1, "a time that it says is none")
 
 
-def test_a_record_agrees_with_itself_whatever_was_recorded_before_it() -> None:
-    links = whole()
+def test_is_intact_checks_record_without_the_chain() -> None:
+    links = make_chain()
     assert all(map(is_intact, links[2:]))
-    for tamper in (changed, no_longer_text, filed(keep_until=1), half_removed, with_no_end, of_no_kind):
-        assert [is_intact(link) for link in tamper(whole())] == [True, True, False, True, True]
+    for tamper in (
+        changed,
+        with_invalid_utf8,
+        with_columns(keep_until=1),
+        partly_removed,
+        with_endless_nesting,
+        with_number_as_document,
+    ):
+        assert [is_intact(link) for link in tamper(make_chain())] == [True, True, False, True, True]
 
 
-def test_indexed_columns_have_times_in_seconds_and_a_key() -> None:
+def test_indexed_columns_hold_times_in_seconds_and_repeat_key() -> None:
     assert indexed_columns(record(1, decided_at=TIME)) == {
         **dict.fromkeys(("policy", "text", "prevailing_text")),
         "record_id": "r1",
@@ -307,24 +322,24 @@ def test_indexed_columns_have_times_in_seconds_and_a_key() -> None:
     assert {*indexed_columns({}).values()} == {None}
 
 
-def test_each_record_that_fits_is_looked_at() -> None:
+def test_verify_passes_each_valid_record_to_callback() -> None:
     looked: list[tuple[int, Mapping[str, Any]]] = []
     links = chained([record(1), record(2), removal("x", "retention", [1], TIME)], [1])
     verify(links, look=lambda number, document: looked.append((number, document)))
     assert looked == [(1, {}), (2, record(2)), (3, removal("x", "retention", [1], TIME))]
     looked.clear()
-    verify(changed(whole()), look=lambda number, document: looked.append((number, document)))
+    verify(changed(make_chain()), look=lambda number, document: looked.append((number, document)))
     assert [number for number, _ in looked] == [1, 2]
 
 
-def test_progress_is_told_now_and_then_and_at_the_end() -> None:
+def test_verify_reports_progress_every_thousand_records() -> None:
     told: list[int] = []
-    verify(whole(2500), progress=told.append)
+    verify(make_chain(2500), progress=told.append)
     assert told == [1000, 2000, 2500]
 
 
-def test_a_root_is_written_and_read() -> None:
-    root = root_of(whole())
+def test_root_round_trips_as_text() -> None:
+    root = root_of(make_chain())
     assert Root.parse(str(root)) == root
     assert Root.parse(f"  {str(root).upper()}\n") == root
 
@@ -348,26 +363,26 @@ def test_a_root_is_written_and_read() -> None:
         f"5:{'0' * 64}\n6:{'0' * 64}",
     ],
 )
-def test_a_text_that_is_no_root_is_said_to_be_none(text: str) -> None:
+def test_malformed_root_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is no root: it is a number, a colon and 64 hexadecimal digits") as caught:
         Root.parse(text)
     assert len(str(caught.value)) < 300
 
 
-def test_ranges_have_both_their_ends() -> None:
+def test_ranges_include_both_ends() -> None:
     assert ranges([]) == []
     assert ranges([7, 3, 1, 2, 2]) == [[1, 3], [7, 7]]
 
 
 @given(st.sets(st.integers(1, 30)))
-def test_ranges_hold_just_what_they_are_of(numbers: set[int]) -> None:
+def test_ranges_contain_exactly_their_numbers(numbers: set[int]) -> None:
     made = ranges(numbers)
     assert {number for first, last in made for number in range(first, last + 1)} == numbers
     assert all(one[1] + 1 < other[0] for one, other in pairwise(made))
 
 
 @given(st.data())
-def test_any_change_of_a_chain_is_found(data: st.DataObject) -> None:
+def test_verify_finds_any_change_of_chain(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 8))
     removed = data.draw(st.sets(st.integers(1, count)))
     documents = [*(record(number) for number in range(1, count + 1)), removal("x", "retention", removed, TIME)]

@@ -1,4 +1,4 @@
-"""The dates in a chain: two attacks of somebody who can write the database, and histories that nobody attacked."""
+"""Tests of the dates in a chain: early removals and backdated records are found; genuine histories have no findings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.policies import KEY
 DAY = 86_400
 LIFETIME, KEEP = 180 * DAY, 1095 * DAY
 TODAY = int(time.time())
-"""When the commands run, which take no clock; records are dated some days before."""
+"""The commands take no clock, so the tests date their records relative to the real date."""
 
 Capture = pytest.CaptureFixture[str]
 
@@ -49,8 +49,10 @@ def append(ledger: Ledger, *entries: Any) -> None:
     asyncio.run(each())
 
 
-def odd(ledger: Ledger, *roots: SignedRoot, now: int = TODAY, keep: timedelta | None = None) -> list[tuple[int, str]]:
-    """Return what is odd about a ledger, whose chain fits."""
+def findings_of(
+    ledger: Ledger, *roots: SignedRoot, now: int = TODAY, keep: timedelta | None = None
+) -> list[tuple[int, str]]:
+    """Return the findings in a ledger whose chain is valid."""
     dates = Chronology(roots, now, keep)
     assert verify(ledger.links(), look=dates.look).wrong is None
     return list(dates.findings())
@@ -71,17 +73,17 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Attacker:
-    """Can write the file, and knows how a chain is made."""
+    """Writes to the file directly, with correct hashes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def append(self, document: dict[str, Any]) -> None:
-        """Append a record that the chain fits with."""
+        """Append a record with correct hashes."""
         self._run(lambda file: self._append(file, document))
 
     def remove(self, number: int, document: dict[str, Any]) -> None:
-        """Empty a record, and append another that says so."""
+        """Remove a record, and append a removal record."""
 
         def change(file: sqlite3.Connection) -> None:
             emptied = ", ".join(f"{name} = NULL" for name in ("document", *indexed_columns({})))
@@ -122,19 +124,19 @@ def findings(path: Path, capsys: Capture, *more: str) -> list[tuple[int | None, 
 
 
 def write_root(path: Path, capsys: Capture) -> str:
-    """Keep a root elsewhere, and return where."""
+    """Write a signed root to a file of its own, and return its path."""
     kept = path.parent / "roots.txt"
     assert main(["verify", "--ledger", f"sqlite:///{path}", "--write-root", str(kept)]) == GOOD
     capsys.readouterr()
     return str(kept)
 
 
-# A record that is emptied before its time
+# Records removed too early
 
 
 @pytest.mark.parametrize("claim", [None, 0, 1])
 @pytest.mark.slow
-def test_a_record_that_was_removed_before_it_was_due_is_named(
+def test_removal_before_retention_end_is_found(
     claim: int | None, path: Path, attacker: Attacker, capsys: Capture
 ) -> None:
     attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY), claim))
@@ -153,15 +155,15 @@ def test_a_record_that_was_removed_before_it_was_due_is_named(
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.slow
-def test_the_oldest_record_is_only_dated_by_a_root(path: Path, attacker: Attacker, capsys: Capture) -> None:
+def test_early_removal_of_oldest_record_needs_root_to_be_found(path: Path, attacker: Attacker, capsys: Capture) -> None:
     root = sign_root(Root(0, START), root_signer([KEY]), TODAY - 11 * DAY)
     attacker.remove(1, removal("x", "retention", [1], rfc3339(TODAY)))
-    assert not findings(path, capsys), "nothing in the chain says how old it was"
+    assert not findings(path, capsys), "the chain does not date its first record"
     assert [record for record, _ in findings(path, capsys, "--root", root)] == [1]
 
 
 @pytest.mark.slow
-def test_a_removal_that_says_it_came_later_is_named_too(path: Path, attacker: Attacker, capsys: Capture) -> None:
+def test_removal_record_dated_in_future_is_found(path: Path, attacker: Attacker, capsys: Capture) -> None:
     attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY + 1500 * DAY)))
     assert findings(path, capsys)[0][0] == 11
     assert "is later than now" in findings(path, capsys)[0][1]
@@ -170,10 +172,8 @@ def test_a_removal_that_says_it_came_later_is_named_too(path: Path, attacker: At
 
 
 @pytest.mark.slow
-def test_an_erasure_cannot_be_told_from_one_that_nobody_asked_for(
-    path: Path, attacker: Attacker, capsys: Capture
-) -> None:
-    """What is said of it is how many there are: the desk has to know of each."""
+def test_erasures_are_counted_and_not_findings(path: Path, attacker: Attacker, capsys: Capture) -> None:
+    """A chain cannot show who asked for an erasure, so the operator compares the count with the requests."""
     attacker.remove(6, removal("x", "erasure", [6], rfc3339(TODAY)))
     said = verified(path, capsys)
     assert (said["findings"], said["removed_by"]) == ([], {"retention": 0, "erasure": 1})
@@ -182,7 +182,7 @@ def test_an_erasure_cannot_be_told_from_one_that_nobody_asked_for(
 
 
 @pytest.mark.slow
-def test_records_that_are_odd_in_the_same_way_are_counted(path: Path, attacker: Attacker, capsys: Capture) -> None:
+def test_findings_of_same_kind_are_counted_together(path: Path, attacker: Attacker, capsys: Capture) -> None:
     attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY)))
     attacker.remove(8, removal("y", "retention", [8], rfc3339(TODAY)))
     ((record, why),) = findings(path, capsys)
@@ -190,12 +190,12 @@ def test_records_that_are_odd_in_the_same_way_are_counted(path: Path, attacker: 
     assert why.endswith(" 2 records in all are removed so.")
 
 
-# A record that is dated back
+# Backdated records
 
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.slow
-def test_a_grant_that_is_dated_back_is_named(path: Path, attacker: Attacker, capsys: Capture) -> None:
+def test_backdated_grant_is_found(path: Path, attacker: Attacker, capsys: Capture) -> None:
     root = write_root(path, capsys)
     signed = verified(path, capsys, "--root", root)["roots"][0]["signed_at"]
     forged = answer("v3", TODAY - 30 * DAY)
@@ -210,7 +210,7 @@ def test_a_grant_that_is_dated_back_is_named(path: Path, attacker: Attacker, cap
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.slow
-def test_what_looks_right_beside_its_neighbours_is_found_by_a_root(
+def test_backdated_grant_with_plausible_date_needs_root_to_be_found(
     path: Path, attacker: Attacker, capsys: Capture
 ) -> None:
     root = write_root(path, capsys)
@@ -219,20 +219,23 @@ def test_what_looks_right_beside_its_neighbours_is_found_by_a_root(
     assert [record for record, _ in findings(path, capsys, "--root", root)] == [11]
 
 
-# What is no finding
+# Histories without findings
 
 
-def test_a_skew_of_the_clock_is_none() -> None:
+def test_clock_skew_is_tolerated() -> None:
     ledger = MemoryLedger()
     append(ledger, *(answer(f"{number}", NOW - number % 2 * CLOCK_SKEW) for number in range(6)))
-    assert not odd(ledger, SignedRoot(0, NOW), now=NOW - CLOCK_SKEW)
+    assert not findings_of(ledger, SignedRoot(0, NOW), now=NOW - CLOCK_SKEW)
     append(ledger, answer("later", NOW - CLOCK_SKEW - 1))
-    assert [record for record, _ in odd(ledger, SignedRoot(2, NOW), SignedRoot(3, NOW - DAY), now=NOW)] == [7, 7]
+    assert [record for record, _ in findings_of(ledger, SignedRoot(2, NOW), SignedRoot(3, NOW - DAY), now=NOW)] == [
+        7,
+        7,
+    ]
 
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.slow
-def test_records_of_an_earlier_system_are_dated_by_that_and_counted(path: Path, capsys: Capture) -> None:
+def test_imported_records_are_counted_and_not_findings(path: Path, capsys: Capture) -> None:
     root = write_root(path, capsys)
     with closing(open_ledger(f"sqlite:///{path}")) as ledger:
         append(ledger, *(answer(f"old{days}", TODAY - days * DAY, source="imported") for days in (90, 300, 20)))
@@ -243,10 +246,10 @@ def test_records_of_an_earlier_system_are_dated_by_that_and_counted(path: Path, 
     assert "Imported from an earlier system, which dated them: 3 records.\n" in capsys.readouterr().out
 
 
-def test_records_without_dates_are_none() -> None:
+def test_records_without_dates_are_not_findings() -> None:
     ledger = MemoryLedger()
     append(ledger, answer("a", NOW), entry("b", now=NOW, expires_at=7), entry("c", now=NOW, expires_at=None))
-    assert not odd(ledger)
+    assert not findings_of(ledger)
     dates = Chronology([], NOW)
     dates.look(1, {"event": "granted"})
     dates.look(2, {"event": "removed", "decided_at": "soon"})
@@ -256,19 +259,17 @@ def test_records_without_dates_are_none() -> None:
     assert dates.removed_by() == {"retention": 1, "erasure": 0}
 
 
-def test_one_clock_that_was_ahead_does_not_make_later_removals_odd() -> None:
+def test_record_dated_in_future_does_not_affect_later_removals() -> None:
     ledger = MemoryLedger()
     append(ledger, answer("a", NOW, DAY), answer("b", NOW + 900 * DAY, KEEP))
     append(ledger, answer("c", NOW + DAY, DAY), answer("d", NOW + 2 * DAY, DAY))
     ledger.remove(now=NOW + 182 * DAY, make_id=new_id)
     append(ledger, answer("e", NOW + 182 * DAY, DAY))
-    assert [why.partition(" is dated")[0] for _, why in odd(ledger)] == ["Record 4", "Record 2"]
+    assert [why.partition(" is dated")[0] for _, why in findings_of(ledger)] == ["Record 4", "Record 2"]
 
 
 @pytest.mark.slow
-def test_an_earlier_policy_that_kept_records_for_less_time_can_be_said(
-    path: Path, attacker: Attacker, capsys: Capture
-) -> None:
+def test_shortest_keep_option_allows_earlier_removal(path: Path, attacker: Attacker, capsys: Capture) -> None:
     attacker.remove(6, removal("x", "retention", [6], rfc3339(TODAY), 1))
     assert findings(path, capsys)
     assert not findings(path, capsys, "--shortest-keep", "1 day")
@@ -279,10 +280,10 @@ def test_an_earlier_policy_that_kept_records_for_less_time_can_be_said(
 
 
 HOSTS = st.lists(st.integers(0, CLOCK_SKEW), min_size=1, max_size=4)
-"""How far the clocks of some hosts are ahead."""
+"""How many seconds the clocks of the hosts are ahead."""
 STEPS = st.lists(
     st.tuples(
-        st.integers(0, 40),  # days until then
+        st.integers(0, 40),  # days before the step
         st.sampled_from(["answer", "answer", "answer", "note", "erase", "policy", "root", "import"]),
         st.integers(0, 3),  # which host
     ),
@@ -291,10 +292,10 @@ STEPS = st.lists(
 
 
 @given(HOSTS, STEPS, st.lists(st.sampled_from([1, 30, 400]), min_size=1, max_size=3))
-def test_no_history_that_nobody_attacked_is_odd(
+def test_genuine_history_has_no_findings(
     hosts: list[int], steps: list[tuple[int, str, int]], policies: list[int]
 ) -> None:
-    """Answers, notes, erasures, policies that keep for longer or less, and each day what is due is removed."""
+    """A history has answers, notes, erasures, imports and policies with other retentions; due records go each day."""
     ledger, roots, day = MemoryLedger(), list[SignedRoot](), NOW
     keeps = _keeps(policies)
     keep = next(keeps)
@@ -307,12 +308,12 @@ def test_no_history_that_nobody_attacked_is_odd(
         now = day + hosts[host % len(hosts)]
         if what == "answer":
             append(ledger, answer(f"v{host}", now, keep))
-        elif what == "note":  # about the oldest answer there is, as the endpoint dates it
+        elif what == "note":  # about the oldest answer, dated as the endpoint does
             end = max(NOW + LIFETIME, now)
             append(ledger, entry("v0", event="note", now=now, keep_until=end + keep))
         elif what == "erase":
             ledger.remove(now=now, make_id=new_id, consent_id=f"v{host}")
-        elif what == "import":  # of answers that hold, kept as long as those that are given now
+        elif what == "import":  # answers that still hold, with the same retention as new ones
             append(ledger, answer("old", now - days * DAY, max(said) + days * DAY, source="imported"))
         elif what == "policy":
             keep = next(keeps)
@@ -320,20 +321,20 @@ def test_no_history_that_nobody_attacked_is_odd(
         else:
             roots.append(SignedRoot(ledger.size(), now))
     shortest = timedelta(seconds=min(said))
-    assert odd(ledger, *roots, now=day + CLOCK_SKEW, keep=shortest) == []
+    assert findings_of(ledger, *roots, now=day + CLOCK_SKEW, keep=shortest) == []
 
 
-def test_a_policy_that_keeps_records_for_longer_than_before_makes_no_removal_odd() -> None:
+def test_longer_retention_does_not_affect_earlier_removals() -> None:
     ledger, keep = MemoryLedger(), DAY
     for day in range(0, 700, 10):
         keep = DAY if day < 300 else KEEP
         append(ledger, answer(f"v{day}", NOW + day * DAY, keep))
         ledger.remove(now=NOW + (day + 1) * DAY, make_id=new_id)
     assert sum(link.document is None for link in ledger.links()) == 30
-    assert odd(ledger, now=NOW + 700 * DAY) == []
+    assert findings_of(ledger, now=NOW + 700 * DAY) == []
 
 
 def _keeps(days: list[int]) -> Iterator[int]:
-    """Yield for how long a site's policies keep records, one after the other."""
+    """Yield the retention of each successive policy of a site, in seconds."""
     while True:
         yield from (number * DAY for number in days)

@@ -1,4 +1,4 @@
-"""Records on their way to a database: written together, each told of its own, and none held up for another."""
+"""Tests of the committer, which writes waiting records to a database in batches, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LONGEST = 30
 
 
 class Disk:
-    """Stands for a database: it can be held up, and remembers what was written together.
+    """A stand-in for a database. It can be stalled, and it remembers each batch.
 
     Args:
-        refuses: raises what writing these consent ids raises.
+        refuses: is called with the consent ids of each batch; an error that it raises refuses the batch.
     """
 
     def __init__(self, refuses: Callable[[Sequence[str]], None] = lambda names: None) -> None:
@@ -41,15 +41,15 @@ class Disk:
         self._busy = threading.Lock()
 
     def write(self, entries: Sequence[Entry]) -> list[str]:
-        assert self._busy.acquire(blocking=False), "somebody else writes"
+        assert self._busy.acquire(blocking=False), "two threads write at once"
         try:
             names = [one.document["consent_id"] for one in entries]
             self.threads.add(threading.get_ident())
             self.tried.append(names)
             self.begun.set()
-            # What waits for too long once is over: else each of those behind it would wait as long again.
+            # After one timeout nothing waits any more; otherwise each waiting batch would take as long again.
             self.is_left = self.is_left or not self.free.wait(LONGEST)
-            assert not self.is_left, "nobody lets it go on"
+            assert not self.is_left, "the test never released the disk"
             self._refuses(names)
             self.written.append(names)
             return [f"kept {name}" for name in names]
@@ -72,7 +72,7 @@ def disk() -> Iterator[Disk]:
     disk.free.set()
 
 
-def refusing(*bad: str, error: Exception) -> Disk:
+def disk_refusing(*bad: str, error: Exception) -> Disk:
     def refuse(names: Sequence[str]) -> None:
         if {*bad} & {*names}:
             raise error
@@ -80,8 +80,8 @@ def refusing(*bad: str, error: Exception) -> Disk:
     return Disk(refuse)
 
 
-def put_behind_one(committer: Committer, disk: Disk, *names: str) -> Any:
-    """Put records while another one is written; return what came of them."""
+def put_while_writing(committer: Committer, disk: Disk, *names: str) -> Any:
+    """Put records while another one is written; return their results or errors."""
 
     async def put() -> list[Any]:
         disk.free.clear()
@@ -103,39 +103,39 @@ def numbers(count: int) -> list[str]:
     return [str(number) for number in range(count)]
 
 
-def test_each_is_told_of_its_own_record(disk: Disk) -> None:
-    assert put_behind_one(Committer(disk.write), disk, "a", "b", "a") == ["kept a", "kept b", "kept a"]
+def test_put_returns_own_record(disk: Disk) -> None:
+    assert put_while_writing(Committer(disk.write), disk, "a", "b", "a") == ["kept a", "kept b", "kept a"]
 
 
-def test_those_that_come_while_one_is_written_are_written_together(disk: Disk) -> None:
-    put_behind_one(Committer(disk.write), disk, *numbers(100))
+def test_waiting_records_are_written_in_one_batch(disk: Disk) -> None:
+    put_while_writing(Committer(disk.write), disk, *numbers(100))
     assert disk.written == [["first"], numbers(100)]
     assert threading.get_ident() not in disk.threads
 
 
-def test_no_write_is_larger_than_a_database_takes_well(disk: Disk) -> None:
-    put_behind_one(Committer(disk.write), disk, *numbers(600))
+def test_batch_size_is_limited(disk: Disk) -> None:
+    put_while_writing(Committer(disk.write), disk, *numbers(600))
     assert [len(names) for names in disk.written] == [1, 256, 256, 88]
     assert disk.all_written == ["first", *numbers(600)]
 
 
-def test_one_that_is_refused_fails_alone() -> None:
+def test_refused_record_does_not_fail_its_batch() -> None:
     wrong = LookupError("this one")
-    disk = refusing("2", error=wrong)
-    assert put_behind_one(Committer(disk.write), disk, *numbers(4)) == ["kept 0", "kept 1", wrong, "kept 3"]
+    disk = disk_refusing("2", error=wrong)
+    assert put_while_writing(Committer(disk.write), disk, *numbers(4)) == ["kept 0", "kept 1", wrong, "kept 3"]
     assert disk.all_written == ["first", "0", "1", "3"]
 
 
 @pytest.mark.parametrize("error", [OSError("no space"), ConnectionError("gone"), LookupError("no such table")])
-def test_where_none_is_to_blame_all_fail_at_once(error: Exception) -> None:
-    disk = refusing("2", error=error)
+def test_shared_error_fails_whole_batch_without_retry(error: Exception) -> None:
+    disk = disk_refusing("2", error=error)
     committer = Committer(disk.write, shared_errors=(OSError, LookupError))
-    assert put_behind_one(committer, disk, *numbers(4)) == [error] * 4
-    assert disk.tried == [["first"], numbers(4)], "a database that is down is not asked again for each"
+    assert put_while_writing(committer, disk, *numbers(4)) == [error] * 4
+    assert disk.tried == [["first"], numbers(4)], "a database that is down is not tried once per record"
 
 
-def test_after_a_failure_it_goes_on(disk: Disk) -> None:
-    committer = Committer(refusing("bad", error=OSError("full")).write)
+def test_committer_continues_after_error() -> None:
+    committer = Committer(disk_refusing("bad", error=OSError("full")).write)
 
     async def put() -> None:
         for _ in range(3):
@@ -148,7 +148,7 @@ def test_after_a_failure_it_goes_on(disk: Disk) -> None:
 
 
 @pytest.mark.slow
-def test_more_than_can_wait_are_refused_at_once(disk: Disk) -> None:
+def test_full_queue_refuses_records(disk: Disk) -> None:
     committer = Committer(disk.write)
 
     async def put() -> None:
@@ -159,7 +159,7 @@ def test_more_than_can_wait_are_refused_at_once(disk: Disk) -> None:
         await asyncio.sleep(0)
         for _ in range(3):
             with pytest.raises(queue.Full):
-                await committer.put(entry("one too many"))
+                await committer.put(entry("rejected"))
         disk.free.set()
         assert len(await asyncio.gather(*waiting)) == 2001
         assert await committer.put(entry("later")) == "kept later"
@@ -169,7 +169,7 @@ def test_more_than_can_wait_are_refused_at_once(disk: Disk) -> None:
     assert disk.all_written == ["first", *numbers(2000), "later"]
 
 
-def test_what_nobody_waits_for_any_longer_is_not_written(disk: Disk) -> None:
+def test_record_is_not_written_after_timeout(disk: Disk) -> None:
     committer = Committer(disk.write)
 
     async def give_up(name: str, seconds: float) -> None:
@@ -188,10 +188,10 @@ def test_what_nobody_waits_for_any_longer_is_not_written(disk: Disk) -> None:
 
     run(put())
     committer.close()
-    assert disk.written == [["begun"], ["staying"]], "only what has begun goes on"
+    assert disk.written == [["begun"], ["staying"]], "only the write that had begun is completed"
 
 
-def test_giving_up_as_a_whole_writes_nothing(disk: Disk) -> None:
+def test_cancelled_records_are_not_written(disk: Disk) -> None:
     committer = Committer(disk.write)
 
     async def put() -> None:
@@ -212,7 +212,7 @@ def test_giving_up_as_a_whole_writes_nothing(disk: Disk) -> None:
     assert disk.all_written == ["first", "last"]
 
 
-def test_a_loop_that_ended_meanwhile_does_not_end_the_thread(disk: Disk) -> None:
+def test_closed_event_loop_does_not_stop_writer_thread(disk: Disk) -> None:
     committer = Committer(disk.write)
     disk.free.clear()
     loop = asyncio.new_event_loop()
@@ -229,7 +229,7 @@ def test_a_loop_that_ended_meanwhile_does_not_end_the_thread(disk: Disk) -> None
     assert len(disk.threads) == 1
 
 
-def test_the_loop_goes_on_while_a_database_does_not_answer(disk: Disk) -> None:
+def test_slow_database_does_not_block_event_loop(disk: Disk) -> None:
     committer = Committer(disk.write)
 
     async def put() -> int:
@@ -248,7 +248,7 @@ def test_the_loop_goes_on_while_a_database_does_not_answer(disk: Disk) -> None:
     committer.close()
 
 
-def test_several_loops_may_put(disk: Disk) -> None:
+def test_several_event_loops_can_put(disk: Disk) -> None:
     committer = Committer(disk.write)
     got: list[Any] = []
 
@@ -273,14 +273,14 @@ def test_no_thread_is_started_before_the_first_record(disk: Disk) -> None:
     assert disk.released == [], "nothing was open"
     run(committer.put(entry("a")))
     assert threading.active_count() == before + 1
-    assert "consent-ledger" in {thread.name for thread in threading.enumerate()}, "a debugger shows whose it is"
+    assert "consent-ledger" in {thread.name for thread in threading.enumerate()}, "the thread has a telling name"
     committer.close()
     assert threading.active_count() == before
-    assert {*disk.released} == disk.threads, "the thread that wrote lets go"
+    assert {*disk.released} == disk.threads, "the writer thread releases the database"
 
 
 @pytest.mark.slow
-def test_closing_writes_what_waits(disk: Disk) -> None:
+def test_close_writes_waiting_records(disk: Disk) -> None:
     committer = Committer(disk.write, release=disk.release)
 
     async def put() -> list[str]:
@@ -298,7 +298,7 @@ def test_closing_writes_what_waits(disk: Disk) -> None:
     assert len(disk.released) == 1
 
 
-def test_what_comes_after_closing_is_written_too(disk: Disk) -> None:
+def test_record_put_after_close_is_written(disk: Disk) -> None:
     committer = Committer(disk.write)
     for name in ("a", "b", "c"):
         assert run(committer.put(entry(name))) == f"kept {name}"
@@ -307,7 +307,7 @@ def test_what_comes_after_closing_is_written_too(disk: Disk) -> None:
     assert disk.all_written == ["a", "b", "c"]
 
 
-def test_what_comes_while_it_closes_is_written_by_the_next_thread(disk: Disk) -> None:
+def test_record_put_during_close_is_written_by_new_thread(disk: Disk) -> None:
     going, gone = threading.Event(), threading.Event()
 
     def release() -> None:
@@ -334,7 +334,7 @@ def test_what_comes_while_it_closes_is_written_by_the_next_thread(disk: Disk) ->
 
 
 @pytest.mark.slow
-def test_closing_again_and_again_while_many_put_loses_none_and_writes_none_twice(disk: Disk) -> None:
+def test_repeated_close_neither_loses_nor_duplicates_records(disk: Disk) -> None:
     committer = Committer(disk.write, release=disk.release)
     ended = threading.Event()
 
@@ -362,7 +362,7 @@ def test_closing_again_and_again_while_many_put_loses_none_and_writes_none_twice
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_thread_that_died_is_replaced(disk: Disk) -> None:
+def test_dead_writer_thread_is_replaced(disk: Disk) -> None:
     def broken(entries: Sequence[Entry]) -> list[str]:
         if entries[0].document["consent_id"] == "bad":
             raise SystemExit
@@ -380,18 +380,18 @@ def test_a_thread_that_died_is_replaced(disk: Disk) -> None:
     committer.close()
 
 
-def test_nothing_is_held_of_a_record_that_is_written(disk: Disk) -> None:
+def test_written_record_is_released_from_memory(disk: Disk) -> None:
     committer = Committer(disk.write)
     one = entry("a")
     record = weakref.ref(one)
     run(committer.put(one))
     del one
 
-    async def until_it_is_gone() -> None:
+    async def until_released() -> None:
         async with asyncio.timeout(LONGEST):
             while record() is not None:
                 gc.collect()
                 await asyncio.sleep(0.01)
 
-    run(until_it_is_gone())
+    run(until_released())
     committer.close()

@@ -1,4 +1,4 @@
-"""What a request is: its number, its secret, its state, and which texts and addresses it may have."""
+"""Tests of a request to the desk: its reference, secret, state and email address."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from cookie_consent.ledgers.desk_request import (
 from tests.support.desk import DAY, NOW, SECRET, a_request
 
 ANY = st.text(st.characters(), max_size=40)
-"""Any text that Python can hold, halves of characters too."""
+"""Any text that Python can hold, lone surrogates included."""
 
 
-# Numbers and secrets.
+# References and secrets.
 
 
-def test_a_reference_is_short_and_has_no_signs_that_look_alike() -> None:
+def test_reference_has_eight_characters_and_none_look_alike() -> None:
     made = {reference_of(token_bytes(32)) for _ in range(500)}
     assert len(made) == 500
     assert all(
@@ -47,43 +47,43 @@ def test_a_secret_has_at_least_128_bits() -> None:
     "typed",
     ["R-7K3M-9QFD", "r-7k3m-9qfd", " R 7K3M 9QFD\n", "7K3M9QFD", "R7K3M9QFD", "Ｒ－７Ｋ３Ｍ－９ＱＦＤ", "R–7K3M–9QFD"],
 )
-def test_a_reference_is_known_however_it_is_typed(typed: str) -> None:
+def test_reference_is_recognised_in_any_spelling(typed: str) -> None:
     assert as_reference(typed) == "R-7K3M-9QFD"
 
 
 @pytest.mark.parametrize("typed", ["", "R", "R-7K3M-9QF", "R-7K3M-9QFDD", "R-7K3M-9QF1", "Q-7K3M-9QFD", "R-" * 5000])
-def test_what_is_no_reference_is_none(typed: str) -> None:
+def test_invalid_reference_is_rejected(typed: str) -> None:
     assert as_reference(typed) == ""
 
 
-def test_every_new_reference_is_read_as_itself() -> None:
+def test_new_reference_is_read_back_unchanged() -> None:
     assert all(as_reference(made) == made for made in (reference_of(token_bytes(32)) for _ in range(200)))
 
 
-def test_a_secret_opens_its_request_however_it_is_typed() -> None:
+def test_secret_opens_its_request_in_any_spelling() -> None:
     request = a_request()
     for typed in (SECRET, SECRET.lower(), SECRET.replace("-", " "), f"  {SECRET.replace('-', '')}\n"):
         assert opens(typed, request)
 
 
 @pytest.mark.parametrize("secret", ["", "2345", SECRET[:-1], f"{SECRET}2", "\ud800", "\0" * 32])
-def test_no_other_secret_opens_it(secret: str) -> None:
+def test_wrong_secret_does_not_open_request(secret: str) -> None:
     assert not opens(secret, a_request())
 
 
-def test_no_secret_opens_a_request_that_is_not_there() -> None:
+def test_secret_does_not_open_missing_request() -> None:
     assert not opens(SECRET, None)
     assert not opens("", None)
 
 
-def test_of_a_secret_only_a_hash_is_kept() -> None:
+def test_request_keeps_only_hash_of_secret() -> None:
     request = a_request()
     assert (len(request.secret_hash), request.secret_hash) == (32, hash_of(SECRET))
     assert SECRET not in repr(request)
 
 
 @given(ANY, ANY)
-def test_whatever_is_typed_is_a_number_or_none_and_opens_nothing(reference: str, secret: str) -> None:
+def test_any_typed_text_is_handled(reference: str, secret: str) -> None:
     assert as_reference(reference) == "" or as_reference(as_reference(reference)) == as_reference(reference)
     assert not opens(secret, None)
 
@@ -91,21 +91,21 @@ def test_whatever_is_typed_is_a_number_or_none_and_opens_nothing(reference: str,
 # States.
 
 
-def test_a_request_is_open_until_it_is_answered_and_may_be_closed_either_way() -> None:
+def test_request_state_is_open_answered_or_closed() -> None:
     request = a_request()
     answered = replace(request, answer="This.", answered_at=NOW + 1)
     states = (request, answered, replace(answered, closed_at=NOW + 2), replace(request, closed_at=NOW + 2))
     assert [one.state for one in states] == ["open", "answered", "closed", "closed"]
 
 
-def test_only_an_open_request_is_overdue_and_only_after_its_day() -> None:
+def test_only_open_request_is_overdue_after_due_date() -> None:
     request = a_request()
     assert [request.is_overdue(request.due_at + later) for later in (-DAY, 0, 1)] == [False, False, True]
     assert not replace(request, answered_at=NOW).is_overdue(request.due_at + DAY)
     assert not replace(request, closed_at=NOW).is_overdue(request.due_at + DAY)
 
 
-def test_what_became_of_it_says_nothing_that_the_visitor_wrote() -> None:
+def test_progress_contains_nothing_that_the_visitor_wrote() -> None:
     request = a_request(address="me@home.example", consent_id="c", answer="This.", answered_at=NOW + DAY)
     assert request.progress() == {
         "reference": request.reference,
@@ -119,7 +119,7 @@ def test_what_became_of_it_says_nothing_that_the_visitor_wrote() -> None:
     }
 
 
-def test_the_document_has_all_but_what_opens_it() -> None:
+def test_document_has_everything_but_secret_and_form() -> None:
     request = a_request(address="me@home.example", consent_id="c")
     document = request.document()
     assert document == {
@@ -132,14 +132,14 @@ def test_the_document_has_all_but_what_opens_it() -> None:
     assert request.form not in document.values()
 
 
-# Texts and addresses.
+# Email addresses.
 
 
 @pytest.mark.parametrize(
     "address",
     ["me@home.example", "m.e+tag@sub.home.example", "ユーザー@例え.jp", f"{'a' * 64}@{'b' * 60}.example", "a@b.c"],
 )
-def test_a_mail_address_is_one(address: str) -> None:
+def test_valid_email_address_is_accepted(address: str) -> None:
     assert is_address(address)
 
 
@@ -152,17 +152,17 @@ def test_a_mail_address_is_one(address: str) -> None:
         *(f"{'a' * 65}@home.example", f"a@{'b.' * 130}example", "me@home.example\0", "\ud800@home.example"),
     ],
 )
-def test_what_is_no_mail_address_is_none(address: str) -> None:
+def test_invalid_email_address_is_rejected(address: str) -> None:
     assert not is_address(address)
 
 
-def test_a_mail_address_is_as_long_as_mail_allows() -> None:
+def test_email_address_has_at_most_254_characters() -> None:
     longest = f"a@{'b' * (LONGEST_ADDRESS - 4)}.c"
     assert (len(longest), is_address(longest), is_address(f"a{longest}")) == (254, True, False)
 
 
 @given(st.text(st.characters(), max_size=300))
-def test_an_address_never_ends_a_header_field(text: str) -> None:
+def test_accepted_email_address_cannot_inject_header(text: str) -> None:
     if is_address(text):
         assert text.isprintable()
         assert text.count("@") == 1

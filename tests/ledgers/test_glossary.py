@@ -1,3 +1,5 @@
+"""Tests of the glossary: each field of a record, a receipt and an export has a meaning."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -18,12 +20,12 @@ from tests.support.policies import full, policy_of
 CHROME = b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
 
 
-def test_each_field_of_a_consent_record_has_a_meaning() -> None:
+def test_every_consent_record_field_has_meaning() -> None:
     notes = {"about", "note"}
     assert CONSENT_RECORD.keys() == KEPT.keys() | notes
 
 
-def test_each_field_of_an_access_record_has_a_meaning() -> None:
+def test_every_access_record_field_has_meaning() -> None:
     sink = MemorySink()
     fields = {b"user-agent": CHROME, b"referer": b"https://elsewhere.example/page", b"host": b"site.example"}
     scope = {
@@ -42,25 +44,25 @@ def test_each_field_of_an_access_record_has_a_meaning() -> None:
     assert ACCESS_RECORD.keys() == request.keys() | event.keys()
 
 
-def fields_in(told: Mapping[str, Any], path: str = "") -> set[str]:
-    """Return the names of all fields, each with the names of those that it is inside of."""
+def fields_in(data: Mapping[str, Any], path: str = "") -> set[str]:
+    """Return the names of all fields; a nested one is prefixed with the fields around it."""
     found = set()
-    for name, value in told.items():
+    for name, value in data.items():
         found.add(f"{path}{name}")
         inside = value if isinstance(value, list) else [value]
-        # By the ids of purposes: these are no fields.
+        # The keys of "facts" are ids of purposes, not fields.
         for part in [part for part in inside if isinstance(part, Mapping) and name != "facts"]:
             found |= fields_in(part, f"{path}{name}.")
     return found
 
 
-def test_each_field_of_a_receipt_has_a_meaning_also_those_inside_of_others() -> None:
+def test_every_receipt_field_has_meaning() -> None:
     made = receipt(KEPT, policy_of(full()), "/privacy-choices")
     assert {"purposes.storage_locations.cookie", "events.event_state", "keep_until"} <= fields_in(made)
     assert fields_in(made) == RECEIPT.keys()
 
 
-def test_an_export_has_no_field_without_a_meaning() -> None:
+def test_every_export_field_has_meaning() -> None:
     visitor = Visitor(install(ledger=MemoryLedger(), access_log=MemorySink()), [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
@@ -82,7 +84,7 @@ def test_each_meaning_is_one_sentence(meanings: Mapping[str, str]) -> None:
         assert ". " not in meaning, field
 
 
-def test_an_export_finds_the_meanings_by_kind_of_record() -> None:
+def test_meanings_are_grouped_by_kind_of_record() -> None:
     assert MEANINGS == {
         "consent_records": CONSENT_RECORD,
         "receipts": RECEIPT,

@@ -1,4 +1,4 @@
-"""What is kept when something fails, with real processes: every answer that got a 200 is there, and the chain fits."""
+"""Tests of ledgers under faults, with real processes: each answer that got a 200 is kept, and the chain stays valid."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OWN = OwnCookies(CookieSettings([KEY]))
 
 @contextmanager
 def site(url: str, tmp_path: Path) -> Iterator[Site]:
-    """Serve a site that keeps its records there."""
+    """Serve a site with a ledger at this URL."""
     log = tmp_path / f"site-{time.monotonic_ns()}.log"
     with started("tests.support.sites.ledger_site:app", ROOT, log, ("127.0.0.1", 0), {"LEDGER": url}) as site:
         yield site
@@ -45,10 +45,10 @@ def site(url: str, tmp_path: Path) -> Iterator[Site]:
 
 @dataclass
 class Answers:
-    """What visitors answered, and what became of it.
+    """Gives answers as several visitors, and remembers which were kept.
 
     Args:
-        address: the site.
+        address: the address of the site.
     """
 
     address: str
@@ -59,24 +59,24 @@ class Answers:
     _awaited: list[tuple[Callable[[], bool], asyncio.Event]] = field(default_factory=list)
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until something holds of the answers."""
+        """Wait until a condition on the answers holds."""
         event = asyncio.Event()
         self._awaited.append((holds, event))
         async with asyncio.timeout(LONGEST):
             await event.wait()
 
     async def give(self, count: int) -> None:
-        """Have visitors answer until so many more answers are kept, or the site is gone."""
+        """Let visitors answer until this many more answers are kept, or the site is down."""
         most = self.count + count
         await self.give_until(lambda: self.count >= most)
 
     async def give_until(self, enough: Callable[[], bool]) -> None:
-        """Have visitors answer until it is enough, or the site is gone."""
+        """Let visitors answer until a condition holds, or the site is down."""
         async with asyncio.timeout(LONGEST):
             await asyncio.gather(*(self._visitor(enough) for _ in range(VISITORS)))
 
     async def _visitor(self, enough: Callable[[], bool]) -> None:
-        """Answer some times, then as another visitor."""
+        """Answer three times as each of several visitors, one after the other."""
         with suppress(httpx.TransportError):
             async with self.client() as client:
                 while not enough():
@@ -88,7 +88,7 @@ class Answers:
         self.lost = True
 
     async def _answer(self, client: httpx.AsyncClient, choice: str) -> bool:
-        """Answer, and return whether the answer was taken."""
+        """Answer, and return whether the site accepted the answer."""
         reply = await client.post(PREFIX, json={"choice": choice, "source": "banner", "surface": "banner"})
         if reply.status_code == httpx.codes.OK:
             (record,) = OWN.records(f"consent={client.cookies['consent']}".encode(), secure=False)
@@ -109,15 +109,15 @@ class Answers:
         return httpx.AsyncClient(base_url=self.address, headers=fields, trust_env=False, timeout=LONGEST)
 
     async def pages(self) -> None:
-        """Look at a page: it is there, whatever happened to the ledger."""
+        """Check that pages are served, whatever the state of the ledger."""
         async with self.client() as client:
             for path in ("/", PREFIX, f"{PREFIX}/state"):
                 reply = await client.get(path)
                 assert reply.status_code == httpx.codes.OK, reply.text
 
 
-def fits(ledger: Ledger, given: Answers) -> Verified:
-    """Check that each answer that was told to be kept is, in its order, and that the chain fits."""
+def verify_answers(ledger: Ledger, given: Answers) -> Verified:
+    """Check that each confirmed answer is kept, in order, and that the chain is valid."""
     found = verify(ledger.links())
     assert found.wrong is None, found
     documents = [json.loads(link.document) for link in ledger.links() if link.document is not None]
@@ -128,33 +128,27 @@ def fits(ledger: Ledger, given: Answers) -> Verified:
         assert statuses.get(consent_id, [])[: len(kept)] == kept
     cited = {name for _, name, _ in ledger.cited()}
     assert {document[name] for document in documents for name in ("policy", "text", "prevailing_text")} <= cited
-    assert len({document["record_id"] for document in documents}) == len(documents), "none is kept twice"
+    assert len({document["record_id"] for document in documents}) == len(documents), "an answer is kept twice"
     return found
 
 
-async def well_again(given: Answers) -> None:
-    """Check that no answer is refused any longer."""
+async def check_recovery(given: Answers) -> None:
+    """Check that answers are accepted again."""
     refused = given.refused
     await given.give(50)
     await given.pages()
     assert given.refused == refused
 
 
-def checked(url: str, given: Answers, *, at_most: int | None = None) -> None:
+def check_ledger(url: str, given: Answers, *, at_most: int | None = None) -> None:
+    """Check that all confirmed answers are kept, and no more records than `at_most`."""
     with closing(open_ledger(url)) as ledger:
-        records = fits(ledger, given).records
+        records = verify_answers(ledger, given).records
     assert given.count <= records <= (given.count if at_most is None else at_most)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/consent.db"
-
-
-def test_what_was_answered_before_the_app_was_killed_is_kept(url: str, tmp_path: Path) -> None:
-    async def until_it_is_killed(site: Site) -> Answers:
+def test_confirmed_answers_survive_kill_of_app(url: str, tmp_path: Path) -> None:
+    async def answer_until_killed(site: Site) -> Answers:
         given = Answers(site.address)
 
         async def kill() -> None:
@@ -165,12 +159,12 @@ def test_what_was_answered_before_the_app_was_killed_is_kept(url: str, tmp_path:
         return given
 
     with site(url, tmp_path) as killed:
-        given = run(until_it_is_killed(killed))
+        given = run(answer_until_killed(killed))
         assert killed.process.wait(LONGEST) == -signal.SIGKILL
     assert given.lost
     assert given.refused == 0
-    # What each visitor was just being answered may be kept, though it was not heard of.
-    checked(url, given, at_most=given.count + VISITORS)
+    # Each visitor may have one more answer, kept just before the kill but not confirmed.
+    check_ledger(url, given, at_most=given.count + VISITORS)
 
     async def go_on(site: Site) -> None:
         given.address, given.lost = site.address, False
@@ -178,13 +172,13 @@ def test_what_was_answered_before_the_app_was_killed_is_kept(url: str, tmp_path:
 
     with site(url, tmp_path) as again:
         run(go_on(again))
-    checked(url, given, at_most=given.count + VISITORS)
+    check_ledger(url, given, at_most=given.count + VISITORS)
 
 
 @pytest.mark.parametrize(
     ("end", "answers"), [pytest.param("stop", ANSWERS // 4, marks=pytest.mark.full_matrix), ("kill", ANSWERS)]
 )
-def test_what_was_answered_while_postgresql_was_ended_and_started_is_kept(
+def test_confirmed_answers_survive_restart_of_postgresql(
     private_postgres: PrivateServer, tmp_path: Path, end: str, answers: int
 ) -> None:
     url = private_postgres.new_database()
@@ -202,20 +196,18 @@ def test_what_was_answered_while_postgresql_was_ended_and_started_is_kept(
             await asyncio.to_thread(private_postgres.start)
 
         await asyncio.gather(end_and_start(), given.give(answers))
-        await well_again(given)
+        await check_recovery(given)
         return given
 
     with site(url, tmp_path) as one:
         given = run(give(one))
-        assert one.process.poll() is None, "the app went on"
+        assert one.process.poll() is None, "the app must not stop"
     assert given.refused > 0
-    # Kept when the server was ended, but not heard of: told as refused, and answered anew.
-    checked(url, given, at_most=given.count + VISITORS)
+    # Each visitor may have one more answer, kept just before the server stopped but reported as refused.
+    check_ledger(url, given, at_most=given.count + VISITORS)
 
 
-def test_postgresql_that_is_not_there_at_the_start_is_waited_for(
-    private_postgres: PrivateServer, tmp_path: Path
-) -> None:
+def test_site_starts_before_postgresql_does(private_postgres: PrivateServer, tmp_path: Path) -> None:
     url = private_postgres.new_database()
     private_postgres.stop()
 
@@ -224,18 +216,18 @@ def test_postgresql_that_is_not_there_at_the_start_is_waited_for(
         await given.pages()
         await given.give_until(lambda: given.refused > VISITORS)
         await asyncio.to_thread(private_postgres.start)
-        await well_again(given)
+        await check_recovery(given)
         return given
 
     with site(url, tmp_path) as one:
         given = run(answers(one))
     assert given.refused > 0
-    checked(url, given)
+    check_ledger(url, given)
     assert "cannot be used yet, and answers are refused until it can" in one.log.read_text("utf-8")
 
 
 class Disk(Protocol):
-    """A disk of which something else takes all the room, and gives it back."""
+    """A disk that can be filled and emptied again."""
 
     folder: Path
 
@@ -245,7 +237,7 @@ class Disk(Protocol):
 
 
 class SmallDisk:
-    """A file system of its own."""
+    """A small file system of its own, filled by another file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -261,7 +253,7 @@ class SmallDisk:
 
 
 class LimitedProcess:
-    """A process that may not make its files any larger."""
+    """A process with a limit on the size of its files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -290,7 +282,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-def test_a_full_disk_refuses_answers_until_there_is_room(disk: Disk, tmp_path: Path) -> None:
+def test_full_disk_refuses_answers_until_space_is_freed(disk: Disk, tmp_path: Path) -> None:
     url = f"sqlite:///{disk.folder}/consent.db"
 
     async def answers(site: Site) -> Answers:
@@ -299,22 +291,22 @@ def test_a_full_disk_refuses_answers_until_there_is_room(disk: Disk, tmp_path: P
             await given.give(100)
             assert given.refused == 0
             await disk.fill(client)
-            # Those that still find room in what the files have already are kept.
+            # Some records still fit into free pages of the files.
             await given.give_until(lambda: given.refused > 3 * VISITORS)
             await given.pages()
             await disk.evict_if_full(client)
-        await well_again(given)
+        await check_recovery(given)
         return given
 
     with site(url, tmp_path) as one:
         given = run(answers(one))
         assert one.process.poll() is None
     assert given.refused > 0
-    checked(url, given)
+    check_ledger(url, given)
 
 
 def fill(url: str, due: int, others: int) -> None:
-    """Keep records that are due, and others in between."""
+    """Keep records that are due, and others that are not."""
 
     async def append() -> None:
         with closing(open_ledger(url)) as ledger:
@@ -330,7 +322,7 @@ def fill(url: str, due: int, others: int) -> None:
 
 
 def removals(ledger: Ledger) -> list[int]:
-    """Return the numbers that the chain says were removed, each as often as it says so."""
+    """Return the numbers that removal records list, with repetitions."""
     said: list[int] = []
     for link in ledger.links():
         document: dict[str, Any] = json.loads(link.document or "{}")
@@ -339,7 +331,7 @@ def removals(ledger: Ledger) -> list[int]:
     return said
 
 
-def test_a_removal_that_was_killed_is_finished_by_two_hosts_at_once_while_a_third_appends(url: str) -> None:
+def test_killed_removal_is_finished_by_two_concurrent_removals(url: str) -> None:
     due = 11_000
     fill(url, due, 100)
     with closing(open_ledger(url)) as ledger:
@@ -354,11 +346,11 @@ def test_a_removal_that_was_killed_is_finished_by_two_hosts_at_once_while_a_thir
         counts = [int(said) for said in removed]
         assert half.removed + sum(counts) == due
         assert verify(ledger.links(), [half.root]).wrong is None
-        assert sorted(removals(ledger)) == list(range(1, due + 1)), "each once"
+        assert sorted(removals(ledger)) == list(range(1, due + 1)), "each removed once"
         assert [record["record_id"] for record in run(ledger.records("shared"))] == appended.split()
         assert [len(run(ledger.records(name))) for name in ("new", "stays 0", "due 0")] == [100, 1, 0]
         assert ledger.last_removal() == NOW
-        assert sorted(summaries(ledger)) == sorted(counts), "each run that came to its end left one"
+        assert sorted(summaries(ledger)) == sorted(counts), "each completed run leaves a summary"
 
 
 def summaries(ledger: Ledger) -> list[int]:

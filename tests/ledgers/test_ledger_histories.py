@@ -1,8 +1,7 @@
-"""Ledgers are linearizable: whatever is done to one at once, and killed at it, it is as if it was done in turn.
+"""Tests that ledgers are linearizable: concurrent operations, some of them killed, act as if done in some serial order.
 
-The order is that of the chain. In this order a `MemoryLedger` has to give each of them what it was given, and has to
-come to the same chain; what had ended before something else began comes before that. With FULL_MATRIX=1 there are more
-histories.
+That order is the order of the chain. In this order a `MemoryLedger` must give the same results and the same chain. An
+operation that ended before another began must come before it. With FULL_MATRIX=1 there are more histories.
 """
 
 from __future__ import annotations
@@ -39,14 +38,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @dataclass
 class Done:
-    """What was asked of a ledger and what came of it.
+    """An operation on a ledger and its result.
 
     Args:
         what: the operation.
-        began: when.
-        ended: when; `NEVER` where nobody knows what was done, because of a kill or an error.
-        came: what came of it.
-        place: how many changes of the ledger come before it, and its own with them.
+        began: when it began.
+        ended: when it ended; `NEVER` if its result is unknown because of a kill or an error.
+        came: its result.
+        place: the number of changes of the ledger up to this operation, its own included; -1 if not yet known.
     """
 
     what: Operation
@@ -56,15 +55,15 @@ class Done:
     place: int = -1
 
 
-@pytest.mark.flaky(reruns=0)  # what goes wrong once in a while is what it looks for
+@pytest.mark.flaky(reruns=0)  # the test looks for rare failures
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 @pytest.mark.slow
-def test_whatever_is_done_at_once_is_as_if_it_was_done_in_turn(
+def test_concurrent_operations_are_linearizable(
     kind: str, seed: int, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     url = f"sqlite:///{tmp_path}/consent.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     open_ledger(url).close()
-    history = history_of(url, seed, tmp_path)
+    history = run_history(url, seed, tmp_path)
     with closing(open_ledger(url)) as ledger:
         links, cited = list(ledger.links()), {name for _, name, _ in ledger.cited()}
     assert verify(links).wrong is None
@@ -72,15 +71,15 @@ def test_whatever_is_done_at_once_is_as_if_it_was_done_in_turn(
     missing = [
         link for link in links if link.document and {link.columns["policy"], link.columns["text"]} - {*cited, None}
     ]
-    assert missing == [], "they cite what is not kept"
+    assert missing == [], "these records cite missing content"
     assert {done.what.kind for done in history if done.ended < NEVER} == {"append", "records", "remove"}
 
 
-# What is done.
+# Running a history.
 
 
-def history_of(url: str, seed: int, folder: Path) -> list[Done]:
-    """Let processes loose on a ledger; one is killed, and another one begins in its place."""
+def run_history(url: str, seed: int, folder: Path) -> list[Done]:
+    """Run several processes on a ledger. One kills itself, and another starts in its place."""
     names = [f"{seed}-{number}" for number in range(PROCESSES + 1)]
     kills_itself_after = random.Random(seed).randrange(5, EACH)  # noqa: S311 (no secret)
     with working(url, names, folder, kills_itself_after) as (killed, *others, late):
@@ -97,9 +96,9 @@ def history_of(url: str, seed: int, folder: Path) -> list[Done]:
 def working(
     url: str, names: Sequence[str], folder: Path, kills_itself_after: int
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start processes, each with a seed of its own, the first of which kills itself after so many lines.
+    """Start one process for each name, which is its seed. The first kills itself after writing so many lines.
 
-    They write what they do to files of these names.
+    Each writes its operations to a file of its name.
     """
     processes = []
     try:
@@ -134,7 +133,7 @@ def disconnect_all(url: str) -> None:
 
 
 def read(path: Path) -> Iterator[Done]:
-    """Yield what a process wrote of what it did; a kill may have cut the last line off."""
+    """Yield the operations that a process wrote down. A kill may have truncated its last line."""
     found: dict[str, Done] = {}
     for line in path.read_bytes().splitlines(keepends=True)[1:]:
         said: Mapping[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
@@ -145,11 +144,11 @@ def read(path: Path) -> Iterator[Done]:
     yield from found.values()
 
 
-# How it is checked.
+# Checking a history.
 
 
 def check(history: Sequence[Done], links: Sequence[Link]) -> None:
-    """Check that a history is one of a ledger that does one thing after the other, in the order of its chain."""
+    """Check that a history has the results of its operations run one after the other, in the order of the chain."""
     changes = changes_of(history, links)
     ledger = MemoryLedger()
     for place, done in enumerate(changes, 1):
@@ -159,21 +158,23 @@ def check(history: Sequence[Done], links: Sequence[Link]) -> None:
     assert [link.chain_hash for link in ledger.links()] == [link.chain_hash for link in links]
     assert [link.document for link in ledger.links()] == [link.document for link in links]
 
-    # What changed nothing stands as early as it can.
+    # An operation that changed nothing gets the earliest possible place.
     for done in sorted(history, key=lambda one: one.began):
         if done.place < 0 and done.ended < NEVER:
             first = max((other.place for other in history if other.ended < done.began), default=0)
             last = min((other.place for other in changes if other.began > done.ended), default=len(changes) + 1)
-            found = (place for place in range(first, last) if run(done.what.run(after(changes[:place]))) == done.came)
+            found = (
+                place for place in range(first, last) if run(done.what.run(ledger_after(changes[:place]))) == done.came
+            )
             done.place = next(found, -1)
-            assert done.place >= 0, f"it is as nobody could have found it after {first} to {last - 1} changes: {done}"
+            assert done.place >= 0, f"no state after {first} to {last - 1} changes gives this result: {done}"
     for done in changes:
         early = [other for other in history if other.ended < done.began and other.place > done.place]
-        assert early == [], f"they had ended before this began: {done}"
+        assert early == [], f"these ended before this operation began: {done}"
 
 
 def changes_of(history: Sequence[Done], links: Sequence[Link]) -> list[Done]:
-    """Return what made each record of a chain, in its order. Of a record that was removed only its hash is left."""
+    """Return the operation behind each record of a chain, in order. A removed record is found by its hash."""
     appended = {link_hash(done): done for done in history if done.what.kind == "append"}
     removing = {done.what.id: done for done in history if done.what.kind == "remove"}
     changes = []
@@ -182,7 +183,7 @@ def changes_of(history: Sequence[Done], links: Sequence[Link]) -> list[Done]:
         changes.append(
             removing[document["record_id"]] if document.get("event") == "removed" else appended[link.record_hash]
         )
-    assert len({done.what.id for done in changes}) == len(changes), "something was done twice"
+    assert len({done.what.id for done in changes}) == len(changes), "an operation was done twice"
     return changes
 
 
@@ -192,8 +193,8 @@ def link_hash(done: Done) -> bytes:
     return next(alone.links()).record_hash
 
 
-def after(changes: Sequence[Done]) -> MemoryLedger:
-    """Return a ledger to which all of this was done."""
+def ledger_after(changes: Sequence[Done]) -> MemoryLedger:
+    """Return a ledger after these operations."""
     ledger = MemoryLedger()
 
     async def do() -> None:

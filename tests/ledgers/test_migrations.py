@@ -1,4 +1,4 @@
-"""The tables of an SQL ledger: what the migrations make is what the code means, whoever makes it, and how often."""
+"""Tests of the migrations of an SQL ledger."""
 
 from __future__ import annotations
 
@@ -21,13 +21,6 @@ from tests.support.asgi import run
 from tests.support.ledger_writer import entry, together
 
 VERSIONS = "consent_schema_version"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("postgres_url"))
-    return f"sqlite:///{tmp_path}/consent.db"
 
 
 @pytest.fixture
@@ -54,7 +47,7 @@ def upgrade(engine: Engine, to: str) -> None:
         command.upgrade(config, to)
 
 
-def test_the_migrations_make_the_tables_that_the_code_means(url: str, engine: Engine) -> None:
+def test_migrations_create_the_declared_tables(url: str, engine: Engine) -> None:
     open_ledger(url).close()
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -63,7 +56,7 @@ def test_the_migrations_make_the_tables_that_the_code_means(url: str, engine: En
         assert compare_metadata(context, METADATA) == []
 
 
-def test_the_tables_can_stand_among_a_sites_own(url: str, engine: Engine) -> None:
+def test_ledger_tables_coexist_with_site_tables(url: str, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE records (document TEXT)"))
         connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
@@ -77,7 +70,7 @@ def test_the_tables_can_stand_among_a_sites_own(url: str, engine: Engine) -> Non
     assert all(name.startswith("consent_") for name in own)
 
 
-def test_a_second_time_changes_nothing(url: str, engine: Engine) -> None:
+def test_opening_ledger_again_changes_nothing(url: str, engine: Engine) -> None:
     with opened(url) as ledger:
         run(ledger.append(entry()))
     before = version(engine)
@@ -89,7 +82,7 @@ def test_a_second_time_changes_nothing(url: str, engine: Engine) -> None:
 
 
 @pytest.mark.slow
-def test_several_processes_may_make_the_tables_at_once(url: str, engine: Engine) -> None:
+def test_several_processes_can_create_tables_at_once(url: str, engine: Engine) -> None:
     together(*(["open", url] for _ in range(3)))
     assert len(version(engine)) == 1
     with opened(url) as ledger:
@@ -98,7 +91,7 @@ def test_several_processes_may_make_the_tables_at_once(url: str, engine: Engine)
 
 
 @pytest.mark.slow
-def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(url: str, engine: Engine) -> None:
+def test_ledger_of_earlier_version_is_migrated(url: str, engine: Engine) -> None:
     upgrade(engine, "0001")
     assert version(engine) == ["0001"]
     with opened(url) as ledger:
@@ -106,7 +99,7 @@ def test_a_ledger_of_an_earlier_version_is_brought_up_to_date(url: str, engine: 
     assert version(engine) != ["0001"]
 
 
-def test_a_ledger_of_a_later_version_is_left_alone(url: str, engine: Engine) -> None:
+def test_ledger_of_later_version_is_rejected_unchanged(url: str, engine: Engine) -> None:
     open_ledger(url).close()
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {VERSIONS} SET version_num = '9999'"))  # noqa: S608
@@ -115,7 +108,7 @@ def test_a_ledger_of_a_later_version_is_left_alone(url: str, engine: Engine) -> 
     assert version(engine) == ["9999"]
 
 
-def test_a_migration_that_fails_leaves_nothing_half_done(tmp_path: Path) -> None:
+def test_failed_migration_is_rolled_back(tmp_path: Path) -> None:
     path = tmp_path / "consent.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE consent_removals (id)")

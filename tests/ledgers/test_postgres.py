@@ -1,4 +1,4 @@
-"""The PostgreSQL servers of the tests."""
+"""Tests of the PostgreSQL servers that the tests use."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def keep_a_row(url: str) -> None:
 
 
 def processes_in(folder: Path) -> list[str]:
-    """Return what runs in a folder: a server and all its processes are in that of its data."""
+    """Return the command lines of the processes in a folder. A server works in its data folder."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -62,14 +62,14 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
-def end_of(folder: Path) -> None:
+def wait_until_ended(folder: Path) -> None:
     end = time.monotonic() + LONGEST_END
     while processes_in(folder) or folder.exists():
         assert time.monotonic() < end, processes_in(folder)
         time.sleep(0.05)
 
 
-def test_a_new_database_is_empty_and_for_one_test(postgres: PostgresServer) -> None:
+def test_new_database_is_empty_and_dropped_after_use(postgres: PostgresServer) -> None:
     one, other = postgres.new_database(), postgres.new_database()
     keep_a_row(one)
     assert answer(one, TABLES) == 1
@@ -81,7 +81,7 @@ def test_a_new_database_is_empty_and_for_one_test(postgres: PostgresServer) -> N
             answer(url, TABLES)
 
 
-def test_a_database_is_dropped_that_is_still_in_use(postgres: PostgresServer) -> None:
+def test_database_in_use_is_dropped(postgres: PostgresServer) -> None:
     with psycopg.connect(postgres.new_database()) as connection:
         connection.execute("SELECT 1")
         postgres.drop_databases()
@@ -89,7 +89,7 @@ def test_a_database_is_dropped_that_is_still_in_use(postgres: PostgresServer) ->
             connection.execute("SELECT 1")
 
 
-def test_a_test_gets_an_empty_database_of_its_own(postgres_url: str) -> None:
+def test_postgres_url_fixture_gives_empty_database(postgres_url: str) -> None:
     assert answer(postgres_url, TABLES) == 0
     assert answer(postgres_url, "SELECT current_database()") == postgres_url.rpartition("/")[2]
 
@@ -102,7 +102,7 @@ def test_a_test_gets_an_empty_database_of_its_own(postgres_url: str) -> None:
         pytest.param(PrivateServer.kill, id="kill"),
     ],
 )
-def test_a_row_outlives_the_end_of_a_server(
+def test_committed_row_survives_server_restart(
     private_postgres: PrivateServer, end: Callable[[PrivateServer], None]
 ) -> None:
     url = private_postgres.new_database()
@@ -117,7 +117,7 @@ def test_a_row_outlives_the_end_of_a_server(
     assert answer(url, "SELECT word FROM kept") == "yes"
 
 
-def test_a_killed_server_recovers_from_what_it_wrote_ahead(private_postgres: PrivateServer) -> None:
+def test_killed_server_recovers_from_write_ahead_log(private_postgres: PrivateServer) -> None:
     said = len(private_postgres.log.read_text("utf-8"))
     private_postgres.kill()
     private_postgres.start()
@@ -125,39 +125,34 @@ def test_a_killed_server_recovers_from_what_it_wrote_ahead(private_postgres: Pri
     assert answer(private_postgres.url("postgres"), "SHOW fsync") == "on"
 
 
-def test_a_test_that_leaves_its_server_stopped(private_postgres: PrivateServer) -> None:
+def test_private_server_may_be_left_stopped(private_postgres: PrivateServer) -> None:
     private_postgres.new_database()
     private_postgres.stop()
 
 
-def test_the_next_test_finds_it_running(private_postgres: PrivateServer) -> None:
+def test_private_server_is_running_again_in_next_test(private_postgres: PrivateServer) -> None:
     url = private_postgres.url("postgres")
     assert answer(url, "SELECT count(*) FROM pg_database WHERE datname LIKE 'test_%'") == 0
 
 
-def test_a_server_listens_only_on_this_machine_and_is_not_run_by_root(private_postgres: PrivateServer) -> None:
+def test_server_listens_only_locally_and_not_as_root(private_postgres: PrivateServer) -> None:
     assert answer(private_postgres.url("postgres"), "SHOW listen_addresses") == "127.0.0.1"
     assert Path(f"/proc/{private_postgres.pid}").stat().st_uid != 0
 
 
+@pytest.mark.parametrize("stopped", [False, True])
 @pytest.mark.usefixtures("private_postgres")
-def test_nothing_is_left_of_a_server() -> None:
+def test_server_leaves_neither_processes_nor_files(stopped: bool) -> None:
     with private_server() as server:
         assert len(processes_in(server.folder)) > 1
+        if stopped:
+            server.stop()
     assert processes_in(server.folder) == []
     assert not server.folder.exists()
 
 
 @pytest.mark.usefixtures("private_postgres")
-def test_nothing_is_left_of_a_server_that_was_stopped() -> None:
-    with private_server() as server:
-        server.stop()
-    assert processes_in(server.folder) == []
-    assert not server.folder.exists()
-
-
-@pytest.mark.usefixtures("private_postgres")
-def test_a_server_does_not_outlive_tests_that_are_killed() -> None:
+def test_server_stops_when_test_process_is_killed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True
     ) as process:
@@ -165,10 +160,10 @@ def test_a_server_does_not_outlive_tests_that_are_killed() -> None:
         folder = Path(process.stdout.readline().strip())
         assert len(processes_in(folder)) > 1
         process.kill()
-    end_of(folder)
+    wait_until_ended(folder)
 
 
-def test_a_server_that_cannot_start_says_why(private_postgres: PrivateServer) -> None:
+def test_server_start_error_contains_server_log(private_postgres: PrivateServer) -> None:
     private_postgres.stop()
     settings = private_postgres.folder / "data" / "postgresql.auto.conf"
     whole = settings.read_text("utf-8")
@@ -179,7 +174,7 @@ def test_a_server_that_cannot_start_says_why(private_postgres: PrivateServer) ->
     settings.write_text(whole, "utf-8")
 
 
-def test_a_server_that_is_named_is_used_and_left_as_it_was(
+def test_server_named_in_environment_is_used_and_left_unchanged(
     private_postgres: PrivateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = private_postgres.url("postgres") + "?application_name=named"
@@ -200,7 +195,7 @@ def test_a_server_that_is_named_is_used_and_left_as_it_was(
         ("postgresql:///postgres?host=/run/postgresql", "postgresql:///mine?host=/run/postgresql"),
     ],
 )
-def test_a_database_is_reached_as_the_server_is(named: str, url: str) -> None:
+def test_database_url_keeps_credentials_and_options_of_server(named: str, url: str) -> None:
     assert PostgresServer(named).url("mine") == url
 
 
@@ -220,7 +215,7 @@ def install(folder: Path, *names: str) -> list[str]:
     return [str(file) for file in files]
 
 
-def test_the_programs_on_the_path_come_before_the_newest_of_debian(
+def test_programs_on_path_are_preferred_to_debian_folders(
     nothing_installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(nothing_installed / "9.6" / "bin", "initdb", "postgres")
@@ -233,22 +228,22 @@ def test_the_programs_on_the_path_come_before_the_newest_of_debian(
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_without_a_server_tests_are_skipped_and_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_server_skips_tests_locally_and_fails_them_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
     with pytest.raises(pytest.skip.Exception, match=f"apt-get install postgresql.*{GIVEN}=postgresql://"):
-        use_a_server()
+        start_any_server()
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match=f"apt-get install postgresql.*{GIVEN}=postgresql://"):
-        use_a_server()
+        start_any_server()
 
 
-def use_a_server() -> None:
+def start_any_server() -> None:
     with needs_postgres(), postgres_server():
-        raise AssertionError("there is one")
+        raise AssertionError("a server was found")
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_root_without_an_unprivileged_user_has_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_unprivileged_user_cannot_start_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.support.servers.postgres.programs", lambda: ("initdb", "postgres"))
     monkeypatch.setattr("tests.support.servers.postgres.UNPRIVILEGED", ("no-such-user",))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -256,31 +251,31 @@ def test_root_without_an_unprivileged_user_has_no_server(monkeypatch: pytest.Mon
         pytest.fail("it started")
 
 
-def made_ready(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run .ci/system where there is no apt-get."""
+def run_ci_system(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run .ci/system on a PATH without apt-get."""
     (tmp_path / "bash").symlink_to("/bin/bash")
     command = [str(ROOT / ".ci" / "system"), *arguments]
     return subprocess.run(command, env={"PATH": str(tmp_path), **environ}, text=True, capture_output=True, check=False)
 
 
-def test_a_program_that_cannot_be_installed_is_named(tmp_path: Path) -> None:
-    done = made_ready(tmp_path, "bash", "no-such-program=its-package")
+def test_required_program_that_cannot_be_installed_is_named(tmp_path: Path) -> None:
+    done = run_ci_system(tmp_path, "bash", "no-such-program=its-package")
     assert done.returncode == 1
     assert done.stderr == "Please install: its-package\n"
 
 
-def test_an_optional_program_that_cannot_be_installed_is_a_warning(tmp_path: Path) -> None:
-    done = made_ready(tmp_path, "--optional", "no-such-program=its-package")
+def test_missing_optional_program_is_a_warning(tmp_path: Path) -> None:
+    done = run_ci_system(tmp_path, "--optional", "no-such-program=its-package")
     assert done.returncode == 0
     assert done.stderr.startswith("Please install: its-package\nTests that need it are skipped.")
 
 
-def test_an_optional_program_that_cannot_be_installed_is_a_failure_of_continuous_integration(tmp_path: Path) -> None:
-    done = made_ready(tmp_path, "--optional", "no-such-program=its-package", CI="true")
+def test_missing_optional_program_is_an_error_in_ci(tmp_path: Path) -> None:
+    done = run_ci_system(tmp_path, "--optional", "no-such-program=its-package", CI="true")
     assert done.returncode == 1
     assert done.stderr == "Please install: its-package\n"
 
 
-def test_the_server_of_debian_is_found_though_it_is_not_on_the_path(tmp_path: Path) -> None:
+def test_debian_server_is_found_outside_path(tmp_path: Path) -> None:
     installed = any(DEBIAN.glob("*/bin/postgres"))
-    assert (made_ready(tmp_path, "postgres=postgresql").returncode == 0) is installed
+    assert (run_ci_system(tmp_path, "postgres=postgresql").returncode == 0) is installed

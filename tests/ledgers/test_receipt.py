@@ -1,3 +1,5 @@
+"""Tests of the consent receipt."""
+
 from __future__ import annotations
 
 import json
@@ -51,7 +53,7 @@ LEDGER_ONLY = (
 )  # fmt: skip
 LEFT_OUT = {*LEDGER_ONLY, "prevailing_language", "service"}
 UNKEPT = {key: value for key, value in KEPT.items() if key not in LEFT_OUT}
-"""The same where no ledger is kept."""
+"""The same record on a site without a ledger."""
 
 
 DPV_TERMS = {
@@ -70,11 +72,11 @@ DPV_TERMS = {
     "dpv:Recipient",
     "dpv:ThirdParty",
 }
-"""Those of version 2.2 of the vocabulary that receipts use; each was looked up in it."""
+"""The terms of the Data Privacy Vocabulary 2.2 that receipts use. Each was looked up there."""
 
 
 def dpv_terms_in(value: object) -> Iterator[str]:
-    """Yield what looks like a term of the vocabulary, anywhere in plain data."""
+    """Yield all terms with the prefix of the vocabulary in plain data."""
     if isinstance(value, dict):
         value = [*value.values()]
     if isinstance(value, list):
@@ -85,21 +87,18 @@ def dpv_terms_in(value: object) -> Iterator[str]:
 
 
 def purpose_of(made: Mapping[str, Any], id_: str) -> dict[str, Any]:
-    """Return what a receipt says about one purpose."""
+    """Return the entry of one purpose in a receipt."""
     found: dict[str, Any]
     (found,) = (purpose for purpose in made["purposes"] if purpose["id"] == id_)
     return found
 
 
 def states(made: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return what a receipt says that became of which purposes."""
+    """Return the purposes in a receipt by their state."""
     return {event["event_state"]: event["purposes"] for event in made["events"]}
 
 
-# The receipt.
-
-
-def test_a_receipt_says_all_that_the_standard_asks_for() -> None:
+def test_receipt_has_all_fields_of_iso_27560() -> None:
     controller, maps = f"{ADDRESS}#controller", f"{ADDRESS}#recipient-example-maps"
     assert receipt(KEPT, POLICY, ADDRESS) == {
         **KEPT,
@@ -190,7 +189,7 @@ def test_a_receipt_says_all_that_the_standard_asks_for() -> None:
     }
 
 
-def test_without_a_ledger_a_receipt_has_the_same_fields_and_no_ids() -> None:
+def test_receipt_without_ledger_has_same_fields_but_no_ids() -> None:
     made = receipt(UNKEPT, POLICY, ADDRESS)
     assert made.keys() == receipt(KEPT, POLICY, ADDRESS).keys()
     assert {made[key] for key in (*LEDGER_ONLY, "receipt_id", "pii_principal_id")} == {None}
@@ -199,18 +198,18 @@ def test_without_a_ledger_a_receipt_has_the_same_fields_and_no_ids() -> None:
     assert made["prevailing_language"] == "ja"
 
 
-def test_the_language_that_prevailed_at_that_time_is_said() -> None:
+def test_receipt_names_prevailing_language_of_its_time() -> None:
     assert receipt({**KEPT, "prevailing_language": "en"}, POLICY, ADDRESS)["prevailing_language"] == "en"
 
 
-def test_a_language_that_is_no_longer_offered_gives_way_to_the_prevailing_one() -> None:
+def test_receipt_in_dropped_language_uses_prevailing_language() -> None:
     made = receipt({**KEPT, "language": "de"}, POLICY, ADDRESS)
     assert [purpose["title"] for purpose in made["purposes"]] == ["アクセス履歴の追跡", "地図と動画"]
     assert purpose_of(made, "media")["pii_information"][0]["pii_type"] == "IPアドレス、ページのアドレス"
     assert (made["language"], made["described_by"]["language"]) == ("de", "ja")
 
 
-def test_a_purpose_that_is_gone_is_named_by_its_id() -> None:
+def test_deleted_purpose_is_named_by_its_id() -> None:
     made = receipt({**KEPT, "facts": {"ads": "x", "media": "y"}, "granted": ["ads"]}, POLICY, ADDRESS)
     assert [purpose["id"] for purpose in made["purposes"]] == ["analytics", "media", "ads"]
     assert purpose_of(made, "ads") == {
@@ -227,12 +226,12 @@ def test_a_purpose_that_is_gone_is_named_by_its_id() -> None:
     }
 
 
-def test_a_purpose_that_was_not_asked_about_is_not_named() -> None:
+def test_purpose_that_was_not_asked_is_not_in_receipt() -> None:
     only = {"facts": {"media": "y"}, "granted": [], "refused": ["media"]}
     assert [purpose["id"] for purpose in receipt({**KEPT, **only}, POLICY, ADDRESS)["purposes"]] == ["media"]
 
 
-def test_under_a_service_its_own_conditions_are_said() -> None:
+def test_receipt_for_service_has_conditions_of_service() -> None:
     made = receipt({**KEPT, "service": "whois"}, POLICY, ADDRESS)
     traced = purpose_of(made, "analytics")
     assert (traced["title"], traced["purpose"], traced["retention_period"]) == (
@@ -244,23 +243,23 @@ def test_under_a_service_its_own_conditions_are_said() -> None:
     assert made["party_identification"][0]["party_url"] == "/whois/terms"
 
 
-def test_a_service_without_a_policy_of_its_own_has_the_sites() -> None:
+def test_receipt_for_service_without_policy_url_has_that_of_site() -> None:
     made = receipt({**KEPT, "service": "shop"}, POLICY, ADDRESS)
     assert made["party_identification"][0]["party_url"] == "https://example.jp/privacy"
 
 
-def test_of_a_service_that_is_gone_the_site_answers() -> None:
+def test_receipt_for_deleted_service_has_conditions_of_site() -> None:
     made = receipt({**KEPT, "service": "mail"}, POLICY, ADDRESS)
     assert purpose_of(made, "analytics")["title"] == "Access tracing"
     assert made["services"] == ["mail"]
 
 
-def test_a_site_without_a_privacy_policy_has_no_address_of_one() -> None:
+def test_receipt_of_site_without_privacy_policy_has_no_party_url() -> None:
     made = receipt({**KEPT, "service": None}, small("analytics", "media"), ADDRESS)
     assert made["party_identification"][0]["party_url"] is None
 
 
-def test_a_cookie_of_the_browser_session_says_so() -> None:
+def test_session_cookie_has_session_duration_in_receipt() -> None:
     data = full()
     data["cookies"][2]["duration"] = "session"
     (cookie,) = purpose_of(receipt(KEPT, policy_of(data), ADDRESS), "media")["storage_locations"]
@@ -278,17 +277,17 @@ def test_a_cookie_of_the_browser_session_says_so() -> None:
         ("withdrawn", "dpv:ConsentWithdrawn"),
     ],
 )
-def test_what_a_withdrawal_refuses_is_withdrawn(event: str | None, state: str) -> None:
+def test_refused_purpose_is_withdrawn_only_after_withdrawal(event: str | None, state: str) -> None:
     made = receipt({**KEPT, "event": event}, POLICY, ADDRESS)
     assert states(made) == {state: ["analytics"], "dpv:ConsentGiven": ["media"]}
 
 
-def test_what_was_not_answered_is_unknown() -> None:
+def test_unanswered_purpose_is_unknown_in_receipt() -> None:
     made = receipt({**KEPT, "refused": []}, POLICY, ADDRESS)
     assert states(made) == {"dpv:ConsentUnknown": ["analytics"], "dpv:ConsentGiven": ["media"]}
 
 
-def test_one_state_is_one_event() -> None:
+def test_purposes_in_same_state_share_one_event() -> None:
     made = receipt({**KEPT, "granted": ["media", "analytics"], "refused": []}, POLICY, ADDRESS)
     assert states(made) == {"dpv:ConsentGiven": ["analytics", "media"]}
 
@@ -304,7 +303,7 @@ def test_one_state_is_one_event() -> None:
         ("imported", "dpv:Consent"),
     ],
 )
-def test_consent_is_explicit_where_the_act_was_about_it_alone(source: str, expressed: str) -> None:
+def test_source_decides_whether_consent_was_explicit(source: str, expressed: str) -> None:
     made = receipt({**KEPT, "source": source}, POLICY, ADDRESS)
     assert {event["event_type"] for event in made["events"]} == {expressed}
 
@@ -319,19 +318,19 @@ def test_consent_is_explicit_where_the_act_was_about_it_alone(source: str, expre
         ("2026-11-27T21:00:09Z", "P2DT2H9S"),
     ],
 )
-def test_durations_are_as_in_iso_8601(expires_at: str, duration: str) -> None:
+def test_validity_duration_is_iso_8601(expires_at: str, duration: str) -> None:
     made = receipt({**KEPT, "expires_at": expires_at}, POLICY, ADDRESS)
     assert {event["validity_duration"] for event in made["events"]} == {duration}
 
 
-def test_a_receipt_is_json() -> None:
+def test_receipt_is_json() -> None:
     made = receipt(KEPT, POLICY, ADDRESS)
     assert json.loads(json.dumps(made)) == made
 
 
 @given(st.data())
 @pytest.mark.slow
-def test_every_answer_has_a_receipt_in_terms_that_exist(data: st.DataObject) -> None:
+def test_every_answer_has_receipt_with_known_dpv_terms(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record = data.draw(records(policy))
     made = receipt(document(record, LIFETIME), policy, "/p")

@@ -1,4 +1,4 @@
-"""What a ledger is given to keep of an answer: each field, and nothing that says more of the visitor."""
+"""Tests of the records that a ledger gets: their fields, and that they hold nothing else about the visitor."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ CITED = {
     "service": None,
 }
 UNTIL = "2028-12-11T15:06:40Z"
-"""Half a year, and three years more."""
+"""The end of the consent, and three years more."""
 
 
-def kept(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
+def make_entry(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
     return entry(record, given, **{"before": None, "previous": None, "form_id": "", "shown": SHOWN, **more})
 
 
 # The record as plain data.
 
 
-def test_a_record_is_plain_data() -> None:
+def test_document_has_all_fields_of_record() -> None:
     assert document(RECORD, LIFETIME) == {
         "schema": 2,
         "consent_id": "an-id",
@@ -87,23 +87,23 @@ def test_a_record_is_plain_data() -> None:
     }
 
 
-def test_what_was_not_answered_is_neither_granted_nor_refused() -> None:
+def test_unanswered_purpose_is_neither_granted_nor_refused() -> None:
     record = answered(POLICY, {"analytics": State.UNANSWERED, "media": State.REFUSED})
     made = document(record, LIFETIME)
     assert (made["granted"], made["refused"]) == ([], ["media"])
 
 
-def test_without_a_ledger_there_is_no_id() -> None:
+def test_document_without_ledger_has_no_consent_id() -> None:
     assert document(answered(POLICY, {}), LIFETIME)["consent_id"] is None
 
 
-# What a ledger is given.
+# The entry of an answer.
 
 
-def test_what_is_kept_is_the_answer_with_all_that_has_to_be_shown_of_it() -> None:
+def test_entry_has_all_fields_of_answer_and_its_texts() -> None:
     before = answered(POLICY, {}, decided_at=NOW - 86_400)
     shop = POLICY.under(POLICY.services[1])
-    made = kept(given=replace(GIVEN, policy=shop), before=before, previous="record-0")
+    made = make_entry(given=replace(GIVEN, policy=shop), before=before, previous="record-0")
     assert made.document == {
         **document(RECORD, LIFETIME),
         **CITED,
@@ -125,56 +125,56 @@ def test_what_is_kept_is_the_answer_with_all_that_has_to_be_shown_of_it() -> Non
     assert made.decided_at == NOW
 
 
-def test_the_version_of_a_policy_is_the_begin_of_the_hash_that_a_record_has_of_it() -> None:
-    assert kept().document["policy_sha256"].startswith(kept().document["policy"])
+def test_policy_version_is_prefix_of_policy_hash() -> None:
+    assert make_entry().document["policy_sha256"].startswith(make_entry().document["policy"])
 
 
-def test_a_first_answer_on_the_site_itself_has_nothing_before_it() -> None:
-    said = kept().document
+def test_first_answer_has_neither_previous_record_nor_service() -> None:
+    said = make_entry().document
     assert (said["answered_before"], said["previous"], said["service"]) == (None, None, None)
 
 
-def test_where_the_site_asked_in_its_own_way_no_text_is_claimed() -> None:
-    made = kept(shown=None)
+def test_answer_to_custom_banner_cites_no_text() -> None:
+    made = make_entry(shown=None)
     names = ("text", "prevailing_text", "surface", "feature", "build")
     assert {made.document[name] for name in names} == {None}
     assert made.document["prevailing_language"] == "ja"
     assert made.texts == {}
 
 
-def test_in_the_prevailing_language_one_text_is_kept() -> None:
-    made = kept(shown=replace(SHOWN, prevailing_html=SHOWN.html))
+def test_answer_in_prevailing_language_keeps_one_text() -> None:
+    made = make_entry(shown=replace(SHOWN, prevailing_html=SHOWN.html))
     assert made.document["text"] == made.document["prevailing_text"]
     assert list(made.texts.values()) == [SHOWN.html]
 
 
 @pytest.mark.parametrize("days", [1, 180, 400])
 @pytest.mark.parametrize("keep", ["1 second", "3 years"])
-def test_a_record_is_kept_for_the_time_of_the_policy_after_its_consent(days: int, keep: str) -> None:
+def test_record_retention_begins_at_end_of_consent(days: int, keep: str) -> None:
     policy = policy_of({**full(), "records": {"keep": keep}})
     seconds = {"1 second": 1, "3 years": 3 * 365 * 86_400}[keep]
     given = Circumstances(record_id="record-1", policy=policy, lifetime=timedelta(days=days))
     end = NOW + days * 86_400 + seconds
-    assert kept(given=given).keep_until == end
-    about = dict(kept(given=given).document)
+    assert make_entry(given=given).keep_until == end
+    about = dict(make_entry(given=given).document)
     later = NOW + 40 * 86_400
-    assert noted(about, given, now=later).keep_until == max(end, later + seconds)
-    assert signalled(given=given, now=later).keep_until == end
+    assert note_entry_of(about, given, now=later).keep_until == max(end, later + seconds)
+    assert signal_entry_of(given=given, now=later).keep_until == end
 
 
-def test_a_time_that_no_calendar_has_is_its_last_day() -> None:
+def test_retention_beyond_year_9999_is_capped() -> None:
     policy = policy_of({**full(), "records": {"keep": "999999 years"}})
-    assert kept(given=replace(GIVEN, policy=policy)).document["keep_until"] == "9999-12-31T00:00:00Z"
+    assert make_entry(given=replace(GIVEN, policy=policy)).document["keep_until"] == "9999-12-31T00:00:00Z"
 
 
-# What happened.
+# Events.
 
 _STATES = (State.GRANTED, State.REFUSED, State.UNANSWERED)
 _ALL = [dict(zip(("ads", "media"), states, strict=True)) for states in itertools.product(_STATES, repeat=2)]
 
 
-def what_happened(had: frozenset[str], has: frozenset[str]) -> str:
-    """Return the event, put another way than the code does."""
+def expected_event(had: frozenset[str], has: frozenset[str]) -> str:
+    """Return the event, computed in another way than in the package."""
     if not has:
         return "withdrawn" if had else "refused"
     return "changed" if had and had != has else "granted"
@@ -182,15 +182,13 @@ def what_happened(had: frozenset[str], has: frozenset[str]) -> str:
 
 @pytest.mark.parametrize("before", [None, *_ALL])
 @pytest.mark.parametrize("after", _ALL)
-def test_an_event_says_what_became_of_what_was_granted(
-    before: dict[str, State] | None, after: dict[str, State]
-) -> None:
+def test_event_compares_granted_purposes(before: dict[str, State] | None, after: dict[str, State]) -> None:
     policy = small("ads", "media")
     had, has = (
         frozenset(id_ for id_, state in (states or {}).items() if state is State.GRANTED) for states in (before, after)
     )
     made = event(None if before is None else answered(policy, before), answered(policy, after))
-    assert made == what_happened(had, has)
+    assert made == expected_event(had, has)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +202,7 @@ def test_an_event_says_what_became_of_what_was_granted(
         (["accept_all", "accept_all"], ["granted", "granted"]),
     ],
 )
-def test_a_life_of_answers_is_told_by_its_events(answers: list[str], events: list[str]) -> None:
+def test_successive_answers_have_their_events(answers: list[str], events: list[str]) -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     for answer in answers:
@@ -218,7 +216,7 @@ def test_a_life_of_answers_is_told_by_its_events(answers: list[str], events: lis
     assert len({record["record_id"] for record in said}) == len(said)
 
 
-def test_after_an_answer_has_expired_the_next_one_begins_anew() -> None:
+def test_answer_after_expiry_starts_new_chain() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
@@ -229,18 +227,18 @@ def test_after_an_answer_has_expired_the_next_one_begins_anew() -> None:
     assert second["consent_id"] != first["consent_id"]
 
 
-# What is the same.
+# Repeats.
 
 
-def said_after(seconds: float, record: ConsentRecord = RECORD, **changes: Any) -> Entry:
-    return kept(replace(record, decided_at=NOW + int(seconds), **changes))
+def kept_after(seconds: float, record: ConsentRecord = RECORD, **changes: Any) -> Entry:
+    return make_entry(replace(record, decided_at=NOW + int(seconds), **changes))
 
 
-def test_the_same_within_a_minute_is_a_repetition() -> None:
-    last = dict(kept().document)
+def test_same_answer_within_a_minute_is_a_repeat() -> None:
+    last = dict(make_entry().document)
     assert REPEATED_WITHIN == 60
-    assert [repeats(last, said_after(seconds)) for seconds in (-1, 0, 60, 61)] == [True, True, True, False]
-    assert repeats(last, said_after(1, source="banner", language="ja", consent_id="other"))
+    assert [repeats(last, kept_after(seconds)) for seconds in (-1, 0, 60, 61)] == [True, True, True, False]
+    assert repeats(last, kept_after(1, source="banner", language="ja", consent_id="other"))
 
 
 @pytest.mark.parametrize(
@@ -253,49 +251,49 @@ def test_the_same_within_a_minute_is_a_repetition() -> None:
         {"signals": frozenset({"gpc"})},
     ],
 )
-def test_whatever_differs_is_none(changes: dict[str, Any]) -> None:
-    assert not repeats(dict(kept().document), said_after(1, **changes))
-    assert kept().idempotency_key != kept(replace(RECORD, **changes)).idempotency_key
+def test_different_answer_is_not_a_repeat(changes: dict[str, Any]) -> None:
+    assert not repeats(dict(make_entry().document), kept_after(1, **changes))
+    assert make_entry().idempotency_key != make_entry(replace(RECORD, **changes)).idempotency_key
 
 
-def test_an_answer_repeats_neither_a_signal_nor_a_note() -> None:
+def test_answer_after_signal_or_note_is_not_a_repeat() -> None:
     refused = answered(POLICY, {}, signals=frozenset({"gpc"}))
-    by_signal = signalled()
+    by_signal = signal_entry_of()
     assert by_signal.document["refused"] == document(refused, LIFETIME)["refused"]
-    no_longer = signalled(off=frozenset(), signals=("dnt", "gpc"))
-    assert not repeats(dict(no_longer.document), kept())
-    for last in (by_signal, noted(kept().document)):
-        assert not repeats(dict(last.document), kept(refused))
+    no_longer = signal_entry_of(off=frozenset(), signals=("dnt", "gpc"))
+    assert not repeats(dict(no_longer.document), make_entry())
+    for last in (by_signal, note_entry_of(make_entry().document)):
+        assert not repeats(dict(last.document), make_entry(refused))
 
 
-def test_a_key_is_that_of_the_record_before_else_of_the_form_else_of_nothing_else() -> None:
+def test_idempotency_key_depends_on_previous_record_or_form() -> None:
     def key(**more: Any) -> str:
-        return kept(**more).idempotency_key
+        return make_entry(**more).idempotency_key
 
     assert key(previous="a") == key(previous="a", form_id="1") == key(previous="a", form_id="2")
-    assert key(form_id="1") == kept(replace(RECORD, consent_id="other"), form_id="1").idempotency_key
+    assert key(form_id="1") == make_entry(replace(RECORD, consent_id="other"), form_id="1").idempotency_key
     other = replace(GIVEN, record_id="record-2")
     assert key(form_id="1") == key(form_id="1", given=other)
     assert len({key(), key(given=other), key(form_id="1"), key(form_id="2"), key(previous="a"), key(previous="b")}) == 6
-    assert [kept(previous=previous).repeat_within for previous in ("a", None)] == [60, 10]
+    assert [make_entry(previous=previous).repeat_within for previous in ("a", None)] == [60, 10]
 
 
 # Signals and notes.
 
 
-def signalled(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
+def signal_entry_of(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
     said = {"now": NOW, "off": frozenset({"media"}), "signals": ("gpc",), "previous": None}
     return signal_entry(record, given, **{**said, **more})
 
 
-def noted(about: Mapping[str, Any], given: Circumstances = GIVEN, **more: Any) -> Entry:
+def note_entry_of(about: Mapping[str, Any], given: Circumstances = GIVEN, **more: Any) -> Entry:
     return note_entry(about, given, **{"now": NOW, "text": "No.", "language": "en", "previous": "record-1", **more})
 
 
-def test_a_signal_is_kept_as_what_it_leaves_of_the_answer() -> None:
+def test_signal_entry_has_remaining_answer() -> None:
     record = answered(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
     shop = replace(GIVEN, policy=POLICY.under(POLICY.services[1]))
-    made = signalled(record, shop, now=NOW + 86_400.5, signals=("dnt", "gpc"), previous="record-0")
+    made = signal_entry_of(record, shop, now=NOW + 86_400.5, signals=("dnt", "gpc"), previous="record-0")
     assert made.document == {
         **document(record, LIFETIME),
         **CITED,
@@ -326,17 +324,15 @@ def test_a_signal_is_kept_as_what_it_leaves_of_the_answer() -> None:
         (State.GRANTED, ["analytics", "media"], "refused"),
     ],
 )
-def test_the_status_after_a_signal_is_that_of_an_answer_that_says_the_same(
-    analytics: State, off: list[str], status: str
-) -> None:
+def test_signal_entry_has_status_of_equivalent_answer(analytics: State, off: list[str], status: str) -> None:
     record = answered(POLICY, {"analytics": analytics, "media": State.GRANTED})
-    made = signalled(record, off=frozenset(off)).document
+    made = signal_entry_of(record, off=frozenset(off)).document
     says = {id_: State.REFUSED if id_ in off else answer.state for id_, answer in record.answers.items()}
     assert made["status"] == status == answered(POLICY, says).status
 
 
-def test_without_a_signal_what_was_answered_holds_again() -> None:
-    made = signalled(off=frozenset(), signals=()).document
+def test_entry_after_end_of_signal_restores_answer() -> None:
+    made = signal_entry_of(off=frozenset(), signals=()).document
     said = document(RECORD, LIFETIME)
     assert (made["event"], made["source"], made["signals"]) == ("changed", "signal", [])
     assert [made[name] for name in ("status", "granted", "refused")] == [
@@ -344,23 +340,23 @@ def test_without_a_signal_what_was_answered_holds_again() -> None:
     ]
 
 
-def test_a_signal_is_kept_once_for_what_it_switches_off_after_a_record() -> None:
-    first, later = signalled(previous="a"), signalled(now=NOW + 9_999_999, previous="a")
+def test_signal_key_depends_on_answer_and_refused_purposes() -> None:
+    first, later = signal_entry_of(previous="a"), signal_entry_of(now=NOW + 9_999_999, previous="a")
     assert first.idempotency_key == later.idempotency_key
     assert later.decided_at - later.repeat_within <= first.decided_at
     others = [
-        signalled(replace(RECORD, consent_id="other"), previous="a"),
-        signalled(replace(RECORD, decided_at=NOW + 1), previous="a"),
-        signalled(off=frozenset({"media", "analytics"}), previous="a"),
-        signalled(previous="b"),
+        signal_entry_of(replace(RECORD, consent_id="other"), previous="a"),
+        signal_entry_of(replace(RECORD, decided_at=NOW + 1), previous="a"),
+        signal_entry_of(off=frozenset({"media", "analytics"}), previous="a"),
+        signal_entry_of(previous="b"),
     ]
     assert len({entry.idempotency_key for entry in (first, *others)}) == 5
 
 
-def test_a_note_says_what_it_is_about_and_nothing_of_the_answer() -> None:
-    about = dict(kept().document)
+def test_note_entry_names_its_record_without_the_answer() -> None:
+    about = dict(make_entry().document)
     second, third = (replace(GIVEN, record_id=f"record-{number}") for number in (2, 3))
-    made = noted(about, second, now=NOW + 60, text="It was not I.", language="ja")
+    made = note_entry_of(about, second, now=NOW + 60, text="It was not I.", language="ja")
     assert made.document == {
         "schema": 2,
         "record_id": "record-2",
@@ -375,29 +371,32 @@ def test_a_note_says_what_it_is_about_and_nothing_of_the_answer() -> None:
         "repeat_key": made.idempotency_key,
     }
     assert (made.policies, made.texts, made.repeat_within) == ({}, {}, 60)
-    again = noted(about, third, now=NOW + 61, text="It was not I.", previous="record-2")
-    other = noted(about, third, now=NOW + 61, text="It was I.", previous="record-2")
+    again = note_entry_of(about, third, now=NOW + 61, text="It was not I.", previous="record-2")
+    other = note_entry_of(about, third, now=NOW + 61, text="It was I.", previous="record-2")
     assert again.idempotency_key == made.idempotency_key != other.idempotency_key
 
 
-# What is read of records again.
+# Reading records.
 
 
 @given(records(POLICY).filter(lambda record: record.source != "signal"))
-def test_an_answer_is_read_from_its_record_as_it_was_given(record: ConsentRecord) -> None:
+def test_answer_is_restored_from_its_record(record: ConsentRecord) -> None:
     record = replace(record, consent_id="an-id")
-    others = [kept(replace(record, decided_at=record.decided_at + seconds)).document for seconds in (-1, 1)]
-    signal, note = signalled(record, now=record.decided_at), noted(kept(record).document, now=record.decided_at)
+    others = [make_entry(replace(record, decided_at=record.decided_at + seconds)).document for seconds in (-1, 1)]
+    signal, note = (
+        signal_entry_of(record, now=record.decided_at),
+        note_entry_of(make_entry(record).document, now=record.decided_at),
+    )
     found = [*others, signal.document, note.document]
     assert answer_at(found, record.decided_at) is None
-    assert answer_at([*found, kept(record).document], record.decided_at) == record
+    assert answer_at([*found, make_entry(record).document], record.decided_at) == record
 
 
-def test_the_newest_answer_grants_what_no_signal_has_switched_off_since() -> None:
+def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:
     both = answered(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
-    answer, before = kept(both).document, kept().document
-    signal, note = signalled(both).document, noted(answer).document
-    gone = signalled(both, off=frozenset(), signals=()).document
+    answer, before = make_entry(both).document, make_entry().document
+    signal, note = signal_entry_of(both).document, note_entry_of(answer).document
+    gone = signal_entry_of(both, off=frozenset(), signals=()).document
     assert newest_answer([]) == newest_answer([signal, note]) == (None, frozenset())
     assert (
         newest_answer([before, answer])
@@ -408,16 +407,16 @@ def test_the_newest_answer_grants_what_no_signal_has_switched_off_since() -> Non
     assert newest_answer([answer, signal, before]) == (before, frozenset({"media"}))
 
 
-# What is kept can be kept, and says no more than it should.
+# Records of a site.
 
 
 @given(st.data())
 @pytest.mark.slow
-def test_whatever_is_answered_can_be_kept(data: st.DataObject) -> None:
+def test_every_answer_makes_valid_entry(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record, before = data.draw(records(policy)), data.draw(st.none() | records(policy))
     given = Circumstances(record_id="record-1", policy=policy, lifetime=LIFETIME)
-    made = kept(record, given, before=before, previous=data.draw(st.sampled_from([None, "r"])))
+    made = make_entry(record, given, before=before, previous=data.draw(st.sampled_from([None, "r"])))
     read = json.loads(made.text)
     assert read == made.document
     assert read["event"] in ("granted", "refused", "changed", "withdrawn")
@@ -428,10 +427,20 @@ def test_whatever_is_answered_can_be_kept(data: st.DataObject) -> None:
     assert not {*read["granted"]} & {*read["refused"]}
 
 
-MARKS = ("203.0.113.77", "50123", "Pixel", "Mozilla", "Android", "secret-page", "partner.example", "fr-CA", "basic-abc")
+PERSONAL_DATA = (
+    "203.0.113.77",
+    "50123",
+    "Pixel",
+    "Mozilla",
+    "Android",
+    "secret-page",
+    "partner.example",
+    "fr-CA",
+    "basic-abc",
+)
 
 
-def test_neither_address_nor_browser_nor_page_nor_visitor_id_is_in_what_is_kept() -> None:
+def test_ledger_contains_no_personal_data_of_request() -> None:
     clock, ledger, sink = Clock(), MemoryLedger(), MemorySink()
     app = install(page(), ledger=ledger, access_log=sink, clock=clock)
     headers = [
@@ -459,10 +468,10 @@ def test_neither_address_nor_browser_nor_page_nor_visitor_id_is_in_what_is_kept(
     visitor.post({"record": ledger.kept[0]["record_id"], "note": "Hello"}, path=f"{PREFIX}/records/note")
     whole = json.dumps([ledger.kept, [text for _, _, text in ledger.cited()]])
     assert [record["surface"] for record in ledger.kept[:4]] == ["banner", "again", "settings", "page"]
-    assert [mark for mark in (*MARKS, visitor_id, *visitor.jar.values()) if mark in whole] == []
+    assert [mark for mark in (*PERSONAL_DATA, visitor_id, *visitor.jar.values()) if mark in whole] == []
 
 
-def test_nothing_of_a_record_is_in_an_access_record_but_the_policy() -> None:
+def test_consent_and_access_record_share_only_the_policy() -> None:
     ledger, sink = MemoryLedger(), MemorySink()
     visitor = Visitor(install(ledger=ledger, access_log=sink), [("user-agent", PHONE)])
     visitor.accept()
@@ -472,7 +481,7 @@ def test_nothing_of_a_record_is_in_an_access_record_but_the_policy() -> None:
 
 
 @pytest.mark.parametrize("surface", ["banner", "settings"])
-def test_what_an_answer_cites_is_kept_under_its_hash(surface: str) -> None:
+def test_cited_texts_and_policy_are_kept_under_their_hash(surface: str) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger), [("accept-language", "ja")])
     visitor.post({"choice": "accept_all", "source": surface, "surface": surface})
@@ -488,7 +497,7 @@ def test_what_an_answer_cites_is_kept_under_its_hash(surface: str) -> None:
     assert record["build"] == build()
 
 
-def test_an_answer_under_a_service_says_so_and_cites_the_policy_of_the_site() -> None:
+def test_answer_for_service_names_service_and_site_policy() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
     visitor.post({"choice": "accept_all", "source": "banner", "service": "whois"})
@@ -497,7 +506,7 @@ def test_an_answer_under_a_service_says_so_and_cites_the_policy_of_the_site() ->
     assert record["policy"] == site_policy().version
 
 
-def test_the_clock_of_a_record_is_the_servers() -> None:
+def test_record_has_time_of_server() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=Clock()), [("date", "Thu, 01 Jan 1970 00:00:00 GMT")])
     visitor.post({"choice": "accept_all", "decided_at": "1970-01-01T00:00:00Z"})
@@ -505,7 +514,7 @@ def test_the_clock_of_a_record_is_the_servers() -> None:
     assert int(ARRIVED) == NOW
 
 
-def test_another_lifetime_is_the_records_too() -> None:
+def test_consent_days_set_expiry_and_retention_of_record() -> None:
     ledger = MemoryLedger()
     text = SITE + '\n[records]\nkeep = "1 day"\n'
     app = install(text=text, ledger=ledger, clock=Clock(), consent_days=30)

@@ -1,4 +1,4 @@
-"""Where requests are kept: what every store does, and what a database adds."""
+"""Tests of the stores of requests: the behaviour that all share, and what databases add."""
 
 from __future__ import annotations
 
@@ -32,25 +32,16 @@ RULES = RequestRules(keep_address=timedelta(days=30), keep=timedelta(days=100))
 Opened = Callable[[], Ledger]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of one of the two kinds."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/consent.db"
-    url: str = request.getfixturevalue("postgres_url")
-    return url
-
-
 @pytest.fixture
-def in_database(url: str) -> Iterator[Opened]:
-    """Opens the database, as often as wanted."""
+def open_database(url: str) -> Iterator[Opened]:
+    """A function that opens another ledger on the database."""
     opened: list[Ledger] = []
 
-    def open_it() -> Ledger:
+    def open_again() -> Ledger:
         opened.append(open_ledger(url))
         return opened[-1]
 
-    yield open_it
+    yield open_again
     for ledger in opened:
         ledger.close()
 
@@ -73,10 +64,10 @@ def kept(store: Requests, **changes: Any) -> DeskRequest:
     return request
 
 
-# What every store does.
+# All stores.
 
 
-def test_a_request_is_found_as_it_was_kept(store: Requests) -> None:
+def test_request_is_found_unchanged(store: Requests) -> None:
     request = kept(store, address="me@home.example", consent_id="c", kind="complain", language="ja")
     assert run(store.find(request.reference)) == request
     assert run(store.find("R-2222-2222")) is None
@@ -86,7 +77,7 @@ def test_a_request_is_found_as_it_was_kept(store: Requests) -> None:
 @pytest.mark.parametrize(
     "text", ["'; DROP TABLE consent_requests; --", "訪問 🧑‍🚀", "100 % {x} \\ :y", "a\n\tb", "a" * 4000]
 )
-def test_any_text_is_only_a_text(store: Requests, text: str) -> None:
+def test_special_characters_are_kept_unchanged(store: Requests, text: str) -> None:
     request = kept(store, text=text, consent_id=text)
     assert run(store.of(text)) == [request]
     assert store.answer(request.reference, text, NOW)
@@ -94,7 +85,7 @@ def test_any_text_is_only_a_text(store: Requests, text: str) -> None:
     assert (found.text, found.answer) == (text, text)
 
 
-def test_a_visitor_has_the_own_requests_newest_first(store: Requests) -> None:
+def test_requests_of_visitor_are_listed_newest_first(store: Requests) -> None:
     first = kept(store, consent_id="a")
     kept(store, consent_id="b")
     kept(store)
@@ -105,20 +96,20 @@ def test_a_visitor_has_the_own_requests_newest_first(store: Requests) -> None:
     assert store.export("a") == [second.document(), first.document()]
 
 
-def test_a_number_that_is_there_is_not_given_to_another(store: Requests) -> None:
+def test_duplicate_reference_is_rejected(store: Requests) -> None:
     request = kept(store)
     with pytest.raises((KeyError, DBAPIError)):
         run(store.add(a_request(reference=request.reference, text="Another.")))
     assert run(store.find(request.reference)) == request
 
 
-def test_a_form_is_good_for_one_request(store: Requests) -> None:
+def test_form_makes_only_one_request(store: Requests) -> None:
     request = kept(store)
     assert run(store.add(a_request(form=request.form))) == NotKept(0)
     assert len(store.listed()) == 1
 
 
-def test_a_visitor_has_at_most_so_many_open_requests(store: Requests) -> None:
+def test_open_requests_of_visitor_are_limited(store: Requests) -> None:
     requests = [kept(store, consent_id="a") for _ in range(MOST_OPEN)]
     assert run(store.add(a_request(consent_id="a"))) == NotKept(DAY)
     kept(store, consent_id="b")
@@ -128,7 +119,7 @@ def test_a_visitor_has_at_most_so_many_open_requests(store: Requests) -> None:
     assert run(store.add(a_request(consent_id="a", created_at=NOW + 300 * DAY))) == NotKept(DAY)
 
 
-def test_a_visitor_sends_at_most_so_many_requests_a_day(store: Requests) -> None:
+def test_requests_of_visitor_are_limited_per_day(store: Requests) -> None:
     for number in range(MOST_IN_A_DAY):
         store.answer(kept(store, consent_id="a", created_at=NOW + number).reference, "This.", NOW)
     late = NOW + 100
@@ -139,7 +130,7 @@ def test_a_visitor_sends_at_most_so_many_requests_a_day(store: Requests) -> None
 
 
 @pytest.mark.slow
-def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_twice_as_many(store: Requests) -> None:
+def test_hourly_limit_is_lower_for_new_visitors(store: Requests) -> None:
     for number in range(MOST_BEFORE_STRANGERS_WAIT):
         kept(store, created_at=NOW + number, consent_id=f"c{number}")
     late = NOW + 500
@@ -156,8 +147,8 @@ def test_strangers_wait_when_so_many_have_come_within_an_hour_and_others_when_tw
 
 
 @pytest.mark.slow
-def test_the_older_an_answer_the_more_room_there_is(store: Requests) -> None:
-    """What is prepared in ten minutes, a day or a week fills up its own share."""
+def test_hourly_limit_grows_with_age_of_consent(store: Requests) -> None:
+    """Consents of each age can fill only their own share of the limit."""
     came = 0
     for age in (0, 600, DAY, 7 * DAY, 30 * DAY):
         share = 0
@@ -168,7 +159,7 @@ def test_the_older_an_answer_the_more_room_there_is(store: Requests) -> None:
 
 
 @pytest.mark.slow
-def test_requests_that_came_while_a_clock_was_ahead_keep_nobody_waiting(store: Requests) -> None:
+def test_requests_dated_in_future_do_not_count_towards_limits(store: Requests) -> None:
     for number in range(MOST_BEFORE_STRANGERS_WAIT):
         answered = kept(store, created_at=NOW + 365 * DAY, consent_id=f"c{number % 20}")
         store.answer(answered.reference, "This.", NOW)
@@ -176,13 +167,13 @@ def test_requests_that_came_while_a_clock_was_ahead_keep_nobody_waiting(store: R
         assert run(store.add(a_request(consent_id=consent_id))) is None
 
 
-def test_a_visitor_who_is_known_has_the_own_limits_too(store: Requests) -> None:
+def test_limits_of_visitor_apply_at_any_age_of_consent(store: Requests) -> None:
     for _ in range(MOST_OPEN):
         assert run(store.add(a_request(consent_id="a"), age=DAY)) is None
     assert run(store.add(a_request(consent_id="a"), age=DAY)) == NotKept(DAY)
 
 
-def test_the_desk_sees_open_requests_first_and_of_them_the_one_that_is_due_first(store: Requests) -> None:
+def test_desk_lists_open_requests_first_by_due_date(store: Requests) -> None:
     closed = kept(store, due_at=NOW - 9 * DAY)
     answered = kept(store, due_at=NOW - 8 * DAY)
     later = kept(store, due_at=NOW + DAY)
@@ -193,7 +184,7 @@ def test_the_desk_sees_open_requests_first_and_of_them_the_one_that_is_due_first
     assert [request.reference for request in store.listed()] == [request.reference for request in order]
 
 
-def test_an_open_request_is_answered_once(store: Requests) -> None:
+def test_request_is_answered_once(store: Requests) -> None:
     request, other = kept(store), kept(store)
     assert store.answer(request.reference, "This.", NOW + 1.9)
     assert not store.answer(request.reference, "That.", NOW + 2)
@@ -203,7 +194,7 @@ def test_an_open_request_is_answered_once(store: Requests) -> None:
 
 
 @pytest.mark.slow
-def test_a_request_is_closed_once_answered_or_not(store: Requests) -> None:
+def test_request_is_closed_once(store: Requests) -> None:
     request, answered = kept(store), kept(store)
     store.answer(answered.reference, "This.", NOW)
     assert store.close(request.reference, NOW + 1)
@@ -215,7 +206,7 @@ def test_a_request_is_closed_once_answered_or_not(store: Requests) -> None:
     assert run(store.find(answered.reference)) == replace(answered, answer="This.", answered_at=NOW, closed_at=NOW + 1)
 
 
-def test_the_requests_of_a_visitor_can_be_erased(store: Requests) -> None:
+def test_requests_of_visitor_can_be_erased(store: Requests) -> None:
     store.answer(kept(store, consent_id="a").reference, "This.", NOW)
     kept(store, consent_id="a")
     others = {kept(store, consent_id="b").reference, kept(store).reference}
@@ -225,7 +216,7 @@ def test_the_requests_of_a_visitor_can_be_erased(store: Requests) -> None:
 
 
 @pytest.mark.parametrize("by_closing", [False, True])
-def test_an_address_and_then_the_request_go_when_their_time_has_come(store: Requests, by_closing: bool) -> None:
+def test_address_and_request_are_purged_after_their_retention(store: Requests, by_closing: bool) -> None:
     request = kept(store, address="me@home.example")
     if by_closing:
         store.close(request.reference, NOW)
@@ -241,13 +232,13 @@ def test_an_address_and_then_the_request_go_when_their_time_has_come(store: Requ
     assert store.listed() == []
 
 
-def test_what_is_open_is_not_deleted_however_old(store: Requests) -> None:
+def test_open_request_is_never_purged(store: Requests) -> None:
     request = kept(store, address="me@home.example")
     assert store.purge(now=NOW + 9999 * DAY, rules=RULES) == Purged(requests=0, addresses=0)
     assert store.listed() == [request]
 
 
-def test_a_dry_run_says_what_would_go_and_deletes_nothing(store: Requests) -> None:
+def test_dry_run_reports_purge_without_deleting(store: Requests) -> None:
     for answered_at in (NOW, NOW + 90 * DAY, NOW + 199 * DAY):
         store.answer(kept(store, address="me@home.example").reference, "This.", answered_at)
     before, then = store.listed(), NOW + 150 * DAY
@@ -256,17 +247,17 @@ def test_a_dry_run_says_what_would_go_and_deletes_nothing(store: Requests) -> No
     assert store.purge(now=then, rules=RULES) == would == Purged(requests=1, addresses=1)
 
 
-# What a database adds.
+# Databases.
 
 
-def test_what_is_kept_outlives_the_process(in_database: Opened) -> None:
-    request = kept(in_database().requests, consent_id="a")
-    assert run(in_database().requests.of("a")) == [request]
+def test_request_is_found_by_another_ledger_on_same_database(open_database: Opened) -> None:
+    request = kept(open_database().requests, consent_id="a")
+    assert run(open_database().requests.of("a")) == [request]
 
 
 @pytest.mark.slow
-def test_of_many_that_come_at_once_to_several_processes_no_more_are_kept_than_may_be(in_database: Opened) -> None:
-    stores = [in_database().requests for _ in range(3)]
+def test_limit_holds_for_concurrent_requests(open_database: Opened) -> None:
+    stores = [open_database().requests for _ in range(3)]
 
     async def send() -> list[NotKept | None]:
         return await asyncio.gather(*(store.add(a_request(consent_id="a")) for store in stores for _ in range(5)))
@@ -278,8 +269,8 @@ def test_of_many_that_come_at_once_to_several_processes_no_more_are_kept_than_ma
 
 
 @pytest.mark.slow
-def test_a_form_that_is_sent_twice_at_once_is_one_request(in_database: Opened) -> None:
-    stores = [in_database().requests for _ in range(2)]
+def test_form_sent_concurrently_makes_one_request(open_database: Opened) -> None:
+    stores = [open_database().requests for _ in range(2)]
 
     async def send() -> list[NotKept | None]:
         return await asyncio.gather(*(store.add(a_request(form="the same")) for store in stores for _ in range(3)))
@@ -287,8 +278,8 @@ def test_a_form_that_is_sent_twice_at_once_is_one_request(in_database: Opened) -
     assert run(send()).count(None) == 1
 
 
-def test_an_answer_that_two_at_the_desk_give_at_once_is_given_by_one(in_database: Opened) -> None:
-    stores = [in_database().requests for _ in range(2)]
+def test_concurrent_answers_to_request_keep_one(open_database: Opened) -> None:
+    stores = [open_database().requests for _ in range(2)]
     request = kept(stores[0])
 
     async def answer() -> list[bool]:
@@ -300,8 +291,8 @@ def test_an_answer_that_two_at_the_desk_give_at_once_is_given_by_one(in_database
     assert run(stores[0].find(request.reference)).answer == f"By {first.index(True)}."
 
 
-def test_the_secret_is_nowhere_in_the_database(url: str, in_database: Opened) -> None:
-    request = kept(in_database().requests)
+def test_database_holds_only_hash_of_secret(url: str, open_database: Opened) -> None:
+    request = kept(open_database().requests)
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.connect() as connection:
         row = connection.execute(select(REQUESTS)).mappings().one()
@@ -310,14 +301,14 @@ def test_the_secret_is_nowhere_in_the_database(url: str, in_database: Opened) ->
     assert row["secret_hash"] == request.secret_hash
 
 
-def test_what_the_database_refuses_is_an_error_and_keeps_nothing(in_database: Opened) -> None:
-    store = in_database().requests
+def test_database_error_keeps_no_request(open_database: Opened) -> None:
+    store = open_database().requests
     with pytest.raises(DBAPIError):
         run(store.add(a_request(text=None)))
     assert store.listed() == []
 
 
-def test_a_server_that_is_not_there_at_the_start_gets_its_tables_when_it_is(
+def test_request_tables_are_created_once_postgresql_starts(
     private_postgres: PrivateServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = private_postgres.new_database()
@@ -332,7 +323,7 @@ def test_a_server_that_is_not_there_at_the_start_gets_its_tables_when_it_is(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_a_server_that_was_away_is_used_again(private_postgres: PrivateServer) -> None:
+def test_requests_work_after_postgresql_restart(private_postgres: PrivateServer) -> None:
     ledger = open_ledger(private_postgres.new_database())
     request = kept(ledger.requests)
     private_postgres.stop()
@@ -343,11 +334,11 @@ def test_a_server_that_was_away_is_used_again(private_postgres: PrivateServer) -
     ledger.close()
 
 
-def test_a_database_of_an_earlier_version_gets_the_table(in_database: Opened, url: str) -> None:
-    in_database()
+def test_database_of_earlier_version_gets_request_table(open_database: Opened, url: str) -> None:
+    open_database()
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE consent_requests"))
         connection.execute(text("UPDATE consent_schema_version SET version_num = '0001'"))
     engine.dispose()
-    kept(in_database().requests)
+    kept(open_database().requests)

@@ -1,11 +1,11 @@
-"""What is due is removed once a day, by whichever process is first; what is cited stays."""
+"""Tests of retention: due records are removed once a day, by the first process that looks."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -31,15 +31,8 @@ RULES = RequestRules()
 REMOVAL = '"event":"removed"'
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
-    yield ledger
-    ledger.close()
-
-
-class Watched(MemoryLedger):
-    """A ledger that knows when it was asked to remove what is due."""
+class CountingLedger(MemoryLedger):
+    """A ledger that remembers the times of its removals."""
 
     def __init__(self, remove: Callable[[], None] = lambda: None) -> None:
         super().__init__()
@@ -58,31 +51,31 @@ def retention(ledger: Ledger) -> Retention:
     return Retention(ledger, RULES, new_id)
 
 
-def run_if_due(looking: Retention, now: float) -> None:
-    looking.run_if_due(now)
-    looking.wait()
+def run_if_due(job: Retention, now: float) -> None:
+    job.run_if_due(now)
+    job.wait()
 
 
 def left(ledger: Ledger) -> int:
-    """Return how many records of answers are left."""
+    """Return the number of records that are left, without removal records."""
     return sum(1 for link in ledger.links() if link.document and REMOVAL not in link.document)
 
 
 def removals(ledger: Ledger) -> int:
-    """Return how many records say that others were removed."""
+    """Return the number of removal records."""
     return sum(1 for link in ledger.links() if link.document and REMOVAL in link.document)
 
 
-def test_it_looks_once_a_day() -> None:
-    ledger = Watched()
-    looking = retention(ledger)
-    looking.wait()
+def test_retention_runs_once_a_day() -> None:
+    ledger = CountingLedger()
+    job = retention(ledger)
+    job.wait()
     for seconds in (0, 1, DAY - 1, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY):
-        run_if_due(looking, NOW + seconds)
+        run_if_due(job, NOW + seconds)
     assert [int(now - NOW) for now in ledger.asked] == [0, DAY, 2 * DAY, 9 * DAY]
 
 
-def test_it_does_not_look_where_another_process_has_within_a_day(ledger: Ledger) -> None:
+def test_retention_waits_a_day_after_run_of_another_process(ledger: Ledger) -> None:
     run(ledger.append(entry(keep_until=int(NOW))))
     ledger.remove(now=NOW - DAY + 1, make_id=new_id)
     run_if_due(retention(ledger), NOW)
@@ -91,11 +84,11 @@ def test_it_does_not_look_where_another_process_has_within_a_day(ledger: Ledger)
     assert left(ledger) == 0
 
 
-def test_a_clock_that_was_a_year_ahead_does_not_stop_it(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
-    looking = retention(ledger)
-    run_if_due(looking, NOW + 365 * DAY)
+def test_retention_runs_after_clock_was_ahead(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    job = retention(ledger)
+    run_if_due(job, NOW + 365 * DAY)
     run(ledger.append(entry(keep_until=int(NOW))))
-    for other in (looking, retention(ledger)):
+    for other in (job, retention(ledger)):
         run_if_due(other, NOW)
     assert (left(ledger), removals(ledger)) == (0, 1)
     said = [record.getMessage() for record in caplog.records]
@@ -107,18 +100,16 @@ def test_a_clock_that_was_a_year_ahead_does_not_stop_it(ledger: Ledger, caplog: 
     assert (ledger.last_removal(), ledger.last_removal(NOW)) == (int(NOW) + 365 * DAY, int(NOW))
 
 
-def test_clocks_of_hosts_may_differ_a_little() -> None:
-    ledger = Watched()
-    looking, elsewhere = retention(ledger), retention(ledger)
-    run_if_due(looking, NOW + 299)
-    run_if_due(looking, NOW)
+def test_retention_tolerates_clock_skew() -> None:
+    ledger = CountingLedger()
+    job, elsewhere = retention(ledger), retention(ledger)
+    run_if_due(job, NOW + 299)
+    run_if_due(job, NOW)
     run_if_due(elsewhere, NOW)
     assert len(ledger.asked) == 1
 
 
-def test_what_is_not_as_it_was_recorded_stays_and_that_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_altered_record_is_not_removed_but_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "cookie_consent")
     with closing(open_ledger(f"sqlite:///{tmp_path}/consent.db")) as ledger:
         run(ledger.append(entry(keep_until=int(NOW))))
@@ -134,7 +125,7 @@ def test_what_is_not_as_it_was_recorded_stays_and_that_is_logged(
     ]
 
 
-def test_an_erasure_is_no_look(ledger: Ledger) -> None:
+def test_erasure_does_not_count_as_retention_run(ledger: Ledger) -> None:
     run(ledger.append(entry("a", keep_until=int(NOW))))
     run(ledger.append(entry("b", keep_until=int(NOW))))
     ledger.remove(now=NOW - 1, make_id=new_id, consent_id="b")
@@ -142,20 +133,20 @@ def test_an_erasure_is_no_look(ledger: Ledger) -> None:
     assert left(ledger) == 0
 
 
-def test_what_is_due_goes_and_its_texts_when_nothing_cites_them_any_longer(ledger: Ledger) -> None:
+def test_due_records_are_removed_with_their_uncited_texts(ledger: Ledger) -> None:
     for number in range(3):
         run(ledger.append(entry(f"v-{number}", keep_until=int(NOW) + number * 2 * DAY)))
     run(ledger.append(entry("kept", text="<p>Another</p>", keep_until=None)))
-    looking = retention(ledger)
+    job = retention(ledger)
 
     def cited() -> set[str]:
         return {name for kind, name, _ in ledger.cited() if kind == "texts"}
 
     for number in range(2):
-        run_if_due(looking, NOW + number * 2 * DAY)
+        run_if_due(job, NOW + number * 2 * DAY)
         assert left(ledger) == 3 - number
         assert cited() == {digest(SHOWN), digest(PREVAILING), digest("<p>Another</p>")}
-    run_if_due(looking, NOW + 4 * DAY)
+    run_if_due(job, NOW + 4 * DAY)
     assert left(ledger) == 1
     assert cited() == {digest(PREVAILING), digest("<p>Another</p>")}
     assert run(ledger.text(digest(SHOWN))) is None
@@ -164,7 +155,7 @@ def test_what_is_due_goes_and_its_texts_when_nothing_cites_them_any_longer(ledge
     assert removals(ledger) == 3
 
 
-def test_a_look_that_finds_nothing_leaves_no_record(ledger: Ledger) -> None:
+def test_run_without_due_records_leaves_no_removal_record(ledger: Ledger) -> None:
     run(ledger.append(entry(keep_until=int(NOW) + 1)))
     run_if_due(retention(ledger), NOW)
     assert (left(ledger), removals(ledger)) == (1, 0)
@@ -172,7 +163,7 @@ def test_a_look_that_finds_nothing_leaves_no_record(ledger: Ledger) -> None:
 
 
 @pytest.mark.slow
-def test_several_at_once_remove_each_record_once(tmp_path: Path) -> None:
+def test_concurrent_runs_remove_each_record_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     first = open_ledger(url)
     for number in range(50):
@@ -188,25 +179,25 @@ def test_several_at_once_remove_each_record_once(tmp_path: Path) -> None:
         ledger.close()
 
 
-def test_whoever_reminds_does_not_wait() -> None:
+def test_run_if_due_does_not_wait_for_removal() -> None:
     goes_on, begun = threading.Event(), threading.Event()
 
     def slowly() -> None:
         begun.set()
         assert goes_on.wait(30)
 
-    ledger = Watched(slowly)
+    ledger = CountingLedger(slowly)
     run(ledger.append(entry(keep_until=int(NOW))))
-    looking = retention(ledger)
-    looking.run_if_due(NOW)
+    job = retention(ledger)
+    job.run_if_due(NOW)
     assert begun.wait(30)
     assert left(ledger) == 1
     goes_on.set()
-    looking.wait()
+    job.wait()
     assert left(ledger) == 0
 
 
-def test_requests_and_addresses_go_too_also_where_another_process_has_removed_the_records(ledger: Ledger) -> None:
+def test_requests_are_purged_though_another_process_removed_records(ledger: Ledger) -> None:
     long_ago, lately = NOW - 2000 * DAY, NOW - 40 * DAY
     old, answered, waiting = (a_request(created_at=int(long_ago), address="a@site.example") for _ in range(3))
     for asked in (old, answered, waiting):
@@ -219,7 +210,7 @@ def test_requests_and_addresses_go_too_also_where_another_process_has_removed_th
     assert listed == {answered.reference: None, waiting.reference: "a@site.example"}
 
 
-def test_each_run_leaves_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_run_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     ledger = MemoryLedger()
     run(ledger.append(entry(keep_until=int(NOW))))
     run(ledger.append(entry("b", keep_until=None, text="<p>Another</p>")))
@@ -231,18 +222,18 @@ def test_each_run_leaves_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.logs_an_exception
-def test_a_ledger_that_fails_is_tried_again_the_next_day(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_run_is_repeated_next_day(caplog: pytest.LogCaptureFixture) -> None:
     failures = [OSError("disk"), KeyError("bug")]
 
     def failing() -> None:
         if failures:
             raise failures.pop(0)
 
-    ledger = Watched(failing)
+    ledger = CountingLedger(failing)
     run(ledger.append(entry(keep_until=int(NOW))))
-    looking = retention(ledger)
+    job = retention(ledger)
     for seconds, records in ((0, 1), (60, 1), (DAY, 1), (2 * DAY, 0)):
-        run_if_due(looking, NOW + seconds)
+        run_if_due(job, NOW + seconds)
         assert left(ledger) == records
     assert [record.getMessage() for record in caplog.records] == [
         "What is due could not be removed from the ledger."
@@ -254,7 +245,7 @@ def retention_threads() -> list[threading.Thread]:
 
 
 @pytest.mark.slow
-def test_an_answer_reminds_and_what_has_been_due_for_long_goes(ledger: Ledger) -> None:
+def test_answer_triggers_removal_of_due_records(ledger: Ledger) -> None:
     clock = Clock()
     app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
 
@@ -279,7 +270,7 @@ def test_an_answer_reminds_and_what_has_been_due_for_long_goes(ledger: Ledger) -
 
 
 @pytest.mark.parametrize("path", ["/", PREFIX])
-def test_what_is_due_goes_also_where_people_come_and_nobody_answers(ledger: Ledger, path: str) -> None:
+def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> None:
     clock = Clock()
     app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
     Visitor(app).accept()
@@ -299,8 +290,8 @@ def test_what_is_due_goes_also_where_people_come_and_nobody_answers(ledger: Ledg
     assert left_after_a_visit(1) == (0, [None])
 
 
-def test_visits_look_for_what_is_due_once_a_day() -> None:
-    ledger, clock = Watched(), Clock()
+def test_visits_trigger_retention_once_a_day() -> None:
+    ledger, clock = CountingLedger(), Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
     for _ in range(5):
@@ -312,11 +303,11 @@ def test_visits_look_for_what_is_due_once_a_day() -> None:
 
 
 @pytest.mark.logs_an_exception
-def test_a_retention_that_fails_refuses_no_answer() -> None:
+def test_answer_is_kept_when_retention_fails() -> None:
     def failing() -> None:
         raise OSError("disk")
 
-    ledger = Watched(failing)
+    ledger = CountingLedger(failing)
     assert Visitor(install(ledger=ledger)).accept().status == 200
     for thread in retention_threads():
         thread.join()
@@ -324,8 +315,8 @@ def test_a_retention_that_fails_refuses_no_answer() -> None:
     assert left(ledger) == 1
 
 
-def test_records_that_are_due_go_each_day_on_which_somebody_comes() -> None:
-    sink, clock = Purged(), Clock()
+def test_traced_visits_trigger_sink_purge_once_a_day() -> None:
+    sink, clock = CountingSink(), Clock()
     visitor = Visitor(install(access_log=sink, clock=clock), [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
@@ -337,8 +328,8 @@ def test_records_that_are_due_go_each_day_on_which_somebody_comes() -> None:
     assert sink.asked[1] - sink.asked[0] == DAY
 
 
-class Purged(MemorySink):
-    """A sink that knows when it was asked to remove what is due."""
+class CountingSink(MemorySink):
+    """A sink that remembers the times of its purges."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -350,8 +341,8 @@ class Purged(MemorySink):
 
 
 @pytest.mark.logs_an_exception
-def test_a_sink_that_cannot_purge_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    sink = Purged()
+def test_failed_sink_purge_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    sink = CountingSink()
     sink.records = None  # type: ignore[assignment]
     AccessRetention(sink, timedelta(days=1)).run(NOW)
     assert "The access records that are due could not be removed." in caplog.text
