@@ -1,4 +1,4 @@
-"""Every access record and every count is as the schemas say that are shipped, and the docs say no other."""
+"""Tests of the JSON schemas of access records and counts, and of their documentation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def problems(name: str, record: object) -> list[str]:
     return [error.message for error in validator.iter_errors(record)]
 
 
-def test_records_and_counts_are_as_their_schemas_say() -> None:
+def test_records_and_counts_match_their_schemas() -> None:
     sink = MemorySink()
     app = install(APP, access_log=sink)
     visitor = Visitor(app, BROWSER)
@@ -55,7 +55,7 @@ def test_records_and_counts_are_as_their_schemas_say() -> None:
         assert problems("access_count", count) == []
 
 
-def test_a_request_that_takes_longer_than_erasing_is_repeated_leaves_no_record() -> None:
+def test_request_longer_than_recording_limit_leaves_no_record() -> None:
     sink, request = MemorySink(), {"method": "GET", "path": "/download"}
     for seconds, records in ((LONGEST_RECORDED - 60, 1), (LONGEST_RECORDED + 1, 1)):
         trace = Trace({b"user-agent": PHONE.encode()}, "v", "0" * 16, 0.0)
@@ -72,8 +72,9 @@ def test_a_request_that_takes_longer_than_erasing_is_repeated_leaves_no_record()
         ({"record.kind": "event"}, "'event.name' is a required property"),
         ({"time": "2026-11-25 10:00"}, "does not match"),
     ],
+    ids=["full address", "full user agent", "event without a name", "format of the time"],
 )
-def test_a_record_of_another_shape_is_none(change: dict[str, Any], complaint: str) -> None:
+def test_record_with_invalid_field_fails_the_schema(change: dict[str, Any], complaint: str) -> None:
     sink = MemorySink()
     visitor = Visitor(install(APP, access_log=sink), BROWSER)
     visitor.accept()
@@ -82,15 +83,15 @@ def test_a_record_of_another_shape_is_none(change: dict[str, Any], complaint: st
 
 
 @pytest.mark.parametrize(("name", "heading"), [("access_record", "Access records"), ("access_count", "Counts")])
-def test_the_docs_tell_of_each_field_and_of_no_other(name: str, heading: str) -> None:
+def test_documentation_lists_exactly_the_schema_fields(name: str, heading: str) -> None:
     section = DOCS.read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    told = re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)
-    assert sorted(told) == sorted(schema(name)["properties"])
+    documented = re.findall(r"^\| `([\w.]+)` \|", section, re.MULTILINE)
+    assert sorted(documented) == sorted(schema(name)["properties"])
 
 
-def test_visitors_are_told_what_each_field_means() -> None:
+def test_glossary_for_visitors_explains_each_record_field() -> None:
     assert schema("access_record")["properties"].keys() == ACCESS_RECORD.keys()
 
 
-def test_a_request_that_no_route_answered_has_no_template() -> None:
+def test_request_without_route_has_no_route_template() -> None:
     assert route_of({"path": "/offices"}) == ""

@@ -1,4 +1,4 @@
-"""After a withdrawal the visitor still sees and erases what was recorded before, and nothing else has the id."""
+"""Tests of the erasure cookie: after a withdrawal the visitor can still export and erase earlier access records."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from tests.support.policies import KEY, text_of
 
 NAME, PLAIN = "__Secure-visitor-erasure", "visitor-erasure"
 EXPORT, ERASE = f"{PREFIX}/export", f"{PREFIX}/erase"
+ERASE_ON_WITHDRAWAL = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
 ANOTHER_COOKIE = '\n[[cookies]]\nname = "more"\npurpose = "analytics"\n'
 DAYS = 30
-"""What the policy keeps access records for."""
+"""How long the policy keeps access records."""
 
 
 class Traced(Visitor):
-    """A visitor who allowed all and looked at two pages, in a browser that keeps to the paths of cookies."""
+    """A visitor who granted all and visited two pages, in a browser that respects the paths of cookies."""
 
     def __init__(self, text: str = SITE, **options: Any) -> None:
         self.clock, self.seen, self.sink = Clock(), list[list[str]](), MemorySink()
@@ -44,6 +45,10 @@ class Traced(Visitor):
             return super().request(method, path, *args, **more)
         finally:
             self.jar |= narrow
+
+    def change_policy(self, text: str) -> None:
+        """Move to a site with another policy, and the same ledger and access log."""
+        self.app = install(answering(), text, access_log=self.sink, ledger=self.ledger, clock=self.clock)
 
     def export(self) -> dict[str, Any]:
         export: dict[str, Any] = self.get(EXPORT).json
@@ -65,7 +70,7 @@ def visible(html: str) -> str:
     return " ".join(re.sub(r"<[^>]*>", " ", body).split())
 
 
-def test_a_withdrawal_takes_the_visitor_cookie_and_leaves_its_id_to_the_endpoints_alone() -> None:
+def test_withdrawal_replaces_visitor_cookie_with_erasure_cookie() -> None:
     visitor = Traced()
     fields = visitor.refuse().set_cookies
     assert "Max-Age=0" in fields["__Host-visitor"]
@@ -74,7 +79,7 @@ def test_a_withdrawal_takes_the_visitor_cookie_and_leaves_its_id_to_the_endpoint
     assert fields[NAME].startswith(f"{NAME}={visitor.id}~{int(NOW) + DAYS * 86_400}.")
 
 
-def test_after_a_withdrawal_the_export_shows_the_records_and_the_erasure_erases_them() -> None:
+def test_withdrawn_visitor_can_export_and_erase_records() -> None:
     visitor = Traced()
     visitor.refuse()
     export = visitor.export()
@@ -90,7 +95,7 @@ def test_after_a_withdrawal_the_export_shows_the_records_and_the_erasure_erases_
     assert visitor.export()["withdrawn_visitor_ids"] == []
 
 
-def test_a_file_is_shown_and_erased_after_a_withdrawal(tmp_path: Path) -> None:
+def test_withdrawn_visitor_can_export_and_erase_records_in_file(tmp_path: Path) -> None:
     visitor = Traced(access_log=tmp_path / "access.jsonl")
     visitor.refuse()
     assert visitor.paths() == ["/one", "/two"]
@@ -98,7 +103,7 @@ def test_a_file_is_shown_and_erased_after_a_withdrawal(tmp_path: Path) -> None:
     assert (tmp_path / "access.jsonl").read_text().split() == []
 
 
-def test_over_plain_http_it_has_its_plain_name() -> None:
+def test_erasure_cookie_over_http_has_no_secure_prefix() -> None:
     visitor = Visitor(install(access_log=MemorySink(), visitor_cookie="who"), [("user-agent", PHONE)], scheme="http")
     visitor.accept()
     assert visitor.refuse().set_cookies["who-erasure"].endswith(f"; Path={PREFIX}; HttpOnly; SameSite=Lax")
@@ -108,7 +113,7 @@ def test_over_plain_http_it_has_its_plain_name() -> None:
     ("root", "path"),
     [("/app", f"/app{PREFIX}"), ("/app/", f"/app{PREFIX}"), ("/a b;c=d\r\n", f"/a%20b%3Bc=d%0D%0A{PREFIX}")],
 )
-def test_its_path_is_where_browsers_see_the_endpoints(root: str, path: str) -> None:
+def test_erasure_cookie_path_includes_root_path(root: str, path: str) -> None:
     visitor = Visitor(install(access_log=MemorySink()), [("user-agent", PHONE)])
     visitor.accept()
     fields = visitor.post({"choice": "refuse_all"}, root_path=root).set_cookies
@@ -116,10 +121,10 @@ def test_its_path_is_where_browsers_see_the_endpoints(root: str, path: str) -> N
     assert f"; Path={path}; Secure" in visitor.post({}, path=ERASE, root_path=root).set_cookies[NAME]
 
 
-# What the settings page says.
+# The settings page.
 
 
-def test_the_settings_page_says_what_is_left_and_until_when_and_erases_it() -> None:
+def test_settings_page_shows_and_erases_records_after_withdrawal() -> None:
     visitor = Traced()
     assert "withdrew" not in visible(visitor.get(PREFIX).text).replace(words("cookie_erasure"), "")
     visitor.refuse()
@@ -136,7 +141,7 @@ def test_the_settings_page_says_what_is_left_and_until_when_and_erases_it() -> N
     assert visitor.id not in after
 
 
-def test_who_has_no_identifier_reads_that_there_was_nothing_to_erase() -> None:
+def test_erasure_without_visitor_id_reports_nothing_to_erase() -> None:
     for refuses, ledger in ((False, None), (True, MemoryLedger())):
         visitor = Visitor(install(access_log=MemorySink(), ledger=ledger))
         if refuses:
@@ -149,7 +154,7 @@ def test_who_has_no_identifier_reads_that_there_was_nothing_to_erase() -> None:
         assert (words("proof_stays") in after) == refuses
 
 
-def test_the_cookie_is_declared_as_strictly_necessary_with_its_lifetime_and_place() -> None:
+def test_settings_page_lists_erasure_cookie_as_necessary() -> None:
     text = call(install(access_log=MemorySink()), path=PREFIX).text
     necessary = text.partition('aria-labelledby="pchoice-purpose-necessary"')[2].partition("</section>")[0]
     row = next(row for row in necessary.split("<tr>") if NAME in row)
@@ -160,12 +165,10 @@ def test_the_cookie_is_declared_as_strictly_necessary_with_its_lifetime_and_plac
 
 @pytest.mark.parametrize(
     ("text", "options"),
-    [
-        (SITE, {}),
-        (SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true"), {"access_log": MemorySink()}),
-    ],
+    [(SITE, {}), (ERASE_ON_WITHDRAWAL, {"access_log": MemorySink()})],
+    ids=["no access log", "erased on withdrawal"],
 )
-def test_where_nothing_is_left_after_a_withdrawal_there_is_no_such_cookie(text: str, options: Any) -> None:
+def test_withdrawal_that_leaves_no_records_sets_no_erasure_cookie(text: str, options: Any) -> None:
     app = install(text=text, **options)
     assert NAME not in call(app, path=PREFIX).text
     visitor = Visitor(app, [("user-agent", PHONE)])
@@ -173,11 +176,11 @@ def test_where_nothing_is_left_after_a_withdrawal_there_is_no_such_cookie(text: 
     assert NAME not in visitor.refuse().set_cookies
 
 
-# Who has it, and for how long.
+# When the erasure cookie is set, read and deleted.
 
 
 @pytest.mark.parametrize("purposes", [{}, {"media": True}])
-def test_it_is_not_set_where_no_consent_to_tracing_is_withdrawn(purposes: dict[str, bool]) -> None:
+def test_answer_that_withdraws_no_tracing_sets_no_erasure_cookie(purposes: dict[str, bool]) -> None:
     visitor = Visitor(install(access_log=MemorySink()), [("user-agent", PHONE)])
     visitor.save(media=True)
     assert NAME not in visitor.save(**purposes).set_cookies
@@ -185,7 +188,7 @@ def test_it_is_not_set_where_no_consent_to_tracing_is_withdrawn(purposes: dict[s
     assert NAME not in visitor.save(analytics=True).set_cookies
 
 
-def test_neither_the_app_nor_tracing_reads_it() -> None:
+def test_erasure_cookie_reaches_neither_app_nor_tracing() -> None:
     visitor = Traced()
     visitor.refuse()
     token = visitor.jar[NAME]
@@ -201,12 +204,12 @@ def test_neither_the_app_nor_tracing_reads_it() -> None:
 
 
 @pytest.mark.parametrize("name", [NAME, PLAIN])
-def test_the_app_cannot_set_it(name: str) -> None:
+def test_app_cannot_set_erasure_cookie(name: str) -> None:
     reply = call(install(answering(sets=[f"{name}=x; Path={PREFIX}"])))
     assert reply.set_cookies == {}
 
 
-def test_it_ends_with_the_retention_of_the_last_record() -> None:
+def test_erasure_cookie_expires_with_record_retention() -> None:
     visitor = Traced()
     visitor.refuse()
     visitor.clock.forward(days=DAYS, seconds=-1)
@@ -216,7 +219,7 @@ def test_it_ends_with_the_retention_of_the_last_record() -> None:
     assert NAME not in visitor.erase().set_cookies
 
 
-def test_who_agrees_again_gets_a_new_id_and_may_still_erase_what_was_recorded_before() -> None:
+def test_grant_after_withdrawal_gives_new_id_and_both_are_erasable() -> None:
     visitor = Traced()
     visitor.refuse()
     visitor.clock.forward(days=1)
@@ -233,11 +236,10 @@ def test_who_agrees_again_gets_a_new_id_and_may_still_erase_what_was_recorded_be
     assert {name for name, line in reply.set_cookies.items() if "Max-Age=0" in line} == {NAME, "__Host-visitor"}
 
 
-def test_who_agrees_again_after_the_policy_has_changed_may_still_erase_what_was_recorded_before() -> None:
+def test_grant_after_policy_change_gives_new_id_and_both_are_erasable() -> None:
     visitor = Traced()
     earlier = visitor.id
-    options = {"access_log": visitor.sink, "ledger": visitor.ledger, "clock": visitor.clock}
-    visitor.app = install(answering(), SITE + ANOTHER_COOKIE, **options)
+    visitor.change_policy(SITE + ANOTHER_COOKIE)
     assert visitor.state()["purposes"]["analytics"] is False
     visitor.accept()
     visitor.get("/three")
@@ -248,18 +250,16 @@ def test_who_agrees_again_after_the_policy_has_changed_may_still_erase_what_was_
     assert visitor.sink.records == []
 
 
-def test_where_records_are_erased_with_a_withdrawal_they_are_when_a_new_id_takes_the_place_of_theirs() -> None:
-    text = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
-    visitor = Traced(text)
-    options = {"access_log": visitor.sink, "ledger": visitor.ledger, "clock": visitor.clock}
-    visitor.app = install(answering(), text + ANOTHER_COOKIE, **options)
+def test_erase_on_withdrawal_also_erases_replaced_visitor_id() -> None:
+    visitor = Traced(ERASE_ON_WITHDRAWAL)
+    visitor.change_policy(ERASE_ON_WITHDRAWAL + ANOTHER_COOKIE)
     visitor.accept()
     assert NAME not in visitor.jar
     assert soon(lambda: visitor.sink.records == [])
 
 
 @pytest.mark.slow
-def test_several_withdrawals_are_remembered_and_the_oldest_over_the_most_is_erased() -> None:
+def test_oldest_withdrawn_id_beyond_limit_is_erased() -> None:
     visitor = Traced()
     ids = []
     for number in range(MOST_WITHDRAWN + 1):
@@ -275,7 +275,7 @@ def test_several_withdrawals_are_remembered_and_the_oldest_over_the_most_is_eras
     assert {record["visitor.id"] for record in visitor.sink.records} == set(ids[1:])
 
 
-def test_both_cookies_with_one_id_count_once() -> None:
+def test_same_id_in_visitor_and_erasure_cookie_counts_once() -> None:
     visitor = Traced()
     before = dict(visitor.jar)
     visitor.refuse()
@@ -286,14 +286,14 @@ def test_both_cookies_with_one_id_count_once() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x", "a~1", "x" * 5000, "é"])
-def test_what_is_no_token_of_ours_is_no_id(token: str) -> None:
+def test_invalid_erasure_cookie_gives_no_id(token: str) -> None:
     visitor = Traced()
     visitor.jar = {NAME: token}
     assert visitor.export()["withdrawn_visitor_ids"] == []
     assert visitor.get(PREFIX).status == 200
 
 
-def test_a_token_of_the_future_is_none_and_of_several_the_newest_counts() -> None:
+def test_newest_erasure_cookie_counts_and_future_one_is_ignored() -> None:
     own = OwnCookies(CookieSettings(KEY))
     tokens = [
         own.set_withdrawn([Withdrawn(id_, int(NOW) + 1000)], issued, base=PREFIX, secure=True).partition(b";")[0]
@@ -305,7 +305,7 @@ def test_a_token_of_the_future_is_none_and_of_several_the_newest_counts() -> Non
 
 
 @pytest.mark.slow
-def test_requests_about_what_is_kept_are_limited_for_its_holder_too() -> None:
+def test_exports_of_withdrawn_visitor_are_rate_limited() -> None:
     visitor = Traced(ledger=None)
     visitor.refuse()
     codes = [visitor.get(EXPORT).status for _ in range(70)]

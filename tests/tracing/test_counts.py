@@ -1,4 +1,4 @@
-"""What becomes of the question is counted for everybody, in numbers that name nobody."""
+"""Tests of the counts: views, questions and answers of all visitors, without anything about a single visitor."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def app(sink: MemorySink) -> ConsentMiddleware:
 
 
 def counts(app: ConsentMiddleware, sink: MemorySink) -> dict[str, int]:
-    """End the server, and return what was counted: name, and language or detail where there is one -> sum."""
+    """End the server, and return the counts: name, with language or detail if there is one -> sum."""
     drive_lifespan(app)
     sums: dict[str, int] = {}
     for count in sink.counts:
@@ -98,7 +98,7 @@ def drive_lifespan(app: ConsentMiddleware) -> None:
             return {"type": "lifespan.startup"}
 
         async def send(message: Any) -> None:
-            """Nobody listens."""
+            """Ignore the message."""
 
         async def ending(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.complete"})
@@ -111,7 +111,7 @@ def drive_lifespan(app: ConsentMiddleware) -> None:
     asyncio.run(lifespan())
 
 
-def test_pages_and_questions_and_answers_are_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_views_questions_and_answers_are_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
     yes, no, some = (Visitor(app, BROWSER) for _ in range(3))
     for visitor in (yes, no, some):
         visitor.get("/")
@@ -132,7 +132,7 @@ def test_pages_and_questions_and_answers_are_counted(app: ConsentMiddleware, sin
     assert [record["record.kind"] for record in sink.records] == ["view", "request"]
 
 
-def test_an_error_is_no_view_but_asks_and_takes_answers(app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_error_page_counts_no_view_but_question_and_answer(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, [*BROWSER, ("sec-gpc", "1")])
     visitor.get("/missing")
     visitor.accept()
@@ -145,7 +145,7 @@ def test_an_error_is_no_view_but_asks_and_takes_answers(app: ConsentMiddleware, 
     assert counts(app, sink) == {"views": 1, "views_recorded": 1, "asked en": 1, "granted en": 1}
 
 
-def test_a_count_names_nobody(app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_count_has_no_field_about_a_visitor(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.get("/")
     counts(app, sink)
@@ -156,7 +156,7 @@ def test_a_count_names_nobody(app: ConsentMiddleware, sink: MemorySink) -> None:
     assert {count["server.address"] for count in sink.counts} == {"site.example"}
 
 
-def test_nothing_tells_between_which_access_records_a_count_was_made(app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_ids_and_times_of_counts_reveal_no_order(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.accept()
     for _ in range(3):
@@ -169,16 +169,13 @@ def test_nothing_tells_between_which_access_records_a_count_was_made(app: Consen
     assert all(count["time"] == f"{count['count.day']}T00:00:00Z" for count in sink.counts)
 
 
-def test_the_language_is_that_of_the_question(app: ConsentMiddleware, sink: MemorySink) -> None:
-    Visitor(install(APP, access_log=sink, language=lambda request: "ja"), BROWSER)
+def test_answer_is_counted_with_language_of_the_question(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.post({"choice": "refuse_all", "language": "ja"})
     assert counts(app, sink) == {"refused ja": 1}
 
 
-def test_a_withdrawal_and_another_change_are_no_answers_to_the_question(
-    app: ConsentMiddleware, sink: MemorySink
-) -> None:
+def test_withdrawal_and_change_are_counted_separately(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.accept()
     visitor.save(media=True)
@@ -186,7 +183,7 @@ def test_a_withdrawal_and_another_change_are_no_answers_to_the_question(
     assert counts(app, sink) == {"granted en": 1, "changed en": 1, "withdrawn en": 1}
 
 
-def test_an_answer_that_was_asked_for_again_is_one_to_the_question(sink: MemorySink) -> None:
+def test_answer_after_policy_change_counts_as_answer_to_question(sink: MemorySink) -> None:
     visitor = Visitor(install(APP), BROWSER)
     visitor.accept()
     more = install(APP, f"{SITE}{ANOTHER_COOKIE}", access_log=sink)
@@ -196,16 +193,14 @@ def test_an_answer_that_was_asked_for_again_is_one_to_the_question(sink: MemoryS
     assert counts(more, sink) == {"partial en": 1}
 
 
-def test_a_first_answer_to_which_signals_left_nothing_is_one_to_the_question(
-    app: ConsentMiddleware, sink: MemorySink
-) -> None:
+def test_first_answer_despite_signals_counts_as_answer_to_question(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, [*BROWSER, ("dnt", "1"), ("sec-gpc", "1")])
     assert not visitor.state()["should_ask"]
     visitor.save(media=True)
     assert counts(app, sink) == {"partial en": 1}
 
 
-def test_the_second_of_two_clicks_is_no_second_answer(sink: MemorySink) -> None:
+def test_double_click_is_counted_once(sink: MemorySink) -> None:
     app = install(APP, access_log=sink, ledger=MemoryLedger())
     visitor = Visitor(app, BROWSER)
     visitor.refuse()
@@ -216,7 +211,7 @@ def test_the_second_of_two_clicks_is_no_second_answer(sink: MemorySink) -> None:
     assert counts(app, sink) == {"refused en": 1, "changed en": 1}
 
 
-def test_robots_and_what_is_no_view_is_not_counted(app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_robots_and_other_requests_are_not_counted_as_views(app: ConsentMiddleware, sink: MemorySink) -> None:
     Visitor(app, [("user-agent", ROBOT)]).get("/")
     Visitor(app, [("sec-fetch-dest", "empty")]).get("/")
     Visitor(app, [("sec-purpose", "prefetch")]).get("/")
@@ -225,7 +220,7 @@ def test_robots_and_what_is_no_view_is_not_counted(app: ConsentMiddleware, sink:
     assert counts(app, sink) == {}
 
 
-def test_a_page_of_which_a_signal_decides_is_counted_as_such(sink: MemorySink) -> None:
+def test_view_decided_by_signal_is_counted_as_signal(sink: MemorySink) -> None:
     app = install(APP, access_log=sink)
     Visitor(app, [*BROWSER, ("dnt", "1"), ("sec-gpc", "1")]).get("/")
     visitor = Visitor(app, BROWSER)
@@ -241,7 +236,7 @@ def test_a_page_of_which_a_signal_decides_is_counted_as_such(sink: MemorySink) -
 
 
 @pytest.mark.parametrize("path", ["/map", "/box", "/videos"])
-def test_a_feature_that_gives_its_fallback_is_counted(path: str, app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_feature_fallback_is_counted(path: str, app: ConsentMiddleware, sink: MemorySink) -> None:
     no, yes = (Visitor(app, BROWSER) for _ in range(2))
     no.refuse()
     no.get(path)
@@ -252,27 +247,27 @@ def test_a_feature_that_gives_its_fallback_is_counted(path: str, app: ConsentMid
     assert found["views"] == 2
 
 
-def test_an_endpoint_that_is_no_feature_degrades_none(app: ConsentMiddleware, sink: MemorySink) -> None:
+def test_endpoint_without_feature_counts_no_fallback(app: ConsentMiddleware, sink: MemorySink) -> None:
     visitor = Visitor(app, BROWSER)
     visitor.refuse()
     visitor.get("/both")
     assert not [name for name in counts(app, sink) if name.startswith("degraded")]
 
 
-# The counts themselves
+# The class Counts.
 
 
-def line_up(sink: MemorySink, clock: Clock) -> Counts:
+def make_counts(sink: MemorySink, clock: Clock) -> Counts:
     return Counts(sink, clock, lambda: "random")
 
 
-def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
+def test_counts_reach_the_sink_after_ten_seconds() -> None:
     sink, flushed = MemorySink(), []
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         loop.call_later = lambda delay, call: flushed.append((delay, call))  # type: ignore[method-assign,assignment,misc]
-        counts = line_up(sink, Clock())
+        counts = make_counts(sink, Clock())
         for _ in range(3):
             counts.add("views", b"Site.Example:8000")
         ((delay, flush),) = flushed
@@ -296,58 +291,53 @@ def test_counts_go_to_the_sink_after_some_time_by_themselves() -> None:
     ]
 
 
-@pytest.mark.slow
-def test_a_process_that_ends_without_a_word_from_the_server_brings_its_counts(tmp_path: Path) -> None:
-    script = """
-import asyncio, sys
-from cookie_consent.base.process.forking import after_fork
+def counts_of_process(serve: str, folder: Path) -> list[dict[str, Any]]:
+    """Run a function body that has `counts` in a process of its own, and return the counts that the process wrote."""
+    script = f"""
+import asyncio, os, sys
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.sinks import JsonLinesSink
 
 async def serve():
     counts = Counts(JsonLinesSink(sys.argv[1]), lambda: 0.0)
+{serve}
+asyncio.run(serve())
+"""
+    subprocess.run([sys.executable, "-c", script, str(folder / "access.jsonl")], check=True)
+    return [json.loads(line) for line in (folder / "access.counts.jsonl").read_bytes().splitlines()]
+
+
+@pytest.mark.slow
+def test_process_end_without_lifespan_flushes_counts(tmp_path: Path) -> None:
+    serve = """
     counts.add("views", b"site.example")
     await asyncio.sleep(0)
     counts.add("views", b"site.example")
-
-asyncio.run(serve())
 """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], check=True)
-    (count,) = (tmp_path / "access.counts.jsonl").read_bytes().splitlines()
-    assert json.loads(count)["count.value"] == 2
+    (count,) = counts_of_process(serve, tmp_path)
+    assert count["count.value"] == 2
 
 
 @pytest.mark.slow
-def test_a_process_that_is_forked_counts_from_nothing_and_brings_its_own(tmp_path: Path) -> None:
-    script = """
-import asyncio, os, sys
-from cookie_consent.base.process.forking import after_fork
-from cookie_consent.tracing.counts import Counts
-from cookie_consent.sinks import JsonLinesSink
-
-async def serve():
-    counts = Counts(JsonLinesSink(sys.argv[1]), lambda: 0.0)
+def test_forked_process_flushes_only_its_own_counts(tmp_path: Path) -> None:
+    serve = """
     counts.add("views", b"parent.example")
     if child := os.fork():
         os.waitpid(child, 0)
     else:
         counts.add("views", b"child.example")
-
-asyncio.run(serve())
 """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "access.jsonl")], check=True)
-    counts = map(json.loads, (tmp_path / "access.counts.jsonl").read_bytes().splitlines())
-    assert [(count["server.address"], count["count.value"]) for count in counts] == [
+    assert [(count["server.address"], count["count.value"]) for count in counts_of_process(serve, tmp_path)] == [
         ("child.example", 1),
         ("parent.example", 1),
     ]
 
 
-def test_a_forked_funnel_waits_anew_and_begins_at_nothing() -> None:
+def test_counts_are_empty_after_fork() -> None:
     sink = MemorySink()
 
     async def serve() -> None:
-        counts, other = line_up(sink, Clock()), line_up(sink, Clock())
+        counts, other = make_counts(sink, Clock()), make_counts(sink, Clock())
         counts.add("views", b"site.example")
         after_fork()
         other.flush()
@@ -358,7 +348,7 @@ def test_a_forked_funnel_waits_anew_and_begins_at_nothing() -> None:
     assert [count["count.name"] for count in sink.counts] == ["asked"]
 
 
-def test_what_was_counted_is_brought_at_the_end() -> None:
+def test_counts_are_flushed_before_the_sink_is_closed() -> None:
     closed = []
 
     class Closed(MemorySink):
@@ -366,7 +356,7 @@ def test_what_was_counted_is_brought_at_the_end() -> None:
             closed.append(len(self.counts))
 
     async def serve() -> Counts:
-        counts = line_up(Closed(), Clock())
+        counts = make_counts(Closed(), Clock())
         counts.add("views", b"site.example")
         return counts
 
@@ -374,19 +364,19 @@ def test_what_was_counted_is_brought_at_the_end() -> None:
     assert closed == [1]
 
 
-def test_under_another_event_loop_than_asyncios_counts_go_to_the_sink_at_once() -> None:
+def test_counts_without_asyncio_loop_reach_the_sink_at_once() -> None:
     sink = MemorySink()
-    counts = line_up(sink, Clock())
+    counts = make_counts(sink, Clock())
     counts.add("views", b"site.example")
     counts.add("views", b"site.example")
     assert [count["count.value"] for count in sink.counts] == [1, 1]
 
 
-def test_a_count_belongs_to_the_day_on_which_it_was_made() -> None:
+def test_counts_are_separate_per_day() -> None:
     sink, clock = MemorySink(), Clock()
 
     async def serve() -> None:
-        counts = line_up(sink, clock)
+        counts = make_counts(sink, clock)
         counts.add("asked", b"site.example", language="en")
         clock.forward(days=1)
         counts.add("asked", b"site.example", language="en")
@@ -399,11 +389,11 @@ def test_a_count_belongs_to_the_day_on_which_it_was_made() -> None:
     ]
 
 
-def test_hosts_that_anybody_makes_up_are_told_apart_only_so_far() -> None:
+def test_hosts_beyond_limit_are_counted_together() -> None:
     sink = MemorySink()
 
     async def serve() -> None:
-        counts = line_up(sink, Clock())
+        counts = make_counts(sink, Clock())
         for number in range(300):
             counts.add("views", b"host-%d.example" % number)
         counts.flush()
@@ -415,20 +405,20 @@ def test_hosts_that_anybody_makes_up_are_told_apart_only_so_far() -> None:
 
 
 class Refusing(MemorySink):
-    """A sink that takes no counts."""
+    """A sink that refuses counts."""
 
     def count(self, line: bytes) -> None:
         raise OSError("no room")
 
 
-def test_a_sink_that_takes_no_counts_costs_no_page(caplog: pytest.LogCaptureFixture) -> None:
+def test_sink_that_refuses_counts_costs_no_page(caplog: pytest.LogCaptureFixture) -> None:
     app = install(APP, access_log=Refusing())
     assert Visitor(app, BROWSER).get("/").status == 200
     drive_lifespan(app)
     assert "The sink does not take counts; they are lost: OSError('no room')" in caplog.text
 
 
-def test_a_start_that_fails_is_passed_on(app: ConsentMiddleware) -> None:
+def test_failed_startup_is_passed_on(app: ConsentMiddleware) -> None:
     sent: list[str] = []
 
     async def lifespan() -> None:

@@ -1,4 +1,4 @@
-"""Who asks during a request learns of that request; where nobody can know, nothing is allowed."""
+"""Tests of `is_traced`: may the running request be traced? Where the request is unknown, it may not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.current import begin, is_traced
-from tests.support.asgi import SITE, Visitor, answer_to, answering, bodies, call, drive, install, scope
+from tests.support.asgi import SITE, Visitor, answer_to, answering, bodies, call, drive, install
 from tests.support.asgi import scope as request_of
 
 OTHER_SITE = SITE.replace('path = "/whois"', 'path = "/nothing"')
@@ -25,61 +25,61 @@ gpc = ["analytics"]
 )
 
 
-def asking(told: list[bool]) -> ASGIApp:
-    """Return an app that notes what is told during each request."""
+def noting_app(seen: list[bool]) -> ASGIApp:
+    """Return an app that notes during each request whether it is traced."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        told.append(is_traced())
+        seen.append(is_traced())
         await answering()(scope, receive, send)
 
     return app
 
 
-def cookies_of_somebody_who_grants(text: str = SITE) -> str:
+def cookies_of_granting_visitor(text: str = SITE) -> str:
     visitor = Visitor(install(text=text))
     visitor.accept()
     return "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
 
 
-def test_outside_of_any_request_nothing_is_allowed() -> None:
+def test_code_outside_requests_is_not_traced() -> None:
     assert not is_traced()
 
 
-def test_each_request_is_told_of_its_own_visitor() -> None:
-    told: list[bool] = []
-    app = install(asking(told), SIGNALLED)
+def test_request_has_the_decision_of_its_visitor() -> None:
+    seen: list[bool] = []
+    app = install(noting_app(seen), SIGNALLED)
     granting, refusing, silent = Visitor(app), Visitor(app), Visitor(app)
     granting.accept()
     refusing.refuse()
     for visitor in (granting, refusing, silent, granting):
         visitor.get()
     granting.get(headers=[("sec-gpc", "1")])
-    assert told == [True, False, False, True, False]
+    assert seen == [True, False, False, True, False]
 
 
-def test_a_websocket_is_told_too() -> None:
-    told: list[bool] = []
-    app = install(asking(told))
-    for headers in ([("cookie", cookies_of_somebody_who_grants())], []):
-        asyncio.run(drive(app, scope(headers=headers, kind="websocket"), [{"type": "websocket.connect"}]))
-    assert told == [True, False]
+def test_websocket_has_the_decision_of_its_visitor() -> None:
+    seen: list[bool] = []
+    app = install(noting_app(seen))
+    for headers in ([("cookie", cookies_of_granting_visitor())], []):
+        asyncio.run(drive(app, request_of(headers=headers, kind="websocket"), [{"type": "websocket.connect"}]))
+    assert seen == [True, False]
 
 
-def test_our_own_endpoints_are_nobodys_visit() -> None:
-    told: list[bool] = []
+def test_own_endpoints_are_not_traced() -> None:
+    seen: list[bool] = []
 
     async def server(scope: Scope, receive: Receive, send: Send) -> None:
         await install()(scope, receive, send)
-        told.append(is_traced())
+        seen.append(is_traced())
 
-    cookies = ("cookie", cookies_of_somebody_who_grants())
+    cookies = ("cookie", cookies_of_granting_visitor())
     call(server, path="/privacy-choices", headers=[cookies])
     call(server, path="/", headers=[cookies])
-    assert told == [False, True]
+    assert seen == [False, True]
 
 
-def test_what_the_server_writes_after_the_app_has_failed_is_still_about_the_request() -> None:
-    told: list[bool] = []
+def test_decision_remains_after_the_app_raised() -> None:
+    seen: list[bool] = []
 
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("broken")
@@ -87,29 +87,29 @@ def test_what_the_server_writes_after_the_app_has_failed_is_still_about_the_requ
     async def serve(cookies: str) -> None:
         with pytest.raises(RuntimeError, match="broken"):
             await drive(install(broken), request_of(headers=[("cookie", cookies)]))
-        told.append(is_traced())
+        seen.append(is_traced())
 
-    for cookies in (cookies_of_somebody_who_grants(), ""):
+    for cookies in (cookies_of_granting_visitor(), ""):
         asyncio.run(serve(cookies))
-    assert told == [True, False]
+    assert seen == [True, False]
 
 
-def test_a_thread_of_the_request_is_told_and_one_that_outlives_it_is_not() -> None:
-    told: list[bool] = []
+def test_thread_has_the_decision_only_during_the_request() -> None:
+    seen: list[bool] = []
     later = []
 
     async def note_later(go_on: asyncio.Event) -> None:
         await go_on.wait()
-        told.append(is_traced())
-        told.append(await run_in_threadpool(is_traced))
+        seen.append(is_traced())
+        seen.append(await run_in_threadpool(is_traced))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        told.append(await run_in_threadpool(is_traced))
+        seen.append(await run_in_threadpool(is_traced))
         go_on = asyncio.Event()
         later.append((go_on, asyncio.create_task(note_later(go_on))))
         await answering()(scope, receive, send)
 
-    request = request_of(headers=[("cookie", cookies_of_somebody_who_grants())])
+    request = request_of(headers=[("cookie", cookies_of_granting_visitor())])
 
     async def serve() -> None:
         await asyncio.create_task(answer_to(install(app), request))
@@ -118,77 +118,77 @@ def test_a_thread_of_the_request_is_told_and_one_that_outlives_it_is_not() -> No
         await task
 
     asyncio.run(serve())
-    assert told == [True, False, False]
+    assert seen == [True, False, False]
 
 
-def test_of_several_middlewares_all_have_to_allow_it() -> None:
-    told: list[bool] = []
-    lenient, strict = OTHER_SITE, SITE  # where all who come to /whois count as having refused
-    cookies = ("cookie", cookies_of_somebody_who_grants(lenient))
+def test_nested_middlewares_must_all_allow_tracing() -> None:
+    seen: list[bool] = []
+    lenient, strict = OTHER_SITE, SITE  # which refuses tracing below /whois
+    cookies = ("cookie", cookies_of_granting_visitor(lenient))
     for outer, inner in ((lenient, strict), (strict, lenient), (lenient, lenient)):
-        call(install(install(asking(told), inner), outer), path="/whois", headers=[cookies])
-    assert told == [False, False, True]
+        call(install(install(noting_app(seen), inner), outer), path="/whois", headers=[cookies])
+    assert seen == [False, False, True]
 
 
-def test_a_site_that_calls_itself_for_somebody_else_does_not_lend_a_consent() -> None:
-    told: list[bool] = []
-    cookies = cookies_of_somebody_who_grants()
+def test_consent_of_inner_request_does_not_reach_outer_request() -> None:
+    seen: list[bool] = []
+    cookies = cookies_of_granting_visitor()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/outer":
             await answer_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
             await answer_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
-        told.append(is_traced())
+        seen.append(is_traced())
         await answering()(scope, receive, send)
 
     site = install(app)
 
     async def serve() -> None:
         await answer_to(site, request_of(path="/outer"), bodies(b""))
-        told.append(is_traced())
+        seen.append(is_traced())
 
     asyncio.run(serve())
-    assert told == [False, False, False, False]
+    assert seen == [False, False, False, False]
 
 
-def test_behind_a_middleware_that_runs_the_app_in_another_task_nobody_can_know() -> None:
-    told: list[bool] = []
+def test_decision_is_unknown_outside_the_task_of_the_app() -> None:
+    seen: list[bool] = []
 
     async def passing(request: Request, call_next: RequestResponseEndpoint) -> Response:
         return await call_next(request)
 
-    site = BaseHTTPMiddleware(install(asking(told)), dispatch=passing)
+    site = BaseHTTPMiddleware(install(noting_app(seen)), dispatch=passing)
 
     async def server(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
-            told.append(is_traced())
+            seen.append(is_traced())
             await send(message)
 
         await site(scope, receive, sending)
 
-    request = request_of(headers=[("cookie", cookies_of_somebody_who_grants())])
+    request = request_of(headers=[("cookie", cookies_of_granting_visitor())])
     asyncio.run(drive(server, request, bodies(b"")))
-    assert told[0]
-    assert not any(told[1:])
+    assert seen[0]
+    assert not any(seen[1:])
 
 
-def test_under_another_event_loop_requests_are_told_while_they_run() -> None:
-    """No loop of asyncio runs here; steps of the app are taken by hand, as trio would."""
-    told: list[bool] = []
+def test_running_request_has_the_decision_without_asyncio() -> None:
+    """No loop of asyncio runs here: the test takes the steps of the app by hand, as trio does."""
+    seen: list[bool] = []
 
     async def receive() -> Message:
-        raise AssertionError("nobody asks")
+        raise AssertionError("the app does not read the request")
 
     async def send(message: Message) -> None:
-        """Take it."""
+        """Ignore the message."""
 
     async def served() -> None:
         request = begin(request_of())
         request.decide(traced=True)
-        await asking(told)(request_of(), receive, send)
+        await noting_app(seen)(request_of(), receive, send)
         request.end()
-        told.append(is_traced())
+        seen.append(is_traced())
 
     with pytest.raises(StopIteration):
         served().send(None)
-    assert told == [True, False]
+    assert seen == [True, False]

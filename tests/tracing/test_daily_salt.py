@@ -1,4 +1,4 @@
-"""Pseudonyms for a day, for what runs without consent: nobody can join two days, and all processes of a host agree."""
+"""Tests of the daily salt: visits that are recorded without consent get a pseudonym that lasts one day."""
 
 from __future__ import annotations
 
@@ -32,27 +32,26 @@ def visitor(salt: DailySalt, now: float, *, site: str = "example.jp", address: s
     return made
 
 
-def none_at(salt: DailySalt, now: float) -> bool:
+def has_no_id(salt: DailySalt, now: float) -> bool:
     return salt.visitor(now, site="example.jp", address="192.0.2.0", agent=AGENT) is None
 
 
-def counting() -> Callable[[int], bytes]:
-    """Return a maker of salts that are 1, 2, 3 …"""
+def counting_salts() -> Callable[[int], bytes]:
+    """Return a function that makes the salts 1, 2, 3 …"""
     made = iter(range(1, 100))
     return lambda length: next(made).to_bytes(length, "big")
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_visitor_has_the_same_id_all_day_and_another_one_the_next(file: Path, shared: bool) -> None:
+@pytest.mark.parametrize("shared", [True, False], ids=["in a file", "in memory"])
+def test_visitor_id_is_stable_for_one_day(file: Path, shared: bool) -> None:
     salt = DailySalt(file if shared else None)
-    midnight = 20_001 * DAY
-    today = visitor(salt, midnight - DAY)
-    assert visitor(salt, midnight - 0.001) == today
-    assert visitor(salt, midnight) != today
+    today = visitor(salt, MIDNIGHT - DAY)
+    assert visitor(salt, MIDNIGHT - 0.001) == today
+    assert visitor(salt, MIDNIGHT) != today
     assert re.fullmatch(r"[\w-]{22}", today)  # 128 bits
 
 
-def test_visitors_differ_by_site_by_address_and_by_agent() -> None:
+def test_visitor_id_depends_on_site_address_and_user_agent() -> None:
     salt = DailySalt(None)
     ids = {
         visitor(salt, NOON),
@@ -65,11 +64,11 @@ def test_visitors_differ_by_site_by_address_and_by_agent() -> None:
     assert len(ids) == 6
 
 
-def test_a_host_that_is_no_text_has_ids_too() -> None:
+def test_site_name_with_lone_surrogate_gives_an_id() -> None:
     assert visitor(DailySalt(None), NOON, site="\udcff\u00e4")
 
 
-def test_the_salt_is_made_of_random_bytes_and_not_of_the_date() -> None:
+def test_salt_is_32_random_bytes() -> None:
     assert visitor(DailySalt(None), NOON) != visitor(DailySalt(None), NOON)
     asked: list[int] = []
 
@@ -81,14 +80,14 @@ def test_the_salt_is_made_of_random_bytes_and_not_of_the_date() -> None:
     assert asked == [32]
 
 
-def test_yesterdays_salt_is_nowhere(file: Path) -> None:
-    salts = counting()
+def test_salt_of_yesterday_is_overwritten_in_place(file: Path) -> None:
+    salts = counting_salts()
     salt = DailySalt(file, salts)
     visitor(salt, NOON)
     yesterday, place = (1).to_bytes(32, "big"), file.stat().st_ino
     assert yesterday.hex().encode() in file.read_bytes()
     visitor(salt, NOON + DAY)
-    # In the place where the old one was, so that the storage has it no longer.
+    # The new salt is written over the old one, so that the storage no longer has the old one.
     assert file.stat().st_ino == place
     assert yesterday.hex().encode() not in file.read_bytes()
     assert all(yesterday not in bytes(value) for value in vars(salt).values() if isinstance(value, bytes | bytearray))
@@ -96,18 +95,18 @@ def test_yesterdays_salt_is_nowhere(file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_processes_of_a_host_agree(file: Path) -> None:
+def test_processes_of_a_host_share_the_salt(file: Path) -> None:
     program = (
         "import sys; from cookie_consent.tracing.exempt_visitors import DailySalt; "
         f"print(DailySalt({str(file)!r}).visitor({NOON}, site='example.jp', address='192.0.2.0', agent={AGENT!r}))"
     )
     running = [subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = {process.communicate(timeout=60)[0].strip() for process in running}
-    # One that came while the other wrote has none yet; none has another.
+    # A process that read the file during the write has no id. None has another id.
     assert said - {"None"} == {visitor(DailySalt(file), NOON)}
 
 
-def test_only_its_owner_can_read_the_file(file: Path) -> None:
+def test_salt_file_is_readable_only_by_its_owner(file: Path) -> None:
     visitor(DailySalt(file), NOON)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.chmod(0o644)
@@ -128,7 +127,7 @@ def test_only_its_owner_can_read_the_file(file: Path) -> None:
         b"consent-salt \xff\xff\n",
     ],
 )
-def test_a_file_that_is_not_whole_gets_a_new_salt(file: Path, content: bytes) -> None:
+def test_damaged_salt_file_gets_new_salt(file: Path, content: bytes) -> None:
     file.parent.mkdir()
     file.write_bytes(content)
     made = visitor(DailySalt(file), NOON)
@@ -136,14 +135,14 @@ def test_a_file_that_is_not_whole_gets_a_new_salt(file: Path, content: bytes) ->
     assert re.fullmatch(rb"consent-salt 0000020000 [0-9a-f]{64}\n", file.read_bytes())
 
 
-def test_who_is_late_at_midnight_does_not_undo_the_new_salt(file: Path) -> None:
+def test_process_before_midnight_keeps_salt_of_next_day(file: Path) -> None:
     first, late = DailySalt(file), DailySalt(file)
-    tomorrow = visitor(first, MIDNIGHT)
-    assert none_at(late, MIDNIGHT - 299)
-    assert visitor(late, MIDNIGHT) == tomorrow
+    next_day = visitor(first, MIDNIGHT)
+    assert has_no_id(late, MIDNIGHT - 299)
+    assert visitor(late, MIDNIGHT) == next_day
 
 
-def test_a_clock_that_was_set_back_by_days_gets_a_new_salt(file: Path) -> None:
+def test_clock_set_back_by_days_gives_new_salt(file: Path) -> None:
     salt = DailySalt(file)
     later = visitor(salt, NOON + 9 * DAY)
     assert visitor(salt, NOON) != later
@@ -151,10 +150,8 @@ def test_a_clock_that_was_set_back_by_days_gets_a_new_salt(file: Path) -> None:
 
 
 @pytest.mark.parametrize("days", [1, 365])
-def test_a_salt_of_the_future_counts_as_none_and_that_is_logged(
-    days: int, file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A host's clock was ahead, and visits without consent were recorded no more until that day."""
+def test_salt_of_future_day_is_replaced_and_logged(days: int, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Otherwise, after a clock was ahead, no visit without consent would be recorded until that day."""
     later = visitor(DailySalt(file), NOON + days * DAY)
     assert visitor(DailySalt(file), NOON) == visitor(DailySalt(file), NOON) != later
     assert [record.getMessage() for record in caplog.records] == [
@@ -165,34 +162,32 @@ def test_a_salt_of_the_future_counts_as_none_and_that_is_logged(
     assert file.read_bytes().strip() == b""
 
 
-def test_while_another_process_is_at_the_file_nobody_waits(file: Path) -> None:
+def test_locked_salt_file_gives_no_id_without_waiting(file: Path) -> None:
     salt = DailySalt(file)
     file.parent.mkdir()
     with file.open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert none_at(salt, NOON)
+        assert has_no_id(salt, NOON)
     assert visitor(salt, NOON)
 
 
-def test_where_the_file_cannot_be_kept_there_are_no_ids_and_it_is_said_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unusable_salt_file_gives_no_ids_and_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     for path in (tmp_path / "file" / "salt", tmp_path / "link", tmp_path):
         caplog.clear()
         salt = DailySalt(path)
         with caplog.at_level(logging.WARNING):
-            assert none_at(salt, NOON)
-            assert none_at(salt, NOON)
+            assert has_no_id(salt, NOON)
+            assert has_no_id(salt, NOON)
         assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
             "Nothing is recorded without consent"
         ]
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_salt_whose_day_is_over_can_be_overwritten_without_a_visit(file: Path) -> None:
-    salt = DailySalt(file, counting())
+def test_expire_overwrites_salt_of_past_day(file: Path) -> None:
+    salt = DailySalt(file, counting_salts())
     made = visitor(salt, NOON)
     salt.expire(NOON + 1)
     assert visitor(salt, NOON + 1) == made
@@ -203,21 +198,21 @@ def test_a_salt_whose_day_is_over_can_be_overwritten_without_a_visit(file: Path)
     assert visitor(salt, NOON + DAY)
 
 
-def test_the_salt_of_who_is_past_midnight_already_is_not_overwritten(file: Path) -> None:
+def test_process_before_midnight_does_not_expire_salt_of_next_day(file: Path) -> None:
     first, late = DailySalt(file), DailySalt(file)
-    tomorrow = visitor(first, MIDNIGHT)
+    next_day = visitor(first, MIDNIGHT)
     late.expire(MIDNIGHT - 299)
-    assert visitor(DailySalt(file), MIDNIGHT) == tomorrow
+    assert visitor(DailySalt(file), MIDNIGHT) == next_day
 
 
-def test_without_a_file_there_is_only_the_memory_to_overwrite(file: Path) -> None:
+def test_expire_creates_no_file(file: Path) -> None:
     for salt in (DailySalt(None), DailySalt(file)):
         salt.expire(NOON)
     assert not file.parent.exists()
 
 
-def test_nothing_that_is_written_or_shown_has_the_salt(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    salt = DailySalt(file, counting())
+def test_salt_appears_in_no_log_repr_or_id(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    salt = DailySalt(file, counting_salts())
     with caplog.at_level(logging.DEBUG):
         made = visitor(salt, NOON)
     secret = (1).to_bytes(32, "big")

@@ -1,6 +1,6 @@
-"""Visitors at random, and an oracle that says what may be recorded of them: just that is, and the counts are its own.
+"""Differential tests of tracing: records and counts of random visitors are those that an oracle expects.
 
-With --full-matrix these are 100,000 requests, otherwise 8,000.
+With --full-matrix there are 100,000 requests, otherwise 8,000.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="module")
 def play(seed: int, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Play:
-    """A play that is over."""
+    """A play of random visitors that has ended."""
     play = Play(seed, tmp_path_factory.mktemp("play") / "access.jsonl")
     asyncio.run(play.run(REQUESTS if pytestconfig.getoption("--full-matrix") else FEWER))
     return play
 
 
-def test_just_those_requests_are_recorded_that_may_be(play: Play) -> None:
+def test_exactly_the_allowed_requests_are_recorded(play: Play) -> None:
     found = Counter(number_of(record) for record in lines(play.log))
-    assert sorted(found.keys() - play.expected) == [], "recorded, and must not be"
-    assert sorted(play.expected.keys() - found) == [], "not recorded"
-    assert set(found.values()) == {1}, "none is there twice"
-    assert 0.15 < len(found) / play.requests < 0.6, "the play is worth something"
+    assert sorted(found.keys() - play.expected) == [], "recorded, but not allowed"
+    assert sorted(play.expected.keys() - found) == [], "allowed, but not recorded"
+    assert set(found.values()) == {1}, "no request is recorded twice"
+    assert 0.15 < len(found) / play.requests < 0.6, "the play has many requests of both kinds"
 
 
-def test_a_record_says_what_the_request_was_and_nothing_of_what_must_not_be_in_it(play: Play) -> None:
+def test_records_match_their_requests_and_hold_no_secrets(play: Play) -> None:
     for record in lines(play.log):
         values = play.expected[number_of(record)].values
         assert came(record) == pytest.approx(values.pop("came"), abs=0.002)
@@ -55,24 +55,24 @@ def test_a_record_says_what_the_request_was_and_nothing_of_what_must_not_be_in_i
     assert [secret for secret in SECRETS if secret in play.log.read_bytes()] == []
 
 
-def test_a_pseudonym_is_that_of_one_cookie(play: Play) -> None:
+def test_each_visitor_cookie_has_its_own_visitor_id(play: Play) -> None:
     ids = defaultdict(set)
     for record in lines(play.log):
         ids[play.expected[number_of(record)].visitor].add(record["visitor.id"])
     assert {len(each) for each in ids.values()} == {1}
-    assert len(set().union(*ids.values())) == len(ids), "another cookie has another one"
+    assert len(set().union(*ids.values())) == len(ids), "no two cookies share an id"
 
 
-def test_just_that_is_counted_which_happened(play: Play) -> None:
+def test_exactly_the_events_that_happened_are_counted(play: Play) -> None:
     found: Counter[tuple[str, ...]] = Counter()
     for count in lines(counts_path(play.log)):
         found[tuple(count.get(key, "") for key in COUNTED)] += count["count.value"]
     assert {name for _, _, _, name, _ in play.counted} == {
         "views", "views_recorded", "asked", "granted", "refused", "partial", "changed", "withdrawn", "signal",
         "degraded",
-    }, "the play is worth something"  # fmt: skip
-    assert found - play.counted == Counter(), "counted, and did not happen"
-    assert play.counted - found == Counter(), "not counted"
+    }, "the play has counts of every name"  # fmt: skip
+    assert found - play.counted == Counter(), "counted, but did not happen"
+    assert play.counted - found == Counter(), "happened, but not counted"
 
 
 def number_of(record: Mapping[str, Any]) -> int:
@@ -80,5 +80,5 @@ def number_of(record: Mapping[str, Any]) -> int:
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """Return what is on the lines; one may be empty, where a process thought the one before to be torn."""
+    """Return the records of a file. A line may be empty, where a process took the line before for torn."""
     return [json.loads(line) for line in path.read_bytes().splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""Where the policy promises it, a withdrawal erases what was recorded; and nothing else does."""
+"""Tests of erasing access records after a withdrawal: repetitions, retries, notes on disk, and the end of a process."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from tests.support.asgi import PHONE, SITE, Visitor, install
 from tests.support.browsers.visitor_browser import soon
 from tests.tracing.test_counts import drive_lifespan
 
-PROMISED = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
-OTHER = """
+ERASE_ON_WITHDRAWAL = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
+RESEARCH = """
 [purposes.research]
 title = { en = "Research", ja = "調査" }
 description = { en = "We do research.", ja = "調査をします。" }
 retention = "30 days"
 traces = true
 """
-ON_WHOIS = {"service": "whois"}  # which refuses tracing, whatever was answered
+FOR_WHOIS = {"service": "whois"}  # a service that always refuses tracing
 
 
 class Erased(MemorySink):
-    """A sink that tells of whom records were erased."""
+    """A sink that lists the visitors whose records were erased."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,15 +46,15 @@ class Erased(MemorySink):
         return super().erase(visitor_id)
 
     def all_erased(self) -> list[str]:
-        """Return of whom they were erased, once nobody is at it any longer."""
+        """Return the visitors whose records were erased, once the threads of the first erasure have ended."""
         for thread in threading.enumerate():
             if thread.name == "consent-erasing":
                 thread.join()
         return self.erased
 
 
-def traced(text: str = PROMISED) -> tuple[Visitor, Erased]:
-    """Return a visitor who was traced on a page."""
+def traced(text: str = ERASE_ON_WITHDRAWAL) -> tuple[Visitor, Erased]:
+    """Return a visitor who granted all and has one access record."""
     sink = Erased()
     visitor = Visitor(install(text=text, access_log=sink), [("user-agent", PHONE)])
     visitor.accept()
@@ -70,32 +70,32 @@ def traced(text: str = PROMISED) -> tuple[Visitor, Erased]:
         lambda visitor: visitor.save(media=True),
         lambda visitor: visitor.post({"choice": "refuse_all"}, [("dnt", "1")]),
     ],
-    ids=["all", "tracing alone", "a signal had switched it off"],
+    ids=["refuse all", "refuse tracing", "refuse all with a signal"],
 )
-def test_a_withdrawal_erases_what_was_recorded(withdraw: Callable[[Visitor], object]) -> None:
+def test_withdrawal_erases_access_records(withdraw: Callable[[Visitor], object]) -> None:
     visitor, sink = traced()
     withdraw(visitor)
-    assert "__Host-visitor" not in visitor.jar, "nobody could ask for it any longer"
+    assert "__Host-visitor" not in visitor.jar
     assert sink.all_erased()
     assert sink.records == []
 
 
 @pytest.mark.parametrize("answer", [{"choice": "accept_all"}, {"choice": "save", "purposes": {"media": True}}])
-def test_an_answer_where_tracing_is_refused_anyway_is_no_withdrawal(answer: dict[str, object]) -> None:
+def test_answer_for_service_without_tracing_erases_nothing(answer: dict[str, object]) -> None:
     visitor, sink = traced()
-    visitor.post(answer | ON_WHOIS)
+    visitor.post(answer | FOR_WHOIS)
     visitor.get("/")
     assert (len(sink.records), sink.all_erased()) == (2, [])
 
 
-def test_who_still_allows_tracing_for_another_purpose_is_not_forgotten() -> None:
-    visitor, sink = traced(PROMISED + OTHER)
+def test_visitor_with_another_tracing_purpose_keeps_records() -> None:
+    visitor, sink = traced(ERASE_ON_WITHDRAWAL + RESEARCH)
     visitor.save(research=True)
     visitor.get("/")
     assert (len(sink.records), sink.all_erased()) == (2, [])
 
 
-def test_nothing_is_erased_where_nothing_is_promised_or_nobody_was_traced() -> None:
+def test_nothing_is_erased_without_policy_option_or_visitor_id() -> None:
     visitor, sink = traced(SITE)
     visitor.refuse()
     assert (len(sink.records), sink.all_erased()) == (1, [])
@@ -106,7 +106,7 @@ def test_nothing_is_erased_where_nothing_is_promised_or_nobody_was_traced() -> N
 
 
 class Held(Erased):
-    """A sink that erases only when it is let."""
+    """A sink that blocks each erasure until `go_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +117,7 @@ class Held(Erased):
         return super().erase(visitor_id)
 
 
-def test_however_many_withdraw_a_few_threads_erase_all_of_them_and_each_once() -> None:
+def test_four_threads_erase_each_visitor_once() -> None:
     sink, others = Held(), {*threading.enumerate()}
     erasing = Erasing(sink)
     for number in [*range(100), *range(50, 100)]:
@@ -129,7 +129,7 @@ def test_however_many_withdraw_a_few_threads_erase_all_of_them_and_each_once() -
 
 
 @pytest.mark.logs_an_exception
-def test_what_cannot_be_erased_is_said_with_the_id_by_which_it_can_be_and_the_others_go(
+def test_failed_erasure_is_logged_with_visitor_id(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Torn(Erased):
@@ -147,7 +147,7 @@ def test_what_cannot_be_erased_is_said_with_the_id_by_which_it_can_be_and_the_ot
 
 
 @pytest.mark.logs_an_exception
-def test_where_no_thread_can_be_started_a_withdrawal_counts_and_is_erased_with_the_next(
+def test_erasure_without_thread_runs_with_next_withdrawal(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     full = [True]
@@ -169,17 +169,17 @@ def test_where_no_thread_can_be_started_a_withdrawal_counts_and_is_erased_with_t
     assert soon(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
 
 
-def test_without_an_access_log_there_is_nothing_to_erase() -> None:
-    app: ConsentMiddleware = install(text=PROMISED)
+def test_withdrawal_without_access_log_succeeds() -> None:
+    app: ConsentMiddleware = install(text=ERASE_ON_WITHDRAWAL)
     visitor = Visitor(app)
     visitor.accept()
     assert visitor.refuse().status == 200
 
 
-# Twice more, and until it is done
+# The two repetitions, and retries.
 
 
-def test_records_that_were_on_their_way_are_erased_once_they_have_come() -> None:
+def test_late_records_are_erased_by_the_repetitions() -> None:
     sink, slept, go_on = Erased(), list[float](), threading.Event()
 
     def sleep(seconds: float) -> None:
@@ -199,7 +199,7 @@ def test_records_that_were_on_their_way_are_erased_once_they_have_come() -> None
     assert soon(lambda: sink.erased.count("late") == 4)
 
 
-def test_a_withdrawal_has_records_erased_thrice_and_then_nobody_is_noted(tmp_path: Path) -> None:
+def test_withdrawal_erases_three_times_and_then_removes_the_note(tmp_path: Path) -> None:
     sink, sleep = Erased(), Steps()
     Erasing(sink, tmp_path / "notes", sleep=sleep).start("one")
     for times, longest in ((1, 20), (2, 3600)):
@@ -213,7 +213,7 @@ def test_a_withdrawal_has_records_erased_thrice_and_then_nobody_is_noted(tmp_pat
 
 
 class Down(Erased):
-    """A sink that cannot erase for some tries."""
+    """A sink whose first tries to erase fail."""
 
     def __init__(self, tries: int) -> None:
         super().__init__()
@@ -227,12 +227,12 @@ class Down(Erased):
 
 
 def pauses(slept: list[float]) -> list[float]:
-    """Return what was slept between two tries, and not until the next one was due."""
+    """Return the pauses between retries, without the waits for the next repetition."""
     return [seconds for seconds in slept if seconds in (2.5, 5, 10, 20, 40, 80, 160, 320, 600)]
 
 
 @pytest.mark.logs_an_exception
-def test_a_sink_that_is_down_is_tried_again_after_pauses_that_grow_until_all_is_erased(tmp_path: Path) -> None:
+def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
     sink, slept = Down(14), list[float]()
     erasing = Erasing(sink, tmp_path / "notes", sleep=slept.append, chance=lambda: 1.0)
     erasing.start("one")
@@ -242,11 +242,11 @@ def test_a_sink_that_is_down_is_tried_again_after_pauses_that_grow_until_all_is_
     sink.tries = 2
     erasing.start("two")
     assert soon(lambda: sink.erased == ["one", "one", "two", "two"])
-    assert pauses(slept)[-1] == 5, "all was well meanwhile"
+    assert pauses(slept)[-1] == 5, "pauses start again after a success"
 
 
 @pytest.mark.logs_an_exception
-def test_no_two_processes_try_again_at_the_same_times() -> None:
+def test_retry_pauses_are_randomised() -> None:
     sink, slept = Down(3), list[float]()
     Erasing(sink, sleep=slept.append, chance=lambda: 0.0).start("one")
     assert soon(lambda: sink.erased == ["one", "one"])
@@ -254,7 +254,7 @@ def test_no_two_processes_try_again_at_the_same_times() -> None:
 
 
 @pytest.mark.logs_an_exception
-def test_while_one_visitors_records_cannot_be_erased_the_others_are() -> None:
+def test_failing_erasure_does_not_delay_other_visitors() -> None:
     class Torn(Erased):
         def erase(self, visitor_id: str) -> int:
             if visitor_id == "one" and self.erased.count("two") < 2:
@@ -268,21 +268,21 @@ def test_while_one_visitors_records_cannot_be_erased_the_others_are() -> None:
     assert soon(lambda: sorted(sink.erased) == ["one"] * 2 + ["two"] * 3)
 
 
-# The notes
+# The notes on disk.
 
 
 def notes(folder: Path) -> list[str]:
-    """Return the visitors who are noted."""
+    """Return the visitors who have a note."""
     return sorted(path.name.removesuffix(".id") for path in folder.glob("notes/*"))
 
 
 def never(_: float) -> None:
-    """Sleep on, as if it was never time; for as long as tests last."""
+    """Sleep until the tests end."""
     threading.Event().wait()
 
 
 @pytest.mark.logs_an_exception
-def test_whom_a_process_was_not_done_with_the_next_one_erases_and_then_nobody_is_noted(tmp_path: Path) -> None:
+def test_next_process_finishes_noted_erasures(tmp_path: Path) -> None:
     ended = Erasing(Down(1000), tmp_path / "notes", sleep=never)
     ended.start("one")
     ended.again("../two/\xe9")
@@ -294,10 +294,10 @@ def test_whom_a_process_was_not_done_with_the_next_one_erases_and_then_nobody_is
     Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
     assert soon(lambda: sorted(sink.erased) == ["../two/\xe9"] * 2 + ["one"] * 2)
     assert soon(lambda: notes(tmp_path) == [])
-    assert 15 < slept[0] <= 20, "what other processes hold may still be on its way"
+    assert 15 < slept[0] <= 20, "other processes may still hold records that are not written"
 
 
-def test_what_another_process_has_done_meanwhile_is_not_done_again(tmp_path: Path) -> None:
+def test_erasure_done_by_another_process_is_not_repeated(tmp_path: Path) -> None:
     other = Erasing(Down(1000), tmp_path / "notes", sleep=never)
     for visitor in ("one", "two"):
         other.again(visitor)
@@ -317,7 +317,7 @@ def test_what_another_process_has_done_meanwhile_is_not_done_again(tmp_path: Pat
     assert soon(lambda: sorted(sink.erased) == ["three", "three", "two", "two"])
 
 
-def test_where_nothing_can_be_noted_one_warning_says_so_and_the_process_knows_it_alone(
+def test_unwritable_notes_give_one_warning_and_erasing_continues(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "notes").write_text("no folder")
@@ -332,36 +332,34 @@ def test_where_nothing_can_be_noted_one_warning_says_so_and_the_process_knows_it
     assert caplog.text.count("cannot be noted in") == 1
 
 
-def test_no_more_is_noted_than_a_folder_may_hold(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_number_of_notes_is_limited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pending = PendingErasures(tmp_path / "notes", most=2)
     for visitor in ("one", "two", "three"):
         pending.add(visitor)
         pending.note(visitor)
     assert notes(tmp_path) == ["one", "two"]
     assert "it holds 2 notes, which is the most that it may" in caplog.text
-    assert not pending.is_done("three"), "this process knows it"
+    assert not pending.is_done("three"), "the process itself still knows the visitor"
     pending.remove("one")
     pending.note("one")
-    assert notes(tmp_path) == ["two"], "what is done is not noted any longer"
+    assert notes(tmp_path) == ["two"], "a finished erasure gets no note"
 
 
 @pytest.mark.slow
-def test_whoever_withdraws_when_ten_thousand_wait_is_said_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_withdrawal_beyond_queue_limit_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     sink = Held()
     erasing = Erasing(sink)
-    for number in range(10_100):  # of whom a few are at work
+    for number in range(10_100):  # the threads take a few of them
         erasing.start(str(number))
     assert "visitor 10099, who withdrew, are not all erased: too many others wait" in caplog.text
     erasing.after_fork()
     sink.go_on.set()
 
 
-def test_however_many_wait_for_another_try_whoever_withdraws_has_the_first_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_full_retry_queue_does_not_prevent_first_erasure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sink = Erased()
     erasing = Erasing(sink, tmp_path / "notes", sleep=never)
-    for number in range(10_001):  # of whom one is at work
+    for number in range(10_001):  # the thread takes one of them
         erasing._later.put(str(number))
     erasing.again("late")
     assert "visitor late, who withdrew, are not all erased: too many others wait" in caplog.text
@@ -369,13 +367,13 @@ def test_however_many_wait_for_another_try_whoever_withdraws_has_the_first_one(
     erasing.start("9999")
     assert sorted(sink.all_erased()) == ["9999", "new"]
     assert "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text
-    assert "visitor 9999, who" not in caplog.text, "it waits already"
+    assert "visitor 9999, who" not in caplog.text, "this visitor waits already"
     assert (len(erasing._later), "new" in erasing._later) == (10_000, False)
     assert soon(lambda: PendingErasures(tmp_path / "notes").is_kept("9999"))
     erasing.after_fork()
 
 
-def test_whoever_has_only_the_last_erasure_left_gets_that_one_from_the_next_process_when_it_is_due(
+def test_next_process_runs_only_the_last_erasure_when_due(
     tmp_path: Path,
 ) -> None:
     pending, now = PendingErasures(tmp_path / "notes"), time.time()
@@ -395,20 +393,20 @@ def test_whoever_has_only_the_last_erasure_left_gets_that_one_from_the_next_proc
     assert all(15 < seconds <= 20 for seconds in waited[:-3])
 
 
-def test_a_withdrawal_after_one_that_is_nearly_done_begins_again(tmp_path: Path) -> None:
+def test_new_withdrawal_resets_settled_note(tmp_path: Path) -> None:
     pending = PendingErasures(tmp_path / "notes")
     pending.settle("one")
-    assert notes(tmp_path) == [], "nobody is noted by that"
+    assert notes(tmp_path) == [], "settling makes no note"
     pending.add("one")
     for take, size in ((pending.note, 0), (pending.settle, 8), (pending.note, 0)):
         take("one")
         assert (tmp_path / "notes" / "one.id").stat().st_size == size
 
 
-def test_where_too_many_wait_for_the_last_erasure_the_first_two_are_done(caplog: pytest.LogCaptureFixture) -> None:
+def test_full_queue_of_last_erasures_allows_the_first_two(caplog: pytest.LogCaptureFixture) -> None:
     sink = Erased()
     erasing = Erasing(sink, sleep=lambda seconds: never(seconds) if seconds > 100 else None)
-    for number in range(10_001):  # of whom one is at work
+    for number in range(10_001):  # the thread takes one of them
         erasing._last.put(str(number), time.monotonic() + 3600)
     erasing.start("new")
     assert soon(lambda: "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text)
@@ -416,9 +414,9 @@ def test_where_too_many_wait_for_the_last_erasure_the_first_two_are_done(caplog:
     erasing.after_fork()
 
 
-def test_a_folder_that_is_another_users_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_notes_folder_does_not_stop_erasing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise PermissionError("it is another user's")  # which no folder is for root
+        raise PermissionError("another user owns the folder")  # patched: root may read every folder
 
     sink = Erased()
     erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: None)
@@ -431,8 +429,8 @@ def test_a_folder_that_is_another_users_stops_nothing(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.logs_an_exception
-def test_whatever_goes_wrong_for_one_visitor_the_others_are_done(caplog: pytest.LogCaptureFixture) -> None:
-    errors = [ValueError("this is no time to sleep")]
+def test_unexpected_error_does_not_stop_later_erasures(caplog: pytest.LogCaptureFixture) -> None:
+    errors = [ValueError("the sleep failed")]
 
     def sleep(_: float) -> None:
         if errors:
@@ -447,7 +445,7 @@ def test_whatever_goes_wrong_for_one_visitor_the_others_are_done(caplog: pytest.
 
 
 class Steps:
-    """Sleeps, each time until it is let go on."""
+    """A `sleep` that blocks each time until the test releases it."""
 
     def __init__(self) -> None:
         self.asleep, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
@@ -459,7 +457,7 @@ class Steps:
         self.go_on.acquire()
 
 
-def test_whoever_withdraws_again_while_the_first_withdrawal_waits_is_erased_after_that_too(tmp_path: Path) -> None:
+def test_second_withdrawal_while_first_waits_is_erased_too(tmp_path: Path) -> None:
     sink, sleep = Erased(), Steps()
     erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
     erasing.again("one")
@@ -476,8 +474,8 @@ def test_whoever_withdraws_again_while_the_first_withdrawal_waits_is_erased_afte
     assert soon(lambda: notes(tmp_path) == [])
 
 
-class HeldAtOnce(Held):
-    """A sink that makes the first try wait until it is let, and no other one."""
+class HeldFirst(Held):
+    """A sink that blocks the first erasure of a withdrawal, but no repetition."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -490,8 +488,8 @@ class HeldAtOnce(Held):
         return Erased.erase(self, visitor_id)
 
 
-def test_whoever_is_just_being_erased_again_is_noted_until_that_is_settled(tmp_path: Path) -> None:
-    sink, sleep = HeldAtOnce(), Steps()
+def test_note_remains_while_a_new_erasure_is_running(tmp_path: Path) -> None:
+    sink, sleep = HeldFirst(), Steps()
     erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
     erasing.again("one")
     assert sleep.asleep.acquire(timeout=20)
@@ -508,7 +506,7 @@ def test_whoever_is_just_being_erased_again_is_noted_until_that_is_settled(tmp_p
     assert (sink.erased.count("one") >= 4, sink.erased.count("two")) == (True, 2)
 
 
-def test_whoever_withdraws_again_just_before_the_last_erasure_has_all_three_again(tmp_path: Path) -> None:
+def test_withdrawal_before_last_erasure_starts_all_three_again(tmp_path: Path) -> None:
     sink, sleep, later = Erased(), Steps(), Steps()
     erasing = Erasing(sink, tmp_path / "notes", sleep=lambda seconds: (sleep if seconds > 100 else later)(seconds))
     erasing.again("one")
@@ -528,12 +526,12 @@ def test_whoever_withdraws_again_just_before_the_last_erasure_has_all_three_agai
     assert sink.erased == ["one"] * 4
 
 
-def test_whoever_withdraws_again_before_the_first_try_of_that_stays_noted(tmp_path: Path) -> None:
-    sink, sleep = HeldAtOnce(), Steps()
+def test_note_remains_while_new_withdrawal_waits_for_a_thread(tmp_path: Path) -> None:
+    sink, sleep = HeldFirst(), Steps()
     erasing = Erasing(sink, tmp_path / "notes", sleep=sleep)
     erasing.again("one")
     assert sleep.asleep.acquire(timeout=20)
-    for visitor in ("2", "3", "4", "5", "one"):  # four of them are at work
+    for visitor in ("2", "3", "4", "5", "one"):  # the four threads take the first four
         erasing.start(visitor)
     erasing.again("last")
     assert soon(lambda: len(notes(tmp_path)) == 6)
@@ -546,7 +544,7 @@ def test_whoever_withdraws_again_before_the_first_try_of_that_stays_noted(tmp_pa
 
 
 @pytest.mark.logs_an_exception
-def test_a_try_that_fails_brings_forward_no_later_withdrawal() -> None:
+def test_failed_try_does_not_advance_later_withdrawal() -> None:
     sink, sleep = Down(1), Steps()
     erasing = Erasing(sink, sleep=sleep)
     erasing.again("one")
@@ -560,9 +558,7 @@ def test_a_try_that_fails_brings_forward_no_later_withdrawal() -> None:
     assert soon(lambda: sink.erased == ["one"])
 
 
-def test_an_erasure_that_the_end_of_python_interrupts_is_left_to_the_next_process_without_a_word(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_interrupted_erasure_keeps_its_note_and_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class Interrupted(Erased):
         def erase(self, visitor_id: str) -> int:
             super().erase(visitor_id)
@@ -575,7 +571,16 @@ def test_an_erasure_that_the_end_of_python_interrupts_is_left_to_the_next_proces
     assert caplog.text == ""
 
 
-# The end of the process
+# The end of the process.
+
+
+def run(script: str, *arguments: str | Path) -> tuple[str, str]:
+    """Run a script in a process of its own, and return its output and its errors."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
 
 ENDING = """
 import sys, threading
@@ -590,10 +595,8 @@ print("started", flush=True)
 
 
 @pytest.mark.slow
-def test_records_that_cannot_be_erased_now_do_not_hold_up_the_end_of_the_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", ENDING, str(tmp_path / "notes")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert (done.stdout, done.stderr) == ("started\n", "")
+def test_blocked_erasures_do_not_hold_up_process_exit(tmp_path: Path) -> None:
+    assert run(ENDING, tmp_path / "notes") == ("started\n", "")
     assert sorted(map(int, notes(tmp_path))) == list(range(40))
 
 
@@ -621,18 +624,17 @@ started.wait()
 """
 
 
-@pytest.mark.parametrize("how", ["start", "again"])
+@pytest.mark.parametrize("method", ["start", "again"])
 @pytest.mark.slow
-def test_a_process_that_ends_while_duckdb_erases_ends_well(how: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", IN_DUCKDB, how, str(tmp_path / "notes")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "InterruptException" not in done.stderr
+def test_process_exit_during_duckdb_erasure_succeeds(method: str, tmp_path: Path) -> None:
+    output, errors = run(IN_DUCKDB, method, tmp_path / "notes")
+    assert output == ""
+    assert "InterruptException" not in errors
     assert len(notes(tmp_path)) == 8
 
 
 @pytest.mark.logs_an_exception
-def test_whoever_is_noted_is_not_said_to_be_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_noted_visitor_is_not_reported_as_unerased(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class NotesAlone(threading.Thread):
         def start(self) -> None:
             if self.name != "consent-erasing-notes":
@@ -647,16 +649,14 @@ def test_whoever_is_noted_is_not_said_to_be_left(tmp_path: Path, caplog: pytest.
 
 
 @pytest.mark.slow
-def test_what_is_just_being_erased_is_waited_for_at_the_end(tmp_path: Path) -> None:
+def test_close_waits_for_running_erasures(tmp_path: Path) -> None:
     script = f"{ENDING}\nthreading.Timer(0.2, sink.go_on.set).start()\nerasing.close()\nprint(len(sink.erased))"
-    command = [sys.executable, "-c", script, str(tmp_path / "notes")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "started\n40\n"
+    assert run(script, tmp_path / "notes")[0] == "started\n40\n"
 
 
-def test_the_end_of_the_site_waits_for_what_is_being_erased() -> None:
+def test_server_shutdown_waits_for_running_erasures() -> None:
     sink = Held()
-    site = install(text=PROMISED, access_log=sink)
+    site = install(text=ERASE_ON_WITHDRAWAL, access_log=sink)
     visitor = Visitor(site, [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
@@ -694,18 +694,15 @@ os.close(to_write)
 
 
 @pytest.mark.slow
-def test_a_fork_does_its_own_and_not_its_parents() -> None:
-    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "['child']\n"
+def test_forked_process_erases_only_for_its_own_withdrawals() -> None:
+    assert run(FORKED)[0] == "['child']\n"
 
 
 @pytest.mark.parametrize(
-    "of", [Path, JsonLinesSink, lambda path: sink_to(Shelf(), path)], ids=["path", "files", "spill"]
+    "log_at", [Path, JsonLinesSink, lambda path: sink_to(Shelf(), path)], ids=["path", "files", "spill"]
 )
-def test_beside_what_a_log_keeps_on_this_host_there_are_notes_of_whom_to_erase(
-    of: Callable[[Path], Path | Sink], tmp_path: Path
-) -> None:
-    visitor = Visitor(install(text=PROMISED, access_log=of(tmp_path / "log")), [("user-agent", PHONE)])
+def test_erasure_notes_are_kept_beside_local_access_log(log_at: Callable[[Path], Path | Sink], tmp_path: Path) -> None:
+    visitor = Visitor(install(text=ERASE_ON_WITHDRAWAL, access_log=log_at(tmp_path / "log")), [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
     visitor.refuse()

@@ -1,4 +1,4 @@
-"""Events: who may send them, what is taken for one, and what becomes of it."""
+"""Tests of events: who may send them, which bodies are accepted, and what is recorded."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ OWN = ("sec-fetch-site", "same-origin")
 DOWNLOAD = {"name": "download", "path": "/docs", "properties": {"file": "/report.pdf", "pages": 12, "new": True}}
 
 
-class Reader(Visitor):
-    """Somebody with a phone, and the events of all who visit the site."""
+class EventVisitor(Visitor):
+    """A visitor with a phone, and the events that the site recorded."""
 
     def __init__(self, headers: Fields = (("user-agent", PHONE),), **options: Any) -> None:
         self.sink = MemorySink()
         super().__init__(install(**{"access_log": self.sink, **options}), headers)
 
-    def tell(self, event: object = DOWNLOAD, headers: Fields = (), **more: Any) -> Reply:
+    def send_event(self, event: object = DOWNLOAD, headers: Fields = (), **more: Any) -> Reply:
         return self.post(event, headers, EVENTS, **more)
 
     @property
@@ -49,14 +49,14 @@ class Reader(Visitor):
 
 
 @pytest.fixture
-def reader() -> Reader:
-    """Somebody who allows all."""
-    reader = Reader()
+def reader() -> EventVisitor:
+    """A visitor who granted all."""
+    reader = EventVisitor()
     reader.accept()
     return reader
 
 
-def is_refused(reply: Reply, status: int, detail: str = "") -> None:
+def assert_refused(reply: Reply, status: int, detail: str = "") -> None:
     assert (reply.status, reply.get("content-type")) == (status, "application/problem+json")
     assert detail in reply.json["detail"]
     assert reply.all("set-cookie") == []
@@ -65,11 +65,11 @@ def is_refused(reply: Reply, status: int, detail: str = "") -> None:
 # What is recorded.
 
 
-def test_an_event_becomes_a_record_of_its_visitor() -> None:
-    reader = Reader(clock=Clock())
+def test_event_is_recorded_for_its_visitor() -> None:
+    reader = EventVisitor(clock=Clock())
     reader.accept()
     reader.get("/docs")
-    reply = reader.tell()
+    reply = reader.send_event()
     assert (reply.status, reply.body, reply.all("set-cookie")) == (204, b"", [])
     (event,) = reader.events
     visit = reader.sink.records[0]
@@ -84,96 +84,94 @@ def test_an_event_becomes_a_record_of_its_visitor() -> None:
     assert not event.keys() & {"http.request.method", "http.response.status_code", "duration_ms", "consent.purpose"}
 
 
-def test_a_text_as_beacons_send_it_is_an_event_too(reader: Reader) -> None:
+def test_event_from_beacon_as_text_is_accepted(reader: EventVisitor) -> None:
     body = json.dumps({"name": "page_leave", "path": "/", "duration_ms": 1500}).encode()
     assert reader.request("POST", EVENTS, [BEACON, OWN], body).status == 204
     assert (reader.events[0]["event.name"], reader.events[0]["duration_ms"]) == ("page_leave", 1500)
 
 
-def test_a_path_is_recorded_as_that_of_a_request_for_it(reader: Reader) -> None:
-    reader.tell({"name": "x", "path": "/%E6%96%87%E6%9B%B8%20a%25"})
+def test_event_path_is_decoded_like_a_request_path(reader: EventVisitor) -> None:
+    reader.send_event({"name": "x", "path": "/%E6%96%87%E6%9B%B8%20a%25"})
     reader.get("/文書 a%")
     assert [record["url.path"] for record in reader.sink.records] == ["/文書 a%"] * 2
 
 
-def test_of_a_query_just_the_allowed_parameters_are_kept() -> None:
-    reader = Reader(query_keys=["utm_*"])
+def test_event_query_keeps_only_allowed_keys() -> None:
+    reader = EventVisitor(query_keys=["utm_*"])
     reader.accept()
-    reader.tell({"name": "page_view", "path": "/", "query": "utm_source=letter&token=secret"})
-    reader.tell({"name": "page_view", "path": "/", "query": "token=secret"})
+    reader.send_event({"name": "page_view", "path": "/", "query": "utm_source=letter&token=secret"})
+    reader.send_event({"name": "page_view", "path": "/", "query": "token=secret"})
     assert reader.events[0]["url.query"] == "utm_source=letter"
     assert "secret" not in json.dumps(reader.sink.records)
 
 
-def test_an_event_may_be_for_a_purpose_of_its_own_which_has_to_be_allowed_as_well() -> None:
-    reader = Reader()
+def test_event_with_own_purpose_needs_that_purpose_too() -> None:
+    reader = EventVisitor()
     reader.save(analytics=True, media=False)
     for_media = {"name": "played", "path": "/videos", "purpose": "media"}
-    is_refused(reader.tell(for_media), 403, "'media'")
+    assert_refused(reader.send_event(for_media), 403, "'media'")
     assert reader.events == []
     reader.save(analytics=True, media=True)
-    assert reader.tell(for_media).status == 204
+    assert reader.send_event(for_media).status == 204
     assert reader.events[0]["consent.purpose"] == "media"
     reader.save(analytics=False, media=True)
-    is_refused(reader.tell(for_media), 403)
+    assert_refused(reader.send_event(for_media), 403)
     assert len(reader.events) == 1
 
 
-def test_who_lost_the_visitor_cookie_gets_another_with_the_event(reader: Reader) -> None:
+def test_event_without_visitor_cookie_sets_a_new_one(reader: EventVisitor) -> None:
     old = reader.jar.pop("__Host-visitor")
-    assert reader.tell().status == 204
+    assert reader.send_event().status == 204
     assert reader.jar["__Host-visitor"] != old
     reader.get("/")
     assert len({record["visitor.id"] for record in reader.sink.records}) == 1
 
 
-def test_a_sink_that_takes_nothing_costs_the_event_and_no_more() -> None:
+def test_event_is_accepted_when_the_sink_fails() -> None:
     class Full(MemorySink):
         def write(self, line: bytes) -> None:
             raise OSError("no space left")
 
-    reader = Reader(access_log=Full())
+    reader = EventVisitor(access_log=Full())
     reader.accept()
-    assert reader.tell().status == 204
+    assert reader.send_event().status == 204
 
 
-# Who may send them.
+# Who may send events.
 
 
-def test_without_consent_nothing_is_recorded() -> None:
-    reader = Reader()
-    is_refused(reader.tell(), 403, "does not allow tracing")
+def test_event_without_consent_is_refused() -> None:
+    reader = EventVisitor()
+    assert_refused(reader.send_event(), 403, "does not allow tracing")
     reader.refuse()
-    is_refused(reader.tell(), 403)
+    assert_refused(reader.send_event(), 403)
     reader.save(media=True)
-    is_refused(reader.tell(), 403)
+    assert_refused(reader.send_event(), 403)
     reader.accept()
-    assert reader.tell().status == 204
+    assert reader.send_event().status == 204
     reader.refuse()
-    is_refused(reader.tell(), 403)
+    assert_refused(reader.send_event(), 403)
     assert len(reader.events) == 1
 
 
-def test_a_signal_that_refuses_tracing_refuses_events(reader: Reader) -> None:
-    is_refused(reader.tell(headers=[("dnt", "1")]), 403)
+def test_event_with_refusing_signal_is_refused(reader: EventVisitor) -> None:
+    assert_refused(reader.send_event(headers=[("dnt", "1")]), 403)
     assert reader.events == []
 
 
 @pytest.mark.parametrize("path", ["/whois", "/whois/", "/whois/a", "/%77hois/a", "/whois%2Fa"])
-def test_a_service_that_refuses_tracing_is_not_traced_by_an_event_that_names_its_path(
-    reader: Reader, path: str
-) -> None:
-    is_refused(reader.tell({"name": "x", "path": path}), 403)
+def test_event_for_service_without_tracing_is_refused(reader: EventVisitor, path: str) -> None:
+    assert_refused(reader.send_event({"name": "x", "path": path}), 403)
     assert reader.events == []
-    assert reader.tell({"name": "x", "path": "/whoiswho"}).status == 204
+    assert reader.send_event({"name": "x", "path": "/whoiswho"}).status == 204
 
 
 @pytest.mark.parametrize("path", ["/a/../whois", "/a/%2e%2E/whois", "/./whois", "//whois", "/\\whois", "/%2E/whois"])
-def test_no_detour_leads_to_it(reader: Reader, path: str) -> None:
-    is_refused(reader.tell({"name": "x", "path": path}), 400, '"path"')
+def test_event_path_that_is_not_normalised_is_refused(reader: EventVisitor, path: str) -> None:
+    assert_refused(reader.send_event({"name": "x", "path": path}), 400, '"path"')
 
 
-def test_where_the_app_is_mounted_a_service_is_found_below() -> None:
+def test_event_path_in_mounted_app_includes_mount_path() -> None:
     sink = MemorySink()
     app = ConsentMiddleware(Starlette(), policy(), KEY, access_log=sink, settings_link=False)
     reader = Visitor(Starlette(routes=[Mount("/shop", app)]), [("user-agent", PHONE)])
@@ -187,57 +185,57 @@ def test_where_the_app_is_mounted_a_service_is_found_below() -> None:
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/", f"{PREFIX}/requests"])
-def test_the_privacy_choices_themselves_are_not_traced(reader: Reader, path: str) -> None:
-    is_refused(reader.tell({"name": "x", "path": path}), 400, "not traced")
+def test_event_for_own_endpoints_is_refused(reader: EventVisitor, path: str) -> None:
+    assert_refused(reader.send_event({"name": "x", "path": path}), 400, "not traced")
 
 
 @pytest.mark.parametrize(
     "header", [("user-agent", ROBOT), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")]
 )
-def test_robots_and_pages_loaded_in_advance_send_none(header: tuple[str, str]) -> None:
-    reader = Reader()
+def test_event_from_robot_or_prefetched_page_is_refused(header: tuple[str, str]) -> None:
+    reader = EventVisitor()
     reader.accept()
     reader.headers = [header]
-    is_refused(reader.tell(), 403, "Robots")
+    assert_refused(reader.send_event(), 403, "Robots")
     assert reader.events == []
 
 
 @pytest.mark.parametrize("headers", [[("sec-fetch-site", "cross-site")], [("origin", "https://other.example")], []])
-def test_other_sites_send_none(reader: Reader, headers: Fields) -> None:
+def test_event_from_other_site_is_refused(reader: EventVisitor, headers: Fields) -> None:
     body = json.dumps(DOWNLOAD).encode()
-    is_refused(reader.request("POST", EVENTS, [BEACON, *headers], body), 403, "own pages")
+    assert_refused(reader.request("POST", EVENTS, [BEACON, *headers], body), 403, "own pages")
     assert reader.events == []
 
 
 @pytest.mark.slow
-def test_a_visitor_sends_so_many_in_a_minute_and_others_as_many() -> None:
+def test_events_are_limited_per_visitor_and_minute() -> None:
     clock = Clock()
-    reader = Reader(clock=clock)
+    reader = EventVisitor(clock=clock)
     reader.accept()
-    assert {reader.tell().status for _ in range(120)} == {204}
+    assert {reader.send_event().status for _ in range(120)} == {204}
     clock.forward(seconds=20)
-    reply = reader.tell()
-    is_refused(reply, 429)
+    reply = reader.send_event()
+    assert_refused(reply, 429)
     assert reply.get("retry-after") == "40"
     other = Visitor(reader.app, reader.headers)
     other.accept()
     assert other.post(DOWNLOAD, path=EVENTS).status == 204
     clock.forward(seconds=40)
-    assert reader.tell().status == 204
+    assert reader.send_event().status == 204
     assert len(reader.events) == 122
 
 
-def test_without_an_access_log_there_is_nothing_to_send_them_to() -> None:
-    reader = Reader(access_log=None)
+def test_event_without_access_log_is_not_found() -> None:
+    reader = EventVisitor(access_log=None)
     reader.accept()
-    is_refused(reader.tell(), 404, "access log")
+    assert_refused(reader.send_event(), 404, "access log")
 
 
-# What is taken for an event.
+# Which bodies are accepted.
 
 
-def test_all_that_an_event_may_say() -> None:
-    said: dict[str, Any] = {
+def test_event_with_all_fields_is_read() -> None:
+    fields: dict[str, Any] = {
         "name": "a_1.b:c-d",
         "path": "/",
         "query": "a=b",
@@ -245,7 +243,7 @@ def test_all_that_an_event_may_say() -> None:
         "duration_ms": 0,
         "purpose": "media",
     }
-    assert read_event(json.dumps(said).encode()) == Event(**said)
+    assert read_event(json.dumps(fields).encode()) == Event(**fields)
     assert read_event(b'{"name": "x", "path": "/"}') == Event(name="x", path="/")
 
 
@@ -265,8 +263,8 @@ WRONG: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
-def test_what_is_wrong_with_an_event_is_said(reader: Reader, key: str, value: Any) -> None:
-    is_refused(reader.tell({**DOWNLOAD, key: value}), 400, f'"{key}": Write ')
+def test_invalid_event_field_is_refused_with_advice(reader: EventVisitor, key: str, value: Any) -> None:
+    assert_refused(reader.send_event({**DOWNLOAD, key: value}), 400, f'"{key}": Write ')
     assert reader.events == []
 
 
@@ -289,25 +287,25 @@ def test_what_is_wrong_with_an_event_is_said(reader: Reader, key: str, value: An
         (b'{"name": "x", "path": "/", "purpose": "necessary"}', "'necessary'"),
     ],
 )
-def test_what_is_no_event_is_refused(reader: Reader, body: bytes, detail: str) -> None:
-    is_refused(reader.tell(body), 400, detail)
-    is_refused(reader.request("POST", EVENTS, [BEACON, OWN], body), 400, detail)
+def test_invalid_event_body_is_refused(reader: EventVisitor, body: bytes, detail: str) -> None:
+    assert_refused(reader.send_event(body), 400, detail)
+    assert_refused(reader.request("POST", EVENTS, [BEACON, OWN], body), 400, detail)
     assert reader.events == []
 
 
-def test_a_body_is_of_4_kib_at_most_and_of_two_types(reader: Reader) -> None:
+def test_event_body_has_a_size_limit_and_two_content_types(reader: EventVisitor) -> None:
     event = json.dumps(DOWNLOAD).encode()
-    assert reader.tell(event.ljust(4096)).status == 204
-    is_refused(reader.tell(event.ljust(4097)), 413)
-    is_refused(reader.tell(event.ljust(70_000)), 413)
+    assert reader.send_event(event.ljust(4096)).status == 204
+    assert_refused(reader.send_event(event.ljust(4097)), 413)
+    assert_refused(reader.send_event(event.ljust(70_000)), 413)
     for kind in ("", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml"):
-        is_refused(reader.request("POST", EVENTS, [("content-type", kind), OWN], event), 400, "text/plain")
+        assert_refused(reader.request("POST", EVENTS, [("content-type", kind), OWN], event), 400, "text/plain")
     assert len(reader.events) == 1
 
 
-def test_events_are_posted_and_nothing_else(reader: Reader) -> None:
+def test_events_endpoint_accepts_only_post(reader: EventVisitor) -> None:
     reply = reader.get(EVENTS, [("accept", "text/html")])
-    is_refused(reply, 405)
+    assert_refused(reply, 405)
     assert reply.get("allow") == "POST"
 
 
@@ -324,7 +322,7 @@ _likely = st.fixed_dictionaries(
 
 @given(st.binary() | (_json | _likely).map(lambda data: json.dumps(data).encode()))
 @example(b'{"name": "x", "path": "/%ff%fe"}')
-def test_whatever_is_sent_is_an_event_or_refused_and_fits_into_a_line(body: bytes) -> None:
+def test_any_event_body_is_refused_or_read_within_limits(body: bytes) -> None:
     try:
         event = read_event(body)
     except Problem:
@@ -338,14 +336,14 @@ def test_whatever_is_sent_is_an_event_or_refused_and_fits_into_a_line(body: byte
 # The script.
 
 
-def test_the_script_is_under_1500_bytes_and_stores_nothing() -> None:
+def test_script_is_under_1500_bytes_and_stores_nothing() -> None:
     script = assets()["track.js"].content
     assert len(brotli.compress(script, quality=11)) < 1500
     never = (b"cookie;", b".cookie", b"cookieStore", b"Storage", b"indexedDB", b"caches", b"HTML =", b"eval(", b"http:")
     assert [word for word in never if word in script] == []
 
 
-def test_the_address_of_the_script_says_which_purposes_trace() -> None:
+def test_script_address_names_tracing_purposes() -> None:
     reply = call(install(), path=f"{PREFIX}/track.js")
     assert reply.get("content-type") == "text/javascript; charset=utf-8"
     assert reply.text == f'export * from "./assets/{script_address(["analytics"])}";\n'
@@ -355,7 +353,7 @@ def test_the_address_of_the_script_says_which_purposes_trace() -> None:
     assert (script.status, script.body) == (200, assets()["track.js"].content)
 
 
-def test_a_template_brings_the_script_to_those_who_allow_tracing(tmp_path: Path) -> None:
+def test_template_includes_script_only_when_tracing_is_allowed(tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text("<p>{{ privacy_tracking }}</p>")
     templates = Jinja2Templates(tmp_path, context_processors=[consent_context])
 

@@ -1,4 +1,4 @@
-"""Visits that are recorded without consent: under the id of a day, no more than is exempt, until somebody objects."""
+"""Tests of visits that an exempt purpose records without consent: fields, daily ids and objections."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ exempt = "cnil_audience"
 AGENT = ("user-agent", PHONE)
 
 
-class Counted(Visitor):
-    """A visitor of a site that counts its audience without consent, and the records of that."""
+class ExemptVisitor(Visitor):
+    """A visitor of a site that records visits without consent, and the records of the site."""
 
     def __init__(self, headers: Fields = (AGENT,), **options: Any) -> None:
         self.sink, self.clock = MemorySink(), Clock()
@@ -46,8 +46,8 @@ class Counted(Visitor):
         return str(self.record(headers=headers, **more)["visitor.id"])
 
 
-def test_who_has_not_answered_is_counted_and_gets_no_cookie() -> None:
-    visitor = Counted()
+def test_visit_without_answer_is_recorded_without_cookie() -> None:
+    visitor = ExemptVisitor()
     reply = visitor.get("/office")
     (record,) = visitor.sink.records
     assert (record["url.path"], record["consent.purpose"]) == ("/office", "audience")
@@ -56,8 +56,8 @@ def test_who_has_not_answered_is_counted_and_gets_no_cookie() -> None:
     assert (reply.all("set-cookie"), visitor.jar) == ([], {})
 
 
-def test_nothing_in_memory_joins_the_pseudonym_of_a_day_with_an_address() -> None:
-    visitor = Counted()
+def test_daily_id_is_not_kept_in_memory() -> None:
+    visitor = ExemptVisitor()
     assert isinstance(visitor.app, ConsentMiddleware)
     log = visitor.app._installed.access_log
     assert log is not None
@@ -68,8 +68,8 @@ def test_nothing_in_memory_joins_the_pseudonym_of_a_day_with_an_address() -> Non
     assert len(log.tracing._visitors) == 1
 
 
-def test_no_more_is_recorded_of_them_than_has_to_be() -> None:
-    visitor = Counted()
+def test_exempt_record_has_referrer_origin_and_no_query() -> None:
+    visitor = ExemptVisitor()
     for referrer, kept in (
         ("https://other.example/secret?q=1", "https://other.example"),
         ("https://site.example/secret?q=1", "https://site.example"),
@@ -83,13 +83,13 @@ def test_no_more_is_recorded_of_them_than_has_to_be() -> None:
     assert record["url.query"] == "utm_source=mail"
 
 
-def test_consent_wins_and_an_objection_ends_it() -> None:
-    visitor = Counted()
-    counted = visitor.record()
+def test_consent_replaces_daily_id_and_refusal_ends_recording() -> None:
+    visitor = ExemptVisitor()
+    before_consent = visitor.record()
     visitor.accept()
     traced = visitor.record()
     assert "consent.purpose" not in traced
-    assert traced["visitor.id"] != counted["visitor.id"]
+    assert traced["visitor.id"] != before_consent["visitor.id"]
     assert "__Host-visitor" in visitor.jar
     for refuse in (visitor.refuse, lambda: visitor.save(media=True)):
         refuse()
@@ -97,25 +97,23 @@ def test_consent_wins_and_an_objection_ends_it() -> None:
     assert "__Host-visitor" not in visitor.jar
     assert len(visitor.sink.records) == 2
     visitor.save(audience=True)
-    assert visitor.visitor_id() == counted["visitor.id"]
+    assert visitor.visitor_id() == before_consent["visitor.id"]
     assert "__Host-visitor" not in visitor.jar
 
 
-@pytest.mark.parametrize("headers", [[("sec-gpc", "1")], [("dnt", "1")], [("sec-purpose", "prefetch")]])
-def test_a_signal_objects_and_a_prefetched_page_is_nobodys_visit(headers: Fields) -> None:
-    visitor = Counted()
-    visitor.get("/", headers)
-    assert visitor.sink.records == []
-
-
-def test_robots_are_nobody() -> None:
-    visitor = Counted([("user-agent", ROBOT)])
+@pytest.mark.parametrize(
+    "headers",
+    [[AGENT, ("sec-gpc", "1")], [AGENT, ("dnt", "1")], [AGENT, ("sec-purpose", "prefetch")], [("user-agent", ROBOT)]],
+    ids=["gpc", "dnt", "prefetch", "robot"],
+)
+def test_signal_prefetch_or_robot_prevents_recording(headers: Fields) -> None:
+    visitor = ExemptVisitor(headers)
     visitor.get("/")
     assert visitor.sink.records == []
 
 
-def test_nobody_is_known_on_another_day_or_on_another_host() -> None:
-    visitor = Counted()
+def test_daily_id_changes_with_day_and_host() -> None:
+    visitor = ExemptVisitor()
     today = visitor.visitor_id()
     assert visitor.visitor_id() == today
     assert visitor.visitor_id(host="shop.example") != today
@@ -123,22 +121,22 @@ def test_nobody_is_known_on_another_day_or_on_another_host() -> None:
     assert visitor.visitor_id() != today
 
 
-def test_who_cannot_be_told_by_address_is_counted_too() -> None:
-    visitor = Counted()
+def test_visit_without_address_is_recorded() -> None:
+    visitor = ExemptVisitor()
     for client in (None, ("unix:", 0)):
         record = visitor.record(client=client)
         assert "client.address" not in record
         assert len(record["visitor.id"]) == 22
 
 
-def test_a_page_may_stay_in_shared_caches_since_nothing_of_it_depends_on_the_visitor() -> None:
-    visitor = Counted(inject=False)
+def test_exempt_recording_leaves_page_cacheable() -> None:
+    visitor = ExemptVisitor(inject=False)
     reply = visitor.get("/")
     assert (reply.all("vary"), reply.all("cache-control")) == ([], [])
     assert len(visitor.sink.records) == 1
 
 
-def test_the_salt_lies_beside_the_access_log_and_who_cannot_keep_it_records_nothing(tmp_path: Path) -> None:
+def test_salt_is_beside_access_log_and_needed_for_recording(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "access.jsonl"
     visitor = Visitor(install(text=TEXT, access_log=log), [AGENT])
     visitor.get("/")
@@ -157,7 +155,7 @@ def test_the_salt_lies_beside_the_access_log_and_who_cannot_keep_it_records_noth
     assert len({record["visitor.id"] for record in records}) == 1
 
 
-def test_the_salt_of_another_day_is_overwritten_when_the_server_starts(tmp_path: Path) -> None:
+def test_startup_overwrites_salt_of_past_day(tmp_path: Path) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.complete"})
 
@@ -183,21 +181,21 @@ def test_the_salt_of_another_day_is_overwritten_when_the_server_starts(tmp_path:
         (Path("access.jsonl"), "access.jsonl.salt"),
     ],
 )
-def test_the_salt_lies_where_the_sink_keeps_something_on_this_host(access_log: str | Path, place: str) -> None:
+def test_salt_path_is_beside_local_path_of_access_log(access_log: str | Path, place: str) -> None:
     assert vars(daily_salt_of(access_log))["_path"] == Path(place)
     assert vars(daily_salt_of(MemorySink()))["_path"] is None
 
 
-def test_a_site_without_an_exemption_has_no_salt(tmp_path: Path) -> None:
+def test_policy_without_exemption_makes_no_salt_file(tmp_path: Path) -> None:
     visitor = Visitor(install(access_log=tmp_path / "access.jsonl"), [AGENT])
     visitor.get("/")
     visitor.app._installed.access_log.close()  # type: ignore[attr-defined]
     assert not (tmp_path / "access.jsonl.salt").exists()
 
 
-def test_settings_say_what_is_kept() -> None:
-    visitor = Counted()
-    said = "by an identifier that changes every day"
-    assert said in visitor.get(PREFIX).text
+def test_settings_page_explains_the_daily_identifier() -> None:
+    visitor = ExemptVisitor()
+    explanation = "by an identifier that changes every day"
+    assert explanation in visitor.get(PREFIX).text
     visitor.refuse()
-    assert said not in visitor.get(PREFIX).text
+    assert explanation not in visitor.get(PREFIX).text

@@ -1,8 +1,8 @@
-"""Who holds the ledger and the access log finds few visitors of the one in the other.
+"""Tests that the ledger and the access log cannot be joined: few visitors of the log are found in the ledger.
 
-The middleware serves made-up visitors by a clock of the test's: each sees a page, agrees some seconds later by the
-question's script, reads on, and may come again. Then each visitor of the log is paired with a record of the ledger, in
-all the ways that the two allow.
+The middleware serves simulated visitors, and the test sets the clock. Each visitor sees a page, grants all some seconds
+later, reads on, and may come again. Then each visitor of the log is paired with a record of the ledger, in every way
+that the two allow.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _BEGAN = 1_795_000_000.0
 _LONGEST_GUESS = 3600
 Record = dict[str, Any]
 DAY = date(2026, 11, 25)
-# Nothing but luck is left: a quarter of an hour has fifteen answers. All but all were found before.
-FEW = VISITORS // 4
+# Times are vague by a quarter of an hour, which has fifteen answers. More than this is not luck.
+FOUND_BY_LUCK = VISITORS // 4
 
 
 class Site:
@@ -61,7 +61,7 @@ class Site:
         sink.close()
 
     async def _visits(self) -> None:
-        """Let all come, in the order in which what they do happens."""
+        """Simulate all visits, in the order of their times."""
         number, comes, doing = itertools.count(), _BEGAN, list[tuple[float, int, int, str]]()
         for visitor in range(VISITORS):
             comes += self.random.expovariate(ANSWERS_AN_HOUR / 3600)
@@ -117,18 +117,18 @@ def lines_of(log: Path) -> list[Record]:
 def closed(log: Path) -> Path:
     """Close a live file, and return the file that comes of it."""
     log.rename(path_of(log, DAY, 1, Form.PLAIN))
-    # Retention, which the days of the play have started, may just be reading it.
+    # Retention may be reading the file: the simulated days have started it.
     assert wait_until(lambda: compress_closed(log, Form.GZIP) == [], 30, 0.1)
     return path_of(log, DAY, 1, Form.GZIP)
 
 
 def by_time(records: Sequence[Record], grants: Sequence[Record], earlier: float = 0) -> dict[str, str]:
-    """Pair each visitor with the answer that is nearest in time to the first record.
+    """Pair each visitor with the answer whose time is nearest to that of the visitor's first record.
 
     Args:
         records: of the log.
         grants: of the ledger.
-        earlier: by how many seconds the times of records are taken to be too early.
+        earlier: by how many seconds the times of records are assumed to be too early.
     """
     pairs, times = {}, [(_seconds(grant["decided_at"]), grant["consent_id"]) for grant in grants]
     for visitor, first in first_times(records).items():
@@ -137,12 +137,12 @@ def by_time(records: Sequence[Record], grants: Sequence[Record], earlier: float 
 
 
 def by_rank(visitors: Sequence[str], grants: Sequence[Record]) -> dict[str, str]:
-    """Pair visitors, in some order, with the answers, in theirs."""
+    """Pair visitors in a given order with answers in the order of the ledger."""
     return dict(zip(visitors, (grant["consent_id"] for grant in grants), strict=False))
 
 
 def first_times(records: Sequence[Record]) -> dict[str, float]:
-    """Return the first time at which there is a record of each visitor."""
+    """Return the time of the earliest record of each visitor."""
     first: dict[str, float] = {}
     for record in records:
         time, visitor = _seconds(record["time"]), record["visitor.id"]
@@ -151,14 +151,14 @@ def first_times(records: Sequence[Record]) -> dict[str, float]:
 
 
 def ways(records: Sequence[Record], grants: Sequence[Record]) -> dict[str, dict[str, str]]:
-    """Return the pairs that each way makes. Answers are in the order in which they were given."""
+    """Return the pairs that each way of joining makes. `grants` is in the order of the answers."""
     first = first_times(records)
     numbers = sorted(records, key=lambda record: _number(record["log.record.uid"]))
     return {
         "nearest second": by_time(records, grants),
         "nearest to the middle": max(
             (by_time(records, grants, earlier) for earlier in range(0, _LONGEST_GUESS, 30)),
-            key=lambda it: _sharpness(it),
+            key=lambda it: _different_answers(it),
         ),
         "order of the times": by_rank(sorted(first, key=lambda visitor: first[visitor]), grants),
         "order of the lines": by_rank(list(dict.fromkeys(record["visitor.id"] for record in records)), grants),
@@ -166,8 +166,8 @@ def ways(records: Sequence[Record], grants: Sequence[Record]) -> dict[str, dict[
     }
 
 
-def _sharpness(pairs: dict[str, str]) -> int:
-    """How many different answers were found: the more, the better the guess of how late records are."""
+def _different_answers(pairs: dict[str, str]) -> int:
+    """Return how many different answers the pairs have: the more, the better the guess of the lag."""
     return len(set(pairs.values()))
 
 
@@ -181,7 +181,7 @@ def _number(uid: str) -> int:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
-    """How many visitors are paired rightly, for the live file and for what it becomes when it is closed."""
+    """How many visitors are paired correctly, with the live file and with the closed file."""
     site = Site(tmp_path_factory.mktemp("joining"), seed=1)
     grants = [json.loads(link.document or "{}") for link in site.ledger.links()]
     logs = {"live": lines_of(site.log), "closed": lines_of(closed(site.log))}
@@ -196,17 +196,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]
     "way", ["nearest second", "nearest to the middle", "order of the times", "order of the lines", "order of the ids"]
 )
 @pytest.mark.slow
-def test_neither_time_nor_ids_nor_lines_of_a_closed_file_tell_who_answered(
-    found: dict[str, dict[str, int]], way: str
-) -> None:
-    assert found["closed"][way] < FEW
+def test_closed_access_log_cannot_be_joined_with_ledger(found: dict[str, dict[str, int]], way: str) -> None:
+    assert found["closed"][way] < FOUND_BY_LUCK
 
 
-def test_in_the_live_file_it_is_only_the_order_of_the_lines(found: dict[str, dict[str, int]]) -> None:
-    assert {way for way, number in found["live"].items() if number >= FEW} == {"order of the lines"}
+def test_live_access_log_can_be_joined_only_by_line_order(found: dict[str, dict[str, int]]) -> None:
+    assert {way for way, number in found["live"].items() if number >= FOUND_BY_LUCK} == {"order of the lines"}
 
 
-def test_a_large_file_is_sorted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_file_is_sorted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_io, "_SORTED_AT_ONCE", 60)
     log, lines = tmp_path / "access.jsonl", [b"%02d" % number for number in (3, 1, 2, 0, 7, 5, 6, 4) * 5]
     path_of(log, DAY, 1, Form.PLAIN).write_bytes(b"\n".join(lines))
@@ -216,4 +214,4 @@ def test_a_large_file_is_sorted_in_parts(tmp_path: Path, monkeypatch: pytest.Mon
     assert sorted(made) == sorted(lines)
     first = made[: len(made) // 4]
     assert first == sorted(first) != lines[: len(first)]
-    assert made != sorted(lines), "not all at once"
+    assert made != sorted(lines), "the parts are sorted, the whole is not"

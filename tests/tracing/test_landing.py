@@ -1,4 +1,4 @@
-"""The page on which somebody allowed tracing is recorded with how they came to it: once, and nothing before."""
+"""Tests of the landing page: once tracing is granted, one record says from which site the visitor came."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ APP = Router([Route("/data", _data), Route("/offices", _page), Route("/names", _
 
 
 class Arriving(Visitor):
-    """Somebody who comes from another site, with a browser that runs no scripts."""
+    """A visitor who comes from another site, with a browser that runs no scripts."""
 
     def __init__(self, text: str = SITE, **options: Any) -> None:
         self.sink, self.clock = MemorySink(), Clock()
@@ -47,14 +47,14 @@ class Arriving(Visitor):
         return self.get(path, fields, query=query.encode())
 
     def press(self, page: Reply, choice: str, more: str = "") -> Reply:
-        """Press a button of the question, as a browser without scripts does."""
+        """Press a button of the banner, as a browser without scripts does."""
         form = forms(page.text)[0]
         address = urlsplit(form.addresses[choice])
         own = [*NAVIGATING, ("referer", f"{HERE}{LANDING}")]
         return self.send_form(form.pressed(choice) + more, own, address.path, query=address.query.encode())
 
     def come_back(self, reply: Reply) -> Reply:
-        """Follow where an answer leads. The browser names the page with the form as the one before."""
+        """Follow the redirect of an answer. The browser sends the page with the form as the referrer."""
         assert reply.status == 303
         return self.see(reply.get("location").partition("#")[0], f"{HERE}{LANDING}")
 
@@ -66,7 +66,7 @@ class Arriving(Visitor):
         return self.jar["__Host-visitor"]
 
 
-def told(record: dict[str, Any]) -> tuple[Any, ...]:
+def summary(record: dict[str, Any]) -> tuple[Any, ...]:
     names = ("record.kind", "url.path", "url.query", "http.request.referrer")
     return tuple(record.get(name) for name in names)
 
@@ -74,24 +74,24 @@ def told(record: dict[str, Any]) -> tuple[Any, ...]:
 LANDED = ("view", "/offices", "utm_source=search&utm_medium=cpc", SEARCH)
 
 
-def test_the_page_that_comes_back_after_a_yes_is_recorded_as_what_the_visitor_came_to() -> None:
+def test_page_after_grant_is_recorded_as_landing_page() -> None:
     visitor = Arriving()
     landing = visitor.see()
     assert visitor.sink.records == []
     visitor.come_back(visitor.press(landing, "accept_all"))
     visitor.see("/names", f"{HERE}{LANDING}")
-    assert list(map(told, visitor.sink.records)) == [LANDED, ("view", "/names", None, f"{HERE}/offices")]
+    assert list(map(summary, visitor.sink.records)) == [LANDED, ("view", "/names", None, f"{HERE}/offices")]
     assert visitor.sink.records[0]["http.response.status_code"] == 200
     assert len({record["visitor.id"] for record in visitor.sink.records}) == 1
     assert visitor.counted() == {"views": 2, "views_recorded": 2, "asked en": 1, "granted en": 1}
 
 
-def test_the_cookie_says_how_the_visitor_came_until_that_is_recorded_and_no_longer() -> None:
+def test_visitor_cookie_holds_referrer_until_landing_page_is_recorded() -> None:
     visitor = Arriving()
     reply = visitor.press(visitor.see(), "accept_all")
     assert SEARCH in visitor.visitor_cookie
     visitor.get("/data", [("sec-fetch-dest", "empty")])
-    assert SEARCH in visitor.visitor_cookie, "what a script asks for is not the page"
+    assert SEARCH in visitor.visitor_cookie, "a request by a script is not the landing page"
     visitor.get("/offices", [("sec-fetch-dest", "iframe")])
     visitor.request("POST", "/offices")
     assert SEARCH in visitor.visitor_cookie
@@ -104,27 +104,27 @@ def test_the_cookie_says_how_the_visitor_came_until_that_is_recorded_and_no_long
     assert [record.get("http.request.referrer") for record in visitor.sink.records][-2:] == [SEARCH, SEARCH]
 
 
-def test_a_page_that_is_seen_later_is_not_what_the_visitor_came_to() -> None:
+def test_page_a_minute_after_grant_is_not_landing_page() -> None:
     visitor = Arriving()
     visitor.press(visitor.see(), "accept_all")
     visitor.clock.forward(seconds=60)
     visitor.see("/names", f"{HERE}{LANDING}")
     assert "~" not in visitor.visitor_cookie
-    assert told(visitor.sink.records[0]) == ("view", "/names", None, f"{HERE}/offices")
+    assert summary(visitor.sink.records[0]) == ("view", "/names", None, f"{HERE}/offices")
     assert visitor.counted()["views"] == 2
 
 
 @pytest.mark.parametrize("before", ["", f"{HERE}/names", "https://site.example", "android-app://search.example/"])
-def test_who_came_from_nowhere_or_from_the_site_itself_has_no_site_before(before: str) -> None:
+def test_landing_page_without_foreign_referrer_has_no_referrer(before: str) -> None:
     visitor = Arriving()
     landing = visitor.see(before=before)
     assert "formaction" not in landing.text
     visitor.come_back(visitor.press(landing, "accept_all"))
-    assert told(visitor.sink.records[0]) == (*LANDED[:3], None)
+    assert summary(visitor.sink.records[0]) == (*LANDED[:3], None)
     assert visitor.counted()["views"] == 1
 
 
-def test_a_refusal_does_not_send_how_the_visitor_came_and_nothing_is_kept_of_it() -> None:
+def test_refusal_neither_sends_nor_keeps_the_referrer() -> None:
     visitor = Arriving()
     landing = visitor.see()
     form = forms(landing.text)[0]
@@ -136,14 +136,14 @@ def test_a_refusal_does_not_send_how_the_visitor_came_and_nothing_is_kept_of_it(
     assert "search" not in visitor.jar["__Host-consent"]
 
 
-def test_who_saves_without_tracing_leaves_nothing_of_it_either() -> None:
+def test_answer_without_tracing_keeps_no_referrer() -> None:
     visitor = Arriving()
     visitor.come_back(visitor.press(visitor.see(), "save", "&purpose=media"))
     assert list(visitor.jar) == ["__Host-consent"]
     assert visitor.sink.records == []
 
 
-def test_who_is_traced_already_is_not_recorded_as_coming_once_more() -> None:
+def test_traced_visitor_gets_no_second_landing_page() -> None:
     visitor = Arriving()
     visitor.accept()
     before = visitor.visitor_cookie
@@ -153,7 +153,7 @@ def test_who_is_traced_already_is_not_recorded_as_coming_once_more() -> None:
 
 
 @pytest.mark.parametrize("body", ["choice=accept_all&next=/offices", "choice=accept_all&source=banner"])
-def test_only_a_page_of_the_site_comes_back(body: str) -> None:
+def test_referrer_is_kept_only_for_banner_answer_with_next_page(body: str) -> None:
     visitor = Arriving()
     visitor.send_form(body, query=b"referrer=https%3A%2F%2Fsearch.example")
     assert "~" not in visitor.visitor_cookie
@@ -173,24 +173,24 @@ def test_only_a_page_of_the_site_comes_back(body: str) -> None:
         ("", ""),
     ],
 )
-def test_an_origin_is_one_of_the_web_and_short(given: str, origin: str) -> None:
+def test_origin_of_referrer_is_a_short_web_origin(given: str, origin: str) -> None:
     assert origin_of(given) == origin
 
 
-def test_what_a_client_makes_up_is_no_origin() -> None:
+def test_invalid_referrer_parameter_is_ignored() -> None:
     visitor = Arriving()
     visitor.send_form("choice=accept_all&source=banner&next=/offices", query=b"referrer=%22%3E~x" + b"a" * 4000)
     assert len(visitor.visitor_cookie) < 100
     visitor.see(LANDING, f"{HERE}{LANDING}")
-    assert told(visitor.sink.records[0]) == (*LANDED[:3], None)
+    assert summary(visitor.sink.records[0]) == (*LANDED[:3], None)
 
 
-def test_a_policy_that_does_not_trace_asks_nobody_where_they_came_from() -> None:
+def test_policy_without_tracing_puts_no_referrer_into_page() -> None:
     visitor = Arriving(SITE.replace("traces = true", "traces = false"))
     assert "search.example" not in visitor.see().text
 
 
-def test_what_the_law_exempts_is_recorded_before_and_counted_once() -> None:
+def test_landing_page_with_exempt_purpose_is_counted_once() -> None:
     exempt = (
         SITE
         + """
@@ -213,18 +213,18 @@ traces = true
 # With a script.
 
 
-def test_a_page_that_its_script_loads_again_is_recorded_as_after_a_form() -> None:
+def test_page_reloaded_by_script_is_recorded_as_landing_page() -> None:
     visitor = Arriving()
     landing = visitor.see()
     address = urlsplit(forms(landing.text)[0].addresses["accept_all"])
     answer = {"choice": "accept_all", "source": "banner", "next": LANDING}
     assert visitor.post(answer, query=address.query.encode()).json["tracing_began"] is True
     visitor.see(LANDING, f"{HERE}{LANDING}")
-    assert list(map(told, visitor.sink.records)) == [LANDED]
+    assert list(map(summary, visitor.sink.records)) == [LANDED]
     assert visitor.counted()["views"] == 1
 
 
-def test_an_answer_by_script_says_that_tracing_began_and_the_page_tells_of_itself() -> None:
+def test_script_sends_page_view_once_tracing_began() -> None:
     visitor = Arriving()
     visitor.see()
     assert visitor.save(media=True).json.get("tracing_began") is None
@@ -233,12 +233,12 @@ def test_an_answer_by_script_says_that_tracing_began_and_the_page_tells_of_itsel
     assert visitor.get(f"{PREFIX}/state").json.get("tracing_began") is None
     page = {"name": "page_view", "path": "/offices", "query": LANDING.partition("?")[2], "referrer": SEARCH}
     assert visitor.post({**page, "asked": True}, path=f"{PREFIX}/events").status == 204
-    assert list(map(told, visitor.sink.records)) == [("event", *LANDED[1:])]
+    assert list(map(summary, visitor.sink.records)) == [("event", *LANDED[1:])]
     found = visitor.counted()
     assert (found["views"], found["views_recorded"]) == (1, 1)
 
 
-def test_a_page_that_came_without_the_question_may_not_have_been_counted() -> None:
+def test_page_view_without_question_is_not_counted_as_recorded() -> None:
     visitor = Arriving()
     visitor.accept()
     for more in ({}, {"asked": False}):
@@ -256,7 +256,7 @@ def test_a_page_that_came_without_the_question_may_not_have_been_counted() -> No
         {"asked": 1},
     ],
 )
-def test_an_event_with_something_else_in_their_place_is_none(wrong: dict[str, Any]) -> None:
+def test_page_view_with_invalid_referrer_or_flag_is_refused(wrong: dict[str, Any]) -> None:
     visitor = Arriving()
     visitor.accept()
     assert visitor.post({"name": "page_view", "path": "/", **wrong}, path=f"{PREFIX}/events").status == 400

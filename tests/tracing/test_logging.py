@@ -1,4 +1,4 @@
-"""The access logs of servers: whose lines stay, what is left of the others. Real servers: test_other_logs."""
+"""Tests of the filters for servers' access logs. With real servers: test_other_logs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ ALL_OF_APACHES = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" %(
 
 @pytest.fixture(autouse=True)
 def unfiltered() -> Iterator[None]:
-    """Loggers without our filter, as in a fresh process. They are again afterwards as they were."""
+    """Remove our filters from all loggers, as in a fresh process, and restore them afterwards."""
     before = {name: list(logging.getLogger(name).filters) for name in FILTERED}
     for name in FILTERED:
         logging.getLogger(name).filters.clear()
@@ -81,15 +81,15 @@ def record(name: str, message: str, *args: object, level: int = logging.INFO) ->
     return logging.LogRecord(name, level, "server.py", 1, message, args, None)
 
 
-def left_of(line: logging.LogRecord) -> str:
-    """Return what is written of a line where nothing is known of the visitor."""
+def masked_line(line: logging.LogRecord) -> str:
+    """Return a line as it is written when no visitor is known; with "drop" it is not written."""
     assert AccessFilter("mask").filter(line)
     assert not AccessFilter("drop").filter(line)
     return line.getMessage()
 
 
 @pytest.mark.parametrize(
-    ("client", "left"),
+    ("client", "shown"),
     [
         ("203.0.113.77:50123", "203.0.113.0"),
         ("203.0.113.77", "203.0.113.0"),
@@ -101,49 +101,49 @@ def left_of(line: logging.LogRecord) -> str:
         ("", "-"),
     ],
 )
-def test_of_a_line_of_uvicorn_method_path_and_status_are_left(client: str, left: str) -> None:
+def test_uvicorn_line_keeps_method_path_and_status(client: str, shown: str) -> None:
     line = record("uvicorn.access", '%s - "%s %s HTTP/%s" %d', client, "GET", "/page?q=secret", "1.1", 404)
-    assert left_of(line) == f'{left} - "GET /page HTTP/1.1" 404'
+    assert masked_line(line) == f'{shown} - "GET /page HTTP/1.1" 404'
     formatted = AccessFormatter('%(client_addr)s "%(request_line)s" %(status_code)s', use_colors=False).format(line)
-    assert formatted == f'{left} "GET /page HTTP/1.1" 404 Not Found'
+    assert formatted == f'{shown} "GET /page HTTP/1.1" 404 Not Found'
 
 
 @pytest.mark.parametrize(("end", "args"), [("[accepted]", ()), ("%d", (403,))])
-def test_of_a_line_of_uvicorn_about_a_websocket_too(end: str, args: tuple[int, ...]) -> None:
+def test_uvicorn_websocket_line_keeps_path_and_status(end: str, args: tuple[int, ...]) -> None:
     line = record("uvicorn.error", f'%s - "WebSocket %s" {end}', "203.0.113.77:50123", "/page?q=secret", *args)
-    assert left_of(line) == f'203.0.113.0 - "WebSocket /page" {end}'.replace("%d", "403")
+    assert masked_line(line) == f'203.0.113.0 - "WebSocket /page" {end}'.replace("%d", "403")
 
 
 @pytest.mark.parametrize(
     ("name", "atoms", "kept", "bytes_sent"),
     [("gunicorn.access", GUNICORN, "HTTP/1.1", "7"), ("hypercorn.access", HYPERCORN, "1.1", "-")],
 )
-def test_of_a_line_in_the_format_of_apache_too(name: str, atoms: Any, kept: str, bytes_sent: str) -> None:
+def test_apache_format_line_keeps_method_path_and_status(name: str, atoms: Any, kept: str, bytes_sent: str) -> None:
     line = record(name, ALL_OF_APACHES, atoms)
-    text = re.sub(r"\[[^]]+\]", "TIME", left_of(line))
+    text = re.sub(r"\[[^]]+\]", "TIME", masked_line(line))
     assert text == f'203.0.113.0 - - TIME "GET /page {kept}" 200 {bytes_sent} "-" "-" - GET /page {kept} /page -'
     assert not re.search(f"secret|anna|Mozilla|{re.escape(ADDRESS)}", str(line.args))
 
 
-def test_hypercorns_own_format_can_be_written() -> None:
-    text = left_of(record("hypercorn.access", Config().access_log_format, HYPERCORN))
+def test_default_format_of_hypercorn_can_be_written() -> None:
+    text = masked_line(record("hypercorn.access", Config().access_log_format, HYPERCORN))
     assert re.sub(r"\[[^]]+\]", "TIME", text) == '203.0.113.0 - - TIME "GET /page 1.1" 200 - "-" "-"'
 
 
-def test_of_a_line_of_granian_too() -> None:
+def test_granian_line_keeps_method_path_and_status() -> None:
     form = '%(addr)s %(time)s "%(method)s %(path)s?%(query_string)s %(protocol)s" %(status)d %(dt_ms).3f %(_h0)s'
     line = record("granian.access", form, GRANIAN)
-    assert left_of(line) == '203.0.113.0 2026-11-25 12:00:00 +0000 "GET /page?- HTTP/1.1" 200 1.500 -'
+    assert masked_line(line) == '203.0.113.0 2026-11-25 12:00:00 +0000 "GET /page?- HTTP/1.1" 200 1.500 -'
 
 
 @pytest.mark.parametrize("name", FILTERED[:4])
 @pytest.mark.parametrize("args", [(), ("a text",), (1, 2, 3, 4, 5), ({"h": ADDRESS},)])
-def test_a_line_of_a_shape_that_nobody_knows_is_left_out(name: str, args: tuple[object, ...]) -> None:
+def test_line_of_unknown_shape_is_dropped(name: str, args: tuple[object, ...]) -> None:
     assert not AccessFilter("mask").filter(record(name, "203.0.113.77 asked for /page?q=secret", *args))
 
 
 @pytest.mark.parametrize("mode", ["mask", "drop"])
-def test_what_uvicorn_says_of_itself_stays(mode: str) -> None:
+def test_general_message_of_uvicorn_is_kept(mode: str) -> None:
     line = record("uvicorn.error", "Uvicorn running on %s://%s:%d", "http", "127.0.0.1", 8000)
     assert AccessFilter(mode).filter(line)
     assert line.getMessage() == "Uvicorn running on http://127.0.0.1:8000"
@@ -158,13 +158,13 @@ def test_what_uvicorn_says_of_itself_stays(mode: str) -> None:
         ("uvicorn.asgi", "%s - ASGI [%d] Started scope=%s", ("203.0.113.77:50123", 1, {"path": "/"}), TRACE_LOG_LEVEL),
     ],
 )
-def test_what_uvicorn_says_of_single_connections_while_it_is_debugged_is_left_out(
+def test_debug_message_of_uvicorn_about_a_connection_is_dropped(
     name: str, message: str, args: tuple[object, ...], level: int
 ) -> None:
     assert not AccessFilter("mask").filter(record(name, message, *args, level=level))
 
 
-def test_a_logger_has_one_filter_the_strictest_that_was_asked_for_and_says_so_once(
+def test_each_logger_has_one_filter_with_the_strictest_mode(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "cookie_consent")
@@ -181,7 +181,7 @@ def test_a_logger_has_one_filter_the_strictest_that_was_asked_for_and_says_so_on
     ]
 
 
-def test_it_stays_where_the_server_sets_up_its_logging_afterwards() -> None:
+def test_filter_survives_later_logging_setup_of_server() -> None:
     filter_access_logs()
     access, error = logging.getLogger("uvicorn.access"), logging.getLogger("uvicorn.error")
     handlers = {logger: (list(logger.handlers), logger.propagate) for logger in (access, error)}
@@ -197,7 +197,7 @@ def test_it_stays_where_the_server_sets_up_its_logging_afterwards() -> None:
             logger.setLevel(logging.NOTSET)
 
 
-def test_another_mode_is_not_taken() -> None:
+def test_unknown_mode_is_refused() -> None:
     with pytest.raises(ValueError, match=r"""mode: 'hide' is not valid\. Write "mask" or "drop"\."""):
         filter_access_logs("hide")
 
@@ -205,32 +205,32 @@ def test_another_mode_is_not_taken() -> None:
 @pytest.mark.parametrize(
     ("options", "mode"), [({}, "mask"), ({"server_logs": "drop"}, "drop"), ({"server_logs": "keep"}, None)]
 )
-def test_the_middleware_filters_unless_told_to_keep(options: Mapping[str, Any], mode: str | None) -> None:
+def test_middleware_filters_unless_server_logs_are_kept(options: Mapping[str, Any], mode: str | None) -> None:
     install(**options)
     modes = [one.mode for one in logging.getLogger("uvicorn.access").filters if isinstance(one, AccessFilter)]
     assert modes == ([] if mode is None else [mode])
 
 
-def test_a_middleware_that_cannot_be_made_has_filtered_already() -> None:
+def test_middleware_with_invalid_option_still_filters() -> None:
     with pytest.raises(ValueError, match="consent_days"):
         install(consent_days=-1)
     assert logging.getLogger("uvicorn.access").filters
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "advice"),
     [
         ({"server_logs": "hide"}, "server_logs: 'hide' is not valid. Write one of: mask, drop, keep."),
         ({"mask_client": "yes"}, "mask_client: 'yes' is not valid. Write True or False."),
     ],
 )
-def test_a_wrong_option_says_what_would_be_right(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_invalid_option_is_refused_with_advice(options: dict[str, Any], advice: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(advice)):
         install(**options)
 
 
-def test_lines_of_those_who_consent_stay_whole(caplog: pytest.LogCaptureFixture) -> None:
-    """The line is written where uvicorn writes it: when the response starts."""
+def test_line_of_consenting_visitor_is_unchanged(caplog: pytest.LogCaptureFixture) -> None:
+    """The test writes the line when uvicorn does: when the response starts."""
     caplog.set_level(logging.INFO, "uvicorn.access")
     app = install()
 
@@ -265,7 +265,7 @@ def test_lines_of_those_who_consent_stay_whole(caplog: pytest.LogCaptureFixture)
     ],
 )
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-def test_the_app_sees_only_a_truncated_address_where_that_is_wanted(
+def test_mask_client_truncates_address_for_app_until_consent(
     kind: str, client: tuple[str, int] | None, masked: tuple[str, int] | None
 ) -> None:
     seen = []
@@ -284,7 +284,7 @@ def test_the_app_sees_only_a_truncated_address_where_that_is_wanted(
     assert seen == [masked, client]
 
 
-def test_the_server_still_sees_the_whole_address() -> None:
+def test_mask_client_leaves_scope_of_server_unchanged() -> None:
     request = scope(client=(ADDRESS, 50123))
 
     async def server(_: Scope, receive: Receive, send: Send) -> None:
@@ -295,25 +295,25 @@ def test_the_server_still_sees_the_whole_address() -> None:
 
 
 def example(word: str) -> dict[str, Any]:
-    """Return the names of the one block of Python on the page about it that has a word, when it has run."""
+    """Run the one Python block of docs/other-logs.md that has a word, and return its names."""
     (code,) = [block for block in re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) if word in block]
     names: dict[str, Any] = {}
     exec(compile(code, "other-logs.md", "exec"), names)  # noqa: S102
     return names
 
 
-def test_the_page_about_it_names_every_logger() -> None:
+def test_documentation_names_every_filtered_logger() -> None:
     assert [name for name in FILTERED if f"`{name}`" not in PAGE] == []
 
 
-def test_filters_can_be_asked_for_as_the_example_does() -> None:
+def test_documented_filter_call_works() -> None:
     example("filter_access_logs(")
     (one,) = logging.getLogger("granian.access").filters
     assert isinstance(one, AccessFilter)
     assert one.mode == "drop"
 
 
-def test_the_app_can_ask_before_it_writes_as_the_example_does(caplog: pytest.LogCaptureFixture) -> None:
+def test_documented_logging_by_the_app_works(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "shop")
     note_search = example("note_search")["note_search"]
 
@@ -328,7 +328,7 @@ def test_the_app_can_ask_before_it_writes_as_the_example_does(caplog: pytest.Log
     assert [text for text in caplog.messages if "search" in text] == ["search: one more", f"search: maps by {PHONE}"]
 
 
-def test_a_proxy_can_be_told_as_the_example_does() -> None:
+def test_documented_header_for_the_proxy_works() -> None:
     visitor = Visitor(example("telling_the_proxy")["telling_the_proxy"](install(access_log=MemorySink())))
     assert visitor.get().get("x-access-log") == ""
     visitor.accept()
@@ -338,8 +338,8 @@ def test_a_proxy_can_be_told_as_the_example_does() -> None:
     assert visitor.get(PREFIX).get("x-access-log") == ""
 
 
-def test_spans_can_be_filtered_as_the_example_does() -> None:
-    """What the exporter gets: test_opentelemetry."""
+def test_documented_span_filter_works() -> None:
+    """What the exporter receives is tested in test_opentelemetry."""
     provider = example("TracerProvider()")["provider"]
     provider.get_tracer("app").start_span("job").end()
     assert provider.force_flush(20_000)

@@ -1,4 +1,4 @@
-"""Over real HTTP, under each server: whatever is written anywhere, it does not say who did not consent."""
+"""Tests with real servers over HTTP: no file of a server identifies a visitor who did not consent."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 LONGEST_WAIT = 60.0
-APACHE = '%(h)s "%(r)s" "%(R)s" %(s)s "%(f)s" "%(a)s" %({x-forwarded-for}i)s'
-GRANIAN = '%(addr)s "%(method)s %(path)s?%(query_string)s" %(status)d "%(header{user-agent})s" "%(header{referer})s"'
+APACHE_FORMAT = '%(h)s "%(r)s" "%(R)s" %(s)s "%(f)s" "%(a)s" %({x-forwarded-for}i)s'
+GRANIAN_FORMAT = (
+    '%(addr)s "%(method)s %(path)s?%(query_string)s" %(status)d "%(header{user-agent})s" "%(header{referer})s"'
+)
 SITE = "tests.support.sites.logged_site:site"
 GUNICORN = [
     *("gunicorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
@@ -35,32 +37,40 @@ SERVERS = {
     "uvicorn-debugged": ["uvicorn", "--port", "{port}", "--http", "httptools", "--log-level", "trace", SITE],
     "hypercorn": [
         *("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
-        *("--access-logformat", APACHE, "--error-logfile", "{folder}/errors.log", SITE),
+        *("--access-logformat", APACHE_FORMAT, "--error-logfile", "{folder}/errors.log", SITE),
     ],
     "hypercorn-with-trio": [
         *("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
-        *("--access-logformat", APACHE, "--error-logfile", "{folder}/errors.log", "--worker-class", "trio", SITE),
+        *(
+            "--access-logformat",
+            APACHE_FORMAT,
+            "--error-logfile",
+            "{folder}/errors.log",
+            "--worker-class",
+            "trio",
+            SITE,
+        ),
     ],
     "granian": [
         *("granian", "--interface", "asgi", "--port", "{port}"),
-        *("--access-log", "--access-log-fmt", GRANIAN, SITE),
+        *("--access-log", "--access-log-fmt", GRANIAN_FORMAT, SITE),
     ],
     "gunicorn": [*GUNICORN, "--worker-class", "asgi", SITE],
     "gunicorn-with-uvicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", SITE],
 }
 NAMES_AGENTS = ("hypercorn", "hypercorn-with-trio", "granian", "gunicorn")
-"""The servers whose lines here have the user agent."""
+"""The servers whose log lines have the user agent, in the formats of this test."""
 
 
 @dataclass(frozen=True)
-class Who:
-    """Somebody whose traces cannot be mistaken for another's.
+class Person:
+    """A visitor whose traces can be told from those of all others.
 
     Args:
-        name: is in all that they send.
-        address: they come from there.
-        choice: what they answer, or "" for nothing.
-        signals: whether their browser sends GPC from then on.
+        name: part of all that the visitor sends.
+        address: the address of the visitor's client.
+        choice: the answer, or "" for none.
+        signals: whether the browser sends GPC after the answer.
     """
 
     name: str
@@ -70,7 +80,7 @@ class Who:
 
     @property
     def traces(self) -> list[str]:
-        """Return what would tell of them: address, user agent, query, referrer."""
+        """Return what identifies the visitor: address, user agent, query, referrer."""
         return [self.address, f"Agent-{self.name}", f"query-{self.name}", f"from-{self.name}"]
 
     @property
@@ -78,55 +88,55 @@ class Who:
         return f"path-{self.name}"
 
 
-GRANTING = Who("granting", "127.0.0.71", "accept_all")
+GRANTING = Person("granting", "127.0.0.71", "accept_all")
 OTHERS = (
-    Who("refusing", "127.0.0.72", "refuse_all"),
-    Who("signalling", "127.0.0.73", "accept_all", signals=True),
-    Who("silent", "127.0.0.74"),
+    Person("refusing", "127.0.0.72", "refuse_all"),
+    Person("signalling", "127.0.0.73", "accept_all", signals=True),
+    Person("silent", "127.0.0.74"),
 )
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs.
+    """A running server.
 
     Args:
-        port: where it listens.
-        folder: where all is that is written.
-        process: the process.
+        port: the port that it listens on.
+        folder: the folder of all files that are written.
+        process: its process.
     """
 
     port: int
     folder: Path
     process: subprocess.Popen[bytes]
 
-    def visit(self, who: Who) -> None:
-        """Answer; look at a page twice, at one that is broken, and open a websocket."""
+    def visit(self, person: Person) -> None:
+        """Answer, request a page twice and a broken page once, and open a websocket."""
         headers = {
-            "user-agent": f"{PHONE} Agent-{who.name}",
-            "referer": f"https://from-{who.name}.example/",
-            "x-forwarded-for": who.address,
+            "user-agent": f"{PHONE} Agent-{person.name}",
+            "referer": f"https://from-{person.name}.example/",
+            "x-forwarded-for": person.address,
         }
         with httpx.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             headers=headers,
-            transport=httpx.HTTPTransport(local_address=who.address),
+            transport=httpx.HTTPTransport(local_address=person.address),
             timeout=LONGEST_WAIT,
         ) as client:
-            if who.choice:
+            if person.choice:
                 same_site = {"origin": f"http://127.0.0.1:{self.port}"}
-                assert client.post(PREFIX, json={"choice": who.choice}, headers=same_site).status_code == 200
-            if who.signals:
+                assert client.post(PREFIX, json={"choice": person.choice}, headers=same_site).status_code == 200
+            if person.signals:
                 client.headers["sec-gpc"] = "1"
-            address = f"{who.path}?q=query-{who.name}"
+            address = f"{person.path}?q=query-{person.name}"
             for _ in range(2):
                 assert client.get(f"/pages/{address}").status_code == 200
             assert client.get(f"/broken/{address}").status_code == 500
             cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
             fields = [*client.headers.items(), *([("cookie", cookies)] if cookies else [])]
-            self._talk(who, f"/talk/{address}", fields)
+            self._talk(person, f"/talk/{address}", fields)
 
-    def _talk(self, who: Who, target: str, fields: list[tuple[str, str]]) -> None:
+    def _talk(self, person: Person, target: str, fields: list[tuple[str, str]]) -> None:
         upgrade = {
             "host": f"127.0.0.1:{self.port}",
             "connection": "Upgrade",
@@ -137,7 +147,7 @@ class Server:
         sent = [*((name, value) for name, value in fields if name not in upgrade), *upgrade.items()]
         lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent), "", ""]
         with socket.create_connection(
-            ("127.0.0.1", self.port), timeout=LONGEST_WAIT, source_address=(who.address, 0)
+            ("127.0.0.1", self.port), timeout=LONGEST_WAIT, source_address=(person.address, 0)
         ) as connection:
             connection.sendall("\r\n".join(lines).encode())
             got = b""
@@ -152,7 +162,7 @@ class Server:
         self.process.wait(LONGEST_WAIT)
 
     def written(self, *but: str) -> str:
-        """Return all that was written anywhere, but into these files."""
+        """Return the content of all files but those with these names."""
         files = [path for path in self.folder.rglob("*") if path.is_file() and path.name not in but]
         return "\n".join(path.read_bytes().decode("utf-8", "replace") for path in files)
 
@@ -201,25 +211,29 @@ def listens(port: int) -> bool:
 
 @pytest.mark.parametrize("mode", ["mask", "drop"])
 @pytest.mark.parametrize("name", SERVERS)
-def test_whatever_is_written_anywhere_does_not_say_who_did_not_consent(name: str, mode: str, tmp_path: Path) -> None:
+def test_logs_do_not_identify_visitors_without_consent(name: str, mode: str, tmp_path: Path) -> None:
     with serving(tmp_path, name, mode) as server:
-        for who in (*OTHERS, GRANTING, *OTHERS):
-            server.visit(who)
+        for person in (*OTHERS, GRANTING, *OTHERS):
+            server.visit(person)
         server.stop()
     everything, logs = server.written(), server.written("spans.json", "access.jsonl")
-    assert [trace for who in OTHERS for trace in who.traces if trace in everything] == []
-    assert [who.path for who in OTHERS if who.path in logs] == ([who.path for who in OTHERS] if mode == "mask" else [])
+    assert [trace for person in OTHERS for trace in person.traces if trace in everything] == []
+    assert [person.path for person in OTHERS if person.path in logs] == (
+        [person.path for person in OTHERS] if mode == "mask" else []
+    )
     address, agent, query, referrer = GRANTING.traces
     of_granting = [address, query, GRANTING.path, *([agent, referrer] if name in NAMES_AGENTS else [])]
     assert [trace for trace in of_granting if trace not in logs] == []
     spans, records = (server.folder.joinpath(file).read_text("utf-8") for file in ("spans.json", "access.jsonl"))
-    assert [trace for trace in (*GRANTING.traces, *(who.path for who in OTHERS)) if trace not in spans] == []
+    assert [trace for trace in (*GRANTING.traces, *(person.path for person in OTHERS)) if trace not in spans] == []
     paths = [json.loads(line)["url.path"] for line in records.splitlines()]
     assert paths == [f"/{kind}/{GRANTING.path}" for kind in ("pages", "pages", "broken")]
-    assert ("this page is broken" in logs) == (name != "gunicorn")  # whose own worker trusts the page that says 500
+    assert ("this page is broken" in logs) == (
+        name != "gunicorn"
+    )  # its own worker logs no exception after a response with 500
 
 
-def test_they_are_found_where_the_servers_logs_are_kept(tmp_path: Path) -> None:
+def test_logs_identify_visitors_when_server_logs_are_kept(tmp_path: Path) -> None:
     with serving(tmp_path, "hypercorn", "keep") as server:
         server.visit(OTHERS[0])
         server.stop()

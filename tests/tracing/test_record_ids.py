@@ -1,4 +1,4 @@
-"""No id comes twice, also where a server forks, and none tells which of two records was made first."""
+"""Tests of record ids: unique, also after a fork, and without an order."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import re
 from cookie_consent.tracing.tracer import RecordIds
 
 
-def test_ids_are_a_random_text_of_the_process_and_one_of_the_record() -> None:
+def test_id_is_prefix_of_the_process_and_random_number() -> None:
     new_id = RecordIds(lambda: "abc")
     made = [new_id() for _ in range(1000)]
     assert len(set(made)) == 1000
     assert all(re.fullmatch(b"abc-[0-9a-f]{16}", one) for one in made)
-    assert sorted(made) != made, "they do not go up"
+    assert sorted(made) != made, "ids have no order"
 
 
-def test_two_makers_share_no_text() -> None:
+def test_two_makers_have_different_prefixes() -> None:
     one, other = RecordIds()(), RecordIds()()
     assert one.partition(b"-")[0] != other.partition(b"-")[0]
     assert len(one) == 33
 
 
-def test_a_forked_process_makes_no_id_of_its_parent() -> None:
+def test_forked_process_repeats_no_id_of_its_parent() -> None:
     new_id = RecordIds()
-    new_id()  # what is made in advance stays with the parent
+    new_id()  # fills the stock of ids, which a forked process must not use
     reading, writing = os.pipe()
     if not (child := os.fork()):
         os.write(writing, new_id())
