@@ -49,11 +49,11 @@ class EventVisitor(Visitor):
 
 
 @pytest.fixture
-def reader() -> EventVisitor:
+def visitor() -> EventVisitor:
     """A visitor who granted all."""
-    reader = EventVisitor()
-    reader.accept()
-    return reader
+    visitor = EventVisitor()
+    visitor.accept()
+    return visitor
 
 
 def assert_refused(reply: Reply, status: int, detail: str = "") -> None:
@@ -66,13 +66,13 @@ def assert_refused(reply: Reply, status: int, detail: str = "") -> None:
 
 
 def test_event_is_recorded_for_its_visitor() -> None:
-    reader = EventVisitor(clock=Clock())
-    reader.accept()
-    reader.get("/docs")
-    reply = reader.send_event()
+    visitor = EventVisitor(clock=Clock())
+    visitor.accept()
+    visitor.get("/docs")
+    reply = visitor.send_event()
     assert (reply.status, reply.body, reply.all("set-cookie")) == (204, b"", [])
-    (event,) = reader.events
-    visit = reader.sink.records[0]
+    (event,) = visitor.events
+    visit = visitor.sink.records[0]
     assert visit["record.kind"] != "event"
     same = ("visitor.id", "client.address", "user_agent.name", "user_agent.device", "consent.policy", "server.address")
     assert {key: event[key] for key in same} == {key: visit[key] for key in same}
@@ -84,47 +84,47 @@ def test_event_is_recorded_for_its_visitor() -> None:
     assert not event.keys() & {"http.request.method", "http.response.status_code", "duration_ms", "consent.purpose"}
 
 
-def test_event_from_beacon_as_text_is_accepted(reader: EventVisitor) -> None:
+def test_event_from_beacon_as_text_is_accepted(visitor: EventVisitor) -> None:
     body = json.dumps({"name": "page_leave", "path": "/", "duration_ms": 1500}).encode()
-    assert reader.request("POST", EVENTS, [BEACON, OWN], body).status == 204
-    assert (reader.events[0]["event.name"], reader.events[0]["duration_ms"]) == ("page_leave", 1500)
+    assert visitor.request("POST", EVENTS, [BEACON, OWN], body).status == 204
+    assert (visitor.events[0]["event.name"], visitor.events[0]["duration_ms"]) == ("page_leave", 1500)
 
 
-def test_event_path_is_decoded_like_a_request_path(reader: EventVisitor) -> None:
-    reader.send_event({"name": "x", "path": "/%E6%96%87%E6%9B%B8%20a%25"})
-    reader.get("/文書 a%")
-    assert [record["url.path"] for record in reader.sink.records] == ["/文書 a%"] * 2
+def test_event_path_is_decoded_like_a_request_path(visitor: EventVisitor) -> None:
+    visitor.send_event({"name": "x", "path": "/%E6%96%87%E6%9B%B8%20a%25"})
+    visitor.get("/文書 a%")
+    assert [record["url.path"] for record in visitor.sink.records] == ["/文書 a%"] * 2
 
 
 def test_event_query_keeps_only_allowed_keys() -> None:
-    reader = EventVisitor(query_keys=["utm_*"])
-    reader.accept()
-    reader.send_event({"name": "page_view", "path": "/", "query": "utm_source=letter&token=secret"})
-    reader.send_event({"name": "page_view", "path": "/", "query": "token=secret"})
-    assert reader.events[0]["url.query"] == "utm_source=letter"
-    assert "secret" not in json.dumps(reader.sink.records)
+    visitor = EventVisitor(query_keys=["utm_*"])
+    visitor.accept()
+    visitor.send_event({"name": "page_view", "path": "/", "query": "utm_source=letter&token=secret"})
+    visitor.send_event({"name": "page_view", "path": "/", "query": "token=secret"})
+    assert visitor.events[0]["url.query"] == "utm_source=letter"
+    assert "secret" not in json.dumps(visitor.sink.records)
 
 
 def test_event_with_own_purpose_needs_that_purpose_too() -> None:
-    reader = EventVisitor()
-    reader.save(analytics=True, media=False)
+    visitor = EventVisitor()
+    visitor.save(analytics=True, media=False)
     for_media = {"name": "played", "path": "/videos", "purpose": "media"}
-    assert_refused(reader.send_event(for_media), 403, "'media'")
-    assert reader.events == []
-    reader.save(analytics=True, media=True)
-    assert reader.send_event(for_media).status == 204
-    assert reader.events[0]["consent.purpose"] == "media"
-    reader.save(analytics=False, media=True)
-    assert_refused(reader.send_event(for_media), 403)
-    assert len(reader.events) == 1
+    assert_refused(visitor.send_event(for_media), 403, "'media'")
+    assert visitor.events == []
+    visitor.save(analytics=True, media=True)
+    assert visitor.send_event(for_media).status == 204
+    assert visitor.events[0]["consent.purpose"] == "media"
+    visitor.save(analytics=False, media=True)
+    assert_refused(visitor.send_event(for_media), 403)
+    assert len(visitor.events) == 1
 
 
-def test_event_without_visitor_cookie_sets_a_new_one(reader: EventVisitor) -> None:
-    old = reader.jar.pop("__Host-visitor")
-    assert reader.send_event().status == 204
-    assert reader.jar["__Host-visitor"] != old
-    reader.get("/")
-    assert len({record["visitor.id"] for record in reader.sink.records}) == 1
+def test_event_without_visitor_cookie_sets_a_new_one(visitor: EventVisitor) -> None:
+    old = visitor.jar.pop("__Host-visitor")
+    assert visitor.send_event().status == 204
+    assert visitor.jar["__Host-visitor"] != old
+    visitor.get("/")
+    assert len({record["visitor.id"] for record in visitor.sink.records}) == 1
 
 
 def test_event_is_accepted_when_the_sink_fails() -> None:
@@ -132,52 +132,52 @@ def test_event_is_accepted_when_the_sink_fails() -> None:
         def write(self, line: bytes) -> None:
             raise OSError("no space left")
 
-    reader = EventVisitor(access_log=Full())
-    reader.accept()
-    assert reader.send_event().status == 204
+    visitor = EventVisitor(access_log=Full())
+    visitor.accept()
+    assert visitor.send_event().status == 204
 
 
 # Who may send events.
 
 
 def test_event_without_consent_is_refused() -> None:
-    reader = EventVisitor()
-    assert_refused(reader.send_event(), 403, "does not allow tracing")
-    reader.refuse()
-    assert_refused(reader.send_event(), 403)
-    reader.save(media=True)
-    assert_refused(reader.send_event(), 403)
-    reader.accept()
-    assert reader.send_event().status == 204
-    reader.refuse()
-    assert_refused(reader.send_event(), 403)
-    assert len(reader.events) == 1
+    visitor = EventVisitor()
+    assert_refused(visitor.send_event(), 403, "does not allow tracing")
+    visitor.refuse()
+    assert_refused(visitor.send_event(), 403)
+    visitor.save(media=True)
+    assert_refused(visitor.send_event(), 403)
+    visitor.accept()
+    assert visitor.send_event().status == 204
+    visitor.refuse()
+    assert_refused(visitor.send_event(), 403)
+    assert len(visitor.events) == 1
 
 
-def test_event_with_refusing_signal_is_refused(reader: EventVisitor) -> None:
-    assert_refused(reader.send_event(headers=[("dnt", "1")]), 403)
-    assert reader.events == []
+def test_event_with_refusing_signal_is_refused(visitor: EventVisitor) -> None:
+    assert_refused(visitor.send_event(headers=[("dnt", "1")]), 403)
+    assert visitor.events == []
 
 
 @pytest.mark.parametrize("path", ["/whois", "/whois/", "/whois/a", "/%77hois/a", "/whois%2Fa"])
-def test_event_for_service_without_tracing_is_refused(reader: EventVisitor, path: str) -> None:
-    assert_refused(reader.send_event({"name": "x", "path": path}), 403)
-    assert reader.events == []
-    assert reader.send_event({"name": "x", "path": "/whoiswho"}).status == 204
+def test_event_for_service_without_tracing_is_refused(visitor: EventVisitor, path: str) -> None:
+    assert_refused(visitor.send_event({"name": "x", "path": path}), 403)
+    assert visitor.events == []
+    assert visitor.send_event({"name": "x", "path": "/whoiswho"}).status == 204
 
 
 @pytest.mark.parametrize("path", ["/a/../whois", "/a/%2e%2E/whois", "/./whois", "//whois", "/\\whois", "/%2E/whois"])
-def test_event_path_that_is_not_normalised_is_refused(reader: EventVisitor, path: str) -> None:
-    assert_refused(reader.send_event({"name": "x", "path": path}), 400, '"path"')
+def test_event_path_that_is_not_normalised_is_refused(visitor: EventVisitor, path: str) -> None:
+    assert_refused(visitor.send_event({"name": "x", "path": path}), 400, '"path"')
 
 
 def test_event_path_in_mounted_app_includes_mount_path() -> None:
     sink = MemorySink()
     app = ConsentMiddleware(Starlette(), policy(), KEY, access_log=sink, settings_link=False)
-    reader = Visitor(Starlette(routes=[Mount("/shop", app)]), [("user-agent", PHONE)])
-    reader.post({"choice": "accept_all"}, path=f"/shop{PREFIX}")
+    visitor = Visitor(Starlette(routes=[Mount("/shop", app)]), [("user-agent", PHONE)])
+    visitor.post({"choice": "accept_all"}, path=f"/shop{PREFIX}")
     told = [
-        reader.post({"name": "x", "path": path}, path=f"/shop{EVENTS}").status
+        visitor.post({"name": "x", "path": path}, path=f"/shop{EVENTS}").status
         for path in ("/shop/whois", "/shop/offers", f"/shop{PREFIX}")
     ]
     assert told == [403, 204, 400]
@@ -185,50 +185,50 @@ def test_event_path_in_mounted_app_includes_mount_path() -> None:
 
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/", f"{PREFIX}/requests"])
-def test_event_for_own_endpoints_is_refused(reader: EventVisitor, path: str) -> None:
-    assert_refused(reader.send_event({"name": "x", "path": path}), 400, "not traced")
+def test_event_for_own_endpoints_is_refused(visitor: EventVisitor, path: str) -> None:
+    assert_refused(visitor.send_event({"name": "x", "path": path}), 400, "not traced")
 
 
 @pytest.mark.parametrize(
     "header", [("user-agent", ROBOT), ("sec-purpose", "prefetch;prerender"), ("purpose", "prefetch")]
 )
 def test_event_from_robot_or_prefetched_page_is_refused(header: tuple[str, str]) -> None:
-    reader = EventVisitor()
-    reader.accept()
-    reader.headers = [header]
-    assert_refused(reader.send_event(), 403, "Robots")
-    assert reader.events == []
+    visitor = EventVisitor()
+    visitor.accept()
+    visitor.headers = [header]
+    assert_refused(visitor.send_event(), 403, "Robots")
+    assert visitor.events == []
 
 
 @pytest.mark.parametrize("headers", [[("sec-fetch-site", "cross-site")], [("origin", "https://other.example")], []])
-def test_event_from_other_site_is_refused(reader: EventVisitor, headers: Fields) -> None:
+def test_event_from_other_site_is_refused(visitor: EventVisitor, headers: Fields) -> None:
     body = json.dumps(DOWNLOAD).encode()
-    assert_refused(reader.request("POST", EVENTS, [BEACON, *headers], body), 403, "own pages")
-    assert reader.events == []
+    assert_refused(visitor.request("POST", EVENTS, [BEACON, *headers], body), 403, "own pages")
+    assert visitor.events == []
 
 
 @pytest.mark.slow
 def test_events_are_limited_per_visitor_and_minute() -> None:
     clock = Clock()
-    reader = EventVisitor(clock=clock)
-    reader.accept()
-    assert {reader.send_event().status for _ in range(120)} == {204}
+    visitor = EventVisitor(clock=clock)
+    visitor.accept()
+    assert {visitor.send_event().status for _ in range(120)} == {204}
     clock.forward(seconds=20)
-    reply = reader.send_event()
+    reply = visitor.send_event()
     assert_refused(reply, 429)
     assert reply.get("retry-after") == "40"
-    other = Visitor(reader.app, reader.headers)
+    other = Visitor(visitor.app, visitor.headers)
     other.accept()
     assert other.post(DOWNLOAD, path=EVENTS).status == 204
     clock.forward(seconds=40)
-    assert reader.send_event().status == 204
-    assert len(reader.events) == 122
+    assert visitor.send_event().status == 204
+    assert len(visitor.events) == 122
 
 
 def test_event_without_access_log_is_not_found() -> None:
-    reader = EventVisitor(access_log=None)
-    reader.accept()
-    assert_refused(reader.send_event(), 404, "access log")
+    visitor = EventVisitor(access_log=None)
+    visitor.accept()
+    assert_refused(visitor.send_event(), 404, "access log")
 
 
 # Which bodies are accepted.
@@ -263,9 +263,9 @@ WRONG: dict[str, list[Any]] = {
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in WRONG.items() for value in values])
-def test_invalid_event_field_is_refused_with_advice(reader: EventVisitor, key: str, value: Any) -> None:
-    assert_refused(reader.send_event({**DOWNLOAD, key: value}), 400, f'"{key}": Write ')
-    assert reader.events == []
+def test_invalid_event_field_is_refused_with_advice(visitor: EventVisitor, key: str, value: Any) -> None:
+    assert_refused(visitor.send_event({**DOWNLOAD, key: value}), 400, f'"{key}": Write ')
+    assert visitor.events == []
 
 
 @pytest.mark.parametrize(
@@ -287,24 +287,24 @@ def test_invalid_event_field_is_refused_with_advice(reader: EventVisitor, key: s
         (b'{"name": "x", "path": "/", "purpose": "necessary"}', "'necessary'"),
     ],
 )
-def test_invalid_event_body_is_refused(reader: EventVisitor, body: bytes, detail: str) -> None:
-    assert_refused(reader.send_event(body), 400, detail)
-    assert_refused(reader.request("POST", EVENTS, [BEACON, OWN], body), 400, detail)
-    assert reader.events == []
+def test_invalid_event_body_is_refused(visitor: EventVisitor, body: bytes, detail: str) -> None:
+    assert_refused(visitor.send_event(body), 400, detail)
+    assert_refused(visitor.request("POST", EVENTS, [BEACON, OWN], body), 400, detail)
+    assert visitor.events == []
 
 
-def test_event_body_has_a_size_limit_and_two_content_types(reader: EventVisitor) -> None:
+def test_event_body_has_a_size_limit_and_two_content_types(visitor: EventVisitor) -> None:
     event = json.dumps(DOWNLOAD).encode()
-    assert reader.send_event(event.ljust(4096)).status == 204
-    assert_refused(reader.send_event(event.ljust(4097)), 413)
-    assert_refused(reader.send_event(event.ljust(70_000)), 413)
+    assert visitor.send_event(event.ljust(4096)).status == 204
+    assert_refused(visitor.send_event(event.ljust(4097)), 413)
+    assert_refused(visitor.send_event(event.ljust(70_000)), 413)
     for kind in ("", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml"):
-        assert_refused(reader.request("POST", EVENTS, [("content-type", kind), OWN], event), 400, "text/plain")
-    assert len(reader.events) == 1
+        assert_refused(visitor.request("POST", EVENTS, [("content-type", kind), OWN], event), 400, "text/plain")
+    assert len(visitor.events) == 1
 
 
-def test_events_endpoint_accepts_only_post(reader: EventVisitor) -> None:
-    reply = reader.get(EVENTS, [("accept", "text/html")])
+def test_events_endpoint_accepts_only_post(visitor: EventVisitor) -> None:
+    reply = visitor.get(EVENTS, [("accept", "text/html")])
     assert_refused(reply, 405)
     assert reply.get("allow") == "POST"
 
@@ -366,14 +366,14 @@ def test_template_includes_script_only_when_tracing_is_allowed(tmp_path: Path) -
         'retention = "1 day"\ntraces = true\n'
     )
     middleware = Middleware(ConsentMiddleware, policy=policy(two), secret_keys=[KEY], settings_link=False)
-    reader = Visitor(Starlette(routes=[Route("/{path:path}", page)], middleware=[middleware]))
-    assert "<p></p>" in reader.get("/").text
-    reader.accept()
+    visitor = Visitor(Starlette(routes=[Route("/{path:path}", page)], middleware=[middleware]))
+    assert "<p></p>" in visitor.get("/").text
+    visitor.accept()
     address = f"{PREFIX}/assets/{assets()['track.js'].name}?for=analytics&amp;for=study"
-    assert reader.get("/").text == f'<p><script type="module" src="{address}"></script></p>'
-    assert reader.get("/", query=b"nonce=a%22").text == (
+    assert visitor.get("/").text == f'<p><script type="module" src="{address}"></script></p>'
+    assert visitor.get("/", query=b"nonce=a%22").text == (
         f'<p><script type="module" src="{address}" nonce="a&#34;"></script></p>'
     )
-    assert reader.get("/", headers=[("dnt", "1")]).text == "<p></p>"
-    reader.save(media=True)
-    assert reader.get("/").text == "<p></p>"
+    assert visitor.get("/", headers=[("dnt", "1")]).text == "<p></p>"
+    visitor.save(media=True)
+    assert visitor.get("/").text == "<p></p>"

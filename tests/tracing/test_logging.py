@@ -217,18 +217,6 @@ def test_middleware_with_invalid_option_still_filters() -> None:
     assert logging.getLogger("uvicorn.access").filters
 
 
-@pytest.mark.parametrize(
-    ("options", "advice"),
-    [
-        ({"server_logs": "hide"}, "server_logs: 'hide' is not valid. Write one of: mask, drop, keep."),
-        ({"mask_client": "yes"}, "mask_client: 'yes' is not valid. Write True or False."),
-    ],
-)
-def test_invalid_option_is_refused_with_advice(options: dict[str, Any], advice: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(advice)):
-        install(**options)
-
-
 def test_line_of_consenting_visitor_is_unchanged(caplog: pytest.LogCaptureFixture) -> None:
     """The test writes the line when uvicorn does: when the response starts."""
     caplog.set_level(logging.INFO, "uvicorn.access")

@@ -23,10 +23,8 @@ pytestmark = pytest.mark.server
 
 ROOT = Path(__file__).parents[2]
 LONGEST_WAIT = 60.0
-APACHE_FORMAT = '%(h)s "%(r)s" "%(R)s" %(s)s "%(f)s" "%(a)s" %({x-forwarded-for}i)s'
-GRANIAN_FORMAT = (
-    '%(addr)s "%(method)s %(path)s?%(query_string)s" %(status)d "%(header{user-agent})s" "%(header{referer})s"'
-)
+APACHE = '%(h)s "%(r)s" "%(R)s" %(s)s "%(f)s" "%(a)s" %({x-forwarded-for}i)s'
+GRANIAN = '%(addr)s "%(method)s %(path)s?%(query_string)s" %(status)d "%(header{user-agent})s" "%(header{referer})s"'
 SITE = "tests.support.sites.logged_site:site"
 GUNICORN = [
     *("gunicorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
@@ -37,23 +35,15 @@ SERVERS = {
     "uvicorn-debugged": ["uvicorn", "--port", "{port}", "--http", "httptools", "--log-level", "trace", SITE],
     "hypercorn": [
         *("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
-        *("--access-logformat", APACHE_FORMAT, "--error-logfile", "{folder}/errors.log", SITE),
+        *("--access-logformat", APACHE, "--error-logfile", "{folder}/errors.log", SITE),
     ],
     "hypercorn-with-trio": [
         *("hypercorn", "--bind", "127.0.0.1:{port}", "--access-logfile", "{folder}/requests.log"),
-        *(
-            "--access-logformat",
-            APACHE_FORMAT,
-            "--error-logfile",
-            "{folder}/errors.log",
-            "--worker-class",
-            "trio",
-            SITE,
-        ),
+        *("--access-logformat", APACHE, "--error-logfile", "{folder}/errors.log", "--worker-class", "trio", SITE),
     ],
     "granian": [
         *("granian", "--interface", "asgi", "--port", "{port}"),
-        *("--access-log", "--access-log-fmt", GRANIAN_FORMAT, SITE),
+        *("--access-log", "--access-log-fmt", GRANIAN, SITE),
     ],
     "gunicorn": [*GUNICORN, "--worker-class", "asgi", SITE],
     "gunicorn-with-uvicorn": [*GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker", SITE],
@@ -228,9 +218,8 @@ def test_logs_do_not_identify_visitors_without_consent(name: str, mode: str, tmp
     assert [trace for trace in (*GRANTING.traces, *(person.path for person in OTHERS)) if trace not in spans] == []
     paths = [json.loads(line)["url.path"] for line in records.splitlines()]
     assert paths == [f"/{kind}/{GRANTING.path}" for kind in ("pages", "pages", "broken")]
-    assert ("this page is broken" in logs) == (
-        name != "gunicorn"
-    )  # its own worker logs no exception after a response with 500
+    # The own worker of gunicorn logs no exception after a response with 500.
+    assert ("this page is broken" in logs) == (name != "gunicorn")
 
 
 def test_logs_identify_visitors_when_server_logs_are_kept(tmp_path: Path) -> None:

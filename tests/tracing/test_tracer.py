@@ -41,7 +41,6 @@ from tests.support.asgi import (
     Visitor,
     answering,
     bodies,
-    call,
     came,
     drive,
     install,
@@ -440,12 +439,9 @@ def test_query_keeps_only_allowed_keys(query: bytes, kept: str | None) -> None:
     assert Traced().record(query=query).get("url.query") == kept
 
 
-def test_query_keys_may_be_an_iterator() -> None:
-    assert Traced(query_keys=iter(["page"])).record(query=b"page=2&q=y")["url.query"] == "page=2"
-
-
-def test_query_keys_can_be_set() -> None:
-    visitor = Traced(query_keys=("page", "f_*"))
+@pytest.mark.parametrize("kind", [tuple, iter])
+def test_query_keys_may_be_any_iterable(kind: Callable[[object], Any]) -> None:
+    visitor = Traced(query_keys=kind(("page", "f_*")))
     assert visitor.record(query=b"page=2&utm_a=b&f_1=x&q=y")["url.query"] == "page=2&f_1=x"
 
 
@@ -709,7 +705,6 @@ def test_traced_and_refusing_visitors_get_the_same_page() -> None:
     visitor, nobody = Traced(page()), Visitor(install(page()), [("user-agent", PHONE)])
     nobody.refuse()
     assert visitor.get().body == nobody.get().body == PAGE
-    assert call(visitor.app).status == 200
 
 
 def test_record_is_one_line_despite_unicode_line_breaks(tmp_path: Path) -> None:
