@@ -62,7 +62,7 @@ def set_server_logs(server_logs: str) -> None:
         ValueError: it is neither.
     """
     modes = (*MODES, "keep")
-    check("server_logs", server_logs, fits=server_logs in modes, remedy=f"Write one of: {', '.join(modes)}.")
+    check("server_logs", server_logs, is_valid=server_logs in modes, remedy=f"Write one of: {', '.join(modes)}.")
     if server_logs != "keep":
         filter_access_logs(server_logs)
 

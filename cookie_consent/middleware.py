@@ -40,7 +40,7 @@ from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import app_language
 from cookie_consent.visitors.endpoints import Endpoints, checked_prefix
 from cookie_consent.visitors.help_desk_form import SALT as FORM_SALT
-from cookie_consent.visitors.help_desk_notice import desk_of
+from cookie_consent.visitors.help_desk_notice import desk_notifier_of
 from cookie_consent.visitors.installation import Installation
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.routes import GPC_PATH
@@ -131,8 +131,8 @@ class ConsentMiddleware(FailsAtStart):
     ) -> None:
         # This comes first: a site may run on after an error below, and its logs must not identify visitors.
         set_server_logs(server_logs)
-        check("app", app, fits=callable(app), remedy="It is the ASGI app.")
-        check("clock", clock, fits=callable(clock), remedy="It returns seconds since 1970.")
+        check("app", app, is_valid=callable(app), remedy="It is the ASGI app.")
+        check("clock", clock, is_valid=callable(clock), remedy="It returns seconds since 1970.")
         check_booleans(mask_client=mask_client)
         # The policy, and the cookies that store visitors' answers.
         policy = policy_in_use(policy, history)
@@ -151,7 +151,7 @@ class ConsentMiddleware(FailsAtStart):
         pages = Pages(lifetime=own_cookies.lifetime, layout=layout, make_id=RandomIds())
         page_options = PageOptions(inject=inject, settings_link=settings_link, edit_csp=edit_csp)
         tells_language = app_language(language, policy.site.languages)
-        help_desk = desk_of(desk, has_ledger=ledger is not None)
+        help_desk = desk_notifier_of(desk, has_ledger=ledger is not None)
         # Storage comes last, because it opens files and connections: a site that cannot start leaves none behind.
         log = AccessLog.open(access_log, policy, query_keys, clock, VisitorLag(secret_keys))
         ledger = ledger_of(ledger)
@@ -203,7 +203,7 @@ class ConsentMiddleware(FailsAtStart):
         visit = self._visits.read(scope, path)
         child = scope if visit.visible_cookies is None and not self._masks_client else self._narrowed(scope, visit)
         asks = visit.should_ask and self._enforcement.may_show_banner(child)
-        child = banner.asking_for_whole_page(child) if asks else child
+        child = banner.requesting_whole_page(child) if asks else child
         response = QuickResponse(self._enforcement, child, receive, send, visit, request)
         response.asks = asks
         if visit.needs_preparation:
@@ -253,7 +253,7 @@ class ConsentMiddleware(FailsAtStart):
         async def gated(message: Message) -> None:
             if message["type"] in _WEBSOCKET_STARTS:
                 fields = plain_fields(message.get("headers", ()))
-                now = recent.look_again(visit, began, visit.visitor_id)
+                now = recent.apply_to(visit, began, visit.visitor_id)
                 if now is not visit:
                     request.decide(traced=now.traced)
                 passed = gate.outgoing(fields, now.decision.purposes)

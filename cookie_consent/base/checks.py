@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def check(name: str, value: Any, *, fits: bool, remedy: str) -> None:
+def check(name: str, value: Any, *, is_valid: bool, remedy: str) -> None:
     """Check an option.
 
     Args:
         name: the option's name.
         value: its value.
-        fits: whether the value is valid.
+        is_valid: whether the value is valid.
         remedy: a sentence that says what would be right.
 
     Raises:
-        ValueError: `fits` is false.
+        ValueError: `is_valid` is false.
     """
-    if not fits:
+    if not is_valid:
         raise ValueError(f"{name}: {value!r} is not valid. {remedy}")
 
 
@@ -32,7 +32,7 @@ def check_booleans(**options: Any) -> None:
         ValueError: one is not a boolean.
     """
     for name, value in options.items():
-        check(name, value, fits=isinstance(value, bool), remedy="Write True or False.")
+        check(name, value, is_valid=isinstance(value, bool), remedy="Write True or False.")
 
 
 def is_list(value: Any) -> bool:

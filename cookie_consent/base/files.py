@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+NONBLOCKING = getattr(os, "O_NONBLOCK", 0)
 """A flag for opening without waiting: somebody may have put a pipe there, which would block."""
-NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 """A flag for opening a file, but not through a symbolic link."""
 _BINARY = getattr(os, "O_BINARY", 0)
 

@@ -78,10 +78,10 @@ def path_inside(address: str, scope: Mapping[str, Any]) -> str:
         address: an address or a path, percent-encoded.
         scope: the ASGI scope of a request, which says where the app is mounted.
     """
-    return local_path(at(scope, address))
+    return local_path(scope_at(scope, address))
 
 
-def at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
+def scope_at(scope: Mapping[str, Any], address: str) -> dict[str, Any]:
     """Return the scope that a request would have at another address of the site."""
     parts = split_address(address)
     path, query = parts.path.encode(), parts.query.encode()

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from cookie_consent.base.process.forking import call_after_fork
 
-AT_A_TIME = 256
+BATCH_SIZE = 256
 _BYTES = 16
 
 Id = TypeVar("Id")
@@ -42,4 +42,4 @@ class RandomIds(IdPool[str]):
     """A pool of random ids of 128 bits, in 22 characters of URL-safe base64."""
 
     def _make(self) -> list[str]:
-        return [secrets.token_urlsafe(_BYTES) for _ in range(AT_A_TIME)]
+        return [secrets.token_urlsafe(_BYTES) for _ in range(BATCH_SIZE)]

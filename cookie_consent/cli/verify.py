@@ -167,12 +167,12 @@ def _look_at(
     hashes = {(kind, name): _sha256(content) for kind, name, content in documents}
     links = _watched(_readable(ledger.links(), "The chain", damages), first_citing)
 
-    def look(number: int, document: Mapping[str, Any]) -> None:
-        dates.look(number, document)
+    def inspect(number: int, document: Mapping[str, Any]) -> None:
+        dates.check(number, document)
         if "policy_sha256" in document:
             by_hash.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
 
-    verified = verify(links, roots, seen, look)
+    verified = verify(links, roots, seen, inspect)
     unsound = [*_unsound(ledger, damages)]
     findings = [*damages, *unsound, *_misnamed(hashes, first_citing), *_replaced(hashes, by_hash)]
     findings += (_Finding(record, why) for record, why in dates.findings())

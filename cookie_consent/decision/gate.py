@@ -76,8 +76,8 @@ class Gate:
         undeclared: str = "hold",
         clock: Callable[[], float],
     ) -> None:
-        fits = undeclared in ("hold", "allow")
-        check("undeclared", undeclared, fits=fits, remedy='Write "hold" or "allow".')
+        is_valid = undeclared in ("hold", "allow")
+        check("undeclared", undeclared, is_valid=is_valid, remedy='Write "hold" or "allow".')
         self._cookies, self._declared = policy.cookies, Declared(policy.cookies)
         self._own_cookies = {name.encode("ascii"): purposes for name, purposes in own_cookies.items()}
         self._refusable_alone = {cookie.purpose: frozenset([cookie.purpose]) - {NECESSARY} for cookie in self._cookies}

@@ -79,7 +79,7 @@ class CookieSettings:
                 raise ValueError(
                     f"the {kind} cookie lives for {lifetime}; it can live for at most {longest[kind].days} days"
                 )
-        check("make_id", self.make_id, fits=callable(self.make_id), remedy="It returns a random id.")
+        check("make_id", self.make_id, is_valid=callable(self.make_id), remedy="It returns a random id.")
 
 
 def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
@@ -116,8 +116,8 @@ def visitor_lifetime(visitor_days: float) -> timedelta:
 def _days(name: str, value: Any, *, most: timedelta) -> timedelta:
     """Return a number of days as a duration; raise ValueError if it is none, or under a second or over `most`."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    fits = is_number and timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most
-    check(name, value, fits=fits, remedy=f"Write a number of days, at most {most.days} days.")
+    is_valid = is_number and timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most
+    check(name, value, is_valid=is_valid, remedy=f"Write a number of days, at most {most.days} days.")
     return timedelta(days=value)
 
 

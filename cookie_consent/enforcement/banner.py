@@ -10,14 +10,14 @@ from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.tracing.access_record import LONGEST, origin_of
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 
 _UNHELPFUL = frozenset((b"accept-encoding", b"if-none-match", b"if-modified-since"))
 _SHORTEST = min(map(len, _UNHELPFUL))
 _PATHSEND = "http.response.pathsend"
 
 
-def asking_for_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def requesting_whole_page(scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Return the scope of a request, changed to ask for a complete, uncompressed page if the request is for a page.
 
     A banner cannot be inserted into a compressed page, or into a file that the server sends by itself. A "not modified"
@@ -70,10 +70,10 @@ class Fragments:
         consent: the same decision as the app sees it.
         scope: the request's ASGI scope.
         encoding: the page's character encoding.
-        asking: how the page asks, or None if it does not.
+        options: how the page asks, or None if it does not.
     """
 
-    __slots__ = ("_asking", "_consent", "_decision", "_pages", "_where")
+    __slots__ = ("_consent", "_decision", "_options", "_pages", "_where")
 
     def __init__(
         self,
@@ -83,9 +83,9 @@ class Fragments:
         scope: Mapping[str, Any],
         *,
         encoding: str,
-        asking: Asking | None,
+        options: QuestionOptions | None,
     ) -> None:
-        self._pages, self._decision, self._consent, self._asking = pages, decision, consent, asking
+        self._pages, self._decision, self._consent, self._options = pages, decision, consent, options
         self._where: dict[str, Any] = {"base": consent.base, "next_path": own_path(scope), "encoding": encoding}
 
     def question(self, page_language: str | None) -> bytes:
@@ -95,9 +95,9 @@ class Fragments:
             page_language: the value of the page's lang attribute, if it has one.
         """
         self._where["language"] = self._consent.language_of_page(page_language)
-        if self._asking is None:
+        if self._options is None:
             return b""
-        return self._pages.banner(self._decision, asking=self._asking, **self._where)
+        return self._pages.banner(self._decision, options=self._options, **self._where)
 
     @property
     def language(self) -> str:

@@ -54,7 +54,7 @@ Sources = Mapping[bytes, Origins]
 """Directive -> the recipients' origins in it. Fallbacks come before the directives that use them."""
 
 
-def is_there(headers: Headers) -> bool:
+def has_policy(headers: Headers) -> bool:
     """Return whether a response has a Content-Security-Policy, enforced or report-only."""
     return any(name.lower() in (_ENFORCED, _REPORTED) for name, _ in headers)
 

@@ -20,7 +20,7 @@ from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from cookie_consent.policy.parts import Feature
 from cookie_consent.visitors.pages.explanations import why_off
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import Wording
 
 Endpoint = Callable[..., Any]
@@ -199,7 +199,7 @@ def fallback_box(scope: Mapping[str, Any], feature: str) -> str:
         language=consent.language,
         next_path=own_path(scope),
         feature=consent.policy.feature(feature),
-        asking=Asking(consent.nonce, consent.nonce),
+        options=QuestionOptions(consent.nonce, consent.nonce),
     )
 
 

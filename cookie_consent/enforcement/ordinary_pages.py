@@ -17,7 +17,7 @@ from cookie_consent.enforcement.request_consent import own_path
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts.negotiation import match_short
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""
@@ -146,7 +146,7 @@ class OrdinaryPages:
             self._evict_if_full(at)
         where, origin = (self._prefix, language, plan.next_path, plan.encoding), referrer(fields)
         if origin:
-            return at, self._pages.banner(decision, *where, asking=Asking(referrer=origin))
+            return at, self._pages.banner(decision, *where, options=QuestionOptions(referrer=origin))
         asked, pieces = plan.questions.get(language, (None, []))
         if asked is not decision:
             pieces = self._pages.banner_in_pieces(decision, *where)

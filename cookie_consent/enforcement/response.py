@@ -21,7 +21,7 @@ from cookie_consent.enforcement.enforcement import Enforcement
 from cookie_consent.enforcement.request_consent import RequestConsent
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.tracer import Fields, Trace
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 
 _START, _BODY = "http.response.start", "http.response.body"
 
@@ -119,7 +119,7 @@ class Response:
         if trace is None or enforcement.access_log is None:
             return
         if enforcement.recent_answers.sequence != self._began:
-            now = enforcement.recent_answers.look_again(self._visit, self._began, trace.visitor_id)
+            now = enforcement.recent_answers.apply_to(self._visit, self._began, trace.visitor_id)
             if not now.traced and not now.exempt:
                 return
         enforcement.access_log.tracing.write(self.scope, trace)
@@ -140,7 +140,7 @@ class Response:
                 return self._consent.instead(self.scope, self._receive, self._pass)
             message = self._start(message)
         elif message["type"] == "http.response.trailers":
-            self._look_again()
+            self._apply_recent_answers()
             fields = plain_fields(message.get("headers", ()))
             passed = self._enforcement.gate.outgoing(fields, self._visit.decision.purposes)
             message = {**message, "headers": passed}
@@ -153,9 +153,9 @@ class Response:
         enforcement, given = self._enforcement, message.get("headers", ())
         is_plain = type(given) is list and ONLY_BYTES.issuperset(map(type, chain.from_iterable(given)))
         headers = given if is_plain else plain_fields(given)
-        self._look_again()
+        self._apply_recent_answers()
         passed = enforcement.gate.outgoing(headers, self._visit.decision.purposes)
-        edits_csp = enforcement.edit_csp and content_security.is_there(passed)
+        edits_csp = enforcement.edit_csp and content_security.has_policy(passed)
         if edits_csp:
             passed = self._with_recipients(passed)
         encoding = injectable(message["status"], passed) if enforcement.inject else None
@@ -182,7 +182,7 @@ class Response:
         gate, secure = self._enforcement.gate, is_secure(self.scope)
         return gate.deletions(self._visit.refused_cookies, host_of(self.scope), secure=secure)
 
-    def _look_again(self) -> None:
+    def _apply_recent_answers(self) -> None:
         """Apply an answer that the visitor has given since the request arrived or since the last call."""
         recent_answers, began = self._enforcement.recent_answers, self._began
         if recent_answers.sequence == began:
@@ -190,7 +190,7 @@ class Response:
         self._began, trace, visitor_id = recent_answers.sequence, self.trace, self._visit.visitor_id
         if visitor_id is None and trace is not None and trace.new_visitor is None:
             visitor_id = trace.visitor_id  # the day's pseudonym
-        visit = recent_answers.look_again(self._visit, began, visitor_id)
+        visit = recent_answers.apply_to(self._visit, began, visitor_id)
         if visit is self._visit:
             return
         self._visit, self._was_answered = visit, True
@@ -216,17 +216,19 @@ class Response:
         # For a page in a frame, the page around it asks.
         if not self._differs_in_frames or self._fields_by_name().get(b"sec-fetch-dest") in page_views.FRAMES:
             return headers
-        asking = None
+        options = None
         if asks:
             script, style = content_security.nonces(headers)
             referrer = banner.referrer(self._fields_by_name())
-            asking = Asking(
+            options = QuestionOptions(
                 script or consent.nonce, style or consent.nonce, reloads=self._withholds_origins, referrer=referrer
             )
-            headers = [*headers, banner.preload(consent.base, asking.style_nonce)]
-        fragments = banner.Fragments(enforcement.pages, decision, consent, self.scope, encoding=encoding, asking=asking)
+            headers = [*headers, banner.preload(consent.base, options.style_nonce)]
+        fragments = banner.Fragments(
+            enforcement.pages, decision, consent, self.scope, encoding=encoding, options=options
+        )
         footer = partial(fragments.footer, link=enforcement.settings_link)
-        question = fragments.question if asking is None else partial(self._counted_question, fragments)
+        question = fragments.question if options is None else partial(self._counted_question, fragments)
         send_released = partial(self._send_released, self._out, self._visit)
         self.injection = Injection(send_released, question, footer if has_tail else bytes)
         self._out, self.is_unfinished = self.injection.send, True
@@ -242,7 +244,7 @@ class Response:
         """
         if message["type"] == _START:
             before = self.trace
-            self._look_again()
+            self._apply_recent_answers()
             if self._visit is not visit:
                 message = {**message, "headers": self._narrowed(message["headers"], before)}
         return out(message)
@@ -252,7 +254,7 @@ class Response:
         enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
         passed = [field for field in headers if field[1] is not new_visitor]
         passed = enforcement.gate.outgoing(passed, self._visit.decision.purposes)
-        if enforcement.edit_csp and content_security.is_there(passed):
+        if enforcement.edit_csp and content_security.has_policy(passed):
             passed = self._with_recipients(passed)
         if self.trace is not None and new_visitor is not None:
             passed = [*passed, (b"set-cookie", new_visitor)]
@@ -261,7 +263,7 @@ class Response:
     def _counted_question(self, fragments: banner.Fragments, page_language: str | None) -> bytes:
         """Return the banner and count it; return nothing if the visitor has answered in the meantime."""
         question, access_log = fragments.question(page_language), self._enforcement.access_log
-        self._look_again()
+        self._apply_recent_answers()
         if not self.asks:
             return b""
         if access_log is not None and self._page_view_host is not None:

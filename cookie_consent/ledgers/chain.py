@@ -171,7 +171,7 @@ def verify(
     links: Iterable[Link],
     roots: Iterable[Root] = (),
     progress: Callable[[int], object] = lambda number: None,
-    look: Callable[[int, Mapping[str, Any]], object] = lambda number, document: None,
+    inspect: Callable[[int, Mapping[str, Any]], object] = lambda number, document: None,
 ) -> Verified:
     """Verify a chain from its first record to its last.
 
@@ -179,7 +179,7 @@ def verify(
         links: all links, in order.
         roots: roots of the chain that were kept elsewhere.
         progress: is called every now and then with the number of verified records.
-        look: is called with the number and content of each valid record; the content of a removed one is empty.
+        inspect: is called with the number and content of each valid record; the content of a removed one is empty.
     """
     known_hashes = _by_number(roots)
     last, removed = Root(0, START), 0
@@ -195,7 +195,7 @@ def verify(
             _add(removed_ranges, link.number, link.number)
         elif document.get("event") == REMOVED:
             declared += listed_ranges(document, link.number)
-        look(link.number, document)
+        inspect(link.number, document)
         last = Root(link.number, link.chain_hash)
         if link.number % 1000 == 0:
             progress(link.number)

@@ -128,7 +128,7 @@ class Chronology:
         self._removals: list[_Removal] = []
         self.imported = 0
 
-    def look(self, number: int, document: Mapping[str, Any]) -> None:
+    def check(self, number: int, document: Mapping[str, Any]) -> None:
         """Check the next record.
 
         Args:
@@ -140,7 +140,7 @@ class Chronology:
             # Hosts' clocks differ, so a later root may have an earlier date.
             self._signed_at = max(self._signed_at or signed_at, signed_at)
         if not document:
-            self._look_at_emptied(number)
+            self._check_emptied(number)
             return
         at = _time(document, "decided_at")
         if at is None or document.get("source") == "imported":
@@ -150,8 +150,8 @@ class Chronology:
             # One record with a fast clock must not date all records after it.
             emptied = self._emptied[-1]
             emptied.since = None if emptied.since is None else min(emptied.since, at)
-        self._look_at_date(number, at)
-        self._look_at_keep(document)
+        self._check_date(number, at)
+        self._check_keep(document)
         if document.get("event") == REMOVED:
             reason, days = document.get("reason"), document.get("kept_days")
             keep = days * DAY if isinstance(days, int) else None
@@ -172,14 +172,14 @@ class Chronology:
             counts[reason] += sum(last - first + 1 for _, first, last in self._touched(removal))
         return dict(counts)
 
-    def _look_at_emptied(self, number: int) -> None:
+    def _check_emptied(self, number: int) -> None:
         if self._emptied and self._emptied[-1].last == number - 1:
             self._emptied[-1].last = number
             return
         known = [at for at in (self._dates.at, self._signed_at) if at is not None]
         self._emptied.append(_Emptied(number, number, max(known, default=None)))
 
-    def _look_at_date(self, number: int, at: int) -> None:
+    def _check_date(self, number: int, at: int) -> None:
         dates, dated = self._dates, f"Record {number:,} is dated {rfc3339(at)}"
         if dates.at is not None and at < dates.at - CLOCK_SKEW:
             before = f"record {dates.number:,}, which is dated {rfc3339(dates.at)}"
@@ -192,7 +192,7 @@ class Chronology:
         if dates.at is None or at > dates.at:
             dates.at, dates.number = at, number
 
-    def _look_at_keep(self, document: Mapping[str, Any]) -> None:
+    def _check_keep(self, document: Mapping[str, Any]) -> None:
         """Update the shortest retention seen so far."""
         keep = _keep(document)
         if keep is not None:

@@ -99,7 +99,7 @@ class DeskRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class NotKept:
+class NotStored:
     """Why a request was not stored.
 
     Args:

@@ -28,7 +28,7 @@ _COMPARED = ("granted", "refused", "facts", "policy", "signals")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownText:
     """What the visitor saw when answering.
 
     Args:
@@ -164,7 +164,7 @@ def _is_answer(record: Mapping[str, Any]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class RecordContext:
     """What goes into every new record, whatever its kind.
 
     Args:
@@ -198,33 +198,33 @@ class Circumstances:
 
 def entry(
     record: ConsentRecord,
-    given: Circumstances,
+    context: RecordContext,
     *,
     before: ConsentRecord | None,
     previous: str | None,
     form_id: str,
-    shown: Shown | None,
+    shown: ShownText | None,
 ) -> Entry:
     """Return the entry for a visitor's answer.
 
     Args:
         record: the answer.
-        given: the circumstances.
+        context: the circumstances.
         before: the previous answer, if there was one.
         previous: the id of the visitor's previous record, if there is one.
         form_id: the id of the submitted form, unique to it; "" if unknown.
         shown: what the visitor saw; None if unknown.
     """
-    fields = document(record, given.lifetime)
-    origin = previous or form_id or given.record_id
+    fields = document(record, context.lifetime)
+    origin = previous or form_id or context.record_id
     # The exact time of a refusal before the first consent would link that record to the visitor's id.
     may_link = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
     identity = [origin, *(fields[name] for name in _COMPARED)]
     return Entry(
         document={
-            **given.cited(),
+            **context.cited(),
             **fields,
-            "record_id": given.record_id,
+            "record_id": context.record_id,
             "event": event(before, record),
             "text": digest(shown.html) if shown else None,
             "prevailing_text": digest(shown.prevailing_html) if shown else None,
@@ -233,10 +233,10 @@ def entry(
             "answered_before": rfc3339(before.decided_at) if before and may_link else None,
             "build": shown.build if shown else None,
             "previous": previous,
-            "keep_until": given.keep_until(fields["expires_at"]),
+            "keep_until": context.keep_until(fields["expires_at"]),
             "repeat_key": _digest_of(identity),
         },
-        policies={given.policy.version: _policy_data(given.policy)},
+        policies={context.policy.version: _policy_data(context.policy)},
         texts={digest(text): text for text in ((shown.html, shown.prevailing_html) if shown else ())},
         repeat_within=REPEATED_WITHIN if previous else CLICKED_WITHIN,
     )
@@ -244,7 +244,7 @@ def entry(
 
 def signal_entry(
     record: ConsentRecord,
-    given: Circumstances,
+    context: RecordContext,
     *,
     now: float,
     off: frozenset[str],
@@ -255,21 +255,21 @@ def signal_entry(
 
     Args:
         record: the answer that the signal overrides.
-        given: the current circumstances.
+        context: the current circumstances.
         now: Unix time in seconds.
         off: the ids of the purposes that the signal refuses; empty if the signal is gone.
         signals: the names of the browser's signals.
         previous: the id of the visitor's previous record, if there is one.
     """
-    fields = document(record, given.lifetime)
+    fields = document(record, context.lifetime)
     granted = [id_ for id_ in fields["granted"] if id_ not in off]
     refused = [id_ for id_ in record.answers if id_ in off or id_ in fields["refused"]]
     status = "refused" if len(refused) == len(record.answers) else "partial"
     return Entry(
         document={
             **fields,
-            **given.cited(),
-            "record_id": given.record_id,
+            **context.cited(),
+            "record_id": context.record_id,
             "event": "signal" if off else "changed",
             "source": "signal",
             "status": status if off else record.status,
@@ -279,23 +279,23 @@ def signal_entry(
             "refused": refused,
             "answered_before": rfc3339(record.decided_at),
             "previous": previous,
-            "keep_until": given.keep_until(fields["expires_at"]),
+            "keep_until": context.keep_until(fields["expires_at"]),
             # One record for each change, whichever process sees the signal first.
             "repeat_key": _digest_of(["signal", previous, record.consent_id, record.decided_at, sorted(off)]),
         },
-        policies={given.policy.version: _policy_data(given.policy)},
+        policies={context.policy.version: _policy_data(context.policy)},
         repeat_within=int(now),  # since 1970: a repeat of any age counts
     )
 
 
 def note_entry(
-    about: Mapping[str, Any], given: Circumstances, *, now: float, text: str, language: str, previous: str
+    about: Mapping[str, Any], context: RecordContext, *, now: float, text: str, language: str, previous: str
 ) -> Entry:
     """Return the entry for a note that a visitor attaches to a record. The record itself does not change.
 
     Args:
         about: the record.
-        given: the current circumstances.
+        context: the current circumstances.
         now: Unix time in seconds.
         text: the visitor's text.
         language: the language of the page.
@@ -305,13 +305,13 @@ def note_entry(
     return Entry(
         document={
             "schema": SCHEMA,
-            "record_id": given.record_id,
+            "record_id": context.record_id,
             "event": "note",
             "decided_at": rfc3339(now),
             "language": language,
             "previous": previous,
             # If the record's consent has ended, the retention of the note runs from now.
-            "keep_until": given.keep_until(max(about["expires_at"], rfc3339(now))),
+            "keep_until": context.keep_until(max(about["expires_at"], rfc3339(now))),
             "repeat_key": _digest_of(note),
             **note,
         },

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from cookie_consent.base.clock import DAY, HOUR, is_future
-from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
+from cookie_consent.ledgers.desk_request import DeskRequest, NotStored
 from cookie_consent.policy.declarations import RequestRules
 
 MOST_OPEN = 5
@@ -39,7 +39,7 @@ class Purged:
 class Requests(Protocol):
     """A store of requests to the help desk. A store that cannot keep a request raises."""
 
-    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotStored | None:
         """Store a new request; return the reason if it was not stored.
 
         A request is not stored if its form was used before or too many have come.
@@ -91,15 +91,15 @@ class MemoryRequests:
     def __init__(self) -> None:
         self._kept: dict[str, DeskRequest] = {}
 
-    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotStored | None:
         """Store a new request, or return the reason if it was not stored."""
         if any(other.form == request.form for other in self._kept.values()):
-            return NotKept(0)
+            return NotStored(0)
         if request.reference in self._kept:
             raise KeyError(request.reference)
         wait = self._wait(request, age=age)
         if wait:
-            return NotKept(wait)
+            return NotStored(wait)
         self._kept[request.reference] = request
         return None
 
@@ -176,8 +176,10 @@ class MemoryRequests:
         return seconds_to_wait(
             request,
             age=age,
-            came=lambda after: sorted(other.created_at for other in self._kept.values() if other.created_at > after),
-            came_of_own=lambda after: sorted(other.created_at for other in of_visitor if other.created_at > after),
+            times_after=lambda after: sorted(
+                other.created_at for other in self._kept.values() if other.created_at > after
+            ),
+            own_times_after=lambda after: sorted(other.created_at for other in of_visitor if other.created_at > after),
             waiting=lambda: sum(other.state == "open" for other in of_visitor),
         )
 
@@ -186,8 +188,8 @@ def seconds_to_wait(
     request: DeskRequest,
     *,
     age: float,
-    came: Callable[[int], list[int]],
-    came_of_own: Callable[[int], list[int]],
+    times_after: Callable[[int], list[int]],
+    own_times_after: Callable[[int], list[int]],
     waiting: Callable[[], int],
 ) -> float:
     """Return how many seconds a visitor has to wait before the request can be stored; 0 for none.
@@ -195,8 +197,8 @@ def seconds_to_wait(
     Args:
         request: the new request.
         age: seconds since the visitor gave the current consent answer; 0 without one.
-        came: returns when requests came after a Unix time, oldest first.
-        came_of_own: the same for requests of the visitor's consent id.
+        times_after: returns when requests came after a Unix time, oldest first.
+        own_times_after: the same for requests of the visitor's consent id.
         waiting: returns the number of open requests of that id.
     """
     now = request.created_at
@@ -206,11 +208,11 @@ def seconds_to_wait(
         return [then for then in times if not is_future(then, now)]
 
     most = next(most for min_age, most in _HOURLY_LIMITS if age >= min_age)
-    wait = _until_fewer(most, until_now(came(now - HOUR)), now - HOUR)
+    wait = _until_fewer(most, until_now(times_after(now - HOUR)), now - HOUR)
     if request.consent_id is None:
         return wait
     # Nobody knows when the desk will answer an open request, so the visitor is told to come back in a day.
-    wait_of_visitor = _until_fewer(MOST_IN_A_DAY, until_now(came_of_own(now - DAY)), now - DAY)
+    wait_of_visitor = _until_fewer(MOST_IN_A_DAY, until_now(own_times_after(now - DAY)), now - DAY)
     return max(wait, wait_of_visitor, DAY if waiting() >= MOST_OPEN else 0)
 
 

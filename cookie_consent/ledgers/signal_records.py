@@ -68,7 +68,7 @@ class SignalProofs:
                 newest, last = await self._newest(record.consent_id)
                 entry = proof.signal_entry(
                     record,
-                    proof.Circumstances(record_id=self._make_id(), policy=decision.policy, lifetime=self._lifetime),
+                    proof.RecordContext(record_id=self._make_id(), policy=decision.policy, lifetime=self._lifetime),
                     now=self._clock(),
                     off=off,
                     signals=tuple(sorted(overriding_signals(decision).union(decision.signals))),

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ProgrammingError
 
 from cookie_consent.base.process.workers import Workers
-from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
+from cookie_consent.ledgers.desk_request import DeskRequest, NotStored
 from cookie_consent.ledgers.entry import can_be_kept
 from cookie_consent.ledgers.requests import Purged, seconds_to_wait
 from cookie_consent.ledgers.tables import REQUESTS
@@ -52,7 +52,7 @@ class SqlRequests:
         self._engine, self._migrate, self._empty_journal = engine, migrate, empty_journal
         self._workers = Workers(_AT_A_TIME, "consent-requests")
 
-    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotStored | None:
         """Store a new request, or return the reason if it was not stored."""
         return await self._workers.run(lambda: self._with_tables(lambda: self._add(request, age=age)))
 
@@ -99,23 +99,23 @@ class SqlRequests:
         drop_addresses = update(REQUESTS).where(with_old_address).values(address=None)
         return Purged(*self._erase(delete(REQUESTS).where(expired), drop_addresses))
 
-    def _add(self, request: DeskRequest, *, age: float) -> NotKept | None:
+    def _add(self, request: DeskRequest, *, age: float) -> NotStored | None:
         with self._changing() as connection:
             if connection.dialect.name == "postgresql":
                 # Without the lock, two concurrent requests could both pass the limit. SQLite has one writer anyway.
                 connection.execute(text("LOCK TABLE consent_requests IN SHARE ROW EXCLUSIVE MODE"))
             if _count(connection, _COLUMNS.form == request.form):
-                return NotKept(0)
+                return NotStored(0)
             of_visitor = _COLUMNS.consent_id == request.consent_id
             wait = seconds_to_wait(
                 request,
                 age=age,
-                came=lambda after: _times(connection, _COLUMNS.created_at > after),
-                came_of_own=lambda after: _times(connection, and_(of_visitor, _COLUMNS.created_at > after)),
+                times_after=lambda after: _times(connection, _COLUMNS.created_at > after),
+                own_times_after=lambda after: _times(connection, and_(of_visitor, _COLUMNS.created_at > after)),
                 waiting=lambda: _count(connection, and_(of_visitor, _IS_OPEN)),
             )
             if wait:
-                return NotKept(wait)
+                return NotStored(wait)
             connection.execute(insert(REQUESTS), {column.name: getattr(request, column.name) for column in _COLUMNS})
         return None
 

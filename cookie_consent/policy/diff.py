@@ -167,9 +167,9 @@ def _by_day(changes: list[Plain]) -> dict[str, list[Plain]]:
     return days
 
 
-def _part_changes(table: str, olds: Plain, news: Plain) -> Iterator[PolicyChange]:
+def _part_changes(table: str, old_parts: Plain, new_parts: Plain) -> Iterator[PolicyChange]:
     kind = _PARTS[table]
-    for name, old, new in _differing(olds, news):
+    for name, old, new in _differing(old_parts, new_parts):
         before, after = _purposes(old), _purposes(new)
         # Nobody is asked for an exempt purpose. It has no cookies and no recipients.
         asks = kind in _ASKED_FOR and not (new or {}).get("exempt")
@@ -180,7 +180,7 @@ def _part_changes(table: str, olds: Plain, news: Plain) -> Iterator[PolicyChange
         else:
             place = f' {"to" if new else "from"} "{subject.touches[0]}"' if kind in ("cookie", "recipient") else ""
             yield subject.change(f"{subject.name} {_verb(old, new)}{place}", more=new is not None)
-    if _reordered([*olds], [*news]):
+    if _reordered([*old_parts], [*new_parts]):
         yield PolicyChange(f"{table} reordered")
 
 

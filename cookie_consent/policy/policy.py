@@ -208,10 +208,10 @@ def policy_in_use(given: Policy | str | PathLike[str], history: Iterable[Policy 
         FileNotFoundError: there is no such file.
         ValueError: an argument has the wrong type.
     """
-    fits, remedy = isinstance(given, Policy | str | PathLike), "Write a Policy, or the path of a TOML file."
-    check("policy", given, fits=fits, remedy=remedy)
+    is_valid, remedy = isinstance(given, Policy | str | PathLike), "Write a Policy, or the path of a TOML file."
+    check("policy", given, is_valid=is_valid, remedy=remedy)
     remedy = 'Write a list of files or policies, as in ["consent.2025.toml"].'
-    check("history", history, fits=is_list(history), remedy=remedy)
+    check("history", history, is_valid=is_list(history), remedy=remedy)
     policy = given if isinstance(given, Policy) else Policy.load(given)
     try:
         validation.check_in_force(policy)

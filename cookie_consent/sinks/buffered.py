@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.base.process.waiting import CHANCE, Backoff
+from cookie_consent.base.process.waiting import RANDOM, Backoff
 from cookie_consent.sinks.lines import oldest_kept
 from cookie_consent.sinks.losses import LossCounter
 from cookie_consent.sinks.spill import Line, Spill
@@ -49,7 +49,7 @@ class BufferedSink:
         batch: the most lines to pass to the store at once.
         most_bytes: the most memory for buffered lines.
         sleep: waits for a number of seconds.
-        chance: returns a random number from 0 to 1.
+        jitter: returns a random number from 0 to 1.
 
     Attributes:
         local: the local path of this sink: its spill folder or file; None for none.
@@ -64,7 +64,7 @@ class BufferedSink:
         batch: int = 1000,
         most_bytes: int = _MOST_BYTES,
         sleep: Callable[[float], None] = time.sleep,
-        chance: Callable[[], float] = CHANCE,
+        jitter: Callable[[], float] = RANDOM,
     ) -> None:
         self.store, self.place = store, place
         self.local = None if spill is None else Path(spill)
@@ -72,7 +72,7 @@ class BufferedSink:
         self._losses, self._spill = LossCounter(place), Spill(spill) if spill is not None else None
         self._batch, self._most_bytes, self._sleep = batch, most_bytes, sleep
         self._failing_since: float | None = None
-        self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance), 0.0
+        self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter), 0.0
         self._last_error, self._is_spill_logged = "", False
         self._flushes: deque[tuple[threading.Event, bool]] = deque()
         self.after_fork()

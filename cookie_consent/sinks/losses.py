@@ -10,7 +10,7 @@ import struct
 from contextlib import suppress
 from pathlib import Path
 
-from cookie_consent.base.files import AT_ONCE, NO_LINK
+from cookie_consent.base.files import NO_FOLLOW, NONBLOCKING
 from cookie_consent.base.process import locking
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 (random file names, readable by their owner only)
@@ -74,7 +74,7 @@ class LossCounter:
 def _left_behind(path: Path) -> int:
     """Return how many lines an ended process lost, and delete its numbers; 0 if the process is alive."""
     # Any user can create files in shared memory: a pipe would block, and a link would lead elsewhere.
-    with suppress(OSError, struct.error), locking.opened(path, os.O_RDONLY | AT_ONCE | NO_LINK) as file:
+    with suppress(OSError, struct.error), locking.opened(path, os.O_RDONLY | NONBLOCKING | NO_FOLLOW) as file:
         path.unlink()  # fails if another process was faster
         # One byte more, so that a longer file is rejected.
         taken, stored = _NUMBERS.unpack(os.read(file, _NUMBERS.size + 1))

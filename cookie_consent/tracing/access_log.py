@@ -73,8 +73,8 @@ class AccessLog:
             ValueError: `target` or `query_keys` is invalid. The message says what would be right.
         """
         keys = tuple(query_keys) if is_list(query_keys) else ()
-        fits = is_list(query_keys) and all(isinstance(key, str) for key in keys)
-        check("query_keys", query_keys, fits=fits, remedy='Write a list of names, as in ["utm_*"].')
+        is_valid = is_list(query_keys) and all(isinstance(key, str) for key in keys)
+        check("query_keys", query_keys, is_valid=is_valid, remedy='Write a list of names, as in ["utm_*"].')
         sink, keep = _sink_of(target), policy.access_records_kept
         if sink is None:
             return None
@@ -141,11 +141,11 @@ def _record_landing(scope: Mapping[str, Any], trace: Trace, arrival: Arrival, ow
     Returns:
         The Set-Cookie field that removes the arrival from the visitor cookie; None while that page is still to come.
     """
-    if trace.came < arrival.at + _LANDS_WITHIN:
+    if trace.arrived_at < arrival.at + _LANDS_WITHIN:
         if scope["method"] != "GET" or page_view_host(scope) is None:
             return None
-        trace.land(arrival.referrer)
-    return own_cookies.without_arrival(trace.visitor_id, arrival, trace.came, secure=is_secure(scope))
+        trace.mark_as_landing(arrival.referrer)
+    return own_cookies.without_arrival(trace.visitor_id, arrival, trace.arrived_at, secure=is_secure(scope))
 
 
 def _sink_of(given: Sink | str | PathLike[str] | None) -> Sink | None:

@@ -12,7 +12,7 @@ from operator import itemgetter
 
 from cookie_consent.base.daily import Daily
 from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.base.process.waiting import CHANCE, Backoff
+from cookie_consent.base.process.waiting import RANDOM, Backoff
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.optional import is_interruption
 from cookie_consent.tracing.pending_erasures import MOST_NOTES, PendingErasures
@@ -44,7 +44,7 @@ class Erasing:
         notes: the folder for the notes, which several processes may share; None for none.
         new_thread: makes a thread, with the arguments of `threading.Thread`.
         sleep: waits for some seconds.
-        chance: returns a random number from 0 to 1.
+        jitter: returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class Erasing:
         notes: str | os.PathLike[str] | None = None,
         new_thread: Callable[..., threading.Thread] = threading.Thread,
         sleep: Callable[[float], None] = time.sleep,
-        chance: Callable[[], float] = CHANCE,
+        jitter: Callable[[], float] = RANDOM,
     ) -> None:
-        self._sink, self._pending, self._sleep, self._chance = sink, PendingErasures(notes), sleep, chance
-        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance)
+        self._sink, self._pending, self._sleep, self._jitter = sink, PendingErasures(notes), sleep, jitter
+        self._backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter)
         self._notes = _Queue(
             "consent-erasing-notes", 1, lambda visitor_id, _: self._pending.note(visitor_id), new_thread
         )
@@ -115,7 +115,7 @@ class Erasing:
         left, now = self._pending.left(), time.monotonic()
         waits = {visitor_id: LONGEST_RECORDED - age for visitor_id, age in left.items() if age is not None}
         # In random order, so that processes that resume at the same time share the work.
-        for visitor_id in sorted(left.keys() - waits, key=lambda _: self._chance()):
+        for visitor_id in sorted(left.keys() - waits, key=lambda _: self._jitter()):
             self._later.put(visitor_id, now + SETTLED)
         for visitor_id, wait in sorted(waits.items(), key=itemgetter(1)):
             self._last.put(visitor_id, now + min(max(SETTLED, wait), LONGEST_RECORDED))

@@ -64,8 +64,8 @@ def read_event(body: bytes) -> Event:
     unknown = sorted(given.keys() - _CHECKS.keys())
     if unknown:
         raise Problem(400, f"There is no {unknown[0][:40]!r} in an event. Known: {', '.join(_CHECKS)}.")
-    for key, (fits, remedy) in _CHECKS.items():
-        if key in given and not fits(given[key]):
+    for key, (is_valid, remedy) in _CHECKS.items():
+        if key in given and not is_valid(given[key]):
             raise Problem(400, f'"{key}": {remedy}')
     for key in ("name", "path"):
         if key not in given:

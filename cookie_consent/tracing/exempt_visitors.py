@@ -19,7 +19,7 @@ from typing import Any
 
 from cookie_consent.base.addresses import truncated
 from cookie_consent.base.clock import DAY, is_future
-from cookie_consent.base.files import NO_LINK, read_at, set_mode_and_owner, write_at
+from cookie_consent.base.files import NO_FOLLOW, read_at, set_mode_and_owner, write_at
 from cookie_consent.base.process import locking
 from cookie_consent.decision.visit import Visit, host_of
 from cookie_consent.tracing.tracer import Fields, Trace
@@ -90,7 +90,7 @@ class DailySalt:
         assert self._path is not None  # noqa: S101 (callers check)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with locking.opened(self._path, os.O_RDWR | os.O_CREAT | NO_LINK) as file:
+            with locking.opened(self._path, os.O_RDWR | os.O_CREAT | NO_FOLLOW) as file:
                 set_mode_and_owner(file, 0o600)
                 return act(file, now)
         except BlockingIOError:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from cookie_consent.base.addresses import host_name
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
-from cookie_consent.base.random_ids import AT_A_TIME, IdPool
+from cookie_consent.base.random_ids import BATCH_SIZE, IdPool
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece, piece, route_of, visitor_piece
@@ -59,7 +59,7 @@ class Trace:
         fields: its header fields by name, in lowercase.
         visitor_id: the visitor's pseudonym.
         policy: the version of the policy that the visitor consented to.
-        came: when the request arrived, in seconds since 1970.
+        arrived_at: when the request arrived, in seconds since 1970.
         purpose: the id of the exempt purpose that it is recorded for; "" if it is recorded by consent.
 
     Attributes:
@@ -76,11 +76,11 @@ class Trace:
     status = 500
     new_visitor: bytes | None = None
 
-    def __init__(self, fields: Fields, visitor_id: str, policy: str, came: float, purpose: str = "") -> None:
-        self.fields, self.visitor_id, self.policy, self.came = fields, visitor_id, policy, came
+    def __init__(self, fields: Fields, visitor_id: str, policy: str, arrived_at: float, purpose: str = "") -> None:
+        self.fields, self.visitor_id, self.policy, self.arrived_at = fields, visitor_id, policy, arrived_at
         self.purpose, self.started = purpose, time.perf_counter()
 
-    def land(self, referrer: str) -> None:
+    def mark_as_landing(self, referrer: str) -> None:
         """Mark the request as the reload of the page on which tracing was allowed.
 
         Args:
@@ -166,7 +166,7 @@ class Tracing:
         client, agent = scope.get("client"), trace.fields.get(b"user-agent", b"")
         who = (trace.visitor_id, trace.policy, trace.purpose, (client and client[0]) or "", agent)
         end, lag = self._visitors.get(who) or self._new_visitor(trace, who)
-        minute, rest = divmod(int((trace.came - lag) * 1000), _MINUTE)
+        minute, rest = divmod(int((trace.arrived_at - lag) * 1000), _MINUTE)
         time_text = self._minutes.get(minute) or self._new_minute(minute)
         # The time is in RFC 3339 format, UTC with milliseconds.
         line = b'{"time":"%b%06.3fZ","log.record.uid":"%b",%b%b%b' % (
@@ -237,5 +237,5 @@ class RecordIds(IdPool[bytes]):
         super().__init__()
 
     def _make(self) -> list[bytes]:
-        digits, length = os.urandom(_SUFFIX_BYTES * AT_A_TIME).hex().encode(), 2 * _SUFFIX_BYTES
+        digits, length = os.urandom(_SUFFIX_BYTES * BATCH_SIZE).hex().encode(), 2 * _SUFFIX_BYTES
         return [self._prefix + digits[at : at + length] for at in range(0, len(digits), length)]

@@ -31,7 +31,7 @@ def app_language(
         ValueError: `given` is something else.
     """
     remedy = f'Write "{BY_PATH}", or a function that takes a request and returns a language tag or None.'
-    check("language", given, fits=given in (None, BY_PATH) or callable(given), remedy=remedy)
+    check("language", given, is_valid=given in (None, BY_PATH) or callable(given), remedy=remedy)
     if given is None:
         return None
     if callable(given):

@@ -12,7 +12,7 @@ from cookie_consent.visitors.pages.assets import Asset
 _ACCEPTS_GZIP = re.compile(r"(?i)(?:^|,)\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))[^,]*)?(?:,|$)")
 
 
-async def serve(asset: Asset, inquiry: Inquiry) -> Response:
+async def serve_asset(asset: Asset, inquiry: Inquiry) -> Response:
     """Respond with a file. Its address has a hash of its content, so caches may keep it forever."""
     headers = {"cache-control": "public, max-age=31536000, immutable", "vary": "Accept-Encoding"}
     if not _ACCEPTS_GZIP.search(inquiry.request.headers.get("accept-encoding", "")):
@@ -21,6 +21,6 @@ async def serve(asset: Asset, inquiry: Inquiry) -> Response:
     return Response(asset.compressed, headers=headers, media_type=asset.media_type)
 
 
-async def lead_to(script: str, inquiry: Inquiry) -> Response:
+async def serve_reexport(script: str, inquiry: Inquiry) -> Response:
     """Respond with a script at a fixed address, which re-exports the current one, for pages that import it by name."""
     return Response(f'export * from "./assets/{script}";\n', media_type="text/javascript; charset=utf-8")

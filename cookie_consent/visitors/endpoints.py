@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from cookie_consent.base.checks import check
 from cookie_consent.base.cross_site import safe_next
-from cookie_consent.base.paths import at
+from cookie_consent.base.paths import scope_at
 from cookie_consent.base.problem import Problem
 from cookie_consent.base.signals import GPC_FIELD
 from cookie_consent.decision.visit import host_of, without_held
@@ -33,8 +33,10 @@ def checked_prefix(prefix: str) -> str:
         ValueError: it is no valid path.
     """
     is_path = isinstance(prefix, str) and prefix[-1:] != "/" and safe_next(prefix) is not None
-    fits = is_path and not {"?", "#"} & set(prefix)
-    check("prefix", prefix, fits=fits, remedy='Write a path like "/privacy-choices", without a slash at its end.')
+    is_valid = is_path and not {"?", "#"} & set(prefix)
+    check(
+        "prefix", prefix, is_valid=is_valid, remedy='Write a path like "/privacy-choices", without a slash at its end.'
+    )
     return prefix
 
 
@@ -117,7 +119,7 @@ class Endpoints:
         site, query, app_language = self._site, request.query_params, self._app_language
         page_path = safe_next(query.get("next", ""))
         if page_path and path.rstrip("/") == f"{self._prefix}/question":
-            seen_by_app = at(seen_by_app, page_path)
+            seen_by_app = scope_at(seen_by_app, page_path)
         return (
             match_language(query.get("language", ""), site.languages)
             or (app_language(seen_by_app) if app_language is not None else None)

@@ -63,7 +63,7 @@ class EventIntake:
         scope, began = inquiry.request.scope, self._recent_answers.sequence
         event = await self._read(inquiry)
         visit = self._visits.read(scope, self._page(inquiry, event))
-        visit = self._recent_answers.look_again(visit, began, visit.visitor_id)
+        visit = self._recent_answers.apply_to(visit, began, visit.visitor_id)
         policy = _consented_policy(visit, event)
         fields = traced_fields(scope["headers"])
         if not is_traceable(fields):

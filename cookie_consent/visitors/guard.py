@@ -25,5 +25,5 @@ class Guard:
         scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")
         fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")
         if is_cross_site(fetch_sites, origins, scheme, host):
-            self._advice.tell(request.scope, fetch_sites, origins, host)
+            self._advice.log_advice(request.scope, fetch_sites, origins, host)
             raise Problem(403, "Only the site's own pages may do this.", "error_cross_site")

@@ -17,7 +17,7 @@ from cookie_consent.ledgers.desk_request import (
     LONGEST_ADDRESS,
     LONGEST_TEXT,
     DeskRequest,
-    NotKept,
+    NotStored,
     as_reference,
     hash_of,
     opens,
@@ -26,8 +26,8 @@ from cookie_consent.ledgers.desk_request import (
 )
 from cookie_consent.ledgers.requests import MOST_OPEN
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.help_desk_form import EMPTY_FIELD, Draft, FormTokens, read_draft
-from cookie_consent.visitors.help_desk_notice import Desk, notice_of
+from cookie_consent.visitors.help_desk_form import HONEYPOT_FIELD, Draft, FormTokens, read_draft
+from cookie_consent.visitors.help_desk_notice import DeskNotifier, notice_of
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.responses import from_store, page
@@ -48,7 +48,7 @@ class HelpDesk:
     """
 
     def __init__(
-        self, policy: Policy, pages: Pages, *, ledger: Ledger | None, desk: Desk | None, tokens: FormTokens
+        self, policy: Policy, pages: Pages, *, ledger: Ledger | None, desk: DeskNotifier | None, tokens: FormTokens
     ) -> None:
         self._policy, self._pages, self._ledger = policy, pages, ledger
         self._desk, self._tokens = desk, tokens
@@ -98,7 +98,7 @@ class HelpDesk:
         if self._desk is not None and is_new:
             notice = notice_of(request, self._policy.site.name)
             # In the background: the visitor should not wait for a mail server.
-            response.background = BackgroundTask(self._desk.tell, notice, inquiry.now)
+            response.background = BackgroundTask(self._desk.notify, notice, inquiry.now)
         return response
 
     async def look_up(self, inquiry: Inquiry) -> Response:
@@ -146,7 +146,7 @@ class HelpDesk:
             created_at=int(now),
             due_at=int(now + rules.due.total_seconds()),
         )
-        if draft.trap:
+        if draft.honeypot:
             return request, secret, False  # not stored, and the robot gets no hint of that
         refused = await from_store(store.add(request, age=self._age_of(inquiry)))
         if refused is None:
@@ -191,7 +191,7 @@ class HelpDesk:
     ) -> Response:
         now, draft = inquiry.now, draft or Draft()
         # A refused form keeps its token: a new one would make the visitor wait before sending again.
-        is_old = problem is None or (problem.text == "error_form_old" and not self._tokens.ripens(draft.token, now))
+        is_old = problem is None or (problem.text == "error_form_old" and not self._tokens.is_too_new(draft.token, now))
         html = self._pages.page(
             "requests.html",
             inquiry.visit.decision,
@@ -202,7 +202,7 @@ class HelpDesk:
             draft=draft,
             token=self._tokens.make(now) if is_old or not draft.token else draft.token,
             kinds=KINDS,
-            empty_field=EMPTY_FIELD,
+            honeypot_field=HONEYPOT_FIELD,
             longest_text=LONGEST_TEXT,
             longest_address=LONGEST_ADDRESS,
             due=now + self._policy.requests.due.total_seconds(),
@@ -218,7 +218,7 @@ def _wants_data(inquiry: Inquiry) -> bool:
     return inquiry.wants_json or not inquiry.is_form
 
 
-def _problem_of(refused: NotKept) -> Problem:
+def _problem_of(refused: NotStored) -> Problem:
     if refused.wait:
         return _too_many(refused.wait)
     return Problem(400, "This form was used before: fetch a new one.", "error_form_old")

@@ -12,7 +12,7 @@ from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, is_address
 
 SALT = "cookie-consent.request-form"
-EMPTY_FIELD = "subject"
+HONEYPOT_FIELD = "subject"
 """The name of a field that people do not see. Robots fill it in."""
 _SOONEST = 2
 """In seconds. No person fills in the form faster."""
@@ -29,14 +29,14 @@ class Draft:
         text: the message.
         address: the mail address for the answer; "" for none.
         token: the token of the form.
-        trap: the content of the field that has to stay empty.
+        honeypot: the content of the field that has to stay empty.
     """
 
     kind: str = ""
     text: str = ""
     address: str = ""
     token: str = ""
-    trap: str = ""
+    honeypot: str = ""
 
     def check(self) -> None:
         """Validate the fields.
@@ -62,7 +62,7 @@ def read_draft(content_type: str, body: bytes) -> Draft:
     """
     fields = {name: readable(value) for name, value in read_fields(content_type, body).items()}
     known = {name: fields.get(name, "") for name in ("kind", "text", "address", "token")}
-    return Draft(**known, trap=fields.get(EMPTY_FIELD, ""))
+    return Draft(**known, honeypot=fields.get(HONEYPOT_FIELD, ""))
 
 
 class FormTokens:
@@ -92,7 +92,7 @@ class FormTokens:
             raise Problem(400, detail, "error_form_old")
         return content[0].decode()
 
-    def ripens(self, token: str, now: float) -> bool:
+    def is_too_new(self, token: str, now: float) -> bool:
         """Tell whether a token is valid except that it is too new."""
         content = self._read(token)
         return content is not None and 0 <= now - content[1] < _SOONEST

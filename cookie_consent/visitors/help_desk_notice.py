@@ -50,7 +50,9 @@ def notice_of(request: DeskRequest, site: str) -> dict[str, Any]:
     }
 
 
-def desk_of(given: Callable[[dict[str, Any]], Any] | str | None, *, has_ledger: bool = True) -> Desk | None:
+def desk_notifier_of(
+    given: Callable[[dict[str, Any]], Any] | str | None, *, has_ledger: bool = True
+) -> DeskNotifier | None:
     """Return the desk for the option `desk`.
 
     Args:
@@ -65,15 +67,15 @@ def desk_of(given: Callable[[dict[str, Any]], Any] | str | None, *, has_ledger: 
     if not has_ledger:
         raise ValueError("desk: requests are kept beside the ledger, and there is none. Set ledger= too.")
     if isinstance(given, str):
-        return Desk(MailBox.of(given).send)
+        return DeskNotifier(MailBox.of(given).send)
     if not callable(given):
         raise ValueError(
             f'desk: {given!r} is not valid. Write a function that takes a notice, or a URL like "{_RIGHT}".'
         )
-    return Desk(given)
+    return DeskNotifier(given)
 
 
-class Desk:
+class DeskNotifier:
     """Sends notices on threads of its own, so that a slow mail server delays nothing else.
 
     Only the first 20 notices of an hour are sent. The last of them says until when no more follow.
@@ -89,7 +91,7 @@ class Desk:
         self._logged: set[str] = set()
         self._began, self._sent = 0.0, 0
 
-    async def tell(self, notice: dict[str, Any], now: float) -> None:
+    async def notify(self, notice: dict[str, Any], now: float) -> None:
         """Send a notice. An error is logged once for its kind, until a notice succeeds again.
 
         Args:

@@ -15,7 +15,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.app_language import AppLanguage
-from cookie_consent.visitors.help_desk_notice import Desk
+from cookie_consent.visitors.help_desk_notice import DeskNotifier
 from cookie_consent.visitors.pages.pages import Pages
 
 
@@ -51,7 +51,7 @@ class Installation:
     retention: Retention | None
     access_log: AccessLog | None
     forms: Signer
-    desk: Desk | None
+    desk: DeskNotifier | None
     clock: Callable[[], float]
     app_language: AppLanguage | None
     edit_csp: bool

@@ -44,7 +44,7 @@ class KeptData:
             records=records,
             visitor_id=self.visitor_id(inquiry) or "",
             takes_requests=self._ledger is not None,
-            refused_unnamed=self.refused_unnamed(inquiry),
+            refused_without_id=self.refused_without_id(inquiry),
             withdrawn=self.withdrawn(inquiry),
         )
 
@@ -63,7 +63,7 @@ class KeptData:
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
         return await from_store(ledger.count(consent_id)) if ledger is not None and consent_id else 0
 
-    def refused_unnamed(self, inquiry: Inquiry) -> bool:
+    def refused_without_id(self, inquiry: Inquiry) -> bool:
         """Tell whether the visitor refused without a consent id, so that the record cannot be found."""
         decision = inquiry.visit.decision
         if decision.record is None or decision.record.consent_id or self._ledger is None:
@@ -88,7 +88,7 @@ class KeptData:
         ids = [one.visitor_id for one in self.withdrawn(inquiry)]
         return ids if current is None or current in ids else [*ids, current]
 
-    def slow_down(self, inquiry: Inquiry) -> None:
+    def limit_rate(self, inquiry: Inquiry) -> None:
         """Count a request for stored data. Visitors without a cookie have none, and are not counted.
 
         Raises:

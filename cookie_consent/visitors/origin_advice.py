@@ -32,7 +32,9 @@ class OriginAdvice:
         self._logged: set[str] = set()
         self._changes = threading.Lock()
 
-    def tell(self, scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str) -> None:
+    def log_advice(
+        self, scope: Mapping[str, Any], fetch_sites: Sequence[str], origins: Sequence[str], host: str
+    ) -> None:
         """Log advice, if only the Origin field made the request cross-site.
 
         Args:

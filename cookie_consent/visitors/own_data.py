@@ -66,7 +66,7 @@ class OwnData:
         Raises:
             Problem: 429, too many requests; 503, a store cannot be read.
         """
-        self._kept.slow_down(inquiry)
+        self._kept.limit_rate(inquiry)
         own_cookies, log, current = self._own_cookies, self._log, inquiry.visit.decision.record
         records = await self._kept.records(inquiry)
         answers = [record for record in records if "expires_at" in record]
@@ -107,7 +107,7 @@ class OwnData:
             Problem: 413, the body is too large; 429, too many requests; 503, a store cannot be reached. Nothing more is
                 erased then.
         """
-        self._kept.slow_down(inquiry)
+        self._kept.limit_rate(inquiry)
         language = await self._language(inquiry)
         # Read the ledger first: if it is down, nothing is erased, as the error page says.
         remaining = [record["record_id"] for record in await self._kept.records(inquiry)]

@@ -76,7 +76,7 @@ class OwnRecords:
 
     async def records(self, inquiry: Inquiry) -> Response:
         """Respond with a page of the visitor's newest records and their notes."""
-        self._kept.slow_down(inquiry)
+        self._kept.limit_rate(inquiry)
         records = await self._kept.records(inquiry, most=_SHOWN * (1 + _MOST_NOTES))
         notes: dict[str, list[dict[str, Any]]] = {}
         for record in records:
@@ -87,7 +87,7 @@ class OwnRecords:
             inquiry,
             records=[record for record in reversed(records) if record["event"] != "note"][:_SHOWN],
             count=await self._kept.count(inquiry),
-            refused_unnamed=self._kept.refused_unnamed(inquiry),
+            refused_without_id=self._kept.refused_without_id(inquiry),
             notes=notes,
             kept_until={id_: seconds_of(record["keep_until"]) for id_, record in _by_id(records).items()},
             notice="note_kept" if "noted" in inquiry.request.query_params else "",
@@ -101,7 +101,7 @@ class OwnRecords:
             Problem: 400 or 413, the note is unreadable or too long; 404, the visitor has no such record; 409, the
                 record has too many notes; 429, too many requests; 503, the ledger cannot be reached.
         """
-        self._kept.slow_down(inquiry)
+        self._kept.limit_rate(inquiry)
         fields = read_fields(inquiry.content_type, await read_body(inquiry.request.stream()))
         if fields.get("language") in self._policy.site.languages:
             inquiry = replace(inquiry, language=fields["language"])
@@ -128,7 +128,7 @@ class OwnRecords:
         own_cookies = self._own_cookies
         entry = proof.note_entry(
             about,
-            proof.Circumstances(record_id=own_cookies.new_id(), policy=self._policy, lifetime=own_cookies.lifetime),
+            proof.RecordContext(record_id=own_cookies.new_id(), policy=self._policy, lifetime=own_cookies.lifetime),
             now=inquiry.now,
             text=text,
             language=inquiry.language,
@@ -145,7 +145,7 @@ class OwnRecords:
             Problem: 404, the visitor has no such record, or it has no text; 429, too many requests; 503, the ledger
                 cannot be reached.
         """
-        self._kept.slow_down(inquiry)
+        self._kept.limit_rate(inquiry)
         query, ledger = inquiry.request.query_params, self._ledger
         record = _by_id(await self._kept.records(inquiry)).get(query.get("record", ""))
         explained = await from_store(explain(ledger, record)) if record and ledger is not None else None
@@ -163,7 +163,7 @@ class OwnRecords:
         Raises:
             Problem: 404, there is no answer.
         """
-        self._kept.slow_down(inquiry)
+        self._kept.limit_rate(inquiry)
         record = inquiry.visit.decision.record
         if record is None:
             raise Problem(404, "There is no answer that a receipt could be given for.", "error_not_found")

@@ -13,7 +13,7 @@ from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.wording import Wording
 from cookie_consent.visitors.responses import page
-from cookie_consent.visitors.settings import Disclosure
+from cookie_consent.visitors.settings import SettingsEndpoints
 
 
 class Refusals:
@@ -26,7 +26,7 @@ class Refusals:
         prefix: the path of the endpoints inside the app.
     """
 
-    def __init__(self, policy: Policy, pages: Pages, settings: Disclosure, prefix: str) -> None:
+    def __init__(self, policy: Policy, pages: Pages, settings: SettingsEndpoints, prefix: str) -> None:
         self._policy, self._pages, self._settings, self._prefix = policy, pages, settings, prefix
 
     async def of(self, inquiry: Inquiry, problem: Problem) -> Response:

@@ -13,7 +13,7 @@ from cookie_consent.visitors.answers.answer import Answers
 from cookie_consent.visitors.answers.cookies import AnswerCookies
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
-from cookie_consent.visitors.asset_files import lead_to, serve
+from cookie_consent.visitors.asset_files import serve_asset, serve_reexport
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.events import EventIntake
 from cookie_consent.visitors.help_desk import HelpDesk
@@ -25,7 +25,7 @@ from cookie_consent.visitors.own_data import OwnData
 from cookie_consent.visitors.own_records import OwnRecords
 from cookie_consent.visitors.pages.assets import assets, script_address
 from cookie_consent.visitors.past_policies import PastPolicies
-from cookie_consent.visitors.settings import Disclosure
+from cookie_consent.visitors.settings import SettingsEndpoints
 from cookie_consent.visitors.state import States
 
 GPC_PATH = "/.well-known/gpc.json"
@@ -51,7 +51,7 @@ class Routes:
             States(own_cookies.lifetime, edits_csp=parts.edit_csp),
         )
         self._prefix = parts.prefix
-        self.settings = settings = Disclosure(
+        self.settings = settings = SettingsEndpoints(
             policy,
             parts.visits,
             parts.pages,
@@ -151,7 +151,7 @@ def _of_assets(track: str) -> dict[str, dict[str, Handler]]:
     """
     table: dict[str, dict[str, Handler]] = {}
     for name, asset in assets().items():
-        table[f"/assets/{asset.name}"] = {"GET": partial(serve, asset)}
+        table[f"/assets/{asset.name}"] = {"GET": partial(serve_asset, asset)}
         if name.endswith(".js"):
-            table[f"/{name}"] = {"GET": partial(lead_to, track if name == "track.js" else asset.name)}
+            table[f"/{name}"] = {"GET": partial(serve_reexport, track if name == "track.js" else asset.name)}
     return table

@@ -17,13 +17,13 @@ from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.kept_data import KeptData
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.past_policies import PastPolicies
 from cookie_consent.visitors.responses import page
 from cookie_consent.visitors.state import States
 
 
-class Disclosure:
+class SettingsEndpoints:
     """Serves the settings page, the visitor's state, and the policy.
 
     Args:
@@ -117,7 +117,7 @@ class Disclosure:
             base=inquiry.base,
             language=inquiry.language,
             next_path=next_path,
-            asking=Asking(again=again, by_script=inquiry.request.query_params.get("gpc") == "1"),
+            options=QuestionOptions(again=again, by_script=inquiry.request.query_params.get("gpc") == "1"),
         )
         return page(html.decode(), inquiry.language)
 

@@ -150,9 +150,9 @@ def test_slow_sleep_does_not_extend_wait() -> None:
 
 
 def test_backoff_pauses_grow_until_reset() -> None:
-    backoff = Backoff(1, 5, chance=lambda: 1.0)
+    backoff = Backoff(1, 5, jitter=lambda: 1.0)
     assert [backoff.next_pause() for _ in range(5)] == [1, 2, 4, 5, 5]
     backoff.reset()
     assert backoff.next_pause() == 1
-    assert Backoff(1, 5, chance=lambda: 0.0).next_pause() == 0.5
+    assert Backoff(1, 5, jitter=lambda: 0.0).next_pause() == 0.5
     assert 0.5 <= Backoff(1, 5).next_pause() <= 1

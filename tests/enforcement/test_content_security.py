@@ -12,7 +12,7 @@ from cookie_consent.enforcement.content_security import (
     Headers,
     Origins,
     Sources,
-    is_there,
+    has_policy,
     nonces,
     recipient_sources,
     with_recipients,
@@ -61,8 +61,8 @@ def refusing(*origins: bytes, directive: bytes = b"img-src") -> Sources:
 
 @pytest.mark.parametrize("name", [ENFORCED, REPORTED, b"Content-Security-Policy"])
 def test_a_policy_is_there_whatever_its_spelling_and_even_if_it_only_reports(name: bytes) -> None:
-    assert is_there([(b"x", b"y"), (name, b"")])
-    assert not is_there([(b"x-" + name, b"img-src x")])
+    assert has_policy([(b"x", b"y"), (name, b"")])
+    assert not has_policy([(b"x-" + name, b"img-src x")])
 
 
 # The nonces that the app gives.

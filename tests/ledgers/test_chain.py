@@ -325,10 +325,10 @@ def test_indexed_columns_hold_times_in_seconds_and_repeat_key() -> None:
 def test_verify_passes_each_valid_record_to_callback() -> None:
     looked: list[tuple[int, Mapping[str, Any]]] = []
     links = chained([record(1), record(2), removal("x", "retention", [1], TIME)], [1])
-    verify(links, look=lambda number, document: looked.append((number, document)))
+    verify(links, inspect=lambda number, document: looked.append((number, document)))
     assert looked == [(1, {}), (2, record(2)), (3, removal("x", "retention", [1], TIME))]
     looked.clear()
-    verify(changed(make_chain()), look=lambda number, document: looked.append((number, document)))
+    verify(changed(make_chain()), inspect=lambda number, document: looked.append((number, document)))
     assert [number for number, _ in looked] == [1, 2]
 
 

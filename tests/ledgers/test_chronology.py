@@ -54,7 +54,7 @@ def findings_of(
 ) -> list[tuple[int, str]]:
     """Return the findings in a ledger whose chain is valid."""
     dates = Chronology(roots, now, keep)
-    assert verify(ledger.links(), look=dates.look).wrong is None
+    assert verify(ledger.links(), inspect=dates.check).wrong is None
     return list(dates.findings())
 
 
@@ -251,10 +251,10 @@ def test_records_without_dates_are_not_findings() -> None:
     append(ledger, answer("a", NOW), entry("b", now=NOW, expires_at=7), entry("c", now=NOW, expires_at=None))
     assert not findings_of(ledger)
     dates = Chronology([], NOW)
-    dates.look(1, {"event": "granted"})
-    dates.look(2, {"event": "removed", "decided_at": "soon"})
-    dates.look(3, {})
-    dates.look(4, removal("x", "retention", [3], rfc3339(NOW), 3))
+    dates.check(1, {"event": "granted"})
+    dates.check(2, {"event": "removed", "decided_at": "soon"})
+    dates.check(3, {})
+    dates.check(4, removal("x", "retention", [3], rfc3339(NOW), 3))
     assert list(dates.findings()) == []
     assert dates.removed_by() == {"retention": 1, "erasure": 0}
 

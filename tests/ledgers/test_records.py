@@ -18,8 +18,8 @@ from cookie_consent.decision.record import SOURCES, ConsentRecord, State
 from cookie_consent.ledgers import Entry, MemoryLedger
 from cookie_consent.ledgers.records import (
     REPEATED_WITHIN,
-    Circumstances,
-    Shown,
+    RecordContext,
+    ShownText,
     answer_at,
     digest,
     document,
@@ -49,8 +49,10 @@ RECORD = answered(
     consent_id="an-id",
 )
 LIFETIME = timedelta(days=180)
-GIVEN = Circumstances(record_id="record-1", policy=POLICY, lifetime=LIFETIME)
-SHOWN = Shown(surface="box", feature="map", html="<p>May we?</p>", prevailing_html="<p>いいですか</p>", build="b" * 16)
+GIVEN = RecordContext(record_id="record-1", policy=POLICY, lifetime=LIFETIME)
+SHOWN = ShownText(
+    surface="box", feature="map", html="<p>May we?</p>", prevailing_html="<p>いいですか</p>", build="b" * 16
+)
 
 
 CITED = {
@@ -63,7 +65,7 @@ UNTIL = "2028-12-11T15:06:40Z"
 """The end of the consent, and three years more."""
 
 
-def make_entry(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
+def make_entry(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **more: Any) -> Entry:
     return entry(record, given, **{"before": None, "previous": None, "form_id": "", "shown": SHOWN, **more})
 
 
@@ -153,7 +155,7 @@ def test_answer_in_prevailing_language_keeps_one_text() -> None:
 def test_record_retention_begins_at_end_of_consent(days: int, keep: str) -> None:
     policy = policy_of({**full(), "records": {"keep": keep}})
     seconds = {"1 second": 1, "3 years": 3 * 365 * 86_400}[keep]
-    given = Circumstances(record_id="record-1", policy=policy, lifetime=timedelta(days=days))
+    given = RecordContext(record_id="record-1", policy=policy, lifetime=timedelta(days=days))
     end = NOW + days * 86_400 + seconds
     assert make_entry(given=given).keep_until == end
     about = dict(make_entry(given=given).document)
@@ -281,12 +283,12 @@ def test_idempotency_key_depends_on_previous_record_or_form() -> None:
 # Signals and notes.
 
 
-def signal_entry_of(record: ConsentRecord = RECORD, given: Circumstances = GIVEN, **more: Any) -> Entry:
+def signal_entry_of(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **more: Any) -> Entry:
     said = {"now": NOW, "off": frozenset({"media"}), "signals": ("gpc",), "previous": None}
     return signal_entry(record, given, **{**said, **more})
 
 
-def note_entry_of(about: Mapping[str, Any], given: Circumstances = GIVEN, **more: Any) -> Entry:
+def note_entry_of(about: Mapping[str, Any], given: RecordContext = GIVEN, **more: Any) -> Entry:
     return note_entry(about, given, **{"now": NOW, "text": "No.", "language": "en", "previous": "record-1", **more})
 
 
@@ -415,7 +417,7 @@ def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:
 def test_every_answer_makes_valid_entry(data: st.DataObject) -> None:
     policy = data.draw(policies())
     record, before = data.draw(records(policy)), data.draw(st.none() | records(policy))
-    given = Circumstances(record_id="record-1", policy=policy, lifetime=LIFETIME)
+    given = RecordContext(record_id="record-1", policy=policy, lifetime=LIFETIME)
     made = make_entry(record, given, before=before, previous=data.draw(st.sampled_from([None, "r"])))
     read = json.loads(made.text)
     assert read == made.document

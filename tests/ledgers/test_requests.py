@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cookie_consent.base.clock import HOUR
 from cookie_consent.ledgers import Ledger, MemoryLedger, Purged, Requests, open_ledger
-from cookie_consent.ledgers.desk_request import DeskRequest, NotKept
+from cookie_consent.ledgers.desk_request import DeskRequest, NotStored
 from cookie_consent.ledgers.requests import (
     MOST_BEFORE_STRANGERS_WAIT,
     MOST_IN_A_DAY,
@@ -105,27 +105,27 @@ def test_duplicate_reference_is_rejected(store: Requests) -> None:
 
 def test_form_makes_only_one_request(store: Requests) -> None:
     request = kept(store)
-    assert run(store.add(a_request(form=request.form))) == NotKept(0)
+    assert run(store.add(a_request(form=request.form))) == NotStored(0)
     assert len(store.listed()) == 1
 
 
 def test_open_requests_of_visitor_are_limited(store: Requests) -> None:
     requests = [kept(store, consent_id="a") for _ in range(MOST_OPEN)]
-    assert run(store.add(a_request(consent_id="a"))) == NotKept(DAY)
+    assert run(store.add(a_request(consent_id="a"))) == NotStored(DAY)
     kept(store, consent_id="b")
     kept(store)
     store.close(requests[0].reference, NOW)
     kept(store, consent_id="a")
-    assert run(store.add(a_request(consent_id="a", created_at=NOW + 300 * DAY))) == NotKept(DAY)
+    assert run(store.add(a_request(consent_id="a", created_at=NOW + 300 * DAY))) == NotStored(DAY)
 
 
 def test_requests_of_visitor_are_limited_per_day(store: Requests) -> None:
     for number in range(MOST_IN_A_DAY):
         store.answer(kept(store, consent_id="a", created_at=NOW + number).reference, "This.", NOW)
     late = NOW + 100
-    assert run(store.add(a_request(consent_id="a", created_at=late))) == NotKept(DAY - 100)
+    assert run(store.add(a_request(consent_id="a", created_at=late))) == NotStored(DAY - 100)
     kept(store, consent_id="b", created_at=late)
-    assert run(store.add(a_request(consent_id="a", created_at=NOW + DAY - 1))) == NotKept(1)
+    assert run(store.add(a_request(consent_id="a", created_at=NOW + DAY - 1))) == NotStored(1)
     kept(store, consent_id="a", created_at=NOW + DAY)
 
 
@@ -135,14 +135,14 @@ def test_hourly_limit_is_lower_for_new_visitors(store: Requests) -> None:
         kept(store, created_at=NOW + number, consent_id=f"c{number}")
     late = NOW + 500
     for consent_id in (None, "new"):
-        assert run(store.add(a_request(consent_id=consent_id, created_at=late))) == NotKept(HOUR - 500)
+        assert run(store.add(a_request(consent_id=consent_id, created_at=late))) == NotStored(HOUR - 500)
     for number in range(MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR):
         request = a_request(created_at=NOW + number, consent_id=f"c{number}")
         assert run(store.add(request, age=7 * DAY)) is None
-    assert run(store.add(a_request(consent_id="known", created_at=late), age=7 * DAY)) == NotKept(HOUR - 500)
+    assert run(store.add(a_request(consent_id="known", created_at=late), age=7 * DAY)) == NotStored(HOUR - 500)
     assert run(store.add(a_request(consent_id="known", created_at=NOW + HOUR), age=7 * DAY)) is None
     then = NOW + HOUR + MOST_IN_AN_HOUR - MOST_BEFORE_STRANGERS_WAIT
-    assert run(store.add(a_request(created_at=then))) == NotKept(1)
+    assert run(store.add(a_request(created_at=then))) == NotStored(1)
     assert run(store.add(a_request(created_at=then + 1))) is None
 
 
@@ -170,7 +170,7 @@ def test_requests_dated_in_future_do_not_count_towards_limits(store: Requests) -
 def test_limits_of_visitor_apply_at_any_age_of_consent(store: Requests) -> None:
     for _ in range(MOST_OPEN):
         assert run(store.add(a_request(consent_id="a"), age=DAY)) is None
-    assert run(store.add(a_request(consent_id="a"), age=DAY)) == NotKept(DAY)
+    assert run(store.add(a_request(consent_id="a"), age=DAY)) == NotStored(DAY)
 
 
 def test_desk_lists_open_requests_first_by_due_date(store: Requests) -> None:
@@ -259,12 +259,12 @@ def test_request_is_found_by_another_ledger_on_same_database(open_database: Open
 def test_limit_holds_for_concurrent_requests(open_database: Opened) -> None:
     stores = [open_database().requests for _ in range(3)]
 
-    async def send() -> list[NotKept | None]:
+    async def send() -> list[NotStored | None]:
         return await asyncio.gather(*(store.add(a_request(consent_id="a")) for store in stores for _ in range(5)))
 
     answers = run(send())
     assert answers.count(None) == MOST_OPEN
-    assert set(answers) == {None, NotKept(DAY)}
+    assert set(answers) == {None, NotStored(DAY)}
     assert len(stores[0].listed()) == MOST_OPEN
 
 
@@ -272,7 +272,7 @@ def test_limit_holds_for_concurrent_requests(open_database: Opened) -> None:
 def test_form_sent_concurrently_makes_one_request(open_database: Opened) -> None:
     stores = [open_database().requests for _ in range(2)]
 
-    async def send() -> list[NotKept | None]:
+    async def send() -> list[NotStored | None]:
         return await asyncio.gather(*(store.add(a_request(form="the same")) for store in stores for _ in range(3)))
 
     assert run(send()).count(None) == 1

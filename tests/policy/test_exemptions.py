@@ -23,9 +23,9 @@ from cookie_consent.policy.exemptions import exemptions, overdue
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.answers.posted import Posted, make_record
+from cookie_consent.visitors.answers.posted import PostedAnswer, make_record
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 from tests.ledgers.test_receipt import purpose_of
 from tests.support.asgi import PREFIX, SITE, Visitor, install
 from tests.support.policies import (
@@ -278,35 +278,35 @@ def test_exempt_purpose_does_not_affect_other_purposes(data: st.DataObject, sign
 # Answers.
 
 
-def states_of(posted: Posted, before: Decision) -> dict[str, str]:
+def states_of(posted: PostedAnswer, before: Decision) -> dict[str, str]:
     record = make_record(posted, before, before.policy, now=NOW, language="en")
     return {id_: given.state.value for id_, given in record.answers.items()}
 
 
 def test_refuse_all_objects_and_accept_all_does_not() -> None:
     before = decision_for(POLICY)
-    assert states_of(Posted(choice="refuse_all"), before) == {"analytics": "-", "audience": "-", "media": "-"}
-    assert states_of(Posted(choice="accept_all"), before) == {"analytics": "+", "audience": "+", "media": "+"}
+    assert states_of(PostedAnswer(choice="refuse_all"), before) == {"analytics": "-", "audience": "-", "media": "-"}
+    assert states_of(PostedAnswer(choice="accept_all"), before) == {"analytics": "+", "audience": "+", "media": "+"}
 
 
 @pytest.mark.parametrize("surface", ["settings", "again", ""])
 def test_saving_without_exempt_purpose_objects(surface: str) -> None:
     before, ticked = decision_for(POLICY), {"analytics": True}
-    posted = Posted(choice="save", purposes=ticked, surface=surface)
+    posted = PostedAnswer(choice="save", purposes=ticked, surface=surface)
     assert states_of(posted, before) == {"analytics": "+", "audience": "-", "media": "-"}
     kept = replace(posted, purposes={"audience": True})
     assert states_of(kept, before) == {"analytics": "-", "audience": "+", "media": "-"}
 
 
 def test_saving_in_banner_leaves_exempt_purpose_unchanged() -> None:
-    posted = Posted(choice="save", purposes={"analytics": True}, surface="banner")
+    posted = PostedAnswer(choice="save", purposes={"analytics": True}, surface="banner")
     assert states_of(posted, decision_for(POLICY)) == {"analytics": "+", "media": "-"}
     assert states_of(posted, decision_for(POLICY, refused(POLICY))) == {"analytics": "+", "audience": "-", "media": "-"}
     assert states_of(posted, decision_for(POLICY, granted(POLICY))) == {"analytics": "+", "audience": "+", "media": "-"}
 
 
 def test_granting_another_purpose_leaves_exempt_purpose_unchanged() -> None:
-    posted = Posted(choice="grant", purposes={"media": True})
+    posted = PostedAnswer(choice="grant", purposes={"media": True})
     assert states_of(posted, decision_for(POLICY)) == {"analytics": "!", "media": "+"}
     assert states_of(posted, decision_for(POLICY, refused(POLICY)))["audience"] == "-"
     # A refusal of all from before the purpose was added counts too.
@@ -410,7 +410,7 @@ def test_settings_of_service_omit_refused_exempt_purpose() -> None:
 
 
 def banner_html(decision: Decision, *, again: bool = False) -> str:
-    return Pages().banner(decision, asking=Asking(again=again), **PLACE).decode()
+    return Pages().banner(decision, options=QuestionOptions(again=again), **PLACE).decode()
 
 
 def test_banner_mentions_exempt_purpose_without_asking() -> None:

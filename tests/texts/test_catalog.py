@@ -13,7 +13,7 @@ from babel import Locale
 from cookie_consent.decision.decision import decide
 from cookie_consent.texts import catalog
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 from tests.support.policies import NOW, full_in, granted, text_of
 
 LANGUAGES = [
@@ -111,7 +111,7 @@ def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
     pages, where = Pages(), dict[str, Any](base="/p", language=language, next_path="/a")
     decision = decide(policy, granted(policy), frozenset({"gpc", "dnt"}), NOW)
     asked = decide(policy, None, frozenset({"dnt"}), NOW)
-    question = pages.banner(decision, asking=Asking(again=True), **where).decode()
+    question = pages.banner(decision, options=QuestionOptions(again=True), **where).decode()
     html = {
         "question": pages.banner(asked, **where).decode() + question,
         "settings": pages.settings(decision, **where),

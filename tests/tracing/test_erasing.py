@@ -234,7 +234,7 @@ def pauses(slept: list[float]) -> list[float]:
 @pytest.mark.logs_an_exception
 def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
     sink, slept = Down(14), list[float]()
-    erasing = Erasing(sink, tmp_path / "notes", sleep=slept.append, chance=lambda: 1.0)
+    erasing = Erasing(sink, tmp_path / "notes", sleep=slept.append, jitter=lambda: 1.0)
     erasing.start("one")
     assert soon(lambda: sink.erased == ["one", "one"])
     assert pauses(slept) == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600]
@@ -248,7 +248,7 @@ def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
 @pytest.mark.logs_an_exception
 def test_retry_pauses_are_randomised() -> None:
     sink, slept = Down(3), list[float]()
-    Erasing(sink, sleep=slept.append, chance=lambda: 0.0).start("one")
+    Erasing(sink, sleep=slept.append, jitter=lambda: 0.0).start("one")
     assert soon(lambda: sink.erased == ["one", "one"])
     assert pauses(slept) == [2.5, 5]
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
-from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, DeskRequest, NotKept, hash_of
+from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, DeskRequest, NotStored, hash_of
 from cookie_consent.ledgers.requests import MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR, MOST_OPEN, MemoryRequests
 from cookie_consent.visitors.help_desk_form import SALT
 from cookie_consent.visitors.pages.assets import assets
@@ -772,7 +772,7 @@ def test_invalid_desk_option_stops_the_start(desk: Any) -> None:
 class UnreachableRequests(MemoryRequests):
     """A store that cannot be reached."""
 
-    async def add(self, request: DeskRequest, *, age: float = 0) -> NotKept | None:
+    async def add(self, request: DeskRequest, *, age: float = 0) -> NotStored | None:
         raise ConnectionError("gone")
 
     async def find(self, reference: str) -> DeskRequest | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.visitors.help_desk_notice import MOST_IN_AN_HOUR, Desk, MailBox, desk_of, notice_of
+from cookie_consent.visitors.help_desk_notice import MOST_IN_AN_HOUR, DeskNotifier, MailBox, desk_notifier_of, notice_of
 from tests.support.asgi import run
 from tests.support.desk import NOW, a_request
 from tests.support.servers.mail_server import HOST, MailServer, certificate, encrypting
@@ -30,9 +30,9 @@ def mailed(server: MailServer, url: str, notice: dict[str, Any] = NOTICE) -> Mai
 
     async def tell() -> None:
         async with server.running():
-            desk = desk_of(url.format(port=server.port))
+            desk = desk_notifier_of(url.format(port=server.port))
             assert desk is not None
-            await desk.tell(notice, NOW)
+            await desk.notify(notice, NOW)
 
     run(tell())
     return server
@@ -142,7 +142,7 @@ def test_silent_mail_server_times_out(caplog: pytest.LogCaptureFixture) -> None:
     async def tell() -> None:
         async with server.running():
             box = MailBox.of(f"smtp://{HOST}:{server.port}?{TO}")
-            await Desk(box.send, longest=0.05).tell(NOTICE, NOW)
+            await DeskNotifier(box.send, longest=0.05).notify(NOTICE, NOW)
 
     run(tell())
     (warning,) = warnings(caplog)
@@ -154,9 +154,9 @@ def test_silent_mail_server_times_out(caplog: pytest.LogCaptureFixture) -> None:
 
 def test_desk_function_runs_in_its_own_thread() -> None:
     told: list[tuple[dict[str, Any], str]] = []
-    desk = desk_of(lambda notice: told.append((notice, threading.current_thread().name)))
+    desk = desk_notifier_of(lambda notice: told.append((notice, threading.current_thread().name)))
     assert desk is not None
-    run(desk.tell(NOTICE, NOW))
+    run(desk.notify(NOTICE, NOW))
     assert told[0][0] == {**NOTICE, "quiet_until": None}
     assert told[0][1].startswith("help-desk")
 
@@ -169,7 +169,7 @@ def test_async_desk_function_runs_in_servers_event_loop() -> None:
             told.append(asyncio.get_running_loop())
 
     async def tell() -> None:
-        await Desk(Channel()).tell(NOTICE, NOW)
+        await DeskNotifier(Channel()).notify(NOTICE, NOW)
         assert told == [asyncio.get_running_loop()]
 
     run(tell())
@@ -184,8 +184,8 @@ def test_hanging_desk_function_times_out_and_blocks_nothing(caplog: pytest.LogCa
         told.append(notice["reference"])
 
     async def tell() -> None:
-        desk = Desk(hang, longest=0.05)
-        await asyncio.gather(*(desk.tell({**NOTICE, "reference": str(number)}, NOW) for number in range(20)))
+        desk = DeskNotifier(hang, longest=0.05)
+        await asyncio.gather(*(desk.notify({**NOTICE, "reference": str(number)}, NOW) for number in range(20)))
         assert await asyncio.to_thread(lambda: "other threads are free") == "other threads are free"
         goes_on.set()
 
@@ -206,9 +206,9 @@ def test_each_kind_of_failure_is_logged_once_until_next_success(caplog: pytest.L
             raise error
 
     async def tell() -> None:
-        desk = Desk(fail)
+        desk = DeskNotifier(fail)
         while what:
-            await desk.tell(NOTICE, NOW)
+            await desk.notify(NOTICE, NOW)
 
     run(tell())
     said = warnings(caplog)
@@ -221,17 +221,17 @@ def test_failure_of_async_desk_function_is_logged(caplog: pytest.LogCaptureFixtu
     async def fail(notice: dict[str, Any]) -> None:
         raise RuntimeError("no")
 
-    run(Desk(fail).tell(NOTICE, NOW))
+    run(DeskNotifier(fail).notify(NOTICE, NOW))
     assert len(warnings(caplog)) == 1
 
 
 # How many.
 
 
-def notify_at(desk: Desk, times: list[float]) -> None:
+def notify_at(desk: DeskNotifier, times: list[float]) -> None:
     async def tell() -> None:
         for number, time in enumerate(times):
-            await desk.tell({**NOTICE, "reference": str(number)}, time)
+            await desk.notify({**NOTICE, "reference": str(number)}, time)
 
     run(tell())
 
@@ -239,7 +239,7 @@ def notify_at(desk: Desk, times: list[float]) -> None:
 def test_notices_are_limited_per_hour_and_last_announces_pause() -> None:
     told: list[dict[str, Any]] = []
     times = [float(NOW + number) for number in range(MOST_IN_AN_HOUR + 50)]
-    desk = Desk(told.append)
+    desk = DeskNotifier(told.append)
     notify_at(desk, [*times, NOW + 3599, NOW + 3600, NOW + 3601])
     expected = [*(str(number) for number in range(MOST_IN_AN_HOUR)), str(len(times) + 1), str(len(times) + 2)]
     assert [notice["reference"] for notice in told] == expected
@@ -258,7 +258,7 @@ def test_failed_notices_do_not_count_towards_hourly_limit() -> None:
             raise ConnectionError("gone")
         told.append(notice["reference"])
 
-    desk = Desk(tell)
+    desk = DeskNotifier(tell)
     notify_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
     away[0] = False
     notify_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
@@ -277,7 +277,7 @@ def test_last_mail_of_hour_names_command_that_lists_requests() -> None:
 
 
 def test_desk_option_none_notifies_nobody() -> None:
-    assert desk_of(None) is None
+    assert desk_notifier_of(None) is None
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_mail_url_is_parsed(url: str, box: tuple[object, ...]) -> None:
 )
 def test_invalid_desk_option_is_refused_with_example(given: Any) -> None:
     with pytest.raises(ValueError, match=rf"^desk: .*{RIGHT}"):
-        desk_of(given)
+        desk_notifier_of(given)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_invalid_desk_option_is_refused_with_example(given: Any) -> None:
 )
 def test_password_is_in_no_error_message(url: str) -> None:
     with pytest.raises(ValueError, match=r"^desk: ") as raised:
-        desk_of(url)
+        desk_notifier_of(url)
     assert "hid" not in str(raised.value)
     assert "hid" not in repr(raised.value.__context__)
     assert "hidden" not in repr(MailBox.of(f"smtp://u:hidden@h?{TO}"))

@@ -23,7 +23,7 @@ from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import LAYOUTS, Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import Wording, link
 from tests.support.policies import full_in, text_of
 
@@ -175,7 +175,7 @@ def banner(
 
 
 def reopened_banner(policy: Policy, record: ConsentRecord | None = None, **more: Any) -> str:
-    return banner(policy, record, asking=Asking(again=True), **more)
+    return banner(policy, record, options=QuestionOptions(again=True), **more)
 
 
 def settings_link(policy: Policy, **more: Any) -> str:
@@ -449,7 +449,7 @@ MESSAGES = {
 
 @pytest.mark.parametrize("reloads", [False, True])
 def test_banner_tells_script_to_reload_after_grant(policy: Policy, reloads: bool) -> None:
-    section = Outline(banner(policy, asking=Asking(reloads=reloads))).one("section")
+    section = Outline(banner(policy, options=QuestionOptions(reloads=reloads))).one("section")
     assert ("data-reload" in section) is reloads
 
 
@@ -542,8 +542,8 @@ def test_banner_without_recipients_says_so_without_link(policy: Policy) -> None:
 def test_banner_tags_carry_nonces_of_page(policy: Policy, pages: Pages) -> None:
     made = {}
     for script, style in (("", ""), ("abc=", "xyz"), ("", "xyz"), ("abc=", ""), ('"><b>', "x' y")):
-        asking = Asking(script_nonce=script, style_nonce=style)
-        html = pages.banner(decision(policy), base=BASE, language="en", next_path="/", asking=asking).decode()
+        asking = QuestionOptions(script_nonce=script, style_nonce=style)
+        html = pages.banner(decision(policy), base=BASE, language="en", next_path="/", options=asking).decode()
         outline = Outline(html)
         assert outline.one("script").get("nonce", "") == script
         assert outline.one("link", rel="stylesheet").get("nonce", "") == style
@@ -554,7 +554,7 @@ def test_banner_tags_carry_nonces_of_page(policy: Policy, pages: Pages) -> None:
 
 @pytest.mark.parametrize("nonce", ["", "abc=", '"><b>'])
 def test_box_tags_carry_nonce_set_by_app(policy: Policy, nonce: str) -> None:
-    outline = Outline(box(policy, asking=Asking(nonce, nonce)))
+    outline = Outline(box(policy, options=QuestionOptions(nonce, nonce)))
     for tag in (outline.one("script"), outline.one("link")):
         assert tag.get("nonce", "") == nonce
         assert ("nonce" in tag) is bool(nonce)
@@ -689,12 +689,12 @@ def test_cached_banner_differs_for_each_input(policy: Policy, pages: Pages) -> N
         decision(replace(policy, changes=())),
     ]
     made = {
-        pages.banner(made, base=base, language=language, next_path=path, encoding="utf-8", asking=asking)
+        pages.banner(made, base=base, language=language, next_path=path, encoding="utf-8", options=asking)
         for made in decisions
         for base in (BASE, "/elsewhere")
         for language in ("en", "ja")
         for path in ("/a", "")
-        for asking in (Asking(), Asking(reloads=True), Asking(again=True))
+        for asking in (QuestionOptions(), QuestionOptions(reloads=True), QuestionOptions(again=True))
     }
     assert len(made) == len(decisions) * 24
 

@@ -15,18 +15,18 @@ from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.policy.material import digests
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.answers.posted import Posted, make_record, read_answer
+from cookie_consent.visitors.answers.posted import PostedAnswer, make_record, read_answer
 from tests.support.asgi import NOW, policy
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 POLICY = policy()
 
 
-def form(body: str) -> Posted:
+def form(body: str) -> PostedAnswer:
     return read_answer(FORM, body.encode("latin-1"), POLICY)
 
 
-def data(value: object) -> Posted:
+def data(value: object) -> PostedAnswer:
     return read_answer(JSON, value if isinstance(value, bytes) else json.dumps(value).encode(), POLICY)
 
 
@@ -36,7 +36,7 @@ def refusal(content_type: str, body: bytes) -> Problem:
     return raised.value
 
 
-def answer_or_problem(body: bytes, content_type: str) -> Posted | Problem:
+def answer_or_problem(body: bytes, content_type: str) -> PostedAnswer | Problem:
     try:
         return read_answer(content_type, body, POLICY)
     except Problem as problem:
@@ -46,28 +46,34 @@ def answer_or_problem(body: bytes, content_type: str) -> Posted | Problem:
 @pytest.mark.parametrize(
     ("body", "posted"),
     [
-        ("choice=accept_all", Posted(choice="accept_all", source="settings")),
-        ("choice=refuse_all&next=%2Fthere&source=banner", Posted(choice="refuse_all", next="/there", source="banner")),
+        ("choice=accept_all", PostedAnswer(choice="accept_all", source="settings")),
+        (
+            "choice=refuse_all&next=%2Fthere&source=banner",
+            PostedAnswer(choice="refuse_all", next="/there", source="banner"),
+        ),
         (
             "choice=save&purpose=media&purpose=analytics&language=ja&unknown=field",
-            Posted(choice="save", purposes={"media": True, "analytics": True}, language="ja", source="settings"),
+            PostedAnswer(choice="save", purposes={"media": True, "analytics": True}, language="ja", source="settings"),
         ),
-        ("choice=save&purpose=media&purpose=media", Posted(choice="save", purposes={"media": True}, source="settings")),
-        ("choice=save", Posted(choice="save", source="settings")),
-        ("choice=save&service=whois", Posted(choice="save", source="settings", service="whois")),
-        ("choice=save&purpose=necessary", Posted(choice="save", purposes={"necessary": True}, source="settings")),
+        (
+            "choice=save&purpose=media&purpose=media",
+            PostedAnswer(choice="save", purposes={"media": True}, source="settings"),
+        ),
+        ("choice=save", PostedAnswer(choice="save", source="settings")),
+        ("choice=save&service=whois", PostedAnswer(choice="save", source="settings", service="whois")),
+        ("choice=save&purpose=necessary", PostedAnswer(choice="save", purposes={"necessary": True}, source="settings")),
         (
             "choice=grant&purpose=media&source=feature",
-            Posted(choice="grant", purposes={"media": True}, source="feature"),
+            PostedAnswer(choice="grant", purposes={"media": True}, source="feature"),
         ),
-        ("choice=accept_all&policy=", Posted(choice="accept_all", source="settings")),
+        ("choice=accept_all&policy=", PostedAnswer(choice="accept_all", source="settings")),
         (
             f"choice=accept_all&policy={POLICY.version}",
-            Posted(choice="accept_all", policy=POLICY.version, source="settings"),
+            PostedAnswer(choice="accept_all", policy=POLICY.version, source="settings"),
         ),
     ],
 )
-def test_form_answer_is_read(body: str, posted: Posted) -> None:
+def test_form_answer_is_read(body: str, posted: PostedAnswer) -> None:
     assert form(body) == posted
     assert read_answer(f"{FORM.upper()} ; charset=utf-8", body.encode(), POLICY) == posted
 
@@ -75,25 +81,27 @@ def test_form_answer_is_read(body: str, posted: Posted) -> None:
 @pytest.mark.parametrize(
     ("value", "posted"),
     [
-        ({"choice": "accept_all"}, Posted(choice="accept_all", source="api")),
-        ({"choice": "refuse_all", "source": "banner"}, Posted(choice="refuse_all", source="banner")),
+        ({"choice": "accept_all"}, PostedAnswer(choice="accept_all", source="api")),
+        ({"choice": "refuse_all", "source": "banner"}, PostedAnswer(choice="refuse_all", source="banner")),
         (
             {"choice": "save", "purposes": {"analytics": True, "media": False}, "next": "/a", "language": "en"},
-            Posted(choice="save", purposes={"analytics": True, "media": False}, next="/a", language="en", source="api"),
+            PostedAnswer(
+                choice="save", purposes={"analytics": True, "media": False}, next="/a", language="en", source="api"
+            ),
         ),
-        ({"choice": "save", "purposes": {}}, Posted(choice="save", source="api")),
+        ({"choice": "save", "purposes": {}}, PostedAnswer(choice="save", source="api")),
         (
             {"choice": "save", "purposes": {"necessary": True}},
-            Posted(choice="save", purposes={"necessary": True}, source="api"),
+            PostedAnswer(choice="save", purposes={"necessary": True}, source="api"),
         ),
-        ({"choice": "accept_all", "unknown": [None, 1]}, Posted(choice="accept_all", source="api")),
+        ({"choice": "accept_all", "unknown": [None, 1]}, PostedAnswer(choice="accept_all", source="api")),
         (
             {"choice": "accept_all", "policy": POLICY.version},
-            Posted(choice="accept_all", policy=POLICY.version, source="api"),
+            PostedAnswer(choice="accept_all", policy=POLICY.version, source="api"),
         ),
     ],
 )
-def test_json_answer_is_read(value: object, posted: Posted) -> None:
+def test_json_answer_is_read(value: object, posted: PostedAnswer) -> None:
     assert data(value) == posted
     assert read_answer("Application/JSON; charset=utf-8", json.dumps(value).encode(), POLICY) == posted
 
@@ -199,7 +207,7 @@ _json = st.recursive(
 @given(_json)
 def test_only_booleans_grant_in_any_json(value: Any) -> None:
     posted = answer_or_problem(json.dumps(value).encode(), JSON)
-    if isinstance(posted, Posted):
+    if isinstance(posted, PostedAnswer):
         assert all(type(granted) is bool for granted in posted.purposes.values())
         assert posted.purposes.keys() <= {"necessary", "analytics", "media"}
 
@@ -216,7 +224,10 @@ def test_bodies_that_html_forms_send_are_known(content_type: str, judged: bool) 
 
 
 def record_of(
-    posted: Posted, before: ConsentRecord | None = None, signals: frozenset[str] = frozenset(), shown: Policy = POLICY
+    posted: PostedAnswer,
+    before: ConsentRecord | None = None,
+    signals: frozenset[str] = frozenset(),
+    shown: Policy = POLICY,
 ) -> ConsentRecord:
     decision = decide(POLICY, before, signals, NOW)
     return make_record(posted, decision, shown, now=int(NOW), language="ja")
@@ -232,31 +243,31 @@ G, R, U = State.GRANTED, State.REFUSED, State.UNANSWERED
 @pytest.mark.parametrize(
     ("posted", "analytics", "media"),
     [
-        (Posted(choice="accept_all"), G, G),
-        (Posted(choice="accept_all", purposes={"media": False}), G, G),
-        (Posted(choice="refuse_all"), R, R),
-        (Posted(choice="refuse_all", purposes={"media": True}), R, R),
-        (Posted(choice="save", purposes={"media": True}), R, G),
-        (Posted(choice="save", purposes={"media": True, "analytics": False}), R, G),
-        (Posted(choice="save"), R, R),
-        (Posted(choice="grant", purposes={"media": True}), U, G),
-        (Posted(choice="grant"), U, U),
+        (PostedAnswer(choice="accept_all"), G, G),
+        (PostedAnswer(choice="accept_all", purposes={"media": False}), G, G),
+        (PostedAnswer(choice="refuse_all"), R, R),
+        (PostedAnswer(choice="refuse_all", purposes={"media": True}), R, R),
+        (PostedAnswer(choice="save", purposes={"media": True}), R, G),
+        (PostedAnswer(choice="save", purposes={"media": True, "analytics": False}), R, G),
+        (PostedAnswer(choice="save"), R, R),
+        (PostedAnswer(choice="grant", purposes={"media": True}), U, G),
+        (PostedAnswer(choice="grant"), U, U),
     ],
 )
-def test_record_has_a_state_for_each_purpose(posted: Posted, analytics: State, media: State) -> None:
+def test_record_has_a_state_for_each_purpose(posted: PostedAnswer, analytics: State, media: State) -> None:
     assert states(record_of(posted)) == {"analytics": analytics, "media": media}
 
 
 def test_answer_on_service_page_keeps_state_of_refused_purpose() -> None:
     """Whoever accepts all on a page of the service saw no word of tracing."""
     whois = POLICY.under(POLICY.services[0])
-    assert states(record_of(Posted(choice="accept_all"), shown=whois)) == {"analytics": U, "media": G}
-    granted = record_of(Posted(choice="accept_all", source="banner"))
-    assert states(record_of(Posted(choice="refuse_all"), granted, shown=whois)) == {"analytics": G, "media": R}
+    assert states(record_of(PostedAnswer(choice="accept_all"), shown=whois)) == {"analytics": U, "media": G}
+    granted = record_of(PostedAnswer(choice="accept_all", source="banner"))
+    assert states(record_of(PostedAnswer(choice="refuse_all"), granted, shown=whois)) == {"analytics": G, "media": R}
 
 
 def test_record_has_answers_policy_time_source_and_signals() -> None:
-    record = record_of(Posted(choice="accept_all", source="banner"), signals=frozenset({"gpc"}))
+    record = record_of(PostedAnswer(choice="accept_all", source="banner"), signals=frozenset({"gpc"}))
     assert record == ConsentRecord(
         answers={purpose: Answer(G, facts) for purpose, facts in digests(POLICY).items()},
         policy=POLICY.version,
@@ -269,15 +280,21 @@ def test_record_has_answers_policy_time_source_and_signals() -> None:
 
 
 def test_grant_of_one_purpose_keeps_state_of_others() -> None:
-    refused = record_of(Posted(choice="refuse_all", source="banner"))
-    assert states(record_of(Posted(choice="grant", purposes={"media": True}), refused)) == {"analytics": R, "media": G}
-    granted = record_of(Posted(choice="save", purposes={"analytics": True}, source="banner"))
-    assert states(record_of(Posted(choice="grant", purposes={"media": True}), granted)) == {"analytics": G, "media": G}
+    refused = record_of(PostedAnswer(choice="refuse_all", source="banner"))
+    assert states(record_of(PostedAnswer(choice="grant", purposes={"media": True}), refused)) == {
+        "analytics": R,
+        "media": G,
+    }
+    granted = record_of(PostedAnswer(choice="save", purposes={"analytics": True}, source="banner"))
+    assert states(record_of(PostedAnswer(choice="grant", purposes={"media": True}), granted)) == {
+        "analytics": G,
+        "media": G,
+    }
 
 
 def test_grant_of_one_purpose_does_not_renew_grant_ended_by_signal() -> None:
-    granted = record_of(Posted(choice="accept_all", source="banner"))
-    later = record_of(Posted(choice="grant", purposes={"media": True}), granted, frozenset({"dnt"}))
+    granted = record_of(PostedAnswer(choice="accept_all", source="banner"))
+    later = record_of(PostedAnswer(choice="grant", purposes={"media": True}), granted, frozenset({"dnt"}))
     assert states(later) == {"analytics": U, "media": G}
 
 
@@ -289,5 +306,5 @@ def test_grant_of_one_purpose_does_not_renew_outdated_grant() -> None:
         source="banner",
         language="en",
     )
-    later = record_of(Posted(choice="grant", purposes={"media": True}), granted)
+    later = record_of(PostedAnswer(choice="grant", purposes={"media": True}), granted)
     assert states(later) == {"analytics": U, "media": G}

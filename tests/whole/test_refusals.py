@@ -14,7 +14,7 @@ from cookie_consent.decision.consent_cookie import SALT, ConsentCookie
 from cookie_consent.decision.record import ConsentRecord, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
-from cookie_consent.ledgers.records import Circumstances, entry
+from cookie_consent.ledgers.records import RecordContext, entry
 from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.pages.evidence import explain
 from tests.support.asgi import NOW, PREFIX, SITE, Clock, Fields, Visitor, install, policy, run
@@ -58,7 +58,7 @@ def earlier(ledger: Ledger, *statuses: str) -> str:
         time = int(NOW) - 20_000 + 100 * number
         states = dict.fromkeys(policy().optional, state)
         before, record = record, answered(policy(), states, decided_at=time, consent_id=ID)
-        given = Circumstances(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=180))
+        given = RecordContext(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=180))
         run(ledger.append(entry(record, given, before=before, previous=previous, form_id="", shown=None)))
         previous = f"record-{number}"
     assert record is not None

@@ -131,7 +131,7 @@ def steadily(
         read: reads all given files. Its errors are raised only if no file moved.
         sleep: waits for a number of seconds.
     """
-    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance=lambda: 1)
+    backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter=lambda: 1)
     for tried in range(_TRIES):
         if tried:
             sleep(backoff.next_pause())  # a compaction of many files takes a while

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cookie_consent.base.files import AT_ONCE, open_file, read_at
+from cookie_consent.base.files import NONBLOCKING, open_file, read_at
 from cookie_consent.base.process import locking
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.sinks.files.locking import is_at
@@ -127,7 +127,7 @@ class LiveFile:
         self._torn = False
         # A pipe or a device may allow writing only.
         readable = os.O_WRONLY if self._path.exists() and not self._path.is_file() else os.O_RDWR
-        self._file = open_file(self._path, readable | os.O_APPEND | os.O_CREAT | AT_ONCE, 0o640)
+        self._file = open_file(self._path, readable | os.O_APPEND | os.O_CREAT | NONBLOCKING, 0o640)
         return self._file
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cookie_consent.base.process.locking import is_posix
-from cookie_consent.base.process.waiting import CHANCE
+from cookie_consent.base.process.waiting import RANDOM
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.files.closed_files import Form, counts_path, sources
 from cookie_consent.sinks.files.compression import Compressor
@@ -41,7 +41,7 @@ class JsonLinesSink(BufferedSink):
         compress: how to compress closed files: "gzip", or None for no compression.
         clock: returns Unix time in seconds.
         sleep: waits for a number of seconds.
-        chance: returns a random number from 0 to 1.
+        jitter: returns a random number from 0 to 1.
 
     Raises:
         ValueError: an argument is invalid.
@@ -55,7 +55,7 @@ class JsonLinesSink(BufferedSink):
         compress: Literal["gzip"] | None = "gzip",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
-        chance: Callable[[], float] = CHANCE,
+        jitter: Callable[[], float] = RANDOM,
     ) -> None:
         self.path = Path(path)
         if rotate_size < 1:
@@ -67,7 +67,7 @@ class JsonLinesSink(BufferedSink):
         if not is_posix():
             _log.warning("On Windows %s is never closed or compressed: it needs POSIX file locks.", self.path)
         files = _Files(self.path, rotate_size, _FORMS[compress], clock)
-        super().__init__(files, str(self.path), sleep=sleep, chance=chance)
+        super().__init__(files, str(self.path), sleep=sleep, jitter=jitter)
         self.local = self.path
 
 

@@ -26,7 +26,7 @@ from cookie_consent.decision.decision import Decision, decide
 from cookie_consent.decision.visit import Visits
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.answers.cookies import AnswerCookies
-from cookie_consent.visitors.answers.posted import Posted, make_record, read_answer
+from cookie_consent.visitors.answers.posted import PostedAnswer, make_record, read_answer
 from cookie_consent.visitors.answers.records import AnswerRecords
 from cookie_consent.visitors.answers.tracing import AnswerTracing
 from cookie_consent.visitors.inquiry import Inquiry
@@ -80,7 +80,7 @@ class Answers:
             problem.language, problem.next = inquiry.language, posted.next
             raise
 
-    async def _take(self, inquiry: Inquiry, posted: Posted) -> Response:
+    async def _take(self, inquiry: Inquiry, posted: PostedAnswer) -> Response:
         if posted.policy not in ("", self._policy.version):
             raise Problem(409, f"The policy in force is {self._policy.version}.", "error_policy_changed")
         before = self._before(inquiry, posted)
@@ -99,7 +99,7 @@ class Answers:
         response.raw_headers += [*of_answer, *of_visitor]
         return response
 
-    def _before(self, inquiry: Inquiry, posted: Posted) -> Decision:
+    def _before(self, inquiry: Inquiry, posted: PostedAnswer) -> Decision:
         """Return the decision until now, under the conditions of the service on whose page the answer was given."""
         decision = inquiry.visit.decision
         here = self._visits.policy_in(posted.service) if posted.service else None
@@ -107,7 +107,7 @@ class Answers:
             return decision
         return decide(here, decision.record, frozenset(decision.signals), inquiry.now, lifetime=self._lifetime)
 
-    def _reply(self, inquiry: Inquiry, posted: Posted, after: Decision, *, begins: bool) -> Response:
+    def _reply(self, inquiry: Inquiry, posted: PostedAnswer, after: Decision, *, begins: bool) -> Response:
         if inquiry.is_form:
             return RedirectResponse(safe_next(posted.next) or inquiry.base, status_code=303)
         # The page view was not recorded, because tracing was off. The page's script reports it now.

@@ -24,11 +24,11 @@ _FORM_ID = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _ANSWERED = re.compile(r"[0-9]{1,10}")
 _SAME = ("language", "service", "surface", "feature", "answered", "notice")
 _OF_FORMS = {**{name: name for name in _SAME}, "once": "form_id"}
-"""Fields in which a form describes itself -> attribute of `Posted`."""
+"""Fields in which a form describes itself -> attribute of `PostedAnswer`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posted:
+class PostedAnswer:
     """An answer as the visitor sent it.
 
     Args:
@@ -62,7 +62,7 @@ class Posted:
     notice: str = ""
 
 
-def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
+def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     """Parse and validate the body of an answer.
 
     Args:
@@ -73,7 +73,7 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
     Raises:
         Problem: 400, the body is no valid answer.
     """
-    readers: dict[str, Callable[[bytes], Posted]] = {FORM: _read_form, JSON: _read_json}
+    readers: dict[str, Callable[[bytes], PostedAnswer]] = {FORM: _read_form, JSON: _read_json}
     posted = reader_for(content_type, readers)(body)
     if not _FORM_ID.fullmatch(posted.form_id):
         posted = replace(posted, form_id="")
@@ -94,7 +94,7 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> Posted:
     return posted
 
 
-def _check_some(posted: Posted, policy: Policy) -> None:
+def _check_some(posted: PostedAnswer, policy: Policy) -> None:
     """Check that a choice about some purposes is about at least one.
 
     Raises:
@@ -106,7 +106,7 @@ def _check_some(posted: Posted, policy: Policy) -> None:
         raise Problem(400, "Nothing is sold or shared here.")
 
 
-def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, language: str) -> ConsentRecord:
+def make_record(posted: PostedAnswer, before: Decision, shown: Policy, *, now: int, language: str) -> ConsentRecord:
     """Return the consent record of an answer.
 
     Args:
@@ -132,7 +132,7 @@ def make_record(posted: Posted, before: Decision, shown: Policy, *, now: int, la
     )
 
 
-def _state(posted: Posted, before: Decision, shown: Policy, purpose: str) -> State | None:
+def _state(posted: PostedAnswer, before: Decision, shown: Policy, purpose: str) -> State | None:
     """Return the new state of a purpose; None for a purpose that runs without consent and that nobody has answered."""
     if posted.choice == "opt_out" and purpose in before.policy.sells:
         return State.REFUSED
@@ -171,10 +171,10 @@ def _is_opted_out(before: Decision, purpose: str) -> bool:
     return purpose in before.policy.sells and purpose in purposes_refused_by(before.policy, signals)
 
 
-def _read_form(body: bytes) -> Posted:
+def _read_form(body: bytes) -> PostedAnswer:
     fields = form_fields(body)
     single = each_once((name, value) for name, value in fields if name != "purpose")
-    return Posted(
+    return PostedAnswer(
         choice=single.get("choice", ""),
         purposes={value: True for name, value in fields if name == "purpose"},
         policy=single.get("policy", ""),
@@ -184,14 +184,14 @@ def _read_form(body: bytes) -> Posted:
     )
 
 
-def _read_json(body: bytes) -> Posted:
+def _read_json(body: bytes) -> PostedAnswer:
     data = json_object(body)
     names = ("choice", "policy", "next", "source", *_OF_FORMS)
     texts = {name: data[name] for name in names if name in data}
     if not all(isinstance(text, str) for text in texts.values()):
         raise Problem(400, f"These have to be texts: {', '.join(texts)}.")
     attributes = {_OF_FORMS.get(name, name): text for name, text in texts.items()}
-    return Posted(**{"choice": "", "source": "api", **attributes}, purposes=_purposes_in(data))
+    return PostedAnswer(**{"choice": "", "source": "api", **attributes}, purposes=_purposes_in(data))
 
 
 def _purposes_in(data: dict[str, Any]) -> dict[str, bool]:

@@ -67,7 +67,7 @@ class RecentAnswers:
         """Remember that a visitor's access records were erased."""
         self._add(_Event(None, None, None, (visitor_id,)))
 
-    def look_again(self, visit: Visit, began: int, visitor_id: str | None) -> Visit:
+    def apply_to(self, visit: Visit, began: int, visitor_id: str | None) -> Visit:
         """Return the visit with newer events applied; the same object if there are none of this visitor.
 
         A newer answer can only take permissions away: the app built its response without the ones that it adds. If more

@@ -19,7 +19,7 @@ from cookie_consent.ledgers import Entry, Ledger
 from cookie_consent.ledgers import records as proof
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.visitors.answers.first_answers import FirstAnswers
-from cookie_consent.visitors.answers.posted import Posted
+from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.cookie_list import CookieList
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
@@ -50,7 +50,7 @@ class AnswerRecords:
         self._first_answers, self._limit = FirstAnswers(), RateLimit(MOST_ANSWERS, ANSWERS_WITHIN)
 
     async def keep(
-        self, inquiry: Inquiry, before: Decision, posted: Posted, record: ConsentRecord
+        self, inquiry: Inquiry, before: Decision, posted: PostedAnswer, record: ConsentRecord
     ) -> tuple[ConsentRecord, bool]:
         """Store the record of an answer.
 
@@ -80,7 +80,7 @@ class AnswerRecords:
         return record, is_new
 
     async def _append(
-        self, inquiry: Inquiry, before: Decision, posted: Posted, record: ConsentRecord
+        self, inquiry: Inquiry, before: Decision, posted: PostedAnswer, record: ConsentRecord
     ) -> tuple[ConsentRecord, bool]:
         consent_id, last = await self._chain(before, record)
         record = replace(record, consent_id=consent_id)
@@ -88,7 +88,7 @@ class AnswerRecords:
             return record, True  # valid, but it needs no proof
         entry = proof.entry(
             record,
-            proof.Circumstances(
+            proof.RecordContext(
                 record_id=self._own_cookies.new_id(), policy=before.policy, lifetime=self._own_cookies.lifetime
             ),
             before=before.record,
@@ -145,7 +145,7 @@ class AnswerRecords:
             )
         return newest if newest and set(newest["refused"]).issuperset(entry.document["refused"]) else None
 
-    async def _shown(self, inquiry: Inquiry, before: Decision, posted: Posted) -> proof.Shown | None:
+    async def _shown(self, inquiry: Inquiry, before: Decision, posted: PostedAnswer) -> proof.ShownText | None:
         """Return the text that the visitor saw; None if it is unknown or the site's own form or program asked."""
         then = await self._when_shown(before, posted) if posted.surface in SURFACES else None
         if then is None:
@@ -162,7 +162,7 @@ class AnswerRecords:
             answered_before=before.record.decided_at if before.record else None,
         )
 
-    async def _when_shown(self, before: Decision, posted: Posted) -> Decision | None:
+    async def _when_shown(self, before: Decision, posted: PostedAnswer) -> Decision | None:
         """Return the decision when the form was made; None if it is no longer known.
 
         The visitor may have answered since then, for example in another tab.

@@ -13,7 +13,7 @@ from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.tracing.access_record import origin_of
 from cookie_consent.tracing.exempt_visitors import pseudonym
 from cookie_consent.tracing.tracer import traced_fields
-from cookie_consent.visitors.answers.posted import Posted
+from cookie_consent.visitors.answers.posted import PostedAnswer
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.question import REFERRER
@@ -35,7 +35,7 @@ class AnswerTracing:
         self._own_cookies, self._log, self._recent_answers = own_cookies, access_log, recent_answers
 
     def answered(
-        self, inquiry: Inquiry, posted: Posted, record: ConsentRecord, *, traces: bool, is_new: bool
+        self, inquiry: Inquiry, posted: PostedAnswer, record: ConsentRecord, *, traces: bool, is_new: bool
     ) -> tuple[bool, list[tuple[bytes, bytes]]]:
         """Count an answer, and start or stop tracing the visitor.
 
@@ -77,7 +77,7 @@ class AnswerTracing:
             ids.append(pseudonym(scope, traced_fields(scope["headers"]), log.daily_salt, inquiry.now))
         return [id_ for id_ in ids if id_]
 
-    def _new_visitor(self, inquiry: Inquiry, posted: Posted) -> bytes:
+    def _new_visitor(self, inquiry: Inquiry, posted: PostedAnswer) -> bytes:
         """Return the Set-Cookie field for a new visitor id, with the referrer if the page is loaded again.
 
         Loading it again proves that the browser keeps cookies, so that visit is recorded. After a form, the browser

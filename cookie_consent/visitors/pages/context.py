@@ -23,7 +23,7 @@ from cookie_consent.visitors.pages.question import (
     IN_LINK,
     SCRIPT_NONCE,
     STYLE_NONCE,
-    Asking,
+    QuestionOptions,
     answered_at,
 )
 from cookie_consent.visitors.pages.wording import Wording, link
@@ -79,20 +79,20 @@ def cacheable_context(decision: Decision, base: str, language: str, next_path: s
     return context_of(decision, base, language, IN_FIELD if next_path else "") | marks
 
 
-def banner_variables(decision: Decision, asking: Asking) -> dict[str, Any]:
+def banner_variables(decision: Decision, options: QuestionOptions) -> dict[str, Any]:
     """Return the further variables of the question, with marks like those of `cacheable_context`."""
     policy = decision.policy
     offered = [purpose for purpose in policy.optional if not policy.in_force[purpose].refused]
     asked = [purpose for purpose in offered if purpose != policy.exempt]
     return {
-        "asking": asking,
+        "options": options,
         "script_nonce": SCRIPT_NONCE,
         "style_nonce": STYLE_NONCE,
         "arrived": ARRIVED if policy.traced else "",
         "asked": asked,
         # No box may be ticked in advance. What runs without consent is shown, ticked, only to visitors who opened the
         # question.
-        "ticks": offered if asking.again else asked,
+        "ticks": offered if options.again else asked,
         "recipients": len({recipient.id for recipient in policy.recipients if recipient.purpose in asked}),
         "features": [feature for feature in policy.features if not set(asked).isdisjoint(feature.purposes)],
         "state": json.dumps(dict(decision.purposes)),

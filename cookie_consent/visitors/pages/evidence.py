@@ -15,11 +15,11 @@ from cookie_consent.base.dates import seconds_of
 from cookie_consent.base.limits import LONGEST_KEPT
 from cookie_consent.decision.decision import Decision
 from cookie_consent.ledgers import Ledger
-from cookie_consent.ledgers.records import Shown
+from cookie_consent.ledgers.records import ShownText
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import NOTICES, KeptSummary, Pages
-from cookie_consent.visitors.pages.question import Asking
+from cookie_consent.visitors.pages.question import QuestionOptions
 from cookie_consent.visitors.pages.wording import written_day
 
 SURFACES = ("banner", "again", "settings", "box", "page", "opt_out")
@@ -86,7 +86,7 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
     language: str,
     own_cookies: tuple[Cookie, ...],
     answered_before: int | None,
-) -> Shown:
+) -> ShownText:
     """Return the text that a visitor was shown, as the ledger stores it.
 
     Args:
@@ -111,7 +111,7 @@ def shown(  # noqa: PLR0913 (all that the text is made from)
         return _filled(text, [written_day(date, tag) for date in dates]) if dates else text
 
     html = in_language(language)
-    return Shown(
+    return ShownText(
         surface=surface.kind,
         feature=surface.feature.id if surface.feature else None,
         html=html,
@@ -145,7 +145,7 @@ def _template(
 def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, own_cookies: tuple[Cookie, ...]) -> str:
     kind, feature = surface.kind, surface.feature
     if kind in ("banner", "again"):
-        return pages.banner(decision, asking=Asking(again=kind == "again"), **where).decode()
+        return pages.banner(decision, options=QuestionOptions(again=kind == "again"), **where).decode()
     if kind == "settings":
         return pages.settings(decision, own_cookies=own_cookies, kept=_NO_VISITOR, notice=surface.notice, **where)
     if kind == "opt_out":

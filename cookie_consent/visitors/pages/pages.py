@@ -17,9 +17,9 @@ from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
 from cookie_consent.visitors.pages.explanations import has_changed, refused_in, status_text, what_is_off
 from cookie_consent.visitors.pages.question import (
+    DEFAULT_OPTIONS,
     FORM_ID,
-    PLAINLY,
-    Asking,
+    QuestionOptions,
     as_written,
     banner_values,
     nonce_attribute,
@@ -51,7 +51,7 @@ class KeptSummary:
         records: the number of these records.
         visitor_id: the pseudonym in the visitor's access records; "" for none.
         takes_requests: whether there is a form for requests and complaints.
-        refused_unnamed: whether the visitor refused without a consent id, so that the record cannot be found.
+        refused_without_id: whether the visitor refused without a consent id, so that the record cannot be found.
         withdrawn: pseudonyms from before a withdrawal.
     """
 
@@ -59,7 +59,7 @@ class KeptSummary:
     records: int
     visitor_id: str
     takes_requests: bool = False
-    refused_unnamed: bool = False
+    refused_without_id: bool = False
     withdrawn: tuple[Withdrawn, ...] = ()
 
 
@@ -85,7 +85,7 @@ class Pages:
         layout: str = "corner",
         make_id: Callable[[], str] = lambda: "",
     ) -> None:
-        check("layout", layout, fits=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
+        check("layout", layout, is_valid=layout in LAYOUTS, remedy=f"Write one of: {', '.join(LAYOUTS)}.")
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
@@ -142,7 +142,7 @@ class Pages:
         next_path: str,
         encoding: str = "utf-8",
         *,
-        asking: Asking = PLAINLY,
+        options: QuestionOptions = DEFAULT_OPTIONS,
     ) -> bytes:
         """Return the question, to be inserted first in <body>. It is cached, so a page costs a look-up.
 
@@ -152,20 +152,20 @@ class Pages:
             language: see the class.
             next_path: see the class.
             encoding: the encoding of the page. Characters that it lacks become character references.
-            asking: how the page asks.
+            options: how the page asks.
         """
-        template = self._cached_banner(decision, base, language, next_path, encoding, asking)
-        return template.fill(banner_values(decision, base, next_path, asking, self.make_id().encode()))
+        template = self._cached_banner(decision, base, language, next_path, encoding, options)
+        return template.fill(banner_values(decision, base, next_path, options, self.make_id().encode()))
 
     def banner_in_pieces(
         self, decision: Decision, base: str, language: str, next_path: str, encoding: str
     ) -> list[bytes]:
         """Return the usual question, split where the form id goes; see `banner`."""
-        template = self._cached_banner(decision, base, language, next_path, encoding, PLAINLY)
-        return template.fill(banner_values(decision, base, next_path, PLAINLY, b"\0")).split(b"\0")
+        template = self._cached_banner(decision, base, language, next_path, encoding, DEFAULT_OPTIONS)
+        return template.fill(banner_values(decision, base, next_path, DEFAULT_OPTIONS, b"\0")).split(b"\0")
 
     def _cached_banner(
-        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, asking: Asking
+        self, decision: Decision, base: str, language: str, next_path: str, encoding: str, options: QuestionOptions
     ) -> HtmlTemplate:
         record, off = decision.record, frozenset[str]()
         # Only a signal switches something off, and most requests send none.
@@ -173,13 +173,13 @@ class Pages:
             off = purposes_switched_off(decision)
         status = decision.status if record is None else status_text(decision)
         state = (decision.signals, status, has_changed(decision), tuple(decision.purposes.values()), off)
-        how = (asking.reloads, asking.again, asking.by_script)
+        how = (options.reloads, options.again, options.by_script)
         key = (decision.policy, base, language, encoding, bool(next_path), how, state)
         template = self._cache.get(key)
         if template is None:
             text = self._render_to_keep(
                 "banner.html",
-                cacheable_context(decision, base, language, next_path) | banner_variables(decision, asking),
+                cacheable_context(decision, base, language, next_path) | banner_variables(decision, options),
                 layout=self._layout,
             )
             template = self._keep(key, text.encode(encoding, "xmlcharrefreplace"))
@@ -239,7 +239,7 @@ class Pages:
         language: str,
         next_path: str,
         feature: Feature,
-        asking: Asking = PLAINLY,
+        options: QuestionOptions = DEFAULT_OPTIONS,
     ) -> str:
         """Return a box that says what is off and why, to be placed in a page.
 
@@ -252,16 +252,16 @@ class Pages:
             language: see the class.
             next_path: see the class.
             feature: the feature that is off.
-            asking: how the page asks.
+            options: how the page asks.
         """
         missing = tuple(purpose for purpose in feature.purposes if not decision.purposes[purpose])
         context = context_of(decision, base, language, next_path) | what_is_off(decision, missing, feature)
         return self._render(
             "box.html",
             context,
-            asking=asking,
-            script_nonce=nonce_attribute(asking.script_nonce),
-            style_nonce=nonce_attribute(asking.style_nonce),
+            options=options,
+            script_nonce=nonce_attribute(options.script_nonce),
+            style_nonce=nonce_attribute(options.style_nonce),
         )
 
     def message(

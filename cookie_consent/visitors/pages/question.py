@@ -25,7 +25,7 @@ REFERRER = "referrer"
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class QuestionOptions:
     """How a page asks the question.
 
     Args:
@@ -46,7 +46,7 @@ class Asking:
     by_script: bool = False
 
 
-PLAINLY = Asking()
+DEFAULT_OPTIONS = QuestionOptions()
 """How most pages ask."""
 
 
@@ -55,16 +55,18 @@ def nonce_attribute(nonce: str) -> Markup:
     return Markup(' nonce="{}"').format(nonce) if nonce else Markup()
 
 
-def banner_values(decision: Decision, base: str, next_path: str, asking: Asking, form_id: bytes) -> dict[bytes, bytes]:
+def banner_values(
+    decision: Decision, base: str, next_path: str, options: QuestionOptions, form_id: bytes
+) -> dict[bytes, bytes]:
     """Return the values for the marks in a cached question."""
     in_field, in_link = as_written(next_path)
-    script, style = asking.script_nonce, asking.style_nonce
+    script, style = options.script_nonce, options.style_nonce
     return {
         b"field": in_field,
         b"link": in_link,
         b"form_id": form_id,
         b"answered": b"%d" % answered_at(decision),
-        b"arrived": _from(base, asking.referrer) if asking.referrer else b"",
+        b"arrived": _from(base, options.referrer) if options.referrer else b"",
         b"script": nonce_attribute(script).encode() if script else b"",
         b"style": nonce_attribute(style).encode() if style else b"",
     }
