@@ -74,7 +74,7 @@ def test_consenting_visitor_is_traced_and_can_export_and_erase(ledger: Ledger, b
     assert visitor.get(f"{PREFIX}/export").json["access_records"] == []
 
 
-def test_signal_that_overrules_answer_is_recorded_in_ledger(ledger: Ledger, backend: str) -> None:
+def test_signal_that_overrides_answer_is_recorded_in_ledger(ledger: Ledger, backend: str) -> None:
     app = install(page(), ledger=ledger)
     visitor = Visitor(app, backend=backend)
     visitor.accept()

@@ -1,3 +1,5 @@
+"""Tests of the decision: answers, signals, services and changes of the policy."""
+
 from __future__ import annotations
 
 import math
@@ -44,10 +46,10 @@ def allowed(decision: Decision) -> set[str]:
     return {id_ for id_, allows in decision.purposes.items() if allows and id_ != NECESSARY}
 
 
-# What was answered
+# Answers
 
 
-def test_before_an_answer_only_what_is_necessary_is_allowed() -> None:
+def test_only_necessary_is_allowed_before_answer() -> None:
     decision = decide(POLICY, None, NO_SIGNAL, NOW)
     assert decision.purposes == {NECESSARY: True, "analytics": False, "media": False}
     assert (decision.status, decision.should_ask, decision.signals, decision.record) == ("unknown", True, (), None)
@@ -63,14 +65,14 @@ def test_before_an_answer_only_what_is_necessary_is_allowed() -> None:
         ({"analytics": UNANSWERED, "media": UNANSWERED}, set(), "unknown", True),
     ],
 )
-def test_each_purpose_has_its_own_answer(
+def test_each_purpose_follows_its_own_answer(
     states: dict[str, State], purposes: set[str], status: str, should_ask: bool
 ) -> None:
     decision = decide(POLICY, answered(POLICY, states), NO_SIGNAL, NOW)
     assert (allowed(decision), decision.status, decision.should_ask) == (purposes, status, should_ask)
 
 
-def test_a_site_without_optional_purposes_has_nothing_to_ask() -> None:
+def test_site_without_optional_purposes_does_not_ask() -> None:
     decision = decide(small(), None, NO_SIGNAL, NOW)
     assert (decision.purposes, decision.should_ask) == ({NECESSARY: True}, False)
 
@@ -89,15 +91,13 @@ def test_a_site_without_optional_purposes_has_nothing_to_ask() -> None:
         (math.nan, False),
     ],
 )
-def test_an_answer_holds_from_its_time_for_six_months_a_refusal_as_long_as_a_grant(
-    record: ConsentRecord, now: float, holds: bool
-) -> None:
+def test_grant_and_refusal_hold_for_six_months(record: ConsentRecord, now: float, holds: bool) -> None:
     decision = decide(POLICY, record, NO_SIGNAL, now)
     assert (decision.record, decision.status) == ((record, record.status) if holds else (None, "unknown"))
     assert decision.should_ask is not holds
 
 
-def test_how_long_an_answer_holds_can_be_said() -> None:
+def test_lifetime_of_answer_can_be_set() -> None:
     assert timedelta(days=180) == CONSENT_LIFETIME
     assert allowed(decide(POLICY, granted(POLICY), NO_SIGNAL, NOW + 9, lifetime=timedelta(seconds=10)))
     assert not allowed(decide(POLICY, granted(POLICY), NO_SIGNAL, NOW + 10, lifetime=timedelta(seconds=10)))
@@ -133,12 +133,12 @@ ORDER = [
 
 
 def _named(value: object) -> str:
-    """Return the name of a value, always the same: the order in a set is another one in each process."""
+    """Return a test id for a value. Sets are sorted, because their order differs between processes."""
     return "+".join(sorted(value)) or "no signal" if isinstance(value, frozenset) else str(value)
 
 
 @pytest.mark.parametrize(("by_service", "now", "before", "state", "is_allowed", "asked"), ORDER, ids=_named)
-def test_the_service_goes_before_an_answer_over_a_signal_before_a_signal_before_the_last_answer(
+def test_decision_follows_order_of_precedence(
     by_service: bool, now: frozenset[str], before: frozenset[str], state: State | None, is_allowed: bool, asked: bool
 ) -> None:
     service = Service(id="s", path="/s", purposes={"ads": ServicePurpose(refused=by_service)})
@@ -159,13 +159,13 @@ def test_the_service_goes_before_an_answer_over_a_signal_before_a_signal_before_
         ({"new"}, {"analytics", "media"}),
     ],
 )
-def test_gpc_refuses_what_has_recipients_and_dnt_what_traces(signals: frozenset[str], purposes: set[str]) -> None:
+def test_gpc_refuses_recipients_and_dnt_refuses_tracing(signals: frozenset[str], purposes: set[str]) -> None:
     decision = decide(POLICY, granted(POLICY), signals, NOW)
     assert allowed(decision) == purposes
     assert decision.signals == tuple(sorted(signals))
 
 
-def test_a_signal_changes_nothing_that_was_answered() -> None:
+def test_signal_does_not_change_recorded_answer() -> None:
     record = granted(POLICY)
     decision = decide(POLICY, record, BOTH, NOW)
     assert (decision.status, decision.record) == ("granted", record)
@@ -173,11 +173,11 @@ def test_a_signal_changes_nothing_that_was_answered() -> None:
 
 
 @pytest.mark.parametrize(("signals", "asks"), [(NO_SIGNAL, True), (GPC, True), (DNT, True), (BOTH, False)])
-def test_nothing_is_asked_where_signals_answer_for_all(signals: frozenset[str], asks: bool) -> None:
+def test_nothing_is_asked_if_signals_answer_every_purpose(signals: frozenset[str], asks: bool) -> None:
     assert decide(POLICY, None, signals, NOW).should_ask is asks
 
 
-def test_a_service_that_refuses_all_asks_nothing() -> None:
+def test_service_that_refuses_every_purpose_does_not_ask() -> None:
     off = ServicePurpose(refused=True)
     service = Service(id="s", path="/s", purposes={"analytics": off, "media": off})
     assert not decide(POLICY.under(service), None, NO_SIGNAL, NOW).should_ask
@@ -195,39 +195,41 @@ REWORDED = replace(POLICY, site=replace(POLICY.site, name="Other"))
 @pytest.mark.parametrize(
     ("new", "purposes", "asks"),
     [(REWORDED, {"analytics", "media"}, False), (WIDER, {"analytics"}, True), (ADDED, {"analytics", "media"}, True)],
-    ids=["words", "a cookie", "a purpose"],
+    ids=["reworded", "added cookie", "added purpose"],
 )
-def test_a_material_change_denies_and_asks_again_just_what_it_touches(
+def test_material_change_denies_and_asks_only_affected_purposes(
     new: Policy, purposes: set[str], asks: bool, history: tuple[Policy, ...]
 ) -> None:
     decision = decide(new.with_history(history), granted(POLICY), NO_SIGNAL, NOW)
     assert (allowed(decision), decision.should_ask) == (purposes, asks)
 
 
-@pytest.mark.parametrize("new", [WIDER, REWORDED], ids=["a cookie", "words"])
-def test_what_was_refused_stays_refused_without_asking(new: Policy) -> None:
+@pytest.mark.parametrize("new", [WIDER, REWORDED], ids=["added cookie", "reworded"])
+def test_refusal_survives_policy_change_without_asking(new: Policy) -> None:
     decision = decide(new, refused(POLICY), NO_SIGNAL, NOW)
     assert (allowed(decision), decision.should_ask, decision.status) == (set(), False, "refused")
 
 
-@pytest.mark.parametrize(("history", "asks"), [((), True), ((small("ads"), WIDER), False)], ids=["without", "with"])
-def test_with_a_history_a_change_to_less_does_not_ask_again(history: tuple[Policy, ...], asks: bool) -> None:
+@pytest.mark.parametrize(
+    ("history", "asks"), [((), True), ((small("ads"), WIDER), False)], ids=["without history", "with history"]
+)
+def test_narrower_policy_does_not_ask_again_with_history(history: tuple[Policy, ...], asks: bool) -> None:
     decision = decide(POLICY.with_history(history), granted(WIDER), NO_SIGNAL, NOW)
     assert decision.should_ask is asks
     assert decision.allows("media") is not asks
 
 
-def test_an_answer_to_a_version_that_the_history_lacks_is_held_against_its_digests() -> None:
+def test_answer_to_version_missing_in_history_is_compared_by_digests() -> None:
     policy = WIDER.with_history([small("ads")])
     assert allowed(decide(policy, granted(POLICY), NO_SIGNAL, NOW)) == {"analytics"}
 
 
-def test_a_signal_that_refuses_what_changed_leaves_nothing_to_ask() -> None:
+def test_changed_purpose_is_not_asked_if_signal_refuses_it() -> None:
     assert not decide(WIDER, granted(POLICY), GPC, NOW).should_ask
 
 
 @pytest.mark.parametrize("version", ["0" * 16, "f" * 16])
-def test_answers_to_an_earlier_policy_are_not_decided_on_as_one_if_a_change_lies_between_them(version: str) -> None:
+def test_answers_before_and_after_announced_change_are_decided_separately(version: str) -> None:
     change = Change(date=datetime.fromtimestamp(NOW, UTC).date(), text={"en": "New."})
     policy = small("analytics", changes=(change,))
     shared = SharedAnswers(granted(policy).answers)
@@ -238,17 +240,17 @@ def test_answers_to_an_earlier_policy_are_not_decided_on_as_one_if_a_change_lies
     assert decision_key(policy, before, NO_SIGNAL, NOW) != decision_key(policy, after, NO_SIGNAL, NOW)
 
 
-def test_a_change_that_is_still_to_come_is_no_news() -> None:
+def test_future_change_is_not_news_yet() -> None:
     day = datetime.fromtimestamp(NOW, UTC).date()
     later = replace(REWORDED, changes=(Change(date=day + timedelta(days=1), text={"en": "Clearer words."}),))
     assert decide(later, granted(POLICY), NO_SIGNAL, NOW).news is None
     assert decide(later, granted(POLICY), NO_SIGNAL, NOW + 86_400).news == day + timedelta(days=1)
 
 
-# What apps read
+# What an app reads
 
 
-def test_an_unknown_purpose_is_a_lookup_error_that_names_the_known_ones() -> None:
+def test_unknown_purpose_raises_lookup_error_naming_known_purposes() -> None:
     decision = decide(POLICY, None, NO_SIGNAL, NOW)
     with pytest.raises(LookupError, match=r'there is no purpose "analytcs"\. Did you mean "analytics"\?'):
         decision.allows("analytcs")
@@ -256,7 +258,7 @@ def test_an_unknown_purpose_is_a_lookup_error_that_names_the_known_ones() -> Non
         decision.allows("xyz")
 
 
-def test_a_feature_is_available_once_all_that_it_needs_is_allowed() -> None:
+def test_feature_is_available_once_all_its_purposes_are_allowed() -> None:
     policy = small("analytics", "media", features=(feature("map", "media", "analytics"), feature("list", NECESSARY)))
     some = decide(policy, answered(policy, {"analytics": GRANTED}), NO_SIGNAL, NOW)
     assert (some.feature("map").available, some.feature("map").missing) == (False, ("media",))
@@ -266,7 +268,7 @@ def test_a_feature_is_available_once_all_that_it_needs_is_allowed() -> None:
     assert (everything.available, everything.missing) == (True, ())
 
 
-def test_a_feature_explains_itself_in_the_language_that_is_asked_for() -> None:
+def test_feature_fallback_is_in_requested_language() -> None:
     decision = decide(policy_of(full()), None, NO_SIGNAL, NOW)
     assert decision.feature("map").fallback == "住所は下にあります。"
     assert decision.feature("map", language="en").fallback == "The addresses are listed below."
@@ -274,26 +276,26 @@ def test_a_feature_explains_itself_in_the_language_that_is_asked_for() -> None:
         decision.feature("map", language="de")
 
 
-def test_an_unknown_feature_is_a_lookup_error_that_names_the_known_ones() -> None:
+def test_unknown_feature_raises_lookup_error_naming_known_features() -> None:
     with pytest.raises(LookupError, match=r'there is no feature "mapp"\. Did you mean "map"\?'):
         decide(policy_of(full()), None, NO_SIGNAL, NOW).feature("mapp")
     with pytest.raises(LookupError, match="None is declared"):
         decide(POLICY, None, NO_SIGNAL, NOW).feature("map")
 
 
-def test_nobody_can_allow_a_purpose_afterwards() -> None:
+def test_purposes_of_decision_are_read_only() -> None:
     decision = decide(POLICY, None, NO_SIGNAL, NOW)
     with pytest.raises(TypeError):
         decision.purposes["media"] = True  # type: ignore[index]
     assert not decision.allows("media")
 
 
-# Whatever the policy, the record and the signals
+# Any policy, record and signals
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Policy, ConsentRecord | None, frozenset[str]]:
-    """Generate a policy as it holds somewhere, a record, perhaps, and signals."""
+    """Generate the policy of a site or of a service, a record or None, and signals."""
     policy = draw(policies())
     record = draw(st.none() | records(policy) | records(policy) | records(policy))
     places = st.sampled_from([policy, *(policy.under(service) for service in policy.services)])
@@ -315,8 +317,8 @@ def rules_of(policy: Policy) -> dict[str, frozenset[str]]:
 
 
 def may_be_allowed(policy: Policy, record: ConsentRecord | None, signals: frozenset[str], id_: str) -> bool:
-    """The law in another form: all that speaks against a purpose, none of which may be there."""
-    against = [
+    """Return whether there is no reason to deny a purpose: the rules of `decide` in another form."""
+    reasons_to_deny = [
         state_of(record, id_) is not GRANTED,
         policy.in_force[id_].refused,
         any(id_ in rules_of(policy)[signal] for signal in signals - (record.signals if record else NO_SIGNAL)),
@@ -324,13 +326,13 @@ def may_be_allowed(policy: Policy, record: ConsentRecord | None, signals: frozen
         and record.policy != policy.version
         and record.answers.get(id_, Answer(GRANTED, "")).facts != digests(policy)[id_],
     ]
-    return not any(against)
+    return not any(reasons_to_deny)
 
 
 @settings(max_examples=200)
 @given(cases())
 @pytest.mark.slow
-def test_a_purpose_is_allowed_exactly_if_nothing_speaks_against_it(
+def test_purpose_is_allowed_exactly_if_no_reason_denies_it(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:
     policy, record, signals = case
@@ -342,7 +344,7 @@ def test_a_purpose_is_allowed_exactly_if_nothing_speaks_against_it(
 
 @given(cases())
 @pytest.mark.slow
-def test_nothing_optional_is_allowed_without_an_explicit_grant(
+def test_optional_purpose_needs_explicit_grant(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:
     policy, record, signals = case
@@ -354,7 +356,7 @@ def test_nothing_optional_is_allowed_without_an_explicit_grant(
 
 @given(cases())
 @pytest.mark.slow
-def test_a_refused_purpose_is_never_allowed_and_never_asked_for(
+def test_refused_purpose_is_never_allowed_or_asked(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:
     policy, record, signals = case
@@ -367,7 +369,7 @@ def test_a_refused_purpose_is_never_allowed_and_never_asked_for(
 
 @given(cases())
 @pytest.mark.slow
-def test_it_is_asked_exactly_for_what_nobody_has_answered_for(
+def test_site_asks_exactly_if_a_purpose_is_unanswered(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]],
 ) -> None:
     policy, record, signals = case
@@ -385,7 +387,7 @@ def test_it_is_asked_exactly_for_what_nobody_has_answered_for(
 
 @given(policies(), st.data())
 @pytest.mark.slow
-def test_a_service_never_widens_what_the_site_allows(policy: Policy, data: st.DataObject) -> None:
+def test_service_never_widens_decision_of_site(policy: Policy, data: st.DataObject) -> None:
     record, signals = data.draw(records(policy)), data.draw(SIGNALS)
     ours = decide(policy, record, signals, NOW)
     for service in policy.services:
@@ -397,7 +399,7 @@ def test_a_service_never_widens_what_the_site_allows(policy: Policy, data: st.Da
 
 @given(cases(), SIGNALS)
 @pytest.mark.slow
-def test_a_further_signal_never_widens_what_is_allowed(
+def test_further_signal_never_widens_decision(
     case: tuple[Policy, ConsentRecord | None, frozenset[str]], more: frozenset[str]
 ) -> None:
     policy, record, signals = case
@@ -408,7 +410,7 @@ def test_a_further_signal_never_widens_what_is_allowed(
 
 @given(policies(), SIGNALS, st.data(), st.booleans())
 @pytest.mark.slow
-def test_a_purpose_added_touches_only_itself(
+def test_added_purpose_affects_only_itself(
     policy: Policy, signals: frozenset[str], data: st.DataObject, with_history: bool
 ) -> None:
     states = {id_: data.draw(st.sampled_from(State)) for id_ in policy.optional}
@@ -421,7 +423,7 @@ def test_a_purpose_added_touches_only_itself(
 
 @given(policies(), policies(), SIGNALS, st.data())
 @pytest.mark.slow
-def test_with_a_history_just_what_became_wider_is_denied(
+def test_only_widened_purposes_are_denied_with_history(
     old: Policy, new: Policy, signals: frozenset[str], data: st.DataObject
 ) -> None:
     states = {id_: data.draw(st.sampled_from(State)) for id_ in old.optional}
@@ -433,7 +435,7 @@ def test_with_a_history_just_what_became_wider_is_denied(
 
 @given(cases())
 @pytest.mark.slow
-def test_equal_arguments_give_equal_results(case: tuple[Policy, ConsentRecord | None, frozenset[str]]) -> None:
+def test_equal_arguments_yield_equal_decisions(case: tuple[Policy, ConsentRecord | None, frozenset[str]]) -> None:
     policy, record, signals = case
     copy = None if record is None else replace(record, answers=dict(record.answers))
     assert decide(policy, record, signals, NOW) == decide(policy, copy, frozenset([*signals]), NOW)
@@ -457,7 +459,7 @@ ANY_RECORD = st.builds(
 
 
 @given(st.none() | ANY_RECORD, st.frozensets(st.text(max_size=5)) | SIGNALS, st.floats() | st.just(float(NOW)))
-def test_it_decides_whatever_it_is_given(record: Any, signals: frozenset[str], now: float) -> None:
+def test_decide_accepts_any_record_signals_and_time(record: Any, signals: frozenset[str], now: float) -> None:
     decision = decide(POLICY, record, signals, now)
     assert decision.allows(NECESSARY)
     assert decision.status in ("unknown", "granted", "refused", "partial")

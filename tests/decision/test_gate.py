@@ -1,4 +1,4 @@
-"""Which cookies pass, both ways, over http and websocket, and what is said about those that do not."""
+"""Tests of the gate: which cookies pass in both directions, what is logged, and what a refusal expires."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -44,53 +44,65 @@ from tests.support.asgi import (
 from tests.support.browsers.browser import stored
 from tests.support.policies import policy_of
 
-NOTHING = {"necessary": True, "analytics": False, "media": False}
-EVERYTHING = dict.fromkeys(NOTHING, True)
-OURS = {"__Host-consent": frozenset({"necessary"}), "__Host-visitor": frozenset({"analytics"})}
+NECESSARY_ONLY = {"necessary": True, "analytics": False, "media": False}
+ALL_ALLOWED = dict.fromkeys(NECESSARY_ONLY, True)
+OWN_COOKIES = {"__Host-consent": frozenset({"necessary"}), "__Host-visitor": frozenset({"analytics"})}
+
+CONVERSIONS: dict[str, Callable[[bytes], Any]] = {
+    "bytearray": bytearray,
+    "memoryview": memoryview,
+    "str": lambda part: part.decode("latin-1"),
+}
+LISTS: dict[str, Callable[[list[tuple[Any, Any]]], Any]] = {
+    "list": list,
+    "tuple": tuple,
+    "iterator": iter,
+    "lists": lambda fields: [[*field] for field in fields],
+}
 
 
 def gate(text: str = SITE, *, hold_undeclared: bool = True) -> Gate:
-    return Gate(policy(text), OURS, undeclared="hold" if hold_undeclared else "allow", clock=lambda: NOW)
+    return Gate(policy(text), OWN_COOKIES, undeclared="hold" if hold_undeclared else "allow", clock=lambda: NOW)
 
 
-def passes(field: str | bytes, purposes: Mapping[str, bool] = NOTHING, *, hold_undeclared: bool = True) -> bool:
+def passes(field: str | bytes, purposes: Mapping[str, bool] = NECESSARY_ONLY, *, hold_undeclared: bool = True) -> bool:
     line = field.encode("latin-1") if isinstance(field, str) else field
     return bool(gate(hold_undeclared=hold_undeclared).outgoing([(b"set-cookie", line)], purposes))
 
 
-# What the app sends out.
+# Cookies that the app sets.
 
 
-def test_before_an_answer_only_what_is_necessary_leaves() -> None:
+def test_only_necessary_cookies_are_set_before_answer() -> None:
     sets = ["_ga=1; Path=/", "session=s; HttpOnly", "mystery=1", "player=1", "_ga_session=1", "_ga_other=1"]
     reply = call(install(answering(sets=sets)))
     assert reply.all("set-cookie") == ["session=s; HttpOnly", "_ga_session=1"]
 
 
-def test_where_undeclared_cookies_are_held_one_that_is_only_read_as_another_counts_as_undeclared() -> None:
+def test_name_with_no_break_space_is_held_as_undeclared() -> None:
     held = gate()
-    assert held.outgoing([(b"set-cookie", b"player\xa0=1")], NOTHING) == []
+    assert held.outgoing([(b"set-cookie", b"player\xa0=1")], NECESSARY_ONLY) == []
     assert {reason for (_, reason), times in held.held.items() if times} == {"undeclared"}
 
 
-def test_after_consent_what_was_allowed_leaves_byte_for_byte() -> None:
+def test_allowed_cookies_are_set_byte_for_byte() -> None:
     visitor = Visitor(install(answering(sets=["_ga=\xe9 1;Path=/x ;Foo", "player=1", "mystery=1"])))
     visitor.save(analytics=True)
     assert visitor.get().all("set-cookie") == ["_ga=\xe9 1;Path=/x ;Foo"]
 
 
 @pytest.mark.parametrize("name", [b"set-cookie", b"Set-Cookie", b"SET-COOKIE"])
-def test_it_does_not_matter_how_the_field_is_spelled(name: bytes) -> None:
-    assert gate().outgoing([(name, b"_ga=1")], NOTHING) == []
+def test_set_cookie_field_name_is_case_insensitive(name: bytes) -> None:
+    assert gate().outgoing([(name, b"_ga=1")], NECESSARY_ONLY) == []
 
 
-def test_a_response_without_cookies_stays_the_very_same_list() -> None:
+def test_response_without_cookies_keeps_same_header_list() -> None:
     headers = [(b"x-set-cookie", b"_ga=1"), (b"set-cookie2", b"_ga=1"), (b"new-cookies", b"_ga=1")]
-    assert gate().outgoing(headers, NOTHING) is headers
+    assert gate().outgoing(headers, NECESSARY_ONLY) is headers
 
 
 @pytest.mark.parametrize("kind", ["websocket.accept", "websocket.http.response.start"])
-def test_a_websocket_is_gated_as_a_page_is(kind: str) -> None:
+def test_websocket_cookies_are_gated(kind: str) -> None:
     seen: list[list[str]] = []
 
     async def app(scope: object, receive: object, send: object) -> None:
@@ -109,7 +121,7 @@ def test_a_websocket_is_gated_as_a_page_is(kind: str) -> None:
     ]
 
 
-def test_a_websocket_that_is_accepted_without_fields_is_accepted() -> None:
+def test_websocket_is_accepted_without_header_fields() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         await send({"type": "websocket.accept", "subprotocol": "chat"})  # type: ignore[operator]
 
@@ -118,7 +130,7 @@ def test_a_websocket_that_is_accepted_without_fields_is_accepted() -> None:
     assert list(sent[0].get("headers", ())) == []
 
 
-def test_the_state_that_counts_is_the_one_when_the_response_starts() -> None:
+def test_gate_follows_each_new_answer() -> None:
     visitor = Visitor(install(answering(sets=["_ga=1"])))
     assert "_ga" not in visitor.get().set_cookies
     visitor.accept()
@@ -139,44 +151,44 @@ def test_the_state_that_counts_is_the_one_when_the_response_starts() -> None:
         ("player2", None),
     ],
 )
-def test_the_declaration_with_most_detail_counts(name: str, purposes: set[str] | None) -> None:
-    needed = NOTHING | dict.fromkeys(purposes or (), True)
+def test_most_specific_cookie_declaration_counts(name: str, purposes: set[str] | None) -> None:
+    needed = NECESSARY_ONLY | dict.fromkeys(purposes or (), True)
     assert passes(f"{name}=1", needed) is (purposes is not None)
-    assert passes(f"{name}=1", NOTHING) is (purposes == set())
+    assert passes(f"{name}=1", NECESSARY_ONLY) is (purposes == set())
 
 
-def test_many_names_are_told_apart_without_end() -> None:
+def test_gate_classifies_more_names_than_it_caches() -> None:
     own = gate()
     for number in range(2500):
-        assert own.reason_to_hold(b"n%d" % number, NOTHING) == "undeclared"
-    assert own.reason_to_hold(b"_ga", NOTHING) == "analytics"
-    assert own.reason_to_hold(b"session", NOTHING) is None
+        assert own.reason_to_hold(b"n%d" % number, NECESSARY_ONLY) == "undeclared"
+    assert own.reason_to_hold(b"_ga", NECESSARY_ONLY) == "analytics"
+    assert own.reason_to_hold(b"session", NECESSARY_ONLY) is None
 
 
 @pytest.mark.parametrize("name", ["__Host-consent", "__Host-visitor"])
 @pytest.mark.parametrize("hold_undeclared", [True, False])
-def test_our_own_cookies_are_not_for_the_app_to_set(name: str, hold_undeclared: bool) -> None:
-    assert not passes(f"{name}=forged; Path=/; Secure", EVERYTHING, hold_undeclared=hold_undeclared)
-    assert passes(f"{name}=; Path=/; Secure; Max-Age=0", NOTHING)
+def test_app_can_delete_but_not_set_our_cookies(name: str, hold_undeclared: bool) -> None:
+    assert not passes(f"{name}=forged; Path=/; Secure", ALL_ALLOWED, hold_undeclared=hold_undeclared)
+    assert passes(f"{name}=; Path=/; Secure; Max-Age=0", NECESSARY_ONLY)
 
 
-def test_undeclared_cookies_pass_where_they_are_only_reported() -> None:
+def test_undeclared_cookies_pass_if_only_reported() -> None:
     assert passes("mystery=1", hold_undeclared=False)
     assert not passes("_ga=1", hold_undeclared=False)
 
 
 @pytest.mark.parametrize("name", ["\xa0_ga", "\x85_ga", "\x1c_ga", "\x1f\x85_ga", "\xa0" * 300 + "_ga", "\u3000_ga"])
-def test_a_name_that_frameworks_strip_is_held_as_what_they_read(name: str) -> None:
+def test_padded_name_is_gated_as_frameworks_read_it(name: str) -> None:
     raw = name.encode("utf-8" if "\u3000" in name else "latin-1")
     field = raw + b"=1; \xa0mystery=2"
     assert (name.strip() in cookie_parser(field.decode("latin-1"))) is ("\u3000" not in name)
-    assert gate(hold_undeclared=False).incoming(field, NOTHING) == (b"\xa0mystery=2", {"analytics": 1})
-    assert gate(hold_undeclared=False).incoming(field, EVERYTHING) == (field, {})
-    assert gate().incoming(field, EVERYTHING) == (b"", {"undeclared": 2})
+    assert gate(hold_undeclared=False).incoming(field, NECESSARY_ONLY) == (b"\xa0mystery=2", {"analytics": 1})
+    assert gate(hold_undeclared=False).incoming(field, ALL_ALLOWED) == (field, {})
+    assert gate().incoming(field, ALL_ALLOWED) == (b"", {"undeclared": 2})
     assert not passes(raw + b"=1", hold_undeclared=False)
 
 
-def test_trailers_are_gated_as_the_start_is() -> None:
+def test_cookies_in_trailers_are_gated() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
         await send({"type": "http.response.body", "body": b"ok"})
@@ -187,12 +199,12 @@ def test_trailers_are_gated_as_the_start_is() -> None:
     assert [message.get("headers") for message in sent[2:]] == [[(b"x", b"y")], []]
 
 
-@pytest.mark.parametrize("made_of", [bytearray, memoryview, lambda part: part.decode("latin-1")])
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
 @pytest.mark.parametrize("given", [[(b"x-a", b"b")], [(b"Vary", b"Origin")], [(b"Cache-Control", b"public")]])
 @pytest.mark.parametrize("granted", [False, True])
-def test_a_response_without_a_page_has_fields_of_any_kind(made_of: Any, given: list[Any], granted: bool) -> None:
+def test_traced_response_with_fields_of_any_type_is_private(convert: Any, given: list[Any], granted: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        fields = [(made_of(name), made_of(value)) for name, value in given]
+        fields = [(convert(name), convert(value)) for name, value in given]
         await send({"type": "http.response.start", "status": 200, "headers": fields})
         await send({"type": "http.response.body", "body": b"ok"})
 
@@ -200,16 +212,16 @@ def test_a_response_without_a_page_has_fields_of_any_kind(made_of: Any, given: l
     visitor = Visitor(site, [("user-agent", PHONE)])
     if granted:
         visitor.accept()
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items()) or "a=b"
+    cookies = visitor.cookies or "a=b"
     (start, _) = asyncio.run(drive(site, scope(headers=[*visitor.headers, ("cookie", cookies)])))
     told = b" ".join(bytes(value) for _, value in start["headers"] if isinstance(value, bytes))
     assert (b"private" in told) is granted
     assert not (granted and b"public" in told)
 
 
-@pytest.mark.parametrize("made_of", [bytearray, memoryview])
+@pytest.mark.parametrize("convert", [bytearray, memoryview])
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_a_cookie_field_that_a_middleware_made_of_other_bytes_is_read(made_of: Any, at: int) -> None:
+def test_cookie_field_of_request_may_be_bytearray_or_memoryview(convert: Any, at: int) -> None:
     seen: list[list[Any]] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -217,22 +229,22 @@ def test_a_cookie_field_that_a_middleware_made_of_other_bytes_is_read(made_of: A
         await answering()(scope, receive, send)
 
     asked = scope(headers=[("accept", "*/*")])
-    asked["headers"].insert(at, (b"cookie", made_of(b"_ga=1; session=s")))
+    asked["headers"].insert(at, (b"cookie", convert(b"_ga=1; session=s")))
     asyncio.run(drive(install(app), asked, []))
     assert seen == [[b"session=s"]]
 
 
-@pytest.mark.parametrize("made_of", [bytearray, memoryview, lambda part: part.decode("latin-1")])
-@pytest.mark.parametrize("listed", [list, tuple, iter, lambda fields: [[*field] for field in fields]])
+@pytest.mark.parametrize("convert", CONVERSIONS.values(), ids=CONVERSIONS)
+@pytest.mark.parametrize("make_list", LISTS.values(), ids=LISTS)
 @pytest.mark.parametrize("granted", [False, True])
-def test_whatever_header_fields_are_made_of_they_are_read(made_of: Any, listed: Any, granted: bool) -> None:
-    """Servers take bytearrays, h11 takes texts too: nothing gets around the gate, and nothing raises."""
+def test_header_fields_of_any_type_are_gated(convert: Any, make_list: Any, granted: bool) -> None:
+    """Servers accept bytearrays, and h11 accepts strings: such fields must neither bypass the gate nor raise."""
     sets = [b"_ga=1; Path=/", b"session=s", b"mystery=m"]
     html = [(b"Content-Type", b"text/html; charset=utf-8"), (b"Content-Length", b"%d" % len(PAGE))]
     given = [*html, (b"Cache-Control", b"public"), *((b"Set-Cookie", line) for line in sets)]
 
     def remade(fields: list[tuple[bytes, bytes]]) -> Any:
-        return listed([(made_of(name), made_of(value)) for name, value in fields])
+        return make_list([(convert(name), convert(value)) for name, value in fields])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -245,7 +257,7 @@ def test_whatever_header_fields_are_made_of_they_are_read(made_of: Any, listed: 
     visitor = Visitor(site, [("user-agent", PHONE), ("accept", "text/html"), ("referer", "https://site.example/")])
     if granted:
         visitor.accept()
-    cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()) or "a=b")
+    cookies = ("cookie", visitor.cookies or "a=b")
     fields = [*raw([*visitor.headers, cookies, ("sec-gpc", "0"), ("accept-language", "ja")])]
     for kind in ("http", "websocket"):
         asked = scope(kind=kind, headers=[])
@@ -259,9 +271,9 @@ def test_whatever_header_fields_are_made_of_they_are_read(made_of: Any, listed: 
     assert asyncio.run(drive(site, again, []))[0]["status"] == 200
 
 
-def test_a_cookie_without_a_name_is_none_that_is_declared() -> None:
+def test_cookie_without_name_is_undeclared() -> None:
     for field in ("_ga", "=_ga=1", "", " ; Path=/", "=session=1"):
-        assert not passes(field, EVERYTHING)
+        assert not passes(field, ALL_ALLOWED)
 
 
 # Deletions (RFC 6265bis section 5.6 and 5.7)
@@ -288,7 +300,7 @@ def test_a_cookie_without_a_name_is_none_that_is_declared() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["_ga", "mystery", "player"])
-def test_a_deletion_always_passes(name: str, attributes: str) -> None:
+def test_deletion_always_passes(name: str, attributes: str) -> None:
     assert stored(f"{name}=; {attributes}".encode(), NOW) is None
     assert passes(f"{name}=; {attributes}")
 
@@ -324,7 +336,7 @@ def test_a_deletion_always_passes(name: str, attributes: str) -> None:
         "\xa0Max-Age=0",
     ],
 )
-def test_a_fake_deletion_does_not_pass(attributes: str) -> None:
+def test_fake_deletion_is_held(attributes: str) -> None:
     assert not passes(f"_ga=value; {attributes}")
 
 
@@ -337,12 +349,12 @@ def test_a_fake_deletion_does_not_pass(attributes: str) -> None:
         "Path=\0; Max-Age=0",
     ],
 )
-def test_what_browsers_read_differently_is_no_deletion(attributes: str) -> None:
+def test_deletion_that_browsers_read_differently_is_held(attributes: str) -> None:
     assert stored(f"_ga=1; {attributes}".encode(), NOW) is None
     assert not passes(f"_ga=1; {attributes}")
 
 
-def test_a_date_too_long_for_browsers_deletes_nothing() -> None:
+def test_deletion_with_overlong_date_is_held() -> None:
     assert stored(b"_ga=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT" + b" x" * 600, NOW) is not None
     assert not passes(b"_ga=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT" + b" x" * 600)
 
@@ -392,15 +404,15 @@ _decisions = st.fixed_dictionaries({"necessary": st.just(True), "analytics": st.
 
 
 def _is_allowed(name: str, purposes: Mapping[str, bool]) -> bool:
-    """What the policy says, said another way."""
+    """Return whether a cookie is allowed: the policy in another form."""
     if name in ("session", "_ga_session"):
         return True
     return purposes["media"] if name == "player" else purposes["analytics"] and name.startswith("_ga")
 
 
 @given(headers=_responses, purposes=_decisions)
-@example(headers=[(b"set-cookie", b"_ga=1; Max-Age=junk; Max-Age=0")], purposes=NOTHING)
-def test_whatever_passes_is_allowed_or_stores_nothing(
+@example(headers=[(b"set-cookie", b"_ga=1; Max-Age=junk; Max-Age=0")], purposes=NECESSARY_ONLY)
+def test_passed_cookie_is_allowed_or_stores_nothing(
     headers: list[tuple[bytes, bytes]], purposes: dict[str, bool]
 ) -> None:
     passed = gate().outgoing(list(headers), purposes)
@@ -411,7 +423,7 @@ def test_whatever_passes_is_allowed_or_stores_nothing(
 
 
 @given(headers=_responses, purposes=_decisions)
-def test_order_and_all_other_fields_stay(headers: list[tuple[bytes, bytes]], purposes: dict[str, bool]) -> None:
+def test_gate_keeps_order_and_other_fields(headers: list[tuple[bytes, bytes]], purposes: dict[str, bool]) -> None:
     passed = gate().outgoing(list(headers), purposes)
     rest = iter([without_lifetime(field) for field in headers])
     assert all(without_lifetime(field) in rest for field in passed)
@@ -423,7 +435,7 @@ def test_order_and_all_other_fields_stay(headers: list[tuple[bytes, bytes]], pur
 
 
 def without_lifetime(field: tuple[bytes, bytes]) -> tuple[bytes, ...]:
-    """Return the parts of a field, byte for byte, without those that say how long a cookie is kept."""
+    """Return the parts of a field without Max-Age and Expires, byte for byte."""
     name, value = field
     if name.lower() != b"set-cookie":
         return field
@@ -432,7 +444,7 @@ def without_lifetime(field: tuple[bytes, bytes]) -> tuple[bytes, ...]:
     return name, pair, *(a for a, own in zip(attributes, names, strict=True) if own not in (b"max-age", b"expires"))
 
 
-# For how long they stay
+# Lifetimes
 
 DAY = 86_400
 LASTING = {"session": None, "_ga_session": None, "_ga": 395 * DAY, "_ga_1": 395 * DAY, "player": 30 * DAY}
@@ -460,11 +472,11 @@ _lasting = st.one_of(
 @given(name=st.sampled_from(sorted(LASTING)), attributes=st.lists(_lasting, max_size=5))
 @example(name="session", attributes=["Max-Age=0; Expires=Fri, 13 Jun 2036 15:06:40 GMT"])
 @example(name="player", attributes=["Max-Age=60; Max-Age=34560000; Expires=Fri, 13 Jun 2036 15:06:40 GMT"])
-def test_no_cookie_that_passes_is_kept_for_longer_than_declared(name: str, attributes: list[str]) -> None:
+def test_passed_cookie_lives_no_longer_than_declared(name: str, attributes: list[str]) -> None:
     field = (b"Set-Cookie", "; ".join([f"{name}=1", *attributes]).encode("latin-1"))
-    (passed,) = gate().outgoing([field], EVERYTHING)
+    (passed,) = gate().outgoing([field], ALL_ALLOWED)
     assert without_lifetime(passed) == without_lifetime(field)
-    assert gate().outgoing([passed], EVERYTHING) == [passed]
+    assert gate().outgoing([passed], ALL_ALLOWED) == [passed]
     before, after, longest = stored(field[1], NOW), stored(passed[1], NOW), LASTING[name]
     assert (before is None) is (after is None)
     if before is None or after is None:
@@ -477,8 +489,8 @@ def test_no_cookie_that_passes_is_kept_for_longer_than_declared(name: str, attri
         assert after.expiry <= NOW + longest
 
 
-def kept(field: str, text: str = SITE) -> str:
-    (passed,) = gate(text).outgoing([(b"set-cookie", field.encode())], EVERYTHING)
+def capped(field: str, text: str = SITE) -> str:
+    (passed,) = gate(text).outgoing([(b"set-cookie", field.encode())], ALL_ALLOWED)
     return passed[1].decode()
 
 
@@ -498,11 +510,11 @@ def kept(field: str, text: str = SITE) -> str:
         ("session=; Expires=Thu, 01-Jan-1970 00:00:00 GMT", "session=; Expires=Thu, 01-Jan-1970 00:00:00 GMT"),
     ],
 )
-def test_each_attribute_says_no_more_than_is_declared(field: str, passed: str) -> None:
-    assert kept(field) == passed
+def test_lifetime_attributes_are_capped_as_declared(field: str, passed: str) -> None:
+    assert capped(field) == passed
 
 
-def test_what_lasts_longer_than_declared_is_said_once_with_the_lines_that_would_allow_it(
+def test_capped_lifetime_is_logged_once_with_toml_to_paste(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -510,7 +522,7 @@ def test_what_lasts_longer_than_declared_is_said_once_with_the_lines_that_would_
         response.set_cookie("_ga_1", "1", max_age=396 * DAY)
         await response(scope, receive, send)
 
-    signed_in = SessionMiddleware(_filling_the_session, "k" * 32)
+    signed_in = SessionMiddleware(_write_session, "k" * 32)
     for site in (install(signed_in), install(app)):
         visitor = Visitor(site)
         visitor.accept()
@@ -525,30 +537,32 @@ def test_what_lasts_longer_than_declared_is_said_once_with_the_lines_that_would_
     assert pasted == [{"name": "session", "purpose": "necessary", "duration": "14 days"}]
     assert '"_ga*" is kept for 395 days' in warnings[1]
     longer = SITE.replace('name = "session"\n', 'name = "session"\nduration = "14 days"\n')
-    assert kept("session=s; max-age=1209600", longer) == "session=s; max-age=1209600"
+    assert capped("session=s; max-age=1209600", longer) == "session=s; max-age=1209600"
     assert len(caplog.records) == 2
 
 
-async def _filling_the_session(scope: Scope, receive: Receive, send: Send) -> None:
+async def _write_session(scope: Scope, receive: Receive, send: Send) -> None:
     scope["session"]["name"] = "value"
     await PlainTextResponse("ok")(scope, receive, send)
 
 
 @pytest.mark.parametrize(("name", "longest"), [("session", 0), ("player", 30 * DAY)])
 @pytest.mark.parametrize(("more", "warnings"), [(60, 0), (61, 1)])
-def test_a_minute_more_than_declared_is_not_said(
+def test_lifetime_up_to_one_minute_over_is_not_logged(
     name: str, longest: int, more: int, warnings: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept(f"{name}=1; Max-Age={longest + more}")
+    capped(f"{name}=1; Max-Age={longest + more}")
     assert len(caplog.records) == warnings
 
 
-def test_what_nobody_can_tell_apart_is_not_said(caplog: pytest.LogCaptureFixture) -> None:
-    """Whose clock is some seconds ahead, and what browsers keep for 400 days however long it asks for."""
+def test_clock_skew_and_browser_limit_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The app's clock may be some seconds ahead, and browsers keep no cookie for more than 400 days."""
     text = SITE.replace('duration = "395 days"', 'duration = "400 days"')
-    assert kept("_ga=1; Max-Age=999999999", text) == "_ga=1; Max-Age=34560000"
-    assert kept("player=1; Expires=Tue, 15 Jul 2025 15:07:00 GMT") == "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"
-    assert kept("player=1; Max-Age=1e99") == "player=1"
+    assert capped("_ga=1; Max-Age=999999999", text) == "_ga=1; Max-Age=34560000"
+    assert (
+        capped("player=1; Expires=Tue, 15 Jul 2025 15:07:00 GMT") == "player=1; Expires=Tue, 15 Jul 2025 15:06:40 GMT"
+    )
+    assert capped("player=1; Max-Age=1e99") == "player=1"
     assert caplog.records == []
 
 
@@ -564,21 +578,23 @@ def test_what_nobody_can_tell_apart_is_not_said(caplog: pytest.LogCaptureFixture
         ("Max-Age=0; Max-Age=soon", "session"),
     ],
 )
-def test_the_lines_for_an_undeclared_cookie_have_the_lifetime_that_was_seen(
+def test_toml_for_undeclared_cookie_has_observed_lifetime(
     caplog: pytest.LogCaptureFixture, attributes: str, duration: str
 ) -> None:
-    gate().outgoing([(b"set-cookie", f"mystery=1; {attributes}".encode())], NOTHING)
+    gate().outgoing([(b"set-cookie", f"mystery=1; {attributes}".encode())], NECESSARY_ONLY)
     message = caplog.records[0].getMessage()
     assert tomllib.loads(message[message.index("[[cookies]]") :])["cookies"][0]["duration"] == duration
 
 
-def test_a_lifetime_is_told_also_of_a_name_that_a_request_was_seen_with_before(
+def test_lifetime_is_logged_for_name_seen_in_request_before(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     own = gate()
     for _ in range(2):
-        own.incoming(b"mystery=1; _ga=1", NOTHING)
-        own.outgoing([(b"set-cookie", b"mystery=1; Max-Age=1800"), (b"set-cookie", b"_ga=1; Max-Age=9")], NOTHING)
+        own.incoming(b"mystery=1; _ga=1", NECESSARY_ONLY)
+        own.outgoing(
+            [(b"set-cookie", b"mystery=1; Max-Age=1800"), (b"set-cookie", b"_ga=1; Max-Age=9")], NECESSARY_ONLY
+        )
     messages = [record.getMessage() for record in caplog.records]
     assert [re.findall(r'cookie "(\w+)"|duration = "(.*)"', message) for message in messages] == [
         [("mystery", ""), ("", "session")],
@@ -587,34 +603,34 @@ def test_a_lifetime_is_told_also_of_a_name_that_a_request_was_seen_with_before(
     ]
 
 
-def test_an_undeclared_cookie_that_is_let_through_stays_as_it_is() -> None:
+def test_passed_undeclared_cookie_is_unchanged() -> None:
     field = (b"set-cookie", b"mystery=1; Max-Age=99999999")
-    assert gate(hold_undeclared=False).outgoing([field], NOTHING) == [field]
+    assert gate(hold_undeclared=False).outgoing([field], NECESSARY_ONLY) == [field]
 
 
-# What the app gets to see.
+# Cookies that the app sees.
 
 
-def test_the_app_sees_only_what_it_may_read() -> None:
+def test_app_sees_only_allowed_cookies() -> None:
     seen: list[list[str]] = []
     app = install(answering(seen=seen))
     call(app, headers=[("cookie", "_ga=1; session=s;player=p ; mystery=m;  _ga_session = x")])
     assert seen == [["session=s; _ga_session = x"]]
 
 
-def test_the_app_sees_none_where_it_may_read_none() -> None:
+def test_app_gets_no_cookie_field_if_no_cookie_is_allowed() -> None:
     seen: list[list[str]] = []
     call(install(answering(seen=seen)), headers=[("cookie", "_ga=1; player=p")])
     assert seen == [[]]
 
 
-def test_the_fields_stay_as_they_came_where_nothing_is_held() -> None:
+def test_cookie_fields_are_unchanged_if_nothing_is_held() -> None:
     seen: list[list[str]] = []
     call(install(answering(seen=seen)), headers=[("cookie", "session=s;;  "), ("cookie", "session=t")])
     assert seen == [["session=s;;  ", "session=t"]]
 
 
-def test_several_cookie_fields_are_gated_as_one() -> None:
+def test_several_cookie_fields_are_joined_and_gated() -> None:
     seen: list[list[str]] = []
     app = install(answering(seen=seen))
     visitor = Visitor(app)
@@ -627,7 +643,7 @@ def test_several_cookie_fields_are_gated_as_one() -> None:
     assert seen[-1] == [f"session=s; player=p; __Host-consent={visitor.jar['__Host-consent']}"]
 
 
-def test_the_visitor_id_reaches_the_app_only_while_tracing_is_allowed() -> None:
+def test_app_sees_visitor_cookie_only_while_tracing_is_allowed() -> None:
     seen: list[list[str]] = []
     visitor = Visitor(install(answering(seen=seen)))
     visitor.jar["__Host-visitor"] = "anything"
@@ -645,7 +661,7 @@ _pairs = st.one_of(
 
 
 @given(cookies=st.lists(_pairs, max_size=8), purposes=_decisions, hold_undeclared=st.booleans())
-def test_the_app_sees_a_subset_byte_for_byte(
+def test_app_sees_subset_of_cookies_byte_for_byte(
     cookies: list[bytes], purposes: dict[str, bool], hold_undeclared: bool
 ) -> None:
     field = b"; ".join(cookies)
@@ -661,15 +677,15 @@ def test_the_app_sees_a_subset_byte_for_byte(
             assert after.count((raw_name, _)) == before.count((raw_name, _))
     for raw_name, _ in after:
         name = raw_name.decode("latin-1")
-        undeclared = not (_is_allowed(name, EVERYTHING) or name.startswith("__Host-"))
+        undeclared = not (_is_allowed(name, ALL_ALLOWED) or name.startswith("__Host-"))
         assert undeclared is False or not hold_undeclared
         assert undeclared or _is_allowed(name, purposes) or name == "__Host-consent" or purposes["analytics"]
 
 
-# What is said about it
+# Log and counters
 
 
-def test_each_name_is_warned_of_once_with_the_lines_that_would_declare_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_held_undeclared_cookie_is_logged_once_with_toml_to_paste(caplog: pytest.LogCaptureFixture) -> None:
     app = install(answering(sets=["mystery=1", "other=1", "mystery=2"]))
     for _ in range(3):
         call(app, headers=[("cookie", "mystery=1")])
@@ -685,7 +701,7 @@ def test_each_name_is_warned_of_once_with_the_lines_that_would_declare_it(caplog
 
 
 @given(name=st.from_regex(re.compile(r"[!#$%&'+\-.^_`|~0-9A-Za-z]{1,40}"), fullmatch=True))
-def test_the_pasted_lines_declare_any_name_that_can_be_declared(name: str) -> None:
+def test_pasted_toml_declares_any_cookie_name(name: str) -> None:
     messages: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
@@ -696,11 +712,11 @@ def test_the_pasted_lines_declare_any_name_that_can_be_declared(name: str) -> No
     finally:
         log.removeHandler(handler)
     pasted = policy_of(tomllib.loads(SITE + messages[0][messages[0].index("[[cookies]]") :]))
-    gate_then = Gate(pasted, OURS, clock=lambda: NOW)
-    assert gate_then.reason_to_hold(undeclared.encode(), NOTHING) is None
+    new_gate = Gate(pasted, OWN_COOKIES, clock=lambda: NOW)
+    assert new_gate.reason_to_hold(undeclared.encode(), NECESSARY_ONLY) is None
 
 
-def test_a_declared_name_is_warned_of_with_its_purpose(caplog: pytest.LogCaptureFixture) -> None:
+def test_warning_of_held_cookie_names_its_purpose(caplog: pytest.LogCaptureFixture) -> None:
     app = install(answering(sets=["_ga=1"]))
     call(app)
     call(app, headers=[("cookie", "_ga=1")])
@@ -710,19 +726,19 @@ def test_a_declared_name_is_warned_of_with_its_purpose(caplog: pytest.LogCapture
     )
 
 
-def test_a_name_that_only_the_app_may_not_read_is_warned_of_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_cookie_held_back_from_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     call(install(), headers=[("cookie", "player=1")])
     assert [record.getMessage() for record in caplog.records] == [
         'The cookie "player" was held back from the app: its purpose "media" is not allowed on this request.'
     ]
 
 
-def test_a_name_of_ours_is_warned_of_as_such(caplog: pytest.LogCaptureFixture) -> None:
+def test_reserved_name_set_by_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     call(install(answering(sets=["__Host-consent=forged; Path=/; Secure"])))
     assert "Give the app's cookie another name" in caplog.text
 
 
-def test_where_undeclared_cookies_are_let_through_the_report_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_passed_undeclared_cookie_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[list[str]] = []
     app = install(answering(sets=["mystery=1"], seen=seen), undeclared="allow")
     for _ in range(2):
@@ -735,19 +751,19 @@ def test_where_undeclared_cookies_are_let_through_the_report_says_so(caplog: pyt
     assert "[[cookies]]" in reports[0]
 
 
-def test_names_that_clients_make_up_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_names_from_clients_cannot_fill_log(caplog: pytest.LogCaptureFixture) -> None:
     own = gate()
     for number in range(300):
-        own.incoming(b"made-up-%d=1" % number, NOTHING)
+        own.incoming(b"made-up-%d=1" % number, NECESSARY_ONLY)
     assert len(caplog.records) == 101
     assert "only counted" in caplog.records[-1].getMessage()
-    own.outgoing([(b"set-cookie", b"of-the-app=1")], NOTHING)
+    own.outgoing([(b"set-cookie", b"of-the-app=1")], NECESSARY_ONLY)
     assert '"of-the-app"' in caplog.records[-1].getMessage()
 
 
 @pytest.mark.parametrize("name", [b"\x1b[31m", b"a\nb", b'q"[[x]]\nname = "session"', b"\xe9\xff", b"x" * 5000])
-def test_a_name_cannot_forge_lines_in_the_log(caplog: pytest.LogCaptureFixture, name: bytes) -> None:
-    gate().incoming(name + b"=1", NOTHING)
+def test_cookie_name_cannot_forge_log_lines(caplog: pytest.LogCaptureFixture, name: bytes) -> None:
+    gate().incoming(name + b"=1", NECESSARY_ONLY)
     message = caplog.records[0].getMessage()
     assert message.isascii()
     assert len(message) < 500
@@ -756,11 +772,13 @@ def test_a_name_cannot_forge_lines_in_the_log(caplog: pytest.LogCaptureFixture, 
     assert sum(line.startswith("name = ") for line in lines) == 1
 
 
-def test_what_is_held_back_is_counted_by_direction_and_reason() -> None:
+def test_held_cookies_are_counted_by_direction_and_reason() -> None:
     own = gate()
-    own.outgoing([(b"set-cookie", b"_ga=1"), (b"set-cookie", b"mystery=1"), (b"set-cookie", b"_ga_2=1")], NOTHING)
-    own.outgoing([(b"set-cookie", b"__Host-consent=1")], NOTHING)
-    own.count("request", own.incoming(b"player=1; session=1; _ga=1", NOTHING)[1])
+    own.outgoing(
+        [(b"set-cookie", b"_ga=1"), (b"set-cookie", b"mystery=1"), (b"set-cookie", b"_ga_2=1")], NECESSARY_ONLY
+    )
+    own.outgoing([(b"set-cookie", b"__Host-consent=1")], NECESSARY_ONLY)
+    own.count("request", own.incoming(b"player=1; session=1; _ga=1", NECESSARY_ONLY)[1])
     assert own.held == {
         ("response", "analytics"): 2,
         ("response", "undeclared"): 1,
@@ -770,13 +788,13 @@ def test_what_is_held_back_is_counted_by_direction_and_reason() -> None:
     }
 
 
-# Expired by a refusal
+# Cookies that a refusal expires
 
 
 @pytest.mark.parametrize("accepted_before", [False, True])
 @pytest.mark.parametrize("way", ["json", "form"])
-def test_a_refusal_expires_in_the_same_response_what_the_request_carried(accepted_before: bool, way: str) -> None:
-    """The server sees HttpOnly cookies as any others, so they go too."""
+def test_refusal_expires_cookies_of_its_request(accepted_before: bool, way: str) -> None:
+    """The server sees HttpOnly cookies too, so it can expire them."""
     visitor = Visitor(install())
     if accepted_before:
         visitor.accept()
@@ -795,19 +813,19 @@ def test_a_refusal_expires_in_the_same_response_what_the_request_carried(accepte
     assert all(stored(line.encode(), NOW) is None for line in reply.all("set-cookie")[1:])
 
 
-def test_a_refusal_of_one_purpose_expires_only_its_cookies() -> None:
+def test_refusal_of_one_purpose_expires_only_its_cookies() -> None:
     visitor = Visitor(install())
     visitor.jar |= {"_ga": "1", "player": "p"}
     assert list(visitor.save(analytics=False, media=True).set_cookies) == ["__Host-consent", "_ga"]
 
 
-def test_a_refusal_expires_the_visitor_id() -> None:
+def test_refusal_expires_visitor_cookie() -> None:
     visitor = Visitor(install())
     visitor.jar["__Host-visitor"] = "old"
     assert "Max-Age=0" in visitor.refuse().set_cookies["__Host-visitor"]
 
 
-def test_neither_a_signal_nor_an_acceptance_nor_silence_expires_anything() -> None:
+def test_signal_grant_or_silence_expires_no_cookies() -> None:
     visitor = Visitor(install(answering()))
     visitor.jar |= {"_ga": "1", "player": "p"}
     assert visitor.get(headers=[("sec-gpc", "1"), ("dnt", "1")]).all("set-cookie") == []
@@ -822,14 +840,14 @@ def deletions_of(own: Gate, field: bytes, *refused: str, secure: bool = True, ho
     return own.deletions(names, host, secure=secure)
 
 
-def test_a_cookie_that_came_several_times_is_expired_once() -> None:
+def test_repeated_cookie_is_expired_once() -> None:
     deletions = deletions_of(gate(), b"_ga=1; _ga=2; player=1", "analytics", secure=False)[::2]
     assert [value.partition(b"=")[0] for _, value in deletions] == [b"_ga"]
     assert not deletions[0][1].endswith(b"Secure")
 
 
 @pytest.mark.parametrize("name", [b"_ga\n", b"_ga\r\nset-cookie: x", b"_ga\0", b"_ga\x7f", b"_ga\x1b"])
-def test_a_name_that_no_cookie_can_have_is_not_sent_back(name: bytes) -> None:
+def test_invalid_cookie_name_is_not_expired(name: bytes) -> None:
     assert deletions_of(gate(), name + b"=1; _ga=1", "analytics") == deletions_of(gate(), b"_ga=1", "analytics")
     reply = call(
         install(),
@@ -841,13 +859,13 @@ def test_a_name_that_no_cookie_can_have_is_not_sent_back(name: bytes) -> None:
     assert list(reply.set_cookies) == ["__Host-consent", "player"]
 
 
-def test_prefixed_names_are_expired_securely_on_every_connection() -> None:
+def test_prefixed_cookie_is_expired_with_secure_over_http() -> None:
     text = SITE + '\n[[cookies]]\nname = "__Secure-ads"\npurpose = "media"\n'
     ((_, deletion),) = deletions_of(gate(text), b"__Secure-ads=1", "media", secure=False)
     assert deletion.endswith(b"; Secure")
 
 
-def test_a_cookie_that_only_the_host_can_have_is_expired_for_the_host_alone() -> None:
+def test_host_prefixed_cookie_is_expired_without_domain() -> None:
     text = SITE + '\n[[cookies]]\nname = "__Host-ads"\npurpose = "media"\n'
     field = b"__Host-ads=1; __Host-visitor=v"
     deletions = [value for _, value in deletions_of(gate(text), field, "media", "analytics", host="www.site.example")]
@@ -855,8 +873,8 @@ def test_a_cookie_that_only_the_host_can_have_is_expired_for_the_host_alone() ->
     assert all(b"Domain" not in deletion for deletion in deletions)
 
 
-def test_a_refusal_expires_wherever_the_host_could_have_set_it() -> None:
-    """A script sets its cookie for the most general domain that the browser lets it (CK-13)."""
+def test_refusal_expires_cookie_for_every_possible_domain() -> None:
+    """Scripts set cookies for the most general domain that the browser allows."""
     text = SITE.replace('domain = "site.example"\n', "")
     deletions = deletions_of(gate(text), b"_ga=1", "analytics", host="a.b.site.example")
     domains = [re.search(rb"Domain=([^;]+)", value) for _, value in deletions]
@@ -866,7 +884,7 @@ def test_a_refusal_expires_wherever_the_host_could_have_set_it() -> None:
     assert len(declared) == len({value for _, value in declared}) == 3
 
 
-def test_a_response_expires_no_more_than_proxies_take_and_begins_with_one_of_each() -> None:
+def test_deletions_are_bounded_and_begin_with_each_name() -> None:
     own, names = gate(), [b"_ga_%d" % number for number in range(500)]
     deletions = own.deletions(names[:20], "a.b.site.example", secure=True)
     assert [value.partition(b"=")[0] for _, value in deletions[:20]] == names[:20]
@@ -875,12 +893,12 @@ def test_a_response_expires_no_more_than_proxies_take_and_begins_with_one_of_eac
     assert sum(len(value) for _, value in own.deletions(names, "site.example", secure=True)) < 3072
 
 
-# Expired where the endpoints cannot see it, and where it comes again
+# Cookies that are expired unseen, and cookies that come again
 
 
 @pytest.mark.parametrize("sets", ["player=1; Path=/videos", "player=1; Path=/videos; Domain=site.example"])
 @pytest.mark.parametrize("root_path", ["", "/sub"])
-def test_a_cookie_below_a_path_does_not_survive_the_withdrawal(sets: str, root_path: str) -> None:
+def test_withdrawal_expires_cookie_with_path(sets: str, root_path: str) -> None:
     async def visit() -> None:
         site = install(answering(sets=[sets, "session=s"]))
         mounted = Starlette(routes=[Mount(root_path, site)]) if root_path else site
@@ -899,7 +917,7 @@ def test_a_cookie_below_a_path_does_not_survive_the_withdrawal(sets: str, root_p
     asyncio.run(visit())
 
 
-def test_only_what_is_refused_and_cannot_be_sent_is_expired_unseen() -> None:
+def test_unseen_cookie_is_expired_only_if_refused_and_not_sent() -> None:
     text = SITE + "".join(
         f'\n[[cookies]]\nname = "{name}"\npurpose = "{purpose}"\npath = "{path}"\n'
         for name, purpose, path in [
@@ -915,7 +933,7 @@ def test_only_what_is_refused_and_cannot_be_sent_is_expired_unseen() -> None:
     assert list(reply.set_cookies) == ["__Host-consent", "player", "unseen"]
 
 
-def test_what_comes_again_after_a_refusal_is_expired_again() -> None:
+def test_returning_cookie_is_expired_again_after_refusal() -> None:
     visitor = Visitor(install(page()))
     visitor.refuse()
     visitor.jar["_ga_x"] = "1"
@@ -930,7 +948,7 @@ def test_what_comes_again_after_a_refusal_is_expired_again() -> None:
     assert visitor.get().all("set-cookie") == []
 
 
-def test_the_response_that_expires_is_private_and_what_everybody_gets_expires_nothing() -> None:
+def test_expiring_response_is_private_and_assets_expire_nothing() -> None:
     visitor = Visitor(install(answering(headers=[("cache-control", "public, max-age=60")])))
     visitor.refuse()
     assert visitor.get().get("cache-control") == "public, max-age=60"
@@ -943,7 +961,7 @@ def test_the_response_that_expires_is_private_and_what_everybody_gets_expires_no
     assert asset.all("set-cookie") == []
 
 
-def test_only_a_refusal_lets_later_responses_expire_anything() -> None:
+def test_later_responses_expire_cookies_only_after_refusal() -> None:
     app = install(answering())
     for answer in (None, "accept_all"):
         visitor = Visitor(app)
@@ -959,7 +977,7 @@ def test_only_a_refusal_lets_later_responses_expire_anything() -> None:
     assert "player" not in visitor.accept().set_cookies
 
 
-def test_an_answer_that_does_not_hold_any_longer_expires_nothing() -> None:
+def test_expired_answer_expires_no_cookies() -> None:
     clock = Clock()
     visitor = Visitor(install(answering(), clock=clock))
     visitor.refuse()
@@ -968,7 +986,7 @@ def test_an_answer_that_does_not_hold_any_longer_expires_nothing() -> None:
     assert visitor.get().all("set-cookie") == []
 
 
-def test_a_websocket_that_is_accepted_expires_what_came_again() -> None:
+def test_accepted_websocket_expires_returning_cookie() -> None:
     site = install()
     visitor = Visitor(site)
     visitor.refuse()

@@ -1,3 +1,5 @@
+"""Tests of our cookies: names, attributes, lifetimes and settings."""
+
 from __future__ import annotations
 
 import re
@@ -19,14 +21,14 @@ GRANTED, REFUSED = granted(POLICY), refused(POLICY)
 OWN = OwnCookies(CookieSettings(KEY))
 
 
-def sent_back(field: bytes) -> bytes:
+def cookie_pair(field: bytes) -> bytes:
     return field.partition(b";")[0]
 
 
 @pytest.mark.parametrize(
     ("secure", "start", "end"), [(True, rb"__Host-consent=", rb"; Secure"), (False, rb"consent=", rb"")]
 )
-def test_the_consent_cookie_is_set_for_six_months_out_of_scripts_reach(secure: bool, start: bytes, end: bytes) -> None:
+def test_consent_cookie_is_http_only_and_lives_six_months(secure: bool, start: bytes, end: bytes) -> None:
     field = OWN.set_consent(GRANTED, secure=secure)
     attributes = rb"; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax"
     assert re.fullmatch(start + rb"[!#-+\--:<-\[\]-~]+" + attributes + end, field)
@@ -35,13 +37,13 @@ def test_the_consent_cookie_is_set_for_six_months_out_of_scripts_reach(secure: b
 @pytest.mark.parametrize(
     ("secure", "start", "end"), [(True, rb"__Host-visitor=", rb"; Secure"), (False, rb"visitor=", rb"")]
 )
-def test_the_visitor_cookie_is_set_for_13_months_out_of_scripts_reach(secure: bool, start: bytes, end: bytes) -> None:
+def test_visitor_cookie_is_http_only_and_lives_13_months(secure: bool, start: bytes, end: bytes) -> None:
     visitor_id, field = OWN.set_visitor(NOW, secure=secure)
     attributes = rb"; Max-Age=34128000; Path=/; HttpOnly; SameSite=Lax"
     assert re.fullmatch(start + re.escape(visitor_id.encode()) + rb"\.[\w.-]+" + attributes + end, field)
 
 
-def test_a_refusal_is_kept_as_long_as_a_grant() -> None:
+def test_refusal_is_kept_as_long_as_grant() -> None:
     lifetimes = {
         re.findall(rb"Max-Age=(\d+)", OWN.set_consent(record, secure=True))[0] for record in (GRANTED, REFUSED)
     }
@@ -49,25 +51,23 @@ def test_a_refusal_is_kept_as_long_as_a_grant() -> None:
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_what_was_set_is_read_back(secure: bool) -> None:
+def test_consent_and_visitor_cookies_are_read_back(secure: bool) -> None:
     visitor_id, field = OWN.set_visitor(NOW, secure=secure)
-    cookies = b"; ".join([b"a=1", sent_back(OWN.set_consent(GRANTED, secure=secure)), sent_back(field), b"b=2"])
+    cookies = b"; ".join([b"a=1", cookie_pair(OWN.set_consent(GRANTED, secure=secure)), cookie_pair(field), b"b=2"])
     assert OWN.records(cookies, secure=secure) == [GRANTED]
     assert OWN.visitor(cookies, NOW, secure=secure) == KnownVisitor(visitor_id, NOW + 395 * 86_400)
 
 
-def test_an_id_is_kept_no_longer_once_it_is_recorded_how_its_visitor_came() -> None:
+def test_removing_arrival_does_not_extend_visitor_cookie() -> None:
     arrival = Arrival("https://search.example", int(NOW))
     field = OWN.without_arrival("one", arrival, NOW + 50.5, secure=True)
     assert f"Max-Age={395 * 86_400 - 50}".encode() in field
-    assert OWN.visitor(sent_back(field), NOW + 60, secure=True) == KnownVisitor("one", int(NOW) + 395 * 86_400)
+    assert OWN.visitor(cookie_pair(field), NOW + 60, secure=True) == KnownVisitor("one", int(NOW) + 395 * 86_400)
     assert b"Max-Age=1;" in OWN.without_arrival("one", arrival, NOW + 400 * 86_400, secure=True)
 
 
 @pytest.mark.parametrize(("left", "max_age"), [(100, 100), (1.5, 1), (0.5, 1)])
-def test_what_a_signal_overrode_is_kept_as_long_as_the_answer_and_not_deleted_in_its_last_second(
-    left: float, max_age: int
-) -> None:
+def test_signal_cookie_ends_with_answer_and_lives_at_least_one_second(left: float, max_age: int) -> None:
     now = NOW + OWN.lifetime.total_seconds() - left
     assert b"; Max-Age=%d;" % max_age in OWN.set_signals(frozenset({"gpc"}), int(NOW), now, secure=True)
 
@@ -80,18 +80,18 @@ def test_what_a_signal_overrode_is_kept_as_long_as_the_answer_and_not_deleted_in
         ("/a b;é/_consent", b"/a%20b%3B%C3%A9/_consent"),
     ],
 )
-def test_withdrawn_ids_are_set_and_deleted_on_the_path_of_the_endpoints_as_browsers_write_it(
-    base: str, path: bytes
-) -> None:
+def test_erasure_cookie_is_set_and_deleted_on_encoded_endpoint_path(base: str, path: bytes) -> None:
     written = OWN.set_withdrawn([Withdrawn("one", int(NOW) + 9)], NOW, base=base, secure=True)
     deleted = OWN.forget_visitor("erasure", base=base, secure=True)
     assert [field.split(b"; Path=")[1].split(b"; ")[0] for field in (written, deleted)] == [path, path]
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_the_name_of_the_other_kind_of_connection_does_not_count(secure: bool) -> None:
+def test_cookie_of_other_scheme_is_ignored(secure: bool) -> None:
     cookies = (
-        sent_back(OWN.set_consent(GRANTED, secure=secure)) + b"; " + sent_back(OWN.set_visitor(NOW, secure=secure)[1])
+        cookie_pair(OWN.set_consent(GRANTED, secure=secure))
+        + b"; "
+        + cookie_pair(OWN.set_visitor(NOW, secure=secure)[1])
     )
     assert OWN.records(cookies, secure=not secure) == []
     assert OWN.visitor(cookies, NOW, secure=not secure) is None
@@ -100,33 +100,33 @@ def test_the_name_of_the_other_kind_of_connection_does_not_count(secure: bool) -
 @pytest.mark.parametrize(
     "name", [b"__host-consent", b"__HOST-CONSENT", b"__Host-Consent", b"consent", b"__Host-consent "]
 )
-def test_names_that_are_only_similar_do_not_count(name: bytes) -> None:
-    value = sent_back(OWN.set_consent(GRANTED, secure=True)).partition(b"=")[2]
-    evil = sent_back(OWN.set_consent(REFUSED, secure=True)).partition(b"=")[2]
+def test_similar_cookie_name_is_ignored(name: bytes) -> None:
+    value = cookie_pair(OWN.set_consent(GRANTED, secure=True)).partition(b"=")[2]
+    evil = cookie_pair(OWN.set_consent(REFUSED, secure=True)).partition(b"=")[2]
     assert OWN.records(name + b"=" + evil + b"; __Host-consent=" + value, secure=True) == [GRANTED]
 
 
 @pytest.mark.parametrize("added", [b" ", b"\t", b"=", b'"', b"\x00", b"x"])
-def test_a_byte_around_the_token_makes_it_unknown(added: bytes) -> None:
-    name, _, token = sent_back(OWN.set_consent(GRANTED, secure=True)).partition(b"=")
+def test_token_with_added_byte_is_ignored(added: bytes) -> None:
+    name, _, token = cookie_pair(OWN.set_consent(GRANTED, secure=True)).partition(b"=")
     assert OWN.records(name + b"=" + token + added + b"; a=1", secure=True) == []
     assert OWN.records(name + b"=" + added + token, secure=True) == []
 
 
-def test_of_duplicates_the_newest_valid_one_counts() -> None:
+def test_newest_valid_duplicate_counts() -> None:
     records = [
         replace(GRANTED, decided_at=NOW - 5),
         replace(REFUSED, decided_at=NOW),
         replace(GRANTED, decided_at=NOW - 9),
     ]
-    tokens = [sent_back(OWN.set_consent(record, secure=True)) for record in records]
+    tokens = [cookie_pair(OWN.set_consent(record, secure=True)) for record in records]
     field = b"; ".join([tokens[0], b"__Host-consent=garbage", tokens[1], tokens[1][:-1], tokens[2]])
     found = OWN.records(field, secure=True)
     assert found == records
     assert newest(found) == records[1]
 
 
-def test_our_own_cookies_are_declared_the_visitors_one_for_each_purpose_that_traces() -> None:
+def test_our_cookies_are_declared_with_purposes_and_durations() -> None:
     assert OWN.declared(POLICY, secure=True) == (
         Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
         Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=180)),
@@ -140,13 +140,13 @@ def test_our_own_cookies_are_declared_the_visitors_one_for_each_purpose_that_tra
     assert len(OWN.declared(small("media"), secure=True)) == 1
 
 
-def test_a_cookie_of_ours_that_the_site_declares_is_not_listed_twice() -> None:
+def test_our_cookie_declared_by_site_is_not_listed_twice() -> None:
     declared = tuple(Cookie(name=name, purpose="necessary") for name in ("__Host-consent", "__Host-visitor", "other"))
     names = [cookie.name for cookie in OWN.declared(small("analytics", "media", cookies=declared), secure=True)]
     assert names == ["__Host-consent-signal"]
 
 
-def test_names_can_be_set() -> None:
+def test_cookie_names_can_be_set() -> None:
     own = OwnCookies(CookieSettings(KEY, consent_name="choice", visitor_name="who"))
     assert own.names("consent") == ["__Host-choice", "choice"]
     assert own.name("visitor", secure=True) == "__Host-who"
@@ -154,7 +154,7 @@ def test_names_can_be_set() -> None:
     assert own.set_consent(GRANTED, secure=False).startswith(b"choice=")
 
 
-def test_lifetimes_can_be_set() -> None:
+def test_cookie_lifetimes_can_be_set() -> None:
     settings = CookieSettings(KEY, consent_lifetime=timedelta(days=400), visitor_lifetime=timedelta(seconds=1))
     own = OwnCookies(settings)
     assert b"; Max-Age=34560000;" in own.set_consent(GRANTED, secure=True)
@@ -162,7 +162,7 @@ def test_lifetimes_can_be_set() -> None:
 
 
 @pytest.mark.parametrize("length", [63, 64])
-def test_a_name_may_be_so_long(length: int) -> None:
+def test_cookie_name_may_have_64_characters(length: int) -> None:
     assert OwnCookies(CookieSettings(KEY, consent_name="a" * length)).names("consent")[1] == "a" * length
 
 
@@ -192,24 +192,24 @@ def test_a_name_may_be_so_long(length: int) -> None:
     ],
     ids=str,
 )
-def test_names_and_lifetimes_that_browsers_do_not_take_stop_the_start(wrong: dict[str, Any]) -> None:
+def test_invalid_cookie_name_or_lifetime_raises(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"cookie|name"):
         CookieSettings(KEY, **wrong)
 
 
 @pytest.mark.parametrize("keys", ["short", [], ["k" * 31]])
-def test_short_keys_stop_the_start(keys: str | Sequence[str]) -> None:
+def test_short_secret_key_raises(keys: str | Sequence[str]) -> None:
     with pytest.raises(ValueError, match="secret_keys"):
         OwnCookies(CookieSettings(keys))
 
 
-def test_ids_have_128_random_bits() -> None:
+def test_new_ids_have_128_random_bits() -> None:
     ids = {new_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(re.fullmatch(r"[\w-]{22}", id_) for id_ in ids)
 
 
-def test_ids_can_be_made_otherwise() -> None:
+def test_id_maker_can_be_set() -> None:
     own = OwnCookies(CookieSettings(KEY, make_id=lambda: "an-id"))
     assert own.new_id() == "an-id"
     assert own.set_visitor(NOW, secure=False)[0] == "an-id"

@@ -1,3 +1,5 @@
+"""Tests of consent records: their status, and which of several counts."""
+
 from __future__ import annotations
 
 from itertools import permutations
@@ -36,34 +38,36 @@ def states(record: ConsentRecord | None) -> list[State]:
         ([GRANTED, REFUSED, UNANSWERED], "partial"),
     ],
 )
-def test_the_status_sums_the_answers_up(answers: list[State], status: str) -> None:
+def test_status_summarizes_answers(answers: list[State], status: str) -> None:
     assert record(*answers).status == status
 
 
-def test_of_no_record_none_counts() -> None:
+def test_newest_of_no_records_is_none() -> None:
     assert newest([]) is None
 
 
-def test_of_several_records_the_newest_counts() -> None:
+def test_newest_record_counts() -> None:
     records = [record(GRANTED, at=1), record(REFUSED, at=3), record(GRANTED, at=2)]
     assert all(newest(order) == record(REFUSED, at=3) for order in permutations(records))
 
 
-def test_of_equally_new_ones_whatever_any_of_them_refused_is_refused() -> None:
+def test_every_refusal_counts_among_equally_new_records() -> None:
     records = [record(GRANTED, REFUSED, at=5), record(REFUSED, GRANTED, at=5), record(GRANTED, GRANTED, at=4)]
     assert all(states(newest(order)) == [REFUSED, REFUSED] for order in permutations(records))
 
 
-def test_a_refusal_of_what_another_record_does_not_know_is_kept_too() -> None:
+def test_refusal_counts_if_other_record_lacks_its_purpose() -> None:
     assert states(newest([record(GRANTED), record(GRANTED, REFUSED)])) == [GRANTED, REFUSED]
 
 
-def test_an_older_refusal_does_not_count_against_a_newer_grant() -> None:
+def test_newer_grant_replaces_older_refusal() -> None:
     assert states(newest([record(REFUSED, at=1), record(GRANTED, at=2)])) == [GRANTED]
 
 
 @given(st.lists(st.tuples(st.lists(st.sampled_from(State), max_size=3), st.integers(0, 2)), min_size=1), st.data())
-def test_in_any_order_the_same_is_refused(made: list[tuple[list[State], int]], data: st.DataObject) -> None:
+def test_refused_purposes_do_not_depend_on_record_order(
+    made: list[tuple[list[State], int]], data: st.DataObject
+) -> None:
     records = [record(*answers, at=at) for answers, at in made]
     latest = max(at for _, at in made)
     refused = {

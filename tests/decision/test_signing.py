@@ -1,3 +1,5 @@
+"""Tests of signing: token format, keys, salts and altered tokens."""
+
 from __future__ import annotations
 
 import hashlib
@@ -6,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import BadSignature, Signer, TimestampSigner
-from itsdangerous import Signer as PlainSigner
 from itsdangerous.encoding import base64_decode
 
 from cookie_consent.decision import signing
@@ -18,7 +19,7 @@ ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
 class At(TimestampSigner):
-    """The signer of itsdangerous with its settings as ours has them, and with a clock that stands still."""
+    """The signer of itsdangerous with our settings and a fixed clock."""
 
     def __init__(self, *keys: str, salt: str = "salt", now: int = NOW) -> None:
         super().__init__([*keys], salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
@@ -29,57 +30,57 @@ class At(TimestampSigner):
 
 
 def signed(value: bytes) -> bytes:
-    """What itsdangerous signs with our key, whatever it is."""
-    return PlainSigner(KEY, salt="salt", key_derivation="hmac", digest_method=hashlib.sha256).sign(value)
+    """Return a value with a valid signature, whatever it contains."""
+    return Signer(KEY, salt="salt", key_derivation="hmac", digest_method=hashlib.sha256).sign(value)
 
 
 @given(st.binary(), st.integers(0, 253_402_300_799))
-def test_a_value_and_its_time_come_back_as_they_were(value: bytes, now: int) -> None:
+def test_value_and_time_survive_signing_and_reading(value: bytes, now: int) -> None:
     assert SIGNER.read(SIGNER.sign(value, now)) == (value, now)
 
 
 @given(st.binary(), st.integers(0, 2**32))
-def test_it_writes_what_itsdangerous_writes(value: bytes, now: int) -> None:
+def test_signer_writes_same_token_as_itsdangerous(value: bytes, now: int) -> None:
     assert SIGNER.sign(value, now) == At(KEY, now=now).sign(value)
 
 
-def test_itsdangerous_reads_our_tokens_and_we_read_its() -> None:
+def test_signer_and_itsdangerous_read_each_others_tokens() -> None:
     value, moment = At(KEY).unsign(SIGNER.sign(b"value", NOW), return_timestamp=True)
     assert (value, moment.timestamp()) == (b"value", NOW)
     assert SIGNER.read(At(KEY).sign(b"value")) == (b"value", NOW)
 
 
-def test_the_last_key_signs_and_each_key_is_accepted() -> None:
+def test_last_key_signs_and_every_key_verifies() -> None:
     rotated = signing.Signer([OLD, NEW], "salt")
     assert rotated.sign(b"value", NOW) == signing.Signer(NEW, "salt").sign(b"value", NOW)
     assert rotated.read(signing.Signer(OLD, "salt").sign(b"value", NOW)) == (b"value", NOW)
     assert signing.Signer([NEW], "salt").read(signing.Signer([OLD], "salt").sign(b"value", NOW)) is None
 
 
-def test_a_token_of_one_salt_is_none_of_another() -> None:
+def test_token_of_other_salt_is_rejected() -> None:
     assert signing.Signer(KEY, "other").read(SIGNER.sign(b"value", NOW)) is None
 
 
 @pytest.mark.parametrize(
     "keys", [None, "", "short", "k" * 31, [], [""], [None], [b"k" * 32], b"k" * 32, ["k" * 32, "short"], ("short",)]
 )
-def test_without_keys_that_are_long_enough_there_is_no_signer(keys: str) -> None:
+def test_missing_or_short_key_raises(keys: str) -> None:
     with pytest.raises(ValueError, match="each key is a text of at least 32 characters"):
         signing.Signer(keys, "salt")
 
 
-def test_an_example_of_the_documentation_is_no_key() -> None:
+def test_example_key_of_documentation_raises() -> None:
     with pytest.raises(ValueError, match="this text is an example, which everybody knows"):
         signing.Signer([KEY, "a text of at least 32 characters"], "salt")
 
 
 @given(st.binary())
-def test_any_bytes_are_no_token(token: bytes) -> None:
+def test_arbitrary_bytes_are_rejected(token: bytes) -> None:
     assert SIGNER.read(token) is None
 
 
 @given(st.binary(), st.binary())
-def test_any_bytes_with_the_right_signature_never_raise(value: bytes, time: bytes) -> None:
+def test_reading_signed_bytes_never_raises(value: bytes, time: bytes) -> None:
     for token in (signed(value), signed(value + b"." + time)):
         found = SIGNER.read(token)
         assert found is None or 0 <= found[1] <= 253_402_300_799
@@ -98,11 +99,11 @@ def test_any_bytes_with_the_right_signature_never_raise(value: bytes, time: byte
         b"value." + b"_" * 40,
     ],
 )
-def test_a_time_that_is_none_makes_no_token(value: bytes) -> None:
+def test_signed_value_with_invalid_time_is_rejected(value: bytes) -> None:
     assert SIGNER.read(signed(value)) is None
 
 
-def test_a_token_that_is_longer_than_any_cookie_is_not_even_looked_at() -> None:
+def test_token_over_4096_bytes_is_rejected() -> None:
     at_most = b"v" * (4096 - len(SIGNER.sign(b"", NOW)))
     for value in (at_most[1:], at_most):
         assert SIGNER.read(SIGNER.sign(value, NOW)) == (value, NOW)
@@ -110,7 +111,7 @@ def test_a_token_that_is_longer_than_any_cookie_is_not_even_looked_at() -> None:
 
 
 @pytest.mark.parametrize("part", [1, 2], ids=["time", "signature"])
-def test_bits_that_a_lenient_decoder_drops_make_another_token(part: int) -> None:
+def test_changed_unused_base64_bits_are_rejected(part: int) -> None:
     token = SIGNER.sign(b"value", NOW)
     parts = token.split(b".")
     twins = [
@@ -124,7 +125,7 @@ def test_bits_that_a_lenient_decoder_drops_make_another_token(part: int) -> None
         assert SIGNER.read(forged) is None
 
 
-def test_it_is_stricter_than_itsdangerous() -> None:
+def test_signer_rejects_altered_tokens_that_itsdangerous_accepts() -> None:
     token = SIGNER.sign(b"value", NOW)
     lenient = [token[:-1] + bytes([last]) for last in ALPHABET if bytes([last]) != token[-1:]]
     accepted = [forged for forged in lenient if _accepts(At(KEY), forged)]
@@ -133,18 +134,18 @@ def test_it_is_stricter_than_itsdangerous() -> None:
 
 
 @pytest.mark.parametrize("added", [b"=", b"==", b" ", b"\n", b"\t", b"\x00", b"!", b".", b"A", b"\xff", b'"'])
-def test_an_added_byte_anywhere_makes_another_token(added: bytes) -> None:
+def test_token_with_added_byte_is_rejected(added: bytes) -> None:
     token = SIGNER.sign(b"value", NOW)
     assert not any(SIGNER.read(token[:at] + added + token[at:]) for at in range(len(token) + 1))
 
 
-def test_a_changed_bit_anywhere_makes_another_token() -> None:
+def test_token_with_changed_bit_is_rejected() -> None:
     token = SIGNER.sign(b"value", NOW)
     for at, bit in ((at, 1 << bit) for at in range(len(token)) for bit in range(8)):
         assert SIGNER.read(token[:at] + bytes([token[at] ^ bit]) + token[at + 1 :]) is None
 
 
-def test_a_dropped_byte_anywhere_makes_another_token() -> None:
+def test_token_with_dropped_byte_is_rejected() -> None:
     token = SIGNER.sign(b"value", NOW)
     assert not any(SIGNER.read(token[:at] + token[at + 1 :]) for at in range(len(token)))
 

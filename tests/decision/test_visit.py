@@ -1,4 +1,4 @@
-"""What is kept of requests that come again: no longer than it holds, and no more than fits."""
+"""Tests of the caches of visits, cookie names and traces: how long entries hold, and how much memory they take."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ NOTHING = {"necessary": True, "analytics": False, "media": False}
 CHANGE = '\n[[changes]]\ndate = 2025-06-20\ntext = { en = "Clearer words.", ja = "表現の見直し" }\n'
 
 
-def kept(work: Callable[[int], object], times: int = MANY) -> int:
-    """Return how many bytes are still there of what some work allocated that is done with each of many numbers."""
+def allocated(work: Callable[[int], object], times: int = MANY) -> int:
+    """Call `work` with each of many numbers, and return how many bytes it has allocated and not freed."""
     gc.collect()
     tracemalloc.start()
     for number in range(times):
@@ -36,23 +36,23 @@ def kept(work: Callable[[int], object], times: int = MANY) -> int:
     return size
 
 
-# For how long.
+# How long entries hold.
 
 
-def test_what_is_kept_of_a_request_does_not_outlive_its_day() -> None:
+def test_cached_visit_ends_with_its_day() -> None:
     clock = Clock(datetime(2025, 6, 18, tzinfo=UTC).timestamp())
     visitor = Visitor(install(page(), clock=clock))
     visitor.accept()
     visitor.app = install(page(), SITE.replace("We count visits.", "We count each visit.") + CHANGE, clock=clock)
-    told = []
+    shown = []
     for minute in ("2025-06-19T23:59:00Z", "2025-06-19T23:59:59Z", "2025-06-20T00:00:00Z", "2025-06-20T00:01:00Z"):
         clock.now = datetime.fromisoformat(minute).timestamp()
-        told.append(["pchoice-news" in visitor.get("/").text for _ in range(3)])
-    assert told == [[False] * 3] * 2 + [[True] * 3] * 2
+        shown.append(["pchoice-news" in visitor.get("/").text for _ in range(3)])
+    assert shown == [[False] * 3] * 2 + [[True] * 3] * 2
 
 
 @pytest.mark.parametrize(("seconds", "holds"), [(-1, True), (0, False), (1, False)])
-def test_what_is_kept_of_an_answer_ends_with_it(seconds: int, holds: bool) -> None:
+def test_cached_visit_ends_with_its_answer(seconds: int, holds: bool) -> None:
     clock = Clock(1_750_000_000)
     visitor = Visitor(install(clock=clock))
     visitor.accept()
@@ -62,7 +62,7 @@ def test_what_is_kept_of_an_answer_ends_with_it(seconds: int, holds: bool) -> No
     assert (visitor.state()["status"] == "granted") == holds
 
 
-def test_what_is_kept_of_a_request_does_not_hold_before_it_came() -> None:
+def test_cached_visit_does_not_hold_before_its_request() -> None:
     clock = Clock()
     visitor = Visitor(install(clock=clock))
     visitor.accept()
@@ -72,11 +72,11 @@ def test_what_is_kept_of_a_request_does_not_hold_before_it_came() -> None:
     assert visitor.state()["status"] == "unknown"
 
 
-# Where it cannot be decided.
+# A decision that fails.
 
 
 @pytest.mark.logs_an_exception
-def test_of_a_request_that_cannot_be_decided_on_nothing_is_traced_passed_on_or_kept() -> None:
+def test_failed_decision_denies_everything_and_is_not_cached() -> None:
     class Failing(Gate):
         def refusable_cookies(self, cookies: bytes) -> tuple[tuple[bytes, frozenset[str]], ...]:
             raise ValueError("broken")
@@ -85,7 +85,7 @@ def test_of_a_request_that_cannot_be_decided_on_nothing_is_traced_passed_on_or_k
     answer = own.set_consent(granted(policy()), secure=True).partition(b";")[0]
     visits = Visits(policy(), own, Failing(policy(), {}, clock=lambda: 0), lambda: NOW + 1)
     for _ in range(3):
-        visit = visits.read(requested(answer + b"; session=1"), "/")
+        visit = visits.read(request_with(answer + b"; session=1"), "/")
         assert visit.decision.purposes == NOTHING
         assert (visit.visible_cookies, visit.refusable_cookies, visit.refused_cookies, visit.visitor_id) == (
             b"",
@@ -97,72 +97,78 @@ def test_of_a_request_that_cannot_be_decided_on_nothing_is_traced_passed_on_or_k
         assert visit.valid_until == NOW + 1
 
 
-# How much. Each of these would keep several times as much, were nothing forgotten, or what is long kept as well.
+# How much memory entries take. Without eviction, or with long entries, each cache would take several times as much.
 
 
 @pytest.mark.parametrize("name", [b"n%d", b"%0250d"], ids=["short", "of 250 bytes"])
 @pytest.mark.slow
-def test_the_gate_keeps_few_names(name: bytes) -> None:
-    gate = a_gate()
-    assert kept(lambda number: gate.reason_to_hold(name % number, NOTHING)) < 500_000
+def test_gate_caches_few_names(name: bytes) -> None:
+    gate = make_gate()
+    assert allocated(lambda number: gate.reason_to_hold(name % number, NOTHING)) < 500_000
 
 
 @pytest.mark.slow
-def test_the_gate_keeps_no_long_names() -> None:
-    gate = a_gate()
-    assert kept(lambda number: gate.reason_to_hold(b"%02000d" % number, NOTHING), times=900) < 100_000
+def test_gate_caches_no_long_names() -> None:
+    gate = make_gate()
+    assert allocated(lambda number: gate.reason_to_hold(b"%02000d" % number, NOTHING), times=900) < 100_000
 
 
 @pytest.mark.slow
-def test_few_cookies_that_came_once_are_remembered() -> None:
-    visits = some_visits()
-    assert kept(lambda number: visits.read(requested(b"session=%d" % number), "/"), times=2 * MANY) < 2_000_000
+def test_few_cookies_seen_once_are_remembered() -> None:
+    visits = make_visits()
+    assert allocated(lambda number: visits.read(request_with(b"session=%d" % number), "/"), times=2 * MANY) < 2_000_000
 
 
 @pytest.mark.slow
-def test_few_cookies_that_came_again_are_kept() -> None:
-    visits = some_visits()
-    assert kept(lambda number: visits.read(requested(b"session=%d" % (number // 2)), "/"), times=2 * MANY) < 4_000_000
+def test_few_repeated_cookies_are_cached() -> None:
+    visits = make_visits()
+    assert (
+        allocated(lambda number: visits.read(request_with(b"session=%d" % (number // 2)), "/"), times=2 * MANY)
+        < 4_000_000
+    )
 
 
 @pytest.mark.slow
-def test_no_long_cookies_are_kept() -> None:
-    visits = some_visits()
-    assert kept(lambda number: visits.read(requested(b"session=%05000d" % (number // 2)), "/"), times=2000) < 50_000
+def test_long_cookies_are_not_cached() -> None:
+    visits = make_visits()
+    assert (
+        allocated(lambda number: visits.read(request_with(b"session=%05000d" % (number // 2)), "/"), times=2000)
+        < 50_000
+    )
 
 
 @pytest.mark.parametrize("length", [10, 240])
 @pytest.mark.slow
-def test_tracing_keeps_few_pages(length: int) -> None:
-    tracing = some_tracing()
+def test_tracing_caches_few_pages(length: int) -> None:
+    tracing = make_tracing()
     trace = Trace({}, "visitor", "policy", 1_750_000_000)
-    assert kept(lambda number: tracing.write(scope(path=f"/{number:0{length}}"), trace)) < 4_000_000
+    assert allocated(lambda number: tracing.write(scope(path=f"/{number:0{length}}"), trace)) < 4_000_000
 
 
 @pytest.mark.parametrize("length", [10, 240])
 @pytest.mark.slow
-def test_tracing_keeps_few_visitors(length: int) -> None:
-    tracing = some_tracing()
+def test_tracing_caches_few_visitors(length: int) -> None:
+    tracing = make_tracing()
     page = scope(path="/")
-    assert kept(lambda number: tracing.write(page, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
+    assert allocated(lambda number: tracing.write(page, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
 
 
 @pytest.mark.slow
-def test_tracing_keeps_no_long_pages() -> None:
-    tracing = some_tracing()
+def test_tracing_caches_no_long_pages() -> None:
+    tracing = make_tracing()
     trace = Trace({}, "visitor", "policy", 1_750_000_000)
-    assert kept(lambda number: tracing.write(scope(path=f"/{number:01000}"), trace), times=2000) < 100_000
+    assert allocated(lambda number: tracing.write(scope(path=f"/{number:01000}"), trace), times=2000) < 100_000
 
 
-def a_gate() -> Gate:
+def make_gate() -> Gate:
     return Gate(policy(), {}, clock=lambda: 0)
 
 
-def some_visits() -> Visits:
-    return Visits(policy(), OwnCookies(CookieSettings(KEY)), a_gate(), lambda: 1_750_000_000)
+def make_visits() -> Visits:
+    return Visits(policy(), OwnCookies(CookieSettings(KEY)), make_gate(), lambda: 1_750_000_000)
 
 
-def some_tracing() -> Tracing:
+def make_tracing() -> Tracing:
     numbers = count()
 
     class Nowhere(MemorySink):
@@ -172,5 +178,5 @@ def some_tracing() -> Tracing:
     return Tracing(Nowhere(), (), lambda: b"%d" % next(numbers))
 
 
-def requested(cookies: bytes) -> dict[str, object]:
+def request_with(cookies: bytes) -> dict[str, object]:
     return {"headers": [(b"cookie", cookies)], "scheme": "https"}

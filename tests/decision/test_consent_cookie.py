@@ -1,3 +1,5 @@
+"""Tests of the consent cookie's token: content, size and signature."""
+
 from __future__ import annotations
 
 import hashlib
@@ -44,7 +46,7 @@ RECORDS = st.builds(
 
 
 @given(RECORDS)
-def test_any_record_comes_back_as_it_was_and_is_written_the_same_again(record: ConsentRecord) -> None:
+def test_record_survives_writing_and_reading(record: ConsentRecord) -> None:
     token = COOKIE.write(record)
     [found] = COOKIE.read([token.encode()])
     assert found == record
@@ -53,12 +55,12 @@ def test_any_record_comes_back_as_it_was_and_is_written_the_same_again(record: C
 
 
 @given(RECORDS)
-def test_a_token_has_only_octets_that_cookies_may_have(record: ConsentRecord) -> None:
+def test_token_has_only_cookie_octets(record: ConsentRecord) -> None:
     assert COOKIE_OCTETS.fullmatch(COOKIE.write(record))
 
 
 @pytest.mark.parametrize("language", ["ja", "fil", "en-GB"])
-def test_eight_purposes_of_the_longest_names_and_their_proof_stay_under_400_bytes(language: str) -> None:
+def test_cookie_with_eight_longest_purposes_is_under_400_bytes(language: str) -> None:
     answers = {f"p{number}".ljust(LONGEST_PURPOSE_ID, "x"): Answer(State.GRANTED, "AbC_-") for number in range(8)}
     record = ConsentRecord(
         answers=answers,
@@ -75,7 +77,7 @@ def test_eight_purposes_of_the_longest_names_and_their_proof_stay_under_400_byte
 
 
 @pytest.mark.parametrize(("purposes", "is_shared"), [(1, True), (40, False)])
-def test_who_answered_alike_shares_the_answers_unless_they_are_long(purposes: int, is_shared: bool) -> None:
+def test_equal_answers_are_shared_unless_long(purposes: int, is_shared: bool) -> None:
     answers = {f"p{number}": Answer(State.GRANTED, "AbC_-") for number in range(purposes)}
     tokens = [COOKIE.write(replace(RECORD, answers=answers, consent_id=name * 22)).encode() for name in "ab"]
     one, other = COOKIE.read(tokens)
@@ -83,7 +85,7 @@ def test_who_answered_alike_shares_the_answers_unless_they_are_long(purposes: in
     assert (one.answers is other.answers) == is_shared
 
 
-def test_signals_that_have_no_sign_are_left_out() -> None:
+def test_unknown_signals_are_left_out() -> None:
     record = replace(RECORD, signals=frozenset({"gpc", "new"}))
     assert COOKIE.read([COOKIE.write(record).encode()])[0].signals == {"gpc"}
 
@@ -113,16 +115,16 @@ def _swapped(token: bytes, first: int, second: int) -> bytes:
 @settings(max_examples=1000)
 @given(_mutations(TOKEN).filter(lambda mutant: mutant != TOKEN))
 @pytest.mark.slow
-def test_a_token_counts_only_byte_for_byte_as_it_was_issued(mutant: bytes) -> None:
+def test_altered_token_is_ignored(mutant: bytes) -> None:
     assert COOKIE.read([mutant]) == []
 
 
 @given(st.lists(st.binary()))
-def test_any_bytes_are_no_record(tokens: list[bytes]) -> None:
+def test_arbitrary_bytes_are_ignored(tokens: list[bytes]) -> None:
     assert COOKIE.read(tokens) == []
 
 
-def test_of_several_tokens_all_that_are_ours_are_read() -> None:
+def test_valid_tokens_are_read_among_invalid_ones() -> None:
     other = replace(RECORD, decided_at=NOW + 1)
     tokens = [b"", b"garbage", TOKEN[:-1], TOKEN, b"\xff" * 5000, COOKIE.write(other).encode(), TOKEN + b"\x00"]
     assert COOKIE.read(tokens) == [RECORD, other]
@@ -155,16 +157,16 @@ def test_of_several_tokens_all_that_are_ours_are_read() -> None:
         b'{"analytics": true}',
     ],
 )
-def test_a_value_of_another_shape_under_a_right_signature_is_no_record(value: bytes) -> None:
+def test_signed_value_of_wrong_shape_is_ignored(value: bytes) -> None:
     assert COOKIE.read([SIGNER.sign(value, NOW)]) == []
 
 
 @given(st.binary() | st.binary().map(lambda octets: b"1~v~en~0~" + octets), st.integers(0, 2**32))
-def test_any_value_under_a_right_signature_never_raises(value: bytes, now: int) -> None:
+def test_reading_signed_value_never_raises(value: bytes, now: int) -> None:
     assert all(record.decided_at == now for record in COOKIE.read([SIGNER.sign(value, now)]))
 
 
-def test_a_record_without_answers_is_one() -> None:
+def test_record_without_answers_is_valid() -> None:
     [record] = COOKIE.read([SIGNER.sign(b"1~v~en~5~gdx~~", NOW)])
     assert record.answers == {}
     assert record.source == "imported"
@@ -172,19 +174,19 @@ def test_a_record_without_answers_is_one() -> None:
 
 
 @given(RECORDS)
-def test_a_token_of_the_consent_salt_is_none_of_the_visitor_salt(record: ConsentRecord) -> None:
+def test_consent_token_is_invalid_as_visitor_token(record: ConsentRecord) -> None:
     token = COOKIE.write(record).encode()
     assert Signer(KEY, visitor_cookie.SALT).read(token) is None
     assert consent_cookie.ConsentCookie(Signer(KEY, visitor_cookie.SALT)).read([token]) == []
 
 
-def test_a_token_of_an_older_key_is_read_as_long_as_the_key_is_listed() -> None:
+def test_token_of_older_key_is_read_while_key_is_listed() -> None:
     new = "new-" + "n" * 32
     assert consent_cookie.ConsentCookie(Signer([KEY, new], consent_cookie.SALT)).read([TOKEN]) == [RECORD]
     assert consent_cookie.ConsentCookie(Signer([new], consent_cookie.SALT)).read([TOKEN]) == []
 
 
-def test_itsdangerous_reads_the_token() -> None:
+def test_itsdangerous_reads_consent_token() -> None:
     reader = TimestampSigner(KEY, salt=consent_cookie.SALT, key_derivation="hmac", digest_method=hashlib.sha256)
     value, issued = reader.unsign(TOKEN, return_timestamp=True)
     assert value == b"1~0123456789abcdef~ja~0~g~kJ3kd9sWq0aZ_-1x2y3z4A~analytics+AbC_-*media-01234"

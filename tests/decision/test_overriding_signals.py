@@ -1,4 +1,4 @@
-"""A grant that a signal of the browser ruled over does not come back when the signal goes: only an answer brings it."""
+"""Tests of overriding signals: a grant that a signal has overridden stays off until a new answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent import requires
 from cookie_consent.decision.consent_cookie import SIGNAL_SALT, SignalCookie
@@ -28,6 +28,7 @@ from tests.support.asgi import (
     answering,
     bodies,
     call,
+    drive,
     install,
     page,
     run,
@@ -37,54 +38,54 @@ from tests.support.policies import KEY
 
 HTML = [("accept", "text/html")]
 GPC, DNT = ("sec-gpc", "1"), ("dnt", "1")
-MARK = "__Host-consent-signal"
-STAYS = "A signal of your browser has switched off what you had allowed"
+SIGNAL_COOKIE = "__Host-consent-signal"
+SWITCHED_OFF = "A signal of your browser has switched off what you had allowed"
 HONOURED = "Global Privacy Control honoured"
 
 
-def who_accepted(app: ASGIApp | None = None, **options: Any) -> Visitor:
+def accepting_visitor(app: ASGIApp | None = None, **options: Any) -> Visitor:
     visitor = Visitor(install(app or page(), **options), HTML)
     visitor.accept()
     return visitor
 
 
-def text_of(reply: Reply) -> str:
+def plain_text(reply: Reply) -> str:
     return reply.text.replace("\u2068", "").replace("\u2069", "")
 
 
-def test_what_a_signal_ruled_over_stays_off_until_it_is_answered_again() -> None:
-    visitor = who_accepted()
+def test_overridden_purpose_stays_off_until_new_answer() -> None:
+    visitor = accepting_visitor()
     assert visitor.state()["purposes"]["media"]
     reply = visitor.get("/", [GPC])
-    assert list(reply.set_cookies) == [MARK]
-    assert reply.set_cookies[MARK].endswith("; Path=/; HttpOnly; SameSite=Lax; Secure")
+    assert list(reply.set_cookies) == [SIGNAL_COOKIE]
+    assert reply.set_cookies[SIGNAL_COOKIE].endswith("; Path=/; HttpOnly; SameSite=Lax; Secure")
     assert "private" in reply.get("cache-control")
     assert {"cookie", "sec-gpc"} <= {name.strip().lower() for name in reply.get("vary").split(",")}
     state = visitor.state()
     assert (state["purposes"]["media"], state["purposes"]["analytics"]) == (False, True)
     assert (state["status"], state["should_ask"], state["signals"]) == ("granted", False, [])
     assert (state["overruled"], state["honours_gpc"]) == (["media"], True)
-    settings = text_of(visitor.get(PREFIX))
-    assert f"{STAYS} (Maps and videos)" in settings
+    settings = plain_text(visitor.get(PREFIX))
+    assert f"{SWITCHED_OFF} (Maps and videos)" in settings
     visitor.post({"choice": "grant", "purposes": {"media": True}})
     state = visitor.state()
     assert state["purposes"] == {"necessary": True, "analytics": True, "media": True}
     assert (state["overruled"], state["honours_gpc"]) == ([], False)
-    assert MARK not in visitor.jar
-    assert STAYS not in text_of(visitor.get(PREFIX))
+    assert SIGNAL_COOKIE not in visitor.jar
+    assert SWITCHED_OFF not in plain_text(visitor.get(PREFIX))
 
 
-def test_an_answer_in_sight_of_the_signal_rules_over_it() -> None:
+def test_answer_given_with_signal_overrides_signal() -> None:
     visitor = Visitor(install(page()), HTML)
     visitor.post({"choice": "accept_all"}, [GPC])
     for headers in ([GPC], []):
         reply = visitor.get("/", headers)
         assert reply.set_cookies == {}
         assert visitor.state(headers)["purposes"]["media"]
-    assert MARK not in visitor.jar
+    assert SIGNAL_COOKIE not in visitor.jar
 
 
-def test_an_answer_in_sight_of_one_signal_does_not_rule_over_another() -> None:
+def test_answer_given_with_one_signal_does_not_override_another() -> None:
     visitor = Visitor(install(page()), HTML)
     visitor.post({"choice": "accept_all"}, [DNT])
     visitor.get("/", [GPC, DNT])
@@ -93,78 +94,78 @@ def test_an_answer_in_sight_of_one_signal_does_not_rule_over_another() -> None:
     assert visitor.state()["overruled"] == []
 
 
-def test_each_signal_is_remembered_beside_the_one_before() -> None:
-    visitor = who_accepted()
+def test_second_signal_is_remembered_beside_first() -> None:
+    visitor = accepting_visitor()
     visitor.get("/", [GPC])
-    assert MARK in visitor.get("/", [DNT]).set_cookies
+    assert SIGNAL_COOKIE in visitor.get("/", [DNT]).set_cookies
     assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
     assert visitor.get("/", [GPC, DNT]).set_cookies == {}
 
 
-def test_it_is_remembered_once_and_as_long_as_the_answer_holds() -> None:
+def test_signal_cookie_is_set_once_and_ends_with_answer() -> None:
     clock = Clock()
-    visitor = who_accepted(clock=clock)
+    visitor = accepting_visitor(clock=clock)
     clock.forward(days=30)
-    assert f"Max-Age={150 * 86_400 - 1}" in visitor.get("/", [GPC]).set_cookies[MARK]
+    assert f"Max-Age={150 * 86_400 - 1}" in visitor.get("/", [GPC]).set_cookies[SIGNAL_COOKIE]
     assert [visitor.get("/", [GPC]).set_cookies for _ in range(5)] == [{}] * 5
 
 
 @pytest.mark.parametrize(
     "headers", [[("cache-control", "public, max-age=60")], [("etag", '"1"'), ("last-modified", "x")], []]
 )
-def test_any_response_may_be_the_first_and_no_shared_cache_keeps_it(headers: list[tuple[str, str]]) -> None:
+def test_any_response_can_set_signal_cookie_and_is_then_private(headers: list[tuple[str, str]]) -> None:
     app = answering(b"body {}", "text/css", headers=headers)
-    visitor = who_accepted(app)
+    visitor = accepting_visitor(app)
     reply = visitor.get("/site.css", [GPC])
-    assert MARK in reply.set_cookies
+    assert SIGNAL_COOKIE in reply.set_cookies
     assert "private" in reply.get("cache-control")
     assert "public" not in reply.get("cache-control")
     assert visitor.get("/site.css", [GPC]).all("cache-control") == [value for name, value in headers if "cache" in name]
 
 
-def test_where_a_signal_refuses_nothing_that_was_granted_nothing_is_remembered() -> None:
+def test_signal_that_overrides_no_grant_is_not_remembered() -> None:
     visitor = Visitor(install(page()), HTML)
-    assert MARK not in visitor.get("/", [GPC]).set_cookies
+    assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
     visitor.save(analytics=True, media=False)
-    assert MARK not in visitor.get("/", [GPC]).set_cookies
+    assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
 
 
-def test_the_endpoints_remember_it_too_but_not_what_shared_caches_keep() -> None:
+def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
     for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
-        assert MARK in who_accepted().get(path, [GPC]).set_cookies, path
+        assert SIGNAL_COOKIE in accepting_visitor().get(path, [GPC]).set_cookies, path
     script = next(
         part.split('"')[0] for part in Visitor(install(page()), HTML).get("/").text.split('src="') if ".js" in part
     )
-    assert who_accepted().get(script, [GPC]).set_cookies == {}
-    assert MARK not in who_accepted().post({"choice": "refuse_all"}, [GPC]).set_cookies
+    assert accepting_visitor().get(script, [GPC]).set_cookies == {}
+    assert SIGNAL_COOKIE not in accepting_visitor().post({"choice": "refuse_all"}, [GPC]).set_cookies
 
 
-def mark(signals: set[str], decided_at: int, key: str = KEY) -> str:
+def signal_token(signals: set[str], decided_at: int, key: str = KEY) -> str:
     return SignalCookie(Signer([key], SIGNAL_SALT)).write(frozenset(signals), decided_at)
 
 
 @pytest.mark.parametrize(
     ("value", "holds"),
     [
-        (mark({"gpc"}, int(NOW)), True),
-        (mark({"dnt", "gpc"}, int(NOW)), True),
-        (mark({"dnt"}, int(NOW)), False),
-        (mark({"gpc"}, int(NOW) - 1), False),
-        (mark({"gpc"}, int(NOW), key="another-key-" * 4), False),
-        (mark({"gpc"}, int(NOW))[:-1], False),
+        (signal_token({"gpc"}, int(NOW)), True),
+        (signal_token({"dnt", "gpc"}, int(NOW)), True),
+        (signal_token({"dnt"}, int(NOW)), False),
+        (signal_token({"gpc"}, int(NOW) - 1), False),
+        (signal_token({"gpc"}, int(NOW), key="another-key-" * 4), False),
+        (signal_token({"gpc"}, int(NOW))[:-1], False),
         (Signer([KEY], SIGNAL_SALT).sign(b"gx\xff", int(NOW)).decode("latin-1"), True),
         (Signer([KEY], "cookie_consent.visitor").sign(b"g", int(NOW)).decode(), False),
         ("g", False),
         ("", False),
     ],
 )
-def test_only_a_token_for_this_very_answer_counts(value: str, holds: bool) -> None:
-    visitor = who_accepted(clock=Clock())
-    visitor.jar[MARK] = value
+def test_signal_cookie_counts_only_for_its_own_answer(value: str, holds: bool) -> None:
+    visitor = accepting_visitor(clock=Clock())
+    visitor.jar[SIGNAL_COOKIE] = value
     assert visitor.state()["purposes"]["media"] is not holds
 
 
-def test_the_page_says_that_global_privacy_control_is_honoured() -> None:
+def test_page_says_that_gpc_is_honoured() -> None:
     for settings_link in (True, False):
         visitor = Visitor(install(page(), settings_link=settings_link), HTML)
         assert HONOURED not in visitor.get("/").text
@@ -174,40 +175,40 @@ def test_the_page_says_that_global_privacy_control_is_honoured() -> None:
         assert f"<strong>{HONOURED}</strong>" in visitor.get(PREFIX, [GPC]).text
         visitor.accept()
         assert HONOURED in visitor.get("/", [GPC]).text
-        assert HONOURED in visitor.get("/").text  # it rules still
+        assert HONOURED in visitor.get("/").text  # the signal is remembered
         visitor.post({"choice": "accept_all"}, [GPC])
         assert HONOURED not in visitor.get("/", [GPC]).text
 
 
-def test_it_is_not_said_where_the_policy_ignores_the_signal_or_only_another_is_there() -> None:
+def test_page_does_not_mention_gpc_if_ignored_or_not_sent() -> None:
     ignoring = install(page(), SITE + '\n[signals]\ngpc = "ignore"\n', settings_link=True)
     assert HONOURED not in Visitor(ignoring, HTML).get("/", [GPC]).text
     assert HONOURED not in Visitor(install(page(), settings_link=True), HTML).get("/", [DNT]).text
 
 
-def test_the_question_says_what_stays_off() -> None:
-    visitor = who_accepted()
+def test_question_names_overridden_purposes() -> None:
+    visitor = accepting_visitor()
     visitor.get("/", [GPC])
-    question = text_of(visitor.get(f"{PREFIX}/question", query=b"again"))
-    assert f"{STAYS} (Maps and videos)" in question
-    # Kept texts of others who have the same off by their own answer say nothing of it.
+    question = plain_text(visitor.get(f"{PREFIX}/question", query=b"again"))
+    assert f"{SWITCHED_OFF} (Maps and videos)" in question
+    # A visitor who refused the same purpose gets another text, though texts are cached.
     other = Visitor(visitor.app, HTML)
     other.save(analytics=True, media=False)
-    assert STAYS not in text_of(other.get(f"{PREFIX}/question", query=b"again"))
+    assert SWITCHED_OFF not in plain_text(other.get(f"{PREFIX}/question", query=b"again"))
 
 
-def test_what_is_off_says_that_a_signal_did_it() -> None:
+def test_fallback_says_that_signal_switched_feature_off() -> None:
     @requires("media")
     async def film(request: Request) -> Response:
         return Response("A film")
 
-    visitor = who_accepted(Starlette(routes=[Route("/film", film)]))
+    visitor = accepting_visitor(Starlette(routes=[Route("/film", film)]))
     assert visitor.get("/film").text == "A film"
     assert "Your browser refuses it by the Global Privacy Control signal." in visitor.get("/film", [GPC]).text
     assert "A signal of your browser has switched it off since you accepted it." in visitor.get("/film").text
 
 
-def test_a_websocket_heeds_what_is_remembered() -> None:
+def test_websocket_follows_signal_cookie() -> None:
     seen: list[bool] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -217,33 +218,19 @@ def test_a_websocket_heeds_what_is_remembered() -> None:
         else:
             await page()(scope, receive, send)
 
-    visitor = who_accepted(app)
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
-    visitor.get("/", [GPC])
-    more = f"{cookies}; {MARK}={visitor.jar[MARK]}"
-
-    async def connect(field: str) -> None:
-        async def send(message: Message) -> None:
-            pass
-
-        asked = {**scope("GET", "/", [("cookie", field)]), "type": "websocket", "scheme": "wss"}
-        await visitor.app(asked, _nothing, send)
-
-    run(connect(cookies))
-    run(connect(more))
+    visitor = accepting_visitor(app)
+    for headers in ([], [GPC]):
+        visitor.get("/", headers)
+        run(drive(visitor.app, scope(kind="websocket", headers=[("cookie", visitor.cookies)])))
     assert seen == [True, False]
 
 
-async def _nothing() -> Message:
-    return {"type": "websocket.connect"}
-
-
-def test_the_ledger_hears_of_it_once_and_of_no_end_that_does_not_come() -> None:
+def test_ledger_records_overriding_signal_once() -> None:
     ledger = MemoryLedger()
-    visitor = who_accepted(ledger=ledger)
+    visitor = accepting_visitor(ledger=ledger)
 
     async def look(headers: list[tuple[str, str]]) -> None:
-        cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()))
+        cookies = ("cookie", visitor.cookies)
         reply = await answer_to(visitor.app, scope("GET", "/", [*headers, cookies]), bodies(b""))
         for name, line in reply.set_cookies.items():
             visitor.jar[name] = line.partition(";")[0].partition("=")[2]
@@ -255,11 +242,11 @@ def test_the_ledger_hears_of_it_once_and_of_no_end_that_does_not_come() -> None:
     assert [record["event"] for record in records] == ["granted", "signal"]
 
 
-# What the script says, where a proxy has taken the header field away.
+# If a proxy removes the header field, the script sends the signal in the query.
 
 
-def test_the_script_tells_the_endpoints_of_the_signal() -> None:
-    visitor = who_accepted()
+def test_endpoints_read_gpc_from_query() -> None:
+    visitor = accepting_visitor()
     state = visitor.get(f"{PREFIX}/state", query=b"page=/&gpc=1").json
     assert (state["signals"], state["purposes"]["media"]) == (["gpc"], False)
     assert not visitor.state()["purposes"]["media"]
@@ -268,7 +255,7 @@ def test_the_script_tells_the_endpoints_of_the_signal() -> None:
     assert call(install(page()), path="/", query=b"gpc=1", headers=HTML).text.count("Global Privacy Control") == 0
 
 
-def test_what_the_script_shows_is_answered_in_sight_of_the_signal() -> None:
+def test_answer_to_question_with_gpc_in_query_overrides_signal() -> None:
     visitor = Visitor(install(page()), HTML)
     question = visitor.get(f"{PREFIX}/question", query=b"gpc=1").text
     assert "It is honoured" in question
@@ -280,7 +267,7 @@ def test_what_the_script_shows_is_answered_in_sight_of_the_signal() -> None:
         assert "gpc=1" not in reply.text
 
 
-def test_the_name_of_the_cookie_follows_that_of_the_consent_cookie() -> None:
+def test_signal_cookie_name_follows_consent_cookie_name() -> None:
     own = OwnCookies(CookieSettings([KEY], consent_name="choice"))
     assert own.names("signal") == ["__Host-choice-signal", "choice-signal"]
     with pytest.raises(ValueError, match="choice-signal"):
@@ -288,7 +275,7 @@ def test_the_name_of_the_cookie_follows_that_of_the_consent_cookie() -> None:
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
-def test_a_link_of_another_site_says_nothing_of_the_browsers_signal(site: str) -> None:
+def test_gpc_in_query_of_other_site_is_ignored(site: str) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(page(), ledger=ledger), HTML)
     visitor.accept()

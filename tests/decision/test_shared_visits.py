@@ -1,4 +1,4 @@
-"""What is read of a request follows from it alone, whatever requests came before."""
+"""Tests of visits that requests share: a visit depends on its request alone."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COUNTING = replace(SITE, purposes=(*SITE.purposes, EXEMPT))
 NARROWER = replace(SITE, recipients=(), history=(SITE,))
 POLICIES = (SITE, COUNTING, NARROWER)
 REWORDED = replace(SITE, changes=())
-"""Has the same facts as the first one, and is no earlier version of any."""
+"""Has the same facts as SITE, and is in no policy's history."""
 FORGED = b"__Host-consent=1~a~en~0~~~.aGXR-A.c2lnbmF0dXJl"
 
 
@@ -46,7 +46,7 @@ Request = tuple[bytes, Sequence[tuple[bytes, bytes]], str, str, float]
 
 
 def answers() -> Iterator[bytes]:
-    """Yield cookies that say what can be answered, for which policy, when, and what has ruled over it since."""
+    """Yield Cookie fields with every answer, for each policy and time, with and without an overriding signal."""
     states = (dict.fromkeys(("analytics", "media"), state) for state in State)
     times = (NOW - 180 * DAY, NOW - 21 * DAY, NOW, NOW + 5)
     for given, policy, at, signals in product(states, (SITE, COUNTING, REWORDED), times, ((), ("gpc",))):
@@ -60,7 +60,7 @@ def answers() -> Iterator[bytes]:
 
 
 def requests() -> Iterator[Request]:
-    """Yield requests of all kinds, one after the other alike in nearly all."""
+    """Yield requests of all kinds. Each differs little from the one before."""
     visitor = pair(OWN.set_visitor(NOW - DAY, secure=True)[1])
     ours = [b"", *answers(), FORGED, b"__Host-consent =x", *map(b"; ".join, pairwise(list(answers())[::7]))]
     others = (b"", b"x", b"=", b"session=1; _ga=1", b"player = 1;_ga=1; odd; " + visitor, b"long=" + b"1" * 70_000)
@@ -71,7 +71,7 @@ def requests() -> Iterator[Request]:
 
 
 class Reader:
-    """Reads requests at any time."""
+    """Reads each request at the time that it states."""
 
     def __init__(self, policy: Policy) -> None:
         self.now = 0.0
@@ -86,7 +86,7 @@ class Reader:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.slow
-def test_what_is_known_of_others_changes_nothing(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sharing_visits_changes_no_result(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cookie_consent.decision.visit._MAX_SHARED_VISITS", 1_000_000)
     warm, fresh, count = Reader(policy), Reader(policy), 0
     fresh.visits._services = warm.visits._services  # a policy equals no other one
@@ -99,13 +99,13 @@ def test_what_is_known_of_others_changes_nothing(policy: Policy, monkeypatch: py
     assert len(warm.visits._shared_visits) < count / 2
 
 
-def test_those_who_have_not_answered_share_what_is_known_of_them() -> None:
+def test_visitors_without_answer_share_visit() -> None:
     reader = Reader(SITE)
     first, second = (reader.read((b"session=%d; " % n + FORGED, [], "/", "https", NOW + n)) for n in (1, 2))
     assert first is second
 
 
-def test_of_those_who_answered_nothing_of_their_own_is_kept_for_others() -> None:
+def test_shared_visit_holds_nothing_of_one_visitor() -> None:
     reader = Reader(SITE)
     mine = pair(OWN.set_consent(answered(SITE, {}, consent_id="an-id-of-mine"), secure=True))
     visit = reader.read((mine + b"; _ga=of-mine", [], "/", "https", NOW))
@@ -117,7 +117,7 @@ def test_of_those_who_answered_nothing_of_their_own_is_kept_for_others() -> None
 
 
 @pytest.mark.slow
-def test_what_is_known_of_others_is_bounded() -> None:
+def test_shared_visits_are_bounded() -> None:
     reader = Reader(SITE)
     for number in range(2000):
         reader.read((b"name-%d=1" % number, [], "/", "https", NOW))

@@ -1,3 +1,5 @@
+"""Tests of the tokens of the visitor cookie and of the erasure cookie."""
+
 from __future__ import annotations
 
 import hashlib
@@ -36,18 +38,18 @@ def token(visitor_id: str, now: float = NOW) -> bytes:
     return visitors(visitor_id).make(now)[1].encode()
 
 
-def test_it_lives_for_13_months_at_most() -> None:
+def test_visitor_cookie_lives_13_months() -> None:
     assert timedelta(days=395) == VISITOR_LIFETIME
     assert visitors().max_age == 395 * 86_400
 
 
-def test_an_id_is_made_and_read_back_with_the_end_of_its_life() -> None:
+def test_visitor_id_is_read_back_with_its_expiry() -> None:
     visitor_id, made = visitors("one").make(NOW + 0.75)
     assert visitor_id == "one"
     assert visitors().read([made.encode()], NOW + 1) == KnownVisitor("one", END)
 
 
-def test_each_id_is_new() -> None:
+def test_each_visitor_id_is_new() -> None:
     maker = visitors("one", "two")
     assert [maker.make(NOW)[0], maker.make(NOW)[0]] == ["one", "two"]
 
@@ -62,11 +64,11 @@ def test_each_id_is_new() -> None:
         (END + 1, None),
     ],
 )
-def test_it_is_good_from_its_making_to_the_end_of_its_life(now: float, found: KnownVisitor | None) -> None:
+def test_visitor_id_is_valid_from_issue_to_expiry(now: float, found: KnownVisitor | None) -> None:
     assert visitors().read([token("one")], now) == found
 
 
-def test_of_several_the_newest_valid_one_counts() -> None:
+def test_newest_valid_visitor_id_counts() -> None:
     tokens = [
         token("old", NOW - 9),
         b"garbage",
@@ -80,23 +82,23 @@ def test_of_several_the_newest_valid_one_counts() -> None:
 @pytest.mark.parametrize(
     "tokens", [[], [b""], [b"garbage", b"\xff" * 9000], [token("one")[:-1]], [token("one") + b" "]]
 )
-def test_what_is_not_ours_is_no_id(tokens: list[bytes]) -> None:
+def test_invalid_token_is_ignored(tokens: list[bytes]) -> None:
     assert visitors().read(tokens, NOW) is None
 
 
 @given(st.lists(st.binary()))
-def test_any_bytes_are_no_id(tokens: list[bytes]) -> None:
+def test_arbitrary_bytes_are_ignored(tokens: list[bytes]) -> None:
     assert visitors().read(tokens, NOW) is None
 
 
 @given(st.binary())
-def test_any_value_under_a_right_signature_never_raises(value: bytes) -> None:
+def test_reading_signed_value_never_raises(value: bytes) -> None:
     known = visitors().read([SIGNER.sign(value, NOW)], NOW)
     assert known
     assert known.id == value.decode("latin-1").partition("~")[0]
 
 
-def test_how_the_visitor_came_is_read_back_until_the_id_is_kept_without() -> None:
+def test_arrival_is_read_back_until_token_is_written_without_it() -> None:
     visitor_id, made = visitors("one").make(NOW, "https://search.example:8443")
     arrival = Arrival("https://search.example:8443", NOW)
     assert visitors().read([made.encode()], NOW) == KnownVisitor(visitor_id, END, arrival)
@@ -104,23 +106,23 @@ def test_how_the_visitor_came_is_read_back_until_the_id_is_kept_without() -> Non
     assert visitors().read([visitors().token(visitor_id, NOW).encode()], NOW + 5) == KnownVisitor("one", END)
 
 
-def test_a_token_of_the_visitor_salt_is_none_of_the_consent_salt() -> None:
+def test_visitor_token_is_invalid_as_consent_token() -> None:
     assert consent_cookie.ConsentCookie(Signer(KEY, consent_cookie.SALT)).read([token("one")]) == []
     assert Signer(KEY, consent_cookie.SALT).read(token("one")) is None
 
 
-def test_an_older_key_is_good_as_long_as_it_is_listed() -> None:
+def test_token_of_older_key_is_read_while_key_is_listed() -> None:
     new = "new-" + "n" * 32
     assert visitors(signer=Signer([KEY, new], SALT)).read([token("one")], NOW) == KnownVisitor("one", END)
     assert visitors(signer=Signer([new], SALT)).read([token("one")], NOW) is None
 
 
-def test_itsdangerous_reads_the_token() -> None:
+def test_itsdangerous_reads_visitor_token() -> None:
     reader = TimestampSigner(KEY, salt=SALT, key_derivation="hmac", digest_method=hashlib.sha256)
     assert reader.unsign(token("one")) == b"one"
 
 
-def test_the_ids_of_before_a_withdrawal_are_read_back_as_long_as_their_records_are_kept() -> None:
+def test_withdrawn_ids_are_read_back_until_their_records_expire() -> None:
     kept = ErasureCookie(Signer(KEY, ERASURE_SALT))
     written = kept.write([Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9)], NOW).encode()
     assert kept.read([written], NOW + 4) == (Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9))
@@ -130,6 +132,6 @@ def test_the_ids_of_before_a_withdrawal_are_read_back_as_long_as_their_records_a
 @pytest.mark.parametrize(
     "value", [b"", b"one", b"one~", b"one~two", b"one~9999999999~two", b"~9999999999", b"a~" + b"9" * 5000]
 )
-def test_what_is_signed_and_has_another_shape_tells_of_no_withdrawal(value: bytes) -> None:
+def test_signed_erasure_value_of_wrong_shape_is_ignored(value: bytes) -> None:
     signer = Signer(KEY, ERASURE_SALT)
     assert ErasureCookie(signer).read([signer.sign(value, NOW)], NOW) == ()
