@@ -1,4 +1,4 @@
-"""Taking an answer: the proof first, then the cookie, and nothing where the proof cannot be kept."""
+"""Tests of taking an answer: response, visitor id, ledger, services and limits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def numbered_ids(prefix: str = "id") -> Callable[[], str]:
     return lambda: f"{prefix}-{next(numbers)}"
 
 
-# What is answered to an answer.
+# The response to an answer.
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_visitor_with_dnt_gets_visitor_id_only_after_grant() -> None:
     assert "__Host-visitor" in visitor.accept().set_cookies
 
 
-# The proof.
+# The ledger.
 
 
 def test_ledger_keeps_record_before_response_starts() -> None:
@@ -314,14 +314,14 @@ def test_ledger_added_later_gives_consent_id_to_grants_only(answer: Any, consent
 
 
 class Broken(MemoryLedger):
-    """A ledger that keeps nothing."""
+    """A ledger whose disk is full."""
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         raise OSError("no space left")
 
 
 class Hanging(MemoryLedger):
-    """A ledger that never comes to an end."""
+    """A ledger that never returns."""
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         await asyncio.Event().wait()
@@ -329,7 +329,7 @@ class Hanging(MemoryLedger):
 
 
 class Wrong(MemoryLedger):
-    """A ledger with a bug."""
+    """A ledger that raises an unexpected error."""
 
     async def append(self, entry: Entry) -> dict[str, Any]:
         raise KeyError("bug")
@@ -458,10 +458,10 @@ def test_answer_on_service_host_counts_for_whole_site() -> None:
     visitor = Visitor(install(text=text))
     reply = visitor.request("POST", PREFIX, [JSON, OWN], b'{"choice": "accept_all"}', host="shop.example")
     assert reply.json["purposes"]["media"] is False
-    assert visitor.state()["policy"] == policy(text).version
+    assert visitor.state()["purposes"]["analytics"] is True
 
 
-# How often.
+# Limits.
 
 
 def alternating(visitor: Visitor, times: int, clock: Clock) -> list[int]:

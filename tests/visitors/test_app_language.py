@@ -1,4 +1,4 @@
-"""The app's own language: by the first part of the path, or by a function of the request."""
+"""Tests of the option language: the app's language, from the path or from a function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OFFERED = ("en", "pt-BR", "zh-Hant")
 
 
 def asks_in(reply: Reply, language: str) -> bool:
-    """Whether a page asks in a language."""
+    """Return whether the banner in a page is in a language."""
     asked = [own for own in ("en", "ja") if text_of(policy(), own, "banner_title") in reply.text]
     return asked == [language]
 
@@ -157,7 +157,7 @@ def test_settings_page_prefers_language_query_over_app_language() -> None:
     for headers, query, language in (
         ([("cookie", "session=ja")], b"", "ja"),
         ([("cookie", "session=ja")], b"language=en", "en"),
-        ([("cookie", "undeclared=ja")], b"", "en"),  # held back from the app, and so from its function
+        ([("cookie", "undeclared=ja")], b"", "en"),  # the gate withholds the cookie from the function too
         ([], b"", "en"),
     ):
         assert visitor.get(PREFIX, headers, query=query).get("content-language") == language
@@ -175,7 +175,7 @@ def test_app_that_reads_consent_language_gets_its_path_language() -> None:
 
     reply = call(install(reading(), language="path"), path="/ja/x", headers=HTML)
     assert seen == ["ja"]
-    # The path alone decided, so that it depends on nothing that a browser accepts.
+    # Only the path decided, so the response does not vary on Accept-Language.
     assert "Accept-Language" not in reply.get("vary")
     call(install(reading(), language="path"), path="/x", headers=HTML)
     assert seen == ["ja", "en"]

@@ -1,4 +1,4 @@
-"""The browser's side is served under addresses that change with its content."""
+"""Tests of the assets: hashed names, caching and compression."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_asset_with_wrong_hash_is_not_found() -> None:
 
 @pytest.mark.parametrize("name", ["choices.js", "question.js"])
 def test_script_can_be_imported_under_its_plain_name(name: str) -> None:
-    """A page that imports it there gets what the script gives, `consent` say, as from the address that changes."""
+    """The module under the plain name exports all that the module under the hashed name exports."""
     reply = call(install(), path=f"{PREFIX}/{name}", headers=[("accept-encoding", "gzip")])
     assert reply.text == f'export * from "./assets/{assets()[name].name}";\n'
     assert reply.get("content-type") == "text/javascript; charset=utf-8"

@@ -1,4 +1,4 @@
-"""Whether a page asks: in which pages, in which language, and of whom."""
+"""Tests of the banner: in which pages it is, in which language, and what the app sees meanwhile."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ HTML = [("accept", "text/html,*/*;q=0.8"), ("user-agent", PHONE)]
 
 def has_banner(reply: Reply) -> bool:
     return b'value="refuse_all"' in reply.body
+
+
+def recording(seen: list[Scope]) -> ASGIApp:
+    """Return an app that answers with a page, and keeps the scopes of its requests."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+        await page()(scope, receive, send)
+
+    return app
 
 
 def test_banner_is_in_page_until_visitor_answers() -> None:
@@ -129,14 +139,14 @@ def test_banner_on_service_page_omits_purposes_refused_by_service() -> None:
     assert 'href="/whois/terms"' in text
 
 
-# Pages that the question links to are to be read without it.
+# Visitors have to be able to read the policy before they answer.
 
-READ = SITE.replace('contact = "', 'policy_url = "/shop/privacy?for=all#cookies"\ncontact = "')
+WITH_POLICY_URL = SITE.replace('contact = "', 'policy_url = "/shop/privacy?for=all#cookies"\ncontact = "')
 
 
 @pytest.mark.parametrize("path", ["/whois/terms", "/shop/privacy"])
 def test_policy_page_linked_from_banner_has_no_banner(path: str) -> None:
-    site = install(page(), READ, settings_link=True)
+    site = install(page(), WITH_POLICY_URL, settings_link=True)
     reply = call(site, path=path, query=b"a=b", headers=HTML)
     assert not has_banner(reply)
     assert preload_links(reply) == []
@@ -151,8 +161,8 @@ def test_policy_page_linked_from_banner_has_no_banner(path: str) -> None:
     "path", ["/", "/whois", "/whois/termsx", "/whois/terms/x", "/privacy", "/shop", "/whois/terms?for=all"]
 )
 def test_page_with_path_like_policy_page_has_banner(path: str) -> None:
-    assert has_banner(call(install(page(), READ), path=path, headers=HTML))
-    assert has_banner(call(install(page(), READ), path="/x/whois/terms", root_path="/x", headers=HTML))
+    assert has_banner(call(install(page(), WITH_POLICY_URL), path=path, headers=HTML))
+    assert has_banner(call(install(page(), WITH_POLICY_URL), path="/x/whois/terms", root_path="/x", headers=HTML))
 
 
 def test_policy_url_on_another_site_exempts_no_page() -> None:
@@ -162,12 +172,7 @@ def test_policy_url_on_another_site_exempts_no_page() -> None:
 
 def test_request_for_policy_page_keeps_conditional_headers() -> None:
     seen: list[Scope] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope)
-        await page()(scope, receive, send)
-
-    call(install(app, READ), path="/whois/terms", headers=[*HTML, ("if-none-match", '"x"')])
+    call(install(recording(seen), WITH_POLICY_URL), path="/whois/terms", headers=[*HTML, ("if-none-match", '"x"')])
     assert (b"if-none-match", b'"x"') in seen[0]["headers"]
 
 
@@ -188,7 +193,7 @@ def test_banner_form_posts_below_mount_path() -> None:
 
 
 def test_redirect_without_cookie_leads_to_blocked_cookies_message() -> None:
-    """The stylesheet shows it as :target; a page that was answered has no such place, and says nothing."""
+    """The stylesheet shows the message as :target. A page without a banner has no such message."""
     visitor = Visitor(install(page()), HTML)
     (form,) = forms(visitor.get("/there").text)
     reply = visitor.send_form(form.pressed("accept_all"))
@@ -207,7 +212,7 @@ def test_layout_option_sets_layout_of_banner(layout: str) -> None:
     assert f'class="pchoice pchoice-{layout}"' in call(install(layout=layout), path=f"{PREFIX}/question").text
 
 
-# The stylesheet, while the page still comes.
+# Preloading the stylesheet.
 
 
 def preload_links(reply: Reply) -> list[str]:
@@ -266,7 +271,7 @@ def test_banner_tags_carry_nonces_of_content_security_policy(csp: str, script: s
 
 
 def test_base64_nonce_is_quoted_in_link_header() -> None:
-    """A value with "/" or "=", as base64 has them, has to be quoted (RFC 8288 section 3)."""
+    """Base64 contains "/" and "=", so the value has to be quoted (RFC 8288 section 3)."""
     reply = call(install(page(headers=[("content-security-policy", "style-src 'nonce-a/b=='")])), headers=HTML)
     assert preload_links(reply)[0].endswith('; nonce="a/b=="')
 
@@ -310,17 +315,12 @@ def test_hostile_path_redirects_within_the_site(path: str) -> None:
     assert "evil" not in location
 
 
-# What the app is asked for while a page should ask.
+# The request that the app sees.
 
 
 def scope_seen_by_app(headers: list[tuple[str, str]], **more: Any) -> Scope:
     seen: list[Scope] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope)
-        await page()(scope, receive, send)
-
-    call(install(app), headers=headers, **more)
+    call(install(recording(seen)), headers=headers, **more)
     return seen[0]
 
 
@@ -346,12 +346,7 @@ def test_request_that_does_not_accept_html_reaches_app_unchanged(accept: list[tu
 
 def test_page_request_after_answer_keeps_conditional_headers() -> None:
     seen: list[Scope] = []
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append(scope)
-        await page()(scope, receive, send)
-
-    visitor = Visitor(install(app), HTML)
+    visitor = Visitor(install(recording(seen)), HTML)
     visitor.refuse()
     visitor.get(headers=CONDITIONS)
     assert {name for name, _ in seen[0]["headers"]} >= {b"accept-encoding", b"if-none-match"}

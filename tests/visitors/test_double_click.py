@@ -1,30 +1,22 @@
-"""One answer leaves one record, however often it is sent; each change of it leaves one of its own."""
+"""Tests of repeated answers: a double click leaves one record, each change a record of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp
 
-from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
+from cookie_consent.ledgers import Ledger, MemoryLedger
 from tests.support.asgi import PREFIX, ROBOT, Clock, Fields, Reply, Visitor, answer_to, bodies, install, run, scope
 from tests.support.browsers.browser import forms
 
 FORM = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")]
 JSON = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
 ACCEPT, REFUSE = {"choice": "accept_all", "once": "f-1"}, {"choice": "refuse_all", "once": "f-1"}
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
-    yield ledger
-    ledger.close()
 
 
 def events(ledger: Ledger) -> list[str]:
@@ -36,7 +28,7 @@ def all_records(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def simultaneous_replies(app: ASGIApp, body: bytes, headers: Fields, times: int = 2) -> Sequence[Reply]:
-    """Return the responses to requests that come at the same time, each with the same fields."""
+    """Return the responses to identical requests that arrive at the same time."""
 
     async def all_of_them() -> list[Reply]:
         requests = (answer_to(app, scope("POST", PREFIX, headers), bodies(body)) for _ in range(times))
@@ -99,7 +91,7 @@ def test_simultaneous_clicks_after_earlier_answer_leave_one_record(ledger: Ledge
 
 
 def test_retry_with_old_cookie_within_a_minute_is_same_answer(ledger: Ledger) -> None:
-    """The answer to the first was lost on its way; or the second of two clicks was the later one."""
+    """The first response was lost, or the second of two clicks was processed later."""
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
@@ -118,7 +110,7 @@ def test_retry_with_old_cookie_within_a_minute_is_same_answer(ledger: Ledger) ->
 
 
 def test_new_answer_with_outdated_cookie_is_recorded(ledger: Ledger) -> None:
-    """The ledger's last word is the visitor's: what the browser has kept is not always the newest."""
+    """The browser does not always have the newest answer. The ledger has."""
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.post(ACCEPT)

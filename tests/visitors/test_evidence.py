@@ -1,4 +1,4 @@
-"""What was shown when an answer was given: told years later, word for word."""
+"""Tests of the texts that the ledger keeps: what visitors were shown when they answered, word for word."""
 
 from __future__ import annotations
 
@@ -31,13 +31,6 @@ from tests.support.policies import KEY, full_in, text_of
 HTML = [("accept", "text/html")]
 NEXT = re.compile(r'<input type="hidden" name="next" value="[^"]*">\n')
 NEXT_IN_LINK = re.compile(r'(?:&amp;|&)next=[^"#]*')
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
-    yield ledger
-    ledger.close()
 
 
 async def _box(request: Request) -> Response:
@@ -76,12 +69,12 @@ def japanese_visitor(app: ASGIApp) -> Visitor:
 
 
 def without_own_parts(html: str) -> str:
-    """Return a text as it is for everybody: without the way back, and without what only its form has."""
+    """Return a text as the ledger keeps it: without the next path and the id of the form."""
     return NEXT_IN_LINK.sub("", NEXT.sub("", without_once(html)))
 
 
 def banner_in(html: str) -> str:
-    """Return the question that stands in a page."""
+    """Return the banner in a page."""
     return html[html.index("<link", html.index("<body")) : html.index("</script>") + len("</script>")]
 
 
@@ -95,7 +88,7 @@ def form_of(html: str, surface: str) -> Form:
 
 
 def newest_record(ledger: Ledger, visitor: Visitor) -> dict[str, Any]:
-    """Return the visitor's newest record; after a plain refusal, which has no id, the newest of all."""
+    """Return the visitor's newest record. A plain refusal has no consent id: then it is the newest of all."""
     records: list[dict[str, Any]] = visitor.get(f"{PREFIX}/export").json["consent_records"]
     if records:
         assert records == run(ledger.records(records[0]["consent_id"]))
@@ -110,18 +103,17 @@ def english(key: str) -> str:
 
 
 def attach_note(visitor: Visitor, record: dict[str, Any]) -> None:
-    """Attach a note to a record."""
     said = {"record": record["record_id"], "note": "Mine"}
     assert visitor.post(said, path=f"{PREFIX}/records/note").status in (201, 303)
 
 
 def kept_texts(ledger: Ledger, visitor: Visitor) -> tuple[str, str]:
-    """Return what the visitor's newest record tells: as shown, and in the prevailing language."""
+    """Return the texts of the visitor's newest record: as shown, and in the prevailing language."""
     explained = run(explain(ledger, newest_record(ledger, visitor)))
     return explained.html, explained.prevailing_html
 
 
-# The very text, on each surface.
+# The text on each surface.
 
 
 def test_kept_text_matches_banner_in_page(ledger: Ledger) -> None:
@@ -308,7 +300,7 @@ def test_kept_text_on_service_page_is_text_of_service(ledger: Ledger, answered: 
 
 
 def test_kept_text_of_older_banner_omits_later_answer() -> None:
-    """It had no ticks, and nothing may look as if it had: a box that is ticked beforehand is no consent."""
+    """The banner had no ticked boxes. A box that is ticked beforehand is no consent."""
     ledger = MemoryLedger()
     visitor = Visitor(install(site(), ledger=ledger), HTML)
     shown = visitor.get("/").text
@@ -340,7 +332,7 @@ def test_kept_text_includes_mount_path() -> None:
     assert f'action="/shop{PREFIX}"' in shown
 
 
-# What lay open while an answer was given elsewhere, in another tab for example.
+# Forms that were open while the visitor answered in another tab.
 
 
 @pytest.mark.parametrize("days", [0, 3])
@@ -412,7 +404,6 @@ def test_no_text_is_kept_if_page_showed_refusal_without_consent_id(ledger: Ledge
 
 
 def test_no_text_is_kept_if_page_showed_answer_without_record() -> None:
-    """So it is with an answer from before there was a ledger, when another was given since."""
     clock, ledger = Clock(), MemoryLedger()
     before = Visitor(install(clock=clock))
     before.accept()
@@ -431,7 +422,7 @@ def test_no_text_is_kept_if_page_showed_answer_without_record() -> None:
     ("answered", "text"),
     [
         *((malformed, True) for malformed in ("", "x", "-1", "1.5", "1e9", "٣", "9" * 11, " 0", "0 ", "\0")),
-        *((of_nobody, False) for of_nobody in ("1", "1749999999", "1750000001", "9" * 10)),
+        *((unknown, False) for unknown in ("1", "1749999999", "1750000001", "9" * 10)),
         ("0", True),
         ("1750000000", True),
     ],
@@ -468,7 +459,7 @@ def test_no_text_is_kept_if_answered_field_names_other_visitors_answer(ledger: L
     assert newest_record(ledger, visitor)["text"] is None
 
 
-# What stood over the settings page.
+# Notices on the settings page.
 
 
 def test_kept_text_has_notice_of_changed_policy(ledger: Ledger) -> None:
@@ -500,7 +491,7 @@ def test_kept_text_ignores_unknown_notice(ledger: Ledger, notice: str) -> None:
     assert kept_texts(ledger, visitor)[0] == without_once(shown)
 
 
-# Years later.
+# What is kept.
 
 
 @pytest.mark.slow
@@ -559,11 +550,11 @@ def test_kept_text_is_rendered_once_per_language(monkeypatch: pytest.MonkeyPatch
         for visitor in visitors:
             assert visitor.post({**answer, "choice": choice}).status == 200
             clock.forward(days=1)
-    assert made == ["ja", "en"] * 2, "before an answer, and with one of whichever day"
+    assert made == ["ja", "en"] * 2, "once before an answer, and once after an answer of any day"
     root = f"/{'x' * 256}"
     for _ in range(2):
         Visitor(app, HTML).post({**answer, "choice": "accept_all"}, path=f"{root}{PREFIX}", root_path=root)
-    assert made[4:] == ["ja", "en"] * 2, "a long path is no key of what is kept"
+    assert made[4:] == ["ja", "en"] * 2, "a long path is not kept in the cache"
 
 
 def test_kept_text_has_no_form_id_and_no_next_path() -> None:
@@ -617,7 +608,7 @@ def test_records_of_signals_and_notes_have_no_text() -> None:
         assert run(explain(MemoryLedger(), record)) is None
 
 
-# What can be shown inside of another page.
+# The text inside another page.
 
 
 def test_body_of_page_omits_document_tags_scripts_and_links() -> None:
@@ -648,7 +639,7 @@ def test_body_of_modal_banner_has_no_dialog_tag() -> None:
     assert body_of("<dialogue>") == "<dialogue>"
 
 
-# What made it.
+# The build.
 
 
 def test_build_is_hash_of_templates_and_assets() -> None:

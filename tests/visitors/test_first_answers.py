@@ -1,4 +1,4 @@
-"""How many first answers are taken from one network: consent waits, a refusal is honoured and leaves no record."""
+"""Tests of the limit on first answers from one network: grants wait, refusals are honoured without a record."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_public_networks_over_limit_get_one_warning_about_proxies(
 
 
 class Site:
-    """A site, and how many come from one network."""
+    """A site with a ledger and a low limit for one network."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, most: int = 3) -> None:
         monkeypatch.setattr(first_answers, "FROM_A_NETWORK", most)

@@ -1,4 +1,4 @@
-"""The desk is told: by a function or by mail, with nothing that the visitor wrote, and without keeping anybody."""
+"""Tests of notices to the help desk: by mail and by a function, failures, limits and the option desk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mailed(server: MailServer, url: str, notice: dict[str, Any] = NOTICE) -> MailServer:
-    """Tell a desk by mail, and return its server; the URL has {port} in it."""
+    """Send a notice by mail to a running server, and return the server. The URL contains {port}."""
 
     async def tell() -> None:
         async with server.running():
@@ -43,7 +43,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
-# What a notice says.
+# The notice.
 
 
 def test_notice_has_nothing_that_visitor_wrote() -> None:
@@ -225,7 +225,7 @@ def test_failure_of_async_desk_function_is_logged(caplog: pytest.LogCaptureFixtu
     assert len(warnings(caplog)) == 1
 
 
-# How many.
+# The limit.
 
 
 def notify_at(desk: DeskNotifier, times: list[float]) -> None:
@@ -246,7 +246,7 @@ def test_notices_are_limited_per_hour_and_last_announces_pause() -> None:
     quiet = [notice["quiet_until"] for notice in told]
     assert quiet == [*[None] * (MOST_IN_AN_HOUR - 1), "2025-06-15T16:06:40Z", None, None]
     notify_at(desk, [NOW - 7200.0])
-    assert len(told) == len(expected) + 1  # the clock was put back: nobody waits for an hour that never ends
+    assert len(told) == len(expected) + 1  # the clock was put back, and notices are sent all the same
 
 
 def test_failed_notices_do_not_count_towards_hourly_limit() -> None:
@@ -273,7 +273,7 @@ def test_last_mail_of_hour_names_command_that_lists_requests() -> None:
     assert "Until" not in box.mail({**NOTICE, "quiet_until": None}).get_content()
 
 
-# What an option means.
+# The option.
 
 
 def test_desk_option_none_notifies_nobody() -> None:
@@ -326,7 +326,3 @@ def test_password_is_in_no_error_message(url: str) -> None:
     assert "hid" not in str(raised.value)
     assert "hid" not in repr(raised.value.__context__)
     assert "hidden" not in repr(MailBox.of(f"smtp://u:hidden@h?{TO}"))
-
-
-def test_the_time_of_a_notice_is_that_of_the_request() -> None:
-    assert notice_of(a_request(due_at=NOW), "Site")["due_at"] == "2025-06-15T15:06:40Z"

@@ -1,4 +1,4 @@
-"""Whatever a client sends, nothing raises, and no record is left without an answer that says so."""
+"""Tests with hostile bodies: nothing raises, and only accepted answers and notes leave records."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MALFORMED_ENDINGS = [b"&", b"%", b"&x", b"&%ff=1", b"\xff", b"&a=b"]
 
 @st.composite
 def answer_fields(draw: st.DrawFn) -> dict[str, Any]:
-    """Generate what an answer may say; more often right than wrong, so that records are left."""
+    """Generate the fields of an answer, more often right than wrong, so that records are left."""
     fields: dict[str, Any] = {
         name: draw(st.sampled_from(values)) for name, values in FIELD_VALUES.items() if draw(st.booleans())
     }
@@ -73,7 +73,7 @@ def form_bodies(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[str, bytes]:
-    """Generate a type and a body: often one that goes with the other."""
+    """Generate a content type and a body that often match."""
     kind = draw(st.integers(0, 9))
     if kind < 5:
         return JSON, draw(json_bodies())
@@ -105,14 +105,14 @@ def send(visitor: Visitor, path: str, content_type: str, body: bytes, headers: l
 
 
 class Site:
-    """A site with a ledger, where somebody else has been before."""
+    """A site with a ledger that keeps the records of all examples."""
 
     def __init__(self) -> None:
         self.ledger, self.clock = MemoryLedger(), Clock()
         self.app = install(page(), ledger=self.ledger, clock=self.clock)
 
     def new_visitor(self, *, known: bool = True) -> Visitor:
-        """Return a visitor who comes long after the one before, and has answered unless nobody knows of it."""
+        """Return a visitor who comes an hour after the visitor before. A known visitor has answered."""
         self.clock.forward(seconds=3600)
         visitor = Visitor(self.app)
         if known:
@@ -120,13 +120,12 @@ class Site:
         return visitor
 
     def documents(self) -> list[str | None]:
-        """Return all records, as they are kept."""
         return [link.document for link in self.ledger.links()]
 
 
 @pytest.fixture(scope="module")
 def site() -> Site:
-    """One for all examples: what one leaves meets the next."""
+    """Return one site for all examples, so that they meet the records of each other."""
     return Site()
 
 
@@ -152,10 +151,10 @@ def test_hostile_answer_never_raises_and_is_recorded_only_if_accepted(
     assert ("__Host-consent" in reply.set_cookies) == taken
     for record in kept:
         told = visitor.get(f"{PREFIX}/receipt").json
-        # That of a plain refusal stands alone: nothing leads there.
+        # A plain refusal has no consent id, so no receipt can find its record.
         assert told["record_id"] == (record["record_id"] if record["consent_id"] else None)
         assert {*record["granted"], *record["refused"]} <= {"analytics", "media"}
-    # And what came of it can be read, by the visitor and in the ledger.
+    # The visitor can read the pages about the answer.
     if taken:
         shown = [
             visitor.get(f"{PREFIX}{path}", query=b"language=ja").status for path in ("", "/records", "/receipt/page")

@@ -1,4 +1,4 @@
-"""What handlers need of a request is computed once."""
+"""Tests of what handlers learn about a request."""
 
 from __future__ import annotations
 

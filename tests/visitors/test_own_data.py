@@ -1,4 +1,4 @@
-"""What is kept about a visitor, for the visitor alone: to see, to take along, to comment on, to erase."""
+"""Tests of the visitor's own data: records, notes, receipts, export and erasure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from anyio.lowlevel import checkpoint
 from starlette.types import Message
 
 from cookie_consent import ConsentMiddleware
-from cookie_consent.ledgers import Entry, Ledger, MemoryLedger, open_ledger
+from cookie_consent.ledgers import Entry, Ledger, MemoryLedger
 from cookie_consent.ledgers.glossary import ACCESS_RECORD, CONSENT_RECORD
 from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.own_records import LONGEST_NOTE
@@ -47,18 +47,11 @@ RECORDS, NOTE, SHOWN = f"{PREFIX}/records", f"{PREFIX}/records/note", f"{PREFIX}
 EXPORT, ERASE = f"{PREFIX}/export", f"{PREFIX}/erase"
 RECEIPTS = [f"{PREFIX}/receipt", f"{PREFIX}/receipt/page"]
 READ_PATHS = [RECORDS, SHOWN, EXPORT, *RECEIPTS]
-"""What a visitor may only read."""
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
-    ledger: Ledger = MemoryLedger() if request.param == "memory" else open_ledger(f"sqlite:///{tmp_path}/consent.db")
-    yield ledger
-    ledger.close()
+"""Paths that visitors can only read."""
 
 
 def traced_visitor(**options: Any) -> Visitor:
-    """Return a visitor who allowed all and looked at two pages."""
+    """Return a visitor who granted all purposes and looked at two pages."""
     visitor = Visitor(install(**{"access_log": MemorySink(), "ledger": MemoryLedger(), **options}), BROWSER)
     visitor.accept()
     visitor.get("/one")
@@ -92,12 +85,12 @@ def redirect_of(reply: Reply) -> tuple[str, bytes]:
 
 
 def visible_text(html: str) -> str:
-    """Return what somebody reads of a page."""
+    """Return the text of a page, as a person reads it."""
     body = re.sub(r"</?(?:time|code|bdi)[^>]*>", "", html.partition("<body")[2].partition(">")[2])
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
-# What the settings page says of it.
+# The settings page.
 
 
 def test_settings_page_before_answer_says_nothing_is_kept(ledger: Ledger) -> None:
@@ -433,14 +426,7 @@ def test_malformed_note_leaves_no_record(content_type: str, body: bytes, status:
     assert len(own_records(visitor)) == 1
 
 
-def test_each_address_has_its_method() -> None:
-    for path in READ_PATHS:
-        assert call(install(), "POST", path).get("allow") == "GET, HEAD"
-    for path in (NOTE, ERASE):
-        assert call(install(), path=path).get("allow") == "POST"
-
-
-# What was shown.
+# The text that was shown.
 
 
 def test_shown_text_can_be_read_in_both_languages(ledger: Ledger) -> None:
@@ -473,7 +459,7 @@ def test_shown_text_of_other_visitors_is_not_found(ledger: Ledger) -> None:
     attach_note(visitor, "Mine")
     own, note = (record["record_id"] for record in own_records(visitor))
     elsewhere = Visitor(app)
-    elsewhere.accept()  # by the site's own program
+    elsewhere.accept()  # in JSON, without a surface, so no text is kept
     asked = [(visitor, record) for record in (theirs, note, "", "x", "%00", "%ed%a0%80", "' OR 1=1")]
     asked += [(elsewhere, own_records(elsewhere)[0]["record_id"]), (Visitor(app), own)]
     for who, record in asked:
@@ -515,7 +501,7 @@ def test_receipt_ignores_signals_and_notes() -> None:
 
 
 class DamagedPolicies(MemoryLedger):
-    """A ledger whose policies were damaged."""
+    """A ledger whose policies are lost or damaged."""
 
     def __init__(self, kept: dict[str, Any] | None) -> None:
         super().__init__()
@@ -776,7 +762,7 @@ def test_erasure_where_nothing_is_kept_sets_no_cookie() -> None:
     assert (reply.json, reply.all("set-cookie")) == ({"erased": 0, "consent_records": [], "why": None}, [])
 
 
-# Only for who holds the cookies.
+# Forged cookies.
 
 
 def forgeries(token: str) -> Iterator[str]:
@@ -819,7 +805,7 @@ def test_cookie_signed_with_other_key_shows_nothing() -> None:
     assert [visitor.get(path).status for path in RECEIPTS] == [404, 404]
 
 
-# Not too often.
+# The limit.
 
 
 def status_of(visitor: Visitor, path: str) -> int:
@@ -878,35 +864,35 @@ def test_limit_of_own_data_requests_uses_visitor_id_without_consent_id() -> None
     assert traced_visitor(ledger=None).get(EXPORT).status == 200
 
 
-# Where what is kept cannot be reached.
+# Stores that are down.
 
 
 class Down(MemoryLedger):
-    """A ledger that is down whenever it is told to be."""
+    """A ledger with methods that can be switched off."""
 
     def __init__(self) -> None:
         super().__init__()
         self.down: set[str] = set()
 
-    def look(self, name: str) -> None:
+    def _raise_if_down(self, name: str) -> None:
         if name in self.down:
             raise ConnectionError("gone")
 
     async def append(self, entry: Entry) -> dict[str, Any]:
-        self.look("append")
+        self._raise_if_down("append")
         return await super().append(entry)
 
     async def records(self, consent_id: str, most: int | None = None) -> list[dict[str, Any]]:
-        self.look("records")
+        self._raise_if_down("records")
         return await super().records(consent_id, most)
 
     async def text(self, digest: str) -> str | None:
-        self.look("text")
+        self._raise_if_down("text")
         return await super().text(digest)
 
 
 class UnreadableAccessLog(MemorySink):
-    """A sink whose file is out of reach."""
+    """A sink whose file may not be read or written."""
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         raise PermissionError("not allowed")
@@ -949,7 +935,7 @@ def test_ledger_that_fails_on_append_or_text_gets_503(name: str, path: str) -> N
 
 
 class LongAccessLog(MemorySink):
-    """Keeps much of each visitor."""
+    """A sink with many records of each visitor."""
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         yield from ({"visitor.id": visitor_id, "url.path": f"/{number}"} for number in range(20_000))
@@ -984,7 +970,7 @@ def test_long_export_does_not_block_the_event_loop(backend: str) -> None:
     sizes = [size for size, _ in sent]
     assert sum(sizes) > 1_000_000
     assert max(sizes) <= 64 * 1024
-    # trio shuffles those who wait: after two chunks each had one turn at least.
+    # trio shuffles waiting tasks: only after two chunks is it certain that each task had a turn.
     assert all(before < after for (_, before), (_, after) in itertools.pairwise(sent[1::2]))
 
 
@@ -1001,7 +987,7 @@ def test_failed_erasure_keeps_visitor_id() -> None:
     assert words("error_unavailable") in reply.text
 
 
-# The pages themselves.
+# HTML and HEAD.
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])

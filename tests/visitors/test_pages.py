@@ -24,7 +24,6 @@ from cookie_consent.texts import catalog
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import LAYOUTS, Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from cookie_consent.visitors.pages.wording import Wording, link
 from tests.support.policies import full_in, text_of
 
 BASE = "/mounted/privacy-choices"
@@ -838,42 +837,6 @@ def test_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
     assert html.index("Strictly necessary") < html.index("__Host-consent") < html.index("We count visits.")
     assert html.index("We count visits.") < html.index("__Host-visitor") < html.index("We show maps.")
     assert "180 days" in html
-
-
-@pytest.mark.parametrize(
-    ("duration", "english", "japanese"),
-    [
-        (timedelta(days=1), "1 day", "1日"),
-        (timedelta(days=395), "395 days", "395日"),
-        (timedelta(hours=36), "36 hours", "36時間"),
-        (timedelta(hours=1), "1 hour", "1時間"),
-        (timedelta(minutes=1), "1 minute", "1分"),
-        (timedelta(minutes=90), "90 minutes", "90分"),
-        (timedelta(seconds=1), "1 second", "1秒"),
-        (timedelta(seconds=90, milliseconds=1), "90 seconds", "90秒"),
-    ],
-)
-def test_duration_is_in_largest_exact_unit(policy: Policy, duration: timedelta, english: str, japanese: str) -> None:
-    assert Wording(policy, "en").duration(duration) == english
-    assert Wording(policy, "ja").duration(duration) == japanese
-
-
-@pytest.mark.parametrize(
-    ("address", "target"),
-    [
-        ("/terms", "/terms"),
-        ("https://example.jp/desk", "https://example.jp/desk"),
-        ("http://example.jp/desk", "http://example.jp/desk"),
-        ("privacy@example.jp", "mailto:privacy@example.jp"),
-        ("a b?subject=x@example.jp", "mailto:a%20b%3Fsubject%3Dx@example.jp"),
-        ("//evil.example", ""),
-        ("javascript:alert('@')", ""),
-        ("by post", ""),
-        ("", ""),
-    ],
-)
-def test_only_paths_web_addresses_and_mail_addresses_are_linked(address: str, target: str) -> None:
-    assert link(address) == target
 
 
 @pytest.mark.parametrize(

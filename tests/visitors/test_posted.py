@@ -1,4 +1,4 @@
-"""An answer as it is posted: read, or refused as no answer; and the record that is made of it."""
+"""Tests of reading a posted answer, and of making a consent record of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cookie_consent.base.forms import is_form
 from cookie_consent.base.problem import Problem
 from cookie_consent.decision.decision import decide
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
@@ -212,14 +211,6 @@ def test_only_booleans_grant_in_any_json(value: Any) -> None:
         assert posted.purposes.keys() <= {"necessary", "analytics", "media"}
 
 
-@pytest.mark.parametrize(
-    ("content_type", "judged"),
-    [(FORM, True), ("multipart/form-data; boundary=x", True), ("Text/Plain", True), (JSON, False), ("", False)],
-)
-def test_bodies_that_html_forms_send_are_known(content_type: str, judged: bool) -> None:
-    assert is_form(content_type) is judged
-
-
 # The record.
 
 
@@ -259,7 +250,7 @@ def test_record_has_a_state_for_each_purpose(posted: PostedAnswer, analytics: St
 
 
 def test_answer_on_service_page_keeps_state_of_refused_purpose() -> None:
-    """Whoever accepts all on a page of the service saw no word of tracing."""
+    """The page of the service does not ask about tracing."""
     whois = POLICY.under(POLICY.services[0])
     assert states(record_of(PostedAnswer(choice="accept_all"), shown=whois)) == {"analytics": U, "media": G}
     granted = record_of(PostedAnswer(choice="accept_all", source="banner"))

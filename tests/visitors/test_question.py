@@ -1,4 +1,4 @@
-"""The question by itself, for pages that came without it: those of caches, and those whose visitor calls for it."""
+"""Tests of the endpoint question: the banner for cached pages, and for visitors who reopen it."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_malformed_query_still_gets_question(query: bytes) -> None:
     assert len(forms(reply.text)) == 1
 
 
-# Pages that are the same for everybody, as caches keep them.
+# Pages without injection, which caches may keep.
 
 VISITORS: dict[str, Callable[[Visitor], object]] = {
     "nobody answered": lambda visitor: None,
@@ -244,7 +244,7 @@ def test_page_without_injection_is_identical_for_all_visitors(
 
 
 def test_request_without_injection_reaches_app_unchanged() -> None:
-    """So that a page may come compressed, unchanged, or from the disk."""
+    """The app may then compress the page, answer 304, or have the server send a file."""
     seen: list[Scope] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""What holds when a response starts, and when it ends, is what the visitor has answered by then."""
+"""Tests of answers that are given while a response to the same visitor is running."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ JSON, FORM = ("content-type", "application/json"), ("content-type", "application
 
 
 class Site:
-    """A site with one page that takes its time, and those who look at it.
+    """A site with one slow page, and its visitor.
 
     Args:
-        begins: whether the page begins before something else happens; otherwise it begins after that, and ends.
+        begins: whether the app starts the response before the other request; otherwise it starts it after that.
         content_type: the page's.
         sets: its Set-Cookie fields.
         headers: its further fields.
@@ -88,13 +88,13 @@ class Site:
             await send({"type": "http.response.body", "body": PAGE})
 
     def scope(self, method: str = "GET", path: str = "/", *headers: tuple[str, str], **more: Any) -> Scope:
-        """Return the scope of a request of the visitor's."""
+        """Return the scope of a request from the visitor."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.visitor.jar.items())
         fields = [*self.visitor.headers, *([("cookie", cookies)] if cookies else []), *headers]
         return scope(method, path, fields, **more)
 
     async def answer(self, choice: object, path: str = PREFIX) -> Reply:
-        """Answer, while the page takes its time."""
+        """Answer while the page is running."""
         if isinstance(choice, str):
             return self._kept(await self._post(choice.encode(), FORM, path))
         return self._kept(await self._post(json.dumps(choice).encode(), JSON, path))
@@ -112,7 +112,7 @@ class Site:
         return reply
 
     def meanwhile(self, act: Callable[[], Awaitable[object]], asked: Scope | None = None) -> Reply:
-        """Return the page, while which something else happened."""
+        """Request the page, act while it is running, and return the page."""
 
         async def both() -> list[Message]:
             self.is_running, self.go_on = asyncio.Event(), asyncio.Event()
@@ -126,7 +126,7 @@ class Site:
         return Reply(asyncio.run(both()))
 
     def while_answering(self, *choices: object, asked: Scope | None = None) -> Reply:
-        """Return the page, while which the visitor answered."""
+        """Request the page, answer while it is running, and return the page."""
 
         async def act() -> None:
             for choice in choices:
@@ -137,7 +137,7 @@ class Site:
 
 
 def cookies_set_by(reply: Reply) -> list[str]:
-    """Return the names of the cookies that a response sets, and does not delete."""
+    """Return the names of the cookies that a response sets and does not delete."""
     return [name for name, line in reply.set_cookies.items() if "max-age=0" not in line.lower()]
 
 
@@ -154,10 +154,10 @@ def test_response_started_after_refusal_sets_no_optional_cookies(
     site.visitor.accept()
     site.clock.forward(seconds=1)
     reply = site.while_answering(refusal)
-    assert site.said == [True, True], "what the app was told stays as it was said"
+    assert site.said == [True, True], "consent does not change for the app during a request"
     assert cookies_set_by(reply) == ["session"]
     assert site.sink.records == []
-    assert not site.was_traced, "what others log of it afterwards is masked"
+    assert not site.was_traced, "logs mask the request from then on"
 
 
 @LEDGERS
@@ -175,7 +175,6 @@ def test_answers_of_other_visitors_do_not_affect_running_response() -> None:
     site = Site()
     site.visitor.accept()
     del site.visitor.jar["__Host-visitor"]
-    other = Visitor(site.app)
 
     async def others() -> None:
         asked = scope("POST", PREFIX, [JSON, SAME_SITE])
@@ -188,7 +187,6 @@ def test_answers_of_other_visitors_do_not_affect_running_response() -> None:
     site.clock.forward(seconds=1)
     assert cookies_set_by(site.meanwhile(others)) == ["_ga", "__Host-visitor"]
     assert len(site.sink.records) == 1
-    assert other.jar == {}
 
 
 def test_grant_during_response_does_not_allow_more() -> None:
@@ -235,29 +233,36 @@ description = { en = "We do research.", ja = "調査をします。" }
 """
 
 
-def test_answer_during_response_removes_banner() -> None:
+@pytest.mark.parametrize("begins", [False, True], ids=["not started", "held"])
+def test_answer_during_response_removes_banner(begins: bool) -> None:
     old = Visitor(install(clock=Clock()))
     old.accept()
     for answers, is_asked in (([], True), ([ALL], False)):
-        site = Site(content_type="text/html", text=SITE + NEW_PURPOSE)
+        site = Site(begins=begins, content_type="text/html", sets=["session=1"], text=SITE + NEW_PURPOSE)
         site.visitor.jar |= old.jar
         asked = site.scope("GET", "/", ("accept", "text/html"))
         assert (b"pchoice" in site.while_answering(*answers, asked=asked).body) is is_asked
 
 
-def test_csp_names_only_recipients_allowed_when_response_starts() -> None:
-    directives = SITE.replace('origins = ["https://maps.example.com"]', "\\g<0>")
-    text = directives.replace("\\g<0>", 'origins = ["https://maps.example.com"]\ndirectives = ["img"]')
-    site = Site(text=text, edit_csp=True, headers=[("content-security-policy", "img-src 'self'")])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"begins": True, "content_type": "text/html", "settings_link": True}],
+    ids=["not started", "held"],
+)
+def test_csp_names_only_recipients_allowed_when_response_starts(options: dict[str, Any]) -> None:
+    origins = 'origins = ["https://maps.example.com"]'
+    text = SITE.replace(origins, f'{origins}\ndirectives = ["img"]')
+    policy = [("content-security-policy", "img-src 'self'")]
+    site = Site(text=text, edit_csp=True, headers=policy, **options)
     site.visitor.accept()
     assert "maps.example.com" in site.while_answering().get("content-security-policy")
     assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")
 
 
-# A page starts for the browser when it is known what it is, which may be long after the app began it.
+# Held pages: the start of a page is held until its first bytes show whether it is HTML.
 
 
-@pytest.mark.parametrize("is_new", [False, True], ids=["visitor id there", "new"])
+@pytest.mark.parametrize("is_new", [False, True], ids=["known visitor id", "new visitor id"])
 @REFUSALS
 def test_held_page_sets_no_optional_cookies_after_refusal(refusal: object, is_new: bool) -> None:
     site = Site(begins=True, content_type="text/html", sets=["_ga=1", "session=1"], settings_link=True)
@@ -308,26 +313,6 @@ def test_held_page_after_banner_answer_renews_visitor_cookie() -> None:
     assert len(site.sink.records) == 1
 
 
-def test_a_held_page_does_not_ask_what_is_answered_meanwhile() -> None:
-    old = Visitor(install(clock=Clock()))
-    old.accept()
-    for answers, is_asked in (([], True), ([ALL], False)):
-        site = Site(begins=True, content_type="text/html", sets=["session=1"], text=SITE + NEW_PURPOSE)
-        site.visitor.jar |= old.jar
-        asked = site.scope("GET", "/", ("accept", "text/html"))
-        assert (b"pchoice" in site.while_answering(*answers, asked=asked).body) is is_asked
-
-
-def test_the_policy_of_a_held_page_names_who_is_still_allowed() -> None:
-    origins = 'origins = ["https://maps.example.com"]'
-    text = SITE.replace(origins, f'{origins}\ndirectives = ["img"]')
-    policy = [("content-security-policy", "img-src 'self'")]
-    site = Site(begins=True, content_type="text/html", text=text, edit_csp=True, settings_link=True, headers=policy)
-    site.visitor.accept()
-    assert "maps.example.com" in site.while_answering().get("content-security-policy")
-    assert "maps.example.com" not in site.while_answering(NONE).get("content-security-policy")
-
-
 @LEDGERS
 def test_websocket_accepted_after_refusal_sets_no_optional_cookies(ledger: Callable[[], Ledger] | None) -> None:
     site = Site(sets=["_ga=1", "session=1"], ledger=ledger and ledger())
@@ -340,11 +325,11 @@ def test_websocket_accepted_after_refusal_sets_no_optional_cookies(ledger: Calla
     assert not site.was_traced
 
 
-# What ends after a withdrawal, or an erasure
+# The end of a response.
 
 
 @pytest.mark.parametrize("text", [SITE, ERASING], ids=["kept", "erased"])
-@pytest.mark.parametrize("is_new", [False, True], ids=["visitor id there", "new"])
+@pytest.mark.parametrize("is_new", [False, True], ids=["known visitor id", "new visitor id"])
 @REFUSALS
 def test_response_ended_after_withdrawal_leaves_no_record(refusal: object, is_new: bool, text: str) -> None:
     site = Site(begins=True, text=text)
@@ -354,7 +339,7 @@ def test_response_ended_after_withdrawal_leaves_no_record(refusal: object, is_ne
     reply = site.while_answering(refusal)
     assert reply.body == PAGE
     assert ("__Host-visitor" in cookies_set_by(reply), "_ga" in cookies_set_by(reply)) == (is_new, True), (
-        "it began before"
+        "the response had started before"
     )
     assert site.sink.records == []
 
@@ -370,7 +355,7 @@ def test_response_ended_after_erasure_leaves_no_record() -> None:
     site.meanwhile(erase)
     assert site.sink.records == []
     site.while_answering()
-    assert len(site.sink.records) == 1, "consent holds on"
+    assert len(site.sink.records) == 1, "consent still holds"
 
 
 def test_response_begun_during_erasure_leaves_no_record() -> None:
@@ -441,7 +426,7 @@ def test_objection_during_exempt_visit_leaves_no_record() -> None:
         assert len(site.sink.records) == 1
         site.visitor.jar.clear()
         site.while_answering(ALL)
-        assert len(site.sink.records) == 2, "who does not object is counted on"
+        assert len(site.sink.records) == 2, "a visitor who does not object is still counted"
 
 
 def test_objection_counts_without_daily_salt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -450,9 +435,10 @@ def test_objection_counts_without_daily_salt(monkeypatch: pytest.MonkeyPatch) ->
     assert log is not None
     monkeypatch.setattr(type(log.daily_salt), "visitor", lambda *_, **__: None)
     assert site.visitor.refuse().status == 200
+    assert site.visitor.state()["status"] == "refused"
 
 
-# What is remembered
+# Remembered answers.
 
 
 def record(number: int = 0, purposes: int = 4, state: State = State.GRANTED) -> ConsentRecord:

@@ -1,4 +1,4 @@
-"""What a visitor and a program may see under the prefix: settings, state, policy."""
+"""Tests of the settings page, and of the endpoints state and policy."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ def test_state_of_service_page_follows_service_conditions(query: bytes, analytic
     assert visitor.get(f"{PREFIX}/state", query=query).json["purposes"]["analytics"] is analytics
 
 
-# Where what is kept cannot be reached.
+# A ledger that is down.
 
 
 class UnreachablePolicies(MemoryLedger):
-    """A ledger that gives no policy back."""
+    """A ledger whose policies cannot be read."""
 
     async def policy(self, version: str) -> dict[str, Any] | None:
         raise ConnectionError("gone")

@@ -1,4 +1,4 @@
-"""The way back: each page ends with a link to the settings, where the visitor sees and changes the answer."""
+"""Tests of the link to the settings at the end of each page."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def linked(app: ASGIApp | None = None, **options: Any) -> ConsentMiddleware:
 
 
 def links(reply: Reply) -> list[tuple[str, str]]:
-    """The addresses and the words of the links to the settings in a page."""
+    """Return the addresses and the texts of the links to the settings in a page."""
     return [(unescape(address), words) for address, words in _LINK.findall(reply.text)]
 
 
@@ -114,7 +114,7 @@ def test_error_page_has_settings_link() -> None:
 
 
 def test_explaining_page_has_no_second_settings_link() -> None:
-    """It has a link of its own."""
+    """The page has a link of its own."""
 
     @requires("media")
     async def offices(request: Request) -> Response:
@@ -167,7 +167,7 @@ def test_hostile_path_is_quoted_in_settings_link(path: str) -> None:
     assert len(address) < 7000
 
 
-# What caches and validators are told.
+# Caches and validators.
 
 
 def test_page_with_settings_link_is_private_and_varies() -> None:
@@ -212,7 +212,7 @@ def test_file_sent_with_pathsend_has_no_settings_link(tmp_path: Any) -> None:
     begun, path = run(drive(site, request))
     assert path["type"] == "http.response.pathsend"
     assert (b"content-length", b"%d" % len(PAGE)) in begun["headers"]
-    # Without the extension the same page has its link, and the length of both.
+    # Without the extension the same page has the link, and a length that includes it.
     reply = visitor.get()
     assert links(reply) != []
     assert reply.body.startswith(PAGE.partition(b"</body>")[0])

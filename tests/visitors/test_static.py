@@ -1,3 +1,5 @@
+"""Tests of the scripts and styles: what is served, their size, and what they must not do."""
+
 from __future__ import annotations
 
 import re
@@ -23,7 +25,7 @@ def served(name: str) -> str:
 
 
 def code_lines(text: str) -> list[str]:
-    """The lines of a script without indentation, without comments that begin a line, and without types."""
+    """Return the lines of a script without indentation, types and comments at the beginning of a line."""
     lines, in_comment = [], False
     untyped = re.sub(r"/\*\* @type [^*]*\*/ ?", "", text)
     for line in map(str.strip, untyped.splitlines()):
@@ -44,7 +46,7 @@ def test_static_folder_and_assets_have_expected_files() -> None:
 
 
 def without_space(text: str) -> str:
-    """Return a script without white space, and without the signs that only end the last of several."""
+    """Return a script without white space, trailing commas, and semicolons before a brace."""
     return re.sub(r";(?=\})|,(?=[)}\]])", "", "".join(text.split()))
 
 
@@ -60,7 +62,6 @@ def test_served_script_is_source_without_comments_and_types(name: str) -> None:
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.slow
 def test_served_script_is_valid_javascript(name: str, tmp_path: Path) -> None:
-    """Where a line went on in the next one though its statement had ended, it would be none."""
     script = tmp_path / f"{name}.mjs"
     script.write_bytes(assets()[name].content)
     subprocess.run(["node", "--check", script], check=True)
@@ -68,7 +69,7 @@ def test_served_script_is_valid_javascript(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_no_served_line_continues_previous_line_by_accident(name: str) -> None:
-    """Where a comment went from the beginning of a line, what comes next must not call the result of the last one."""
+    """Without a comment at the beginning of a line, the line must not become a call of the line before."""
     assert not [
         (before, line)
         for before, line in pairwise(code_lines(source(name)))
@@ -130,7 +131,7 @@ def test_scripts_export_expected_names() -> None:
 
 
 def test_selectors_unknown_to_old_browsers_stand_alone() -> None:
-    """A list of selectors goes as a whole where one is unknown, but for one inside of :is() (Selectors 4)."""
+    """A browser drops the whole list if it does not know one selector, except inside :is() (Selectors 4)."""
     for selectors in re.findall(r"([^{}]*)\{", served("choices.css")):
         outside = re.sub(r":is\((?:[^()]|\([^()]*\))*\)", "", selectors)
         parts = re.sub(r"\((?:[^()]|\([^()]*\))*\)", "", outside).split(",")
@@ -142,11 +143,11 @@ def test_styles_load_nothing_and_are_accessible(name: str) -> None:
     style = source(name)
     assert "url(" not in style
     assert "@import" not in style
-    # Dark where the visitor wants it: by rules of our own, or by the system's colours.
+    # Dark mode: by rules of our own, or by the system's colours.
     assert "prefers-color-scheme: dark" in style or re.search(r"color-scheme: .*\blight dark\b", style)
     assert ":focus-visible" in style
     assert "min-block-size: 44px" in style
-    # Sides are named by the direction of writing, so that right-to-left languages come out right.
+    # Logical properties instead of left and right, for right-to-left languages.
     assert not re.search(r"\b(left|right)\b", re.sub(r"/\*.*?\*/", "", style, flags=re.DOTALL))
-    # Nothing moves, so that prefers-reduced-motion has nothing to stop.
+    # Nothing moves, so prefers-reduced-motion needs no rule.
     assert not re.search(r"\b(animation|transition)\b", style)

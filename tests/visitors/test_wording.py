@@ -1,4 +1,4 @@
-"""The words of a policy in one language: counted, dated, listed, and filled in safely."""
+"""Tests of a policy's texts in one language: plurals, dates, lists and placeholders."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from markupsafe import Markup
 
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.pages.wording import Wording
-from tests.support.policies import full_in, site, small
+from cookie_consent.visitors.pages.wording import Wording, link
+from tests.support.policies import full_in, site
 
 
 def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Wording:
@@ -50,8 +50,26 @@ def test_duration_uses_plural_form_of_language(language: str, duration: timedelt
     assert words(language).duration(duration) == said
 
 
+@pytest.mark.parametrize(
+    ("duration", "english", "japanese"),
+    [
+        (timedelta(days=1), "1 day", "1日"),
+        (timedelta(days=395), "395 days", "395日"),
+        (timedelta(hours=36), "36 hours", "36時間"),
+        (timedelta(hours=1), "1 hour", "1時間"),
+        (timedelta(minutes=1), "1 minute", "1分"),
+        (timedelta(minutes=90), "90 minutes", "90分"),
+        (timedelta(seconds=1), "1 second", "1秒"),
+        (timedelta(seconds=90, milliseconds=1), "90 seconds", "90秒"),
+    ],
+)
+def test_duration_is_in_largest_exact_unit(duration: timedelta, english: str, japanese: str) -> None:
+    assert words("en").duration(duration) == english
+    assert words("ja").duration(duration) == japanese
+
+
 def test_missing_plural_form_falls_back_to_other() -> None:
-    """French has a form of its own for whole millions, which no text here has to have."""
+    """French has a plural form for whole millions, which no text here needs."""
     assert words("fr").counted("days", 1_000_000) == "1\u202f000\u202f000 jours"
 
 
@@ -62,7 +80,7 @@ def test_plural_fallback_ignores_order_of_forms() -> None:
 
 def test_own_wording_can_have_plural_forms() -> None:
     own = words("en", {"days": {"one": "a day", "other": "<{number}> & {more}"}})
-    assert own.counted("days", 1) == "a day"
+    assert own.counted("days", 1) == own.duration(timedelta(days=1)) == "a day"
     assert own.counted("days", 1234) == "&lt;1,234&gt; &amp; {more}"
 
 
@@ -142,6 +160,19 @@ def test_titles_of_service_replace_those_of_site() -> None:
     assert Wording(policy.under(policy.services[0]), "en").titles(["analytics"]) == "Tracing of searches [en]"
 
 
-def test_a_policy_in_python_may_word_what_counts() -> None:
-    policy = small(wording={"en": {"days": {"one": "one day", "other": "{number} days"}}})
-    assert Wording(policy, "en").duration(timedelta(days=1)) == "one day"
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [
+        ("/terms", "/terms"),
+        ("https://example.jp/desk", "https://example.jp/desk"),
+        ("http://example.jp/desk", "http://example.jp/desk"),
+        ("privacy@example.jp", "mailto:privacy@example.jp"),
+        ("a b?subject=x@example.jp", "mailto:a%20b%3Fsubject%3Dx@example.jp"),
+        ("//evil.example", ""),
+        ("javascript:alert('@')", ""),
+        ("by post", ""),
+        ("", ""),
+    ],
+)
+def test_only_paths_web_addresses_and_mail_addresses_are_linked(address: str, target: str) -> None:
+    assert link(address) == target
