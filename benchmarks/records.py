@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
-from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 
 _MEMORY = "4GB"
 _DAY = 86_400_000
@@ -94,7 +94,7 @@ def write_records(folder: Path, records: int, days: int, until: date, form: str)
     with duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "temp_directory": str(folder / ".made")}) as made:
         _make(made, records, days, first)
         for day in places if form != "jsonl" else [None]:
-            _write(made, live, day, Form.PARQUET if form == "parquet" else Form.PLAIN)
+            _write(made, live, day, FileFormat.PARQUET if form == "parquet" else FileFormat.PLAIN)
     return live
 
 
@@ -111,13 +111,13 @@ def _make(made: duckdb.DuckDBPyConnection, records: int, days: int, first: date)
     made.execute(f"CREATE TABLE counts AS {_COUNTS}", {"first_day": begin, "end_day": begin + days})
 
 
-def _write(made: duckdb.DuckDBPyConnection, live: Path, day: date | None, form: Form) -> None:
+def _write(made: duckdb.DuckDBPyConnection, live: Path, day: date | None, form: FileFormat) -> None:
     """Write what is of a day into its files, or everything into the live ones."""
     for table, path, columns in (("records", live, COLUMNS), ("counts", counts_path(live), COUNT_COLUMNS)):
         target = path_of(path, day, 1, form) if day else path
         target.parent.mkdir(parents=True, exist_ok=True)
         rows = f"FROM {table} WHERE $day::DATE IS NULL OR time::DATE = $day ORDER BY time"
-        if day and form is Form.PARQUET:
+        if day and form is FileFormat.PARQUET:
             what, how = f"SELECT * {rows}", "FORMAT parquet, COMPRESSION zstd"
         else:  # as CSV of one column, without any signs that CSV adds
             what, how = (

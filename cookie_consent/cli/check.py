@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import Any
 
-from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, complain
+from cookie_consent.cli.command import FINDING, GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
 from cookie_consent.policy.diff import EVERYBODY, announcement, asks_again, compare
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.exemptions import overdue
@@ -34,14 +34,14 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         policy = policy_in_use(path)
     except (PolicyError, OSError) as error:
-        return _complain_about(path, error, FINDING, as_json=arguments.json)
+        return _report_error(path, error, FINDING, as_json=arguments.json)
     summary = _summary(policy)
     text, status = _sentences(path, summary), GOOD
     if arguments.against is not None:
         try:
             old = Policy.load(arguments.against)
         except (PolicyError, OSError) as error:
-            return _complain_about(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
+            return _report_error(arguments.against, error, WRONG_USAGE, as_json=arguments.json)
         comparison = summary["against"] = _comparison(old, policy, _today())
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         status = FINDING if any(change["material"] for change in comparison["changes"]) else GOOD
@@ -54,13 +54,13 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def _complain_about(path: str, error: PolicyError | OSError, invalid: int, *, as_json: bool) -> int:
+def _report_error(path: str, error: PolicyError | OSError, invalid: int, *, as_json: bool) -> int:
     """Say why a policy cannot be used, and return the exit status: `invalid` if the file could be read."""
     if isinstance(error, OSError):
-        return complain(f"{path} cannot be read: {error.strerror}.", WRONG_USAGE)
+        return print_problem(f"{path} cannot be read: {error.strerror}.", WRONG_USAGE)
     if as_json:
         print(json.dumps({"file": path, "valid": False, "error": str(error)}, ensure_ascii=False))
-    return complain(str(error), invalid)
+    return print_problem(str(error), invalid)
 
 
 def _summary(policy: Policy) -> dict[str, Any]:

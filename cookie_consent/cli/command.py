@@ -70,7 +70,7 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def complain(text: str, status: int) -> int:
+def print_problem(text: str, status: int) -> int:
     """Print a problem on standard error, and return the given exit status."""
     sys.stderr.write(f"{text}\n")
     return status
@@ -83,7 +83,7 @@ def guarded(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
         try:
             status = work(arguments)
         except UnusableError as error:
-            return complain(str(error), WRONG_USAGE)
+            return print_problem(str(error), WRONG_USAGE)
         except BrokenPipeError:
             status = GOOD
         try:
@@ -155,14 +155,14 @@ def existing_ledger(url: str) -> Iterator[SqlLedger]:
     try:
         yield ledger
     except SQLAlchemyError as error:
-        raise UnusableError(f"ledger: it cannot be used: {in_short(error)}") from None
+        raise UnusableError(f"ledger: it cannot be used: {first_line(error)}") from None
     except (json.JSONDecodeError, CanonicalizationError, RecursionError) as error:
         raise UnusableError(f"ledger: a record is no JSON ({error}). Run: cookie-consent verify") from None
     finally:
         ledger.close()
 
 
-def in_short(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return the first line of a database's error message, with at most 300 characters."""
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0][:300]
 
@@ -209,6 +209,6 @@ def _server_has_tables(url: str) -> bool:
     try:
         return inspect(engine).has_table("consent_records")
     except SQLAlchemyError as error:
-        raise ValueError(f"ledger: the database cannot be used: {in_short(error)}") from None
+        raise ValueError(f"ledger: the database cannot be used: {first_line(error)}") from None
     finally:
         engine.dispose()

@@ -6,8 +6,8 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, complain, guarded, progress
-from cookie_consent.cli.options import counted, named, say, say_json, takes
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, guarded, print_problem, progress
+from cookie_consent.cli.options import counted, option_value, print_json, print_text, with_options
 from cookie_consent.sinks import JsonLinesSink, open_sink
 from cookie_consent.sinks.files.closed_files import sources
 from cookie_consent.sinks.files.compaction import Compacted, compact, waiting
@@ -24,7 +24,7 @@ def _level(text: str) -> int:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    takes("--access-log")(parser)
+    with_options("--access-log")(parser)
     parser.add_argument(
         "--level",
         metavar="NUMBER",
@@ -35,18 +35,18 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compact(arguments: argparse.Namespace) -> int:
-    path = _path(named(arguments, "access_log"))
+    path = _path(option_value(arguments, "access_log"))
     try:
         with progress("files", waiting(path)) as seen:
             result = compact(path, arguments.level, seen)
     except NotInstalledError as error:
         raise UnusableError(str(error)) from None
     if arguments.json:
-        say_json(asdict(result))
+        print_json(asdict(result))
     else:
-        say(_in_words(result))
+        print_text(_in_words(result))
     for problem in result.unreadable:
-        complain(f"Stays as it is: {problem}", FINDING)
+        print_problem(f"Stays as it is: {problem}", FINDING)
     return FINDING if result.unreadable else GOOD
 
 

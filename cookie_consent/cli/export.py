@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cookie_consent.base.files import open_file
 from cookie_consent.cli.command import GOOD, UnusableError, progress
-from cookie_consent.cli.options import named, say, takes_id
+from cookie_consent.cli.options import option_value, print_text, with_id_option
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.export.formats import Lines, Record, as_csv, as_jsonl, as_ncsa, write_parquet
 from cookie_consent.report.export.streams import Span, stream
@@ -28,7 +28,7 @@ _MODE = 0o640
 _OPTIONS = ("format", "since", "until", "host", "out", "vhost")
 
 
-def takes_export(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
+def with_export_options(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
     """Return a function that adds the options of `export` to a parser.
 
     Args:
@@ -36,7 +36,7 @@ def takes_export(meaning: str) -> Callable[[argparse.ArgumentParser], None]:
     """
 
     def add(parser: argparse.ArgumentParser) -> None:
-        takes_id(meaning, "--ledger", "--access-log", required=False)(parser)
+        with_id_option(meaning, "--ledger", "--access-log", required=False)(parser)
         parser.add_argument("--format", choices=_FORMATS, help="without --id: export all access records in this format")
         parser.add_argument(
             "--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01"
@@ -65,7 +65,7 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
     """Write the access records of a span in the requested format, and return the exit status.
 
     Args:
-        arguments: those of `takes_export`, without an id.
+        arguments: those of `with_export_options`, without an id.
         now: seconds since 1970; None for the current time.
 
     Raises:
@@ -102,7 +102,7 @@ def _checked(arguments: argparse.Namespace) -> str:
         raise UnusableError(f"--format {_PARQUET} needs --out FILE: it is not written from its beginning to its end.")
     if arguments.vhost and arguments.format != _NCSA:
         raise UnusableError(f"--vhost goes with --format {_NCSA}.")
-    target = named(arguments, "access_log")
+    target = option_value(arguments, "access_log")
     if target is None:
         raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
     if arguments.out and is_of_log(target, arguments.out):
@@ -137,7 +137,7 @@ def _write(arguments: argparse.Namespace, records: Iterable[Record]) -> None:
         raise UnusableError(f"{out} cannot be written: {error.strerror or error}.") from None
     finally:
         part.unlink(missing_ok=True)
-    say(f"{out} is written.")
+    print_text(f"{out} is written.")
 
 
 def _with_first_read(records: Iterator[Record]) -> Iterator[Record]:

@@ -13,15 +13,24 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from cookie_consent.base.process.waiting import Backoff
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, complain, guarded, in_short, progress
-from cookie_consent.cli.options import counted, say, say_json
+from cookie_consent.cli.command import (
+    FINDING,
+    GOOD,
+    Command,
+    UnusableError,
+    first_line,
+    guarded,
+    print_problem,
+    progress,
+)
+from cookie_consent.cli.options import counted, print_json, print_text
 from cookie_consent.sinks import BufferedSink, open_sink
 
 if TYPE_CHECKING:
     from cookie_consent.sinks.nats.forwarder import Forwarder
     from cookie_consent.sinks.nats.store import NatsStore
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 """How long a run with --once retries, in seconds. A cluster that lost a server needs a few seconds to elect a new
 leader."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
@@ -49,12 +58,12 @@ class Stop:
             signal.signal(signal.SIGTERM, before)
 
 
-def bring_on(
+def forward_messages(
     forwarder: Forwarder,
     stop: Stop,
     *,
     once: bool,
-    patience: float,
+    timeout: float,
     seen: Callable[[int], object] = lambda number: None,
 ) -> None:
     """Move messages until `stop` is set, or once: until the stream is empty.
@@ -63,7 +72,7 @@ def bring_on(
         forwarder: moves the messages.
         stop: the flag to stop.
         once: whether to return when no messages are left.
-        patience: how long to retry if `once`, in seconds.
+        timeout: how long to retry if `once`, in seconds.
         seen: called with the number of messages moved.
 
     Raises:
@@ -73,11 +82,11 @@ def bring_on(
     while not stop.asked:
         try:
             moved += forwarder.step()
-            reported = _report_pending(forwarder.undone, reported)
-            if once and forwarder.waiting() <= len(forwarder.undone):
+            reported = _report_pending(forwarder.pending_erasures, reported)
+            if once and forwarder.waiting() <= len(forwarder.pending_erasures):
                 return
         except Exception as error:  # noqa: BLE001 (nothing is lost: every error is retried)
-            failing_since = _report_failure(error, failing_since, patience if once else None)
+            failing_since = _report_failure(error, failing_since, timeout if once else None)
             time.sleep(backoff.next_pause())
         else:
             failing_since = None
@@ -85,24 +94,24 @@ def bring_on(
         seen(moved)
 
 
-def _report_pending(undone: Mapping[int, str], reported: set[int]) -> set[int]:
+def _report_pending(pending_erasures: Mapping[int, str], reported: set[int]) -> set[int]:
     """Report each visitor once whose records could not be erased yet; return those reported."""
-    for number in undone.keys() - reported:
-        complain(f"Not erased yet, it is tried again: {undone[number]}", GOOD)
-    return set(undone)
+    for number in pending_erasures.keys() - reported:
+        print_problem(f"Not erased yet, it is tried again: {pending_erasures[number]}", GOOD)
+    return set(pending_erasures)
 
 
-def _report_failure(error: Exception, since: float | None, patience: float | None) -> float:
+def _report_failure(error: Exception, since: float | None, timeout: float | None) -> float:
     """Report a new failure, and return when it began.
 
     Raises:
-        UnusableError: it has lasted longer than `patience`.
+        UnusableError: it has lasted longer than `timeout`.
     """
     now = time.monotonic()
-    why = in_short(error) or repr(error)
+    why = first_line(error) or repr(error)
     if since is None:
-        complain(f"Records wait in the stream: {why}", GOOD)
-    elif patience is not None and now - since >= patience:
+        print_problem(f"Records wait in the stream: {why}", GOOD)
+    elif timeout is not None and now - since >= timeout:
         raise UnusableError(f"The records that are left could not be brought on: {why}")
     return now if since is None else since
 
@@ -121,9 +130,9 @@ def _forward(arguments: argparse.Namespace) -> int:
         forwarder = Forwarder(cast("NatsStore", source.store), target.store, _name(arguments.to))
         if arguments.once:
             with progress("messages", _waiting(forwarder)) as seen:
-                bring_on(forwarder, stop, once=True, patience=_PATIENCE, seen=seen)
+                forward_messages(forwarder, stop, once=True, timeout=_TIMEOUT, seen=seen)
         else:
-            bring_on(forwarder, stop, once=False, patience=_PATIENCE)
+            forward_messages(forwarder, stop, once=False, timeout=_TIMEOUT)
     return summary(forwarder, json=arguments.json)
 
 
@@ -136,7 +145,7 @@ def _waiting(forwarder: Forwarder) -> int:
     try:
         return forwarder.waiting()
     except Exception as error:  # noqa: BLE001 (clients raise errors of many kinds)
-        raise UnusableError(f"--from: the stream cannot be read: {in_short(error) or repr(error)}") from None
+        raise UnusableError(f"--from: the stream cannot be read: {first_line(error) or repr(error)}") from None
 
 
 def _opened(target: str) -> BufferedSink:
@@ -164,16 +173,16 @@ def _name(target: str) -> str:
 
 def summary(forwarder: Forwarder, *, json: bool) -> int:
     """Report what was done, and return the exit status: a finding if a visitor's records could not be erased."""
-    counts, undone = forwarder.counts, forwarder.undone
+    counts, pending_erasures = forwarder.counts, forwarder.pending_erasures
     names = ("records", "counts", "dropped_invalid", "erasures")
     if json:
-        say_json({**{name: counts[name] for name in names}, "not_erased": len(undone)})
+        print_json({**{name: counts[name] for name in names}, "not_erased": len(pending_erasures)})
     else:
         moved = f"{counted(counts['records'], 'record')} and {counted(counts['counts'], 'count')}"
-        say(f"Brought on: {moved}. Erasures: {counts['erasures']:,}.")
+        print_text(f"Brought on: {moved}. Erasures: {counts['erasures']:,}.")
     if counts["dropped_invalid"]:
-        complain(f"Lines that can never be kept there, and are left out: {counts['dropped_invalid']:,}.", GOOD)
-    return FINDING if undone else GOOD
+        print_problem(f"Lines that can never be kept there, and are left out: {counts['dropped_invalid']:,}.", GOOD)
+    return FINDING if pending_erasures else GOOD
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:

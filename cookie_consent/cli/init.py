@@ -6,7 +6,7 @@ import argparse
 from importlib.resources import files
 from pathlib import Path
 
-from cookie_consent.cli.command import GOOD, POLICY_FILE, WRONG_USAGE, Command, complain
+from cookie_consent.cli.command import GOOD, POLICY_FILE, WRONG_USAGE, Command, print_problem
 
 _STARTER = files("cookie_consent.policy") / "starter.toml"
 
@@ -21,9 +21,9 @@ def _init(arguments: argparse.Namespace) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(_STARTER.read_text(encoding="utf-8"))
     except FileExistsError:
-        return complain(f"{path} exists and stays as it is. Name another file.", WRONG_USAGE)
+        return print_problem(f"{path} exists and stays as it is. Name another file.", WRONG_USAGE)
     except OSError as error:
-        return complain(f"{path} cannot be written: {error.strerror}.", WRONG_USAGE)
+        return print_problem(f"{path} cannot be written: {error.strerror}.", WRONG_USAGE)
     print(
         f"{path} is written. Replace what it says by what is true of your site, look it over with\n\n"
         f"    cookie-consent check {path}\n\n"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from cookie_consent.cli.command import UnusableError, in_short
+from cookie_consent.cli.command import UnusableError, first_line
 from cookie_consent.policy.syntax import parse_duration
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink, Sink, open_sink
 from cookie_consent.sinks.files.closed_files import sources
@@ -73,7 +73,7 @@ _OPTIONS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def takes(*options: str) -> Callable[[argparse.ArgumentParser], None]:
+def with_options(*options: str) -> Callable[[argparse.ArgumentParser], None]:
     """Return a function that adds these options and --json to a command's parser."""
 
     def add(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +84,7 @@ def takes(*options: str) -> Callable[[argparse.ArgumentParser], None]:
     return add
 
 
-def takes_id(meaning: str, *options: str, required: bool = True) -> Callable[[argparse.ArgumentParser], None]:
+def with_id_option(meaning: str, *options: str, required: bool = True) -> Callable[[argparse.ArgumentParser], None]:
     """Return a function that adds --id and these options to a command's parser.
 
     Args:
@@ -95,12 +95,12 @@ def takes_id(meaning: str, *options: str, required: bool = True) -> Callable[[ar
 
     def add(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--id", "--visitor", dest="id", metavar="ID", type=_id, required=required, help=meaning)
-        takes(*options)(parser)
+        with_options(*options)(parser)
 
     return add
 
 
-def named(arguments: argparse.Namespace, option: str) -> str | None:
+def option_value(arguments: argparse.Namespace, option: str) -> str | None:
     """Return the value of an option, or of the environment variable used in its absence."""
     return getattr(arguments, option) or os.environ.get(_VARIABLES[option]) or None
 
@@ -111,7 +111,7 @@ def ledger_of(arguments: argparse.Namespace) -> str:
     Raises:
         UnusableError: none was named.
     """
-    url = named(arguments, "ledger")
+    url = option_value(arguments, "ledger")
     if url is None:
         raise UnusableError("Name the ledger: --ledger URL, or the environment variable CONSENT_LEDGER.")
     return url
@@ -141,18 +141,18 @@ def existing_sink(target: str) -> Iterator[Sink]:
     except OSError as error:
         raise UnusableError(f"access_log: {path} cannot be used: {error.strerror or error}.") from None
     except Exception as error:  # noqa: BLE001 (each database client has errors of its own)
-        raise UnusableError(f"access_log: the database cannot be used: {in_short(error)}") from None
+        raise UnusableError(f"access_log: the database cannot be used: {first_line(error)}") from None
 
 
-def say(text: str) -> None:
+def print_text(text: str) -> None:
     """Print a text."""
     # A damaged record can have bytes that are no text.
     sys.stdout.write(text.encode(errors="replace").decode() + "\n")
 
 
-def say_json(document: object, *, indent: int | None = None) -> None:
+def print_json(document: object, *, indent: int | None = None) -> None:
     """Print plain data as JSON: on one line, or indented."""
-    say(as_json(document, indent=indent))
+    print_text(as_json(document, indent=indent))
 
 
 def as_json(document: object, *, indent: int | None = None) -> str:

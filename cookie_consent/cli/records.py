@@ -18,13 +18,22 @@ from cookie_consent.cli.command import (
     WRONG_USAGE,
     Command,
     UnusableError,
-    complain,
     existing_ledger,
     guarded,
+    print_problem,
     progress,
 )
-from cookie_consent.cli.export import export_access, refuse_span, takes_export
-from cookie_consent.cli.options import counted, existing_sink, ledger_of, named, say, say_json, takes, takes_id
+from cookie_consent.cli.export import export_access, refuse_span, with_export_options
+from cookie_consent.cli.options import (
+    counted,
+    existing_sink,
+    ledger_of,
+    option_value,
+    print_json,
+    print_text,
+    with_id_option,
+    with_options,
+)
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Ledger, Removal
 from cookie_consent.ledgers.glossary import MEANINGS
@@ -62,9 +71,9 @@ def _records(arguments: argparse.Namespace) -> int:
         records = _all(ledger) if arguments.id is None else _of(ledger, arguments.id)
         if arguments.json:
             for record in records:
-                say(canonical_json(record).decode())  # exactly the text that the chain's SHA-256 covers
+                print_text(canonical_json(record).decode())  # exactly the text that the chain's SHA-256 covers
         else:
-            _say_table(records, "consent_id" if arguments.id is None else "record_id")
+            _print_table(records, "consent_id" if arguments.id is None else "record_id")
     return GOOD
 
 
@@ -80,11 +89,11 @@ def _all(ledger: Ledger, seen: Callable[[int], object] = lambda number: None) ->
             seen(link.number)
 
 
-def _say_table(records: Records, last: str) -> None:
-    say("  ".join([*(name.ljust(width) for name, width in _COLUMNS.items()), last]))
+def _print_table(records: Records, last: str) -> None:
+    print_text("  ".join([*(name.ljust(width) for name, width in _COLUMNS.items()), last]))
     for record in records:
         cells = (_cell(record.get(name)).ljust(width) for name, width in _COLUMNS.items())
-        say("  ".join([*cells, _cell(record.get(last))]))
+        print_text("  ".join([*cells, _cell(record.get(last))]))
 
 
 def _cell(value: object) -> str:
@@ -97,19 +106,19 @@ def _explain(ledger: Ledger, arguments: argparse.Namespace) -> int:
         records = _all(ledger, seen) if arguments.id is None else _of(ledger, arguments.id)
         record = next((record for record in records if record["record_id"] == arguments.explain), None)
     if record is None:
-        return complain(f"There is no record {arguments.explain}.", FINDING)
+        return print_problem(f"There is no record {arguments.explain}.", FINDING)
     explained = asyncio.run(explain(ledger, record))
     if explained is None:
-        return complain("No text of the site's was shown for this record: its source or event says why.", FINDING)
+        return print_problem("No text of the site's was shown for this record: its source or event says why.", FINDING)
     name = record["prevailing_text" if arguments.prevailing else "text"]
     stored = asyncio.run(ledger.text(name))
     if stored is None or digest(stored) != name:
-        return complain(f"Text {name} is missing, or was changed. Run: cookie-consent verify", FINDING)
+        return print_problem(f"Text {name} is missing, or was changed. Run: cookie-consent verify", FINDING)
     text = explained.prevailing_html if arguments.prevailing else explained.html
     if arguments.json:
-        say_json({"record_id": arguments.explain, "html": text})
+        print_json({"record_id": arguments.explain, "html": text})
     else:
-        say(text)
+        print_text(text)
     return GOOD
 
 
@@ -145,10 +154,10 @@ def _export(arguments: argparse.Namespace) -> int:
     refuse_span(arguments)
     found = {}
     for kind, (option, read) in _READERS.items():
-        target = named(arguments, option)
+        target = option_value(arguments, option)
         if target is None:
             shown = option.replace("_", "-")
-            complain(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.", GOOD)
+            print_problem(f"Not looked for: {kind.replace('_', ' ')}. --{shown} URL says where they are.", GOOD)
         else:
             found[kind] = read(target, arguments.id)
     if not found:
@@ -156,10 +165,10 @@ def _export(arguments: argparse.Namespace) -> int:
     if arguments.json:
         for records in found.values():
             for record in records:
-                say_json(record)
+                print_json(record)
     else:
         meanings = {kind: dict(MEANINGS[kind]) for kind in found}
-        say_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **found, "meanings": meanings}, indent=2)
+        print_json({"id": arguments.id, "exported_at": rfc3339(time.time()), **found, "meanings": meanings}, indent=2)
     return GOOD
 
 
@@ -167,8 +176,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _erase(arguments: argparse.Namespace) -> int:
-    target = named(arguments, "access_log")
-    url = ledger_of(arguments) if arguments.proof else named(arguments, "ledger")
+    target = option_value(arguments, "access_log")
+    url = ledger_of(arguments) if arguments.proof else option_value(arguments, "ledger")
     if target is None and not arguments.proof:
         raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
     with (
@@ -186,10 +195,10 @@ def _erase(arguments: argparse.Namespace) -> int:
         "until": _until(remaining or []),
     }
     if arguments.json:
-        say_json({"id": arguments.id, "erased": erased, "kept": left})
+        print_json({"id": arguments.id, "erased": erased, "kept": left})
     else:
-        say("\n".join(_in_words(arguments.id, erased, left)))
-    return _complain_of(removal.misfiled)
+        print_text("\n".join(_in_words(arguments.id, erased, left)))
+    return _report_misfiled(removal.misfiled)
 
 
 def _policy(path: str) -> Policy:
@@ -209,12 +218,12 @@ def _until(records: Records) -> str | None:
     return max((record["keep_until"] for record in records if record.get("keep_until")), default=None)
 
 
-def _complain_of(misfiled: int) -> int:
+def _report_misfiled(misfiled: int) -> int:
     """Report records that could not be removed, and return the exit status."""
     if not misfiled:
         return GOOD
     stay = counted(misfiled, "record stays: it is not as it was", "records stay: they are not as they were")
-    return complain(f"{stay} recorded. Run: cookie-consent verify", FINDING)
+    return print_problem(f"{stay} recorded. Run: cookie-consent verify", FINDING)
 
 
 def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any]) -> Iterator[str]:
@@ -241,7 +250,7 @@ def _in_words(id_: str, erased: Mapping[str, int | None], left: Mapping[str, Any
 
 def _purge(arguments: argparse.Namespace) -> int:
     now, policy = time.time(), _policy(arguments.policy) if arguments.policy else None
-    target, url = named(arguments, "access_log"), named(arguments, "ledger")
+    target, url = option_value(arguments, "access_log"), option_value(arguments, "ledger")
     if target is None and url is None:
         raise UnusableError("Name what to purge: --ledger URL, --access-log URL, or both.")
     counts = _purged_ledger(url, policy, now, dry_run=arguments.dry_run) if url else {}
@@ -250,12 +259,12 @@ def _purge(arguments: argparse.Namespace) -> int:
     if not counts:
         return WRONG_USAGE
     if arguments.json:
-        say_json({"ran_at": rfc3339(now), "dry_run": arguments.dry_run, **counts})
+        print_json({"ran_at": rfc3339(now), "dry_run": arguments.dry_run, **counts})
     else:
         verb = "would remove" if arguments.dry_run else "removed"
         parts = (counted(counts[what], one, what.replace("_", " ")) for what, one in _ONE.items() if what in counts)
-        say(f"{rfc3339(now)} {verb} {', '.join(parts)}")
-    return _complain_of(counts.get("misfiled", 0))
+        print_text(f"{rfc3339(now)} {verb} {', '.join(parts)}")
+    return _report_misfiled(counts.get("misfiled", 0))
 
 
 def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
@@ -263,7 +272,7 @@ def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool
         last_removal(ledger, now)  # warns if that time is in the future
         counts = asdict(ledger.remove(now=now, make_id=new_id, dry_run=dry_run))
         if policy is None:
-            complain("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
+            print_problem("Requests were not looked at: --policy FILE says for how long they are kept.", GOOD)
         else:
             counts |= asdict(ledger.requests.purge(now=now, rules=policy.requests, dry_run=dry_run))
     return counts
@@ -272,7 +281,9 @@ def _purged_ledger(url: str, policy: Policy | None, now: float, *, dry_run: bool
 def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_run: bool) -> dict[str, int]:
     keep = policy.access_records_kept if policy else None
     if keep is None:
-        complain("Access records were not looked at: a purpose in --policy FILE says for how long they are kept.", GOOD)
+        print_problem(
+            "Access records were not looked at: a purpose in --policy FILE says for how long they are kept.", GOOD
+        )
         return {}
     if policy and policy.exempt and not dry_run:
         daily_salt_of(target).expire(now)
@@ -285,26 +296,26 @@ COMMANDS = (
     Command(
         "records",
         "List consent records, or print the text that was shown for one.",
-        takes("--id", "--ledger", "--explain", "--prevailing"),
+        with_options("--id", "--ledger", "--explain", "--prevailing"),
         guarded(_records),
     ),
     Command(
         "export",
         "Print everything that is stored under an id, or the whole access log.",
-        takes_export(_EITHER_ID),
+        with_export_options(_EITHER_ID),
         guarded(_export),
     ),
     Command(
         "erase",
         "Erase the access records of a visitor, and say what stays.",
         # Each record has its own end date. --policy is accepted only so that all commands take the same options.
-        takes_id(_EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
+        with_id_option(_EITHER_ID, "--proof", "--ledger", "--access-log", "--policy"),
         guarded(_erase),
     ),
     Command(
         "purge",
         "Remove expired records and requests. Run it by cron, on any number of hosts.",
-        takes("--ledger", "--access-log", "--policy", "--dry-run"),
+        with_options("--ledger", "--access-log", "--policy", "--dry-run"),
         guarded(_purge),
     ),
 )

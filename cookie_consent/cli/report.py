@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, progress
-from cookie_consent.cli.options import as_json, counted, named, say, takes
+from cookie_consent.cli.options import as_json, counted, option_value, print_text, with_options
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.export.csv_files import NAMES, as_csv, write_csv
@@ -25,7 +25,7 @@ _DAYS = 30
 _LARGEST_THRESHOLD = 1_000_000
 
 
-def asked_of(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
+def report_arguments(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
     """Return the keyword arguments for `report`.
 
     Args:
@@ -46,7 +46,7 @@ def asked_of(arguments: argparse.Namespace, now: float) -> dict[str, Any]:
     }
 
 
-def takes_memory(parser: argparse.ArgumentParser) -> None:
+def add_memory_option(parser: argparse.ArgumentParser) -> None:
     """Add the --memory option."""
     parser.add_argument(
         "--memory",
@@ -57,7 +57,7 @@ def takes_memory(parser: argparse.ArgumentParser) -> None:
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    takes("--access-log")(parser)
+    with_options("--access-log")(parser)
     parser.add_argument("--from", dest="since", metavar="DAY", type=_day, help="the first day, UTC, like 2026-11-01")
     parser.add_argument("--to", dest="until", metavar="DAY", type=_day, help="the last day, included (default: today)")
     parser.add_argument("--host", help="only requests to this host")
@@ -77,7 +77,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         default=THRESHOLD,
         help="rows with fewer visitors are joined (default: %(default)s)",
     )
-    takes_memory(parser)
+    add_memory_option(parser)
     parser.add_argument("--html", metavar="FILE", type=Path, help="write an HTML page with charts")
     parser.add_argument(
         "--csv",
@@ -114,7 +114,7 @@ def _up_to(most: int) -> Callable[[str], int]:
 def _report(arguments: argparse.Namespace) -> int:
     if sum(bool(form) for form in (arguments.json, arguments.html, arguments.csv or arguments.figure)) > 1:
         raise UnusableError("Name one form: --json, --html FILE, or --csv FOLDER (or --figure NAME).")
-    target = named(arguments, "access_log")
+    target = option_value(arguments, "access_log")
     if target is None:
         raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
     for option in ("html", "csv"):
@@ -122,10 +122,10 @@ def _report(arguments: argparse.Namespace) -> int:
             raise UnusableError(f"--{option}: {file} is a file of the access log itself. Name another.")
     try:
         with progress("steps", STEPS) as seen:
-            figures = report(target, **asked_of(arguments, time.time()), memory=arguments.memory, seen=seen)
+            figures = report(target, **report_arguments(arguments, time.time()), memory=arguments.memory, seen=seen)
     except (ValueError, UnreadableError) as error:
         raise UnusableError(str(error)) from None
-    say(_written(figures, arguments))
+    print_text(_written(figures, arguments))
     return GOOD
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cookie_consent.base.forms import readable
-from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, complain, existing_ledger, guarded
-from cookie_consent.cli.options import ledger_of, say, say_json, takes
+from cookie_consent.cli.command import FINDING, GOOD, Command, UnusableError, existing_ledger, guarded, print_problem
+from cookie_consent.cli.options import ledger_of, print_json, print_text, with_options
 from cookie_consent.ledgers import Requests
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest, as_reference
 
@@ -23,7 +23,7 @@ Do = Callable[[Requests, argparse.Namespace], int]
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     common = argparse.ArgumentParser(add_help=False)
-    takes("--ledger")(common)
+    with_options("--ledger")(common)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     def action(name: str, do: Do, about: str) -> argparse.ArgumentParser:
@@ -54,14 +54,14 @@ def _list(store: Requests, arguments: argparse.Namespace) -> int:
     listed = [request for request in store.listed() if request.state == "open" or not arguments.open]
     if arguments.json:
         for request in listed:
-            say_json(_document(request, now))
+            print_json(_document(request, now))
     elif listed:
-        say("  ".join(name.ljust(width) for name, width in _COLUMNS.items()).rstrip())
+        print_text("  ".join(name.ljust(width) for name, width in _COLUMNS.items()).rstrip())
         for request in listed:
             cells = request.progress() | {"state": _state(request, now)}
-            say("  ".join(str(cells[name]).ljust(width) for name, width in _COLUMNS.items()).rstrip())
+            print_text("  ".join(str(cells[name]).ljust(width) for name, width in _COLUMNS.items()).rstrip())
     else:
-        say("There are no requests.")
+        print_text("There are no requests.")
     return FINDING if any(request.is_overdue(now) for request in listed) else GOOD
 
 
@@ -70,9 +70,9 @@ def _show(store: Requests, arguments: argparse.Namespace) -> int:
     if request is None:
         return _no_such(arguments.reference)
     if arguments.json:
-        say_json(_document(request, now))
+        print_json(_document(request, now))
     else:
-        say("\n".join(_in_words(request, now)))
+        print_text("\n".join(_in_words(request, now)))
     return GOOD
 
 
@@ -83,7 +83,7 @@ def _answer(store: Requests, arguments: argparse.Namespace) -> int:
     text = _written(arguments.text)
     if not store.answer(request.reference, text, time.time()):
         return _too_late(store, request.reference)
-    _say_done(store, request, arguments)
+    _print_done(store, request, arguments)
     return GOOD
 
 
@@ -93,7 +93,7 @@ def _close(store: Requests, arguments: argparse.Namespace) -> int:
         return _no_such(arguments.reference)
     if not store.close(request.reference, time.time()):
         return _too_late(store, request.reference)
-    _say_done(store, request, arguments)
+    _print_done(store, request, arguments)
     return GOOD
 
 
@@ -117,22 +117,22 @@ def _written(text: str | None) -> str:
 
 
 def _no_such(typed: str) -> int:
-    return complain(f"There is no request {typed!r}.", FINDING)
+    return print_problem(f"There is no request {typed!r}.", FINDING)
 
 
 def _too_late(store: Requests, reference: str) -> int:
     request = _find(store, reference)
-    return complain(f"{reference} is {request.state} already." if request else f"{reference} is gone.", FINDING)
+    return print_problem(f"{reference} is {request.state} already." if request else f"{reference} is gone.", FINDING)
 
 
-def _say_done(store: Requests, request: DeskRequest, arguments: argparse.Namespace) -> None:
+def _print_done(store: Requests, request: DeskRequest, arguments: argparse.Namespace) -> None:
     request = _find(store, request.reference) or request
     if arguments.json:
-        say_json(_document(request, time.time()))
+        print_json(_document(request, time.time()))
         return
-    say(f"{request.reference} is {request.state}.")
+    print_text(f"{request.reference} is {request.state}.")
     if request.state == "answered":
-        say(
+        print_text(
             f"Mail the answer to {request.address}, as the visitor wishes."
             if request.address
             else "The visitor looks the answer up and gave no mail address."

@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cookie_consent.cli.command import GOOD, Command, UnusableError, complain, guarded, port_number
-from cookie_consent.cli.options import named, say
-from cookie_consent.cli.report import takes_memory
+from cookie_consent.cli.command import GOOD, Command, UnusableError, guarded, port_number, print_problem
+from cookie_consent.cli.options import option_value, print_text
+from cookie_consent.cli.report import add_memory_option
 from cookie_consent.report import UnreadableError
 from cookie_consent.report.engines.engine import open_engine
 from cookie_consent.report.files import require_files
@@ -31,7 +31,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help='the access log, like "logs/access.jsonl" (default: $CONSENT_ACCESS_LOG)',
     )
-    takes_memory(parser)
+    add_memory_option(parser)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", type=port_number, default=8765, help="the port; 0 for a free one (default: %(default)s)"
@@ -51,7 +51,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise UnusableError(f'serve-report needs {error.name}: pip install "cookie-consent[analytics]"') from None
     app = _app(_access_log(arguments), arguments.host, _password(arguments.password_file), arguments.memory)
     with _listening(arguments.host, arguments.port) as listening:
-        say(f"The report is at {_address(listening)} (Ctrl-C ends it).")
+        print_text(f"The report is at {_address(listening)} (Ctrl-C ends it).")
         sys.stdout.flush()
         config = uvicorn.Config(
             app, ws="none", lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=2
@@ -63,7 +63,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _access_log(arguments: argparse.Namespace) -> str:
     """Return the access log after opening it once, so that errors show at start-up. It may still be empty."""
-    target = named(arguments, "access_log")
+    target = option_value(arguments, "access_log")
     if target is None:
         raise UnusableError("Name the access log: --access-log URL, or the environment variable CONSENT_ACCESS_LOG.")
     try:
@@ -99,7 +99,7 @@ def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIA
             f"Others than this machine can connect to {host}: that needs a password. Write it into a file and name "
             f"that by --password-file, or set {PASSWORD}."
         )
-    complain("Over http a password can be read on its way: put a proxy that speaks https before this port.", GOOD)
+    print_problem("Over http a password can be read on its way: put a proxy that speaks https before this port.", GOOD)
     return app
 
 

@@ -19,13 +19,13 @@ from cookie_consent.cli.command import (
     GOOD,
     Command,
     UnusableError,
-    complain,
     existing_ledger,
+    first_line,
     guarded,
-    in_short,
+    print_problem,
     progress,
 )
-from cookie_consent.cli.options import counted, ledger_of, say, say_json, takes
+from cookie_consent.cli.options import counted, ledger_of, print_json, print_text, with_options
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers.chain import Link, Root, Verified, verify
@@ -102,11 +102,11 @@ def _verify(arguments: argparse.Namespace) -> int:
     root = write_root(verified.root, signer, now) if signer else str(verified.root)
     result = _Result(verified, dates.removed_by(), dates.imported, root, roots, findings)
     if arguments.json:
-        say_json(_as_json(result))
+        print_json(_as_json(result))
     else:
-        say("\n".join(_in_words(result)))
+        print_text("\n".join(_in_words(result)))
     if arguments.write_root and findings:
-        complain("No root was written.", FINDING)
+        print_problem("No root was written.", FINDING)
     elif arguments.write_root:
         _keep_root(arguments.write_root, root)
     return FINDING if findings else GOOD
@@ -192,7 +192,7 @@ def _readable(rows: Iterator[Row], what: str, damages: list[_Finding]) -> Iterat
     except DatabaseError as error:
         if not _is_damage(error.orig):
             raise
-        damages.append(_Finding(None, f"{what} cannot be read to the end: {in_short(error)}."))
+        damages.append(_Finding(None, f"{what} cannot be read to the end: {first_line(error)}."))
 
 
 def _unsound(ledger: SqlLedger, damages: list[_Finding]) -> Iterator[_Finding]:
@@ -305,6 +305,6 @@ def _keep_root(path: str, root: str) -> None:
 VERIFY = Command(
     "verify",
     "Verify that no consent record, and nothing that one cites, was changed, left out or added.",
-    takes("--ledger", "--root", "--write-root", "--shortest-keep"),
+    with_options("--ledger", "--root", "--write-root", "--shortest-keep"),
     guarded(_verify),
 )

@@ -15,7 +15,7 @@ ANSWERS = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", 
 
 
 @dataclass(frozen=True, slots=True)
-class List:
+class RankedList:
     """A list of groups, the largest first and "(other)" last.
 
     Args:
@@ -95,19 +95,19 @@ def _routes(row: Row) -> Mapping[str, int | float | None]:
 
 
 LISTS = (
-    List("pages", _named("path"), _pages),
-    List("entry_pages", _named("path"), _counting("sessions", "bounces")),
-    List("exit_pages", _named("path"), _counting("sessions")),
-    List("referrers", _named("referrer"), _counting("sessions", "visitors")),
-    List("campaigns", _campaign, _counting("sessions", "visitors")),
-    List("devices", _named("device"), _counting("visitors", "views")),
-    List("browsers", _named("browser"), _counting("visitors", "views")),
-    List("systems", _named("os"), _counting("visitors", "views")),
-    List("routes", _route, _routes),
-    List("events", _named("event"), _counting("events", "visitors")),
-    List("degraded", _named("feature"), _counting("views")),
-    List("consent_by_host", _named("host"), consent),
-    List("consent_by_language", _named("language"), _without_signal),
+    RankedList("pages", _named("path"), _pages),
+    RankedList("entry_pages", _named("path"), _counting("sessions", "bounces")),
+    RankedList("exit_pages", _named("path"), _counting("sessions")),
+    RankedList("referrers", _named("referrer"), _counting("sessions", "visitors")),
+    RankedList("campaigns", _campaign, _counting("sessions", "visitors")),
+    RankedList("devices", _named("device"), _counting("visitors", "views")),
+    RankedList("browsers", _named("browser"), _counting("visitors", "views")),
+    RankedList("systems", _named("os"), _counting("visitors", "views")),
+    RankedList("routes", _route, _routes),
+    RankedList("events", _named("event"), _counting("events", "visitors")),
+    RankedList("degraded", _named("feature"), _counting("views")),
+    RankedList("consent_by_host", _named("host"), consent),
+    RankedList("consent_by_language", _named("language"), _without_signal),
 )
 
 

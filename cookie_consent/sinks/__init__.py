@@ -112,7 +112,7 @@ def _factory(scheme: str) -> Any:
         raise ValueError(f'access_log: "{scheme}://" needs {error.name}: pip install "{install}"') from None
 
 
-def local_place(target: str) -> Path:
+def storage_path(target: str) -> Path:
     """Return the local path of a sink: its file, or its spill folder."""
     scheme, colon, rest = target.partition("://")
     return Path(rest if colon else target) if not colon or scheme == "file" else without_spill(target)[1]

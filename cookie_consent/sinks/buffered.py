@@ -23,7 +23,7 @@ from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Stor
 LONGEST_HELD = 1.0
 """How long a process may buffer a line before it reaches the store or a spill file (seconds)."""
 _FLUSH = 0.5
-_PATIENCE = 1.0
+_TIMEOUT = 1.0
 """How long a store may fail before buffered lines are spilled (seconds)."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 """Bounds of the pause between retries (seconds). The bound doubles each time; the pause is a random part of it."""
@@ -226,7 +226,7 @@ class BufferedSink:
         if now or time.monotonic() >= self._next_try:
             self._drain()
         since = self._failing_since
-        if since is not None and self._spill and (now or time.monotonic() - since >= _PATIENCE):
+        if since is not None and self._spill and (now or time.monotonic() - since >= _TIMEOUT):
             self._spill_what_waits(self._spill)
 
     def _drain(self) -> None:

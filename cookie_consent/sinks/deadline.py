@@ -21,8 +21,8 @@ def cut_off_after(descriptor: int, seconds: float) -> Iterator[None]:
         seconds: the time limit.
     """
     # A duplicate, because the descriptor may be closed and reused before the timer fires.
-    with socket.socket(fileno=os.dup(descriptor)) as wire:
-        timer = threading.Timer(seconds, _cut_off, [wire])
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        timer = threading.Timer(seconds, _cut_off, [connection])
         timer.daemon = True
         timer.start()
         try:
@@ -31,6 +31,6 @@ def cut_off_after(descriptor: int, seconds: float) -> Iterator[None]:
             timer.cancel()
 
 
-def _cut_off(wire: socket.socket) -> None:
+def _cut_off(connection: socket.socket) -> None:
     with suppress(OSError):  # already disconnected
-        wire.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)

@@ -16,7 +16,7 @@ from cookie_consent.decision.own_cookies import OwnCookies
 from cookie_consent.decision.visit import Visit, is_secure
 from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
-from cookie_consent.sinks import Sink, local_place, open_sink
+from cookie_consent.sinks import Sink, open_sink, storage_path
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.tracing.counts import Counts
 from cookie_consent.tracing.erasing import Erasing
@@ -161,7 +161,7 @@ def daily_salt_of(given: Sink | str | PathLike[str] | None) -> DailySalt:
 
     If the sink was not given as a path or URL, each process has its own salt and counts each visitor once.
     """
-    return DailySalt(f"{local_place(fspath(given))}.salt" if given and isinstance(given, str | PathLike) else None)
+    return DailySalt(f"{storage_path(fspath(given))}.salt" if given and isinstance(given, str | PathLike) else None)
 
 
 def _notes_beside(sink: Sink) -> str | None:

@@ -112,11 +112,11 @@ class DeskNotifier:
                     await result
         except Exception as error:  # noqa: BLE001 (the request is stored, whatever fails here)
             self._sent -= 1
-            self._complain(error)
+            self._log_error(error)
         else:
             self._logged.clear()
 
-    def _complain(self, error: Exception) -> None:
+    def _log_error(self, error: Exception) -> None:
         kind = type(error).__name__
         if kind not in self._logged:
             evict_if_full(self._logged, _MOST_KINDS)

@@ -16,7 +16,7 @@ from cookie_consent.base.process.waiting import Backoff, wait_until
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.committer import Committer
 from cookie_consent.report.live.app import report_app
-from cookie_consent.sinks.files.closed_files import Form
+from cookie_consent.sinks.files.closed_files import FileFormat
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.rotation import Rotation
@@ -115,7 +115,7 @@ os._exit(0 if call(app).status == 200 else 1)
 
 
 def test_closed_files_are_compressed_after_fork(tmp_path: Path) -> None:
-    compressor = Compressor((tmp_path / "access.jsonl",), Form.GZIP)
+    compressor = Compressor((tmp_path / "access.jsonl",), FileFormat.GZIP)
     for number in (1, 2):
         (tmp_path / f"access-2026-11-25-000{number}.jsonl").write_bytes(b"{}\n")
         compressor.start()

@@ -23,9 +23,9 @@ from nats.js.api import StreamInfo
 
 from cookie_consent.cli import forward as forward_command
 from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, UnusableError
-from cookie_consent.cli.forward import COMMANDS, Stop, bring_on, summary
+from cookie_consent.cli.forward import COMMANDS, Stop, forward_messages, summary
 from cookie_consent.sinks import MemorySink
-from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.address import NatsAddress
 from cookie_consent.sinks.nats.forwarder import Forwarder
 from cookie_consent.sinks.nats.sink import NatsSink
 from cookie_consent.sinks.nats.store import NatsStore
@@ -96,9 +96,9 @@ def forward(*argv: str) -> int:
 
 def serve(from_: str, to: str) -> None:
     """Forward as the command does, but with less time for things to settle."""
-    source, target, stop = NatsStore(Place.of(from_)), PostgresqlSink(to), Stop()
+    source, target, stop = NatsStore(NatsAddress.of(from_)), PostgresqlSink(to), Stop()
     with stop.by_signal(), closing(source), closing(target.store):
-        bring_on(Forwarder(source, target.store, "database", SETTLED), stop, once=False, patience=0)
+        forward_messages(Forwarder(source, target.store, "database", SETTLED), stop, once=False, timeout=0)
 
 
 @contextmanager
@@ -131,13 +131,13 @@ def url(server: NatsServer, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def source(url: str) -> Iterator[NatsStore]:
-    with closing(NatsStore(Place.of(url))) as store:
+    with closing(NatsStore(NatsAddress.of(url))) as store:
         yield store
 
 
 def all_of(forwarder: Forwarder) -> None:
     """Bring all on that is there, as --once does."""
-    bring_on(forwarder, Stop(), once=True, patience=60)
+    forward_messages(forwarder, Stop(), once=True, timeout=60)
 
 
 # What a forwarder does.
@@ -240,17 +240,20 @@ def test_an_erasure_that_fails_is_said_and_comes_again(source: NatsStore, capsys
     source.erase("visitor-1")
     all_of(forwarder)  # ends, although that order is left
     assert capsys.readouterr().err == "Not erased yet, it is tried again: it sticks to the shelf\n"
-    assert list(forwarder.undone.values()) == ["it sticks to the shelf"]
+    assert list(forwarder.pending_erasures.values()) == ["it sticks to the shelf"]
     assert forwarder.waiting() == 1
     shelf.holds_on = False
     until(lambda: forwarder.step() > 0)
-    assert (forwarder.undone, shelf.records) == ({}, [])
+    assert (forwarder.pending_erasures, shelf.records) == ({}, [])
     assert forwarder.counts["erasures"] == 1
 
 
 def test_a_forwarder_survives_its_server(tmp_path: Path) -> None:
     shelf = Shelf()
-    with nats_server(tmp_path / "nats") as server, closing(NatsStore(Place.of(f"nats://{server.address}"))) as source:
+    with (
+        nats_server(tmp_path / "nats") as server,
+        closing(NatsStore(NatsAddress.of(f"nats://{server.address}"))) as source,
+    ):
         forwarder = Forwarder(source, shelf, "shelf", SETTLED)
         source.write([line(1)], [])
         all_of(forwarder)
@@ -288,7 +291,7 @@ def test_one_stream_may_be_brought_on_to_another(
 ) -> None:
     source.write([line(1)], [])
     assert forward("--from", url, "--to", f"nats://me:secret@{server.address}/copy?replicas=1", "--once") == GOOD
-    with closing(NatsStore(Place.of(f"nats://{server.address}/copy"))) as copy:
+    with closing(NatsStore(NatsAddress.of(f"nats://{server.address}/copy"))) as copy:
         assert [record["log.record.uid"] for record in copy.read("visitor-1")] == ["a1b2c3d4e5f6g7h8-1"]
 
 
@@ -320,7 +323,7 @@ def test_a_run_ends_when_what_it_needs_is_away_for_too_long(
     shelf.broken = True
     source.write([line(1)], [])
     with pytest.raises(UnusableError, match="could not be brought on: the shelf is broken"):
-        bring_on(Forwarder(source, shelf, "shelf", SETTLED), Stop(), once=True, patience=0)
+        forward_messages(Forwarder(source, shelf, "shelf", SETTLED), Stop(), once=True, timeout=0)
     assert capsys.readouterr().err == "Records wait in the stream: the shelf is broken\n"
 
 
@@ -337,7 +340,7 @@ def test_a_service_goes_on_when_what_it_needs_was_away(source: NatsStore, capsys
 
     helper = threading.Thread(target=mend_and_stop)
     helper.start()
-    bring_on(Forwarder(source, shelf, "shelf", SETTLED), stop, once=False, patience=0)
+    forward_messages(Forwarder(source, shelf, "shelf", SETTLED), stop, once=False, timeout=0)
     helper.join()
     assert shelf.records == [line(1)]
     assert capsys.readouterr().err == "Records wait in the stream: the shelf is broken\n"
@@ -367,7 +370,7 @@ def test_lines_left_out_are_said_and_records_not_erased_are_a_finding(
 ) -> None:
     forwarder = Forwarder(source, Shelf(), "shelf")
     forwarder.counts["dropped_invalid"] = 2
-    forwarder.undone[7] = "it sticks"
+    forwarder.pending_erasures[7] = "it sticks"
     assert summary(forwarder, json=False) == FINDING
     assert capsys.readouterr().err == "Lines that can never be kept there, and are left out: 2.\n"
 
@@ -384,7 +387,7 @@ def leader_of(store: NatsStore) -> str:
     """Return which node leads the stream, which is on all of them."""
 
     async def info(client: Client) -> StreamInfo:
-        return await client.jetstream().stream_info(store.place.stream)
+        return await client.jetstream().stream_info(store.address.stream)
 
     found = store.connection.run(info)
     assert found.config.num_replicas == 3
@@ -432,7 +435,7 @@ def test_a_cluster_that_loses_its_leader_in_the_middle_brings_on_each_record_onc
             until(lambda: kept(postgres_url)[0] >= total, 60)
             forwarder.terminate()
             assert forwarder.wait(60) == 0
-            assert sorted(lines_in(sink.store, sink.store.place.records)) == sorted(map(line, range(total)))
+            assert sorted(lines_in(sink.store, sink.store.address.records)) == sorted(map(line, range(total)))
     assert kept(postgres_url) == (total, total)
 
 

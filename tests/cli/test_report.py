@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.cli.command import GOOD, WRONG_USAGE
-from cookie_consent.cli.report import REPORT, asked_of
+from cookie_consent.cli.report import REPORT, report_arguments
 from cookie_consent.report import FIGURES, report
 from cookie_consent.report.engines import duckdb_files
 from cookie_consent.report.export.csv_files import NAMES, as_csv, plain
@@ -281,7 +281,7 @@ def test_thirty_days_until_today_are_shown_where_none_are_named() -> None:
     now = NOON.timestamp()
 
     def days(*arguments: str) -> tuple[Any, Any]:
-        asked = asked_of(parsed(*arguments), now)
+        asked = report_arguments(parsed(*arguments), now)
         return asked["since"], asked["until"]
 
     assert days() == (DAY - timedelta(days=29), DAY)

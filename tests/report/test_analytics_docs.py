@@ -31,7 +31,7 @@ from starlette.applications import Starlette
 from cookie_consent.cli.main import GOOD, main
 from cookie_consent.integrations.prometheus import SinkCollector
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from tests.docs.test_docs import blocks
 from tests.report.test_server_logs import MATOMO_NCSA
 from tests.support import analytics_sample as sample
@@ -242,12 +242,12 @@ def test_the_charts_over_clickhouse_show_what_is_in_the_records(
 # Collectors
 
 LOG = Path("/srv/site/logs/access.jsonl")
-CLOSED = path_of(LOG, sample.FIRST, 1, Form.PLAIN)
+CLOSED = path_of(LOG, sample.FIRST, 1, FileFormat.PLAIN)
 NOT_FOLLOWED = (
     counts_path(LOG),
-    path_of(counts_path(LOG), sample.FIRST, 1, Form.PLAIN),
-    path_of(LOG, sample.FIRST, 1, Form.GZIP),
-    path_of(LOG, sample.FIRST, 1, Form.PARQUET),
+    path_of(counts_path(LOG), sample.FIRST, 1, FileFormat.PLAIN),
+    path_of(LOG, sample.FIRST, 1, FileFormat.GZIP),
+    path_of(LOG, sample.FIRST, 1, FileFormat.PARQUET),
 )
 
 

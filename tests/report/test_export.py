@@ -25,7 +25,7 @@ from cookie_consent.report.export.formats import write_parquet
 from cookie_consent.report.export.server_logs import is_for_importers, ncsa
 from cookie_consent.report.export.streams import Span, postgresql, stream
 from cookie_consent.sinks.columns import COLUMNS
-from cookie_consent.sinks.files.closed_files import Form, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
 from tests.report.test_report import keep, kept_in_files
 from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
@@ -144,7 +144,7 @@ def test_an_access_log_that_is_not_there_is_an_error_that_says_so(url: str, says
 
 
 def test_a_file_that_cannot_be_read_is_an_error_that_says_so(tmp_path: Path) -> None:
-    path_of(tmp_path / "access.jsonl", FIRST, 1, Form.GZIP).write_bytes(b"\x1f\x8b\x08no gzip")
+    path_of(tmp_path / "access.jsonl", FIRST, 1, FileFormat.GZIP).write_bytes(b"\x1f\x8b\x08no gzip")
     with pytest.raises(UnreadableError, match="cannot be read"):
         next(stream(str(tmp_path / "access.jsonl"), Span()))
 
@@ -223,10 +223,10 @@ def test_a_parquet_file_is_as_if_it_was_compacted(live: Path, tmp_path: Path, ca
     assert main(["export", "--access-log", str(live), "--format", "parquet", "--out", str(out)]) == GOOD
     assert capsys.readouterr().out == f"{out} is written.\n"
     assert out.stat().st_mode & 0o007 == 0
-    closed = path_of(live, LAST + timedelta(days=1), 1, Form.PLAIN)
+    closed = path_of(live, LAST + timedelta(days=1), 1, FileFormat.PLAIN)
     live.rename(closed)
     compact(live)
-    compacted = path_of(live, LAST + timedelta(days=1), 1, Form.PARQUET)
+    compacted = path_of(live, LAST + timedelta(days=1), 1, FileFormat.PARQUET)
     with duckdb.connect() as connection:
         rows = [connection.read_parquet(str(file), hive_partitioning=False) for file in (out, compacted)]
         assert rows[0].columns == rows[1].columns
@@ -307,7 +307,7 @@ def test_what_is_no_file_is_not_replaced_by_one(live: Path, tmp_path: Path, caps
 def test_the_access_log_is_not_written_over(live: Path, tmp_path: Path, capsys: Capture) -> None:
     kept, link = live.read_bytes(), tmp_path / "link"
     link.symlink_to(live)
-    closed = path_of(live, FIRST, 1, Form.PLAIN)
+    closed = path_of(live, FIRST, 1, FileFormat.PLAIN)
     closed.touch()
     for out in (live, link, closed):
         assert main(["export", "--access-log", str(live), "--format", "csv", "--out", str(out)]) == WRONG_USAGE

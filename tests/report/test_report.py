@@ -20,7 +20,7 @@ from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
 from cookie_consent.report.memory import default_memory, in_words, parse_memory
 from cookie_consent.sinks import open_sink
-from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.compaction import compact
 from tests.support.report_oracle import Oracle
 from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
@@ -89,12 +89,12 @@ def kept_in_files(live: Path, records: Sequence[Record], counts: Sequence[Record
     days = [FIRST + timedelta(days=number) for number in range(DAYS + 1)]
     first, second, third, *later = days
     for log, kept in ((live, records), (counts_path(live), counts)):
-        put(path_of(log, first, 1, Form.PLAIN), kept, [first])
+        put(path_of(log, first, 1, FileFormat.PLAIN), kept, [first])
         compact(live)
-        gz = path_of(log, second, 1, Form.GZIP)
+        gz = path_of(log, second, 1, FileFormat.GZIP)
         put(gz, kept, [second])
         gz.write_bytes(gzip.compress(gz.read_bytes()))
-        put(path_of(log, third, 1, Form.PLAIN), kept, [third])
+        put(path_of(log, third, 1, FileFormat.PLAIN), kept, [third])
         put(log, kept, later)
         with log.open("ab") as file:
             file.write(b" " * 80 + b'\n[1]\n"text"\n{"time": 5}\n\xff\xfe\n' + line(kept[0])[:40])

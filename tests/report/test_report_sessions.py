@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.report import UnreadableError, report
-from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.compaction import compact
 from tests.support.report_records import Record, line, written_at
 
@@ -340,7 +340,7 @@ def test_records_without_a_visitor_are_views_that_nobody_can_join(tmp_path: Path
 
 
 def test_a_file_that_cannot_be_read_is_an_error_and_no_report_of_the_rest(tmp_path: Path) -> None:
-    broken = path_of(tmp_path / "access.jsonl", NOON.date(), 1, Form.GZIP)
+    broken = path_of(tmp_path / "access.jsonl", NOON.date(), 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(record(0)) * 1000)[:60])
     with pytest.raises(UnreadableError, match="cannot be read"):
         reported(tmp_path, record(0))
@@ -348,7 +348,7 @@ def test_a_file_that_cannot_be_read_is_an_error_and_no_report_of_the_rest(tmp_pa
 
 @pytest.mark.slow
 def test_files_of_days_before_the_range_are_not_even_opened(tmp_path: Path) -> None:
-    path_of(tmp_path / "access.jsonl", NOON.date() - timedelta(days=2), 1, Form.GZIP).write_bytes(b"broken")
+    path_of(tmp_path / "access.jsonl", NOON.date() - timedelta(days=2), 1, FileFormat.GZIP).write_bytes(b"broken")
     assert reported(tmp_path, record(0))["views"] == 1
 
 
@@ -374,7 +374,7 @@ def test_reports_count_each_record_once_while_files_are_compacted(tmp_path: Path
         day = first + timedelta(days=number)
         at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
         text = b"".join(line(record(n / 10, f"/{number}", at=at, uid=f"{number}-{n}")) for n in range(300))
-        path_of(log, day, 1, Form.PLAIN).write_bytes(text)
+        path_of(log, day, 1, FileFormat.PLAIN).write_bytes(text)
     compacted: list[Any] = []
     thread = threading.Thread(target=lambda: compacted.append(compact(log)))
     thread.start()

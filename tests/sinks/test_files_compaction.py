@@ -27,8 +27,8 @@ from cookie_consent.report import report
 from cookie_consent.report.export.streams import Span, stream
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS
-from cookie_consent.sinks.files.atomic import unfinished
-from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, path_of, sources, steadily
+from cookie_consent.sinks.files.atomic import temporary_path
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, path_of, retry_if_moved, sources
 from cookie_consent.sinks.files.compaction import Compacted, compact
 from cookie_consent.sinks.files.rotation import Rotation
 from cookie_consent.sinks.optional import NotInstalledError
@@ -50,11 +50,11 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CONSENT_ACCESS_LOG", raising=False)
 
 
-def close_as(path: Path, form: Form, *lines: bytes, day: date = DAY, number: int = 1) -> Path:
+def close_as(path: Path, form: FileFormat, *lines: bytes, day: date = DAY, number: int = 1) -> Path:
     """Make a closed file of lines."""
     place, data = path_of(path, day, number, form), b"".join(lines)
-    place.write_bytes(gzip.compress(data) if form is Form.GZIP else data)
-    if form is Form.ZSTD:
+    place.write_bytes(gzip.compress(data) if form is FileFormat.GZIP else data)
+    if form is FileFormat.ZSTD:
         with duckdb.connect(":memory:") as connection:
             how = "FORMAT csv, COMPRESSION zstd, HEADER false, QUOTE '', DELIM '\x01'"
             texts = [line.decode().rstrip("\n") for line in lines]
@@ -71,7 +71,7 @@ def rows(query: str, *files: Path) -> list[tuple[Any, ...]]:
 
 
 def compacted(path: Path, number: int = 1) -> Path:
-    return path_of(path, DAY, number, Form.PARQUET)
+    return path_of(path, DAY, number, FileFormat.PARQUET)
 
 
 def sink(path: Path) -> JsonLinesSink:
@@ -80,8 +80,8 @@ def sink(path: Path) -> JsonLinesSink:
 
 def uids(found: Sequence[Source]) -> Counter[str]:
     """Return how often each uid is there."""
-    lines = [str(source.path) for source in found if source.form is not Form.PARQUET]
-    parquet = [str(source.path) for source in found if source.form is Form.PARQUET]
+    lines = [str(source.path) for source in found if source.file_format is not FileFormat.PARQUET]
+    parquet = [str(source.path) for source in found if source.file_format is FileFormat.PARQUET]
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
         counted = Counter[str]()
         for kind, files in (("parquet", parquet), ("json", lines)):
@@ -98,14 +98,14 @@ def uids(found: Sequence[Source]) -> Counter[str]:
 # What becomes of a record.
 
 
-@pytest.mark.parametrize("form", [Form.PLAIN, Form.GZIP, Form.ZSTD])
+@pytest.mark.parametrize("form", [FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD])
 @pytest.mark.slow
-def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: Form, path: Path) -> None:
+def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: FileFormat, path: Path) -> None:
     written = [record(number, f"visitor-{number % 3}") for number in range(300)]
     del written[3]["event.properties"], written[6]["http.request.referrer"]
     lines = [json.dumps(each).encode() + b"\n" for each in written]
     place = close_as(path, form, *lines[::-1])
-    close_as(path, Form.PLAIN, line(999, "visitor-0"), number=2)
+    close_as(path, FileFormat.PLAIN, line(999, "visitor-0"), number=2)
     assert compact(path) == Compacted(files=2, records=301, counts=0, busy=0, unreadable=())
     assert not place.exists()
     assert [source.path for source in sources(path)] == [compacted(path), compacted(path, 2)]
@@ -126,7 +126,7 @@ def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: Form, 
 @pytest.mark.slow
 def test_counts_become_parquet_too_with_their_own_day(path: Path) -> None:
     counts = counts_path(path)
-    close_as(counts, Form.GZIP, count_line(1, 12, days=1), count_line(2, 30), count_line(1, 12, days=1), b"   \n")
+    close_as(counts, FileFormat.GZIP, count_line(1, 12, days=1), count_line(2, 30), count_line(1, 12, days=1), b"   \n")
     assert compact(path) == Compacted(files=1, records=0, counts=2, busy=0, unreadable=())
     (place,) = [source.path for source in sources(counts)]
     assert place.parent.name == "written=2026-11-25"
@@ -150,7 +150,7 @@ def test_what_is_no_record_is_left_out_and_what_was_written_twice_comes_once(pat
         b'{"a": "\\ud\n',
         b"7\n",
     ]
-    close_as(path, Form.PLAIN, line(1), *nonsense, line(2), line(1), line(2), line(3), line(8)[:50])
+    close_as(path, FileFormat.PLAIN, line(1), *nonsense, line(2), line(1), line(2), line(3), line(8)[:50])
     assert compact(path).records == 3
     assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2, 3)})
 
@@ -159,7 +159,7 @@ def test_what_is_no_record_is_left_out_and_what_was_written_twice_comes_once(pat
 def test_a_record_that_only_some_readers_take_for_json_is_kept(path: Path) -> None:
     half = b'{"log.record.uid":"a-1","url.path":"/\\ud800/x\xc3\xa9","visitor.id":"one"}\n'
     pair = b'{"log.record.uid":"a-2","url.path":"/\\ud83d\\ude00\\u0000","visitor.id":"one"}\n'
-    for form in (Form.PLAIN, Form.GZIP, Form.ZSTD):
+    for form in (FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD):
         close_as(path, form, b" \n", half, pair, half)
         assert compact(path).records == 2
         assert rows("SELECT path FROM FILES ORDER BY uid", compacted(path)) == [("/?/xé",), ("/\U0001f600\0",)]
@@ -169,7 +169,7 @@ def test_a_record_that_only_some_readers_take_for_json_is_kept(path: Path) -> No
 def test_records_of_before_version_1_get_what_they_lack(path: Path) -> None:
     old = {"time": "2026-11-25T11:00:00.000Z", "url.path": "/", "visitor.id": "one"}
     lines = [json.dumps({**old, "http.request.method": method}).encode() + b"\n" for method in ("GET", "GET", "POST")]
-    close_as(path, Form.GZIP, *lines, line(1))
+    close_as(path, FileFormat.GZIP, *lines, line(1))
     assert compact(path).records == 4
     found = rows("SELECT uid, kind FROM FILES ORDER BY kind, uid", compacted(path))
     assert len({uid for uid, _ in found}) == 4
@@ -187,7 +187,7 @@ def test_the_live_file_is_closed_first_if_its_day_is_over(path: Path) -> None:
 
 
 def test_files_and_folders_belong_to_whom_the_log_belongs(path: Path) -> None:
-    place = close_as(path, Form.PLAIN, line(1))
+    place = close_as(path, FileFormat.PLAIN, line(1))
     place.chmod(0o640)
     if os.geteuid() == 0:
         os.chown(place, 1234, 1234)
@@ -207,7 +207,7 @@ def test_a_folder_is_meant_as_it_is_named_and_not_as_a_pattern(name: str, tmp_pa
     mine, other = tmp_path / name / "access.jsonl", tmp_path / "abc" / "access.jsonl"
     for number, path in ((1, mine), (3, other)):
         path.parent.mkdir()
-        close_as(path, Form.PLAIN, line(number, "ann"), line(number + 1, "ben"), day=TODAY.date())
+        close_as(path, FileFormat.PLAIN, line(number, "ann"), line(number + 1, "ben"), day=TODAY.date())
         compact(path)
     assert sink(mine).erase("ann") == 1
     assert list(sink(mine).read("ben")) == list(stream(mine, Span())) == [record(2, "ben")]
@@ -219,14 +219,14 @@ def test_a_folder_is_meant_as_it_is_named_and_not_as_a_pattern(name: str, tmp_pa
 def test_it_may_be_run_again(path: Path) -> None:
     assert compact(path) == Compacted(files=0, records=0, counts=0, busy=0, unreadable=())
     for number in (1, 2):
-        close_as(path, Form.PLAIN, line(number), number=number)
+        close_as(path, FileFormat.PLAIN, line(number), number=number)
         assert compact(path).files == 1
     assert uids(sources(path)) == Counter({record(number)["log.record.uid"]: 1 for number in (1, 2)})
 
 
 @pytest.mark.slow
 def test_a_file_that_somebody_holds_is_for_the_next_time(path: Path) -> None:
-    place = close_as(path, Form.PLAIN, line(1))
+    place = close_as(path, FileFormat.PLAIN, line(1))
     with place.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         assert compact(path) == Compacted(files=0, records=0, counts=0, busy=1, unreadable=())
@@ -236,19 +236,19 @@ def test_a_file_that_somebody_holds_is_for_the_next_time(path: Path) -> None:
 @pytest.mark.slow
 def test_what_a_killed_one_left_behind_is_done_again(path: Path) -> None:
     """Killed before the source was removed, with a file of another form before it, and in the middle of a file."""
-    close_as(path, Form.PLAIN, line(1), line(2))
+    close_as(path, FileFormat.PLAIN, line(1), line(2))
     compact(path)
-    close_as(path, Form.PLAIN, line(1), line(2))
-    close_as(path, Form.GZIP, line(1), line(2))
-    half = unfinished(compacted(path))
+    close_as(path, FileFormat.PLAIN, line(1), line(2))
+    close_as(path, FileFormat.GZIP, line(1), line(2))
+    half = temporary_path(compacted(path))
     half.write_bytes(b"PAR1")
     assert sum(uids(sources(path)).values()) == 2
     assert sink(path).erase("one") == 2
-    assert [source.form for source in sources(path)] == [Form.PLAIN]
+    assert [source.file_format for source in sources(path)] == [FileFormat.PLAIN]
     assert not half.exists()
     assert not compacted(path).exists()
     assert compact(path).records == 0
-    assert [source.form for source in sources(path)] == [Form.PARQUET]
+    assert [source.file_format for source in sources(path)] == [FileFormat.PARQUET]
 
 
 _COMPACT = """
@@ -278,10 +278,10 @@ def test_killed_at_any_moment_it_leaves_each_record_in_one_file(path: Path) -> N
     files, each = 36, 200
     for number in range(1, files + 1):
         lines = [line(n, f"visitor-{n % 10}") for n in range(number * each, (number + 1) * each)]
-        close_as(path, chance.choice([Form.PLAIN, Form.GZIP]), *lines, number=number)
+        close_as(path, chance.choice([FileFormat.PLAIN, FileFormat.GZIP]), *lines, number=number)
     everything = Counter({record(n)["log.record.uid"]: 1 for n in range(each, (files + 1) * each)})
     kills = 0
-    while any(source.form is not Form.PARQUET for source in sources(path)):
+    while any(source.file_format is not FileFormat.PARQUET for source in sources(path)):
         assert kills < 50
         before = len(list(compacted(path).parent.glob("*.parquet")))
         with start(path) as process:
@@ -292,7 +292,7 @@ def test_killed_at_any_moment_it_leaves_each_record_in_one_file(path: Path) -> N
                 time.sleep(chance.random() / 500)
             process.send_signal(signal.SIGKILL)
         kills += 1
-        assert steadily(path, uids) == everything
+        assert retry_if_moved(path, uids) == everything
     assert compact(path).files == 0
     assert kills > 2
     assert not list(path.parent.rglob("*.part"))
@@ -303,25 +303,25 @@ def test_several_at_once_do_each_file_once_and_a_reader_notices_nothing(path: Pa
     files, each = 40, 300
     for number in range(1, files + 1):
         lines = [line(n) for n in range(number * each, (number + 1) * each)]
-        close_as(path, Form.GZIP, *lines, number=number)
+        close_as(path, FileFormat.GZIP, *lines, number=number)
     everything = Counter({record(n)["log.record.uid"]: 1 for n in range(each, (files + 1) * each)})
     running = [start(path) for _ in range(2)]
     for process in running:
         assert process.stdin is not None
         process.stdin.write(b"go\n")
     while any(process.poll() is None for process in running):
-        assert steadily(path, uids) == everything
+        assert retry_if_moved(path, uids) == everything
     done = [int(process.communicate(timeout=60)[0]) for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert sum(done) == files
-    assert steadily(path, uids) == everything
-    assert {source.form for source in sources(path)} == {Form.PARQUET}
+    assert retry_if_moved(path, uids) == everything
+    assert {source.file_format for source in sources(path)} == {FileFormat.PARQUET}
 
 
 def test_a_file_that_cannot_be_read_stays_and_the_others_are_done(path: Path) -> None:
-    broken = path_of(path, DAY, 1, Form.GZIP)
+    broken = path_of(path, DAY, 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])
-    close_as(path, Form.PLAIN, line(2), number=2)
+    close_as(path, FileFormat.PLAIN, line(2), number=2)
     done = compact(path)
     assert (done.files, len(done.unreadable)) == (1, 1)
     assert str(broken) in done.unreadable[0]
@@ -342,7 +342,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLI
 path = Path(sys.argv[1])
 print(len(compress_closed(path, Form.GZIP)), len(compact(path).unreadable))
 """
-    place = close_as(path, Form.PLAIN, *(line(number, str(hash(str(number)))) for number in range(1000)))
+    place = close_as(path, FileFormat.PLAIN, *(line(number, str(hash(str(number)))) for number in range(1000)))
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "1 1\n"
     assert [source.path for source in sources(path)] == [place]
@@ -355,30 +355,30 @@ print(len(compress_closed(path, Form.GZIP)), len(compact(path).unreadable))
 
 @pytest.mark.slow
 def test_a_visitor_is_erased_from_files_of_every_form_and_nobody_else_is(path: Path) -> None:
-    forms = [Form.PLAIN, Form.GZIP, Form.PLAIN]
+    forms = [FileFormat.PLAIN, FileFormat.GZIP, FileFormat.PLAIN]
     for number, form in enumerate([*forms, *forms], 1):
         lines = [line(number * 10 + n, ("one", "two")[n % 2]) for n in range(6)]
         close_as(path, form, *lines, b"   \n", number=number)
         if number == 3:
             compact(path)
-    close_as(path, Form.PLAIN, line(99, "two"), number=7)
+    close_as(path, FileFormat.PLAIN, line(99, "two"), number=7)
     path.write_bytes(line(100, "one") + line(101, "two"))
     theirs = list(sink(path).read("two"))
     assert len(list(sink(path).read("one"))) == 19
-    untouched = path_of(path, DAY, 7, Form.PLAIN).stat().st_ino
+    untouched = path_of(path, DAY, 7, FileFormat.PLAIN).stat().st_ino
     assert sink(path).erase("one") == 19
     assert sink(path).erase("one") == 0
     assert list(sink(path).read("one")) == []
     assert list(sink(path).read("two")) == theirs
     assert len(theirs) == 20
-    assert path_of(path, DAY, 7, Form.PLAIN).stat().st_ino == untouched, "what has nothing of them stays as it is"
-    assert all(source.form is Form.PARQUET for source in sources(path)[:3])
+    assert path_of(path, DAY, 7, FileFormat.PLAIN).stat().st_ino == untouched, "what has nothing of them stays as it is"
+    assert all(source.file_format is FileFormat.PARQUET for source in sources(path)[:3])
 
 
 def test_what_cannot_be_erased_is_said_and_the_rest_is_erased(path: Path) -> None:
-    broken = path_of(path, DAY, 1, Form.GZIP)
+    broken = path_of(path, DAY, 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])
-    close_as(path, Form.PLAIN, line(2), number=2)
+    close_as(path, FileFormat.PLAIN, line(2), number=2)
     with pytest.raises(OSError, match="cannot be read: Compressed file ended"):
         list(sink(path).read("one"))
     with pytest.raises(CannotEraseError, match=r"Records may stay in 1 of the files\. Erase again\. .*0001\.jsonl\.gz"):
@@ -391,7 +391,7 @@ def test_what_cannot_be_erased_is_said_and_the_rest_is_erased(path: Path) -> Non
 def test_files_by_zstd_of_an_earlier_version_are_read_once_they_are_compacted(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    close_as(path, Form.ZSTD, line(1), line(2, "two"))
+    close_as(path, FileFormat.ZSTD, line(1), line(2, "two"))
     needed = "cookie-consent compact"
     own = sink(path)
     assert needed in caplog.text, "said at the start"
@@ -406,7 +406,7 @@ def test_files_by_zstd_of_an_earlier_version_are_read_once_they_are_compacted(
 
 
 def test_a_file_by_zstd_keeps_its_number_and_goes_when_it_is_old(path: Path) -> None:
-    place = close_as(path, Form.ZSTD, line(1))
+    place = close_as(path, FileFormat.ZSTD, line(1))
     path.write_bytes(line(2))
     os.utime(path, (NOON, NOON))
     assert Rotation(path).close_if_due()
@@ -417,13 +417,13 @@ def test_a_file_by_zstd_keeps_its_number_and_goes_when_it_is_old(path: Path) -> 
 
 @pytest.mark.slow
 def test_old_files_go_as_a_whole_and_not_before_their_day_is_old(path: Path) -> None:
-    for day, form in ((21, Form.PLAIN), (22, Form.GZIP), (23, Form.GZIP), (24, Form.PLAIN)):
+    for day, form in ((21, FileFormat.PLAIN), (22, FileFormat.GZIP), (23, FileFormat.GZIP), (24, FileFormat.PLAIN)):
         for log in (path, counts_path(path)):
             close_as(log, form, line(day), line(day + 100), b"    \n", day=date(2026, 11, day))
         if day == 22:
             compact(path)
-    broken = close_as(path, Form.PLAIN, line(1), day=date(2026, 11, 20))
-    broken.rename(path_of(path, date(2026, 11, 20), 1, Form.GZIP))
+    broken = close_as(path, FileFormat.PLAIN, line(1), day=date(2026, 11, 20))
+    broken.rename(path_of(path, date(2026, 11, 20), 1, FileFormat.GZIP))
     midnight = datetime(2026, 11, 25, tzinfo=UTC).timestamp()
     assert sink(path).purge(midnight - 1, timedelta(days=1), dry_run=True) == 4
     assert len(sources(path)) == 5
@@ -436,8 +436,8 @@ def test_old_files_go_as_a_whole_and_not_before_their_day_is_old(path: Path) -> 
 
 
 def test_a_file_that_cannot_be_removed_is_an_error(path: Path) -> None:
-    close_as(path, Form.PLAIN, line(1))
-    path_of(path, DAY, 1, Form.GZIP).mkdir()
+    close_as(path, FileFormat.PLAIN, line(1))
+    path_of(path, DAY, 1, FileFormat.GZIP).mkdir()
     with pytest.raises(OSError, match=r"0001\.jsonl\.gz"):
         sink(path).purge(NOON + 10 * 86400, timedelta(days=1))
 
@@ -453,8 +453,8 @@ def run(*given: str) -> int:
 
 @pytest.mark.slow
 def test_the_command_says_what_it_did(path: Path, capsys: Capture) -> None:
-    close_as(path, Form.PLAIN, line(1), line(2))
-    close_as(counts_path(path), Form.PLAIN, count_line(1, 1))
+    close_as(path, FileFormat.PLAIN, line(1), line(2))
+    close_as(counts_path(path), FileFormat.PLAIN, count_line(1, 1))
     assert run("--access-log", str(path)) == GOOD
     assert capsys.readouterr().out == "2 closed files compacted: 2 access records and 1 count.\n"
     assert run("--access-log", f"file://{path}", "--json") == GOOD
@@ -463,14 +463,14 @@ def test_the_command_says_what_it_did(path: Path, capsys: Capture) -> None:
 
 
 def test_the_command_says_what_it_could_not_do(path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    path_of(path, DAY, 1, Form.GZIP).write_bytes(b"no gzip")
+    path_of(path, DAY, 1, FileFormat.GZIP).write_bytes(b"no gzip")
     monkeypatch.setenv("CONSENT_ACCESS_LOG", str(path))
-    with close_as(path, Form.PLAIN, line(1), number=2).open("rb") as file:
+    with close_as(path, FileFormat.PLAIN, line(1), number=2).open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         assert run("--level", "9") == FINDING
     said = capsys.readouterr()
     assert said.out == "0 closed files compacted: 0 access records. 1 file in use by other processes: next time.\n"
-    assert said.err.startswith(f"Stays as it is: {path_of(path, DAY, 1, Form.GZIP)}: ")
+    assert said.err.startswith(f"Stays as it is: {path_of(path, DAY, 1, FileFormat.GZIP)}: ")
 
 
 @pytest.mark.parametrize(
@@ -497,7 +497,7 @@ def test_a_level_that_zstd_does_not_have_is_refused(level: str, capsys: Capture)
 def test_what_is_missing_is_said_and_purging_goes_without(
     path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    close_as(path, Form.PLAIN, line(1))
+    close_as(path, FileFormat.PLAIN, line(1))
     compact(path)
     monkeypatch.setitem(sys.modules, "duckdb", None)
     assert run("--access-log", str(path)) == WRONG_USAGE
@@ -508,6 +508,6 @@ def test_what_is_missing_is_said_and_purging_goes_without(
         sink(path).erase("one")
     assert sink(path).purge(NOON + 10 * 86400, timedelta(days=1)) == 0
     assert sources(path) == []
-    close_as(path, Form.PLAIN, line(1))
+    close_as(path, FileFormat.PLAIN, line(1))
     assert len(list(sink(path).read("one"))) == 1, "lines need nothing"
     assert sink(path).erase("one") == 1

@@ -20,15 +20,15 @@ from pathlib import Path
 import pytest
 
 from cookie_consent.sinks import JsonLinesSink
-from cookie_consent.sinks.files.atomic import replacing, unfinished
+from cookie_consent.sinks.files.atomic import replacing, temporary_path
 from cookie_consent.sinks.files.closed_files import (
-    Form,
+    FileFormat,
     Source,
     counts_path,
     parquet_folder,
     path_of,
+    retry_if_moved,
     sources,
-    steadily,
 )
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.line_io import compress_closed
@@ -41,7 +41,7 @@ from tests.support.sink_lines import line, until
 TODAY = datetime.now(UTC)
 DAY = date(2026, 11, 25)
 NOW = datetime(2026, 11, 26, 0, 0, 1, tzinfo=UTC).timestamp()
-ENDINGS = {Form.GZIP: ".gz"}
+ENDINGS = {FileFormat.GZIP: ".gz"}
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def date_of(path: Path, *when: int) -> None:
 
 
 def lines_of(source: Source) -> bytes:
-    read = {Form.GZIP: gzip.open}.get(source.form, open)
+    read = {FileFormat.GZIP: gzip.open}.get(source.file_format, open)
     with read(source.path, "rb") as file:
         return bytes(file.read())
 
@@ -81,11 +81,11 @@ def names(path: Path) -> list[str]:
     return [source.path.name for source in sources(path)]
 
 
-def close_as(path: Path, form: Form, *numbers: int, day: date = DAY, number: int = 1) -> Source:
+def close_as(path: Path, form: FileFormat, *numbers: int, day: date = DAY, number: int = 1) -> Source:
     """Make a closed file."""
     data = b"".join(map(line, numbers))
     place = path_of(path, day, number, form)
-    packed: dict[Form, Callable[[bytes], bytes]] = {Form.GZIP: gzip.compress}
+    packed: dict[FileFormat, Callable[[bytes], bytes]] = {FileFormat.GZIP: gzip.compress}
     place.write_bytes(packed.get(form, bytes)(data))
     return Source(place, form, day, number)
 
@@ -93,9 +93,9 @@ def close_as(path: Path, form: Form, *numbers: int, day: date = DAY, number: int
 # When a file is closed, and what it is called.
 
 
-@pytest.mark.parametrize("form", [Form.PLAIN, Form.GZIP])
+@pytest.mark.parametrize("form", [FileFormat.PLAIN, FileFormat.GZIP])
 def test_a_file_that_is_dated_in_the_future_is_of_today_when_somebody_purges(
-    form: Form, path: Path, caplog: pytest.LogCaptureFixture
+    form: FileFormat, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A host's clock was a year ahead: its files would have stayed a year longer."""
     close_as(path, form, 1, day=date(2027, 11, 26))
@@ -156,7 +156,7 @@ def test_two_files_of_a_day_or_a_clock_that_is_set_back_make_no_two_of_one_name(
         write(JsonLinesSink(path, rotate_size=1, compress=None), number)
         date_of(path, 2026, 11, 25, 12)
         if number == 2:  # the first went on to another form
-            path_of(path, DAY, 1, Form.PLAIN).rename(path_of(path, DAY, 1, Form.GZIP))
+            path_of(path, DAY, 1, FileFormat.PLAIN).rename(path_of(path, DAY, 1, FileFormat.GZIP))
     assert Rotation(path, 1, lambda: NOW).close_if_due()
     assert names(path) == [f"access-2026-11-25-000{number}.jsonl{'.gz' * (number == 1)}" for number in (1, 2, 3)]
 
@@ -202,7 +202,7 @@ def test_a_symbolic_link_is_not_taken_for_the_file(path: Path, caplog: pytest.Lo
 
 
 def test_the_form_before_counts_while_two_are_there(path: Path) -> None:
-    forms = (Form.PARQUET, Form.ZSTD, Form.GZIP, Form.PLAIN)
+    forms = (FileFormat.PARQUET, FileFormat.ZSTD, FileFormat.GZIP, FileFormat.PLAIN)
     for form in forms:
         place = path_of(path, DAY, 1, form)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -224,15 +224,15 @@ def test_other_files_are_none_of_the_logs(path: Path) -> None:
     for other in others:
         (path.parent / other).parent.mkdir(parents=True, exist_ok=True)
         (path.parent / other).touch()
-    path_of(path, DAY, 2, Form.PLAIN).mkdir()
-    path_of(path, DAY, 3, Form.PLAIN).symlink_to("nowhere")
+    path_of(path, DAY, 2, FileFormat.PLAIN).mkdir()
+    path_of(path, DAY, 3, FileFormat.PLAIN).symlink_to("nowhere")
     assert sources(path) == []
 
 
 def test_files_come_by_day_and_number_and_the_live_one_last(path: Path) -> None:
     path.touch()
     for day, number in ((26, 1), (25, 10_000), (25, 9999)):
-        path_of(path, date(2026, 11, day), number, Form.PLAIN).touch()
+        path_of(path, date(2026, 11, day), number, FileFormat.PLAIN).touch()
     assert [(source.day and source.day.day, source.number) for source in sources(path)] == [
         (25, 9999),
         (25, 10_000),
@@ -244,30 +244,30 @@ def test_files_come_by_day_and_number_and_the_live_one_last(path: Path) -> None:
 def test_the_folder_of_parquet_files_is_never_the_log_itself() -> None:
     assert parquet_folder(Path("logs/access.jsonl")) == Path("logs/access")
     assert parquet_folder(Path("logs/access")) == Path("logs/access.parquet")
-    counts = path_of(counts_path(Path("logs/access.jsonl")), DAY, 1, Form.PARQUET)
+    counts = path_of(counts_path(Path("logs/access.jsonl")), DAY, 1, FileFormat.PARQUET)
     assert counts == Path("logs/access.counts/written=2026-11-25/access.counts-2026-11-25-0001.parquet")
 
 
 def test_the_live_file_has_no_day_to_go_by(path: Path) -> None:
     with pytest.raises(ValueError, match="is not closed"):
-        Source(path, Form.LIVE).date()
+        Source(path, FileFormat.LIVE).date()
 
 
 # A reader.
 
 
 def test_a_reader_reads_again_where_a_file_went_to_its_next_form(path: Path) -> None:
-    close_as(path, Form.PLAIN, 1, 2)
+    close_as(path, FileFormat.PLAIN, 1, 2)
     tries = []
 
     def read(found: list[Source]) -> Counter[int]:
         tries.append(found)
         if len(tries) == 1:
-            assert compress_closed(path, Form.GZIP) == []
+            assert compress_closed(path, FileFormat.GZIP) == []
         return numbers_in(found)
 
-    assert steadily(path, read) == Counter([1, 2])
-    assert [found[0].form for found in tries] == [Form.PLAIN, Form.GZIP]
+    assert retry_if_moved(path, read) == Counter([1, 2])
+    assert [found[0].file_format for found in tries] == [FileFormat.PLAIN, FileFormat.GZIP]
 
 
 def test_a_reader_reads_again_where_the_live_file_was_closed(path: Path) -> None:
@@ -280,24 +280,24 @@ def test_a_reader_reads_again_where_the_live_file_was_closed(path: Path) -> None
             write(JsonLinesSink(path, rotate_size=1, compress=None), 2)
         return numbers_in(found)
 
-    assert steadily(path, read) == Counter([1, 2])
+    assert retry_if_moved(path, read) == Counter([1, 2])
     assert len(tries) == 2
 
 
 def test_what_a_reader_cannot_read_is_its_own_trouble(path: Path) -> None:
     path.touch()
     with pytest.raises(ZeroDivisionError):
-        steadily(path, lambda found: 1 // 0)
+        retry_if_moved(path, lambda found: 1 // 0)
 
 
 def test_a_reader_does_not_run_after_files_for_ever(path: Path) -> None:
     numbers, pauses = iter(range(1, 1000)), list[float]()
 
     def read(found: list[Source]) -> None:
-        close_as(path, Form.PLAIN, number=next(numbers))
+        close_as(path, FileFormat.PLAIN, number=next(numbers))
 
     with pytest.raises(OSError, match="move faster than they can be read"):
-        steadily(path, read, pauses.append)
+        retry_if_moved(path, read, pauses.append)
     assert pauses == sorted(pauses)
     assert sum(pauses) > 15, "somebody who compacts many files is waited for"
 
@@ -312,7 +312,8 @@ def test_closed_files_are_compressed(path: Path) -> None:
         sink.count(b'{"log.record.uid": "c-1"}\n')
         sink.close()
     for log in (path, counts_path(path)):
-        until(lambda log=log: [source.form for source in sources(log)] == [Form.GZIP, Form.GZIP, Form.LIVE])  # type: ignore[misc]
+        formats = [FileFormat.GZIP, FileFormat.GZIP, FileFormat.LIVE]
+        until(lambda log=log, formats=formats: [source.file_format for source in sources(log)] == formats)  # type: ignore[misc]
     assert numbers_in(sources(path)) == Counter(range(3))
     assert sorted(os.listdir(path.parent))[:2] == [".access.counts.jsonl.lock", ".access.jsonl.lock"]
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]
@@ -323,32 +324,32 @@ def test_closed_files_are_compressed(path: Path) -> None:
 
 
 def test_a_compressed_file_has_the_mode_of_the_one_before(path: Path) -> None:
-    source = close_as(path, Form.PLAIN, 1)
+    source = close_as(path, FileFormat.PLAIN, 1)
     source.path.chmod(0o604)
     if os.geteuid() == 0:
         os.chown(source.path, 1234, 1234)
     before = source.path.stat()
-    assert compress_closed(path, Form.GZIP) == []
-    after = path_of(path, DAY, 1, Form.GZIP).stat()
+    assert compress_closed(path, FileFormat.GZIP) == []
+    after = path_of(path, DAY, 1, FileFormat.GZIP).stat()
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
 
 def test_what_a_killed_compression_left_behind_is_removed(path: Path) -> None:
-    close_as(path, Form.PLAIN, 1, 2)
-    close_as(path, Form.GZIP, 1, 2)  # it was complete: killed before it removed the plain one
-    left = unfinished(path_of(path, DAY, 1, Form.GZIP))
+    close_as(path, FileFormat.PLAIN, 1, 2)
+    close_as(path, FileFormat.GZIP, 1, 2)  # it was complete: killed before it removed the plain one
+    left = temporary_path(path_of(path, DAY, 1, FileFormat.GZIP))
     left.write_bytes(b"half")
     assert numbers_in(sources(path)) == Counter([1, 2])
     assert JsonLinesSink(path, sleep=lambda _: None).erase("one") == 2
     assert [name for name in os.listdir(path.parent) if not name.endswith(".lock")] == ["access-2026-11-25-0001.jsonl"]
-    assert compress_closed(path, Form.GZIP) == []
+    assert compress_closed(path, FileFormat.GZIP) == []
     assert names(path) == ["access-2026-11-25-0001.jsonl.gz"]
 
 
 def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = close_as(path, Form.PLAIN, 1)
+    source = close_as(path, FileFormat.PLAIN, 1)
     file = source.path.open("ab")
     fcntl.flock(file, fcntl.LOCK_SH)
     pauses = []
@@ -359,7 +360,7 @@ def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(
             file.write(line(2))
             file.close()
 
-    compressor = Compressor((path,), Form.GZIP, pause)
+    compressor = Compressor((path,), FileFormat.GZIP, pause)
     compressor.start()
     compressor.start()
     until(lambda: names(path) == ["access-2026-11-25-0001.jsonl.gz"])
@@ -369,23 +370,23 @@ def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(
 
 
 def test_a_file_that_cannot_be_compressed_stays_as_it_is(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source = close_as(path, Form.PLAIN, 1)
-    compressor = Compressor((path,), Form.GZIP, lambda _: None)
+    source = close_as(path, FileFormat.PLAIN, 1)
+    compressor = Compressor((path,), FileFormat.GZIP, lambda _: None)
     with source.path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         compressor.start()
         until(lambda: caplog.records)
     assert "stays as it is: It is in use by another process." in caplog.text
     assert numbers_in(sources(path)) == Counter([1])
-    path_of(path, DAY, 1, Form.GZIP).mkdir()
+    path_of(path, DAY, 1, FileFormat.GZIP).mkdir()
     compressor.start()
     until(lambda: len(caplog.records) == 2)
     assert numbers_in(sources(path)[:1]) == Counter([1])
-    Compressor((path,), Form.PLAIN).start()
+    Compressor((path,), FileFormat.PLAIN).start()
 
 
 def test_a_new_file_comes_whole_or_not_at_all(path: Path) -> None:
-    source = close_as(path, Form.PLAIN, 1)
+    source = close_as(path, FileFormat.PLAIN, 1)
 
     def write_half() -> None:
         with source.path.open("rb") as file, replacing(path.with_name("new"), file) as new:
@@ -401,12 +402,12 @@ def test_a_new_file_comes_whole_or_not_at_all(path: Path) -> None:
 
 
 def test_a_file_is_held_by_one_at_a_time(path: Path) -> None:
-    source = close_as(path, Form.PLAIN, 1)
+    source = close_as(path, FileFormat.PLAIN, 1)
     with exclusive(path, source) as file:
         assert file is not None
         with pytest.raises(TimeoutError), exclusive(path, source, wait=0.1):
             pytest.fail("it is held")
-        waits = threading.Thread(target=compress_closed, args=(path, Form.GZIP))
+        waits = threading.Thread(target=compress_closed, args=(path, FileFormat.GZIP))
         waits.start()
         waits.join()
     assert names(path) == ["access-2026-11-25-0001.jsonl"]
@@ -421,7 +422,7 @@ def how_often_open(path: Path) -> int:
 
 
 def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
-    source = close_as(path, Form.PLAIN, 1)
+    source = close_as(path, FileFormat.PLAIN, 1)
     with ExitStack() as stack:
         first = stack.enter_context(exclusive(path, source))
         assert first is not None
@@ -444,24 +445,24 @@ def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
 
 def test_each_closed_file_is_worked_on_once_though_it_goes_to_its_next_form(path: Path) -> None:
     for number in (1, 2, 3):
-        close_as(path, Form.PLAIN, number, number=number)
+        close_as(path, FileFormat.PLAIN, number, number=number)
     worked = []
 
     def work(source: Source, file: object) -> None:
-        worked.append((source.number, source.form))
+        worked.append((source.number, source.file_format))
         if source.number == 1:
-            path_of(path, DAY, 2, Form.PLAIN).rename(path_of(path, DAY, 2, Form.GZIP))
+            path_of(path, DAY, 2, FileFormat.PLAIN).rename(path_of(path, DAY, 2, FileFormat.GZIP))
         if source.number == 3:
             raise ValueError("3")
 
     ((trouble, error),) = for_each_closed(path, lambda source: True, work)
-    assert worked == [(1, Form.PLAIN), (3, Form.PLAIN), (2, Form.GZIP)]
+    assert worked == [(1, FileFormat.PLAIN), (3, FileFormat.PLAIN), (2, FileFormat.GZIP)]
     assert (trouble.number, str(error)) == (3, "3")
 
 
 def test_an_interruption_is_no_trouble_with_a_file(path: Path) -> None:
     for number in (1, 2):
-        close_as(path, Form.PLAIN, number, number=number)
+        close_as(path, FileFormat.PLAIN, number, number=number)
     worked = []
 
     def work(source: Source, file: object) -> None:
@@ -513,7 +514,7 @@ def test_a_reader_finds_each_record_once_while_processes_write_and_close_and_com
     started += [start(path, 250_000, number, 3, 1500) for number in range(3)]
     seen: set[int] = set()
     while any(process.poll() is None for process in started):
-        found = steadily(path, numbers_in_running)
+        found = retry_if_moved(path, numbers_in_running)
         assert set(found.values()) <= {1}
         assert seen <= set(found)
         seen = set(found)
@@ -553,7 +554,7 @@ def test_a_writer_that_is_stopped_holds_no_other_up_and_loses_nothing(
         stopped.send_signal(signal.SIGCONT)
     stopped.send_signal(signal.SIGKILL)
     stopped.wait()
-    found = steadily(path, numbers_in_running)
+    found = retry_if_moved(path, numbers_in_running)
     assert set(found.values()) == {1}
     own = sorted(number for number in found if number < 1_000_000)
     assert own == list(range(0, 2 * len(own), 2)), "what the stopped one wrote has no gap"
@@ -579,11 +580,13 @@ def test_processes_that_are_killed_while_they_close_and_compress_leave_each_reco
         until(lambda before=before: len(sources(path)) > before + 1)  # type: ignore[misc]
         process.send_signal(signal.SIGKILL)
         process.wait()
-        found = steadily(path, numbers_in_running)
+        found = retry_if_moved(path, numbers_in_running)
         assert set(found.values()) == {1}
         own = [each for each in sorted(found) if each >= number * 1_000_000]
         assert own == list(range(number * 1_000_000, number * 1_000_000 + len(own))), "there is no gap"
-    assert compress_closed(path, Form.GZIP) == []
+    assert compress_closed(path, FileFormat.GZIP) == []
     assert numbers_in_running(sources(path)) == found
-    assert {source.form for source in sources(path)} - {Form.LIVE} == {Form.GZIP}  # it may just have been closed
+    assert {source.file_format for source in sources(path)} - {FileFormat.LIVE} == {
+        FileFormat.GZIP
+    }  # it may just have been closed
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]

@@ -24,7 +24,7 @@ from nats.js.api import StreamConfig
 from nats.js.errors import APIError
 
 from cookie_consent.sinks import CannotEraseError, open_sink
-from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.address import NatsAddress
 from cookie_consent.sinks.nats.messages import packed, time_of
 from cookie_consent.sinks.nats.sink import NatsSink
 from cookie_consent.sinks.nats.store import NatsStore
@@ -94,7 +94,7 @@ def store(shared_server: NatsServer, opened: Callable[..., NatsSink], request: p
 
 def in_stream(store: NatsStore, subject: str) -> list[Msg]:
     async def all_of(client: Client) -> list[Msg]:
-        return [message async for message in Stream(client, store.place).messages(subject)]
+        return [message async for message in Stream(client, store.address).messages(subject)]
 
     return store.connection.run(all_of)
 
@@ -111,13 +111,13 @@ def in_the_year(year: int) -> float:
 
 
 def test_a_url_says_which_servers_who_asks_and_which_stream() -> None:
-    place = Place.of("nats://me:p%40ss%3Aword@one:4222,two,[::1]:4223/WWW_RECORDS?replicas=2")
+    place = NatsAddress.of("nats://me:p%40ss%3Aword@one:4222,two,[::1]:4223/WWW_RECORDS?replicas=2")
     assert place.servers == ("nats://one:4222", "nats://two", "nats://[::1]:4223")
     assert (place.user, place.password, place.token) == ("me", "p@ss:word", None)
     assert (place.stream, place.replicas) == ("WWW_RECORDS", 2)
     assert (place.records, place.counts) == ("WWW_RECORDS.records", "WWW_RECORDS.counts")
-    assert Place.of("tls://secret@one") == Place(("tls://one",), token="secret")
-    assert Place.of("nats://one/") == Place(("nats://one",), "ACCESS_RECORDS")
+    assert NatsAddress.of("tls://secret@one") == NatsAddress(("tls://one",), token="secret")
+    assert NatsAddress.of("nats://one/") == NatsAddress(("nats://one",), "ACCESS_RECORDS")
 
 
 @pytest.mark.parametrize(
@@ -184,15 +184,15 @@ def test_a_line_without_a_time_has_none() -> None:
 def test_records_and_counts_are_kept_beside_each_other(store: NatsStore) -> None:
     records, counts = [line(number) for number in range(3000)], [count(number) for number in range(5)]
     store.write(records, counts)
-    assert lines_in(store, store.place.records) == records
-    assert lines_in(store, store.place.counts) == counts
-    assert len(in_stream(store, store.place.records)) < 10
+    assert lines_in(store, store.address.records) == records
+    assert lines_in(store, store.address.counts) == counts
+    assert len(in_stream(store, store.address.records)) < 10
 
 
 def test_what_is_written_twice_is_there_once(store: NatsStore) -> None:
     for _ in range(3):
         store.write([line(1), line(2)], [count(1)])
-    assert len(lines_in(store, f"{store.place.stream}.*")) == 3
+    assert len(lines_in(store, f"{store.address.stream}.*")) == 3
     store.write([line(2)], [])  # as after a long outage: the stream takes it for another message
     assert [record["log.record.uid"] for record in store.read("visitor-2")] == ["a1b2c3d4e5f6g7h8-2"]
 
@@ -204,35 +204,35 @@ def test_lines_without_a_uid_are_all_read(store: NatsStore) -> None:
 
 def test_a_line_that_is_longer_than_the_servers_take_is_left_out_and_said(tmp_path: Path) -> None:
     with nats_server(tmp_path / "nats", {"max_payload": 4096}) as server:
-        store = NatsStore(Place.of(f"nats://{server.address}"))
+        store = NatsStore(NatsAddress.of(f"nats://{server.address}"))
         short = [line(number) for number in range(100)]
         with pytest.raises(InvalidLinesError, match="longer than max_payload") as raised:
             store.write([*short[:50], line(100, text="x" * 4000), *short[50:]], [])
         assert raised.value.lines == 1
-        assert lines_in(store, store.place.records) == short
+        assert lines_in(store, store.address.records) == short
         store.close()
 
 
 def test_a_stream_that_somebody_made_is_used_as_it_is(store: NatsStore) -> None:
-    name = store.place.stream
+    name = store.address.stream
 
     async def make(client: Client) -> None:
         await client.jetstream().add_stream(StreamConfig(name=name, subjects=[f"{name}.*"], max_age=3600))
-        await Stream(client, store.place).make()
+        await Stream(client, store.address).make()
 
     store.connection.run(make)
     store.write([line(1)], [])
-    assert lines_in(store, store.place.records) == [line(1)]
+    assert lines_in(store, store.address.records) == [line(1)]
 
 
 def test_a_stream_that_cannot_be_made_is_said(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
     async def take_its_subject(client: Client) -> None:
-        await client.jetstream().add_stream(StreamConfig(name="other", subjects=[store.place.counts]))
+        await client.jetstream().add_stream(StreamConfig(name="other", subjects=[store.address.counts]))
 
     store.connection.run(take_its_subject)
     with pytest.raises(APIError, match="subjects overlap"):
         store.write([line(1)], [])
-    alone = NatsStore(replace(store.place, stream="alone", replicas=3))
+    alone = NatsStore(replace(store.address, stream="alone", replicas=3))
     with pytest.raises(APIError, match="replicas > 1 not supported"):
         alone.write([line(1)], [])
     alone.close()
@@ -251,7 +251,7 @@ def test_a_server_that_is_away_at_the_start_gets_all_once_it_is_there(
     until(lambda: sink.stats().get("spilled") == 501, 60)
     own_server.start()
     until(lambda: sink.stats().get("written") == 501, 60)
-    assert sorted(lines_in(sink.store, sink.store.place.records)) == sorted(line(number) for number in range(500))
+    assert sorted(lines_in(sink.store, sink.store.address.records)) == sorted(line(number) for number in range(500))
     assert sink.stats()["retried"] > 0
 
 
@@ -268,12 +268,12 @@ def test_a_server_that_is_killed_in_the_middle_has_each_record_once(
     until(lambda: sink.stats().get("retried", 0) > 0)
     own_server.start()
     until(lambda: sink.stats().get("written") == 3000, 60)
-    assert sorted(lines_in(sink.store, sink.store.place.records)) == sorted(line(number) for number in range(3000))
+    assert sorted(lines_in(sink.store, sink.store.address.records)) == sorted(line(number) for number in range(3000))
 
 
 def test_a_frozen_server_holds_nobody_up_for_long(own_server: NatsServer) -> None:
     own_server.start()
-    store = NatsStore(Place.of(f"nats://{own_server.address}"))
+    store = NatsStore(NatsAddress.of(f"nats://{own_server.address}"))
     store.write([line(1)], [])
     own_server.freeze()
     with pytest.raises(Exception, match="did not answer in time"):  # over the connection that was
@@ -282,7 +282,7 @@ def test_a_frozen_server_holds_nobody_up_for_long(own_server: NatsServer) -> Non
         store.write([line(2)], [])
     own_server.thaw()
     store.write([line(2)], [])
-    assert lines_in(store, store.place.records) == [line(1), line(2)]
+    assert lines_in(store, store.address.records) == [line(1), line(2)]
     store.close()
 
 
@@ -298,7 +298,7 @@ def test_a_work_ends_with_its_time_or_with_its_connection(own_server: NatsServer
         own_server.stop()
 
     own_server.start()
-    store = NatsStore(Place.of(f"nats://{own_server.address}"))
+    store = NatsStore(NatsAddress.of(f"nats://{own_server.address}"))
     with pytest.raises(TimeoutError, match="did not answer in time"):
         store.connection.run(never_end, 1)
     started.clear()
@@ -316,14 +316,14 @@ def test_a_store_that_was_closed_can_be_written_to_again(store: NatsStore) -> No
     store.close()
     store.close()
     store.write([line(2)], [])
-    assert lines_in(store, store.place.records) == [line(1), line(2)]
+    assert lines_in(store, store.address.records) == [line(1), line(2)]
 
 
 def test_a_process_that_ends_at_once_brings_what_it_has(store: NatsStore) -> None:
     script = "import sys; from cookie_consent.sinks.nats import NatsSink; NatsSink(sys.argv[1]).write(b'{}\\n')"
-    url = f"{store.place.servers[0]}/{store.place.stream}"
+    url = f"{store.address.servers[0]}/{store.address.stream}"
     subprocess.run([sys.executable, "-c", script, url], check=True, timeout=60, cwd=ROOT)
-    assert lines_in(store, store.place.records) == [b"{}\n"]
+    assert lines_in(store, store.address.records) == [b"{}\n"]
 
 
 # Who asks.
@@ -334,13 +334,13 @@ def test_a_password_and_a_token_let_in_and_a_wrong_one_does_not(tmp_path: Path) 
         quoted = SECRET.replace("%", "%25").replace("@", "%40").replace(":", "%3A").replace("/", "%2F")
         right, wrong = (f"me:{quoted}", "me:wrong") if "user" in settings else (quoted, "wrong")
         with nats_server(tmp_path / str(number), {"authorization": settings}) as server:
-            store = NatsStore(Place.of(f"nats://{wrong}@{server.address}"))
+            store = NatsStore(NatsAddress.of(f"nats://{wrong}@{server.address}"))
             with pytest.raises(Exception, match="Authorization Violation"):
                 store.write([line(1)], [])
             store.close()
-            store = NatsStore(Place.of(f"nats://{right}@{server.address}"))
+            store = NatsStore(NatsAddress.of(f"nats://{right}@{server.address}"))
             store.write([line(1)], [])
-            assert lines_in(store, store.place.records) == [line(1)]
+            assert lines_in(store, store.address.records) == [line(1)]
             store.close()
 
 
@@ -367,7 +367,7 @@ def test_tls_is_checked_and_never_done_without_where_the_url_asks_for_it(
     with nats_server(tmp_path / "nats", {"tls": {"cert_file": str(certificate), "key_file": str(key)}}) as server:
         assert "CERTIFICATE_VERIFY_FAILED" in wrote(f"tls://{server.address}")
         assert "Error" not in wrote(f"tls://{server.address}", SSL_CERT_FILE=str(certificate))
-    store = NatsStore(Place.of(f"tls://me:secret@{shared_server.address}"))
+    store = NatsStore(NatsAddress.of(f"tls://me:secret@{shared_server.address}"))
     with pytest.raises(ConnectionError, match="The server does not ask for TLS"):
         store.write([line(1)], [])
     store.close()
@@ -384,20 +384,20 @@ def test_a_visitors_records_are_erased_and_no_others_and_the_order_is_passed_on(
     assert store.erase("visitor-3") == 200
     assert list(store.read("visitor-3")) == []
     assert len(list(store.read("visitor-4"))) == 200
-    assert sorted(lines_in(store, store.place.records)) == sorted(
+    assert sorted(lines_in(store, store.address.records)) == sorted(
         [record for number, record in enumerate(records) if number % 10 != 3]
         + [line(2000, "somebody"), line(2001, "somebody")]
     )
     assert store.erase("somebody") == 2
     assert store.erase("nobody") == 0
-    orders = [json.loads(message.data) for message in in_stream(store, store.place.erasures)]
+    orders = [json.loads(message.data) for message in in_stream(store, store.address.erasures)]
     assert orders == [{"visitor.id": "visitor-3"}, {"visitor.id": "somebody"}, {"visitor.id": "nobody"}]
-    assert lines_in(store, store.place.counts) == [count(1)]
+    assert lines_in(store, store.address.counts) == [count(1)]
 
 
 def test_erased_records_are_nowhere_in_the_servers_files(tmp_path: Path) -> None:
     with nats_server(tmp_path / "nats") as server:
-        store = NatsStore(Place.of(f"nats://{server.address}"))
+        store = NatsStore(NatsAddress.of(f"nats://{server.address}"))
         store.write([line(1, "somebody-to-forget"), line(2)], [])
         store.erase("somebody-to-forget")
         store.purge(in_the_year(2026), timedelta(days=365))
@@ -416,13 +416,13 @@ def test_where_no_stream_is_nothing_is_to_be_erased_read_or_removed(store: NatsS
 
 
 def test_what_cannot_be_erased_is_said(store: NatsStore, own_server: NatsServer) -> None:
-    away = NatsStore(Place.of(f"nats://{own_server.address}/A"))
+    away = NatsStore(NatsAddress.of(f"nats://{own_server.address}/A"))
     with pytest.raises(CannotEraseError, match="/A: records of this visitor may stay"):
         away.erase("visitor-1")
     away.close()
 
     async def make(client: Client) -> None:
-        name = store.place.stream
+        name = store.address.stream
         await client.jetstream().add_stream(StreamConfig(name=name, subjects=[f"{name}.*"], deny_delete=True))
 
     store.connection.run(make)
@@ -435,8 +435,8 @@ def test_of_two_that_erase_from_one_message_the_slower_takes_its_own_back(store:
     store.write([line(1), line(2), line(3)], [])
 
     async def both(client: Client) -> list[object]:
-        stream = Stream(client, store.place)
-        (message,) = [message async for message in stream.messages(store.place.records)]
+        stream = Stream(client, store.address)
+        (message,) = [message async for message in stream.messages(store.address.records)]
         return [
             await stream.keep_only(message, message.data, lambda kept: kept != line(1), dry_run=False),
             await stream.keep_only(message, message.data, lambda kept: kept != line(2), dry_run=False),
@@ -446,7 +446,7 @@ def test_of_two_that_erase_from_one_message_the_slower_takes_its_own_back(store:
         ]
 
     assert store.connection.run(both) == [1, 0, 0, 0, 0]
-    assert lines_in(store, store.place.records) == [line(2), line(3)]
+    assert lines_in(store, store.address.records) == [line(2), line(3)]
 
 
 def test_what_is_older_is_removed_also_out_of_messages_that_have_younger_lines(store: NatsStore) -> None:
@@ -457,17 +457,19 @@ def test_what_is_older_is_removed_also_out_of_messages_that_have_younger_lines(s
     store.write([*young, b'{"visitor.id": "no-time"}\n'], [])
     keep = timedelta(minutes=8)
     assert store.purge(now, keep, dry_run=True) == 60 + 30
-    assert len(lines_in(store, store.place.records)) == 181
+    assert len(lines_in(store, store.address.records)) == 181
     assert store.purge(now, keep) == 60 + 30
-    assert sorted(lines_in(store, store.place.records)) == sorted([*mixed[30:], *young, b'{"visitor.id": "no-time"}\n'])
-    assert lines_in(store, store.place.counts) == []
+    assert sorted(lines_in(store, store.address.records)) == sorted(
+        [*mixed[30:], *young, b'{"visitor.id": "no-time"}\n']
+    )
+    assert lines_in(store, store.address.counts) == []
     assert store.purge(now, keep) == 0
 
 
 def test_the_servers_are_told_for_how_long_to_keep_and_never_to_keep_longer(store: NatsStore) -> None:
     def age() -> Any:
         async def info(client: Client) -> float | None:
-            return (await client.jetstream().stream_info(store.place.stream)).config.max_age
+            return (await client.jetstream().stream_info(store.address.stream)).config.max_age
 
         return store.connection.run(info)
 
@@ -487,7 +489,7 @@ def test_the_servers_are_told_for_how_long_to_keep_and_never_to_keep_longer(stor
 def test_two_that_purge_at_once_do_not_disturb_each_other(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
     for start in range(0, 3000, 10):
         store.write([line(number) for number in range(start, start + 10)], [])
-    other = opened(f"{store.place.servers[0]}/{store.place.stream}").store
+    other = opened(f"{store.address.servers[0]}/{store.address.stream}").store
 
     async def both() -> list[int]:
         works = (asyncio.to_thread(one.purge, in_the_year(2030), timedelta(days=1)) for one in (store, other))
@@ -495,7 +497,7 @@ def test_two_that_purge_at_once_do_not_disturb_each_other(store: NatsStore, open
 
     removed = asyncio.run(both())
     assert sum(removed) == 3000
-    assert lines_in(store, store.place.records) == []
+    assert lines_in(store, store.address.records) == []
 
 
 def test_the_sink_erases_what_waits_and_what_is_kept(

@@ -17,7 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from cookie_consent.cli.main import main
-from cookie_consent.sinks.files.closed_files import Form, counts_path, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from tests.support.report_records import Record, line, written_at
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "analytics.ipynb"
@@ -84,7 +84,7 @@ def write(folder: Path) -> Path:
     made = records()
     for path, kept, key in ((log, made, "time"), (counts_path(log), counts(made), "count.day")):
         closed = [record for record in kept if record[key][:10] <= str(last)]
-        path_of(path, last, 1, Form.PLAIN).write_bytes(b"".join(map(line, closed)))
+        path_of(path, last, 1, FileFormat.PLAIN).write_bytes(b"".join(map(line, closed)))
         path.write_bytes(b"".join(line(record) for record in kept if record not in closed))
     return log
 

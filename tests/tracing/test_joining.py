@@ -27,7 +27,7 @@ from cookie_consent.base.process.waiting import wait_until
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files import line_io
-from cookie_consent.sinks.files.closed_files import Form, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.line_io import compress_closed
 
 VISITORS, ANSWERS_AN_HOUR = 242, 60
@@ -116,10 +116,10 @@ def lines_of(log: Path) -> list[Record]:
 
 def closed(log: Path) -> Path:
     """Close a live file, and return the file that comes of it."""
-    log.rename(path_of(log, DAY, 1, Form.PLAIN))
+    log.rename(path_of(log, DAY, 1, FileFormat.PLAIN))
     # Retention may be reading the file: the simulated days have started it.
-    assert wait_until(lambda: compress_closed(log, Form.GZIP) == [], 30, 0.1)
-    return path_of(log, DAY, 1, Form.GZIP)
+    assert wait_until(lambda: compress_closed(log, FileFormat.GZIP) == [], 30, 0.1)
+    return path_of(log, DAY, 1, FileFormat.GZIP)
 
 
 def by_time(records: Sequence[Record], grants: Sequence[Record], earlier: float = 0) -> dict[str, str]:
@@ -207,10 +207,10 @@ def test_live_access_log_can_be_joined_only_by_line_order(found: dict[str, dict[
 def test_large_file_is_sorted_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_io, "_SORTED_AT_ONCE", 60)
     log, lines = tmp_path / "access.jsonl", [b"%02d" % number for number in (3, 1, 2, 0, 7, 5, 6, 4) * 5]
-    path_of(log, DAY, 1, Form.PLAIN).write_bytes(b"\n".join(lines))
-    assert compress_closed(log, Form.GZIP) == []
-    with path_of(log, DAY, 1, Form.GZIP).open("rb") as file:
-        made = list(line_io.found_in(file, Form.GZIP, bool))
+    path_of(log, DAY, 1, FileFormat.PLAIN).write_bytes(b"\n".join(lines))
+    assert compress_closed(log, FileFormat.GZIP) == []
+    with path_of(log, DAY, 1, FileFormat.GZIP).open("rb") as file:
+        made = list(line_io.matching_lines(file, FileFormat.GZIP, bool))
     assert sorted(made) == sorted(lines)
     first = made[: len(made) // 4]
     assert first == sorted(first) != lines[: len(first)]

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, complain, port_number
+from cookie_consent.cli.command import FINDING, GOOD, WRONG_USAGE, Command, port_number, print_problem
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     try:
         from cookie_consent.cli.demo import demo
     except ModuleNotFoundError as error:
-        return complain(f'The demo needs {error.name}: pip install "cookie-consent[demo]"', WRONG_USAGE)
+        return print_problem(f'The demo needs {error.name}: pip install "cookie-consent[demo]"', WRONG_USAGE)
     try:
         all_held = demo.run(
             once=arguments.once,
@@ -32,7 +32,7 @@ def _demo(arguments: argparse.Namespace) -> int:
             report_to=arguments.report,
         )
     except demo.NotStartedError as error:
-        return complain(str(error), WRONG_USAGE)
+        return print_problem(str(error), WRONG_USAGE)
     return GOOD if all_held else FINDING
 
 

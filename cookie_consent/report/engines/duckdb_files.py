@@ -14,7 +14,7 @@ from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
 from cookie_consent.report.memory import LEAST, default_memory, in_words
 from cookie_consent.sinks import optional
-from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, steadily
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, retry_if_moved
 from cookie_consent.sinks.files.parquet import one_file
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class DuckDBFiles:
             self._run(table, given)
             self._connection.execute(sql("once", DUCKDB, table=table))
 
-        steadily(path, read)
+        retry_if_moved(path, read)
 
     def rows(self, figure: str, given: Given) -> list[Row]:
         """Return the rows of a figure."""
@@ -199,8 +199,8 @@ def make_view(
         columns: key of a line -> column and type.
         made_up: column -> SQL for its value in lines of an earlier version, which lack it.
     """
-    parquet = [one_file(source.path) for source in files if source.form is Form.PARQUET]
-    lines = [one_file(source.path) for source in files if source.form is not Form.PARQUET]
+    parquet = [one_file(source.path) for source in files if source.file_format is FileFormat.PARQUET]
+    lines = [one_file(source.path) for source in files if source.file_format is not FileFormat.PARQUET]
     connection.execute("SET VARIABLE lines = $lines", {"lines": lines})
     connection.execute("SET VARIABLE parquet = $parquet", {"parquet": parquet})
     words = {"columns": columns, "made_up": made_up, "lines": bool(lines), "parquet": bool(parquet)}

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 from cookie_consent.base.process.event_loop import result_of
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.report import UnreadableError, report
-from cookie_consent.report.live.form import asked_for, question_of
+from cookie_consent.report.live.form import form_values, question_from_form
 from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.page.page import STYLE_SOURCE, live_page
 
@@ -84,7 +84,7 @@ def report_app(
     async def show(request: Request) -> Response:
         if not await _may_see(request, authorize):
             return _page(request, 403, live_page(None, None, "You may not see this report."))
-        asked = asked_for(request.query_params, _today(clock()))
+        asked = form_values(request.query_params, _today(clock()))
         page = await pages.get(tuple(asked.items()))
         if page is None:
             busy = "Too many reports are waited for. Try again in a moment."
@@ -128,7 +128,7 @@ def _render(access_log: str | os.PathLike[str], asked: Asked, make: Make) -> _Re
     """Return the page for a question. Every failure becomes a page too."""
     fields = dict(asked)
     try:
-        question, compare = question_of(fields)
+        question, compare = question_from_form(fields)
         since, until, host, path = question.since, question.until, question.host, question.path
         figures = make(access_log, since=since, until=until, host=host, path=path, compare=compare)
         return _Rendered(200, live_page(fields, figures))

@@ -15,7 +15,7 @@ _LONGEST_HOST = 253
 _LONGEST_PATH = 1000
 
 
-def asked_for(query: Mapping[str, str], today: date) -> dict[str, str]:
+def form_values(query: Mapping[str, str], today: date) -> dict[str, str]:
     """Return the values of the form's fields: from the query string, or defaults.
 
     Args:
@@ -31,11 +31,11 @@ def asked_for(query: Mapping[str, str], today: date) -> dict[str, str]:
     }
 
 
-def question_of(asked: Mapping[str, str]) -> tuple[Question, bool]:
+def question_from_form(asked: Mapping[str, str]) -> tuple[Question, bool]:
     """Return the question that a form asks, and whether to compare with the period before.
 
     Args:
-        asked: the result of `asked_for`.
+        asked: the result of `form_values`.
 
     Raises:
         ValueError: the form cannot be answered; the message says what is allowed.

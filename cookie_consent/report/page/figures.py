@@ -95,7 +95,7 @@ def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) ->
     return _of_rows(Figure(id_, title, None, *_table(rows, cells)), drawn, charts.bars)
 
 
-def parted(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
+def stacked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cells) -> Figure:
     """Return one bar for each row, all of the same length, divided into parts.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, parted, ranked
+from cookie_consent.report.page.figures import Cells, Figure, Line, marked, over_time, ranked, stacked
 from cookie_consent.report.page.formatting import count, milliseconds, percent, seconds, visible
 
 _STATUS = {
@@ -131,7 +131,7 @@ def _requests(report: Mapping[str, Any]) -> list[Figure]:
     requests = ("Requests", _number("requests"))
     times = [(f"p{share}", _time(f"p{share}_ms")) for share in (50, 95, 99)]
     return [
-        parted(
+        stacked(
             "routes", "Requests by route and status", report["routes"], _STATUS,
             [route, requests, *((status, _number(status)) for status in _STATUS)],
         ),
@@ -159,9 +159,9 @@ def _consent(report: Mapping[str, Any]) -> list[Figure]:
     more = [("Partly", _number("partial")), ("Not answered", _number("unanswered")), *_BESIDE]
     whole = [{"name": "All pages", **report["consent"]}] if any(report["consent"].values()) else []
     return [
-        parted("consent-overall", "What was answered", whole, _ANSWERS, _consent_cells("Pages", "name")),
-        parted("hosts", "By host", report["consent_by_host"], _ANSWERS, _consent_cells("Host", "host")),
-        parted("languages", "By language", report["consent_by_language"], _ANSWERS, languages),
+        stacked("consent-overall", "What was answered", whole, _ANSWERS, _consent_cells("Pages", "name")),
+        stacked("hosts", "By host", report["consent_by_host"], _ANSWERS, _consent_cells("Host", "host")),
+        stacked("languages", "By language", report["consent_by_language"], _ANSWERS, languages),
         over_time("consent-by-day", "Asked and answered by day", report["consent_by_day"], days, more),
     ]
 

@@ -116,7 +116,7 @@ class ClickHouseStore:
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor, oldest first."""
         with self._connected(_LOOK_UP) as client:
-            rows = client.query(tables.READ, parameters={"visitor": visitor_id}).result_rows
+            rows = client.query(tables.SELECT_OF_VISITOR, parameters={"visitor": visitor_id}).result_rows
         for row in rows:
             record = record_from(row)
             if properties := record.get("event.properties"):
@@ -133,11 +133,11 @@ class ClickHouseStore:
         """
         parameters = {"visitor": visitor_id}
         with self._connected(_LOOK_UP) as client:
-            count = remaining = _number(client, tables.COUNT_OF, parameters)
+            count = remaining = _number(client, tables.COUNT_OF_VISITOR, parameters)
             for _ in range(_TRIES):
                 if remaining:
-                    _delete(client, "access_records", tables.DELETE_OF, parameters)
-                    remaining = _number(client, tables.COUNT_OF, parameters)
+                    _delete(client, "access_records", tables.DELETE_OF_VISITOR, parameters)
+                    remaining = _number(client, tables.COUNT_OF_VISITOR, parameters)
         if remaining:
             raise CannotEraseError(
                 f"{self.place} still has {remaining} records of this visitor, which it deleted. Erase them again."
@@ -185,8 +185,8 @@ class ClickHouseStore:
             settings={"max_execution_time": limit},
         )
         try:
-            if not client.command(tables.ARE_THERE):
-                for statement in tables.MAKE:
+            if not client.command(tables.TABLES_EXIST):
+                for statement in tables.CREATE_TABLES:
                     client.command(statement)
         except BaseException:
             client.close()
@@ -224,7 +224,7 @@ def _number(client: Client, statement: str, values: dict[str, Any]) -> int:
 
 def _delete(client: Client, table: str, statement: str, values: dict[str, Any]) -> None:
     client.command(statement, parameters=values, settings=_AT_ONCE)
-    client.command(tables.really_gone(table), settings=_LATER)
+    client.command(tables.apply_deletions(table), settings=_LATER)
 
 
 def _limit(client: Client, table: str, seconds: int) -> None:

@@ -21,14 +21,14 @@ _FEW = "LowCardinality(Nullable(String))"
 _NEEDED = ("time", "day", "value")
 """Columns that must not be missing: ClickHouse would store 1970 or 0."""
 
-ARE_THERE = """
+TABLES_EXIST = """
     SELECT count() = 6 FROM system.tables WHERE database = currentDatabase() AND name IN (
         'access_records', 'access_records_lines', 'access_records_view',
         'access_counts', 'access_counts_lines', 'access_counts_view'
     )
 """
-COUNT_OF = "SELECT count() FROM access_records FINAL WHERE visitor = {visitor:String}"
-DELETE_OF = "DELETE FROM access_records WHERE visitor = {visitor:String}"
+COUNT_OF_VISITOR = "SELECT count() FROM access_records FINAL WHERE visitor = {visitor:String}"
+DELETE_OF_VISITOR = "DELETE FROM access_records WHERE visitor = {visitor:String}"
 DAYS_BEFORE = """
     SELECT DISTINCT partition_id FROM system.parts
     WHERE active AND database = currentDatabase() AND table = 'access_records' AND toUInt32(partition) < {day:UInt32}
@@ -52,7 +52,7 @@ def drop_day(day: str) -> str:
     return f"ALTER TABLE access_records DROP PARTITION ID '{day}'"
 
 
-def really_gone(table: str) -> str:
+def apply_deletions(table: str) -> str:
     """Return the statement that removes deleted rows from disk now; the server would do so some time later."""
     return f"ALTER TABLE {table} APPLY DELETED MASK"
 
@@ -99,12 +99,12 @@ def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:
 
 
 _AS_READ = {"time": "concat(replaceOne(toString(r.time), ' ', 'T'), 'Z')"}
-READ = f"""
+SELECT_OF_VISITOR = f"""
     SELECT {", ".join(_AS_READ.get(column, f"r.{column}") for column in COLUMNS.values())}
     FROM access_records AS r FINAL WHERE r.visitor = {{visitor:String}} ORDER BY r.time, r.uid
 """  # noqa: S608 (constant names)
 # Sorted by visitor first, so that one visitor's records are adjacent for look-ups and for sessions.
-MAKE = (
+CREATE_TABLES = (
     *_make(
         "access_records",
         COLUMNS,

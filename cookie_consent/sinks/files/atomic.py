@@ -22,7 +22,7 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
     """
     original = os.fstat(like.fileno())
     _make_folder(target.parent, original)
-    new = unfinished(target)
+    new = temporary_path(target)
     new.unlink(missing_ok=True)  # a killed process may have left it
     os.close(open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
@@ -39,7 +39,7 @@ def replacing(target: Path, like: BufferedIOBase) -> Iterator[Path]:
     sync_folder(target.parent)  # only then does the rename survive a power cut
 
 
-def unfinished(target: Path) -> Path:
+def temporary_path(target: Path) -> Path:
     """Return the temporary path of a file. No reader takes it for one of the log's files."""
     return target.with_name(f".{target.name}.part")
 

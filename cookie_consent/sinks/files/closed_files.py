@@ -9,9 +9,9 @@ An access log is a live file that processes append to, and the files that were c
 
 Files that end in .zst are from earlier versions. Only DuckDB reads them; compaction converts them to Parquet.
 
-A closed file changes from one form to the next in this order. The new form is written under a temporary name, synced
-and renamed. Only then is the old form removed. While both exist, **the old form counts**. A reader that looks for the
-forms in this order therefore finds each file in at least one form, whatever happens meanwhile.
+A closed file changes from one format to the next in this order. The new format is written under a temporary name,
+synced and renamed. Only then is the old format removed. While both exist, **the old format counts**. A reader that
+looks for the formats in this order therefore finds each file in at least one format, whatever happens meanwhile.
 
 The day of a file is that of its newest record: no record is from after that day (UTC), some may be from before it. Only
 the live file is changed in place. Whoever has another file open can read it to its end.
@@ -38,8 +38,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 2.0
 T = TypeVar("T")
 
 
-class Form(IntEnum):
-    """The forms of a file, in the order in which it takes them."""
+class FileFormat(IntEnum):
+    """The formats of a file, in the order in which it takes them."""
 
     LIVE = 0
     PLAIN = 1
@@ -48,7 +48,7 @@ class Form(IntEnum):
     PARQUET = 4
 
 
-_ENDINGS = {Form.PLAIN: "", Form.GZIP: ".gz", Form.ZSTD: ".zst"}
+_ENDINGS = {FileFormat.PLAIN: "", FileFormat.GZIP: ".gz", FileFormat.ZSTD: ".zst"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class Source:
 
     Args:
         path: the path.
-        form: the form.
+        file_format: the format.
         day: the UTC day of its newest record; None for the live file.
         number: its number on that day.
     """
 
     path: Path
-    form: Form
+    file_format: FileFormat
     day: date | None = None
     number: int = 0
 
@@ -89,39 +89,41 @@ def parquet_folder(path: Path) -> Path:
     return path.with_name(path.stem if path.suffix else f"{path.name}.parquet")
 
 
-def path_of(path: Path, day: date, number: int, form: Form) -> Path:
+def path_of(path: Path, day: date, number: int, file_format: FileFormat) -> Path:
     """Return the path of a closed file.
 
     Args:
         path: the live file.
         day: the day of the closed file.
         number: its number on that day.
-        form: its form.
+        file_format: its format.
     """
     name = f"{path.stem}-{day}-{number:04}"
-    if form is Form.PARQUET:
+    if file_format is FileFormat.PARQUET:
         return parquet_folder(path) / f"{_partition(path)}={day}" / f"{name}.parquet"
-    return path.with_name(f"{name}{path.suffix}{_ENDINGS[form]}")
+    return path.with_name(f"{name}{path.suffix}{_ENDINGS[file_format]}")
 
 
 def sources(path: str | os.PathLike[str]) -> list[Source]:
     """Return the files of an access log by day and number, the live file last.
 
-    Before a file is opened, it may be rotated or change its form: see `steadily`.
+    Before a file is opened, it may be rotated or change its format: see `retry_if_moved`.
 
     Args:
         path: the live file. Its counts are a separate log, at `counts_path`.
     """
     live = Path(path)
-    live_file = [Source(live, Form.LIVE)] if live.is_file() else []  # first, so that a rotation meanwhile hides no file
+    # The live file first, so that a rotation meanwhile hides no file.
+    live_file = [Source(live, FileFormat.LIVE)] if live.is_file() else []
     closed: dict[tuple[date, int], Source] = {}
-    for form in (Form.PLAIN, Form.GZIP, Form.ZSTD, Form.PARQUET):  # the order matters, see above
-        for source in _of_form(live, form):
+    # The order matters, see above.
+    for file_format in (FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD, FileFormat.PARQUET):
+        for source in _files_in_format(live, file_format):
             closed.setdefault(key_of(source), source)
     return [closed[key] for key in sorted(closed)] + live_file
 
 
-def steadily(
+def retry_if_moved(
     path: str | os.PathLike[str], read: Callable[[list[Source]], T], sleep: Callable[[float], None] = time.sleep
 ) -> T:
     """Call `read` with the files of an access log; call it again if files moved meanwhile.
@@ -149,7 +151,7 @@ def steadily(
 
 
 def key_of(source: Source) -> tuple[date, int]:
-    """Return what identifies a closed file in all its forms: its day and number."""
+    """Return what identifies a closed file in all its formats: its day and number."""
     return source.date(), source.number
 
 
@@ -158,18 +160,18 @@ def _partition(path: Path) -> str:
     return "written" if is_of_counts(path) else "day"
 
 
-def _of_form(path: Path, form: Form) -> Iterator[Source]:
-    if form is Form.PARQUET:
+def _files_in_format(path: Path, file_format: FileFormat) -> Iterator[Source]:
+    if file_format is FileFormat.PARQUET:
         folder, ending = parquet_folder(path), ".parquet"
         # Since Python 3.13 `glob` raises for a path that no folder can have, such as one with a NUL.
         places = folder.glob(f"{_partition(path)}=*/*.parquet") if folder.is_dir() else iter(())
     else:
-        places, ending = path.parent.glob("*"), f"{path.suffix}{_ENDINGS[form]}"
+        places, ending = path.parent.glob("*"), f"{path.suffix}{_ENDINGS[file_format]}"
     name = re.compile(rf"{re.escape(path.stem)}-(\d{{4}}-\d\d-\d\d)-(\d{{4,}}){re.escape(ending)}", re.ASCII)
     for place in places:
         match = name.fullmatch(place.name)
         if match and (day := _day(match[1])) and place.is_file():
-            yield Source(place, form, day, int(match[2]))
+            yield Source(place, file_format, day, int(match[2]))
 
 
 def _day(text: str) -> date | None:

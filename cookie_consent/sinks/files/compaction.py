@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 
-from cookie_consent.sinks.files.closed_files import Form, Source, counts_path, sources
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, sources
 from cookie_consent.sinks.files.locking import for_each_closed, remove
 from cookie_consent.sinks.files.parquet import LEVEL, engine, write_parquet
 from cookie_consent.sinks.files.rotation import Rotation
@@ -59,7 +59,7 @@ def compact(path: Path, level: int = LEVEL, seen: Callable[[int], object] = lamb
             def write(source: Source, file: BufferedRandom, log: Path = log) -> None:
                 nonlocal files
                 rows[log] += write_parquet(connection, log, source, file, level)
-                remove(log, source, before=Form.PARQUET)
+                remove(log, source, before=FileFormat.PARQUET)
                 files += 1
                 seen(files)
 
@@ -72,4 +72,4 @@ def compact(path: Path, level: int = LEVEL, seen: Callable[[int], object] = lamb
 
 
 def _is_lines(source: Source) -> bool:
-    return Form.LIVE < source.form < Form.PARQUET
+    return FileFormat.LIVE < source.file_format < FileFormat.PARQUET

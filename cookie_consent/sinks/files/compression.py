@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import wait_until
-from cookie_consent.sinks.files.closed_files import Form, Source
+from cookie_consent.sinks.files.closed_files import FileFormat, Source
 from cookie_consent.sinks.files.line_io import compress_closed
 
-_PATIENCE, _PAUSE = 9.0, 1.0
+_TIMEOUT, _PAUSE = 9.0, 1.0
 """How long to retry, and the interval (seconds). Another process may still be writing to a file that was just
 closed."""
 _log = logging.getLogger("cookie_consent")
@@ -24,12 +24,14 @@ class Compressor:
 
     Args:
         logs: their live files.
-        form: the form of compressed files; Form.PLAIN for no compression.
+        file_format: the format of compressed files; FileFormat.PLAIN for no compression.
         sleep: waits for a number of seconds.
     """
 
-    def __init__(self, logs: Sequence[Path], form: Form, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._logs, self._form, self._sleep = logs, form, sleep
+    def __init__(
+        self, logs: Sequence[Path], file_format: FileFormat, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._logs, self._file_format, self._sleep = logs, file_format, sleep
         self._troubles: list[tuple[Source, Exception]] = []
         self.after_fork()
         call_after_fork(self)
@@ -42,7 +44,7 @@ class Compressor:
 
     def start(self) -> None:
         """Start to compress closed files, without waiting."""
-        if self._form is Form.PLAIN:
+        if self._file_format is FileFormat.PLAIN:
             return
         with self._lock:
             self._asked = True
@@ -52,13 +54,13 @@ class Compressor:
 
     def _run(self) -> None:
         while self._is_asked():
-            wait_until(self._are_compressed, _PATIENCE, _PAUSE, self._sleep)
+            wait_until(self._are_compressed, _TIMEOUT, _PAUSE, self._sleep)
             for source, error in self._troubles:
                 _log.warning("%s is not compressed now, and stays as it is: %s", source.path, error)
 
     def _are_compressed(self) -> bool:
         """Compress closed files; return False if another process has some of them locked."""
-        self._troubles = [trouble for log in self._logs for trouble in compress_closed(log, self._form)]
+        self._troubles = [trouble for log in self._logs for trouble in compress_closed(log, self._file_format)]
         return not any(isinstance(error, TimeoutError) for _, error in self._troubles)
 
     def _is_asked(self) -> bool:

@@ -12,10 +12,10 @@ from typing import IO, cast
 
 from cookie_consent.base.files import write_at
 from cookie_consent.sinks.files.atomic import replacing
-from cookie_consent.sinks.files.closed_files import Form, Source, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of
 from cookie_consent.sinks.files.locking import for_each_closed, remove
 
-Which = Callable[[bytes], object]
+Predicate = Callable[[bytes], object]
 """Whether a line, without its line feed, matches."""
 
 _BLOCK = 1024 * 1024
@@ -24,22 +24,22 @@ _SORTED_AT_ONCE = 16 * 1024 * 1024
 _GZIP_LEVEL = 6
 
 
-def compress_closed(path: Path, form: Form) -> list[tuple[Source, Exception]]:
+def compress_closed(path: Path, file_format: FileFormat) -> list[tuple[Source, Exception]]:
     """Compress the closed files of a log; return the files that failed, with their errors.
 
     Args:
         path: the live file.
-        form: the form of compressed files; nothing is done for Form.PLAIN.
+        file_format: the format of compressed files; nothing is done for FileFormat.PLAIN.
     """
 
     def compress(source: Source, file: BufferedRandom) -> None:
-        target = path_of(path, source.date(), source.number, form)
-        with replacing(target, file) as new, _writing(new, form) as out:
+        target = path_of(path, source.date(), source.number, file_format)
+        with replacing(target, file) as new, _writing(new, file_format) as out:
             for block in _in_order(file):
                 out.write(block)
-        remove(path, source, before=form)
+        remove(path, source, before=file_format)
 
-    return for_each_closed(path, lambda source: source.form is Form.PLAIN is not form, compress)
+    return for_each_closed(path, lambda source: source.file_format is FileFormat.PLAIN is not file_format, compress)
 
 
 def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -61,45 +61,47 @@ def _in_order(lines: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(sorted(waiting))
 
 
-def found_in(file: IO[bytes], form: Form, which: Which, needle: bytes = b"") -> Iterator[bytes]:
+def matching_lines(
+    file: IO[bytes], file_format: FileFormat, matches: Predicate, needle: bytes = b""
+) -> Iterator[bytes]:
     """Yield matching lines without their line feeds.
 
     Args:
         file: open at its beginning.
-        form: its form.
-        which: whether a line matches.
+        file_format: its format.
+        matches: whether a line matches.
         needle: bytes that every matching line contains; it speeds up the search.
     """
-    with _reading(file, form) as lines:
+    with _reading(file, file_format) as lines:
         for block in _blocks(lines):
             if needle in block:
-                yield from (line for line in block.split(b"\n") if which(line))
+                yield from (line for line in block.split(b"\n") if matches(line))
 
 
-def without(source: Source, file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
+def remove_lines(source: Source, file: BufferedRandom, matches: Predicate, needle: bytes = b"") -> int:
     """Rewrite a closed file without matching lines; return how many. The caller has the lock.
 
     Args:
         source: the closed file.
         file: the same file, open.
-        which: whether a line matches.
+        matches: whether a line matches.
         needle: bytes that every matching line contains.
     """
-    count = sum(1 for _ in found_in(file, source.form, which, needle))
+    count = sum(1 for _ in matching_lines(file, source.file_format, matches, needle))
     if count:
         file.seek(0)
         with (
             replacing(source.path, file) as new,
-            _writing(new, source.form) as out,
-            _reading(file, source.form) as lines,
+            _writing(new, source.file_format) as out,
+            _reading(file, source.file_format) as lines,
         ):
             for block in _blocks(lines):
-                remaining = (line for line in block.split(b"\n") if not which(line)) if needle in block else (block,)
+                remaining = (line for line in block.split(b"\n") if not matches(line)) if needle in block else (block,)
                 out.write(b"\n".join(remaining))
     return count
 
 
-def blank(file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
+def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"") -> int:
     """Overwrite matching lines of the live file with spaces, in place; return how many.
 
     Appending processes are not disturbed, and readers skip lines of spaces. A last line without a line feed is left
@@ -107,14 +109,14 @@ def blank(file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
 
     Args:
         file: open for reading and writing, at its beginning.
-        which: whether a line matches.
+        matches: whether a line matches.
         needle: bytes that every matching line contains.
     """
     blanked, start = 0, 0
     for block in _blocks(file):
         if needle in block:
             for place, line in _placed(block, start):
-                if which(line):
+                if matches(line):
                     write_at(file.fileno(), b" " * len(line), place)
                     blanked += 1
         start += len(block)
@@ -122,9 +124,9 @@ def blank(file: BufferedRandom, which: Which, needle: bytes = b"") -> int:
     return blanked
 
 
-def count_lines(file: IO[bytes], form: Form) -> int:
+def count_lines(file: IO[bytes], file_format: FileFormat) -> int:
     """Return how many lines are not blank."""
-    return sum(1 for _ in found_in(file, form, lambda line: line and not line.isspace()))
+    return sum(1 for _ in matching_lines(file, file_format, lambda line: line and not line.isspace()))
 
 
 def _placed(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
@@ -140,20 +142,20 @@ def _blocks(lines: IO[bytes]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _reading(file: IO[bytes], form: Form) -> Iterator[IO[bytes]]:
-    if form is Form.GZIP:
+def _reading(file: IO[bytes], file_format: FileFormat) -> Iterator[IO[bytes]]:
+    if file_format is FileFormat.GZIP:
         with gzip.GzipFile(fileobj=file, mode="rb") as lines:
             yield cast("IO[bytes]", lines)
-    elif form is Form.ZSTD:
+    elif file_format is FileFormat.ZSTD:
         raise OSError('it is compressed by zstd, which only "cookie-consent compact" reads: run it, once')
     else:
         yield file
 
 
 @contextmanager
-def _writing(path: Path, form: Form) -> Iterator[IO[bytes]]:
+def _writing(path: Path, file_format: FileFormat) -> Iterator[IO[bytes]]:
     with path.open("wb") as file:
-        if form is Form.GZIP:
+        if file_format is FileFormat.GZIP:
             # No name and time in the header, so that the same lines give the same bytes.
             with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as out:
                 yield cast("IO[bytes]", out)

@@ -10,8 +10,8 @@ from io import BufferedRandom
 from pathlib import Path
 
 from cookie_consent.base.process import locking
-from cookie_consent.sinks.files.atomic import unfinished
-from cookie_consent.sinks.files.closed_files import Form, Source, key_of, path_of, sources
+from cookie_consent.sinks.files.atomic import temporary_path
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, key_of, path_of, sources
 from cookie_consent.sinks.optional import is_interruption
 
 
@@ -19,7 +19,7 @@ from cookie_consent.sinks.optional import is_interruption
 def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[BufferedRandom | None]:
     """Lock a closed file, so that no other process rewrites or compresses it, or still appends to it.
 
-    Also removes what a killed process left behind: unfinished files, and later forms that do not count yet.
+    Also removes what a killed process left behind: unfinished files, and later formats that do not count yet.
 
     Args:
         path: the live file of the log.
@@ -27,7 +27,7 @@ def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[Buffere
         wait: how long to wait for the lock (seconds).
 
     Yields:
-        The open file; None if it no longer exists in this form.
+        The open file; None if it no longer exists in this format.
 
     Raises:
         TimeoutError: another process has the lock.
@@ -61,40 +61,40 @@ def is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def remove(path: Path, source: Source, before: Form | None = None) -> None:
-    """Remove all forms of a closed file. The caller has the lock.
+def remove(path: Path, source: Source, before: FileFormat | None = None) -> None:
+    """Remove all formats of a closed file. The caller has the lock.
 
-    The form that counts is removed last, so that a kill leaves a whole file.
+    The format that counts is removed last, so that a kill leaves a whole file.
 
     Args:
         path: the live file of the log.
-        source: the closed file in the form that counts.
-        before: its new form, which stays, as do later ones; None to remove all.
+        source: the closed file in the format that counts.
+        before: its new format, which stays, as do later ones; None to remove all.
     """
-    for form in sorted(Form, reverse=True):
-        if source.form <= form and (before is None or form < before):
-            path_of(path, *key_of(source), form).unlink(missing_ok=True)
+    for file_format in sorted(FileFormat, reverse=True):
+        if source.file_format <= file_format and (before is None or file_format < before):
+            path_of(path, *key_of(source), file_format).unlink(missing_ok=True)
 
 
 def for_each_closed(
-    path: Path, which: Callable[[Source], object], work: Callable[[Source, BufferedRandom], object], wait: float = 0.0
+    path: Path, selects: Callable[[Source], object], work: Callable[[Source, BufferedRandom], object], wait: float = 0.0
 ) -> list[tuple[Source, Exception]]:
-    """Lock and process each closed file once, in its current form; return the files that failed, with their errors.
+    """Lock and process each closed file once, in its current format; return the files that failed, with their errors.
 
     Args:
         path: the live file of the log.
-        which: selects the files.
+        selects: selects the files.
         work: is called with each selected file, open and locked.
         wait: how long to wait for each lock (seconds).
     """
     done: set[tuple[date, int]] = set()
     troubles: list[tuple[Source, Exception]] = []
-    while todo := [source for source in sources(path) if source.day and which(source) and key_of(source) not in done]:
+    while todo := [source for source in sources(path) if source.day and selects(source) and key_of(source) not in done]:
         for source in todo:
             try:
                 with exclusive(path, source, wait) as file:
                     if file is None:
-                        continue  # it has another form by now
+                        continue  # it has another format by now
                     work(source, file)
             except Exception as error:
                 if is_interruption(error):
@@ -105,9 +105,9 @@ def for_each_closed(
 
 
 def _remove_leftovers(path: Path, source: Source) -> None:
-    unfinished(source.path).unlink(missing_ok=True)
-    for form in Form:
-        if form > source.form:
-            place = path_of(path, *key_of(source), form)
-            unfinished(place).unlink(missing_ok=True)
+    temporary_path(source.path).unlink(missing_ok=True)
+    for file_format in FileFormat:
+        if file_format > source.file_format:
+            place = path_of(path, *key_of(source), file_format)
+            temporary_path(place).unlink(missing_ok=True)
             place.unlink(missing_ok=True)

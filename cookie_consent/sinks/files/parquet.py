@@ -16,7 +16,7 @@ from typing import Any
 
 from cookie_consent.sinks.columns import COLUMNS, COUNT_COLUMNS, record_from
 from cookie_consent.sinks.files.atomic import replacing
-from cookie_consent.sinks.files.closed_files import Form, Source, is_of_counts, path_of
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, is_of_counts, path_of
 from cookie_consent.sinks.optional import duckdb_connection
 
 LEVEL = 3
@@ -111,7 +111,7 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
         connection.execute(_COMPLETE, {"name": source.path.name})
     connection.execute(_DROP_AGAIN)
     rows = _number(connection, "SELECT count(*) FROM lines")
-    with replacing(path_of(path, source.date(), source.number, Form.PARQUET), file) as new:
+    with replacing(path_of(path, source.date(), source.number, FileFormat.PARQUET), file) as new:
         _copy(connection, _ALL, {}, new, level)
     return rows
 
@@ -123,7 +123,7 @@ def records_in(connection: Any, files: Sequence[Path], visitor_id: str) -> list[
     return [_record(dict(zip(names, row, strict=True))) for row in result.fetchall()]
 
 
-def without_visitor(connection: Any, source: Source, file: BufferedRandom, visitor_id: str) -> int:
+def remove_visitor(connection: Any, source: Source, file: BufferedRandom, visitor_id: str) -> int:
     """Rewrite a Parquet file without the records of a visitor; return how many.
 
     Args:

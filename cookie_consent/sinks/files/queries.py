@@ -13,15 +13,15 @@ from typing import Any
 
 from cookie_consent.base.files import open_file
 from cookie_consent.base.process import locking
-from cookie_consent.sinks.files.closed_files import Form, Source, path_of, steadily
-from cookie_consent.sinks.files.line_io import Which, blank, count_lines, found_in, without
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, retry_if_moved
+from cookie_consent.sinks.files.line_io import Predicate, blank_lines, count_lines, matching_lines, remove_lines
 from cookie_consent.sinks.files.live_file import ends_in_a_torn_line
 from cookie_consent.sinks.files.locking import for_each_closed, remove
-from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, without_visitor
+from cookie_consent.sinks.files.parquet import count_rows, engine, records_in, remove_visitor
 from cookie_consent.sinks.lines import is_of, oldest_kept, record_of, time_of
 from cookie_consent.sinks.optional import NotInstalledError
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 """How long to wait for a file that another process is compressing (seconds)."""
 _TRIES = 100
 
@@ -35,14 +35,17 @@ def records_of(path: Path, visitor_id: str) -> list[dict[str, Any]]:
     """
 
     def read(files: Sequence[Source]) -> list[dict[str, Any]]:
-        parquet = [source.path for source in files if source.form is Form.PARQUET]
+        parquet = [source.path for source in files if source.file_format is FileFormat.PARQUET]
         lines = (
-            record for source in files if source.form is not Form.PARQUET for record in _in_lines(source, visitor_id)
+            record
+            for source in files
+            if source.file_format is not FileFormat.PARQUET
+            for record in _in_lines(source, visitor_id)
         )
         return [*(_in_parquet(parquet, visitor_id) if parquet else ()), *lines]
 
     try:
-        return steadily(path, read)
+        return retry_if_moved(path, read)
     except (NotInstalledError, OSError):
         raise
     except Exception as error:  # each compression library raises its own errors
@@ -57,7 +60,7 @@ def _in_parquet(files: Sequence[Path], visitor_id: str) -> list[dict[str, Any]]:
 def _in_lines(source: Source, visitor_id: str) -> Iterator[dict[str, Any]]:
     needle = visitor_id.encode()
     with source.path.open("rb") as file:
-        for line in found_in(file, source.form, lambda line: needle in line, needle):
+        for line in matching_lines(file, source.file_format, lambda line: needle in line, needle):
             if record := record_of(visitor_id, line):
                 yield record
 
@@ -78,21 +81,21 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
 
         def erase(source: Source, file: BufferedRandom) -> None:
             nonlocal erased
-            if source.form is Form.PARQUET:
-                erased += without_visitor(connection(), source, file, visitor_id)
+            if source.file_format is FileFormat.PARQUET:
+                erased += remove_visitor(connection(), source, file, visitor_id)
             else:
-                erased += without(source, file, is_theirs, needle)
+                erased += remove_lines(source, file, is_theirs, needle)
 
         def erase_live(file: BufferedRandom) -> int:
             _end_torn_line(path, file)
-            return blank(file, is_theirs, needle)
+            return blank_lines(file, is_theirs, needle)
 
         failures = []
         try:
             erased += _change_live(path, erase_live)
         except OSError as error:
             failures.append(f"{path}: {error}")
-        troubles = for_each_closed(path, lambda source: True, erase, _PATIENCE)
+        troubles = for_each_closed(path, lambda source: True, erase, _TIMEOUT)
     return erased, [*failures, *(f"{source.path}: {error}" for source, error in troubles)]
 
 
@@ -123,10 +126,10 @@ def purge(path: Path, now: float, keep: timedelta, *, dry_run: bool = False) -> 
         if not dry_run:
             remove(path, source)
             with suppress(OSError):  # the day has more files
-                path_of(path, source.date(), source.number, Form.PARQUET).parent.rmdir()
+                path_of(path, source.date(), source.number, FileFormat.PARQUET).parent.rmdir()
 
-    removed += _change_live(path, lambda file: _count(file, is_old) if dry_run else blank(file, is_old))
-    troubles = for_each_closed(path, lambda source: _end(source) <= oldest, drop, _PATIENCE)
+    removed += _change_live(path, lambda file: _count(file, is_old) if dry_run else blank_lines(file, is_old))
+    troubles = for_each_closed(path, lambda source: _end(source) <= oldest, drop, _TIMEOUT)
     for source, error in troubles:
         raise OSError(f"{source.path} cannot be removed: {error}") from error
     return removed
@@ -153,15 +156,15 @@ def _end_torn_line(path: Path, file: BufferedRandom) -> None:
             os.close(end)
 
 
-def _count(file: BufferedRandom, which: Which) -> int:
-    return sum(1 for _ in found_in(file, Form.PLAIN, which))
+def _count(file: BufferedRandom, matches: Predicate) -> int:
+    return sum(1 for _ in matching_lines(file, FileFormat.PLAIN, matches))
 
 
 def _how_many(source: Source, file: BufferedRandom) -> int:
-    if source.form is Form.PARQUET:
+    if source.file_format is FileFormat.PARQUET:
         with engine() as connection:
             return count_rows(connection, source.path)
-    return count_lines(file, source.form)
+    return count_lines(file, source.file_format)
 
 
 def _end(source: Source) -> datetime:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from cookie_consent.base.clock import is_future
 from cookie_consent.base.process import locking
-from cookie_consent.sinks.files.closed_files import Form, Source, path_of, sources
+from cookie_consent.sinks.files.closed_files import FileFormat, Source, path_of, sources
 from cookie_consent.sinks.files.locking import for_each_closed
 
 ROTATE_SIZE = 128 * 1024 * 1024
-_PATIENCE = 0.5
+_TIMEOUT = 0.5
 """How long to wait for another process that rotates the file (seconds). It takes a millisecond unless that is
 stopped."""
 _log = logging.getLogger("cookie_consent")
@@ -81,7 +81,7 @@ class Rotation:
             return is_future(datetime.combine(source.date(), midnight(), UTC).timestamp(), now)
 
         def rename(source: Source, _: object) -> None:
-            new = path_of(self._path, _day(now), self._next_number(_day(now)), source.form)
+            new = path_of(self._path, _day(now), self._next_number(_day(now)), source.file_format)
             new.parent.mkdir(parents=True, exist_ok=True)
             os.rename(source.path, new)
             _log.warning("%s was dated in the future, by a clock that was ahead; it is %s now.", source.path, new)
@@ -98,7 +98,7 @@ class Rotation:
     def _alone(self) -> Iterator[None]:
         """Take the lock for naming files; raises OSError if it is not available."""
         path = self._path.with_name(f".{self._path.name}.lock")
-        with locking.opened(path, os.O_RDWR | os.O_CREAT, 0o640, wait=_PATIENCE):
+        with locking.opened(path, os.O_RDWR | os.O_CREAT, 0o640, wait=_TIMEOUT):
             yield
 
     def _close(self, more: int) -> bool:
@@ -107,7 +107,7 @@ class Rotation:
             if self._path.is_symlink():  # the link would be renamed, not the file
                 raise OSError("it is a symbolic link; name the file itself")
             day = _day(state.st_mtime)  # no record is later, since each is written after its request came
-            os.rename(self._path, path_of(self._path, day, self._next_number(day), Form.PLAIN))
+            os.rename(self._path, path_of(self._path, day, self._next_number(day), FileFormat.PLAIN))
             self._failing = False
         return True
 

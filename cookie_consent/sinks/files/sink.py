@@ -13,14 +13,14 @@ from typing import Any, Literal
 from cookie_consent.base.process.locking import is_posix
 from cookie_consent.base.process.waiting import RANDOM
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.files.closed_files import Form, counts_path, sources
+from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, sources
 from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.queries import erase_visitor, purge, records_of
 from cookie_consent.sinks.files.rotation import ROTATE_SIZE, Rotation
 from cookie_consent.sinks.store import CannotEraseError
 
-_FORMS: dict[object, Form] = {None: Form.PLAIN, "gzip": Form.GZIP}
+_FORMATS: dict[object, FileFormat] = {None: FileFormat.PLAIN, "gzip": FileFormat.GZIP}
 _BY_ZSTD = (
     "Closed files of %s are compressed by zstd, as earlier versions could. Reports read them; no visitor's records are "
     "shown or erased in them. Run once: cookie-consent compact --access-log %s"
@@ -60,13 +60,13 @@ class JsonLinesSink(BufferedSink):
         self.path = Path(path)
         if rotate_size < 1:
             raise ValueError(f"access_log: rotate_size is a number of bytes, 1 at least, not {rotate_size}.")
-        if compress not in _FORMS:
+        if compress not in _FORMATS:
             raise ValueError(f'access_log: compress is "gzip" or None, not {compress!r}.')
-        if any(source.form is Form.ZSTD for source in sources(self.path)):
+        if any(source.file_format is FileFormat.ZSTD for source in sources(self.path)):
             _log.warning(_BY_ZSTD, self.path, self.path)
         if not is_posix():
             _log.warning("On Windows %s is never closed or compressed: it needs POSIX file locks.", self.path)
-        files = _Files(self.path, rotate_size, _FORMS[compress], clock)
+        files = _Files(self.path, rotate_size, _FORMATS[compress], clock)
         super().__init__(files, str(self.path), sleep=sleep, jitter=jitter)
         self.local = self.path
 
@@ -74,10 +74,10 @@ class JsonLinesSink(BufferedSink):
 class _Files:
     """The store of the sink: a log of records and a log of counts."""
 
-    def __init__(self, path: Path, size: int, form: Form, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, size: int, file_format: FileFormat, clock: Callable[[], float]) -> None:
         self._path = path
         self._rotations = {log: Rotation(log, size, clock) for log in (path, counts_path(path))}
-        compressor = Compressor(tuple(self._rotations), form)
+        compressor = Compressor(tuple(self._rotations), file_format)
         self._records, self._counts = (
             LiveFile(log, rotation, compressor.start) for log, rotation in self._rotations.items()
         )

@@ -16,7 +16,7 @@ _RIGHT = "Write it like nats://user:password@host:4222,host2:4222/STREAM?replica
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NatsAddress:
     """A stream, its servers and the credentials.
 
     Args:
@@ -36,7 +36,7 @@ class Place:
     replicas: int | None = None
 
     @classmethod
-    def of(cls, url: str) -> Place:
+    def of(cls, url: str) -> NatsAddress:
         """Parse a URL.
 
         Raises:

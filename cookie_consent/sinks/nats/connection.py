@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.js.errors import BadRequestError, NotFoundError
 
 from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
-from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.address import NatsAddress
 
 _CONNECT = 3.0
 _EACH = 2
@@ -32,11 +32,11 @@ class Connection:
     fail, and the next task connects again, to any of the servers.
 
     Args:
-        place: the servers and credentials.
+        address: the servers and credentials.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, address: NatsAddress) -> None:
+        self._place = address
         self._client: _Client | None = None
         self.after_fork()
         call_after_fork(self)
@@ -130,7 +130,7 @@ class Connection:
                     token=self._place.token,
                     name="cookie-consent",
                     error_cb=_say_nothing,
-                    disconnected_cb=client.let_go,
+                    disconnected_cb=client.on_disconnect,
                     allow_reconnect=False,
                     connect_timeout=_EACH,
                     max_reconnect_attempts=1,  # at most two attempts for each server
@@ -165,7 +165,7 @@ class _Client(Client):
         self._secret = secret
         self.working: set[asyncio.Future[Any]] = set()
 
-    async def let_go(self) -> None:
+    async def on_disconnect(self) -> None:
         """Cancel all running tasks."""
         for work in self.working:
             work.cancel()

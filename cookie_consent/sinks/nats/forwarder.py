@@ -42,7 +42,7 @@ class Forwarder:
 
     Attributes:
         counts: "records", "counts", "dropped_invalid" (the store can never accept them), "erasures".
-        undone: sequence number of each erasure message that failed and will come again -> reason.
+        pending_erasures: sequence number of each erasure message that failed and will come again -> reason.
     """
 
     def __init__(self, source: NatsStore, store: Store, name: str, settled: float = SETTLED) -> None:
@@ -51,7 +51,7 @@ class Forwarder:
         self._client: Client | None = None
         self._consumer: JetStreamContext.PullSubscription
         self.counts: Counter[str] = Counter()
-        self.undone: dict[int, str] = {}
+        self.pending_erasures: dict[int, str] = {}
 
     def step(self) -> int:
         """Forward some messages; return how many. Waits up to a second for the first.
@@ -81,12 +81,12 @@ class Forwarder:
         return self._source.connection.run(self._waiting)
 
     def _is_erasure(self, message: Msg) -> bool:
-        return message.subject == self._source.place.erasures
+        return message.subject == self._source.address.erasures
 
     def _write(self, messages: Sequence[Msg]) -> None:
         lines: dict[str, list[bytes]] = {"records": [], "counts": []}
         for message in messages:
-            kind = "counts" if message.subject == self._source.place.counts else "records"
+            kind = "counts" if message.subject == self._source.address.counts else "records"
             lines[kind] += message.data.splitlines(keepends=True)
         try:
             self._store.write(lines["records"], lines["counts"])
@@ -101,10 +101,10 @@ class Forwarder:
             number = message.metadata.sequence.stream
             try:
                 self._store.erase(json.loads(message.data)["visitor.id"])
-                self.undone.pop(number, None)
+                self.pending_erasures.pop(number, None)
                 done = message.metadata.num_delivered > 1
             except Exception as error:  # noqa: BLE001 (a store may raise anything; the message comes again)
-                self.undone[number] = str(error)
+                self.pending_erasures[number] = str(error)
                 done = False
             if done:
                 self._acknowledge([message])
@@ -132,14 +132,14 @@ class Forwarder:
         """Join the consumer that all forwarders of this name share; join again after a lost connection."""
         if client is self._client:
             return
-        jetstream, place = client.jetstream(), self._source.place
+        jetstream, address = client.jetstream(), self._source.address
         config = ConsumerConfig(ack_policy=AckPolicy.EXPLICIT, ack_wait=self._settled + _HELD_ON)
         try:
-            await jetstream.stream_info(place.stream)
+            await jetstream.stream_info(address.stream)
         except NotFoundError:
-            await Stream(client, place).make()
+            await Stream(client, address).make()
         self._consumer = await jetstream.pull_subscribe(
-            f"{place.stream}.*", durable=self._durable, stream=place.stream, config=config
+            f"{address.stream}.*", durable=self._durable, stream=address.stream, config=config
         )
         self._client = client
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 
 from cookie_consent.sinks.buffered import BufferedSink
-from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.address import NatsAddress
 from cookie_consent.sinks.nats.store import NatsStore
 
 
@@ -24,5 +24,5 @@ class NatsSink(BufferedSink):
     store: NatsStore
 
     def __init__(self, url: str, *, spill: str | PathLike[str] | None = None) -> None:
-        place = Place.of(url)
-        super().__init__(NatsStore(place), str(place), spill=spill)
+        address = NatsAddress.of(url)
+        super().__init__(NatsStore(address), str(address), spill=spill)

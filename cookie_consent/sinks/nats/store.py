@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError
 
 from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks.lines import record_of
-from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.address import NatsAddress
 from cookie_consent.sinks.nats.connection import Connection
 from cookie_consent.sinks.nats.messages import NEWEST, OLDEST, Message, packed
 from cookie_consent.sinks.nats.stream import Stream
@@ -26,12 +26,12 @@ class NatsStore:
     """Writes lines to a stream.
 
     Args:
-        place: names the servers and the stream.
+        address: names the servers and the stream.
     """
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
-        self.connection = Connection(place)
+    def __init__(self, address: NatsAddress) -> None:
+        self.address = address
+        self.connection = Connection(address)
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
         """Publish lines and wait until the servers have stored them. Creates the stream if it does not exist.
@@ -60,7 +60,7 @@ class NatsStore:
             return self.connection.run(lambda client: self._erase(client, visitor_id), None)
         except (nats.errors.Error, OSError) as error:
             raise CannotEraseError(
-                f"{self.place}: records of this visitor may stay in the stream, and in what it is brought on to "
+                f"{self.address}: records of this visitor may stay in the stream, and in what it is brought on to "
                 f"({error}). Erase them again once the servers allow it."
             ) from error
 
@@ -76,10 +76,10 @@ class NatsStore:
     # The methods below run on the event loop of the connection.
 
     async def _write(self, client: Client, records: Sequence[bytes], counts: Sequence[bytes]) -> int:
-        stream = Stream(client, self.place)
+        stream = Stream(client, self.address)
         too_long = 0
         messages: list[tuple[str, Message]] = []
-        for subject, lines in ((self.place.records, records), (self.place.counts, counts)):
+        for subject, lines in ((self.address.records, records), (self.address.counts, counts)):
             fitting = [line for line in lines if len(line) <= stream.most_bytes]
             too_long += len(lines) - len(fitting)
             messages += [(subject, message) for message in packed(fitting, stream.most_bytes)]
@@ -88,7 +88,7 @@ class NatsStore:
 
     async def _read(self, client: Client, visitor_id: str) -> list[dict[str, Any]]:
         records: dict[object, dict[str, Any]] = {}
-        async with aclosing(Stream(client, self.place).messages(self.place.records)) as messages:
+        async with aclosing(Stream(client, self.address).messages(self.address.records)) as messages:
             async for message in messages:
                 for line in message.data.splitlines():
                     if record := record_of(visitor_id, line):
@@ -96,21 +96,21 @@ class NatsStore:
         return list(records.values())
 
     async def _erase(self, client: Client, visitor_id: str) -> int:
-        stream, erased = Stream(client, self.place), 0
-        async with aclosing(stream.messages(self.place.records)) as messages:
+        stream, erased = Stream(client, self.address), 0
+        async with aclosing(stream.messages(self.address.records)) as messages:
             async for message in messages:
                 erased += await stream.keep_only(
                     message, message.data, lambda line: record_of(visitor_id, line) is None, dry_run=False
                 )
         if await stream.exists():  # else there is nothing to forward
             order = json.dumps({"visitor.id": visitor_id}).encode()
-            await stream.publish([(self.place.erasures, Message(order, {}))])
+            await stream.publish([(self.address.erasures, Message(order, {}))])
         return erased
 
     async def _purge(self, client: Client, first: str, keep: timedelta, *, dry_run: bool) -> int:
-        stream = Stream(client, self.place)
+        stream = Stream(client, self.address)
         due: list[tuple[Msg, bool]] = []
-        async with aclosing(stream.messages(f"{self.place.stream}.*", headers_only=True)) as messages:
+        async with aclosing(stream.messages(f"{self.address.stream}.*", headers_only=True)) as messages:
             async for message in messages:
                 headers, sent = message.headers or {}, _written(message.metadata.timestamp)
                 if headers.get(OLDEST, sent) < first:
@@ -121,7 +121,7 @@ class NatsStore:
                 lines = await stream.remove(message, dry_run=dry_run)
             else:
                 lines = await stream.remove_older(message, first, dry_run=dry_run)
-            removed += lines if message.subject == self.place.records else 0
+            removed += lines if message.subject == self.address.records else 0
         if not dry_run:
             with suppress(NotFoundError):  # no stream yet
                 await stream.shorten(keep)

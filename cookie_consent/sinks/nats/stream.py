@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, RawStreamMsg, StorageType, StreamConfig
 from nats.js.errors import APIError, BadRequestError, NoStreamResponseError, NotFoundError
 
-from cookie_consent.sinks.nats.address import Place
+from cookie_consent.sinks.nats.address import NatsAddress
 from cookie_consent.sinks.nats.messages import LINES, Message, packed, time_of
 
 KEEP = timedelta(days=395)
@@ -35,19 +35,19 @@ class Stream:
 
     Args:
         client: a connected client.
-        place: names the stream.
+        address: names the stream.
     """
 
-    def __init__(self, client: Client, place: Place) -> None:
-        self.place, self.jetstream = place, client.jetstream()
+    def __init__(self, client: Client, address: NatsAddress) -> None:
+        self.address, self.jetstream = address, client.jetstream()
         self.most_bytes = client.max_payload - _HEADERS
-        self._replicas = place.replicas or min(_REPLICAS, len(client.servers))
+        self._replicas = address.replicas or min(_REPLICAS, len(client.servers))
 
     async def make(self) -> None:
         """Create the stream unless it exists. An existing one is not changed."""
         config = StreamConfig(
-            name=self.place.stream,
-            subjects=[self.place.records, self.place.counts, self.place.erasures],
+            name=self.address.stream,
+            subjects=[self.address.records, self.address.counts, self.address.erasures],
             storage=StorageType.FILE,
             num_replicas=self._replicas,
             max_age=KEEP.total_seconds(),
@@ -62,7 +62,7 @@ class Stream:
     async def exists(self) -> bool:
         """Return whether the stream exists."""
         try:
-            await self.jetstream.stream_info(self.place.stream)
+            await self.jetstream.stream_info(self.address.stream)
         except NotFoundError:
             return False
         return True
@@ -84,7 +84,7 @@ class Stream:
 
     async def _publish(self, messages: Iterable[tuple[str, Message]]) -> list[int]:
         publishing = (
-            self.jetstream.publish(subject, message.data, stream=self.place.stream, headers=dict(message.headers))
+            self.jetstream.publish(subject, message.data, stream=self.address.stream, headers=dict(message.headers))
             for subject, message in messages
         )
         numbers = []
@@ -106,7 +106,7 @@ class Stream:
             num_replicas=1,
             inactive_threshold=_FORGOTTEN,
         )
-        consumer = await self.jetstream.pull_subscribe(subject, stream=self.place.stream, config=config)
+        consumer = await self.jetstream.pull_subscribe(subject, stream=self.address.stream, config=config)
         try:
             while pending := (await consumer.consumer_info()).num_pending:
                 with suppress(nats.errors.TimeoutError):  # the messages were removed meanwhile
@@ -159,7 +159,7 @@ class Stream:
     async def delete(self, number: int) -> bool:
         """Delete a message and overwrite it with random bytes; return whether it existed."""
         try:
-            return await self.jetstream.delete_msg(self.place.stream, number)
+            return await self.jetstream.delete_msg(self.address.stream, number)
         except APIError:  # server versions report a missing message differently
             if await self._message(number):
                 raise
@@ -167,13 +167,13 @@ class Stream:
 
     async def _message(self, number: int) -> RawStreamMsg | None:
         try:
-            return await self.jetstream.get_msg(self.place.stream, number)
+            return await self.jetstream.get_msg(self.address.stream, number)
         except NotFoundError:
             return None
 
     async def shorten(self, keep: timedelta) -> None:
         """Set the stream's maximum age, unless it is shorter already."""
-        config = (await self.jetstream.stream_info(self.place.stream)).config
+        config = (await self.jetstream.stream_info(self.address.stream)).config
         age = max(keep.total_seconds(), config.duplicate_window)
         if not config.max_age or config.max_age > age:
             await self.jetstream.update_stream(config, max_age=age)

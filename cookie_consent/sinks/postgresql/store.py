@@ -112,7 +112,7 @@ class PostgresqlStore:
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor, oldest first."""
         with self._connected(_LOOK_UP) as connection, _transaction(connection, _LOOK_UP):
-            rows = connection.execute(tables.READ, [visitor_id]).fetchall()
+            rows = connection.execute(tables.SELECT_OF_VISITOR, [visitor_id]).fetchall()
         yield from map(record_from, rows)
 
     def erase(self, visitor_id: str) -> int:
@@ -177,7 +177,7 @@ class PostgresqlStore:
         connection = psycopg.connect(self._address, autocommit=True, prepare_threshold=None)
         try:
             with cut_off_after(connection.fileno(), limit):
-                if not _one(connection, tables.ARE_THERE):
+                if not _one(connection, tables.TABLES_EXIST):
                     _make_tables(connection)
         except BaseException:
             connection.close()
@@ -207,7 +207,7 @@ def _transaction(connection: Connection, limit: int) -> Iterator[None]:
 def _make_tables(connection: Connection) -> None:
     with _transaction(connection, _WRITE):
         connection.execute(tables.LOCKED)
-        connection.execute(tables.MAKE)
+        connection.execute(tables.CREATE_TABLES)
 
 
 def _make_days(connection: Connection) -> None:

@@ -22,7 +22,7 @@ _TYPES: Mapping[str, LiteralString] = {
 _NEEDED = ("time", "uid", "day", "name", "value")
 _DAY = "%Y%m%d"
 
-ARE_THERE = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
+TABLES_EXIST = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
 LIMITS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
 LOCKED = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
 """Taken to create or drop tables. Any number works that no other program uses in the same database."""
@@ -80,14 +80,14 @@ def _keep(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
 
 KEEP_RECORDS = _keep("access_records", COLUMNS)
 KEEP_COUNTS = _keep("access_counts", COUNT_COLUMNS)
-MAKE = sql.SQL("""
+CREATE_TABLES = sql.SQL("""
     CREATE TABLE IF NOT EXISTS access_records ({}, PRIMARY KEY (time, uid)) PARTITION BY RANGE (time);
     CREATE INDEX IF NOT EXISTS access_records_of_visitor ON access_records (visitor, time);
     CREATE TABLE IF NOT EXISTS access_records_rest PARTITION OF access_records DEFAULT;
     CREATE TABLE IF NOT EXISTS access_counts ({}, PRIMARY KEY (day, uid));
 """).format(_columns(COLUMNS), _columns(COUNT_COLUMNS))
 _AS_READ = {"time": sql.SQL("""to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')""")}
-READ = sql.SQL("SELECT {} FROM access_records WHERE visitor = %s ORDER BY time, uid").format(
+SELECT_OF_VISITOR = sql.SQL("SELECT {} FROM access_records WHERE visitor = %s ORDER BY time, uid").format(
     _comma(_AS_READ.get(column) or sql.Identifier(column) for column in COLUMNS.values())
 )
 

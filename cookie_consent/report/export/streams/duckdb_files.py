@@ -12,7 +12,7 @@ from cookie_consent.report.engines.duckdb_files import KIND, connected, make_vie
 from cookie_consent.report.export.streams import Row, Span
 from cookie_consent.report.files import require_files
 from cookie_consent.sinks.columns import COLUMNS
-from cookie_consent.sinks.files.closed_files import Source, steadily
+from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -55,5 +55,5 @@ def _rows(connection: DuckDBPyConnection, path: Path, span: Span) -> Iterator[Ro
         # Sorting reads all files before the first row is returned, so their names need to hold only until here.
         return connection.fetchmany(_AT_ONCE)
 
-    first = steadily(path, start)
+    first = retry_if_moved(path, start)
     return chain(first, chain.from_iterable(iter(lambda: connection.fetchmany(_AT_ONCE), [])))
