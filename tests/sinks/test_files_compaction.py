@@ -335,12 +335,12 @@ def test_a_disk_that_is_full_leaves_each_file_as_it_was(path: Path) -> None:
     script = """
 import resource, sys
 from pathlib import Path
-from cookie_consent.sinks.files.closed_files import Form
+from cookie_consent.sinks.files.closed_files import FileFormat
 from cookie_consent.sinks.files.compaction import compact
 from cookie_consent.sinks.files.line_io import compress_closed
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 path = Path(sys.argv[1])
-print(len(compress_closed(path, Form.GZIP)), len(compact(path).unreadable))
+print(len(compress_closed(path, FileFormat.GZIP)), len(compact(path).unreadable))
 """
     place = close_as(path, FileFormat.PLAIN, *(line(number, str(hash(str(number)))) for number in range(1000)))
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, timeout=60, check=True)

@@ -356,9 +356,9 @@ def test_tls_is_checked_and_never_done_without_where_the_url_asks_for_it(
     def wrote(url: str, **surroundings: str) -> str:
         script = """if True:
             import sys
-            from cookie_consent.sinks.nats.address import Place
+            from cookie_consent.sinks.nats.address import NatsAddress
             from cookie_consent.sinks.nats.store import NatsStore
-            NatsStore(Place.of(sys.argv[1])).write([b"{}\\n"], [])
+            NatsStore(NatsAddress.of(sys.argv[1])).write([b"{}\\n"], [])
         """
         command = [sys.executable, "-c", script, url]
         environment = {**os.environ, **surroundings}
