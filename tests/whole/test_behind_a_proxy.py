@@ -1,4 +1,4 @@
-"""Behind a proxy: the settings of the documentation work, and what is missing is said in the log."""
+"""Tests behind a proxy: the log says which setting is missing, and the documented settings work."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ ACCEPT, JSON = b'{"choice": "accept_all"}', ("content-type", "application/json")
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 
 
-# What is said in the log.
+# The advice in the log.
 
 
 def posted(origin: str, headers: Fields = (), app: Any = None, **more: Any) -> Reply:
     return call(app or install(), "POST", PREFIX, [JSON, ("origin", origin), *headers], ACCEPT, **more)
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
@@ -70,11 +70,11 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
         ("http://site.example", {}, ["does not know that the proxy speaks http"], ["proxy_set_header Host"]),
     ],
 )
-def test_a_refused_answer_of_a_page_that_may_be_the_sites_own_says_what_to_do(
+def test_refused_answer_of_own_page_logs_proxy_advice(
     origin: str, more: Any, parts: list[str], not_parts: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert posted(origin, **more).status == 403
-    (line,) = said(caplog)
+    (line,) = warnings(caplog)
     assert [part for part in parts if part not in line] == []
     assert [part for part in not_parts if part in line] == []
     assert DOCS in line
@@ -91,19 +91,19 @@ def test_a_refused_answer_of_a_page_that_may_be_the_sites_own_says_what_to_do(
         [("origin", "https://site.example"), ("origin", "https://evil.example")],
     ],
 )
-def test_of_what_is_another_sites_or_no_browsers_nothing_is_said(
+def test_refused_answer_of_other_site_logs_no_advice(
     headers: list[tuple[str, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert call(install(), "POST", PREFIX, [JSON, *headers], ACCEPT).status == 403
-    assert said(caplog) == []
+    assert warnings(caplog) == []
 
 
-def test_it_is_said_once_of_each_origin_and_of_so_many(caplog: pytest.LogCaptureFixture) -> None:
+def test_advice_is_logged_once_per_origin_up_to_a_limit(caplog: pytest.LogCaptureFixture) -> None:
     app = install()
     for number in range(3 * MOST_ORIGINS):
         for _ in range(2):
             posted(f"https://site-{number}.example", app=app)
-    assert len(said(caplog)) == MOST_ORIGINS
+    assert len(warnings(caplog)) == MOST_ORIGINS
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_it_is_said_once_of_each_origin_and_of_so_many(caplog: pytest.LogCapture
         ('https://a"\r\n\x1b[31m\xe9', "b\r\n\x00\xff"),
     ],
 )
-def test_what_is_said_is_short_and_one_line_of_ascii(origin: str, host: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_advice_is_one_short_ascii_line(origin: str, host: str, caplog: pytest.LogCaptureFixture) -> None:
     assert posted(origin, host=host.encode("latin-1").decode("latin-1")).status == 403
-    for line in said(caplog):
+    for line in warnings(caplog):
         assert len(line) < 1200
         assert line.isascii()
         assert line.isprintable()
 
 
-# The settings of the documentation.
+# The documented settings.
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def served(root: Path, *options: str) -> Iterator[int]:
 
 @contextmanager
 def proxied(folder: Path, config: str) -> Iterator[None]:
-    """Start nginx with a server of the documentation."""
+    """Start nginx with a documented server block."""
     assert NGINX is not None
     main = folder / "nginx.conf"
     main.write_text(
@@ -172,7 +172,7 @@ def certificate(folder: Path) -> tuple[Path, Path]:
 
 
 def answer_through(port: int, folder: Path) -> httpx.Response:
-    """Answer as a browser without Fetch Metadata does, at https://example.jp, once the site is there."""
+    """Wait for the site, and answer at https://example.jp as a browser without Fetch Metadata does."""
     trusts_any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trusts_any.check_hostname, trusts_any.verify_mode = False, ssl.CERT_NONE
     address, end = f"https://127.0.0.1:{port}{PREFIX}", time.monotonic() + 60
@@ -189,8 +189,8 @@ def answer_through(port: int, folder: Path) -> httpx.Response:
 
 
 @needs_nginx
-@pytest.mark.parametrize("complete", [True, False], ids=["as documented", "without what is passed"])
-def test_through_nginx_an_answer_is_the_sites_own(tmp_path: Path, complete: bool) -> None:
+@pytest.mark.parametrize("complete", [True, False], ids=["as documented", "without proxy_set_header"])
+def test_documented_nginx_settings_let_answers_through(tmp_path: Path, complete: bool) -> None:
     (config,) = blocks(DOCS, "nginx")
     port = free_port()
     pem, key = certificate(tmp_path)
@@ -208,7 +208,7 @@ def test_through_nginx_an_answer_is_the_sites_own(tmp_path: Path, complete: bool
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["hypercorn", "granian"])
-def test_the_wrappers_of_the_documentation_tell_the_app_of_scheme_and_client(number: int) -> None:
+def test_documented_wrapper_sets_scheme_and_client(number: int) -> None:
     code = blocks(DOCS, "python")[number]
     seen: list[Any] = []
     inner = install()
@@ -226,15 +226,15 @@ def test_the_wrappers_of_the_documentation_tell_the_app_of_scheme_and_client(num
     assert (reply.status, list(reply.set_cookies)) == (200, ["__Host-consent"])
 
 
-def test_the_settings_of_traefik_are_yaml_that_passes_the_host_to_the_app() -> None:
+def test_documented_traefik_settings_pass_the_host() -> None:
     (text,) = blocks(DOCS, "yaml")
-    said = yaml.safe_load(text)["http"]
-    (router,) = said["routers"].values()
+    settings = yaml.safe_load(text)["http"]
+    (router,) = settings["routers"].values()
     assert (router["rule"], router["entryPoints"], router["tls"]) == ("Host(`example.jp`)", ["websecure"], {})
-    balancer = said["services"][router["service"]]["loadBalancer"]
+    balancer = settings["services"][router["service"]]["loadBalancer"]
     assert balancer == {"passHostHeader": True, "servers": [{"url": "http://127.0.0.1:8000"}]}
 
 
-def test_the_settings_of_caddy_are_one_site_whose_requests_go_to_the_app() -> None:
+def test_documented_caddy_settings_forward_to_the_app() -> None:
     (text,) = blocks(DOCS, "caddyfile")
     assert re.fullmatch(r"example\.jp \{\n    reverse_proxy 127\.0\.0\.1:8000\n\}\n", text)

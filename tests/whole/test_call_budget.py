@@ -1,4 +1,4 @@
-"""What a request costs in Python calls: exact, without noise. These budgets only go down."""
+"""Tests of the number of Python calls per request: exact, without noise. The budgets only go down."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ BUDGETS = {
     "forged": (TEXT, "forge", False, 10),
     "granted and traced": (TEXT, "accept", True, 20),
     "page with the question": (PAGE, "none", False, 20),
-    "page of one who refused": (PAGE, "refuse", False, 12),
-    "page of one who granted, traced": (PAGE, "accept", True, 29),
+    "page after a refusal": (PAGE, "refuse", False, 12),
+    "page after a grant, traced": (PAGE, "accept", True, 29),
 }
-"""Case -> what the app answers, what the visitor answered, whether there is a log, calls more than the bare app."""
+"""Case -> response of the app, answer of the visitor, whether there is an access log, calls beyond the bare app."""
 
 
 def app_of(kind: bytes, body: bytes) -> ASGIApp:
@@ -60,11 +60,11 @@ async def never() -> Message:
 
 
 async def nowhere(message: Message) -> None:
-    """Take a message."""
+    """Ignore a message."""
 
 
 def calls(app: ASGIApp, headers: Sequence[tuple[str, str]]) -> int:
-    """Return how many Python calls one more request is, after others of its kind."""
+    """Return how many Python calls a request makes, after others of its kind."""
     count = 0
 
     def profile(frame: FrameType, event: str, argument: Any) -> None:
@@ -86,7 +86,7 @@ def calls(app: ASGIApp, headers: Sequence[tuple[str, str]]) -> int:
 
 
 @pytest.mark.parametrize("case", BUDGETS)
-def test_a_request_makes_no_more_calls_than_its_budget(case: str, tmp_path: Path) -> None:
+def test_request_stays_within_its_call_budget(case: str, tmp_path: Path) -> None:
     (kind, body), answer, is_logged, budget = BUDGETS[case]
     bare = app_of(kind, body)
     site = install(bare, settings_link=True, access_log=tmp_path / "access.jsonl" if is_logged else None)

@@ -1,4 +1,4 @@
-"""Over real HTTP: uvicorn with several workers that share a file of access records, and without lifespan events."""
+"""Tests with uvicorn over real HTTP: with several workers, and with and without lifespan events."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs.
+    """A running server.
 
     Args:
-        address: where it listens.
+        address: its origin.
         log: the file of access records.
-        output: what the server itself says.
-        process: the process.
+        output: the file of its standard output and error.
+        process: its process.
     """
 
     address: str
@@ -44,7 +44,7 @@ class Server:
 
     @contextmanager
     def visitor(self, **options: Any) -> Iterator[httpx.Client]:
-        """Somebody with a browser of their own."""
+        """A visitor with a browser of its own."""
         headers = {"user-agent": PHONE, "origin": self.address}
         with httpx.Client(base_url=self.address, headers=headers, trust_env=False, timeout=30, **options) as client:
             yield client
@@ -60,15 +60,15 @@ class Server:
         assert "Traceback" not in self.output.read_text(encoding="utf-8")
 
 
-def until(holds: Callable[[], object], seconds: float) -> None:
+def wait_for(condition: Callable[[], object], seconds: float) -> None:
     end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not come to be"
+    while not condition():
+        assert time.monotonic() < end, f"the condition did not hold within {seconds} seconds"
         time.sleep(0.02)
 
 
 def listens(host: str, port: int) -> bool:
-    """Return whether a worker takes connections: each begins to when its app is made."""
+    """Return whether a worker accepts connections: it does once its app is made."""
     try:
         socket.create_connection((host, port)).close()
     except ConnectionRefusedError:
@@ -104,10 +104,10 @@ def serving(folder: Path, *arguments: str, workers: int = 1) -> Iterator[Server]
             text = output.read_text()
             return "Uvicorn running on" in text and text.count("Started server process") == workers
 
-        until(running, 60)
+        wait_for(running, 60)
         found = re.search(r"running on (http://(\S+):(\d+))", output.read_text())
         assert found
-        until(lambda: listens(found[2], int(found[3])), 60)
+        wait_for(lambda: listens(found[2], int(found[3])), 60)
         server = Server(found[1], log, output, process)
         yield server
         if process.poll() is None:
@@ -119,7 +119,7 @@ def serving(folder: Path, *arguments: str, workers: int = 1) -> Iterator[Server]
 
 @dataclass
 class Visits:
-    """Three visitors who look at page after page, until each worker has answered the first of them."""
+    """Three visitors who request pages until each worker has served the first visitor."""
 
     granting: httpx.Client
     refusing: httpx.Client
@@ -142,29 +142,29 @@ class Visits:
                 list(threads.map(self.visit, range(start, start + 40)))
                 if len(self.workers) == workers:
                     return
-        raise AssertionError("one worker answered all")
+        raise AssertionError("one worker served all requests")
 
 
-def test_two_workers_share_one_file_of_records_of_those_who_allowed_it(tmp_path: Path) -> None:
-    anew = httpx.Limits(max_keepalive_connections=0)  # else who was taken by one worker stays with it
+def test_two_workers_share_one_access_log(tmp_path: Path) -> None:
+    new_connections = httpx.Limits(max_keepalive_connections=0)  # otherwise a visitor stays with one worker
     with (
         serving(tmp_path, workers=2) as server,
-        server.visitor(limits=anew) as one,
-        server.visitor(limits=anew) as two,
-        server.visitor(limits=anew) as three,
+        server.visitor(limits=new_connections) as granting,
+        server.visitor(limits=new_connections) as refusing,
+        server.visitor(limits=new_connections) as silent,
     ):
-        accepted = one.post(PREFIX, json={"choice": "accept_all"})
+        accepted = granting.post(PREFIX, json={"choice": "accept_all"})
         assert accepted.json()["status"] == "granted"
-        assert set(one.cookies) == {"consent", "visitor"}
-        refused = two.post(PREFIX, json={"choice": "refuse_all"}, headers={"cookie": "_ga=1"})
+        assert set(granting.cookies) == {"consent", "visitor"}
+        refused = refusing.post(PREFIX, json={"choice": "refuse_all"}, headers={"cookie": "_ga=1"})
         assert refused.json()["status"] == "refused"
         expired = [line.partition("=")[0] for line in refused.headers.get_list("set-cookie")][1:]
         assert set(expired) == {"player", "_ga"}
-        visits = Visits(one, two, three)
+        visits = Visits(granting, refusing, silent)
         visits.visit_all(workers=2)
-        assert set(one.cookies) == {"consent", "visitor", "session", "_ga"}
-        assert set(two.cookies) == {"consent", "session"}
-        assert set(three.cookies) == {"session"}
+        assert set(granting.cookies) == {"consent", "visitor", "session", "_ga"}
+        assert set(refusing.cookies) == {"consent", "session"}
+        assert set(silent.cookies) == {"session"}
         server.stop()
         records = server.records()
     assert sorted(record["url.path"] for record in records) == sorted(visits.paths)
@@ -176,7 +176,7 @@ def test_two_workers_share_one_file_of_records_of_those_who_allowed_it(tmp_path:
         assert record["duration_ms"] > 0
 
 
-def test_an_answer_to_one_worker_counts_for_all_and_its_proof_is_in_one_place(tmp_path: Path) -> None:
+def test_answer_counts_in_all_workers_and_one_ledger(tmp_path: Path) -> None:
     with serving(tmp_path, workers=2) as server, server.visitor() as visitor:
         for choice in ("accept_all", "refuse_all", "accept_all"):
             assert visitor.post(PREFIX, json={"choice": choice}).status_code == 200
@@ -185,17 +185,17 @@ def test_an_answer_to_one_worker_counts_for_all_and_its_proof_is_in_one_place(tm
 
 
 @pytest.mark.parametrize("lifespan", ["off", "on"])
-def test_records_reach_the_file_by_themselves(lifespan: str, tmp_path: Path) -> None:
+def test_records_reach_the_file_while_the_server_runs(lifespan: str, tmp_path: Path) -> None:
     with serving(tmp_path, "--lifespan", lifespan) as server, server.visitor() as visitor:
         visitor.post(PREFIX, json={"choice": "accept_all"})
-        gone_to = []
+        visited = []
         for path in ("/pages/first", "/pages/second"):
             visitor.get(path)
-            gone_to.append(path)
-            until(lambda: [record["url.path"] for record in server.records()] == gone_to, 3)
+            visited.append(path)
+            wait_for(lambda: [record["url.path"] for record in server.records()] == visited, 3)
 
 
-def test_a_server_that_is_stopped_writes_the_last_records_first(tmp_path: Path) -> None:
+def test_stopped_server_writes_the_last_records(tmp_path: Path) -> None:
     with serving(tmp_path) as server, server.visitor() as visitor:
         visitor.post(PREFIX, json={"choice": "accept_all"})
         visitor.get("/pages/last")
@@ -203,20 +203,20 @@ def test_a_server_that_is_stopped_writes_the_last_records_first(tmp_path: Path) 
         assert [record["url.path"] for record in server.records()] == ["/pages/last"]
 
 
-def test_what_began_before_a_refusal_and_ends_after_it_sets_nothing_and_leaves_no_record(tmp_path: Path) -> None:
+def test_request_open_during_refusal_sets_and_records_nothing(tmp_path: Path) -> None:
     with (
         serving(tmp_path) as server,
         server.visitor() as visitor,
         server.visitor() as other,
-        ThreadPoolExecutor(1) as at,
+        ThreadPoolExecutor(1) as thread,
     ):
         visitor.post(PREFIX, json={"choice": "accept_all"})
         given = {"cookie": "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())}
         with other.stream("GET", "/events", headers=given) as stream:
             chunks = stream.iter_raw()
             assert next(chunks) == b"data: first\n\n"
-            slow = at.submit(other.get, "/slow", headers={"cookie": given["cookie"].partition("; visitor")[0]})
-            until(lambda: visitor.get("/waiting").text == "1", 20)
+            slow = thread.submit(other.get, "/slow", headers={"cookie": given["cookie"].partition("; visitor")[0]})
+            wait_for(lambda: visitor.get("/waiting").text == "1", 20)
             assert visitor.post(PREFIX, json={"choice": "refuse_all"}).json()["status"] == "refused"
             visitor.get("/go-on")
             assert b"".join(chunks) == b"data: second\n\n"
@@ -226,7 +226,7 @@ def test_what_began_before_a_refusal_and_ends_after_it_sets_nothing_and_leaves_n
         assert {record["url.path"] for record in server.records()} == {"/waiting"}
 
 
-def test_a_stream_of_events_arrives_event_by_event(tmp_path: Path) -> None:
+def test_event_stream_arrives_event_by_event(tmp_path: Path) -> None:
     with (
         serving(tmp_path) as server,
         server.visitor() as visitor,
@@ -238,7 +238,7 @@ def test_a_stream_of_events_arrives_event_by_event(tmp_path: Path) -> None:
         assert b"".join(chunks) == b"data: second\n\n"
 
 
-def test_a_page_asks_and_an_answer_by_form_comes_back(tmp_path: Path) -> None:
+def test_form_answer_redirects_back_and_ends_the_question(tmp_path: Path) -> None:
     with serving(tmp_path) as server, server.visitor() as visitor:
         page = visitor.get("/", headers={"accept": "text/html"})
         assert 'value="refuse_all"' in page.text
@@ -248,14 +248,14 @@ def test_a_page_asks_and_an_answer_by_form_comes_back(tmp_path: Path) -> None:
         assert 'value="refuse_all"' not in visitor.get("/", headers={"accept": "text/html"}).text
 
 
-def test_clients_that_misbehave_leave_no_trace_in_the_servers_output(tmp_path: Path) -> None:
+def test_malformed_requests_cause_no_traceback(tmp_path: Path) -> None:
     with serving(tmp_path) as server, server.visitor() as visitor:
         host, port = server.address.removeprefix("http://").split(":")
         start = (
             f"POST {PREFIX} HTTP/1.1\r\nhost: x\r\nsec-fetch-site: same-origin\r\ncontent-type: application/json\r\n"
         )
         for request in (
-            start + "content-length: 100\r\n\r\n{",  # and then nothing more
+            start + "content-length: 100\r\n\r\n{",  # an incomplete body
             start + 'content-length: 24\r\n\r\n{"choice": "accept_all"}',
             start + "transfer-encoding: chunked\r\n\r\n5\r\n{\r\n",
             f"GET {PREFIX}?next=%ff%00//x HTTP/1.1\r\nhost: \r\ncookie: consent=\xff\xfe; \x80=\r\n\r\n",

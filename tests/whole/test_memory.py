@@ -1,4 +1,4 @@
-"""What clients send is kept bounded in number and in size: no cache has a long key, and memory stays where it is."""
+"""Tests that what is kept of client input is bounded in number and in size."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ pytestmark = pytest.mark.server
 MEGABYTE = 1024 * 1024
 ROUNDS = 120
 MOST_MORE = 3 * MEGABYTE
-"""Below what a single cache would keep of half of the rounds of one kind."""
+"""Less than one cache would keep of one kind of text from half of the rounds."""
 MARK = "zq7"
 
 
 @contextmanager
-def granted(server: Server) -> Iterator[str]:
-    """Somebody who granted all, so that everything is traced: their Cookie field."""
+def granting(server: Server) -> Iterator[str]:
+    """Grant all, so that requests are traced, and yield the Cookie field."""
     with server.visitor() as visitor:
         visitor.post(PREFIX, json={"choice": "accept_all"})
         yield "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
 
 
 def memory_of(server: Server) -> int:
-    """Return how many bytes of memory a server's process has."""
+    """Return the resident memory of a server's process in bytes."""
     status = Path(f"/proc/{server.process.pid}/status").read_text("ascii")
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 def status_of(server: Server, start: str, fields: list[tuple[str, str]], body: str = "") -> int:
-    """Send a request over a connection of its own, with any field of any length, and return the status."""
+    """Send a request with fields of any length over a new connection, and return the status."""
     address = urlsplit(server.address)
     assert address.hostname is not None
     assert address.port is not None
@@ -64,12 +64,12 @@ def status_of(server: Server, start: str, fields: list[tuple[str, str]], body: s
 
 
 def long(number: int, length: int) -> str:
-    """Return a text of its own for each number."""
+    """Return a long text that differs for each number."""
     return f"{number}{'x' * length}"
 
 
 def flood(server: Server, cookies: str, number: int) -> list[int]:
-    """Send one long text in each place where a client can put one, and return the statuses."""
+    """Send a long text in each place where a client can put a text, and return the statuses."""
     huge, large = long(number, MEGABYTE), long(number, 60_000)
     host, phone, site = ("host", "site.example"), ("user-agent", PHONE), server.address
     plain, traced = [host, phone], [host, phone, ("cookie", cookies)]
@@ -107,41 +107,41 @@ def flood(server: Server, cookies: str, number: int) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process is read from /proc")
-def test_a_servers_memory_stays_where_it_is_whatever_long_texts_come(tmp_path: Path) -> None:
-    """httptools limits no header field, so that whatever is kept of one may be as long as the client likes."""
-    with serving(tmp_path, "--http", "httptools", "--no-access-log") as server, granted(server) as cookies:
-        for number in range(5):  # until buffers have their size, and all modules are loaded
+def test_long_texts_do_not_grow_server_memory(tmp_path: Path) -> None:
+    """httptools does not limit header fields, so a kept field may be as long as the client likes."""
+    with serving(tmp_path, "--http", "httptools", "--no-access-log") as server, granting(server) as cookies:
+        for number in range(5):  # until buffers have grown and all modules are loaded
             statuses = flood(server, cookies, number)
         assert all(200 <= status < 500 for status in statuses)
         before, looks = memory_of(server), []
         for number in range(5, 5 + ROUNDS):
             flood(server, cookies, number)
             looks.append(memory_of(server))
-        # Large blocks come and go. What is kept is there at each look.
+        # Large blocks are allocated and freed. Kept memory is there at each measurement.
         more = min(looks[ROUNDS // 2 :]) - before
         output = server.output.read_text("utf-8")
     assert more < MOST_MORE, f"{more / MEGABYTE:.0f} MB more"
     assert max(map(len, output.splitlines())) < 1000
 
 
-class Nowhere(MemorySink):
-    """Keeps nothing, so that what is found in memory was kept by somebody else."""
+class DiscardingSink(MemorySink):
+    """A sink that keeps nothing, so that texts found in memory are kept elsewhere."""
 
     def write(self, line: bytes) -> None:
-        """Take a record."""
+        """Discard a record."""
 
     def count(self, line: bytes) -> None:
-        """Take a count."""
+        """Discard a count."""
 
 
-def kept_long() -> list[str]:
-    """Return what in this process holds on to a long text with the mark."""
+def holders_of_long_texts() -> list[str]:
+    """Describe the objects in this process that hold a long text with the mark."""
     gc.collect()
     found, left = [], [holder for holder in gc.get_objects() if type(holder) is not FrameType]
     while left:
         holder = left.pop()
         for held in gc.get_referents(holder):
-            if type(held) in (tuple, dict) and not gc.is_tracked(held):  # what holds only texts is none of its objects
+            if type(held) in (tuple, dict) and not gc.is_tracked(held):  # gc.get_objects lacks untracked containers
                 left.append(held)
             elif type(held) in (str, bytes) and len(held) > LONGEST_KEPT:
                 text = held if isinstance(held, str) else held.decode("latin-1")
@@ -150,7 +150,7 @@ def kept_long() -> list[str]:
 
 
 def visit_with_long_texts(site: ASGIApp, times: int) -> None:
-    """Send long texts in every place where a client can put one, and again: some caches keep what comes twice."""
+    """Send long texts in each place where a client can put a text, several times: some caches keep repeated texts."""
     visitor = Visitor(site, [("user-agent", PHONE), ("sec-fetch-site", "same-origin")])
     visitor.accept()
     long, longer, html = MARK * 120, MARK * 2000, ("accept", "text/html")
@@ -190,24 +190,24 @@ def visit_with_long_texts(site: ASGIApp, times: int) -> None:
 
 
 @pytest.mark.parametrize("undeclared", ["hold", "allow"])
-def test_no_cache_keeps_a_long_text_of_a_client(undeclared: str) -> None:
-    """Neither ours, nor those of the standard library and of the packages that read fields for us."""
+def test_no_cache_keeps_long_text_of_a_client(undeclared: str) -> None:
+    """This includes the caches of the standard library and of the packages that parse fields."""
     app = page(reads=["analytics"])
-    site = install(app, access_log=Nowhere(), ledger=MemoryLedger(), settings_link=True, undeclared=undeclared)
+    site = install(app, access_log=DiscardingSink(), ledger=MemoryLedger(), settings_link=True, undeclared=undeclared)
     visit_with_long_texts(site, 3)
-    assert kept_long() == []
+    assert holders_of_long_texts() == []
     held = [{(MARK * 120, 1): b"1"}]
-    assert len(kept_long()) == len(held)
+    assert len(holders_of_long_texts()) == len(held)
 
 
-def test_fields_that_say_a_signal_often_are_one_key() -> None:
+def test_repeated_signal_field_makes_one_cache_key() -> None:
     site = install()
     for times in (1, 300):
         call(site, headers=[("sec-gpc", "1")] * times)
     assert len(site._visits._known) == 1
 
 
-def test_what_was_read_of_cookie_fields_is_kept_up_to_so_many_bytes_of_them() -> None:
+def test_cache_of_cookie_fields_is_limited_in_bytes() -> None:
     site = install()
     for number in range(3000):
         field = f"session={number}; {'x' * 4000}=1"
@@ -221,7 +221,7 @@ def test_what_was_read_of_cookie_fields_is_kept_up_to_so_many_bytes_of_them() ->
 
 
 @pytest.mark.parametrize("length", [256, 257])
-def test_long_and_short_cookie_fields_are_told_apart_alike(length: int) -> None:
+def test_long_cookie_fields_are_distinguished_like_short_ones(length: int) -> None:
     seen: list[list[str]] = []
     site = install(answering(seen=seen))
     for _ in range(3):
@@ -230,7 +230,7 @@ def test_long_and_short_cookie_fields_are_told_apart_alike(length: int) -> None:
     assert [field[0][-1] for field in seen] == ["a", "b"] * 3
 
 
-def test_of_a_cookie_field_64_kib_are_read_and_reach_the_app() -> None:
+def test_only_64_kib_of_cookie_fields_are_read() -> None:
     seen: list[list[str]] = []
     site = install(answering(seen=seen))
     visitor = Visitor(site)
@@ -245,7 +245,7 @@ def test_of_a_cookie_field_64_kib_are_read_and_reach_the_app() -> None:
     assert seen[2:] == [["session=s"], []]
 
 
-def test_cookie_fields_full_of_declared_names_are_kept_in_few() -> None:
+def test_cookies_with_many_declared_names_use_little_memory() -> None:
     site = install()
     call(site)
     gc.collect()
@@ -261,7 +261,7 @@ def test_cookie_fields_full_of_declared_names_are_kept_in_few() -> None:
     assert kept < 5 * MEGABYTE
 
 
-def test_a_host_that_is_longer_than_hosts_are_counts_as_others() -> None:
+def test_overlong_host_is_recorded_as_other() -> None:
     assert host_name(b"a" * 255 + b":8000") == "a" * 255
     assert host_name(b"a" * 256) == "(other)"
     sink = MemorySink()
@@ -277,12 +277,12 @@ def test_a_host_that_is_longer_than_hosts_are_counts_as_others() -> None:
     assert {count["server.address"] for count in sink.counts} == {"(other)", "site.example"}
 
 
-def test_a_content_type_that_is_longer_than_any_is_none_of_a_page() -> None:
+def test_overlong_content_type_is_no_page() -> None:
     assert injectable(200, [(b"content-type", b"text/html;" + b" " * 246)]) == "ascii"
     assert injectable(200, [(b"content-type", b"text/html;" + b" " * 247)]) is None
 
 
-def test_answers_for_many_purposes_are_read_as_those_for_few() -> None:
+def test_consent_cookie_with_many_purposes_is_read() -> None:
     cookie = ConsentCookie(Signer(KEY, SALT))
     answers = {f"purpose-{number:019}": Answer(State.GRANTED, "abcde") for number in range(20)}
     record = ConsentRecord(answers=answers, policy="v", decided_at=int(NOW), source="api", language="en")

@@ -1,4 +1,4 @@
-"""The whole: what is refused at the start, what passes, what streams, and that nothing a client sends can raise."""
+"""Tests of the whole middleware: startup, scopes, responses, services, cached decisions, and arbitrary requests."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ from tests.support.policies import KEY
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 
 
-# The start.
+# Startup.
 
 
-def test_one_line_installs_it(tmp_path: Path) -> None:
+def test_one_line_installs_the_middleware(tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     file.write_text(SITE, encoding="utf-8")
 
@@ -69,14 +69,14 @@ def test_one_line_installs_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [str, Path])
-def test_the_policy_may_be_a_file(kind: Callable[[object], Any], tmp_path: Path) -> None:
+def test_policy_may_be_a_file_path(kind: Callable[[object], Any], tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     file.write_text(SITE, encoding="utf-8")
     app = ConsentMiddleware(answering(), kind(file), KEY)
     assert call(app, path=f"{PREFIX}/policy").json["version"] == policy().version
 
 
-def test_a_policy_file_that_is_wrong_stops_the_start(tmp_path: Path) -> None:
+def test_invalid_policy_file_stops_startup(tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     with pytest.raises(FileNotFoundError):
         ConsentMiddleware(answering(), file, KEY)
@@ -85,7 +85,7 @@ def test_a_policy_file_that_is_wrong_stops_the_start(tmp_path: Path) -> None:
         ConsentMiddleware(answering(), file, KEY)
 
 
-def test_a_policy_that_traces_for_nobody_knows_how_long_stops_the_start(tmp_path: Path) -> None:
+def test_tracing_purpose_without_retention_stops_startup(tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     file.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
     wanted = r'\[purposes\.analytics\] key "retention": .* how long its records are kept. Write "395 days" or less'
@@ -93,7 +93,7 @@ def test_a_policy_that_traces_for_nobody_knows_how_long_stops_the_start(tmp_path
         ConsentMiddleware(answering(), file, KEY)
     with pytest.raises(PolicyError, match="^" + wanted):
         ConsentMiddleware(answering(), Policy.load(file), KEY)
-    visitor = Visitor(install(history=[file]))  # an earlier version may lack it
+    visitor = Visitor(install(history=[file]))  # an earlier version may lack the retention
     visitor.accept()
     assert visitor.state()["status"] == "granted"
 
@@ -141,7 +141,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"desk": print, "ledger": None}, "desk: requests are kept beside the ledger"),
     ({"consent_days": "180"}, "consent_days: .* Write a number of days"),
     ({"visitor_days": math.nan}, "visitor_days: .* Write a number of days"),
-    ({"query_keys": "utm_*"}, "query_keys: .* Write a list of names"),  # by letters, its * would keep every query
+    ({"query_keys": "utm_*"}, "query_keys: .* Write a list of names"),  # split into letters, its * would keep every key
     ({"query_keys": [b"utm_*"]}, "query_keys: .* Write a list of names"),
     ({"history": "old.toml"}, "history: .* Write a list of files or policies"),
     ({"history": 5}, "history: .* Write a list of files or policies"),
@@ -152,28 +152,28 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 OPTIONS = list(inspect.signature(ConsentMiddleware.__init__).parameters)[1:]
 
 
-@pytest.mark.parametrize(("options", "said"), WRONG)
-def test_a_wrong_argument_stops_the_start_says_what_would_be_right_and_leaves_nothing_open(
-    options: dict[str, Any], said: str, tmp_path: Path
+@pytest.mark.parametrize(("options", "advice"), WRONG)
+def test_invalid_argument_stops_startup_and_leaves_nothing_open(
+    options: dict[str, Any], advice: str, tmp_path: Path
 ) -> None:
     right = {"app": answering(), "policy": policy(), "secret_keys": [KEY], "ledger": f"sqlite:///{tmp_path}/kept.db"}
     threads = threading.active_count()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=advice):
         ConsentMiddleware(**{**right, "access_log": tmp_path / "access.jsonl", **options})
     assert (list(tmp_path.iterdir()), threading.active_count()) == ([], threads)
 
 
-def test_every_argument_is_checked() -> None:
+def test_every_argument_is_validated() -> None:
     assert {name for options, _ in WRONG for name in options} == set(OPTIONS)
 
 
-def test_every_argument_is_documented_once_in_the_order_of_the_signature() -> None:
+def test_arguments_are_documented_in_signature_order() -> None:
     documented = inspect.getdoc(ConsentMiddleware) or ""
     arguments = documented.partition("\nArgs:\n")[2].partition("\nRaises:\n")[0]
     assert re.findall(r"^    (\w+):", arguments, re.MULTILINE) == OPTIONS
 
 
-def test_keys_are_rotated_without_asking_anybody_again() -> None:
+def test_key_rotation_keeps_answers() -> None:
     first, second, third = (f"{n}-key-of-a-site-with-many-visitors" for n in ("first", "second", "third"))
 
     def site(*keys: str) -> ConsentMiddleware:
@@ -190,25 +190,25 @@ def test_keys_are_rotated_without_asking_anybody_again() -> None:
     assert visitor.state()["status"] == "unknown"
 
 
-# What is asked again when the policy changes.
+# Changes of the policy.
 
 
 WIDER = SITE.replace('name = "player"', 'name = "player2"')
-OTHER_WORDS = SITE.replace("We show maps.", "We show maps and videos.")
+REWORDED = SITE.replace("We show maps.", "We show maps and videos.")
 NARROWER = SITE.replace('retention = "30 days"', 'retention = "20 days"')
 
 
 @pytest.mark.parametrize(
     ("text", "history", "asks", "media", "analytics"),
     [
-        (OTHER_WORDS, [], False, True, True),
+        (REWORDED, [], False, True, True),
         (WIDER, [], True, False, True),
         (NARROWER, [], True, True, False),
         (NARROWER, [SITE], False, True, True),
         (WIDER, [SITE], True, False, True),
     ],
 )
-def test_only_what_changed_is_asked_again(
+def test_policy_change_asks_only_for_changed_purposes(
     text: str, history: list[str], asks: bool, media: bool, analytics: bool
 ) -> None:
     visitor = Visitor(install())
@@ -220,7 +220,7 @@ def test_only_what_changed_is_asked_again(
     assert (state["purposes"]["media"], state["purposes"]["analytics"]) == (media, analytics)
 
 
-def test_what_was_refused_stays_refused_without_asking() -> None:
+def test_refused_purpose_is_not_asked_again_after_policy_change() -> None:
     visitor = Visitor(install())
     visitor.refuse()
     visitor.app = install(text=WIDER)
@@ -228,11 +228,11 @@ def test_what_was_refused_stays_refused_without_asking() -> None:
     assert visitor.state()["purposes"] == {"necessary": True, "analytics": False, "media": False}
 
 
-# What is neither http nor websocket.
+# Scopes that are neither http nor websocket.
 
 
 @pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}, {"ledger": MemoryLedger()}])
-def test_lifespan_passes(options: dict[str, Any]) -> None:
+def test_lifespan_messages_pass_unchanged(options: dict[str, Any]) -> None:
     seen: list[object] = []
     events: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
 
@@ -250,7 +250,7 @@ def test_lifespan_passes(options: dict[str, Any]) -> None:
     assert sent == [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]
 
 
-def test_what_is_due_is_removed_when_the_server_starts() -> None:
+def test_startup_removes_due_ledger_records() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
@@ -268,14 +268,14 @@ async def started(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Unclosable(MemorySink):
-    """A sink with a bug."""
+    """A sink that cannot be closed."""
 
     def close(self) -> None:
         raise OSError("this sink is broken")
 
 
 @pytest.mark.logs_an_exception
-def test_a_sink_that_cannot_be_closed_does_not_keep_the_server_from_ending(caplog: pytest.LogCaptureFixture) -> None:
+def test_sink_that_fails_to_close_does_not_stop_shutdown(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[Message] = []
 
     async def ending(scope: Scope, receive: Receive, send: Send) -> None:
@@ -293,7 +293,7 @@ def test_a_sink_that_cannot_be_closed_does_not_keep_the_server_from_ending(caplo
 
 
 @pytest.mark.parametrize("options", [{}, {"access_log": MemorySink()}])
-def test_an_app_that_knows_no_lifespan_says_so_itself(options: dict[str, Any]) -> None:
+def test_app_without_lifespan_raises_its_own_error(options: dict[str, Any]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("only http here")
 
@@ -301,7 +301,7 @@ def test_an_app_that_knows_no_lifespan_says_so_itself(options: dict[str, Any]) -
         asyncio.run(drive(install(app, **options), {"type": "lifespan"}, []))
 
 
-def test_unknown_connections_pass_as_they_are() -> None:
+def test_unknown_scope_type_passes_unchanged() -> None:
     given, sent_by_app = {"type": "webtransport", "headers": object()}, {"type": "webtransport.accept", "headers": 1}
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -315,7 +315,7 @@ def test_unknown_connections_pass_as_they_are() -> None:
 # Websockets.
 
 
-def test_a_websocket_sees_the_decision_and_its_messages_pass() -> None:
+def test_websocket_app_has_the_decision_and_messages_pass() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert (await receive())["type"] == "websocket.connect"
         await send({"type": "websocket.accept"})
@@ -332,7 +332,7 @@ def test_a_websocket_sees_the_decision_and_its_messages_pass() -> None:
     assert sent[1]["text"] == "granted hello"
 
 
-def test_a_websocket_under_the_prefix_is_the_apps() -> None:
+def test_websocket_under_the_prefix_reaches_the_app() -> None:
     sent = asyncio.run(
         drive(install(), scope(path=f"{PREFIX}/state", kind="websocket"), [{"type": "websocket.connect"}])
     )
@@ -342,7 +342,7 @@ def test_a_websocket_under_the_prefix_is_the_apps() -> None:
 # The scope.
 
 
-def test_the_state_of_the_lifespan_is_kept_and_not_mixed_between_requests() -> None:
+def test_requests_share_lifespan_state_but_not_consent() -> None:
     seen: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -359,8 +359,8 @@ def test_the_state_of_the_lifespan_is_kept_and_not_mixed_between_requests() -> N
 
 
 @pytest.mark.parametrize("missing", ["state", "scheme", "root_path", "client", "server", "extensions", "raw_path"])
-def test_what_servers_may_leave_out_is_not_needed(missing: str) -> None:
-    """ASGI makes these optional; a scheme that is not there is http."""
+def test_optional_scope_keys_may_be_missing(missing: str) -> None:
+    """ASGI makes these keys optional. A missing scheme is http."""
     for path, app in (("/", page(reads=["media"])), (PREFIX, answering()), ("/whois", page())):
         request = scope(path=path, headers=HTML, scheme="http")
         del request[missing]
@@ -373,11 +373,11 @@ def test_what_servers_may_leave_out_is_not_needed(missing: str) -> None:
     assert list(reply.set_cookies) == ["consent"]
 
 
-def test_a_state_that_is_none_is_no_state() -> None:
+def test_scope_state_may_be_none() -> None:
     assert call(install(page(reads=["media"])), state=None).status == 200
 
 
-def test_a_request_without_fields_is_served() -> None:
+def test_request_without_headers_is_served() -> None:
     for path in ("/", PREFIX, f"{PREFIX}/state"):
         request = scope(path=path)
         request["headers"] = []
@@ -396,7 +396,7 @@ def starting(**message: Any) -> ASGIApp:
 
 
 @pytest.mark.parametrize("inject", [True, False])
-def test_a_response_may_have_no_fields(inject: bool) -> None:
+def test_response_may_have_no_headers(inject: bool) -> None:
     reply = call(install(starting(), inject=inject), headers=HTML)
     assert (reply.status, reply.headers, reply.body) == (200, [], b"ok")
 
@@ -404,7 +404,7 @@ def test_a_response_may_have_no_fields(inject: bool) -> None:
 @pytest.mark.parametrize("inject", [True, False])
 @pytest.mark.parametrize("kind", [tuple, iter, list])
 @pytest.mark.parametrize("cookies", [[], [(b"set-cookie", b"session=1")]])
-def test_the_fields_of_a_response_may_be_any_iterable(
+def test_response_headers_may_be_any_iterable(
     kind: Callable[[object], Any], cookies: list[tuple[bytes, bytes]], inject: bool
 ) -> None:
     fields = [(b"x-kept", b"1"), *cookies]
@@ -414,12 +414,12 @@ def test_the_fields_of_a_response_may_be_any_iterable(
     assert held.headers == fields
 
 
-def test_other_keys_of_a_response_pass() -> None:
+def test_other_keys_of_a_response_message_pass() -> None:
     sent = asyncio.run(drive(install(starting(trailers=True, headers=[(b"set-cookie", b"_ga=1")])), scope()))
     assert sent[0]["trailers"] is True
 
 
-def test_the_apps_own_list_of_fields_is_not_changed() -> None:
+def test_header_list_of_the_app_is_not_changed() -> None:
     fields = [(b"content-type", b"text/html"), (b"set-cookie", b"_ga=1")]
     call(install(starting(headers=fields)), headers=HTML)
     assert fields == [(b"content-type", b"text/html"), (b"set-cookie", b"_ga=1")]
@@ -427,8 +427,8 @@ def test_the_apps_own_list_of_fields_is_not_changed() -> None:
 
 @pytest.mark.parametrize("content_type", ["text/event-stream", "text/html", "application/octet-stream"])
 @pytest.mark.parametrize("answered", [False, True])
-def test_a_stream_is_not_held_up(content_type: str, answered: bool) -> None:
-    """What the app sends is out before it goes on, as soon as it is known that no banner belongs in it."""
+def test_stream_is_not_delayed(content_type: str, answered: bool) -> None:
+    """Each chunk reaches the server before the app continues, once the place of the banner is decided."""
     arrived: list[bytes] = []
     first = PAGE if content_type == "text/html" else b"data: 1\n\n"
 
@@ -457,7 +457,7 @@ def test_a_stream_is_not_held_up(content_type: str, answered: bool) -> None:
     assert sent[-1].get("more_body", False) is False
 
 
-def test_a_large_download_goes_through_chunk_by_chunk() -> None:
+def test_large_download_passes_chunk_by_chunk() -> None:
     chunk, held = b"x" * 65_536, 0
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -477,7 +477,7 @@ def test_a_large_download_goes_through_chunk_by_chunk() -> None:
     assert (seen, held) == (200 * 65_536, 0)
 
 
-def test_a_request_body_passes_to_the_app_as_it_comes() -> None:
+def test_request_body_passes_unchanged() -> None:
     got: list[Message] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -489,7 +489,7 @@ def test_a_request_body_passes_to_the_app_as_it_comes() -> None:
     assert got == incoming
 
 
-def test_what_the_app_raises_is_for_the_server() -> None:
+def test_exception_of_the_app_reaches_the_server() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise KeyError("a bug of the app")
 
@@ -497,7 +497,7 @@ def test_what_the_app_raises_is_for_the_server() -> None:
         call(install(app), headers=HTML)
 
 
-def test_an_app_that_raises_before_its_page_began_leaves_the_answer_to_the_server() -> None:
+def test_app_that_raises_before_its_page_sends_nothing() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
         await send({"type": "http.response.body", "body": b"  ", "more_body": True})
@@ -509,7 +509,7 @@ def test_an_app_that_raises_before_its_page_began_leaves_the_answer_to_the_serve
     assert reached == []
 
 
-def test_an_app_that_ends_early_has_sent_what_it_sent() -> None:
+def test_unfinished_response_of_the_app_is_sent() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
         await send({"type": "http.response.body", "body": b"  ", "more_body": True})
@@ -519,7 +519,7 @@ def test_an_app_that_ends_early_has_sent_what_it_sent() -> None:
     assert sent[1]["body"] == b"  "
 
 
-def test_requests_at_the_same_time_are_not_mixed_up() -> None:
+def test_concurrent_requests_are_not_mixed_up() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0)
         consent = scope["state"]["consent"]
@@ -548,10 +548,10 @@ def test_requests_at_the_same_time_are_not_mixed_up() -> None:
         assert reply.text == f"/{number} {number % 2 == 0} {'ja' if number % 3 else 'en'}"
 
 
-# Services: parts of the site with conditions of their own.
+# Services.
 
 
-PLACES = (
+SERVICES = (
     SITE
     + """
 [services.registry]
@@ -589,13 +589,13 @@ path = "/cellar"
         ("", "/", True, True),
     ],
 )
-def test_the_conditions_of_the_most_special_service_hold(host: str, path: str, analytics: bool, media: bool) -> None:
+def test_most_specific_service_applies(host: str, path: str, analytics: bool, media: bool) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         consent = scope["state"]["consent"]
         body = json.dumps([consent.allows("analytics"), consent.allows("media")]).encode()
         await answering(body, sets=["_ga=1", "player=1"])(scope, receive, send)
 
-    visitor = Visitor(install(app, PLACES))
+    visitor = Visitor(install(app, SERVICES))
     visitor.accept()
     reply = visitor.get(path, host=host)
     assert reply.json == [analytics, media]
@@ -604,10 +604,10 @@ def test_the_conditions_of_the_most_special_service_hold(host: str, path: str, a
     assert mounted.json == [analytics, media]
 
 
-# What is kept of requests that come again.
+# Cached decisions.
 
 
-def test_a_decision_that_is_kept_ends_in_time() -> None:
+def test_cached_consent_expires() -> None:
     clock = Clock()
     visitor = Visitor(install(answering(sets=["_ga=1"]), clock=clock))
     visitor.accept()
@@ -618,7 +618,7 @@ def test_a_decision_that_is_kept_ends_in_time() -> None:
         assert "_ga" not in visitor.get().set_cookies
 
 
-def test_a_visitor_id_that_is_kept_ends_in_time() -> None:
+def test_cached_visitor_id_expires() -> None:
     clock, sink = Clock(), MemorySink()
     visitor = Visitor(install(clock=clock, access_log=sink, visitor_days=10), HTML)
     visitor.accept()
@@ -629,7 +629,7 @@ def test_a_visitor_id_that_is_kept_ends_in_time() -> None:
     assert len({record["visitor.id"] for record in sink.records}) == 2
 
 
-def test_an_answer_of_the_future_does_not_count_where_the_clock_is_set_back_either() -> None:
+def test_clock_set_back_suspends_later_answer() -> None:
     clock = Clock()
     visitor = Visitor(install(clock=clock), [])
     clock.forward(days=300)
@@ -639,7 +639,7 @@ def test_an_answer_of_the_future_does_not_count_where_the_clock_is_set_back_eith
         assert [visitor.state()["status"] for _ in range(4)] == [status] * 4
 
 
-def test_an_answer_of_the_future_that_is_kept_begins_in_time() -> None:
+def test_cached_answer_of_the_future_counts_from_its_time() -> None:
     clock = Clock()
     visitor = Visitor(install(answering(sets=["_ga=1"]), clock=clock))
     visitor.accept()
@@ -651,7 +651,7 @@ def test_an_answer_of_the_future_that_is_kept_begins_in_time() -> None:
 
 
 @pytest.mark.slow
-def test_a_flood_of_cookies_leaves_every_visitor_right() -> None:
+def test_flood_of_forged_cookies_affects_no_visitor() -> None:
     app = install(answering(sets=["_ga=1"]))
     visitor = Visitor(app)
     visitor.accept()
@@ -672,16 +672,9 @@ def test_a_flood_of_cookies_leaves_every_visitor_right() -> None:
 # Deny by default.
 
 
-class Broken(Clock):
-    """A clock that tells no time for a while."""
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.mark.parametrize("way", ["http", "websocket"])
 @pytest.mark.logs_an_exception
-def test_an_error_while_deciding_denies_and_the_page_is_served(way: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_while_deciding_denies_and_serves_the_page(way: str, caplog: pytest.LogCaptureFixture) -> None:
     clock, seen = Clock(), list[list[str]]()
     visitor = Visitor(install(answering(sets=["_ga=1"], seen=seen), clock=clock))
     visitor.accept()
@@ -696,11 +689,11 @@ def test_an_error_while_deciding_denies_and_the_page_is_served(way: str, caplog:
     assert "_ga" in visitor.get().set_cookies
 
 
-# Rule 1: nothing that a client sends can raise.
+# Arbitrary requests.
 
 
-def _everything(**options: Any) -> ConsentMiddleware:
-    """Return a small site that uses all there is."""
+def _full_site(**options: Any) -> ConsentMiddleware:
+    """Return a small site that uses every part of the middleware."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         consent = scope["state"]["consent"]
@@ -711,7 +704,7 @@ def _everything(**options: Any) -> ConsentMiddleware:
             scope, receive, send
         )
 
-    text = PLACES.replace('origins = ["https://maps', 'directives = ["img"]\norigins = ["https://maps')
+    text = SERVICES.replace('origins = ["https://maps', 'directives = ["img"]\norigins = ["https://maps')
     return install(app, text, **options)
 
 
@@ -721,7 +714,7 @@ TOKENS: dict[str, str] = {}
 @pytest.fixture(scope="module")
 def everything() -> ConsentMiddleware:
     clock = Clock()
-    app = _everything(
+    app = _full_site(
         access_log=MemorySink(), ledger=MemoryLedger(), clock=clock, settings_link=True, edit_csp=True, language="path"
     )
     for name in ("accept", "refuse"):
@@ -837,7 +830,7 @@ _chunks = st.lists(_bodies, min_size=1, max_size=3)
     leaves=st.booleans(),
 )
 @pytest.mark.slow
-def test_whatever_a_client_sends_gets_a_valid_response_and_no_answer_that_was_not_given(
+def test_any_request_gets_a_valid_response_and_no_false_consent(
     everything: ConsentMiddleware,
     method: str,
     path: str,
@@ -871,7 +864,7 @@ def test_whatever_a_client_sends_gets_a_valid_response_and_no_answer_that_was_no
     lines = reply.all("set-cookie")
     kept = [line.partition("=")[0] for line in lines if "Max-Age=0" not in line]
     assert len(kept) == len(set(kept))
-    assert len(lines) == len(set(lines))  # a cookie is deleted once for each place where it may stand
+    assert len(lines) == len(set(lines))  # a cookie is deleted once for each path and domain that it may have
 
 
 def _filled(value: str) -> str:
@@ -881,7 +874,7 @@ def _filled(value: str) -> str:
 
 
 @given(headers=_headers, path=_paths, query=_bytes, scheme=st.sampled_from(["https", "http"]))
-def test_whatever_opens_a_websocket_is_let_through_to_the_app(
+def test_any_websocket_request_reaches_the_app(
     headers: list[tuple[str, str]], path: str, query: bytes, scheme: str
 ) -> None:
     fields = [(name.lower().encode("latin-1"), _filled(value).encode("latin-1", "replace")) for name, value in headers]
@@ -892,7 +885,7 @@ def test_whatever_opens_a_websocket_is_let_through_to_the_app(
     assert [value for name, value in sent[0]["headers"] if name == b"set-cookie"] == [b"session=1"]
 
 
-def test_a_policy_made_in_python_is_as_good_as_a_file() -> None:
+def test_policy_made_in_python_equals_policy_from_file() -> None:
     declared = policy()
     made = Policy(
         site=declared.site,

@@ -1,4 +1,4 @@
-"""A refusal leaves no identifier: neither in the browser nor in the ledger, by a visitor who never consented."""
+"""Tests that a refusal without an earlier consent leaves no identifier, neither in the browser nor in the ledger."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     ledger.close()
 
 
-def everything(ledger: Ledger) -> list[dict[str, Any]]:
+def kept_records(ledger: Ledger) -> list[dict[str, Any]]:
     return [json.loads(link.document) for link in ledger.links() if link.document]
 
 
 def ids(ledger: Ledger) -> list[str | None]:
-    return [record["consent_id"] for record in everything(ledger)]
+    return [record["consent_id"] for record in kept_records(ledger)]
 
 
 def consent_id(visitor: Visitor) -> str:
@@ -49,8 +49,8 @@ def words(key: str) -> str:
     return text_of(policy(), "en", key)
 
 
-def earlier(ledger: Ledger, *statuses: str) -> str:
-    """Keep these answers under an id, as it was done for all answers once; return the cookie of the last."""
+def keep_earlier_answers(ledger: Ledger, *statuses: str) -> str:
+    """Keep answers under one id, as earlier versions did for every answer, and return the cookie of the last answer."""
     previous: str | None = None
     record: ConsentRecord | None = None
     for number, status in enumerate(statuses):
@@ -65,11 +65,11 @@ def earlier(ledger: Ledger, *statuses: str) -> str:
     return ConsentCookie(Signer(KEY, SALT)).write(record)
 
 
-# What a refusal leaves.
+# Consent ids.
 
 
 @pytest.mark.parametrize("headers", [[], [("sec-gpc", "1")], [("dnt", "1")], [("sec-gpc", "1"), ("dnt", "1")]])
-def test_a_refusal_leaves_no_identifier_in_the_browser_and_none_in_the_ledger(ledger: Ledger, headers: Fields) -> None:
+def test_refusal_leaves_no_id_in_browser_or_ledger(ledger: Ledger, headers: Fields) -> None:
     clock = Clock()
     app = install(ledger=ledger, access_log=MemorySink(), clock=clock)
     visitors = [Visitor(app, headers) for _ in range(3)]
@@ -78,29 +78,29 @@ def test_a_refusal_leaves_no_identifier_in_the_browser_and_none_in_the_ledger(le
         visitor.get("/")
     assert len({tuple(visitor.jar.items()) for visitor in visitors}) == 1
     assert consent_id(visitors[0]) == ""
-    assert [(kept["event"], kept["previous"]) for kept in everything(ledger)] == [("refused", None)] * 3
+    assert [(kept["event"], kept["previous"]) for kept in kept_records(ledger)] == [("refused", None)] * 3
     assert ids(ledger) == [None] * 3
 
 
-def test_further_refusals_stand_alone_each(ledger: Ledger) -> None:
+def test_repeated_refusals_are_not_linked(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     for _ in range(3):
         visitor.refuse()
         clock.forward(days=1)
-    for record in everything(ledger):
+    for record in kept_records(ledger):
         assert (record["event"], record["previous"], record["answered_before"]) == ("refused", None, None)
     assert ids(ledger) == [None] * 3
 
 
-def test_who_changes_the_mind_begins_a_new_chain_that_says_nothing_of_the_refusal(ledger: Ledger) -> None:
+def test_grant_after_refusal_starts_an_unlinked_chain(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock), [("accept", "text/html")])
     visitor.refuse()
-    refused = everything(ledger)[0]
+    refused = kept_records(ledger)[0]
     clock.forward(days=1)
     visitor.send_form(forms(visitor.get(PREFIX).text)[0].pressed("accept_all"))
-    _, granted = everything(ledger)
+    _, granted = kept_records(ledger)
     assert granted["consent_id"] == consent_id(visitor) != ""
     assert (granted["event"], granted["previous"], granted["answered_before"]) == ("granted", None, None)
     assert refused["decided_at"] not in json.dumps(granted)
@@ -109,7 +109,7 @@ def test_who_changes_the_mind_begins_a_new_chain_that_says_nothing_of_the_refusa
     assert [record["event"] for record in visitor.get(EXPORT).json["consent_records"]] == ["granted"]
 
 
-def test_a_withdrawal_keeps_the_id_of_the_consent_however_often_it_is_said(ledger: Ledger) -> None:
+def test_withdrawal_and_later_answers_keep_the_consent_id(ledger: Ledger) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
@@ -119,19 +119,19 @@ def test_a_withdrawal_keeps_the_id_of_the_consent_however_often_it_is_said(ledge
         visitor.refuse()
     assert consent_id(visitor) == first
     assert set(ids(ledger)) == {first}
-    assert [kept["event"] for kept in everything(ledger)] == ["granted", "withdrawn", "refused", "refused"]
+    assert [kept["event"] for kept in kept_records(ledger)] == ["granted", "withdrawn", "refused", "refused"]
     clock.forward(days=1)
     visitor.accept()
     assert set(ids(ledger)) == {first}
 
 
-def test_a_partial_answer_has_an_id(ledger: Ledger) -> None:
+def test_partial_answer_has_a_consent_id(ledger: Ledger) -> None:
     visitor = Visitor(install(ledger=ledger))
     visitor.save(media=True)
     assert ids(ledger) == [consent_id(visitor)] != [""]
 
 
-def test_not_to_object_is_no_consent_and_needs_no_id(ledger: Ledger) -> None:
+def test_exempt_purpose_alone_needs_no_consent_id(ledger: Ledger) -> None:
     text = SITE.replace("traces = true", 'traces = true\nexempt = "cnil_audience"', 1)
     text = text.replace('name = "_ga*"\npurpose = "analytics"', 'name = "_ga*"\npurpose = "media"')
     visitor = Visitor(install(text=text, ledger=ledger))
@@ -141,18 +141,16 @@ def test_not_to_object_is_no_consent_and_needs_no_id(ledger: Ledger) -> None:
     assert consent_id(visitor) != ""
 
 
-# Ids from before.
+# Ids of earlier versions.
 
 
 @pytest.mark.parametrize("statuses", [["refused"], ["refused", "refused"]])
 @pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
-def test_the_id_of_an_earlier_refusal_goes_with_the_next_answer(
-    ledger: Ledger, statuses: list[str], choice: str
-) -> None:
+def test_next_answer_removes_the_id_of_an_earlier_refusal(ledger: Ledger, statuses: list[str], choice: str) -> None:
     visitor = Visitor(install(ledger=ledger, clock=Clock()))
-    visitor.jar["__Host-consent"] = earlier(ledger, *statuses)
+    visitor.jar["__Host-consent"] = keep_earlier_answers(ledger, *statuses)
     assert visitor.post({"choice": choice}).status == 200
-    newest = everything(ledger)[-1]
+    newest = kept_records(ledger)[-1]
     assert consent_id(visitor) != ID
     assert (newest["consent_id"] or "", newest["previous"]) == (consent_id(visitor), None)
     assert (newest["consent_id"] is None) == (choice == "refuse_all")
@@ -160,55 +158,55 @@ def test_the_id_of_an_earlier_refusal_goes_with_the_next_answer(
 
 
 @pytest.mark.parametrize("statuses", [["granted", "refused"], ["granted", "refused", "refused"]])
-def test_the_id_of_a_withdrawn_consent_stays(ledger: Ledger, statuses: list[str]) -> None:
+def test_refusal_after_withdrawal_keeps_the_consent_id(ledger: Ledger, statuses: list[str]) -> None:
     visitor = Visitor(install(ledger=ledger, clock=Clock()))
-    visitor.jar["__Host-consent"] = earlier(ledger, *statuses)
+    visitor.jar["__Host-consent"] = keep_earlier_answers(ledger, *statuses)
     visitor.refuse()
     assert consent_id(visitor) == ID
     assert ids(ledger) == [ID] * (len(statuses) + 1)
 
 
 @pytest.mark.slow
-def test_where_there_are_too_many_records_to_look_through_the_id_stays() -> None:
+def test_consent_id_with_too_many_records_is_kept() -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=Clock()))
-    visitor.jar["__Host-consent"] = earlier(ledger, "granted", *["refused"] * 99)
+    visitor.jar["__Host-consent"] = keep_earlier_answers(ledger, "granted", *["refused"] * 99)
     refusal = ledger.kept[-1]
     run(ledger.append(Entry(document={**refusal, "record_id": "one-more", "repeat_key": "one-more"})))
     visitor.refuse()
     assert consent_id(visitor) == ID
 
 
-# The same, sent twice.
+# Repeated answers.
 
 
-def test_a_double_click_on_refuse_is_one_answer(ledger: Ledger) -> None:
+def test_double_click_on_refuse_keeps_one_record(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
     visitor = Visitor(app)
     pressed = forms(visitor.get(PREFIX).text)[0].pressed("refuse_all")
     first, second = Visitor(app).send_form(pressed), Visitor(app).send_form(pressed)
     assert first.set_cookies == second.set_cookies
-    assert len(everything(ledger)) == 1
+    assert len(kept_records(ledger)) == 1
 
 
 @pytest.mark.parametrize(("seconds", "records"), [(0, 1), (60, 1), (61, 2)])
 @pytest.mark.slow
-def test_the_same_refusal_again_is_one_within_a_minute(ledger: Ledger, seconds: int, records: int) -> None:
+def test_same_refusal_within_a_minute_keeps_one_record(ledger: Ledger, seconds: int, records: int) -> None:
     clock = Clock()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.refuse()
     decided_at = visitor.state()["decided_at"]
     clock.forward(seconds=seconds)
     assert visitor.refuse().status == 200
-    assert len(everything(ledger)) == records
+    assert len(kept_records(ledger)) == records
     assert (visitor.state()["decided_at"] == decided_at) == (records == 1)
 
 
-# What the visitor reads.
+# Pages.
 
 
-def test_the_settings_page_says_that_nothing_tells_which_record_is_the_visitors(ledger: Ledger) -> None:
+def test_pages_explain_that_the_refusal_record_is_anonymous(ledger: Ledger) -> None:
     visitor = Visitor(install(ledger=ledger), [("accept", "text/html")])
     assert words("kept_refusal") not in visitor.get(PREFIX).text
     visitor.refuse()
@@ -225,13 +223,13 @@ def test_the_settings_page_says_that_nothing_tells_which_record_is_the_visitors(
     assert words("kept_refusal") not in visitor.get(PREFIX).text
 
 
-def test_without_a_ledger_no_record_of_a_refusal_is_spoken_of() -> None:
+def test_settings_page_without_ledger_mentions_no_refusal_record() -> None:
     visitor = Visitor(install(), [("accept", "text/html")])
     visitor.refuse()
     assert words("kept_refusal") not in visitor.get(PREFIX).text
 
 
-def test_consent_from_before_the_ledger_is_not_called_a_refusal() -> None:
+def test_consent_older_than_the_ledger_is_not_called_a_refusal() -> None:
     before, clock = Visitor(install(clock=Clock())), Clock()
     before.accept()
     visitor = Visitor(install(ledger=MemoryLedger(), clock=clock), [("accept", "text/html")])

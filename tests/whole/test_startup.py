@@ -1,4 +1,4 @@
-"""A site that is not set up right does not serve: under each server, with the README's line."""
+"""Tests that a site with a wrong setup does not serve, with each server and the one line of the README."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ retention = "395 days"
 """
 WRONG = f"{POLICY}traced = true\n"
 RIGHT = f"{POLICY}traces = true\n"
-WHAT_WOULD_BE_RIGHT = (
-    'consent.toml: [purposes.analytics] key "traced": there is no key "traced" here. Did you mean "traces"?'
-)
+ADVICE = 'consent.toml: [purposes.analytics] key "traced": there is no key "traced" here. Did you mean "traces"?'
 APP = """
 from starlette.applications import Starlette
 from cookie_consent import ConsentMiddleware
@@ -52,11 +50,11 @@ SERVERS = {
         *("--worker-class", "uvicorn_worker.UvicornWorker", "app:app"),
     ],
 }
-LONGEST = 60.0
+LONGEST_WAIT = 60.0
 
 
 def start(folder: Path, server: str, policy: str, options: str = "") -> tuple[bool, str]:
-    """Start a site; return whether the server ended by itself, and what it said."""
+    """Start a site; return whether the server ended by itself, and its output."""
     (folder / "consent.toml").write_text(policy, encoding="utf-8")
     (folder / "app.py").write_text(APP.format(options=options), encoding="utf-8")
     command = [sys.executable, "-m", *(word.replace("{port}", str(free_port())) for word in SERVERS[server])]
@@ -65,7 +63,7 @@ def start(folder: Path, server: str, policy: str, options: str = "") -> tuple[bo
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=env, **own_group()
     )
     try:
-        return True, process.communicate(timeout=LONGEST)[0].decode()
+        return True, process.communicate(timeout=LONGEST_WAIT)[0].decode()
     except subprocess.TimeoutExpired:
         end_group(process)
         return False, process.communicate()[0].decode()
@@ -74,28 +72,32 @@ def start(folder: Path, server: str, policy: str, options: str = "") -> tuple[bo
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_wrong_policy_ends_the_server_with_what_would_be_right(server: str, tmp_path: Path) -> None:
-    ended, said = start(tmp_path, server, WRONG)
-    assert ended, said
-    assert WHAT_WOULD_BE_RIGHT in said
-    assert "startup complete" not in said
+def test_invalid_policy_stops_the_server_with_advice(server: str, tmp_path: Path) -> None:
+    ended, output = start(tmp_path, server, WRONG)
+    assert ended, output
+    assert ADVICE in output
+    assert "startup complete" not in output
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_missing_extra_ends_the_server_with_how_to_install_it(server: str, tmp_path: Path) -> None:
+def test_missing_extra_stops_the_server_with_advice(server: str, tmp_path: Path) -> None:
     missing = 'raise ModuleNotFoundError("No module named \'sqlalchemy\'", name="sqlalchemy")'
     (tmp_path / "sqlalchemy.py").write_text(missing, encoding="utf-8")
-    ended, said = start(tmp_path, server, RIGHT, ', ledger="sqlite:///consent.db"')
-    assert ended, said
-    assert 'pip install "cookie-consent[sql]"' in said
-    assert "startup complete" not in said
+    ended, output = start(tmp_path, server, RIGHT, ', ledger="sqlite:///consent.db"')
+    assert ended, output
+    assert 'pip install "cookie-consent[sql]"' in output
+    assert "startup complete" not in output
 
 
-def site(folder: Path, made: Any = ConsentMiddleware) -> Starlette:
+def wrong_policy(folder: Path) -> Path:
     path = folder / "consent.toml"
     path.write_text(WRONG, encoding="utf-8")
+    return path
+
+
+def site(folder: Path, middleware_class: Any = ConsentMiddleware) -> Starlette:
     app = Starlette()
-    app.add_middleware(made, policy=path, secret_keys="k" * 32)
+    app.add_middleware(middleware_class, policy=wrong_policy(folder), secret_keys="k" * 32)
     return app
 
 
@@ -106,22 +108,20 @@ class Subclass(ConsentMiddleware):
         super().__init__(*args, **kwargs)
 
 
-@pytest.mark.parametrize("made", [ConsentMiddleware, Subclass])
-def test_tests_of_a_site_see_the_error_itself(made: type, tmp_path: Path) -> None:
-    app = site(tmp_path, made)
+@pytest.mark.parametrize("middleware_class", [ConsentMiddleware, Subclass])
+def test_test_client_raises_the_policy_error(middleware_class: type, tmp_path: Path) -> None:
+    app = site(tmp_path, middleware_class)
     with pytest.raises(PolicyError, match="traced"), TestClient(app):
         pass
     depths = []
     for _ in range(3):
-        with pytest.raises(PolicyError, match="traced") as error:  # where no server starts, each request
+        with pytest.raises(PolicyError, match="traced") as error:  # without a server's start, each request raises
             TestClient(app).get("/")
         depths.append(len(error.traceback))
     assert len(set(depths)) == 1
 
 
-def test_who_makes_the_middleware_gets_the_error(tmp_path: Path) -> None:
-    path = tmp_path / "consent.toml"
-    path.write_text(WRONG, encoding="utf-8")
-    for made in (ConsentMiddleware, Subclass):
+def test_constructor_raises_the_policy_error(tmp_path: Path) -> None:
+    for middleware_class in (ConsentMiddleware, Subclass):
         with pytest.raises(PolicyError, match="traced"):
-            made(Starlette(), policy=path, secret_keys="k" * 32)
+            middleware_class(Starlette(), policy=wrong_policy(tmp_path), secret_keys="k" * 32)

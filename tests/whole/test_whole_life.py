@@ -1,7 +1,7 @@
-"""A whole life of two visitors at a site, against a model of it: whatever comes after what, all that is kept agrees.
+"""Stateful test: two visitors take random steps at a site, and all stores are compared with a model.
 
-After each step the decision, the ledger, the receipt, both log files and the verification of the chain are what the
-model says. With FULL_MATRIX=1 there are more lives, and longer ones.
+After each step the decision, the ledger, the receipt, both log files and the verification of the chain are as the model
+expects. With --full-matrix there are more runs, and longer ones.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tests.support.policies import KEY
 
 DAY = 86_400.0
 LIFE, KEEP, KEPT = CONSENT_LIFETIME.total_seconds(), RecordRules().keep.total_seconds(), 30 * DAY
-"""How long an answer holds, how long the proof of it is kept after that, and how long access records are."""
+"""The lifetime of an answer, the retention of its proof after that, and the retention of access records."""
 PURPOSES = ("analytics", "media")
 OF_A_PAGE = (("accept", "text/html"), ("sec-fetch-dest", "document"))
 COOKIE = '\n[[cookies]]\nname = "more"\npurpose = "{}"\n'
@@ -47,7 +47,7 @@ POLICIES = {
     "more for analytics": (SITE + COOKIE.format("analytics"), ("a+", "m")),
     "more for media": (SITE + COOKIE.format("media"), ("a", "m+")),
 }
-"""What the policy may become: its text, and what is materially so of each purpose."""
+"""Name of a policy -> its text, and the material facts of each purpose."""
 GRANTED, REFUSED, OPEN = "granted", "refused", "open"
 CHOICES = [
     {"choice": "accept_all"},
@@ -62,7 +62,7 @@ _LAG = VisitorLag(KEY)
 
 @dataclass
 class Proof:
-    """A record of the ledger, as it should be."""
+    """An expected record of the ledger."""
 
     event: str
     whose: int | None = None
@@ -73,14 +73,14 @@ class Proof:
 
 @dataclass
 class Answer:
-    """An answer, as the cookie should hold it."""
+    """An expected answer in the consent cookie."""
 
     states: dict[str, str]
     facts: dict[str, str]
     at: int
     has_id: bool
     first: int
-    """The place in the ledger of the first record with its id."""
+    """The index in the ledger of the first record with this answer's id."""
 
     @property
     def granted(self) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ class Answer:
 
 @dataclass
 class Life:
-    """One of the visitors: the browser, and what it should be like."""
+    """A visitor: the browser, and what the model expects of it."""
 
     browser: Visitor
     answer: Answer | None = None
@@ -106,7 +106,7 @@ class Life:
 
 
 class WholeLife(RuleBasedStateMachine):
-    """Two visitors, a site, and time."""
+    """Two visitors, a site, and a clock."""
 
     folder: Path
 
@@ -126,11 +126,11 @@ class WholeLife(RuleBasedStateMachine):
         self.facts: dict[str, str] = {}
 
     def teardown(self) -> None:
-        self.settle()
+        self.wait_for_threads()
         self.ledger.close()
         self.sink.close()
 
-    # What happens.
+    # Steps.
 
     @initialize(name=st.sampled_from(sorted(POLICIES)))
     def begin(self, name: str) -> None:
@@ -152,25 +152,25 @@ class WholeLife(RuleBasedStateMachine):
     def give_an_answer(self, who: int, said: dict[str, Any]) -> None:
         self.pass_time(3600)
         life, now = self.lives[who], self.clock.now
-        before, held, asked = self.valid(life), self.allowed(life), self.asks(life)
-        after = self.answered(before, held, said, int(now))
+        before, held, asked = self.valid_answer(life), self.allowed(life), self.asks(life)
+        after = self.expected_answer(before, held, said, int(now))
         traced_before = life.id if held["analytics"] else None
         assert life.browser.post(said).status == 200
-        self.keep_proof(who, before, after)
+        self.expect_proof(who, before, after)
         life.answer = after
         event = self.event(before, after)
         outcome = event if event == "withdrawn" else (after.status if asked or before is None else "changed")
         if outcome != "unknown":
-            self.counts(outcome)
-        self.purge_what_is_due()
+            self.expect_count(outcome)
+        self.expect_daily_purges()
         if after.states["analytics"] == REFUSED and life.id is not None:
             if now < life.id_until:
-                self.withdraw_id(life, life.id)
+                self.expect_withdrawn_id(life, life.id)
             life.id = None
         elif after.states["analytics"] == GRANTED and (traced_before is None or now >= life.id_until):
             if life.id is not None and now < life.id_until:
-                self.withdraw_id(life, life.id)
-            self.take_id(life)
+                self.expect_withdrawn_id(life, life.id)
+            self.expect_new_id(life)
 
     @rule(who=st.integers(0, 1))
     def visit_a_page(self, who: int) -> None:
@@ -179,19 +179,19 @@ class WholeLife(RuleBasedStateMachine):
         traced = self.allowed(life)["analytics"]
         if traced and self.access_ran and now - self.access_ran >= DAY:
             self.access_ran = now
-            self.forget_access(now)
+            self.expect_purge_of_access_records(now)
         asks = self.asks(life)
         assert ("pchoice-title" in life.browser.get("/", OF_A_PAGE).text) == asks
-        self.counts("views")
+        self.expect_count("views")
         if asks:
-            self.counts("asked")
+            self.expect_count("asked")
         if not traced:
-            if life.answer and life.answer.states["analytics"] == REFUSED and self.valid(life):
+            if life.answer and life.answer.states["analytics"] == REFUSED and self.valid_answer(life):
                 life.id = None
             return
-        self.counts("views_recorded")
+        self.expect_count("views_recorded")
         if life.id is None or now >= life.id_until:
-            self.take_id(life)
+            self.expect_new_id(life)
         assert life.id is not None
         life.traces.append((life.id, now - _LAG(life.id)))
 
@@ -222,7 +222,7 @@ class WholeLife(RuleBasedStateMachine):
         if dry_run:
             assert self.log_files() == before
         else:
-            self.forget_access(now, keep)
+            self.expect_purge_of_access_records(now, keep)
 
     @rule(years=st.sampled_from([0, 1, 5]), dry_run=st.booleans())
     def purge_the_ledger(self, years: int, dry_run: bool) -> None:
@@ -234,24 +234,24 @@ class WholeLife(RuleBasedStateMachine):
         if dry_run:
             assert (list(self.ledger.links()), list(self.ledger.cited())) == before
             return
-        self.removed(now)
-        self.pass_time(now - self.clock.now)  # no clock of a host is ahead
+        self.expect_removal(now)
+        self.pass_time(now - self.clock.now)  # the clock of the site must not be behind that of the purge
 
-    # What should be so.
+    # Comparisons.
 
     @invariant()
-    def what_holds_is_what_was_answered(self) -> None:
+    def state_matches_the_answer(self) -> None:
         for life in self.lives:
-            answer, state = self.valid(life), life.browser.state()
+            answer, state = self.valid_answer(life), life.browser.state()
             assert state["purposes"] == {"necessary": True, **self.allowed(life)}
             assert state["should_ask"] == self.asks(life)
             assert state["status"] == (answer.status if answer else "unknown")
             assert state["decided_at"] == (rfc3339(answer.at) if answer else None)
 
     @invariant()
-    def the_receipt_and_the_export_say_what_the_ledger_keeps(self) -> None:
+    def receipt_and_export_match_the_ledger(self) -> None:
         for life in self.lives:
-            answer, kept = self.valid(life), self.proofs_of(life)
+            answer, kept = self.valid_answer(life), self.proofs_of(life)
             reply = life.browser.get(f"{PREFIX}/receipt")
             assert reply.status == (200 if answer else 404)
             if answer:
@@ -260,16 +260,16 @@ class WholeLife(RuleBasedStateMachine):
                 assert receipt["granted"] == list(answer.granted)
                 assert (receipt["consent_id"] is not None) == answer.has_id
             export = life.browser.get(f"{PREFIX}/export").json
-            told = [(record["event"], tuple(record["granted"])) for record in export["consent_records"]]
-            assert told == [(proof.event, proof.granted) for proof in kept]
+            exported = [(record["event"], tuple(record["granted"])) for record in export["consent_records"]]
+            assert exported == [(proof.event, proof.granted) for proof in kept]
             withdrawn = {id_ for id_, until in life.withdrawn.items() if until > self.clock.now}
             now = life.id if life.id is not None and self.clock.now < life.id_until else None
             assert (export["visitor_id"], {*export["withdrawn_visitor_ids"]}) == (now, withdrawn)
-            mine = sorted(rfc3339_ms(time) for id_, time in life.traces if id_ == now or id_ in withdrawn)
-            assert sorted(record["time"] for record in export["access_records"]) == mine
+            times = sorted(rfc3339_ms(time) for id_, time in life.traces if id_ == now or id_ in withdrawn)
+            assert sorted(record["time"] for record in export["access_records"]) == times
 
     @invariant()
-    def the_logs_hold_what_was_allowed(self) -> None:
+    def logs_match_the_model(self) -> None:
         self.shut_down()
         expected = Counter((id_, rfc3339_ms(time)) for life in self.lives for id_, time in life.traces)
         assert Counter((record["visitor.id"], record["time"]) for record in lines(self.log)) == expected
@@ -279,7 +279,7 @@ class WholeLife(RuleBasedStateMachine):
         assert found == +self.counted
 
     @invariant()
-    def the_chain_fits_and_has_what_was_said(self) -> None:
+    def ledger_matches_the_model_and_its_chain_is_valid(self) -> None:
         found = verify(self.ledger.links(), self.roots)
         assert (found.wrong, found.why) == (None, "")
         assert (found.records, found.removed) == (len(self.proofs), sum(proof.is_removed for proof in self.proofs))
@@ -297,24 +297,24 @@ class WholeLife(RuleBasedStateMachine):
         self.ledger_ran = self.access_ran = 0.0
         return install(page(), text, clock=self.clock, ledger=self.ledger, access_log=self.sink)
 
-    def valid(self, life: Life) -> Answer | None:
+    def valid_answer(self, life: Life) -> Answer | None:
         answer = life.answer
         return answer if answer and answer.at <= self.clock.now < answer.at + LIFE else None
 
     def allowed(self, life: Life) -> dict[str, bool]:
-        answer = self.valid(life)
+        answer = self.valid_answer(life)
         if answer is None:
             return dict.fromkeys(PURPOSES, False)
         return {id_: answer.states[id_] == GRANTED and answer.facts[id_] == self.facts[id_] for id_ in PURPOSES}
 
     def asks(self, life: Life) -> bool:
-        answer, allowed = self.valid(life), self.allowed(life)
+        answer, allowed = self.valid_answer(life), self.allowed(life)
         return answer is None or any(
             answer.states[purpose] == OPEN or (answer.states[purpose] == GRANTED and not allowed[purpose])
             for purpose in PURPOSES
         )
 
-    def answered(self, before: Answer | None, held: dict[str, bool], said: dict[str, Any], now: int) -> Answer:
+    def expected_answer(self, before: Answer | None, held: dict[str, bool], said: dict[str, Any], now: int) -> Answer:
         ticked, choice = said.get("purposes", {}), said["choice"]
         states = {}
         for purpose in PURPOSES:
@@ -337,8 +337,8 @@ class WholeLife(RuleBasedStateMachine):
             return "granted" if has else "refused"
         return "changed"
 
-    def keep_proof(self, who: int, before: Answer | None, after: Answer) -> None:
-        """Have the record of an answer kept; those of one id are those since its first, of the same visitor."""
+    def expect_proof(self, who: int, before: Answer | None, after: Answer) -> None:
+        """Expect a record of an answer. Records with one id are those of one visitor since the first with that id."""
         earlier = self.with_id_of(who, before) if before and before.has_id else []
         tells = any(proof.granted or proof.event == "withdrawn" for proof in earlier)
         if before and before.has_id and (before.granted or tells):
@@ -352,11 +352,11 @@ class WholeLife(RuleBasedStateMachine):
         return [proof for proof in self.proofs[answer.first :] if proof.whose == who and not proof.is_removed]
 
     def proofs_of(self, life: Life) -> list[Proof]:
-        answer = self.valid(life)
+        answer = self.valid_answer(life)
         return self.with_id_of(self.lives.index(life), answer) if answer and answer.has_id else []
 
-    def removed(self, now: float) -> None:
-        """Know that what is due was removed from the ledger."""
+    def expect_removal(self, now: float) -> None:
+        """Expect that due records are removed from the ledger."""
         due = [proof for proof in self.proofs if not proof.is_removed and proof.keep_until and proof.keep_until <= now]
         for proof in due:
             proof.is_removed = True
@@ -364,39 +364,39 @@ class WholeLife(RuleBasedStateMachine):
             self.proofs.append(Proof("removed"))
         self.removed_at = int(now)
 
-    def purge_what_is_due(self) -> None:
-        """Know what the site removes by itself after an answer, once a day."""
+    def expect_daily_purges(self) -> None:
+        """Expect what the site removes after an answer, once a day."""
         now = self.clock.now
-        self.settle()
+        self.wait_for_threads()
         if now - self.ledger_ran >= DAY:
-            self.purge_the_ledger_by_itself()
+            self.expect_purge_of_the_ledger()
         if now - self.access_ran >= DAY:
             self.access_ran = now
-            self.forget_access(now)
+            self.expect_purge_of_access_records(now)
 
-    def purge_the_ledger_by_itself(self) -> None:
+    def expect_purge_of_the_ledger(self) -> None:
         self.ledger_ran = self.clock.now
         if self.removed_at is None or self.clock.now - self.removed_at >= DAY:
-            self.removed(self.clock.now)
+            self.expect_removal(self.clock.now)
 
-    def forget_access(self, now: float, keep: float = KEPT) -> None:
-        """Know that access records and counts were removed that were due."""
+    def expect_purge_of_access_records(self, now: float, keep: float = KEPT) -> None:
+        """Expect that due access records and counts are removed."""
         for life in self.lives:
             life.traces = [(id_, time) for id_, time in life.traces if time >= now - keep]
         oldest = rfc3339(now - keep)
         self.counted = Counter({key: n for key, n in self.counted.items() if f"{key[0]}T00:00:00Z" >= oldest})
 
-    def counts(self, name: str) -> None:
+    def expect_count(self, name: str) -> None:
         self.counted[rfc3339(self.clock.now)[:10], name] += 1
 
-    def take_id(self, life: Life) -> None:
-        """Have the id that the browser was just given; a new one."""
+    def expect_new_id(self, life: Life) -> None:
+        """Expect that the browser has just received a new visitor id."""
         known = {id_ for other in self.lives for id_, _ in other.traces} | {*life.withdrawn, life.id}
         life.id, life.id_until = life.browser.jar["__Host-visitor"].partition(".")[0], int(self.clock.now) + 395 * DAY
         assert life.id not in known
 
-    def withdraw_id(self, life: Life, visitor_id: str) -> None:
-        """Have an id serve for an erasure only; the oldest one over the most is erased at once."""
+    def expect_withdrawn_id(self, life: Life, visitor_id: str) -> None:
+        """Expect that an id serves for erasure only, and that the oldest id beyond the limit is erased at once."""
         now = self.clock.now
         life.withdrawn = {id_: until for id_, until in life.withdrawn.items() if until > now}
         life.withdrawn[visitor_id] = int(now + KEPT)
@@ -405,28 +405,28 @@ class WholeLife(RuleBasedStateMachine):
             del life.withdrawn[oldest]
             life.traces = [(id_, time) for id_, time in life.traces if id_ != oldest]
 
-    # What moves it.
+    # Time, threads and restarts.
 
     def pass_time(self, seconds: float) -> None:
-        """Let time go by; what the site removes by itself it removes at the first request then."""
+        """Move the clock. The site then removes due records at the first request."""
         self.clock.forward(seconds=seconds)
         Visitor(self.app).get(f"{PREFIX}/state")
-        self.settle()
+        self.wait_for_threads()
         if self.ledger_ran and self.clock.now - self.ledger_ran >= DAY:
-            self.purge_the_ledger_by_itself()
+            self.expect_purge_of_the_ledger()
 
-    def settle(self) -> None:
-        """Wait for what is done on threads."""
+    def wait_for_threads(self) -> None:
+        """Wait for the threads that remove and erase records."""
         for thread in threading.enumerate():
             if thread.name in ("consent-retention", "consent-erasing"):
                 thread.join()
 
     def shut_down(self) -> None:
-        """Tell the site that the server ends. It goes on with the next request, as after a start."""
+        """Tell the site that the server shuts down. The next request works as after a start."""
         inner, self.app.app = self.app.app, _ending
 
         async def send(message: Any) -> None:
-            """Nobody listens."""
+            """Ignore the message."""
 
         asyncio.run(self.app({"type": "lifespan", "state": {}}, None, send))  # type: ignore[arg-type]
         self.app.app = inner
@@ -440,19 +440,19 @@ async def _ending(scope: Any, receive: Any, send: Any) -> None:
 
 
 def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what is on the lines of a file; blanked ones hold nothing."""
+    """Yield the records of a file; erased lines are blank."""
     if path.exists():
         yield from (json.loads(line) for line in path.read_bytes().splitlines() if line.strip())
 
 
 def rfc3339_ms(seconds: float) -> str:
-    """Return a time with milliseconds, as an access record has it."""
+    """Return a time with milliseconds, in the format of access records."""
     whole, rest = divmod(int(seconds * 1000), 1000)
     return f"{rfc3339(whole).removesuffix('Z')}.{rest:03}Z"
 
 
 @pytest.mark.slow
-def test_whatever_comes_after_what_all_that_is_kept_agrees(
+def test_cookies_ledger_receipt_and_logs_agree_after_any_steps(
     pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WholeLife, "folder", tmp_path, raising=False)

@@ -1,4 +1,4 @@
-"""What works on Windows: the main paths, in a process that lacks what Windows lacks."""
+"""Tests of the main paths on Windows, in a process without the functions that only POSIX has."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run a command in a process that lacks what Windows lacks."""
+    """Run a command in a process without the functions that only POSIX has."""
     command = [sys.executable, "-m", "tests.support.without_posix", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252"}
     done = subprocess.run(command, capture_output=True, cwd=folder, env=environment, check=False, encoding="utf-8")
@@ -35,7 +35,7 @@ def run(*arguments: str, folder: Path, status: int = 0) -> subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where a site was, with its policy, its ledger and its access log."""
+    """A folder with the policy, the ledger and the access log of a site that has run."""
     folder = tmp_path_factory.mktemp("windows")
     (folder / "consent.toml").write_text(SITE, encoding="utf-8")
     said = run("site", str(folder), folder=folder)
@@ -44,14 +44,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_site_kept_what_it_had_to(folder: Path) -> None:
+def test_site_writes_records_and_counts(folder: Path) -> None:
     kept = [json.loads(line) for line in (folder / "access.jsonl").read_bytes().splitlines() if line.strip()]
     assert [record["url.path"] for record in kept] == ["/事務所"]
     assert "views_recorded" in (folder / "access.counts.jsonl").read_text()
 
 
 @pytest.mark.slow
-def test_commands_work_on_what_was_kept(folder: Path) -> None:
+def test_commands_read_the_stored_files(folder: Path) -> None:
     ledger, log = ("--ledger", "sqlite:///consent.db"), ("--access-log", "access.jsonl")
     run("init", "方針.toml", folder=folder)
     assert "方針.toml is good" in run("check", "方針.toml", folder=folder).stdout
@@ -67,20 +67,20 @@ def test_commands_work_on_what_was_kept(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_command_that_needs_posix_says_so(folder: Path, tmp_path: Path) -> None:
+def test_compact_says_that_it_needs_posix(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "access-2025-01-01-0001.jsonl").write_bytes(b'{"time":"2025-01-01T00:00:00.000Z"}\n')
     said = run("compact", "--access-log", str(tmp_path / "access.jsonl"), folder=tmp_path, status=1)
     assert "on Windows closed files cannot be changed; do it on Linux or macOS" in said.stderr
 
 
-def test_a_stream_that_is_no_file_is_left_alone(
+def test_command_works_when_stdout_is_no_file(
     without_posix: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "stdout", StringIO())
     assert main(["init", str(tmp_path / "consent.toml")]) == 0
 
 
-# Locks and files, as they are there.
+# Locks and files.
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def without_posix(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[tuple[int, int]]:
+def file_open_twice(tmp_path: Path) -> Iterator[tuple[int, int]]:
     """A file that is open twice."""
     path = tmp_path / "file"
     path.write_bytes(b"0123456789")
@@ -104,8 +104,8 @@ def two(tmp_path: Path) -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.usefixtures("without_posix")
-def test_a_lock_is_of_one_alone_there(two: tuple[int, int]) -> None:
-    one, other = two
+def test_lock_without_posix_is_exclusive(file_open_twice: tuple[int, int]) -> None:
+    one, other = file_open_twice
     assert not locking.is_posix()
     locking.lock(one, shared=True)
     for shared in (True, False):
@@ -115,7 +115,7 @@ def test_a_lock_is_of_one_alone_there(two: tuple[int, int]) -> None:
     locking.lock(other)
 
 
-def test_the_module_is_read_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locking_module_imports_without_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fcntl", None)
     spec = spec_from_file_location("locking_elsewhere", locking.__file__)
     assert spec is not None
@@ -125,24 +125,24 @@ def test_the_module_is_read_where_there_is_no_fcntl(monkeypatch: pytest.MonkeyPa
     assert not elsewhere.is_posix()
 
 
-def test_what_cannot_be_locked_is_said(tmp_path: Path) -> None:
+def test_lock_of_closed_file_raises(tmp_path: Path) -> None:
     file = files.open_file(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     os.close(file)
     with pytest.raises(OSError, match="Bad file descriptor"):
         locking.lock(file, wait=60)
 
 
-def test_where_there_are_no_locks_at_all_there_is_one_process(
-    two: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+def test_lock_without_any_locking_module_does_nothing(
+    file_open_twice: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locking, "fcntl", None)
     monkeypatch.setitem(sys.modules, "msvcrt", None)
-    locking.lock(two[0])
-    locking.unlock(two[0])
+    locking.lock(file_open_twice[0])
+    locking.unlock(file_open_twice[0])
 
 
-def test_a_shared_lock_is_of_many_here(two: tuple[int, int]) -> None:
-    one, other = two
+def test_posix_shared_lock_admits_several_holders(file_open_twice: tuple[int, int]) -> None:
+    one, other = file_open_twice
     locking.lock(one, shared=True)
     locking.lock(other, shared=True)
     with pytest.raises(BlockingIOError):
@@ -152,15 +152,15 @@ def test_a_shared_lock_is_of_many_here(two: tuple[int, int]) -> None:
 
 
 @pytest.mark.usefixtures("without_posix")
-def test_files_are_kept_without_what_posix_has(tmp_path: Path) -> None:
+def test_files_are_written_without_posix_functions(tmp_path: Path) -> None:
     purge(tmp_path / "old.jsonl")
     share_a_salt(tmp_path / "salt")
     wait_in_a_spill_file(tmp_path / "spill")
 
 
 @pytest.mark.usefixtures("without_posix")
-def test_bytes_are_read_and_written_where_they_stand(two: tuple[int, int], tmp_path: Path) -> None:
-    one, other = two
+def test_read_at_and_write_at_keep_the_file_position(file_open_twice: tuple[int, int], tmp_path: Path) -> None:
+    one, other = file_open_twice
     assert os.read(one, 3) == b"012"
     assert files.read_at(one, 2, 5) == b"56"
     assert files.write_at(one, b"xy", 3) == 2
