@@ -52,9 +52,14 @@ HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 # Startup.
 
 
+def policy_file(folder: Path, text: str = SITE) -> Path:
+    file = folder / "consent.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
 def test_one_line_installs_the_middleware(tmp_path: Path) -> None:
-    file = tmp_path / "consent.toml"
-    file.write_text(SITE, encoding="utf-8")
+    file = policy_file(tmp_path)
 
     async def home(request: Request) -> Response:
         consent = request.state.consent
@@ -70,8 +75,7 @@ def test_one_line_installs_the_middleware(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [str, Path])
 def test_policy_may_be_a_file_path(kind: Callable[[object], Any], tmp_path: Path) -> None:
-    file = tmp_path / "consent.toml"
-    file.write_text(SITE, encoding="utf-8")
+    file = policy_file(tmp_path)
     app = ConsentMiddleware(answering(), kind(file), KEY)
     assert call(app, path=f"{PREFIX}/policy").json["version"] == policy().version
 
@@ -80,14 +84,13 @@ def test_invalid_policy_file_stops_startup(tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     with pytest.raises(FileNotFoundError):
         ConsentMiddleware(answering(), file, KEY)
-    file.write_text(SITE.replace("traces = true", "traced = true"), encoding="utf-8")
+    policy_file(tmp_path, SITE.replace("traces = true", "traced = true"))
     with pytest.raises(PolicyError, match=r'consent\.toml.*\[purposes\.analytics\].*traced.*Did you mean "traces"'):
         ConsentMiddleware(answering(), file, KEY)
 
 
 def test_tracing_purpose_without_retention_stops_startup(tmp_path: Path) -> None:
-    file = tmp_path / "consent.toml"
-    file.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
+    file = policy_file(tmp_path, SITE.replace('retention = "30 days"\n', ""))
     wanted = r'\[purposes\.analytics\] key "retention": .* how long its records are kept. Write "395 days" or less'
     with pytest.raises(PolicyError, match=r"consent\.toml: " + wanted):
         ConsentMiddleware(answering(), file, KEY)
