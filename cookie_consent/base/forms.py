@@ -12,7 +12,7 @@ from cookie_consent.base.problem import Problem
 
 _DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """These change the direction of the text that follows, even of other people's (Unicode Standard Annex 9)."""
-_MOST_FIELDS = 200
+_MAX_FIELDS = 200
 _LARGEST_BODY = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -101,7 +101,7 @@ def form_fields(body: bytes) -> list[tuple[str, str]]:
             keep_blank_values=True,
             strict_parsing=True,
             errors="strict",
-            max_num_fields=_MOST_FIELDS,
+            max_num_fields=_MAX_FIELDS,
         )
     except ValueError:
         raise Problem(400, "The form cannot be read.") from None

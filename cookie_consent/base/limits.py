@@ -12,7 +12,7 @@ LONGEST_SHOWN = 100
 """Characters of a client's input to show in a log message."""
 LONGEST_WAIT = 5.0
 """Seconds after which a ledger that does not respond counts as down."""
-_MOST_COUNTED = 10_000
+_MAX_COUNTED = 10_000
 _REST = 1.0
 """Seconds between two clean-ups, so that a flood of keys does not cause a clean-up for each."""
 LONGEST_TAG = 35
@@ -57,7 +57,7 @@ class RateLimit:
             began, count = now, 0
         if count >= self._most:
             return self._seconds - (now - began)
-        if count or key in self._counts or len(self._counts) < _MOST_COUNTED or self._forgets(now):
+        if count or key in self._counts or len(self._counts) < _MAX_COUNTED or self._forgets(now):
             self._counts[key] = (began, count + 1)
         return 0
 
@@ -69,8 +69,8 @@ class RateLimit:
         running = [item for item in self._counts.items() if 0 <= now - item[1][0] < self._seconds]
         running.sort(key=lambda item: item[1][1], reverse=True)
         waiting = sum(count >= self._most for _, (_, count) in running)
-        self._counts = dict(running[: max(waiting, _MOST_COUNTED // 2)])
-        return len(self._counts) < _MOST_COUNTED
+        self._counts = dict(running[: max(waiting, _MAX_COUNTED // 2)])
+        return len(self._counts) < _MAX_COUNTED
 
 
 def log_failure(what: str, error: Exception) -> None:

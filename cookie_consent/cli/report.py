@@ -18,7 +18,7 @@ from cookie_consent.report.export.terminal import as_text
 from cookie_consent.report.files import is_of_log
 from cookie_consent.report.memory import parse_memory
 from cookie_consent.report.page.page import page
-from cookie_consent.report.question import LARGEST_LIMIT, MOST_ROWS, THRESHOLD
+from cookie_consent.report.question import DEFAULT_ROWS, LARGEST_LIMIT, THRESHOLD
 
 _DAYS = 30
 """The default range of a report, in days."""
@@ -67,7 +67,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--limit",
         metavar="ROWS",
         type=_up_to(LARGEST_LIMIT),
-        default=MOST_ROWS,
+        default=DEFAULT_ROWS,
         help=f"rows in a list, at most {LARGEST_LIMIT:,} (default: %(default)s)",
     )
     parser.add_argument(

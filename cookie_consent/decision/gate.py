@@ -19,12 +19,12 @@ from cookie_consent.policy.syntax import written_duration
 
 Headers = list[tuple[bytes, bytes]]
 
-_MOST_NAMES = 1000
-_MOST_WARNINGS = 100
+_MAX_NAMES = 1000
+_MAX_WARNINGS = 100
 _TOLERANCE = 60
 """Seconds by which a lifetime may exceed the declared one without a warning, since clocks differ."""
-_MOST_EXPIRED = 100
-_MOST_EXPIRED_BYTES = 3072
+_MAX_EXPIRED = 100
+_MAX_EXPIRED_BYTES = 3072
 """nginx accepts 4096 bytes of header fields by default (proxy_buffer_size); this leaves some for the app's."""
 _log = logging.getLogger("cookie_consent")
 
@@ -45,7 +45,7 @@ class Declared:
             if len(name) > LONGEST_KEPT:
                 return None
             declared = next((cookie for pattern, cookie in self._patterns if pattern.fullmatch(name)), None)
-            evict_if_full(self._known, _MOST_NAMES)
+            evict_if_full(self._known, _MAX_NAMES)
             self._known[name] = declared
             return declared
 
@@ -162,10 +162,10 @@ class Gate:
         cookies: list[tuple[bytes, Cookie | None]] = [(cookie.name.encode("ascii"), cookie) for cookie in unsent]
         cookies += [
             (name, None if name in self._own_cookies else self._declared.get(name))
-            for name in islice(names, _MOST_EXPIRED)
+            for name in islice(names, _MAX_EXPIRED)
         ]
         places = [list(_deletions(name, cookie, domains, secure=secure)) for name, cookie in cookies]
-        fields, room = Headers(), _MOST_EXPIRED_BYTES
+        fields, room = Headers(), _MAX_EXPIRED_BYTES
         # Take the first place of every cookie, then every second place, and so on.
         for deletion in dict.fromkeys(chain.from_iterable(zip_longest(*places))):
             room -= len(deletion or b"") + len(b"set-cookie: \r\n")
@@ -237,10 +237,10 @@ class Gate:
         holds = reason != "undeclared" or self._hold_undeclared
         warned, begin = self._warned[direction], name[:LONGEST_KEPT]
         has_warned = begin in warned or (not lasts and any(begin in names for names in self._warned.values()))
-        if len(warned) < _MOST_WARNINGS and not has_warned:
+        if len(warned) < _MAX_WARNINGS and not has_warned:
             warned.add(begin)
             _log.warning("%s", _warning(direction, name, reason, lasts, holds=holds))
-            if len(warned) == _MOST_WARNINGS:
+            if len(warned) == _MAX_WARNINGS:
                 _log.warning("Further cookies that are held back from a %s are only counted.", direction)
         return holds
 

@@ -22,7 +22,7 @@ from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.syntax import COOKIE_NAME
 
-MOST_WITHDRAWN = 8
+MAX_WITHDRAWN = 8
 """The erasure cookie holds at most this many visitor ids."""
 _IN_PATHS = "/~!$&'()*+,:=@%"
 _LONGEST_NAME = 64

@@ -32,18 +32,18 @@ from cookie_consent.decision.record import ConsentRecord, State, newest
 from cookie_consent.decision.visitor_cookie import Arrival
 from cookie_consent.policy.policy import Policy
 
-_MOST_KNOWN = 4096
+_MAX_KNOWN = 4096
 _LONGEST_KNOWN = 4096
 """The largest Cookie field (bytes) whose visit is cached."""
 _LONGEST_READ = 64 * 1024
 """Bytes of a Cookie field that are read and that the app sees, as many as most servers accept for all fields together.
 The rest is held back."""
-_MOST_KNOWN_BYTES = 4 * 1024 * 1024
+_MAX_KNOWN_BYTES = 4 * 1024 * 1024
 """The largest total size (bytes) of the Cookie fields with a cached visit, and of the names in them."""
 _BYTES_OF_A_NAME = 160
 """The size of a refusable cookie's name in the cache, with its purposes."""
 _DIGEST_BYTES = 32
-_MOST_SEEN_ONCE = 16384
+_MAX_SEEN_ONCE = 16384
 _MAX_SHARED_VISITS = 512
 """They take about 1 MB, with a policy of four purposes and a dozen cookies a request."""
 _SECURE = ("https", "wss")
@@ -137,7 +137,7 @@ class Visits:
         self.paths = tuple(path for _, path, _ in self._services)
         self._known: dict[tuple[object, ...], Visit] = {}
         self._known_bytes = 0
-        self._seen_once = array("q", bytes(8 * _MOST_SEEN_ONCE))
+        self._seen_once = array("q", bytes(8 * _MAX_SEEN_ONCE))
         self._shared_visits: dict[_Key, _SharedVisit] = {}
         self._lifetime = own_cookies.lifetime.total_seconds()
 
@@ -285,11 +285,11 @@ class Visits:
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Cache a visit at its second occurrence, so that a flood of forged cookies does not fill the cache."""
         mark = hash(key)
-        place = mark % _MOST_SEEN_ONCE
+        place = mark % _MAX_SEEN_ONCE
         if self._seen_once[place] != mark:
             self._seen_once[place] = mark
         else:
-            evict_if_full(self._known, _MOST_KNOWN if self._known_bytes + length <= _MOST_KNOWN_BYTES else 0)
+            evict_if_full(self._known, _MAX_KNOWN if self._known_bytes + length <= _MAX_KNOWN_BYTES else 0)
             self._known_bytes = (self._known_bytes if self._known else 0) + length
             self._known[key] = visit
 

@@ -22,8 +22,8 @@ from cookie_consent.visitors.pages.question import QuestionOptions
 Key = tuple[Policy, str, bytes, str]
 """Policy, path, query, encoding."""
 
-_MOST_PLANS = 1024
-_MOST_BYTES = 4 * 1024 * 1024
+_MAX_PLANS = 1024
+_MAX_BYTES = 4 * 1024 * 1024
 """The largest total size of the plans."""
 
 _NEED_CARE = frozenset(
@@ -157,5 +157,5 @@ class OrdinaryPages:
     def _evict_if_full(self, more: int) -> None:
         """Add to the size of the plans and drop them all if it is too large. Plans in use come back soon."""
         self._bytes += more
-        if self._bytes > _MOST_BYTES or len(self.plans) > _MOST_PLANS:
+        if self._bytes > _MAX_BYTES or len(self.plans) > _MAX_PLANS:
             self.plans, self._bytes = {}, 0

@@ -11,8 +11,8 @@ from cookie_consent.base.process.event_loop import result_of
 from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.ledgers.entry import Entry
 
-_MOST_TOGETHER = 256
-_MOST_WAITING = 2000
+_MAX_BATCH = 256
+_MAX_WAITING = 2000
 _Waiting = tuple[Entry, "Future[str]"]
 Write = Callable[[Sequence[Entry]], list[str]]
 
@@ -42,7 +42,7 @@ class Committer:
 
     def after_fork(self) -> None:
         """Start with an empty queue and no thread. The parent writes what was waiting."""
-        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[_Waiting | None] = queue.Queue(_MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -86,7 +86,7 @@ class Committer:
     def _write_together(self) -> bool:
         """Write everything that is waiting, at least one record; return False if the thread should end."""
         batch = [self._waiting.get()]
-        while len(batch) < _MOST_TOGETHER and not self._waiting.empty():
+        while len(batch) < _MAX_BATCH and not self._waiting.empty():
             batch.append(self._waiting.get())
         # Drops records whose callers were cancelled.
         self._settle([item for item in batch if item and item[1].set_running_or_notify_cancel()])

@@ -10,15 +10,15 @@ from cookie_consent.base.clock import DAY, HOUR, is_future
 from cookie_consent.ledgers.desk_request import DeskRequest, NotStored
 from cookie_consent.policy.declarations import RequestRules
 
-MOST_OPEN = 5
+MAX_OPEN = 5
 """The limit of open requests from one consent id."""
-MOST_IN_A_DAY = 10
+MAX_PER_DAY = 10
 """The limit of requests from one consent id within a day."""
-MOST_IN_AN_HOUR = 200
+MAX_PER_HOUR = 200
 """The limit of requests from all visitors together within an hour."""
-MOST_BEFORE_STRANGERS_WAIT = 100
+MAX_BEFORE_STRANGERS_WAIT = 100
 """The same limit for visitors who have no consent answer, or a new one."""
-_HOURLY_LIMITS = ((7 * DAY, MOST_IN_AN_HOUR), (DAY, 170), (600, 140), (0, MOST_BEFORE_STRANGERS_WAIT))
+_HOURLY_LIMITS = ((7 * DAY, MAX_PER_HOUR), (DAY, 170), (600, 140), (0, MAX_BEFORE_STRANGERS_WAIT))
 """Minimum age of the visitor's consent answer (seconds) -> limit of requests within an hour for such visitors. A flood
 from freshly made cookies thus leaves room for visitors who answered earlier."""
 
@@ -212,8 +212,8 @@ def seconds_to_wait(
     if request.consent_id is None:
         return wait
     # Nobody knows when the desk will answer an open request, so the visitor is told to come back in a day.
-    wait_of_visitor = _until_fewer(MOST_IN_A_DAY, until_now(own_times_after(now - DAY)), now - DAY)
-    return max(wait, wait_of_visitor, DAY if waiting() >= MOST_OPEN else 0)
+    wait_of_visitor = _until_fewer(MAX_PER_DAY, until_now(own_times_after(now - DAY)), now - DAY)
+    return max(wait, wait_of_visitor, DAY if waiting() >= MAX_OPEN else 0)
 
 
 def _until_fewer(most: int, times: list[int], since: int) -> float:

@@ -16,8 +16,8 @@ from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.ledgers import Ledger
 from cookie_consent.ledgers import records as proof
 
-_MOST_NOTED = 10_000
-_MOST_CHANGES = 60
+_MAX_NOTED = 10_000
+_MAX_CHANGES = 60
 """The limit of comparisons with the ledger for one visitor within an hour."""
 _REST = 10.0
 """How long to pause after the ledger failed (seconds)."""
@@ -40,7 +40,7 @@ class SignalProofs:
         self, ledger: Ledger, lifetime: timedelta, clock: Callable[[], float], make_id: Callable[[], str]
     ) -> None:
         self._ledger, self._lifetime, self._clock, self._make_id = ledger, lifetime, clock, make_id
-        self._limit = RateLimit(_MOST_CHANGES, HOUR)
+        self._limit = RateLimit(_MAX_CHANGES, HOUR)
         self._noted: dict[str, tuple[int, frozenset[str]]] = {}
         self._running: set[str] = set()
         self._rests_until = 0.0
@@ -56,7 +56,7 @@ class SignalProofs:
         now = self._clock()
         if 0 < self._rests_until - now <= _REST or self._limit.wait(record.consent_id, now):
             return
-        evict_if_full(self._noted, _MOST_NOTED)
+        evict_if_full(self._noted, _MAX_NOTED)
         # Before it is stored, so that the visitor's next requests do not start this again. A failure reverts it.
         self._noted[record.consent_id] = (record.decided_at, off)
         self._running.add(record.consent_id)

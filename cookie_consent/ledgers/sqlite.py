@@ -27,7 +27,7 @@ _NEXT_TRY = 0.001
 _EMPTYING, _NEXT_EMPTYING = 1.0, 0.05
 """How long to keep trying to empty the write-ahead log while there are readers, and the interval between attempts
 (seconds)."""
-_MOST_DAMAGES = 10
+_MAX_DAMAGES = 10
 """How many damages of a file to report. More are usually of the same kind."""
 
 
@@ -116,7 +116,7 @@ class SqliteDatabase:
     def damages(self) -> Iterator[str]:
         """Yield what `PRAGMA integrity_check` reports, which includes indexes that only some queries read."""
         with self.engine.connect() as connection:
-            reported = connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST_DAMAGES})").scalars().all()
+            reported = connection.exec_driver_sql(f"PRAGMA integrity_check({_MAX_DAMAGES})").scalars().all()
         yield from (damage for damage in reported if damage != "ok")
 
     def _connect(self) -> _Connection:

@@ -11,7 +11,7 @@ from cookie_consent.policy.parts import NECESSARY, Service, Texts
 from cookie_consent.texts import catalog
 from cookie_consent.texts.locales import plurals
 
-MOST_PURPOSES = 32
+MAX_PURPOSES = 32
 """Nobody reads more, and the answers would not fit in a cookie."""
 
 
@@ -124,8 +124,8 @@ def _require_known_purpose(policy: Declarations, purpose: str, table: str, key: 
 def _check_purposes(policy: Declarations) -> None:
     _require_unique((purpose.id for purpose in policy.purposes), "[purposes]", "id", "the purpose")
     number = len({NECESSARY, *(purpose.id for purpose in policy.purposes)})
-    if number > MOST_PURPOSES:
-        raise PolicyError(f"there are {number}", f"Use at most {MOST_PURPOSES}.", table="[purposes]")
+    if number > MAX_PURPOSES:
+        raise PolicyError(f"there are {number}", f"Use at most {MAX_PURPOSES}.", table="[purposes]")
     for purpose in policy.purposes:
         _require_all_languages(policy, purpose.title, f"[purposes.{purpose.id}]", "title")
         _require_all_languages(policy, purpose.description, f"[purposes.{purpose.id}]", "description")

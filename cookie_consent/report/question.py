@@ -10,7 +10,7 @@ DAY = 86_400_000
 """Milliseconds in a day."""
 THRESHOLD = 5
 """List rows with fewer visitors than this are joined."""
-MOST_ROWS = 50
+DEFAULT_ROWS = 50
 """The default number of rows in a list, without the "(other)" row."""
 LARGEST_LIMIT = 10_000
 """The largest allowed number of rows. A longer page helps nobody and takes long to make."""
@@ -44,7 +44,7 @@ class Question:
     until: date
     host: str | None = None
     path: str | None = None
-    limit: int = MOST_ROWS
+    limit: int = DEFAULT_ROWS
     threshold: int = THRESHOLD
 
     def __post_init__(self) -> None:

@@ -28,7 +28,7 @@ _TIMEOUT = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 """Bounds of the pause between retries (seconds). The bound doubles each time; the pause is a random part of it."""
 _CLOSING = 5.0
-_MOST_BYTES = 64 * 1024 * 1024
+_MAX_BYTES = 64 * 1024 * 1024
 _log = logging.getLogger("cookie_consent")
 
 
@@ -62,7 +62,7 @@ class BufferedSink:
         *,
         spill: str | PathLike[str] | None = None,
         batch: int = 1000,
-        most_bytes: int = _MOST_BYTES,
+        most_bytes: int = _MAX_BYTES,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = RANDOM,
     ) -> None:

@@ -14,7 +14,7 @@ from cookie_consent.sinks.lines import is_of, time_of
 Line = tuple[bool, bytes]
 """Whether it is a record (else a count), and the line."""
 _MARKS = {True: b"r", False: b"c"}
-_MOST_BYTES = 1024**3
+_MAX_BYTES = 1024**3
 _SUFFIX = ".spill"
 
 
@@ -34,7 +34,7 @@ class Spill:
         folder: the folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(self, folder: str | os.PathLike[str], most_bytes: int = _MAX_BYTES) -> None:
         self.folder, self._most_bytes = Path(folder), most_bytes
         self._own: _SpillFile | None = None
         self._left: list[_SpillFile] | None = None

@@ -12,10 +12,10 @@ from babel.dates import format_date, format_datetime
 from babel.lists import format_list
 from babel.numbers import format_decimal
 
-_MOST_LOCALES = 128
+_MAX_LOCALES = 128
 
 
-@lru_cache(maxsize=_MOST_LOCALES)
+@lru_cache(maxsize=_MAX_LOCALES)
 def _locale(language: str) -> Locale:
     """Return the locale for a language tag, or for a more general one; the CLDR's root if there is none."""
     tag = language
@@ -67,7 +67,7 @@ def plural(number: int, language: str) -> str:
     return _locale(language).plural_form(number)
 
 
-@lru_cache(maxsize=_MOST_LOCALES)
+@lru_cache(maxsize=_MAX_LOCALES)
 def plurals(language: str) -> frozenset[str]:
     """Return the plural categories of the integers from 0 to 1000."""
     return frozenset(plural(number, language) for number in range(1001))

@@ -19,7 +19,7 @@ from cookie_consent.tracing.access_record import VERSION, piece
 
 FLUSH = 10.0
 """Seconds after which counts are written to the sink."""
-_MOST_HOSTS = 100
+_MAX_HOSTS = 100
 _ID_BYTES = 12
 _log = logging.getLogger("cookie_consent")
 
@@ -139,7 +139,7 @@ class Counts:
 
     def _host(self, field: bytes) -> str:
         """Return the host of a new Host field. Clients can send any, so only the first hundred are told apart."""
-        if len(field) > LONGEST_KEPT or len(self._hosts) >= _MOST_HOSTS:
+        if len(field) > LONGEST_KEPT or len(self._hosts) >= _MAX_HOSTS:
             return OTHER_HOSTS
         host = self._hosts[field] = host_name(field)
         return host

@@ -15,13 +15,13 @@ from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.base.process.waiting import RANDOM, Backoff
 from cookie_consent.sinks import Sink
 from cookie_consent.sinks.optional import is_interruption
-from cookie_consent.tracing.pending_erasures import MOST_NOTES, PendingErasures
+from cookie_consent.tracing.pending_erasures import MAX_NOTES, PendingErasures
 
 SETTLED = 20.0
 """Seconds after which every earlier record has reached the sink, from other processes too."""
 LONGEST_RECORDED = 3600.0
 """A request that takes longer (seconds) leaves no access record, so that the last erasure misses none."""
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
 """Pauses between tries while erasing fails (seconds). Each is twice the one before, times a random factor."""
 _CLOSING = 5.0
@@ -60,7 +60,7 @@ class Erasing:
         self._notes = _Queue(
             "consent-erasing-notes", 1, lambda visitor_id, _: self._pending.note(visitor_id), new_thread
         )
-        self._now = _Queue("consent-erasing", _MOST_THREADS, self._erase_first, new_thread)
+        self._now = _Queue("consent-erasing", _MAX_THREADS, self._erase_first, new_thread)
         self._later = _Queue("consent-erasing-again", 1, self._erase_again, new_thread)
         self._last = _Queue("consent-erasing-last", 1, self._erase_last, new_thread)
         self._daily = Daily(self._resume)
@@ -256,7 +256,7 @@ class _Queue:
 
 def _is_full(queue: _Queue, visitor_id: str) -> bool:
     """Return whether too many others wait in a queue, and log that this visitor's records stay."""
-    if len(queue) < MOST_NOTES or visitor_id in queue:
+    if len(queue) < MAX_NOTES or visitor_id in queue:
         return False
     _log_not_erased(visitor_id, "too many others wait for it")
     return True

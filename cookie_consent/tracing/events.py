@@ -17,7 +17,7 @@ LARGEST_EVENT = 4096
 """Bytes of a body, far below the 64 KiB that browsers send at most when a page is left (Fetch, "keepalive")."""
 _LONGEST_PATH = 1024
 _LONGEST_VISIBLE = 7 * 24 * 60 * 60 * 1000
-_MOST_PROPERTIES, _LONGEST_KEY, _LONGEST_TEXT = 10, 40, 200
+_MAX_PROPERTIES, _LONGEST_KEY, _LONGEST_TEXT = 10, 40, 200
 _LARGEST_WHOLE = 2**53 - 1
 """Programs differ in how they read larger integers (RFC 7493, section 2.2)."""
 _NAME = re.compile(r"[a-z0-9_.:-]{1,64}")
@@ -114,7 +114,7 @@ def _is_time(value: Any) -> bool:
 def _are_properties(value: Any) -> bool:
     return (
         isinstance(value, dict)
-        and len(value) <= _MOST_PROPERTIES
+        and len(value) <= _MAX_PROPERTIES
         and all(
             key and _is_text(key, _LONGEST_KEY) and (_is_number(item) or _is_text(item)) for key, item in value.items()
         )
@@ -131,7 +131,7 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "query": (_is_query, f"Write the query of the page, at most {_LONGEST_PATH} characters."),
     "properties": (
         _are_properties,
-        f"Write an object of at most {_MOST_PROPERTIES} texts (at most {_LONGEST_TEXT} characters), numbers (finite, "
+        f"Write an object of at most {_MAX_PROPERTIES} texts (at most {_LONGEST_TEXT} characters), numbers (finite, "
         f"whole ones up to 2^53) and booleans, by names of at most {_LONGEST_KEY} characters.",
     ),
     "duration_ms": (_is_time, "Write milliseconds, at most those of a week."),

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from cookie_consent.base.files import open_file, sync_folder
 
-MOST_NOTES = 10_000
+MAX_NOTES = 10_000
 _SUFFIX, _SETTLED = ".id", b"settled\n"
 _log = logging.getLogger("cookie_consent")
 
@@ -30,7 +30,7 @@ class PendingErasures:
         most: how many notes the folder may contain.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None, most: int = MOST_NOTES) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None, most: int = MAX_NOTES) -> None:
         self._folder, self._most = None if folder is None else Path(folder), most
         self._local: dict[str, bool] = {}  # visitor id -> whether only the last erasure is left
         self._has_warned = False

@@ -19,7 +19,7 @@ from cookie_consent.tracing.access_record import VERSION, kept_query, page_piece
 from cookie_consent.tracing.erasing import LONGEST_RECORDED
 from cookie_consent.tracing.events import Event
 
-_MOST_PIECES, _MOST_MINUTES = 4096, 64
+_MAX_PIECES, _MAX_MINUTES = 4096, 64
 _MINUTE = 60 * 1000
 _log = logging.getLogger("cookie_consent")
 
@@ -184,7 +184,7 @@ class Tracing:
 
     def _new_minute(self, minute: int) -> bytes:
         """Return the beginning of the times in a minute, and cache it."""
-        evict_if_full(self._minutes, _MOST_MINUTES)
+        evict_if_full(self._minutes, _MAX_MINUTES)
         text = self._minutes[minute] = datetime.fromtimestamp(minute * 60, UTC).isoformat()[:-8].encode()
         return text
 
@@ -216,7 +216,7 @@ def _kind(kind: bytes, rest: bytes) -> bytes:
 
 def _keep(pieces: dict[Key, Piece], key: Key, piece: Piece, length: int) -> Piece:
     """Cache a piece, unless its key is so long that a client could fill the memory."""
-    evict_if_full(pieces, _MOST_PIECES)
+    evict_if_full(pieces, _MAX_PIECES)
     if length <= LONGEST_KEPT:
         pieces[key] = piece
     return piece

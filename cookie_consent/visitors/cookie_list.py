@@ -8,7 +8,7 @@ from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.wording import Wording
 
-_MOST_KEPT = 64
+_MAX_KEPT = 64
 
 
 class CookieList:
@@ -36,7 +36,7 @@ class CookieList:
         if cookies is None:
             cookies = self._make(policy, base, secure=secure)
             if len(base) <= LONGEST_KEPT:
-                evict_if_full(self._lists, _MOST_KEPT)
+                evict_if_full(self._lists, _MAX_KEPT)
                 self._lists[key] = cookies
         return cookies
 

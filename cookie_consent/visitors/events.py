@@ -20,7 +20,7 @@ from cookie_consent.tracing.tracer import Trace, is_traceable, traced_fields
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 
-_MOST_EVENTS, _MINUTE = 120, 60
+_MAX_EVENTS, _MINUTE = 120, 60
 _TYPES = ("application/json", "text/plain")
 """`navigator.sendBeacon` sends a string as text/plain."""
 
@@ -49,7 +49,7 @@ class EventIntake:
     ) -> None:
         self._policy, self._visits, self._own_cookies, self._log = policy, visits, own_cookies, access_log
         self._recent_answers, self._prefix = recent_answers, prefix
-        self._limit = RateLimit(_MOST_EVENTS, _MINUTE)
+        self._limit = RateLimit(_MAX_EVENTS, _MINUTE)
 
     async def take(self, inquiry: Inquiry) -> Response:
         """Record an event.

@@ -24,7 +24,7 @@ from cookie_consent.ledgers.desk_request import (
     reference_of,
     secret_of,
 )
-from cookie_consent.ledgers.requests import MOST_OPEN
+from cookie_consent.ledgers.requests import MAX_OPEN
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.help_desk_form import HONEYPOT_FIELD, Draft, FormTokens, read_draft
 from cookie_consent.visitors.help_desk_notice import DeskNotifier, notice_of
@@ -32,7 +32,7 @@ from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.responses import from_store, page
 
-_MOST_LOOK_UPS = 30
+_MAX_LOOK_UPS = 30
 """How many look-ups of one reference are allowed in an hour. There is no limit across references."""
 
 
@@ -52,8 +52,8 @@ class HelpDesk:
     ) -> None:
         self._policy, self._pages, self._ledger = policy, pages, ledger
         self._desk, self._tokens = desk, tokens
-        self._look_ups = RateLimit(_MOST_LOOK_UPS, HOUR)
-        self._unnamed = RateLimit(MOST_OPEN, DAY)
+        self._look_ups = RateLimit(_MAX_LOOK_UPS, HOUR)
+        self._unnamed = RateLimit(MAX_OPEN, DAY)
 
     async def requests(self, inquiry: Inquiry) -> Response:
         """Respond with the form and the visitor's own requests.

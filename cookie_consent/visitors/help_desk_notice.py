@@ -24,10 +24,10 @@ from cookie_consent.ledgers.desk_request import DeskRequest, is_address
 
 LONGEST = 20.0
 """The time limit for a notice, in seconds."""
-MOST_IN_AN_HOUR = 20
+MAX_PER_HOUR = 20
 """The largest number of notices in an hour."""
 _AT_A_TIME = 2
-_MOST_KINDS = 100
+_MAX_KINDS = 100
 _PORTS = {"smtp": 587, "smtps": 465}
 """The default ports for mail submission (RFC 8314, section 3.3)."""
 _KNOWN = {"to", "from", "starttls"}
@@ -100,10 +100,10 @@ class DeskNotifier:
         """
         if not 0 <= now - self._began < HOUR:
             self._began, self._sent = now, 0
-        if self._sent >= MOST_IN_AN_HOUR:
+        if self._sent >= MAX_PER_HOUR:
             return
         self._sent += 1
-        is_last = self._sent == MOST_IN_AN_HOUR
+        is_last = self._sent == MAX_PER_HOUR
         notice = {**notice, "quiet_until": rfc3339(self._began + HOUR) if is_last else None}
         try:
             with fail_after(self._longest):
@@ -119,7 +119,7 @@ class DeskNotifier:
     def _log_error(self, error: Exception) -> None:
         kind = type(error).__name__
         if kind not in self._logged:
-            evict_if_full(self._logged, _MOST_KINDS)
+            evict_if_full(self._logged, _MAX_KINDS)
             self._logged.add(kind)
             _log.warning(
                 "The help desk could not be told of a request; it is kept, and `cookie-consent requests list` shows "

@@ -10,7 +10,7 @@ from typing import Any
 from cookie_consent.base.cross_site import is_judged_by_origin, origin_of
 from cookie_consent.base.limits import LONGEST_SHOWN
 
-MOST_ORIGINS = 10
+MAX_ORIGINS = 10
 """The largest number of origins to log."""
 _log = logging.getLogger("cookie_consent")
 _SCHEME = (
@@ -49,7 +49,7 @@ class OriginAdvice:
         scheme, shown = str(scope.get("scheme", "http")), _shown(origins[0])
         advice = _advice(origin, scheme, host)
         with self._changes:
-            if not advice or shown in self._logged or len(self._logged) >= MOST_ORIGINS:
+            if not advice or shown in self._logged or len(self._logged) >= MAX_ORIGINS:
                 return
             self._logged.add(shown)
         _log.warning(

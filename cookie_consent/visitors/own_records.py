@@ -28,7 +28,7 @@ from cookie_consent.visitors.responses import from_store, page
 
 LONGEST_NOTE = 2000
 """In characters."""
-_MOST_NOTES = 20
+_MAX_NOTES = 20
 _SHOWN = 50
 """How many records a page shows, the newest first. An export has all."""
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
@@ -77,7 +77,7 @@ class OwnRecords:
     async def records(self, inquiry: Inquiry) -> Response:
         """Respond with a page of the visitor's newest records and their notes."""
         self._kept.limit_rate(inquiry)
-        records = await self._kept.records(inquiry, most=_SHOWN * (1 + _MOST_NOTES))
+        records = await self._kept.records(inquiry, most=_SHOWN * (1 + _MAX_NOTES))
         notes: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             if record["event"] == "note":
@@ -120,8 +120,8 @@ class OwnRecords:
         about = _by_id(records).get(fields.get("record", ""))
         if about is None or self._ledger is None:
             raise Problem(404, "You have no such record.", "error_not_found")
-        if sum(record.get("about") == about["record_id"] for record in records) >= _MOST_NOTES:
-            raise Problem(409, f"A record has at most {_MOST_NOTES} notes.", "error_too_many")
+        if sum(record.get("about") == about["record_id"] for record in records) >= _MAX_NOTES:
+            raise Problem(409, f"A record has at most {_MAX_NOTES} notes.", "error_too_many")
         text = readable(fields.get("note", ""))
         if not text or len(text) > LONGEST_NOTE:
             raise Problem(400, f"A note has between 1 and {LONGEST_NOTE} characters.", "error_no_text")

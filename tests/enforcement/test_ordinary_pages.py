@@ -200,8 +200,8 @@ def test_plans_of_pages_are_bounded_in_number_and_in_bytes(monkeypatch: pytest.M
     headers = [("user-agent", PHONE), ("accept", "text/html")]
     sizes = set()
     for most_plans, most_bytes in ((5, 10_000_000), (1_000_000, 40_000)):
-        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MOST_PLANS", most_plans)
-        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MOST_BYTES", most_bytes)
+        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MAX_PLANS", most_plans)
+        monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MAX_BYTES", most_bytes)
         for number in range(40):
             site.told(f"/{number}", headers, "GET", b"")
             sizes.add(len(plans.plans))

@@ -17,10 +17,10 @@ from cookie_consent.base.clock import HOUR
 from cookie_consent.ledgers import Ledger, MemoryLedger, Purged, Requests, open_ledger
 from cookie_consent.ledgers.desk_request import DeskRequest, NotStored
 from cookie_consent.ledgers.requests import (
-    MOST_BEFORE_STRANGERS_WAIT,
-    MOST_IN_A_DAY,
-    MOST_IN_AN_HOUR,
-    MOST_OPEN,
+    MAX_BEFORE_STRANGERS_WAIT,
+    MAX_OPEN,
+    MAX_PER_DAY,
+    MAX_PER_HOUR,
 )
 from cookie_consent.ledgers.tables import REQUESTS
 from cookie_consent.policy.declarations import RequestRules
@@ -110,7 +110,7 @@ def test_form_makes_only_one_request(store: Requests) -> None:
 
 
 def test_open_requests_of_visitor_are_limited(store: Requests) -> None:
-    requests = [kept(store, consent_id="a") for _ in range(MOST_OPEN)]
+    requests = [kept(store, consent_id="a") for _ in range(MAX_OPEN)]
     assert run(store.add(a_request(consent_id="a"))) == NotStored(DAY)
     kept(store, consent_id="b")
     kept(store)
@@ -120,7 +120,7 @@ def test_open_requests_of_visitor_are_limited(store: Requests) -> None:
 
 
 def test_requests_of_visitor_are_limited_per_day(store: Requests) -> None:
-    for number in range(MOST_IN_A_DAY):
+    for number in range(MAX_PER_DAY):
         store.answer(kept(store, consent_id="a", created_at=NOW + number).reference, "This.", NOW)
     late = NOW + 100
     assert run(store.add(a_request(consent_id="a", created_at=late))) == NotStored(DAY - 100)
@@ -131,17 +131,17 @@ def test_requests_of_visitor_are_limited_per_day(store: Requests) -> None:
 
 @pytest.mark.slow
 def test_hourly_limit_is_lower_for_new_visitors(store: Requests) -> None:
-    for number in range(MOST_BEFORE_STRANGERS_WAIT):
+    for number in range(MAX_BEFORE_STRANGERS_WAIT):
         kept(store, created_at=NOW + number, consent_id=f"c{number}")
     late = NOW + 500
     for consent_id in (None, "new"):
         assert run(store.add(a_request(consent_id=consent_id, created_at=late))) == NotStored(HOUR - 500)
-    for number in range(MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR):
+    for number in range(MAX_BEFORE_STRANGERS_WAIT, MAX_PER_HOUR):
         request = a_request(created_at=NOW + number, consent_id=f"c{number}")
         assert run(store.add(request, age=7 * DAY)) is None
     assert run(store.add(a_request(consent_id="known", created_at=late), age=7 * DAY)) == NotStored(HOUR - 500)
     assert run(store.add(a_request(consent_id="known", created_at=NOW + HOUR), age=7 * DAY)) is None
-    then = NOW + HOUR + MOST_IN_AN_HOUR - MOST_BEFORE_STRANGERS_WAIT
+    then = NOW + HOUR + MAX_PER_HOUR - MAX_BEFORE_STRANGERS_WAIT
     assert run(store.add(a_request(created_at=then))) == NotStored(1)
     assert run(store.add(a_request(created_at=then + 1))) is None
 
@@ -160,15 +160,15 @@ def test_hourly_limit_grows_with_age_of_consent(store: Requests) -> None:
 
 @pytest.mark.slow
 def test_requests_dated_in_future_do_not_count_towards_limits(store: Requests) -> None:
-    for number in range(MOST_BEFORE_STRANGERS_WAIT):
+    for number in range(MAX_BEFORE_STRANGERS_WAIT):
         answered = kept(store, created_at=NOW + 365 * DAY, consent_id=f"c{number % 20}")
         store.answer(answered.reference, "This.", NOW)
-    for consent_id in (None, *["c1"] * MOST_OPEN):
+    for consent_id in (None, *["c1"] * MAX_OPEN):
         assert run(store.add(a_request(consent_id=consent_id))) is None
 
 
 def test_limits_of_visitor_apply_at_any_age_of_consent(store: Requests) -> None:
-    for _ in range(MOST_OPEN):
+    for _ in range(MAX_OPEN):
         assert run(store.add(a_request(consent_id="a"), age=DAY)) is None
     assert run(store.add(a_request(consent_id="a"), age=DAY)) == NotStored(DAY)
 
@@ -263,9 +263,9 @@ def test_limit_holds_for_concurrent_requests(open_database: Opened) -> None:
         return await asyncio.gather(*(store.add(a_request(consent_id="a")) for store in stores for _ in range(5)))
 
     answers = run(send())
-    assert answers.count(None) == MOST_OPEN
+    assert answers.count(None) == MAX_OPEN
     assert set(answers) == {None, NotStored(DAY)}
-    assert len(stores[0].listed()) == MOST_OPEN
+    assert len(stores[0].listed()) == MAX_OPEN
 
 
 @pytest.mark.slow

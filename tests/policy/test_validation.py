@@ -12,7 +12,7 @@ import pytest
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
-from cookie_consent.policy.validation import MOST_PURPOSES
+from cookie_consent.policy.validation import MAX_PURPOSES
 from cookie_consent.texts import catalog
 from tests.support.policies import feature, full, policy_of, purpose, recipient, site, small
 
@@ -185,8 +185,8 @@ def test_duplicate_declaration_in_python_is_rejected(parts: dict[str, Any], tabl
 
 
 def test_number_of_purposes_is_limited() -> None:
-    ids = [f"p{number}" for number in range(MOST_PURPOSES)]
-    assert len(small(*ids[1:]).purposes) == MOST_PURPOSES
+    ids = [f"p{number}" for number in range(MAX_PURPOSES)]
+    assert len(small(*ids[1:]).purposes) == MAX_PURPOSES
     with pytest.raises(PolicyError, match="Use at most 32"):
         small(*ids)
 

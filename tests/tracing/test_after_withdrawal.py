@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.decision.own_cookies import MOST_WITHDRAWN, CookieSettings, OwnCookies
+from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, CookieSettings, OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import ERASURE_SALT, Withdrawn
 from cookie_consent.ledgers import MemoryLedger
@@ -262,7 +262,7 @@ def test_erase_on_withdrawal_also_erases_replaced_visitor_id() -> None:
 def test_oldest_withdrawn_id_beyond_limit_is_erased() -> None:
     visitor = Traced()
     ids = []
-    for number in range(MOST_WITHDRAWN + 1):
+    for number in range(MAX_WITHDRAWN + 1):
         visitor.accept()
         visitor.get(f"/{number}")
         ids.append(visitor.export()["visitor_id"])

@@ -21,7 +21,7 @@ from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.ledgers.desk_request import KINDS, LONGEST_TEXT, DeskRequest, NotStored, hash_of
-from cookie_consent.ledgers.requests import MOST_BEFORE_STRANGERS_WAIT, MOST_IN_AN_HOUR, MOST_OPEN, MemoryRequests
+from cookie_consent.ledgers.requests import MAX_BEFORE_STRANGERS_WAIT, MAX_OPEN, MAX_PER_HOUR, MemoryRequests
 from cookie_consent.visitors.help_desk_form import SALT
 from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import NOW, PREFIX, SITE, Clock, Reply, Visitor, call, install, policy, run
@@ -400,10 +400,10 @@ def test_request_with_filled_trap_field_looks_successful_but_is_not_kept() -> No
 
 def test_visitor_over_limit_of_open_requests_gets_429_with_filled_form() -> None:
     person = Person("a")
-    for _ in range(MOST_OPEN):
+    for _ in range(MAX_OPEN):
         assert person.write().status == 201
     reply = person.write(text="One more.", address="me@home.example")
-    assert (reply.status, reply.get("retry-after"), len(person.kept)) == (429, str(DAY), MOST_OPEN)
+    assert (reply.status, reply.get("retry-after"), len(person.kept)) == (429, str(DAY), MAX_OPEN)
     assert english("error_too_many") in visible_text(reply)
     assert "".join(fields(tree(reply))["text"].itertext()) == "One more."
     assert fields(tree(reply))["address"].get("value") == "me@home.example"
@@ -417,8 +417,8 @@ def test_visitor_over_limit_of_open_requests_gets_429_with_filled_form() -> None
 @pytest.mark.slow
 def test_flood_of_unknown_visitors_does_not_block_known_visitors(fresh: str) -> None:
     person = Person()
-    for number in range(MOST_BEFORE_STRANGERS_WAIT):
-        if fresh and number % MOST_OPEN == 0:
+    for number in range(MAX_BEFORE_STRANGERS_WAIT):
+        if fresh and number % MAX_OPEN == 0:
             person.jar = {}
             assert person.refuse().status == 200
         assert person.write(token=person.token(after=5)).status == 201
@@ -426,7 +426,7 @@ def test_flood_of_unknown_visitors_does_not_block_known_visitors(fresh: str) -> 
     assert not fresh or person.refuse().status == 200
     reply = person.write(token=person.token(after=5))
     assert reply.status == 429
-    assert 3600 - 5 * MOST_BEFORE_STRANGERS_WAIT <= int(reply.get("retry-after")) <= 3600
+    assert 3600 - 5 * MAX_BEFORE_STRANGERS_WAIT <= int(reply.get("retry-after")) <= 3600
     person.become("a")  # answered when the clock started, which is not ten minutes ago yet
     person.clock.now = NOW + 599
     assert person.write(token=person.token(after=0)).status == 400
@@ -441,7 +441,7 @@ def test_flood_of_unknown_visitors_does_not_block_known_visitors(fresh: str) -> 
 def test_visitor_counts_as_known_ten_minutes_after_answer() -> None:
     person = Person()
     tokens = []
-    for _ in range(MOST_BEFORE_STRANGERS_WAIT):
+    for _ in range(MAX_BEFORE_STRANGERS_WAIT):
         tokens.append(person.token(after=0))
     person.clock.forward(seconds=2)
     for token in tokens:
@@ -457,13 +457,13 @@ def test_hourly_limit_applies_to_all_visitors_together() -> None:
     person = Person()
     person.clock.forward(days=8)
     began = person.clock.now
-    for number in range(MOST_IN_AN_HOUR):
+    for number in range(MAX_PER_HOUR):
         person.become(f"c{number}")
         assert person.write(token=person.token(after=5)).status == 201
     person.become("another")
     reply = person.write(token=person.token(after=5))
     assert (reply.status, int(reply.get("retry-after"))) == (429, int(began + 3605 - person.clock.now))
-    assert len(person.kept) == MOST_IN_AN_HOUR
+    assert len(person.kept) == MAX_PER_HOUR
 
 
 @pytest.mark.slow
@@ -479,7 +479,7 @@ def test_forty_new_consent_ids_do_not_block_visitors_known_for_a_month() -> None
     codes = []
     for jar in jars[2:]:
         person.jar = jar
-        codes += [person.write(token=person.token(after=3)).status for _ in range(MOST_OPEN)]
+        codes += [person.write(token=person.token(after=3)).status for _ in range(MAX_OPEN)]
     assert (codes.count(201), codes.count(429)) == (140, 60)
     for jar in jars[:2]:
         person.jar = jar
@@ -492,12 +492,12 @@ def test_refusal_without_consent_id_counts_as_known_a_few_times_a_day() -> None:
     person.refuse()
     refused = dict(person.jar)
     person.clock.forward(days=30)
-    for _ in range(MOST_BEFORE_STRANGERS_WAIT):
+    for _ in range(MAX_BEFORE_STRANGERS_WAIT):
         person.jar = {}
         assert person.write(token=person.token(after=5)).status == 201
     person.jar = refused
-    codes = [person.write(token=person.token(after=5)).status for _ in range(MOST_OPEN + 2)]
-    assert codes == [201] * MOST_OPEN + [429] * 2
+    codes = [person.write(token=person.token(after=5)).status for _ in range(MAX_OPEN + 2)]
+    assert codes == [201] * MAX_OPEN + [429] * 2
     person.clock.forward(days=1)
     assert person.write(token=person.token(after=5)).status == 201
 
@@ -505,7 +505,7 @@ def test_refusal_without_consent_id_counts_as_known_a_few_times_a_day() -> None:
 @pytest.mark.slow
 def test_request_limit_ignores_address_and_user_agent() -> None:
     person = Person()
-    for number in range(MOST_BEFORE_STRANGERS_WAIT + 1):
+    for number in range(MAX_BEFORE_STRANGERS_WAIT + 1):
         fields = [("user-agent", f"Browser {number}"), ("x-forwarded-for", f"203.0.113.{number}")]
         form = urlencode({"token": person.token(after=5), "kind": "see", "text": TEXT})
         reply = person.send_form(form, fields, REQUESTS, client=(f"203.0.113.{number}", 5000))
@@ -838,8 +838,8 @@ def test_request_is_kept_answered_and_looked_up_in_database(database: Ledger) ->
 @pytest.mark.slow
 def test_request_limits_are_shared_between_processes(tmp_path: Path) -> None:
     people = [Person("a", ledger=open_ledger(f"sqlite:///{tmp_path}/consent.db")) for _ in range(2)]
-    statuses = [people[number % 2].write().status for number in range(MOST_OPEN + 2)]
-    assert statuses == [201] * MOST_OPEN + [429] * 2
+    statuses = [people[number % 2].write().status for number in range(MAX_OPEN + 2)]
+    assert statuses == [201] * MAX_OPEN + [429] * 2
     token = people[1].token()
     people[0].clock.now = people[1].clock.now
     people[0].ledger.requests.close(people[0].kept[0].reference, NOW)

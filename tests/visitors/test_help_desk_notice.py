@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.visitors.help_desk_notice import MOST_IN_AN_HOUR, DeskNotifier, MailBox, desk_notifier_of, notice_of
+from cookie_consent.visitors.help_desk_notice import MAX_PER_HOUR, DeskNotifier, MailBox, desk_notifier_of, notice_of
 from tests.support.asgi import run
 from tests.support.desk import NOW, a_request
 from tests.support.servers.mail_server import HOST, MailServer, certificate, encrypting
@@ -238,13 +238,13 @@ def notify_at(desk: DeskNotifier, times: list[float]) -> None:
 
 def test_notices_are_limited_per_hour_and_last_announces_pause() -> None:
     told: list[dict[str, Any]] = []
-    times = [float(NOW + number) for number in range(MOST_IN_AN_HOUR + 50)]
+    times = [float(NOW + number) for number in range(MAX_PER_HOUR + 50)]
     desk = DeskNotifier(told.append)
     notify_at(desk, [*times, NOW + 3599, NOW + 3600, NOW + 3601])
-    expected = [*(str(number) for number in range(MOST_IN_AN_HOUR)), str(len(times) + 1), str(len(times) + 2)]
+    expected = [*(str(number) for number in range(MAX_PER_HOUR)), str(len(times) + 1), str(len(times) + 2)]
     assert [notice["reference"] for notice in told] == expected
     quiet = [notice["quiet_until"] for notice in told]
-    assert quiet == [*[None] * (MOST_IN_AN_HOUR - 1), "2025-06-15T16:06:40Z", None, None]
+    assert quiet == [*[None] * (MAX_PER_HOUR - 1), "2025-06-15T16:06:40Z", None, None]
     notify_at(desk, [NOW - 7200.0])
     assert len(told) == len(expected) + 1  # the clock was put back, and notices are sent all the same
 
@@ -259,10 +259,10 @@ def test_failed_notices_do_not_count_towards_hourly_limit() -> None:
         told.append(notice["reference"])
 
     desk = DeskNotifier(tell)
-    notify_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
+    notify_at(desk, [float(NOW)] * (2 * MAX_PER_HOUR))
     away[0] = False
-    notify_at(desk, [float(NOW)] * (2 * MOST_IN_AN_HOUR))
-    assert told == [str(number) for number in range(MOST_IN_AN_HOUR)]
+    notify_at(desk, [float(NOW)] * (2 * MAX_PER_HOUR))
+    assert told == [str(number) for number in range(MAX_PER_HOUR)]
 
 
 def test_last_mail_of_hour_names_command_that_lists_requests() -> None:

@@ -16,7 +16,7 @@ from cookie_consent import ConsentMiddleware, current
 from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers import Ledger, MemoryLedger
 from cookie_consent.sinks import MemorySink
-from cookie_consent.visitors.answers.recent_answers import MOST_REMEMBERED, RecentAnswers
+from cookie_consent.visitors.answers.recent_answers import MAX_REMEMBERED, RecentAnswers
 from tests.support.asgi import (
     PAGE,
     PHONE,
@@ -468,10 +468,10 @@ def test_remembered_answers_are_bounded_in_number_and_size() -> None:
     recent = RecentAnswers(timedelta(days=180), Clock())
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    for number in range(3 * MOST_REMEMBERED):
+    for number in range(3 * MAX_REMEMBERED):
         recent.answered(record(number), record(number + 1), [f"{number:022}"])
         recent.erased(f"{number:022}")
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert recent.sequence == 6 * MOST_REMEMBERED
+    assert recent.sequence == 6 * MAX_REMEMBERED
     assert grown < 8_000_000, f"{grown:,} bytes"

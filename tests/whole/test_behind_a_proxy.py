@@ -20,7 +20,7 @@ import httpx
 import pytest
 import yaml
 
-from cookie_consent.visitors.origin_advice import MOST_ORIGINS
+from cookie_consent.visitors.origin_advice import MAX_ORIGINS
 from tests.docs.test_docs import blocks
 from tests.support.asgi import PREFIX, Fields, Reply, answer_to, bodies, call, install, scope
 from tests.support.servers.processes import free_port, program, running
@@ -100,10 +100,10 @@ def test_refused_answer_of_other_site_logs_no_advice(
 
 def test_advice_is_logged_once_per_origin_up_to_a_limit(caplog: pytest.LogCaptureFixture) -> None:
     app = install()
-    for number in range(3 * MOST_ORIGINS):
+    for number in range(3 * MAX_ORIGINS):
         for _ in range(2):
             posted(f"https://site-{number}.example", app=app)
-    assert len(warnings(caplog)) == MOST_ORIGINS
+    assert len(warnings(caplog)) == MAX_ORIGINS
 
 
 @pytest.mark.parametrize(

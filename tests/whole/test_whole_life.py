@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from cookie_consent import ConsentMiddleware
 from cookie_consent.base.dates import rfc3339
 from cookie_consent.decision.decision import CONSENT_LIFETIME
-from cookie_consent.decision.own_cookies import MOST_WITHDRAWN, new_id
+from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, new_id
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.ledgers.chain import Root, verify
 from cookie_consent.policy.declarations import RecordRules
@@ -400,7 +400,7 @@ class WholeLife(RuleBasedStateMachine):
         now = self.clock.now
         life.withdrawn = {id_: until for id_, until in life.withdrawn.items() if until > now}
         life.withdrawn[visitor_id] = int(now + KEPT)
-        while len(life.withdrawn) > MOST_WITHDRAWN:
+        while len(life.withdrawn) > MAX_WITHDRAWN:
             oldest = next(iter(life.withdrawn))
             del life.withdrawn[oldest]
             life.traces = [(id_, time) for id_, time in life.traces if id_ != oldest]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-MOST_DOMAINS = 5
+MAX_DOMAINS = 5
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
 """A host name with a dot. It excludes IPv4 addresses, whose last label is a number."""
@@ -21,7 +21,7 @@ def settable_domains(host: str) -> list[str]:
     if not _NAME.fullmatch(host):
         return []
     labels = host.split(".")
-    return [".".join(labels[-number:]) for number in range(2, len(labels) + 1)][:MOST_DOMAINS]
+    return [".".join(labels[-number:]) for number in range(2, len(labels) + 1)][:MAX_DOMAINS]
 
 
 def is_sent_to(path: str, cookie_path: str) -> bool:

@@ -79,7 +79,7 @@ _LONGEST_MARK = len("</textarea")
 
 # Most pages of a site begin with the same bytes, and what the bytes mean depends on nothing else. So the parser's
 # results are cached by these bytes. An entry always ends at the end of a tag.
-_MOST_KNOWN = 256
+_MAX_KNOWN = 256
 LONGEST_KNOWN = 8192
 known_starts: dict[bytes, str] = {}
 """Beginnings of documents, to the end of the html tag -> the tag's language, or ""."""
@@ -239,7 +239,7 @@ class Document:
         language = match[match.lastindex or 0].decode("utf-8", "replace") if match else ""
         begun = _through_tag(data, b"<html", 0)
         if self._state == "start" and self._at == len(begun) and len(language) <= LONGEST_TAG:
-            evict_if_full(known_starts, _MOST_KNOWN)
+            evict_if_full(known_starts, _MAX_KNOWN)
             known_starts[begun] = language
         return self._recognised(language)
 
@@ -283,7 +283,7 @@ class Document:
         if not (match := _ORDINARY_HEAD.match(data, self._at)):
             return False
         if match["body"] and match.end() - self._at == len(head):
-            evict_if_full(_heads, _MOST_KNOWN)
+            evict_if_full(_heads, _MAX_KNOWN)
             _heads.add(head)
         self._at = match.end()
         if match["left"]:

@@ -20,7 +20,7 @@ from cookie_consent.sinks.files.parquet import one_file
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 _SORTED_AT_ONCE = 4_000
 """Records sorted into sessions at once, for each MB of memory. About half of what fits."""
 
@@ -165,7 +165,7 @@ def connected(path: Path, memory: int | None = None) -> Iterator[DuckDBPyConnect
     except ModuleNotFoundError:
         raise missing("duckdb", "analytics") from None
     memory = memory or default_memory()
-    threads = min(os.cpu_count() or 1, _MOST_THREADS, max(memory // LEAST, 1))
+    threads = min(os.cpu_count() or 1, _MAX_THREADS, max(memory // LEAST, 1))
     with TemporaryDirectory(prefix="cookie-consent-read-") as folder:
         settings = {"memory_limit": f"{memory}B", "threads": threads, "temp_directory": folder}
         with optional.duckdb_connection(settings) as connection:

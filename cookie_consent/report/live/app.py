@@ -35,7 +35,7 @@ Asked: TypeAlias = tuple[tuple[str, str], ...]
 
 KEPT_FOR = 10.0
 """How long a page is cached, in seconds."""
-_MOST_KEPT = 16
+_MAX_KEPT = 16
 """The largest number of pages that are cached, being computed or queued."""
 _LONGEST_END = 2.0
 """How long the process waits at its end for a running report, in seconds."""
@@ -169,10 +169,10 @@ class _Pages:
         """Return the page for a question; None if too many are queued."""
         self._forget(KEPT_FOR)
         if asked not in self._cache:
-            if len(self._cache) >= _MOST_KEPT:
+            if len(self._cache) >= _MAX_KEPT:
                 # Full: give up finished pages early, before turning anybody away.
                 self._forget(0)
-            if len(self._cache) >= _MOST_KEPT:
+            if len(self._cache) >= _MAX_KEPT:
                 return None
             self._cache[asked] = self._start(asked)
         # Cancelling one request must not cancel the page for others who wait for it.

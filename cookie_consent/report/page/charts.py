@@ -22,11 +22,11 @@ _AXIS = 24
 """Space below the columns for the labels (px)."""
 _ROW, _BASELINE, _TOP, _BAR = 44, 15, 23, 10
 """A row of bars: its height, the baseline of its text, the top of its bar, and the height of the bar (px)."""
-_MOST_LABELS = 6
+_MAX_LABELS = 6
 """Labels along an axis: as many as fit on a phone."""
-_MOST_PARTED = 130
+_MAX_SPACED_COLUMNS = 130
 """Up to this many columns have gaps between them and show their numbers on hover. More are too narrow for both."""
-_MOST_POINTS = 62
+_MAX_POINTS = 62
 _LONGEST_LABEL = 90
 _GAPS = {"solid": 0.2, "outline": 0.08}
 """The gap on each side of a column, as a share of its width. An outline is wider than the solid column inside it."""
@@ -85,7 +85,7 @@ def timeline(ident: str, title: str, description: str, labels: Sequence[str], se
         overflow="visible",
     )
     grid = (_gridline(value, top) for value in ticks)
-    hovered = _hovered(labels, series) if len(labels) <= _MOST_PARTED else ()
+    hovered = _hovered(labels, series) if len(labels) <= _MAX_SPACED_COLUMNS else ()
     content = [*grid, plot, *_along(labels), *hovered]
     return picture(ident, title, description, content, height=_HEIGHT + _AXIS, kind="chart with-axis")
 
@@ -139,7 +139,7 @@ def _drawn(series: Series, top: float) -> Markup:
 
 
 def _columns(heights: Sequence[float | None], kind: str) -> Markup:
-    gap = _GAPS[kind] if len(heights) <= _MOST_PARTED else 0
+    gap = _GAPS[kind] if len(heights) <= _MAX_SPACED_COLUMNS else 0
     path = "".join(
         f"M{short(place + gap)} 100V{short(y)}H{short(place + 1 - gap)}V100Z"
         for place, y in enumerate(heights)
@@ -152,7 +152,7 @@ def _line(heights: Sequence[float | None]) -> Markup:
     points = [f"{short(place + 0.5)} {short(y)}" for place, y in enumerate(heights) if y is not None]
     path = "L".join(points) and f"M{'L'.join(points)}"
     # A zero-length path with round caps draws a point, and stays round however the chart is stretched.
-    dots = "".join(f"M{point}h0" for point in points) if len(points) <= _MOST_POINTS else ""
+    dots = "".join(f"M{point}h0" for point in points) if len(points) <= _MAX_POINTS else ""
     return _stroke(path, "halo") + _stroke(path, "line") + _stroke(dots, "points")
 
 
@@ -161,7 +161,7 @@ def _stroke(path: str, kind: str) -> Markup:
 
 
 def _along(labels: Sequence[str]) -> Iterable[Markup]:
-    for place in range(0, len(labels), max(math.ceil(len(labels) / _MOST_LABELS), 1)):
+    for place in range(0, len(labels), max(math.ceil(len(labels) / _MAX_LABELS), 1)):
         x = in_percent((place + 0.5) / len(labels))
         yield element("text", labels[place], x=x, y=_HEIGHT + 18, text_anchor="middle", class_="scale")
 

@@ -12,7 +12,7 @@ from cookie_consent.report.page import charts
 from cookie_consent.report.page.charts import Row, Series, swatch
 from cookie_consent.report.page.formatting import count, milliseconds, short_day, weekday
 
-MOST_DRAWN = 10
+MAX_DRAWN = 10
 """The number of rows in a picture; its table has all."""
 
 Line = Mapping[str, Any]
@@ -124,7 +124,7 @@ def marked(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, cells: Cell
         cells: the columns of the table.
     """
     timed = [row for row in rows if all(row[key] is not None for key in kinds)]
-    longest = max((row[key] for row in timed[:MOST_DRAWN] for key in kinds), default=0) or 1
+    longest = max((row[key] for row in timed[:MAX_DRAWN] for key in kinds), default=0) or 1
     drawn = [
         Row(
             cells[0][1](row),
@@ -149,7 +149,7 @@ def _of_rows(figure: Figure, drawn: Sequence[Row], draw: Callable[..., Markup]) 
     """Add a picture of the first rows to a figure."""
     if not drawn:
         return figure
-    first = drawn[:MOST_DRAWN]
+    first = drawn[:MAX_DRAWN]
     summary = "; ".join(f"{row.label}: {row.said}" for row in first[:3])
     more = f"The picture shows the first {len(first)}, the table all {len(drawn)}." if len(drawn) > len(first) else ""
     return Figure(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 LINES, OLDEST, NEWEST = "Consent-Lines", "Consent-Oldest", "Consent-Newest"
 """Header fields: the number of lines, and their first and last time."""
 _ID = "Nats-Msg-Id"
-_MOST_BYTES = 256 * 1024
+_MAX_BYTES = 256 * 1024
 _TIME = re.compile(rb'"time": ?"([0-9T:.Z+-]{10,40})"')
 
 
@@ -38,7 +38,7 @@ def packed(lines: Iterable[bytes], most_bytes: int, mark: str = "") -> Iterator[
     waiting: list[bytes] = []
     size = 0
     for line in lines:
-        if waiting and size + len(line) > min(most_bytes, _MOST_BYTES):
+        if waiting and size + len(line) > min(most_bytes, _MAX_BYTES):
             yield _message(waiting, mark)
             waiting, size = [], 0
         waiting.append(line)

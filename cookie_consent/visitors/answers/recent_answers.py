@@ -13,7 +13,7 @@ from cookie_consent.decision.decision import Decision, decide, without_optional
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.visit import Visit, refused_cookie_names
 
-MOST_REMEMBERED = 4096
+MAX_REMEMBERED = 4096
 """They take about 4 MB with a policy of four purposes."""
 
 
@@ -47,7 +47,7 @@ class RecentAnswers:
         sequence: the number of events so far.
     """
 
-    def __init__(self, lifetime: timedelta, clock: Callable[[], float], most: int = MOST_REMEMBERED) -> None:
+    def __init__(self, lifetime: timedelta, clock: Callable[[], float], most: int = MAX_REMEMBERED) -> None:
         self.sequence = 0
         self._lifetime, self._clock, self._most = lifetime, clock, most
         self._events = [_Event(None, None, None, ())] * most

@@ -25,9 +25,9 @@ from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.evidence import SURFACES, Surface, shown
 from cookie_consent.visitors.pages.pages import Pages
 
-MOST_ANSWERS, ANSWERS_WITHIN = 60, HOUR
+MAX_ANSWERS, ANSWERS_WITHIN = 60, HOUR
 """Limit of records for one consent id, in each process: number of answers, and seconds."""
-_MOST_LOOKED_THROUGH = 100
+_MAX_SEARCHED = 100
 """How many of a visitor's newest records are searched for an earlier answer."""
 
 
@@ -47,7 +47,7 @@ class AnswerRecords:
     ) -> None:
         self._ledger, self._retention, self._own_cookies = ledger, retention, own_cookies
         self._pages, self._cookie_list = pages, cookie_list
-        self._first_answers, self._limit = FirstAnswers(), RateLimit(MOST_ANSWERS, ANSWERS_WITHIN)
+        self._first_answers, self._limit = FirstAnswers(), RateLimit(MAX_ANSWERS, ANSWERS_WITHIN)
 
     async def keep(
         self, inquiry: Inquiry, before: Decision, posted: PostedAnswer, record: ConsentRecord
@@ -108,8 +108,8 @@ class AnswerRecords:
         """
         if before.record is not None and before.consent_id:
             consented = bool(before.record.in_state(State.GRANTED))
-            records = await self._ledger.records(before.consent_id, 1 if consented else _MOST_LOOKED_THROUGH)
-            if consented or len(records) == _MOST_LOOKED_THROUGH or any(map(proof.shows_earlier_consent, records)):
+            records = await self._ledger.records(before.consent_id, 1 if consented else _MAX_SEARCHED)
+            if consented or len(records) == _MAX_SEARCHED or any(map(proof.shows_earlier_consent, records)):
                 return before.consent_id, records[-1] if records else None
         return self._own_cookies.new_id() if grants_consent(before.policy, record) else "", None
 
@@ -138,10 +138,10 @@ class AnswerRecords:
         wait = self._limit.wait(last["consent_id"], inquiry.now)
         if not wait:
             return None
-        newest, granted = proof.newest_answer(await self._ledger.records(last["consent_id"], _MOST_LOOKED_THROUGH))
+        newest, granted = proof.newest_answer(await self._ledger.records(last["consent_id"], _MAX_SEARCHED))
         if not granted.issuperset(entry.document["granted"]):
             raise too_many(
-                wait, f"At most {MOST_ANSWERS} answers in {ANSWERS_WITHIN:.0f} seconds; a refusal at any time."
+                wait, f"At most {MAX_ANSWERS} answers in {ANSWERS_WITHIN:.0f} seconds; a refusal at any time."
             )
         return newest if newest and set(newest["refused"]).issuperset(entry.document["refused"]) else None
 
@@ -173,7 +173,7 @@ class AnswerRecords:
         signals = frozenset(before.signals)
         if answered == 0:
             return decide(before.policy, None, signals, 0)
-        records = await self._ledger.records(before.consent_id, _MOST_LOOKED_THROUGH) if before.consent_id else []
+        records = await self._ledger.records(before.consent_id, _MAX_SEARCHED) if before.consent_id else []
         record = proof.answer_at(records, answered)
         if record is None:
             return None

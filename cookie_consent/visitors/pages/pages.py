@@ -25,7 +25,7 @@ from cookie_consent.visitors.pages.question import (
     nonce_attribute,
 )
 
-_MOST_KEPT = 256
+_MAX_KEPT = 256
 _LARGEST_EVIDENCE = 4_000_000
 """In characters. A settings page has a few tens of thousands."""
 NOTICES: Mapping[str, tuple[str, ...]] = {
@@ -89,7 +89,7 @@ class Pages:
         self.lifetime, self._layout, self.make_id = lifetime, layout, make_id
         self._templates = templates()
         self._cache: dict[tuple[object, ...], HtmlTemplate] = {}
-        self.evidence = TextCache(_MOST_KEPT, _LARGEST_EVIDENCE)
+        self.evidence = TextCache(_MAX_KEPT, _LARGEST_EVIDENCE)
         """A cache of the texts that are stored with answers; see `evidence`."""
 
     def settings(  # noqa: PLR0913 (all that the page shows)
@@ -296,6 +296,6 @@ class Pages:
         """
         template = HtmlTemplate(html)
         if len(str(key[1])) <= LONGEST_KEPT:
-            evict_if_full(self._cache, _MOST_KEPT)
+            evict_if_full(self._cache, _MAX_KEPT)
             self._cache[key] = template
         return template
