@@ -219,7 +219,7 @@ def test_erasure_cookie_expires_with_record_retention() -> None:
     assert NAME not in visitor.erase().set_cookies
 
 
-def test_grant_after_withdrawal_gives_new_id_and_both_are_erasable() -> None:
+def test_grant_after_withdrawal_gives_a_second_erasable_id() -> None:
     visitor = Traced()
     visitor.refuse()
     visitor.clock.forward(days=1)
@@ -236,7 +236,7 @@ def test_grant_after_withdrawal_gives_new_id_and_both_are_erasable() -> None:
     assert {name for name, line in reply.set_cookies.items() if "Max-Age=0" in line} == {NAME, "__Host-visitor"}
 
 
-def test_grant_after_policy_change_gives_new_id_and_both_are_erasable() -> None:
+def test_grant_after_policy_change_gives_a_second_erasable_id() -> None:
     visitor = Traced()
     earlier = visitor.id
     visitor.change_policy(SITE + ANOTHER_COOKIE)
