@@ -21,8 +21,8 @@ from cookie_consent.sinks.files.compression import Compressor
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import call, run
-from tests.support.browsers.visitor_browser import soon
 from tests.support.ledger_writer import entry
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 LEDGER = """
@@ -119,7 +119,7 @@ def test_closed_files_are_compressed_after_fork(tmp_path: Path) -> None:
     for number in (1, 2):
         (tmp_path / f"access-2026-11-25-000{number}.jsonl").write_bytes(b"{}\n")
         compressor.start()
-        assert soon(lambda number=number: (tmp_path / f"access-2026-11-25-000{number}.jsonl.gz").exists())  # type: ignore[misc]
+        assert eventually(lambda number=number: (tmp_path / f"access-2026-11-25-000{number}.jsonl.gz").exists())  # type: ignore[misc]
         compressor.after_fork()
 
 

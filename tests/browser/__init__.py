@@ -1,1 +1,1 @@
-"""What visitors see, in real browsers."""
+"""Tests in real browsers."""

@@ -1,33 +1,34 @@
-"""Whether all that visitors see stands out: texts, the edges of what can be pressed, and the ring around what has the
-focus; by default and with each ready theme, in light, dark, forced colours, and for those who want more contrast."""
+"""Tests of contrast: texts, edges of controls and focus rings.
+
+They cover the default look and each theme, in light, dark and forced colours, with and without `prefers-contrast`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tests.support.browsers.contrast import contrast, seen, strongest_in_picture
 from tests.support.browsers.surfaces import SURFACES
 from tests.support.browsers.themes import THEMES, put_on
-from tests.support.browsers.visitor_browser import Sites, Visitor
+from tests.support.browsers.visitor_browser import Visitor
 
 pytestmark = pytest.mark.browser
 
 
 class Look(NamedTuple):
-    """How somebody sees a page: the site's theme, and what the browser asks for."""
+    """The look of a page: the site's theme and the preferences of the browser."""
 
     theme: str
     scheme: Any = "light"
     more: Any = "no-preference"
     forced: Any = "none"
 
-    def dress(self, page: Page) -> None:
-        """Let a page look so."""
+    def apply(self, page: Page) -> None:
+        """Give a page this look."""
         page.emulate_media(color_scheme=self.scheme, contrast=self.more, forced_colors=self.forced)
         put_on(page, self.theme)
 
@@ -72,50 +73,42 @@ MEASURE = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
-    """One visitor for all tests, with one page."""
-    visitor = Visitor(browser.new_context(), museum)
-    yield visitor
-    visitor.context.close()
-
-
-def too_faint(page: Page, look: Look) -> list[str]:
-    """Return what does not stand out on a page as it is."""
+def low_contrasts(page: Page, look: Look) -> list[str]:
+    """Return the texts, edges and rings of a page that have too little contrast."""
     texts, edges, rings = page.evaluate(MEASURE)
     assert texts
     assert edges or rings
     least = 7 if look.more == "more" else 4.5
-    faint = [name for name, colour, layers in texts if contrast(seen([colour, *layers]), seen(layers)) < least]
+    low = [name for name, colour, layers in texts if contrast(seen([colour, *layers]), seen(layers)) < least]
     for name, colours, layers in edges:
         behind = seen(layers)
         if max(contrast(seen([colour, *layers]), behind) for colour in colours) < 3:
-            faint.append(f"edge of {name}")
+            low.append(f"edge of {name}")
     for name, width, colour, layers in rings:
         if width < 2 or contrast(seen([colour, *layers]), seen(layers)) < 3:
-            faint.append(f"ring around {name}")
-    return faint
+            low.append(f"ring around {name}")
+    return low
 
 
 @pytest.mark.parametrize("surface", SURFACES)
-def test_texts_edges_and_focus_rings_have_enough_contrast(visitor: Visitor, surface: str) -> None:
-    Look("").dress(visitor.page)
-    SURFACES[surface](visitor, "en")
+def test_texts_edges_and_focus_rings_have_enough_contrast(museum_visitor: Visitor, surface: str) -> None:
+    Look("").apply(museum_visitor.page)
+    SURFACES[surface](museum_visitor, "en")
     found = {}
     for look in LOOKS:
-        look.dress(visitor.page)
-        found[look] = too_faint(visitor.page, look)
-    assert {look: faint for look, faint in found.items() if faint} == {}
+        look.apply(museum_visitor.page)
+        found[look] = low_contrasts(museum_visitor.page, look)
+    assert {look: low for look, low in found.items() if low} == {}
 
 
 @pytest.mark.parametrize("surface", ["purposes open", "settings page"])
-def test_checkboxes_have_enough_contrast_ticked_and_unticked(visitor: Visitor, surface: str) -> None:
-    Look("").dress(visitor.page)
-    SURFACES[surface](visitor, "en")
-    box = visitor.page.get_by_role("checkbox").first
+def test_checkboxes_have_enough_contrast_ticked_and_unticked(museum_visitor: Visitor, surface: str) -> None:
+    Look("").apply(museum_visitor.page)
+    SURFACES[surface](museum_visitor, "en")
+    box = museum_visitor.page.get_by_role("checkbox").first
     found = {}
     for look, ticked in product(LOOKS, [False, True]):
-        look.dress(visitor.page)
+        look.apply(museum_visitor.page)
         box.set_checked(ticked)
         found[look, ticked] = strongest_in_picture(box)
     assert {look: ratio for look, ratio in found.items() if ratio < 3} == {}

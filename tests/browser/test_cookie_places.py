@@ -1,4 +1,4 @@
-"""A refusal in a real browser: cookies are gone from each path and domain where the site or a script had put them."""
+"""Tests of a refusal in a real browser: it deletes cookies on each path and domain."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tests.whole.test_live_server import serving
 
 pytestmark = pytest.mark.browser
 
-OURS = {"consent", "session"}
-ERASING = "visitor-erasure"
-"""By it alone the visitor can still have the records of before erased."""
+NECESSARY = {"consent", "session"}
+ERASURE_COOKIE = "visitor-erasure"
+"""It lets the visitor erase the records from before the withdrawal."""
 ANSWER = """([address, choice]) => fetch(address, {
     method: "POST", headers: {"content-type": "application/json"}, body: JSON.stringify({choice}),
 }).then((answer) => answer.json()).then((state) => state.status)"""
 
 
 @pytest.fixture
-def anywhere() -> Iterator[Browser]:
-    """Chromium, for which every host is this machine."""
+def any_host_browser() -> Iterator[Browser]:
+    """Chromium that resolves every host to this machine."""
     options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS.get("args", ()), "--host-resolver-rules=MAP * 127.0.0.1"]}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(**options)
@@ -33,30 +33,30 @@ def anywhere() -> Iterator[Browser]:
         browser.close()
 
 
-def test_refusal_deletes_script_cookies_on_every_path_and_domain(anywhere: Browser, tmp_path: Path) -> None:
+def test_refusal_deletes_script_cookies_on_every_path_and_domain(any_host_browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path) as server:
-        context = anywhere.new_context()
+        context = any_host_browser.new_context()
         page = context.new_page()
         site = f"http://www.site.example:{urlsplit(server.address).port}"
 
         def kept() -> set[str]:
-            return {cookie["name"] for cookie in context.cookies()} - {ERASING}
+            return {cookie["name"] for cookie in context.cookies()} - {ERASURE_COOKIE}
 
         page.goto(f"{site}/pages/one")
         assert page.evaluate(ANSWER, [PREFIX, "accept_all"]) == "granted"
-        put_everywhere(page)
-        assert kept() == {*OURS, "visitor", "_ga", "_ga_2", "_ga_3", "player"}
+        set_cookies_by_script(page)
+        assert kept() == {*NECESSARY, "visitor", "_ga", "_ga_2", "_ga_3", "player"}
         assert page.evaluate(ANSWER, [PREFIX, "refuse_all"]) == "refused"
-        assert kept() == OURS
-        put_everywhere(page)
+        assert kept() == NECESSARY
+        set_cookies_by_script(page)
         page.goto(f"{site}/pages/two")
-        assert kept() == {*OURS, "player"}
-        page.goto(f"{site}/videos")  # there is no such page, and it is told all the same
-        assert kept() == OURS
+        assert kept() == {*NECESSARY, "player"}
+        page.goto(f"{site}/videos")  # a missing page deletes cookies too
+        assert kept() == NECESSARY
 
 
-def put_everywhere(page: Page) -> None:
-    """Let a script set the cookies of analytics and media for the host, for the domain, and below a path."""
+def set_cookies_by_script(page: Page) -> None:
+    """Let a script set cookies of analytics and media for the host, for the domain and on a path."""
     for cookie in (
         "_ga=1; Path=/; Domain=site.example",
         "_ga_2=1; Path=/; Domain=www.site.example",

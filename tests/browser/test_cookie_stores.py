@@ -1,7 +1,7 @@
-"""Real cookie stores, Chromium's and Python's: what the gate lets pass is stored only if it is allowed, and for no
-longer than is declared; and whatever is deleted is gone.
+"""Tests of the gate with the cookie stores of Chromium and Python.
 
-The streams of Set-Cookie fields are random. With FULL_MATRIX=1 there are more of them.
+The stores keep only allowed cookies, for no longer than declared, and lose deleted ones. The streams of Set-Cookie
+fields are random. FULL_MATRIX=1 makes more of them.
 """
 
 from __future__ import annotations
@@ -34,40 +34,40 @@ CONSENTS = [
     {"necessary": True, "analytics": False, "media": True},
 ]
 DAY = 86_400
-IN_A_STREAM = 40
+FIELDS_PER_STREAM = 40
 pytestmark = pytest.mark.filterwarnings("ignore:http.cookiejar bug")
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A cookie as a store has it: its name, and when it ends (seconds since 1970); None with the session."""
+class StoredCookie:
+    """A stored cookie: its name, and when it ends (seconds since 1970); None for a session cookie."""
 
     name: str
     ends: float | None
 
 
 class Store(Protocol):
-    """Where cookies are kept."""
+    """A cookie store."""
 
     def take(self, fields: Headers, path: str = "/") -> None:
-        """Take what a response has."""
+        """Take the Set-Cookie fields of a response."""
 
-    def kept(self) -> list[Kept]:
-        """Return what is there."""
+    def cookies(self) -> list[StoredCookie]:
+        """Return the stored cookies."""
 
-    def sent(self, path: str = "/") -> bytes:
+    def cookie_field(self, path: str = "/") -> bytes:
         """Return the Cookie field of a request."""
 
     def clear(self) -> None:
-        """Keep nothing any longer."""
+        """Delete all cookies."""
 
 
-class PythonsStore:
+class PythonStore:
     """`http.cookiejar`, which HTTP clients in Python use.
 
-    Of several Max-Age or Expires it takes the first one, and browsers the last (RFC 6265bis section 5.7, step 3), so
-    that it is given no field with several. Each comes by itself: where one has a Max-Age without a value, it passes
-    over all of the response.
+    Of several Max-Age or Expires attributes it takes the first, browsers the last (RFC 6265bis section 5.7, step 3).
+    Fields with several are therefore left out. Each field comes in its own response: one Max-Age without a value makes
+    the store ignore the whole response.
     """
 
     def __init__(self) -> None:
@@ -82,10 +82,10 @@ class PythonsStore:
             headers[name.decode()] = value.decode("latin-1")
             self._jar.extract_cookies(_Response(headers), request)  # type: ignore[arg-type]
 
-    def kept(self) -> list[Kept]:
-        return [Kept(cookie.name, cookie.expires) for cookie in self._jar]
+    def cookies(self) -> list[StoredCookie]:
+        return [StoredCookie(cookie.name, cookie.expires) for cookie in self._jar]
 
-    def sent(self, path: str = "/") -> bytes:
+    def cookie_field(self, path: str = "/") -> bytes:
         request = urllib.request.Request(f"http://{HOST}{path}")
         self._jar.add_cookie_header(request)
         return (request.get_header("Cookie") or "").encode("latin-1")
@@ -102,8 +102,8 @@ class _Response:
         return self.headers
 
 
-class ChromiumsStore:
-    """Chromium's, filled by responses of a server that sends any bytes."""
+class ChromiumStore:
+    """Chromium's cookie store, filled by responses of a server that sends any bytes."""
 
     def __init__(self, context: BrowserContext, page: Page, server: Server) -> None:
         self._context, self._page, self._server = context, page, server
@@ -113,13 +113,13 @@ class ChromiumsStore:
         self._page.goto(f"http://{HOST}:{self._server.server_address[1]}{path}")
         self._server.fields = []
 
-    def kept(self) -> list[Kept]:
+    def cookies(self) -> list[StoredCookie]:
         return [
-            Kept(cookie["name"], cookie["expires"] if cookie["expires"] >= 0 else None)
+            StoredCookie(cookie["name"], cookie["expires"] if cookie["expires"] >= 0 else None)
             for cookie in self._context.cookies()
         ]
 
-    def sent(self, path: str = "/") -> bytes:
+    def cookie_field(self, path: str = "/") -> bytes:
         self.take([], path)
         return self._server.cookies
 
@@ -128,7 +128,7 @@ class ChromiumsStore:
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Answers each request with some fields, byte for byte, and remembers the Cookie field of the last one."""
+    """Answers each request with the given fields, byte for byte, and keeps the Cookie field of the last request."""
 
     daemon_threads = True
 
@@ -151,13 +151,13 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def chromium() -> Iterator[ChromiumsStore]:
+def chromium() -> Iterator[ChromiumStore]:
     options = {**CHROMIUM_OPTIONS, "args": [*CHROMIUM_OPTIONS["args"], "--host-resolver-rules=MAP * 127.0.0.1"]}
     with Server() as server, sync_playwright() as playwright:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser: Browser = playwright.chromium.launch(**options)
         context = browser.new_context()
-        yield ChromiumsStore(context, context.new_page(), server)
+        yield ChromiumStore(context, context.new_page(), server)
         browser.close()
         server.shutdown()
 
@@ -165,15 +165,15 @@ def chromium() -> Iterator[ChromiumsStore]:
 @pytest.fixture(scope="module", params=["Python", pytest.param("Chromium", marks=pytest.mark.browser)])
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
     if request.param == "Python":
-        yield PythonsStore()
+        yield PythonStore()
     else:
         with chromium() as found:
             yield found
 
 
 @pytest.fixture
-def chance() -> random.Random:
-    """Chance that comes again."""
+def rng() -> random.Random:
+    """Random numbers, the same in each run."""
     return random.Random(20_250_615)  # noqa: S311 (no secret)
 
 
@@ -181,37 +181,34 @@ def streams(pytestconfig: pytest.Config) -> int:
     return 400 if pytestconfig.getoption("--full-matrix") else 40
 
 
-# What is stored is allowed.
-
-
 def test_stored_cookies_are_allowed_and_live_no_longer_than_declared(
-    store: Store, chance: random.Random, pytestconfig: pytest.Config
+    store: Store, rng: random.Random, pytestconfig: pytest.Config
 ) -> None:
     stored = 0
     for _ in range(streams(pytestconfig)):
-        now, allowed = time.time(), chance.choice(CONSENTS)
+        now, allowed = time.time(), rng.choice(CONSENTS)
         gate = Gate(policy(), OURS, clock=lambda now=now: now)  # type: ignore[misc]
-        sent = [(b"set-cookie", a_field(chance, now)) for _ in range(IN_A_STREAM)]
+        sent = [(b"set-cookie", random_set_cookie(rng, now)) for _ in range(FIELDS_PER_STREAM)]
         store.clear()
         store.take(gate.outgoing(sent, allowed))
-        for cookie in store.kept():
+        for cookie in store.cookies():
             stored += 1
-            longest = longest_of(cookie.name, allowed)
-            assert longest is not None, f"it is stored, and not allowed: {cookie}, of {allowed} and {sent}"
+            limit = longest_lifetime(cookie.name, allowed)
+            assert limit is not None, f"stored, but not allowed: {cookie}, of {allowed} and {sent}"
             if cookie.ends is not None:
-                assert cookie.ends <= now + longest + 60, f"it is kept for longer: {cookie}, of {sent}"
-    assert stored > streams(pytestconfig), "the streams are worth something"
+                assert cookie.ends <= now + limit + 60, f"stored for too long: {cookie}, of {sent}"
+    assert stored > streams(pytestconfig), "the streams contain cookies that are stored"
 
 
-def test_disallowed_cookies_are_stored_without_gate(store: Store, chance: random.Random) -> None:
+def test_disallowed_cookies_are_stored_without_gate(store: Store, rng: random.Random) -> None:
     store.clear()
     for _ in range(5):
-        store.take([(b"set-cookie", a_field(chance, time.time())) for _ in range(IN_A_STREAM)])
-    assert any(longest_of(cookie.name, CONSENTS[0]) is None for cookie in store.kept())
+        store.take([(b"set-cookie", random_set_cookie(rng, time.time())) for _ in range(FIELDS_PER_STREAM)])
+    assert any(longest_lifetime(cookie.name, CONSENTS[0]) is None for cookie in store.cookies())
 
 
-def longest_of(name: str, allowed: Mapping[str, bool]) -> float | None:
-    """Return for how many seconds a cookie may be kept, by what the policy file says; None where it may not be."""
+def longest_lifetime(name: str, allowed: Mapping[str, bool]) -> float | None:
+    """Return how long a cookie may be stored according to the policy file (seconds); None if not at all."""
     if name == "session" or name == "_ga_session":
         return 0
     if name.startswith("_ga"):
@@ -221,21 +218,21 @@ def longest_of(name: str, allowed: Mapping[str, bool]) -> float | None:
     return None
 
 
-def a_field(chance: random.Random, now: float) -> bytes:
-    """Return a Set-Cookie field: a plausible one, with oddities."""
-    name = chance.choice(NAMES)
-    if chance.random() < 0.15:
-        name = chance.choice(ODD) + name
-    if chance.random() < 0.15:
-        name += chance.choice(ODD)
-    pair = name + chance.choice([b"=", b"=", b"=", b"=", b" = ", b"==", b""]) + chance.choice(VALUES)
-    attributes = [chance.choice(attributes_at(now)) for _ in range(chance.choice([0, 0, 1, 1, 2, 3]))]
-    return chance.choice([b"; ", b"; ", b";", b" ;\t"]).join([pair, *attributes])
+def random_set_cookie(rng: random.Random, now: float) -> bytes:
+    """Return a plausible Set-Cookie field with some odd bytes."""
+    name = rng.choice(NAMES)
+    if rng.random() < 0.15:
+        name = rng.choice(ODD_BYTES) + name
+    if rng.random() < 0.15:
+        name += rng.choice(ODD_BYTES)
+    pair = name + rng.choice([b"=", b"=", b"=", b"=", b" = ", b"==", b""]) + rng.choice(VALUES)
+    attributes = [rng.choice(attributes_at(now)) for _ in range(rng.choice([0, 0, 1, 1, 2, 3]))]
+    return rng.choice([b"; ", b"; ", b";", b" ;\t"]).join([pair, *attributes])
 
 
 NAMES = [b"session", b"_ga", b"_ga_1", b"_ga_session", b"_GA", b"player", b"Player", b"mystery", b"consent", b"visitor",
          b"__Host-consent", b""]  # fmt: skip
-ODD = [
+ODD_BYTES = [
     b" ",
     b"\t",
     b"\xc2\xa0",
@@ -271,11 +268,8 @@ def attributes_at(now: float) -> list[bytes]:
     ]  # fmt: skip
 
 
-# What is deleted is gone.
-
-
 def test_deletion_removes_cookies_from_every_place(
-    store: Store, chance: random.Random, pytestconfig: pytest.Config
+    store: Store, rng: random.Random, pytestconfig: pytest.Config
 ) -> None:
     gate = Gate(policy(), OURS, clock=time.time)
     unsent = gate.cookies_not_sent_to(frozenset({"analytics", "media"}), "/privacy-choices")
@@ -283,25 +277,25 @@ def test_deletion_removes_cookies_from_every_place(
     deleted = 0
     for _ in range(streams(pytestconfig) // 3):
         store.clear()
-        planted = [(b"set-cookie", a_planted(chance)) for _ in range(chance.randrange(1, 12))]
+        planted = [(b"set-cookie", random_planted_cookie(rng)) for _ in range(rng.randrange(1, 12))]
         store.take([*planted, (b"set-cookie", b"session=1; Path=/")])
-        before = {cookie.name for cookie in store.kept()}
-        for _ in range(10):  # what does not fit into one response is deleted by the next
-            names = [name for name, purposes in gate.refusable_cookies(store.sent()) if purposes]
-            if not names and "player" not in {cookie.name for cookie in store.kept()}:
+        before = {cookie.name for cookie in store.cookies()}
+        for _ in range(10):  # the next response deletes what did not fit into this one
+            names = [name for name, purposes in gate.refusable_cookies(store.cookie_field()) if purposes]
+            if not names and "player" not in {cookie.name for cookie in store.cookies()}:
                 break
             store.take(gate.deletions(names, HOST, secure=False, unsent=unsent))
-        assert {cookie.name for cookie in store.kept()} == {"session"}, f"of {planted}"
+        assert {cookie.name for cookie in store.cookies()} == {"session"}, f"of {planted}"
         deleted += len(before) - 1
     assert deleted > streams(pytestconfig)
 
 
-def a_planted(chance: random.Random) -> bytes:
-    """Return a cookie at one of the places where its declaration lets it stand."""
-    domain = chance.choice([b"", b"; Domain=site.example", b"; Domain=.site.example", b"; Domain=" + HOST.encode()])
-    if chance.random() < 0.2:
+def random_planted_cookie(rng: random.Random) -> bytes:
+    """Return a Set-Cookie field for one of the paths and domains that the declaration allows."""
+    domain = rng.choice([b"", b"; Domain=site.example", b"; Domain=.site.example", b"; Domain=" + HOST.encode()])
+    if rng.random() < 0.2:
         return b"player=1; Path=/videos" + domain
-    odd = chance.choice(
+    odd = rng.choice(
         [
             b"",
             b"_1",
@@ -312,7 +306,7 @@ def a_planted(chance: random.Random) -> bytes:
             b"\xe3\x81\x82",
             b"\xff",
             b"(x)",
-            b"%s" % bytes([chance.randrange(0x21, 0x3B)]),
+            b"%s" % bytes([rng.randrange(0x21, 0x3B)]),
         ]
     )
     return b"_ga" + odd + b"=1; Path=/; Max-Age=3600" + domain

@@ -1,4 +1,4 @@
-"""The page that the demonstration ends with, in a browser."""
+"""Tests of the report that the demonstration ends with."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a demonstration."""
+def report_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of a demonstration."""
     page = tmp_path_factory.mktemp("demo") / "report.html"
     assert run(once=True, port=0, host="127.0.0.1", out=io.StringIO(), report_to=page)
     return page
 
 
 @pytest.fixture
-def page(browser: Browser, shown: Path) -> Iterator[Page]:
+def page(browser: Browser, report_file: Path) -> Iterator[Page]:
     with browser.new_context(offline=True) as context:
         page = context.new_page()
         said: list[str] = []
         page.on("console", lambda message: said.append(message.text))
-        page.goto(shown.as_uri())
+        page.goto(report_file.as_uri())
         yield page
         assert said == []
 
@@ -40,7 +40,7 @@ def test_report_shows_consented_visit_and_recorded_share(page: Page) -> None:
     page.get_by_text("Table: Pages by views").click()
     table = page.get_by_role("table", name=re.compile("Pages by views"))
     expect(table.get_by_role("rowheader", name="/names", exact=True)).to_be_visible()
-    # Who looks up a name is recorded nowhere, whatever was answered.
+    # The WHOIS service refuses tracing, whatever the visitor answers.
     expect(table.get_by_text("/whois")).to_have_count(0)
 
 

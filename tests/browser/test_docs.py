@@ -1,8 +1,8 @@
-"""The examples of docs/banner.md, on a page that has just them."""
+"""Tests of the examples in docs/banner.md."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import expect
@@ -14,18 +14,17 @@ from starlette.routing import Route
 from cookie_consent import ConsentMiddleware
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.docs.test_docs import blocks, policy_in
-from tests.support.browsers.visitor_browser import ROOT, Sites, Visitor
+from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
 LINK, TEMPLATE = (block for block in blocks("docs/banner.md", "html") if "stylesheet" not in block)
 (SCRIPT,) = blocks("docs/banner.md", "js")
 (POLICY,) = blocks("docs/banner.md", "text")
 
 
 async def page(request: Request) -> HTMLResponse:
-    """Show the examples, under the policy for content that is said to be enough."""
+    """Show the examples under the Content-Security-Policy that the docs recommend."""
     html = f'<!doctype html><html lang="en"><title>Docs</title><body><h1>Docs</h1>{TEMPLATE}{LINK}</body></html>'
     return HTMLResponse(html, headers={"content-security-policy": POLICY.strip()})
 
@@ -42,14 +41,14 @@ app.add_middleware(
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """The page, served."""
+    """The site with the page."""
     folder = tmp_path_factory.mktemp("docs")
     with started("tests.browser.test_docs:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
         yield Sites(site.address, "", folder / "access.jsonl")
 
 
-def test_examples_of_banner_docs_work(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_examples_of_banner_docs_work(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     said: list[str] = []
     visitor.page.on("console", lambda message: said.append(f"{message.type} {message.text}"))
     visitor.go("/")

@@ -1,4 +1,4 @@
-"""The question in Chromium, Firefox and WebKit: each does by itself what the standards leave to browsers."""
+"""Tests of the banner in Chromium, Firefox and WebKit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.browser_window import is_current
 from tests.support.browsers.contrast import computed, contrast
 from tests.support.browsers.engines import ENGINES, Setting
-from tests.support.browsers.guest import Guest, again_if_webkit_ends, seated
+from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashes
 from tests.support.browsers.visitor_browser import PREFIX, Sites
 from tests.support.sites.engines_site import engines_site, policy
 
@@ -30,7 +30,7 @@ VISITORS = {
 VISITS = {f"{name}, {kind}": (name, setting) for kind, setting in VISITORS.items() for name in ENGINES}
 with_scripts, without_scripts = (
     pytest.mark.parametrize(
-        "at_an_engine",
+        "running_guest",
         [pytest.param(visit, id=id_) for id_, visit in VISITS.items() if visit[1].scripts == scripts],
         indirect=True,
     )
@@ -42,41 +42,41 @@ PURPOSES = [policy.in_force[id_] for id_ in policy.optional]
 TITLES = {purpose.id: purpose.title["en"] for purpose in PURPOSES}
 EN: Any = shipped("en")
 TRIES = 5
-FOLLOWING_THE_WIDTH = {"width", "inline-size", "perspective-origin", "transform-origin"}
+DEPENDING_ON_WIDTH = {"width", "inline-size", "perspective-origin", "transform-origin"}
 GAP = 16
-"""Between a box in the corner and the edges."""
+"""Between the banner in the corner and the edges (pixels)."""
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """What is visited."""
+    """The site under test."""
     with engines_site(tmp_path_factory.mktemp("engines")) as site:
         yield site
 
 
 @pytest.fixture(scope="module", params=list(VISITS.values()), ids=list(VISITS))
-def at_an_engine(request: pytest.FixtureRequest, site: Sites) -> Iterator[Guest]:
-    """Somebody at an engine that was just started."""
+def running_guest(request: pytest.FixtureRequest, site: Sites) -> Iterator[Guest]:
+    """A guest at an engine that was just started."""
     name, setting = request.param
-    with seated(name, setting, site) as guest:
+    with guest_at(name, setting, site) as guest:
         yield guest
 
 
 @pytest.fixture
-def guest(at_an_engine: Guest) -> Guest:
-    """Somebody new."""
-    at_an_engine.arrive()
-    return at_an_engine
+def guest(running_guest: Guest) -> Guest:
+    """A guest without cookies, in one window."""
+    running_guest.start_anew()
+    return running_guest
 
 
-# What the question says
+# Texts of the banner
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_banner_shows_required_texts_in_page_language(guest: Guest, language: str) -> None:
     texts: Any = shipped(language)
     guest.go(f"/?lang={language}")
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     assert (guest.banner.aria_role, guest.banner.accessible_name) == ("region", texts["banner_title"])
     assert guest.banner.value_of_css_property("direction") == ("rtl" if language == "ar" else "ltr")
     question, said = guest.one(".pchoice-question").text, guest.one(".pchoice-text").text
@@ -98,10 +98,10 @@ def test_third_parties_link_leads_to_recipients(guest: Guest) -> None:
     guest.go("/")
     page = guest.document
     guest.one(".pchoice-text a").click()
-    guest.wait_for_another_page_than(page)
+    guest.wait_for_page_after(page)
     assert guest.path == PREFIX
     assert policy.recipients[0].name in guest.one("main").text
-    assert guest.has_in_view(guest.one("#pchoice-recipients"))
+    assert guest.is_in_view(guest.one("#pchoice-recipients"))
 
 
 def test_settings_page_is_in_browser_language(guest: Guest) -> None:
@@ -112,7 +112,7 @@ def test_settings_page_is_in_browser_language(guest: Guest) -> None:
 
 def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
     guest.go("/long")
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     page, requested = guest.document, guest.requested
     boxes = {str(box.get_dom_attribute("value")): box for box in guest.all(".pchoice [type=checkbox]")}
     assert not [box for box in (*boxes.values(), guest.button("save")) if box.is_displayed()]
@@ -124,36 +124,36 @@ def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
         assert box.aria_role == "checkbox"
         assert not box.is_selected()
     if guest.setting.scripts:
-        guest.wait_for_a_picture()
-    assert guest.has_in_view(guest.one(".pchoice summary"))
+        guest.wait_for_frame()
+    assert guest.is_in_view(guest.one(".pchoice summary"))
     assert is_current(page)
-    assert guest.scrolled == 0
+    assert guest.scroll_position == 0
     assert guest.requested == requested
 
 
-# How it looks
+# Look
 
 
 def test_banner_comes_first_with_both_answers_in_view(guest: Guest) -> None:
     guest.go("/")
-    assert guest.is_asked
+    assert guest.shows_banner
     first = next(it for it in guest.all("body > *") if it.tag_name != "link")
     assert "pchoice" in str(first.get_dom_attribute("class")).split()
     for choice in ("refuse_all", "accept_all"):
-        assert guest.has_in_view(guest.button(choice))
+        assert guest.is_in_view(guest.button(choice))
     assert guest.cookies == {}
 
 
 @in_each_layout
 def test_both_answers_look_alike(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     looks, areas = [], []
     for choice in ("refuse_all", "accept_all"):
         button = guest.button(choice)
         style = guest.style_of(button)
         assert style["display"]
-        looks.append({name: value for name, value in style.items() if name not in FOLLOWING_THE_WIDTH})
+        looks.append({name: value for name, value in style.items() if name not in DEPENDING_ON_WIDTH})
         areas.append(button.rect["width"] * button.rect["height"])
         assert button.rect["height"] >= 44
     assert looks[0] == looks[1]
@@ -178,23 +178,23 @@ def opaque(colour: str) -> str:
 @in_each_layout
 def test_banner_fits_phone_screen(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     with guest.on_a_phone():
-        assert guest.width_of_all <= guest.size[0]
+        assert guest.scroll_width <= guest.size[0]
         assert guest.banner.value_of_css_property("position") == "fixed"
-        assert guest.has_in_view(guest.banner)
+        assert guest.is_in_view(guest.banner)
         if layout != "modal":
             gaps = gaps_around(guest)
             assert (gaps["left"], gaps["right"], gaps["below"]) == (0, 0, 0)
         for choice in ("refuse_all", "accept_all"):
-            assert guest.has_in_view(guest.button(choice))
+            assert guest.is_in_view(guest.button(choice))
 
 
 @with_scripts
 @pytest.mark.parametrize(("layout", "language"), [("corner", "en"), ("corner", "ar"), ("bar", "en"), ("modal", "en")])
 def test_layout_places_banner_on_wide_screen(guest: Guest, layout: str, language: str) -> None:
     guest.go(f"/?lang={language}", layout=layout)
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     assert guest.banner.value_of_css_property("position") == "fixed"
     gaps = gaps_around(guest)
     if layout == "corner":
@@ -209,7 +209,7 @@ def test_layout_places_banner_on_wide_screen(guest: Guest, layout: str, language
 
 
 def gaps_around(guest: Guest) -> dict[str, float]:
-    """Return how far the question is from the edges."""
+    """Return how far the banner is from the edges of the window."""
     (width, height), (left, above, right, below) = guest.size, guest.edges_of(guest.banner)
     gaps = {"left": left, "above": above, "right": width - right, "below": height - below}
     return {edge: round(gap, 1) for edge, gap in gaps.items()}
@@ -222,21 +222,21 @@ def test_refusal_is_kept_and_next_page_has_no_banner(guest: Guest) -> None:
     guest.go("/")
     guest.answer("refuse_all")
     assert guest.path == "/"
-    assert guest.shown() == set()
+    assert guest.active_templates() == set()
     assert guest.cookies["consent"]["httpOnly"]
     assert guest.state["status"] == "refused"
     guest.go("/long")
     assert guest.all("h1")
-    assert not guest.is_asked
+    assert not guest.shows_banner
 
 
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_acceptance_activates_waiting_templates_at_once(guest: Guest) -> None:
     guest.go("/")
-    assert guest.shown() == set()
+    assert guest.active_templates() == set()
     guest.answer("accept_all")
-    # Without scripts there is nobody who could.
-    assert guest.shown() == ({"media", "both"} if guest.setting.scripts else set())
+    # Only a script can activate templates.
+    assert guest.active_templates() == ({"media", "both"} if guest.setting.scripts else set())
     assert guest.state["status"] == "granted"
     guest.go("/video")
     assert guest.all("#video")
@@ -247,30 +247,30 @@ def test_acceptance_activates_waiting_templates_at_once(guest: Guest) -> None:
 @pytest.mark.parametrize(("choice", "status"), [("refuse_all", "status_refused"), ("accept_all", "status_granted")])
 def test_answer_is_confirmed_and_focus_moves_to_main(guest: Guest, layout: str, choice: str, status: str) -> None:
     guest.go("/", layout=layout)
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     guest.tab_to(choice)
     guest.press(Keys.ENTER)
-    guest.wait_for_a_page_without_the_question()
-    assert guest.until(lambda: guest.said) == f"{EN['kept']} {EN[status]}"
+    guest.wait_for_page_without_banner()
+    assert guest.until(lambda: guest.message) == f"{EN['kept']} {EN[status]}"
     assert guest.one(".pchoice-status").aria_role == "status"
     assert guest.focused() == "main"
 
 
-# The keyboard
+# Keyboard
 
 
 def test_tab_reaches_banner_before_page(guest: Guest) -> None:
     guest.go("/")
-    on_the_question = []
+    reached_in_banner = []
     for choice in ("refuse_all", "accept_all"):
-        on_the_question += guest.tab_to(choice)
-        assert guest.focus_is_in_the_question
-    assert "start" not in on_the_question
+        reached_in_banner += guest.tab_to(choice)
+        assert guest.banner_has_focus_inside
+    assert "start" not in reached_in_banner
     guest.tab_to("start")
-    assert not guest.focus_is_in_the_question
+    assert not guest.banner_has_focus_inside
 
 
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_keyboard_can_choose_single_purpose(guest: Guest) -> None:
     guest.go("/")
     guest.tab_to("summary")
@@ -279,37 +279,37 @@ def test_keyboard_can_choose_single_purpose(guest: Guest) -> None:
     guest.press(Keys.SPACE)
     guest.tab_to("save")
     guest.press(Keys.ENTER)
-    guest.wait_for_a_page_without_the_question()
+    guest.wait_for_page_without_banner()
     assert guest.state["purposes"] == {"necessary": True, "analytics": False, "media": True}
-    assert guest.shown() == ({"media"} if guest.setting.scripts else set())
+    assert guest.active_templates() == ({"media"} if guest.setting.scripts else set())
 
 
-# Setting the question aside
+# Dismissing the banner
 
 
 @with_scripts
 @in_each_layout
 def test_dismissed_banner_leaves_visitor_unanswered(guest: Guest, layout: str) -> None:
-    def by_the_key() -> None:
+    def by_key() -> None:
         guest.tab_to("summary")
         guest.press(Keys.ESCAPE)
 
-    def by_the_button() -> None:
+    def by_button() -> None:
         guest.one(".pchoice-later").click()
 
     guest.go("/", layout=layout)
-    for set_aside in (by_the_key, by_the_button):
-        guest.wait_for_the_question()
+    for dismiss in (by_key, by_button):
+        guest.wait_for_banner()
         page = guest.document
-        set_aside()
-        guest.until(lambda: not guest.is_asked)
+        dismiss()
+        guest.until(lambda: not guest.shows_banner)
         assert is_current(page)
         assert guest.focused() == "main"
         assert guest.cookies == {}
         assert guest.state["status"] == "unknown"
         guest.one("#start").click()
-        guest.wait_for_another_page_than(page)
-    guest.wait_for_the_question()
+        guest.wait_for_page_after(page)
+    guest.wait_for_banner()
 
 
 @with_scripts
@@ -319,41 +319,41 @@ def test_dialog_is_modal(guest: Guest) -> None:
     assert (guest.banner.aria_role, guest.banner.accessible_name) == ("dialog", EN["banner_title"])
     assert {"start", "settings"}.isdisjoint(guest.tab_to("accept_all"))
     page = guest.document
-    guest.point_and_click(guest.one("#start"))
-    guest.wait_for_a_picture()
+    guest.click_at(guest.one("#start"))
+    guest.wait_for_frame()
     assert is_current(page)
-    assert guest.is_asked
+    assert guest.shows_banner
 
 
 @with_scripts
 def test_dialog_itself_has_focus_when_opened(guest: Guest) -> None:
     guest.go("/", layout="modal")
     guest.until(lambda: guest.all("dialog.pchoice:modal"))
-    assert guest.is_at_the_beginning_of_the_question
+    assert guest.banner_has_focus
 
 
-# The settings
+# Settings
 
 
 @with_scripts
 @in_each_layout
 def test_settings_in_place_close_without_changes(guest: Guest, layout: str) -> None:
-    def by_the_key() -> None:
+    def by_key() -> None:
         guest.press(Keys.ESCAPE)
 
-    def by_the_button() -> None:
+    def by_button() -> None:
         guest.one(".pchoice-later").click()
 
     guest.go("/", layout=layout)
     guest.answer("refuse_all")
     page = guest.document
-    for close in (by_the_key, by_the_button):
-        guest.open_the_settings()
+    for close in (by_key, by_button):
+        guest.open_settings()
         assert guest.banner.accessible_name == EN["privacy_settings"]
         assert guest.one(".pchoice-state").text == EN["status_refused"]
         assert guest.button("save").is_displayed()
         close()
-        guest.until(lambda: not guest.is_asked)
+        guest.until(lambda: not guest.shows_banner)
         assert guest.focused() == "settings"
     assert is_current(page)
     assert guest.state["status"] == "refused"
@@ -364,31 +364,31 @@ def test_settings_in_place_close_without_changes(guest: Guest, layout: str) -> N
 def test_settings_in_place_have_focus_when_opened(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
     guest.answer("refuse_all")
-    guest.open_the_settings()
-    guest.wait_for_a_picture()
-    assert guest.is_at_the_beginning_of_the_question
+    guest.open_settings()
+    guest.wait_for_frame()
+    assert guest.banner_has_focus
 
 
 @with_scripts
 @in_each_layout
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_withdrawal_in_place_removes_activated_content(guest: Guest, layout: str) -> None:
     guest.go("/", layout=layout)
     guest.answer("accept_all")
-    assert guest.shown() == {"media", "both"}
-    guest.open_the_settings()
+    assert guest.active_templates() == {"media", "both"}
+    guest.open_settings()
     assert all(box.is_selected() for box in guest.all(".pchoice [type=checkbox]"))
     guest.withdraw()
-    assert not guest.is_asked
+    assert not guest.shows_banner
     assert guest.state["status"] == "refused"
-    guest.open_the_settings()
+    guest.open_settings()
     assert guest.one(".pchoice-state").text == EN["status_refused"]
     assert not any(box.is_selected() for box in guest.all(".pchoice [type=checkbox]"))
-    assert guest.shown() == set()
+    assert guest.active_templates() == set()
 
 
 @without_scripts
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_settings_link_opens_settings_page_without_scripts(guest: Guest) -> None:
     texts: Any = shipped("ja")
     guest.go("/")
@@ -403,106 +403,106 @@ def test_settings_link_opens_settings_page_without_scripts(guest: Guest) -> None
     assert not guest.all("#video")
 
 
-# Pages that come back, and other windows
+# Back button and other windows
 
 
 def test_unanswered_banner_stays_open_after_going_back(guest: Guest) -> None:
-    def comes_back_to_the_page_as_it_was() -> bool:
+    def restores_same_page() -> bool:
         guest.go("/")
         page = guest.document
         guest.go("/long")
         guest.go_back_to("/")
         return is_current(page)
 
-    # Browsers keep pages as they like. Firefox now and then gives one up.
-    assert any(comes_back_to_the_page_as_it_was() for _ in range(TRIES))
+    # Browsers need not keep a page. Firefox sometimes drops one.
+    assert any(restores_same_page() for _ in range(TRIES))
     guest.answer("refuse_all")
     assert guest.state["status"] == "refused"
 
 
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_banner_answered_on_next_page_is_gone_after_going_back(guest: Guest) -> None:
     guest.go("/")
-    assert guest.is_asked
+    assert guest.shows_banner
     guest.go("/long")
     guest.answer("refuse_all")
     guest.go_back_to("/")
     if guest.engine == "WebKit" and not guest.setting.scripts:
-        # It keeps the page all the same: it heeds Clear-Site-Data on a page, but not on the redirect to one, which is
-        # what answers a form; and no script of ours is there to look. The visitor has to reload.
-        guest.wait_for_the_question()
+        # WebKit obeys Clear-Site-Data on a page, but not on a redirect, which is the response to a form. So it keeps
+        # the page, and no script can update it. The visitor has to reload.
+        guest.wait_for_banner()
         guest.driver.refresh()
-    guest.wait_for_a_page_without_the_question()
+    guest.wait_for_page_without_banner()
     assert guest.path == "/"
     assert guest.state["status"] == "refused"
 
 
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_answer_in_one_window_holds_in_another(guest: Guest) -> None:
     guest.go("/")
     first = guest.window
     guest.open_window()
     guest.go("/")
-    assert guest.is_asked
+    assert guest.shows_banner
     guest.answer("accept_all")
     guest.switch_to(first)
     guest.go("/")
     assert guest.all("h1")
-    assert not guest.is_asked
+    assert not guest.shows_banner
     assert guest.state["status"] == "granted"
 
 
 @with_scripts
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_other_window_applies_acceptance_in_place_and_reloads_on_withdrawal(guest: Guest) -> None:
     guest.go("/")
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     first, page = guest.window, guest.document
     guest.open_window()
     second = guest.window
     guest.go("/")
     guest.answer("accept_all")
     guest.switch_to(first)
-    guest.until(lambda: not guest.is_asked and guest.shown() == {"media", "both"})
+    guest.until(lambda: not guest.shows_banner and guest.active_templates() == {"media", "both"})
     assert is_current(page)
-    assert guest.said == ""
+    assert guest.message == ""
     guest.switch_to(second)
-    guest.open_the_settings()
+    guest.open_settings()
     guest.withdraw()
     guest.switch_to(first)
-    guest.wait_for_another_page_than(page)
-    assert guest.shown() == set()
+    guest.wait_for_page_after(page)
+    assert guest.active_templates() == set()
 
 
-# A strict Content-Security-Policy
+# Strict Content-Security-Policy
 
 
 @with_scripts
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_banner_and_settings_work_under_strict_content_security_policy(guest: Guest) -> None:
     guest.go("/strict")
-    guest.wait_for_the_question()
+    guest.wait_for_banner()
     assert guest.banner.value_of_css_property("position") == "fixed"
     guest.one(".pchoice summary").click()
     guest.one(".pchoice [value=media]").click()
     guest.answer("save")
-    assert guest.shown() == {"media"}
+    assert guest.active_templates() == {"media"}
     page = guest.document
-    guest.open_the_settings()
+    guest.open_settings()
     assert guest.banner.value_of_css_property("position") == "fixed"
     guest.press(Keys.ESCAPE)
-    guest.until(lambda: not guest.is_asked)
+    guest.until(lambda: not guest.shows_banner)
     assert is_current(page)
     assert guest.violations == []
-    guest.open_the_settings()
+    guest.open_settings()
     guest.withdraw()
-    guest.open_the_settings()
-    assert guest.shown() == set()
+    guest.open_settings()
+    assert guest.active_templates() == set()
     assert guest.violations == []
 
 
 @without_scripts
-@again_if_webkit_ends
+@retry_if_webkit_crashes
 def test_form_works_without_scripts_under_strict_content_security_policy(guest: Guest) -> None:
     guest.go("/strict")
     assert guest.banner.value_of_css_property("position") == "fixed"

@@ -1,9 +1,9 @@
-"""Events in a browser: what is sent, when, and that nothing is without consent."""
+"""Tests of track.js: which events a page sends, and that it sends none without consent."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.docs.test_docs import blocks
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, Sites, Visitor, soon
+from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, ROOT, NewVisitor, Sites, Visitor
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
 
@@ -24,20 +25,20 @@ SHOW = HIDE.replace("true });", "false });")
 
 
 class Reader:
-    """Somebody whose events can be told from those of others.
+    """A visitor with a unique user agent, so that the events of different visitors can be before apart.
 
     Args:
-        arrive: lets somebody come to the site.
-        options: of the browser.
+        new_visitor: opens a browser context.
+        options: options of the context.
     """
 
-    def __init__(self, arrive: Callable[..., Visitor], **options: Any) -> None:
+    def __init__(self, new_visitor: NewVisitor, **options: Any) -> None:
         self.agent = f"Mozilla/5.0 (X11; Linux x86_64) Chrome/142.0.0.0 Safari/537.36 Reader/{secrets.token_hex(8)}"
-        self.visitor = arrive(user_agent=self.agent, **options)
+        self.visitor = new_visitor(user_agent=self.agent, **options)
         self.page, self.go = self.visitor.page, self.visitor.go
 
     def answer(self, **purposes: bool) -> None:
-        """Answer by a program of the site's own, so that no page is left open."""
+        """Answer by a request of its own, so that the open page does not notice."""
         sites, own = self.visitor.sites, {"sec-fetch-site": "same-origin"}
         data = {"choice": "save", "purposes": purposes}
         assert self.visitor.context.request.post(f"{sites.address}{PREFIX}", data=data, headers=own).ok
@@ -47,19 +48,19 @@ class Reader:
         return str(self.visitor.cookies["visitor"]["value"]).partition(".")[0]
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
-        """Return the events that were recorded so far, of one name or all."""
+        """Return the recorded events, with one name or all."""
         of_kind = [record for record in self.visitor.sites.records if record["record.kind"] == "event"]
         return [event for event in of_kind if event["visitor.id"] == self.id and name in ("", event["event.name"])]
 
     def event(self, name: str, number: int = 1) -> dict[str, Any]:
-        """Return the last of so many events of a name, once there are so many."""
-        assert soon(lambda: len(self.events(name)) >= number), f"{name}: {self.events()}"
+        """Wait for a number of events with this name, and return the last one."""
+        assert eventually(lambda: len(self.events(name)) >= number), f"{name}: {self.events()}"
         assert len(self.events(name)) == number
         return self.events(name)[-1]
 
-    def told(self) -> int:
-        """Return how many events were sent, recorded or not."""
-        agents: list[str] = httpx.get(f"{self.visitor.sites.address}/told").json()
+    def sent_count(self) -> int:
+        """Return how many events the page has sent, recorded or not."""
+        agents: list[str] = httpx.get(f"{self.visitor.sites.address}/before").json()
         return agents.count(self.agent)
 
 
@@ -73,14 +74,14 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
 
 
 @pytest.fixture
-def reader(arrive: Callable[..., Visitor]) -> Reader:
-    """Somebody who allows tracing."""
-    reader = Reader(arrive)
+def reader(new_visitor: NewVisitor) -> Reader:
+    """A reader who allows tracing."""
+    reader = Reader(new_visitor)
     reader.answer(analytics=True)
     return reader
 
 
-# With consent.
+# With consent
 
 
 def test_event_is_recorded_with_visitor_id(reader: Reader) -> None:
@@ -101,7 +102,7 @@ def test_event_with_own_purpose_needs_consent_to_it_too(reader: Reader) -> None:
     liked = "consent.track('liked', {}, { purpose: 'ads' })"
     reader.page.evaluate(liked)
     reader.page.evaluate("consent.track('odd', {}, { purpose: 'constructor' })")
-    assert reader.told() == 0
+    assert reader.sent_count() == 0
     reader.answer(analytics=True, ads=True)
     reader.go("/")
     reader.page.evaluate(liked)
@@ -151,7 +152,7 @@ def test_page_leave_is_sent_once_for_page_hidden_twice(reader: Reader) -> None:
     reader.page.evaluate(HIDE)
     reader.go("/plain")
     reader.go("/plain")
-    assert reader.told() == 1
+    assert reader.sent_count() == 1
 
 
 def test_page_never_visible_sends_no_page_leave(reader: Reader) -> None:
@@ -160,14 +161,14 @@ def test_page_never_visible_sends_no_page_leave(reader: Reader) -> None:
     reader.page.evaluate("consent.ready")
     reader.go("/plain")
     reader.go("/plain")
-    assert reader.told() == 0
+    assert reader.sent_count() == 0
 
 
 def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, sites: Sites) -> None:
-    """Playwright's own setting is not to keep the pages that were left."""
+    """By default Playwright switches the back-forward cache off."""
     options: dict[str, Any] = {**CHROMIUM_OPTIONS, "ignore_default_args": ["--disable-back-forward-cache"]}
-    with browser.browser_type.launch(**options) as keeping:
-        reader = Reader(lambda **of_context: Visitor(keeping.new_context(**of_context), sites))
+    with browser.browser_type.launch(**options) as caching_browser:
+        reader = Reader(lambda **of_context: Visitor(caching_browser.new_context(**of_context), sites))
         reader.answer(analytics=True)
         reader.go("/")
         reader.page.evaluate("consent.ready")
@@ -180,7 +181,7 @@ def test_page_restored_by_back_button_sends_second_page_leave(browser: Browser, 
             reader.page.evaluate("consent.ready")
             reader.visitor.go_back()
             expect(reader.page).to_have_url(f"{sites.address}/")
-            assert soon(lambda: reader.visitor.is_marked)
+            assert eventually(lambda: reader.visitor.is_marked)
             reader.event("page_leave", left + 1)
             reader.page.evaluate("consent.ready")
         assert sorted(event["url.path"] for event in reader.events("page_leave")) == ["/", "/", "/next", "/next"]
@@ -229,8 +230,8 @@ def test_single_page_app_with_data_views_sends_page_views(reader: Reader) -> Non
     event = reader.event("page_view", 3)
     assert (event["url.path"], "url.query" in event) == ("/views", False)
     left = ["/room/1", "/room/2", "/views"]
-    # Each is sent by itself: they need not come in the order in which they were sent.
-    assert soon(lambda: sorted(leave["url.path"] for leave in reader.events("page_leave")) == left)
+    # Each event is a request of its own, so the order can change.
+    assert eventually(lambda: sorted(leave["url.path"] for leave in reader.events("page_leave")) == left)
     assert "secret" not in reader.visitor.sites.access_log.read_text("utf-8")
 
 
@@ -242,8 +243,8 @@ def test_single_page_app_without_data_views_sends_no_page_views(reader: Reader) 
     assert reader.events("page_view") == []
 
 
-def test_events_of_docs_example_are_recorded(arrive: Callable[..., Visitor]) -> None:
-    reader = Reader(arrive)
+def test_events_of_docs_example_are_recorded(new_visitor: NewVisitor) -> None:
+    reader = Reader(new_visitor)
     reader.answer(analytics=True, ads=True)
     reader.go("/")
     (example,) = blocks("docs/banner.md", "javascript")
@@ -252,14 +253,12 @@ def test_events_of_docs_example_are_recorded(arrive: Callable[..., Visitor]) -> 
     assert reader.event("liked")["consent.purpose"] == "ads"
 
 
-# Without it.
+# Without consent
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"ads": True}], ids=["unanswered", "refused", "other purposes only"])
-def test_no_event_is_sent_without_consent_to_tracing(
-    arrive: Callable[..., Visitor], answer: dict[str, bool] | None
-) -> None:
-    reader = Reader(arrive)
+def test_no_event_is_sent_without_consent_to_tracing(new_visitor: NewVisitor, answer: dict[str, bool] | None) -> None:
+    reader = Reader(new_visitor)
     if answer is not None:
         reader.answer(**answer)
     for path in ("/", "/views"):
@@ -270,12 +269,12 @@ def test_no_event_is_sent_without_consent_to_tracing(
         reader.page.evaluate("history.pushState({}, '', '/room/1')")
     reader.go("/plain")
     reader.go("/plain")
-    assert reader.told() == 0
+    assert reader.sent_count() == 0
     assert "visitor" not in reader.visitor.cookies
 
 
-def test_page_with_banner_requests_no_state_before_answer(arrive: Callable[..., Visitor]) -> None:
-    reader = Reader(arrive)
+def test_page_with_banner_requests_no_state_before_answer(new_visitor: NewVisitor) -> None:
+    reader = Reader(new_visitor)
     reader.go("/")
     reader.page.evaluate("consent.ready")
     expect(reader.visitor.banner).to_be_visible()
@@ -283,8 +282,8 @@ def test_page_with_banner_requests_no_state_before_answer(arrive: Callable[..., 
     assert [request.url for request in reader.visitor.requests() if "/state" in request.url] == []
 
 
-def test_events_start_with_grant_and_stop_with_withdrawal(arrive: Callable[..., Visitor]) -> None:
-    reader = Reader(arrive)
+def test_events_start_with_grant_and_stop_with_withdrawal(new_visitor: NewVisitor) -> None:
+    reader = Reader(new_visitor)
     reader.go("/")
     reader.visitor.mark()
     reader.visitor.accept()
@@ -293,7 +292,7 @@ def test_events_start_with_grant_and_stop_with_withdrawal(arrive: Callable[..., 
     assert reader.visitor.is_marked
     reader.go("/next")
     assert reader.event("page_leave")["url.path"] == "/"
-    told = reader.told()
+    before = reader.sent_count()
     reader.page.evaluate("consent.show()")
     with reader.page.expect_event("load"):
         reader.visitor.answer(reader.visitor.choice("refuse_all"))
@@ -301,7 +300,7 @@ def test_events_start_with_grant_and_stop_with_withdrawal(arrive: Callable[..., 
     reader.page.evaluate("consent.track('quote')")
     reader.go("/plain")
     reader.go("/plain")
-    assert reader.told() == told
+    assert reader.sent_count() == before
 
 
 def test_page_learns_of_withdrawal_elsewhere_when_visible(reader: Reader) -> None:
@@ -314,7 +313,7 @@ def test_page_learns_of_withdrawal_elsewhere_when_visible(reader: Reader) -> Non
     assert not reader.page.evaluate("consent.allows('analytics')")
     assert reader.page.evaluate("document.heard") == {"necessary": True, "analytics": False, "ads": False}
     reader.page.evaluate("consent.track('quote')")
-    assert reader.told() == 0
+    assert reader.sent_count() == 0
     reader.answer(analytics=True)
     reader.page.evaluate(SHOW)
     reader.page.evaluate("consent.track('quote')")
@@ -328,7 +327,7 @@ def test_server_refuses_event_after_withdrawal_unknown_to_page(reader: Reader) -
     reader.answer()
     reader.page.evaluate("consent.track('quote')")
     reader.page.evaluate("consent.track('quote')")
-    assert reader.told() == 1
+    assert reader.sent_count() == 1
     assert not reader.page.evaluate("consent.allows('analytics')")
     assert not [
         record for record in reader.visitor.sites.records if record.get("event.name") and record["visitor.id"] == before
@@ -341,7 +340,7 @@ def test_no_event_is_sent_while_state_is_unavailable(reader: Reader) -> None:
     reader.page.route("**/state?*", lambda route: route.abort())
     reader.page.evaluate(SHOW)
     reader.page.evaluate("consent.track('quote')")
-    assert reader.told() == 0
+    assert reader.sent_count() == 0
     assert reader.page.evaluate("consent.allows('analytics')")
 
 
@@ -349,30 +348,30 @@ def test_no_event_is_recorded_on_service_that_refuses_tracing(reader: Reader) ->
     reader.go("/members/room")
     reader.page.evaluate("consent.track('quote')")
     reader.go("/views")
-    assert reader.told() == 0
+    assert reader.sent_count() == 0
     reader.page.evaluate("consent.ready")
     reader.page.evaluate("history.pushState({}, '', '/members/room')")
     assert reader.event("page_leave")["url.path"] == "/views"
-    assert soon(lambda: reader.told() == 2)
+    assert eventually(lambda: reader.sent_count() == 2)
     assert "/members" not in reader.visitor.sites.access_log.read_text("utf-8")
 
 
-def test_pages_with_track_script_work_without_javascript(arrive: Callable[..., Visitor]) -> None:
-    reader = Reader(arrive, java_script_enabled=False)
+def test_pages_with_track_script_work_without_javascript(new_visitor: NewVisitor) -> None:
+    reader = Reader(new_visitor, java_script_enabled=False)
     reader.go("/")
     reader.visitor.choice("accept_all").click()
     expect(reader.visitor.banner).to_have_count(0)
     reader.go("/next")
     expect(reader.page.get_by_role("heading", name="Read")).to_be_visible()
-    assert reader.told() == 0
+    assert reader.sent_count() == 0
 
 
-# Beside choices.js.
+# Together with choices.js
 
 
 @pytest.mark.parametrize("order", ["before", "after"])
-def test_track_script_works_before_and_after_banner_script(arrive: Callable[..., Visitor], order: str) -> None:
-    reader = Reader(arrive)
+def test_track_script_works_before_and_after_banner_script(new_visitor: NewVisitor, order: str) -> None:
+    reader = Reader(new_visitor)
     reader.go(f"/{order}")
     expect(reader.visitor.banner).to_be_visible()
     reader.page.evaluate("void consent.on('change', (purposes) => { document.heard = purposes; })")

@@ -1,4 +1,4 @@
-"""The forms that the question takes: bar, dialog, brought by script; its script for pages, its files, its language."""
+"""Tests of the banner: layouts, dialog, loading by script, `window.consent`, files and language."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from playwright.sync_api import FloatRect, Locator, Request, Response, Route, Vi
 
 from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.life_browser import another_tab, life_sites, moved_to, until
-from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-Arrive = Callable[..., Visitor]
 NOTHING = {"necessary": True, "analytics": False, "media": False}
 ALL = {"necessary": True, "analytics": True, "media": True}
 SCREENS = {
@@ -30,7 +29,7 @@ LOOK = """button => Object.fromEntries([...getComputedStyle(button)]
     .map(name => [name, getComputedStyle(button)[name]]))"""
 NOTE_FOCUS = "document.focused = []; addEventListener('focus', event => document.focused.push(event.target), true);"
 TABS = 15
-"""More than there are things in the question that can have the focus."""
+"""More than there are focusable elements in the banner."""
 KEPT, LATER, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "later", "privacy_settings"))
 on_all_screens = pytest.mark.parametrize("size", SCREENS.values(), ids=SCREENS)
 in_all_layouts = pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
@@ -38,33 +37,33 @@ in_all_layouts = pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Where visitors arrive here."""
+    """The sites under test."""
     with life_sites(tmp_path_factory.mktemp("forms")) as sites:
         yield sites
 
 
-def asked(visitor: Visitor, path: str) -> None:
-    """Open a page, and wait until its script is there and the question stands."""
+def open_with_banner(visitor: Visitor, path: str) -> None:
+    """Open a page, and wait until the banner is visible and its script is ready."""
     visitor.go(path)
     expect(visitor.banner).to_be_visible()
     visitor.page.evaluate("consent.ready")
 
 
-def box(locator: Locator) -> FloatRect:
-    """Return where something is."""
+def bounding_box(locator: Locator) -> FloatRect:
+    """Return the place of an element."""
     found = locator.bounding_box()
     assert found is not None
     return found
 
 
-def unanswered(visitor: Visitor) -> bool:
-    """Return whether nothing was sent and nothing stored."""
+def is_unanswered(visitor: Visitor) -> bool:
+    """Return whether the visitor sent no answer and has no cookie."""
     sent = {request.method for request in visitor.requests()} != {"GET"}
     return not sent and visitor.cookies == {} and bool(visitor.state["status"] == "unknown")
 
 
-def complaints(visitor: Visitor) -> list[str]:
-    """Return a list that comes to hold what the script says to developers."""
+def console_warnings(visitor: Visitor) -> list[str]:
+    """Return a list that collects the script's warnings in the console."""
     said: list[str] = []
     visitor.page.on(
         "console", lambda message: said.extend([message.text] * message.text.startswith("cookie-consent: "))
@@ -77,102 +76,104 @@ def complaints(visitor: Visitor) -> list[str]:
 
 @in_all_layouts
 @on_all_screens
-def test_answers_look_alike_and_are_in_view(arrive: Arrive, layout: str, size: ViewportSize) -> None:
-    visitor = moved_to(arrive(viewport=size), layout)
-    asked(visitor, "/long")
+def test_answers_look_alike_and_are_in_view(new_visitor: NewVisitor, layout: str, size: ViewportSize) -> None:
+    visitor = moved_to(new_visitor(viewport=size), layout)
+    open_with_banner(visitor, "/long")
     refuse, accept = visitor.choice("refuse_all"), visitor.choice("accept_all")
     for button in (refuse, accept):
         expect(button).to_be_in_viewport(ratio=1)
         button.click(trial=True)
     assert refuse.evaluate(LOOK) == accept.evaluate(LOOK)
-    one, other = box(refuse), box(accept)
+    one, other = bounding_box(refuse), bounding_box(accept)
     assert one["height"] == other["height"] >= 44
     assert 0.9 < one["width"] / other["width"] < 1.1
     assert visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
 @on_all_screens
-def test_bar_lies_at_bottom_and_leaves_page_readable(arrive: Arrive, size: ViewportSize) -> None:
-    visitor = moved_to(arrive(viewport=size), "bar")
-    asked(visitor, "/long")
-    bar = box(visitor.banner)
+def test_bar_lies_at_bottom_and_leaves_page_readable(new_visitor: NewVisitor, size: ViewportSize) -> None:
+    visitor = moved_to(new_visitor(viewport=size), "bar")
+    open_with_banner(visitor, "/long")
+    bar = bounding_box(visitor.banner)
     assert (bar["x"], bar["width"]) == (0, visitor.page.evaluate("document.documentElement.clientWidth"))
     assert bar["y"] + bar["height"] == size["height"]
     assert bar["y"] >= size["height"] / 3
     expect(visitor.page.get_by_role("heading", name="Long")).to_be_in_viewport(ratio=1)
     visitor.page.locator("#home").click(trial=True)
-    # Down to its end, which the bar then does not cover.
+    # Scroll to the end, which the bar does not cover.
     visitor.page.mouse.move(20, 20)
     visitor.page.mouse.wheel(0, 100_000)
     end = visitor.page.locator("#end")
     expect(end).to_be_in_viewport(ratio=1)
-    assert box(end)["y"] + box(end)["height"] <= box(visitor.banner)["y"]
+    assert bounding_box(end)["y"] + bounding_box(end)["height"] <= bounding_box(visitor.banner)["y"]
     end.click()
     expect(visitor.page).to_have_title("Second")
     expect(visitor.banner).to_be_visible()
 
 
 @pytest.mark.parametrize("site", ["corner", "bar", "shared"])
-def test_non_modal_banner_never_takes_focus(arrive: Arrive, site: str) -> None:
-    visitor = moved_to(arrive(), site)
+def test_non_modal_banner_never_takes_focus(new_visitor: NewVisitor, site: str) -> None:
+    visitor = moved_to(new_visitor(), site)
     visitor.page.add_init_script(NOTE_FOCUS)
-    asked(visitor, "/with-script")
+    open_with_banner(visitor, "/with-script")
     assert visitor.focused() == ""
     assert visitor.page.evaluate("document.focused.length") == 0
     expect(visitor.page.locator("dialog")).to_have_count(0)
 
 
 def press_escape(visitor: Visitor) -> None:
-    """Leave the question by the keyboard, from where it has the focus."""
+    """Dismiss the banner with the Escape key."""
     visitor.choice("refuse_all").focus()
     visitor.page.keyboard.press("Escape")
 
 
 def decide_later(visitor: Visitor) -> None:
-    """Leave the question by its button."""
+    """Dismiss the banner with its button."""
     visitor.banner.get_by_role("button", name=LATER).click()
 
 
 @pytest.mark.parametrize("site", ["corner", "bar", "modal", "shared"])
-@pytest.mark.parametrize("leave", [press_escape, decide_later])
-def test_dismissed_banner_returns_on_next_page(arrive: Arrive, site: str, leave: Callable[[Visitor], None]) -> None:
-    visitor = moved_to(arrive(), site)
-    asked(visitor, "/with-script")
-    leave(visitor)
+@pytest.mark.parametrize("dismiss", [press_escape, decide_later])
+def test_dismissed_banner_returns_on_next_page(
+    new_visitor: NewVisitor, site: str, dismiss: Callable[[Visitor], None]
+) -> None:
+    visitor = moved_to(new_visitor(), site)
+    open_with_banner(visitor, "/with-script")
+    dismiss(visitor)
     expect(visitor.banner).to_be_hidden()
     expect(visitor.page.get_by_role("main")).to_be_focused()
-    assert unanswered(visitor)
+    assert is_unanswered(visitor)
     assert visitor.page.evaluate("consent.purposes") == NOTHING
     visitor.page.locator("#home").click(trial=True)
-    # It can be had again,
+    # It can be opened again,
     visitor.page.evaluate("consent.show()")
     expect(visitor.banner).to_be_focused()
     expect(visitor.choice("accept_all")).to_be_in_viewport(ratio=1)
-    # and the next page asks by itself.
-    asked(visitor, "/with-script")
-    assert unanswered(visitor)
+    # and the next page shows it again.
+    open_with_banner(visitor, "/with-script")
+    assert is_unanswered(visitor)
     visitor.accept()
     assert visitor.state["status"] == "granted"
 
 
 @pytest.mark.parametrize("layout", ["corner", "bar"])
-def test_escape_outside_banner_leaves_banner_open(arrive: Arrive, layout: str) -> None:
-    visitor = moved_to(arrive(), layout)
-    asked(visitor, "/")
+def test_escape_outside_banner_leaves_banner_open(new_visitor: NewVisitor, layout: str) -> None:
+    visitor = moved_to(new_visitor(), layout)
+    open_with_banner(visitor, "/")
     visitor.page.locator("#name").focus()
     visitor.page.keyboard.press("Escape")
     expect(visitor.banner).to_be_visible()
     expect(visitor.page.locator("#name")).to_be_focused()
 
 
-# A dialog
+# Dialog
 
 
 @pytest.fixture
-def at_dialog(arrive: Arrive) -> Visitor:
-    """Somebody who is asked by a dialog."""
-    visitor = moved_to(arrive(), "modal")
-    asked(visitor, "/")
+def dialog_visitor(new_visitor: NewVisitor) -> Visitor:
+    """A visitor with an open dialog."""
+    visitor = moved_to(new_visitor(), "modal")
+    open_with_banner(visitor, "/")
     expect(visitor.page.locator("dialog:modal")).to_be_visible()
     return visitor
 
@@ -180,81 +181,81 @@ def at_dialog(arrive: Arrive) -> Visitor:
 IS_INSIDE = "document.querySelector('dialog').contains(document.activeElement)"
 
 
-def test_dialog_has_focus_and_blocks_page(at_dialog: Visitor) -> None:
-    assert at_dialog.page.evaluate(IS_INSIDE)
-    link = at_dialog.page.locator("#next")
-    place = box(link)
-    at_dialog.page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+def test_dialog_has_focus_and_blocks_page(dialog_visitor: Visitor) -> None:
+    assert dialog_visitor.page.evaluate(IS_INSIDE)
+    link = dialog_visitor.page.locator("#next")
+    place = bounding_box(link)
+    dialog_visitor.page.mouse.click(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
     link.focus()
     expect(link).not_to_be_focused()
-    at_dialog.page.locator("#name").focus()
-    expect(at_dialog.page.locator("#name")).not_to_be_focused()
-    expect(at_dialog.page).to_have_title("Start")
-    expect(at_dialog.banner).to_be_visible()
-    assert unanswered(at_dialog)
+    dialog_visitor.page.locator("#name").focus()
+    expect(dialog_visitor.page.locator("#name")).not_to_be_focused()
+    expect(dialog_visitor.page).to_have_title("Start")
+    expect(dialog_visitor.banner).to_be_visible()
+    assert is_unanswered(dialog_visitor)
 
 
 @pytest.mark.parametrize("key", ["Tab", "Shift+Tab"])
-def test_tab_stays_in_dialog_or_browser(at_dialog: Visitor, key: str) -> None:
+def test_tab_stays_in_dialog_or_browser(dialog_visitor: Visitor, key: str) -> None:
     reached = []
     for _ in range(TABS):
-        at_dialog.page.keyboard.press(key)
-        assert at_dialog.page.evaluate(f"{IS_INSIDE} || document.activeElement === document.body")
-        reached.append(at_dialog.focused())
+        dialog_visitor.page.keyboard.press(key)
+        assert dialog_visitor.page.evaluate(f"{IS_INSIDE} || document.activeElement === document.body")
+        reached.append(dialog_visitor.focused())
     assert {"refuse_all", "accept_all", LATER, "Choose"} <= set(reached)
     assert reached.count("refuse_all") == reached.count("accept_all")
 
 
-def test_dialog_opened_by_script_returns_focus(at_dialog: Visitor) -> None:
-    at_dialog.page.keyboard.press("Escape")
-    expect(at_dialog.banner).to_be_hidden()
-    at_dialog.page.locator("#name").focus()
-    at_dialog.page.evaluate("consent.show()")
-    expect(at_dialog.page.locator("dialog:modal")).to_be_visible()
-    assert at_dialog.page.evaluate(IS_INSIDE)
-    at_dialog.page.keyboard.press("Escape")
-    expect(at_dialog.banner).to_be_hidden()
-    expect(at_dialog.page.locator("#name")).to_be_focused()
-    assert unanswered(at_dialog)
+def test_dialog_opened_by_script_returns_focus(dialog_visitor: Visitor) -> None:
+    dialog_visitor.page.keyboard.press("Escape")
+    expect(dialog_visitor.banner).to_be_hidden()
+    dialog_visitor.page.locator("#name").focus()
+    dialog_visitor.page.evaluate("consent.show()")
+    expect(dialog_visitor.page.locator("dialog:modal")).to_be_visible()
+    assert dialog_visitor.page.evaluate(IS_INSIDE)
+    dialog_visitor.page.keyboard.press("Escape")
+    expect(dialog_visitor.banner).to_be_hidden()
+    expect(dialog_visitor.page.locator("#name")).to_be_focused()
+    assert is_unanswered(dialog_visitor)
 
 
-def test_escape_closes_dialog_without_focus_inside(at_dialog: Visitor) -> None:
-    at_dialog.banner.locator("p").filter(has_text="Life Site Ltd.").click()
-    at_dialog.page.keyboard.press("Escape")
-    expect(at_dialog.banner).to_be_hidden()
-    at_dialog.page.locator("#next").click()
-    expect(at_dialog.page).to_have_title("Second")
-    expect(at_dialog.page.locator("dialog:modal")).to_be_visible()
-    assert unanswered(at_dialog)
+def test_escape_closes_dialog_without_focus_inside(dialog_visitor: Visitor) -> None:
+    dialog_visitor.banner.locator("p").filter(has_text="Life Site Ltd.").click()
+    dialog_visitor.page.keyboard.press("Escape")
+    expect(dialog_visitor.banner).to_be_hidden()
+    dialog_visitor.page.locator("#next").click()
+    expect(dialog_visitor.page).to_have_title("Second")
+    expect(dialog_visitor.page.locator("dialog:modal")).to_be_visible()
+    assert is_unanswered(dialog_visitor)
 
 
-def test_click_beside_dialog_is_no_answer(at_dialog: Visitor) -> None:
-    at_dialog.page.mouse.click(5, 5)
-    expect(at_dialog.page.locator("dialog:modal")).to_be_visible()
-    assert unanswered(at_dialog)
+def test_click_beside_dialog_is_no_answer(dialog_visitor: Visitor) -> None:
+    dialog_visitor.page.mouse.click(5, 5)
+    expect(dialog_visitor.page.locator("dialog:modal")).to_be_visible()
+    assert is_unanswered(dialog_visitor)
 
 
 @pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
-def test_answered_dialog_closes_and_frees_page(at_dialog: Visitor, choice: str, purposes: dict[str, bool]) -> None:
-    at_dialog.mark()
-    at_dialog.page.route(f"**{PREFIX}", lambda route: route.abort())
-    at_dialog.choice(choice).click()
-    expect(at_dialog.alert).to_be_in_viewport(ratio=1)
-    at_dialog.page.unroute_all()
-    at_dialog.answer(at_dialog.choice(choice))
-    expect(at_dialog.page.locator("dialog")).to_have_count(0)
-    expect(at_dialog.status).to_contain_text(KEPT)
-    expect(at_dialog.page.get_by_role("main")).to_be_focused()
-    assert at_dialog.state["purposes"] == purposes
-    assert at_dialog.is_marked
-    at_dialog.page.locator("#next").click()
-    expect(at_dialog.page).to_have_title("Second")
-    expect(at_dialog.banner).to_have_count(0)
+def test_answered_dialog_closes_and_frees_page(dialog_visitor: Visitor, choice: str, purposes: dict[str, bool]) -> None:
+    dialog_visitor.mark()
+    dialog_visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
+    dialog_visitor.choice(choice).click()
+    expect(dialog_visitor.alert).to_be_in_viewport(ratio=1)
+    dialog_visitor.page.unroute_all()
+    dialog_visitor.answer(dialog_visitor.choice(choice))
+    expect(dialog_visitor.page.locator("dialog")).to_have_count(0)
+    expect(dialog_visitor.status).to_contain_text(KEPT)
+    expect(dialog_visitor.page.get_by_role("main")).to_be_focused()
+    assert dialog_visitor.state["purposes"] == purposes
+    assert dialog_visitor.is_marked
+    dialog_visitor.page.locator("#next").click()
+    expect(dialog_visitor.page).to_have_title("Second")
+    expect(dialog_visitor.banner).to_have_count(0)
 
 
 @on_all_screens
-def test_dialog_and_page_are_usable_without_javascript(arrive: Arrive, size: ViewportSize) -> None:
-    visitor = moved_to(arrive(java_script_enabled=False, viewport=size), "modal")
+def test_dialog_and_page_are_usable_without_javascript(new_visitor: NewVisitor, size: ViewportSize) -> None:
+    visitor = moved_to(new_visitor(java_script_enabled=False, viewport=size), "modal")
     visitor.go("/long")
     expect(visitor.banner).to_be_visible()
     expect(visitor.page.locator("dialog:modal")).to_have_count(0)
@@ -274,34 +275,34 @@ def test_dialog_and_page_are_usable_without_javascript(arrive: Arrive, size: Vie
     assert visitor.state["status"] == "refused"
 
 
-COVERED = """() => {
+IS_COVERED = """() => {
     const { bottom } = document.activeElement.getBoundingClientRect();
     return bottom > document.querySelector("dialog").getBoundingClientRect().top;
 }"""
 
 
 @on_all_screens
-def test_dialog_without_javascript_does_not_cover_focused_element(arrive: Arrive, size: ViewportSize) -> None:
-    visitor = moved_to(arrive(java_script_enabled=False, viewport=size), "modal")
+def test_dialog_without_javascript_does_not_cover_focused_element(new_visitor: NewVisitor, size: ViewportSize) -> None:
+    visitor = moved_to(new_visitor(java_script_enabled=False, viewport=size), "modal")
     visitor.go("/long")
-    assert box(visitor.banner)["y"] >= size["height"] * 0.3
+    assert bounding_box(visitor.banner)["y"] >= size["height"] * 0.3
     for name in ("#home", "#next", "#name", "#end"):
         visitor.page.locator(name).focus()
-        assert not visitor.page.evaluate(COVERED), name
+        assert not visitor.page.evaluate(IS_COVERED), name
         expect(visitor.page.locator(name)).to_be_in_viewport(ratio=1)
 
 
-WATCH_THE_END_OF_THE_PAGE = """
+NOTE_MODAL_AT_END_OF_PARSING = """
 addEventListener("DOMContentLoaded", () => {
     document.wasModal = document.querySelector("dialog").matches(":modal");
 });
 """
 
 
-def test_dialog_is_modal_before_page_is_loaded(arrive: Arrive) -> None:
-    visitor = moved_to(arrive(), "modal")
-    visitor.page.add_init_script(WATCH_THE_END_OF_THE_PAGE)
-    asked(visitor, "/long")
+def test_dialog_is_modal_before_page_is_loaded(new_visitor: NewVisitor) -> None:
+    visitor = moved_to(new_visitor(), "modal")
+    visitor.page.add_init_script(NOTE_MODAL_AT_END_OF_PARSING)
+    open_with_banner(visitor, "/long")
     assert visitor.page.evaluate("document.wasModal") is True
 
 
@@ -314,20 +315,20 @@ new PerformanceObserver(list => document.shifts.push(...list.getEntries().map(sh
 
 @on_all_screens
 @pytest.mark.parametrize("path", ["/long", "/"])
-def test_dialog_moves_to_middle_without_layout_shift(arrive: Arrive, path: str, size: ViewportSize) -> None:
-    visitor = moved_to(arrive(viewport=size), "modal")
+def test_dialog_moves_to_middle_without_layout_shift(new_visitor: NewVisitor, path: str, size: ViewportSize) -> None:
+    visitor = moved_to(new_visitor(viewport=size), "modal")
     visitor.page.add_init_script(WATCH_SHIFTS)
     held: list[Route] = []
     visitor.page.route("**/choices.*.js", lambda route: held.append(route))
     visitor.page.goto(visitor.sites.address + path, wait_until="commit")
-    # It is on the screen before the script.
+    # The dialog is visible before the script runs.
     expect(visitor.banner).to_be_visible()
     visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
-    low = box(visitor.banner)
+    low = bounding_box(visitor.banner)
     for route in held:
         route.continue_()
     expect(visitor.page.locator("dialog:modal")).to_be_visible()
-    middle = box(visitor.banner)
+    middle = bounding_box(visitor.banner)
     assert middle["y"] < low["y"]
     assert abs(middle["y"] * 2 + middle["height"] - size["height"]) <= 2
     visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
@@ -335,8 +336,8 @@ def test_dialog_moves_to_middle_without_layout_shift(arrive: Arrive, path: str, 
 
 
 @pytest.mark.parametrize("layout", ["corner", "modal"])
-def test_page_is_printed_without_banner_and_its_space(arrive: Arrive, layout: str) -> None:
-    visitor = moved_to(arrive(java_script_enabled=False), layout)
+def test_page_is_printed_without_banner_and_its_space(new_visitor: NewVisitor, layout: str) -> None:
+    visitor = moved_to(new_visitor(java_script_enabled=False), layout)
     visitor.go("/long")
     room = "getComputedStyle(document.documentElement).paddingBottom"
     assert visitor.page.evaluate(room) != "0px"
@@ -345,21 +346,21 @@ def test_page_is_printed_without_banner_and_its_space(arrive: Arrive, layout: st
     assert visitor.page.evaluate(room) == "0px"
 
 
-# Brought by script
+# Loaded by script
 
 
 @pytest.fixture
-def at_shared(arrive: Arrive) -> Visitor:
-    """Somebody on a page that all share, which the script brings the question to."""
-    visitor = moved_to(arrive(), "shared")
-    asked(visitor, "/with-script")
+def shared_visitor(new_visitor: NewVisitor) -> Visitor:
+    """A visitor on a page that caches may share, where the script loads the banner."""
+    visitor = moved_to(new_visitor(), "shared")
+    open_with_banner(visitor, "/with-script")
     return visitor
 
 
-def test_shared_page_is_identical_for_all_visitors(at_shared: Visitor) -> None:
-    address = f"{at_shared.sites.address}/with-script"
-    at_shared.accept()
-    cookie = {"cookie": f"consent={at_shared.cookies['consent']['value']}"}
+def test_shared_page_is_identical_for_all_visitors(shared_visitor: Visitor) -> None:
+    address = f"{shared_visitor.sites.address}/with-script"
+    shared_visitor.accept()
+    cookie = {"cookie": f"consent={shared_visitor.cookies['consent']['value']}"}
     visitors = [{}, {"accept-language": "ja"}, {"sec-gpc": "1"}, {"accept": "text/html"}, cookie]
     pages = [httpx.get(address, headers=headers) for headers in visitors]
     assert len({page.content for page in pages}) == 1
@@ -369,36 +370,36 @@ def test_shared_page_is_identical_for_all_visitors(at_shared: Visitor) -> None:
 
 
 @pytest.mark.parametrize(("choice", "purposes"), [("refuse_all", NOTHING), ("accept_all", ALL)])
-def test_banner_loaded_by_script_takes_answers(at_shared: Visitor, choice: str, purposes: dict[str, bool]) -> None:
-    at_shared.mark()
-    expect(at_shared.banner).to_have_css("position", "fixed")
-    assert at_shared.answer(at_shared.choice(choice)).status == 200
-    expect(at_shared.banner).to_have_count(0)
-    expect(at_shared.status).to_contain_text(KEPT)
-    expect(at_shared.page.locator("#media")).to_have_count(1 if purposes["media"] else 0)
-    assert at_shared.is_marked
-    assert at_shared.state["purposes"] == purposes
-    receipt = at_shared.context.request.get(f"{at_shared.sites.address}{PREFIX}/receipt").json()
+def test_banner_loaded_by_script_takes_answers(shared_visitor: Visitor, choice: str, purposes: dict[str, bool]) -> None:
+    shared_visitor.mark()
+    expect(shared_visitor.banner).to_have_css("position", "fixed")
+    assert shared_visitor.answer(shared_visitor.choice(choice)).status == 200
+    expect(shared_visitor.banner).to_have_count(0)
+    expect(shared_visitor.status).to_contain_text(KEPT)
+    expect(shared_visitor.page.locator("#media")).to_have_count(1 if purposes["media"] else 0)
+    assert shared_visitor.is_marked
+    assert shared_visitor.state["purposes"] == purposes
+    receipt = shared_visitor.context.request.get(f"{shared_visitor.sites.address}{PREFIX}/receipt").json()
     assert receipt["source"] == "banner"
 
 
-def test_banner_is_not_loaded_again_after_answer(at_shared: Visitor) -> None:
-    at_shared.accept()
-    at_shared.requests()
-    at_shared.go("/with-script")
-    expect(at_shared.page.locator("#media")).to_be_attached()
-    at_shared.page.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
-    at_shared.page.evaluate("fetch('second')")
-    names = {urlsplit(request.url).path.rpartition("/")[2] for request in at_shared.requests()}
+def test_banner_is_not_loaded_again_after_answer(shared_visitor: Visitor) -> None:
+    shared_visitor.accept()
+    shared_visitor.requests()
+    shared_visitor.go("/with-script")
+    expect(shared_visitor.page.locator("#media")).to_be_attached()
+    shared_visitor.page.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
+    shared_visitor.page.evaluate("fetch('second')")
+    names = {urlsplit(request.url).path.rpartition("/")[2] for request in shared_visitor.requests()}
     assert "state" in names
     assert names.isdisjoint({"question", "question.js"})
-    expect(at_shared.banner).to_have_count(0)
+    expect(shared_visitor.banner).to_have_count(0)
 
 
-def test_answer_in_one_tab_removes_banner_loaded_by_script_in_other(at_shared: Visitor) -> None:
-    other = another_tab(at_shared)
-    asked(other, "/with-script")
-    at_shared.accept()
+def test_answer_in_one_tab_removes_banner_loaded_by_script_in_other(shared_visitor: Visitor) -> None:
+    other = another_tab(shared_visitor)
+    open_with_banner(other, "/with-script")
+    shared_visitor.accept()
     expect(other.banner).to_have_count(0)
     expect(other.page.locator("#media")).to_be_attached()
 
@@ -414,11 +415,11 @@ def test_answer_in_one_tab_removes_banner_loaded_by_script_in_other(at_shared: V
 )
 @pytest.mark.parametrize("path", ["/shared/with-script", "/corner/written"])
 def test_banner_is_in_page_language_else_in_browser_language(
-    arrive: Arrive, path: str, lang: str, locale: str, expected: str, direction: str
+    new_visitor: NewVisitor, path: str, lang: str, locale: str, expected: str, direction: str
 ) -> None:
-    visitor, (_, site, page) = arrive(locale=locale), path.split("/")
-    asked(moved_to(visitor, site), f"/{page}?in={lang}")
-    reads(visitor, expected)
+    visitor, (_, site, page) = new_visitor(locale=locale), path.split("/")
+    open_with_banner(moved_to(visitor, site), f"/{page}?in={lang}")
+    expect_language(visitor, expected)
     expect(visitor.banner).to_have_attribute("dir", direction)
     expect(visitor.banner.locator("h2")).to_have_css("direction", direction)
     visitor.refuse()
@@ -426,9 +427,9 @@ def test_banner_is_in_page_language_else_in_browser_language(
     expect(visitor.status).to_contain_text(str(shipped(expected)["kept"]))
 
 
-def test_failed_banner_request_breaks_nothing(arrive: Arrive) -> None:
-    visitor = moved_to(arrive(), "shared")
-    said = complaints(visitor)
+def test_failed_banner_request_breaks_nothing(new_visitor: NewVisitor) -> None:
+    visitor = moved_to(new_visitor(), "shared")
+    said = console_warnings(visitor)
     visitor.page.route(f"**{PREFIX}/question?*", lambda route: route.abort())
     for page in ("/with-script", "/with-script?again"):
         with visitor.page.expect_console_message(lambda message: message.text.startswith("cookie-consent: ")):
@@ -438,8 +439,8 @@ def test_failed_banner_request_breaks_nothing(arrive: Arrive) -> None:
     assert [re.findall("no answer from .*/question. Let it pass", text) != [] for text in said] == [True, True]
 
 
-def test_settings_opened_while_banner_loads_appear_once(arrive: Arrive) -> None:
-    visitor = moved_to(arrive(), "shared")
+def test_settings_opened_while_banner_loads_appear_once(new_visitor: NewVisitor) -> None:
+    visitor = moved_to(new_visitor(), "shared")
     held: list[Route] = []
     visitor.page.route(f"**{PREFIX}/question?*", lambda route: held.append(route))
     visitor.go("/with-script")
@@ -456,13 +457,13 @@ def test_settings_opened_while_banner_loads_appear_once(arrive: Arrive) -> None:
 
 
 @pytest.mark.parametrize("site", ["corner", "modal", "shared"])
-def test_framed_page_shows_no_banner(arrive: Arrive, site: str) -> None:
-    visitor = moved_to(arrive(), site)
-    asked(visitor, "/framing")
+def test_framed_page_shows_no_banner(new_visitor: NewVisitor, site: str) -> None:
+    visitor = moved_to(new_visitor(), site)
+    open_with_banner(visitor, "/framing")
     frame = visitor.page.frame(url="**/with-script")
     assert frame is not None
     assert frame.evaluate("consent.ready") == NOTHING
-    # By then it would have been fetched.
+    # Wait long enough for a request to be made.
     frame.evaluate("new Promise(resolve => requestAnimationFrame(() => setTimeout(resolve)))")
     visitor.page.evaluate("fetch('second')")
     assert sum(f"{PREFIX}/question?" in request.url for request in visitor.requests()) == (site == "shared")
@@ -472,10 +473,10 @@ def test_framed_page_shows_no_banner(arrive: Arrive, site: str) -> None:
     expect(frame.locator("#media")).to_be_attached()
 
 
-def test_banner_works_without_stylesheet(arrive: Arrive) -> None:
-    visitor = moved_to(arrive(), "shared")
+def test_banner_works_without_stylesheet(new_visitor: NewVisitor) -> None:
+    visitor = moved_to(new_visitor(), "shared")
     visitor.page.route("**/*.css", lambda route: route.abort())
-    asked(visitor, "/with-script")
+    open_with_banner(visitor, "/with-script")
     visitor.refuse()
     assert visitor.state["status"] == "refused"
 
@@ -483,9 +484,9 @@ def test_banner_works_without_stylesheet(arrive: Arrive) -> None:
 # window.consent
 
 
-def test_change_event_comes_after_templates_are_activated(arrive: Arrive) -> None:
-    visitor = arrive()
-    asked(visitor, "/")
+def test_change_event_comes_after_templates_are_activated(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/")
     visitor.page.evaluate(
         """() => {
             const note = name => purposes => document.heard.push([name, purposes, consent.purposes.media,
@@ -500,9 +501,9 @@ def test_change_event_comes_after_templates_are_activated(arrive: Arrive) -> Non
     assert visitor.page.evaluate("document.heard") == [["on", ALL, True, 1], ["event", ALL, True, 1]]
 
 
-def test_changing_returned_purposes_changes_no_consent(arrive: Arrive) -> None:
-    visitor = arrive()
-    asked(visitor, "/")
+def test_changing_returned_purposes_changes_no_consent(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/")
     visitor.page.evaluate("consent.ready.then(purposes => { purposes.media = consent.purposes.media = true; })")
     visitor.page.evaluate("void consent.on('change', purposes => { purposes.media = false; })")
     assert visitor.page.evaluate("consent.purposes") == NOTHING
@@ -512,8 +513,8 @@ def test_changing_returned_purposes_changes_no_consent(arrive: Arrive) -> None:
     assert visitor.page.evaluate("consent.allows('media')")
 
 
-def test_show_resolves_when_settings_are_open(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_show_resolves_when_settings_are_open(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.go("/with-script")
     visitor.refuse()
     shown = "consent.show().then(() => document.activeElement.matches('.pchoice[data-again]'))"
@@ -524,9 +525,9 @@ def test_show_resolves_when_settings_are_open(arrive: Arrive) -> None:
     expect(visitor.banner).to_have_count(1)
 
 
-def test_imported_script_is_same_instance_as_page_script(arrive: Arrive) -> None:
-    visitor = arrive()
-    asked(visitor, "/long")
+def test_imported_script_is_same_instance_as_page_script(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/long")
     address = f"{urlsplit(visitor.sites.address).path}{PREFIX}/choices.js"
     same = "address => import(address).then(({ consent }) => consent === window.consent)"
     assert visitor.page.evaluate(same, address) is True
@@ -534,17 +535,17 @@ def test_imported_script_is_same_instance_as_page_script(arrive: Arrive) -> None
     visitor.accept()
     assert sum(request.method == "POST" for request in visitor.requests()) == 1
     assert visitor.page.evaluate("consent.allows('media')")
-    # On a page without the question it is what brings the script.
+    # A page without the banner gets the script by the import.
     visitor.go("/long")
     assert visitor.page.evaluate("typeof consent") == "undefined"
     ready = "address => import(address).then(({ consent }) => consent.ready)"
     assert visitor.page.evaluate(ready, address) == ALL
 
 
-def test_unknown_purpose_is_reported_once_in_console(arrive: Arrive) -> None:
-    visitor = arrive()
-    said = complaints(visitor)
-    asked(visitor, "/misspelt")
+def test_unknown_purpose_is_reported_once_in_console(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    said = console_warnings(visitor)
+    open_with_banner(visitor, "/misspelt")
     visitor.page.evaluate("for (const id of ['maps', 'maps', 'media', 'maps', 'toString']) consent.allows(id)")
     visitor.page.evaluate("document.body.append('more')")
     visitor.accept()
@@ -552,30 +553,30 @@ def test_unknown_purpose_is_reported_once_in_console(arrive: Arrive) -> None:
     assert all("necessary,analytics,media" in text for text in said)
 
 
-def test_unknown_event_type_is_reported_in_console(arrive: Arrive) -> None:
-    visitor = arrive()
-    said = complaints(visitor)
-    asked(visitor, "/")
+def test_unknown_event_type_is_reported_in_console(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    said = console_warnings(visitor)
+    open_with_banner(visitor, "/")
     visitor.page.evaluate("for (const type of ['change', 'changed', 'changed']) consent.on(type, () => {})")
     visitor.page.evaluate("fetch('second')")
     assert said == ['cookie-consent: no event "changed" among change']
 
 
-def answer_garbage(route: Route) -> None:
-    """Answer as a captive portal does."""
+def respond_with_garbage(route: Route) -> None:
+    """Respond as a captive portal does."""
     route.fulfill(status=200, body="<p>Wi-Fi")
 
 
 @pytest.mark.parametrize(
     "fail",
-    [lambda route: route.abort(), lambda route: route.fulfill(status=503, json={}), answer_garbage],
+    [lambda route: route.abort(), lambda route: route.fulfill(status=503, json={}), respond_with_garbage],
     ids=["no network", "an error", "garbage"],
 )
-def test_unavailable_state_is_reported_once_in_console(arrive: Arrive, fail: Callable[[Route], None]) -> None:
-    visitor = arrive()
-    asked(visitor, "/")
+def test_unavailable_state_is_reported_once_in_console(new_visitor: NewVisitor, fail: Callable[[Route], None]) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/")
     visitor.accept()
-    said = complaints(visitor)
+    said = console_warnings(visitor)
     visitor.page.route(f"**{PREFIX}/state?*", fail)
     visitor.go("/")
     assert visitor.page.evaluate("consent.ready") == {}
@@ -592,8 +593,8 @@ def test_unavailable_state_is_reported_once_in_console(arrive: Arrive, fail: Cal
 # Files
 
 
-def ours(requests: list[Request]) -> list[str]:
-    """Return the paths under our own that were requested."""
+def own_paths(requests: list[Request]) -> list[str]:
+    """Return the requested paths under our prefix."""
     paths = [urlsplit(request.url).path for request in requests]
     return [path for path in paths if PREFIX in path]
 
@@ -602,13 +603,13 @@ TRANSFERS = """() => performance.getEntriesByType("resource")
     .filter(({ name }) => name.includes("/privacy-choices/")).map(entry => entry.transferSize)"""
 
 
-def test_first_page_loads_one_script_and_one_stylesheet_and_next_page_none(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_first_page_loads_one_script_and_one_stylesheet_and_next_page_none(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     answers: list[Response] = []
     visitor.page.on("response", lambda response: answers.append(response))
-    asked(visitor, "/long")
+    open_with_banner(visitor, "/long")
     visitor.page.evaluate("fetch('second')")
-    names = [path.rpartition("/")[2] for path in ours(visitor.requests())]
+    names = [path.rpartition("/")[2] for path in own_paths(visitor.requests())]
     assert sorted((name.partition(".")[0], name.rpartition(".")[2]) for name in names) == [
         ("choices", "css"),
         ("choices", "js"),
@@ -617,20 +618,20 @@ def test_first_page_loads_one_script_and_one_stylesheet_and_next_page_none(arriv
         if PREFIX in answer.url:
             assert answer.header_value("cache-control") == "public, max-age=31536000, immutable"
     assert all(visitor.page.evaluate(TRANSFERS))
-    asked(visitor, "/long?again")
+    open_with_banner(visitor, "/long?again")
     assert visitor.page.evaluate(TRANSFERS) == [0, 0]
 
 
 @pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
-def test_page_after_answer_has_only_settings_link(arrive: Arrive, choice: str) -> None:
-    visitor = arrive()
-    asked(visitor, "/long")
+def test_page_after_answer_has_only_settings_link(new_visitor: NewVisitor, choice: str) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/long")
     visitor.answer(visitor.choice(choice))
     expect(visitor.banner).to_have_count(0)
     visitor.requests()
     visitor.go("/long")
     visitor.page.evaluate("fetch('second')")
-    assert ours(visitor.requests()) == []
+    assert own_paths(visitor.requests()) == []
     expect(visitor.page.locator(".pchoice")).to_have_count(0)
     link = visitor.page.get_by_role("link", name=SETTINGS)
     expect(link).to_have_count(1)
@@ -644,8 +645,8 @@ def test_page_after_answer_has_only_settings_link(arrive: Arrive, choice: str) -
 # Language
 
 
-def reads(visitor: Visitor, language: str) -> None:
-    """Check that the question is in a language."""
+def expect_language(visitor: Visitor, language: str) -> None:
+    """Expect the banner in this language."""
     expect(visitor.banner).to_have_attribute("lang", language)
     refuse = visitor.banner.get_by_role("button", name=str(shipped(language)["refuse_all"]), exact=True)
     expect(refuse).to_be_visible()
@@ -665,10 +666,10 @@ def reads(visitor: Visitor, language: str) -> None:
         ("asked", "/written", "en"),
     ],
 )
-def test_banner_is_in_language_set_by_app(arrive: Arrive, site: str, path: str, expected: str) -> None:
-    visitor = moved_to(arrive(locale="en-GB"), site)
-    asked(visitor, path)
-    reads(visitor, expected)
+def test_banner_is_in_language_set_by_app(new_visitor: NewVisitor, site: str, path: str, expected: str) -> None:
+    visitor = moved_to(new_visitor(locale="en-GB"), site)
+    open_with_banner(visitor, path)
+    expect_language(visitor, expected)
     link = visitor.page.locator("[data-privacy-settings]")
     expect(link).to_have_text(str(shipped(expected)["privacy_settings"]))
     visitor.refuse()
@@ -686,22 +687,22 @@ def test_banner_is_in_language_set_by_app(arrive: Arrive, site: str, path: str, 
     ],
 )
 def test_settings_loaded_by_script_are_in_language_set_by_app(
-    arrive: Arrive, site: str, path: str, expected: str
+    new_visitor: NewVisitor, site: str, path: str, expected: str
 ) -> None:
-    visitor = moved_to(arrive(locale="en-GB"), site)
-    asked(visitor, path)
+    visitor = moved_to(new_visitor(locale="en-GB"), site)
+    open_with_banner(visitor, path)
     visitor.refuse()
     visitor.page.evaluate("consent.show()")
-    reads(visitor, expected)
+    expect_language(visitor, expected)
 
 
-def test_settings_are_in_banner_language(arrive: Arrive) -> None:
-    visitor = moved_to(arrive(locale="en-GB"), "tongues")
-    asked(visitor, "/ja/written?in=en")
+def test_settings_are_in_banner_language(new_visitor: NewVisitor) -> None:
+    visitor = moved_to(new_visitor(locale="en-GB"), "tongues")
+    open_with_banner(visitor, "/ja/written?in=en")
     visitor.refuse()
     link = visitor.page.locator("[data-privacy-settings]")
     link.click()
-    reads(visitor, "ja")
+    expect_language(visitor, "ja")
     visitor.page.keyboard.press("Escape")
     visitor.go("/ja/written?in=en")
     link.click()

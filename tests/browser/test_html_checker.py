@@ -1,4 +1,4 @@
-"""The Nu Html Checker finds nothing wrong in what we add to pages, nor in our own pages."""
+"""Tests with the Nu Html Checker: our own pages, and what we add to pages."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ HTML = [("accept", "text/html")]
 FAULTY = '<!doctype html><html lang="en"><title>Faulty</title><p hx-boost="false"><section role="region"></section>'
 
 
-def come(language: str, choice: str = "") -> Browser:
-    """Come to the museum as somebody who has given this answer in the question, or none."""
+def visitor_with_answer(language: str, choice: str = "") -> Browser:
+    """Return a visitor of the museum who has given this answer in the banner, or none."""
     visitor = Browser(app, [*HTML, ("accept-language", language)], scheme="http")
     if choice:
         given = {"choice": choice, "source": "banner", "surface": "banner", "language": language}
@@ -41,84 +41,87 @@ def come(language: str, choice: str = "") -> Browser:
     return visitor
 
 
-def own(path: str, choice: str = "") -> Callable[[str], Reply]:
-    """Return what shows a page of ours to those who gave an answer."""
-    return lambda language: come(language, choice).get(SITE + path, query=f"language={language}&next=/a".encode())
+def own_page(path: str, choice: str = "") -> Callable[[str], Reply]:
+    """Return a function that requests one of our own pages after an answer."""
+    return lambda language: visitor_with_answer(language, choice).get(
+        SITE + path, query=f"language={language}&next=/a".encode()
+    )
 
 
-def linked(choice: str = "") -> Callable[[str], Reply]:
-    """Return what shows a page that has only what the middleware put in."""
-    return lambda language: come(language, choice).get(f"/linked/{language}/")
+def page_with_link(choice: str = "") -> Callable[[str], Reply]:
+    """Return a function that requests a page with injected settings link."""
+    return lambda language: visitor_with_answer(language, choice).get(f"/linked/{language}/")
 
 
-def asked_in_place(language: str) -> Reply:
-    """Show the question that a script brings into a page, in a page."""
-    reply = come(language, "accept_all").get(f"{SITE}/question", query=f"again&language={language}".encode())
+def settings_in_place(language: str) -> Reply:
+    """Return a page with the settings that the script loads."""
+    visitor = visitor_with_answer(language, "accept_all")
+    reply = visitor.get(f"{SITE}/question", query=f"again&language={language}".encode())
     shell = f'<!doctype html><html lang="{language}"><head><title>A page</title></head><body><h1>A page</h1>'
     reply.messages[1:] = [{"type": "http.response.body", "body": shell.encode() + reply.body}]
     return reply
 
 
-def shown(language: str) -> Reply:
-    """Show what was shown when an answer was given."""
-    visitor = come(language, "accept_all")
+def shown_text(language: str) -> Reply:
+    """Return the page with the text that was shown at an answer."""
+    visitor = visitor_with_answer(language, "accept_all")
     records = visitor.get(f"{SITE}/records", query=f"language={language}".encode()).text
     (address,) = re.findall(r'href="([^"]*/records/shown[^"]*)"', records)
     parts = urlsplit(unescape(address))
     return visitor.get(parts.path, query=parts.query.encode())
 
 
-def failed(language: str) -> Reply:
-    """Say that an answer was none."""
-    return come(language).send_form(urlencode({"choice": "nonsense", "language": language}), path=SITE)
+def error_page(language: str) -> Reply:
+    """Return the page for an invalid answer."""
+    return visitor_with_answer(language).send_form(urlencode({"choice": "nonsense", "language": language}), path=SITE)
 
 
-def outdated(language: str) -> Reply:
-    """Ask again whoever answered to an earlier policy."""
+def outdated_answer(language: str) -> Reply:
+    """Return the page for an answer to an earlier policy."""
     given = {"choice": "refuse_all", "policy": "0123456789abcdef", "language": language}
-    return come(language).send_form(urlencode(given), path=SITE)
+    return visitor_with_answer(language).send_form(urlencode(given), path=SITE)
 
 
-def received(language: str) -> Reply:
-    """Say that a request was received."""
+def request_received(language: str) -> Reply:
+    """Return the page after a request to the help desk."""
     return Person().write(address="a@b.example")
 
 
-def too_fast(language: str) -> Reply:
-    """Say that a request was sent too fast."""
+def request_sent_too_fast(language: str) -> Reply:
+    """Return the page for a request that was sent too fast."""
     person = Person()
     return person.send_form(urlencode({"token": person.token(0), "kind": "see", "text": "What?"}), path=REQUESTS)
 
 
-def seller(language: str, path: str) -> Reply:
-    """Show a page of a site that sells."""
+def seller_page(language: str, path: str) -> Reply:
+    """Return a page of a site that sells personal data."""
     site = install(asgi_page(), SELLS, settings_link=True)
     return Browser(site, [*HTML, ("accept-language", language), ("sec-gpc", "1")]).get(path)
 
 
 PAGES: dict[str, Callable[[str], Reply]] = {
-    "question": linked(),
-    "question in a bar": lambda language: come(language).get(f"/bar/{language}/"),
-    "question in a dialog": lambda language: come(language).get(f"/modal/{language}/"),
-    "question in place": asked_in_place,
-    "link": linked("refuse_all"),
-    "link of a visitor who is traced": linked("accept_all"),
-    "box": lambda language: come(language, "refuse_all").get(f"/linked/{language}/way"),
-    "explaining page": lambda language: come(language).get(f"/corner/{language}/film"),
-    "settings page": own(""),
-    "settings page after an answer": own("", "accept_all"),
-    "settings page after an error": outdated,
-    "error page": failed,
-    "nothing there": own("/nothing"),
-    "records page": own("/records", "accept_all"),
-    "what was shown": shown,
-    "receipt page": own("/receipt/page", "accept_all"),
-    "requests page": own("/requests"),
-    "do not sell": lambda language: seller(language, OPT_OUT),
-    "link of a site that sells": lambda language: seller(language, "/"),
-    "settings page of a site that sells": lambda language: seller(language, PREFIX),
-    "request received": received,
-    "request sent too fast": too_fast,
+    "banner": page_with_link(),
+    "banner in a bar": lambda language: visitor_with_answer(language).get(f"/bar/{language}/"),
+    "banner in a dialog": lambda language: visitor_with_answer(language).get(f"/modal/{language}/"),
+    "settings in place": settings_in_place,
+    "link": page_with_link("refuse_all"),
+    "link of a visitor who is traced": page_with_link("accept_all"),
+    "fallback box": lambda language: visitor_with_answer(language, "refuse_all").get(f"/linked/{language}/way"),
+    "explaining page": lambda language: visitor_with_answer(language).get(f"/corner/{language}/film"),
+    "settings page": own_page(""),
+    "settings page after an answer": own_page("", "accept_all"),
+    "settings page after an error": outdated_answer,
+    "error page": error_page,
+    "not found page": own_page("/nothing"),
+    "records page": own_page("/records", "accept_all"),
+    "shown text": shown_text,
+    "receipt page": own_page("/receipt/page", "accept_all"),
+    "requests page": own_page("/requests"),
+    "do not sell": lambda language: seller_page(language, OPT_OUT),
+    "link of a site that sells": lambda language: seller_page(language, "/"),
+    "settings page of a site that sells": lambda language: seller_page(language, PREFIX),
+    "request received": request_received,
+    "request sent too fast": request_sent_too_fast,
 }
 ASKED = {"from": "2026-01-01", "to": "", "host": "", "path": "/shop", "compare": "1"}
 REPORTS = {
@@ -139,12 +142,12 @@ EXPLAINED = {
     "CSS: “container-type”: Property “container-type” doesn't exist": "container queries are newer than its CSS",
     "CSS: Unrecognized at-rule “@container”": "the same",
 }
-"""The beginning of a message about the report's own style -> why nothing is wrong."""
+"""The beginning of a message about the style of the report -> why it is ignored."""
 
 
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """What the checker says of each page, errors and warnings; one start of Java checks them all."""
+    """The errors and warnings of each page; one run of the checker checks all pages."""
     folder = tmp_path_factory.mktemp("pages")
     made = {f"{name}, {language}": PAGES[name](language).text for name, language in (it.split(", ") for it in NAMES)}
     made |= {**REPORTS, "faulty page": FAULTY}
@@ -174,20 +177,20 @@ def test_page_is_valid_html(findings: dict[str, list[str]], name: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_checked_pages_contain_expected_markup(language: str) -> None:
     holds = {
-        "question": ('class="pchoice pchoice-corner"', 'class="pchoice-way-back"'),
-        "question in a bar": ('class="pchoice pchoice-bar"',),
-        "question in a dialog": ("<dialog ",),
-        "question in place": ("data-again",),
+        "banner": ('class="pchoice pchoice-corner"', 'class="pchoice-way-back"'),
+        "banner in a bar": ('class="pchoice pchoice-bar"',),
+        "banner in a dialog": ("<dialog ",),
+        "settings in place": ("data-again",),
         "link": ('class="pchoice-way-back"',),
-        "box": ('class="pchoice-box"',),
+        "fallback box": ('class="pchoice-box"',),
         "explaining page": ('value="grant"',),
         "settings page": ('value="save"',),
         "settings page after an answer": ("/receipt/page",),
         "settings page after an error": ('role="alert"', 'value="save"'),
         "error page": ('role="alert"',),
-        "nothing there": ('role="alert"',),
+        "not found page": ('role="alert"',),
         "records page": ('name="note"',),
-        "what was shown": ("pchoice-shown",),
+        "shown text": ("pchoice-shown",),
         "receipt page": ("receipt.json",),
         "requests page": ('name="reference"',),
         "do not sell": ('value="opt_out"', "pchoice-signal"),

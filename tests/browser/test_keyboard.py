@@ -1,22 +1,16 @@
-"""The question at the keyboard, and what is no answer to it."""
+"""Tests of the banner with the keyboard, and of actions that are no answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support.browsers.contrast import computed, contrast
-from tests.support.browsers.visitor_browser import PREFIX, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Visitor, with_and_without_scripts
 
 pytestmark = pytest.mark.browser
-
-Arrive = Callable[..., Visitor]
-with_and_without_scripts = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
-)
 
 
 RING = """() => {
@@ -29,7 +23,7 @@ RING = """() => {
 
 
 def tab_to(visitor: Visitor, wanted: str) -> None:
-    """Press Tab until something has the focus."""
+    """Press Tab until an element has the focus."""
     for _ in range(20):
         if visitor.focused() == wanted:
             return
@@ -61,7 +55,7 @@ def follow_a_link(page: Page) -> None:
     expect(page.get_by_role("heading", name="Our offices")).to_be_visible()
 
 
-def read_the_settings(page: Page) -> None:
+def open_and_leave_settings_page(page: Page) -> None:
     page.locator(".pchoice").get_by_role("link", name="Privacy settings").click()
     page.get_by_role("link", name="Back to the page").click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -73,8 +67,8 @@ def tick_without_saving(page: Page) -> None:
 
 
 @with_and_without_scripts
-def test_tab_reaches_banner_before_page(arrive: Arrive, scripts: bool) -> None:
-    visitor = arrive(java_script_enabled=scripts)
+def test_tab_reaches_banner_before_page(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts)
     visitor.go("/")
     reached = []
     for _ in range(7 if scripts else 6):
@@ -86,8 +80,8 @@ def test_tab_reaches_banner_before_page(arrive: Arrive, scripts: bool) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("path", "last"), [("/", "accept_all"), (PREFIX, "The whole policy as data (JSON)")])
-def test_focus_ring_has_enough_contrast(arrive: Arrive, scheme: Any, path: str, last: str) -> None:
-    visitor = arrive(color_scheme=scheme)
+def test_focus_ring_has_enough_contrast(new_visitor: NewVisitor, scheme: Any, path: str, last: str) -> None:
+    visitor = new_visitor(color_scheme=scheme)
     visitor.go(path)
     while visitor.focused() != last:
         visitor.page.keyboard.press("Tab")
@@ -98,8 +92,8 @@ def test_focus_ring_has_enough_contrast(arrive: Arrive, scheme: Any, path: str, 
 
 
 @with_and_without_scripts
-def test_keyboard_can_choose_single_purpose(arrive: Arrive, scripts: bool) -> None:
-    visitor = arrive(java_script_enabled=scripts, viewport={"width": 320, "height": 568})
+def test_keyboard_can_choose_single_purpose(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts, viewport={"width": 320, "height": 568})
     keyboard = visitor.page.keyboard
     visitor.go("/")
     tab_to(visitor, "Choose")
@@ -117,8 +111,8 @@ def test_keyboard_can_choose_single_purpose(arrive: Arrive, scripts: bool) -> No
     assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": False, "functional": True}
 
 
-def test_keyboard_answer_moves_focus_to_content(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_keyboard_answer_moves_focus_to_content(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.go("/names")
     tab_to(visitor, "refuse_all")
     visitor.page.keyboard.press("Enter")
@@ -129,8 +123,8 @@ def test_keyboard_answer_moves_focus_to_content(arrive: Arrive) -> None:
     expect(visitor.status).to_be_empty()
 
 
-def test_clicked_answer_keeps_focus(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_clicked_answer_keeps_focus(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.go("/names")
     field = visitor.page.get_by_label("Name")
     field.fill("blue")
@@ -141,13 +135,13 @@ def test_clicked_answer_keeps_focus(arrive: Arrive) -> None:
 
 
 @with_and_without_scripts
-def test_only_answer_buttons_give_answer(arrive: Arrive, scripts: bool) -> None:
-    visitor = arrive(java_script_enabled=scripts, viewport={"width": 1280, "height": 400})
-    for act in (escape, scroll, click_beside, reload, follow_a_link, read_the_settings, tick_without_saving):
+def test_only_answer_buttons_give_answer(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts, viewport={"width": 1280, "height": 400})
+    for act in (escape, scroll, click_beside, reload, follow_a_link, open_and_leave_settings_page, tick_without_saving):
         visitor.go("/")
         act(visitor.page)
         if scripts and act is escape:
-            expect(visitor.banner).to_be_hidden()  # set aside for this page
+            expect(visitor.banner).to_be_hidden()  # dismissed on this page
         else:
             expect(visitor.banner).to_be_visible()
     visitor.go("/names")

@@ -1,10 +1,9 @@
-"""From a search engine to a page with a campaign, a yes, the next page: what the report says of it, with and without
-scripts."""
+"""Tests of the landing page: a visitor comes from a search engine, accepts and goes on; what the report says of it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +14,8 @@ from playwright.sync_api import Page, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.report import report
-from tests.support.browsers.visitor_browser import ROOT, Sites, Visitor, soon
+from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites, Visitor
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
 
@@ -24,7 +24,7 @@ CAMPAIGN = {"source": "search", "medium": "cpc", "campaign": "autumn", "sessions
 
 
 class _Engine(BaseHTTPRequestHandler):
-    """A search engine's page of results: a link to whatever is asked for."""
+    """A search engine that shows one result: a link to the requested address."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -39,44 +39,44 @@ class _Engine(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[str]:
-    """The origin of a search engine, by another host name than the site's."""
+    """The origin of a search engine, with another host name than the site."""
     with ThreadingHTTPServer((LOOPBACK, 0), _Engine) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://localhost:{server.server_port}"
         server.shutdown()
 
 
-@pytest.fixture(params=["", "yes"], ids=["injected", "brought"])
+@pytest.fixture(params=["", "yes"], ids=["injected", "loaded by script"])
 def sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sites]:
-    """The site of `events_site`, with the question in its pages or brought there by the script."""
+    """The site of `events_site`, with the banner injected or loaded by script."""
     environ = {"EVENTS_ACCESS_LOG": str(tmp_path / "access.jsonl"), "EVENTS_ASK_BY_SCRIPT": request.param}
     with started("tests.support.sites.events_site:app", ROOT, tmp_path / "site.log", (LOOPBACK, 0), environ) as site:
         yield Sites(site.address, "", tmp_path / "access.jsonl")
 
 
 def figures(sites: Sites, views: int) -> dict[str, Any]:
-    """Return the report, once so many views are in the log."""
+    """Wait for this many views in the log, and return the report."""
 
     def seen() -> list[dict[str, Any]]:
         return [r for r in sites.records if "view" in (r["record.kind"], r.get("event.name", "")[-4:])]
 
-    assert soon(lambda: len(seen()) >= views), sites.records
+    assert eventually(lambda: len(seen()) >= views), sites.records
     today = datetime.now(UTC).date()
     return report(sites.access_log, since=today - timedelta(days=1), until=today, threshold=1)
 
 
-def come(visitor: Visitor, engine: str, landing: str = LANDING) -> Page:
-    """Come from the search engine."""
+def land_from_search(visitor: Visitor, engine: str, landing: str = LANDING) -> Page:
+    """Follow the result of the search engine to the site."""
     visitor.page.goto(f"{engine}/?to={visitor.sites.address}{landing}")
     visitor.page.locator("#found").click()
-    # Who is faster than the script sends the form.
+    # Without the script ready, a click would send the form.
     expect(visitor.page.locator(".pchoice[data-live]" if visitor.scripts else ".pchoice")).to_be_visible()
     assert visitor.sites.records == []
     return visitor.page
 
 
-def check(made: dict[str, Any], engine: str) -> None:
-    """Check what the report says: one session of two pages, and where it came from."""
+def check_report(made: dict[str, Any], engine: str) -> None:
+    """Check the report: one session of two pages, its referrer and its campaign."""
     assert (made["visitors"], made["sessions"], made["views"]) == (1, 1, 2)
     assert made["referrers"] == [{"referrer": engine, "sessions": 1, "visitors": 1}]
     assert made["campaigns"] == [CAMPAIGN]
@@ -84,11 +84,9 @@ def check(made: dict[str, Any], engine: str) -> None:
     assert [row["path"] for row in made["exit_pages"]] == ["/next"]
 
 
-def test_landing_page_reports_itself_after_acceptance(
-    arrive: Callable[..., Visitor], sites: Sites, engine: str
-) -> None:
-    visitor = arrive()
-    page = come(visitor, engine)
+def test_landing_page_reports_itself_after_acceptance(new_visitor: NewVisitor, sites: Sites, engine: str) -> None:
+    visitor = new_visitor()
+    page = land_from_search(visitor, engine)
     asked = list[str]()
     page.on("request", lambda request: asked.append(f"{request.url} {request.post_data or ''}"))
     with page.expect_response(lambda answer: answer.url.endswith("/events")) as told:
@@ -97,20 +95,20 @@ def test_landing_page_reports_itself_after_acceptance(
     expect(visitor.banner).to_have_count(0)
     assert [one for one in asked if engine in one] == [one for one in asked if "/events" in one], "not before the yes"
     page.locator("#next").click()
-    check(figures(sites, 2), engine)
+    check_report(figures(sites, 2), engine)
     assert not any("s3cr3t" in str(record) for record in sites.records)
 
 
 @pytest.mark.parametrize("sites", [""], indirect=True)
 def test_landing_page_is_recorded_after_acceptance_without_scripts(
-    arrive: Callable[..., Visitor], sites: Sites, engine: str
+    new_visitor: NewVisitor, sites: Sites, engine: str
 ) -> None:
-    visitor = arrive(java_script_enabled=False)
-    page = come(visitor, engine)
+    visitor = new_visitor(java_script_enabled=False)
+    page = land_from_search(visitor, engine)
     visitor.banner.locator("button[value=accept_all]").click()
     expect(visitor.banner).to_have_count(0)
     page.locator("#next").click()
-    check(figures(sites, 2), engine)
+    check_report(figures(sites, 2), engine)
     assert visitor.cookies["visitor"]["value"].count("~") == 0
     assert not any("s3cr3t" in str(record) for record in sites.records)
 
@@ -118,10 +116,10 @@ def test_landing_page_is_recorded_after_acceptance_without_scripts(
 @pytest.mark.parametrize("sites", [""], indirect=True)
 @pytest.mark.parametrize("scripts", [True, False])
 def test_acceptance_on_error_page_counts_no_view(
-    arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool
+    new_visitor: NewVisitor, sites: Sites, engine: str, scripts: bool
 ) -> None:
-    visitor = arrive(java_script_enabled=scripts)
-    page = come(visitor, engine, "/missing?utm_source=search")
+    visitor = new_visitor(java_script_enabled=scripts)
+    page = land_from_search(visitor, engine, "/missing?utm_source=search")
     visitor.banner.locator("button[value=accept_all]").click()
     expect(visitor.banner).to_have_count(0)
     page.locator("#next").click()
@@ -131,9 +129,9 @@ def test_acceptance_on_error_page_counts_no_view(
 
 
 @pytest.mark.parametrize(("sites", "scripts"), [("", True), ("yes", True), ("", False)], indirect=["sites"])
-def test_refusal_sends_no_referrer(arrive: Callable[..., Visitor], sites: Sites, engine: str, scripts: bool) -> None:
-    visitor = arrive(java_script_enabled=scripts)
-    page = come(visitor, engine)
+def test_refusal_sends_no_referrer(new_visitor: NewVisitor, sites: Sites, engine: str, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts)
+    page = land_from_search(visitor, engine)
     asked = list[str]()
     page.on("request", lambda request: asked.append(f"{request.url} {request.post_data or ''}"))
     visitor.banner.locator("button[value=refuse_all]").click()

@@ -1,19 +1,17 @@
-"""How the question lies on the page: both answers alike and in view, the page free, nothing shifted or hidden."""
+"""Tests of the place of the banner: both answers in view, the page usable, nothing shifted or hidden."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ViewportSize, expect
 
-from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.browser_site import LINKS
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-Arrive = Callable[..., Visitor]
 SCREENS = {
     "phone": ViewportSize(width=320, height=568),
     "tablet": ViewportSize(width=768, height=1024),
@@ -28,7 +26,7 @@ LOOKS = [
     *("padding-top", "padding-left", "cursor"),
 ]
 LOOK = """(button, names) => Object.fromEntries(names.map(name => [name, getComputedStyle(button)[name]]))"""
-CAN_BE_SEEN = """() => {
+IS_VISIBLE = """() => {
     const it = document.activeElement, box = it.getBoundingClientRect();
     const places = [[0.5, 0.5], [0.1, 0.5], [0.9, 0.5], [0.5, 0.2], [0.5, 0.8]];
     return places.some(([x, y]) => {
@@ -52,8 +50,8 @@ SHIFTS = """async () => {
 
 @pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_refusing_is_as_easy_as_accepting(arrive: Arrive, locale: str, scheme: Any) -> None:
-    visitor = arrive(locale=locale, color_scheme=scheme)
+def test_refusing_is_as_easy_as_accepting(new_visitor: NewVisitor, locale: str, scheme: Any) -> None:
+    visitor = new_visitor(locale=locale, color_scheme=scheme)
     visitor.go("/")
     refuse, accept = (visitor.banner.locator(f"button[value={value}]") for value in ("refuse_all", "accept_all"))
     for size in SCREENS.values():
@@ -69,8 +67,8 @@ def test_refusing_is_as_easy_as_accepting(arrive: Arrive, locale: str, scheme: A
 
 
 @pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
-def test_pages_fit_screen_width(arrive: Arrive, locale: str) -> None:
-    visitor = arrive(locale=locale)
+def test_pages_fit_screen_width(new_visitor: NewVisitor, locale: str) -> None:
+    visitor = new_visitor(locale=locale)
     for path in ("/", "/offices", "/tour", PREFIX):
         visitor.go(path)
         expect(visitor.page.get_by_role("heading", level=1)).to_be_visible()
@@ -81,13 +79,13 @@ def test_pages_fit_screen_width(arrive: Arrive, locale: str) -> None:
 
 
 @on_all_screens
-def test_page_is_usable_while_banner_is_open(arrive: Arrive, size: ViewportSize) -> None:
-    visitor = arrive(viewport=size)
+def test_page_is_usable_while_banner_is_open(new_visitor: NewVisitor, size: ViewportSize) -> None:
+    visitor = new_visitor(viewport=size)
     page = visitor.page
     visitor.go("/")
     for part in ("html", "body"):
         expect(page.locator(part)).to_have_css("overflow", "visible")
-    # Down to its end, which the question then does not cover.
+    # Scroll to the end, which the banner does not cover.
     page.mouse.move(20, 20)
     page.mouse.wheel(0, 5000)
     page.wait_for_function("scrollY + innerHeight >= document.documentElement.scrollHeight - 1")
@@ -101,8 +99,8 @@ def test_page_is_usable_while_banner_is_open(arrive: Arrive, size: ViewportSize)
 
 
 @on_all_screens
-def test_whole_banner_is_readable(arrive: Arrive, size: ViewportSize) -> None:
-    visitor = arrive(viewport=size)
+def test_whole_banner_is_readable(new_visitor: NewVisitor, size: ViewportSize) -> None:
+    visitor = new_visitor(viewport=size)
     visitor.go("/")
     visitor.banner.get_by_text("Choose").click()
     for part in visitor.banner.locator(
@@ -122,15 +120,15 @@ def test_banner_never_hides_focused_element(browser: Browser, plain: Sites, size
             reached = set()
             visitor.page.keyboard.press(key)
             while now := visitor.focused():
-                assert visitor.page.evaluate(CAN_BE_SEEN), f"{now}, by {key}"
+                assert visitor.page.evaluate(IS_VISIBLE), f"{now}, by {key}"
                 reached.add(now)
                 visitor.page.keyboard.press(key)
             assert {f"Link {number}" for number in range(LINKS)} < reached
 
 
 @on_all_screens
-def test_banner_causes_no_layout_shift(arrive: Arrive, size: ViewportSize) -> None:
-    visitor = arrive(viewport=size)
+def test_banner_causes_no_layout_shift(new_visitor: NewVisitor, size: ViewportSize) -> None:
+    visitor = new_visitor(viewport=size)
     visitor.page.add_init_script(WATCH_SHIFTS)
     for choice in ("refuse_all", "accept_all"):
         visitor.go("/names")

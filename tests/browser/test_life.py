@@ -1,4 +1,4 @@
-"""The life of a page in a browser: other tabs, pages that come back or were made ahead, bodies that libraries swap."""
+"""Tests of the banner over the life of a page: other tabs, restored, prerendered and swapped pages."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.life_browser import (
     POLL,
     TRANSFERRED,
-    Unwatched,
+    UndebuggedTabs,
     another_tab,
     hold_answers,
     life_sites,
     moved_to,
     until,
 )
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor, soon
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.life_site import LIBRARIES
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-Arrive = Callable[..., Visitor]
 NOTHING = {"necessary": True, "analytics": False, "media": False}
 ALL = {"necessary": True, "analytics": True, "media": True}
 KEPT, SETTINGS = (str(shipped("en")[name]) for name in ("kept", "privacy_settings"))
 OUTCOMES = {"refuse_all": NOTHING, "accept_all": ALL}
 LISTEN = "() => { document.heard = []; consent.on('change', purposes => document.heard.push(purposes)); }"
-REPORT_WHAT_IS_SAID = """
+LOG_MESSAGES = """
 new MutationObserver(() => {
     for (const it of document.querySelectorAll(".pchoice-status, .pchoice-alert")) {
         if (it.textContent) console.debug(`said: ${it.textContent}`);
@@ -44,44 +44,44 @@ either_answer = pytest.mark.parametrize("choice", ["refuse_all", "accept_all"])
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Where visitors arrive here."""
+    """The sites under test."""
     with life_sites(tmp_path_factory.mktemp("life")) as sites:
         yield sites
 
 
 @pytest.fixture
-def tabs(arrive: Arrive) -> tuple[Visitor, Visitor]:
-    """Somebody with two tabs on the start page."""
-    first = arrive()
+def tabs(new_visitor: NewVisitor) -> tuple[Visitor, Visitor]:
+    """Two tabs of a visitor, both on the start page."""
+    first = new_visitor()
     second = another_tab(first)
     for tab in (first, second):
-        asked(tab, "/")
+        open_with_banner(tab, "/")
     return first, second
 
 
-def asked(visitor: Visitor, path: str) -> None:
-    """Open a page, and wait until its script is there and the question stands."""
+def open_with_banner(visitor: Visitor, path: str) -> None:
+    """Open a page, and wait until the banner is visible and its script is ready."""
     visitor.go(path)
     expect(visitor.banner).to_be_visible()
     visitor.page.evaluate("consent.ready")
 
 
-def give(visitor: Visitor, choice: str) -> None:
-    """Answer in the question."""
+def answer_banner(visitor: Visitor, choice: str) -> None:
+    """Answer in the banner."""
     visitor.answer(visitor.choice(choice))
     expect(visitor.banner).to_have_count(0)
 
 
 def withdraw(visitor: Visitor) -> None:
-    """Refuse what was allowed, in the settings that the page shows in place."""
+    """Refuse all in the settings in place."""
     visitor.page.evaluate("consent.show()")
     visitor.answer(visitor.choice("refuse_all"))
 
 
-def holds(visitor: Visitor, purposes: dict[str, bool]) -> None:
-    """Wait until the page goes by what holds, and shows just what it allows."""
+def expect_purposes(visitor: Visitor, purposes: dict[str, bool]) -> None:
+    """Wait until the page knows these purposes and shows only the content that they allow."""
     same = "purposes => window.consent && JSON.stringify(consent.purposes) === purposes"
-    # By the clock: tabs in the background draw nothing.
+    # Polled by the clock, because tabs in the background draw no frames.
     visitor.page.wait_for_function(same, arg=json.dumps(purposes, separators=(",", ":")), polling=POLL, timeout=15000)
     expect(visitor.page.locator("#media")).to_have_count(1 if purposes["media"] else 0)
 
@@ -98,7 +98,7 @@ def test_acceptance_in_one_tab_activates_content_in_other(
     second.page.locator("#name").fill("blue")
     first.accept()
     expect(second.banner).to_have_count(0)
-    holds(second, ALL)
+    expect_purposes(second, ALL)
     expect(second.page.locator("#both")).to_be_attached()
     assert second.page.evaluate("document.heard") == [ALL]
     assert second.is_marked
@@ -116,7 +116,7 @@ def test_refusal_in_one_tab_closes_banner_in_other(
     second.page.locator("#name").focus()
     first.refuse()
     expect(second.banner).to_have_count(0)
-    holds(second, NOTHING)
+    expect_purposes(second, NOTHING)
     assert second.page.evaluate("document.heard") == []
     assert second.is_marked
     expect(second.page.locator("#name")).to_be_focused()
@@ -125,36 +125,36 @@ def test_refusal_in_one_tab_closes_banner_in_other(
 def test_withdrawal_in_one_tab_reloads_other(tabs: tuple[Visitor, Visitor]) -> None:
     first, second = tabs
     first.accept()
-    holds(second, ALL)
+    expect_purposes(second, ALL)
     second.mark()
     withdraw(first)
-    holds(second, NOTHING)
+    expect_purposes(second, NOTHING)
     assert not second.is_marked
-    holds(first, NOTHING)
+    expect_purposes(first, NOTHING)
 
 
-def test_other_tab_updates_when_visible_without_broadcast_channel(arrive: Arrive) -> None:
-    first = arrive()
+def test_other_tab_updates_when_visible_without_broadcast_channel(new_visitor: NewVisitor) -> None:
+    first = new_visitor()
     first.context.add_init_script("delete window.BroadcastChannel")
     second = another_tab(first)
     for tab in (first, second):
-        asked(tab, "/")
+        open_with_banner(tab, "/")
         assert tab.page.evaluate("typeof BroadcastChannel") == "undefined"
     second.mark()
     first.accept()
     expect(second.banner).to_be_visible()
-    second.page.evaluate(LOOK_AT)
+    second.page.evaluate(BECOME_VISIBLE)
     expect(second.banner).to_have_count(0)
-    holds(second, ALL)
+    expect_purposes(second, ALL)
     assert second.is_marked
     withdraw(first)
-    holds(first, NOTHING)
-    second.page.evaluate(LOOK_AT)
-    holds(second, NOTHING)
+    expect_purposes(first, NOTHING)
+    second.page.evaluate(BECOME_VISIBLE)
+    expect_purposes(second, NOTHING)
     assert not second.is_marked
 
 
-LOOK_AT = "document.dispatchEvent(new Event('visibilitychange'))"
+BECOME_VISIBLE = "document.dispatchEvent(new Event('visibilitychange'))"
 
 
 def test_answer_on_settings_page_reaches_other_tab_when_visible(
@@ -166,8 +166,8 @@ def test_answer_on_settings_page_reaches_other_tab_when_visible(
         second.answer(second.choice(choice))
         expect(second.page.get_by_role("heading", name=SETTINGS)).to_be_visible()
         first.mark()
-        first.page.evaluate(LOOK_AT)
-        holds(first, purposes)
+        first.page.evaluate(BECOME_VISIBLE)
+        expect_purposes(first, purposes)
         expect(first.banner).to_have_count(0)
         assert first.is_marked is same
 
@@ -179,7 +179,7 @@ def test_visible_tab_stays_unchanged_without_new_answer(tabs: tuple[Visitor, Vis
     tick = first.banner.get_by_role("checkbox").first
     tick.check()
     with first.page.expect_response(f"**{PREFIX}/state?*"):
-        first.page.evaluate(LOOK_AT)
+        first.page.evaluate(BECOME_VISIBLE)
     first.page.evaluate("fetch('second')")
     expect(tick).to_be_checked()
     expect(tick).to_be_focused()
@@ -196,41 +196,45 @@ def test_banner_closed_by_other_tab_moves_focus_to_main(tabs: tuple[Visitor, Vis
 
 
 @pytest.mark.parametrize(("site", "anew"), [("corner", False), ("edited", True)])
-def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(arrive: Arrive, site: str, anew: bool) -> None:
-    first = moved_to(arrive(), site)
-    asked(first, "/")
-    give(first, "refuse_all")
+def test_page_reloads_when_its_policy_blocks_newly_allowed_recipient(
+    new_visitor: NewVisitor, site: str, anew: bool
+) -> None:
+    first = moved_to(new_visitor(), site)
+    open_with_banner(first, "/")
+    answer_banner(first, "refuse_all")
     second = another_tab(first)
     second.go("/guarded")
-    holds(second, NOTHING)
+    expect_purposes(second, NOTHING)
     second.mark()
     first.page.evaluate("consent.show()")
-    give(first, "accept_all")
-    holds(second, ALL)
+    answer_banner(first, "accept_all")
+    expect_purposes(second, ALL)
     assert second.is_marked is not anew
 
 
-def test_page_that_learns_state_late_is_not_reloaded(arrive: Arrive) -> None:
-    visitor = moved_to(arrive(), "edited")
-    asked(visitor, "/")
+def test_page_that_learns_state_late_is_not_reloaded(new_visitor: NewVisitor) -> None:
+    visitor = moved_to(new_visitor(), "edited")
+    open_with_banner(visitor, "/")
     visitor.accept()
     visitor.page.route(f"**{PREFIX}/state?*", lambda route: route.abort())
     visitor.go("/guarded")
     visitor.page.evaluate("consent.ready")
     visitor.mark()
     visitor.page.unroute_all()
-    visitor.page.evaluate(LOOK_AT)
-    holds(visitor, ALL)
+    visitor.page.evaluate(BECOME_VISIBLE)
+    expect_purposes(visitor, ALL)
     assert visitor.is_marked
 
 
 @pytest.mark.parametrize(("path", "anew"), [("/guarded", True), ("/second", False)])
-def test_answered_page_reloads_only_under_edited_content_security_policy(arrive: Arrive, path: str, anew: bool) -> None:
-    visitor = moved_to(arrive(), "edited")
-    asked(visitor, path)
+def test_answered_page_reloads_only_under_edited_content_security_policy(
+    new_visitor: NewVisitor, path: str, anew: bool
+) -> None:
+    visitor = moved_to(new_visitor(), "edited")
+    open_with_banner(visitor, path)
     visitor.mark()
     visitor.accept()
-    holds(visitor, ALL)
+    expect_purposes(visitor, ALL)
     assert visitor.is_marked is not anew
 
 
@@ -242,7 +246,7 @@ def test_tabs_with_simultaneous_answers_end_with_server_state(
     tabs: tuple[Visitor, Visitor], one: str, other: str
 ) -> None:
     first, second = tabs
-    said = [what_is_said(tab.page) for tab in tabs]
+    said = [spoken_messages(tab.page) for tab in tabs]
     waiting = [hold_answers(tab) for tab in tabs]
     first.choice(one).click()
     second.choice(other).click()
@@ -252,9 +256,9 @@ def test_tabs_with_simultaneous_answers_end_with_server_state(
         with tab.page.expect_response(lambda response: response.request.method == "POST"):
             held[0].continue_()
         for each in tabs:
-            holds(each, OUTCOMES[choice])
+            expect_purposes(each, OUTCOMES[choice])
     assert first.state["purposes"] == OUTCOMES[other]
-    if other == "accept_all":  # a refusal that withdraws takes the page and its message along
+    if other == "accept_all":  # a withdrawal reloads the page, and the message is gone
         expect(second.status).to_contain_text(KEPT)
     for tab, texts in zip(tabs, said, strict=True):
         expect(tab.banner).to_have_count(0)
@@ -264,28 +268,28 @@ def test_tabs_with_simultaneous_answers_end_with_server_state(
 @pytest.mark.parametrize(("one", "other"), [("refuse_all", "accept_all"), ("accept_all", "refuse_all")])
 def test_answer_overtaken_by_other_tab_shows_no_error(tabs: tuple[Visitor, Visitor], one: str, other: str) -> None:
     first, second = tabs
-    said, looks, answers = what_is_said(first.page), list[Route](), hold_answers(second)
+    said, looks, answers = spoken_messages(first.page), list[Route](), hold_answers(second)
     first.page.route(f"**{PREFIX}/state?*", lambda route: looks.append(route))
     second.choice(other).click()
     assert until(second.page, partial(len, answers))
     first.answer(first.choice(one))
-    # The first one has been taken, but not looked up yet, when the second one takes its place.
+    # The first tab has not asked for the state yet when the second answer arrives.
     assert until(first.page, partial(len, looks))
     with second.page.expect_response(lambda response: response.request.method == "POST"):
         answers[0].continue_()
-    holds(second, OUTCOMES[other])
+    expect_purposes(second, OUTCOMES[other])
     for look in looks:
         look.continue_()
     first.page.unroute_all()
     expect(first.status).to_contain_text(KEPT)
     for tab in tabs:
         expect(tab.banner).to_have_count(0)
-        holds(tab, OUTCOMES[other])
+        expect_purposes(tab, OUTCOMES[other])
     assert [text for text in said if not text.startswith(KEPT)] == []
 
 
-def what_is_said(page: Page) -> list[str]:
-    """Return a list that all messages of the page come into, from now on and over reloads."""
+def spoken_messages(page: Page) -> list[str]:
+    """Return a list that collects all messages of the page, also after reloads."""
     said: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
@@ -293,26 +297,18 @@ def what_is_said(page: Page) -> list[str]:
             said.append(message.text.removeprefix("said: "))
 
     page.on("console", hear)
-    page.add_init_script(REPORT_WHAT_IS_SAID)
-    page.evaluate(REPORT_WHAT_IS_SAID)
+    page.add_init_script(LOG_MESSAGES)
+    page.evaluate(LOG_MESSAGES)
     return said
 
 
-# Pages that come back
-
-
-@pytest.fixture(scope="module")
-def keeping_browser(browser: Browser) -> Iterator[Browser]:
-    """A browser that keeps the pages that were left, as browsers do; Playwright's own setting is not to."""
-    keeping = browser.browser_type.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--disable-back-forward-cache"])
-    yield keeping
-    keeping.close()
+# Restored pages
 
 
 @pytest.fixture
-def returning(keeping_browser: Browser, sites: Sites) -> Iterator[Visitor]:
-    """Somebody who goes back."""
-    with keeping_browser.new_context() as context:
+def returning(caching_browser: Browser, sites: Sites) -> Iterator[Visitor]:
+    """A visitor whose browser restores pages."""
+    with caching_browser.new_context() as context:
         visitor = Visitor(context, sites)
         yield visitor
         assert visitor.complaints == []
@@ -323,61 +319,61 @@ def leave_and_return(visitor: Visitor, meanwhile: Callable[[], None], purposes: 
     visitor.mark()
     visitor.go("/second")
     meanwhile()
-    holds(visitor, purposes)
+    expect_purposes(visitor, purposes)
     visitor.go_back()
     expect(visitor.page).to_have_title("Start")
 
 
 def test_restored_page_shows_no_banner_after_refusal_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
-    asked(other, "/")
-    asked(returning, "/")
-    leave_and_return(returning, lambda: give(other, "refuse_all"), NOTHING)
+    open_with_banner(other, "/")
+    open_with_banner(returning, "/")
+    leave_and_return(returning, lambda: answer_banner(other, "refuse_all"), NOTHING)
     expect(returning.banner).to_have_count(0)
-    assert returning.is_marked  # the browser did keep the page
-    holds(returning, NOTHING)
+    assert returning.is_marked  # the browser has restored the page
+    expect_purposes(returning, NOTHING)
 
 
 def test_restored_page_reloads_after_acceptance_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
-    asked(other, "/")
-    asked(returning, "/")
-    leave_and_return(returning, lambda: give(other, "accept_all"), ALL)
+    open_with_banner(other, "/")
+    open_with_banner(returning, "/")
+    leave_and_return(returning, lambda: answer_banner(other, "accept_all"), ALL)
     expect(returning.banner).to_have_count(0)
-    holds(returning, ALL)
-    assert not returning.is_marked  # it lacked what the server had left out
+    expect_purposes(returning, ALL)
+    assert not returning.is_marked  # the restored page lacked content of the server
 
 
 def test_restored_page_lacks_content_withdrawn_in_other_tab(returning: Visitor) -> None:
     other = another_tab(returning)
-    asked(other, "/")
-    give(other, "accept_all")
+    open_with_banner(other, "/")
+    answer_banner(other, "accept_all")
     returning.go("/")
-    holds(returning, ALL)
+    expect_purposes(returning, ALL)
 
     def withdraw_and_reload() -> None:
         with returning.page.expect_event("load"):
             withdraw(other)
 
     leave_and_return(returning, withdraw_and_reload, NOTHING)
-    holds(returning, NOTHING)
+    expect_purposes(returning, NOTHING)
 
 
 def test_restored_page_still_follows_other_tabs(returning: Visitor) -> None:
     other = another_tab(returning)
-    asked(other, "/")
-    asked(returning, "/")
+    open_with_banner(other, "/")
+    open_with_banner(returning, "/")
     leave_and_return(returning, lambda: None, NOTHING)
     assert returning.is_marked
     expect(returning.banner).to_be_visible()
     other.accept()
-    holds(returning, ALL)
+    expect_purposes(returning, ALL)
     assert returning.is_marked
 
 
-def test_cached_page_shows_banner_only_until_answer(arrive: Arrive) -> None:
-    visitor = arrive()
-    asked(visitor, "/")
+def test_cached_page_shows_banner_only_until_answer(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/")
     visitor.go("/second")
     visitor.page.go_back()
     assert visitor.page.evaluate(TRANSFERRED) == 0
@@ -389,20 +385,20 @@ def test_cached_page_shows_banner_only_until_answer(arrive: Arrive) -> None:
 
 
 @either_answer
-def test_page_with_max_age_shows_no_banner_after_answer(arrive: Arrive, choice: str) -> None:
-    visitor = arrive()
-    asked(visitor, "/kept")
-    asked(visitor, "/second")
-    asked(visitor, "/kept")
+def test_page_with_max_age_shows_no_banner_after_answer(new_visitor: NewVisitor, choice: str) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/kept")
+    open_with_banner(visitor, "/second")
+    open_with_banner(visitor, "/kept")
     assert visitor.page.evaluate(TRANSFERRED) == 0
-    asked(visitor, "/second")
-    give(visitor, choice)
+    open_with_banner(visitor, "/second")
+    answer_banner(visitor, choice)
     visitor.go("/kept")
     expect(visitor.banner).to_have_count(0)
-    holds(visitor, OUTCOMES[choice])
+    expect_purposes(visitor, OUTCOMES[choice])
 
 
-CONTROLLED = """async () => {
+START_SERVICE_WORKER = """async () => {
     await navigator.serviceWorker.register("worker.js");
     await navigator.serviceWorker.ready;
     if (!navigator.serviceWorker.controller)
@@ -411,25 +407,25 @@ CONTROLLED = """async () => {
 
 
 @either_answer
-def test_page_from_service_worker_shows_no_banner_after_answer(arrive: Arrive, choice: str) -> None:
-    visitor = arrive()
+def test_page_from_service_worker_shows_no_banner_after_answer(new_visitor: NewVisitor, choice: str) -> None:
+    visitor = new_visitor()
     visitor.go("/second")
-    visitor.page.evaluate(CONTROLLED)
-    asked(visitor, "/")
-    asked(visitor, "/")
-    assert visitor.page.evaluate(TRANSFERRED) == 0  # it is the stored one, and asks as it should
+    visitor.page.evaluate(START_SERVICE_WORKER)
+    open_with_banner(visitor, "/")
+    open_with_banner(visitor, "/")
+    assert visitor.page.evaluate(TRANSFERRED) == 0  # the page comes from the service worker
     visitor.go("/second")
-    give(visitor, choice)
+    answer_banner(visitor, choice)
     visitor.go("/")
     assert visitor.page.evaluate(TRANSFERRED) == 0
     expect(visitor.banner).to_have_count(0)
-    holds(visitor, OUTCOMES[choice])
+    expect_purposes(visitor, OUTCOMES[choice])
     withdraw(visitor)
-    holds(visitor, NOTHING)
+    expect_purposes(visitor, NOTHING)
     expect(visitor.banner).to_have_count(0)
 
 
-AS_IF_MEDIA_WERE_ALLOWED = """async () => {
+PRETEND_MEDIA_ALLOWED = """async () => {
     const page = location.href, store = await caches.open("pages");
     const html = await (await store.match(page, { ignoreVary: true })).text();
     const edited = html.replace(/(data-state="[^"]*media[^ ]*) false/, "$1 true");
@@ -438,130 +434,130 @@ AS_IF_MEDIA_WERE_ALLOWED = """async () => {
 }"""
 
 
-def test_page_from_service_worker_with_outdated_grants_loads_once(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_page_from_service_worker_with_outdated_grants_loads_once(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.go("/second")
-    visitor.page.evaluate(CONTROLLED)
-    asked(visitor, "/")
-    # As it was when a change of the policy had another purpose asked again.
-    assert visitor.page.evaluate(AS_IF_MEDIA_WERE_ALLOWED)
+    visitor.page.evaluate(START_SERVICE_WORKER)
+    open_with_banner(visitor, "/")
+    # As it was when a change of the policy had another purpose open_with_banner again.
+    assert visitor.page.evaluate(PRETEND_MEDIA_ALLOWED)
     visitor.go("/second")
-    give(visitor, "refuse_all")
+    answer_banner(visitor, "refuse_all")
     came: list[str] = []
     visitor.page.on("framenavigated", lambda frame: came.append(frame.url))
     visitor.go("/")
-    holds(visitor, NOTHING)
+    expect_purposes(visitor, NOTHING)
     expect(visitor.banner).to_have_count(0)
     visitor.page.evaluate("fetch('second')")
     assert len(came) == 1
 
 
-# Pages that were made ahead
+# Prefetched and prerendered pages
 
-MAKE_NEXT_READY, GO_NEXT = (f"new BroadcastChannel('go').postMessage('{what}')" for what in ("ahead", "there"))
+PRERENDER_NEXT, GO_NEXT = (f"new BroadcastChannel('go').postMessage('{what}')" for what in ("ahead", "there"))
 
 
 @either_answer
-def test_prefetched_page_shows_no_banner_after_answer(arrive: Arrive, choice: str) -> None:
-    visitor = arrive()
-    asked(visitor, "/speculating")
+def test_prefetched_page_shows_no_banner_after_answer(new_visitor: NewVisitor, choice: str) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/speculating")
     with visitor.page.expect_response("**/second"):
-        visitor.page.evaluate(MAKE_NEXT_READY)
-    give(visitor, choice)
+        visitor.page.evaluate(PRERENDER_NEXT)
+    answer_banner(visitor, choice)
     visitor.page.locator("#next").click()
     expect(visitor.page).to_have_title("Second")
-    holds(visitor, OUTCOMES[choice])
+    expect_purposes(visitor, OUTCOMES[choice])
     expect(visitor.banner).to_have_count(0)
 
 
 @pytest.fixture
-def unwatched(browser: Browser) -> Iterator[Unwatched]:
-    """Tabs in which Chromium makes pages ahead."""
-    unwatched = Unwatched(browser)
-    yield unwatched
-    unwatched.close()
+def undebugged(browser: Browser) -> Iterator[UndebuggedTabs]:
+    """Tabs in which Chromium prerenders pages."""
+    undebugged = UndebuggedTabs(browser)
+    yield undebugged
+    undebugged.close()
 
 
 POST = """fetch("privacy-choices", {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ choice: "%s" })
 }).then(reply => reply.status)"""
-AS_IT_IS = """[
+CURRENT_STATE = """[
     JSON.stringify(consent.purposes),
     document.querySelectorAll(".pchoice").length,
     document.querySelectorAll("#media").length,
 ]"""
-WAS_MADE_AHEAD = """(([visit]) => visit.activationStart > 0 || visit.type === "reload")(
+WAS_PRERENDERED = """(([visit]) => visit.activationStart > 0 || visit.type === "reload")(
     performance.getEntriesByType("navigation")
 )"""
 
 
 @either_answer
-def test_prerendered_page_follows_later_answer(unwatched: Unwatched, sites: Sites, choice: str) -> None:
-    other = unwatched.open(f"{sites.address}/", "Start")
-    tab = made_ahead(unwatched, sites, other)
-    assert unwatched.run(other, POST % choice) == 200
-    unwatched.run(other, GO_NEXT)
-    assert soon(lambda: unwatched.run(tab, WAS_MADE_AHEAD))
-    shown_as(unwatched, tab, OUTCOMES[choice], questions=0)
+def test_prerendered_page_follows_later_answer(undebugged: UndebuggedTabs, sites: Sites, choice: str) -> None:
+    other = undebugged.open(f"{sites.address}/", "Start")
+    tab = prerendering_tab(undebugged, sites, other)
+    assert undebugged.run(other, POST % choice) == 200
+    undebugged.run(other, GO_NEXT)
+    assert eventually(lambda: undebugged.run(tab, WAS_PRERENDERED))
+    expect_shown(undebugged, tab, OUTCOMES[choice], questions=0)
 
 
-def test_prerendered_page_lacks_content_no_longer_allowed(unwatched: Unwatched, sites: Sites) -> None:
-    other = unwatched.open(f"{sites.address}/", "Start")
-    assert unwatched.run(other, POST % "accept_all") == 200
-    tab = made_ahead(unwatched, sites, other)
-    # A withdrawal has the browser forget what it made, with its cache; that an answer is out of date does not.
-    unwatched.forget()
-    unwatched.run(other, GO_NEXT)
-    shown_as(unwatched, tab, NOTHING, questions=1)
+def test_prerendered_page_lacks_content_no_longer_allowed(undebugged: UndebuggedTabs, sites: Sites) -> None:
+    other = undebugged.open(f"{sites.address}/", "Start")
+    assert undebugged.run(other, POST % "accept_all") == 200
+    tab = prerendering_tab(undebugged, sites, other)
+    # A withdrawal would make the browser drop the prerendered page. Deleting the cookies does not.
+    undebugged.delete_cookies()
+    undebugged.run(other, GO_NEXT)
+    expect_shown(undebugged, tab, NOTHING, questions=1)
 
 
-def made_ahead(unwatched: Unwatched, sites: Sites, other: str) -> str:
-    """Return a tab that has the next page ready."""
-    tab, earlier = unwatched.open(f"{sites.address}/speculating", "Speculating"), len(looked(sites))
-    unwatched.run(other, MAKE_NEXT_READY)
-    # It looks while it is made.
-    assert soon(lambda: "/corner/second" in looked(sites)[earlier:])
+def prerendering_tab(undebugged: UndebuggedTabs, sites: Sites, other: str) -> str:
+    """Return a tab that has prerendered the next page."""
+    tab, earlier = undebugged.open(f"{sites.address}/speculating", "Speculating"), len(pages_asking_state(sites))
+    undebugged.run(other, PRERENDER_NEXT)
+    # The prerendered page asks for the state.
+    assert eventually(lambda: "/corner/second" in pages_asking_state(sites)[earlier:])
     return tab
 
 
-def looked(sites: Sites) -> list[str]:
-    """Return the pages that asked for what holds."""
+def pages_asking_state(sites: Sites) -> list[str]:
+    """Return the pages that asked for the state."""
     pages: list[str] = httpx.get(f"{sites.address.rpartition('/')[0]}/looked").json()
     return pages
 
 
-def shown_as(unwatched: Unwatched, tab: str, purposes: dict[str, bool], *, questions: int) -> None:
-    """Wait until a tab shows the page that was made ahead, or comes anew in its place, and that shows what holds."""
-    assert soon(lambda: unwatched.about(tab)["url"].endswith("/second"))
+def expect_shown(undebugged: UndebuggedTabs, tab: str, purposes: dict[str, bool], *, questions: int) -> None:
+    """Wait until a tab shows the next page, prerendered or reloaded, with these purposes."""
+    assert eventually(lambda: undebugged.about(tab)["url"].endswith("/second"))
     expected = [json.dumps(purposes, separators=(",", ":")), questions, int(purposes["media"])]
-    assert soon(lambda: unwatched.run(tab, AS_IT_IS) == expected)
+    assert eventually(lambda: undebugged.run(tab, CURRENT_STATE) == expected)
 
 
-# Pages within a page
+# Pages swapped by libraries
 
 
 swaps_parts = pytest.mark.parametrize("library", [name for name in LIBRARIES if name != "turbo"], indirect=True)
-"""The libraries that swap parts of pages too, not whole ones only."""
+"""The libraries that can also swap parts of a page."""
 
 
 @pytest.fixture(params=list(LIBRARIES))
 def library(request: pytest.FixtureRequest) -> str:
-    """What takes over links and forms, in one of its versions."""
+    """The library that handles links and forms."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
-def swapping(arrive: Arrive, library: str) -> Visitor:
-    """Somebody on the first of the pages that a library swaps."""
-    visitor = arrive()
-    asked(visitor, f"/{library}/first")
+def swapping(new_visitor: NewVisitor, library: str) -> Visitor:
+    """A visitor on the first of the pages that a library swaps."""
+    visitor = new_visitor()
+    open_with_banner(visitor, f"/{library}/first")
     visitor.mark()
     return visitor
 
 
 def follow(visitor: Visitor, link: str, title: str) -> None:
-    """Follow a link of the page, as the library does it: the document stays."""
+    """Follow a link that the library handles: the document stays."""
     visitor.page.locator(link).click()
     expect(visitor.page.get_by_role("heading", level=1, name=title)).to_be_visible()
     assert visitor.is_marked
@@ -592,8 +588,8 @@ def test_library_does_not_send_answer_again(swapping: Visitor, page: str, choice
         expect(swapping.banner).to_be_visible()
     swapping.page.locator("#name").fill("blue")
     swapping.requests()
-    give(swapping, choice)
-    holds(swapping, OUTCOMES[choice])
+    answer_banner(swapping, choice)
+    expect_purposes(swapping, OUTCOMES[choice])
     swapping.page.evaluate("fetch('first')")
     made = [request for request in swapping.requests() if not request.url.endswith("/state")]
     answers = [request.headers["content-type"] for request in made if request.method == "POST"]
@@ -606,13 +602,13 @@ def test_library_does_not_send_answer_again(swapping: Visitor, page: str, choice
 def test_going_back_to_swapped_page_shows_no_banner_after_answer(swapping: Visitor, choice: str) -> None:
     follow(swapping, "#next", "Second")
     expect(swapping.banner).to_be_visible()
-    give(swapping, choice)
+    answer_banner(swapping, choice)
     go_back(swapping, "First")
     expect(swapping.banner).to_have_count(0)
-    holds(swapping, OUTCOMES[choice])
+    expect_purposes(swapping, OUTCOMES[choice])
     follow(swapping, "#next", "Second")
     expect(swapping.banner).to_have_count(0)
-    holds(swapping, OUTCOMES[choice])
+    expect_purposes(swapping, OUTCOMES[choice])
 
 
 def test_going_back_to_swapped_page_keeps_unanswered_banner(swapping: Visitor) -> None:
@@ -620,7 +616,7 @@ def test_going_back_to_swapped_page_keeps_unanswered_banner(swapping: Visitor) -
     go_back(swapping, "First")
     expect(swapping.banner).to_have_count(1)
     swapping.accept()
-    holds(swapping, ALL)
+    expect_purposes(swapping, ALL)
 
 
 def test_dismissed_banner_returns_on_next_swapped_page(swapping: Visitor) -> None:
@@ -643,7 +639,7 @@ def test_swapped_part_waits_for_answer(swapping: Visitor) -> None:
 @swaps_parts
 @either_answer
 def test_swapped_part_follows_earlier_answer(swapping: Visitor, choice: str) -> None:
-    give(swapping, choice)
+    answer_banner(swapping, choice)
     swapping.page.get_by_role("button", name="More").click()
     expect(swapping.page.locator("#more")).to_be_visible()
     expect(swapping.page.locator("#both")).to_have_count(1 if choice == "accept_all" else 0)
@@ -658,27 +654,27 @@ def test_settings_page_is_loaded_as_new_document(swapping: Visitor) -> None:
 
 
 def test_answer_on_settings_page_holds_on_next_page(swapping: Visitor) -> None:
-    give(swapping, "accept_all")
+    answer_banner(swapping, "accept_all")
     follow(swapping, "#next", "Second")
-    holds(swapping, ALL)
+    expect_purposes(swapping, ALL)
     swapping.page.locator("#settings").click()
     expect(swapping.page.get_by_role("heading", name="Privacy settings", level=1)).to_be_visible()
     swapping.answer(swapping.choice("refuse_all"))
     expect(swapping.page.get_by_role("heading", name="Second", level=1)).to_be_visible()
     assert swapping.state["status"] == "refused"
-    holds(swapping, NOTHING)
+    expect_purposes(swapping, NOTHING)
 
 
 def test_grant_on_explaining_page_holds_on_requested_page(swapping: Visitor) -> None:
-    give(swapping, "refuse_all")
+    answer_banner(swapping, "refuse_all")
     swapping.page.locator("#video").click()
     swapping.answer(swapping.page.get_by_role("button", name="Allow Maps and go on"))
     expect(swapping.page.get_by_role("heading", name="Video", level=1)).to_be_visible()
-    holds(swapping, {**NOTHING, "media": True})
+    expect_purposes(swapping, {**NOTHING, "media": True})
 
 
 def test_settings_link_opens_settings_in_place(swapping: Visitor) -> None:
-    give(swapping, "accept_all")
+    answer_banner(swapping, "accept_all")
     swapping.page.locator("[data-privacy-settings]").click()
     expect(swapping.banner.get_by_role("heading", name="Privacy settings")).to_be_visible()
     expect(swapping.page.get_by_role("heading", level=1)).to_have_text("First")
@@ -688,9 +684,9 @@ def test_settings_link_opens_settings_in_place(swapping: Visitor) -> None:
     assert swapping.is_marked
 
 
-def test_dialog_is_modal_on_swapped_pages(arrive: Arrive, library: str) -> None:
-    visitor = moved_to(arrive(), "modal")
-    asked(visitor, f"/{library}/first")
+def test_dialog_is_modal_on_swapped_pages(new_visitor: NewVisitor, library: str) -> None:
+    visitor = moved_to(new_visitor(), "modal")
+    open_with_banner(visitor, f"/{library}/first")
     visitor.mark()
     for _ in range(2):
         visitor.page.keyboard.press("Escape")
@@ -703,11 +699,11 @@ def test_dialog_is_modal_on_swapped_pages(arrive: Arrive, library: str) -> None:
         expect(visitor.page.locator("dialog:modal")).to_be_visible()
 
 
-def test_dialog_is_modal_after_going_back_to_swapped_page(arrive: Arrive, library: str) -> None:
-    visitor = moved_to(arrive(), "modal")
-    asked(visitor, f"/{library}/first")
+def test_dialog_is_modal_after_going_back_to_swapped_page(new_visitor: NewVisitor, library: str) -> None:
+    visitor = moved_to(new_visitor(), "modal")
+    open_with_banner(visitor, f"/{library}/first")
     visitor.mark()
-    # By script, as it is out of reach for the visitor: the question is still open when the page goes.
+    # By script, because the open dialog blocks the link for the visitor.
     visitor.page.evaluate("document.getElementById('next').click()")
     expect(visitor.page.get_by_role("heading", level=1, name="Second")).to_be_attached()
     visitor.page.evaluate("history.back()")
@@ -717,9 +713,9 @@ def test_dialog_is_modal_after_going_back_to_swapped_page(arrive: Arrive, librar
     assert visitor.is_marked
 
 
-def test_banner_survives_push_state(arrive: Arrive) -> None:
-    visitor = arrive()
-    asked(visitor, "/")
+def test_banner_survives_push_state(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/")
     visitor.mark()
     visitor.page.evaluate("history.pushState({}, '', 'elsewhere')")
     expect(visitor.banner).to_be_visible()
@@ -729,14 +725,14 @@ def test_banner_survives_push_state(arrive: Arrive) -> None:
     visitor.page.evaluate("history.pushState({}, '', 'elsewhere')")
     visitor.accept()
     expect(visitor.status).to_contain_text(KEPT)
-    holds(visitor, ALL)
+    expect_purposes(visitor, ALL)
     assert visitor.path.endswith("/elsewhere")
     assert visitor.is_marked
 
 
-def test_content_written_by_script_waits_for_answer(arrive: Arrive) -> None:
-    visitor = arrive()
-    asked(visitor, "/")
+def test_content_written_by_script_waits_for_answer(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    open_with_banner(visitor, "/")
     write = """id => document.querySelector("main").innerHTML =
         `<div><section><template data-purpose="media"><p id="${id}">new</p></template></section></div>`"""
     visitor.page.evaluate(write, "early")

@@ -1,5 +1,7 @@
-"""What visitors can ask for, in a browser: records, what they were shown, notes, the receipt, the export, the erasure,
-an answer from the help desk; and that a double click leaves one proof."""
+"""Tests of a visitor's own data in a browser: records, notes, receipt, export, erasure and the help desk.
+
+Also: a double click leaves one consent record.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import json
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,16 +21,24 @@ from cookie_consent import Policy
 from cookie_consent.ledgers import open_ledger
 from cookie_consent.visitors.pages.wording import Wording
 from tests.browser.test_reading import CUT_OFF
-from tests.support.browsers.axe import look
+from tests.support.browsers.axe import run_axe
 from tests.support.browsers.surfaces import come_anew, have_answered
-from tests.support.browsers.visitor_browser import PREFIX, REGISTRY, Sites, Visitor, registry_sites, soon
+from tests.support.browsers.visitor_browser import (
+    PREFIX,
+    REGISTRY,
+    NewVisitor,
+    Sites,
+    Visitor,
+    registry_sites,
+    with_and_without_scripts,
+)
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
 POLICY = Policy.load(REGISTRY / "consent.toml")
 COMMAND = [sys.executable, "-c", "import sys; from cookie_consent.cli import main; sys.exit(main())", "requests"]
-"""What the desk works with."""
+"""The command with which the help desk works."""
 NOTE = "It was my child who answered.\nPlease keep that in mind."
 A4 = {"width": 794, "height": 1123}
 """In pixels of CSS, without margins."""
@@ -36,12 +46,12 @@ INKS = """() => [...document.querySelectorAll(".pchoice-page *")].filter(it => i
     .filter(it => [...it.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim()))
     .map(it => getComputedStyle(it).color.match(/\\d+/g).slice(0, 3).map(Number))"""
 TRACED = {"/names", "/account"}
-"""What the visitor looks at, after consent."""
+"""The pages that the visitor opens after consent."""
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Sites with a ledger of their own."""
+    """The registry sites, with a ledger of their own."""
     with registry_sites(tmp_path_factory.mktemp("own-data")) as sites:
         yield sites
 
@@ -51,43 +61,45 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     [(True, "en"), (False, "ja")],
     ids=["with JavaScript, in English", "without JavaScript, in Japanese"],
 )
-def test_visitor_reads_annotates_exports_and_erases_own_data(arrive: Arrive, scripts: bool, language: str) -> None:
-    visitor = arrive(java_script_enabled=scripts, locale=language, accept_downloads=True)
+def test_visitor_reads_annotates_exports_and_erases_own_data(
+    new_visitor: NewVisitor, scripts: bool, language: str
+) -> None:
+    visitor = new_visitor(java_script_enabled=scripts, locale=language, accept_downloads=True)
     words = Wording(POLICY, language)
-    asked = the_question_is_answered(visitor)
-    consent_id, visitor_id = the_settings_page_says_what_is_kept(visitor, words)
-    the_record_says_what_was_answered(visitor, words)
-    what_was_shown_can_be_read_again_word_for_word(visitor, words, asked)
-    a_note_is_attached_by_keyboard_alone(visitor, words)
-    the_receipt_is_a_page_and_data(visitor, words, consent_id)
-    the_export_has_everything(visitor, words, consent_id, visitor_id)
-    the_erasure_says_what_stays(visitor, words, visitor_id)
-    a_withdrawal_is_a_second_record(visitor, words)
+    asked = accept_and_visit_pages(visitor)
+    consent_id, visitor_id = read_settings_page(visitor, words)
+    check_record(visitor, words)
+    check_shown_text(visitor, words, asked)
+    attach_note_by_keyboard(visitor, words)
+    check_receipt(visitor, words, consent_id)
+    check_export(visitor, words, consent_id, visitor_id)
+    erase_and_check_notice(visitor, words, visitor_id)
+    withdraw_and_check_records(visitor, words)
 
 
-def the_question_is_answered(visitor: Visitor) -> str:
-    """Accept, look at two pages, and return what the question said."""
+def accept_and_visit_pages(visitor: Visitor) -> str:
+    """Accept, visit two pages, and return the text of the banner."""
     visitor.go("/")
-    asked = said(visitor.banner)
+    asked = words_of(visitor.banner)
     visitor.accept()
     for path in TRACED:
         visitor.go(path)
     return asked
 
 
-def the_settings_page_says_what_is_kept(visitor: Visitor, words: Wording) -> tuple[str, str]:
-    """Return the two numbers that it says: that of the answers, and that of the access records."""
+def read_settings_page(visitor: Visitor, words: Wording) -> tuple[str, str]:
+    """Return the consent id and the visitor id that the settings page shows."""
     visitor.go(PREFIX)
     main = visitor.page.get_by_role("main")
     expect(main).to_contain_text(str(words.counted("kept_records", 1)))
     consent_id, visitor_id = (number.inner_text() for number in main.locator("li code").all())
-    assert kept(visitor.sites)[-1]["consent_id"] == consent_id
-    assert soon(lambda: paths(traced(visitor.sites.records, visitor_id)) >= TRACED)
+    assert ledger_records(visitor.sites)[-1]["consent_id"] == consent_id
+    assert eventually(lambda: paths(records_of(visitor.sites.records, visitor_id)) >= TRACED)
     return consent_id, visitor_id
 
 
-def the_record_says_what_was_answered(visitor: Visitor, words: Wording) -> None:
-    follow(visitor, words, "records")
+def check_record(visitor: Visitor, words: Wording) -> None:
+    follow_link(visitor, words, "records")
     (record,) = visitor.page.get_by_role("article").all()
     expect(record.get_by_role("heading", level=2)).to_contain_text(str(words("event_granted")))
     for purpose in POLICY.optional:
@@ -95,22 +107,22 @@ def the_record_says_what_was_answered(visitor: Visitor, words: Wording) -> None:
     expect(record).to_contain_text(str(words("given_banner")))
 
 
-def what_was_shown_can_be_read_again_word_for_word(visitor: Visitor, words: Wording, asked: str) -> None:
-    follow(visitor, words, "shown")
+def check_shown_text(visitor: Visitor, words: Wording, asked: str) -> None:
+    follow_link(visitor, words, "shown")
     shown = visitor.page.get_by_role("group", name=str(words("shown")))
-    assert said(shown) == asked
+    assert words_of(shown) == asked
     expect(shown.get_by_role("heading", name=str(words("banner_title")))).to_be_visible()
-    # It can be unfolded, by whatever means somebody reads it; its buttons do nothing.
+    # The purposes can be unfolded; the buttons are disabled.
     title = shown.get_by_text(words.titles([POLICY.optional[0]]), exact=True)
     expect(title).to_be_hidden()
     shown.locator("summary").click()
     expect(title).to_be_visible()
     for button in shown.get_by_role("button").all():
         expect(button).to_be_disabled()
-    follow(visitor, words, "records")
+    follow_link(visitor, words, "records")
 
 
-def a_note_is_attached_by_keyboard_alone(visitor: Visitor, words: Wording) -> None:
+def attach_note_by_keyboard(visitor: Visitor, words: Wording) -> None:
     keyboard = visitor.page.keyboard
     tab_to(visitor.page, "summary")
     keyboard.press("Enter")
@@ -124,10 +136,10 @@ def a_note_is_attached_by_keyboard_alone(visitor: Visitor, words: Wording) -> No
     expect(visitor.page.get_by_role("article")).to_have_count(1)
 
 
-def the_receipt_is_a_page_and_data(visitor: Visitor, words: Wording, consent_id: str) -> None:
+def check_receipt(visitor: Visitor, words: Wording, consent_id: str) -> None:
     visitor.go(PREFIX)
     expect(visitor.page.get_by_role("main")).to_contain_text(str(words.counted("kept_records", 1)))
-    follow(visitor, words, "receipt")
+    follow_link(visitor, words, "receipt")
     for purpose in POLICY.optional:
         expect(visitor.page.get_by_role("heading", name=words.titles([purpose]))).to_be_visible()
     receipt = downloaded(visitor, words, "receipt_data")
@@ -136,7 +148,7 @@ def the_receipt_is_a_page_and_data(visitor: Visitor, words: Wording, consent_id:
     assert receipt["withdraw_at"].startswith(visitor.sites.address)
 
 
-def the_export_has_everything(visitor: Visitor, words: Wording, consent_id: str, visitor_id: str) -> None:
+def check_export(visitor: Visitor, words: Wording, consent_id: str, visitor_id: str) -> None:
     visitor.go(PREFIX)
     export = downloaded(visitor, words, "export")
     answer, note = export["consent_records"]
@@ -149,9 +161,9 @@ def the_export_has_everything(visitor: Visitor, words: Wording, consent_id: str,
         assert {key for record in export[kind] for key in record} <= export["meanings"][kind].keys()
 
 
-def the_erasure_says_what_stays(visitor: Visitor, words: Wording, visitor_id: str) -> None:
+def erase_and_check_notice(visitor: Visitor, words: Wording, visitor_id: str) -> None:
     assert "visitor" in visitor.cookies
-    # The last record is still on its way when the erasure comes.
+    # The access record of this page may still be in the sink's queue when the erasure comes.
     visitor.go("/offices")
     visitor.go(PREFIX)
     visitor.page.get_by_role("button", name=str(words("erase"))).click()
@@ -161,33 +173,33 @@ def the_erasure_says_what_stays(visitor: Visitor, words: Wording, visitor_id: st
     assert "visitor" not in visitor.cookies
     assert "consent" in visitor.cookies
     expect(visitor.page.get_by_text(visitor_id)).to_have_count(0)
-    assert traced(visitor.sites.all_records(), visitor_id) == []
+    assert records_of(visitor.sites.all_records(), visitor_id) == []
 
 
-def a_withdrawal_is_a_second_record(visitor: Visitor, words: Wording) -> None:
+def withdraw_and_check_records(visitor: Visitor, words: Wording) -> None:
     visitor.answer(visitor.choice("refuse_all"))
     expect(visitor.page.get_by_text(str(words("status_refused")))).to_be_visible()
-    follow(visitor, words, "records")
-    headings = [said(heading) for heading in visitor.page.get_by_role("heading", level=2).all()]
+    follow_link(visitor, words, "records")
+    headings = [words_of(heading) for heading in visitor.page.get_by_role("heading", level=2).all()]
     events = [str(words(f"event_{event}")) for event in ("withdrawn", "granted")]
     assert [heading.split()[0] for heading in headings] == events
-    # The note stays where it was put.
+    # The note stays with its record.
     expect(visitor.page.get_by_role("article").last.locator(".pchoice-written")).to_have_text(NOTE)
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_visitor_exports_and_erases_records_after_withdrawal(arrive: Arrive, scripts: bool) -> None:
-    visitor = arrive(java_script_enabled=scripts, locale="en", accept_downloads=True)
+@with_and_without_scripts
+def test_visitor_exports_and_erases_records_after_withdrawal(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts, locale="en", accept_downloads=True)
     words = Wording(POLICY, "en")
-    the_question_is_answered(visitor)
-    _, visitor_id = the_settings_page_says_what_is_kept(visitor, words)
+    accept_and_visit_pages(visitor)
+    _, visitor_id = read_settings_page(visitor, words)
     visitor.answer(visitor.choice("refuse_all"))
     assert "visitor" not in visitor.cookies
     assert visitor.cookies["visitor-erasure"]["path"] == PREFIX
     main = visitor.page.get_by_role("main")
     expect(main).to_contain_text(str(words("kept_withdrawn", date="|", id="|")).partition("|")[0].strip("\u2068"))
     expect(main.get_by_role("listitem").get_by_text(visitor_id)).to_be_visible()
-    assert not scripts or not look(visitor.page)  # axe is a script
+    assert not scripts or not run_axe(visitor.page)  # axe is a script
     export = downloaded(visitor, words, "export")
     assert export["withdrawn_visitor_ids"] == [visitor_id]
     assert paths(export["access_records"]) >= TRACED
@@ -198,18 +210,18 @@ def test_visitor_exports_and_erases_records_after_withdrawal(arrive: Arrive, scr
     expect(visitor.page.get_by_role("status")).to_contain_text(str(words("erased")))
     expect(visitor.page.get_by_text(visitor_id)).to_have_count(0)
     assert "visitor-erasure" not in visitor.cookies
-    assert traced(visitor.sites.all_records(), visitor_id) == []
+    assert records_of(visitor.sites.all_records(), visitor_id) == []
 
 
-def test_complaint_is_sent_answered_and_read_on_other_device(arrive: Arrive) -> None:
-    visitor, elsewhere = arrive(locale="en"), arrive(java_script_enabled=False, locale="ja")
+def test_complaint_is_sent_answered_and_read_on_other_device(new_visitor: NewVisitor) -> None:
+    visitor, elsewhere = new_visitor(locale="en"), new_visitor(java_script_enabled=False, locale="ja")
     words = Wording(POLICY, "en")
     visitor.go("/")
     visitor.accept()
     visitor.go(PREFIX)
     visitor.page.get_by_role("link", name=str(words("request_form"))).click()
-    reference, secret = a_complaint_is_sent(visitor, words)
-    the_request_opens_with_its_secret_alone(elsewhere, Wording(POLICY, "ja"), reference, secret)
+    reference, secret = send_complaint(visitor, words)
+    open_request_with_secret(elsewhere, Wording(POLICY, "ja"), reference, secret)
     answer = "Nobody will ask you twice.\nThank you for telling us."
     subprocess.run([*COMMAND, "answer", reference, "--text", answer, "--ledger", visitor.sites.ledger], check=True)
     visitor.page.reload()
@@ -218,15 +230,15 @@ def test_complaint_is_sent_answered_and_read_on_other_device(arrive: Arrive) -> 
     assert elsewhere.page.locator(".pchoice-written").inner_text() == answer
 
 
-def a_complaint_is_sent(visitor: Visitor, words: Wording) -> tuple[str, str]:
-    """Return its reference and its secret."""
+def send_complaint(visitor: Visitor, words: Wording) -> tuple[str, str]:
+    """Send a complaint, and return its reference and its secret."""
     page, send = visitor.page, visitor.page.get_by_role("button", name=str(words("request_send")), exact=True)
     expect(page.locator("script")).to_have_count(0)
     page.get_by_role("radio", name=str(words("request_complain"))).check()
     page.get_by_label(str(words("request_text"))).fill(NOTE)
     send.click()
     expect(page.get_by_role("alert").or_(page.get_by_role("status"))).to_be_visible()
-    # No person writes that fast, though a busy machine may take its time. What was written is still there.
+    # The form rejects messages that come too fast, and keeps the text. A busy machine may be slow enough.
     if page.get_by_role("alert").count():
         expect(page.get_by_role("alert")).to_have_text(str(words("error_form_old")))
         expect(page.get_by_role("radio", name=str(words("request_complain")))).to_be_checked()
@@ -234,15 +246,15 @@ def a_complaint_is_sent(visitor: Visitor, words: Wording) -> tuple[str, str]:
         page.wait_for_timeout(2500)
         send.click()
     expect(page.get_by_role("status")).to_have_text(str(words("request_received")))
-    assert not look(page)
+    assert not run_axe(page)
     reference, secret = page.locator("dd code").all_inner_texts()
     visitor.go(f"{PREFIX}/requests")
     expect(page.get_by_role("region", name=reference)).to_contain_text(str(words("request_complain")))
-    assert not look(page)
+    assert not run_axe(page)
     return reference, secret
 
 
-def the_request_opens_with_its_secret_alone(visitor: Visitor, words: Wording, reference: str, secret: str) -> None:
+def open_request_with_secret(visitor: Visitor, words: Wording, reference: str, secret: str) -> None:
     visitor.go(f"{PREFIX}/requests")
     expect(visitor.page.get_by_role("region")).to_have_count(0)
     look_up(visitor, words, reference, secret[::-1])
@@ -253,42 +265,42 @@ def the_request_opens_with_its_secret_alone(visitor: Visitor, words: Wording, re
 
 
 def look_up(visitor: Visitor, words: Wording, reference: str, secret: str) -> None:
-    """Ask what became of a request."""
+    """Look up a request."""
     visitor.page.get_by_label(str(words("request_reference"))).fill(reference)
     visitor.page.get_by_label(str(words("request_secret"))).fill(secret)
     visitor.page.get_by_role("button", name=str(words("request_look_up"))).click()
 
 
 @pytest.mark.parametrize("path", ["/", PREFIX], ids=["question", "settings page"])
-def test_second_click_while_ledger_is_busy_leaves_one_record(arrive: Arrive, path: str) -> None:
-    visitor = arrive(java_script_enabled=False)
-    before = len(kept(visitor.sites))
+def test_second_click_while_ledger_is_busy_leaves_one_record(new_visitor: NewVisitor, path: str) -> None:
+    visitor = new_visitor(java_script_enabled=False)
+    before = len(ledger_records(visitor.sites))
     visitor.go(path)
     place = center(visitor.choice("accept_all"))
-    with writing(visitor.sites):
+    with locked_ledger(visitor.sites):
         for _ in ("first", "second"):
             with visitor.page.expect_request(lambda request: request.method == "POST"):
                 visitor.page.mouse.click(*place)
-    assert soon(lambda: visitor.state["status"] == "granted")
-    (record,) = kept(visitor.sites)[before:]
+    assert eventually(lambda: visitor.state["status"] == "granted")
+    (record,) = ledger_records(visitor.sites)[before:]
     assert record["event"] == "granted"
     visitor.go(f"{PREFIX}/records")
     expect(visitor.page.get_by_role("article").locator("code")).to_have_text(record["record_id"])
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
-def test_double_click_leaves_one_record(arrive: Arrive, scripts: bool) -> None:
-    visitor = arrive(java_script_enabled=scripts)
-    before = len(kept(visitor.sites))
+@with_and_without_scripts
+def test_double_click_leaves_one_record(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts)
+    before = len(ledger_records(visitor.sites))
     visitor.go("/")
     visitor.choice("accept_all").dblclick()
-    assert soon(lambda: visitor.state["status"] == "granted")
-    assert len(kept(visitor.sites)) == before + 1
+    assert eventually(lambda: visitor.state["status"] == "granted")
+    assert len(ledger_records(visitor.sites)) == before + 1
 
 
 @pytest.mark.parametrize("path", ["/records", "/receipt/page", "/records/shown"])
-def test_printed_page_is_complete_and_dark_on_light(arrive: Arrive, path: str) -> None:
-    visitor = arrive(color_scheme="dark", viewport=A4)
+def test_printed_page_is_complete_and_dark_on_light(new_visitor: NewVisitor, path: str) -> None:
+    visitor = new_visitor(color_scheme="dark", viewport=A4)
     visitor.go("/")
     visitor.accept()
     visitor.go(f"{PREFIX}/records")
@@ -298,11 +310,11 @@ def test_printed_page_is_complete_and_dark_on_light(arrive: Arrive, path: str) -
         visitor.go(PREFIX + path)
     visitor.page.emulate_media(media="print", color_scheme="dark")
     assert visitor.page.evaluate(CUT_OFF) == []
-    # Dark on light, whatever the screen is like.
+    # Print is dark on light, even in a dark colour scheme.
     assert {tuple(ink) for ink in visitor.page.evaluate(INKS) if max(ink) > 127} == set()
     assert visitor.page.pdf(format="A4").startswith(b"%PDF-")
     if path == "/receipt/page":
-        # Where a link cannot be followed, its address is written.
+        # On paper the address of a link is written out.
         expect(visitor.page.get_by_text(f"{visitor.sites.address}{PREFIX}", exact=True)).to_be_visible()
     if path == "/records/shown":
         expect(visitor.page.get_by_text("Example Maps serves")).to_be_visible()
@@ -320,9 +332,9 @@ def test_axe_finds_no_violations_in_texts_shown_earlier(browser: Browser, museum
         assert len(shown) == 3
         for address in shown:
             visitor.go(address or "")
-            findings = look(visitor.page)
+            findings = run_axe(visitor.page)
             assert not findings, findings
-        # The last one was in Arabic, and a translation: what it says prevails is one click away.
+        # The last text was an Arabic translation: the prevailing text is one click away.
         quoted = visitor.page.get_by_role("group", name="What you were shown")
         expect(quoted).to_have_css("direction", "rtl")
         visitor.page.get_by_role("link", name="This is a translation").first.click()
@@ -330,14 +342,14 @@ def test_axe_finds_no_violations_in_texts_shown_earlier(browser: Browser, museum
         expect(quoted).to_have_attribute("lang", "en")
 
 
-def follow(visitor: Visitor, words: Wording, text: str) -> None:
-    """Follow a link of one of our pages, and see its heading."""
+def follow_link(visitor: Visitor, words: Wording, text: str) -> None:
+    """Follow a link of one of our pages, and expect its text as the heading."""
     visitor.page.get_by_role("main").get_by_role("link", name=str(words(text)), exact=True).click()
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text(str(words(text)))
 
 
 def downloaded(visitor: Visitor, words: Wording, text: str) -> dict[str, Any]:
-    """Follow a link to a file, and return what is in it."""
+    """Download a JSON file, and return its content."""
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("link", name=str(words(text)), exact=True).click()
     assert download.value.suggested_filename.endswith(".json")
@@ -345,13 +357,13 @@ def downloaded(visitor: Visitor, words: Wording, text: str) -> dict[str, Any]:
     return found
 
 
-def said(part: Locator) -> str:
-    """Return all words of a part of a page, also those that are folded."""
+def words_of(part: Locator) -> str:
+    """Return all words of a part of a page, also hidden ones."""
     return " ".join((part.text_content() or "").split())
 
 
 def tab_to(page: Page, selector: str) -> None:
-    """Press Tab until something has the focus."""
+    """Press Tab until an element has the focus."""
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
@@ -360,7 +372,7 @@ def tab_to(page: Page, selector: str) -> None:
 
 
 def center(button: Locator) -> tuple[float, float]:
-    """Return where on the screen a button is."""
+    """Return the middle of a button on the screen."""
     button.scroll_into_view_if_needed()
     box = button.bounding_box()
     assert box
@@ -368,16 +380,16 @@ def center(button: Locator) -> tuple[float, float]:
 
 
 @contextmanager
-def writing(sites: Sites) -> Iterator[None]:
-    """Keep the ledger waiting: another program writes to its file."""
+def locked_ledger(sites: Sites) -> Iterator[None]:
+    """Lock the file of the ledger, as another writing program does."""
     with closing(sqlite3.connect(sites.ledger.removeprefix("sqlite:///"), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
 
 
-def kept(sites: Sites) -> list[dict[str, Any]]:
-    """Return the records in the ledger, oldest first."""
+def ledger_records(sites: Sites) -> list[dict[str, Any]]:
+    """Return the consent records in the ledger, oldest first."""
     ledger = open_ledger(sites.ledger)
     try:
         return [json.loads(link.document) for link in ledger.links() if link.document is not None]
@@ -385,11 +397,11 @@ def kept(sites: Sites) -> list[dict[str, Any]]:
         ledger.close()
 
 
-def traced(records: list[dict[str, Any]], visitor_id: str) -> list[dict[str, Any]]:
+def records_of(records: list[dict[str, Any]], visitor_id: str) -> list[dict[str, Any]]:
     """Return the access records of a visitor."""
     return [record for record in records if record["visitor.id"] == visitor_id]
 
 
 def paths(records: list[dict[str, Any]]) -> set[str]:
-    """Return what was looked at, by access records."""
+    """Return the paths in access records."""
     return {record["url.path"] for record in records}

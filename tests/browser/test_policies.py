@@ -1,8 +1,8 @@
-"""The question under the Content-Security-Policies that sites have: it works, and nothing in it is against them."""
+"""Tests of the banner under Content-Security-Policies: it works and violates none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,15 +10,15 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browsers.surroundings import governed, surroundings
-from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor, soon
+from tests.support.browsers.surroundings import policy_page, surroundings_site
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import POLICIES
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
 WITH_SCRIPTS = ("files", "trusted types", "nonces")
-"""The policies under which our script can do all that it does."""
+"""The policies that let our script work."""
 WATCH = """
 document.said = [];
 addEventListener("securitypolicyviolation", it => document.said.push(`${it.effectiveDirective} ${it.blockedURI}`));
@@ -27,22 +27,22 @@ new ReportingObserver(hear, { buffered: true }).observe();
 """
 LONGEST = 10_000
 WITNESS = "https://witness.example/"
-"""What no policy here lets a page fetch."""
-UNASKED = (WITNESS, "/favicon.ico")
-"""What is no doing of ours. Browsers fetch the icon by themselves."""
-NOT_RUN = "Blocked script execution in"
-"""What Chromium says of each script on a page that is in a sandbox without scripts."""
+"""An address that every policy here blocks. Its report shows that all earlier reports have come."""
+IGNORED = (WITNESS, "/favicon.ico")
+"""Addresses whose violations do not count: browsers fetch the icon by themselves."""
+SCRIPT_BLOCKED = "Blocked script execution in"
+"""The beginning of Chromium's message about a script in a sandbox without scripts."""
 
 
 class Watched:
-    """A visitor, and all that the browser says against what happens on the pages that they see.
+    """A visitor, with the errors and violations that the browser reports.
 
     Args:
-        visitor: who visits.
+        visitor: the visitor.
 
     Attributes:
-        errors: what was said in the console.
-        violations: what was said to the pages.
+        errors: errors and warnings in the console.
+        violations: violations that the pages were told of.
     """
 
     def __init__(self, visitor: Visitor) -> None:
@@ -60,12 +60,12 @@ class Watched:
         self.visitor.go(path)
 
     def note(self) -> None:
-        """Note what was said to the page so far, before another one takes its place."""
+        """Note the violations of the page so far, before another page replaces it."""
         if self.visitor.scripts and self.page.url.startswith("http"):
-            self.violations += filter(_is_asked, self.page.evaluate("document.said.splice(0)"))
+            self.violations += filter(_counts, self.page.evaluate("document.said.splice(0)"))
 
     def reports(self) -> list[Any]:
-        """Return what was reported to the server; complete once that of a last violation has come."""
+        """Return the violations that were reported to the server. A last violation shows that all have come."""
         self.note()
         self.page.evaluate("address => fetch(address).catch(() => {})", WITNESS)
         found: list[Any] = []
@@ -74,42 +74,42 @@ class Watched:
             found.extend(self._new_reports())
             return any(report["blocked-uri"].startswith(WITNESS) for report in found)
 
-        assert soon(has_witness)
-        self.errors[:] = list(filter(_is_asked, self.errors))
-        return [report for report in found if _is_asked(report["blocked-uri"])]
+        assert eventually(has_witness)
+        self.errors[:] = list(filter(_counts, self.errors))
+        return [report for report in found if _counts(report["blocked-uri"])]
 
     def _new_reports(self) -> list[Any]:
         reports: list[Any] = httpx.get(f"{self.visitor.sites.address}/reports").json()
         return [report["csp-report"] for report in reports]
 
 
-def _is_asked(what: str) -> bool:
-    return not any(address in what for address in UNASKED)
+def _counts(what: str) -> bool:
+    return not any(address in what for address in IGNORED)
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Where visitors arrive here."""
-    with surroundings(tmp_path_factory.mktemp("surroundings")) as sites:
+    """The sites under test."""
+    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
         yield sites
 
 
 @pytest.fixture
-def watched(arrive: Arrive) -> Watched:
-    """Somebody whose browser is listened to."""
-    return Watched(arrive())
+def watched(new_visitor: NewVisitor) -> Watched:
+    """A visitor whose browser's errors and violations are noted."""
+    return Watched(new_visitor())
 
 
 def answer(visitor: Visitor, choice: str) -> int:
-    """Press a button that gives an answer, and return the status of what the server says to it."""
+    """Press a button that gives an answer, and return the status of the response."""
     with visitor.page.expect_response(lambda it: urlsplit(it.url).path == PREFIX, timeout=LONGEST) as answered:
         visitor.choice(choice).click()
     expect(visitor.banner).to_have_count(0)
     return answered.value.status
 
 
-def expect_the_question(visitor: Visitor) -> None:
-    """Expect that it stands on the page, with its style."""
+def expect_banner(visitor: Visitor) -> None:
+    """Expect the banner with its style."""
     expect(visitor.banner).to_be_visible()
     expect(visitor.banner).to_have_css("position", "fixed")
     for choice in ("refuse_all", "accept_all"):
@@ -117,11 +117,11 @@ def expect_the_question(visitor: Visitor) -> None:
         expect(visitor.choice(choice)).to_have_css("background-color", "rgb(42, 115, 194)")
 
 
-def refuse_and_think_again(watched: Watched, path: str) -> None:
-    """Refuse on a page; come back, open the settings in place, and accept."""
+def refuse_then_allow_maps(watched: Watched, path: str) -> None:
+    """Refuse on a page; then open the settings in place and allow maps."""
     visitor = watched.visitor
     watched.go(path)
-    expect_the_question(visitor)
+    expect_banner(visitor)
     visitor.mark()
     assert answer(visitor, "refuse_all") == 200
     expect(visitor.status).not_to_be_empty()
@@ -131,7 +131,7 @@ def refuse_and_think_again(watched: Watched, path: str) -> None:
     expect(visitor.banner).to_have_count(0)
     visitor.mark()
     visitor.page.evaluate("consent.ready.then(() => consent.show())")
-    expect_the_question(visitor)
+    expect_banner(visitor)
     visitor.banner.get_by_label("Maps").check()
     assert answer(visitor, "save") == 200
     assert visitor.is_marked
@@ -141,49 +141,49 @@ def refuse_and_think_again(watched: Watched, path: str) -> None:
 @pytest.mark.parametrize("mode", ["", "?trial"])
 @pytest.mark.parametrize("name", WITH_SCRIPTS)
 def test_banner_and_settings_cause_no_policy_violation(watched: Watched, name: str, mode: str) -> None:
-    refuse_and_think_again(watched, governed(name) + mode)
+    refuse_then_allow_maps(watched, policy_page(name) + mode)
     assert watched.reports() == []
     assert watched.violations == []
     assert watched.errors == []
 
 
 def test_separate_nonces_for_scripts_and_styles_work(watched: Watched) -> None:
-    refuse_and_think_again(watched, f"{governed('nonces')}?apart")
+    refuse_then_allow_maps(watched, f"{policy_page('nonces')}?apart")
     assert watched.reports() == []
     assert watched.violations == []
     assert watched.errors == []
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_form_works_without_javascript_under_each_policy(arrive: Arrive, name: str) -> None:
-    watched = Watched(arrive(java_script_enabled=False))
+def test_form_works_without_javascript_under_each_policy(new_visitor: NewVisitor, name: str) -> None:
+    watched = Watched(new_visitor(java_script_enabled=False))
     visitor = watched.visitor
-    visitor.go(governed(name))
-    expect_the_question(visitor)
+    visitor.go(policy_page(name))
+    expect_banner(visitor)
     assert answer(visitor, "refuse_all") == 303
-    assert visitor.path == governed(name)
+    assert visitor.path == policy_page(name)
     assert visitor.state["status"] == "refused"
-    assert [error for error in watched.errors if NOT_RUN not in error] == []
+    assert [error for error in watched.errors if SCRIPT_BLOCKED not in error] == []
 
 
 def test_form_works_in_sandbox_without_scripts(watched: Watched) -> None:
     visitor = watched.visitor
-    visitor.go(governed("sandbox"))
-    expect_the_question(visitor)
+    visitor.go(policy_page("sandbox"))
+    expect_banner(visitor)
     assert answer(visitor, "refuse_all") == 303
-    assert visitor.path == governed("sandbox")
+    assert visitor.path == policy_page("sandbox")
     assert visitor.state["status"] == "refused"
     visitor.page.get_by_role("link", name="Privacy settings").click()
     expect(visitor.page.get_by_role("heading", name="Privacy settings")).to_be_visible()
     assert answer(visitor, "accept_all") == 303
     assert visitor.state["status"] == "granted"
-    assert {error.partition("'")[0].strip() for error in watched.errors} == {NOT_RUN}
+    assert {error.partition("'")[0].strip() for error in watched.errors} == {SCRIPT_BLOCKED}
 
 
 def test_form_is_sent_when_policy_blocks_connections(watched: Watched) -> None:
-    visitor, path = watched.visitor, governed("no connections")
+    visitor, path = watched.visitor, policy_page("no connections")
     watched.go(path)
-    expect_the_question(visitor)
+    expect_banner(visitor)
     assert watched.reports() == []
     visitor.mark()
     assert answer(visitor, "refuse_all") == 303
@@ -201,5 +201,5 @@ def test_form_is_sent_when_policy_blocks_connections(watched: Watched) -> None:
 
 
 def test_report_only_policy_blocks_nothing(watched: Watched) -> None:
-    refuse_and_think_again(watched, f"{governed('no connections')}?trial")
+    refuse_then_allow_maps(watched, f"{policy_page('no connections')}?trial")
     assert {report["disposition"] for report in watched.reports()} == {"report"}

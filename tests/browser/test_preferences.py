@@ -1,27 +1,29 @@
-"""What browsers bring along: a language, Global Privacy Control, no cookies, and pages kept for the back button."""
+"""Tests of browser preferences: language, Global Privacy Control, blocked cookies and the back button."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from cookie_consent.texts import catalog as shipping
-from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, PREFIX, Sites, Visitor
+from tests.support.browsers.visitor_browser import (
+    CHROMIUM_OPTIONS,
+    PREFIX,
+    NewVisitor,
+    Sites,
+    Visitor,
+    with_and_without_scripts,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-Arrive = Callable[..., Visitor]
-with_and_without_scripts = pytest.mark.parametrize(
-    "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
-)
-
 
 def shipped(language: str) -> dict[str, str]:
-    """Return the texts that ship for a language, but those that count."""
+    """Return the shipped texts of a language that have no plural forms."""
     return {name: text for name, text in shipping.shipped(language).items() if isinstance(text, str)}
 
 
@@ -29,8 +31,8 @@ def shipped(language: str) -> dict[str, str]:
 
 
 @with_and_without_scripts
-def test_japanese_browser_gets_japanese_texts(arrive: Arrive, scripts: bool) -> None:
-    visitor, texts = arrive(java_script_enabled=scripts, locale="ja-JP"), shipped("ja")
+def test_japanese_browser_gets_japanese_texts(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor, texts = new_visitor(java_script_enabled=scripts, locale="ja-JP"), shipped("ja")
     page, html = visitor.page, visitor.page.locator("html")
     visitor.go("/offices")
     expect(html).to_have_attribute("lang", "ja")
@@ -55,8 +57,8 @@ def test_japanese_browser_gets_japanese_texts(arrive: Arrive, scripts: bool) -> 
     assert receipt["language"] == "ja"
 
 
-def test_banner_is_in_page_language_not_browser_language(arrive: Arrive) -> None:
-    visitor = arrive(locale="en-GB")
+def test_banner_is_in_page_language_not_browser_language(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor(locale="en-GB")
     visitor.go("/?lang=ja")
     expect(visitor.page.locator("html")).to_have_attribute("lang", "ja")
     expect(visitor.banner.get_by_role("button", name=shipped("ja")["refuse_all"])).to_be_visible()
@@ -68,8 +70,8 @@ def test_banner_is_in_page_language_not_browser_language(arrive: Arrive) -> None
 
 
 @with_and_without_scripts
-def test_global_privacy_control_refuses_without_banner(arrive: Arrive, scripts: bool) -> None:
-    visitor = arrive(java_script_enabled=scripts, extra_http_headers={"Sec-GPC": "1"})
+def test_global_privacy_control_refuses_without_banner(new_visitor: NewVisitor, scripts: bool) -> None:
+    visitor = new_visitor(java_script_enabled=scripts, extra_http_headers={"Sec-GPC": "1"})
     page = visitor.page
     for path in ("/", "/names", "/tour", "/offices"):
         visitor.go(path)
@@ -82,7 +84,7 @@ def test_global_privacy_control_refuses_without_banner(arrive: Arrive, scripts: 
     assert visitor.hosts() == {visitor.sites.address}
     assert visitor.cookies == {}
 
-    # What the visitor allows in so many words, in sight of the signal, goes before it.
+    # An explicit grant overrides the signal.
     visitor.go("/offices")
     visitor.answer(box.get_by_role("button", name="Allow Maps and tours and go on"))
     expect(page.frame_locator("#map").get_by_label("A map with two offices")).to_be_visible()
@@ -93,14 +95,14 @@ def test_global_privacy_control_refuses_without_banner(arrive: Arrive, scripts: 
 # No cookies
 
 
-with_scripts_alone = pytest.mark.parametrize("without_cookies", [True], ids=["with JavaScript"], indirect=True)
+only_with_scripts = pytest.mark.parametrize("cookieless_visitor", [True], ids=["with JavaScript"], indirect=True)
 
 
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
-def without_cookies(
+def cookieless_visitor(
     browser: Browser, sites: Sites, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Visitor]:
-    """Somebody whose browser is set to keep no cookies."""
+    """A visitor whose browser blocks cookies."""
     settings = {"profile": {"default_content_setting_values": {"cookies": 2}}}
     (tmp_path / "Default").mkdir()
     (tmp_path / "Default" / "Preferences").write_text(json.dumps(settings), encoding="utf-8")
@@ -109,8 +111,8 @@ def without_cookies(
         yield Visitor(context, sites, scripts=request.param)
 
 
-def test_pages_work_without_cookies_and_report_lost_answer(without_cookies: Visitor) -> None:
-    visitor, page = without_cookies, without_cookies.page
+def test_pages_work_without_cookies_and_report_lost_answer(cookieless_visitor: Visitor) -> None:
+    visitor, page = cookieless_visitor, cookieless_visitor.page
     blocked = shipped("en")["cookies_blocked"]
     for path in ("/", "/names", "/tour", PREFIX, "/offices"):
         visitor.go(path)
@@ -129,7 +131,7 @@ def test_pages_work_without_cookies_and_report_lost_answer(without_cookies: Visi
         expect(visitor.banner.get_by_text(blocked)).to_be_hidden()
         visitor.answer(visitor.choice("accept_all"))
         page.wait_for_load_state()
-        # One line takes the place of the question.
+        # A message replaces the banner.
         expect(visitor.banner.get_by_text(blocked)).to_be_visible()
         expect(visitor.choice("accept_all")).to_be_hidden()
     expect(box).to_be_visible()
@@ -138,9 +140,9 @@ def test_pages_work_without_cookies_and_report_lost_answer(without_cookies: Visi
 
 
 def test_settings_page_reports_lost_answer(
-    without_cookies: Visitor,
+    cookieless_visitor: Visitor,
 ) -> None:
-    visitor, page = without_cookies, without_cookies.page
+    visitor, page = cookieless_visitor, cookieless_visitor.page
     blocked = shipped("en")["cookies_blocked"]
     visitor.go(PREFIX)
     expect(page.get_by_text(blocked)).to_be_hidden()
@@ -150,8 +152,8 @@ def test_settings_page_reports_lost_answer(
     assert visitor.cookies == {}
 
 
-def test_page_after_settings_reports_lost_answer(without_cookies: Visitor) -> None:
-    visitor, page = without_cookies, without_cookies.page
+def test_page_after_settings_reports_lost_answer(cookieless_visitor: Visitor) -> None:
+    visitor, page = cookieless_visitor, cookieless_visitor.page
     visitor.go(f"{PREFIX}?next=/names")
     visitor.answer(visitor.choice("accept_all"))
     page.wait_for_load_state()
@@ -160,8 +162,8 @@ def test_page_after_settings_reports_lost_answer(without_cookies: Visitor) -> No
     expect(place.get_by_text(shipped("en")["cookies_blocked"])).to_be_visible()
 
 
-def test_explaining_page_reports_lost_answer(without_cookies: Visitor) -> None:
-    visitor, said = without_cookies, without_cookies.page.get_by_text(shipped("en")["cookies_blocked"])
+def test_explaining_page_reports_lost_answer(cookieless_visitor: Visitor) -> None:
+    visitor, said = cookieless_visitor, cookieless_visitor.page.get_by_text(shipped("en")["cookies_blocked"])
     visitor.go("/tour")
     expect(said).to_be_hidden()
     visitor.answer(visitor.choice("grant"))
@@ -169,14 +171,14 @@ def test_explaining_page_reports_lost_answer(without_cookies: Visitor) -> None:
     assert visitor.path == "/tour"
 
 
-@with_scripts_alone
-def test_banner_does_not_return_to_visible_page_without_cookies(without_cookies: Visitor) -> None:
-    visitor = without_cookies
+@only_with_scripts
+def test_banner_does_not_return_to_visible_page_without_cookies(cookieless_visitor: Visitor) -> None:
+    visitor = cookieless_visitor
     visitor.go("/")
     expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
     with visitor.page.expect_response(f"**{PREFIX}/state?*"):
         visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    # As where a library swaps pages.
+    # A library may swap the page.
     visitor.page.evaluate(
         """async () => {
             const text = await (await fetch("/names")).text();
@@ -187,9 +189,9 @@ def test_banner_does_not_return_to_visible_page_without_cookies(without_cookies:
     expect(visitor.banner).to_have_count(0)
 
 
-@with_scripts_alone  # else nothing is found out before an answer
-def test_blocked_cookies_message_shows_once_per_visit(without_cookies: Visitor) -> None:
-    visitor = without_cookies
+@only_with_scripts  # without scripts only an answer shows that cookies are blocked
+def test_blocked_cookies_message_shows_once_per_visit(cookieless_visitor: Visitor) -> None:
+    visitor = cookieless_visitor
     visitor.go("/")
     expect(visitor.status).to_have_text(shipped("en")["cookies_blocked"])
     visitor.page.get_by_role("link", name="Offices").first.click()
@@ -201,8 +203,8 @@ def test_blocked_cookies_message_shows_once_per_visit(without_cookies: Visitor) 
     }  # fmt: skip
 
 
-def test_browser_with_cookies_disabled_gets_no_banner(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_browser_with_cookies_disabled_gets_no_banner(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.context.new_cdp_session(visitor.page).send("Emulation.setDocumentCookieDisabled", {"disabled": True})
     for path in ("/", "/names"):
         visitor.go(path)
@@ -213,45 +215,17 @@ def test_browser_with_cookies_disabled_gets_no_banner(arrive: Arrive) -> None:
 # The back button
 
 
-@pytest.fixture(scope="module")
-def keeping_browser(browser: Browser) -> Iterator[Browser]:
-    """A browser that keeps the pages that were left, as browsers do; Playwright's own setting is not to."""
-    keeping = browser.browser_type.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--disable-back-forward-cache"])
-    yield keeping
-    keeping.close()
-
-
 @pytest.fixture(params=[True, False], ids=["with JavaScript", "without JavaScript"])
-def returning(keeping_browser: Browser, sites: Sites, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+def returning(caching_browser: Browser, sites: Sites, request: pytest.FixtureRequest) -> Iterator[Visitor]:
     """Somebody who goes back."""
-    with keeping_browser.new_context(java_script_enabled=request.param) as context:
+    with caching_browser.new_context(java_script_enabled=request.param) as context:
         yield Visitor(context, sites, scripts=request.param)
 
 
 def go_back(visitor: Visitor, path: str, steps: int) -> None:
-    """Go back in the history, which has a form's page twice: before it was sent and after."""
+    """Go back. The history has the page of a form twice: before and after sending."""
     visitor.go_back(steps)
     expect(visitor.page).to_have_url(f"{visitor.sites.address}{path}")
-
-
-def test_unanswered_banner_stays_open_after_going_back(returning: Visitor) -> None:
-    returning.go("/")
-    returning.mark()
-    returning.go("/names")
-    go_back(returning, "/", 1)
-    assert returning.is_marked  # the browser did keep the page
-    expect(returning.banner).to_be_visible()
-    returning.refuse()
-    assert returning.state["status"] == "refused"
-
-
-def test_banner_answered_on_next_page_is_gone_after_going_back(returning: Visitor) -> None:
-    returning.go("/")
-    returning.go("/names")
-    returning.refuse()
-    go_back(returning, "/", 1 if returning.scripts else 2)
-    expect(returning.banner).to_have_count(0)
-    assert returning.state["status"] == "refused"
 
 
 def test_withdrawn_content_is_gone_after_going_back(returning: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""For those who read and press with effort: large targets, large text, loose text, and nothing that moves."""
+"""Tests of readability: large targets, large text, loose spacing and no animation."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ p {
     margin-block-end: 2em !important;
 }
 """
-"""The spacing that a visitor may want (WCAG 2.2, 1.4.12)."""
+"""The spacing that visitors can set (WCAG 2.2, 1.4.12)."""
 ORDER = """it => [...it.textContent].map((_, place) => {
     const range = document.createRange();
     range.setStart(it.firstChild, place);
     range.setEnd(it.firstChild, place + 1);
     return range.getBoundingClientRect().left;
 })"""
-"""Where each letter of an element is seen, from left to right."""
-RESTLESS = "* { animation: turn 3s infinite; scroll-behavior: smooth; transition: all 3s }"
+"""The horizontal place of each letter of an element."""
+ANIMATED = "* { animation: turn 3s infinite; scroll-behavior: smooth; transition: all 3s }"
 MOVING = """() => [...document.querySelectorAll(":is(.pchoice, .pchoice-box, .pchoice-page) *"),
         ...document.querySelectorAll("html, .pchoice, .pchoice-box, .pchoice-status")].flatMap(it =>
     [null, "::before", "::after", "::backdrop"].map(pseudo => getComputedStyle(it, pseudo)).filter(style =>
@@ -76,7 +76,7 @@ TURNS = count()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Look at each surface in all languages; outside the full matrix in one, and in the next one in the next test."""
+    """Test each surface in all languages; outside the full matrix in one, in turn."""
     if "languages" in metafunc.fixturenames:
         turn = next(TURNS)
         turns = [[LANGUAGES[(place + turn) % len(LANGUAGES)]] for place in range(len(SURFACES))]
@@ -84,55 +84,47 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("surface", "languages"), [*zip(SURFACES, languages, strict=True)], ids=SURFACES)
 
 
-@pytest.fixture(scope="module")
-def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
-    """One visitor for all tests, with one page."""
-    visitor = Visitor(browser.new_context(), museum)
-    yield visitor
-    visitor.context.close()
-
-
-def test_targets_are_44_pixels_high(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
+def test_targets_are_44_pixels_high(museum_visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
     for language in languages:
-        SURFACES[surface](visitor, language)
+        SURFACES[surface](museum_visitor, language)
         for size in SCREENS.values():
-            visitor.page.set_viewport_size(size)
-            assert visitor.page.evaluate(TOO_SMALL, TARGETS) == [], (language, size)
+            museum_visitor.page.set_viewport_size(size)
+            assert museum_visitor.page.evaluate(TOO_SMALL, TARGETS) == [], (language, size)
 
 
-def test_loosely_spaced_text_is_not_cut_off(visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
+def test_loosely_spaced_text_is_not_cut_off(museum_visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
     for language in languages:
-        visitor.page.set_viewport_size(SCREENS["desk"])
-        SURFACES[surface](visitor, language)
-        style(visitor.page, LOOSE)
-        assert what_is_cut_off(visitor.page) == {}, language
+        museum_visitor.page.set_viewport_size(SCREENS["desk"])
+        SURFACES[surface](museum_visitor, language)
+        style(museum_visitor.page, LOOSE)
+        assert cut_off_by_screen(museum_visitor.page) == {}, language
 
 
-def test_cookie_name_runs_left_to_right_in_arabic(visitor: Visitor) -> None:
-    SURFACES["settings page"](visitor, "ar")
-    name = visitor.page.locator("code", has_text="_visits*")
+def test_cookie_name_runs_left_to_right_in_arabic(museum_visitor: Visitor) -> None:
+    SURFACES["settings page"](museum_visitor, "ar")
+    name = museum_visitor.page.locator("code", has_text="_visits*")
     assert name.evaluate(ORDER) == sorted(name.evaluate(ORDER))
 
 
 @pytest.mark.each_value
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_nothing_is_animated(visitor: Visitor, surface: str, motion: Any) -> None:
-    visitor.page.emulate_media(reduced_motion=motion)
-    SURFACES[surface](visitor, "en")
-    assert visitor.page.evaluate(MOVING) == []
+def test_nothing_is_animated(museum_visitor: Visitor, surface: str, motion: Any) -> None:
+    museum_visitor.page.emulate_media(reduced_motion=motion)
+    SURFACES[surface](museum_visitor, "en")
+    assert museum_visitor.page.evaluate(MOVING) == []
 
 
 @pytest.mark.parametrize("surface", ["purposes open", "error", "box", "answer kept"])
-def test_animations_of_site_do_not_reach_our_elements(visitor: Visitor, surface: str) -> None:
-    SURFACES[surface](visitor, "en")
-    style(visitor.page, RESTLESS)
-    assert set(visitor.page.evaluate(MOVING)) <= {"HTML"}
+def test_animations_of_site_do_not_reach_our_elements(museum_visitor: Visitor, surface: str) -> None:
+    SURFACES[surface](museum_visitor, "en")
+    style(museum_visitor.page, ANIMATED)
+    assert set(museum_visitor.page.evaluate(MOVING)) <= {"HTML"}
 
 
 @pytest.fixture(scope="module")
-def with_large_text(browser: Browser, museum: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
-    """Somebody who has set the size of text in the browser's settings to 32 px, twice the usual one."""
+def large_text_visitor(browser: Browser, museum: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visitor]:
+    """A visitor who has set the text size of the browser to 32 px, twice the default."""
     folder = tmp_path_factory.mktemp("profile")
     (folder / "Default").mkdir()
     preferences = {"webkit": {"webprefs": {"default_font_size": 32}}}
@@ -146,21 +138,21 @@ def with_large_text(browser: Browser, museum: Sites, tmp_path_factory: pytest.Te
     ("surface", "selector"),
     [("first layer", ".pchoice-question"), ("box", ".pchoice-box p"), ("settings page", "label")],
 )
-def test_text_size_follows_browser_setting(with_large_text: Visitor, surface: str, selector: str) -> None:
-    SURFACES[surface](with_large_text, "en")
-    text = with_large_text.page.locator(selector).first
+def test_text_size_follows_browser_setting(large_text_visitor: Visitor, surface: str, selector: str) -> None:
+    SURFACES[surface](large_text_visitor, "en")
+    text = large_text_visitor.page.locator(selector).first
     assert text.evaluate("it => getComputedStyle(it).fontSize") == "32px"
 
 
-def test_large_text_is_not_cut_off(with_large_text: Visitor, surface: str, languages: Sequence[str]) -> None:
+def test_large_text_is_not_cut_off(large_text_visitor: Visitor, surface: str, languages: Sequence[str]) -> None:
     for language in languages:
-        with_large_text.page.set_viewport_size(SCREENS["desk"])
-        SURFACES[surface](with_large_text, language)
-        assert what_is_cut_off(with_large_text.page) == {}, language
+        large_text_visitor.page.set_viewport_size(SCREENS["desk"])
+        SURFACES[surface](large_text_visitor, language)
+        assert cut_off_by_screen(large_text_visitor.page) == {}, language
 
 
-def what_is_cut_off(page: Page) -> dict[str, list[str]]:
-    """Return what cannot be read on some screen: the screen -> what is cut off there."""
+def cut_off_by_screen(page: Page) -> dict[str, list[str]]:
+    """Return the elements that are cut off: screen -> elements; without screens where all is readable."""
     found = {}
     for name, size in SCREENS.items():
         page.set_viewport_size(size)

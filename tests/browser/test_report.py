@@ -1,11 +1,11 @@
-"""The report's page in a real browser: from a file, from its server, and behind the registry's login."""
+"""Tests of the report's page in a real browser: as a file, live, and behind the registry's login."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,18 +13,14 @@ from playwright.sync_api import Browser, Page, expect
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.report.page.page import page as page_of
 from tests.report.test_report_page import HOSTILE, LONG, with_everywhere
-from tests.support.browsers.axe import look
+from tests.support.browsers.axe import COLOURS, run_axe
 from tests.support.browsers.contrast import contrast, seen
-from tests.support.browsers.visitor_browser import REGISTRY, ROOT, soon
+from tests.support.browsers.visitor_browser import REGISTRY, ROOT
 from tests.support.report_sample import compared_report, empty_report
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-COLOURS: dict[str, dict[str, Any]] = {
-    "light": {"color_scheme": "light", "forced_colors": "none"},
-    "dark": {"color_scheme": "dark", "forced_colors": "none"},
-    "forced": {"color_scheme": "dark", "forced_colors": "active"},
-}
 WIDTHS = (1280, 320)
 OPEN_ALL = "document.querySelectorAll('details').forEach(it => { it.open = true })"
 ROOM = "[document.documentElement.scrollWidth, innerWidth]"
@@ -50,16 +46,16 @@ PAINTED = """() => {
 
 
 class Opened(NamedTuple):
-    """A page, and what its console says and what it asks for."""
+    """A page with its console messages and its requests."""
 
     page: Page
-    said: list[str]
-    asked: list[str]
+    console: list[str]
+    requests: list[str]
 
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser) -> Iterator[Opened]:
-    """One page for all tests of the module. Nothing may be said in its console."""
+    """A page that all tests of the module share."""
     page, said, asked = browser.new_page(), list[str](), list[str]()
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
@@ -70,7 +66,7 @@ def opened(browser: Browser) -> Iterator[Opened]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Reports as files."""
+    """The folder with the reports as files."""
     folder = tmp_path_factory.mktemp("report")
     reports = {
         "report": compared_report(),
@@ -85,19 +81,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The report from its server."""
+    """The address of the live report."""
     log = tmp_path_factory.mktemp("served") / "log"
     with started("tests.support.sites.report_site:app", ROOT, log, (LOOPBACK, 0), {}) as site:
         yield f"{site.address}/"
 
 
 def show(opened: Opened, url: str, *, width: int = 1280, colours: str = "light") -> Page:
-    """Open a page on a screen of a width, in some colours; it may ask for nothing but itself."""
+    """Open a page with this screen width and these colours, and forget earlier messages and requests."""
     page = opened.page
     page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(**COLOURS[colours], media="screen")
-    opened.said.clear()
-    opened.asked.clear()
+    opened.console.clear()
+    opened.requests.clear()
     page.goto(url)
     return page
 
@@ -106,8 +102,8 @@ def show(opened: Opened, url: str, *, width: int = 1280, colours: str = "light")
 def test_report_file_loads_nothing_else(opened: Opened, folder: Path, name: str) -> None:
     page = show(opened, (folder / f"{name}.html").as_uri())
     expect(page.get_by_role("heading", level=1)).to_contain_text("Visits, ")
-    assert opened.said == []
-    assert [url for url in opened.asked if url.startswith(("http", "ws"))] == []
+    assert opened.console == []
+    assert [url for url in opened.requests if url.startswith(("http", "ws"))] == []
     assert page.evaluate("document.styleSheets.length") == 1
     assert page.evaluate("getComputedStyle(document.querySelector('.numbers')).display") == "grid"
 
@@ -122,8 +118,8 @@ def test_live_report_filters_without_console_messages(opened: Opened, address: s
     expect(page.get_by_label("From")).to_have_value("2026-11-01")
     expect(page.get_by_label("Path begins with")).to_have_value("/names")
     expect(page.get_by_label("Compare with the days before")).to_be_checked()
-    assert opened.said == []
-    assert {url.partition("?")[0] for url in opened.asked if url.startswith("http")} == {address}
+    assert opened.console == []
+    assert {url.partition("?")[0] for url in opened.requests if url.startswith("http")} == {address}
 
 
 def test_invalid_range_is_explained_and_can_be_corrected(opened: Opened, address: str) -> None:
@@ -136,7 +132,7 @@ def test_invalid_range_is_explained_and_can_be_corrected(opened: Opened, address
 
 def check_by_axe(page: Page, colours: str) -> None:
     """Check that axe finds nothing wrong. `test_texts_and_marks_have_enough_contrast` decides on contrast."""
-    found = look(page, forced_colours=colours == "forced")
+    found = run_axe(page, forced_colours=colours == "forced")
     assert found.violations == []
     assert [what for what, _ in found.undecided if not what.startswith("color-contrast ")] == []
     assert found.passed >= {"region", "target-size", "document-title"}
@@ -169,7 +165,7 @@ def test_table_cells_carry_labels_on_narrow_screens(opened: Opened, folder: Path
     page = show(opened, (folder / "report.html").as_uri(), width=320)
     page.get_by_text("Table: Pages by views").click()
     table = page.get_by_role("table", name="Pages by views")
-    expect(table.get_by_role("row")).to_have_count(13)  # without the heads, which are in the cells
+    expect(table.get_by_role("row")).to_have_count(13)  # without the column headers, which are in the cells
     cell = table.get_by_role("row").nth(1).get_by_role("cell").first
     assert cell.evaluate("it => getComputedStyle(it, '::before').content") == '"Views"'
 
@@ -196,13 +192,13 @@ def test_texts_and_marks_have_enough_contrast(opened: Opened, address: str, colo
     letters, marks = page.evaluate(PAINTED)
     assert len(letters) > 500
     assert {name.split()[-1] for name, *_ in marks} >= {"solid", "strong", "outline", "line", "span", "dot", "ring"}
-    assert too_faint(letters, 4.5) == set()
-    assert too_faint(marks, 3) == set()
+    assert low_contrasts(letters, 4.5) == set()
+    assert low_contrasts(marks, 3) == set()
     page.goto(f"{address}?from=never")
-    assert too_faint(page.evaluate(PAINTED)[0], 4.5) == set()
+    assert low_contrasts(page.evaluate(PAINTED)[0], 4.5) == set()
 
 
-def too_faint(painted: list[tuple[str, str, list[str]]], least: float) -> set[str]:
+def low_contrasts(painted: list[tuple[str, str, list[str]]], least: float) -> set[str]:
     return {
         f"{name}: {colour}"
         for name, colour, layers in painted
@@ -236,12 +232,12 @@ def test_registry_shows_report_to_signed_in_analysts(browser: Browser, tmp_path:
         sign_in(page, site.address, "Ana")
         said.clear()
         page.goto(f"{site.address}/report")
-        # The question is put into this page too, looks as it should, and is answered.
+        # The banner is injected into this page too, has its style, and takes an answer.
         expect(page.locator(".pchoice")).to_have_css("position", "fixed")
         page.locator("button[name=choice][value=accept_all]").first.click()
         expect(page.locator(".pchoice")).to_have_count(0)
         page.goto(f"{site.address}/offices")
-        assert soon(lambda: log.exists() and "/offices" in paths(log))
+        assert eventually(lambda: log.exists() and "/offices" in paths(log))
         page.goto(f"{site.address}/report/?path=/offices")
         expect(page.locator(".numbers")).to_contain_text("Views1")
         assert [text for text in said if "Content Security Policy" in text] == []

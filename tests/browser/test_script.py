@@ -1,4 +1,4 @@
-"""The script in a browser: an answer without a reload, what it says when that fails, window.consent, templates."""
+"""Tests of choices.js: answers without a reload, error messages, `window.consent` and templates."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.support.browsers.life_browser import until
-from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 from tests.support.sites.browser_site import TEMPLATES
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-Arrive = Callable[..., Visitor]
 FAILED = "Your choice could not be kept. Please check the connection and try again."
 REJECTED = "Your choice was not accepted. Please reload the page and answer again."
 UNAVAILABLE = "Your answer cannot be recorded just now. Nothing has been changed; please try again later."
@@ -25,14 +24,14 @@ CHANGED = (
 
 @pytest.fixture
 def sites(plain: Sites) -> Sites:
-    """Where visitors arrive here."""
+    """The sites under test."""
     return plain
 
 
 @pytest.fixture
-def visitor(arrive: Arrive) -> Visitor:
-    """Somebody on the start page."""
-    visitor = arrive()
+def visitor(new_visitor: NewVisitor) -> Visitor:
+    """A visitor on the start page."""
+    visitor = new_visitor()
     visitor.go("/")
     expect(visitor.banner).to_be_visible()
     visitor.page.evaluate("consent.ready")
@@ -40,25 +39,25 @@ def visitor(arrive: Arrive) -> Visitor:
 
 
 def posts(visitor: Visitor) -> int:
-    """Return how many answers were sent since the requests were last asked for."""
+    """Return how many answers were sent since the last call of `requests`."""
     return sum(request.method == "POST" for request in visitor.requests())
 
 
-def shown(visitor: Visitor) -> set[str]:
-    """Return which templates are activated."""
+def active_templates(visitor: Visitor) -> set[str]:
+    """Return the ids of the activated templates."""
     return {name for name in TEMPLATES if visitor.page.locator(f"p#{name}").count()}
 
 
-# An answer that cannot be kept.
+# Failed answers
 
 
 @pytest.mark.parametrize(
     ("fail", "message"),
     [
-        pytest.param(lambda route: route.abort(), FAILED, id="the network is down"),
-        pytest.param(lambda route: route.fulfill(status=503, json={}), UNAVAILABLE, id="the proof cannot be kept"),
-        pytest.param(lambda route: route.fulfill(status=403, json={}), REJECTED, id="it is taken for another site's"),
-        pytest.param(lambda route: route.fulfill(status=200, body="<p>Wi-Fi"), FAILED, id="another answers"),
+        pytest.param(lambda route: route.abort(), FAILED, id="network down"),
+        pytest.param(lambda route: route.fulfill(status=503, json={}), UNAVAILABLE, id="ledger down"),
+        pytest.param(lambda route: route.fulfill(status=403, json={}), REJECTED, id="cross-site"),
+        pytest.param(lambda route: route.fulfill(status=200, body="<p>Wi-Fi"), FAILED, id="captive portal"),
     ],
 )
 def test_failed_answer_keeps_banner_and_shows_message(
@@ -78,7 +77,7 @@ def test_failed_answer_keeps_banner_and_shows_message(
         expect(visitor.alert).to_be_in_viewport(ratio=1)
         expect(visitor.choice("refuse_all")).to_be_enabled()
         expect(visitor.choice("accept_all")).to_be_enabled()
-    assert shown(visitor) == set()
+    assert active_templates(visitor) == set()
     assert visitor.cookies == {}
     visitor.page.unroute_all()
     visitor.accept()
@@ -136,7 +135,7 @@ GRANT_ANOTHER = f"""() => fetch("{PREFIX}", {{
     headers: {{"accept": "application/json", "content-type": "application/json"}},
     body: JSON.stringify({{choice: "grant", purposes: {{analytics: true}}}}),
 }}).then(reply => reply.status)"""
-"""Allow something that the box does not need; the rest is still asked."""
+"""Grants a purpose that the box does not need. The other purposes stay unanswered."""
 
 
 @pytest.mark.parametrize("has_granted", [False, True])
@@ -153,21 +152,21 @@ def test_fallback_box_keeps_reason_while_unanswered(visitor: Visitor, has_grante
     expect(box.get_by_text("You have not answered yet.")).to_be_visible()
 
 
-IGNORE_THE_BUTTON = """
+IGNORE_SUBMITTER = """
 const WholeFormData = FormData;
 window.FormData = function (form) { return new WholeFormData(form); };
 """
 LACKS = {
-    "that take no button for the fields of a form": IGNORE_THE_BUTTON,
-    "without a signal that ends waiting": "delete AbortSignal.timeout;",
-    "with neither": f"{IGNORE_THE_BUTTON} delete AbortSignal.timeout;",
+    "without submitter in FormData": IGNORE_SUBMITTER,
+    "without AbortSignal.timeout": "delete AbortSignal.timeout;",
+    "without both": f"{IGNORE_SUBMITTER} delete AbortSignal.timeout;",
 }
 
 
 @pytest.mark.parametrize("lacking", LACKS.values(), ids=LACKS)
 @pytest.mark.parametrize(("choice", "status"), [("accept_all", "granted"), ("refuse_all", "refused")])
-def test_older_browsers_answer_in_place(arrive: Arrive, lacking: str, choice: str, status: str) -> None:
-    visitor = arrive()
+def test_older_browsers_answer_in_place(new_visitor: NewVisitor, lacking: str, choice: str, status: str) -> None:
+    visitor = new_visitor()
     visitor.page.add_init_script(lacking)
     visitor.go("/")
     visitor.page.evaluate("consent.ready")
@@ -180,8 +179,8 @@ def test_older_browsers_answer_in_place(arrive: Arrive, lacking: str, choice: st
     assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))") is (status == "granted")
 
 
-def test_form_is_sent_by_browser_without_submitter(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_form_is_sent_by_browser_without_submitter(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.page.add_init_script("delete SubmitEvent.prototype.submitter;")
     visitor.go("/")
     visitor.page.evaluate("consent.ready")
@@ -218,7 +217,7 @@ def test_saving_grants_ticked_purposes(visitor: Visitor) -> None:
     visitor.answer(visitor.choice("save"))
     expect(visitor.banner).to_have_count(0)
     assert visitor.state["purposes"] == {"necessary": True, "analytics": False, "media": True}
-    assert shown(visitor) == {"media"}
+    assert active_templates(visitor) == {"media"}
 
 
 def test_saving_with_nothing_ticked_refuses_all(visitor: Visitor) -> None:
@@ -248,21 +247,6 @@ def test_window_consent_knows_earlier_answer(visitor: Visitor) -> None:
     assert visitor.page.evaluate("consent.allows('media')")
 
 
-def test_who_listens_hears_of_a_change_once_until_they_stop(visitor: Visitor) -> None:
-    visitor.page.evaluate(
-        """() => {
-            document.heard = [];
-            consent.on("change", purposes => document.heard.push(purposes));
-            const stop = consent.on("change", () => document.heard.push("stopped"));
-            stop();
-        }"""
-    )
-    assert visitor.page.evaluate("document.heard") == []
-    visitor.accept()
-    visitor.page.evaluate("fetch('/')")
-    assert visitor.page.evaluate("document.heard") == [{"necessary": True, "analytics": True, "media": True}]
-
-
 @pytest.mark.parametrize("ask", ["consent.show()", "document.querySelector('[data-privacy-settings]').click()"])
 def test_show_focuses_open_banner(visitor: Visitor, ask: str) -> None:
     visitor.page.locator("#start").focus()
@@ -288,7 +272,7 @@ def test_show_opens_settings_in_place_after_answer(visitor: Visitor, ask: str) -
     visitor.answer(visitor.choice("save"))
     expect(visitor.banner).to_have_count(0)
     expect(visitor.page.locator("#start")).to_be_focused()
-    assert shown(visitor) == {"media"}
+    assert active_templates(visitor) == {"media"}
     assert visitor.page.url == f"{visitor.sites.address}/?page=1&more=2"
     assert visitor.is_marked
 
@@ -360,14 +344,14 @@ def test_closing_settings_in_place_sends_no_answer(visitor: Visitor) -> None:
 
 def test_withdrawal_in_place_reloads_page_without_content(visitor: Visitor) -> None:
     visitor.accept()
-    assert shown(visitor) == {"media", "both"}
+    assert active_templates(visitor) == {"media", "both"}
     visitor.page.evaluate("consent.show()")
     expect(visitor.banner.get_by_label("Maps")).to_be_checked()
     visitor.mark()
     visitor.answer(visitor.choice("refuse_all"))
     expect(visitor.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
     assert not visitor.is_marked
-    assert shown(visitor) == set()
+    assert active_templates(visitor) == set()
     assert visitor.state["status"] == "refused"
 
 
@@ -375,15 +359,15 @@ def test_withdrawal_in_place_reloads_page_without_content(visitor: Visitor) -> N
 
 
 def test_template_is_activated_when_all_its_purposes_are_granted(visitor: Visitor) -> None:
-    assert shown(visitor) == set()
+    assert active_templates(visitor) == set()
     box = visitor.page.get_by_role("region", name="Map of offices is switched off")
     visitor.answer(box.get_by_role("button", name="Allow Maps and go on"))
     expect(box).to_have_count(0)
-    assert shown(visitor) == {"media"}
-    # The rest is still asked, and the message about the first answer does not lie on the question.
+    assert active_templates(visitor) == {"media"}
+    # The banner still asks for the rest, and does not cover the message about the first answer.
     expect(visitor.status).to_be_in_viewport(ratio=1)
     visitor.accept()
-    assert shown(visitor) == {"media", "both"}
+    assert active_templates(visitor) == {"media", "both"}
 
 
 def test_template_added_later_is_activated(visitor: Visitor) -> None:
@@ -402,7 +386,7 @@ def test_template_added_later_is_activated(visitor: Visitor) -> None:
 
 def test_refusal_activates_no_template(visitor: Visitor) -> None:
     visitor.refuse()
-    assert shown(visitor) == set()
+    assert active_templates(visitor) == set()
 
 
 def test_script_in_template_runs_after_grant(visitor: Visitor) -> None:
@@ -418,13 +402,13 @@ def test_script_in_template_runs_after_grant(visitor: Visitor) -> None:
     assert visitor.page.evaluate("document.ran")
 
 
-# What the server left out of the page
+# Content that the server left out
 
 
 @pytest.fixture
-def reader(arrive: Arrive) -> Visitor:
-    """Somebody who types on a page of the README's own Jinja2 template."""
-    reader = arrive()
+def reader(new_visitor: NewVisitor) -> Visitor:
+    """A visitor who types into a form on the page of the README's Jinja2 template."""
+    reader = new_visitor()
     reader.go("/offices")
     reader.page.evaluate("consent.ready")
     expect(reader.page.get_by_role("region", name="Map of offices is switched off")).to_be_visible()
@@ -433,8 +417,8 @@ def reader(arrive: Arrive) -> Visitor:
     return reader
 
 
-def shows_map_on_request(reader: Visitor) -> None:
-    """Check that the page stays as it is until it is to show the map."""
+def expect_map_on_request(reader: Visitor) -> None:
+    """Expect that the page stays until the visitor asks for the map."""
     box = reader.page.get_by_role("region", name="Map of offices")
     expect(box).to_contain_text("Allowed now: Map of offices.")
     expect(reader.page.get_by_text("It needs your consent")).to_have_count(0)
@@ -449,7 +433,7 @@ def shows_map_on_request(reader: Visitor) -> None:
 def test_fallback_box_without_template_offers_to_show_content(reader: Visitor) -> None:
     reader.accept()
     expect(reader.status).to_have_text("Your choice has been kept. You accepted all purposes.")
-    shows_map_on_request(reader)
+    expect_map_on_request(reader)
 
 
 def test_fallback_box_offers_content_after_answer_in_other_tab(reader: Visitor) -> None:
@@ -459,8 +443,8 @@ def test_fallback_box_offers_content_after_answer_in_other_tab(reader: Visitor) 
     other.page.evaluate("consent.ready")
     other.accept()
     expect(reader.banner).to_have_count(0)
-    assert reader.focused() != ""  # reading goes on where the box was
-    shows_map_on_request(reader)
+    assert reader.focused() != ""  # the focus stays where the button was
+    expect_map_on_request(reader)
 
 
 def test_fallback_box_stays_while_its_purpose_is_off(reader: Visitor) -> None:
@@ -477,11 +461,11 @@ def test_fallback_box_button_shows_content_at_once(reader: Visitor) -> None:
     expect(reader.page.frame_locator("iframe[title=Map]").get_by_text("A map")).to_be_visible()
 
 
-# A strict Content-Security-Policy
+# Strict Content-Security-Policy
 
 
-def test_banner_works_under_strict_content_security_policy(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_banner_works_under_strict_content_security_policy(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     page, errors = visitor.page, list[str]()
     page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))
     page.add_init_script(
@@ -497,21 +481,9 @@ def test_banner_works_under_strict_content_security_policy(arrive: Arrive) -> No
     page.unroute_all()
     visitor.accept()
     expect(visitor.status).to_be_visible()
-    assert shown(visitor) == {"media", "both"}
+    assert active_templates(visitor) == {"media", "both"}
     assert visitor.is_marked
     assert page.evaluate("document.violations") == []
-    # One template of the page waits for a purpose that the policy has not: that is said, once.
+    # One template of the page names an unknown purpose, which is reported once.
     said = [error for error in errors if "net::ERR_FAILED" not in error]
     assert said == ['cookie-consent: no purpose "weather" among necessary,analytics,media']
-
-
-def test_without_javascript_the_form_works_there_too(arrive: Arrive) -> None:
-    visitor = arrive(java_script_enabled=False)
-    errors: list[str] = []
-    visitor.page.on("console", lambda message: errors.extend([message.text] * (message.type == "error")))
-    visitor.go("/strict")
-    expect(visitor.banner).to_have_css("position", "fixed")
-    assert visitor.refuse().status == 303
-    assert visitor.path == "/strict"
-    assert visitor.state["status"] == "refused"
-    assert errors == []

@@ -1,17 +1,14 @@
-"""Global Privacy Control where a proxy takes its header field away: the script sees it, and tells the server."""
+"""Tests of Global Privacy Control when a proxy removes its header: the script sees the signal and tells the server."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browsers.visitor_browser import PREFIX, Sites, Visitor
+from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Sites, Visitor
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
 SIGNAL = "Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', { get: () => true });"
 NOTICE = "Your browser sends the Global Privacy Control signal."
 
@@ -23,15 +20,15 @@ def sites(museum: Sites) -> Sites:
 
 
 @pytest.fixture
-def visitor(arrive: Arrive) -> Visitor:
-    """Somebody whose browser has the signal, and whose proxy takes its field away."""
-    visitor = arrive()
+def visitor(new_visitor: NewVisitor) -> Visitor:
+    """A visitor whose browser has the signal and whose proxy removes its header."""
+    visitor = new_visitor()
     visitor.page.add_init_script(SIGNAL)
     return visitor
 
 
-def state(visitor: Visitor) -> dict[str, bool]:
-    """Return what the server allows on a page that comes without the field."""
+def server_purposes(visitor: Visitor) -> dict[str, bool]:
+    """Return the purposes that the server allows without the header."""
     purposes: dict[str, bool] = visitor.context.request.get(f"{visitor.sites.address}/linked{PREFIX}/state").json()[
         "purposes"
     ]
@@ -45,21 +42,21 @@ def test_banner_is_replaced_when_script_sees_signal(visitor: Visitor) -> None:
     visitor.banner.get_by_text("Choose").click()
     expect(visitor.banner.get_by_label("Maps and films")).not_to_be_checked()
     visitor.accept()
-    # It was answered in sight of the signal.
-    assert state(visitor) == {"necessary": True, "analytics": True, "media": True}
+    # The answer was given while the signal was shown.
+    assert server_purposes(visitor) == {"necessary": True, "analytics": True, "media": True}
     visitor.go("/linked/en/")
     assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
 
 
-def test_signal_seen_by_script_switches_off_earlier_grant(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_signal_seen_by_script_switches_off_earlier_grant(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.go("/linked/en/way")
     visitor.accept()
     visitor.page.add_init_script(SIGNAL)
     visitor.go("/linked/en/way")
     assert not visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
     assert visitor.page.evaluate("consent.allows('analytics')")
-    assert state(visitor) == {"necessary": True, "analytics": True, "media": False}
+    assert server_purposes(visitor) == {"necessary": True, "analytics": True, "media": False}
     visitor.go("/linked/en/way")
     expect(visitor.page.locator(".pchoice-box")).to_contain_text("switched it off since you accepted it")
     expect(visitor.page.get_by_role("link", name="Global Privacy Control honoured")).to_be_visible()
@@ -69,13 +66,13 @@ def test_signal_seen_by_script_switches_off_earlier_grant(arrive: Arrive) -> Non
     visitor.banner.get_by_label("Maps and films").check()
     visitor.answer(visitor.choice("save"))
     expect(visitor.banner).to_have_count(0)
-    assert state(visitor)["media"]
+    assert server_purposes(visitor)["media"]
     visitor.go("/linked/en/way")
     assert visitor.page.evaluate("consent.ready.then(() => consent.allows('media'))")
 
 
-def test_signal_in_header_needs_no_request_before_answer(arrive: Arrive) -> None:
-    visitor = arrive(extra_http_headers={"Sec-GPC": "1"})
+def test_signal_in_header_needs_no_request_before_answer(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor(extra_http_headers={"Sec-GPC": "1"})
     visitor.page.add_init_script(SIGNAL)
     visitor.go("/linked/en/")
     expect(visitor.banner).to_contain_text(NOTICE)

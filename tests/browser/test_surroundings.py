@@ -1,10 +1,10 @@
-"""The question on pages whose styles mean everything: it looks the same on all, unless a site means it."""
+"""Tests of the banner on pages with styles of their own: only rules that name our classes or properties change it."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import cycle, starmap
 from typing import Any
 
@@ -12,20 +12,19 @@ import pytest
 from playwright.sync_api import Browser, Locator, ViewportSize, expect
 
 from cookie_consent.visitors.pages.pages import LAYOUTS
-from tests.support.browsers.surroundings import styled, surroundings
-from tests.support.browsers.visitor_browser import Sites, Visitor
+from tests.support.browsers.surroundings import styled_page, surroundings_site
+from tests.support.browsers.visitor_browser import NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import FRAMEWORKS, STYLES
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
 Look = dict[str, dict[str, str]]
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=360, height=640)
 PLACES = {"corner": DESK, "bar": DESK, "modal": PHONE}
-"""Layout -> the screen that it is looked at on."""
+"""Layout -> the screen that it is tested on."""
 STYLED = [name for name in (*STYLES, *FRAMEWORKS) if name != "none"]
 AROUND = ("transformed", "filtered", "cut off", "flex", "grid", "covered")
-"""Styles that mean what is around the question. They reach it where no script raises it above the page."""
+"""Styles of elements around the banner. Without scripts they reach it, because nothing raises it above the page."""
 LOOK = """([selector, around]) => {
     const root = document.querySelector(selector), look = {};
     document.activeElement?.blur();
@@ -66,7 +65,7 @@ PROPERTIES = {
     "shadow": (f"{MARKED} 1px 2px 3px 4px", ".pchoice", "box-shadow", f"{MARKED} 1px 2px 3px 4px"),
     "scheme": ("dark", ".pchoice, .pchoice-box, .pchoice-status", "background-color", "rgb(18, 18, 18)"),
 }
-"""The name of a property without its prefix -> its value, the elements that show it, what shows it, and how."""
+"""A property without its prefix -> its value, the elements that show it, the CSS property, and its expected value."""
 
 
 OPEN = """async it => {
@@ -78,23 +77,23 @@ OPEN = """async it => {
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Where visitors arrive here."""
-    with surroundings(tmp_path_factory.mktemp("surroundings")) as sites:
+    """The sites under test."""
+    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
         yield sites
 
 
 @pytest.fixture(scope="module")
 def plain_looks(browser: Browser, sites: Sites) -> dict[str, Look]:
-    """How the question looks without any style around it: layout -> look."""
+    """The look of the banner on a page without styles: layout -> look."""
     with browser.new_context() as context:
         visitor = Visitor(context, sites)
         return {layout: look_at(visitor, "none", layout) for layout in LAYOUTS}
 
 
 def look_at(visitor: Visitor, style: str, layout: str) -> Look:
-    """Return how the question looks on a page with a style, with all of it open."""
+    """Return the look of the unfolded banner on a page with a style."""
     visitor.page.set_viewport_size(PLACES[layout])
-    visitor.go(styled(style, layout))
+    visitor.go(styled_page(style, layout))
     raised = ".pchoice:is(:popover-open, :modal)" if visitor.scripts else ".pchoice"
     visitor.page.wait_for_selector(raised, state="attached")
     visitor.banner.locator("details").evaluate(OPEN if visitor.scripts else "it => { it.open = true; }")
@@ -102,13 +101,13 @@ def look_at(visitor: Visitor, style: str, layout: str) -> Look:
 
 
 def look(visitor: Visitor, selector: str, *, around: bool) -> Look:
-    """Return what the browser makes of an element and all in it; `around` says whether its place counts."""
+    """Return the computed styles of an element and its descendants; `around` adds their places."""
     found: Look = json.loads(visitor.page.evaluate(LOOK, [selector, around]))
     return found
 
 
 def is_near(one: str, other: str) -> bool:
-    """Return whether two values are the same, up to a pixel in each measure."""
+    """Return whether two values are equal, with a tolerance of one pixel."""
     ones, others = MEASURE.split(one), MEASURE.split(other)
     return ones[::2] == others[::2] and all(
         abs(float(left) - float(right)) <= 1 for left, right in zip(ones[1::2], others[1::2], strict=True)
@@ -116,7 +115,7 @@ def is_near(one: str, other: str) -> bool:
 
 
 def differences(one: Look, other: Look) -> list[str]:
-    """Return in what two looks differ."""
+    """Return the differences of two looks."""
     assert one.keys() == other.keys()
     return [
         f"{name} {{ {property_}: {value} -> {other[name].get(property_)} }}"
@@ -127,7 +126,7 @@ def differences(one: Look, other: Look) -> list[str]:
 
 
 def without_sizes(found: Look) -> Look:
-    """Return a look without what depends on the room that there is."""
+    """Return a look without the properties that depend on the available space."""
     return {
         name: {key: value for key, value in values.items() if not SIZES.search(key)} for name, values in found.items()
     }
@@ -140,18 +139,18 @@ def style_of(element: Locator, name: str) -> str:
 
 
 def add_rules(visitor: Visitor, *rules: str) -> None:
-    """Give the page rules of its own, as a site does: before ours."""
+    """Add rules to the page, before our stylesheet, as a site does."""
     visitor.page.evaluate(
         "rules => document.head.prepend(Object.assign(document.createElement('style'), { textContent: rules }))",
         "\n".join(rules),
     )
 
 
-# Rules for all elements of a kind do not reach the question.
+# Styles of the page
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Look at each style with all layouts; outside the full matrix with one, and at the next style with the next."""
+    """Test each style with all layouts; outside the full matrix with one, in turn."""
     if "layouts" in metafunc.fixturenames:
         turns = [[layout] for _, layout in zip(STYLED, cycle(LAYOUTS), strict=False)]
         layouts = [LAYOUTS] * len(STYLED) if metafunc.config.getoption("--full-matrix") else turns
@@ -159,9 +158,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_page_styles_do_not_change_or_cover_banner(
-    arrive: Arrive, plain_looks: dict[str, Look], style: str, layouts: Sequence[str]
+    new_visitor: NewVisitor, plain_looks: dict[str, Look], style: str, layouts: Sequence[str]
 ) -> None:
-    visitor = arrive()
+    visitor = new_visitor()
     for layout in layouts:
         assert differences(plain_looks[layout], look_at(visitor, style, layout)) == [], layout
         for part in (visitor.banner, *visitor.banner.locator(".pchoice-answers button").all()):
@@ -169,18 +168,18 @@ def test_page_styles_do_not_change_or_cover_banner(
 
 
 @pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_page_styles_do_not_change_banner_without_scripts(arrive: Arrive, style: str) -> None:
-    visitor = arrive(java_script_enabled=False)
+def test_page_styles_do_not_change_banner_without_scripts(new_visitor: NewVisitor, style: str) -> None:
+    visitor = new_visitor(java_script_enabled=False)
     plain = look_at(visitor, "none", "corner")
     assert differences(plain, look_at(visitor, style, "corner")) == []
 
 
 @pytest.mark.parametrize("style", [style for style in STYLED if style not in AROUND])
-def test_page_styles_do_not_change_fallback_box_and_message(arrive: Arrive, style: str) -> None:
-    visitor = arrive()
+def test_page_styles_do_not_change_fallback_box_and_message(new_visitor: NewVisitor, style: str) -> None:
+    visitor = new_visitor()
     looks = []
     for name in ("none", style):
-        visitor.go(f"{styled(name)}?box")
+        visitor.go(f"{styled_page(name)}?box")
         visitor.refuse()
         expect(visitor.status).not_to_be_empty()
         looks.append([look(visitor, ".pchoice-status", around=True)])
@@ -189,13 +188,13 @@ def test_page_styles_do_not_change_fallback_box_and_message(arrive: Arrive, styl
     assert list(starmap(differences, zip(*looks, strict=True))) == [[], []]
 
 
-# What a site means, it gets.
+# Rules for our classes and properties
 
 
 @pytest.mark.parametrize("hook", [*HOOKS, "pchoice-box", "pchoice-status"])
-def test_important_rule_for_class_applies(arrive: Arrive, hook: str) -> None:
-    visitor = arrive()
-    visitor.go(f"{styled('none')}?box")
+def test_important_rule_for_class_applies(new_visitor: NewVisitor, hook: str) -> None:
+    visitor = new_visitor()
+    visitor.go(f"{styled_page('none')}?box")
     add_rules(visitor, f".{hook} {{ background-color: {MARKED} !important; display: grid !important }}")
     if hook == "pchoice-status":
         visitor.refuse()
@@ -208,14 +207,14 @@ def test_important_rule_for_class_applies(arrive: Arrive, hook: str) -> None:
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-def test_custom_property_of_root_sets_look(arrive: Arrive, name: str) -> None:
+def test_custom_property_of_root_sets_look(new_visitor: NewVisitor, name: str) -> None:
     value, selector, shown, expected = PROPERTIES[name]
-    visitor = arrive()
+    visitor = new_visitor()
     visitor.page.set_viewport_size(DESK)
-    visitor.go(f"{styled('none')}?box")
+    visitor.go(f"{styled_page('none')}?box")
     before = show_all(visitor, shown, selector)
     visitor.context.clear_cookies()
-    visitor.go(f"{styled('none')}?box")
+    visitor.go(f"{styled_page('none')}?box")
     add_rules(visitor, f":root {{ --pchoice-{name}: {value} }}")
     after = show_all(visitor, shown, selector)
     assert set(after) == {expected}
@@ -224,7 +223,7 @@ def test_custom_property_of_root_sets_look(arrive: Arrive, name: str) -> None:
 
 
 def show_all(visitor: Visitor, property_: str, selector: str) -> list[str]:
-    """Return a style of all elements that a selector means, of the message after an answer too."""
+    """Return a style of all elements that match a selector, also of the message after an answer."""
 
     def found() -> list[Any]:
         return [style_of(element, property_) for element in visitor.page.locator(selector).all()]
@@ -242,9 +241,9 @@ def show_all(visitor: Visitor, property_: str, selector: str) -> list[str]:
     return styles + found()
 
 
-def test_gap_property_sets_distance_from_both_edges(arrive: Arrive) -> None:
-    visitor = arrive(viewport=DESK)
-    visitor.go(styled("none"))
+def test_gap_property_sets_distance_from_both_edges(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor(viewport=DESK)
+    visitor.go(styled_page("none"))
     add_rules(visitor, ":root { --pchoice-gap: 42px }")
     box = visitor.banner.bounding_box()
     assert box

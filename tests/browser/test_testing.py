@@ -1,8 +1,7 @@
-"""What a site's own tests can find out of its banner, in a browser."""
+"""Tests of `cookie_consent.testing.dark_patterns` in a browser."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,16 +9,14 @@ from playwright.sync_api import expect
 
 from cookie_consent.testing import dark_patterns
 from tests.docs.test_docs import blocks
-from tests.support.browsers.visitor_browser import Visitor
+from tests.support.browsers.visitor_browser import NewVisitor
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
-
 
 @pytest.mark.parametrize("width", [1440, 768, 320])
-def test_shipped_banner_has_no_dark_patterns(arrive: Arrive, width: int) -> None:
-    visitor = arrive(viewport={"width": width, "height": 568})
+def test_shipped_banner_has_no_dark_patterns(new_visitor: NewVisitor, width: int) -> None:
+    visitor = new_visitor(viewport={"width": width, "height": 568})
     visitor.go("/")
     assert dark_patterns(visitor.page) == []
     visitor.refuse()
@@ -38,16 +35,16 @@ def test_shipped_banner_has_no_dark_patterns(arrive: Arrive, width: int) -> None
         (".pchoice { inline-size: 150vw !important } body { inline-size: 150vw }", "wider"),
     ],
 )
-def test_dark_pattern_of_theme_is_found(arrive: Arrive, style: str, said: str) -> None:
-    visitor = arrive()
+def test_dark_pattern_of_theme_is_found(new_visitor: NewVisitor, style: str, said: str) -> None:
+    visitor = new_visitor()
     visitor.go("/")
     expect(visitor.banner).to_be_visible()
     visitor.page.add_style_tag(content=style)
     assert any(said in sentence for sentence in dark_patterns(visitor.page)), dark_patterns(visitor.page)
 
 
-def test_example_of_docs_runs(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_example_of_docs_runs(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     (code,) = blocks("docs/banner.md", "python")
     names: dict[str, Any] = {}
     exec(code.replace("http://127.0.0.1:8000", visitor.sites.address), names)  # noqa: S102 (our own docs)

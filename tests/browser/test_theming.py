@@ -1,16 +1,14 @@
-"""What docs/banner.md says of the look is so, and the ready themes are what it shows."""
+"""Tests of theming: docs/banner.md agrees with the stylesheet and the themes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser
 
 from tests.support.browsers.surfaces import SURFACES
 from tests.support.browsers.themes import THEMES, put_on, style
-from tests.support.browsers.visitor_browser import ROOT, Sites, Visitor
+from tests.support.browsers.visitor_browser import ROOT, Visitor
 
 PAGE = (ROOT / "docs" / "banner.md").read_text("utf-8")
 CHOICES = (ROOT / "static" / "choices.css").read_text("utf-8")
@@ -18,7 +16,7 @@ TEMPLATES = "".join(
     path.read_text("utf-8") for path in (ROOT / "cookie_consent" / "visitors" / "pages" / "templates").glob("*.html")
 )
 ROWS = dict(re.findall(r"^\| `--pchoice-([a-z-]+)` \| `(.*?)` \|", PAGE, re.MULTILINE))
-"""A property -> its default, as the page says it."""
+"""A property -> its default, according to the docs."""
 CLASSES = re.findall(r"`(pchoice[a-z-]*)`", PAGE.partition("| class |")[2].partition("\n\n")[0])
 
 
@@ -62,16 +60,8 @@ def test_theme_sets_only_documented_properties(theme: str) -> None:
     assert set(names) <= ROWS.keys()
 
 
-@pytest.fixture(scope="module")
-def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
-    """One visitor for all tests, with one page."""
-    visitor = Visitor(browser.new_context(viewport={"width": 1200, "height": 800}), museum)
-    yield visitor
-    visitor.context.close()
-
-
-def looks(visitor: Visitor, selector: str, name: str) -> str:
-    found: str = visitor.page.locator(selector).first.evaluate(
+def looks(museum_visitor: Visitor, selector: str, name: str) -> str:
+    found: str = museum_visitor.page.locator(selector).first.evaluate(
         "(it, name) => getComputedStyle(it).getPropertyValue(name)", name
     )
     return found
@@ -79,19 +69,19 @@ def looks(visitor: Visitor, selector: str, name: str) -> str:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", THEMES)
-def test_answers_look_alike_in_each_theme(visitor: Visitor, theme: str) -> None:
-    SURFACES["first layer"](visitor, "en")
-    put_on(visitor.page, theme)
+def test_answers_look_alike_in_each_theme(museum_visitor: Visitor, theme: str) -> None:
+    SURFACES["first layer"](museum_visitor, "en")
+    put_on(museum_visitor.page, theme)
     for name in ("color", "background-color", "border-top-color", "border-top-left-radius", "font-family", "height"):
-        answers = [looks(visitor, f".pchoice [value={value}]", name) for value in ("refuse_all", "accept_all")]
+        answers = [looks(museum_visitor, f".pchoice [value={value}]", name) for value in ("refuse_all", "accept_all")]
         assert answers[0] == answers[1], name
 
 
 @pytest.mark.browser
-def test_rule_of_site_applies_only_when_important(visitor: Visitor) -> None:
-    SURFACES["first layer"](visitor, "en")
+def test_rule_of_site_applies_only_when_important(museum_visitor: Visitor) -> None:
+    SURFACES["first layer"](museum_visitor, "en")
     (rule,) = [block for block in blocks("css") if "!important" in block]
-    style(visitor.page, rule.replace(" !important", ""))
-    assert looks(visitor, ".pchoice-button", "text-transform") == "none"
-    style(visitor.page, rule)
-    assert looks(visitor, ".pchoice-button", "text-transform") == "uppercase"
+    style(museum_visitor.page, rule.replace(" !important", ""))
+    assert looks(museum_visitor, ".pchoice-button", "text-transform") == "none"
+    style(museum_visitor.page, rule)
+    assert looks(museum_visitor, ".pchoice-button", "text-transform") == "uppercase"

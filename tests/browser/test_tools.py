@@ -1,11 +1,11 @@
-"""The question and the tools that visitors have for their privacy: none hides it, and those that refuse find it."""
+"""Tests of the banner with privacy tools: filter lists do not hide it, and autoconsent can refuse in it."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,21 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsers.surroundings import styled, surroundings, translated
-from tests.support.browsers.visitor_browser import PREFIX, ROOT, Sites, Visitor
+from tests.support.browsers.surroundings import styled_page, surroundings_site, translated_page
+from tests.support.browsers.visitor_browser import PREFIX, ROOT, NewVisitor, Sites, Visitor
 from tests.support.sites.surroundings_site import MODULES
 
 pytestmark = pytest.mark.browser
 
-Arrive = Callable[..., Visitor]
-
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    """Where visitors arrive here."""
-    with surroundings(tmp_path_factory.mktemp("surroundings")) as sites:
+    """The sites under test."""
+    with surroundings_site(tmp_path_factory.mktemp("surroundings")) as sites:
         yield sites
 
 
-# Filter lists, which hide elements and block addresses.
+# Filter lists
 
 NAMES = """() => {
     const elements = [...document.querySelectorAll("*")];
@@ -55,7 +53,7 @@ class Filter:
 
     Args:
         text: the filter.
-        target: an element, or the path of an address, that it is meant for.
+        target: an element, or a path, that the filter should match.
     """
 
     text: str
@@ -63,7 +61,7 @@ class Filter:
 
     @classmethod
     def read(cls, line: str) -> Filter:
-        """Return what a line of the list of the tests means."""
+        """Return the filter of a line in cookie_filters.txt."""
         text, _, target = line.partition("\t")
         named = ONE_NAME.fullmatch(text)
         if named:
@@ -79,7 +77,7 @@ FILTERS = [
 
 
 def filtered(lists: Sequence[Sequence[str]], page: Any, requests: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    """Return what each filter list hides on a page, and which of its requests it blocks."""
+    """Return the styles of each filter list for a page, and the requests that it blocks."""
     told = json.dumps({"lists": lists, "page": page, "requests": requests})
     done = subprocess.run(
         ["node", ROOT / "tests" / "support" / "data" / "filter_lists.mjs"],
@@ -92,8 +90,8 @@ def filtered(lists: Sequence[Sequence[str]], page: Any, requests: Sequence[dict[
     return answers
 
 
-def test_each_filter_matches_its_target(arrive: Arrive) -> None:
-    page = arrive().page
+def test_each_filter_matches_its_target(new_visitor: NewVisitor) -> None:
+    page = new_visitor().page
     kinds = {".css": "stylesheet", ".js": "script"}
     requests = [
         {"url": f"https://site.example{it.target}", "type": kinds.get(Path(it.target).suffix, "fetch")}
@@ -114,7 +112,7 @@ def test_each_filter_matches_its_target(arrive: Arrive) -> None:
 
 
 def expect_untouched(visitor: Visitor) -> None:
-    """Expect that no filter hides anything on the page, or blocks what was loaded since this was last asked."""
+    """Expect that no filter hides an element of the page or blocks a request since the last call."""
     requests = [{"url": it.url, "type": it.resource_type} for it in visitor.requests()]
     assert requests
     (answer,) = filtered([[it.text for it in FILTERS]], visitor.page.evaluate(NAMES), requests)
@@ -124,41 +122,41 @@ def expect_untouched(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("layout", ["corner", "modal"])
-def test_no_filter_hides_banner_or_blocks_its_requests(arrive: Arrive, layout: str) -> None:
-    visitor = arrive()
-    visitor.go(f"{styled('none', layout)}?box")
+def test_no_filter_hides_banner_or_blocks_its_requests(new_visitor: NewVisitor, layout: str) -> None:
+    visitor = new_visitor()
+    visitor.go(f"{styled_page('none', layout)}?box")
     expect(visitor.banner).to_be_visible()
     expect_untouched(visitor)
     visitor.refuse()
     expect(visitor.status).not_to_be_empty()
     expect_untouched(visitor)
-    visitor.go(styled("none", layout))
+    visitor.go(styled_page("none", layout))
     visitor.page.evaluate("consent.ready.then(() => consent.show())")
     expect(visitor.banner).to_be_visible()
     expect_untouched(visitor)
 
 
-def test_no_filter_touches_settings_page(arrive: Arrive) -> None:
-    visitor = arrive()
+def test_no_filter_touches_settings_page(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
     visitor.go(PREFIX)
     expect_untouched(visitor)
     visitor.answer(visitor.choice("refuse_all"))
     expect_untouched(visitor)
 
 
-# Autoconsent, which answers in the visitor's place.
+# Autoconsent, which answers for the visitor
 
 AUTOCONSENT = MODULES / "@duckduckgo" / "autoconsent"
 CONTENT_SCRIPT = AUTOCONSENT / "dist" / "autoconsent.playwright.js"
 RULE = ROOT / "static" / "autoconsent.json"
 RECOGNISED = ("de", "en", "es", "fr", "nl", "pl", "pt")
-"""Languages in which it knows both what a question of the kind says and what refuses, without a rule."""
+"""Languages in which autoconsent recognises a banner and its refusal without a rule."""
 BY_RULE = ("ar", "fi", "ja", "zh-Hant")
-"""Some in which it knows neither."""
+"""Some languages in which autoconsent needs our rule."""
 START = """([config, rules]) => {
-    document.heard = [];
+    document.messages = [];
     window.autoconsentSendMessage = async message => {
-        document.heard.push(structuredClone(message));
+        document.messages.push(structuredClone(message));
         if (message.type === "init") setTimeout(() => autoconsentReceiveMessage({ type: "initResp", config, rules }));
     };
 }"""
@@ -169,13 +167,13 @@ export const rule: AutoConsentCMPRule = %s;
 
 
 class Autoconsent:
-    """The content script of a browser that has it, at work on a page.
+    """The content script of autoconsent on a page.
 
     Args:
         page: the page.
-        rules: what it knows about questions.
+        rules: the rules that it knows.
         action: "optOut" or "optIn".
-        guesses: whether it looks for questions that it has no rule for.
+        guesses: whether it looks for banners without a rule.
     """
 
     def __init__(self, page: Page, rules: list[Any], *, action: str = "optOut", guesses: bool = False) -> None:
@@ -189,22 +187,24 @@ class Autoconsent:
         page.evaluate(START, [config, {"autoconsent": rules}])
         page.evaluate(CONTENT_SCRIPT.read_text("utf-8"))
 
-    def heard(self, kind: str) -> list[dict[str, Any]]:
-        """Return what it says of a kind, at the latest after a while."""
-        self.page.wait_for_function("kind => document.heard.some(it => it.type === kind)", arg=kind)
-        said: list[dict[str, Any]] = self.page.evaluate("kind => document.heard.filter(it => it.type === kind)", kind)
+    def messages(self, kind: str) -> list[dict[str, Any]]:
+        """Wait for messages of a kind, and return them."""
+        self.page.wait_for_function("kind => document.messages.some(it => it.type === kind)", arg=kind)
+        said: list[dict[str, Any]] = self.page.evaluate(
+            "kind => document.messages.filter(it => it.type === kind)", kind
+        )
         return said
 
     def finish(self) -> tuple[set[str], bool]:
-        """Return the names of what it found, and whether it finds by itself that it has done what it should."""
-        self.heard("autoconsentDone")
-        found = {message["cmp"] for message in self.heard("cmpDetected")}
+        """Wait until it is done; return the names of the rules that matched, and whether its self-test passed."""
+        self.messages("autoconsentDone")
+        found = {message["cmp"] for message in self.messages("cmpDetected")}
         self.page.evaluate("autoconsentReceiveMessage({ type: 'selfTest' })")
-        return found, all(message["result"] for message in self.heard("selfTestResult"))
+        return found, all(message["result"] for message in self.messages("selfTestResult"))
 
 
 def our_rule() -> dict[str, Any]:
-    """Return our rule."""
+    """Return the rule that we ship."""
     rule: dict[str, Any] = json.loads(RULE.read_text("utf-8"))
     return rule
 
@@ -216,9 +216,9 @@ def their_rules() -> list[Any]:
 
 
 @pytest.mark.parametrize("language", RECOGNISED)
-def test_autoconsent_recognises_banner_by_words_and_refuses(arrive: Arrive, language: str) -> None:
-    visitor = arrive()
-    visitor.go(translated(language))
+def test_autoconsent_recognises_banner_by_words_and_refuses(new_visitor: NewVisitor, language: str) -> None:
+    visitor = new_visitor()
+    visitor.go(translated_page(language))
     expect(visitor.banner).to_have_attribute("lang", language)
     tool = Autoconsent(visitor.page, their_rules(), guesses=True)
     assert tool.finish() == ({"HEURISTIC-REJECT"}, True)
@@ -227,9 +227,9 @@ def test_autoconsent_recognises_banner_by_words_and_refuses(arrive: Arrive, lang
 
 
 @pytest.mark.parametrize("language", BY_RULE)
-def test_autoconsent_with_our_rule_refuses_in_every_language(arrive: Arrive, language: str) -> None:
-    visitor = arrive()
-    visitor.go(translated(language))
+def test_autoconsent_with_our_rule_refuses_in_every_language(new_visitor: NewVisitor, language: str) -> None:
+    visitor = new_visitor()
+    visitor.go(translated_page(language))
     expect(visitor.banner).to_have_attribute("lang", language)
     tool = Autoconsent(visitor.page, [*their_rules(), our_rule()])
     assert tool.finish() == ({our_rule()["name"]}, True)
@@ -238,43 +238,43 @@ def test_autoconsent_with_our_rule_refuses_in_every_language(arrive: Arrive, lan
 
 
 @pytest.mark.parametrize("layout", ["bar", "modal"])
-def test_autoconsent_with_our_rule_refuses_in_every_layout(arrive: Arrive, layout: str) -> None:
-    visitor = arrive()
-    visitor.go(styled("none", layout))
+def test_autoconsent_with_our_rule_refuses_in_every_layout(new_visitor: NewVisitor, layout: str) -> None:
+    visitor = new_visitor()
+    visitor.go(styled_page("none", layout))
     assert Autoconsent(visitor.page, [our_rule()]).finish() == ({our_rule()["name"]}, True)
     expect(visitor.banner).to_have_count(0)
 
 
-def test_autoconsent_with_our_rule_accepts_on_opt_in(arrive: Arrive) -> None:
-    visitor = arrive()
-    visitor.go(translated("ja"))
-    Autoconsent(visitor.page, [our_rule()], action="optIn").heard("autoconsentDone")
+def test_autoconsent_with_our_rule_accepts_on_opt_in(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.go(translated_page("ja"))
+    Autoconsent(visitor.page, [our_rule()], action="optIn").messages("autoconsentDone")
     expect(visitor.banner).to_have_count(0)
     assert visitor.state["status"] == "granted"
 
 
-def test_autoconsent_with_our_rule_reports_failed_answer(arrive: Arrive) -> None:
-    visitor = arrive()
-    visitor.go(translated("ja"))
+def test_autoconsent_with_our_rule_reports_failed_answer(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.go(translated_page("ja"))
     visitor.page.route(f"**{PREFIX}", lambda route: route.abort())
     rule = our_rule()
     rule["optOut"][-1]["timeout"] = 500
-    (result,) = Autoconsent(visitor.page, [rule]).heard("optOutResult")
+    (result,) = Autoconsent(visitor.page, [rule]).messages("optOutResult")
     assert result["result"] is False
     expect(visitor.banner).to_be_visible()
 
 
-def test_autoconsent_with_our_rule_ignores_settings_opened_by_visitor(arrive: Arrive) -> None:
-    visitor = arrive()
-    visitor.go(translated("ja"))
+def test_autoconsent_with_our_rule_ignores_settings_opened_by_visitor(new_visitor: NewVisitor) -> None:
+    visitor = new_visitor()
+    visitor.go(translated_page("ja"))
     visitor.accept()
-    visitor.go(translated("ja"))
+    visitor.go(translated_page("ja"))
     Autoconsent(visitor.page, [our_rule()])
-    attempts = "() => document.heard.findLast(it => it.type === 'report').state.findCmpAttempts"
+    attempts = "() => document.messages.findLast(it => it.type === 'report').state.findCmpAttempts"
     visitor.page.wait_for_function(f"({attempts})() >= 2")
     visitor.page.evaluate("consent.show()")
     expect(visitor.banner).to_be_visible()
-    # It looks again after each change of the page.
+    # Autoconsent looks again after each change of the page.
     visitor.page.evaluate("setInterval(() => document.body.append(''), 100)")
     visitor.page.wait_for_function(f"({attempts})() >= 4")
     expect(visitor.banner).to_be_visible()

@@ -1,18 +1,16 @@
-"""What screen readers are told: the accessibility tree of the question, of boxes and messages, and of the pages."""
+"""Tests of the accessibility tree, which screen readers read: banner, fallback box, messages and pages."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.support.browsers.surfaces import SURFACES
-from tests.support.browsers.visitor_browser import Sites, Visitor
+from tests.support.browsers.visitor_browser import Visitor
 
 pytestmark = pytest.mark.browser
 
-QUESTION = """
+BANNER = """
   - /children: equal
   - heading "Cookies and your privacy" [level=2]
   - paragraph: /May City Museum .* for. Counting visits and Maps and films/
@@ -54,18 +52,18 @@ PAGE = """
 """
 BODIES = {
     "first layer": f"""
-- region "Cookies and your privacy":{QUESTION}
+- region "Cookies and your privacy":{BANNER}
   - group: Choose{ANSWERS}{PAGE}""",
     "first layer in a bar": f"""
-- region "Cookies and your privacy":{QUESTION}
+- region "Cookies and your privacy":{BANNER}
   - group: Choose{ANSWERS}{PAGE}""",
     "first layer in a dialog": f"""
-- dialog "Cookies and your privacy":{QUESTION}
+- dialog "Cookies and your privacy":{BANNER}
   - group: Choose{ANSWERS}""",
     "purposes open": f"""
-- region "Cookies and your privacy":{QUESTION}{PURPOSES}{ANSWERS}{PAGE}""",
+- region "Cookies and your privacy":{BANNER}{PURPOSES}{ANSWERS}{PAGE}""",
     "error": f"""
-- region "Cookies and your privacy":{QUESTION}
+- region "Cookies and your privacy":{BANNER}
   - group: Choose
   - alert: Your choice could not be kept. Please check the connection and try again.{ANSWERS}{PAGE}""",
     "answer kept": f"""{PAGE}
@@ -244,23 +242,15 @@ RECIPIENTS = """
 """
 
 
-@pytest.fixture(scope="module")
-def visitor(browser: Browser, museum: Sites) -> Iterator[Visitor]:
-    """One visitor for all tests, with one page."""
-    visitor = Visitor(browser.new_context(), museum)
-    yield visitor
-    visitor.context.close()
-
-
 @pytest.mark.parametrize("surface", BODIES)
-def test_accessibility_tree_matches_snapshot(visitor: Visitor, surface: str) -> None:
-    SURFACES[surface](visitor, "en")
-    expect(visitor.page.locator("body")).to_match_aria_snapshot(BODIES[surface])
+def test_accessibility_tree_matches_snapshot(museum_visitor: Visitor, surface: str) -> None:
+    SURFACES[surface](museum_visitor, "en")
+    expect(museum_visitor.page.locator("body")).to_match_aria_snapshot(BODIES[surface])
 
 
-def test_settings_in_place_tell_current_answer(visitor: Visitor) -> None:
-    SURFACES["settings in place"](visitor, "en")
-    expect(visitor.banner).to_match_aria_snapshot(f"""
+def test_settings_in_place_tell_current_answer(museum_visitor: Visitor) -> None:
+    SURFACES["settings in place"](museum_visitor, "en")
+    expect(museum_visitor.banner).to_match_aria_snapshot(f"""
 - region "Privacy settings":
   - heading "Privacy settings" [level=2]
   - paragraph: You refused all purposes that are not strictly necessary.
@@ -268,13 +258,13 @@ def test_settings_in_place_tell_current_answer(visitor: Visitor) -> None:
     - button "Close without changes"{PURPOSES}{ANSWERS}""")
 
 
-def test_recipients_are_table_on_wide_screens(visitor: Visitor) -> None:
-    SURFACES["settings page"](visitor, "en")
-    expect(visitor.page.get_by_role("table", name="Recipients")).to_match_aria_snapshot(RECIPIENTS)
+def test_recipients_are_table_on_wide_screens(museum_visitor: Visitor) -> None:
+    SURFACES["settings page"](museum_visitor, "en")
+    expect(museum_visitor.page.get_by_role("table", name="Recipients")).to_match_aria_snapshot(RECIPIENTS)
 
 
-def test_table_cells_carry_labels_on_narrow_screens(visitor: Visitor) -> None:
-    visitor.page.set_viewport_size({"width": 320, "height": 568})
-    SURFACES["settings page"](visitor, "en")
-    said = visitor.page.get_by_role("main").aria_snapshot()
+def test_table_cells_carry_labels_on_narrow_screens(museum_visitor: Visitor) -> None:
+    museum_visitor.page.set_viewport_size({"width": 320, "height": 568})
+    SURFACES["settings page"](museum_visitor, "en")
+    said = museum_visitor.page.get_by_role("main").aria_snapshot()
     assert "What it receives: IP address, address of the page" in said

@@ -32,8 +32,9 @@ from cookie_consent.sinks.nats.store import NatsStore
 from cookie_consent.sinks.postgresql.store import PostgresqlSink
 from cookie_consent.sinks.store import InvalidLinesError
 from tests.sinks.test_nats import count, line, lines_in
-from tests.support.servers.nats_server import NatsServer, nats_cluster, nats_server, until
+from tests.support.servers.nats_server import NatsServer, nats_cluster, nats_server
 from tests.support.servers.processes import running
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -148,7 +149,7 @@ def test_records_and_counts_come_to_the_store_in_order_and_only_once(source: Nat
     for start in range(0, 20_000, 500):
         source.write(records[start : start + 500], counts if start == 500 else [])
     forwarder = Forwarder(source, shelf, "shelf")
-    until(lambda: forwarder.waiting() == 41, 30)  # a busy server says a moment later how many there are
+    wait_until(lambda: forwarder.waiting() == 41, 30)  # a busy server says a moment later how many there are
     all_of(forwarder)
     assert (shelf.records, shelf.counts) == (records, counts)
     assert forwarder.waiting() == 0
@@ -243,7 +244,7 @@ def test_an_erasure_that_fails_is_said_and_comes_again(source: NatsStore, capsys
     assert list(forwarder.pending_erasures.values()) == ["it sticks to the shelf"]
     assert forwarder.waiting() == 1
     shelf.holds_on = False
-    until(lambda: forwarder.step() > 0)
+    wait_until(lambda: forwarder.step() > 0)
     assert (forwarder.pending_erasures, shelf.records) == ({}, [])
     assert forwarder.counts["erasures"] == 1
 
@@ -333,9 +334,9 @@ def test_a_service_goes_on_when_what_it_needs_was_away(source: NatsStore, capsys
     source.write([line(1)], [])
 
     def mend_and_stop() -> None:
-        until(lambda: shelf.tries > 2)
+        wait_until(lambda: shelf.tries > 2)
         shelf.broken = False
-        until(lambda: shelf.records)
+        wait_until(lambda: shelf.records)
         stop.ask()
 
     helper = threading.Thread(target=mend_and_stop)
@@ -353,7 +354,7 @@ def test_the_command_ends_in_peace_when_it_is_asked_to(
 
     def write_and_ask() -> None:
         source.write([line(1)], [])
-        until(lambda: path.exists() and path.read_bytes())
+        wait_until(lambda: path.exists() and path.read_bytes())
         os.kill(os.getpid(), signal.SIGTERM)
 
     helper = threading.Thread(target=write_and_ask)
@@ -402,14 +403,14 @@ def test_forwarders_that_are_killed_lose_nothing_and_the_database_has_each_recor
     for start in range(0, total // 2, 100):
         source.write([line(number) for number in range(start, start + 100)], [])
     with forwarding(url, postgres_url) as first, forwarding(url, postgres_url):
-        until(lambda: kept(postgres_url)[0] > 0, 60)
+        wait_until(lambda: kept(postgres_url)[0] > 0, 60)
         first.kill()
         for start in range(total // 2, total, 100):
             source.write([line(number) for number in range(start, start + 100)], [])
     assert kept(postgres_url)[0] <= total
     with forwarding(url, postgres_url) as last:
-        until(lambda: kept(postgres_url)[0] >= total, 60)
-        until(lambda: Forwarder(source, Shelf(), "database", SETTLED).waiting() == 0, 60)
+        wait_until(lambda: kept(postgres_url)[0] >= total, 60)
+        wait_until(lambda: Forwarder(source, Shelf(), "database", SETTLED).waiting() == 0, 60)
         last.terminate()
         assert last.wait(60) == 0
     assert kept(postgres_url) == (total, total)
@@ -424,15 +425,15 @@ def test_a_cluster_that_loses_its_leader_in_the_middle_brings_on_each_record_onc
         sink = NatsSink(url, spill=tmp_path / "spill")
         with closing(sink.store), closing(sink), forwarding(url, postgres_url) as forwarder:
             write_some(sink, range(1000))
-            until(lambda: sink.stats().get("written") == 1000, 60)
+            wait_until(lambda: sink.stats().get("written") == 1000, 60)
             (leader,) = [node for node in nodes if node.name == leader_of(sink.store)]
             leader.kill()
             write_some(sink, range(1000, 3000))
-            until(lambda: sink.stats()["written"] == 3000, 60)  # by the two that are left
+            wait_until(lambda: sink.stats()["written"] == 3000, 60)  # by the two that are left
             leader.start()
             write_some(sink, range(3000, total))
-            until(lambda: sink.stats()["written"] == total, 60)
-            until(lambda: kept(postgres_url)[0] >= total, 60)
+            wait_until(lambda: sink.stats()["written"] == total, 60)
+            wait_until(lambda: kept(postgres_url)[0] >= total, 60)
             forwarder.terminate()
             assert forwarder.wait(60) == 0
             assert sorted(lines_in(sink.store, sink.store.address.records)) == sorted(map(line, range(total)))

@@ -22,9 +22,9 @@ from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.retention import AccessRetention
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
 from tests.support.browsers.browser import forms
-from tests.support.browsers.visitor_browser import soon
 from tests.support.desk import a_request
 from tests.support.ledger_writer import PREVAILING, SHOWN, digest, entry
+from tests.support.waiting import eventually
 
 DAY = 86_400
 RULES = RequestRules()
@@ -320,10 +320,10 @@ def test_traced_visits_trigger_sink_purge_once_a_day() -> None:
     visitor = Visitor(install(access_log=sink, clock=clock), [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
-    assert soon(lambda: len(sink.asked) == 1)
+    assert eventually(lambda: len(sink.asked) == 1)
     clock.forward(days=1)
     visitor.get("/")
-    assert soon(lambda: len(sink.asked) == 2)
+    assert eventually(lambda: len(sink.asked) == 2)
     visitor.get("/")
     assert sink.asked[1] - sink.asked[0] == DAY
 

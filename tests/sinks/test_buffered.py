@@ -20,7 +20,7 @@ import pytest
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.spill import Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError
-from tests.support.browsers.visitor_browser import soon
+from tests.support.waiting import eventually
 
 PLACE = f"a shelf of {os.getpid()}"
 """Where the lines go. Processes that test side by side would count each other's losses at one place."""
@@ -102,14 +102,14 @@ def test_records_and_counts_come_to_the_store_in_batches_and_in_order(shelf: She
 def test_what_is_written_reaches_the_store_by_itself(shelf: Shelf) -> None:
     sink = sink_to(shelf)
     sink.write(line(1))
-    assert soon(lambda: numbers(shelf) == [1])
+    assert eventually(lambda: numbers(shelf) == [1])
 
 
 def test_a_full_batch_does_not_wait_for_its_time(shelf: Shelf) -> None:
     sink = sink_to(shelf, batch=5)
     for number in range(20):
         sink.write(line(number))
-    assert soon(lambda: len(shelf.records) == 20)
+    assert eventually(lambda: len(shelf.records) == 20)
 
 
 @pytest.mark.slow
@@ -120,12 +120,12 @@ def test_a_store_that_is_down_is_tried_again_and_gets_each_record_once(
     sink = sink_to(shelf, batch=10)
     for number in range(25):
         sink.write(line(number))
-    assert soon(lambda: shelf.tries > 2)
+    assert eventually(lambda: shelf.tries > 2)
     assert sink.stats()["waiting"] == 25
     shelf.is_down = False
-    assert soon(lambda: numbers(shelf) == list(range(25)))
+    assert eventually(lambda: numbers(shelf) == list(range(25)))
     assert sink.stats()["retried"] >= 2
-    assert soon(lambda: sink.stats()["waiting"] == 0)
+    assert eventually(lambda: sink.stats()["waiting"] == 0)
     assert [record.getMessage() for record in caplog.records] == [
         f"Access records cannot be written to {PLACE}; they wait, counted: nobody answers"
     ]
@@ -206,11 +206,11 @@ def test_the_spill_is_brought_home_by_itself(shelf: Shelf, tmp_path: Path) -> No
     shelf.is_down = True
     sink = sink_to(shelf, tmp_path / "spill", jitter=lambda: 0.0)
     sink.write(line(1))
-    assert soon(lambda: sink.stats().get("spilled"))
+    assert eventually(lambda: sink.stats().get("spilled"))
     sink.write(line(2))
-    assert soon(lambda: sink.stats().get("spilled") == 2)
+    assert eventually(lambda: sink.stats().get("spilled") == 2)
     shelf.is_down = False
-    assert soon(lambda: sorted(numbers(shelf)) == [1, 2])
+    assert eventually(lambda: sorted(numbers(shelf)) == [1, 2])
 
 
 def test_a_store_that_goes_away_again_gets_the_rest_of_the_spill_later(shelf: Shelf, tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_what_is_still_on_its_way_to_a_slow_store_is_not_said_to_be_erased(shelf
     with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
         sink.erase("one")
     shelf.go_on.set()
-    assert soon(lambda: numbers(shelf) == [1])
+    assert eventually(lambda: numbers(shelf) == [1])
     assert sink.erase("one") == 1
 
 

@@ -23,7 +23,7 @@ from tests.support.sink_lines import (
     invalid,
     line,
     record,
-    until,
+    wait_for_server,
     write_at_once,
     write_through_an_outage,
 )
@@ -121,9 +121,9 @@ def test_records_wait_for_a_server_that_is_down_at_the_start(
     sink = database_of_server.sink(tmp_path)
     with closing(sink), closing(sink.store):
         sink.write(line(1))
-        until(lambda: sink.stats()["spilled"] == 1)
+        wait_for_server(lambda: sink.stats()["spilled"] == 1)
         server.start()
-        until(lambda: database_of_server.uids() == [uid(1)])
+        wait_for_server(lambda: database_of_server.uids() == [uid(1)])
 
 
 def test_dropped_tables_are_created_again(store: Store, database: Database) -> None:

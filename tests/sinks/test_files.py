@@ -23,7 +23,7 @@ import pytest
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.files.live_file import LiveFile
 from cookie_consent.sinks.files.rotation import Rotation
-from tests.support.sink_lines import until
+from tests.support.waiting import wait_until
 
 NOW = 1_795_608_000.0
 """2026-11-25T12:00:00Z"""
@@ -57,7 +57,7 @@ def test_a_record_reaches_the_file_by_itself(tmp_path: Path) -> None:
     sink = JsonLinesSink(path)
     for number in range(3):
         sink.write(line("a", number=number))
-        until(lambda number=number: len(records(path)) == number + 1)  # type: ignore[misc]
+        wait_until(lambda number=number: len(records(path)) == number + 1)  # type: ignore[misc]
     assert stat.S_IMODE(path.stat().st_mode) & 0o027 == 0
 
 
@@ -139,7 +139,7 @@ def test_a_writer_that_is_killed_costs_at_most_what_it_held(tmp_path: Path) -> N
     path = tmp_path / "access.jsonl"
     endless = _WRITER.replace("range(count)", "iter(int, 1)").replace("sink.close()", "pass")
     with subprocess.Popen([sys.executable, "-c", endless, path, "killed", "0"]) as process:
-        until(lambda: path.stat().st_size > 100_000)
+        wait_until(lambda: path.stat().st_size > 100_000)
         process.send_signal(signal.SIGKILL)
     whole, _, _ = path.read_bytes().rpartition(b"\n")
     assert all(json.loads(text)["visitor.id"] == "killed" for text in whole.splitlines())
@@ -548,7 +548,7 @@ def test_a_sink_that_is_closed_has_no_file_open(tmp_path: Path) -> None:
     sink = JsonLinesSink(tmp_path / "access.jsonl")
     sink.write(line("a"))
     sink.count(b'{"count.value": 1}\n')
-    until(lambda: open_files(tmp_path) == ["access.counts.jsonl", "access.jsonl"])
+    wait_until(lambda: open_files(tmp_path) == ["access.counts.jsonl", "access.jsonl"])
     sink.close()
     assert open_files(tmp_path) == []
 

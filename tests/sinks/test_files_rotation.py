@@ -36,7 +36,8 @@ from cookie_consent.sinks.files.locking import exclusive, for_each_closed
 from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import Clock
 from tests.support.servers.processes import end_group, own_group
-from tests.support.sink_lines import line, until
+from tests.support.sink_lines import line
+from tests.support.waiting import wait_until
 
 TODAY = datetime.now(UTC)
 DAY = date(2026, 11, 25)
@@ -313,7 +314,7 @@ def test_closed_files_are_compressed(path: Path) -> None:
         sink.close()
     for log in (path, counts_path(path)):
         formats = [FileFormat.GZIP, FileFormat.GZIP, FileFormat.LIVE]
-        until(lambda log=log, formats=formats: [source.file_format for source in sources(log)] == formats)  # type: ignore[misc]
+        wait_until(lambda log=log, formats=formats: [source.file_format for source in sources(log)] == formats)  # type: ignore[misc]
     assert numbers_in(sources(path)) == Counter(range(3))
     assert sorted(os.listdir(path.parent))[:2] == [".access.counts.jsonl.lock", ".access.jsonl.lock"]
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]
@@ -363,7 +364,7 @@ def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(
     compressor = Compressor((path,), FileFormat.GZIP, pause)
     compressor.start()
     compressor.start()
-    until(lambda: names(path) == ["access-2026-11-25-0001.jsonl.gz"])
+    wait_until(lambda: names(path) == ["access-2026-11-25-0001.jsonl.gz"])
     assert numbers_in(sources(path)) == Counter([1, 2])
     assert len(pauses) == 3
     assert caplog.records == []
@@ -375,12 +376,12 @@ def test_a_file_that_cannot_be_compressed_stays_as_it_is(path: Path, caplog: pyt
     with source.path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         compressor.start()
-        until(lambda: caplog.records)
+        wait_until(lambda: caplog.records)
     assert "stays as it is: It is in use by another process." in caplog.text
     assert numbers_in(sources(path)) == Counter([1])
     path_of(path, DAY, 1, FileFormat.GZIP).mkdir()
     compressor.start()
-    until(lambda: len(caplog.records) == 2)
+    wait_until(lambda: len(caplog.records) == 2)
     assert numbers_in(sources(path)[:1]) == Counter([1])
     Compressor((path,), FileFormat.PLAIN).start()
 
@@ -434,7 +435,7 @@ def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
 
         waits = threading.Thread(target=wait)
         waits.start()
-        until(lambda: how_often_open(source.path) == 2)
+        wait_until(lambda: how_often_open(source.path) == 2)
         source.path.rename(path.with_name("elsewhere"))
         stack.close()
         waits.join()
@@ -544,7 +545,7 @@ def test_a_writer_that_is_stopped_holds_no_other_up_and_loses_nothing(
     started.append(stopped)
     for _ in range(4):
         before = len(sources(path))
-        until(lambda before=before: len(sources(path)) > before)  # type: ignore[misc]
+        wait_until(lambda before=before: len(sources(path)) > before)  # type: ignore[misc]
         stopped.send_signal(signal.SIGSTOP)
         number = 1_000_001 + 1000 * before
         other = start(path, 60_000, number, 2, 200)
@@ -577,7 +578,7 @@ def test_processes_that_are_killed_while_they_close_and_compress_leave_each_reco
     for number in range(5):
         process = start(path, 60_000, number * 1_000_000, 1, 0)
         before = len(sources(path))
-        until(lambda before=before: len(sources(path)) > before + 1)  # type: ignore[misc]
+        wait_until(lambda before=before: len(sources(path)) > before + 1)  # type: ignore[misc]
         process.send_signal(signal.SIGKILL)
         process.wait()
         found = retry_if_moved(path, numbers_in_running)

@@ -30,8 +30,9 @@ from cookie_consent.sinks.nats.sink import NatsSink
 from cookie_consent.sinks.nats.store import NatsStore
 from cookie_consent.sinks.nats.stream import Stream
 from cookie_consent.sinks.store import InvalidLinesError
-from tests.support.servers.nats_server import NatsServer, nats_server, until
+from tests.support.servers.nats_server import NatsServer, nats_server
 from tests.support.servers.processes import program
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -248,9 +249,9 @@ def test_a_server_that_is_away_at_the_start_gets_all_once_it_is_there(
     for number in range(500):
         sink.write(line(number))
     sink.count(count(1))
-    until(lambda: sink.stats().get("spilled") == 501, 60)
+    wait_until(lambda: sink.stats().get("spilled") == 501, 60)
     own_server.start()
-    until(lambda: sink.stats().get("written") == 501, 60)
+    wait_until(lambda: sink.stats().get("written") == 501, 60)
     assert sorted(lines_in(sink.store, sink.store.address.records)) == sorted(line(number) for number in range(500))
     assert sink.stats()["retried"] > 0
 
@@ -263,11 +264,11 @@ def test_a_server_that_is_killed_in_the_middle_has_each_record_once(
     for number in range(3000):
         sink.write(line(number))
         if number == 1500:
-            until(lambda: sink.stats().get("written", 0) > 0)
+            wait_until(lambda: sink.stats().get("written", 0) > 0)
             own_server.kill()
-    until(lambda: sink.stats().get("retried", 0) > 0)
+    wait_until(lambda: sink.stats().get("retried", 0) > 0)
     own_server.start()
-    until(lambda: sink.stats().get("written") == 3000, 60)
+    wait_until(lambda: sink.stats().get("written") == 3000, 60)
     assert sorted(lines_in(sink.store, sink.store.address.records)) == sorted(line(number) for number in range(3000))
 
 

@@ -16,7 +16,7 @@ import pytest
 from cookie_consent.sinks.postgresql.store import PostgresqlStore
 from tests.support.servers.postgres import PrivateServer
 from tests.support.sink_databases import PostgresqlDatabase
-from tests.support.sink_lines import TODAY, day, line, record, until
+from tests.support.sink_lines import TODAY, day, line, record, wait_for_server
 
 pytestmark = pytest.mark.server
 
@@ -112,7 +112,9 @@ def test_a_day_that_another_host_drops_meanwhile_is_not_counted_twice(
         other.execute("SELECT pg_advisory_xact_lock(7077283941)")
         other.execute(f"DROP TABLE access_records_{day(9)}".encode())
         thread.start()
-        until(lambda: database.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> %s", other.info.backend_pid))
+        wait_for_server(
+            lambda: database.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> %s", other.info.backend_pid)
+        )
     thread.join()
     assert purged == [0]
     assert database.uids() == [record(2)["log.record.uid"]]

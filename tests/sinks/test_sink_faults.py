@@ -25,7 +25,8 @@ from tests.support.servers.clickhouse_server import clickhouse_server
 from tests.support.servers.nats_server import nats_server
 from tests.support.servers.noted_store import Notes
 from tests.support.servers.postgres import PrivateServer
-from tests.support.traffic import VISITORS, Server, Traffic, serving, until
+from tests.support.traffic import VISITORS, Server, Traffic, serving
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
 
@@ -113,7 +114,7 @@ def say(figures: str) -> None:
 def last(traffic: Traffic) -> None:
     """Let pages be looked at until it has lasted long enough."""
     end = time.monotonic() + OUTAGE
-    until(lambda: time.monotonic() > end)
+    wait_until(lambda: time.monotonic() > end)
     traffic.go_on()
 
 
@@ -123,25 +124,26 @@ def nothing_failed(traffic: Traffic) -> None:
 
 def all_are_there(traffic: Traffic, has: Callable[[], Sequence[int]]) -> None:
     """Wait until each page has a record, and check that it is but one."""
-    until(lambda: set(traffic.numbers) <= set(has()))
+    wait_until(lambda: set(traffic.numbers) <= set(has()))
     assert Counter(has()) == Counter(traffic.numbers)
 
 
 def test_a_worker_that_is_killed_at_full_load_loses_at_most_what_the_last_second_brought(log: Log) -> None:
     with log.traffic(pause=0) as traffic:
         before = Notes.of(log.notes)
-        until(lambda: log.has(traffic))
+        wait_until(lambda: log.has(traffic))
         traffic.go_on(1000)
-        until(lambda: len(log.has(traffic)) > 1000)  # of both workers
+        wait_until(lambda: len(log.has(traffic)) > 1000)  # of both workers
         killed, at = traffic.pages[-1].process, time.monotonic()
         os.kill(int(killed), signal.SIGKILL)
-        until(lambda: len({page.process for page in traffic.pages[-50:]} - {killed}) == 2)  # another one is started
+        # The server starts another worker.
+        wait_until(lambda: len({page.process for page in traffic.pages[-50:]} - {killed}) == 2)
         traffic.go_on()
     assert traffic.failed == []
     assert len(traffic.broken) <= VISITORS, "the connections to it"
     its = {page.number for page in traffic.pages if page.process == killed}
     others = set(traffic.numbers) - its
-    until(lambda: others <= set(log.has(traffic)))
+    wait_until(lambda: others <= set(log.has(traffic)))
     has = Counter(log.has(traffic))
     assert set(has.values()) == {1}
     assert set(has) <= {*traffic.numbers, *traffic.broken}
@@ -183,7 +185,7 @@ def test_a_full_disk_costs_no_page_and_each_record_is_there_once_when_there_is_r
 def test_a_folder_that_is_taken_away_costs_no_page_and_no_record_that_was_not_in_it(log: Log) -> None:
     gone = log.path.parent.with_name("gone")
     with log.traffic() as traffic, outage(traffic, "folder taken away"):
-        until(lambda: log.has(traffic))
+        wait_until(lambda: log.has(traffic))
         log.path.parent.rename(gone)
         last(traffic)
     nothing_failed(traffic)
@@ -224,7 +226,7 @@ def test_a_folder_that_may_not_be_written_costs_no_page_and_no_record(tmp_path: 
             last(traffic)
             assert not path.exists()
             path.parent.chmod(0o700)
-            until(path.exists)
+            wait_until(path.exists)
         traffic.end()
         nothing_failed(traffic)
         all_are_there(traffic, lambda: log.has(traffic))
@@ -239,7 +241,7 @@ def goes_on(folder: Path, url: str, stop: Callable[[], object], start: Callable[
         with outage(traffic, what):
             stop()
             last(traffic)
-            until(lambda: any(spill.glob("*.spill")))
+            wait_until(lambda: any(spill.glob("*.spill")))
             start()
         traffic.end()
         nothing_failed(traffic)

@@ -6,9 +6,8 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +18,7 @@ import pytest
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.store import InvalidLinesError
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 60.0
@@ -109,15 +109,9 @@ def invalid(write: Callable[[], None]) -> int:
     return error.value.lines
 
 
-def until(holds: Callable[[], object]) -> None:
-    """Wait for what another thread or process does; a server that is away for a moment is no answer."""
-    end = time.monotonic() + LONGEST
-    while True:
-        with suppress(Exception):
-            if holds():
-                return
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.05)
+def wait_for_server(holds: Callable[[], object]) -> None:
+    """Wait until a condition holds. An exception counts as "not yet": the server may be away for a moment."""
+    wait_until(holds, LONGEST, ignoring=(Exception,))
 
 
 def write_many(url: str, first: str, last: str) -> None:
@@ -175,13 +169,13 @@ def write_through_an_outage(
         kept: returns the uids that the server has.
     """
     with writing(sink) as written:
-        until(lambda: len(kept()) > 100)
+        wait_for_server(lambda: len(kept()) > 100)
         end()
-        until(lambda: sink.stats()["spilled"] > 100)
+        wait_for_server(lambda: sink.stats()["spilled"] > 100)
         before = len(written)
         start()
-        until(lambda: written[before] in kept())
-    until(lambda: len(kept()) >= len(written))
+        wait_for_server(lambda: written[before] in kept())
+    wait_for_server(lambda: len(kept()) >= len(written))
     assert sorted(kept()) == sorted(written)
     stats = sink.stats()
     assert stats["retried"] > 0

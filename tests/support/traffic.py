@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
@@ -24,6 +24,7 @@ from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from tests.support.asgi import PHONE, PREFIX
 from tests.support.policies import KEY
 from tests.support.servers.processes import end_group, own_group, program
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 60.0
@@ -54,7 +55,7 @@ class Server:
     def each(self, path: str) -> dict[str, httpx.Response]:
         """Return what each worker answers: its process -> the response to it."""
         found: dict[str, httpx.Response] = {}
-        until(lambda: found.update(self._ask(path)) or len(found) == WORKERS)
+        wait_until(lambda: found.update(self._ask(path)) or len(found) == WORKERS)
         return found
 
     def stop(self) -> None:
@@ -98,7 +99,7 @@ def serving(folder: Path, sink: str, environ: Mapping[str, str] = _NONE) -> Iter
             assert process.poll() is None, text
             return "Uvicorn running on" in text and text.count("Application startup complete") == WORKERS
 
-        until(runs)
+        wait_until(runs)
         found = re.search(r"running on http://(\S+):(\d+)", output.read_text("utf-8"))
         assert found, "it says where it listens"
         yield Server(found[1], int(found[2]), output, process)
@@ -176,7 +177,7 @@ class Traffic:
     def go_on(self, count: int = 150) -> None:
         """Wait until so many more pages were answered."""
         most = len(self.pages) + count
-        until(lambda: len(self.pages) >= most)
+        wait_until(lambda: len(self.pages) >= most)
 
     def said(self, began: float, ended: float) -> str:
         """Return how long pages took that were asked for in a time (seconds, of `time.monotonic`)."""
@@ -224,11 +225,3 @@ def _as_anybody() -> list[str]:
     if os.geteuid() != 0:
         return []
     return [program("setpriv", "util-linux"), f"--inh-caps={_ROOTS_OWN}", f"--bounding-set={_ROOTS_OWN}"]
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Wait for what a thread or process does."""
-    end = time.monotonic() + LONGEST
-    while not holds():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.02)

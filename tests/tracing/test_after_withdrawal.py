@@ -15,8 +15,8 @@ from cookie_consent.decision.visitor_cookie import ERASURE_SALT, Withdrawn
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, answering, call, install, policy
-from tests.support.browsers.visitor_browser import soon
 from tests.support.policies import KEY, text_of
+from tests.support.waiting import eventually
 
 NAME, PLAIN = "__Secure-visitor-erasure", "visitor-erasure"
 EXPORT, ERASE = f"{PREFIX}/export", f"{PREFIX}/erase"
@@ -255,7 +255,7 @@ def test_erase_on_withdrawal_also_erases_replaced_visitor_id() -> None:
     visitor.change_policy(ERASE_ON_WITHDRAWAL + ANOTHER_COOKIE)
     visitor.accept()
     assert NAME not in visitor.jar
-    assert soon(lambda: visitor.sink.records == [])
+    assert eventually(lambda: visitor.sink.records == [])
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.pending_erasures import PendingErasures
 from tests.sinks.test_buffered import Shelf, sink_to
 from tests.support.asgi import PHONE, SITE, Visitor, install
-from tests.support.browsers.visitor_browser import soon
+from tests.support.waiting import eventually
 from tests.tracing.test_counts import drive_lifespan
 
 ERASE_ON_WITHDRAWAL = SITE.replace("traces = true", "traces = true\nerase_on_withdrawal = true")
@@ -166,7 +166,7 @@ def test_erasure_without_thread_runs_with_next_withdrawal(
     assert "visitor one, who withdrew, are not all erased: the process ends" in caplog.text
     full.clear()
     erasing.start("two")
-    assert soon(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
+    assert eventually(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
 
 
 def test_withdrawal_without_access_log_succeeds() -> None:
@@ -191,12 +191,12 @@ def test_late_records_are_erased_by_the_repetitions() -> None:
     erasing.again("later")
     sink.records.append({"visitor.id": "late"})
     go_on.set()
-    assert soon(lambda: sorted(sink.erased) == ["late", "late", "later", "later"])
+    assert eventually(lambda: sorted(sink.erased) == ["late", "late", "later", "later"])
     assert sink.records == []
     assert 15 < slept[0] <= 20
     assert 3590 < max(slept) <= 3600
     erasing.again("late")
-    assert soon(lambda: sink.erased.count("late") == 4)
+    assert eventually(lambda: sink.erased.count("late") == 4)
 
 
 def test_withdrawal_erases_three_times_and_then_removes_the_note(tmp_path: Path) -> None:
@@ -204,11 +204,11 @@ def test_withdrawal_erases_three_times_and_then_removes_the_note(tmp_path: Path)
     Erasing(sink, tmp_path / "notes", sleep=sleep).start("one")
     for times, longest in ((1, 20), (2, 3600)):
         assert sleep.asleep.acquire(timeout=20)
-        assert soon(lambda: notes(tmp_path) == ["one"])
+        assert eventually(lambda: notes(tmp_path) == ["one"])
         assert sink.erased == ["one"] * times
         assert 0.9 * longest < sleep.seconds[-1] <= longest
         sleep.go_on.release()
-    assert soon(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: notes(tmp_path) == [])
     assert sink.erased == ["one"] * 3
 
 
@@ -236,12 +236,12 @@ def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
     sink, slept = Down(14), list[float]()
     erasing = Erasing(sink, tmp_path / "notes", sleep=slept.append, jitter=lambda: 1.0)
     erasing.start("one")
-    assert soon(lambda: sink.erased == ["one", "one"])
+    assert eventually(lambda: sink.erased == ["one", "one"])
     assert pauses(slept) == [5, 10, 20, 40, 80, 160, 320, 600, 600, 600, 600, 600, 600]
-    assert soon(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: notes(tmp_path) == [])
     sink.tries = 2
     erasing.start("two")
-    assert soon(lambda: sink.erased == ["one", "one", "two", "two"])
+    assert eventually(lambda: sink.erased == ["one", "one", "two", "two"])
     assert pauses(slept)[-1] == 5, "pauses start again after a success"
 
 
@@ -249,7 +249,7 @@ def test_failing_sink_is_retried_with_growing_pauses(tmp_path: Path) -> None:
 def test_retry_pauses_are_randomised() -> None:
     sink, slept = Down(3), list[float]()
     Erasing(sink, sleep=slept.append, jitter=lambda: 0.0).start("one")
-    assert soon(lambda: sink.erased == ["one", "one"])
+    assert eventually(lambda: sink.erased == ["one", "one"])
     assert pauses(slept) == [2.5, 5]
 
 
@@ -265,7 +265,7 @@ def test_failing_erasure_does_not_delay_other_visitors() -> None:
     erasing = Erasing(sink, sleep=lambda seconds: None)
     erasing.start("one")
     erasing.start("two")
-    assert soon(lambda: sorted(sink.erased) == ["one"] * 2 + ["two"] * 3)
+    assert eventually(lambda: sorted(sink.erased) == ["one"] * 2 + ["two"] * 3)
 
 
 # The notes on disk.
@@ -292,8 +292,8 @@ def test_next_process_finishes_noted_erasures(tmp_path: Path) -> None:
     assert [stat.S_IMODE(note.stat().st_mode) for note in (tmp_path / "notes").iterdir()] == [0o600] * 2
     sink, slept = Erased(), list[float]()
     Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
-    assert soon(lambda: sorted(sink.erased) == ["../two/\xe9"] * 2 + ["one"] * 2)
-    assert soon(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: sorted(sink.erased) == ["../two/\xe9"] * 2 + ["one"] * 2)
+    assert eventually(lambda: notes(tmp_path) == [])
     assert 15 < slept[0] <= 20, "other processes may still hold records that are not written"
 
 
@@ -314,7 +314,7 @@ def test_erasure_done_by_another_process_is_not_repeated(tmp_path: Path) -> None
     PendingErasures(tmp_path / "notes").remove("one")
     erasing.again("three")
     go_on.set()
-    assert soon(lambda: sorted(sink.erased) == ["three", "three", "two", "two"])
+    assert eventually(lambda: sorted(sink.erased) == ["three", "three", "two", "two"])
 
 
 def test_unwritable_notes_give_one_warning_and_erasing_continues(
@@ -326,9 +326,9 @@ def test_unwritable_notes_give_one_warning_and_erasing_continues(
     erasing.run_if_due(1e9)
     erasing.start("one")
     erasing.start("two")
-    assert soon(lambda: "cannot be noted in" in caplog.text)
+    assert eventually(lambda: "cannot be noted in" in caplog.text)
     sink.go_on.set()
-    assert soon(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
+    assert eventually(lambda: sorted(sink.erased) == ["one"] * 3 + ["two"] * 3)
     assert caplog.text.count("cannot be noted in") == 1
 
 
@@ -369,7 +369,7 @@ def test_full_retry_queue_does_not_prevent_first_erasure(tmp_path: Path, caplog:
     assert "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text
     assert "visitor 9999, who" not in caplog.text, "this visitor waits already"
     assert (len(erasing._later), "new" in erasing._later) == (10_000, False)
-    assert soon(lambda: PendingErasures(tmp_path / "notes").is_kept("9999"))
+    assert eventually(lambda: PendingErasures(tmp_path / "notes").is_kept("9999"))
     erasing.after_fork()
 
 
@@ -386,7 +386,7 @@ def test_next_process_runs_only_the_last_erasure_when_due(
     (tmp_path / "notes" / "gone.id").symlink_to(tmp_path / "nowhere")
     sink, slept = Erased(), list[float]()
     Erasing(sink, tmp_path / "notes", sleep=slept.append).run_if_due(1e9)
-    assert soon(lambda: notes(tmp_path) == ["gone"])
+    assert eventually(lambda: notes(tmp_path) == ["gone"])
     assert sorted(sink.erased) == ["ahead", "early", "fresh", "fresh", "overdue"]
     waited = sorted(seconds for seconds in slept if seconds > 1)
     assert [round(seconds, -2) for seconds in waited[-3:]] == [2600, 3600, 3600]
@@ -409,7 +409,7 @@ def test_full_queue_of_last_erasures_allows_the_first_two(caplog: pytest.LogCapt
     for number in range(10_001):  # the thread takes one of them
         erasing._last.put(str(number), time.monotonic() + 3600)
     erasing.start("new")
-    assert soon(lambda: "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text)
+    assert eventually(lambda: "visitor new, who withdrew, are not all erased: too many others wait" in caplog.text)
     assert sink.erased == ["new", "new"]
     erasing.after_fork()
 
@@ -425,7 +425,7 @@ def test_unreadable_notes_folder_does_not_stop_erasing(tmp_path: Path, monkeypat
     assert not erasing._pending.is_kept("one")
     erasing._later.put("done by another process")
     erasing.again("one")
-    assert soon(lambda: sink.erased == ["one", "one"])
+    assert eventually(lambda: sink.erased == ["one", "one"])
 
 
 @pytest.mark.logs_an_exception
@@ -439,9 +439,9 @@ def test_unexpected_error_does_not_stop_later_erasures(caplog: pytest.LogCapture
     sink = Erased()
     erasing = Erasing(sink, sleep=sleep)
     erasing.again("one")
-    assert soon(lambda: "visitor one, who withdrew, may not all be erased" in caplog.text)
+    assert eventually(lambda: "visitor one, who withdrew, may not all be erased" in caplog.text)
     erasing.again("two")
-    assert soon(lambda: sink.erased == ["two", "two"])
+    assert eventually(lambda: sink.erased == ["two", "two"])
 
 
 class Steps:
@@ -463,7 +463,7 @@ def test_second_withdrawal_while_first_waits_is_erased_too(tmp_path: Path) -> No
     erasing.again("one")
     assert sleep.asleep.acquire(timeout=20)
     erasing.again("one")
-    assert soon(lambda: notes(tmp_path) == ["one"])
+    assert eventually(lambda: notes(tmp_path) == ["one"])
     sleep.go_on.release()
     assert sleep.asleep.acquire(timeout=20)
     assert (sink.erased, notes(tmp_path)) == (["one"], ["one"])
@@ -471,7 +471,7 @@ def test_second_withdrawal_while_first_waits_is_erased_too(tmp_path: Path) -> No
     assert sleep.asleep.acquire(timeout=20)
     assert (sink.erased, notes(tmp_path)) == (["one", "one"], ["one"])
     sleep.go_on.release()
-    assert soon(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: notes(tmp_path) == [])
 
 
 class HeldFirst(Held):
@@ -500,9 +500,9 @@ def test_note_remains_while_a_new_erasure_is_running(tmp_path: Path) -> None:
     assert sleep.asleep.acquire(timeout=20)
     assert sink.erased == ["one"]
     sink.go_on.set()
-    assert soon(lambda: notes(tmp_path) == ["one", "two"])
+    assert eventually(lambda: notes(tmp_path) == ["one", "two"])
     sleep.go_on.release(10)
-    assert soon(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: notes(tmp_path) == [])
     assert (sink.erased.count("one") >= 4, sink.erased.count("two")) == (True, 2)
 
 
@@ -516,13 +516,13 @@ def test_withdrawal_before_last_erasure_starts_all_three_again(tmp_path: Path) -
     for _ in range(2):
         assert later.asleep.acquire(timeout=20)
     sleep.go_on.release()
-    assert soon(lambda: sink.erased == ["one"] * 2)
-    assert soon(lambda: notes(tmp_path) == ["one"])
+    assert eventually(lambda: sink.erased == ["one"] * 2)
+    assert eventually(lambda: notes(tmp_path) == ["one"])
     later.go_on.release()
     assert sleep.asleep.acquire(timeout=20)
     assert notes(tmp_path) == ["one"]
     sleep.go_on.release()
-    assert soon(lambda: notes(tmp_path) == [])
+    assert eventually(lambda: notes(tmp_path) == [])
     assert sink.erased == ["one"] * 4
 
 
@@ -534,7 +534,7 @@ def test_note_remains_while_new_withdrawal_waits_for_a_thread(tmp_path: Path) ->
     for visitor in ("2", "3", "4", "5", "one"):  # the four threads take the first four
         erasing.start(visitor)
     erasing.again("last")
-    assert soon(lambda: len(notes(tmp_path)) == 6)
+    assert eventually(lambda: len(notes(tmp_path)) == 6)
     sleep.go_on.release()
     assert sleep.asleep.acquire(timeout=20)
     assert (sink.erased, "one" in notes(tmp_path)) == (["one"], True)
@@ -555,7 +555,7 @@ def test_failed_try_does_not_advance_later_withdrawal() -> None:
         assert sleep.asleep.acquire(timeout=20)
     assert 15 < sleep.seconds[2] <= 20
     sleep.go_on.release()
-    assert soon(lambda: sink.erased == ["one"])
+    assert eventually(lambda: sink.erased == ["one"])
 
 
 def test_interrupted_erasure_keeps_its_note_and_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -567,7 +567,7 @@ def test_interrupted_erasure_keeps_its_note_and_logs_nothing(tmp_path: Path, cap
     sink = Interrupted()
     Erasing(sink, tmp_path / "notes", sleep=never).start("one")
     assert sink.all_erased() == ["one"]
-    assert soon(lambda: notes(tmp_path) == ["one"])
+    assert eventually(lambda: notes(tmp_path) == ["one"])
     assert caplog.text == ""
 
 
@@ -643,7 +643,7 @@ def test_noted_visitor_is_not_reported_as_unerased(tmp_path: Path, caplog: pytes
 
     erasing = Erasing(Erased(), tmp_path / "notes", new_thread=NotesAlone)
     erasing.start("one")
-    assert soon(lambda: notes(tmp_path) == ["one"])
+    assert eventually(lambda: notes(tmp_path) == ["one"])
     erasing.close()
     assert "the process ends" not in caplog.text
 
@@ -706,4 +706,4 @@ def test_erasure_notes_are_kept_beside_local_access_log(log_at: Callable[[Path],
     visitor.accept()
     visitor.get("/")
     visitor.refuse()
-    assert soon(lambda: len(list(tmp_path.glob("log.to-erase/*.id"))) == 1)
+    assert eventually(lambda: len(list(tmp_path.glob("log.to-erase/*.id"))) == 1)

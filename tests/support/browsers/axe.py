@@ -1,28 +1,35 @@
-"""axe-core on a page, and what it cannot decide by itself."""
+"""Runs axe-core on a page; explains the results that it leaves open."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from playwright.sync_api import Page
 
 from tests.support.browsers.visitor_browser import ROOT
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "forced_colors": "none"},
+    "dark": {"color_scheme": "dark", "forced_colors": "none"},
+    "forced": {"color_scheme": "dark", "forced_colors": "active"},
+}
+"""The name of a set of colours -> the media features that Playwright emulates."""
 EXPLAINED = {
     "color-contrast elmPartiallyObscured": (
-        "What the question has scrolled to its edge is partly covered by what does not scroll, and axe looks no "
+        "At its edge the scrolled part of the banner is partly covered by the fixed part, and axe looks no "
         "further. tests/browser/test_contrast.py measures the same texts."
     ),
 }
-"""A rule and the reason why axe leaves it open -> why that is so, and what decides it instead."""
+"""A rule and the reason why axe leaves it open -> an explanation, and the test that decides instead."""
 OFF_IN_FORCED_COLOURS = {
     "color-contrast": (
         "axe reads -webkit-text-fill-color, which Chromium reports as the page wrote it even where the browser has "
         "forced another colour. tests/browser/test_contrast.py measures the colours that are forced."
     ),
 }
-"""A rule that is not asked -> why, and what decides it instead."""
+"""A rule that is switched off -> why, and the test that decides instead."""
 
 _SOURCE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 _RUN = """async ([tags, off]) => {
@@ -37,12 +44,12 @@ _RUN = """async ([tags, off]) => {
 
 @dataclass(frozen=True)
 class Findings:
-    """What axe says of a page.
+    """The findings of axe on a page.
 
     Args:
-        violations: what is wrong: rule and reason, and where.
-        undecided: what axe leaves open and `EXPLAINED` does not explain.
-        passed: the rules that found what they look for, and nothing wrong with it.
+        violations: rule and reason, and the element.
+        undecided: results that axe leaves open and `EXPLAINED` does not explain.
+        passed: the rules that applied and found nothing wrong.
     """
 
     violations: list[tuple[str, str]]
@@ -53,15 +60,15 @@ class Findings:
         return bool(self.violations or self.undecided)
 
 
-def look(page: Page, *, forced_colours: bool = False) -> Findings:
-    """Return what axe finds on a page.
+def run_axe(page: Page, *, forced_colours: bool = False) -> Findings:
+    """Run axe on a page, and return its findings.
 
     Args:
-        page: what is looked at.
-        forced_colours: whether the browser shows it in the visitor's own colours.
+        page: the page.
+        forced_colours: whether the browser shows it in forced colours.
     """
     if not page.evaluate("'axe' in window"):
-        # By the debugger's way, which no Content-Security-Policy stops.
+        # Playwright evaluates by the debugger, which no Content-Security-Policy blocks.
         page.evaluate(_SOURCE.read_text("utf-8"))
     off = list(OFF_IN_FORCED_COLOURS) if forced_colours else []
     violations, undecided, passed = page.evaluate(_RUN, [TAGS, off])

@@ -25,7 +25,8 @@ from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
 from selenium.webdriver.webkitgtk.service import Service as WebKitService
 
 from tests.support.browsers.marionette import Marionette
-from tests.support.servers.processes import POLL, awaited, end_group, own_group, program, running
+from tests.support.servers.processes import awaited, end_group, own_group, program, running
+from tests.support.waiting import POLL
 
 DESK = (1024, 768)
 SCREEN = (640, 480)

@@ -1,4 +1,4 @@
-"""What the tests at `life_site` have in common: the site itself, tabs, and waiting for what a browser does."""
+"""Helpers for the tests that visit `life_site`: the site, its tabs, and waiting."""
 
 from __future__ import annotations
 
@@ -13,52 +13,53 @@ from typing import Any, TypeVar
 from playwright.sync_api import Browser, Page, Route
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
-from tests.support.browsers.visitor_browser import LONGEST_WAIT, PREFIX, ROOT, Sites, Visitor, soon
+from tests.support.browsers.visitor_browser import PREFIX, ROOT, Sites, Visitor
+from tests.support.waiting import LONGEST_WAIT, eventually
 
 Found = TypeVar("Found")
 POLL = 20
 TRANSFERRED = "performance.getEntriesByType('navigation')[0].transferSize"
-"""How many bytes the page took over the network; 0 from a cache."""
+"""The bytes that came over the network for the page; 0 from a cache."""
 
 
 @contextmanager
 def life_sites(folder: Path) -> Iterator[Sites]:
-    """Start the sites of `life_site`; what is visited is the ordinary one."""
+    """Start the sites of `life_site`; the address is that of the site with the banner in the corner."""
     with started("tests.support.sites.life_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
         yield Sites(f"{site.address}/corner", "", folder / "access.jsonl")
 
 
 def moved_to(visitor: Visitor, name: str) -> Visitor:
-    """Let a visitor go to another one of the sites from now on."""
+    """Change the site that a visitor visits."""
     visitor.sites = replace(visitor.sites, address=f"{visitor.sites.address.rpartition('/')[0]}/{name}")
     return visitor
 
 
 def another_tab(visitor: Visitor) -> Visitor:
-    """Return the same visitor at another tab of the same browser."""
+    """Return the same visitor in another tab of the same browser."""
     return Visitor(visitor.context, visitor.sites, scripts=visitor.scripts)
 
 
-def until(page: Page, look: Callable[[], Found]) -> Found:
-    """Return what a look finds, as soon as it finds something; at the latest what it finds then.
+def until(page: Page, find: Callable[[], Found]) -> Found:
+    """Call a function until its result is true, or the time is over; return the last result.
 
-    Other than with `soon`, the browser's events come in meanwhile.
+    Unlike `eventually`, it handles the events of the browser meanwhile.
     """
     end = time.monotonic() + LONGEST_WAIT
-    while not (found := look()) and time.monotonic() < end:
+    while not (found := find()) and time.monotonic() < end:
         page.wait_for_timeout(POLL)
     return found
 
 
 def hold_answers(visitor: Visitor) -> list[Route]:
-    """Keep the answers of a tab from reaching the server, and return those that are held."""
+    """Hold back the answers of a tab; return the list of held requests."""
     held: list[Route] = []
     visitor.page.route(f"**{PREFIX}", lambda route: held.append(route))
     return held
 
 
-class Unwatched:
-    """Tabs of a new browser context that no debugger watches: in those that one does, Chromium makes no page ahead.
+class UndebuggedTabs:
+    """Tabs of a new browser context without a debugger: in tabs with one, Chromium prerenders no page.
 
     Args:
         browser: Chromium.
@@ -66,7 +67,7 @@ class Unwatched:
 
     def __init__(self, browser: Browser) -> None:
         self._session = browser.new_browser_cdp_session()
-        # Playwright leaves contexts alone that it has not made.
+        # Playwright attaches no debugger to a context that it has not created.
         self._context = self._session.send("Target.createBrowserContext")["browserContextId"]
         self._replies: dict[int, Any] = {}
         self._session.on("Target.receivedMessageFromTarget", self._hear)
@@ -76,17 +77,17 @@ class Unwatched:
         """Open the page that has this title in a new tab, and return the tab's id."""
         asked = {"url": address, "browserContextId": self._context}
         tab: str = self._session.send("Target.createTarget", asked)["targetId"]
-        # Playwright looks at each new tab for a moment.
-        assert soon(lambda: self.about(tab)["title"] == title and not self.about(tab)["attached"])
+        # Playwright attaches to each new tab for a moment.
+        assert eventually(lambda: self.about(tab)["title"] == title and not self.about(tab)["attached"])
         return tab
 
     def about(self, tab: str) -> dict[str, Any]:
-        """Return what there is to say of a tab from the outside, such as its "url"."""
+        """Return the browser's information about a tab, such as its "url"."""
         about: dict[str, Any] = self._session.send("Target.getTargetInfo", {"targetId": tab})["targetInfo"]
         return about
 
     def run(self, tab: str, script: str) -> Any:
-        """Run a script in a tab, which is watched from then on; None comes out where a new page is just coming."""
+        """Run a script in a tab, which has a debugger from then on; returns None while a new page loads."""
         attach = {"targetId": tab, "flatten": False}
         self._last += 1
         asked = {"expression": script, "awaitPromise": True, "returnByValue": True}
@@ -99,12 +100,12 @@ class Unwatched:
         reply = self._replies.get(self._last, {})
         return reply.get("result", {}).get("result", {}).get("value")
 
-    def forget(self) -> None:
+    def delete_cookies(self) -> None:
         """Delete all cookies."""
         self._session.send("Storage.clearCookies", {"browserContextId": self._context})
 
     def close(self) -> None:
-        """Close all of it."""
+        """Close all tabs."""
         self._session.send("Target.disposeBrowserContext", {"browserContextId": self._context})
         self._session.detach()
 

@@ -1,4 +1,4 @@
-"""Starts the site of `surroundings_site`, and says where its pages are."""
+"""Starts the site of `surroundings_site`, and returns the paths of its pages."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.support.browsers.visitor_browser import ROOT, Sites
 
 
 @contextmanager
-def surroundings(folder: Path) -> Iterator[Sites]:
-    """Start the site; what it leaves lies in the folder."""
+def surroundings_site(folder: Path) -> Iterator[Sites]:
+    """Start the site, with its files in the folder."""
     with started("tests.support.sites.surroundings_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as site:
         yield Sites(site.address, "", folder / "access.jsonl")
 
 
-def styled(name: str, layout: str = "corner") -> str:
-    """Return where a page with a style is."""
+def styled_page(name: str, layout: str = "corner") -> str:
+    """Return the path of a page with a style."""
     return f"{'' if layout == 'corner' else f'/{layout}'}/styled/{quote(name)}"
 
 
-def governed(name: str) -> str:
-    """Return where a page under a policy is."""
+def policy_page(name: str) -> str:
+    """Return the path of a page under a Content-Security-Policy."""
     return f"/governed/{quote(name)}"
 
 
-def translated(tag: str) -> str:
-    """Return where a page in a language is."""
+def translated_page(tag: str) -> str:
+    """Return the path of a page in a language."""
     return f"/in/{tag}"

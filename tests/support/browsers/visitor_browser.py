@@ -1,22 +1,23 @@
-"""Somebody at a real browser: what is on the page, in the browser and on the wire, and the sites that are visited."""
+"""A visitor at a real browser, controlled by Playwright, and the sites that are visited."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from playwright.sync_api import BrowserContext, Cookie, Locator, Request, Response, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 REGISTRY = ROOT / "examples" / "registry"
@@ -26,32 +27,20 @@ CHROMIUM_OPTIONS: dict[str, Any] = {
     "args": ["--no-sandbox"],  # else it does not run as root, as in most containers
 }
 WITNESS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
-LONGEST_WAIT = 15.0
-"""Seconds. On a busy machine a browser may take long; where all is well nothing waits."""
-_FEWEST_LOOKS = 3
 
-Found = TypeVar("Found")
-
-
-def soon(look: Callable[[], Found]) -> Found:
-    """Return what a look finds, as soon as it finds something; at the latest what it finds then.
-
-    It looks three times at least: one look can take all the time, where the page that it asks is just going away.
-    """
-    end, looks = time.monotonic() + LONGEST_WAIT, 1
-    while not (found := look()) and (time.monotonic() < end or looks < _FEWEST_LOOKS):
-        time.sleep(0.02)
-        looks += 1
-    return found
+with_and_without_scripts = pytest.mark.parametrize(
+    "scripts", [True, False], ids=["with JavaScript", "without JavaScript"]
+)
+"""Marks a test that runs with JavaScript and without."""
 
 
 @dataclass(frozen=True)
 class Sites:
-    """A site, and the second origin that it loads from.
+    """A site, and the second origin that it loads content from.
 
     Args:
-        address: where the site is found.
-        partner: where the second origin is found.
+        address: the address of the site.
+        partner: the address of the second origin.
         access_log: the file of the site's access records.
         ledger: the URL of the ledger that keeps the proofs; "" where another process cannot read it.
     """
@@ -63,26 +52,26 @@ class Sites:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """The access records so far; an erased one is a line of spaces."""
+        """The access records so far. Erased records are lines of spaces."""
         lines = self.access_log.read_text("utf-8").splitlines() if self.access_log.exists() else []
         return [json.loads(line) for line in lines if line.strip()]
 
     def all_records(self) -> list[dict[str, Any]]:
-        """Return the records of all that was done until now: complete once that of a witness has come through."""
+        """Return all records until now. A request of a witness shows when the earlier records are complete."""
         with httpx.Client(base_url=self.address, headers={"user-agent": WITNESS}) as witness:
             own = {"sec-fetch-site": "same-origin"}
             witness.post(PREFIX, json={"choice": "accept_all"}, headers=own).raise_for_status()
             mark = f"/{secrets.token_hex(8)}"
             witness.get(mark)
-        assert soon(lambda: any(record["url.path"] == mark for record in self.records))
+        assert eventually(lambda: any(record["url.path"] == mark for record in self.records))
         return [record for record in self.records if record["user_agent.name"] != "Firefox"]
 
 
 @contextmanager
 def registry_sites(folder: Path) -> Iterator[Sites]:
-    """Start the registry site and its partner; what they leave lies in the folder."""
+    """Start the registry site and its partner, with their files in the folder."""
     with started("analytics:app", REGISTRY, folder / "partner.log", (LOOPBACK, 0), {}) as partner:
-        # By another host name than the site's, so that it is another site to browsers.
+        # Another host name makes it another site to browsers.
         elsewhere = f"http://localhost:{partner.port}"
         ledger = f"sqlite:///{folder / 'consent.db'}"
         environ = {
@@ -103,16 +92,16 @@ def plain_site(folder: Path) -> Iterator[Sites]:
 
 
 class Visitor:
-    """Somebody with a browser of their own.
+    """A visitor with a browser context of their own.
 
     Args:
-        context: the browser.
-        sites: what is visited.
+        context: the browser context.
+        sites: the site that is visited.
         scripts: whether the browser runs scripts.
 
     Attributes:
-        page: what is looked at.
-        complaints: what went wrong in scripts, and what the browser did not let pages do.
+        page: the open page.
+        complaints: errors in scripts.
     """
 
     def __init__(self, context: BrowserContext, sites: Sites, *, scripts: bool = True) -> None:
@@ -130,7 +119,7 @@ class Visitor:
         assert response.ok
 
     def go_back(self, steps: int = 1) -> None:
-        """Go back in the history, as the browser's own button does: a script would go away with the page it runs in."""
+        """Go back in the history as the browser's button does. A script would end with its page."""
         cdp = self.context.new_cdp_session(self.page)
         history = cdp.send("Page.getNavigationHistory")
         cdp.send("Page.navigateToHistoryEntry", {"entryId": history["entries"][history["currentIndex"] - steps]["id"]})
@@ -138,79 +127,79 @@ class Visitor:
 
     @property
     def path(self) -> str:
-        """Where the visitor is."""
+        """The path of the current page."""
         return urlsplit(self.page.url).path
 
     @property
     def banner(self) -> Locator:
-        """The question."""
+        """The banner."""
         return self.page.locator(".pchoice")
 
     @property
     def alert(self) -> Locator:
-        """What the question says of an answer that was not kept."""
+        """The error message in the banner."""
         return self.banner.locator("[role=alert]")
 
     @property
     def status(self) -> Locator:
-        """What is said of an answer that was kept."""
+        """The message that confirms an answer."""
         return self.page.locator("body > [role=status].pchoice-status")
 
     def choice(self, value: str) -> Locator:
-        """Return the button of the question, or of the settings page, that gives an answer."""
+        """Return the button of the banner, or of the settings page, that gives an answer."""
         return self.page.locator(f"button[name=choice][value={value}]").first
 
     def answer(self, button: Locator) -> Response:
-        """Press a button that gives an answer, and return what the server says to it."""
+        """Press a button that gives an answer, and return the response."""
         with self.page.expect_response(lambda response: response.request.method == "POST") as answered:
             button.click()
         return answered.value
 
     def refuse(self) -> Response:
-        """Refuse in the question."""
+        """Refuse all in the banner."""
         response = self.answer(self.choice("refuse_all"))
         expect(self.banner).to_have_count(0)
         return response
 
     def accept(self) -> Response:
-        """Accept in the question."""
+        """Accept all in the banner."""
         response = self.answer(self.choice("accept_all"))
         expect(self.banner).to_have_count(0)
         return response
 
     @property
     def cookies(self) -> dict[str, Cookie]:
-        """The cookies that the browser keeps."""
+        """The cookies of the browser: name -> cookie."""
         return {cookie["name"]: cookie for cookie in self.context.cookies()}
 
     @property
     def state(self) -> dict[str, Any]:
-        """What the server says of this browser."""
+        """The state that the server returns for this browser."""
         state: dict[str, Any] = self.context.request.get(f"{self.sites.address}{PREFIX}/state").json()
         return state
 
     def requests(self) -> list[Request]:
-        """Return the requests since this was last asked."""
+        """Return the requests since the last call."""
         made = list(self._requests)
         self._requests.clear()
         return made
 
     def hosts(self) -> set[str]:
-        """Return where the requests since they were last asked for went, as origins."""
+        """Return the origins of the requests since the last call of `requests` or `hosts`."""
         parts = [urlsplit(request.url) for request in self.requests()]
         return {f"{part.scheme}://{part.netloc}" for part in parts if part.netloc}
 
     def mark(self) -> None:
-        """Mark the document, to see later whether it is still the same."""
+        """Mark the document, so that a reload can be noticed."""
         self.page.evaluate("document.marked = true")
 
     @property
     def is_marked(self) -> bool:
-        """Whether the document is the one that was marked."""
+        """Whether the document is still the marked one."""
         return self.page.evaluate("document.marked") is True
 
     def focused(self) -> str:
-        """Return what has the focus, in short; "" for nothing."""
+        """Return a short name of the element that has the focus; "" for none."""
         found: str = self.page.evaluate(
             """() => {
                 const it = document.activeElement;
@@ -218,3 +207,7 @@ class Visitor:
             }"""
         )
         return found
+
+
+NewVisitor = Callable[..., Visitor]
+"""The type of the fixture `new_visitor`; its keyword arguments are those of Playwright's `new_context`."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.support.servers.processes import LONGEST_START, POLL, end_group, free_port, own_group, program
+from tests.support.servers.processes import LONGEST_START, end_group, free_port, own_group, program
+from tests.support.waiting import wait_until
 
 HOST = "127.0.0.1"
 _SAID = 2000  # the end of what a server said that is shown
@@ -82,7 +82,7 @@ class NatsServer:
         """Wait until it is well; raises RuntimeError if it is not in time."""
         process = self._running()
         with suppress(TimeoutError):
-            until(lambda: self._is_well() or process.poll() is not None, seconds)
+            wait_until(lambda: self._is_well() or process.poll() is not None, seconds)
         if not self._is_well():
             log = self.folder / "log"
             raise RuntimeError(f"nats-server did not start. {log.read_text('utf-8')[-_SAID:] if log.exists() else ''}")
@@ -99,7 +99,7 @@ class NatsServer:
         """Let it keep its connections and do nothing."""
         process = self._running()
         process.send_signal(signal.SIGSTOP)
-        until(lambda: _is_stopped(process.pid))
+        wait_until(lambda: _is_stopped(process.pid))
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -169,19 +169,6 @@ def _nodes(folder: Path) -> list[NatsServer]:
         cluster = {"name": "tests", "listen": f"{HOST}:{port}", "routes": others}
         nodes.append(NatsServer(folder / name, name, {"cluster": cluster}))
     return nodes
-
-
-def until(holds: Callable[[], object], seconds: float = 30) -> None:
-    """Wait for what another thread or process does.
-
-    Raises:
-        TimeoutError: it did not come to be.
-    """
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            raise TimeoutError("it took too long")
-        time.sleep(POLL)
 
 
 def _is_stopped(process: int) -> bool:

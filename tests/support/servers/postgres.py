@@ -18,8 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal, LiteralString
@@ -28,7 +27,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.support.servers.processes import LONGEST_START, POLL, free_port, own_group
+from tests.support.servers.processes import LONGEST_START, free_port, own_group
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 GIVEN = "TEST_POSTGRES_URL"
@@ -137,7 +137,7 @@ class PrivateServer(PostgresServer):
         assert keeper.stdout, "a pipe"
         self.pid = int(keeper.stdout.readline() or 0)
         with suppress(TimeoutError):
-            _until(lambda: self._answers() or keeper.poll() is not None, LONGEST_START)
+            wait_until(lambda: self._answers() or keeper.poll() is not None, LONGEST_START)
         if not self._answers():
             text = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
             self._release()
@@ -153,7 +153,9 @@ class PrivateServer(PostgresServer):
         """Kill all its processes at once, as kill -9 does: none of them can write anything more."""
         assert self.running, "it does not run"
         os.kill(self.pid, signal.SIGSTOP)
-        _until(lambda: _processes().get(self.pid, ("T", 0))[0] == "T", LONGEST_END)  # from here on it starts no more
+        wait_until(
+            lambda: _processes().get(self.pid, ("T", 0))[0] == "T", LONGEST_END
+        )  # from here on it starts no more
         _kill(*_children(self.pid), self.pid)
         self._ended()
 
@@ -346,11 +348,3 @@ def _kill(*processes: int) -> None:
     for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
-
-
-def _until(holds: Callable[[], object], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > end:
-            raise TimeoutError("it took too long")
-        time.sleep(POLL)

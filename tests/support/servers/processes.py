@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import POLL
+
 LONGEST_START = 60.0
-POLL = 0.02
 _PORTS = range(20000, 32000)
 """Below those of outgoing connections: one of these could take it from a stopped server."""
 
