@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cookie_consent.base.paths import local_path, outer_path
+from cookie_consent.base.paths import address, local_path, outer_path
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,8 @@ def test_mounted_app_has_local_and_outer_path(root: str, path: str, inside: str,
 
 def test_paths_work_without_root_path() -> None:
     assert (local_path({"path": "/x"}), outer_path({"path": "/x"})) == ("/x", "/x")
+
+
+@pytest.mark.parametrize(("root_path", "written"), [("", "/p"), ("/", "/p"), ("/app", "/app/p"), ("/app/", "/app/p")])
+def test_an_address_has_the_path_that_the_app_is_mounted_at(root_path: str, written: str) -> None:
+    assert address(root_path, "/p") == written

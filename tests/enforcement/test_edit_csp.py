@@ -1,4 +1,4 @@
-"""With edit_csp the app's Content-Security-Policy names a recipient's origins just where its purpose is allowed."""
+"""Tests of edit_csp: the app's policy for browsers names a recipient's origins only while its purpose is allowed."""
 
 from __future__ import annotations
 
@@ -30,101 +30,101 @@ CSP = f"default-src 'self'; img-src 'self' {MAPS} data:; frame-src {MAPS}; conne
 BARE = "default-src 'self'; img-src 'self' data:; frame-src 'none'; connect-src 'self'"
 
 
-def edited(app: ASGIApp | None = None, **options: Any) -> Visitor:
-    """A visitor of a site whose policy for browsers is edited."""
-    return Visitor(install(app or with_csp(CSP), RECIPIENTS, **{"edit_csp": True, **options}), HTML)
+def csp_visitor(app: ASGIApp | None = None, **options: Any) -> Visitor:
+    """Return a visitor of a site with edit_csp."""
+    return Visitor(install(app or page_with_csp(CSP), RECIPIENTS, **{"edit_csp": True, **options}), HTML)
 
 
-def with_csp(csp: str, name: str = "content-security-policy", **more: Any) -> ASGIApp:
+def page_with_csp(csp: str, name: str = "content-security-policy", **more: Any) -> ASGIApp:
     return page(headers=[(name, csp), *more.pop("headers", [])])
 
 
-def said(reply: Reply) -> str:
+def csp_of(reply: Reply) -> str:
     (csp,) = reply.all("content-security-policy")
     return csp
 
 
-def reloads(reply: Reply) -> bool:
+def needs_reload(reply: Reply) -> bool:
     tag = re.search(r'<section class="pchoice [^>]*>', reply.text)
     assert tag is not None
     return " data-reload " in tag[0]
 
 
-def test_the_origins_of_recipients_come_and_go_with_the_decision() -> None:
-    visitor = edited()
-    assert said(visitor.get()) == BARE
+def test_origins_of_recipients_follow_decision() -> None:
+    visitor = csp_visitor()
+    assert csp_of(visitor.get()) == BARE
     visitor.accept()
-    assert said(visitor.get()) == CSP
+    assert csp_of(visitor.get()) == CSP
     visitor.refuse()
-    assert said(visitor.get()) == BARE
+    assert csp_of(visitor.get()) == BARE
     visitor.save(media=True)
-    assert said(visitor.get()) == CSP.replace(f" {STATS}", "")
+    assert csp_of(visitor.get()) == CSP.replace(f" {STATS}", "")
     visitor.save(analytics=True)
-    assert said(visitor.get()) == BARE + f" {STATS}"
+    assert csp_of(visitor.get()) == BARE + f" {STATS}"
 
 
-def test_an_origin_that_the_app_did_not_name_is_added_once_it_is_allowed() -> None:
-    visitor = edited(with_csp("default-src 'self'"))
-    assert said(visitor.get()) == "default-src 'self'"
+def test_origin_missing_in_policy_is_added_once_allowed() -> None:
+    visitor = csp_visitor(page_with_csp("default-src 'self'"))
+    assert csp_of(visitor.get()) == "default-src 'self'"
     visitor.accept()
     added = f"default-src 'self'; connect-src 'self' {STATS}; frame-src 'self' {MAPS}; img-src 'self' {MAPS}"
-    assert said(visitor.get()) == added
+    assert csp_of(visitor.get()) == added
 
 
-def test_a_signal_and_a_service_refuse_there_too() -> None:
-    visitor = edited()
+def test_signal_and_service_remove_origins() -> None:
+    visitor = csp_visitor()
     visitor.accept()
-    assert said(visitor.get("/whois/x")) == CSP.replace(f" {STATS}", "")
-    assert said(visitor.get(headers=[("sec-gpc", "1")])) == BARE
-    assert said(visitor.get()) == BARE  # what a signal has switched off stays off
+    assert csp_of(visitor.get("/whois/x")) == CSP.replace(f" {STATS}", "")
+    assert csp_of(visitor.get(headers=[("sec-gpc", "1")])) == BARE
+    assert csp_of(visitor.get()) == BARE  # what a signal has switched off stays off
 
 
-def test_unless_the_site_wants_it_nothing_is_edited() -> None:
+def test_policy_is_unchanged_without_edit_csp_or_directives() -> None:
     for text, options in ((RECIPIENTS, {"edit_csp": False}), (RECIPIENTS, {}), (SITE, {"edit_csp": True})):
-        visitor = Visitor(install(with_csp(CSP), text, **options), HTML)
-        assert said(visitor.get()) == CSP
+        visitor = Visitor(install(page_with_csp(CSP), text, **options), HTML)
+        assert csp_of(visitor.get()) == CSP
         visitor.refuse()
-        assert said(visitor.get()) == CSP
+        assert csp_of(visitor.get()) == CSP
 
 
 @pytest.mark.parametrize("options", [{}, {"inject": False}, {"settings_link": True}])
-def test_it_is_edited_in_every_response_whatever_is_put_into_pages(options: dict[str, Any]) -> None:
-    for app in (with_csp(CSP), answering(b"{}", "application/json", headers=[("content-security-policy", CSP)])):
-        assert said(edited(app, **options).get()) == BARE
+def test_policy_is_edited_in_every_response(options: dict[str, Any]) -> None:
+    for app in (page_with_csp(CSP), answering(b"{}", "application/json", headers=[("content-security-policy", CSP)])):
+        assert csp_of(csp_visitor(app, **options).get()) == BARE
 
 
-def test_a_policy_that_only_reports_is_edited_alike() -> None:
-    reply = edited(with_csp(CSP, "content-security-policy-report-only")).get()
+def test_report_only_policy_is_edited() -> None:
+    reply = csp_visitor(page_with_csp(CSP, "content-security-policy-report-only")).get()
     assert reply.all("content-security-policy-report-only") == [BARE]
-    assert not reloads(reply)
+    assert not needs_reload(reply)
 
 
-# What caches are told.
+# Caching.
 
 
 @pytest.mark.parametrize("csp", [CSP, "default-src 'self'", "upgrade-insecure-requests"])
-def test_a_response_whose_policy_was_made_for_a_visitor_is_private_and_varies(csp: str) -> None:
+def test_response_with_editable_policy_is_private_and_varies(csp: str) -> None:
     app = answering(
         b"{}", "application/json", headers=[("content-security-policy", csp), ("cache-control", "public, max-age=9")]
     )
-    reply = edited(app, inject=False).get()
+    reply = csp_visitor(app, inject=False).get()
     assert reply.get("cache-control") == "max-age=9, private"
     assert reply.get("vary") == "Cookie, Sec-GPC, DNT"
 
 
 @pytest.mark.parametrize("headers", [[], [("x-content-security-policy", CSP)]])
-def test_a_response_without_a_policy_is_for_everybody(headers: Fields) -> None:
+def test_response_without_policy_stays_public(headers: Fields) -> None:
     for app in (answering(b"{}", "application/json", headers=headers), page(headers=headers)):
-        reply = edited(app, inject=False).get()
+        reply = csp_visitor(app, inject=False).get()
         assert (reply.get("cache-control"), reply.get("vary")) == ("", "")
         assert reply.headers == call(app, headers=HTML).headers
 
 
-# A page cannot loosen the policy that it came with.
+# A page keeps the policy that it was loaded with. A grant may need a reload.
 
 
 @pytest.mark.parametrize(
-    ("csp", "anew"),
+    ("csp", "reload"),
     [
         (CSP, True),
         ("default-src 'self'", True),
@@ -133,36 +133,36 @@ def test_a_response_without_a_policy_is_for_everybody(headers: Fields) -> None:
         ("script-src 'self'", False),
     ],
 )
-def test_the_question_says_where_a_grant_needs_the_page_anew(csp: str, anew: bool) -> None:
-    assert reloads(edited(with_csp(csp)).get()) is anew
-    assert not reloads(edited(with_csp(csp), edit_csp=False).get())
+def test_banner_says_whether_grant_needs_reload(csp: str, reload: bool) -> None:
+    assert needs_reload(csp_visitor(page_with_csp(csp)).get()) is reload
+    assert not needs_reload(csp_visitor(page_with_csp(csp), edit_csp=False).get())
 
 
-def test_once_nothing_is_withheld_any_more_the_page_is_not_needed_anew() -> None:
-    visitor = edited(with_csp(f"frame-src {MAPS}; img-src {MAPS}"))
-    assert reloads(visitor.get())
+def test_grant_needs_no_reload_once_nothing_is_withheld() -> None:
+    visitor = csp_visitor(page_with_csp(f"frame-src {MAPS}; img-src {MAPS}"))
+    assert needs_reload(visitor.get())
     visitor.post({"choice": "grant", "purposes": {"media": True}})
-    assert not reloads(visitor.get())
+    assert not needs_reload(visitor.get())
 
 
 @pytest.mark.parametrize("edits", [True, False])
-def test_a_page_that_came_without_the_question_learns_it_from_the_state(edits: bool) -> None:
-    """The page was answered, and withholds what a grant, in the settings or in another tab, would allow."""
-    visitor = edited(edit_csp=edits)
+def test_state_says_whether_policy_is_edited(edits: bool) -> None:
+    """A page without the banner reads it there, because a grant in the settings or in another tab may need a reload."""
+    visitor = csp_visitor(edit_csp=edits)
     assert visitor.state()["edits_csp"] is edits
     assert visitor.post({"choice": "refuse_all"}).json["edits_csp"] is edits
 
 
-def test_our_own_pages_have_the_policy_that_they_came_with() -> None:
-    visitor = edited()
-    before = said(visitor.get(PREFIX))
+def test_policy_of_settings_page_does_not_depend_on_answer() -> None:
+    visitor = csp_visitor()
+    before = csp_of(visitor.get(PREFIX))
     visitor.accept()
-    assert said(visitor.get(PREFIX)) == before
+    assert csp_of(visitor.get(PREFIX)) == before
     assert MAPS not in before
 
 
-def test_the_page_itself_is_not_touched() -> None:
-    visitor = edited(inject=False)
+def test_edit_csp_leaves_body_of_page_unchanged() -> None:
+    visitor = csp_visitor(inject=False)
     for choice in ("refuse_all", "accept_all"):
         visitor.post({"choice": choice})
         assert visitor.get().body == PAGE

@@ -1,4 +1,4 @@
-"""What becomes of a feature without consent: a fallback, never an error, a loop or a wall."""
+"""Tests of features without consent: `requires`, fallbacks and the page that explains."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def site(*routes: Route | Mount, text: str = SITE) -> ASGIApp:
 
 
 @requires("media")
-async def whole_map(request: Request) -> Response:
+async def async_map(request: Request) -> Response:
     return PlainTextResponse("the map")
 
 
 @requires("media")
-def plain_map(request: Request) -> Response:
+def sync_map(request: Request) -> Response:
     return PlainTextResponse("the map")
 
 
@@ -66,23 +66,23 @@ class MapEndpoint(HTTPEndpoint):
 
 
 @requires("media", "analytics")
-async def both(request: Request) -> Response:
+async def needs_both(request: Request) -> Response:
     return PlainTextResponse("both")
 
 
-def every(endpoint: Any) -> ASGIApp:
+def site_with(endpoint: Any) -> ASGIApp:
     return site(Route("/map", endpoint, methods=None if endpoint is MapEndpoint else ["GET", "POST"]))
 
 
-ENDPOINTS = [whole_map, plain_map, map_or_list, map_or_data, MapEndpoint]
+ENDPOINTS = [async_map, sync_map, map_or_list, map_or_data, MapEndpoint]
 
 
-# Endpoints of Starlette.
+# Starlette endpoints.
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
-def test_with_consent_the_whole_form_answers(endpoint: Any) -> None:
-    visitor = Visitor(every(endpoint), HTML)
+def test_endpoint_answers_only_with_consent(endpoint: Any) -> None:
+    visitor = Visitor(site_with(endpoint), HTML)
     visitor.save(media=True)
     assert visitor.get("/map").text == "the map"
     visitor.refuse()
@@ -93,10 +93,10 @@ def test_with_consent_the_whole_form_answers(endpoint: Any) -> None:
 @pytest.mark.parametrize("state", ["unknown", "refused", "gpc"])
 @pytest.mark.parametrize("accept", [[], HTML, [("accept", "application/json")], [("accept", "")]])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_without_consent_it_is_never_an_error_nor_a_redirect(
+def test_missing_consent_is_never_error_or_redirect(
     endpoint: Any, state: str, accept: list[tuple[str, str]], method: str
 ) -> None:
-    visitor = Visitor(every(endpoint), [*accept, *([("sec-gpc", "1")] if state == "gpc" else [])])
+    visitor = Visitor(site_with(endpoint), [*accept, *([("sec-gpc", "1")] if state == "gpc" else [])])
     if state == "refused":
         visitor.refuse()
     reply = visitor.request(method, "/map") if endpoint is not MapEndpoint or method == "GET" else visitor.get("/map")
@@ -105,13 +105,13 @@ def test_without_consent_it_is_never_an_error_nor_a_redirect(
     assert "the map" not in reply.text
 
 
-def test_a_fallback_of_its_own_answers_in_its_place() -> None:
-    assert call(every(map_or_list), path="/map").text == "a list of addresses"
-    assert call(every(map_or_data), path="/map").json == {"addresses": ["Tokyo"], "needs": ["media"]}
+def test_fallback_answers_instead_of_endpoint() -> None:
+    assert call(site_with(map_or_list), path="/map").text == "a list of addresses"
+    assert call(site_with(map_or_data), path="/map").json == {"addresses": ["Tokyo"], "needs": ["media"]}
 
 
-def test_each_of_several_purposes_is_needed() -> None:
-    visitor = Visitor(every(both))
+def test_endpoint_requires_each_of_its_purposes() -> None:
+    visitor = Visitor(site_with(needs_both))
     assert visitor.get("/map").json["missing"] == ["media", "analytics"]
     visitor.save(media=True)
     assert visitor.get("/map").json["missing"] == ["analytics"]
@@ -119,7 +119,7 @@ def test_each_of_several_purposes_is_needed() -> None:
     assert visitor.get("/map").text == "both"
 
 
-def test_a_partial_endpoint_is_one_too() -> None:
+def test_endpoint_may_be_partial_function() -> None:
     async def endpoint(greeting: str, request: Request) -> Response:
         return PlainTextResponse(greeting)
 
@@ -127,17 +127,17 @@ def test_a_partial_endpoint_is_one_too() -> None:
     assert call(site(Route("/map", decorated)), path="/map").text == "hello"
 
 
-def test_a_synchronous_fallback_may_return_an_awaitable() -> None:
-    decorated = requires("media", fallback=lambda request: _data(request))(plain_map)
-    assert call(every(decorated), path="/map").json["addresses"] == ["Tokyo"]
+def test_synchronous_fallback_may_return_awaitable() -> None:
+    decorated = requires("media", fallback=lambda request: _data(request))(sync_map)
+    assert call(site_with(decorated), path="/map").json["addresses"] == ["Tokyo"]
 
 
 # The page that explains.
 
 
 @pytest.mark.parametrize("language", ["en", "ja"])
-def test_the_page_says_in_the_visitors_language_what_is_off_and_why(language: str) -> None:
-    visitor = Visitor(every(whole_map), [*HTML, ("accept-language", language)])
+def test_fallback_page_explains_in_visitor_language(language: str) -> None:
+    visitor = Visitor(site_with(async_map), [*HTML, ("accept-language", language)])
     feature = policy().features[0]
     for answer, why in ((None, "why_unanswered"), (visitor.refuse, "why_refused")):
         if answer:
@@ -150,23 +150,23 @@ def test_the_page_says_in_the_visitors_language_what_is_off_and_why(language: st
         assert "Cookie" in reply.get("vary")
         assert "Accept-Language" in reply.get("vary")
         purpose = policy().in_force["media"]
-        for said in (
+        for expected in (
             feature.title[language],
             feature.fallback[language],
             purpose.title[language],
             text_of(policy(), language, why),
         ):
-            assert said in reply.text
+            assert expected in reply.text
         assert f'href="{PREFIX}?language={language}' in reply.text
 
 
-def test_the_page_says_that_the_browser_refuses_by_itself() -> None:
-    text = call(every(whole_map), path="/map", headers=[*HTML, ("sec-gpc", "1")]).text
+def test_fallback_page_says_that_gpc_refuses() -> None:
+    text = call(site_with(async_map), path="/map", headers=[*HTML, ("sec-gpc", "1")]).text
     assert text_of(policy(), "en", "why_gpc") in text
 
 
-def granting(reply: Reply) -> str:
-    """Press the button that allows what is missing, and return the body that the browser sends."""
+def press_grant(reply: Reply) -> str:
+    """Press the button that grants the missing purposes, and return the body that the browser sends."""
     (form,) = [form for form in forms(reply.text) if ("choice", "grant") in form.buttons]
     assert (form.action, form.method) == (PREFIX, "post")
     return form.pressed("grant")
@@ -174,11 +174,11 @@ def granting(reply: Reply) -> str:
 
 @pytest.mark.parametrize("signals", [[], [("sec-gpc", "1")]])
 @pytest.mark.parametrize("answer", ["none", "refused"])
-def test_the_button_allows_just_that_and_comes_back(signals: list[tuple[str, str]], answer: str) -> None:
-    visitor = Visitor(every(whole_map), [*HTML, *signals])
+def test_grant_button_grants_missing_purpose_and_returns_to_page(signals: list[tuple[str, str]], answer: str) -> None:
+    visitor = Visitor(site_with(async_map), [*HTML, *signals])
     if answer == "refused":
         visitor.refuse()
-    body = granting(visitor.get("/map", query=b"office=tokyo&zoom=2"))
+    body = press_grant(visitor.get("/map", query=b"office=tokyo&zoom=2"))
     reply = visitor.send_form(body)
     assert (reply.status, reply.get("location")) == (303, "/map?office=tokyo&zoom=2#pchoice-off-map")
     assert visitor.get("/map").text == "the map"
@@ -188,9 +188,9 @@ def test_the_button_allows_just_that_and_comes_back(signals: list[tuple[str, str
     assert state["should_ask"] is (answer == "none")
 
 
-def test_where_the_service_refuses_there_is_no_button_and_no_wall() -> None:
+def test_fallback_page_has_no_grant_button_if_service_refuses() -> None:
     refusing = SITE + "\n[services.whois.purposes.media]\nrefused = true\n"
-    visitor = Visitor(site(Route("/whois/map", whole_map), text=refusing), HTML)
+    visitor = Visitor(site(Route("/whois/map", async_map), text=refusing), HTML)
     visitor.accept()
     reply = visitor.get("/whois/map")
     assert reply.status == 200
@@ -199,17 +199,17 @@ def test_where_the_service_refuses_there_is_no_button_and_no_wall() -> None:
     assert f'href="{PREFIX}' in reply.text
 
 
-def test_the_page_asks_for_one_thing_and_not_by_a_banner_for_all() -> None:
-    reply = call(every(whole_map), path="/map", headers=HTML)
+def test_fallback_page_has_no_banner() -> None:
+    reply = call(site_with(async_map), path="/map", headers=HTML)
     assert "accept_all" not in reply.text
 
 
-def test_a_page_without_a_feature_of_that_name_is_explained_too() -> None:
-    reply = call(every(both), path="/map", headers=HTML)
+def test_fallback_page_explains_endpoint_without_feature() -> None:
+    reply = call(site_with(needs_both), path="/map", headers=HTML)
     assert text_of(policy(), "en", "unavailable_page") in reply.text
     assert "Access tracing" in reply.text
     assert "Maps and videos" in reply.text
-    granting(reply)
+    press_grant(reply)
 
 
 TWO = f"""{SITE}
@@ -221,7 +221,7 @@ fallback = {{ en = "No videos without consent.", ja = "同意がないため動�
 
 
 @pytest.mark.parametrize("feature", ["map", "videos", None])
-def test_where_several_features_need_the_same_the_endpoint_can_say_which_it_is(feature: str | None) -> None:
+def test_endpoint_can_name_its_feature(feature: str | None) -> None:
     async def endpoint(request: Request) -> Response:
         raise AssertionError("not reached")
 
@@ -233,32 +233,32 @@ def test_where_several_features_need_the_same_the_endpoint_can_say_which_it_is(f
     assert text_of(policy(), "en", "why_unanswered") in data["message"]
 
 
-def test_a_feature_that_is_not_declared_is_said() -> None:
+def test_undeclared_feature_raises_with_suggestion() -> None:
     async def endpoint(request: Request) -> Response:
         raise AssertionError("not reached")
 
     with pytest.raises(LookupError, match=r'there is no feature "mpa".*Did you mean "map"'):
-        call(every(requires("media", feature="mpa")(endpoint)), path="/map")
+        call(site_with(requires("media", feature="mpa")(endpoint)), path="/map")
 
 
-@pytest.mark.parametrize("endpoint", [whole_map, both])
-def test_programs_get_the_same_as_json(endpoint: Any) -> None:
-    reply = call(every(endpoint), path="/map", headers=[("accept-language", "ja")])
+@pytest.mark.parametrize("endpoint", [async_map, needs_both])
+def test_fallback_for_programs_is_json(endpoint: Any) -> None:
+    reply = call(site_with(endpoint), path="/map", headers=[("accept-language", "ja")])
     assert reply.get("content-type") == "application/json"
     assert reply.get("cache-control") == "no-store"
-    said = reply.json
-    assert said["available"] is False
-    assert said["feature"] == ("map" if endpoint is whole_map else None)
-    assert said["missing"][0] == "media"
-    assert said["settings"] == PREFIX
-    assert "地図と動画" in said["message"]
-    assert text_of(policy(), "ja", "why_unanswered") in said["message"]
-    if endpoint is whole_map:
-        assert "同意がないため地図はありません。" in said["message"]
+    data = reply.json
+    assert data["available"] is False
+    assert data["feature"] == ("map" if endpoint is async_map else None)
+    assert data["missing"][0] == "media"
+    assert data["settings"] == PREFIX
+    assert "地図と動画" in data["message"]
+    assert text_of(policy(), "ja", "why_unanswered") in data["message"]
+    if endpoint is async_map:
+        assert "同意がないため地図はありません。" in data["message"]
 
 
-def test_under_a_mount_path_the_way_leads_there() -> None:
-    app = Starlette(routes=[Mount("/shop", every(whole_map))])
+def test_grant_button_works_in_mounted_app() -> None:
+    app = Starlette(routes=[Mount("/shop", site_with(async_map))])
     visitor = Visitor(app, HTML)
     text = visitor.get("/shop/map").text
     (form,) = [form for form in forms(text) if ("choice", "grant") in form.buttons]
@@ -268,27 +268,27 @@ def test_under_a_mount_path_the_way_leads_there() -> None:
     assert visitor.get("/shop/map").text == "the map"
 
 
-def test_the_middleware_may_be_mounted_outside_and_the_endpoint_deep_inside() -> None:
-    visitor = Visitor(site(Mount("/deep", routes=[Route("/map", whole_map)])), HTML)
-    reply = visitor.send_form(granting(visitor.get("/deep/map")))
+def test_grant_button_works_for_mounted_endpoint() -> None:
+    visitor = Visitor(site(Mount("/deep", routes=[Route("/map", async_map)])), HTML)
+    reply = visitor.send_form(press_grant(visitor.get("/deep/map")))
     assert reply.get("location") == "/deep/map#pchoice-off-map"
     assert visitor.get("/deep/map").text == "the map"
 
 
-# What a developer got wrong.
+# Mistakes of developers.
 
 
-def test_a_purpose_that_is_not_declared_is_said_with_those_that_are() -> None:
+def test_undeclared_purpose_raises_with_suggestion() -> None:
     @requires("medai")
     async def endpoint(request: Request) -> Response:
         raise AssertionError("not reached")
 
     with pytest.raises(LookupError, match=r'"medai".*Did you mean "media"'):
-        call(every(endpoint), path="/map")
+        call(site_with(endpoint), path="/map")
 
 
-def test_without_the_middleware_it_says_how_to_install_it() -> None:
-    app = Starlette(routes=[Route("/map", whole_map)])
+def test_missing_middleware_raises_with_instructions() -> None:
+    app = Starlette(routes=[Route("/map", async_map)])
     with pytest.raises(RuntimeError, match="add_middleware"):
         call(app, path="/map")
     with pytest.raises(RuntimeError, match="add_middleware"):
@@ -297,7 +297,7 @@ def test_without_the_middleware_it_says_how_to_install_it() -> None:
         consent_of({})
 
 
-def test_an_endpoint_that_takes_no_request_is_refused_at_the_start() -> None:
+def test_endpoint_without_request_parameter_raises() -> None:
     def endpoint() -> str:
         return "no request"
 
@@ -308,14 +308,14 @@ def test_an_endpoint_that_takes_no_request_is_refused_at_the_start() -> None:
 # FastAPI.
 
 
-def fast(**options: Any) -> tuple[FastAPI, Visitor]:
+def fastapi_site(**options: Any) -> tuple[FastAPI, Visitor]:
     app = FastAPI()
     app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], **options)
     return app, Visitor(app, HTML)
 
 
-def test_a_fastapi_endpoint_can_be_decorated() -> None:
-    app, visitor = fast()
+def test_fastapi_endpoint_can_be_decorated() -> None:
+    app, visitor = fastapi_site()
 
     @app.get("/offices/{office}")
     @requires("media")
@@ -327,8 +327,8 @@ def test_a_fastapi_endpoint_can_be_decorated() -> None:
     assert visitor.get("/offices/tokyo", query=b"zoom=3").json == {"office": "tokyo", "zoom": 3}
 
 
-def test_a_fastapi_endpoint_can_depend_on_it() -> None:
-    app, visitor = fast()
+def test_fastapi_endpoint_can_depend_on_requires() -> None:
+    app, visitor = fastapi_site()
     ran: list[str] = []
 
     @app.get("/map", dependencies=[Depends(requires("media"))])
@@ -341,7 +341,7 @@ def test_a_fastapi_endpoint_can_depend_on_it() -> None:
     assert "No map without consent." in reply.text
     assert "consent that was not given" not in reply.text
     assert ran == []
-    assert visitor.send_form(granting(reply)).get("location") == "/map#pchoice-off-map"
+    assert visitor.send_form(press_grant(reply)).get("location") == "/map#pchoice-off-map"
     assert "<p>the map</p>" in visitor.get("/map").text
     as_json = Visitor(app).get("/map")
     assert (as_json.status, as_json.json["available"], as_json.json["feature"]) == (200, False, "map")
@@ -351,8 +351,8 @@ NeedsMedia = Annotated[None, Depends(requires("media", fallback=_data))]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_dependency_with_a_fallback_answers_with_it(method: str) -> None:
-    app, visitor = fast()
+def test_fastapi_dependency_answers_with_its_fallback(method: str) -> None:
+    app, visitor = fastapi_site()
 
     @app.api_route("/map", methods=["GET", "POST"])
     def show_map(needed: NeedsMedia) -> dict[str, str]:
@@ -363,8 +363,8 @@ def test_a_dependency_with_a_fallback_answers_with_it(method: str) -> None:
     assert visitor.request(method, "/map").json == {"map": "whole"}
 
 
-def test_a_dependency_answers_before_what_is_wrong_with_the_request_is_told() -> None:
-    app, visitor = fast()
+def test_fastapi_dependency_answers_before_handler_of_exceptions() -> None:
+    app, visitor = fastapi_site()
 
     @app.get("/map", dependencies=[Depends(requires("media"))])
     async def show_map() -> None:
@@ -377,8 +377,8 @@ def test_a_dependency_answers_before_what_is_wrong_with_the_request_is_told() ->
     assert visitor.get("/map").status == 200
 
 
-def test_a_dependency_shows_nothing_of_itself_in_the_interface() -> None:
-    app, visitor = fast()
+def test_fastapi_dependency_adds_no_openapi_parameters() -> None:
+    app, visitor = fastapi_site()
 
     @app.get("/map", dependencies=[Depends(requires("media"))])
     async def show_map() -> None:
@@ -388,8 +388,8 @@ def test_a_dependency_shows_nothing_of_itself_in_the_interface() -> None:
     assert "parameters" not in operation
 
 
-def test_cookies_of_an_answer_in_its_place_are_gated_too() -> None:
-    app, visitor = fast()
+def test_cookies_of_fallback_are_gated() -> None:
+    app, visitor = fastapi_site()
 
     def setting(request: Request) -> Response:
         response = PlainTextResponse("list")
@@ -405,10 +405,10 @@ def test_cookies_of_an_answer_in_its_place_are_gated_too() -> None:
     assert (reply.text, list(reply.set_cookies)) == ("list", ["session"])
 
 
-# The decision itself, and the box.
+# The decision and the fallback box.
 
 
-def test_an_app_asks_the_decision_about_a_feature() -> None:
+def test_app_reads_feature_from_decision() -> None:
     found: list[tuple[bool, str, tuple[str, ...]]] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -432,7 +432,7 @@ def test_an_app_asks_the_decision_about_a_feature() -> None:
     ]
 
 
-def test_a_box_stands_in_place_of_a_feature() -> None:
+def test_fallback_box_replaces_feature() -> None:
     boxes: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -450,21 +450,21 @@ def test_a_box_stands_in_place_of_a_feature() -> None:
     assert visitor.state()["purposes"]["media"] is True
 
 
-async def odd_name(req: Request) -> Response:
+async def map_with_other_argument(req: Request) -> Response:
     return PlainTextResponse("the map")
 
 
-class WholeEndpoint(HTTPEndpoint):
+class MapClass(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         return PlainTextResponse("the map")
 
 
-class ListEndpoint(HTTPEndpoint):
+class ListClass(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         return PlainTextResponse("the list")
 
 
-class MethodEndpoint(HTTPEndpoint):
+class MapMethod(HTTPEndpoint):
     @requires("media")
     async def get(self, r: Request) -> Response:
         return PlainTextResponse("the map")
@@ -472,21 +472,23 @@ class MethodEndpoint(HTTPEndpoint):
 
 @pytest.mark.parametrize(
     "endpoint",
-    [requires("media")(odd_name), requires("media")(WholeEndpoint), MethodEndpoint],
-    ids=["a function", "a class", "a class of which it is a method"],
+    [requires("media")(map_with_other_argument), requires("media")(MapClass), MapMethod],
+    ids=["function", "class", "method"],
 )
-def test_every_kind_of_endpoint_degrades(endpoint: Any) -> None:
+def test_every_kind_of_endpoint_has_fallback(endpoint: Any) -> None:
     visitor = Visitor(site(Route("/map", endpoint)))
     assert visitor.get("/map").json["missing"] == ["media"]
     visitor.accept()
     assert visitor.get("/map").text == "the map"
 
 
-def test_a_fallback_may_be_a_class_too() -> None:
-    assert call(every(requires("media", fallback=ListEndpoint)(odd_name)), path="/map").text == "the list"
+def test_fallback_may_be_class() -> None:
+    assert (
+        call(site_with(requires("media", fallback=ListClass)(map_with_other_argument)), path="/map").text == "the list"
+    )
 
 
-def test_a_websocket_that_depends_on_consent_is_closed_without_it() -> None:
+def test_websocket_dependency_closes_without_consent() -> None:
     app = FastAPI()
 
     @app.websocket("/live")
@@ -494,14 +496,13 @@ def test_a_websocket_that_depends_on_consent_is_closed_without_it() -> None:
         await websocket.accept()
         await websocket.close()
 
-    site_with_it = install(app)
-    visitor = Visitor(site_with_it)
+    installed = install(app)
+    visitor = Visitor(installed)
     visitor.accept()
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
     for headers, sent in (
         ([], ["websocket.close"]),
-        ([("cookie", cookies)], ["websocket.accept", "websocket.close"]),
+        ([("cookie", visitor.cookies)], ["websocket.accept", "websocket.close"]),
     ):
         connection = scope(path="/live", kind="websocket", headers=headers)
-        messages = asyncio.run(drive(site_with_it, connection, [{"type": "websocket.connect"}]))
+        messages = asyncio.run(drive(installed, connection, [{"type": "websocket.connect"}]))
         assert [message["type"] for message in messages] == sent

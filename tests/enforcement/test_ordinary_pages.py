@@ -1,4 +1,4 @@
-"""An ordinary page goes out as if it were looked at with all care: the quick way and the careful one agree."""
+"""Tests of ordinary pages: the quick way sends and records the same as the careful way."""
 
 from __future__ import annotations
 
@@ -72,11 +72,14 @@ ASKED_BY = [
 PATHS = ["/", "/a%20b/ü", "/whois/x", f"/{'long' * 70}"]
 
 
+HTML_START: Message = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+
+
 class Site:
-    """A site with one page, looked at the quick way or with care.
+    """A site with one page.
 
     Args:
-        quick: whether ordinary pages are known.
+        quick: whether ordinary pages take the quick way.
     """
 
     def __init__(self, *, quick: bool) -> None:
@@ -84,7 +87,7 @@ class Site:
         app = install(self.app, SITE, access_log=self.sink, settings_link=True, clock=Clock())
         app._enforcement.has_quick_pages = quick and app._enforcement.has_quick_pages
         self.site, self.visitor = app, Visitor(app)
-        self.start: Message = {}
+        self.start = HTML_START
         self.bodies: Sequence[bytes] = ()
         self.reads = False
 
@@ -96,29 +99,29 @@ class Site:
             await send({"type": "http.response.body", "body": body, "more_body": number < len(self.bodies)})
 
     def answer(self, choice: str) -> None:
-        """Answer the question: "none", "refuse", "accept", or "in part", so that something is left to be asked."""
+        """Give an answer: "none", "refuse", "accept", or "in part", which leaves a purpose to ask for."""
         if choice == "in part":
             assert self.visitor.post({"choice": "grant", "purposes": {"media": True}}).status == 200
         elif choice != "none":
             getattr(self.visitor, choice)()
 
-    def told(self, path: str, headers: Any, method: str, query: bytes) -> Any:
-        """Return all that comes of a request, without what is random or a time."""
+    def response_to(self, path: str, headers: Any, method: str, query: bytes) -> Any:
+        """Return the status, header fields and body of the response, without random values and times."""
         sent: list[Message] = []
 
         async def send(message: Message) -> None:
             sent.append(message)
 
-        cookies = "; ".join(f"{name}={value}" for name, value in self.visitor.jar.items())
+        cookies = self.visitor.cookies
         fields = [*headers, *([("cookie", cookies)] if cookies else [])]
         run(self.site(scope(method, path, fields, query=query), never, send))
         body = b"".join(message.get("body", b"") for message in sent)
         given = [(bytes(name), bytes(value)) for name, value in sent[0]["headers"]]
-        told = sorted((name, b"?" if b"visitor=" in value else value) for name, value in given)
-        return sent[0]["status"], told, re.sub(rb'(name="(?:once|answered)" value=")[^"]*', rb"\1", body)
+        shown = sorted((name, b"?" if b"visitor=" in value else value) for name, value in given)
+        return sent[0]["status"], shown, re.sub(rb'(name="(?:once|answered)" value=")[^"]*', rb"\1", body)
 
-    def kept(self) -> list[dict[str, Any]]:
-        """Return what the access log has, without what is random or a time."""
+    def logged(self) -> list[dict[str, Any]]:
+        """Return the access records and counts, without random values and times."""
         log = self.site._installed.access_log
         assert log is not None
         log.counts.flush()
@@ -145,22 +148,22 @@ pages = st.tuples(
 @settings(max_examples=400, deadline=None)
 @given(page=pages)
 @pytest.mark.slow
-def test_both_ways_send_the_same_and_record_the_same(page: Any) -> None:
+def test_quick_way_sends_and_records_same_as_careful_way(page: Any) -> None:
     begin, end, language, fields, kind, headers, path, answer, status, method, query, parts, reads = page
     body = (begin.format(language) + "<p>Grüße</p>" * 3 + end).encode("utf-8")
     given_fields = [
         (name, bytes(value).replace(b"LENGTH", b"%d" % len(body)) if type(value) is bytes else value)
         for name, value in fields
     ]
-    told = []
+    results = []
     for site in (Site(quick=True), Site(quick=False)):
         site.answer(answer)
         site.start = {"type": "http.response.start", "status": status}
         site.start["headers"] = [(b"content-type", kind), *given_fields]
         site.bodies, site.reads = ([body] if parts == 1 else [body[:40], body[40:]]), reads
-        replies = [site.told(path, headers, method, query) for _ in range(3)]
-        told.append((replies, site.kept()))
-    assert told[0] == told[1]
+        replies = [site.response_to(path, headers, method, query) for _ in range(3)]
+        results.append((replies, site.logged()))
+    assert results[0] == results[1]
 
 
 documents = st.builds(
@@ -177,24 +180,22 @@ documents = st.builds(
     query=st.sampled_from([b"", b"a=1"]),
 )
 @pytest.mark.slow
-def test_both_ways_agree_on_documents_that_take_turns_at_one_address(
+def test_quick_way_agrees_on_alternating_documents_at_one_address(
     turns: list[tuple[bytes, Any]], answer: str, query: bytes
 ) -> None:
-    told = []
+    results = []
     for site in (Site(quick=True), Site(quick=False)):
         site.answer(answer)
-        site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
         replies = []
         for body, headers in turns * 3:
             site.bodies = [body]
-            replies.append(site.told("/", headers, "GET", query))
-        told.append((replies, site.kept()))
-    assert told[0] == told[1]
+            replies.append(site.response_to("/", headers, "GET", query))
+        results.append((replies, site.logged()))
+    assert results[0] == results[1]
 
 
-def test_plans_of_pages_are_bounded_in_number_and_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_plans_are_bounded_in_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(quick=True)
-    site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
     site.bodies = [b'<!doctype html><html lang="en"><head></head><body></body></html>']
     plans = site.site._enforcement.ordinary
     headers = [("user-agent", PHONE), ("accept", "text/html")]
@@ -203,32 +204,29 @@ def test_plans_of_pages_are_bounded_in_number_and_in_bytes(monkeypatch: pytest.M
         monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MAX_PLANS", most_plans)
         monkeypatch.setattr("cookie_consent.enforcement.ordinary_pages._MAX_BYTES", most_bytes)
         for number in range(40):
-            site.told(f"/{number}", headers, "GET", b"")
+            site.response_to(f"/{number}", headers, "GET", b"")
             sizes.add(len(plans.plans))
             assert len(plans.plans) <= most_plans
         assert 0 < max(sizes) < 20
-    site.told(f"/{'x' * 300}", headers, "GET", b"")
+    site.response_to(f"/{'x' * 300}", headers, "GET", b"")
     assert all(len(path) < 300 for _, path, _, _ in plans.plans)
 
 
 @pytest.mark.parametrize("answer", ["none", "refuse", "accept"])
-def test_a_page_that_comes_again_is_an_ordinary_one(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_page_takes_quick_way(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     site = Site(quick=True)
-    if answer != "none":
-        getattr(site.visitor, answer)()
-    site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
+    site.answer(answer)
     site.bodies = [b'<!doctype html><html lang="en"><head><title>t</title></head><body><p></body></html>']
     headers = [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html")]
-    first = [site.told("/", headers, "GET", b"") for _ in range(2)][-1]
+    first = [site.response_to("/", headers, "GET", b"") for _ in range(2)][-1]
     monkeypatch.setattr("cookie_consent.enforcement.response.Response._start", None)  # the careful way
-    assert site.told("/", headers, "GET", b"") == first
+    assert site.response_to("/", headers, "GET", b"") == first
 
 
 @pytest.mark.parametrize("destination", ["document", "iframe"])
-def test_what_is_held_goes_out_where_the_app_sends_no_body(destination: str) -> None:
+def test_held_start_is_sent_if_app_sends_no_body(destination: str) -> None:
     site = Site(quick=True)
-    site.start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]}
-    status, fields, body = site.told("/", [("sec-fetch-dest", destination)], "GET", b"")
+    status, fields, body = site.response_to("/", [("sec-fetch-dest", destination)], "GET", b"")
     assert (status, body) == (200, b"")
     assert (b"cache-control", b"private") in fields
 
@@ -253,7 +251,7 @@ BODY: Message = {"type": "http.response.body", "body": b"<p>x"}
         [START, {**START, "headers": [(b"content-type", b"text/plain"), (b"set-cookie", b"undeclared=1")]}, BODY],
     ],
 )
-def test_nothing_goes_out_before_the_start_that_is_held(messages: list[Message], answer: str) -> None:
+def test_held_start_is_sent_before_other_messages(messages: list[Message], answer: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for message in messages:
             await send({**message})
@@ -262,8 +260,8 @@ def test_nothing_goes_out_before_the_start_that_is_held(messages: list[Message],
     visitor = Visitor(site, [("user-agent", PHONE)])
     if answer != "none":
         getattr(visitor, answer)()
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
-    sent = run(drive(site, scope(headers=[*visitor.headers, *([("cookie", cookies)] if cookies else [])])))
+    cookies = [("cookie", visitor.cookies)] if visitor.cookies else []
+    sent = run(drive(site, scope(headers=[*visitor.headers, *cookies])))
     kinds = [message["type"] for message in sent]
     assert kinds[0] == "http.response.start"
     assert list(dict.fromkeys(kind for kind in kinds if kind != BODY["type"])) == list(

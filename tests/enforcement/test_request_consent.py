@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from cookie_consent.base.paths import address
 from cookie_consent.decision.decision import decide
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
 from tests.support.policies import NOW, feature, full, granted, policy_of, refused, small
@@ -97,11 +96,6 @@ def test_two_requests_share_a_decision_and_nothing_else() -> None:
     first, second = (RequestConsent(decision, scope(), "/p") for _ in range(2))
     first.feature("map")
     assert (first.was_read, second.was_read) == (True, False)
-
-
-@pytest.mark.parametrize(("root_path", "written"), [("", "/p"), ("/", "/p"), ("/app", "/app/p"), ("/app/", "/app/p")])
-def test_an_address_has_the_path_that_the_app_is_mounted_at(root_path: str, written: str) -> None:
-    assert address(root_path, "/p") == written
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The texts that ship: each language says all that English says, as long as that takes and no longer."""
+"""Tests of the shipped texts: each language has all English texts, its plural forms, and no text too long."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LANGUAGES = [
     *("vi", "id", "hi"),
 ]
 BUTTONS = ("accept_all", "refuse_all", "choose", "save", "later", "close")
-"""Those of the question. "erase" stands on a line of its own, on the settings page."""
-SAID_IN_THE_QUESTION = (
+"""The buttons of the banner. "erase" is not one: it has a line of its own on the settings page."""
+QUESTION_TEXTS = (
     *("banner_title", "banner_freedom", "accept_all", "refuse_all", "choose", "save", "later", "purposes"),
     *("privacy_settings", "privacy_policy", "cookies_blocked", "status_granted", "not_kept", "changed_meanwhile"),
 )
-SAID_IN_THE_SETTINGS = (
+SETTINGS_TEXTS = (
     *("status_granted", "always_on", "cookie_name", "cookie_where", "this_site", "session", "recipients"),
     *("no_recipients", "without_it", "services", "your_data", "receipt", "export", "erase_explained", "contact"),
     *("policy_data", "changes", "necessary_title", "necessary_description", "accept_all", "refuse_all", "save"),
@@ -49,31 +49,31 @@ def numbers(language: str) -> dict[str, list[int]]:
     return found
 
 
-def test_these_languages_ship_and_no_other() -> None:
+def test_shipped_languages_are_listed_here() -> None:
     assert catalog.shipped_languages() == sorted(LANGUAGES)
     assert len(LANGUAGES) == 39
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_shipped_language_has_the_very_texts_of_english(language: str) -> None:
-    own, model = catalog.shipped(language), catalog.shipped("en")
-    assert list(own) == list(model)
-    assert [name for name in own if isinstance(own[name], str) != isinstance(model[name], str)] == []
+def test_shipped_language_has_every_english_text(language: str) -> None:
+    own, english = catalog.shipped(language), catalog.shipped("en")
+    assert list(own) == list(english)
+    assert [name for name in own if isinstance(own[name], str) != isinstance(english[name], str)] == []
     assert [name for name, text in own.items() if not all(form.strip() for form in forms(text))] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_shipped_language_fills_the_same_places(language: str) -> None:
+def test_shipped_language_has_same_placeholders(language: str) -> None:
     for name, text in catalog.shipped(language).items():
-        model = Counter(_PLACEHOLDER.findall(forms(catalog.shipped("en")[name])[-1]))
+        english = Counter(_PLACEHOLDER.findall(forms(catalog.shipped("en")[name])[-1]))
         for form in forms(text):
-            # Whether a form has its number is a question of its own, below.
-            assert Counter(_PLACEHOLDER.findall(form)) - Counter(["{number}"]) == model - Counter(["{number}"]), name
+            # The next test is about {number}.
+            assert Counter(_PLACEHOLDER.findall(form)) - Counter(["{number}"]) == english - Counter(["{number}"]), name
             assert _PLACEHOLDER.sub("", form).count("{") == 0, name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_is_counted_has_the_plural_forms_of_whole_numbers(language: str) -> None:
+def test_counted_texts_have_plural_forms_of_whole_numbers(language: str) -> None:
     counted = {name: text for name, text in catalog.shipped(language).items() if not isinstance(text, str)}
     assert counted.keys() == {"banner_recipients", "kept_records", "days", "hours", "minutes", "seconds"}
     for name, text in counted.items():
@@ -84,29 +84,29 @@ def test_what_is_counted_has_the_plural_forms_of_whole_numbers(language: str) ->
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_shipped_language_is_as_long_as_it_has_to_be(language: str) -> None:
-    """No word of a button is lost on a phone, and no translation says more than was to be translated."""
-    own, model = catalog.shipped(language), catalog.shipped("en")
+def test_buttons_and_texts_are_not_too_long(language: str) -> None:
+    """A button fits on a phone, and a translation says no more than the English text."""
+    own, english = catalog.shipped(language), catalog.shipped("en")
     assert {name: own[name] for name in BUTTONS if max(map(len, forms(own[name]))) > 32} == {}
-    longest = {name: max(map(len, forms(text))) for name, text in model.items()}
+    longest = {name: max(map(len, forms(text))) for name, text in english.items()}
     too_long = [(name, form) for name in own for form in forms(own[name]) if len(form) > 1.7 * longest[name] + 15]
     assert too_long == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_neither_answer_is_made_smaller_by_its_length(language: str) -> None:
+def test_accept_and_refuse_buttons_have_similar_length(language: str) -> None:
     accept, refuse = (len(forms(catalog.shipped(language)[name])[0]) for name in ("accept_all", "refuse_all"))
     assert abs(accept - refuse) <= max(accept, refuse) / 3 + 3
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_text_has_stray_white_space(language: str) -> None:
+def test_texts_have_no_stray_white_space(language: str) -> None:
     own = catalog.shipped(language)
     assert [name for name, text in own.items() if any(map(_STRAY.search, forms(text)))] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
+def test_every_page_is_shown_in_shipped_language(language: str) -> None:
     policy = full_in("sv" if language == "en" else "en", language)
     pages, where = Pages(), dict[str, Any](base="/p", language=language, next_path="/a")
     decision = decide(policy, granted(policy), frozenset({"gpc", "dnt"}), NOW)
@@ -119,9 +119,9 @@ def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
         "off": pages.unavailable(asked, missing=("media", "analytics"), feature=policy.features[0], **where),
         "box": pages.unavailable_box(asked, feature=policy.features[0], **where),
     }
-    said = {
-        "question": SAID_IN_THE_QUESTION,
-        "settings": SAID_IN_THE_SETTINGS,
+    expected = {
+        "question": QUESTION_TEXTS,
+        "settings": SETTINGS_TEXTS,
         "link": ("privacy_settings",),
         "off": ("privacy_settings", "why_unanswered", "why_dnt"),
         "box": ("privacy_settings", "why_unanswered"),
@@ -131,16 +131,16 @@ def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
         assert f'lang="{language}" dir="{direction}"' in text
         assert "{" not in re.sub(r'data-state="[^"]*"', "", text)
         unescaped = text.replace("&#39;", "'").replace("&#34;", '"').replace("&amp;", "&")
-        assert [name for name in said[kind] if text_of(policy, language, name) not in unescaped] == []
-    # One recipient is counted in the language's form for one.
+        assert [name for name in expected[kind] if text_of(policy, language, name) not in unescaped] == []
+    # The banner counts one recipient, in the plural form for one.
     counted = catalog.shipped(language)["banner_recipients"]
     assert not isinstance(counted, str)
     form = counted[Locale.parse(language, sep="-").plural_form(1)]
     shown = html["question"].replace("&#39;", "'").replace("&#34;", '"')
-    assert form.replace("{number}", "1") in re.sub("[\u2068\u2069]", "", shown)  # isolates, in texts from the right
+    assert form.replace("{number}", "1") in re.sub("[\u2068\u2069]", "", shown)  # isolates in right-to-left texts
 
 
-# Which texts a language gets.
+# Choosing the texts of a language.
 
 
 @pytest.mark.parametrize(
@@ -152,10 +152,10 @@ def test_every_page_can_be_read_in_a_shipped_language(language: str) -> None:
         *(("nb", "no"), ("nn-NO", "no"), ("nb-NO", "no"), ("no", "no")),
     ],
 )
-def test_a_language_has_the_texts_of_the_shipped_one_that_its_readers_read(language: str, texts_of: str) -> None:
+def test_language_tag_gets_texts_of_best_shipped_language(language: str, texts_of: str) -> None:
     assert catalog.shipped(language) == (catalog.shipped(texts_of) if texts_of else {})
 
 
 @pytest.mark.parametrize("language", ["", "-", "tlh", "sr", "x-private", "no/"])
-def test_a_language_that_does_not_ship_has_none(language: str) -> None:
+def test_unshipped_language_has_no_texts(language: str) -> None:
     assert catalog.shipped(language) == {}

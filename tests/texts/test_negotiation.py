@@ -1,3 +1,5 @@
+"""Tests of language negotiation."""
+
 from __future__ import annotations
 
 import pytest
@@ -29,9 +31,7 @@ TAGS = st.lists(SUBTAGS, min_size=1, max_size=4).map("-".join)
         ("", None),
     ],
 )
-def test_a_tag_is_served_by_itself_else_by_a_more_general_else_by_a_more_special_language(
-    tag: str, language: str | None
-) -> None:
+def test_tag_matches_itself_then_general_then_special_language(tag: str, language: str | None) -> None:
     assert match_language(tag, OFFERED) == language
 
 
@@ -44,13 +44,13 @@ def test_a_tag_is_served_by_itself_else_by_a_more_general_else_by_a_more_special
         *(("sr", "sr-Cyrl"), ("sr-Latn", "sr-Latn"), ("sr-Latn-RS", "sr-Latn"), ("sr-RS", "sr-Cyrl")),
     ],
 )
-def test_among_related_languages_that_in_the_script_of_the_reader_is_taken(tag: str, language: str) -> None:
+def test_related_language_in_same_script_is_preferred(tag: str, language: str) -> None:
     offered = ("sr-Latn", "zh-Hans", "no", "zh-Hant", "sr-Cyrl")
     assert match_language(tag, offered) == language
     assert match_language(tag, offered[::-1]) == language
 
 
-def test_where_no_script_fits_a_related_language_is_better_than_none() -> None:
+def test_related_language_in_other_script_is_better_than_none() -> None:
     assert match_language("zh-TW", ("ja", "zh-Hans")) == "zh-Hans"
     assert match_language("no", ("en", "nn", "nb")) == "nn"
     assert match_language("nn", ("en", "nb")) == "nb"
@@ -73,33 +73,33 @@ def test_where_no_script_fits_a_related_language_is_better_than_none() -> None:
         (",,;,", None),
     ],
 )
-def test_the_best_offered_language_is_taken(header: str, language: str | None) -> None:
+def test_best_offered_language_is_chosen(header: str, language: str | None) -> None:
     assert accepted_language(header, OFFERED) == language
 
 
 @pytest.mark.parametrize(
     "bad", ["ja;q=1.5", "ja;q=2", "ja;q=-1", "ja;q=0.1234", "ja;q=", "ja;q=nan", "ja q=1", "ja_JP", "日本"]
 )
-def test_what_cannot_be_read_is_passed_over(bad: str) -> None:
+def test_unreadable_language_range_is_skipped(bad: str) -> None:
     assert accepted_language(f"{bad}, pt;q=0.1", OFFERED) == "pt"
 
 
-def test_what_is_very_long_is_read_only_at_its_beginning() -> None:
+def test_only_beginning_of_long_accept_language_is_read() -> None:
     assert accepted_language("de," * 300 + "ja", OFFERED) is None
 
 
 @given(st.text() | st.lists(TAGS).map(",".join), st.lists(TAGS, unique=True).map(tuple))
-def test_whatever_a_browser_says_the_result_is_offered_or_none(header: str, offered: tuple[str, ...]) -> None:
+def test_accepted_language_is_offered_or_none(header: str, offered: tuple[str, ...]) -> None:
     assert accepted_language(header, offered) in (None, *offered)
 
 
 @given(st.text() | TAGS, st.lists(TAGS, unique=True).map(tuple))
-def test_whatever_the_tag_the_result_is_offered_or_none(tag: str, offered: tuple[str, ...]) -> None:
+def test_matched_language_is_offered_or_none(tag: str, offered: tuple[str, ...]) -> None:
     assert match_language(tag, offered) in (None, *offered)
 
 
 @given(st.lists(TAGS, min_size=1).map(tuple), st.data())
-def test_an_offered_language_serves_itself(offered: tuple[str, ...], data: st.DataObject) -> None:
+def test_offered_language_matches_itself(offered: tuple[str, ...], data: st.DataObject) -> None:
     tag = data.draw(st.sampled_from(offered))
     found = match_language(tag, offered)
     assert found is not None
