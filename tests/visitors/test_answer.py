@@ -356,10 +356,10 @@ def test_answer_gets_503_and_changes_nothing_when_ledger_fails(
 ) -> None:
     check_refusal_gets_503(install(page(), ledger=ledger))
     logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    ((said, _, why),) = [record.getMessage().partition("refused: ") for record in logged]
-    assert said == "The ledger could not keep a consent record; the answer was "
-    assert why
-    assert "\n" not in why
+    ((message, _, reason),) = [record.getMessage().partition("refused: ") for record in logged]
+    assert message == "The ledger could not keep a consent record; the answer was "
+    assert reason
+    assert "\n" not in reason
 
 
 def test_ledger_failure_is_explained_to_form_on_a_page() -> None:

@@ -31,9 +31,9 @@ def visitor_with(function: Callable[[HTTPConnection], str | None], **options: An
 
 
 def language_reader(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
-    told = app_language(language, OFFERED)
-    assert told is not None
-    return told
+    reader = app_language(language, OFFERED)
+    assert reader is not None
+    return reader
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_first_path_segment_selects_offered_language(path: str, language: str) -
 
 
 @pytest.mark.parametrize(
-    ("said", "language"),
+    ("returned", "language"),
     [
         *(("en", "en"), ("EN-gb", "en"), ("pt", "pt-BR"), ("zh-TW", "zh-Hant")),
         *(("ja", None), ("", None), (None, None), ("!", None)),
     ],
 )
-def test_language_tag_from_function_selects_offered_language(said: str | None, language: str | None) -> None:
-    assert language_reader(lambda request: said)(scope()) == language
+def test_language_tag_from_function_selects_offered_language(returned: str | None, language: str | None) -> None:
+    assert language_reader(lambda request: returned)(scope()) == language
 
 
 def test_no_language_option_means_no_app_language() -> None:
@@ -91,8 +91,10 @@ def test_path_language_overrides_page_and_browser_language() -> None:
 
 def test_language_priority_is_function_then_page_then_browser() -> None:
     html = PAGE.replace(b'lang="en"', b'lang="ja"')
-    for said, language in (("en", "en"), ("ja", "ja"), (None, "ja"), ("fr", "ja")):
-        site = install(answering(html, "text/html; charset=utf-8"), language=lambda request, said=said: said)
+    for returned, language in (("en", "en"), ("ja", "ja"), (None, "ja"), ("fr", "ja")):
+        site = install(
+            answering(html, "text/html; charset=utf-8"), language=lambda request, returned=returned: returned
+        )
         assert asks_in(call(site, headers=HTML), language)
 
 
@@ -124,10 +126,10 @@ def test_error_in_language_function_is_logged_and_page_is_served(caplog: pytest.
     assert visitor.refuse().status == 200
 
 
-@pytest.mark.parametrize("said", [5, b"ja", ["ja"]])
+@pytest.mark.parametrize("returned", [5, b"ja", ["ja"]])
 @pytest.mark.logs_an_exception
-def test_language_function_that_returns_no_text_is_ignored(said: Any) -> None:
-    reply = visitor_with(lambda request: said).get()
+def test_language_function_that_returns_no_text_is_ignored(returned: Any) -> None:
+    reply = visitor_with(lambda request: returned).get()
     assert reply.status == 200
     assert asks_in(reply, "en")
 

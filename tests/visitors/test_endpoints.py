@@ -245,8 +245,8 @@ def test_cross_site_post_is_refused_by_every_endpoint(rest: str, keeps: dict[str
 
 @pytest.mark.parametrize("path", [PREFIX, f"{PREFIX}/state"])
 def test_vary_names_all_headers_that_response_depends_on(path: str) -> None:
-    said = call(install(), path=path).get("vary").split(", ")
-    assert {"Cookie", "Sec-GPC", "DNT", "Accept-Language", "Sec-Fetch-Site", "Origin"} <= set(said)
+    fields = call(install(), path=path).get("vary").split(", ")
+    assert {"Cookie", "Sec-GPC", "DNT", "Accept-Language", "Sec-Fetch-Site", "Origin"} <= set(fields)
 
 
 def test_post_without_host_header_is_refused() -> None:

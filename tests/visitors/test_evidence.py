@@ -103,8 +103,8 @@ def english(key: str) -> str:
 
 
 def attach_note(visitor: Visitor, record: dict[str, Any]) -> None:
-    said = {"record": record["record_id"], "note": "Mine"}
-    assert visitor.post(said, path=f"{PREFIX}/records/note").status in (201, 303)
+    note = {"record": record["record_id"], "note": "Mine"}
+    assert visitor.post(note, path=f"{PREFIX}/records/note").status in (201, 303)
 
 
 def kept_texts(ledger: Ledger, visitor: Visitor) -> tuple[str, str]:
@@ -430,8 +430,8 @@ def test_no_text_is_kept_if_page_showed_answer_without_record() -> None:
 def test_answer_counts_whatever_answered_field_says(ledger: Ledger, answered: str, text: bool) -> None:
     visitor = Visitor(install(ledger=ledger, clock=Clock()))
     visitor.accept()
-    said = {"choice": "refuse_all", "source": "settings", "surface": "settings", "answered": answered}
-    assert visitor.post(said).status == 200
+    sent = {"choice": "refuse_all", "source": "settings", "surface": "settings", "answered": answered}
+    assert visitor.post(sent).status == 200
     record = newest_record(ledger, visitor)
     assert (record["event"], record["text"] is not None) == ("withdrawn", text)
 
@@ -454,8 +454,8 @@ def test_no_text_is_kept_if_answered_field_names_other_visitors_answer(ledger: L
     Visitor(app).accept()
     clock.forward(seconds=10)
     visitor = Visitor(app)
-    for said in ({}, {"answered": str(int(NOW))}):
-        visitor.post({"choice": "save", "purposes": {"media": not said}, "surface": "settings", **said})
+    for sent in ({}, {"answered": str(int(NOW))}):
+        visitor.post({"choice": "save", "purposes": {"media": not sent}, "surface": "settings", **sent})
     assert newest_record(ledger, visitor)["text"] is None
 
 
@@ -577,7 +577,7 @@ def test_kept_text_has_no_form_id_and_no_next_path() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "surface"),
+    ("sent", "surface"),
     [
         ({"source": "api"}, None),
         ({}, None),
@@ -592,15 +592,15 @@ def test_kept_text_has_no_form_id_and_no_next_path() -> None:
         ({"source": "feature", "surface": "page", "feature": "map"}, "page"),
     ],
 )
-def test_text_is_kept_only_for_known_surfaces(said: dict[str, str], surface: str | None) -> None:
+def test_text_is_kept_only_for_known_surfaces(sent: dict[str, str], surface: str | None) -> None:
     ledger = MemoryLedger()
     visitor = Visitor(install(ledger=ledger))
-    assert visitor.post({"choice": "accept_all", **said}).status == 200
+    assert visitor.post({"choice": "accept_all", **sent}).status == 200
     record = newest_record(ledger, visitor)
     assert record["surface"] == surface
     assert (run(explain(ledger, record)) is None) == (surface is None)
     assert surface is None or surface in SURFACES
-    assert record["feature"] == ("map" if said.get("feature") == "map" else None)
+    assert record["feature"] == ("map" if sent.get("feature") == "map" else None)
 
 
 def test_records_of_signals_and_notes_have_no_text() -> None:

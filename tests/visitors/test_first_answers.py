@@ -43,8 +43,8 @@ def test_private_addresses_share_wider_limit_and_one_warning(client: Any, caplog
     assert {limit.wait(client, NOW) for _ in range(FROM_ELSEWHERE)} == {0}
     assert not caplog.records
     assert [limit.wait(other, NOW + 1) for other in (client, ("192.168.0.1", 5))] == [3599] * 2
-    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "--forwarded-allow-ips" in said
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "--forwarded-allow-ips" in warning
     assert limit.wait(PUBLIC, NOW) == 0
 
 
@@ -55,10 +55,10 @@ def test_public_networks_over_limit_get_one_warning_about_proxies(
     for client in (PUBLIC, ("203.0.112.1", 1)):
         assert {limit.wait(client, NOW) for _ in range(FROM_A_NETWORK)} == {0}
         assert [limit.wait(client, NOW) for _ in range(2)] == [3600] * 2
-    (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "one public network" in said
-    assert "--forwarded-allow-ips" in said
-    assert "198.41" not in said
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert "one public network" in warning
+    assert "--forwarded-allow-ips" in warning
+    assert "198.41" not in warning
 
 
 class Site:

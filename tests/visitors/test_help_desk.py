@@ -385,11 +385,11 @@ def test_forged_form_token_is_refused() -> None:
 
 
 def test_request_with_filled_trap_field_looks_successful_but_is_not_kept() -> None:
-    told: list[dict[str, Any]] = []
-    person = Person("a", desk=told.append)
+    notices: list[dict[str, Any]] = []
+    person = Person("a", desk=notices.append)
     reply = person.write(subject="Cheap pills")
     reference, secret = shown_pair(reply)
-    assert (reply.status, person.kept, told) == (201, [], [])
+    assert (reply.status, person.kept, notices) == (201, [], [])
     assert person.look_up(reference, secret).status == 404
     data = person.write_json(subject="Cheap pills")
     assert (data.status, data.json["state"], person.kept) == (201, "open", [])
@@ -703,10 +703,10 @@ def test_look_ups_of_unknown_references_block_nobody() -> None:
 
 
 def test_desk_notice_has_nothing_that_visitor_wrote() -> None:
-    told: list[dict[str, Any]] = []
-    person = Person("a", desk=told.append)
+    notices: list[dict[str, Any]] = []
+    person = Person("a", desk=notices.append)
     reference, secret = shown_pair(person.write(kind="erase", address="me@home.example"))
-    assert told == [
+    assert notices == [
         {
             "reference": reference,
             "kind": "erase",
@@ -716,19 +716,19 @@ def test_desk_notice_has_nothing_that_visitor_wrote() -> None:
             "quiet_until": None,
         }
     ]
-    assert not {TEXT, "me@home.example", secret} & {str(value) for value in told[0].values()}
+    assert not {TEXT, "me@home.example", secret} & {str(value) for value in notices[0].values()}
 
 
 def test_async_desk_function_is_called() -> None:
-    told: list[str] = []
+    notices: list[str] = []
 
     async def desk(notice: dict[str, Any]) -> None:
         await asyncio.sleep(0)
-        told.append(notice["kind"])
+        notices.append(notice["kind"])
 
     person = Person(desk=desk)
     assert person.write_json().status == 201
-    assert told == ["see"]
+    assert notices == ["see"]
 
 
 def test_failing_desk_function_loses_no_request(caplog: pytest.LogCaptureFixture) -> None:
@@ -744,11 +744,11 @@ def test_failing_desk_function_loses_no_request(caplog: pytest.LogCaptureFixture
 
 
 def test_refused_request_notifies_nobody() -> None:
-    told: list[dict[str, Any]] = []
-    person = Person(desk=told.append)
+    notices: list[dict[str, Any]] = []
+    person = Person(desk=notices.append)
     for wrong in ({"text": ""}, {"address": "x"}, {"token": "x"}):
         person.write(**wrong)
-    assert told == []
+    assert notices == []
 
 
 @pytest.mark.parametrize("desk", ["smtp://", "http://desk.example", 7, "desk@example.jp"])

@@ -69,9 +69,9 @@ def test_purge_command_removes_due_requests_only_with_policy(tmp_path: Path, cap
     run(ledger.requests.add(request))
     ledger.requests.answer(request.reference, "This.", NOW)
     assert main(["purge", "--ledger", url, "--json"]) == GOOD
-    said = capsys.readouterr()
-    assert "requests" not in json.loads(said.out)
-    assert said.err == "Requests were not looked at: --policy FILE says for how long they are kept.\n"
+    output = capsys.readouterr()
+    assert "requests" not in json.loads(output.out)
+    assert output.err == "Requests were not looked at: --policy FILE says for how long they are kept.\n"
     assert main(["purge", "--ledger", url, "--policy", str(site), "--dry-run"]) == GOOD
     assert capsys.readouterr().out.endswith(", 1 request, 0 addresses\n")
     assert len(ledger.requests.listed()) == 1
@@ -88,9 +88,9 @@ def test_export_and_erase_commands_include_requests(tmp_path: Path, capsys: Capt
     for request in (own, other):
         run(ledger.requests.add(request))
     assert main(["export", "--id", "a", "--ledger", url]) == GOOD
-    said = json.loads(capsys.readouterr().out)
-    assert said["requests"] == [own.document()]
-    assert said["meanings"]["requests"].keys() == said["requests"][0].keys()
+    output = json.loads(capsys.readouterr().out)
+    assert output["requests"] == [own.document()]
+    assert output["meanings"]["requests"].keys() == output["requests"][0].keys()
     assert main(["erase", "--id", "a", "--proof", "--ledger", url, "--json"]) == GOOD
     assert json.loads(capsys.readouterr().out)["erased"]["requests"] == 1
     assert ledger.requests.listed() == [other]

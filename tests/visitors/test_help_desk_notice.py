@@ -211,8 +211,8 @@ def test_each_kind_of_failure_is_logged_once_until_next_success(caplog: pytest.L
             await desk.notify(NOTICE, NOW)
 
     run(tell())
-    said = warnings(caplog)
-    assert [next(word for word in ("first", "third", "fifth") if word in warning) for warning in said] == [
+    messages = warnings(caplog)
+    assert [next(word for word in ("first", "third", "fifth") if word in warning) for warning in messages] == [
         *("first", "third", "fifth")
     ]
 

@@ -150,9 +150,9 @@ def test_hostile_answer_never_raises_and_is_recorded_only_if_accepted(
     assert taken or not kept
     assert ("__Host-consent" in reply.set_cookies) == taken
     for record in kept:
-        told = visitor.get(f"{PREFIX}/receipt").json
+        receipt = visitor.get(f"{PREFIX}/receipt").json
         # A plain refusal has no consent id, so no receipt can find its record.
-        assert told["record_id"] == (record["record_id"] if record["consent_id"] else None)
+        assert receipt["record_id"] == (record["record_id"] if record["consent_id"] else None)
         assert {*record["granted"], *record["refused"]} <= {"analytics", "media"}
     # The visitor can read the pages about the answer.
     if taken:

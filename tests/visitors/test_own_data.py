@@ -60,7 +60,7 @@ def traced_visitor(**options: Any) -> Visitor:
 
 
 def visitor_with_answers(app: Any, *choices: str, clock: Clock | None = None, headers: Fields = ()) -> Visitor:
-    """Return a visitor who gave these answers in the settings, a day apart where there is a clock."""
+    """Return a visitor who gave these answers in the settings, a day apart if there is a clock."""
     visitor = Visitor(app, headers)
     for choice in choices or ("accept_all",):
         visitor.post({"choice": choice, "source": "settings", "surface": "settings"})
@@ -159,8 +159,8 @@ def test_records_page_lists_own_records_newest_first(ledger: Ledger) -> None:
     places = [text.index(f'id="record-{record["record_id"]}"') for record in records]
     assert places == sorted(places, reverse=True)
     assert text.count(words("given_settings")) == 3
-    for said in ("event_granted", "event_withdrawn", "event_refused", "records_intro"):
-        assert words(said) in text
+    for name in ("event_granted", "event_withdrawn", "event_refused", "records_intro"):
+        assert words(name) in text
     for title in ("Access tracing", "Maps and videos"):
         assert title in text
     assert "Kept until December 11, 2028." in visible_text(text)
@@ -567,10 +567,10 @@ def test_receipt_page_names_record_recipients_and_controller(ledger: Ledger) -> 
     visitor = visitor_with_answers(install(ledger=ledger, clock=clock))
     text = visitor.get(RECEIPTS[1]).text
     (record,) = own_records(visitor)
-    for said in ("Access tracing", "Maps Inc.", "IP address", "Test Registry Ltd.", "privacy@site.example"):
-        assert said in text
-    for said in (record["record_id"], record["policy"], "2025-06-15T15:06:40Z", "2025-12-12T15:06:40Z"):
-        assert said in text
+    for expected in ("Access tracing", "Maps Inc.", "IP address", "Test Registry Ltd.", "privacy@site.example"):
+        assert expected in text
+    for expected in (record["record_id"], record["policy"], "2025-06-15T15:06:40Z", "2025-12-12T15:06:40Z"):
+        assert expected in text
     assert f'href="{PREFIX}/receipt"' in text
     assert "<script" not in text
 
@@ -945,7 +945,6 @@ class LongAccessLog(MemorySink):
 @pytest.mark.slow
 def test_long_export_does_not_block_the_event_loop(backend: str) -> None:
     visitor = traced_visitor(access_log=LongAccessLog())
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
     turns, sent = 0, list[tuple[int, int]]()
 
     async def others() -> None:
@@ -963,7 +962,7 @@ def test_long_export_does_not_block_the_event_loop(backend: str) -> None:
     async def export() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(others)
-            await visitor.app(scope(path=EXPORT, headers=[*BROWSER, ("cookie", cookies)]), receive, send)
+            await visitor.app(scope(path=EXPORT, headers=[*BROWSER, ("cookie", visitor.cookies)]), receive, send)
             tasks.cancel_scope.cancel()
 
     anyio.run(export, backend=backend)

@@ -64,7 +64,7 @@ class Site:
     ) -> None:
         self.sink, self.clock, self._begins = MemorySink(), clock or Clock(), begins
         self._fields = raw([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
-        self.said = list[bool]()
+        self.allowed = list[bool]()
         self.app: ConsentMiddleware = install(
             self._page, text, **{"access_log": self.sink, "clock": self.clock, **options}
         )
@@ -72,7 +72,7 @@ class Site:
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         consent = scope["state"]["consent"]
-        self.said.append(consent.allows("analytics"))
+        self.allowed.append(consent.allows("analytics"))
         start: Message = {"type": "http.response.start", "status": 200, "headers": list(self._fields)}
         if scope["type"] == "websocket":
             start = {"type": "websocket.accept", "headers": list(self._fields)}
@@ -82,14 +82,14 @@ class Site:
         await self.go_on.wait()
         if not self._begins:
             await send(start)
-        self.said.append(consent.allows("analytics"))
+        self.allowed.append(consent.allows("analytics"))
         self.was_traced = current.is_traced()
         if scope["type"] == "http":
             await send({"type": "http.response.body", "body": PAGE})
 
     def scope(self, method: str = "GET", path: str = "/", *headers: tuple[str, str], **more: Any) -> Scope:
         """Return the scope of a request from the visitor."""
-        cookies = "; ".join(f"{name}={value}" for name, value in self.visitor.jar.items())
+        cookies = self.visitor.cookies
         fields = [*self.visitor.headers, *([("cookie", cookies)] if cookies else []), *headers]
         return scope(method, path, fields, **more)
 
@@ -122,7 +122,7 @@ class Site:
             self.go_on.set()
             return await page
 
-        self.said.clear()
+        self.allowed.clear()
         return Reply(asyncio.run(both()))
 
     def while_answering(self, *choices: object, asked: Scope | None = None) -> Reply:
@@ -154,7 +154,7 @@ def test_response_started_after_refusal_sets_no_optional_cookies(
     site.visitor.accept()
     site.clock.forward(seconds=1)
     reply = site.while_answering(refusal)
-    assert site.said == [True, True], "consent does not change for the app during a request"
+    assert site.allowed == [True, True], "consent does not change for the app during a request"
     assert cookies_set_by(reply) == ["session"]
     assert site.sink.records == []
     assert not site.was_traced, "logs mask the request from then on"
@@ -193,7 +193,7 @@ def test_grant_during_response_does_not_allow_more() -> None:
     site = Site()
     site.visitor.refuse()
     reply = site.while_answering(ALL)
-    assert (site.said, reply.set_cookies, site.sink.records) == ([False, False], {}, [])
+    assert (site.allowed, reply.set_cookies, site.sink.records) == ([False, False], {}, [])
 
 
 @LEDGERS
@@ -391,7 +391,7 @@ def test_event_whose_body_arrives_after_refusal_is_refused() -> None:
     site = Site()
     site.visitor.accept()
 
-    async def told(choice: object) -> Reply:
+    async def event_during(choice: object) -> Reply:
         body, reading = asyncio.Event(), asyncio.Event()
 
         async def receive() -> Message:
@@ -413,7 +413,7 @@ def test_event_whose_body_arrives_after_refusal_is_refused() -> None:
         return Reply(sent)
 
     for choice, status, records in ((ALL, 204, 1), (NONE, 403, 1)):
-        assert (asyncio.run(told(choice)).status, len(site.sink.records)) == (status, records)
+        assert (asyncio.run(event_during(choice)).status, len(site.sink.records)) == (status, records)
         site.clock.forward(seconds=1)
 
 

@@ -18,13 +18,13 @@ from tests.support.policies import text_of
 def test_settings_page_shows_whole_policy_without_script() -> None:
     reply = call(install(), path=PREFIX, headers=[("accept", "text/html")])
     assert reply.get("content-type") == "text/html; charset=utf-8"
-    for said in (
+    for text in (
         *("Access tracing", "We count visits.", "30 days", "Maps and videos", "_ga*", "player", "session"),
         *("__Host-consent", "__Host-visitor", "Maps Inc.", "IP address", "Map of offices", "privacy@site.example"),
         *("Test Registry Ltd.", policy().version, 'value="accept_all"', 'value="refuse_all"', 'value="save"'),
         *(text_of(policy(), "en", "status_unknown"), text_of(policy(), "en", "no_changes"), "/whois/terms"),
     ):
-        assert said in reply.text, said
+        assert text in reply.text, text
     assert "<script" not in reply.text
     assert "default-src 'none'" in reply.get("content-security-policy")
     assert "script-src" not in reply.get("content-security-policy")

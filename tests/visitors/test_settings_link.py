@@ -207,8 +207,7 @@ def test_file_sent_with_pathsend_has_no_settings_link(tmp_path: Any) -> None:
 
     site = linked(Starlette(routes=[Route("/", home)]))
     visitor = visitor_with_answer(site)
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
-    request = scope(headers=[*HTML, ("cookie", cookies)], extensions={"http.response.pathsend": {}})
+    request = scope(headers=[*HTML, ("cookie", visitor.cookies)], extensions={"http.response.pathsend": {}})
     begun, path = run(drive(site, request))
     assert path["type"] == "http.response.pathsend"
     assert (b"content-length", b"%d" % len(PAGE)) in begun["headers"]
@@ -229,8 +228,7 @@ def test_streamed_page_ends_with_settings_link() -> None:
         await send({"type": "http.response.body", "body": b""})
 
     visitor = visitor_with_answer(linked(app))
-    cookies = "; ".join(f"{name}={value}" for name, value in visitor.jar.items())
-    request = scope(headers=[*HTML, ("cookie", cookies)])
+    request = scope(headers=[*HTML, ("cookie", visitor.cookies)])
     run(drive(visitor.app, request, seen=lambda message: arrived.append(message.get("body", b""))))
     assert b"".join(arrived).startswith(PAGE + b"<nav class=")
     assert arrived[-1].endswith(b"</a></nav>")

@@ -20,7 +20,7 @@ def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Word
 
 
 @pytest.mark.parametrize(
-    ("language", "number", "said"),
+    ("language", "number", "expected"),
     [
         ("en", 1, "1 third party would receive data"),
         ("en", 2, "2 third parties would receive data"),
@@ -32,12 +32,12 @@ def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Word
         ("ja", 1, "許可すると、第三者（1者）に情報が提供されます"),
     ],
 )
-def test_counted_text_uses_plural_form_of_number(language: str, number: int, said: str) -> None:
-    assert words(language).counted("banner_recipients", number) == said
+def test_counted_text_uses_plural_form_of_number(language: str, number: int, expected: str) -> None:
+    assert words(language).counted("banner_recipients", number) == expected
 
 
 @pytest.mark.parametrize(
-    ("language", "duration", "said"),
+    ("language", "duration", "expected"),
     [
         ("de", timedelta(days=1), "1 Tag"),
         ("de", timedelta(days=395), "395 Tage"),
@@ -46,8 +46,8 @@ def test_counted_text_uses_plural_form_of_number(language: str, number: int, sai
         ("de", timedelta(seconds=100_001), "100.001 Sekunden"),
     ],
 )
-def test_duration_uses_plural_form_of_language(language: str, duration: timedelta, said: str) -> None:
-    assert words(language).duration(duration) == said
+def test_duration_uses_plural_form_of_language(language: str, duration: timedelta, expected: str) -> None:
+    assert words(language).duration(duration) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,17 +85,17 @@ def test_own_wording_can_have_plural_forms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "expected"),
     [
         ("en", '<time datetime="2026-03-01">March 1, 2026</time>'),
         ("ja", '<time datetime="2026-03-01">2026年3月1日</time>'),
         ("ar", '<time datetime="2026-03-01">1 مارس 2026</time>'),
     ],
 )
-def test_day_is_written_in_language_with_datetime_attribute(language: str, said: str) -> None:
-    assert words(language).day(date(2026, 3, 1)) == said
-    assert words(language).day(1_772_323_200.0) == said
-    assert words(language).day(1_772_409_599) == said
+def test_day_is_written_in_language_with_datetime_attribute(language: str, expected: str) -> None:
+    assert words(language).day(date(2026, 3, 1)) == expected
+    assert words(language).day(1_772_323_200.0) == expected
+    assert words(language).day(1_772_409_599) == expected
 
 
 @pytest.mark.parametrize("time", ["2026-03-01T09:08:07Z", "2026-03-01T18:08:07+09:00"])
@@ -112,7 +112,7 @@ def test_prevailing_language_is_named_in_itself(language: str, prevailing: str, 
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         ("Example Ltd.", "Asked by Example Ltd."),
         ("Example", "Asked by Example."),
@@ -123,8 +123,8 @@ def test_prevailing_language_is_named_in_itself(language: str, prevailing: str, 
         ("", "Asked by ."),
     ],
 )
-def test_full_stop_after_value_with_full_stop_is_dropped(value: str, said: str) -> None:
-    assert words("en")("banner_asked_by", controller=value) == said
+def test_full_stop_after_value_with_full_stop_is_dropped(value: str, expected: str) -> None:
+    assert words("en")("banner_asked_by", controller=value) == expected
 
 
 def test_full_stop_after_date_with_full_stop_is_dropped() -> None:
