@@ -236,7 +236,7 @@ def test_signal_sent_after_grant_overrides_grant() -> None:
 # The visitor id.
 
 
-def test_visitor_id_is_set_on_consent_to_tracing_and_deleted_on_withdrawal() -> None:
+def test_visitor_id_exists_only_while_tracing_is_granted() -> None:
     visitor = Visitor(install(access_log=MemorySink(), make_id=numbered_ids()))
     assert list(visitor.save(media=True).set_cookies) == ["__Host-consent"]
     line = visitor.save(analytics=True).set_cookies["__Host-visitor"]

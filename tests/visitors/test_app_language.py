@@ -68,7 +68,7 @@ def test_path_language_ignores_mount_path() -> None:
     assert by_path(scope(path="/en/shop", root_path="/en")) is None
 
 
-def test_language_function_reads_request_but_cannot_change_it() -> None:
+def test_language_function_reads_but_cannot_change_the_request() -> None:
     given = scope(path="/there", headers=[("cookie", "lang=pt")], query=b"a=b")
     before = dict(given)
 

@@ -94,7 +94,7 @@ def test_response_to_method_other_than_get_has_no_banner(method: str) -> None:
         (answering(PAGE, "application/xhtml+xml"), 200),
     ],
 )
-def test_response_that_is_not_a_whole_html_page_has_no_banner(app: ASGIApp, status: int) -> None:
+def test_partial_or_non_html_response_has_no_banner(app: ASGIApp, status: int) -> None:
     reply = call(install(app), headers=HTML)
     assert reply.status == status
     assert not has_banner(reply)

@@ -184,7 +184,7 @@ def test_malformed_form_id_is_ignored(once: str) -> None:
     assert len({consent_id(reply) for reply in replies}) == 2
 
 
-def test_form_id_that_is_not_one_text_is_refused() -> None:
+def test_form_id_of_wrong_type_or_given_twice_is_refused() -> None:
     ledger = MemoryLedger()
     for once in (1, None, ["x"], {"x": "y"}, True):
         assert Visitor(install(ledger=ledger)).post({"choice": "accept_all", "once": once}).status == 400

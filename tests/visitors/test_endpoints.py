@@ -106,7 +106,7 @@ def test_wrong_method_gets_405_with_allow_header(path: str, method: str) -> None
 
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path])
-def test_post_to_read_endpoint_and_get_of_write_endpoint_are_refused(path: str) -> None:
+def test_read_endpoint_refuses_post_and_write_endpoint_refuses_get(path: str) -> None:
     method, allowed = ("GET", "POST") if path in WRITE_PATHS else ("POST", "GET, HEAD")
     reply = call(install(), method, PREFIX + path, [OWN, JSON], b"{}")
     check_problem(reply, 405)

@@ -448,7 +448,7 @@ def test_answered_field_is_time_of_visitors_own_answer() -> None:
         clock.forward(seconds=10)
 
 
-def test_no_text_is_kept_if_answered_field_names_other_visitors_answer(ledger: Ledger) -> None:
+def test_no_text_is_kept_if_other_visitors_answer_is_claimed(ledger: Ledger) -> None:
     clock = Clock()
     app = install(ledger=ledger, clock=clock)
     Visitor(app).accept()

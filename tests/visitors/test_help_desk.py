@@ -278,7 +278,7 @@ def test_request_text_over_character_limit_is_refused() -> None:
 @pytest.mark.parametrize(
     "text", ["<b>&amp;</b>", "</textarea><script>alert(1)</script>", "\"'{{ 7*7 }}", "\nfirst", "a\r\nb"]
 )
-def test_refused_form_shows_again_what_was_typed(text: str) -> None:
+def test_refused_form_keeps_typed_values(text: str) -> None:
     person = Person()
     reply = person.write(text=text, address="nobody", kind="erase")
     form = fields(tree(reply))
@@ -354,7 +354,7 @@ def test_double_sent_form_is_kept_once() -> None:
 
 
 @pytest.mark.parametrize(("age", "status"), [(0, 400), (1, 400), (3, 201), (DAY - 1, 201), (DAY + 1, 400)])
-def test_form_token_is_refused_when_too_new_or_older_than_a_day(age: float, status: int) -> None:
+def test_too_new_or_too_old_form_token_is_refused(age: float, status: int) -> None:
     person = Person()
     reply = person.write(token=person.token(after=age))
     assert reply.status == status
@@ -384,7 +384,7 @@ def test_forged_form_token_is_refused() -> None:
     assert person.write(token=rotated).status == 201
 
 
-def test_request_with_filled_trap_field_looks_successful_but_is_not_kept() -> None:
+def test_request_with_filled_trap_field_is_silently_dropped() -> None:
     notices: list[dict[str, Any]] = []
     person = Person("a", desk=notices.append)
     reply = person.write(subject="Cheap pills")
@@ -467,7 +467,7 @@ def test_hourly_limit_applies_to_all_visitors_together() -> None:
 
 
 @pytest.mark.slow
-def test_forty_new_consent_ids_do_not_block_visitors_known_for_a_month() -> None:
+def test_forty_new_consent_ids_do_not_block_older_visitors() -> None:
     person = Person("month-old")
     jars = [dict(person.jar)]
     for answer in (person.refuse, *[person.accept] * 40):
@@ -487,7 +487,7 @@ def test_forty_new_consent_ids_do_not_block_visitors_known_for_a_month() -> None
 
 
 @pytest.mark.slow
-def test_refusal_without_consent_id_counts_as_known_a_few_times_a_day() -> None:
+def test_old_refusal_counts_as_known_a_few_times_a_day() -> None:
     person = Person()
     person.refuse()
     refused = dict(person.jar)
@@ -781,7 +781,7 @@ def person_without_store() -> Person:
     return Person("a", ledger=ledger)
 
 
-def test_form_keeps_what_was_typed_while_store_is_unavailable(
+def test_form_keeps_typed_values_while_store_is_unavailable(
     person_without_store: Person, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = person_without_store.get(REQUESTS)

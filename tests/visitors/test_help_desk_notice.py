@@ -61,7 +61,7 @@ def test_notice_has_nothing_that_visitor_wrote() -> None:
 # By mail.
 
 
-def test_mail_names_request_and_command_to_read_it() -> None:
+def test_mail_names_request_and_show_command() -> None:
     server = mailed(MailServer(), f"smtp://{HOST}:{{port}}?{TO}")
     (mail,) = server.mails
     assert (mail["from"], mail["to"]) == ("site@home.example", "desk@home.example")

@@ -101,7 +101,7 @@ def test_settings_page_before_answer_says_nothing_is_kept(ledger: Ledger) -> Non
     assert f'href="{EXPORT}"' in text
 
 
-def test_settings_page_lists_what_is_kept(ledger: Ledger) -> None:
+def test_settings_page_lists_kept_data(ledger: Ledger) -> None:
     visitor = traced_visitor(ledger=ledger, clock=Clock())
     text = visitor.get(PREFIX).text
     export = visitor.get(EXPORT).json
@@ -813,7 +813,7 @@ def status_of(visitor: Visitor, path: str) -> int:
 
 
 @pytest.mark.slow
-def test_limit_of_own_data_requests_is_per_visitor() -> None:
+def test_own_data_limit_is_per_visitor() -> None:
     clock = Clock()
     app = install(ledger=MemoryLedger(), clock=clock)
     visitor, other = visitor_with_answers(app), visitor_with_answers(app)
@@ -832,7 +832,7 @@ def test_limit_of_own_data_requests_is_per_visitor() -> None:
     assert visitor.get(EXPORT).status == 200
 
 
-def test_limit_of_own_data_requests_is_explained_on_a_page() -> None:
+def test_own_data_limit_is_explained_on_a_page() -> None:
     visitor = visitor_with_answers(install(ledger=MemoryLedger()), headers=[("accept-language", "ja")])
     for _ in range(60):
         visitor.get(RECORDS)
@@ -842,7 +842,7 @@ def test_limit_of_own_data_requests_is_explained_on_a_page() -> None:
 
 
 @pytest.mark.slow
-def test_limit_of_own_data_requests_does_not_apply_to_settings_and_answers() -> None:
+def test_own_data_limit_exempts_settings_and_answers() -> None:
     visitor = visitor_with_answers(install(ledger=MemoryLedger()))
     for _ in range(61):
         assert visitor.get(RECORDS).status in (200, 429)
@@ -852,13 +852,13 @@ def test_limit_of_own_data_requests_does_not_apply_to_settings_and_answers() -> 
 
 
 @pytest.mark.slow
-def test_limit_of_own_data_requests_needs_a_cookie() -> None:
+def test_own_data_limit_needs_a_cookie() -> None:
     app = install(ledger=MemoryLedger(), access_log=MemorySink())
     assert {call(app, path=EXPORT).status for _ in range(70)} == {200}
 
 
 @pytest.mark.slow
-def test_limit_of_own_data_requests_uses_visitor_id_without_consent_id() -> None:
+def test_own_data_limit_uses_visitor_id_without_consent_id() -> None:
     visitor = traced_visitor(ledger=None)
     assert [visitor.get(EXPORT).status for _ in range(61)] == [200] * 60 + [429]
     assert traced_visitor(ledger=None).get(EXPORT).status == 200
@@ -901,7 +901,7 @@ class UnreadableAccessLog(MemorySink):
         raise PermissionError("not allowed")
 
 
-def test_own_data_gets_503_and_settings_page_works_while_ledger_is_down() -> None:
+def test_settings_page_works_while_ledger_is_down_and_own_data_gets_503() -> None:
     ledger, sink = Down(), MemorySink()
     visitor = traced_visitor(ledger=ledger, access_log=sink)
     record = ledger.kept[0]["record_id"].encode()

@@ -95,7 +95,7 @@ def test_settings_link_can_be_switched_off(options: dict[str, Any]) -> None:
         answering(b"", "text/html"),
     ],
 )
-def test_response_that_is_not_a_whole_html_page_has_no_settings_link(app: ASGIApp) -> None:
+def test_partial_or_non_html_response_has_no_settings_link(app: ASGIApp) -> None:
     for visitor in (Visitor(linked(app), HTML), visitor_with_answer(linked(app))):
         plain = call(app, headers=HTML)
         reply = visitor.get()
