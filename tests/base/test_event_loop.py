@@ -108,8 +108,8 @@ def test_desk_is_notified_of_request(is_async: bool, ledger: Ledger, backend: st
     wants_data = [("accept", "application/json")]
     token = visitor.get(f"{PREFIX}/requests", wants_data).json["token"]
     clock.forward(seconds=60)
-    asked = {"token": token, "kind": "see", "text": "What do you keep?"}
-    sent = visitor.post(asked, wants_data, path=f"{PREFIX}/requests")
+    request = {"token": token, "kind": "see", "text": "What do you keep?"}
+    sent = visitor.post(request, wants_data, path=f"{PREFIX}/requests")
     assert sent.status == 201, sent.text
     (notice,) = notices
     assert notice["reference"] == sent.json["reference"]
@@ -135,10 +135,10 @@ def test_shutdown_flushes_waiting_counts(ledger: Ledger, backend: str) -> None:
             await anyio.to_thread.run_sync(app._retention.wait)  # it uses the ledger, which the fixture closes
 
     async def lifespan() -> None:
-        asked = iter(["lifespan.startup", "lifespan.shutdown"])
+        events = iter(["lifespan.startup", "lifespan.shutdown"])
 
         async def receive() -> Message:
-            return {"type": next(asked)}
+            return {"type": next(events)}
 
         async def send(message: Message) -> None:
             sent_types.append(message["type"])

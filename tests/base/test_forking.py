@@ -128,11 +128,11 @@ def test_closed_files_are_compressed_after_fork(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("holds_at", "seconds", "pauses"), [(1, 0, 0), (2, 0, None), (3, 2, 2), (99, 2, None)])
 def test_wait_until_polls_until_condition_or_deadline(holds_at: int, seconds: float, pauses: int | None) -> None:
-    asked, slept = list[int](), list[float]()
+    calls, slept = list[int](), list[float]()
 
     def holds() -> bool:
-        asked.append(1)
-        return len(asked) >= holds_at
+        calls.append(1)
+        return len(calls) >= holds_at
 
     assert wait_until(holds, seconds, 0.5, slept.append) == (pauses is not None)
     assert len(slept) == (pauses if pauses is not None else seconds / 0.5)

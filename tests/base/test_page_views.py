@@ -48,6 +48,6 @@ def test_page_is_seen_only_in_top_level_navigation(headers: Fields, host: bytes 
 
 
 def test_not_modified_page_is_seen_only_with_sec_fetch_dest() -> None:
-    said = [(b"host", b"site.example"), (b"sec-fetch-dest", b"document")]
-    assert page_view_host({"headers": said}, not_modified=True) == b"site.example"
-    assert page_view_host({"headers": said[:1]}, not_modified=True) is None
+    headers = [(b"host", b"site.example"), (b"sec-fetch-dest", b"document")]
+    assert page_view_host({"headers": headers}, not_modified=True) == b"site.example"
+    assert page_view_host({"headers": headers[:1]}, not_modified=True) is None

@@ -70,7 +70,7 @@ def passes(field: str | bytes, purposes: Mapping[str, bool] = NECESSARY_ONLY, *,
     return bool(gate(hold_undeclared=hold_undeclared).outgoing([(b"set-cookie", line)], purposes))
 
 
-# Cookies that the app sets.
+# Cookies that the app sets
 
 
 def test_only_necessary_cookies_are_set_before_answer() -> None:
@@ -214,9 +214,9 @@ def test_traced_response_with_fields_of_any_type_is_private(convert: Any, given:
         visitor.accept()
     cookies = visitor.cookies or "a=b"
     (start, _) = asyncio.run(drive(site, scope(headers=[*visitor.headers, ("cookie", cookies)])))
-    told = b" ".join(bytes(value) for _, value in start["headers"] if isinstance(value, bytes))
-    assert (b"private" in told) is granted
-    assert not (granted and b"public" in told)
+    values = b" ".join(bytes(value) for _, value in start["headers"] if isinstance(value, bytes))
+    assert (b"private" in values) is granted
+    assert not (granted and b"public" in values)
 
 
 @pytest.mark.parametrize("convert", [bytearray, memoryview])
@@ -228,9 +228,9 @@ def test_cookie_field_of_request_may_be_bytearray_or_memoryview(convert: Any, at
         seen.append([bytes(value) for name, value in scope["headers"] if name == b"cookie"])
         await answering()(scope, receive, send)
 
-    asked = scope(headers=[("accept", "*/*")])
-    asked["headers"].insert(at, (b"cookie", convert(b"_ga=1; session=s")))
-    asyncio.run(drive(install(app), asked, []))
+    request = scope(headers=[("accept", "*/*")])
+    request["headers"].insert(at, (b"cookie", convert(b"_ga=1; session=s")))
+    asyncio.run(drive(install(app), request, []))
     assert seen == [[b"session=s"]]
 
 
@@ -260,9 +260,9 @@ def test_header_fields_of_any_type_are_gated(convert: Any, make_list: Any, grant
     cookies = ("cookie", visitor.cookies or "a=b")
     fields = [*raw([*visitor.headers, cookies, ("sec-gpc", "0"), ("accept-language", "ja")])]
     for kind in ("http", "websocket"):
-        asked = scope(kind=kind, headers=[])
-        asked["headers"] = remade([*asked["headers"], *fields])
-        (start, *_) = asyncio.run(drive(site, asked, []))
+        request = scope(kind=kind, headers=[])
+        request["headers"] = remade([*request["headers"], *fields])
+        (start, *_) = asyncio.run(drive(site, request, []))
         passed = [value for name, value in start["headers"] if name.lower() == b"set-cookie"]
         assert passed[: 1 + granted] == [*sets[:1] * granted, sets[1]]
         assert sets[2] not in passed
@@ -276,87 +276,23 @@ def test_cookie_without_name_is_undeclared() -> None:
         assert not passes(field, ALL_ALLOWED)
 
 
-# Deletions (RFC 6265bis section 5.6 and 5.7)
+# Deletions. tests/base/test_cookies.py tests which fields are deletions.
 
 
 @pytest.mark.parametrize(
-    "attributes",
-    [
-        "Max-Age=0",
-        "max-age = 0 ",
-        "MAX-AGE=-1",
-        "Max-Age=000",
-        "Max-Age=-0",
-        "Max-Age=60; Max-Age=0",
-        "Max-Age=0; Expires=Fri, 01 Jan 2100 00:00:00 GMT",
-        "Expires=Fri, 01 Jan 2100 00:00:00 GMT; Max-Age=0",
-        "Expires=Thu, 01 Jan 1970 00:00:00 GMT",
-        "expires=thu, 01-jan-70 00:00:00",
-        "Expires=Thursday, 01-Jan-70 00:00:00 GMT",
-        "Expires=Sun Nov  6 08:49:37 1994",
-        "Expires=1 jan 1970 0:0:0",
-        "Expires=Fri, 01 Jan 2100 00:00:00 GMT; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
-        "Path=/; Domain=site.example; HttpOnly; Max-Age=0; Secure",
-    ],
+    "attributes", ["Max-Age=0", "Expires=Thu, 01 Jan 1970 00:00:00 GMT", "Path=/; Max-Age=0; Secure"]
 )
 @pytest.mark.parametrize("name", ["_ga", "mystery", "player"])
 def test_deletion_always_passes(name: str, attributes: str) -> None:
-    assert stored(f"{name}=; {attributes}".encode(), NOW) is None
     assert passes(f"{name}=; {attributes}")
 
 
 @pytest.mark.parametrize(
     "attributes",
-    [
-        "",
-        "Max-Age",
-        "Max-Age=",
-        "Max-Age=1",
-        'Max-Age="0"',
-        "Max-Age=+0",
-        "Max-Age=0x0",
-        "Max-Age=0.0",
-        "Max-Age=\xb2",
-        "Max-Age=0; Max-Age=60",
-        "Max-Age=" + "0" * 1025,
-        "X-Max-Age=0",
-        "Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
-        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=60",
-        "Expires",
-        "Expires=never",
-        "Expires=Thu, 01 Jan 1970",
-        "Expires=Thu, 01 Jan 1970 24:00:00 GMT",
-        "Expires=Thu, 32 Jan 1970 00:00:00 GMT",
-        "Expires=Mon, 30 Feb 1970 00:00:00 GMT",
-        "Expires=Mon, 01 Jan 1600 00:00:00 GMT",
-        "Expires=Fri, 01 Jan 2100 00:00:00 GMT",
-        "Expires=Fri, 01-Jan-69 00:00:00 GMT",
-        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=Fri, 01 Jan 2100 00:00:00 GMT",
-        "Max-Age\x0b=0",
-        "\xa0Max-Age=0",
-    ],
+    ["", "Max-Age=1", "Max-Age=0; Max-Age=60", "Max-Age=0; Max-Age=soon", "Expires=never", "Path=\0; Max-Age=0"],
 )
-def test_fake_deletion_is_held(attributes: str) -> None:
+def test_fake_or_ambiguous_deletion_is_held(attributes: str) -> None:
     assert not passes(f"_ga=value; {attributes}")
-
-
-@pytest.mark.parametrize(
-    "attributes",
-    [
-        "Max-Age=0; Max-Age=soon",
-        "Max-Age=soon; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
-        "Expires=Thu, 01 Jan 1970 00:00:00 GMT; Expires=soon",
-        "Path=\0; Max-Age=0",
-    ],
-)
-def test_deletion_that_browsers_read_differently_is_held(attributes: str) -> None:
-    assert stored(f"_ga=1; {attributes}".encode(), NOW) is None
-    assert not passes(f"_ga=1; {attributes}")
-
-
-def test_deletion_with_overlong_date_is_held() -> None:
-    assert stored(b"_ga=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT" + b" x" * 600, NOW) is not None
-    assert not passes(b"_ga=1; Expires=Thu, 01 Jan 1970 00:00:00 GMT" + b" x" * 600)
 
 
 _dates = st.sampled_from(
@@ -608,7 +544,7 @@ def test_passed_undeclared_cookie_is_unchanged() -> None:
     assert gate(hold_undeclared=False).outgoing([field], NECESSARY_ONLY) == [field]
 
 
-# Cookies that the app sees.
+# Cookies that the app sees
 
 
 def test_app_sees_only_allowed_cookies() -> None:
@@ -671,14 +607,14 @@ def test_app_sees_subset_of_cookies_byte_for_byte(
     assert all(pair in rest for pair in after)
     assert len(before) == len(after) + sum(held.values())
     assert passed == field or held
-    for raw_name, _ in before:
+    for raw_name, pair in before:
         name = raw_name.decode("latin-1")
         if _is_allowed(name, purposes) or name == "__Host-consent":
-            assert after.count((raw_name, _)) == before.count((raw_name, _))
+            assert after.count((raw_name, pair)) == before.count((raw_name, pair))
     for raw_name, _ in after:
         name = raw_name.decode("latin-1")
         undeclared = not (_is_allowed(name, ALL_ALLOWED) or name.startswith("__Host-"))
-        assert undeclared is False or not hold_undeclared
+        assert not (undeclared and hold_undeclared)
         assert undeclared or _is_allowed(name, purposes) or name == "__Host-consent" or purposes["analytics"]
 
 

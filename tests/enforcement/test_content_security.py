@@ -394,7 +394,7 @@ def read(parts: Iterable[bytes]) -> dict[bytes, set[bytes]]:
 
 
 def effective_sources(directives: Mapping[bytes, set[bytes]], name: bytes) -> set[bytes] | None:
-    """Return the effective sources of a directive, or None if no directive restricts it."""
+    """Return the effective sources of a directive, or None if neither it nor a fallback of it is there."""
     names = [own for own in (name, *FALLBACKS.get(name, ())) if own in directives]
     return directives[names[0]] if names else None
 

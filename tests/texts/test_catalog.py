@@ -110,14 +110,14 @@ def test_every_page_is_shown_in_shipped_language(language: str) -> None:
     policy = full_in("sv" if language == "en" else "en", language)
     pages, where = Pages(), dict[str, Any](base="/p", language=language, next_path="/a")
     decision = decide(policy, granted(policy), frozenset({"gpc", "dnt"}), NOW)
-    asked = decide(policy, None, frozenset({"dnt"}), NOW)
+    unanswered = decide(policy, None, frozenset({"dnt"}), NOW)
     question = pages.banner(decision, options=QuestionOptions(again=True), **where).decode()
     html = {
-        "question": pages.banner(asked, **where).decode() + question,
+        "question": pages.banner(unanswered, **where).decode() + question,
         "settings": pages.settings(decision, **where),
         "link": pages.footer(decision, encoding="utf-8", **where).decode(),
-        "off": pages.unavailable(asked, missing=("media", "analytics"), feature=policy.features[0], **where),
-        "box": pages.unavailable_box(asked, feature=policy.features[0], **where),
+        "off": pages.unavailable(unanswered, missing=("media", "analytics"), feature=policy.features[0], **where),
+        "box": pages.unavailable_box(unanswered, feature=policy.features[0], **where),
     }
     expected = {
         "question": QUESTION_TEXTS,
