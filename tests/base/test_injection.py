@@ -313,12 +313,12 @@ def test_messages_without_optional_keys_are_unchanged() -> None:
     assert sent(messages) == messages
 
 
-def test_messages_after_rejected_document_are_passed_as_they_are() -> None:
+def test_messages_after_rejected_document_are_unchanged() -> None:
     late = body(b"<html><body>")
     assert sent([start(), body(b"<p>", True), late])[2] is late
 
 
-def test_messages_after_insertion_are_passed_as_they_are() -> None:
+def test_messages_after_insertion_are_unchanged() -> None:
     late = body(b"<body>")
     assert sent([start(), body(b"<html><body>", True), late])[2] is late
 
@@ -378,7 +378,7 @@ def test_unclosed_markup_is_not_buffered(opening: str) -> None:
     assert sent_after_chunks(*chunks) == chunks
 
 
-def test_body_is_found_after_tag_of_a_megabyte() -> None:
+def test_body_is_found_after_very_long_tag() -> None:
     chunks = [b"<html><meta a='", *[b"<body>" * 1000] * 200, b"'><body>"]
     assert content(sent(stream(chunks))) == b"".join(chunks) + PROBE.encode()
 
@@ -672,7 +672,7 @@ def test_invalid_content_length_is_dropped_with_tail(lengths: list[str]) -> None
     assert sent([start(*fields), body(b"<body>")], "", tail=TAIL)[0] == start()
 
 
-def test_document_without_additions_is_passed_as_it_is() -> None:
+def test_document_without_additions_is_unchanged() -> None:
     messages = [start((b"etag", b'"1"'), (b"content-length", b"13")), body(b"<html>", True), body(b"<body>x")]
     assert all(one is other for one, other in zip(sent(messages, ""), messages, strict=True))
 

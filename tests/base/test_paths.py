@@ -29,5 +29,5 @@ def test_paths_work_without_root_path() -> None:
 
 
 @pytest.mark.parametrize(("root_path", "written"), [("", "/p"), ("/", "/p"), ("/app", "/app/p"), ("/app/", "/app/p")])
-def test_an_address_has_the_path_that_the_app_is_mounted_at(root_path: str, written: str) -> None:
+def test_address_includes_mount_path(root_path: str, written: str) -> None:
     assert address(root_path, "/p") == written

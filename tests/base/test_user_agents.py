@@ -44,5 +44,5 @@ def test_only_first_512_bytes_are_read() -> None:
 
 @settings(max_examples=40)
 @given(st.binary(max_size=600))
-def test_any_bytes_are_read_as_an_agent(field: bytes) -> None:
+def test_any_bytes_are_read_as_agent(field: bytes) -> None:
     assert read_agent(field).device in ("mobile", "tablet", "pc", "other")

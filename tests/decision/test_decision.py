@@ -224,7 +224,7 @@ def test_answer_to_version_missing_in_history_is_compared_by_digests() -> None:
     assert allowed(decide(policy, granted(POLICY), NO_SIGNAL, NOW)) == {"analytics"}
 
 
-def test_changed_purpose_is_not_asked_if_signal_refuses_it() -> None:
+def test_changed_purpose_refused_by_signal_is_not_asked() -> None:
     assert not decide(WIDER, granted(POLICY), GPC, NOW).should_ask
 
 

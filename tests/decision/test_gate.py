@@ -178,7 +178,7 @@ def test_undeclared_cookies_pass_if_only_reported() -> None:
 
 
 @pytest.mark.parametrize("name", ["\xa0_ga", "\x85_ga", "\x1c_ga", "\x1f\x85_ga", "\xa0" * 300 + "_ga", "\u3000_ga"])
-def test_padded_name_is_gated_as_frameworks_read_it(name: str) -> None:
+def test_padded_name_is_gated_like_stripped_name(name: str) -> None:
     raw = name.encode("utf-8" if "\u3000" in name else "latin-1")
     field = raw + b"=1; \xa0mystery=2"
     assert (name.strip() in cookie_parser(field.decode("latin-1"))) is ("\u3000" not in name)
@@ -554,7 +554,7 @@ def test_app_sees_only_allowed_cookies() -> None:
     assert seen == [["session=s; _ga_session = x"]]
 
 
-def test_app_gets_no_cookie_field_if_no_cookie_is_allowed() -> None:
+def test_app_gets_no_cookie_field_without_allowed_cookies() -> None:
     seen: list[list[str]] = []
     call(install(answering(seen=seen)), headers=[("cookie", "_ga=1; player=p")])
     assert seen == [[]]
@@ -853,7 +853,7 @@ def test_withdrawal_expires_cookie_with_path(sets: str, root_path: str) -> None:
     asyncio.run(visit())
 
 
-def test_unseen_cookie_is_expired_only_if_refused_and_not_sent() -> None:
+def test_unsent_cookie_is_expired_if_refused_and_outside_path() -> None:
     text = SITE + "".join(
         f'\n[[cookies]]\nname = "{name}"\npurpose = "{purpose}"\npath = "{path}"\n'
         for name, purpose, path in [

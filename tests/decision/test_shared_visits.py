@@ -105,7 +105,7 @@ def test_visitors_without_answer_share_visit() -> None:
     assert first is second
 
 
-def test_shared_visit_holds_nothing_of_one_visitor() -> None:
+def test_shared_visit_holds_no_data_of_visitor() -> None:
     reader = Reader(SITE)
     mine = pair(OWN.set_consent(answered(SITE, {}, consent_id="an-id-of-mine"), secure=True))
     visit = reader.read((mine + b"; _ga=of-mine", [], "/", "https", NOW))

@@ -98,7 +98,7 @@ def test_reading_signed_value_never_raises(value: bytes) -> None:
     assert known.id == value.decode("latin-1").partition("~")[0]
 
 
-def test_arrival_is_read_back_until_token_is_written_without_it() -> None:
+def test_arrival_is_read_back_from_token_until_removed() -> None:
     visitor_id, made = visitors("one").make(NOW, "https://search.example:8443")
     arrival = Arrival("https://search.example:8443", NOW)
     assert visitors().read([made.encode()], NOW) == KnownVisitor(visitor_id, END, arrival)

@@ -128,7 +128,7 @@ def test_origin_shared_with_allowed_recipient_is_allowed() -> None:
     assert sources == {b"img-src": Origins((MAPS,), frozenset([TILES]))}
 
 
-def test_necessary_recipient_is_allowed_and_undecided_one_refused() -> None:
+def test_necessary_recipient_is_allowed_and_undecided_recipient_refused() -> None:
     both = [make_recipient("cdn", "necessary", ["style"], TILES), make_recipient("maps", "media", ["style"], MAPS)]
     origins = Origins((TILES,), frozenset([MAPS]))
     assert recipient_sources(policy_with(*both), {"necessary": True}) == {
@@ -304,7 +304,7 @@ def test_report_only_policy_is_edited_and_withholds_nothing() -> None:
     )
 
 
-def test_no_policy_is_added_to_response_without_one() -> None:
+def test_response_without_policy_is_unchanged() -> None:
     headers = [(b"content-type", b"text/html"), (b"x-content-security-policy", b"img-src x")]
     assert with_recipients(headers, allowing(MAPS))[0] is headers
 
@@ -500,7 +500,7 @@ def test_origins_are_withheld_exactly_if_grant_would_add_them(
 
 
 @given(_headers)
-def test_nonce_is_one_that_a_policy_contains(headers: Headers) -> None:
+def test_nonce_comes_from_policy(headers: Headers) -> None:
     for nonce in nonces(headers):
         assert nonce in ("", "a")
 

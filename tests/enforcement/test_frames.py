@@ -53,7 +53,7 @@ def test_page_varies_on_sec_fetch_dest(answer: Callable[[Visitor], object], dest
     assert "private" in reply.get("cache-control")
 
 
-def test_page_without_banner_or_link_does_not_vary_on_sec_fetch_dest() -> None:
+def test_page_without_banner_or_link_omits_sec_fetch_dest_from_vary() -> None:
     for visitor in (
         visit(ANSWERS["refused"], settings_link=False),
         visit(ANSWERS["none"], inject=False),

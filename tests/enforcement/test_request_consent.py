@@ -1,3 +1,5 @@
+"""Tests of RequestConsent: the decision as an app reads it."""
+
 from __future__ import annotations
 
 import copy
@@ -23,7 +25,7 @@ def consent(*accept: bytes, root_path: str = "") -> RequestConsent:
     return RequestConsent(DECISION, scope(accept=accept, root_path=root_path), "/privacy-choices")
 
 
-def test_it_says_what_the_decision_says() -> None:
+def test_request_consent_shows_decision() -> None:
     own = consent()
     assert own.allows("analytics")
     assert own.purposes == DECISION.purposes
@@ -32,25 +34,25 @@ def test_it_says_what_the_decision_says() -> None:
     assert own.policy is POLICY
 
 
-def test_an_unknown_purpose_is_a_lookup_error_that_names_the_known_ones() -> None:
+def test_unknown_purpose_raises_lookup_error_with_suggestion() -> None:
     with pytest.raises(LookupError, match=r'Did you mean "analytics"\?'):
         consent().allows("analytic")
 
 
-def test_what_no_decision_has_is_an_attribute_error() -> None:
+def test_unknown_attribute_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="alows"):
         _ = consent().alows  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["status", "purposes", "should_ask", "policy", "language"])
-def test_reading_it_is_noticed(name: str) -> None:
+def test_reading_decision_is_noted(name: str) -> None:
     own = consent()
     assert not own.was_read
     getattr(own, name)
     assert own.was_read
 
 
-def test_where_the_endpoints_are_says_nothing_of_the_decision() -> None:
+def test_reading_base_path_does_not_count_as_reading_decision() -> None:
     own = consent(root_path="/mounted/")
     assert own.base == "/mounted/privacy-choices"
     assert not own.was_read
@@ -60,37 +62,35 @@ def test_where_the_endpoints_are_says_nothing_of_the_decision() -> None:
     ("accept", "language"),
     [((), "ja"), ((b"en",), "en"), ((b"de", b"en;q=0.5"), "en"), ((b"de",), "ja"), ((b"\xff\x00",), "ja")],
 )
-def test_the_language_is_the_best_that_the_browser_accepts_else_the_prevailing_one(
-    accept: tuple[bytes, ...], language: str
-) -> None:
+def test_language_is_negotiated_else_prevailing(accept: tuple[bytes, ...], language: str) -> None:
     own = consent(*accept)
     assert not own.chose_language
     assert own.language == language
     assert own.chose_language
 
 
-def test_an_app_that_knows_better_sets_the_language() -> None:
+def test_app_can_set_language() -> None:
     own = consent(b"ja")
     own.language = "en"
     assert own.language == "en"
     assert not own.chose_language
 
 
-def test_a_language_that_is_not_offered_cannot_be_set() -> None:
+def test_setting_language_not_offered_raises() -> None:
     own = consent()
     with pytest.raises(LookupError, match=r'the language "de" is not offered\. Did you mean "en"\?'):
         own.language = "de"
     assert own.language == "ja"
 
 
-def test_a_feature_explains_itself_in_the_visitors_language() -> None:
+def test_feature_fallback_is_in_visitor_language() -> None:
     policy = policy_of(full())
     own = RequestConsent(decide(policy, refused(policy), frozenset(), NOW), scope(accept=[b"en"]), "/p")
     assert own.feature("map").fallback == "The addresses are listed below."
     assert own.feature("map", language="ja").fallback == "住所は下にあります。"
 
 
-def test_two_requests_share_a_decision_and_nothing_else() -> None:
+def test_requests_with_shared_decision_note_reading_separately() -> None:
     policy = small("media", features=(feature("map", "media"),))
     decision = decide(policy, None, frozenset(), NOW)
     first, second = (RequestConsent(decision, scope(), "/p") for _ in range(2))
@@ -110,10 +110,10 @@ def test_two_requests_share_a_decision_and_nothing_else() -> None:
         ("/\udc80", b"", "/%3F"),
     ],
 )
-def test_the_way_back_is_the_path_and_query_as_they_stand_in_an_address(path: str, query: bytes, written: str) -> None:
+def test_own_path_is_encoded_path_and_query(path: str, query: bytes, written: str) -> None:
     assert own_path(scope(path, query)) == written
 
 
-def test_a_copy_is_a_copy() -> None:
+def test_request_consent_can_be_copied() -> None:
     consent = RequestConsent(decide(small(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
     assert copy.copy(consent).status == "unknown"
