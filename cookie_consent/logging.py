@@ -48,6 +48,7 @@ class AccessFilter(logging.Filter):
         try:
             record.args = _MASKS[record.name](record.args)
         except (KeyError, TypeError, ValueError, AttributeError):
+            # A server has changed its format. A line that cannot be read cannot be masked.
             return False
         return True
 

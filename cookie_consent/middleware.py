@@ -285,6 +285,7 @@ def _with_the_server(installed: Installation, send: Send) -> Send:
         if message["type"] == "lifespan.startup.complete":
             _run_if_due(installed)
         elif message["type"].startswith("lifespan.shutdown."):
+            # Before the server hears of it, because then it may end the process.
             await _close(installed)
         await send(message)
 
@@ -299,6 +300,7 @@ def _run_if_due(installed: Installation) -> None:
 
 
 async def _close(installed: Installation) -> None:
+    # The counts first: they go into the access log, which is closed next.
     if installed.access_log is not None:
         installed.access_log.counts.flush()
     for storage in (installed.access_log, installed.ledger):

@@ -71,6 +71,7 @@ def dark_patterns(page: Page) -> list[str]:
     if measured is None:
         return ["The page does not ask."]
     wrong = [sentence for sentence, applies in _OF_THE_PAGE.items() if applies(measured)]
+    # Without exactly one button of each kind there is nothing to compare.
     if wrong:
         return wrong
     accept, refuse = measured["accept"][0], measured["refuse"][0]
@@ -102,6 +103,7 @@ def _contrast(button: Measured) -> float:
 
 
 def _luminance(colour: str) -> float:
+    # From sRGB to linear light (WCAG 2.2, "relative luminance").
     parts = [float(part) / 255 for part in re.findall(r"[0-9.]+", colour)[:3]]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

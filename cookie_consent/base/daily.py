@@ -40,6 +40,7 @@ class Daily:
             back = self.ran - now
             _log.warning("The clock was set back by %d seconds: what is done once a day is done again.", back)
         self.ran = now
+        # A daemon: what it has not removed when the process ends is found by the next run.
         self._thread = threading.Thread(target=self._run, args=(now,), name="consent-retention", daemon=True)
         self._thread.start()
 

@@ -96,6 +96,7 @@ def form_fields(body: bytes) -> list[tuple[str, str]]:
         Problem: 400, the body is no valid form.
     """
     try:
+        # Strict: what parsers read differently is refused and not guessed.
         return parse_qsl(
             body.decode("ascii"),
             keep_blank_values=True,

@@ -53,6 +53,7 @@ class RateLimit:
         if len(key) > LONGEST_KEPT:
             key = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()
         began, count = self._counts.get(key, (now, 0))
+        # Below 0 the clock was set back. Then a new window begins.
         if not 0 <= now - began < self._seconds:
             began, count = now, 0
         if count >= self._most:

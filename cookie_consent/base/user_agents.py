@@ -35,6 +35,7 @@ def read_agent(field: bytes) -> Agent:
 @lru_cache(maxsize=2048)
 def read_short(field: bytes) -> Agent:
     """Read a User-Agent field of at most 256 bytes, through a cache."""
+    # Latin-1 reads any bytes, so no field can raise.
     agent = user_agents.parse(field.decode("latin-1"))
     device = "mobile" if agent.is_mobile else "tablet" if agent.is_tablet else "pc" if agent.is_pc else "other"
     return Agent(agent.browser.family, agent.os.family, device, agent.is_bot)

@@ -45,6 +45,7 @@ def _check(arguments: argparse.Namespace) -> int:
         comparison = summary["against"] = _comparison(old, policy, _today())
         text = "\n\n".join([text, *_differences(arguments.against, comparison)])
         status = FINDING if any(change["material"] for change in comparison["changes"]) else GOOD
+    # It does not change the exit status: whether the law still allows it is for the site to judge.
     sys.stderr.write(overdue([purpose.exempt for purpose in policy.purposes if purpose.exempt], _today()))
     print(json.dumps({"file": path, "valid": True, **summary}, ensure_ascii=False) if arguments.json else text)
     return status
@@ -118,6 +119,7 @@ def _asked_again(old: str, comparison: dict[str, Any]) -> str:
         if asked
         else "Nobody is asked again."
     ]
+    # The cookie holds only digests of what was accepted. Without the old file, less looks like more.
     unknown = [f'"{id_}"' for id_ in comparison["asks_again_without_history"] if id_ not in comparison["asks_again"]]
     if unknown:
         lines += [

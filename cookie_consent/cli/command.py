@@ -85,6 +85,7 @@ def guarded(work: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
         except UnusableError as error:
             return print_problem(str(error), WRONG_USAGE)
         except BrokenPipeError:
+            # The reader has enough, as `head` does after ten lines.
             status = GOOD
         try:
             sys.stdout.flush()
@@ -124,6 +125,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
         return
 
     def show(number: int) -> None:
+        # Records are written meanwhile, so there may be more than were counted at the start.
         done = min(number / total, 1) if total else 1
         bar = "#" * int(done * _BAR)
         sys.stderr.write(f"\r[{bar:<{_BAR}}] {done:4.0%} of {total:,} {what}")
@@ -132,6 +134,7 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], object]]:
     try:
         yield show
     finally:
+        # Clear the line, so that the result does not begin behind the bar.
         sys.stderr.write("\r\x1b[K")
 
 
@@ -188,6 +191,7 @@ def _require(url: str) -> None:
 
 def _file_has_tables(path: Path) -> bool:
     try:
+        # `mode=rw`, because the default creates a missing file.
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True)) as connection:
             row = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_records'").fetchone()
     except sqlite3.Error as error:

@@ -77,6 +77,7 @@ def export_access(arguments: argparse.Namespace, now: float | None = None) -> in
         span = Span(arguments.since, arguments.until, arguments.host)
         with closing(stream(target, span)) as records:
             if arguments.out is None:
+                # Bytes: the formats say how they are encoded, whatever the terminal uses.
                 sys.stdout.buffer.writelines(_lines(arguments, _with_first_read(records)))
             else:
                 _write(arguments, _with_progress(records, span, seconds))

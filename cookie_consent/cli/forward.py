@@ -83,6 +83,7 @@ def forward_messages(
         try:
             moved += forwarder.step()
             reported = _report_pending(forwarder.pending_erasures, reported)
+            # Failed erasures stay in the stream. Waiting for them would never end.
             if once and forwarder.waiting() <= len(forwarder.pending_erasures):
                 return
         except Exception as error:  # noqa: BLE001 (nothing is lost: every error is retried)
@@ -167,6 +168,8 @@ def _name(target: str) -> str:
     scheme, colon, rest = target.partition("://")
     if not colon or scheme == "file":
         return abspath(rest if colon else target)
+    # The consumer in the stream is named by this. With credentials in it, a new password would start from the
+    # beginning.
     parts = urlsplit(target)
     return f"{scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 

@@ -18,6 +18,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _init(arguments: argparse.Namespace) -> int:
     path = Path(arguments.path)
     try:
+        # Mode "x": a policy that exists is never overwritten, not even between a check and the opening.
         with path.open("x", encoding="utf-8") as file:
             file.write(_STARTER.read_text(encoding="utf-8"))
     except FileExistsError:

@@ -60,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         return INTERRUPTED
     finally:
+        # A program that calls `main` may have a handler of its own.
         signal.signal(signal.SIGTERM, before)
 
 

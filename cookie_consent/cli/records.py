@@ -85,6 +85,7 @@ def _all(ledger: Ledger, seen: Callable[[int], object] = lambda number: None) ->
     for link in ledger.links():
         if link.document is not None:
             yield json.loads(link.document)
+        # To draw the bar takes longer than to read a record.
         if link.number % 1000 == 0:
             seen(link.number)
 
@@ -112,6 +113,7 @@ def _explain(ledger: Ledger, arguments: argparse.Namespace) -> int:
         return print_problem("No text of the site's was shown for this record: its source or event says why.", FINDING)
     name = record["prevailing_text" if arguments.prevailing else "text"]
     stored = asyncio.run(ledger.text(name))
+    # Never print a text as what was shown unless its hash is the one in the record.
     if stored is None or digest(stored) != name:
         return print_problem(f"Text {name} is missing, or was changed. Run: cookie-consent verify", FINDING)
     text = explained.prevailing_html if arguments.prevailing else explained.html
@@ -177,9 +179,11 @@ def _export(arguments: argparse.Namespace) -> int:
 
 def _erase(arguments: argparse.Namespace) -> int:
     target = option_value(arguments, "access_log")
+    # Without --proof, the ledger only tells what stays. So it need not be named.
     url = ledger_of(arguments) if arguments.proof else option_value(arguments, "ledger")
     if target is None and not arguments.proof:
         raise UnusableError("Name what to erase from: --access-log URL, or --ledger URL with --proof.")
+    # Open both before erasing from either, so that a mistyped name erases nothing.
     with (
         existing_ledger(url) if url else nullcontext() as ledger,
         existing_sink(target) if target else nullcontext() as sink,
@@ -286,6 +290,7 @@ def _purged_access_log(target: str, policy: Policy | None, now: float, *, dry_ru
         )
         return {}
     if policy and policy.exempt and not dry_run:
+        # A site without visitors would keep the salt of an earlier day, with which ids can be computed again.
         daily_salt_of(target).expire(now)
     with existing_sink(target) as sink:
         return {"access_records": sink.purge(now, keep, dry_run=dry_run)}

@@ -143,6 +143,7 @@ def _written(figures: Mapping[str, Any], arguments: argparse.Namespace) -> str:
         except OSError as error:
             raise _unwritable(arguments.csv, error) from None
     if arguments.figure:
+        # For a terminal: other line ends than in a file, and the last one is added when it is printed.
         return as_csv(figures, arguments.figure).replace("\r\n", "\n").rstrip("\n")
     return as_text(figures)
 

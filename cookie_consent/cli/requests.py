@@ -121,11 +121,13 @@ def _no_such(typed: str) -> int:
 
 
 def _too_late(store: Requests, reference: str) -> int:
+    # Somebody else was faster, or retention has deleted the request.
     request = _find(store, reference)
     return print_problem(f"{reference} is {request.state} already." if request else f"{reference} is gone.", FINDING)
 
 
 def _print_done(store: Requests, request: DeskRequest, arguments: argparse.Namespace) -> None:
+    # Read it again: the store has set the times.
     request = _find(store, request.reference) or request
     if arguments.json:
         print_json(_document(request, time.time()))
@@ -147,6 +149,7 @@ def _in_words(request: DeskRequest, now: float) -> list[str]:
         f"Due:        {document['due_at']}",
         f"Mail to:    {request.address or 'nobody: the visitor looks the answer up'}",
         f"Consent id: {request.consent_id or 'none: there was no consent cookie'}",
+        # A visitor wrote it, so it may contain what controls a terminal.
         *("", readable(request.text)),
     ]
     if request.answer is not None:

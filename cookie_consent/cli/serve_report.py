@@ -105,6 +105,7 @@ def _app(access_log: str, host: str, password: str, memory: int | None) -> ASGIA
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
+        # A socket of our own, so that the chosen port is known before the server runs.
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family)
     except OSError as error:

@@ -178,6 +178,7 @@ def _look_at(
     findings += (_Finding(record, why) for record, why in dates.findings())
     if verified.wrong is not None:
         findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
+    # In a damaged database, what cannot be read need not be missing.
     if not damages:
         findings += _missing(ledger, hashes, first_citing)
     return verified, findings
@@ -205,6 +206,7 @@ def _unsound(ledger: SqlLedger, damages: list[_Finding]) -> Iterator[_Finding]:
 
 
 def _is_damage(error: BaseException | None) -> bool:
+    # Other errors, such as a locked file, say nothing about the records.
     return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorname", "").startswith(
         "SQLITE_CORRUPT"
     )
@@ -267,6 +269,7 @@ def _as_json(result: _Result) -> dict[str, Any]:
         "removed": result.verified.removed,
         "removed_by": result.removed_by,
         "imported": result.imported,
+        # Nobody may keep the root of a chain that does not fit as a good one.
         "root": None if findings else result.root,
         "roots": [
             {"root": str(kept.root), "signed_at": None if kept.signed_at is None else rfc3339(kept.signed_at)}

@@ -64,6 +64,7 @@ class CookieSettings:
             if (
                 not isinstance(name, str)
                 or not COOKIE_NAME.fullmatch(name)
+                # Prefixes are added over https alone. Over http, browsers refuse a cookie that has one.
                 or name.startswith("__")
                 or len(name) > _LONGEST_NAME
             ):
@@ -115,6 +116,7 @@ def visitor_lifetime(visitor_days: float) -> timedelta:
 
 def _days(name: str, value: Any, *, most: timedelta) -> timedelta:
     """Return a number of days as a duration; raise ValueError if it is none, or under a second or over `most`."""
+    # True is an int in Python, and would mean one day.
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     is_valid = is_number and timedelta(seconds=1) <= timedelta(days=min(value, most.days + 1)) <= most
     check(name, value, is_valid=is_valid, remedy=f"Write a number of days, at most {most.days} days.")

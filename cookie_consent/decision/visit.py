@@ -284,6 +284,7 @@ class Visits:
 
     def _keep(self, key: tuple[object, ...], visit: Visit, length: int) -> None:
         """Cache a visit at its second occurrence, so that a flood of forged cookies does not fill the cache."""
+        # Only the hash is kept: what came once may be forged, and none of its bytes stay.
         mark = hash(key)
         place = mark % _MAX_SEEN_ONCE
         if self._seen_once[place] != mark:

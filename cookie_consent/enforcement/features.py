@@ -125,6 +125,7 @@ class Requires:
                 else:
                     await super().dispatch()
 
+        # `updated=()`, because the `__dict__` of a class cannot be updated.
         functools.update_wrapper(Degrading, endpoint, updated=())
         return Degrading
 

@@ -30,6 +30,7 @@ def consent_context(request: Request) -> dict[str, Any]:
         request: the current request, behind the middleware.
     """
     consent = consent_of(request.scope)
+    # The settings page is another request, and cannot see which language this page has.
     address = f"{consent.base}?language={consent.language}"
     return {
         "consent": consent,

@@ -24,6 +24,7 @@ _PREFIXES = (
     "client.",
     "enduser.",
     "http.request.header.",
+    # Set-Cookie: some instrumentations write it with a hyphen, some with an underscore.
     "http.response.header.set",
     "net.peer.",
     "net.sock.peer.",

@@ -35,6 +35,7 @@ class SinkCollector(Collector):
     def collect(self) -> Iterable[Metric]:
         """Yield the counters, and the number of waiting lines."""
         stats = self._sink.stats()
+        # Also those that are still 0: Prometheus sees no increase of a counter that appears with its first event.
         for name, meaning in _COUNTERS.items():
             yield CounterMetricFamily(f"{_PREFIX}_{name}", meaning, value=stats.get(name, 0))
         dropped = CounterMetricFamily(

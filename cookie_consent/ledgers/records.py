@@ -216,6 +216,7 @@ def entry(
         shown: what the visitor saw; None if unknown.
     """
     fields = document(record, context.lifetime)
+    # With neither, a program sent the answer without a cookie, and nothing can recognise a repetition.
     origin = previous or form_id or context.record_id
     # The exact time of a refusal before the first consent would link that record to the visitor's id.
     may_link = previous is not None or (before is not None and bool(before.in_state(State.GRANTED)))
@@ -238,6 +239,7 @@ def entry(
         },
         policies={context.policy.version: _policy_data(context.policy)},
         texts={digest(text): text for text in ((shown.html, shown.prevailing_html) if shown else ())},
+        # Without an earlier record, two visitors who answer alike could be taken for one. So this time is short.
         repeat_within=REPEATED_WITHIN if previous else CLICKED_WITHIN,
     )
 

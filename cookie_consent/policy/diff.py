@@ -87,6 +87,7 @@ def announcement(old: Policy, new: Policy, today: date) -> str:
     if not changed or _last_announced(new) > _last_announced(old):
         return ""
     texts = ", ".join(f'{language} = "…"' for language in new.site.languages)
+    # The newest announcement counts. One with an earlier date would be seen by nobody.
     return f"[[changes]]\ndate = {max(today, _last_announced(new)[0])}\ntext = {{ {texts} }}"
 
 
@@ -227,6 +228,7 @@ def _list_changes(subject: _Subject, place: str, before: list[Any], after: list[
             yield subject.change(f"{name} {_shown(place, item)} removed")
     for item in after:
         if item not in before:
+            # Of all that lists name, only an origin gets data.
             yield subject.change(f"{name} {_shown(place, item)} added", more=place == "origins")
     if _reordered(before, after):
         yield subject.change(f"{name} reordered")
@@ -234,8 +236,10 @@ def _list_changes(subject: _Subject, place: str, before: list[Any], after: list[
 
 def _is_more(key: str, before: Any, after: Any) -> bool:
     """Return whether a value allows more than before, such as a longer retention or a sale that there was not."""
+    # No value means that nothing is kept, or only for the session. Any time is more.
     if key in ("retention", "duration"):
         return (after or 0) > (before or 0)
+    # What moves to another purpose serves that one from now on, so it is asked for there.
     return key == "purpose" or (key in ("traces", "sells") and bool(after)) or (key == "exempt" and not after)
 
 

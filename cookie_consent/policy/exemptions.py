@@ -39,6 +39,7 @@ class Exemption:
 @cache
 def exemptions() -> Mapping[str, Exemption]:
     """Return the exemptions that a policy can name, by their names."""
+    # Data and not code, so that people who know the law can review it.
     text = (files(__package__) / "exemptions.toml").read_text(encoding="utf-8")
     return {name: _exemption(**data) for name, data in tomllib.loads(text).items()}
 

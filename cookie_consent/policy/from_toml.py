@@ -31,6 +31,7 @@ def read(path: str | PathLike[str]) -> Declarations:
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
+        # `TOMLDecodeError` and `UnicodeDecodeError` are both of this kind.
         raise PolicyError(f"this is no TOML file in UTF-8: {error}") from None
     except IsADirectoryError:
         raise PolicyError("this is a folder", "Write the path of a policy file.") from None
@@ -70,6 +71,7 @@ def _boolean(value: object) -> bool:
 
 
 def _true(value: object) -> bool:
+    # "refused = false" would read as if a service could allow what the site refuses.
     if value is not True:
         raise PolicyError("a service can only refuse", "Write true, or leave the line out.")
     return True
@@ -107,6 +109,7 @@ def _refusals(value: object) -> tuple[str, ...] | None:
 
 
 def _refuse_unknown(data: Mapping[str, Any], known: Mapping[str, Any], kind: str, table: str = "") -> None:
+    # A misspelt key must not be skipped: it could be the one that refuses.
     for name in data:
         if name not in known:
             raise PolicyError(

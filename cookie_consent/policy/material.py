@@ -18,6 +18,7 @@ def digests(policy: Policy) -> Mapping[str, str]:
     return {purpose: _digest(_facts(policy, purpose)) for purpose in policy.optional}
 
 
+# Each new decision on an older answer asks for this. There are few pairs of policies.
 @lru_cache(maxsize=64)
 def widened(old: Policy, new: Policy) -> frozenset[str]:
     """Return the ids of the optional purposes that do or keep more in the new policy than in the old one.
@@ -63,6 +64,7 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
     after = next(part for part in new.purposes if part.id == purpose)
     return (
         before is None
+        # Nobody was asked while it was exempt, so no answer covers it.
         or bool(before.exempt)
         or (after.traces and not before.traces)
         or (after.sells and not before.sells)
@@ -73,6 +75,7 @@ def _is_wider(old: Policy, new: Policy, purpose: str) -> bool:
 
 
 def _cookies_wider(old: list[Cookie], new: list[Cookie]) -> bool:
+    # A session cookie counts as the shortest: any fixed lifetime outlives the session.
     lifetimes = {cookie.name: cookie.duration or timedelta(0) for cookie in old}
     return any(
         cookie.name not in lifetimes or (cookie.duration or timedelta(0)) > lifetimes[cookie.name] for cookie in new

@@ -29,6 +29,8 @@ _TABLES_LEFT_OUT = (RecordRules(), RequestRules())
 _PURPOSE_DEFAULTS_LEFT_OUT = {"exempt": "", "erase_on_withdrawal": False, "sells": False}
 
 
+# Compared by identity: a policy is in the cache key of each request, and hashing its content would cost more than the
+# decision. No slots: cached properties need a `__dict__`.
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Policy(Declarations):
     """A site's policy. It validates itself when it is made.
@@ -81,6 +83,8 @@ class Policy(Declarations):
         try:
             return cls(**vars(from_json.declarations(document)))
         except (TypeError, KeyError, AttributeError, ValueError) as error:
+            # The document comes from a database, where another release or anybody with access may have written any
+            # shape.
             if isinstance(error, PolicyError):
                 raise
             raise PolicyError(f"what was kept is no policy: {error!r}") from None
@@ -144,6 +148,8 @@ class Policy(Declarations):
         """The ids of the purposes that Sec-GPC refuses."""
         if self.signals.gpc is not None:
             return frozenset(self.signals.gpc)
+        # A recipient gets data, which can be a sale also without money (Cal. Civ. Code 1798.140). So GPC refuses each
+        # purpose that has one, unless the policy says otherwise.
         with_recipients = (recipient.purpose for recipient in self.recipients)
         return frozenset([*with_recipients, *self.sells, self.exempt]) - {NECESSARY, ""}
 
@@ -152,6 +158,7 @@ class Policy(Declarations):
         """The ids of the purposes that DNT refuses."""
         if self.signals.dnt is not None:
             return frozenset(self.signals.dnt)
+        # Do Not Track is about tracking alone, not about sharing.
         return frozenset(purpose.id for purpose in self.purposes if purpose.traces)
 
     def cookies_of(self, purpose: str) -> list[Cookie]:

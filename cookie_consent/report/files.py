@@ -50,4 +50,5 @@ def _live_file(access_log: str | os.PathLike[str]) -> Path | None:
 
 
 def _is_same(file: Path, one: Path) -> bool:
+    # A hard link has a path of its own, and the same content.
     return file.exists() and one.exists() and file.samefile(one)

@@ -31,6 +31,7 @@ class RankedList:
     def of(self, rows: list[Row]) -> list[Row]:
         """Return an engine's rows as rows of the report, sorted."""
         entries = [(row["joined"], self.named(row["label"]), self.measured(row)) for row in rows]
+        # Equal numbers are sorted by name, so that all engines give one order.
         entries.sort(key=lambda parts: (parts[0], -(next(iter(parts[2].values())) or 0), *parts[1].values()))
         return [{**names, **measures} for _, names, measures in entries]
 
@@ -57,6 +58,7 @@ def consent(row: Row) -> dict[str, int]:
     """
     counted = {name: number(row[f"all_{name}"]) for name in ANSWERS if name != "unanswered"}
     answered = counted["granted"] + counted["refused"] + counted["partial"]
+    # An answer on the settings page comes without a question, so there may be more answers than questions.
     counted["unanswered"] = max(0, counted["asked"] - answered)
     return {name: counted[name] for name in ANSWERS}
 
@@ -71,6 +73,7 @@ def _named(column: str) -> Callable[[str], Mapping[str, str]]:
 
 
 def _campaign(label: str) -> Mapping[str, str]:
+    # The parts are still encoded as in the address, so none contains an "&".
     parts = label.split("&") if label != OTHER else (OTHER, "", "")
     return dict(zip(("source", "medium", "campaign"), map(unquote_plus, parts), strict=True))
 

@@ -20,6 +20,7 @@ sessions are cut off: only a visitor who never pauses for 30 minutes in that tim
 _IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 """Characters that no record contains."""
 _EPOCH = date(1970, 1, 1)
+# The margin before the first day, and the day after the last, have to be dates, too.
 _FIRST, _LAST = date(1970, 1, 2), date(9999, 12, 30)
 _LONGEST = timedelta(days=3660)
 
@@ -77,6 +78,7 @@ class Question:
             "read_end": end + _MARGIN,
             "first_day": self.since.isoformat(),
             "last_day": self.until.isoformat(),
+            # Records have host names in lowercase.
             "host": (self.host or "").lower(),
             "path": self.path or "",
             "threshold": self.threshold,

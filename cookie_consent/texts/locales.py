@@ -23,6 +23,7 @@ def _locale(language: str) -> Locale:
         try:
             return Locale.parse(tag, sep="-")
         except (UnknownLocaleError, ValueError):
+            # Babel does not know every region and variant, but it knows their language.
             tag = tag.rpartition("-")[0]
     return Locale.parse("root")
 
@@ -70,6 +71,7 @@ def plural(number: int, language: str) -> str:
 @lru_cache(maxsize=_MAX_LOCALES)
 def plurals(language: str) -> frozenset[str]:
     """Return the plural categories of the integers from 0 to 1000."""
+    # Beyond it, French and others have "many" for whole millions. No page has such a number.
     return frozenset(plural(number, language) for number in range(1001))
 
 
@@ -80,6 +82,7 @@ def likely(language: str) -> tuple[str, str]:
     script = next((part for part in parts[1:] if len(part) == 4 and part.isalpha()), "")
     region = next((part.upper() for part in parts[1:] if len(part) == 2), "")
     base = _CURRENT.get(parts[0], parts[0])
+    # "und" would get the likely subtags of an unknown language, which are English ones.
     likely_tags = {} if base == "und" else get_global("likely_subtags")
     likely_tag = likely_tags.get(f"{base}_{region}") or likely_tags.get(base) or f"{base}_{script}"
     return base, script or likely_tag.lower().split("_")[1]

@@ -43,6 +43,7 @@ def app_language(
 def _asked(function: Callable[[HTTPConnection], str | None], scope: Mapping[str, Any]) -> str:
     """Return the result of the app's function; "" if it returns None or fails."""
     try:
+        # A copy: Starlette adds `state` to the scope of a request whose state is read.
         language = function(HTTPConnection({**scope})) or ""
         if not isinstance(language, str):
             raise TypeError(f"language= has to return a text or None, not {language!r}")

@@ -77,6 +77,7 @@ class Endpoints:
         await response(scope, receive, send)
 
     def _inquiry(self, scope: Scope, receive: Receive, path: str) -> Inquiry:
+        # Never from another site: a link there could switch off for good what the visitor has granted.
         if b"gpc=1" in scope.get("query_string", b"").split(b"&") and not _is_from_elsewhere(scope):
             # The script sees the signal even if a proxy removed the field (GPC, section "JavaScript Property").
             scope = {**scope, "headers": [*scope["headers"], (GPC_FIELD, b"1")]}
@@ -98,11 +99,14 @@ class Endpoints:
         response.headers.setdefault("vary", _DEPENDS)
         caching = response.headers["cache-control"]
         if method == "HEAD":
+            # Content-Length stays that of a GET (RFC 9110, section 9.3.2).
             response.body = b""
+        # The handler of an answer sets and deletes cookies itself, by what holds after the answer.
         if method == "POST":
             return
         if visit.signal_cookie is not None and caching == "no-store":
             response.raw_headers.append((b"set-cookie", visit.signal_cookie))
+        # Shared caches would hand a Set-Cookie on a public response to everybody.
         if visit.refused_cookies and "public" not in caching:
             deletions = self._gate.deletions(
                 visit.refused_cookies, host_of(inquiry.request.scope), secure=inquiry.secure

@@ -60,6 +60,7 @@ class EventIntake:
         """
         if self._log is None:
             raise Problem(404, "Events are kept in the access log, and there is none.")
+        # Before the body is read, so that an answer which arrives meanwhile counts.
         scope, began = inquiry.request.scope, self._recent_answers.sequence
         event = await self._read(inquiry)
         visit = self._visits.read(scope, self._page(inquiry, event))
@@ -74,6 +75,7 @@ class EventIntake:
             raise Problem(429, "Too many came within a minute.", headers={"retry-after": str(math.ceil(wait))})
         visitor_id, response = visit.visitor_id, Response(status_code=204)
         if visitor_id is None:
+            # Consent holds, but the browser has lost the visitor cookie.
             visitor_id, cookie = self._own_cookies.set_visitor(inquiry.now, secure=inquiry.secure)
             response.raw_headers.append((b"set-cookie", cookie))
         self._log.tracing.write_event(scope, Trace(fields, visitor_id, policy, inquiry.now, event.purpose), event)

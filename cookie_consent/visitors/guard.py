@@ -23,6 +23,7 @@ class Guard:
         """
         fields = request.headers
         scheme, host = request.scope.get("scheme", "http"), fields.get("host", "")
+        # All values: if there are several, each has to be right.
         fetch_sites, origins = fields.getlist("sec-fetch-site"), fields.getlist("origin")
         if is_cross_site(fetch_sites, origins, scheme, host):
             self._advice.log_advice(request.scope, fetch_sites, origins, host)

@@ -151,6 +151,8 @@ class HelpDesk:
         refused = await from_store(store.add(request, age=self._age_of(inquiry)))
         if refused is None:
             return request, secret, True
+        # The same form again, as by a double click, gets the same reference. With other content it was changed and sent
+        # again.
         first = None if refused.wait else await from_store(store.find(request.reference))
         if first is None or (first.kind, first.text, first.address) != (request.kind, request.text, request.address):
             raise _problem_of(refused)

@@ -111,6 +111,7 @@ class DeskNotifier:
                 if inspect.isawaitable(result):
                     await result
         except Exception as error:  # noqa: BLE001 (the request is stored, whatever fails here)
+            # A notice that failed uses up none of the hour's.
             self._sent -= 1
             self._log_error(error)
         else:

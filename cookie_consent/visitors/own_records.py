@@ -77,6 +77,7 @@ class OwnRecords:
     async def records(self, inquiry: Inquiry) -> Response:
         """Respond with a page of the visitor's newest records and their notes."""
         self._kept.limit_rate(inquiry)
+        # Enough to have the newest records among them, even if each has all of its notes.
         records = await self._kept.records(inquiry, most=_SHOWN * (1 + _MAX_NOTES))
         notes: dict[str, list[dict[str, Any]]] = {}
         for record in records:

@@ -44,4 +44,5 @@ class PastPolicies:
         try:
             return Policy.from_document(document) if document else self._policy
         except PolicyError:
+            # A policy that an older release took may break a rule that was added since.
             return self._policy

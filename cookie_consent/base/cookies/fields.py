@@ -70,6 +70,7 @@ def expire_cookie(name: bytes, *, path: str = "/", domain: str | None = None, se
     line = f"=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path={path}"
     if domain:
         line += f"; Domain={domain}"
+    # Browsers ignore a field for such a name without Secure, also one that deletes (RFC 6265bis section 4.1.3).
     if secure or name.lower().startswith((b"__host-", b"__secure-")):
         line += "; Secure"
     return name + line.encode("ascii")

@@ -97,12 +97,15 @@ def serve(folder: str, app: str, host: str, port: str, *, parent: int = 0) -> No
     """
     sys.path.insert(0, folder)
     config = uvicorn.Config(app, host=host, port=int(port), ws="none", log_level="warning", timeout_graceful_shutdown=2)
+    # Before the port is told, so that an app which cannot be imported never names one.
     config.load()
     listening = config.bind_socket()
+    # Before the port is told, because whoever reads it may connect at once.
     listening.listen()
     server = uvicorn.Server(config)
 
     def end_with_parent() -> None:
+        # It returns even if the parent is killed, because the system closes the pipe.
         os.read(parent, 1)
         server.should_exit = True
 

@@ -107,6 +107,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Process a start tag; called by the parser."""
         given = {name: value or "" for name, value in attrs}
+        # A template may be in another one, so a flag is not enough.
         if tag == "template":
             self._templates += 1
         elif not self._templates:
@@ -154,6 +155,7 @@ class Browser:
 
     def fetch(self, path: str, form: Mapping[str, str] | None = None) -> str:
         """Return the body of a response; "" if the request fails."""
+        # What a browser sends with a form of the site itself. Without it, the answer is refused as cross-site.
         headers = _FROM_A_PAGE if form is None else {**_FROM_A_PAGE, "origin": self._address}
         try:
             response = self._client.request("POST" if form else "GET", path, data=form, headers=headers)

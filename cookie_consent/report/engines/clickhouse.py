@@ -59,6 +59,7 @@ def opened(url: str) -> Iterator[ClickHouseServer]:
     with connected(url, _SETTINGS, session=True) as client:
         engine = ClickHouseServer(client)
         yield engine
+        # The server keeps a session, and the tables in it, for some time after the last query.
         engine.prepare({})
 
 

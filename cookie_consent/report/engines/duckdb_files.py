@@ -111,6 +111,7 @@ class DuckDBFiles:
             columns = _COLUMNS[table]
             made_up = {column: text for column, text in _MADE_UP.items() if column in dict(columns.values())}
             make_view(self._connection, f"access_{table}", files, columns, made_up)
+            # A first try may have left it, if files moved while it read.
             self._connection.execute(f"DROP TABLE IF EXISTS {table}")
             self._run(table, given)
             self._connection.execute(sql("once", DUCKDB, table=table))

@@ -18,6 +18,8 @@ _LONGEST_ANSWER = 600
 """Time limits, in seconds, for connecting and for all figures of a report together."""
 _SETTINGS: tuple[LiteralString, ...] = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # one snapshot for all figures
+    # Sort sessions in memory. Compiling a query would take longer than running it. The server may end an idle
+    # transaction sooner than the next figure is asked for.
     "SET LOCAL work_mem = '64MB'",
     "SET LOCAL jit = off",
     "SET LOCAL idle_in_transaction_session_timeout = '10min'",

@@ -51,6 +51,7 @@ def write_csv(report: Mapping[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.csv" for name in NAMES]
     for name, file in zip(NAMES, files, strict=True):
+        # The text has the line ends of RFC 4180. Windows would double their carriage returns.
         file.write_text(as_csv(report, name), "utf-8", newline="")
     return files
 

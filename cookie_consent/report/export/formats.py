@@ -74,6 +74,7 @@ def write_parquet(records: Iterable[Record], path: Path) -> None:
         types = {key: _TYPES.get(column, "VARCHAR") for key, column in COLUMNS.items()}
         connection.execute("SET preserve_insertion_order = true")
         try:
+            # DuckDB opens files by name, and this one has none.
             connection.execute(_COPY, {"lines": f"/dev/fd/{buffer.fileno()}", "types": types, "path": str(path)})
         except duckdb().IOException as error:
             raise OSError(str(error)) from None
@@ -82,6 +83,7 @@ def write_parquet(records: Iterable[Record], path: Path) -> None:
 def _row(cells: Iterable[object]) -> bytes:
     text = io.StringIO()
     csv.writer(text).writerow(cells)
+    # UTF-8 has no lone surrogates, but JSON has.
     return text.getvalue().encode(errors="replace")
 
 

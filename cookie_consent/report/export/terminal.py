@@ -100,6 +100,7 @@ def _cell(value: object) -> str:
         return f"{value:,}"
     text = "".join(sign if is_seen(sign) else "\N{REPLACEMENT CHARACTER}" for sign in str(value))
     while _width(text) > _WIDEST:
+        # One character at a time, because a wide one takes two columns.
         text = text.removesuffix("…")[:-1] + "…"
     return text
 

@@ -179,6 +179,7 @@ class _Pages:
         return (await result_of(self._cache[asked], shared=True))[1]
 
     def _start(self, asked: Asked) -> Future[tuple[float, _Rendered]]:
+        # A future that belongs to no event loop: a thread sets it, and requests of several loops may wait for it.
         page: Future[tuple[float, _Rendered]] = Future()
         if self._thread is None:
             thread = Thread(target=self._work, name="report", daemon=True)
@@ -203,5 +204,6 @@ class _Pages:
         """Drop finished pages that are older than so many seconds."""
         now = self.clock()
         for asked, page in list(self._cache.items()):
+            # An age below 0 means that the clock was set back.
             if page.done() and not 0 <= now - page.result()[0] < age:
                 del self._cache[asked]

@@ -86,6 +86,7 @@ def _given_password(authorization: str) -> bytes:
     if scheme.lower() != "basic":
         return b""
     try:
+        # The user name may be empty, and a password may contain a colon (RFC 7617, section 2).
         return b64decode(credentials.strip(), validate=True).partition(b":")[2]
     except (Error, ValueError):
         return b""

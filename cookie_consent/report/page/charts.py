@@ -121,6 +121,7 @@ def _scale(largest: float) -> tuple[float, list[float]]:
     """Return the top value of an axis, and the round values to mark on it: at most five, with 0."""
     if largest <= 0:
         return 1, [0]
+    # Never below 1: what is counted comes in whole numbers.
     power = 10 ** max(math.floor(math.log10(largest / 4)), 0)
     step = next(size * power for size in (1, 2, 5, 10) if size * power * 4 >= largest)
     marks = math.ceil(largest / step)
@@ -143,6 +144,7 @@ def _columns(heights: Sequence[float | None], kind: str) -> Markup:
     path = "".join(
         f"M{short(place + gap)} 100V{short(y)}H{short(place + 1 - gap)}V100Z"
         for place, y in enumerate(heights)
+        # A column of height 0 would still draw its outline.
         if y is not None and y < 100
     )
     return _stroke(path, kind)

@@ -65,6 +65,7 @@ def over_time(id_: str, title: str, rows: Sequence[Line], kinds: Kinds, more: Ce
     names = labels if by_hour else [weekday(row["day"]) for row in rows]
     chart = None
     if any(value for one in known for value in one.values):
+        # In reverse, because what is drawn last is in front.
         chart = charts.timeline(f"chart-{id_}", title, _course(labels, known), labels, known[::-1])
     return Figure(
         id_,
@@ -90,6 +91,7 @@ def ranked(id_: str, title: str, rows: Sequence[Line], by: str, cells: Cells) ->
         by: the key of the number that the bars show.
         cells: the columns of the table.
     """
+    # 1 for a list of zeros, so that nothing is divided by 0.
     largest = max((row[by] for row in rows), default=0) or 1
     drawn = [Row(cells[0][1](row), count(row[by]), [("solid", row[by] / largest)]) for row in rows]
     return _of_rows(Figure(id_, title, None, *_table(rows, cells)), drawn, charts.bars)

@@ -82,6 +82,7 @@ def percent(share: float | None) -> str:
     """Format a share of 1 in percent. Only exactly 0 and 1 read as 0 % and 100 %."""
     if share is None:
         return NOTHING
+    # "0 %" and "100 %" would say none and all.
     if 0 < share < 0.01 or 0.99 < share < 1:
         shown = min(max(math.floor(share * 1000) / 10, 0.1), 99.9)
         return f"{shown:.1f} %"

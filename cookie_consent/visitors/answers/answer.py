@@ -68,11 +68,13 @@ class Answers:
             Problem: 403, a robot sent it; 413 or 400, the body is no valid answer; 409, the policy has changed since
                 the form was made; 429, too many answers; 503, the ledger cannot store it.
         """
+        # Crawlers submit forms, too. Their answer would be the record of a consent that nobody gave.
         if is_from_robot(dict(inquiry.request.scope["headers"])):
             raise Problem(403, "A robot cannot consent.")
         body = await read_body(inquiry.request.stream())
         posted = read_answer(inquiry.content_type, body, self._policy)
         if posted.language in self._policy.site.languages:
+            # The record names the language of the form, whichever the browser prefers now.
             inquiry = replace(inquiry, language=posted.language)
         try:
             return await self._take(inquiry, posted)
@@ -82,12 +84,14 @@ class Answers:
 
     async def _take(self, inquiry: Inquiry, posted: PostedAnswer) -> Response:
         if posted.policy not in ("", self._policy.version):
+            # An answer is only about the text that was shown.
             raise Problem(409, f"The policy in force is {self._policy.version}.", "error_policy_changed")
         before = self._before(inquiry, posted)
         record = make_record(
             posted, inquiry.visit.decision, before.policy, now=int(inquiry.now), language=inquiry.language
         )
         is_new = True
+        # First of all: if the proof cannot be kept, no cookie may say that the answer was taken.
         if self._records is not None:
             record, is_new = await self._records.keep(inquiry, before, posted, record)
         # Another process may have stored the same answer a moment ago, and its clock may be ahead.
@@ -109,6 +113,8 @@ class Answers:
 
     def _reply(self, inquiry: Inquiry, posted: PostedAnswer, after: Decision, *, begins: bool) -> Response:
         if inquiry.is_form:
+            # 303 makes the browser follow with GET, so reloading the page sends no second answer (RFC 9110, section
+            # 15.4.4).
             return RedirectResponse(safe_next(posted.next) or inquiry.base, status_code=303)
         # The page view was not recorded, because tracing was off. The page's script reports it now.
         return JSONResponse(self._states.of(after) | ({"tracing_began": True} if begins else {}))

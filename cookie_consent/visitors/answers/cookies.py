@@ -32,6 +32,7 @@ class AnswerCookies:
         refused = frozenset(record.in_state(State.REFUSED))
         fields = [(b"set-cookie", self._own_cookies.set_consent(record, secure=secure))]
         if before.record is not None and before.record.overridden_by:
+            # This answer was given in sight of the signals, so it overrides them (11 CCR 7025).
             fields.append((b"set-cookie", self._own_cookies.forget_signals(secure=secure)))
         fields += self._gate.deletions(
             refused_cookie_names(inquiry.visit.refusable_cookies, record),

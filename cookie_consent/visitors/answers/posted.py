@@ -75,10 +75,13 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
     """
     readers: dict[str, Callable[[bytes], PostedAnswer]] = {FORM: _read_form, JSON: _read_json}
     posted = reader_for(content_type, readers)(body)
+    # Both only help to recognise a double click, and the text that was shown. A bad one is no reason to refuse an
+    # answer.
     if not _FORM_ID.fullmatch(posted.form_id):
         posted = replace(posted, form_id="")
     if not _ANSWERED.fullmatch(posted.answered):
         posted = replace(posted, answered="")
+    # Messages cut what the client sent, because they are part of the response.
     if posted.choice not in _CHOICES:
         raise Problem(400, f"There is no choice {posted.choice[:40]!r}. Known: {', '.join(_CHOICES)}.")
     if posted.source not in _SOURCES:

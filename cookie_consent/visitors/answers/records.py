@@ -109,6 +109,7 @@ class AnswerRecords:
         if before.record is not None and before.consent_id:
             consented = bool(before.record.in_state(State.GRANTED))
             records = await self._ledger.records(before.consent_id, 1 if consented else _MAX_SEARCHED)
+            # With so many records, an earlier consent may be out of sight. Then the id stays.
             if consented or len(records) == _MAX_SEARCHED or any(map(proof.shows_earlier_consent, records)):
                 return before.consent_id, records[-1] if records else None
         return self._own_cookies.new_id() if grants_consent(before.policy, record) else "", None
@@ -172,6 +173,7 @@ class AnswerRecords:
             return before
         signals = frozenset(before.signals)
         if answered == 0:
+            # The form showed no answer. Without one, the time makes no difference.
             return decide(before.policy, None, signals, 0)
         records = await self._ledger.records(before.consent_id, _MAX_SEARCHED) if before.consent_id else []
         record = proof.answer_at(records, answered)

@@ -38,6 +38,7 @@ def templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
+        # A misspelt variable fails a test, and leaves no gap in a text that people answer.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -25,6 +25,7 @@ def has_changed(decision: Decision) -> bool:
 def status_text(decision: Decision) -> str:
     """Return the name of the text that describes the visitor's answer."""
     record = decision.record
+    # Nothing is granted, so "partly" would promise too much: all that was answered is an opt-out.
     if decision.status == "partial" and record is not None and not record.in_state(State.GRANTED):
         return "status_opted_out"
     return f"status_{decision.status}"
@@ -44,6 +45,7 @@ def what_is_off(decision: Decision, missing: tuple[str, ...], feature: Feature |
 def why_off(decision: Decision, purpose: str) -> str:
     """Return the name of the text that says why a purpose is off."""
     answer = decision.record.answers.get(purpose) if decision.record else None
+    # The strongest reason first, as in `decide`.
     if decision.policy.in_force[purpose].refused:
         return "refused_here"
     if answer and answer.state is State.REFUSED:

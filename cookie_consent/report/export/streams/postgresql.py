@@ -31,6 +31,7 @@ def opened(url: str, span: Span, longest: float = _LONGEST_SILENCE) -> Iterator[
     Raises:
         UnreadableError: the database cannot be read, or psycopg is missing.
     """
+    # A named cursor stays on the server. Without one, psycopg would load all rows into memory.
     with connected(url) as connection, connection.cursor("export") as cursor:
         with cut_off_after(connection.fileno(), longest):
             cursor.execute(_query(), span.given)
