@@ -16,14 +16,14 @@ import pytest
 from tests.support.servers.fixtures import needs_postgres
 from tests.support.servers.postgres import (
     DEBIAN,
-    GIVEN,
     ROOT,
+    URL_VARIABLE,
     NoPostgresError,
     PostgresServer,
     PrivateServer,
+    postgres_programs,
     postgres_server,
     private_server,
-    programs,
 )
 
 pytestmark = pytest.mark.server
@@ -178,7 +178,7 @@ def test_server_named_in_environment_is_used_and_left_unchanged(
     private_postgres: PrivateServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = private_postgres.url("postgres") + "?application_name=named"
-    monkeypatch.setenv(GIVEN, named)
+    monkeypatch.setenv(URL_VARIABLE, named)
     before = answer(named, "SELECT count(*) FROM pg_database")
     with postgres_server() as server:
         assert not isinstance(server, PrivateServer)
@@ -201,7 +201,7 @@ def test_database_url_keeps_credentials_and_options_of_server(named: str, url: s
 
 @pytest.fixture
 def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv(GIVEN, raising=False)
+    monkeypatch.delenv(URL_VARIABLE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("tests.support.servers.postgres.DEBIAN", tmp_path)
     return tmp_path
@@ -221,19 +221,19 @@ def test_programs_on_path_are_preferred_to_debian_folders(
     install(nothing_installed / "9.6" / "bin", "initdb", "postgres")
     newest = install(nothing_installed / "17" / "bin", "initdb", "postgres")
     install(nothing_installed / "18" / "bin", "pg_ctl")
-    assert list(programs()) == newest
+    assert list(postgres_programs()) == newest
     chosen = install(nothing_installed / "chosen", "initdb", "postgres")
     monkeypatch.setenv("PATH", str(nothing_installed / "chosen"))
-    assert list(programs()) == chosen
+    assert list(postgres_programs()) == chosen
 
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_missing_server_skips_tests_locally_and_fails_them_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(pytest.skip.Exception, match=f"apt-get install postgresql.*{GIVEN}=postgresql://"):
+    with pytest.raises(pytest.skip.Exception, match=f"apt-get install postgresql.*{URL_VARIABLE}=postgresql://"):
         start_any_server()
     monkeypatch.setenv("CI", "true")
-    with pytest.raises(pytest.fail.Exception, match=f"apt-get install postgresql.*{GIVEN}=postgresql://"):
+    with pytest.raises(pytest.fail.Exception, match=f"apt-get install postgresql.*{URL_VARIABLE}=postgresql://"):
         start_any_server()
 
 
@@ -244,7 +244,7 @@ def start_any_server() -> None:
 
 @pytest.mark.usefixtures("nothing_installed")
 def test_root_without_unprivileged_user_cannot_start_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.support.servers.postgres.programs", lambda: ("initdb", "postgres"))
+    monkeypatch.setattr("tests.support.servers.postgres.postgres_programs", lambda: ("initdb", "postgres"))
     monkeypatch.setattr("tests.support.servers.postgres.UNPRIVILEGED", ("no-such-user",))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(NoPostgresError, match="does not run as root"), postgres_server():

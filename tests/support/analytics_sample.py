@@ -1,6 +1,6 @@
-"""A week of a small site, the same each time: what the docs and the notebook are tried on.
+"""The access records of a small site in one week, always the same, for the docs and the notebook.
 
-`python -m tests.support.analytics_sample` runs examples/analytics.ipynb on it and keeps what its cells show.
+`python -m tests.support.analytics_sample` runs examples/analytics.ipynb on them and keeps the output of its cells.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _PAGES = {
     "/offices": ("/", "/tour"),
     "/tour": ("/names", "/"),
 }
-"""A page -> where people go from it; the first most often."""
+"""A page -> the next pages, the most frequent first."""
 _ENTRIES = ("/", "/", "/", "/names", "/tour")
 _REFERRERS = (
     "",
@@ -50,8 +50,8 @@ _AGENTS = (
     ("Edge", "Windows", "pc"),
 )
 _VISITORS = 240
-_SHARE = 0.6
-"""Of the people who were asked this many say yes."""
+_ACCEPTED = 0.6
+"""The share of visitors who accept."""
 
 
 def records() -> list[Record]:
@@ -63,21 +63,21 @@ def records() -> list[Record]:
 
 
 def counts(of: list[Record]) -> list[Record]:
-    """The counts of the same days: of everybody, with those who said no."""
+    """The daily counts, which include visitors who refused."""
     random = Random(2027)  # noqa: S311
     views = Counter(record["time"][:10] for record in of if record["record.kind"] == "view")
     made: list[Record] = []
     for day, recorded in sorted(views.items()):
         asked = round(recorded / 2)
-        granted, refused = round(asked * _SHARE), round(asked * 0.25)
-        numbers = {"views": round(recorded / _SHARE) + random.randrange(9), "views_recorded": recorded}
+        granted, refused = round(asked * _ACCEPTED), round(asked * 0.25)
+        numbers = {"views": round(recorded / _ACCEPTED) + random.randrange(9), "views_recorded": recorded}
         numbers |= {"asked": asked, "granted": granted, "refused": refused, "partial": 3, "withdrawn": 1, "signal": 9}
         made += [_count(day, name, value, len(made) + place) for place, (name, value) in enumerate(numbers.items())]
     return made
 
 
 def write(folder: Path) -> Path:
-    """Write the week as a site has it, the first days in a closed file; return the access log."""
+    """Write the records as a site does, the first days in a closed file; return the access log."""
     log = folder / "logs" / "access.jsonl"
     log.parent.mkdir()
     last = FIRST + timedelta(days=2)
@@ -90,12 +90,12 @@ def write(folder: Path) -> Path:
 
 
 def notebook() -> Any:
-    """Return the notebook as it is here."""
+    """Return the notebook of the examples."""
     return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
 
 
 def executed(folder: Path) -> Any:
-    """Return the notebook with what its cells show of the records in a folder."""
+    """Return the notebook with the output of its cells for the records in a folder."""
     run = notebook()
     client = NotebookClient(run, timeout=120, resources={"metadata": {"path": str(folder)}}, record_timing=False)
     client.execute()
@@ -173,7 +173,7 @@ def _count(day: str, name: str, value: int, number: int) -> Record:
 
 
 def export(folder: Path) -> None:
-    """Write the Parquet file that the notebook begins with."""
+    """Write the Parquet file that the notebook reads."""
     main(
         [
             "export",

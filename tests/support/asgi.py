@@ -1,4 +1,4 @@
-"""Drives an ASGI app with raw messages: no client library decides what is sent or seen."""
+"""Drives an ASGI app with raw messages, without a client library."""
 
 from __future__ import annotations
 
@@ -89,24 +89,24 @@ refused = true
 Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]
 
-_OF_ONE_FORM = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
+_FORM_ID = re.compile(r'(name="(?:once|answered)" value=")[^"]*')
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 
 
 @cache
 def policy(text: str = SITE) -> Policy:
-    """Return the policy that a policy file with this text has."""
+    """Return the policy of a policy file with this text."""
     return policy_of(tomllib.loads(text))
 
 
 def install(app: ASGIApp | None = None, text: str = SITE, **options: Any) -> ConsentMiddleware:
-    """Return an app with the middleware in front of it. It puts no link to the settings into pages unless told to."""
+    """Return an app with the middleware in front of it. By default it injects no link to the settings."""
     return ConsentMiddleware(app or answering(), policy(text), KEY, **{"settings_link": False, **options})
 
 
 class Clock:
-    """A clock that stands still until somebody moves it."""
+    """A clock that stands still until `forward` is called."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
@@ -119,13 +119,13 @@ class Clock:
 
 
 def came(record: Mapping[str, Any]) -> float:
-    """Return when the request of an access record came, which its time does not say (seconds since 1970)."""
+    """Return when the request of an access record came (seconds since 1970). The record's time is vague on purpose."""
     return datetime.fromisoformat(record["time"]).timestamp() + VisitorLag(KEY)(record["visitor.id"])
 
 
 @dataclass
 class Reply:
-    """A response, as the server got it: checked to be one that HTTP allows."""
+    """A response as the server got it."""
 
     messages: list[Message] = field(default_factory=list)
 
@@ -170,7 +170,7 @@ class Reply:
 
 
 def raw(fields: Fields) -> list[Field]:
-    """Return header fields as they stand in a scope."""
+    """Return header fields in the form of an ASGI scope."""
     return [
         (
             name.lower().encode() if isinstance(name, str) else name,
@@ -218,12 +218,12 @@ def scope(
 
 
 def without_once(html: str) -> str:
-    """Return what a page says, without what tells its forms from those of other pages and of other visitors."""
-    return _OF_ONE_FORM.sub(r"\1", html)
+    """Return a page without the ids of its forms, which differ on each page and for each visitor."""
+    return _FORM_ID.sub(r"\1", html)
 
 
 def bodies(*chunks: bytes) -> list[Message]:
-    """Return the messages that bring a request's body in these chunks."""
+    """Return the ASGI messages of a request body in these chunks."""
     last = len(chunks) - 1
     return [{"type": "http.request", "body": chunk, "more_body": n < last} for n, chunk in enumerate(chunks or [b""])]
 
@@ -234,7 +234,10 @@ async def drive(
     incoming: Sequence[Message] = (),
     seen: Callable[[Message], None] = lambda _: None,
 ) -> list[Message]:
-    """Run an app as a server does, and return what it sent. After the messages the client stays and is silent."""
+    """Run an app as a server does, and return the messages that it sent.
+
+    After the incoming messages the client stays connected and sends nothing.
+    """
     left, sent = list(incoming), list[Message]()
 
     async def receive() -> Message:
@@ -273,7 +276,7 @@ def call(
 
 
 def check(reply: Reply, method: str = "GET") -> None:
-    """Check that a response is whole, and one that any server may send on (RFC 9110, ASGI 3)."""
+    """Check that a response is complete and valid (RFC 9110, ASGI 3)."""
     assert [message["type"] for message in reply.messages] == [
         "http.response.start",
         *["http.response.body"] * len(reply.chunks),
@@ -300,7 +303,7 @@ def answering(
     seen: list[list[str]] | None = None,
     reads: Iterable[str] = (),
 ) -> ASGIApp:
-    """Return an app that always answers alike, over http and websocket.
+    """Return an app with a fixed response, over http and websocket.
 
     Args:
         body: the body; several chunks are sent without a length.
@@ -308,8 +311,8 @@ def answering(
         status: the status code.
         sets: raw Set-Cookie fields.
         headers: further header fields.
-        seen: takes the Cookie fields of each request.
-        reads: the purposes that it asks the consent about.
+        seen: a list that collects the Cookie fields of each request.
+        reads: the purposes that the app asks about.
     """
     chunks = [body] if isinstance(body, bytes) else list(body)
     fields = raw([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
@@ -334,16 +337,16 @@ def answering(
 
 
 def page(*, sets: Iterable[str | bytes] = (), headers: Fields = (), reads: Iterable[str] = ()) -> ASGIApp:
-    """Return an app whose answer is an HTML page."""
+    """Return an app whose response is an HTML page."""
     return answering(PAGE, "text/html; charset=utf-8", sets=sets, headers=headers, reads=reads)
 
 
 class Visitor:
-    """A browser: its cookies and the header fields that it always sends, no more.
+    """A visitor's browser: it keeps cookies and sends fixed header fields.
 
     Args:
         app: the site.
-        headers: what it always sends.
+        headers: the header fields of every request.
         scheme: "https" or "http".
         backend: the event loop of the site, as anyio names it.
     """
@@ -373,13 +376,13 @@ class Visitor:
         return self.request("GET", path, headers, **more)
 
     def post(self, data: object, headers: Fields = (), path: str = PREFIX, **more: Any) -> Reply:
-        """Post JSON from the site's own page; bytes are sent as they are."""
+        """Post JSON from a page of the site; bytes are sent as they are."""
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         fields = [("content-type", "application/json"), ("sec-fetch-site", "same-origin"), *headers]
         return self.request("POST", path, fields, body, **more)
 
     def send_form(self, form: str | bytes, headers: Fields = (), path: str = PREFIX, **more: Any) -> Reply:
-        """Send a form of the site's own page, as a browser does."""
+        """Send a form from a page of the site, as a browser does."""
         body = form if isinstance(form, bytes) else form.encode()
         fields = [
             ("content-type", "application/x-www-form-urlencoded"),

@@ -1,4 +1,4 @@
-"""Requests to the help desk to test with."""
+"""Requests to the help desk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRET = "2345-6789-BCDF-GHJK-MNPQ-STVW-XYZ2"
 
 
 def a_request(**changes: Any) -> DeskRequest:
-    """Return a request that has just come, and is like no other."""
+    """Return a new request with a reference of its own."""
     given: dict[str, Any] = {
         "reference": reference_of(secrets.token_bytes(32)),
         "secret_hash": hash_of(SECRET),

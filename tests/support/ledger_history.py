@@ -1,9 +1,8 @@
-"""A process that appends to a ledger, reads and removes, several things at once, and writes down when and what came.
+"""A process that runs several operations on a ledger at once, and logs when each began and what it returned.
 
 python -m tests.support.ledger_history URL SEED COUNT [LINES]
 
-It begins once it is told to on its standard input. With LINES it kills itself just after so many lines, whatever it is
-at then.
+It begins when a line comes on standard input. With LINES it kills itself after that many lines.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ VISITORS, KEYS = ("a", "b", "c"), ("", "", "double", "click")
 
 @dataclass(frozen=True)
 class Operation:
-    """What is asked of a ledger.
+    """An operation on a ledger.
 
     Args:
-        id: its own, and that of the record that it may add.
+        id: the id of the operation, and of the record that it may add.
         kind: "append", "records" or "remove".
         visitor: the consent id.
-        key: what tells repeats; "" for none.
-        seconds: when a record was given, after `NOW`.
+        key: the key that marks repeated records; "" for none.
+        seconds: when the record was decided, after `NOW`.
     """
 
     id: str
@@ -48,14 +47,14 @@ class Operation:
 
     @property
     def entry(self) -> Entry:
-        """The record that an append adds; the texts of each visitor are their own."""
+        """The record that an append adds. Each visitor has texts of their own."""
         text = f"<p>{self.visitor}</p>"
         return entry(
             self.visitor, key=self.key, within=2, now=NOW + self.seconds, text=text, prevailing=text, record_id=self.id
         )
 
     async def run(self, ledger: Ledger) -> Any:
-        """Do it; return what came of it, as plain data."""
+        """Run the operation; return its result as plain data."""
         if self.kind == "append":
             return (await ledger.append(self.entry))["record_id"]
         if self.kind == "records":
@@ -67,27 +66,27 @@ class Operation:
 
 
 async def work(ledger: Ledger, seed: str, times: int) -> None:
-    """Do so much, several things at once."""
-    chance, left = random.Random(seed), iter(range(times))  # noqa: S311 (no secret)
+    """Run this many operations, several at once."""
+    rng, left = random.Random(seed), iter(range(times))  # noqa: S311 (no secret)
 
-    async def one_after_the_other() -> None:
+    async def run_in_sequence() -> None:
         for number in left:
-            kind = chance.choices(("append", "records", "remove"), (6, 3, 1))[0]
-            if number == times - 1:  # a process that is not killed has removed something
+            kind = rng.choices(("append", "records", "remove"), (6, 3, 1))[0]
+            if number == times - 1:  # so each process that is not killed has a removal
                 kind = "remove"
-            seconds = chance.randrange(6)
-            one = Operation(f"{seed}-{number}", kind, chance.choice(VISITORS), chance.choice(KEYS), seconds)
+            seconds = rng.randrange(6)
+            one = Operation(f"{seed}-{number}", kind, rng.choice(VISITORS), rng.choice(KEYS), seconds)
             note(said=vars(one))
             try:
                 note(id=one.id, came=await one.run(ledger))
-            except Exception as error:  # noqa: BLE001 (whatever a ledger raises: nobody knows then what was done)
+            except Exception as error:  # noqa: BLE001 (after any exception the result is unknown)
                 note(id=one.id, failed=type(error).__name__)
 
-    await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(run_in_sequence() for _ in range(AT_ONCE)))
 
 
 def note(**what: Any) -> None:
-    """Write a line at once, with the time of a clock that all processes share."""
+    """Write a line immediately, with the time of a clock that all processes share."""
     os.write(1, json.dumps({"at": time.monotonic_ns(), **what}).encode() + b"\n")
     if next(LINES) == last_line:
         threading.Timer(random.random() / 500, os.kill, (os.getpid(), signal.SIGKILL)).start()  # noqa: S311 (no secret)

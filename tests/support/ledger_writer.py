@@ -1,7 +1,7 @@
-"""Records to keep, and another process that keeps or removes some, once it is told to on its standard input.
+"""Consent records for ledgers, and a process that appends or removes some when a line comes on standard input.
 
 python -m tests.support.ledger_writer open URL
-python -m tests.support.ledger_writer append URL CONSENT_ID COUNT [KEY]     with KEY, as many that others repeat
+python -m tests.support.ledger_writer append URL CONSENT_ID COUNT [KEY]     with KEY, also repeated records
 python -m tests.support.ledger_writer remove URL NOW
 """
 
@@ -27,12 +27,12 @@ SHOWN, PREVAILING = "<p>May we count visits?</p>", "<p>訪問を数えてもよ�
 
 
 def digest(text: str) -> str:
-    """Return a text's name: its SHA-256 in hexadecimal digits."""
+    """Return the SHA-256 of a text in hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def version(policy: Mapping[str, Any]) -> str:
-    """Return a policy's name."""
+    """Return the version of a policy."""
     return hashlib.sha256(canonical_json(policy)).hexdigest()[:16]
 
 
@@ -48,7 +48,7 @@ def entry(
     keep_until: int | None = None,
     **said: Any,
 ) -> Entry:
-    """Return a record to keep, with all that it cites."""
+    """Return a consent record with its policies and texts, ready to append."""
     return Entry(
         document={
             "schema": 2,
@@ -75,7 +75,7 @@ def entry(
 
 
 def together(*each: Sequence[object]) -> list[str]:
-    """Run several of these processes at once, from one moment on; return what they say."""
+    """Run several of these processes, started at the same moment; return their output."""
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "tests.support.ledger_writer", *map(str, arguments)],
@@ -99,7 +99,7 @@ def together(*each: Sequence[object]) -> list[str]:
 
 
 def main(what: str, url: str, *arguments: str) -> None:
-    """Do what the arguments say, and write what came of it."""
+    """Run the command, and write its result."""
     if what != "open":
         ledger = open_ledger(url)
     say("ready")

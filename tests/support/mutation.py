@@ -35,11 +35,11 @@ TESTS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").
 PYTEST = (
     "-m pytest -x -q -p no:cacheprovider -m 'not browser and not server' --timeout=60 --hypothesis-profile=mutation"
 )
-SAME = re.compile(r".*_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot)$")  # changes nothing where None or a constant is compared
+SAME = re.compile(r".*_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot)$")  # equivalent when None or a constant is compared
 
 
 class DropArgument:
-    """Drops a keyword argument. Cosmic Ray's own operators leave every argument and every call where it is."""
+    """Drops a keyword argument. Cosmic Ray's own operators drop neither arguments nor calls."""
 
     arguments, instead = tuple, "**{}"
 
@@ -67,7 +67,7 @@ provider._OPERATORS.update(DropArgument=DropArgument, DropCall=DropCall)
 
 
 def only_for_types(path: str) -> set[int]:
-    """Return the lines that only type checkers read, and those of decorators."""
+    """Return the lines of annotations, of TYPE_CHECKING blocks and of decorators."""
     nodes = list(ast.walk(ast.parse(Path(path).read_text())))
     found = [part for node in nodes for name in ("annotation", "returns") if (part := getattr(node, name, None))]
     found += [each for node in nodes for each in getattr(node, "decorator_list", ())]
@@ -76,25 +76,25 @@ def only_for_types(path: str) -> set[int]:
 
 
 def name_of(item: Any) -> str:
-    """Return the name of the mutated module, as in the table."""
+    """Return the name of the mutated module, as in mutation.toml."""
     return str(item.mutations[0].module_path.relative_to("cookie_consent").with_suffix(""))
 
 
 def describe(item: Any) -> str:
-    """Return where a mutant is, and of which kind."""
+    """Return the place and the operator of a mutant."""
     mutation = item.mutations[0]
     return f"{name_of(item)}:{mutation.start_pos[0]} {mutation.operator_name.removeprefix('core/')}"
 
 
 def mutants(module: str, folder: Path) -> list[Any]:
-    """Return all mutants that Cosmic Ray makes of a module, in the order of its session."""
+    """Return all mutants of a module, in the order of Cosmic Ray's session."""
     with use_db(folder / "session.sqlite") as session:
         init([Path(f"cookie_consent/{module}.py")], session, {})
         return sorted(session.work_items, key=lambda item: str(attrs.evolve(item, job_id="")))
 
 
 def sample(items: list[Any], size: int) -> list[Any]:
-    """Return up to so many mutants, no two of one kind at one place."""
+    """Return at most this many mutants, no two with the same operator at the same place."""
     places, skipped = {}, only_for_types(str(items[0].mutations[0].module_path))
     for item in random.sample(items, len(items)):
         mutation = item.mutations[0]
@@ -104,7 +104,7 @@ def sample(items: list[Any], size: int) -> list[Any]:
 
 
 def command(copy: Path, module: str) -> str:
-    """Return the command that runs the tests of a module in a copy of the checkout: a minute of CPU time is enough."""
+    """Return the command that tests a module in a copy of the checkout, with at most a minute of CPU time."""
     tests = " ".join(f"tests/{each}" for each in TESTS[module])
     python = f"PYTHONPATH={shlex.quote(str(copy))} exec {shlex.quote(sys.executable)}"
     return "sh -c " + shlex.quote(f"ulimit -t 60; cd {shlex.quote(str(copy))} && {python} {PYTEST} {tests}")
@@ -125,7 +125,7 @@ def prepare(folder: Path, workers: int) -> list[Path]:
 
 
 def try_one(item: Any, free: SimpleQueue[Path], deadline: float) -> Any:
-    """Return the result of one mutant, or None when the time is over."""
+    """Return the result of a mutant, or None if the time is over."""
     if (left := deadline - time.monotonic()) < 0:
         return None
     copy, mutation = free.get(), item.mutations[0]
@@ -137,13 +137,13 @@ def try_one(item: Any, free: SimpleQueue[Path], deadline: float) -> Any:
 
 
 def main() -> None:
-    """Test a sample of the mutants of each module; print survivors as they are found, and the score at the end."""
+    """Test a sample of the mutants of each module; print survivors immediately, and the score at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="*", help="parts of the modules' names; all when none is named")
     for name, default in {"sample": 10, "minutes": 10, "workers": 2, "seed": 0}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
-    deadline = time.monotonic() + 45 * options.minutes  # a quarter is left for running the tests without a mutant
+    deadline = time.monotonic() + 45 * options.minutes  # a quarter of the time is for the tests without a mutant
     random.seed(options.seed)
     modules = [name for name in TESTS if any(part in name for part in options.modules or [""])]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.workers) as pool:

@@ -107,12 +107,12 @@ IDS = ("ads", "analytics", "media", "social")
 
 
 def full() -> dict[str, Any]:
-    """Return the data of a policy file that says all that one can say; a copy to change."""
+    """Return the data of `FULL`, as a copy that can be changed."""
     return tomllib.loads(FULL)
 
 
 def full_in(*languages: str) -> Policy:
-    """Return the policy of `FULL` without wording of its own, offered in these languages; the first one prevails."""
+    """Return the policy of `FULL` in these languages, without its own texts; the first language prevails."""
 
     def spread(value: Any) -> Any:
         if isinstance(value, dict) and value.keys() == {"en", "ja"}:
@@ -128,7 +128,7 @@ def full_in(*languages: str) -> Policy:
 
 
 def policy_of(data: Mapping[str, Any]) -> Policy:
-    """Return the policy that a policy file with this data has."""
+    """Return the policy of a policy file with this data."""
     return Policy(**vars(declarations(data)))
 
 
@@ -156,14 +156,14 @@ def inline(value: object) -> str:
 
 
 def site(*languages: str) -> Site:
-    """Return a site that offers languages, English where none is named; the first one prevails."""
+    """Return a site with these languages, by default English; the first language prevails."""
     offered = languages or ("en",)
     return Site(name="Site", controller="Site Ltd.", contact="a@site.example", prevailing_language=offered[0],
                 languages=offered)  # fmt: skip
 
 
 def text_of(policy: Policy, language: str, name: str) -> str:
-    """Return one of a policy's texts that counts nothing."""
+    """Return a text of a policy that has no plural forms."""
     text = policy.texts[language][name]
     assert isinstance(text, str)
     return text
@@ -186,13 +186,13 @@ def feature(id_: str, *purposes: str) -> Feature:
 
 
 def small(*ids: str, **parts: Any) -> Policy:
-    """Return an English policy with these purposes, "analytics" among them being the one that traces."""
+    """Return an English policy with these purposes; "analytics" traces."""
     purposes = tuple(purpose(id_, traces=id_ == "analytics") for id_ in ids)
     return Policy(**{"site": site(), "purposes": purposes, **parts})
 
 
 def answered(policy: Policy, states: Mapping[str, State], **changes: Any) -> ConsentRecord:
-    """Return a record of answers to a policy, given now; a purpose without a state is refused."""
+    """Return a consent record with these states, decided at `NOW`; a purpose without a state is refused."""
     facts = digests(policy)
     record = ConsentRecord(
         answers={id_: Answer(states.get(id_, State.REFUSED), facts[id_]) for id_ in policy.optional},
@@ -205,12 +205,12 @@ def answered(policy: Policy, states: Mapping[str, State], **changes: Any) -> Con
 
 
 def granted(policy: Policy, **changes: Any) -> ConsentRecord:
-    """Return a record that grants all that a policy asks for."""
+    """Return a consent record that grants all purposes."""
     return answered(policy, dict.fromkeys(policy.optional, State.GRANTED), **changes)
 
 
 def refused(policy: Policy, **changes: Any) -> ConsentRecord:
-    """Return a record that refuses all that a policy asks for."""
+    """Return a consent record that refuses all purposes."""
     return answered(policy, {}, **changes)
 
 

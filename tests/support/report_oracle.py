@@ -1,4 +1,4 @@
-"""What a report must say, computed in plain Python, record by record, from what the words mean."""
+"""Computes the expected report in plain Python from the definitions of the figures, without the package."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Campaign = tuple[str, str, str]
 
 @dataclass
 class Session:
-    """Records of a visitor on a host, in their order. What is no view and no event makes it last, but begins none."""
+    """Records of a visitor on a host, in order. Requests that are no views extend a session, but start none."""
 
     campaign: Campaign
     records: list[Record] = field(default_factory=list)
@@ -56,16 +56,16 @@ class Session:
 
 
 class Oracle:
-    """Figures of a range.
+    """The expected figures of a range of days.
 
     Args:
-        records: all that were written.
-        counts: likewise.
+        records: all written access records.
+        counts: all written counts.
         since: the first day.
-        until: the last one.
-        host: the only host, if any.
-        path: the only beginning of paths, if any.
-        limit: rows of a list.
+        until: the last day.
+        host: the only host that counts, if any.
+        path: the prefix of the paths that count, if any.
+        limit: the number of rows in a list.
         threshold: the fewest visitors of a row.
     """
 
@@ -110,7 +110,7 @@ class Oracle:
         return self._is_under(record) and self.begin <= moment_of(record) < self.end
 
     def totals(self) -> dict[str, Any]:
-        """What is one number for the whole range."""
+        """Return the totals of the whole range."""
         sessions, lasted = len(self.sessions), [session.seconds for session in self.sessions]
         return {
             "visitors": len({record["visitor.id"] for record in self.views}),
@@ -125,7 +125,7 @@ class Oracle:
         }
 
     def report(self) -> dict[str, Any]:
-        """All figures; not what the question was."""
+        """Return all figures, without the range."""
         made = {**self.totals(), **self.lists()}
         return {**made, "small_groups": {"threshold": self.threshold, "merged": self.merged}}
 
@@ -137,7 +137,7 @@ class Oracle:
         return {"views_recorded": recorded, "views": views, "share": recorded / views if views else None}
 
     def lists(self) -> dict[str, list[dict[str, Any]]]:
-        """The figures that are lists."""
+        """Return the figures that are lists."""
         leaves = [record for record in self.records if record.get("event.name") == "page_leave"]
         told = [record for record in self.records if "event.name" in record and record not in leaves]
         requests = [record for record in self.records if record["record.kind"] != "event"]
@@ -248,47 +248,47 @@ class Oracle:
 
 
 def _sorted_as(name: tuple[tuple[str, str], ...]) -> str:
-    """What engines sort rows of one size by: names of campaigns are still encoded for them."""
+    """Return the key by which engines sort rows of equal size: they sort campaigns by their encoded names."""
     if name[0][0] == "source":
         return "&".join(quote_plus(value) for _, value in name)
     return " ".join(value for _, value in name)
 
 
 def is_view(record: Record) -> bool:
-    """Whether somebody saw a page."""
+    """Return whether a record is a page view."""
     return kind_of(record) == "view" or record.get("event.name") == "page_view"
 
 
 def kind_of(record: Record) -> str:
-    """What it is: an error is no view, whatever an earlier version wrote."""
+    """Return the kind of a record. An error is no view, even if an earlier version wrote it as one."""
     is_error = record.get("http.response.status_code", 200) >= 400
     return "request" if is_error and record["record.kind"] == "view" else str(record["record.kind"])
 
 
 def is_exempt(record: Record) -> bool:
-    """Whether it is there without consent."""
+    """Return whether a record was made without consent."""
     return record["record.kind"] != "event" and "consent.purpose" in record
 
 
 def begin_of(record: Record) -> datetime:
-    """Since when somebody was active: for as long as the page that is left was visible."""
+    """Return when the activity of a record began: a page that is left was visible before."""
     visible = record["duration_ms"] if record.get("event.name") == "page_leave" else 0
     return moment_of(record) - timedelta(milliseconds=visible)
 
 
 def end_of(record: Record) -> datetime:
-    """Until when somebody was active: the end of an answer."""
+    """Return when the activity of a record ended: with the end of the response."""
     lasted = record["duration_ms"] if record["record.kind"] != "event" else 0
     return moment_of(record) + timedelta(milliseconds=lasted)
 
 
 def sessions_of(records: Iterable[Record]) -> list[Session]:
-    """Those of each visitor on each host, with one view at least."""
-    by_guest: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    """Return the sessions of each visitor on each host that have a view."""
+    by_visitor: dict[tuple[str, str], list[Record]] = defaultdict(list)
     for record in records:
-        by_guest[record["visitor.id"], record["server.address"]].append(record)
+        by_visitor[record["visitor.id"], record["server.address"]].append(record)
     made: list[Session] = []
-    for own in by_guest.values():
+    for own in by_visitor.values():
         last = None
         for record in sorted(own, key=order):
             campaign = campaign_of(record)
@@ -301,12 +301,12 @@ def sessions_of(records: Iterable[Record]) -> list[Session]:
 
 
 def order(record: Record) -> tuple[datetime, bool, str]:
-    """By when somebody was active; what happened at the same time, views and events first."""
+    """Return the sort key of a record: its begin; at the same time views and events come first."""
     return begin_of(record), kind_of(record) == "request", record["log.record.uid"]
 
 
 def campaign_of(record: Record) -> Campaign:
-    """What the address of a page says of its campaign."""
+    """Return the campaign in the address of a page."""
     if kind_of(record) == "request":
         return "", "", ""
     given = parse_qs(record.get("url.query", ""))
@@ -315,34 +315,34 @@ def campaign_of(record: Record) -> Campaign:
 
 
 def people_of(things: Sequence[Any]) -> int:
-    """How many visitors records or sessions are of."""
+    """Return the number of visitors of records or sessions."""
     return len({thing.visitor if isinstance(thing, Session) else thing["visitor.id"] for thing in things})
 
 
 def viewers(records: Sequence[Record]) -> int:
-    """How many visitors saw a page."""
+    """Return the number of visitors with a page view."""
     return people_of([record for record in records if record["viewed"]])
 
 
 def pages(records: Sequence[Record]) -> dict[str, Any]:
-    """The measures of a page."""
+    """Return the measures of a page."""
     leaves = [record["duration_ms"] / 1000 for record in records if record.get("event.name") == "page_leave"]
     views = [record for record in records if record["viewed"]]
     return {"views": len(views), "visitors": people_of(views), "median_seconds": quantile(leaves, 0.5)}
 
 
 def visits(sessions: Sequence[Session]) -> dict[str, int]:
-    """The measures of what sessions came from."""
+    """Return the measures of a source of sessions."""
     return {"sessions": len(sessions), "visitors": people_of(sessions)}
 
 
 def viewings(records: Sequence[Record]) -> dict[str, int]:
-    """The measures of browsers."""
+    """Return the measures of a browser, device or system."""
     return {"visitors": people_of(records), "views": len(records)}
 
 
 def routes(records: Sequence[Record]) -> dict[str, Any]:
-    """The measures of a route."""
+    """Return the measures of a route."""
     times = [record["duration_ms"] for record in records]
     return {
         "requests": len(records),
@@ -352,24 +352,24 @@ def routes(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def total(counts: Sequence[Record], name: str | None = None) -> int:
-    """What counts add up to."""
+    """Return the sum of counts."""
     return sum(count["count.value"] for count in counts if name in (None, count["count.name"]))
 
 
 def consent(counts: Sequence[Record]) -> dict[str, int]:
-    """The measures of consent."""
+    """Return the measures of consent."""
     made = {name: total(counts, name) for name in ANSWERS}
     made["unanswered"] = max(0, made["asked"] - made["granted"] - made["refused"] - made["partial"])
     return made
 
 
 def consent_without_signal(counts: Sequence[Record]) -> dict[str, int]:
-    """The same by language, which a signal has none of."""
+    """Return the measures of consent without signals, which have no language."""
     return {name: value for name, value in consent(counts).items() if name != "signal"}
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:
-    """A quantile, interpolated between the two nearest values."""
+    """Return a quantile, interpolated between the two nearest values."""
     if not values:
         return None
     ordered, place = sorted(values), share * (len(values) - 1)
@@ -379,5 +379,5 @@ def quantile(values: Sequence[float], share: float) -> float | None:
 
 
 def _by(key: str, name: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Return what groups records by a key, under the name that it has in the report."""
+    """Return a function that groups records by a key, under its name in the report."""
     return lambda record: {name: record.get(key, "(unknown)")}

@@ -1,5 +1,8 @@
-"""Records at random, with all that makes reports go wrong: midnights, pauses of just 30 minutes, two at the same time,
-campaigns that begin in the middle, records written twice, values that are left out, paths that look like orders."""
+"""Random access records and counts with edge cases of reports.
+
+They have sessions over midnight, pauses of exactly 30 minutes, equal times, campaigns in the middle of a session,
+duplicates, missing values and paths that look like SQL.
+"""
 
 from __future__ import annotations
 
@@ -24,22 +27,22 @@ LANGUAGES = ("en", "ja")
 
 
 def line(record: Record) -> bytes:
-    """A record as it is written."""
+    """Return the line of a record."""
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def written_at(moment: datetime) -> str:
-    """A time as records have it."""
+    """Return a time in the format of records."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
 
 
 def moment_of(record: Record) -> datetime:
-    """The time of a record."""
+    """Return the time of a record."""
     return datetime.fromisoformat(record["time"])
 
 
 def random_records(seed: int, visitors: int = 30, visits: int = 4) -> list[Record]:
-    """Records of some days, in no order."""
+    """Return the records of some days, in random order."""
     random = Random(seed)  # noqa: S311 (records that are the same each time)
     made: list[Record] = []
     start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
@@ -97,7 +100,7 @@ def _what(random: Random, host: str) -> Record:
         what["url.query"] = urlencode([(key, value) for key, value in parts.items() if value])
     elif random.random() < 0.1:
         what["url.query"] = "utm_term=only"
-    if random.random() < 0.05:  # of an event, what it was sent for; else what the law exempts from consent
+    if random.random() < 0.05:  # of an event: its own purpose; else: exempt from consent
         what["consent.purpose"] = "audience"
     return what
 
@@ -106,7 +109,7 @@ def _event(random: Random, host: str) -> Record:
     event: Record = {"event.name": random.choice(("page_leave", "page_leave", "page_view", "download", "sign_up"))}
     if event["event.name"] == "page_leave":
         event["duration_ms"] = float(random.choice((1500, 60_000, 2_400_000)))
-    if event["event.name"] == "page_view" and random.random() < 0.5:  # of the page on which tracing was allowed
+    if event["event.name"] == "page_view" and random.random() < 0.5:  # as on the page where tracing was allowed
         event["http.request.referrer"] = _referrer(random, host)
     if random.random() < 0.5:
         event["event.properties"] = {"key": 'a "value"', "number": 1.5, "yes": True}
@@ -120,7 +123,7 @@ def _referrer(random: Random, host: str) -> str:
 
 
 def random_counts(seed: int) -> list[Record]:
-    """Counts of some days, but none of the last one."""
+    """Return the counts of some days, without the last day."""
     random = Random(seed)  # noqa: S311
     made: list[Record] = []
     for number in range(300):

@@ -11,7 +11,7 @@ _ASKED = ("asked", "granted", "refused", "partial", "unanswered", "withdrawn", "
 
 
 def sample_report(**changes: Any) -> dict[str, Any]:
-    """Return the report; the keyword arguments take the place of what it says."""
+    """Return the report; the keyword arguments replace its figures."""
     days = [(FIRST + timedelta(number)).isoformat() for number in range(DAYS)]
     views = [_wave(number) for number in range(DAYS)]
     by_day: list[dict[str, Any]] = [
@@ -77,7 +77,7 @@ def sample_report(**changes: Any) -> dict[str, Any]:
 
 
 def compared_report(**changes: Any) -> dict[str, Any]:
-    """Return the same, compared with the days before."""
+    """Return the report with a comparison to the days before."""
     before = {
         "range": {"from": "2026-10-07", "to": "2026-10-31", "host": None, "path": None},
         "visitors": 1650,

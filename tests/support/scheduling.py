@@ -1,4 +1,4 @@
-"""Which tests one worker runs after each other."""
+"""Which tests one xdist worker runs in sequence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ENGINES = ("Chromium", "Firefox", "WebKit")
 
 
 class ByFileAndEngine(LoadFileScheduling):  # type: ignore[misc]
-    """Keeps together the tests of a file, or those of one browser in a file: each starts once what they share."""
+    """Keeps the tests of a file on one worker, or the tests of one browser in a file, so that fixtures start once."""
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")

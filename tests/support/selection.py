@@ -1,11 +1,11 @@
-"""Which tests run: all of them in the full matrix, otherwise those that stand for others.
+"""Which tests run: all in the full matrix, otherwise a selection.
 
-Nothing is skipped for that: pytest counts what is left out as "deselected". `--full-matrix` or FULL_MATRIX=1 leaves out
-nothing. Two marks say what may be left out:
+`--full-matrix` or FULL_MATRIX=1 runs the full matrix. Otherwise pytest counts the other tests as "deselected". Two
+marks say which tests may be left out:
 
 - `full_matrix`: the test, or this value of a parameter, runs in the full matrix only.
-- `each_value`: of the combinations of a test's parameters, so few run that each value still comes once.
-  `each_value(all_of="Chromium")` keeps all combinations that have this word in their name as well.
+- `each_value`: only so many combinations of the parameters run that each value comes once.
+  `each_value(all_of="Chromium")` also keeps all combinations with this word in their id.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.browsers.matrix import Value, rows_with_each_value
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let tests run in all combinations, as continuous integration does."""
+    """Add `--full-matrix`, which continuous integration uses."""
     parser.addoption(
         "--full-matrix",
         action="store_true",
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what runs in the full matrix only."""
+    """Deselect the tests that run in the full matrix only."""
     if config.getoption("--full-matrix"):
         return
     chosen = set(selected(item for item in items if not item.get_closest_marker("full_matrix")))
@@ -59,6 +59,6 @@ def selected(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
 
 
 def values_of(item: pytest.Item) -> frozenset[Value]:
-    """Return which parameters a test has, each with its value."""
+    """Return the parameters of a test with their values."""
     callspec = getattr(item, "callspec", None)
     return frozenset((name, repr(value)) for name, value in (callspec.params.items() if callspec else ()))

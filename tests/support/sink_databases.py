@@ -1,4 +1,4 @@
-"""Databases that sinks write to, each behind the same questions: what tests of all of them need."""
+"""The databases that sinks write to, behind one interface, for tests that run with each of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BAD_LINES = (
 
 
 class Server(Protocol):
-    """A server of a database that a test may end and start."""
+    """A database server that tests may stop and start."""
 
     def new_database(self) -> str:
         """Make an empty database; return its URL."""
@@ -42,14 +42,14 @@ class Server(Protocol):
         """Start the server."""
 
     def stop(self) -> None:
-        """End the server, and let it finish what it does."""
+        """Stop the server in an orderly way."""
 
     def kill(self) -> None:
-        """End the server at once."""
+        """Kill the server."""
 
 
 class Database(Protocol):
-    """A database, and what the tables of a sink hold there."""
+    """A database with the tables of a sink."""
 
     @property
     def url(self) -> str:
@@ -57,11 +57,11 @@ class Database(Protocol):
 
     @property
     def bad_lines(self) -> tuple[bytes, ...]:
-        """Lines that it cannot store."""
+        """Lines that the database cannot store."""
 
     @property
     def table_missing(self) -> type[Exception]:
-        """What a store raises when its table was dropped."""
+        """The exception of a store whose table was dropped."""
 
     def store(self) -> PostgresqlStore | ClickHouseStore:
         """Return a new store for it."""
@@ -91,7 +91,7 @@ class Database(Protocol):
         """Return host, language, name, detail and the sum of the values of equal counts."""
 
     def drop_records(self) -> None:
-        """Drop the table of records, with what belongs to it."""
+        """Drop the table of records, and tables that depend on it."""
 
 
 @dataclass
@@ -118,13 +118,13 @@ class PostgresqlDatabase:
         return store._connection
 
     def rows(self, statement: str, *values: object) -> list[Any]:
-        """Return what a statement finds: its first column, if it has but one."""
+        """Return the rows of a query; only the values if there is one column."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             found = connection.execute(statement.encode(), values).fetchall()
         return [row[0] if len(row) == 1 else row for row in found]
 
     def do(self, statement: str, *values: object) -> None:
-        """Run a statement that finds nothing."""
+        """Run a statement without rows."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(statement.encode(), values)
 
@@ -183,7 +183,7 @@ class ClickHouseDatabase:
         return store._client
 
     def rows(self, statement: str, **values: object) -> list[Any]:
-        """Return what a statement finds: its first column, if it has but one."""
+        """Return the rows of a query; only the values if there is one column."""
         return [row[0] if len(row) == 1 else tuple(row) for row in ask(self.url, statement, **values)]
 
     def uids(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Lines for the sinks of databases, and what is done with them in every database alike."""
+"""Lines for sinks, and helpers for the tests that run with each database."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from tests.support.waiting import wait_until
 ROOT = Path(__file__).parents[2]
 LONGEST = 60.0
 TODAY = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=345_000)
-"""A time of today, since servers go by their own clocks."""
+"""A time of today, because servers use their own clocks."""
 _WRITER = "import sys; from tests.support.sink_lines import write_many; write_many(*sys.argv[1:])"
 
 
 def at(time: datetime) -> str:
-    """Return a time as records have it."""
+    """Return a time in the format of records."""
     return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def day(ago: int) -> str:
-    """Return a day as the names of partitions have it."""
+    """Return the day some days ago in the format of partition names."""
     return f"{TODAY - timedelta(days=ago):%Y%m%d}"
 
 
 def record(
     number: int, visitor: str = "one", *, days: int = 0, but: Mapping[str, Any] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """Return a record that has all there is.
+    """Return an access record with all fields.
 
     Args:
-        number: tells records apart.
-        visitor: whose it is.
-        days: how long it is ago.
-        but: what it has instead.
+        number: makes the record unique.
+        visitor: the visitor id.
+        days: how many days ago.
+        but: fields that replace the default ones.
     """
     return {
         "time": at(TODAY - timedelta(days=days) + timedelta(milliseconds=number % 1000)),
@@ -76,7 +76,7 @@ def record(
 
 
 def line(number: int, visitor: str = "one", *, days: int = 0, but: Mapping[str, Any] = MappingProxyType({})) -> bytes:
-    """Return the same as a line."""
+    """Return the line of such a record."""
     return as_line(record(number, visitor, days=days, but=but))
 
 
@@ -102,10 +102,10 @@ def count_line(number: int, value: int, *, days: int = 0) -> bytes:
 
 
 def invalid(write: Callable[[], None]) -> int:
-    """Return how many lines a store says that it could never keep."""
+    """Return how many lines a store rejects as invalid."""
     with pytest.raises(InvalidLinesError) as error:
         write()
-    assert "visitor" not in str(error.value), "what is in a line is for no log"
+    assert "visitor" not in str(error.value), "the message must not quote lines"
     return error.value.lines
 
 
@@ -115,7 +115,7 @@ def wait_for_server(holds: Callable[[], object]) -> None:
 
 
 def write_many(url: str, first: str, last: str) -> None:
-    """Write some records to a sink, each twice: what processes do."""
+    """Write some records to a sink, each twice. Processes run this."""
     sink = open_sink(url)
     for number in range(int(first), int(last)):
         sink.write(line(number, f"visitor-{number % 7}", days=number % 3))
@@ -126,7 +126,7 @@ def write_many(url: str, first: str, last: str) -> None:
 
 
 def write_at_once(url: str, *ranges: tuple[int, int]) -> None:
-    """Write from several processes at once."""
+    """Write from several processes at the same time."""
     writers = [
         subprocess.Popen([sys.executable, "-c", _WRITER, url, str(first), str(last)], cwd=ROOT, stderr=subprocess.PIPE)
         for first, last in ranges
@@ -138,7 +138,7 @@ def write_at_once(url: str, *ranges: tuple[int, int]) -> None:
 
 @contextmanager
 def writing(sink: BufferedSink) -> Iterator[list[str]]:
-    """Write records one after the other, for as long as this lasts; gives their uids, the newest last."""
+    """Write records in a thread until the block ends; yields their uids, the newest last."""
     ends = threading.Event()
     written: list[str] = []
 
@@ -160,13 +160,13 @@ def writing(sink: BufferedSink) -> Iterator[list[str]]:
 def write_through_an_outage(
     sink: BufferedSink, end: Callable[[], None], start: Callable[[], None], kept: Callable[[], Collection[str]]
 ) -> None:
-    """Write records one after the other while a server is ended and started; each is kept once in the end.
+    """Write records while a server stops and starts; check that each record is stored once.
 
     Args:
-        sink: writes to that server.
-        end: ends it.
+        sink: the sink of that server.
+        end: stops the server.
         start: starts it again.
-        kept: returns the uids that the server has.
+        kept: returns the stored uids.
     """
     with writing(sink) as written:
         wait_for_server(lambda: len(kept()) > 100)

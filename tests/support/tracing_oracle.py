@@ -1,7 +1,7 @@
-"""Which requests may be recorded, and what is counted: written from the rules of the design, and from none of the code.
+"""Decides which requests may be recorded and counted, from the rules of the design and without the package's code.
 
-The site of the oracle has four versions of its policy, one after the other, and three services with conditions of
-their own. A visitor's answer is what was said for each purpose, to which version, when, and under which signals.
+The policy of the site has four versions, one after the other, and three services with conditions of their own. An
+answer holds the decision for each purpose, the version of the policy, the time and the signals.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from tests.support.asgi import ROBOT
 
 ANALYTICS, RESEARCH, MEDIA, ADS, AUDIENCE = "analytics", "research", "media", "ads", "audience"
 TRACING = frozenset((ANALYTICS, RESEARCH))
-"""The purposes of which either one switches access tracing."""
+"""The purposes that allow access tracing; one is enough."""
 DAY = 86_400
 LIFETIME = 60 * DAY
-"""How long an answer holds (seconds)."""
+"""How long an answer is valid (seconds)."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a version of the policy says of a purpose, as far as it is material.
+    """The material facts of a purpose in a version of the policy.
 
     Args:
-        days: how long it keeps what it collects.
-        recipients: who gets data.
-        exempt: whether it runs without consent, until the visitor objects.
+        days: the retention (days).
+        recipients: the ids of the recipients.
+        exempt: whether it runs without consent until the visitor objects.
     """
 
     days: int = 0
@@ -38,10 +38,9 @@ LAB, MAPS, FILMS, AGENCY = (frozenset((id_,)) for id_ in ("lab", "maps", "films"
 COUNTING = Terms(300, exempt=True)
 VERSIONS: tuple[Mapping[str, Terms], ...] = (
     {ANALYTICS: Terms(300), RESEARCH: Terms(300, LAB), MEDIA: Terms(0, MAPS)},
-    # Records are kept for longer: asked again.
+    # A longer retention asks again.
     {ANALYTICS: Terms(330), RESEARCH: Terms(300, LAB), MEDIA: Terms(0, MAPS)},
-    # A purpose and a recipient more, asked again; records are kept for less long: not asked again. And without asking
-    # the audience is counted.
+    # A new purpose and a new recipient ask again; a shorter retention does not. A new exempt purpose does not ask.
     {
         ANALYTICS: Terms(310),
         RESEARCH: Terms(300, LAB),
@@ -49,7 +48,7 @@ VERSIONS: tuple[Mapping[str, Terms], ...] = (
         ADS: Terms(0, AGENCY),
         AUDIENCE: COUNTING,
     },
-    # A recipient less, and other words: not asked again.
+    # A recipient less and new texts do not ask again.
     {
         ANALYTICS: Terms(310),
         RESEARCH: Terms(300, LAB),
@@ -64,19 +63,19 @@ REFUSED_IN: Mapping[str, frozenset[str]] = {
     "archive": TRACING | {AUDIENCE},
     "shop": frozenset((RESEARCH, MEDIA)),
 }
-"""What the services refuse, whatever the visitor answered."""
+"""Service -> the purposes that it refuses, whatever the visitor answered."""
 SHOP_HOST = "shop.example"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a visitor said.
+    """An answer of a visitor.
 
     Args:
-        given: purpose -> yes, no, or None where it was left open; without the exempt one where nothing was said of it.
-        version: which version of the policy was answered.
-        at: when (seconds since 1970).
-        signals: those that were there then; the answer was given in spite of them.
+        given: purpose -> True, False, or None where it was left open; without the exempt one if it was not mentioned.
+        version: the version of the policy.
+        at: the time (seconds since 1970).
+        signals: the signals at that time; the answer overrides them.
     """
 
     given: Mapping[str, bool | None]
@@ -94,7 +93,7 @@ class Answer:
         return {purpose for purpose, yes in self.given.items() if yes}
 
     def objects(self) -> bool:
-        """Return whether the visitor objects to what runs without consent; who refused all, or tracing, does too."""
+        """Return whether the visitor objects to exempt purposes. A refusal of all or of tracing is an objection too."""
         if AUDIENCE in self.given:
             return self.given[AUDIENCE] is False
         return self.status == "refused" or any(self.given[purpose] is False for purpose in TRACING)
@@ -105,14 +104,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Case:
-    """What decides on a request.
+    """The facts that decide on a request.
 
     Args:
-        version: the version of the policy that the worker knows; it knows the earlier ones, and none that is later.
-        service: whose conditions apply; "" for the site's own.
-        answer: the answer that counts, if there is one.
-        signals: what the browser says by itself: "gpc", "dnt".
-        unreadable: whether an answer came that cannot be read, and none that can: it may be an objection.
+        version: the version of the worker's policy; the worker also knows the earlier versions, but no later one.
+        service: the service whose conditions apply; "" for the site.
+        answer: the answer that counts, if any.
+        signals: the signals of the browser: "gpc", "dnt".
+        unreadable: whether only an unreadable answer came, which may be an objection.
     """
 
     version: int
@@ -126,8 +125,8 @@ class Case:
         return VERSIONS[self.version]
 
     def allowed(self) -> set[str]:
-        """Return the purposes that were granted, or need not be, and that nothing takes back here and now."""
-        return {id_ for id_ in self.purposes if not self._is_off(id_) and self._holds(id_)}
+        """Return the purposes that hold: granted or exempt, and not switched off by service, signal or new policy."""
+        return {id_ for id_ in self.purposes if not self._is_off(id_) and self._is_valid(id_)}
 
     def traces(self) -> bool:
         return not TRACING.isdisjoint(self.allowed())
@@ -136,44 +135,44 @@ class Case:
         return not self.traces() and AUDIENCE in self.allowed()
 
     def asks(self) -> bool:
-        """Return whether there is a purpose that nobody has answered for, or only for something less."""
+        """Return whether a purpose is unanswered, or was granted before it was widened."""
         return any(
-            not self._is_off(id_) and (self._said(id_) is None or (self._said(id_) and self._is_other(id_)))
+            not self._is_off(id_) and (self._said(id_) is None or (self._said(id_) and self._is_widened(id_)))
             for id_ in self.purposes
             if id_ != AUDIENCE
         )
 
     def signal_refuses(self) -> bool:
-        """Return whether a signal refuses what the visitor has not."""
+        """Return whether a signal refuses a purpose that the visitor has not refused."""
         return any(not self._refuses(id_) and id_ in self._by_signal(id_) for id_ in self.purposes)
 
     def after(self, choice: str, ticked: Collection[str], shown: str, at: int) -> Answer:
-        """Return the answer that a visitor gives.
+        """Return the new answer after a choice.
 
         Args:
             choice: "accept_all", "refuse_all", "save" or "grant".
-            ticked: the purposes that are granted, for the last two.
-            shown: the service on whose page it is given. What it refuses is not asked for there, and stays as it was.
-            at: when.
+            ticked: the granted purposes, for "save" and "grant".
+            shown: the service on whose page the choice is made. Purposes that it refuses keep their earlier answer.
+            at: the time (seconds since 1970).
         """
         holds, off = self.allowed(), REFUSED_IN[shown]
         given: dict[str, bool | None] = {}
         for id_ in self.purposes:
             if id_ in off or (choice == "grant" and id_ not in ticked):
-                given[id_] = False if self._refuses(id_) else self._kept(id_, holds)
+                given[id_] = False if self._refuses(id_) else self._kept_answer(id_, holds)
             else:
                 given[id_] = choice == "accept_all" or (choice != "refuse_all" and id_ in ticked)
         if given.get(AUDIENCE, True) is None:
             del given[AUDIENCE]
         return Answer(given, self.version, at, self.signals)
 
-    def _kept(self, purpose: str, holds: Collection[str]) -> bool | None:
+    def _kept_answer(self, purpose: str, holds: Collection[str]) -> bool | None:
         return self._said(purpose) if purpose == AUDIENCE else True if purpose in holds else None
 
-    def _holds(self, purpose: str) -> bool:
+    def _is_valid(self, purpose: str) -> bool:
         if purpose == AUDIENCE:
             return not self.unreadable and not self._refuses(purpose)
-        return bool(self._said(purpose)) and not self._is_other(purpose)
+        return bool(self._said(purpose)) and not self._is_widened(purpose)
 
     def _refuses(self, purpose: str) -> bool:
         if purpose == AUDIENCE:
@@ -187,7 +186,7 @@ class Case:
         return purpose in REFUSED_IN[self.service] or purpose in self._by_signal(purpose)
 
     def _by_signal(self, purpose: str) -> set[str]:
-        """Return what the signals refuse; those that a purpose was answered for in spite of do not count."""
+        """Return the purposes that signals refuse. Signals that the answer to a purpose overrides do not count."""
         signals = self.signals
         if self.answer and self._said(purpose) is not None:
             signals -= self.answer.signals
@@ -196,9 +195,9 @@ class Case:
             id_ for id_, terms in self.purposes.items() if "gpc" in signals and (terms.recipients or terms.exempt)
         }
 
-    def _is_other(self, purpose: str) -> bool:
-        """Return whether a purpose is, or may be, more than what was answered."""
-        assert self.answer, "one that was given"
+    def _is_widened(self, purpose: str) -> bool:
+        """Return whether a purpose was, or may have been, widened since the answer."""
+        assert self.answer, "the purpose was answered"
         then, now = VERSIONS[self.answer.version][purpose], self.purposes[purpose]
         if self.answer.version > self.version:
             return then != now
@@ -206,15 +205,15 @@ class Case:
 
 
 def outcome(before: Case, answer: Answer) -> str:
-    """Return what an answer is counted as."""
+    """Return the name of the count for an answer."""
     if before.answer and before.answer.granted and not answer.granted:
         return "withdrawn"
     return answer.status if before.answer is None or before.asks() else "changed"
 
 
 @dataclass(frozen=True)
-class Coming:
-    """A request, and what is known of it beforehand."""
+class SimulatedRequest:
+    """A request of the simulation, with the facts that decide on it."""
 
     number: int
     kind: str
@@ -228,8 +227,8 @@ class Coming:
         return self.fields["user-agent"] == ROBOT
 
     @property
-    def is_early(self) -> bool:
-        """Whether the browser only loads it in advance."""
+    def is_prefetch(self) -> bool:
+        """Whether the browser only prefetches it."""
         return "prefetch" in self.fields.get("sec-purpose", "") + self.fields.get("purpose", "")
 
     @property
@@ -238,25 +237,25 @@ class Coming:
 
     @property
     def is_traced(self) -> bool:
-        """Whether it is recorded by consent."""
+        """Whether it is recorded with consent."""
         return self._may_be and self.case.traces()
 
     @property
     def _may_be(self) -> bool:
-        return not self.is_robot and not self.is_early
+        return not self.is_robot and not self.is_prefetch
 
     @property
     def is_view(self) -> bool:
-        """Whether it is a page that a person sees, and no error."""
+        """Whether it counts as a view: a page that a person sees, and no error."""
         return self.kind != "missing" and self.is_page
 
     @property
     def is_page(self) -> bool:
-        """Whether a person sees it as a page; "not modified" is one where the browser says that it loads one.
+        """Whether a person sees it as a page. "Not modified" is a page only if the browser says that it loads one.
 
-        Who has answered is a person: robots cannot.
+        A visitor who has answered is a person, because robots cannot answer.
         """
-        is_seen = self.fields.get("sec-fetch-dest", "document") == "document" and not self.is_early
+        is_seen = self.fields.get("sec-fetch-dest", "document") == "document" and not self.is_prefetch
         by_person = not self.is_robot or self.case.answer is not None
         is_page = self.kind in ("page", "map", "missing") or (self.kind == "same" and "sec-fetch-dest" in self.fields)
         return self.method == "GET" and is_page and is_seen and by_person

@@ -1,4 +1,4 @@
-"""Visitors who look at page after page of a site that a real server serves, and what came back."""
+"""Visitors who request page after page from a real server, and the responses."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 60.0
 WORKERS, VISITORS = 2, 4
 _PAGES_A_CONNECTION = 20
-_ROOTS_OWN = "-dac_override,-dac_read_search"
-"""What lets root write everywhere (capabilities(7))."""
+_ROOT_CAPABILITIES = "-dac_override,-dac_read_search"
+"""The capabilities that let root write everywhere (capabilities(7))."""
 _NONE: Mapping[str, str] = MappingProxyType({})
 _OWN = OwnCookies(CookieSettings([KEY]))
 
@@ -41,10 +41,10 @@ class Server:
     """A server with several workers.
 
     Args:
-        host: where it listens.
-        port: the same.
-        output: what it says.
-        process: the first of its processes.
+        host: the address that it listens on.
+        port: the port.
+        output: the file with its output.
+        process: its first process.
     """
 
     host: str
@@ -53,18 +53,18 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def each(self, path: str) -> dict[str, httpx.Response]:
-        """Return what each worker answers: its process -> the response to it."""
+        """Return the response of each worker: process -> response."""
         found: dict[str, httpx.Response] = {}
         wait_until(lambda: found.update(self._ask(path)) or len(found) == WORKERS)
         return found
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Stop the server in an orderly way."""
         self.process.terminate()
         assert self.process.wait(LONGEST) in (0, -15)
 
     def _ask(self, path: str) -> dict[str, httpx.Response]:
-        """Ask over a connection of its own, which any worker may take."""
+        """Send a request over a new connection, which any worker may take."""
         reply = httpx.get(f"http://{self.host}:{self.port}{path}", timeout=LONGEST, trust_env=False)
         data = reply.json()
         return {data["process"] if isinstance(data, dict) else str(data): reply}
@@ -72,16 +72,16 @@ class Server:
 
 @contextmanager
 def serving(folder: Path, sink: str, environ: Mapping[str, str] = _NONE) -> Iterator[Server]:
-    """Serve a site whose records go to a sink. Who runs it may write where the folders' modes say, also as root.
+    """Serve a site whose records go to a sink. File modes apply to the server even if it runs as root.
 
     Args:
-        folder: for what the server says.
-        sink: the path or URL.
-        environ: more of the site's settings.
+        folder: the folder for the server's output.
+        sink: the path or URL of the sink.
+        environ: further environment variables of the site.
     """
     output = folder / "output.txt"
     server = ["-m", "uvicorn", "--factory", "tests.support.sites.analytics_site:site", "--port", "0", "--no-access-log"]
-    command = [*_as_anybody(), sys.executable, *server, "--workers", str(WORKERS)]
+    command = [*_without_root_capabilities(), sys.executable, *server, "--workers", str(WORKERS)]
     with output.open("wb") as file:
         process = subprocess.Popen(
             command,
@@ -110,13 +110,13 @@ def serving(folder: Path, sink: str, environ: Mapping[str, str] = _NONE) -> Iter
 
 @dataclass(frozen=True)
 class Page:
-    """A page that was answered.
+    """A page that was served.
 
     Args:
-        number: which.
-        process: the worker that answered.
-        began: when it was asked for (seconds, of `time.monotonic`).
-        ended: when the answer was there.
+        number: the number of the page.
+        process: the worker that served it.
+        began: when it was requested (seconds, of `time.monotonic`).
+        ended: when the response had come.
     """
 
     number: int
@@ -127,17 +127,17 @@ class Page:
 
 @dataclass
 class Traffic:
-    """Visitors who have allowed tracing; each page is looked at once.
+    """Visitors who have allowed tracing; each page is requested once.
 
     Args:
-        server: serves the site.
+        server: the server of the site.
         first: the number of the first page.
-        pause: what each of the four visitors waits between two pages (seconds).
+        pause: how long each of the four visitors waits between two pages (seconds).
 
     Attributes:
-        pages: what was answered.
+        pages: the pages that were served.
         broken: the numbers of the pages whose connection broke.
-        failed: what was answered otherwise than with a page.
+        failed: the other responses.
         ids: the visitors' pseudonyms.
     """
 
@@ -165,7 +165,7 @@ class Traffic:
         self.end()
 
     def end(self) -> None:
-        """Let the visitors go home."""
+        """Stop the visitors."""
         self._end.set()
         for thread in self._threads:
             thread.join(LONGEST)
@@ -175,14 +175,14 @@ class Traffic:
         return sorted(page.number for page in self.pages)
 
     def go_on(self, count: int = 150) -> None:
-        """Wait until so many more pages were answered."""
+        """Wait until this many more pages were served."""
         most = len(self.pages) + count
         wait_until(lambda: len(self.pages) >= most)
 
     def said(self, began: float, ended: float) -> str:
-        """Return how long pages took that were asked for in a time (seconds, of `time.monotonic`)."""
+        """Return how long the pages took that were requested between two times (`time.monotonic`)."""
         took = sorted((page.ended - page.began) * 1000 for page in self.pages if began <= page.began < ended)
-        assert took, "pages were asked for meanwhile"
+        assert took, "pages were requested in that time"
         return f"{len(took)} pages: median {statistics.median(took):.1f} ms, longest {took[-1]:.1f} ms"
 
     def _consented(self) -> str:
@@ -193,7 +193,7 @@ class Traffic:
             client.post(f"{address}{PREFIX}", json={"choice": "accept_all"}, headers={"origin": address})
             cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
         visitor = _OWN.visitor(cookies.encode(), time.time(), secure=False)
-        assert visitor, "somebody who is traced"
+        assert visitor, "the visitor has a visitor id"
         self.ids.append(visitor[0])
         return cookies
 
@@ -204,7 +204,7 @@ class Traffic:
                 if self._end.wait(self.pause):
                     return
                 if number % _PAGES_A_CONNECTION == 0:
-                    connection.close()  # another worker may take the next one
+                    connection.close()  # so that another worker may take the next request
                 began = time.monotonic()
                 try:
                     connection.request("GET", f"/pages/{number}", headers=headers)
@@ -220,8 +220,12 @@ class Traffic:
                     self.failed.append(f"{number}: {reply.status} {text[:200]}")
 
 
-def _as_anybody() -> list[str]:
-    """Return what a command begins with, so that it has no more rights to files than anybody has to their own."""
+def _without_root_capabilities() -> list[str]:
+    """Return a prefix for a command that takes root's file capabilities away."""
     if os.geteuid() != 0:
         return []
-    return [program("setpriv", "util-linux"), f"--inh-caps={_ROOTS_OWN}", f"--bounding-set={_ROOTS_OWN}"]
+    return [
+        program("setpriv", "util-linux"),
+        f"--inh-caps={_ROOT_CAPABILITIES}",
+        f"--bounding-set={_ROOT_CAPABILITIES}",
+    ]

@@ -1,4 +1,4 @@
-"""Makes a process look like one on Windows, as far as Python code can see, and runs a command or a site in it.
+"""Makes a process look to Python code like one on Windows, and runs a command or a site in it.
 
 usage: python -m tests.support.without_posix COMMAND ARGUMENT...
        python -m tests.support.without_posix site FOLDER
@@ -6,7 +6,7 @@ usage: python -m tests.support.without_posix COMMAND ARGUMENT...
 
 from __future__ import annotations
 
-import asyncio  # which has loaded what it takes for this system, as all that is imported here
+import asyncio  # loaded before `pretend`, as all modules here, because it needs what `pretend` removes
 import os
 import shutil
 import signal
@@ -36,7 +36,7 @@ _OWN_OPEN_FILES = Path("/proc/self/fd")
 
 
 def pretend() -> None:
-    """Take away what Windows lacks, and let files be as stubborn as there. Call it before the package is imported."""
+    """Remove what Windows lacks, and lock open files as Windows does. Call it before the package is imported."""
     msvcrt = windows_locks()
     for module, names in _MISSING.items():
         for name in names:
@@ -44,11 +44,11 @@ def pretend() -> None:
     for name in ("fcntl", "pwd", "grp", "resource", "termios"):
         sys.modules[name] = None  # type: ignore[assignment] # an import of it raises
     sys.modules["msvcrt"] = msvcrt
-    _make_files_stubborn()
+    _lock_open_files()
 
 
 def windows_locks() -> ModuleType:
-    """Return a module with the locks of Windows: of a part of a file, and of one opened file."""
+    """Return a module with the file locks of Windows: for a part of a file, per open file."""
     import fcntl
 
     module = ModuleType("msvcrt")
@@ -71,8 +71,8 @@ def _is_open(path: Any) -> bool:
     return any(os.path.islink(link) and os.readlink(link) == own for link in _OWN_OPEN_FILES.iterdir())
 
 
-def _make_files_stubborn() -> None:
-    """Let no file be renamed, replaced or removed that this process has open, and no folder be opened."""
+def _lock_open_files() -> None:
+    """Forbid to rename, replace or remove a file that this process has open, and to open a folder."""
     own: Any = os
     rename, open_ = os.rename, os.open
 
@@ -94,7 +94,7 @@ def _make_files_stubborn() -> None:
             raise PermissionError(13, "Permission denied", str(path))
         return open_(path, flags, *more, **options)
 
-    setattr(shutil, "_use_fd_functions", False)  # noqa: B010 (which opens folders)
+    setattr(shutil, "_use_fd_functions", False)  # noqa: B010 (it would open folders)
     own.replace, own.rename, own.open = unless_open(os.replace), unless_open(renamed), opened
     own.unlink = own.remove = unless_open(os.unlink)
 

@@ -16,7 +16,7 @@ import pytest
 
 from cookie_consent.sinks.files.closed_files import counts_path
 from tests.support.asgi import came
-from tests.support.tracing_play import Play
+from tests.support.tracing_simulation import Simulation
 
 pytestmark = pytest.mark.slow
 
@@ -32,14 +32,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="module")
-def play(seed: int, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Play:
+def play(seed: int, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Simulation:
     """A play of random visitors that has ended."""
-    play = Play(seed, tmp_path_factory.mktemp("play") / "access.jsonl")
+    play = Simulation(seed, tmp_path_factory.mktemp("play") / "access.jsonl")
     asyncio.run(play.run(REQUESTS if pytestconfig.getoption("--full-matrix") else FEWER))
     return play
 
 
-def test_exactly_the_allowed_requests_are_recorded(play: Play) -> None:
+def test_exactly_the_allowed_requests_are_recorded(play: Simulation) -> None:
     found = Counter(number_of(record) for record in lines(play.log))
     assert sorted(found.keys() - play.expected) == [], "recorded, but not allowed"
     assert sorted(play.expected.keys() - found) == [], "allowed, but not recorded"
@@ -47,7 +47,7 @@ def test_exactly_the_allowed_requests_are_recorded(play: Play) -> None:
     assert 0.15 < len(found) / play.requests < 0.6, "the play has many requests of both kinds"
 
 
-def test_records_match_their_requests_and_hold_no_secrets(play: Play) -> None:
+def test_records_match_their_requests_and_hold_no_secrets(play: Simulation) -> None:
     for record in lines(play.log):
         values = play.expected[number_of(record)].values
         assert came(record) == pytest.approx(values.pop("came"), abs=0.002)
@@ -55,7 +55,7 @@ def test_records_match_their_requests_and_hold_no_secrets(play: Play) -> None:
     assert [secret for secret in SECRETS if secret in play.log.read_bytes()] == []
 
 
-def test_each_visitor_cookie_has_its_own_visitor_id(play: Play) -> None:
+def test_each_visitor_cookie_has_its_own_visitor_id(play: Simulation) -> None:
     ids = defaultdict(set)
     for record in lines(play.log):
         ids[play.expected[number_of(record)].visitor].add(record["visitor.id"])
@@ -63,7 +63,7 @@ def test_each_visitor_cookie_has_its_own_visitor_id(play: Play) -> None:
     assert len(set().union(*ids.values())) == len(ids), "no two cookies share an id"
 
 
-def test_exactly_the_events_that_happened_are_counted(play: Play) -> None:
+def test_exactly_the_events_that_happened_are_counted(play: Simulation) -> None:
     found: Counter[tuple[str, ...]] = Counter()
     for count in lines(counts_path(play.log)):
         found[tuple(count.get(key, "") for key in COUNTED)] += count["count.value"]

@@ -13,7 +13,7 @@ import pytest
 from cookie_consent.visitors.help_desk_notice import MAX_PER_HOUR, DeskNotifier, MailBox, desk_notifier_of, notice_of
 from tests.support.asgi import run
 from tests.support.desk import NOW, a_request
-from tests.support.servers.mail_server import HOST, MailServer, certificate, encrypting
+from tests.support.servers.mail_server import HOST, MailServer, make_certificate, tls_context
 
 NOTICE = notice_of(a_request(reference="R-2222-3333", kind="erase"), "Test Registry")
 TO = "to=desk@home.example&from=site@home.example"
@@ -22,7 +22,7 @@ RIGHT = r"smtp://user:password@mail\.example\.jp:587\?to=desk@example\.jp&from=s
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return certificate(tmp_path_factory.mktemp("certificate"))
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
 def mailed(server: MailServer, url: str, notice: dict[str, Any] = NOTICE) -> MailServer:
@@ -91,15 +91,15 @@ def test_site_name_cannot_inject_mail_headers(caplog: pytest.LogCaptureFixture) 
 
 def test_smtp_uses_starttls_unless_switched_off(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    server = mailed(MailServer(encrypting(pem)), f"smtp://me%40home:p%2Fw@{HOST}:{{port}}?{TO}")
+    server = mailed(MailServer(tls_context(pem)), f"smtp://me%40home:p%2Fw@{HOST}:{{port}}?{TO}")
     assert (server.encrypted, server.logins) == ([True], [("me@home", "p/w")])
-    server = mailed(MailServer(encrypting(pem)), f"smtp://me:pw@{HOST}:{{port}}?{TO}&starttls=no")
+    server = mailed(MailServer(tls_context(pem)), f"smtp://me:pw@{HOST}:{{port}}?{TO}&starttls=no")
     assert (server.encrypted, server.logins) == ([False], [("me", "pw")])
 
 
 def test_smtps_encrypts_from_the_start(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    server = mailed(MailServer(encrypting(pem), from_the_start=True), f"smtps://me:pw@{HOST}:{{port}}?{TO}")
+    server = mailed(MailServer(tls_context(pem), from_the_start=True), f"smtps://me:pw@{HOST}:{{port}}?{TO}")
     assert (server.encrypted, server.logins) == ([True], [("me", "pw")])
     assert "STARTTLS" not in server.commands
 
@@ -109,7 +109,7 @@ def test_server_with_wrong_certificate_gets_no_password(
     scheme: str, pem: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = mailed(
-        MailServer(encrypting(pem), from_the_start=scheme == "smtps"), f"{scheme}://me:hidden@{HOST}:{{port}}?{TO}"
+        MailServer(tls_context(pem), from_the_start=scheme == "smtps"), f"{scheme}://me:hidden@{HOST}:{{port}}?{TO}"
     )
     assert (server.mails, server.logins) == ([], [])
     (warning,) = warnings(caplog)

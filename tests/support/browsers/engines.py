@@ -25,7 +25,7 @@ from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
 from selenium.webdriver.webkitgtk.service import Service as WebKitService
 
 from tests.support.browsers.marionette import Marionette
-from tests.support.servers.processes import awaited, end_group, own_group, program, running
+from tests.support.servers.processes import end_group, own_group, program, running, wait_for_file
 from tests.support.waiting import POLL
 
 DESK = (1024, 768)
@@ -165,7 +165,7 @@ def firefox(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     (folder / "user.js").write_text("".join(lines), encoding="utf-8")
     command = [program("firefox-esr", "firefox-esr"), "--headless", "--marionette", "--profile", str(folder)]
     with running(command, env=environ(folder)) as process:
-        port = awaited(process, folder / "MarionetteActivePort")
+        port = wait_for_file(process, folder / "MarionetteActivePort")
         yield from quitting(webdriver.Remote(Marionette(int(port)), options=webdriver.FirefoxOptions()))
 
 

@@ -1,14 +1,14 @@
-"""A ClickHouse for tests: the one that TEST_CLICKHOUSE_URL names, or a small one of our own around the real engine.
+"""A ClickHouse server for tests: the one that TEST_CLICKHOUSE_URL names, or a small one around the real engine.
 
-The small one speaks ClickHouse's HTTP interface as far as clickhouse-connect uses it, and hands each statement with its
-settings to `chdb`, which is ClickHouse's engine as a library: the client, HTTP, SQL, formats, tables, merges, mutations
-and the time limits of tables are the real ones. It is a process of its own with its data in a folder, so that it can be
-stopped, killed, frozen and started again.
+The small server speaks the part of ClickHouse's HTTP interface that clickhouse-connect uses. It passes each statement
+with its settings to `chdb`, which is ClickHouse's engine as a library. So the client, HTTP, SQL, formats, tables,
+merges, mutations and time limits of tables are real. The server is a process of its own with its data in a folder, and
+can be stopped, killed, frozen and started again.
 
-What of a server is not in it, and so is tested only where TEST_CLICKHOUSE_URL is set: the queue of asynchronous inserts
-(the engine takes `async_insert` and writes at once), users and their rights (one name and password are compared, no
-more), TLS, compressed bodies (it answers uncompressed, whatever is accepted), progress in HTTP headers, sessions, its
-limits of memory and of connections, its own codes of HTTP errors, Keeper and replicated tables.
+The small server lacks these parts, which are tested only with TEST_CLICKHOUSE_URL: the queue of asynchronous inserts
+(the engine accepts `async_insert` and writes immediately), users and rights (it compares one name and password), TLS,
+compressed responses, progress in HTTP headers, limits of memory and connections, codes of HTTP errors, Keeper and
+replicated tables.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from tests.support.servers.processes import awaited, end_group, own_group
+from tests.support.servers.processes import end_group, own_group, wait_for_file
 
-GIVEN = "TEST_CLICKHOUSE_URL"
+URL_VARIABLE = "TEST_CLICKHOUSE_URL"
 ROOT = Path(__file__).parents[3]
 HOST = "127.0.0.1"
 USER, PASSWORD = "tester", "p@ss:w/rd%"
 IGNORES_DELETES = "ignores-deletes"
-"""The name of a file: while it is in the folder, what is to be deleted stays, as on a server that lost a replica."""
+"""The name of a file: while it is in the folder, deletions do nothing, as on a server that lost a replica."""
 LONGEST_END = 60.0
 _TRANSPORT = ("query", "database", "default_format", "wait_end_of_query", "session_id", "query_id", "role", "compress")
-"""Parameters of a request that are no settings."""
+"""Parameters of a request that are not settings."""
 _AUTHENTICATION_FAILED, _UNKNOWN = 516, 1000
 _CODE = re.compile(r"Code: (\d+)")
 _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 
 
 class ClickHouseDatabases:
-    """A server in which databases are made.
+    """A server on which tests create databases.
 
     Args:
-        address: its URL, as a user who may create databases.
+        address: its URL, with a user who may create databases.
     """
 
     def __init__(self, address: str) -> None:
@@ -60,18 +60,18 @@ class ClickHouseDatabases:
         self._made: list[str] = []
 
     def url(self, database: str) -> str:
-        """Where a database of this server is."""
+        """Return the URL of a database of this server."""
         return urlsplit(self.address)._replace(path=f"/{database}").geturl()
 
     def new_database(self) -> str:
-        """Make an empty database, and return its URL."""
+        """Create an empty database, and return its URL."""
         name = f"test_{secrets.token_hex(8)}"
         ask(self.address, f"CREATE DATABASE {name}")
         self._made.append(name)
         return self.url(name)
 
     def drop_databases(self) -> None:
-        """Drop the databases that were made here."""
+        """Drop the databases that were created here."""
         while self._made:
             ask(self.address, f"DROP DATABASE IF EXISTS {self._made[-1]}")
             self._made.pop()
@@ -89,11 +89,11 @@ class ClickHouseServer(ClickHouseDatabases):
 
     @property
     def running(self) -> bool:
-        """Whether it is there."""
+        """Whether the server runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it responds."""
         assert not self.running, "it runs already"
         ready = self.folder / "ready"
         ready.unlink(missing_ok=True)
@@ -103,33 +103,33 @@ class ClickHouseServer(ClickHouseDatabases):
                 command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **own_group()
             )
         try:
-            self._port = int(awaited(self._process, ready))
+            self._port = int(wait_for_file(self._process, ready))
         except RuntimeError as error:
             said = (self.folder / "log").read_text("utf-8", "replace")[-2000:]
             raise RuntimeError(f"{error}: {said}") from None
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Stop the server in an orderly way."""
         self._send(signal.SIGTERM)
         assert self._process
         self._process.wait(LONGEST_END)
 
     def kill(self) -> None:
-        """Kill it, as kill -9 does."""
+        """Kill the server, as kill -9 does."""
         self._send(signal.SIGKILL)
         assert self._process
         self._process.wait(LONGEST_END)
 
     def freeze(self) -> None:
-        """Have it do nothing more, with all its connections open, until it is thawed."""
+        """Suspend the server with open connections, until `thaw`."""
         self._send(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume the server."""
         self._send(signal.SIGCONT)
 
     def close(self) -> None:
-        """End it, and remove its data."""
+        """End the server, and remove its data."""
         if self._process:
             end_group(self._process)
             self._process.wait(LONGEST_END)
@@ -142,7 +142,7 @@ class ClickHouseServer(ClickHouseDatabases):
 
 @contextmanager
 def clickhouse_server() -> Iterator[ClickHouseServer]:
-    """A small server of our own."""
+    """Start a small server."""
     server = ClickHouseServer()
     try:
         yield server
@@ -152,8 +152,8 @@ def clickhouse_server() -> Iterator[ClickHouseServer]:
 
 @contextmanager
 def clickhouse_databases() -> Iterator[ClickHouseDatabases]:
-    """The server that TEST_CLICKHOUSE_URL names, else a small one of our own."""
-    if given := os.environ.get(GIVEN):
+    """Give the server that TEST_CLICKHOUSE_URL names, else start a small one."""
+    if given := os.environ.get(URL_VARIABLE):
         databases = ClickHouseDatabases(given)
         try:
             yield databases
@@ -165,12 +165,12 @@ def clickhouse_databases() -> Iterator[ClickHouseDatabases]:
 
 
 def ask(url: str, statement: str, **values: object) -> list[list[Any]]:
-    """Return the rows that a statement finds. Not by the client that is tested, which also takes longer to connect.
+    """Run a statement, and return its rows. It does not use the client under test, which is slower to connect.
 
     Args:
-        url: of a database.
-        statement: what is asked for or done.
-        values: of the parameters in it.
+        url: the URL of the database.
+        statement: the statement.
+        values: the values of its parameters.
     """
     parts = urlsplit(url)
     given = {"database": parts.path.removeprefix("/"), "default_format": "JSONCompact"}
@@ -187,7 +187,7 @@ def ask(url: str, statement: str, **values: object) -> list[list[Any]]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Hands statements to the engine."""
+    """Passes statements to the engine."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -207,18 +207,18 @@ class _Handler(BaseHTTPRequestHandler):
         statement = "\n".join(part for part in (given.get("query", ""), body) if part)
         try:
             answer = self._done(statement, given)
-        except Exception as error:  # noqa: BLE001 (whatever the engine says)
+        except Exception as error:  # noqa: BLE001 (any error of the engine)
             found = _CODE.search(str(error))
             self._refuse(int(found[1]) if found else _UNKNOWN, str(error))
             return
         fmt = _FORMAT.search(statement[-200:])
         self._answer(200, answer, {"X-ClickHouse-Format": fmt[1] if fmt else "TabSeparated"})
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (as it is called there)
-        """Say nothing."""
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the name in the base class)
+        """Log nothing."""
 
     def _body(self) -> str:
-        """Return the statement, or its end, as the engine takes it: as text in UTF-8."""
+        """Return the body as text: the statement, or its end."""
         if self.headers.get("Transfer-Encoding") == "chunked":
             data = b""
             while size := int(self.rfile.readline(), 16):
@@ -234,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Basic {wanted}"
 
     def _done(self, statement: str, given: Mapping[str, str]) -> bytes:
-        """Return what the engine answers."""
+        """Return the response of the engine."""
         if statement.startswith("DELETE") and (self.folder / IGNORES_DELETES).exists():
             return b""
         with self._session(given.get("session_id")) as session:
@@ -249,7 +249,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @contextmanager
     def _session(self, name: str | None) -> Iterator[Any]:
-        """Give a session: with its settings and temporary tables the named one of earlier requests, else a new one."""
+        """Give the session with this name, with its settings and temporary tables, or a new one."""
         from chdb.session import Session
 
         folder = str(self.folder / "data")
@@ -265,7 +265,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(500, text.encode(), {"X-ClickHouse-Exception-Code": str(code)})
 
     def _answer(self, status: int, body: bytes, fields: Mapping[str, str]) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # who asked has gone
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client has gone
             self.send_response(status)
             for name, value in {
                 **fields,
@@ -290,15 +290,15 @@ def _literal(value: str) -> str:
 
 
 def serve(folder: Path, port: int) -> None:
-    """Serve what is in a folder, until SIGTERM comes; writes the port to the file "ready" in it.
+    """Serve the data in a folder until SIGTERM; write the port to the file "ready" in it.
 
     Args:
-        folder: holds the data.
-        port: where to listen; 0 for any that is free.
+        folder: the folder with the data.
+        port: the port to listen on; 0 for any free one.
     """
     from chdb.session import Session
 
-    # As long as one session is open, the engine stays up between requests.
+    # An open session keeps the engine running between requests.
     with Session(str(folder / "data")) as first:  # type: ignore[no-untyped-call]
         first.query("SELECT 1")
         _Handler.folder = folder

@@ -1,4 +1,4 @@
-"""PostgreSQL servers, for the tests that ask for one."""
+"""Fixtures: PostgreSQL servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.servers.postgres import (
 
 @contextmanager
 def needs_postgres() -> Iterator[None]:
-    """Skip the tests that need a server where there is none; in continuous integration that is a failure."""
+    """Skip a test if there is no server; with CI=true fail it."""
     try:
         yield
     except NoPostgresError as error:
@@ -30,7 +30,7 @@ def needs_postgres() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server, started for the first test that asks for it."""
+    """A PostgreSQL server, started for the first test that needs it."""
     with needs_postgres(), postgres_server() as server:
         yield server
 
@@ -44,14 +44,14 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def stoppable_postgres() -> Iterator[PrivateServer]:
-    """The server of `private_postgres`, whatever state a test leaves it in."""
+    """The server of `private_postgres`, in the state that the last test left."""
     with needs_postgres(), private_server() as server:
         yield server
 
 
 @pytest.fixture
 def private_postgres(stoppable_postgres: PrivateServer) -> Iterator[PrivateServer]:
-    """A server that runs, and that the test may stop, kill and start. No other test uses it meanwhile."""
+    """A running server that the test may stop, kill and start. No other test uses it at the same time."""
     yield stoppable_postgres
     if not stoppable_postgres.running:
         stoppable_postgres.start()

@@ -1,4 +1,4 @@
-"""A small mail server (RFC 5321) that keeps what it is given."""
+"""A small mail server (RFC 5321) that keeps the mails it receives."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ HOST = "localhost"
 
 @dataclass
 class MailServer:
-    """What a server does, and what it was told.
+    """A mail server, and what it received.
 
     Args:
-        tls: its certificate and key; None where it cannot encrypt.
-        from_the_start: whether a connection is encrypted from the start.
+        tls: its certificate and key; None if it cannot encrypt.
+        from_the_start: whether connections are encrypted from the start.
         refuses: the command that it refuses, like "RCPT"; "" for none.
-        silent: whether it never says a word.
+        silent: whether it never responds.
     """
 
     tls: ssl.SSLContext | None = None
@@ -69,7 +69,7 @@ class MailServer:
 
 
 class _Conversation:
-    """What is said to one client, and what it says."""
+    """The conversation with one client."""
 
     def __init__(self, server: MailServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._server, self._reader, self._writer = server, reader, writer
@@ -117,8 +117,8 @@ class _Conversation:
         await self._say("250 kept")
 
 
-def certificate(folder: Path) -> Path:
-    """Make a certificate for this machine, with its key in the same file, that nobody has signed but itself."""
+def make_certificate(folder: Path) -> Path:
+    """Make a self-signed certificate for this machine, with its key in the same file."""
     path = folder / "localhost.pem"
     subject = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
@@ -128,8 +128,8 @@ def certificate(folder: Path) -> Path:
     return path
 
 
-def encrypting(path: Path) -> ssl.SSLContext:
-    """Return how a server encrypts with a certificate."""
+def tls_context(path: Path) -> ssl.SSLContext:
+    """Return the TLS context of a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     return context

@@ -1,7 +1,7 @@
 """NATS servers with JetStream for tests and benchmarks: one, or a cluster of three.
 
-Each has its data in a folder, listens only on 127.0.0.1, can be stopped, killed, frozen and started again on the same
-port with its data, and never outlives the process that started it.
+Each server has its data in a folder and listens only on 127.0.0.1. It can be stopped, killed, frozen and started again
+on the same port with its data. It ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from tests.support.servers.processes import LONGEST_START, end_group, free_port,
 from tests.support.waiting import wait_until
 
 HOST = "127.0.0.1"
-_SAID = 2000  # the end of what a server said that is shown
+_SAID = 2000  # the length of the part of the log that an error shows
 _NODES = 3
-_TRIES, _AGREED_WITHIN = 4, 15.0
-"""How often a cluster is made, and how long its nodes may take to agree on a leader (seconds): now and then those that
-start at once do not for a minute or more."""
+_TRIES, _LONGEST_ELECTION = 4, 15.0
+"""How often a cluster is started, and how long its nodes may take to elect a leader (seconds): sometimes nodes that
+start at the same time need a minute or more."""
 
 
 class NatsServer:
-    """A server, which does not run yet.
+    """A server, not started yet.
 
     Args:
-        folder: holds its data, its settings and its log.
+        folder: the folder for its data, settings and log.
         name: its name in a cluster.
-        settings: more settings of its own.
+        settings: additional settings.
     """
 
     def __init__(self, folder: Path, name: str = "single", settings: Mapping[str, object] | None = None) -> None:
@@ -50,25 +50,25 @@ class NatsServer:
 
     @property
     def address(self) -> str:
-        """Where it is, for a URL."""
+        """Host and port, for a URL."""
         return f"{HOST}:{self.port}"
 
     def start(self) -> None:
-        """Start it, and wait until it is well; one of a cluster is well once it knows the others' leader.
+        """Start the server, and wait until it is healthy; in a cluster that includes an elected leader.
 
         Raises:
-            RuntimeError: it does not start; says what is in its log.
+            RuntimeError: it does not start; the message contains its log.
         """
         self.launch()
         self.wait()
 
     def launch(self) -> None:
-        """Start it, and do not wait."""
+        """Start the server without waiting."""
         assert self._process is None, "it runs already"
         self.folder.mkdir(parents=True, exist_ok=True)
         settings = self.folder / "nats.conf"
         settings.write_text(json.dumps(self.settings), "utf-8")
-        # The kernel ends it when the tests end, however they do.
+        # The kernel kills the server when the tests end, for whatever reason.
         command = [program("setpriv", "util-linux"), "--pdeathsig", "KILL", program("nats-server", "nats-server")]
         self._process = subprocess.Popen(
             [*command, "-c", str(settings)],
@@ -79,34 +79,34 @@ class NatsServer:
         )
 
     def wait(self, seconds: float = LONGEST_START) -> None:
-        """Wait until it is well; raises RuntimeError if it is not in time."""
+        """Wait until the server is healthy; raise RuntimeError if it is not in time."""
         process = self._running()
         with suppress(TimeoutError):
-            wait_until(lambda: self._is_well() or process.poll() is not None, seconds)
-        if not self._is_well():
+            wait_until(lambda: self._is_healthy() or process.poll() is not None, seconds)
+        if not self._is_healthy():
             log = self.folder / "log"
             raise RuntimeError(f"nats-server did not start. {log.read_text('utf-8')[-_SAID:] if log.exists() else ''}")
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Stop the server in an orderly way."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill it, as kill -9 does."""
+        """Kill the server, as kill -9 does."""
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Let it keep its connections and do nothing."""
+        """Suspend the server with open connections."""
         process = self._running()
         process.send_signal(signal.SIGSTOP)
         wait_until(lambda: _is_stopped(process.pid))
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Resume the server."""
         self._running().send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """End it if it runs."""
+        """End the server if it runs."""
         if self._process:
             end_group(self._process)
             self._process.wait()
@@ -121,7 +121,7 @@ class NatsServer:
         self._running().wait(LONGEST_START)
         self._process = None
 
-    def _is_well(self) -> bool:
+    def _is_healthy(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://{HOST}:{self._watch}/healthz", timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -131,7 +131,7 @@ class NatsServer:
 
 @contextmanager
 def nats_server(folder: Path, settings: Mapping[str, object] | None = None) -> Iterator[NatsServer]:
-    """One server, which runs."""
+    """Start a server."""
     server = NatsServer(folder, settings=settings)
     try:
         server.start()
@@ -142,7 +142,7 @@ def nats_server(folder: Path, settings: Mapping[str, object] | None = None) -> I
 
 @contextmanager
 def nats_cluster(folder: Path) -> Iterator[Sequence[NatsServer]]:
-    """Three servers that keep each message on all of them."""
+    """Start three servers that replicate each message to all of them."""
     for number in range(1, _TRIES + 1):
         nodes = _nodes(folder / f"cluster{number}")
         with ExitStack() as stack:
@@ -151,7 +151,7 @@ def nats_cluster(folder: Path) -> Iterator[Sequence[NatsServer]]:
                 node.launch()
             try:
                 for node in nodes:
-                    node.wait(_AGREED_WITHIN)
+                    node.wait(_LONGEST_ELECTION)
             except RuntimeError:
                 if number == _TRIES:
                     raise
@@ -161,7 +161,7 @@ def nats_cluster(folder: Path) -> Iterator[Sequence[NatsServer]]:
 
 
 def _nodes(folder: Path) -> list[NatsServer]:
-    """Return the servers of a cluster, which do not run yet."""
+    """Return the servers of a cluster, not started yet."""
     routes = {f"node{number}": free_port() for number in range(_NODES)}
     nodes = []
     for name, port in routes.items():
@@ -172,6 +172,6 @@ def _nodes(folder: Path) -> list[NatsServer]:
 
 
 def _is_stopped(process: int) -> bool:
-    """Whether all threads of a process are."""
+    """Return whether all threads of a process are stopped."""
     threads = Path(f"/proc/{process}/task").glob("*/stat")
     return all(thread.read_text("utf-8").rpartition(") ")[2].startswith("T") for thread in threads)

@@ -1,4 +1,4 @@
-"""A store that notes what it is at, where a process that is killed leaves it."""
+"""A store that notes its writes in a file, which survives a killed process."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from typing import Any, Self
 from cookie_consent.sinks.store import Store
 
 BEAT = 0.05
-"""The least time between two beats (seconds)."""
+"""The least time between two heartbeats (seconds)."""
 _BATCH = 1000
-"""A write of fewer lines has all that waited."""
+"""A write of fewer lines contains all waiting lines."""
 _NUMBERS = struct.Struct("=7d")
 
 
 @dataclass
 class Notes:
-    """What a process noted.
+    """The notes of a process.
 
     Args:
-        began: when it began its last write (seconds, of `time.monotonic`).
-        done: when it began its last write that is done.
-        lines: how many lines its last write has.
-        turns: how many writes are done after which nothing waited.
-        beats: how often the process has beaten: its own measure of time, which a busy machine stretches.
-        began_beats: how many beats there were when the last write began.
-        done_beats: the same, when the last write ended that is done.
+        began: when its last write began (seconds, of `time.monotonic`).
+        done: when its last finished write began.
+        lines: the number of lines in its last write.
+        turns: the number of finished writes after which no line waited.
+        beats: the number of heartbeats: a measure of time that stretches on a busy machine.
+        began_beats: the number of heartbeats when the last write began.
+        done_beats: the number of heartbeats when the last finished write ended.
     """
 
     began: float = 0.0
@@ -45,34 +45,34 @@ class Notes:
 
     @classmethod
     def of(cls, folder: Path) -> dict[str, Self]:
-        """Return what each process has noted."""
+        """Return the notes of each process."""
         return {path.name: cls(*_NUMBERS.unpack(path.read_bytes())) for path in folder.iterdir()}
 
     @property
     def is_writing(self) -> bool:
-        """Whether it had begun a write that is not done."""
+        """Whether it had begun a write and not finished it."""
         return self.began != self.done
 
     @property
     def unwritten_for(self) -> float:
-        """For how long nothing was written, by the process's own measure (seconds)."""
+        """How long nothing was written, measured in heartbeats (seconds)."""
         return BEAT * ((self.began_beats if self.is_writing else self.beats) - self.done_beats)
 
     def between_turns(self, before: Self) -> float:
-        """Return how long it was from one turn to the next on average, by the same measure.
+        """Return the average time from one turn to the next, measured in heartbeats (seconds).
 
         Args:
-            before: what the process had noted before.
+            before: earlier notes of the process.
         """
         return BEAT * (self.beats - before.beats) / (self.turns - before.turns + 1)
 
 
 class NotedStore:
-    """Does what another store does, and notes its writes.
+    """Wraps another store, and notes its writes.
 
     Args:
-        store: the other one.
-        folder: where each process has its notes.
+        store: the other store.
+        folder: the folder for the notes of each process.
     """
 
     def __init__(self, store: Store, folder: Path) -> None:
@@ -86,11 +86,11 @@ class NotedStore:
         threading.Thread(target=self._beat, daemon=True).start()
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the other one does."""
+        """Return an attribute of the other store."""
         return getattr(self._store, name)
 
     def write(self, records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        """Note a write, do it, and note that it is done."""
+        """Note a write, do it, and note its end."""
         self._note(began=time.monotonic(), lines=len(records) + len(counts), began_beats=self._notes.beats)
         self._store.write(records, counts)
         turns = self._notes.turns + (self._notes.lines < _BATCH)

@@ -1,7 +1,7 @@
 """A PostgreSQL server for tests and benchmarks: the one that TEST_POSTGRES_URL names, or a private one.
 
-A private server has its data in a folder of its own under /tmp, listens only on 127.0.0.1, and never outlives the
-process that started it. On Linux, as the other programs that the tests start.
+A private server has its data in a folder of its own under /tmp and listens only on 127.0.0.1. It ends with the process
+that started it. It needs Linux.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from tests.support.servers.processes import LONGEST_START, free_port, own_group
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
-GIVEN = "TEST_POSTGRES_URL"
+URL_VARIABLE = "TEST_POSTGRES_URL"
 DEBIAN = Path("/usr/lib/postgresql")
 UNPRIVILEGED = ("postgres", "nobody")
 LONGEST_END = 60.0
 HOST = "127.0.0.1"
 OWNER = "postgres"
-_LONGEST_FOLDER = 80  # what a socket's path allows
-_SAID = 2000  # the end of what a program said that is shown
+_LONGEST_FOLDER = 80  # the limit of a socket's path
+_SAID = 2000  # the length of the part of the output that an error shows
 _ADOPT = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _KEEPER = "import sys; from tests.support.servers.postgres import keep; keep(*sys.argv[1:])"
 _SETTINGS = {
@@ -55,14 +55,14 @@ _STOPS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
 class NoPostgresError(RuntimeError):
-    """There is no PostgreSQL server here; says how to get one."""
+    """There is no PostgreSQL server; the message says how to get one."""
 
 
 class PostgresServer:
-    """A server in which databases are made.
+    """A server on which tests create databases.
 
     Args:
-        address: the URL of a database of it, as a user who may create others.
+        address: the URL of one of its databases, with a user who may create others.
     """
 
     def __init__(self, address: str) -> None:
@@ -70,20 +70,20 @@ class PostgresServer:
         self._made: list[str] = []
 
     def url(self, database: str) -> str:
-        """Where a database of this server is."""
+        """Return the URL of a database of this server."""
         parts = urlsplit(self._address)
         options = f"?{parts.query}" if parts.query else ""
         return f"{parts.scheme}://{parts.netloc}/{database}{options}"
 
     def new_database(self) -> str:
-        """Make an empty database, and return its URL."""
+        """Create an empty database, and return its URL."""
         name = f"test_{secrets.token_hex(8)}"
         self._execute("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'", name)
         self._made.append(name)
         return self.url(name)
 
     def drop_databases(self) -> None:
-        """Drop the databases that were made here, also those that are still in use."""
+        """Drop the databases that were created here, even if they are in use."""
         while self._made:
             self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", self._made[-1])
             self._made.pop()
@@ -94,13 +94,13 @@ class PostgresServer:
 
 
 class PrivateServer(PostgresServer):
-    """A server of our own, which can also be stopped, killed and started again on the same port with its data.
+    """A private server, which can be stopped, killed and started again on the same port with its data.
 
     Args:
-        program: where `postgres` is.
-        user: who it runs as; "" for who runs this.
-        folder: holds its data, its socket and its log.
-        port: where it listens.
+        program: the path of `postgres`.
+        user: the user that it runs as; "" for the current one.
+        folder: the folder for its data, socket and log.
+        port: the port that it listens on.
     """
 
     def __init__(self, program: str, user: str, folder: Path, port: int) -> None:
@@ -115,14 +115,14 @@ class PrivateServer(PostgresServer):
 
     @property
     def running(self) -> bool:
-        """Whether it is there."""
+        """Whether the server runs."""
         return self._keeper is not None and self._keeper.poll() is None
 
     def start(self) -> None:
-        """Start it, and wait until it answers.
+        """Start the server, and wait until it is ready.
 
         Raises:
-            RuntimeError: it does not start; says what is in its log.
+            RuntimeError: it does not start; the message contains its log.
         """
         assert not self.running, "it runs already"
         self._release()
@@ -144,13 +144,13 @@ class PrivateServer(PostgresServer):
             raise RuntimeError(f"PostgreSQL did not start. {text[-_SAID:]}")
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop it: "fast" in good order, "immediate" so that it has to recover from its log at the next start."""
+        """Stop the server: "fast" in an orderly way, "immediate" so that it has to recover at the next start."""
         assert self.running, "it does not run"
         os.kill(self.pid, _STOPS[mode])
         self._ended()
 
     def kill(self) -> None:
-        """Kill all its processes at once, as kill -9 does: none of them can write anything more."""
+        """Kill all processes of the server at once, as kill -9 does, so that none of them can write."""
         assert self.running, "it does not run"
         os.kill(self.pid, signal.SIGSTOP)
         wait_until(
@@ -160,12 +160,12 @@ class PrivateServer(PostgresServer):
         self._ended()
 
     def close(self) -> None:
-        """End it, and remove its data."""
+        """End the server, and remove its data."""
         self._release()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _answers(self) -> bool:
-        """Whether it says in its lock file that it is ready; a file of an earlier run has another process in it."""
+        """Return whether its lock file says that it is ready. The file of an earlier run names another process."""
         lines: list[str] = []
         with suppress(FileNotFoundError):
             lines = (self.folder / "data" / "postmaster.pid").read_text("utf-8").splitlines()
@@ -177,7 +177,7 @@ class PrivateServer(PostgresServer):
         self._release()
 
     def _release(self) -> None:
-        """Let the keeper go, which ends the server if it still runs."""
+        """Release the keeper, which ends the server if it still runs."""
         if self._keeper:
             with self._keeper as keeper:
                 assert keeper.stdin, "a pipe"
@@ -188,12 +188,12 @@ class PrivateServer(PostgresServer):
 
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
-    """The server that TEST_POSTGRES_URL names, else a private one.
+    """Give the server that TEST_POSTGRES_URL names, else start a private one.
 
     Raises:
         NoPostgresError: there is neither.
     """
-    if given := os.environ.get(GIVEN):
+    if given := os.environ.get(URL_VARIABLE):
         server = PostgresServer(given)
         try:
             yield server
@@ -206,13 +206,13 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @contextmanager
 def private_server() -> Iterator[PrivateServer]:
-    """A server of our own, with the system's programs.
+    """Start a private server with the programs of the system.
 
     Raises:
-        NoPostgresError: they are not installed, or nobody may run them.
-        RuntimeError: they do not work.
+        NoPostgresError: the programs are not installed, or no user may run them.
+        RuntimeError: the programs fail.
     """
-    initdb, postgres = programs()
+    initdb, postgres = postgres_programs()
     user = _user()
     folder = Path(tempfile.mkdtemp(prefix="postgres-", dir=_parent(user)))
     server = PrivateServer(postgres, user, folder, free_port())
@@ -226,11 +226,11 @@ def private_server() -> Iterator[PrivateServer]:
         server.close()
 
 
-def programs() -> tuple[str, str]:
-    """Return where `initdb` and `postgres` are, of the same version: on the PATH, or the newest that Debian installed.
+def postgres_programs() -> tuple[str, str]:
+    """Return the paths of `initdb` and `postgres` of one version: on the PATH, or the newest that Debian installed.
 
     Raises:
-        NoPostgresError: they are not installed.
+        NoPostgresError: the programs are not installed.
     """
 
     def version(folder: Path) -> list[int]:
@@ -240,22 +240,22 @@ def programs() -> tuple[str, str]:
         initdb, postgres = (shutil.which(name, path=path and str(path)) for name in ("initdb", "postgres"))
         if initdb and postgres:
             return initdb, postgres
-    raise _none("PostgreSQL is missing.")
+    raise _missing("PostgreSQL is missing.")
 
 
 def keep(folder: str, user: str, *command: str) -> None:
-    """Run a server until it ends, with all the processes that it started; writes its number to standard output.
+    """Run a server until it ends, and end its remaining processes; write its process id to standard output.
 
-    When the process that started this one is gone, however that ended, the server is ended and its folder removed.
+    When the parent process is gone, end the server and remove its folder.
 
     Args:
-        folder: holds its data and its log.
-        user: who it runs as; "" for who runs this.
-        command: starts it.
+        folder: the folder with its data and log.
+        user: the user that it runs as; "" for the current one.
+        command: the command that starts it.
     """
     abandoned = threading.Event()
     ctypes.CDLL(None).prctl(_ADOPT, 1, 0, 0, 0)
-    options = _surroundings(folder, user)
+    options = _process_options(folder, user)
     with (
         Path(folder, "log").open("ab") as log,
         subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options) as server,
@@ -278,10 +278,10 @@ def keep(folder: str, user: str, *command: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _none(why: str) -> NoPostgresError:
+def _missing(why: str) -> NoPostgresError:
     return NoPostgresError(
         f"{why} As root: apt-get install postgresql. Or name a server, as a user who may create databases: "
-        f"{GIVEN}=postgresql://user:password@host:port/database (not for tests that stop their server)."
+        f"{URL_VARIABLE}=postgresql://user:password@host:port/database (not for tests that stop their server)."
     )
 
 
@@ -294,14 +294,14 @@ def _make_data(initdb: str, user: str, folder: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        **_surroundings(str(folder), user),
+        **_process_options(str(folder), user),
     )
     if made.returncode:
         raise RuntimeError(f"{initdb} failed. {made.stdout[-_SAID:]}")
 
 
-def _surroundings(folder: str, user: str) -> dict[str, Any]:
-    """Return the options of a program of the server's: who and where it is, and that it speaks English."""
+def _process_options(folder: str, user: str) -> dict[str, Any]:
+    """Return the options of the server's programs: user, folder and an English locale."""
     options: dict[str, Any] = {"cwd": folder, "env": {**os.environ, "LC_ALL": "C"}}
     if user:
         options |= {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
@@ -309,17 +309,17 @@ def _surroundings(folder: str, user: str) -> dict[str, Any]:
 
 
 def _user() -> str:
-    """Return who runs the server: PostgreSQL refuses to be run by root."""
+    """Return the user of the server: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return ""
     for name in UNPRIVILEGED:
         with suppress(KeyError):
             return pwd.getpwnam(name).pw_name
-    raise _none(f"PostgreSQL does not run as root, and there is no user {' or '.join(UNPRIVILEGED)}.")
+    raise _missing(f"PostgreSQL does not run as root, and there is no user {' or '.join(UNPRIVILEGED)}.")
 
 
 def _parent(user: str) -> Path:
-    """Return the folder of temporary files, or another one where that user may not go into it."""
+    """Return the folder of temporary files, or another one if that user cannot access it."""
     folders = [Path(tempfile.gettempdir()).resolve(), Path("/tmp"), Path("/var/tmp")]  # noqa: S108
 
     def fits(folder: Path) -> bool:
@@ -330,7 +330,7 @@ def _parent(user: str) -> Path:
 
 
 def _processes() -> dict[int, tuple[str, int]]:
-    """Return the processes that live: their state and their parent."""
+    """Return the running processes: process id -> state and parent."""
     found = {}
     for file in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Programs that the tests start: where they are, and that they end with all that they started."""
+"""Programs that the tests start: finding them, and ending them with their child processes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.waiting import POLL
 
 LONGEST_START = 60.0
 _PORTS = range(20000, 32000)
-"""Below those of outgoing connections: one of these could take it from a stopped server."""
+"""Ports below those of outgoing connections, which could take the port of a stopped server."""
 
 
 def program(name: str, package: str) -> str:
-    """Return where a program is.
+    """Return the path of a program.
 
     Raises:
-        RuntimeError: if it is not installed; it names the Debian package.
+        RuntimeError: it is not installed; the message names the Debian package.
     """
     if found := shutil.which(name):
         return found
@@ -36,7 +36,7 @@ def program(name: str, package: str) -> str:
 def running(
     command: Sequence[str], *, stdout: int = subprocess.DEVNULL, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program, and end it with all that it started."""
+    """Run a program, and end it with its child processes."""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, env=env, **own_group()
     ) as process:
@@ -47,21 +47,21 @@ def running(
 
 
 def own_group() -> dict[str, Any]:
-    """Return the options of a program that is the first of its process group."""
+    """Return the options of `Popen` that start a process group."""
     return {"start_new_session": True}
 
 
 def end_group(first: subprocess.Popen[bytes]) -> None:
-    """End all programs of a group."""
+    """Kill all programs of a process group."""
     with suppress(ProcessLookupError):
         os.killpg(first.pid, signal.SIGKILL)
 
 
-def awaited(process: subprocess.Popen[bytes], file: Path) -> str:
-    """Return what a program writes into a file once it is ready.
+def wait_for_file(process: subprocess.Popen[bytes], file: Path) -> str:
+    """Wait until a program has written a file, and return its text.
 
     Raises:
-        RuntimeError: if it ends before, or takes too long.
+        RuntimeError: the program ends before, or takes too long.
     """
     end = time.monotonic() + LONGEST_START
     while not file.exists() or not (text := file.read_text("ascii")):
@@ -72,7 +72,7 @@ def awaited(process: subprocess.Popen[bytes], file: Path) -> str:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as attempt, suppress(OSError):

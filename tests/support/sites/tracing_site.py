@@ -1,4 +1,4 @@
-"""The site of the oracle: the versions of its policy, and an app that answers as the path says."""
+"""The site of the tracing simulation: the versions of its policy, and an app whose path selects the response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.policies import policy_of
 from tests.support.tracing_oracle import MEDIA, REFUSED_IN, SHOP_HOST, TRACING, VERSIONS
 
 PLACES = {"": "", "/whois": "whois", "/whoisnt": "", "/archive": "archive"}
-"""The first part of a path -> the service that is there; not on the shop's host, which is one itself."""
+"""The first part of a path -> its service; not on the shop's host, which is a service itself."""
 PAGES = {"page": 200, "map": 200, "missing": 404, "moved": 303, "same": 304}
 SITE = """
 [site]
@@ -25,29 +25,33 @@ languages = ["en", "ja"]
 
 
 class BrokenError(Exception):
-    """What an app of the test raises."""
+    """The exception of the app."""
 
 
-def both(text: str) -> dict[str, str]:
+def bilingual(text: str) -> dict[str, str]:
     return {"en": text, "ja": text}
 
 
 def policy(version: int) -> Policy:
-    """Return a version of the policy, as the oracle has it."""
+    """Return a version of the policy, as the oracle knows it."""
     data: dict[str, Any] = tomllib.loads(SITE)
     terms = VERSIONS[version]
     data["purposes"] = {
-        id_: {"title": both(id_), "description": both(f"{id_} {version}"), "traces": id_ in TRACING or part.exempt}
+        id_: {
+            "title": bilingual(id_),
+            "description": bilingual(f"{id_} {version}"),
+            "traces": id_ in TRACING or part.exempt,
+        }
         | ({"retention": f"{part.days} days"} if part.days else {})
         | ({"exempt": "cnil_audience"} if part.exempt else {})
         for id_, part in terms.items()
     }
     data["recipients"] = [
-        {"id": recipient, "name": recipient, "purpose": id_, "receives": both("Address"),
+        {"id": recipient, "name": recipient, "purpose": id_, "receives": bilingual("Address"),
          "origins": [f"https://{recipient}.example"]}
         for id_, part in terms.items() for recipient in sorted(part.recipients)
     ]  # fmt: skip
-    data["features"] = {"map": {"title": both("Map"), "purposes": [MEDIA], "fallback": both("No map.")}}
+    data["features"] = {"map": {"title": bilingual("Map"), "purposes": [MEDIA], "fallback": bilingual("No map.")}}
     data["services"] = {
         id_: ({"host": SHOP_HOST} if id_ == "shop" else {"path": f"/{id_}"})
         | {"purposes": {purpose: {"refused": True} for purpose in refused if purpose in terms}}
@@ -60,7 +64,7 @@ POLICIES = tuple(policy(version) for version in range(len(VERSIONS)))
 
 
 async def site(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer as the last part but one of the path says."""
+    """Respond as the last but one part of the path selects."""
     if scope["type"] == "lifespan":
         await send({"type": "lifespan.shutdown.complete"})
         return

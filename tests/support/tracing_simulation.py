@@ -1,4 +1,4 @@
-"""Visitors at random who come to several workers of a site, and what the oracle says of each of their requests."""
+"""Simulates random visitors at several workers of a site, and collects the records that the oracle expects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.tracing_oracle import (
     VERSIONS,
     Answer,
     Case,
-    Coming,
+    SimulatedRequest,
     outcome,
 )
 
@@ -40,7 +40,7 @@ KINDS = {"page": 44, "map": 8, "data": 10, "missing": 4, "moved": 3, "same": 4, 
 
 @dataclass
 class Worker:
-    """A process that serves, as far as one can be played in this one: it shares nothing with the others but the log."""
+    """A simulated worker process, which shares only the access log with the others."""
 
     version: int
     app: ConsentMiddleware
@@ -48,12 +48,13 @@ class Worker:
 
 @dataclass
 class Browser:
-    """A visitor's browser: where it goes, what it says by itself, and the cookies that it keeps.
+    """A visitor's browser.
 
     Args:
-        host: the site; cookies are of one host.
-        consent: the consent cookies that it was given, the newest last, and the answers in them; None where it is none.
-        visitor: the visitor cookie; "" where there is none.
+        host: the site; cookies belong to one host.
+        consent: the consent cookies that it got, the newest last, with their answers; None for an unreadable one.
+        visitor: the visitor cookie; "" for none.
+        signals: the signals that it sends.
     """
 
     host: str
@@ -64,22 +65,22 @@ class Browser:
 
 @dataclass
 class Expected:
-    """A record that is to be there.
+    """An access record that must exist.
 
     Args:
-        values: what is in it.
-        visitor: what its pseudonym is of: the visitor cookie, or the day and the host.
+        values: its fields.
+        visitor: the source of its pseudonym: the visitor cookie, or the day and the host.
     """
 
     values: dict[str, Any]
     visitor: str
 
 
-class Play:
-    """Visitors who come to the workers of a site, at random, and what the oracle says of it.
+class Simulation:
+    """Random visitors at the workers of a site, and the records that the oracle expects.
 
     Args:
-        seed: of the random numbers.
+        seed: the seed of the random numbers.
         log: the access log.
     """
 
@@ -116,13 +117,13 @@ class Play:
         return Worker(version, app)
 
     async def _restart(self, turn: int) -> None:
-        """Let a worker end, and another one begin with the policy of then: not all change it at one moment."""
+        """Replace a worker by one with the next policy. The workers change their policy at different times."""
         await stop(self.workers[turn % WORKERS])
         self.workers[turn % WORKERS] = self._worker(turn // WORKERS)
 
     async def _request(self, number: int, browser: Browser, worker: Worker) -> None:
         if self.random.random() < 0.02:
-            browser.consent, browser.visitor = [], ""  # who clears cookies is somebody new
+            browser.consent, browser.visitor = [], ""  # without cookies the visitor is a new one
         for signal in ("gpc", "dnt"):
             if self.random.random() < 0.03:
                 browser.signals ^= {signal}
@@ -132,18 +133,23 @@ class Play:
         unreadable = answer is None and "consent" in str(sent)
         service = "shop" if browser.host == SHOP_HOST else PLACES[place]
         method = self.random.choices(("GET", "HEAD", "POST"), (90, 4, 6))[0]
-        coming = Coming(number, kind, f"{place}/{kind}/{number}", method, self._fields(browser, sent),
+        request = SimulatedRequest(number, kind, f"{place}/{kind}/{number}", method, self._fields(browser, sent),
                         Case(worker.version, service, answer, browser.signals, unreadable))  # fmt: skip
-        act = {"answer": self._answer, "event": self._event, "own": self._own, "talk": self._talk}.get(kind, self._see)
-        await act(coming, browser, worker)
+        act = {
+            "answer": self._answer,
+            "event": self._event,
+            "own": self._open_own_page,
+            "talk": self._open_websocket,
+        }.get(kind, self._open_page)
+        await act(request, browser, worker)
 
     def _cookies(self, browser: Browser) -> tuple[list[str], Answer | None]:
-        """Return the cookies that a request carries, now and then old or broken ones too, and the answer in them."""
+        """Return the cookies of a request, sometimes old or damaged ones, and the answer that counts."""
         kept, sent = browser.consent[-1:], []
-        chance = self.random.random()
-        if chance < 0.03:
+        rng = self.random.random()
+        if rng < 0.03:
             kept = browser.consent[-3:][::-1]
-        elif chance < 0.05:
+        elif rng < 0.05:
             kept = [(damaged(self.random, token), None) for token, _ in kept]
         sent = [f"__Host-consent={token}" for token, _ in kept]
         valid = [answer for _, answer in kept if answer and answer.at <= self.clock.now < answer.at + LIFETIME]
@@ -152,76 +158,76 @@ class Play:
         return sent, max(valid, key=lambda answer: answer.at, default=None)
 
     def _fields(self, browser: Browser, sent: list[str]) -> dict[str, str]:
-        chance = self.random.random
-        robot = chance() < 0.04
+        rng = self.random.random
+        robot = rng() < 0.04
         fields = {"user-agent": ROBOT if robot else PHONE, "sec-fetch-site": "same-origin", "accept": "text/html"}
         fields["referer"] = self.random.choice(
             ("https://search.example/s3cr3t?q=s3cr3t", f"https://{browser.host}/before?s3cr3t")
         )
-        if chance() < 0.8:
+        if rng() < 0.8:
             fields["sec-fetch-dest"] = self.random.choices(("document", "iframe", "empty"), (8, 1, 1))[0]
-        if chance() < 0.05:
+        if rng() < 0.05:
             fields[self.random.choice(("sec-purpose", "purpose"))] = "prefetch;prerender"
         for name, signal in (("sec-gpc", "gpc"), ("dnt", "dnt")):
             if signal in browser.signals:
                 fields[name] = "1"
-            elif chance() < 0.1:
+            elif rng() < 0.1:
                 fields[name] = self.random.choice(("0", "true", ""))
         return {**fields, **({"cookie": "; ".join(sent)} if sent else {})}
 
-    async def _send(self, coming: Coming, browser: Browser, worker: Worker, path: str, **more: Any) -> Reply:
+    async def _send(self, request: SimulatedRequest, browser: Browser, worker: Worker, path: str, **more: Any) -> Reply:
         """Send a request and keep the cookies of the response."""
-        method, body = more.pop("method", coming.method), more.pop("body", b"")
+        method, body = more.pop("method", request.method), more.pop("body", b"")
         query = b"utm_source=x&key=s3cr3t"
-        request = scope(method, path, coming.fields.items(), host=browser.host, query=query, **more)
+        sent = scope(method, path, request.fields.items(), host=browser.host, query=query, **more)
         heard = list[Message]()
         with suppress(BrokenError):
-            await drive(worker.app, request, bodies(body), heard.append)
+            await drive(worker.app, sent, bodies(body), heard.append)
         reply = Reply(heard)
         if heard and "__Host-visitor" in reply.set_cookies:
             browser.visitor = value_of(reply.set_cookies["__Host-visitor"])
         return reply
 
-    async def _see(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+    async def _open_page(self, request: SimulatedRequest, browser: Browser, worker: Worker) -> None:
         before = browser.visitor
-        await self._send(coming, browser, worker, coming.path)
-        case, kind, method = coming.case, coming.kind, coming.method
-        if coming.is_recorded:
-            self._expect(coming, browser, {
-                "record.kind": "view" if coming.is_view else "request",
+        await self._send(request, browser, worker, request.path)
+        case, kind, method = request.case, request.kind, request.method
+        if request.is_recorded:
+            self._expect(request, browser, {
+                "record.kind": "view" if request.is_view else "request",
                 "http.request.method": method,
                 "http.response.status_code": 500 if kind == "broken" else PAGES.get(kind, 200),
-                "url.query": "utm_source=x" if coming.is_traced else None,
+                "url.query": "utm_source=x" if request.is_traced else None,
             })  # fmt: skip
-        if not coming.is_traced:
+        if not request.is_traced:
             assert browser.visitor == before, "no visitor id without consent"
-        if coming.is_view:
+        if request.is_view:
             self._count(browser, "views")
-            if coming.is_recorded:
+            if request.is_recorded:
                 self._count(browser, "views_recorded")
             if case.signal_refuses():
                 self._count(browser, "signal")
             if kind == "map" and MEDIA not in case.allowed():
                 self._count(browser, "degraded", detail="map")
-        if coming.is_page and kind != "same" and case.asks() and not coming.is_robot:
-            self._count(browser, "asked", language=language_of(coming.number))
+        if request.is_page and kind != "same" and case.asks() and not request.is_robot:
+            self._count(browser, "asked", language=language_of(request.number))
 
-    async def _answer(self, coming: Coming, browser: Browser, worker: Worker) -> None:
-        """Answer on the page of a service or of the site's own. The endpoints are under no service's path."""
+    async def _answer(self, request: SimulatedRequest, browser: Browser, worker: Worker) -> None:
+        """Answer on a page of a service or of the site. The endpoints belong to no service."""
         here = "shop" if browser.host == SHOP_HOST else ""
-        before, shown = replace(coming.case, service=here), coming.case.service
+        before, shown = replace(request.case, service=here), request.case.service
         choice = self.random.choices(("accept_all", "refuse_all", "save", "grant"), (5, 2, 3, 1))[0]
         ticked = [id_ for id_ in before.purposes if self.random.random() < 0.5]
         if choice == "grant" and not ticked:
             choice = "refuse_all"
-        language = language_of(coming.number)
+        language = language_of(request.number)
         body: dict[str, Any] = {"choice": choice, "language": language, "service": shown}
         if choice in ("save", "grant"):
             body["purposes"] = {id_: id_ in ticked for id_ in before.purposes}
-        coming.fields["content-type"] = "application/json"
+        request.fields["content-type"] = "application/json"
         visitor = browser.visitor
-        reply = await self._send(coming, browser, worker, PREFIX, method="POST", body=json.dumps(body).encode())
-        if coming.is_robot:
+        reply = await self._send(request, browser, worker, PREFIX, method="POST", body=json.dumps(body).encode())
+        if request.is_robot:
             assert reply.status == 403
             return
         assert reply.status == 200, reply.text
@@ -231,68 +237,70 @@ class Play:
             self._count(browser, counted, language=language)
         traces = replace(before, service=shown, answer=answer).traces()
         assert traces or browser.visitor in ("", visitor), "no visitor id without consent"
-        assert not (visitor and answer.refuses_tracing()) or browser.visitor == "", "gone with the withdrawal"
+        assert not (visitor and answer.refuses_tracing()) or browser.visitor == "", (
+            "the withdrawal deletes the visitor id"
+        )
 
-    async def _event(self, coming: Coming, browser: Browser, worker: Worker) -> None:
-        event = {"name": "download", "path": coming.path, "query": "utm_source=x&key=s3cr3t"}
+    async def _event(self, request: SimulatedRequest, browser: Browser, worker: Worker) -> None:
+        event = {"name": "download", "path": request.path, "query": "utm_source=x&key=s3cr3t"}
         purpose = self.random.choice(("", MEDIA))
         if purpose:
             event["purpose"] = purpose
-        coming.fields["content-type"] = "application/json"
+        request.fields["content-type"] = "application/json"
         before = browser.visitor
         reply = await self._send(
-            coming, browser, worker, f"{PREFIX}/events", method="POST", body=json.dumps(event).encode()
+            request, browser, worker, f"{PREFIX}/events", method="POST", body=json.dumps(event).encode()
         )
-        if coming.is_traced and purpose in ("", *coming.case.allowed()):
+        if request.is_traced and purpose in ("", *request.case.allowed()):
             assert reply.status == 204, reply.text
             extra = {"http.request.referrer": None, "consent.purpose": purpose or None}
-            self._expect(coming, browser, {
+            self._expect(request, browser, {
                 "record.kind": "event", "event.name": "download", "url.query": "utm_source=x", **extra
             })  # fmt: skip
         else:
             assert reply.status == 403, reply.text
             assert browser.visitor == before, "no visitor id without consent"
 
-    async def _own(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+    async def _open_own_page(self, request: SimulatedRequest, browser: Browser, worker: Worker) -> None:
         path = self.random.choice((PREFIX, f"{PREFIX}/state", f"{PREFIX}/policy", "/.well-known/gpc.json"))
         before = browser.visitor
-        assert (await self._send(coming, browser, worker, path, method="GET")).status == 200
+        assert (await self._send(request, browser, worker, path, method="GET")).status == 200
         assert browser.visitor == before
 
-    async def _talk(self, coming: Coming, browser: Browser, worker: Worker) -> None:
+    async def _open_websocket(self, request: SimulatedRequest, browser: Browser, worker: Worker) -> None:
         before = browser.visitor
-        await self._send(coming, browser, worker, coming.path, kind="websocket")
+        await self._send(request, browser, worker, request.path, kind="websocket")
         assert browser.visitor == before
 
-    def _expect(self, coming: Coming, browser: Browser, values: Mapping[str, Any]) -> None:
-        """Expect a record: under the pseudonym of the visitor's cookie, or without consent under that of the day."""
-        case, home = coming.case, f"https://{browser.host}"
+    def _expect(self, request: SimulatedRequest, browser: Browser, values: Mapping[str, Any]) -> None:
+        """Expect a record, under the pseudonym of the visitor cookie, or without consent under that of the day."""
+        case, home = request.case, f"https://{browser.host}"
         day = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%d}"
-        own = f"{home}/before" if coming.is_traced else home
-        policy = case.answer.version if coming.is_traced and case.answer else case.version
+        own = f"{home}/before" if request.is_traced else home
+        policy = case.answer.version if request.is_traced and case.answer else case.version
         common = {
             "came": self.clock.now,
             "record.version": 1,
             "server.address": browser.host,
-            "url.path": coming.path,
-            "http.request.referrer": own if coming.fields["referer"].startswith(home) else "https://search.example",
+            "url.path": request.path,
+            "http.request.referrer": own if request.fields["referer"].startswith(home) else "https://search.example",
             "client.address": "203.0.113.0",
             "user_agent.device": "mobile",
             "consent.policy": POLICIES[policy].version,
-            "consent.purpose": None if coming.is_traced else AUDIENCE,
+            "consent.purpose": None if request.is_traced else AUDIENCE,
         }
-        pseudonym = browser.visitor if coming.is_traced else f"{day} {browser.host}"
-        assert pseudonym, "who is traced has a visitor id"
-        self.expected[coming.number] = Expected({**common, **values}, pseudonym)
+        pseudonym = browser.visitor if request.is_traced else f"{day} {browser.host}"
+        assert pseudonym, "a traced visitor has a visitor id"
+        self.expected[request.number] = Expected({**common, **values}, pseudonym)
 
     def _count(self, browser: Browser, name: str, *, language: str = "", detail: str = "") -> None:
         day = f"{datetime.fromtimestamp(self.clock.now, UTC):%Y-%m-%d}"
         self.counted[day, browser.host, language, name, detail] += 1
 
 
-def damaged(chance: random.Random, token: str) -> str:
-    """Return a token with another letter in it."""
-    place = chance.randrange(len(token))
+def damaged(rng: random.Random, token: str) -> str:
+    """Return a token with one changed character."""
+    place = rng.randrange(len(token))
     return token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
 
 
@@ -301,5 +309,5 @@ def value_of(set_cookie: str) -> str:
 
 
 async def stop(worker: Worker) -> None:
-    """Tell a worker of the server's end."""
+    """Send a worker the end of its lifespan."""
     await drive(worker.app, {"type": "lifespan", "state": {}})
