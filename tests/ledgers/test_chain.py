@@ -323,19 +323,19 @@ def test_indexed_columns_hold_times_in_seconds_and_repeat_key() -> None:
 
 
 def test_verify_passes_each_valid_record_to_callback() -> None:
-    looked: list[tuple[int, Mapping[str, Any]]] = []
+    seen: list[tuple[int, Mapping[str, Any]]] = []
     links = chained([record(1), record(2), removal("x", "retention", [1], TIME)], [1])
-    verify(links, inspect=lambda number, document: looked.append((number, document)))
-    assert looked == [(1, {}), (2, record(2)), (3, removal("x", "retention", [1], TIME))]
-    looked.clear()
-    verify(changed(make_chain()), inspect=lambda number, document: looked.append((number, document)))
-    assert [number for number, _ in looked] == [1, 2]
+    verify(links, inspect=lambda number, document: seen.append((number, document)))
+    assert seen == [(1, {}), (2, record(2)), (3, removal("x", "retention", [1], TIME))]
+    seen.clear()
+    verify(changed(make_chain()), inspect=lambda number, document: seen.append((number, document)))
+    assert [number for number, _ in seen] == [1, 2]
 
 
 def test_verify_reports_progress_every_thousand_records() -> None:
-    told: list[int] = []
-    verify(make_chain(2500), progress=told.append)
-    assert told == [1000, 2000, 2500]
+    reported: list[int] = []
+    verify(make_chain(2500), progress=reported.append)
+    assert reported == [1000, 2000, 2500]
 
 
 def test_root_round_trips_as_text() -> None:

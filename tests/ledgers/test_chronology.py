@@ -36,9 +36,9 @@ TODAY = int(time.time())
 Capture = pytest.CaptureFixture[str]
 
 
-def answer(consent_id: str, at: int, keep: int = KEEP, **said: Any) -> Any:
+def answer(consent_id: str, at: int, keep: int = KEEP, **fields: Any) -> Any:
     end = at + LIFETIME
-    return entry(consent_id, now=at, expires_at=rfc3339(end), keep_until=end + keep, **said)
+    return entry(consent_id, now=at, expires_at=rfc3339(end), keep_until=end + keep, **fields)
 
 
 def append(ledger: Ledger, *entries: Any) -> None:
@@ -101,10 +101,10 @@ class Attacker:
         text = canonical_json(document).decode()
         number, before = file.execute("SELECT number, chain_hash FROM consent_records ORDER BY 1 DESC").fetchone()
         own = record_hash(text)
-        said = {**indexed_columns(document), "document": text, "number": number + 1, "record_hash": own}
-        said["chain_hash"] = chain_hash(before, own)
-        marks = ", ".join(f":{name}" for name in said)
-        file.execute(f"INSERT INTO consent_records ({', '.join(said)}) VALUES ({marks})", said)  # noqa: S608
+        columns = {**indexed_columns(document), "document": text, "number": number + 1, "record_hash": own}
+        columns["chain_hash"] = chain_hash(before, own)
+        marks = ", ".join(f":{name}" for name in columns)
+        file.execute(f"INSERT INTO consent_records ({', '.join(columns)}) VALUES ({marks})", columns)  # noqa: S608
 
 
 @pytest.fixture
@@ -114,9 +114,9 @@ def attacker(path: Path) -> Attacker:
 
 def verified(path: Path, capsys: Capture, *more: str) -> dict[str, Any]:
     status = main(["verify", "--ledger", f"sqlite:///{path}", "--json", *more])
-    said: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert status == (FINDING if said["findings"] else GOOD)
-    return said
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert status == (FINDING if report["findings"] else GOOD)
+    return report
 
 
 def findings(path: Path, capsys: Capture, *more: str) -> list[tuple[int | None, str]]:
@@ -175,8 +175,8 @@ def test_removal_record_dated_in_future_is_found(path: Path, attacker: Attacker,
 def test_erasures_are_counted_and_not_findings(path: Path, attacker: Attacker, capsys: Capture) -> None:
     """A chain cannot show who asked for an erasure, so the operator compares the count with the requests."""
     attacker.remove(6, removal("x", "erasure", [6], rfc3339(TODAY)))
-    said = verified(path, capsys)
-    assert (said["findings"], said["removed_by"]) == ([], {"retention": 0, "erasure": 1})
+    report = verified(path, capsys)
+    assert (report["findings"], report["removed_by"]) == ([], {"retention": 0, "erasure": 1})
     attacker.remove(7, removal("y", "mice", [7], rfc3339(TODAY)))
     assert verified(path, capsys)["removed_by"] == {"retention": 0, "erasure": 1, "other": 1}
 
@@ -240,8 +240,8 @@ def test_imported_records_are_counted_and_not_findings(path: Path, capsys: Captu
     with closing(open_ledger(f"sqlite:///{path}")) as ledger:
         append(ledger, *(answer(f"old{days}", TODAY - days * DAY, source="imported") for days in (90, 300, 20)))
         append(ledger, answer("new", TODAY))
-    said = verified(path, capsys, "--root", root)
-    assert (said["findings"], said["imported"]) == ([], 3)
+    report = verified(path, capsys, "--root", root)
+    assert (report["findings"], report["imported"]) == ([], 3)
     main(["verify", "--ledger", f"sqlite:///{path}"])
     assert "Imported from an earlier system, which dated them: 3 records.\n" in capsys.readouterr().out
 
@@ -299,7 +299,7 @@ def test_genuine_history_has_no_findings(
     ledger, roots, day = MemoryLedger(), list[SignedRoot](), NOW
     keeps = _keeps(policies)
     keep = next(keeps)
-    said = [keep]
+    used_keeps = [keep]
     append(ledger, answer("v0", NOW, keep))
     for days, what, host in steps:
         for _ in range(days):
@@ -314,13 +314,13 @@ def test_genuine_history_has_no_findings(
         elif what == "erase":
             ledger.remove(now=now, make_id=new_id, consent_id=f"v{host}")
         elif what == "import":  # answers that still hold, with the same retention as new ones
-            append(ledger, answer("old", now - days * DAY, max(said) + days * DAY, source="imported"))
+            append(ledger, answer("old", now - days * DAY, max(used_keeps) + days * DAY, source="imported"))
         elif what == "policy":
             keep = next(keeps)
-            said.append(keep)
+            used_keeps.append(keep)
         else:
             roots.append(SignedRoot(ledger.size(), now))
-    shortest = timedelta(seconds=min(said))
+    shortest = timedelta(seconds=min(used_keeps))
     assert findings_of(ledger, *roots, now=day + CLOCK_SKEW, keep=shortest) == []
 
 

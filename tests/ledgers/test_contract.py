@@ -183,9 +183,9 @@ def test_limited_records_are_the_newest_in_order(ledger: Ledger) -> None:
 
 
 def test_count_excludes_notes(ledger: Ledger) -> None:
-    said = {"record_id": "n", "consent_id": "a", "event": "note", "decided_at": rfc3339(NOW), "note": "Mine"}
+    note = {"record_id": "n", "consent_id": "a", "event": "note", "decided_at": rfc3339(NOW), "note": "Mine"}
     quoting = entry("a", feature='"event":"note"')
-    keep_each(ledger, quoting, entry("b"), Entry(document=said), entry("a", event="signal"))
+    keep_each(ledger, quoting, entry("b"), Entry(document=note), entry("a", event="signal"))
     assert [run(ledger.count(consent_id)) for consent_id in ("a", "b", "c", "", "\0")] == [2, 1, 0, 0, 0]
     ledger.remove(now=NOW, make_id=new_id, consent_id="a")
     assert run(ledger.count("a")) == 0
@@ -210,12 +210,12 @@ def test_cited_policies_and_texts_are_kept(ledger: Ledger) -> None:
 
 def test_policies_and_texts_are_listed_under_their_hash(ledger: Ledger) -> None:
     keep_each(ledger, entry(policy=EARLIER), entry(), entry(text="訪問"))
-    told = list(ledger.cited())
-    assert {(kind, name) for kind, name, _ in told} == {
+    listed = list(ledger.cited())
+    assert {(kind, name) for kind, name, _ in listed} == {
         *(("policies", version(policy)) for policy in (POLICY, EARLIER)),
         *(("texts", digest(text)) for text in (SHOWN, PREVAILING, "訪問")),
     }
-    for kind, name, content in told:
+    for kind, name, content in listed:
         assert name == (digest(content)[:16] if kind == "policies" else digest(content))
 
 
@@ -411,8 +411,8 @@ def test_due_records_are_removed_and_chain_stays_valid(ledger: Ledger) -> None:
     after = verify_intact(ledger, before.root)
     assert (after.records, after.removed) == (5, 2)
     assert ledger.size() == 5
-    *_, said = ledger.links()
-    assert json.loads(said.document or "") == {
+    *_, removal_record = ledger.links()
+    assert json.loads(removal_record.document or "") == {
         "schema": 2,
         "record_id": "made",
         "event": "removed",
@@ -435,8 +435,8 @@ def test_records_of_consent_id_are_erased_on_demand(ledger: Ledger) -> None:
     assert run(ledger.last("a")) is None
     assert len(run(ledger.records("b"))) == 1
     assert verify_intact(ledger, before.root).removed == 3
-    *_, said = ledger.links()
-    assert json.loads(said.document or "")["reason"] == "erasure"
+    *_, removal_record = ledger.links()
+    assert json.loads(removal_record.document or "")["reason"] == "erasure"
     assert ledger.last_removal() is None, "an erasure is not a retention run"
 
 
@@ -485,12 +485,12 @@ def test_dry_run_reports_removal_without_removing(ledger: Ledger, consent_id: st
         ),
     )
     kept, links = cited(ledger), list(ledger.links())
-    said = ledger.remove(now=NOW, make_id=new_id, consent_id=consent_id, dry_run=True)
+    reported = ledger.remove(now=NOW, make_id=new_id, consent_id=consent_id, dry_run=True)
     assert (cited(ledger), list(ledger.links()), ledger.last_removal()) == (kept, links, None)
-    assert ledger.remove(now=NOW, make_id=new_id, consent_id=consent_id) == said
+    assert ledger.remove(now=NOW, make_id=new_id, consent_id=consent_id) == reported
     left = cited(ledger)
-    assert len(kept) - len(left) == said.texts + said.policies
-    assert verify_intact(ledger).removed == said.records > 0
+    assert len(kept) - len(left) == reported.texts + reported.policies
+    assert verify_intact(ledger).removed == reported.records > 0
 
 
 def test_dry_run_reads_one_snapshot(database: Place, sql: Ledger) -> None:
@@ -796,12 +796,14 @@ def test_postgresql_allows_blanking_only_during_removal(postgres_url: str) -> No
 
 @pytest.mark.slow
 def test_several_processes_append_to_one_chain(database: Place) -> None:
-    said = together(*(["append", database.url, name, 20, "key"] for name in "abc"))
-    assert said[0].split() == said[1].split() == said[2].split(), "the record of one process is a repeat for the others"
+    record_ids = together(*(["append", database.url, name, 20, "key"] for name in "abc"))
+    assert record_ids[0].split() == record_ids[1].split() == record_ids[2].split(), (
+        "the record of one process is a repeat for the others"
+    )
     with closing(open_ledger(database.url)) as ledger:
         assert verify_intact(ledger).records == 80
         assert [len(run(ledger.records(name))) for name in "abc"] == [20] * 3
-        assert [record["record_id"] for record in run(ledger.records("shared"))] == said[0].split()
+        assert [record["record_id"] for record in run(ledger.records("shared"))] == record_ids[0].split()
         assert run(ledger.policy(version(POLICY))) == POLICY
         assert run(ledger.text(digest(SHOWN))) == SHOWN
         keep_each(ledger, entry("a"))
@@ -978,9 +980,9 @@ def test_json_is_parsed_on_reader_threads(database: Place, sql: Ledger) -> None:
     keep_each(sql, entry("a"))
     database.unprotect()
     database.execute("UPDATE consent_records SET document = 'no JSON'")
-    for asked in (sql.records("a"), sql.records("a", 1), sql.last("a")):
+    for work in (sql.records("a"), sql.records("a", 1), sql.last("a")):
         with pytest.raises(json.JSONDecodeError) as raised:
-            run(asked)
+            run(work)
         assert any("concurrent/futures/thread.py" in str(entry.path) for entry in raised.traceback)
 
 
@@ -1056,8 +1058,8 @@ def test_removed_data_is_gone_from_sqlite_files(file: Place, monkeypatch: pytest
     monkeypatch.setattr(sqlite3, "connect", connect_without_secure_delete)
     with closing(open_ledger(file.url)) as ledger:
         keep(ledger, entry("somebody", note="My note."), entry("another", text=SHOWN.replace("count", "add up")))
-        asked = a_request(text="My question.", address="somebody@example.jp", consent_id="somebody")
-        assert run(ledger.requests.add(asked)) is None
+        request = a_request(text="My question.", address="somebody@example.jp", consent_id="somebody")
+        assert run(ledger.requests.add(request)) is None
         assert run(ledger.requests.add(a_request(address="another@example.jp"))) is None
         gone = [b"My note.", b"My question.", b"somebody", b"somebody@example.jp"]
         assert all(text in files_of(file) for text in gone)

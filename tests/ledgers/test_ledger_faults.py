@@ -233,7 +233,7 @@ class Disk(Protocol):
 
     async def fill(self, client: httpx.AsyncClient) -> None: ...
 
-    async def evict_if_full(self, client: httpx.AsyncClient) -> None: ...
+    async def free_space(self, client: httpx.AsyncClient) -> None: ...
 
 
 class SmallDisk:
@@ -248,7 +248,7 @@ class SmallDisk:
             while True:
                 file.write(bytes(512))
 
-    async def evict_if_full(self, client: httpx.AsyncClient) -> None:
+    async def free_space(self, client: httpx.AsyncClient) -> None:
         self._other.unlink()
 
 
@@ -262,7 +262,7 @@ class LimitedProcess:
         largest = max(file.stat().st_size for file in self.folder.iterdir())
         assert (await client.get("/limit", params={"bytes": largest + 100_000})).status_code == httpx.codes.OK
 
-    async def evict_if_full(self, client: httpx.AsyncClient) -> None:
+    async def free_space(self, client: httpx.AsyncClient) -> None:
         assert (await client.get("/limit")).status_code == httpx.codes.OK
 
 
@@ -294,7 +294,7 @@ def test_full_disk_refuses_answers_until_space_is_freed(disk: Disk, tmp_path: Pa
             # Some records still fit into free pages of the files.
             await given.give_until(lambda: given.refused > 3 * VISITORS)
             await given.pages()
-            await disk.evict_if_full(client)
+            await disk.free_space(client)
         await check_recovery(given)
         return given
 
@@ -323,12 +323,12 @@ def fill(url: str, due: int, others: int) -> None:
 
 def removals(ledger: Ledger) -> list[int]:
     """Return the numbers that removal records list, with repetitions."""
-    said: list[int] = []
+    numbers: list[int] = []
     for link in ledger.links():
         document: dict[str, Any] = json.loads(link.document or "{}")
         if document.get("event") == "removed":
-            said += [number for first, last in document["numbers"] for number in range(first, last + 1)]
-    return said
+            numbers += [number for first, last in document["numbers"] for number in range(first, last + 1)]
+    return numbers
 
 
 def test_killed_removal_is_finished_by_two_concurrent_removals(url: str) -> None:
@@ -343,7 +343,7 @@ def test_killed_removal_is_finished_by_two_concurrent_removals(url: str) -> None
         assert half.wrong is None
         assert half.removed > 0
         *removed, appended = together(["remove", url, NOW], ["remove", url, NOW], ["append", url, "new", 100, "key"])
-        counts = [int(said) for said in removed]
+        counts = [int(count) for count in removed]
         assert half.removed + sum(counts) == due
         assert verify(ledger.links(), [half.root]).wrong is None
         assert sorted(removals(ledger)) == list(range(1, due + 1)), "each removed once"

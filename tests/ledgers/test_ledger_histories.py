@@ -44,14 +44,14 @@ class Done:
         what: the operation.
         began: when it began.
         ended: when it ended; `NEVER` if its result is unknown because of a kill or an error.
-        came: its result.
+        result: its result.
         place: the number of changes of the ledger up to this operation, its own included; -1 if not yet known.
     """
 
     what: Operation
     began: int
     ended: int = NEVER
-    came: Any = None
+    result: Any = None
     place: int = -1
 
 
@@ -136,11 +136,11 @@ def read(path: Path) -> Iterator[Done]:
     """Yield the operations that a process wrote down. A kill may have truncated its last line."""
     found: dict[str, Done] = {}
     for line in path.read_bytes().splitlines(keepends=True)[1:]:
-        said: Mapping[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
-        if "said" in said:
-            found[said["said"]["id"]] = Done(Operation(**said["said"]), said["at"])
-        elif "came" in said:
-            found[said["id"]].ended, found[said["id"]].came = said["at"], said["came"]
+        event: Mapping[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
+        if "said" in event:
+            found[event["said"]["id"]] = Done(Operation(**event["said"]), event["at"])
+        elif "came" in event:
+            found[event["id"]].ended, found[event["id"]].result = event["at"], event["came"]
     yield from found.values()
 
 
@@ -153,8 +153,8 @@ def check(history: Sequence[Done], links: Sequence[Link]) -> None:
     ledger = MemoryLedger()
     for place, done in enumerate(changes, 1):
         done.place = place
-        came = run(done.what.run(ledger))
-        assert done.ended == NEVER or done.came == came, done
+        result = run(done.what.run(ledger))
+        assert done.ended == NEVER or done.result == result, done
     assert [link.chain_hash for link in ledger.links()] == [link.chain_hash for link in links]
     assert [link.document for link in ledger.links()] == [link.document for link in links]
 
@@ -164,7 +164,9 @@ def check(history: Sequence[Done], links: Sequence[Link]) -> None:
             first = max((other.place for other in history if other.ended < done.began), default=0)
             last = min((other.place for other in changes if other.began > done.ended), default=len(changes) + 1)
             found = (
-                place for place in range(first, last) if run(done.what.run(ledger_after(changes[:place]))) == done.came
+                place
+                for place in range(first, last)
+                if run(done.what.run(ledger_after(changes[:place]))) == done.result
             )
             done.place = next(found, -1)
             assert done.place >= 0, f"no state after {first} to {last - 1} changes gives this result: {done}"

@@ -118,10 +118,10 @@ def test_committed_row_survives_server_restart(
 
 
 def test_killed_server_recovers_from_write_ahead_log(private_postgres: PrivateServer) -> None:
-    said = len(private_postgres.log.read_text("utf-8"))
+    logged_before = len(private_postgres.log.read_text("utf-8"))
     private_postgres.kill()
     private_postgres.start()
-    assert "automatic recovery in progress" in private_postgres.log.read_text("utf-8")[said:]
+    assert "automatic recovery in progress" in private_postgres.log.read_text("utf-8")[logged_before:]
     assert answer(private_postgres.url("postgres"), "SHOW fsync") == "on"
 
 

@@ -132,8 +132,8 @@ def test_policy_version_is_prefix_of_policy_hash() -> None:
 
 
 def test_first_answer_has_neither_previous_record_nor_service() -> None:
-    said = make_entry().document
-    assert (said["answered_before"], said["previous"], said["service"]) == (None, None, None)
+    made = make_entry().document
+    assert (made["answered_before"], made["previous"], made["service"]) == (None, None, None)
 
 
 def test_answer_to_custom_banner_cites_no_text() -> None:
@@ -211,11 +211,11 @@ def test_successive_answers_have_their_events(answers: list[str], events: list[s
         plain = answer.endswith("_all")
         visitor.post({"choice": answer} if plain else {"choice": "save", "purposes": {answer: True}})
         clock.forward(days=1)
-    said = ledger.kept
-    assert [record["event"] for record in said] == events
-    assert [record["previous"] for record in said] == [None, *(record["record_id"] for record in said[:-1])]
-    assert [record["answered_before"] for record in said] == [None, *(record["decided_at"] for record in said[:-1])]
-    assert len({record["record_id"] for record in said}) == len(said)
+    kept = ledger.kept
+    assert [record["event"] for record in kept] == events
+    assert [record["previous"] for record in kept] == [None, *(record["record_id"] for record in kept[:-1])]
+    assert [record["answered_before"] for record in kept] == [None, *(record["decided_at"] for record in kept[:-1])]
+    assert len({record["record_id"] for record in kept}) == len(kept)
 
 
 def test_answer_after_expiry_starts_new_chain() -> None:
@@ -284,8 +284,8 @@ def test_idempotency_key_depends_on_previous_record_or_form() -> None:
 
 
 def signal_entry_of(record: ConsentRecord = RECORD, given: RecordContext = GIVEN, **more: Any) -> Entry:
-    said = {"now": NOW, "off": frozenset({"media"}), "signals": ("gpc",), "previous": None}
-    return signal_entry(record, given, **{**said, **more})
+    defaults = {"now": NOW, "off": frozenset({"media"}), "signals": ("gpc",), "previous": None}
+    return signal_entry(record, given, **{**defaults, **more})
 
 
 def note_entry_of(about: Mapping[str, Any], given: RecordContext = GIVEN, **more: Any) -> Entry:
@@ -329,16 +329,16 @@ def test_signal_entry_has_remaining_answer() -> None:
 def test_signal_entry_has_status_of_equivalent_answer(analytics: State, off: list[str], status: str) -> None:
     record = answered(POLICY, {"analytics": analytics, "media": State.GRANTED})
     made = signal_entry_of(record, off=frozenset(off)).document
-    says = {id_: State.REFUSED if id_ in off else answer.state for id_, answer in record.answers.items()}
-    assert made["status"] == status == answered(POLICY, says).status
+    states = {id_: State.REFUSED if id_ in off else answer.state for id_, answer in record.answers.items()}
+    assert made["status"] == status == answered(POLICY, states).status
 
 
 def test_entry_after_end_of_signal_restores_answer() -> None:
     made = signal_entry_of(off=frozenset(), signals=()).document
-    said = document(RECORD, LIFETIME)
+    answer = document(RECORD, LIFETIME)
     assert (made["event"], made["source"], made["signals"]) == ("changed", "signal", [])
     assert [made[name] for name in ("status", "granted", "refused")] == [
-        said[name] for name in ("status", "granted", "refused")
+        answer[name] for name in ("status", "granted", "refused")
     ]
 
 

@@ -149,13 +149,13 @@ def test_hourly_limit_is_lower_for_new_visitors(store: Requests) -> None:
 @pytest.mark.slow
 def test_hourly_limit_grows_with_age_of_consent(store: Requests) -> None:
     """Consents of each age can fill only their own share of the limit."""
-    came = 0
+    count = 0
     for age in (0, 600, DAY, 7 * DAY, 30 * DAY):
         share = 0
-        while run(store.add(a_request(created_at=NOW + came, consent_id=f"c{came}"), age=age)) is None:
-            came, share = came + 1, share + 1
+        while run(store.add(a_request(created_at=NOW + count, consent_id=f"c{count}"), age=age)) is None:
+            count, share = count + 1, share + 1
         assert share == {0: 100, 600: 40, DAY: 30, 7 * DAY: 30, 30 * DAY: 0}[age]
-        assert run(store.add(a_request(created_at=NOW + came, consent_id="another"), age=age - 1 if age else 0))
+        assert run(store.add(a_request(created_at=NOW + count, consent_id="another"), age=age - 1 if age else 0))
 
 
 @pytest.mark.slow

@@ -36,13 +36,13 @@ class CountingLedger(MemoryLedger):
 
     def __init__(self, remove: Callable[[], None] = lambda: None) -> None:
         super().__init__()
-        self.asked: list[float] = []
+        self.times: list[float] = []
         self.before = remove
 
     def remove(
         self, *, now: float, make_id: Callable[[], str], consent_id: str | None = None, dry_run: bool = False
     ) -> Removal:
-        self.asked.append(now)
+        self.times.append(now)
         self.before()
         return super().remove(now=now, make_id=make_id, consent_id=consent_id, dry_run=dry_run)
 
@@ -72,7 +72,7 @@ def test_retention_runs_once_a_day() -> None:
     job.wait()
     for seconds in (0, 1, DAY - 1, DAY, DAY + 1, 2 * DAY - 1, 2 * DAY, 9 * DAY):
         run_if_due(job, NOW + seconds)
-    assert [int(now - NOW) for now in ledger.asked] == [0, DAY, 2 * DAY, 9 * DAY]
+    assert [int(now - NOW) for now in ledger.times] == [0, DAY, 2 * DAY, 9 * DAY]
 
 
 def test_retention_waits_a_day_after_run_of_another_process(ledger: Ledger) -> None:
@@ -91,8 +91,8 @@ def test_retention_runs_after_clock_was_ahead(ledger: Ledger, caplog: pytest.Log
     for other in (job, retention(ledger)):
         run_if_due(other, NOW)
     assert (left(ledger), removals(ledger)) == (0, 1)
-    said = [record.getMessage() for record in caplog.records]
-    assert said == [
+    logged = [record.getMessage() for record in caplog.records]
+    assert logged == [
         "The clock was set back by 31536000 seconds: what is done once a day is done again.",
         *["Records were removed from the ledger at 2026-06-15T15:06:40Z: a host's clock was ahead, or the one here is "
           "behind. It counts as not done; records that were not due may be gone."] * 2,
@@ -106,7 +106,7 @@ def test_retention_tolerates_clock_skew() -> None:
     run_if_due(job, NOW + 299)
     run_if_due(job, NOW)
     run_if_due(elsewhere, NOW)
-    assert len(ledger.asked) == 1
+    assert len(ledger.times) == 1
 
 
 def test_altered_record_is_not_removed_but_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -200,13 +200,13 @@ def test_run_if_due_does_not_wait_for_removal() -> None:
 def test_requests_are_purged_though_another_process_removed_records(ledger: Ledger) -> None:
     long_ago, lately = NOW - 2000 * DAY, NOW - 40 * DAY
     old, answered, waiting = (a_request(created_at=int(long_ago), address="a@site.example") for _ in range(3))
-    for asked in (old, answered, waiting):
-        run(ledger.requests.add(asked))
+    for request in (old, answered, waiting):
+        run(ledger.requests.add(request))
     ledger.requests.answer(old.reference, "Here it is.", long_ago)
     ledger.requests.answer(answered.reference, "Here it is.", lately)
     ledger.remove(now=NOW - 1, make_id=new_id)
     run_if_due(retention(ledger), NOW)
-    listed = {asked.reference: asked.address for asked in ledger.requests.listed()}
+    listed = {request.reference: request.address for request in ledger.requests.listed()}
     assert listed == {answered.reference: None, waiting.reference: "a@site.example"}
 
 
@@ -282,7 +282,7 @@ def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> N
         Visitor(app).get(path)
         for thread in retention_threads():
             thread.join()
-        return left(ledger), [asked.address for asked in ledger.requests.listed()]
+        return left(ledger), [request.address for request in ledger.requests.listed()]
 
     assert left_after_a_visit(29) == (1, ["a@site.example"])
     assert left_after_a_visit(1) == (1, [None])
@@ -299,7 +299,7 @@ def test_visits_trigger_retention_once_a_day() -> None:
         visitor.get("/")
         for thread in retention_threads():
             thread.join()
-    assert [now - NOW for now in ledger.asked] == [0, DAY, 2 * DAY]
+    assert [now - NOW for now in ledger.times] == [0, DAY, 2 * DAY]
 
 
 @pytest.mark.logs_an_exception
@@ -311,7 +311,7 @@ def test_answer_is_kept_when_retention_fails() -> None:
     assert Visitor(install(ledger=ledger)).accept().status == 200
     for thread in retention_threads():
         thread.join()
-    assert len(ledger.asked) == 1
+    assert len(ledger.times) == 1
     assert left(ledger) == 1
 
 
@@ -320,12 +320,12 @@ def test_traced_visits_trigger_sink_purge_once_a_day() -> None:
     visitor = Visitor(install(access_log=sink, clock=clock), [("user-agent", PHONE)])
     visitor.accept()
     visitor.get("/")
-    assert eventually(lambda: len(sink.asked) == 1)
+    assert eventually(lambda: len(sink.times) == 1)
     clock.forward(days=1)
     visitor.get("/")
-    assert eventually(lambda: len(sink.asked) == 2)
+    assert eventually(lambda: len(sink.times) == 2)
     visitor.get("/")
-    assert sink.asked[1] - sink.asked[0] == DAY
+    assert sink.times[1] - sink.times[0] == DAY
 
 
 class CountingSink(MemorySink):
@@ -333,10 +333,10 @@ class CountingSink(MemorySink):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[float] = []
+        self.times: list[float] = []
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
-        self.asked.append(now)
+        self.times.append(now)
         return super().purge(now, keep, dry_run=dry_run)
 
 

@@ -216,25 +216,25 @@ def test_signal_records_are_limited_per_hour() -> None:
 
 
 def test_ledger_is_read_only_for_grants_that_signals_can_refuse() -> None:
-    ledger = Counting()
+    ledger = CountingLedger()
     app = install(ledger=ledger)
     refused, partly = Visitor(app), Visitor(app)
     refused.refuse()
     visit((app, refused, []), (app, refused, [GPC]), (app, Visitor(app), []))
-    assert ledger.looked == []
+    assert ledger.lookups == []
     partly.save(analytics=True)
     visit((app, partly, []), times=100)
-    assert len(ledger.looked) == 1
+    assert len(ledger.lookups) == 1
 
 
 def test_visitors_without_signal_are_looked_up_one_at_a_time() -> None:
-    ledger = Counting()
+    ledger = CountingLedger()
     app = install(ledger=ledger)
     visitors = [accepting_visitor(app) for _ in range(5)]
     everybody: list[tuple[ASGIApp, Visitor, Fields]] = [(app, visitor, []) for visitor in visitors]
-    for looked in (1, 2, 3, 4, 5, 5):
+    for lookups in (1, 2, 3, 4, 5, 5):
         visit(*everybody)
-        assert len(ledger.looked) == looked
+        assert len(ledger.lookups) == lookups
 
 
 @pytest.mark.parametrize(
@@ -286,19 +286,19 @@ def test_service_page_leaves_same_signal_record() -> None:
     assert [record["event"] for record in kept(visitor)] == ["granted", "signal"]
 
 
-class Counting(MemoryLedger):
+class CountingLedger(MemoryLedger):
     """A ledger that remembers the consent ids whose newest record was read."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.looked: list[str] = []
+        self.lookups: list[str] = []
 
     async def last(self, consent_id: str) -> dict[str, Any] | None:
-        self.looked.append(consent_id)
+        self.lookups.append(consent_id)
         return await super().last(consent_id)
 
 
-class Faulty(MemoryLedger):
+class FailingLedger(MemoryLedger):
     """A ledger whose first attempts to keep a signal fail."""
 
     def __init__(self, times: int) -> None:
@@ -314,7 +314,7 @@ class Faulty(MemoryLedger):
 
 
 def test_failed_signal_record_is_retried_while_pages_are_served(caplog: pytest.LogCaptureFixture) -> None:
-    clock, ledger = Clock(), Faulty(times=2)
+    clock, ledger = Clock(), FailingLedger(times=2)
     app = install(answering(b"a page"), ledger=ledger, clock=clock)
     visitor = accepting_visitor(app)
     for seconds, tried, records in ((0, 1, 1), (9, 1, 1), (1, 2, 1), (9, 2, 1), (1, 3, 2), (0, 3, 2)):
@@ -322,14 +322,14 @@ def test_failed_signal_record_is_retried_while_pages_are_served(caplog: pytest.L
         visit((app, visitor, [GPC]), times=2)
         assert (ledger.tried, len(ledger.kept)) == (tried, records)
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
-    said = "The ledger could not keep the record of a signal: OSError no space left"
-    assert [record.getMessage() for record in logged] == [said] * 2
+    message = "The ledger could not keep the record of a signal: OSError no space left"
+    assert [record.getMessage() for record in logged] == [message] * 2
     assert not any(record.exc_info for record in logged), "each error is one line"
     assert ledger.kept[-1]["event"] == "signal"
 
 
 def test_failing_ledger_is_retried_once_for_all_visitors() -> None:
-    clock, ledger = Clock(), Faulty(times=1)
+    clock, ledger = Clock(), FailingLedger(times=1)
     app = install(ledger=ledger, clock=clock)
     first, second = accepting_visitor(app), accepting_visitor(app)
     visit((app, first, [GPC]))
@@ -341,7 +341,7 @@ def test_failing_ledger_is_retried_once_for_all_visitors() -> None:
 
 
 def test_failed_signal_record_is_retried_after_clock_was_ahead() -> None:
-    clock, ledger = Clock(), Faulty(times=1)
+    clock, ledger = Clock(), FailingLedger(times=1)
     app = install(ledger=ledger, clock=clock)
     visitor = accepting_visitor(app)
     clock.forward(days=100)
@@ -389,20 +389,20 @@ def signal_proofs(ledger: Ledger) -> SignalProofs:
 
 @pytest.mark.slow
 def test_remembered_signals_are_bounded() -> None:
-    asked: list[str] = []
+    kept_for: list[str] = []
 
     class Asked(MemoryLedger):
         async def append(self, entry: Entry) -> dict[str, Any]:
-            asked.append(entry.document["consent_id"])
+            kept_for.append(entry.document["consent_id"])
             return {}
 
     proofs, site = signal_proofs(Asked()), policy()
     decisions = [decide(site, granted(site, consent_id=f"v-{n}"), frozenset({"gpc"}), NOW) for n in range(10_001)]
     note_all(proofs, *decisions[:10_000])
     note_all(proofs, decisions[0], decisions[9_999])
-    assert len(asked) == 10_000
+    assert len(kept_for) == 10_000
     note_all(proofs, decisions[10_000], decisions[0])
-    assert asked[10_000:] == ["v-10000", "v-0"]
+    assert kept_for[10_000:] == ["v-10000", "v-0"]
 
 
 def test_signal_record_refuses_only_granted_purposes() -> None:

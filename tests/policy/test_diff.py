@@ -50,14 +50,14 @@ Edit = Callable[[Data], object]
 class PolicyWithDocument(Policy):
     """A policy with any document, also one that no policy has."""
 
-    said: Data = field(default_factory=dict)
+    content: Data = field(default_factory=dict)
 
     def document(self) -> Data:
-        return self.said
+        return self.content
 
 
-def policy_with_document(said: Data) -> Policy:
-    return PolicyWithDocument(site=POLICY.site, purposes=POLICY.purposes, said=said)
+def policy_with_document(content: Data) -> Policy:
+    return PolicyWithDocument(site=POLICY.site, purposes=POLICY.purposes, content=content)
 
 
 def put(*path: Step, to: Any) -> Edit:
@@ -294,15 +294,15 @@ def test_every_difference_between_policies_is_reported(old: Policy, new: Policy)
 @given(st.lists(st.sampled_from([edit for edit, _ in EDITS.values()]), max_size=4), st.data())
 def test_every_difference_after_several_edits_is_reported(edits: list[Edit], data: st.DataObject) -> None:
     def applied() -> Iterator[Policy]:
-        said = full()
+        current = full()
         for edit in edits:
-            copy = deepcopy(said)
+            copy = deepcopy(current)
             try:
                 edit(copy)
                 yield policy_of(copy)
             except (LookupError, ValueError):  # An earlier edit removed what this one needs.
                 continue
-            said = copy
+            current = copy
 
     versions = [POLICY, *applied()]
     old, new = data.draw(st.sampled_from(versions)), data.draw(st.sampled_from(versions))
@@ -337,25 +337,25 @@ def other(value: Any, key: Step) -> Any:
 
 @pytest.mark.parametrize("path", [*leaves(POLICY.document())], ids=str)
 def test_compare_sees_every_value_of_document(path: tuple[Step, ...]) -> None:
-    said: Any = POLICY.document()
+    value: Any = POLICY.document()
     for step in path:
-        said = said[step]
+        value = value[step]
     changed = deepcopy(POLICY.document())
-    put(*path, to=other(said, path[-1]))(changed)
+    put(*path, to=other(value, path[-1]))(changed)
     assert compare(POLICY, policy_with_document(changed))
     assert compare(policy_with_document(changed), POLICY)
 
 
 def test_unknown_table_is_reported_by_name() -> None:
-    said = POLICY.document()
-    later = policy_with_document({**said, "partners": [{"id": "example"}]})
+    document = POLICY.document()
+    later = policy_with_document({**document, "partners": [{"id": "example"}]})
     assert compare(POLICY, later) == (PolicyChange("[partners] changed"),)
 
 
 def test_unknown_key_is_reported_by_name() -> None:
-    said = deepcopy(POLICY.document())
-    said["cookies"][2].update(secure=True, kind="local", note={"en": "A", "ja": "B"}, partners=["a"])
-    assert descriptions(POLICY, policy_with_document(said)) == [
+    document = deepcopy(POLICY.document())
+    document["cookies"][2].update(secure=True, kind="local", note={"en": "A", "ja": "B"}, partners=["a"])
+    assert descriptions(POLICY, policy_with_document(document)) == [
         'cookie "player": secure not set -> true',
         'cookie "player": kind not set -> "local"',
         'cookie "player": note not set -> {"en": "A", "ja": "B"}',
@@ -380,7 +380,7 @@ def test_duplicate_origin_is_reported_as_reordering() -> None:
 @pytest.mark.parametrize("added", ["de", "id", "gpc", "one"])
 def test_added_language_is_one_change(added: str) -> None:
     def offering(*languages: str) -> Policy:
-        said = deepcopy(full_in("en").document())
+        document = deepcopy(full_in("en").document())
 
         def spread(value: Any) -> Any:
             if isinstance(value, dict) and value.keys() == {"en"}:
@@ -389,9 +389,9 @@ def test_added_language_is_one_change(added: str) -> None:
                 return {key: spread(item) for key, item in value.items()}
             return [*map(spread, value)] if isinstance(value, list) else value
 
-        said = spread({**said, "wording": {"en": {"days": {"one": "{number} d", "other": "{number} d"}}}})
-        said["site"]["languages"] = [*languages]
-        return policy_with_document(said)
+        document = spread({**document, "wording": {"en": {"days": {"one": "{number} d", "other": "{number} d"}}}})
+        document["site"]["languages"] = [*languages]
+        return policy_with_document(document)
 
     assert compare(offering("en"), offering("en", added)) == (PolicyChange(f'site: languages "{added}" added'),)
     assert compare(offering("en", added), offering("en")) == (PolicyChange(f'site: languages "{added}" removed'),)
@@ -466,15 +466,15 @@ def test_narrower_purpose_is_asked_again_only_without_history(
 @given(policies(), policies(), st.booleans(), st.data())
 @pytest.mark.slow
 def test_asks_again_agrees_with_decision(old: Policy, new: Policy, history: bool, data: st.DataObject) -> None:
-    asked = asks_again(old, new, history=history)
+    asking = asks_again(old, new, history=history)
     in_force = new.with_history([old] if history else [])
-    new_to_all = EVERYBODY in asked.values()
+    new_to_all = EVERYBODY in asking.values()
     assert decide(in_force, refused(old), frozenset(), NOW).should_ask is new_to_all
-    assert decide(in_force, granted(old), frozenset(), NOW).should_ask is bool(asked)
+    assert decide(in_force, granted(old), frozenset(), NOW).should_ask is bool(asking)
     if old.optional:
         accepted = data.draw(st.sampled_from(old.optional))
         record = answered(old, {accepted: State.GRANTED})
-        assert decide(in_force, record, frozenset(), NOW).should_ask is (new_to_all or accepted in asked)
+        assert decide(in_force, record, frozenset(), NOW).should_ask is (new_to_all or accepted in asking)
 
 
 def announced(policy: Policy, *days: date) -> Policy:

@@ -154,11 +154,11 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
 }
 
 
-@pytest.mark.parametrize(("damage", "said"), DAMAGE.values(), ids=DAMAGE)
-def test_purpose_outside_its_exemption_is_rejected(damage: Damage, said: str) -> None:
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_purpose_outside_its_exemption_is_rejected(damage: Damage, message: str) -> None:
     data = exempt_data()
     damage(data)
-    with pytest.raises(PolicyError, match=re.escape(said)):
+    with pytest.raises(PolicyError, match=re.escape(message)):
         policy_of(data)
 
 
@@ -330,11 +330,11 @@ def with_audience(**changes: Any) -> Policy:
 
 
 def test_purpose_that_loses_exemption_is_asked_for() -> None:
-    asked = with_audience(exempt="")
-    (change,) = compare(POLICY, asked)
+    without_exemption = with_audience(exempt="")
+    (change,) = compare(POLICY, without_exemption)
     assert (change.what, change.material) == ('purpose "audience": exempt "cnil_audience" -> not set', True)
-    assert widened(POLICY, asked) == set(change.purposes) == {"audience"}
-    for policy in (asked, asked.with_history([POLICY])):
+    assert widened(POLICY, without_exemption) == set(change.purposes) == {"audience"}
+    for policy in (without_exemption, without_exemption.with_history([POLICY])):
         decision = decision_for(policy, granted(POLICY))
         assert (decision.purposes["audience"], decision.should_ask) == (False, True)
         decision = decision_for(policy, refused(POLICY))
@@ -342,11 +342,11 @@ def test_purpose_that_loses_exemption_is_asked_for() -> None:
 
 
 def test_refusal_persists_when_purpose_becomes_exempt() -> None:
-    asked = with_audience(exempt="")
-    (change,) = compare(asked, POLICY)
+    without_exemption = with_audience(exempt="")
+    (change,) = compare(without_exemption, POLICY)
     assert (change.what, change.material) == ('purpose "audience": exempt not set -> "cnil_audience"', False)
-    assert decision_for(POLICY, refused(asked)).purposes["audience"] is False
-    assert decision_for(POLICY, granted(asked)).purposes["audience"] is True
+    assert decision_for(POLICY, refused(without_exemption)).purposes["audience"] is False
+    assert decision_for(POLICY, granted(without_exemption)).purposes["audience"] is True
 
 
 def test_longer_retention_of_exempt_purpose_asks_nobody() -> None:
@@ -356,11 +356,11 @@ def test_longer_retention_of_exempt_purpose_asks_nobody() -> None:
     assert decision_for(longer, granted(POLICY)).should_ask is False
 
 
-@pytest.mark.parametrize(("before", "said"), [(False, "not set -> true"), (True, "true -> not set")])
-def test_erase_on_withdrawal_is_not_a_material_change(before: bool, said: str) -> None:
+@pytest.mark.parametrize(("before", "difference"), [(False, "not set -> true"), (True, "true -> not set")])
+def test_erase_on_withdrawal_is_not_a_material_change(before: bool, difference: str) -> None:
     old, new = (ERASING, BEFORE) if before else (BEFORE, ERASING)
     (change,) = compare(old, new)
-    assert change.what == f'purpose "analytics": erase_on_withdrawal {said}'
+    assert change.what == f'purpose "analytics": erase_on_withdrawal {difference}'
     assert (change.material, digests(old)) == (False, digests(new))
 
 
@@ -445,9 +445,9 @@ def test_exemption_is_described_in_visitor_language(language: str) -> None:
 
 
 def test_settings_mention_erasure_on_withdrawal() -> None:
-    said = "Kept for 30 days. What was recorded is erased when you withdraw your consent."
-    assert said in settings_html(decision_for(ERASING))
-    assert said not in settings_html(decision_for(BEFORE))
+    sentence = "Kept for 30 days. What was recorded is erased when you withdraw your consent."
+    assert sentence in settings_html(decision_for(ERASING))
+    assert sentence not in settings_html(decision_for(BEFORE))
 
 
 # Receipts.
@@ -508,6 +508,6 @@ def test_error_while_deciding_switches_exempt_purpose_off() -> None:
 def test_overdue_review_of_exemption_is_reported() -> None:
     names, last = ["cnil_audience", "uk_statistics"], max(known.review_by for known in exemptions().values())
     assert overdue(names, last - timedelta(days=400)) == ""
-    told = overdue(names, last + DAYS).splitlines()
-    assert len(told) == 2
-    assert told[0].startswith('What the exemption "cnil_audience" allows was last compared with the law on 20')
+    lines = overdue(names, last + DAYS).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith('What the exemption "cnil_audience" allows was last compared with the law on 20')
