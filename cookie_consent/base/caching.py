@@ -13,7 +13,7 @@ ONLY_BYTES = frozenset({bytes})
 
 _DIRECTIVE = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+')
 _SHARED = (b"public", b"s-maxage")
-_OF_ONE_CACHE = {
+_FIELDS_OF_ONE_CACHE = {
     b"x-accel-expires": (b"0", b""),
     b"surrogate-control": (b"no-store", b"content"),
     b"edge-control": (b"no-store", b"dca"),
@@ -23,7 +23,7 @@ for a private response, and a directive to leave in because it is not about cach
 _TARGETED = b"cache-control"
 """The end of the names of targeted fields, such as CDN-Cache-Control (RFC 9213)."""
 
-OF_CACHES = (b"vary", _TARGETED, *_OF_ONE_CACHE)
+CACHE_FIELDS = (b"vary", _TARGETED, *_FIELDS_OF_ONE_CACHE)
 """Ends of the names, in lowercase, of the fields that `depending_on` may change."""
 
 
@@ -44,7 +44,7 @@ def depending_on(headers: Headers, names: Sequence[bytes]) -> Headers:
         names: names of request fields.
     """
     for name, _ in headers:
-        if name.lower().endswith(OF_CACHES):
+        if name.lower().endswith(CACHE_FIELDS):
             return keep_private(vary_on(headers, names))
     return [*headers, (b"vary", b", ".join(names)), (b"cache-control", b"private")]
 
@@ -78,9 +78,9 @@ def keep_private(headers: Headers) -> Headers:
 
 def _of_one_cache(name: bytes, value: bytes) -> bytes:
     """Return the value of a field for a private response; the value is unchanged unless the field is for one cache."""
-    if name not in _OF_ONE_CACHE:
+    if name not in _FIELDS_OF_ONE_CACHE:
         return value
-    private, unrelated = _OF_ONE_CACHE[name]
+    private, unrelated = _FIELDS_OF_ONE_CACHE[name]
     directives = [part.strip() for part in _DIRECTIVE.findall(value)] if unrelated else []
     return b", ".join([private, *(part for part in directives if part.partition(b"=")[0].strip().lower() == unrelated)])
 

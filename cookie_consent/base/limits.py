@@ -58,11 +58,11 @@ class RateLimit:
             began, count = now, 0
         if count >= self._most:
             return self._seconds - (now - began)
-        if count or key in self._counts or len(self._counts) < _MAX_COUNTED or self._forgets(now):
+        if count or key in self._counts or len(self._counts) < _MAX_COUNTED or self._makes_room(now):
             self._counts[key] = (began, count + 1)
         return 0
 
-    def _forgets(self, now: float) -> bool:
+    def _makes_room(self, now: float) -> bool:
         """Drop finished windows and the lowest counts; return whether there is room now."""
         if 0 <= now - self._forgot_at < _REST:
             return False

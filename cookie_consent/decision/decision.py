@@ -14,12 +14,12 @@ from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY
 from cookie_consent.policy.policy import Policy
 
-NEWS_LIFETIME = timedelta(days=30)
+ANNOUNCEMENT_LIFETIME = timedelta(days=30)
 """How long pages announce a policy change for which nobody is asked again."""
 CONSENT_LIFETIME = timedelta(days=180)
 """Six months, for refusals and grants alike (CNIL 2020-092, section 39; Garante 231/2021, section 6.2)."""
 
-OPTED_OUT_FOR = timedelta(days=366)
+OPT_OUT_LIFETIME = timedelta(days=366)
 """12 months without asking again after an opt-out of sale or sharing (Cal. Civ. Code 1798.135(c)(4))."""
 
 _UNANSWERED = Answer(State.UNANSWERED, "")
@@ -302,12 +302,12 @@ def _honours_gpc(policy: Policy, signals: frozenset[str], allowed: Mapping[str, 
 
 
 def _news(policy: Policy, record: ConsentRecord | None, now: float) -> date | None:
-    """Return the date of the newest policy change since the answer, if it is within `NEWS_LIFETIME`."""
+    """Return the date of the newest policy change since the answer, if it is within `ANNOUNCEMENT_LIFETIME`."""
     if record is None or record.policy == policy.version or not policy.changes:
         return None
     today, answered = (datetime.fromtimestamp(time, UTC).date() for time in (now, record.decided_at))
     newest = max((change.date for change in policy.changes if change.date <= today), default=answered)
-    return newest if newest > answered and today - newest < NEWS_LIFETIME else None
+    return newest if newest > answered and today - newest < ANNOUNCEMENT_LIFETIME else None
 
 
 def _changed_since(policy: Policy, record: ConsentRecord | None) -> frozenset[str]:

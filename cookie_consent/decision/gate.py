@@ -29,7 +29,7 @@ _MAX_EXPIRED_BYTES = 3072
 _log = logging.getLogger("cookie_consent")
 
 
-class Declared:
+class CookieDeclarations:
     """Finds the declaration of a cookie: by its exact name, else by the longest pattern that matches."""
 
     def __init__(self, cookies: Iterable[Cookie]) -> None:
@@ -78,7 +78,7 @@ class Gate:
     ) -> None:
         is_valid = undeclared in ("hold", "allow")
         check("undeclared", undeclared, is_valid=is_valid, remedy='Write "hold" or "allow".')
-        self._cookies, self._declared = policy.cookies, Declared(policy.cookies)
+        self._cookies, self._declared = policy.cookies, CookieDeclarations(policy.cookies)
         self._own_cookies = {name.encode("ascii"): purposes for name, purposes in own_cookies.items()}
         self._refusable_alone = {cookie.purpose: frozenset([cookie.purpose]) - {NECESSARY} for cookie in self._cookies}
         self._hold_undeclared, self._clock = undeclared == "hold", clock
@@ -197,11 +197,11 @@ class Gate:
         for name, value in headers:
             if name.lower() != b"set-cookie":
                 passed.append((name, value))
-            elif (cookie := self._passed_out(value, purposes)) is not None:
+            elif (cookie := self._gated_field(value, purposes)) is not None:
                 passed.append((name, cookie))
         return passed
 
-    def _passed_out(self, field: bytes, purposes: Mapping[str, bool]) -> bytes | None:
+    def _gated_field(self, field: bytes, purposes: Mapping[str, bool]) -> bytes | None:
         """Return a Set-Cookie field with at most the declared lifetime, or None if it is held back."""
         name = cookie_name(field)
         reason = "reserved" if name in self._own_cookies else self._reason_to_hold_read(name, purposes)

@@ -13,10 +13,10 @@ from urllib.parse import quote
 from cookie_consent.base.checks import check
 from cookie_consent.base.cookies.fields import expire_cookie, set_cookie, values
 from cookie_consent.decision import consent_cookie, visitor_cookie
-from cookie_consent.decision.decision import CONSENT_LIFETIME, OPTED_OUT_FOR
+from cookie_consent.decision.decision import CONSENT_LIFETIME, OPT_OUT_LIFETIME
 from cookie_consent.decision.record import ConsentRecord
 from cookie_consent.decision.signing import Signer
-from cookie_consent.decision.visitor_cookie import VISITOR_LIFETIME, Arrival, KnownVisitor, Withdrawn
+from cookie_consent.decision.visitor_cookie import VISITOR_LIFETIME, Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import LONGEST_COOKIE, NECESSARY, Cookie
 from cookie_consent.policy.policy import Policy
@@ -95,12 +95,12 @@ def consent_lifetime(consent_days: float | None, policy: Policy) -> timedelta:
             12 months.
     """
     if consent_days is None:
-        return OPTED_OUT_FOR if policy.sells else CONSENT_LIFETIME
+        return OPT_OUT_LIFETIME if policy.sells else CONSENT_LIFETIME
     lifetime = _days("consent_days", consent_days, most=LONGEST_COOKIE)
-    if policy.sells and lifetime < OPTED_OUT_FOR:
+    if policy.sells and lifetime < OPT_OUT_LIFETIME:
         raise ValueError(
             f"consent_days: {consent_days!r} is not valid. The policy has sells = true, and a visitor who refused a "
-            f"sale is not asked again for 12 months: leave it out, or write at least {OPTED_OUT_FOR.days}."
+            f"sale is not asked again for 12 months: leave it out, or write at least {OPT_OUT_LIFETIME.days}."
         )
     return lifetime
 
@@ -249,12 +249,12 @@ class OwnCookies:
         token = self._visitor.token(visitor_id, arrival.at)
         return set_cookie(self._names[secure]["visitor"], token, left, secure=secure)
 
-    def withdrawn(self, cookies: bytes, now: float, *, secure: bool) -> tuple[Withdrawn, ...]:
+    def withdrawn(self, cookies: bytes, now: float, *, secure: bool) -> tuple[WithdrawnVisitor, ...]:
         """Return the withdrawn visitor ids in a Cookie field that may still have access records."""
         name = self._names[secure]["erasure"].encode()
         return self._erasure.read(values(cookies, name), now) if name in cookies else ()
 
-    def set_withdrawn(self, withdrawn: Iterable[Withdrawn], now: float, *, base: str, secure: bool) -> bytes:
+    def set_withdrawn(self, withdrawn: Iterable[WithdrawnVisitor], now: float, *, base: str, secure: bool) -> bytes:
         """Return the Set-Cookie field that stores withdrawn visitor ids, on a path that only the endpoints have.
 
         Args:

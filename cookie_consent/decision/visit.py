@@ -199,7 +199,7 @@ class Visits:
             )
 
     def _visit(self, policy: Policy, came: bytes, signals: frozenset[str], now: float, *, secure: bool) -> Visit:
-        cookies = _begin(came)
+        cookies = _cut_to_limit(came)
         crumbs, records = pairs(cookies), self._own_cookies.records(cookies, secure=secure)
         record, valid_from, valid_until = self._in_force(policy, records, now) if records else _NO_RECORD
         # An unreadable answer may have been an objection.
@@ -299,7 +299,7 @@ _digest = partial(blake2b, digest_size=_DIGEST_BYTES)
 """Represents a long Cookie field in a key."""
 
 
-def _begin(cookies: bytes) -> bytes:
+def _cut_to_limit(cookies: bytes) -> bytes:
     return cookies if len(cookies) <= _LONGEST_READ else cookies[:_LONGEST_READ].rpartition(b";")[0]
 
 
@@ -318,7 +318,7 @@ def refused_cookie_names(
 
 def cookies_of(scope: Mapping[str, Any]) -> bytes:
     """Return the Cookie field of a request, cut to 64 KiB; several fields, as HTTP/2 sends them, are joined."""
-    return _begin(b"; ".join([value for name, value in scope["headers"] if name == b"cookie"]))
+    return _cut_to_limit(b"; ".join([value for name, value in scope["headers"] if name == b"cookie"]))
 
 
 def without_held(scope: MutableMapping[str, Any], visit: Visit) -> MutableMapping[str, Any]:

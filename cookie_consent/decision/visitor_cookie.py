@@ -90,7 +90,7 @@ class VisitorCookie:
         return KnownVisitor(visitor_id, issued + self.max_age, arrival)
 
 
-class Withdrawn(NamedTuple):
+class WithdrawnVisitor(NamedTuple):
     """A visitor id whose consent was withdrawn.
 
     Args:
@@ -112,12 +112,12 @@ class ErasureCookie:
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
 
-    def write(self, withdrawn: Iterable[Withdrawn], now: float) -> str:
+    def write(self, withdrawn: Iterable[WithdrawnVisitor], now: float) -> str:
         """Return the token for some ids, issued at `now` (seconds since 1970)."""
         fields = [text for visitor_id, until in withdrawn for text in (visitor_id, str(until))]
         return self._signer.sign("~".join(fields).encode("ascii"), int(now)).decode("ascii")
 
-    def read(self, tokens: Iterable[bytes], now: float) -> tuple[Withdrawn, ...]:
+    def read(self, tokens: Iterable[bytes], now: float) -> tuple[WithdrawnVisitor, ...]:
         """Return the ids in the newest valid token that may still have records, in the order of their withdrawals."""
         verified = filter(None, map(self._signer.read, tokens))
         issued_by_now = [(issued, value) for value, issued in verified if issued <= now]
@@ -127,5 +127,5 @@ class ErasureCookie:
         if not _WITHDRAWN.fullmatch(value):  # another version of the package may have written it
             return ()
         fields = value.split("~")
-        withdrawn = [Withdrawn(*pair) for pair in zip(fields[::2], map(int, fields[1::2]), strict=True)]
+        withdrawn = [WithdrawnVisitor(*pair) for pair in zip(fields[::2], map(int, fields[1::2]), strict=True)]
         return tuple(visitor for visitor in withdrawn if visitor.until > now)

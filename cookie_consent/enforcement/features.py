@@ -94,12 +94,12 @@ class Requires:
             raise WebSocketException(code=WS_1008_POLICY_VIOLATION, reason=_NOT_GIVEN)
         if missing:
 
-            async def instead(scope: Scope, receive: Receive, send: Send) -> None:
+            async def replacement(scope: Scope, receive: Receive, send: Send) -> None:
                 await (await self._degraded(request, missing))(scope, receive, send)
 
             # An exception is the only way for a dependency of FastAPI to stop the endpoint. The middleware sends the
             # page itself, because the app's error handlers would turn the exception into JSON.
-            consent_of(request.scope).instead = instead
+            consent_of(request.scope).replacement = replacement
             raise HTTPException(status_code=200, detail=_NOT_GIVEN)
 
     def _decorate(self, endpoint: Endpoint) -> Endpoint:

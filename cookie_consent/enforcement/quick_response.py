@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from starlette.types import Message
 
 from cookie_consent.base import page_views
-from cookie_consent.base.caching import OF_CACHES, Headers, depending_on, plain_fields
+from cookie_consent.base.caching import CACHE_FIELDS, Headers, depending_on, plain_fields
 from cookie_consent.base.html.injection import end_of_body
 from cookie_consent.base.page_views import NOT_MODIFIED
 from cookie_consent.base.user_agents import is_from_robot
@@ -43,7 +43,7 @@ class QuickResponse(Response):
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the app's, or the response that replaces it."""
         kind = message["type"]
-        if not self._is_quick or self._consent.instead is not None:
+        if not self._is_quick or self._consent.replacement is not None:
             return self._send_carefully(message)
         if kind == _BODY:
             return self._out(message) if self._held is None else self._send_held(self._held, message)
@@ -68,7 +68,7 @@ class QuickResponse(Response):
         if trace.new_visitor is not None:
             headers = [*headers, (b"set-cookie", trace.new_visitor)]
         for name, _ in headers:
-            if type(name) is not bytes or name.lower().endswith(OF_CACHES):
+            if type(name) is not bytes or name.lower().endswith(CACHE_FIELDS):
                 headers = depending_on(plain_fields(headers), self._enforcement.depends_on)
                 break
         else:

@@ -52,7 +52,7 @@ class RequestConsent(Decision):
         chose_language: whether the language was chosen by Accept-Language.
         follows_page: whether the language is left to the page.
         nonce: the nonce of the page's Content-Security-Policy, for our tags in the app's templates. The app sets it.
-        instead: an ASGI app whose response replaces the app's, or None.
+        replacement: an ASGI app whose response replaces the app's, or None.
         degraded: ids of the features that gave their fallback.
     """
 
@@ -70,7 +70,7 @@ class RequestConsent(Decision):
     chose_language = False
     follows_page = True
     nonce = ""
-    instead: Callable[..., Awaitable[None]] | None = None
+    replacement: Callable[..., Awaitable[None]] | None = None
     degraded: frozenset[str] = frozenset()
     _language: str | None = None
     _root_path = ""

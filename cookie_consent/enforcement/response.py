@@ -135,9 +135,9 @@ class Response:
         if self._replaced:
             return _nothing()
         if message["type"] == _START:
-            if self._consent.instead is not None:
+            if self._consent.replacement is not None:
                 self._replaced = True
-                return self._consent.instead(self.scope, self._receive, self._pass)
+                return self._consent.replacement(self.scope, self._receive, self._pass)
             message = self._start(message)
         elif message["type"] == "http.response.trailers":
             self._apply_recent_answers()

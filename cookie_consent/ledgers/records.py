@@ -15,10 +15,10 @@ from cookie_consent.ledgers import Entry
 from cookie_consent.ledgers.chain import SCHEMA
 from cookie_consent.policy.policy import Policy, canonical_json
 
-CLICKED_WITHIN = 10
+DOUBLE_CLICK_WINDOW = 10
 """An identical answer within this time counts as a repeat if the visitor has no earlier record (seconds). Only the
 form's id then tells that the two came from one visitor."""
-REPEATED_WITHIN = 60
+REPEAT_WINDOW = 60
 """An identical answer of the same visitor within this time counts as a repeat, such as a double click or a retry
 (seconds)."""
 _LAST = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
@@ -110,7 +110,7 @@ def event(before: ConsentRecord | None, after: ConsentRecord) -> str:
 
 
 def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
-    """Return whether an answer repeats the visitor's last record within `REPEATED_WITHIN`.
+    """Return whether an answer repeats the visitor's last record within `REPEAT_WINDOW`.
 
     This happens on a double click, when the second request still carries the old cookie, and on a retry after a lost
     response.
@@ -120,11 +120,11 @@ def repeats(last: Mapping[str, Any], answer: Entry) -> bool:
         answer: the entry that would be stored.
     """
     same = all(last.get(name) == answer.document[name] for name in _COMPARED)
-    return same and _is_answer(last) and answer.decided_at - seconds_of(last["decided_at"]) <= REPEATED_WITHIN
+    return same and _is_answer(last) and answer.decided_at - seconds_of(last["decided_at"]) <= REPEAT_WINDOW
 
 
 def repeats_refusal(before: ConsentRecord, after: ConsentRecord) -> bool:
-    """Return whether an answer repeats a plain refusal within `REPEATED_WITHIN`.
+    """Return whether an answer repeats a plain refusal within `REPEAT_WINDOW`.
 
     A refusal by a visitor without a consent id is found only in the cookie. For all others, see `repeats`.
 
@@ -135,7 +135,7 @@ def repeats_refusal(before: ConsentRecord, after: ConsentRecord) -> bool:
     if before.consent_id or before.in_state(State.GRANTED):
         return False
     same = (before.answers, before.policy, before.signals) == (after.answers, after.policy, after.signals)
-    return same and after.decided_at - before.decided_at <= REPEATED_WITHIN
+    return same and after.decided_at - before.decided_at <= REPEAT_WINDOW
 
 
 def shows_earlier_consent(record: Mapping[str, Any]) -> bool:
@@ -240,7 +240,7 @@ def entry(
         policies={context.policy.version: _policy_data(context.policy)},
         texts={digest(text): text for text in ((shown.html, shown.prevailing_html) if shown else ())},
         # Without an earlier record, two visitors who answer alike could be taken for one. So this time is short.
-        repeat_within=REPEATED_WITHIN if previous else CLICKED_WITHIN,
+        repeat_within=REPEAT_WINDOW if previous else DOUBLE_CLICK_WINDOW,
     )
 
 
@@ -317,7 +317,7 @@ def note_entry(
             "repeat_key": _digest_of(note),
             **note,
         },
-        repeat_within=REPEATED_WITHIN,
+        repeat_within=REPEAT_WINDOW,
     )
 
 

@@ -39,9 +39,9 @@ from cookie_consent.ledgers.sql_requests import SqlRequests
 from cookie_consent.ledgers.tables import POLICIES, RECORDS, REMOVALS, TEXTS
 from cookie_consent.policy.policy import canonical_json
 
-_PAGE = 5000
+_PAGE_SIZE = 5000
 """The number of records read or removed with one statement, so that none blocks others for long."""
-_READERS = 4
+_READER_THREADS = 4
 _SHARED_ERRORS = (OSError, OperationalError, InterfaceError, NoConnectionError)
 _CITED = (
     ("policies", POLICIES.c.version, POLICIES.c.document, (RECORDS.c.policy,)),
@@ -117,7 +117,7 @@ class SqlLedger:
         self._cited: set[str] = set()
         self._committer = Committer(self._write, shared_errors=_SHARED_ERRORS, release=self._release)
         # A separate pool, so that a database that hangs does not use up the app's worker threads.
-        self._readers = Workers(_READERS, "consent-ledger-reader")
+        self._readers = Workers(_READER_THREADS, "consent-ledger-reader")
         self.requests = SqlRequests(database.engine, database.migrate, database.empty_journal)
         call_after_fork(self)
 
@@ -169,7 +169,7 @@ class SqlLedger:
 
     def links(self) -> Iterator[Link]:
         """Yield the chain from its first record."""
-        query = select(*_LINK).order_by(RECORDS.c.number).limit(_PAGE)
+        query = select(*_LINK).order_by(RECORDS.c.number).limit(_PAGE_SIZE)
         rows = self._page(query)
         while rows:
             for row in rows:
@@ -195,12 +195,12 @@ class SqlLedger:
             return self._would_remove(candidates)
         reason = "retention" if consent_id is None else "erasure"
         records = misfiled = 0
-        checked = _PAGE
+        checked = _PAGE_SIZE
         # A transaction for each page, so that appends wait for one page only.
-        while checked == _PAGE:
+        while checked == _PAGE_SIZE:
             with self._database.changing() as connection:
-                rows = connection.execute(candidates.offset(misfiled).limit(_PAGE)).all()
-                intact, damaged = _parted(rows)
+                rows = connection.execute(candidates.offset(misfiled).limit(_PAGE_SIZE)).all()
+                intact, damaged = _split_by_integrity(rows)
                 if intact:
                     kept_days = None if consent_id else _kept_days(rows, damaged)
                     self._empty(connection, intact, removal(make_id(), reason, intact, rfc3339(now), kept_days))
@@ -300,7 +300,9 @@ class SqlLedger:
 
     def _would_remove(self, candidates: Select[Any]) -> Removal:
         with self._database.scanning() as connection:
-            intact, damaged = _parted(connection.execute(candidates.execution_options(yield_per=_PAGE)))
+            intact, damaged = _split_by_integrity(
+                connection.execute(candidates.execution_options(yield_per=_PAGE_SIZE))
+            )
             # Literals, because databases limit the number of bound parameters.
             misfiled = RECORDS.c.number.in_(bindparam("misfiled", damaged, expanding=True, literal_execute=True))
             assert candidates.whereclause is not None  # noqa: S101 (made here)
@@ -319,7 +321,7 @@ def _link(row: Row[Any]) -> Link:
     return Link(number, document, hash_, chained, dict(zip(INDEXED_COLUMNS, columns, strict=True)))
 
 
-def _parted(rows: Iterable[Row[Any]]) -> tuple[list[int], list[int]]:
+def _split_by_integrity(rows: Iterable[Row[Any]]) -> tuple[list[int], list[int]]:
     """Return the numbers of the intact records, and of those that are not."""
     intact, damaged = list[int](), list[int]()
     for row in rows:

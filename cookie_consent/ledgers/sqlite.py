@@ -20,11 +20,11 @@ from cookie_consent.ledgers.entry import Entry
 from cookie_consent.ledgers.migrate import migrate
 from cookie_consent.ledgers.tables import METADATA, RECORDS, Cited
 
-_BUSY = 3.0
+_BUSY_TIMEOUT = 3.0
 """How long to wait for another writer (seconds)."""
-_NEXT_TRY = 0.001
+_RETRY_INTERVAL = 0.001
 """The interval between attempts to become the writer (seconds). A commit takes a few of these."""
-_EMPTYING, _NEXT_EMPTYING = 1.0, 0.05
+_EMPTY_TIMEOUT, _EMPTY_INTERVAL = 1.0, 0.05
 """How long to keep trying to empty the write-ahead log while there are readers, and the interval between attempts
 (seconds)."""
 _MAX_DAMAGES = 10
@@ -54,7 +54,7 @@ class SqliteDatabase:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(path).absolute()
         self.engine = create_engine(
-            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_timeout=_BUSY, hide_parameters=True
+            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_timeout=_BUSY_TIMEOUT, hide_parameters=True
         )
         event.listen(self.engine, "begin", _begin)
         event.listen(self.engine, "checkout", self._check_file)
@@ -124,7 +124,7 @@ class SqliteDatabase:
         address = f"{self._path.as_uri()}?mode=rw"
         file = os.stat(self._path)
         connection = sqlite3.connect(
-            address, timeout=_BUSY, isolation_level=None, check_same_thread=False, factory=_Connection, uri=True
+            address, timeout=_BUSY_TIMEOUT, isolation_level=None, check_same_thread=False, factory=_Connection, uri=True
         )
         connection.file = file
         connection.text_factory = _text
@@ -152,7 +152,7 @@ class _Connection(sqlite3.Connection):
 
     def wait_for_others(self) -> None:
         """Begin a write transaction, retrying while another writer is active, up to a time limit."""
-        wait_until(self._begins, _BUSY, _NEXT_TRY)
+        wait_until(self._begins, _BUSY_TIMEOUT, _RETRY_INTERVAL)
 
     def empty_journal(self) -> None:
         """Checkpoint the write-ahead log and truncate it; give up if readers block it for too long."""
@@ -160,8 +160,8 @@ class _Connection(sqlite3.Connection):
         self.execute("PRAGMA busy_timeout = 0")
         # The removal is committed already, so an error here must not fail it.
         with suppress(sqlite3.OperationalError):
-            wait_until(lambda: not self._is_journal_busy(), _EMPTYING, _NEXT_EMPTYING)
-        self.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
+            wait_until(lambda: not self._is_journal_busy(), _EMPTY_TIMEOUT, _EMPTY_INTERVAL)
+        self.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT * 1000:.0f}")
 
     def _is_journal_busy(self) -> bool:
         (is_busy, *_) = self.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -195,7 +195,7 @@ def _begin(connection: Connection) -> None:
         if not sqlite.in_transaction:
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # raises the error as one of SQLAlchemy's
     finally:
-        sqlite.execute(f"PRAGMA busy_timeout = {_BUSY * 1000:.0f}")
+        sqlite.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT * 1000:.0f}")
 
 
 def _append(connection: Connection, entries: Sequence[Entry], hashes: Sequence[bytes], new: Cited) -> list[str]:

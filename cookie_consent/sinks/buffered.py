@@ -22,12 +22,12 @@ from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError, Stor
 
 LONGEST_HELD = 1.0
 """How long a process may buffer a line before it reaches the store or a spill file (seconds)."""
-_FLUSH = 0.5
+_FLUSH_INTERVAL = 0.5
 _TIMEOUT = 1.0
 """How long a store may fail before buffered lines are spilled (seconds)."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 15.0
 """Bounds of the pause between retries (seconds). The bound doubles each time; the pause is a random part of it."""
-_CLOSING = 5.0
+_CLOSE_TIMEOUT = 5.0
 _MAX_BYTES = 64 * 1024 * 1024
 _log = logging.getLogger("cookie_consent")
 
@@ -170,7 +170,7 @@ class BufferedSink:
         self._flushes.append((flushed, ends))
         self._has_lines.set()
         self._is_full.set()
-        return flushed.wait(_CLOSING)
+        return flushed.wait(_CLOSE_TIMEOUT)
 
     def _wake(self) -> None:
         self._is_awake = True  # before the event: see `_run`
@@ -193,7 +193,7 @@ class BufferedSink:
     def _run(self) -> None:
         while True:
             self._has_lines.wait()
-            self._is_full.wait(_FLUSH)
+            self._is_full.wait(_FLUSH_INTERVAL)
             self._is_full.clear()
             # Reset both before taking lines, in this order: a line that comes later then wakes the thread again.
             self._has_lines.clear()

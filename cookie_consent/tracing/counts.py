@@ -17,7 +17,7 @@ from cookie_consent.base.process.forking import call_after_fork
 from cookie_consent.sinks import Sink
 from cookie_consent.tracing.access_record import VERSION, piece
 
-FLUSH = 10.0
+FLUSH_INTERVAL = 10.0
 """Seconds after which counts are written to the sink."""
 _MAX_HOSTS = 100
 _ID_BYTES = 12
@@ -81,7 +81,7 @@ class Counts:
                 return
         if self._flushing_loop is not loop:  # no flush is scheduled, or it was in a loop that has ended
             self._flushing_loop = loop
-            call_later(FLUSH, self.flush)
+            call_later(FLUSH_INTERVAL, self.flush)
             if not self._registered_at_exit:
                 self._registered_at_exit = True
                 atexit.register(self._end)

@@ -24,7 +24,7 @@ LONGEST_RECORDED = 3600.0
 _MAX_THREADS = 4
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 600.0
 """Pauses between tries while erasing fails (seconds). Each is twice the one before, times a random factor."""
-_CLOSING = 5.0
+_CLOSE_TIMEOUT = 5.0
 _log = logging.getLogger("cookie_consent")
 
 
@@ -94,7 +94,7 @@ class Erasing:
     def close(self) -> None:
         """Wait for started erasures, for at most five seconds. The next process continues with the noted ones."""
         atexit.unregister(self.close)
-        end = time.monotonic() + _CLOSING
+        end = time.monotonic() + _CLOSE_TIMEOUT
         self._notes.wait(end)
         for visitor_id in self._now.wait(end):
             if not self._pending.is_kept(visitor_id):

@@ -180,7 +180,7 @@ class Tracing:
         try:
             self.sink.write(line)
         except Exception as error:  # noqa: BLE001 (a failing sink loses records, but fails no page)
-            self._lose(error)
+            self._count_loss(error)
 
     def _new_minute(self, minute: int) -> bytes:
         """Return the beginning of the times in a minute, and cache it."""
@@ -203,7 +203,7 @@ class Tracing:
         what = b'%b,"http.response.status_code":%d,"duration_ms":' % (page_piece(*page[:-2], self._query_keys), status)
         return _keep(self._pages, page, _kind(b"view" if is_view else b"request", what), sum(map(len, page[:-2])))
 
-    def _lose(self, error: Exception) -> None:
+    def _count_loss(self, error: Exception) -> None:
         """Count a record that the sink did not take, and log the first one."""
         if not self.lost:
             _log.warning("The sink does not take access records; they are lost and counted: %r", error)

@@ -11,7 +11,7 @@ from cookie_consent.base.limits import RateLimit
 from cookie_consent.base.problem import Problem, too_many
 from cookie_consent.decision.decision import grants_consent
 from cookie_consent.decision.own_cookies import OwnCookies
-from cookie_consent.decision.visitor_cookie import Withdrawn
+from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.ledgers import Ledger
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import KeptSummary
@@ -78,7 +78,7 @@ class KeptData:
         visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
         return visitor.id if visitor else None
 
-    def withdrawn(self, inquiry: Inquiry) -> tuple[Withdrawn, ...]:
+    def withdrawn(self, inquiry: Inquiry) -> tuple[WithdrawnVisitor, ...]:
         """Return the visitor's pseudonyms from before a withdrawal."""
         return self._own_cookies.withdrawn(inquiry.cookies, inquiry.now, secure=inquiry.secure)
 

@@ -12,7 +12,7 @@ import pytest
 
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, new_id
 from cookie_consent.decision.record import newest
-from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, Withdrawn
+from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie
 from tests.support.policies import KEY, NOW, granted, refused, small
 
@@ -81,7 +81,7 @@ def test_max_age_of_signal_cookie_is_remaining_life_of_answer(left: float, max_a
     ],
 )
 def test_erasure_cookie_is_set_and_deleted_on_encoded_endpoint_path(base: str, path: bytes) -> None:
-    written = OWN.set_withdrawn([Withdrawn("one", int(NOW) + 9)], NOW, base=base, secure=True)
+    written = OWN.set_withdrawn([WithdrawnVisitor("one", int(NOW) + 9)], NOW, base=base, secure=True)
     deleted = OWN.forget_visitor("erasure", base=base, secure=True)
     assert [field.split(b"; Path=")[1].split(b"; ")[0] for field in (written, deleted)] == [path, path]
 

@@ -21,7 +21,7 @@ from cookie_consent.decision.visitor_cookie import (
     ErasureCookie,
     KnownVisitor,
     VisitorCookie,
-    Withdrawn,
+    WithdrawnVisitor,
 )
 from tests.support.policies import KEY, NOW
 
@@ -124,9 +124,9 @@ def test_itsdangerous_reads_visitor_token() -> None:
 
 def test_withdrawn_ids_are_read_back_until_their_records_expire() -> None:
     kept = ErasureCookie(Signer(KEY, ERASURE_SALT))
-    written = kept.write([Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9)], NOW).encode()
-    assert kept.read([written], NOW + 4) == (Withdrawn("one", NOW + 5), Withdrawn("two", NOW + 9))
-    assert kept.read([written], NOW + 5) == (Withdrawn("two", NOW + 9),)
+    written = kept.write([WithdrawnVisitor("one", NOW + 5), WithdrawnVisitor("two", NOW + 9)], NOW).encode()
+    assert kept.read([written], NOW + 4) == (WithdrawnVisitor("one", NOW + 5), WithdrawnVisitor("two", NOW + 9))
+    assert kept.read([written], NOW + 5) == (WithdrawnVisitor("two", NOW + 9),)
 
 
 @pytest.mark.parametrize(

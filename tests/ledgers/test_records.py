@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cookie_consent.decision.record import SOURCES, ConsentRecord, State
 from cookie_consent.ledgers import Entry, MemoryLedger
 from cookie_consent.ledgers.records import (
-    REPEATED_WITHIN,
+    REPEAT_WINDOW,
     RecordContext,
     ShownText,
     answer_at,
@@ -238,7 +238,7 @@ def kept_after(seconds: float, record: ConsentRecord = RECORD, **changes: Any) -
 
 def test_same_answer_within_a_minute_is_a_repeat() -> None:
     last = dict(make_entry().document)
-    assert REPEATED_WITHIN == 60
+    assert REPEAT_WINDOW == 60
     assert [repeats(last, kept_after(seconds)) for seconds in (-1, 0, 60, 61)] == [True, True, True, False]
     assert repeats(last, kept_after(1, source="banner", language="ja", consent_id="other"))
 

@@ -11,7 +11,7 @@ import pytest
 
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, CookieSettings, OwnCookies
 from cookie_consent.decision.signing import Signer
-from cookie_consent.decision.visitor_cookie import ERASURE_SALT, Withdrawn
+from cookie_consent.decision.visitor_cookie import ERASURE_SALT, WithdrawnVisitor
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, answering, call, install, policy
@@ -296,7 +296,7 @@ def test_invalid_erasure_cookie_gives_no_id(token: str) -> None:
 def test_newest_erasure_cookie_counts_and_future_one_is_ignored() -> None:
     own = OwnCookies(CookieSettings(KEY))
     tokens = [
-        own.set_withdrawn([Withdrawn(id_, int(NOW) + 1000)], issued, base=PREFIX, secure=True).partition(b";")[0]
+        own.set_withdrawn([WithdrawnVisitor(id_, int(NOW) + 1000)], issued, base=PREFIX, secure=True).partition(b";")[0]
         for id_, issued in (("old", NOW - 10), ("new", NOW - 5), ("future", NOW + 5))
     ]
     assert [one.visitor_id for one in own.withdrawn(b"; ".join(tokens), NOW, secure=True)] == ["new"]

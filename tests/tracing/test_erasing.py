@@ -606,7 +606,7 @@ from cookie_consent.tracing import erasing
 from cookie_consent.sinks import MemorySink
 from cookie_consent.sinks.files.parquet import engine
 
-erasing._CLOSING = erasing.SETTLED = 0.1
+erasing._CLOSE_TIMEOUT = erasing.SETTLED = 0.1
 started = threading.Event()
 
 class Endless(MemorySink):

@@ -28,7 +28,7 @@ _TURN = 1.0
 """How long a shared lock waits for another holder on Windows (seconds)."""
 _PLACE = 0x7FFF_FFFE
 """The byte to lock on Windows. Nobody else can read it, so it is as far behind the end as the C library allows."""
-_AT_ONCE, _FREE = 2, 0
+_EXCLUSIVE, _UNLOCK = 2, 0
 """`msvcrt.LK_NBLCK` and `msvcrt.LK_UNLCK`."""
 
 
@@ -59,7 +59,7 @@ def unlock(file: int) -> None:
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_UN)
     else:
-        _lock_on_windows(file, _FREE)
+        _lock_on_windows(file, _UNLOCK)
 
 
 def open_locked(path: Path, flags: int, mode: int = 0o600, *, wait: float = 0.0) -> int:
@@ -119,7 +119,7 @@ def _is_locked(file: int, *, shared: bool) -> bool:
         if fcntl is not None:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         else:
-            _lock_on_windows(file, _AT_ONCE)
+            _lock_on_windows(file, _EXCLUSIVE)
     except OSError as error:
         if is_posix() and not isinstance(error, BlockingIOError):
             raise

@@ -21,8 +21,8 @@ from cookie_consent.sinks.clickhouse import tables
 from cookie_consent.sinks.columns import record_from
 from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
-_CONNECT = 3
-_WRITE, _LOOK_UP, _PURGE = 10, 30, 600
+_CONNECT_TIMEOUT = 3
+_WRITE_TIMEOUT, _LOOK_UP_TIMEOUT, _PURGE_TIMEOUT = 10, 30, 600
 """Time limits of statements (seconds)."""
 _TRIES = 2
 """How often to delete a visitor's records. Another process may write some between a deletion and the check after it."""
@@ -30,14 +30,14 @@ _INSERT = {
     # The server merges the inserts of many processes, because each inserted part of a table costs it work.
     "async_insert": 1,
     "wait_for_async_insert": 1,
-    "wait_for_async_insert_timeout": _WRITE,
+    "wait_for_async_insert_timeout": _WRITE_TIMEOUT,
     "date_time_input_format": "best_effort",
     "input_format_skip_unknown_fields": 1,
     "input_format_json_read_objects_as_strings": 1,
     "max_partitions_per_insert_block": 0,  # after an outage, or with a wrong clock, a batch can span many days
 }
-_AT_ONCE = {"lightweight_deletes_sync": 2}  # the statement returns when all replicas are done
-_LATER = {"mutations_sync": 0}
+_SYNCHRONOUS = {"lightweight_deletes_sync": 2}  # the statement returns when all replicas are done
+_ASYNCHRONOUS = {"mutations_sync": 0}
 _REFUSALS = frozenset({6, 25, 26, 27, 33, 38, 41, 53, 69, 70, 72, 117, 131, 306, 349, 407, 467, 469})
 """Error codes for lines that the server can never accept, from its ErrorCodes.cpp: CANNOT_PARSE_… and the like,
 TYPE_MISMATCH, INCORRECT_DATA, TOO_DEEP_RECURSION, VIOLATED_CONSTRAINT."""
@@ -76,7 +76,7 @@ class ClickHouseStore:
         ValueError: the URL is invalid.
     """
 
-    def __init__(self, url: str, *, limit: int = _WRITE) -> None:
+    def __init__(self, url: str, *, limit: int = _WRITE_TIMEOUT) -> None:
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -105,8 +105,8 @@ class ClickHouseStore:
         try:
             client = self._client = self._client or self._connect(self._limit)
             why = [
-                *refused(records, lambda lines: _keep(client, lines, "access_records_lines")),
-                *refused(counts, lambda lines: _keep(client, lines, "access_counts_lines")),
+                *refused(records, lambda lines: _insert(client, lines, "access_records_lines")),
+                *refused(counts, lambda lines: _insert(client, lines, "access_counts_lines")),
             ]
         except BaseException:
             self.close()
@@ -115,7 +115,7 @@ class ClickHouseStore:
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor, oldest first."""
-        with self._connected(_LOOK_UP) as client:
+        with self._connected(_LOOK_UP_TIMEOUT) as client:
             rows = client.query(tables.SELECT_OF_VISITOR, parameters={"visitor": visitor_id}).result_rows
         for row in rows:
             record = record_from(row)
@@ -132,7 +132,7 @@ class ClickHouseStore:
             CannotEraseError: the server still has some.
         """
         parameters = {"visitor": visitor_id}
-        with self._connected(_LOOK_UP) as client:
+        with self._connected(_LOOK_UP_TIMEOUT) as client:
             count = remaining = _number(client, tables.COUNT_OF_VISITOR, parameters)
             for _ in range(_TRIES):
                 if remaining:
@@ -151,7 +151,7 @@ class ClickHouseStore:
         """
         end = datetime.fromtimestamp(now, UTC) - keep
         until = {"end": int(end.timestamp() * 1000)}
-        with self._connected(_PURGE) as client:
+        with self._connected(_PURGE_TIMEOUT) as client:
             count = _number(client, tables.count_until("access_records"), until)
             if not dry_run:
                 for day in client.query(tables.DAYS_BEFORE, parameters={"day": int(f"{end:%Y%m%d}")}).result_rows:
@@ -177,7 +177,7 @@ class ClickHouseStore:
         client = clickhouse_connect.get_client(
             dsn=self._url,
             interface=self._interface,
-            connect_timeout=_CONNECT,
+            connect_timeout=_CONNECT_TIMEOUT,
             send_receive_timeout=limit,
             query_retries=0,  # the sink retries
             autogenerate_session_id=False,  # statements share no session state
@@ -203,7 +203,7 @@ class ClickHouseStore:
             client.close()
 
 
-def _keep(client: Client, lines: Sequence[bytes], table: str) -> None:
+def _insert(client: Client, lines: Sequence[bytes], table: str) -> None:
     """Insert lines, all or none.
 
     Raises:
@@ -223,8 +223,8 @@ def _number(client: Client, statement: str, values: dict[str, Any]) -> int:
 
 
 def _delete(client: Client, table: str, statement: str, values: dict[str, Any]) -> None:
-    client.command(statement, parameters=values, settings=_AT_ONCE)
-    client.command(tables.apply_deletions(table), settings=_LATER)
+    client.command(statement, parameters=values, settings=_SYNCHRONOUS)
+    client.command(tables.apply_deletions(table), settings=_ASYNCHRONOUS)
 
 
 def _limit(client: Client, table: str, seconds: int) -> None:

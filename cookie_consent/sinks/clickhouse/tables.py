@@ -16,7 +16,7 @@ _TYPES = {
     "day": "Date",
     "value": "Int64",
 }
-_FEW = "LowCardinality(Nullable(String))"
+_LOW_CARDINALITY = "LowCardinality(Nullable(String))"
 """The type of all other columns: texts with few distinct values."""
 _NEEDED = ("time", "day", "value")
 """Columns that must not be missing: ClickHouse would store 1970 or 0."""
@@ -68,7 +68,7 @@ def limit(table: str, seconds: int) -> str:
 
 
 def _kind(column: str) -> str:
-    return _TYPES.get(column, _FEW)
+    return _TYPES.get(column, _LOW_CARDINALITY)
 
 
 def _make(table: str, columns: Mapping[str, str], engine: str) -> Sequence[str]:

@@ -14,10 +14,10 @@ from nats.js.errors import BadRequestError, NotFoundError
 from cookie_consent.base.process.forking import call_after_fork, leave_to_parent
 from cookie_consent.sinks.nats.address import NatsAddress
 
-_CONNECT = 3.0
-_EACH = 2
+_CONNECT_TIMEOUT = 3.0
+_CONNECT_TIMEOUT_OF_SERVER = 2
 """How long one server may take to connect (seconds). There may be others to try."""
-_END = 1.0
+_CLOSE_TIMEOUT = 1.0
 LONGEST = 10.0
 """The default time limit of a task (seconds)."""
 
@@ -36,7 +36,7 @@ class Connection:
     """
 
     def __init__(self, address: NatsAddress) -> None:
-        self._place = address
+        self._address = address
         self._client: _Client | None = None
         self.after_fork()
         call_after_fork(self)
@@ -94,7 +94,7 @@ class Connection:
             raise  # the connection is fine
         except TimeoutError as error:
             await self._disconnect()
-            raise TimeoutError(f"{self._place} did not answer in time.") from error  # the original has no message
+            raise TimeoutError(f"{self._address} did not answer in time.") from error  # the original has no message
         except Exception:
             await self._disconnect()
             raise
@@ -108,7 +108,7 @@ class Connection:
         except asyncio.CancelledError:
             if client.is_connected:
                 raise  # the time limit
-            raise ConnectionError(f"{self._place} ended the connection.") from None
+            raise ConnectionError(f"{self._address} ended the connection.") from None
         finally:
             client.working.discard(working)
 
@@ -120,19 +120,19 @@ class Connection:
             return self._client
 
     async def _new_client(self) -> _Client:
-        client = _Client(secret=self._place.is_secret)
+        client = _Client(secret=self._address.is_secret)
         try:
-            async with asyncio.timeout(_CONNECT):
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
                 await client.connect(
-                    servers=list(self._place.servers),
-                    user=self._place.user,
-                    password=self._place.password,
-                    token=self._place.token,
+                    servers=list(self._address.servers),
+                    user=self._address.user,
+                    password=self._address.password,
+                    token=self._address.token,
                     name="cookie-consent",
                     error_cb=_say_nothing,
                     disconnected_cb=client.on_disconnect,
                     allow_reconnect=False,
-                    connect_timeout=_EACH,
+                    connect_timeout=_CONNECT_TIMEOUT_OF_SERVER,
                     max_reconnect_attempts=1,  # at most two attempts for each server
                     reconnect_time_wait=0,
                 )
@@ -178,7 +178,7 @@ class _Client(Client):
 
 async def _ended(client: Client) -> None:
     with suppress(Exception):  # the client is discarded anyway
-        async with asyncio.timeout(_END):
+        async with asyncio.timeout(_CLOSE_TIMEOUT):
             await client.close()
 
 

@@ -24,7 +24,7 @@ SETTLED = 20.0
 """How long after an erasure lines may still arrive at the store that were read from the stream before it (seconds)."""
 _HELD_ON = 5.0
 """How much longer than that a message stays assigned to a forwarder that does not respond (seconds)."""
-_AT_ONCE = 16
+_BATCH_SIZE = 16
 _WAIT = 1.0
 
 
@@ -124,7 +124,7 @@ class Forwarder:
     async def _fetch(self, client: Client) -> list[Msg]:
         await self._subscribe(client)
         try:
-            return await self._consumer.fetch(_AT_ONCE, _WAIT)
+            return await self._consumer.fetch(_BATCH_SIZE, _WAIT)
         except nats.errors.TimeoutError:
             return []
 

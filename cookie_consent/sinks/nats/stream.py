@@ -19,15 +19,15 @@ from cookie_consent.sinks.nats.messages import LINES, Message, packed, time_of
 
 KEEP = timedelta(days=395)
 """How long a stream keeps messages until a purge sets less: the maximum lifetime of a visitor id."""
-_KNOWN_AGAIN = 120.0
+_DUPLICATE_WINDOW = 120.0
 """How long the servers recognise duplicates (seconds; JetStream's default)."""
 _REPLICAS = 3
 _HEADERS = 1024
 """The part of the message limit reserved for headers (bytes)."""
-_IN_USE = 10058
+_STREAM_EXISTS = 10058
 """JetStream's error code for a stream that exists with other settings."""
-_AT_ONCE = 64
-_FORGOTTEN = 60.0
+_BATCH_SIZE = 64
+_INACTIVE_THRESHOLD = 60.0
 
 
 class Stream:
@@ -51,12 +51,12 @@ class Stream:
             storage=StorageType.FILE,
             num_replicas=self._replicas,
             max_age=KEEP.total_seconds(),
-            duplicate_window=_KNOWN_AGAIN,
+            duplicate_window=_DUPLICATE_WINDOW,
         )
         try:
             await self.jetstream.add_stream(config)
         except BadRequestError as error:
-            if error.err_code != _IN_USE:
+            if error.err_code != _STREAM_EXISTS:
                 raise
 
     async def exists(self) -> bool:
@@ -104,13 +104,13 @@ class Stream:
             headers_only=headers_only or None,
             mem_storage=True,
             num_replicas=1,
-            inactive_threshold=_FORGOTTEN,
+            inactive_threshold=_INACTIVE_THRESHOLD,
         )
         consumer = await self.jetstream.pull_subscribe(subject, stream=self.address.stream, config=config)
         try:
             while pending := (await consumer.consumer_info()).num_pending:
                 with suppress(nats.errors.TimeoutError):  # the messages were removed meanwhile
-                    for message in await consumer.fetch(min(pending, _AT_ONCE)):
+                    for message in await consumer.fetch(min(pending, _BATCH_SIZE)):
                         yield message
         finally:
             await consumer.unsubscribe()

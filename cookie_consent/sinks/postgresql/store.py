@@ -19,8 +19,8 @@ from cookie_consent.sinks.deadline import cut_off_after
 from cookie_consent.sinks.postgresql import tables
 from cookie_consent.sinks.store import RefusedError, refused, report, url_error
 
-_CONNECT = 3
-_WRITE, _LOOK_UP, _PURGE = 10, 30, 600
+_CONNECT_TIMEOUT = 3
+_WRITE_TIMEOUT, _LOOK_UP_TIMEOUT, _PURGE_TIMEOUT = 10, 30, 600
 """Time limits (seconds). A purge scans everything."""
 _LOCK_WAIT = 3
 """How long to wait for a lock (seconds). A purge that waits for a long report blocks all later queries."""
@@ -66,18 +66,18 @@ class PostgresqlStore:
         ValueError: the URL is invalid.
     """
 
-    def __init__(self, url: str, *, limit: float = _WRITE) -> None:
+    def __init__(self, url: str, *, limit: float = _WRITE_TIMEOUT) -> None:
         try:
             in_url = conninfo_to_dict(url)
         except psycopg.ProgrammingError:
             raise url_error("postgresql://user:password@host:5432/database") from None
         preferred = {
-            "connect_timeout": _CONNECT,
+            "connect_timeout": _CONNECT_TIMEOUT,
             # Notice within seconds that the host has vanished; the system's default is two hours.
-            "tcp_user_timeout": _CONNECT * 1000,
-            "keepalives_idle": _CONNECT,
+            "tcp_user_timeout": _CONNECT_TIMEOUT * 1000,
+            "keepalives_idle": _CONNECT_TIMEOUT,
             "keepalives_interval": 1,
-            "keepalives_count": _CONNECT,
+            "keepalives_count": _CONNECT_TIMEOUT,
         }
         defaults = {name: value for name, value in preferred.items() if name not in in_url}  # the URL takes precedence
         self._address = make_conninfo(url, **defaults)
@@ -101,8 +101,8 @@ class PostgresqlStore:
         try:
             connection = self._connection = self._connection or self._connect(self._limit)
             why = [
-                *refused(records, lambda lines: self._keep(connection, lines, tables.KEEP_RECORDS, by_day=True)),
-                *refused(counts, lambda lines: self._keep(connection, lines, tables.KEEP_COUNTS)),
+                *refused(records, lambda lines: self._keep(connection, lines, tables.INSERT_RECORDS, by_day=True)),
+                *refused(counts, lambda lines: self._keep(connection, lines, tables.INSERT_COUNTS)),
             ]
         except BaseException:
             self.close()
@@ -111,13 +111,13 @@ class PostgresqlStore:
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
         """Yield the records of a visitor, oldest first."""
-        with self._connected(_LOOK_UP) as connection, _transaction(connection, _LOOK_UP):
+        with self._connected(_LOOK_UP_TIMEOUT) as connection, _transaction(connection, _LOOK_UP_TIMEOUT):
             rows = connection.execute(tables.SELECT_OF_VISITOR, [visitor_id]).fetchall()
         yield from map(record_from, rows)
 
     def erase(self, visitor_id: str) -> int:
         """Erase the records of a visitor; return how many."""
-        with self._connected(_LOOK_UP) as connection, _transaction(connection, _LOOK_UP):
+        with self._connected(_LOOK_UP_TIMEOUT) as connection, _transaction(connection, _LOOK_UP_TIMEOUT):
             return connection.execute(tables.ERASE, [visitor_id]).rowcount
 
     def purge(self, now: float, keep: timedelta, *, dry_run: bool = False) -> int:
@@ -127,9 +127,9 @@ class PostgresqlStore:
             psycopg.errors.LockNotAvailable: a query reads one of these days. Partitions dropped before it stay dropped.
         """
         end = datetime.fromtimestamp(now, UTC) - keep
-        with self._connected(_PURGE) as connection:
+        with self._connected(_PURGE_TIMEOUT) as connection:
             dropped = 0 if dry_run else sum(_drop(connection, day) for day in _days_before(connection, end))
-            with _transaction(connection, _PURGE):
+            with _transaction(connection, _PURGE_TIMEOUT):
                 if dry_run:
                     return int(_one(connection, tables.COUNT_UNTIL, [end]))
                 connection.execute(tables.DELETE_COUNTS_UNTIL, [end])
@@ -153,11 +153,11 @@ class PostgresqlStore:
         try:
             with (
                 cut_off_after(connection.fileno(), self._limit),
-                _transaction(connection, _WRITE),
+                _transaction(connection, _WRITE_TIMEOUT),
                 connection.cursor() as cursor,
             ):
-                cursor.execute(tables.TAKEN)
-                with cursor.copy(tables.TAKE) as copy:
+                cursor.execute(tables.COPY_TABLE)
+                with cursor.copy(tables.COPY_LINES) as copy:
                     copy.write(b"".join(lines))
                 if cursor.rowcount != len(lines):  # a line ended the copy early, or continued into the next
                     raise RefusedError("a line is not one line")
@@ -200,20 +200,20 @@ def _transaction(connection: Connection, limit: int) -> Iterator[None]:
     """Run the block in a transaction with a time limit for each statement (seconds)."""
     with connection.transaction():
         # Set for the transaction only, because PgBouncer may then lend the connection to another client.
-        connection.execute(tables.LIMITS, [f"{limit}s", f"{_LOCK_WAIT}s"])
+        connection.execute(tables.SET_TIMEOUTS, [f"{limit}s", f"{_LOCK_WAIT}s"])
         yield
 
 
 def _make_tables(connection: Connection) -> None:
-    with _transaction(connection, _WRITE):
-        connection.execute(tables.LOCKED)
+    with _transaction(connection, _WRITE_TIMEOUT):
+        connection.execute(tables.LOCK_TABLES)
         connection.execute(tables.CREATE_TABLES)
 
 
 def _make_days(connection: Connection) -> None:
     """Create the missing partitions for the copied lines, under the lock for creating and dropping tables."""
     if _missing_days(connection):
-        connection.execute(tables.LOCKED)
+        connection.execute(tables.LOCK_TABLES)
         for day in _missing_days(connection):
             connection.execute(tables.make_day(day))
 
@@ -229,8 +229,8 @@ def _days_before(connection: Connection, end: datetime) -> list[str]:
 
 def _drop(connection: Connection, day: str) -> int:
     """Drop a partition; return how many records it had, or 0 if another host dropped it first."""
-    with suppress(errors.UndefinedTable), _transaction(connection, _PURGE):
-        connection.execute(tables.LOCKED)
+    with suppress(errors.UndefinedTable), _transaction(connection, _PURGE_TIMEOUT):
+        connection.execute(tables.LOCK_TABLES)
         count = int(_one(connection, tables.count_day(day)))
         connection.execute(tables.drop_day(day))
         return count

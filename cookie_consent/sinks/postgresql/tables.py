@@ -23,12 +23,14 @@ _NEEDED = ("time", "uid", "day", "name", "value")
 _DAY = "%Y%m%d"
 
 TABLES_EXIST = sql.SQL("SELECT to_regclass('access_records') IS NOT NULL AND to_regclass('access_counts') IS NOT NULL")
-LIMITS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
-LOCKED = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
+SET_TIMEOUTS = sql.SQL("SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)")
+LOCK_TABLES = sql.SQL("SELECT pg_advisory_xact_lock(7077283941)")
 """Taken to create or drop tables. Any number works that no other program uses in the same database."""
 
-TAKEN = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS taken_lines (line text) ON COMMIT DELETE ROWS")
-TAKE = sql.SQL(r"COPY pg_temp.taken_lines FROM STDIN (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', ENCODING 'UTF8')")
+COPY_TABLE = sql.SQL("CREATE TEMPORARY TABLE IF NOT EXISTS taken_lines (line text) ON COMMIT DELETE ROWS")
+COPY_LINES = sql.SQL(
+    r"COPY pg_temp.taken_lines FROM STDIN (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02', ENCODING 'UTF8')"
+)
 """CSV with quote and delimiter characters that JSON cannot contain, so that lines are copied unchanged."""
 # 800 days back, as the longest retention, and one ahead, since clocks differ. Records of other days go into the default
 # partition, so that a wrong clock cannot create partitions without limit.
@@ -63,7 +65,7 @@ def _columns(columns: Mapping[str, str]) -> sql.Composed:
     return _comma(sql.Identifier(name) + sql.SQL(" ") + _type(name) + rule for name, rule in rules.items())
 
 
-def _keep(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
+def _insert_statement(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
     """Return the statement that parses the copied lines and inserts new ones.
 
     It sorts them by time and uid, so that two processes with the same lines do not deadlock.
@@ -78,8 +80,8 @@ def _keep(table: LiteralString, columns: Mapping[str, str]) -> sql.Composed:
     )
 
 
-KEEP_RECORDS = _keep("access_records", COLUMNS)
-KEEP_COUNTS = _keep("access_counts", COUNT_COLUMNS)
+INSERT_RECORDS = _insert_statement("access_records", COLUMNS)
+INSERT_COUNTS = _insert_statement("access_counts", COUNT_COLUMNS)
 CREATE_TABLES = sql.SQL("""
     CREATE TABLE IF NOT EXISTS access_records ({}, PRIMARY KEY (time, uid)) PARTITION BY RANGE (time);
     CREATE INDEX IF NOT EXISTS access_records_of_visitor ON access_records (visitor, time);

@@ -6,7 +6,7 @@ from cookie_consent.base.cross_site import safe_next
 from cookie_consent.decision.decision import Decision, has_objected
 from cookie_consent.decision.own_cookies import MAX_WITHDRAWN, OwnCookies
 from cookie_consent.decision.record import ConsentRecord, State
-from cookie_consent.decision.visitor_cookie import Withdrawn
+from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.ledgers import records as proof
 from cookie_consent.policy.parts import LONGEST_COOKIE
 from cookie_consent.tracing.access_log import AccessLog
@@ -103,7 +103,7 @@ class AnswerTracing:
             return []
         until = int(now + (policy.access_records_kept or LONGEST_COOKIE).total_seconds())
         before = self._own_cookies.withdrawn(inquiry.cookies, now, secure=secure)
-        withdrawn = [*(one for one in before if one.visitor_id != visitor_id), Withdrawn(visitor_id, until)]
+        withdrawn = [*(one for one in before if one.visitor_id != visitor_id), WithdrawnVisitor(visitor_id, until)]
         for one in withdrawn[:-MAX_WITHDRAWN]:
             log.erasing.start(one.visitor_id)  # dropped from the cookie: the visitor could never ask for it
         return [self._own_cookies.set_withdrawn(withdrawn[-MAX_WITHDRAWN:], now, base=inquiry.base, secure=secure)]

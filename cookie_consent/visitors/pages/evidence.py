@@ -48,7 +48,7 @@ class _Where(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedText:
     """The text that a visitor answered.
 
     Args:
@@ -155,7 +155,7 @@ def _render(pages: Pages, decision: Decision, surface: Surface, where: _Where, o
     return pages.unavailable(decision, missing=surface.missing, feature=feature, **where)
 
 
-async def explain(ledger: Ledger, record: Mapping[str, Any]) -> Explained | None:
+async def explain(ledger: Ledger, record: Mapping[str, Any]) -> ExplainedText | None:
     """Return the text that was shown for a record (EDPB Guidelines 05/2020, paragraph 108).
 
     Args:
@@ -174,7 +174,7 @@ async def explain(ledger: Ledger, record: Mapping[str, Any]) -> Explained | None
         _filled(text or "", [written_day(date, language) for date in dates])
         for text, language in zip(texts, languages, strict=True)
     )
-    return Explained(html, prevailing)
+    return ExplainedText(html, prevailing)
 
 
 def body_of(html: str) -> str:

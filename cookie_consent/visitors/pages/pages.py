@@ -12,7 +12,7 @@ from cookie_consent.base.html.template import HtmlTemplate
 from cookie_consent.base.limits import LONGEST_KEPT, evict_if_full
 from cookie_consent.base.text_cache import TextCache
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, has_opted_out, purposes_switched_off
-from cookie_consent.decision.visitor_cookie import Withdrawn
+from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie, Feature
 from cookie_consent.visitors.pages.context import banner_variables, cacheable_context, context_of, templates
 from cookie_consent.visitors.pages.explanations import has_changed, refused_in, status_text, what_is_off
@@ -60,7 +60,7 @@ class KeptSummary:
     visitor_id: str
     takes_requests: bool = False
     refused_without_id: bool = False
-    withdrawn: tuple[Withdrawn, ...] = ()
+    withdrawn: tuple[WithdrawnVisitor, ...] = ()
 
 
 class Pages:

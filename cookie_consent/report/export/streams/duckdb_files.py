@@ -17,7 +17,7 @@ from cookie_consent.sinks.files.closed_files import Source, retry_if_moved
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_AT_ONCE = 2000
+_BATCH_SIZE = 2000
 _TYPES = {"time": "TIMESTAMP", "status": "INTEGER", "duration_ms": "DOUBLE"}
 """Column -> type. All other columns are texts."""
 _VIEWED = {key: (column, _TYPES.get(column, "VARCHAR")) for key, column in COLUMNS.items()}
@@ -53,7 +53,7 @@ def _rows(connection: DuckDBPyConnection, path: Path, span: Span) -> Iterator[Ro
         make_view(connection, "access_records", files, _VIEWED, {"kind": KIND})
         connection.execute(_RECORDS, span.given)
         # Sorting reads all files before the first row is returned, so their names need to hold only until here.
-        return connection.fetchmany(_AT_ONCE)
+        return connection.fetchmany(_BATCH_SIZE)
 
     first = retry_if_moved(path, start)
-    return chain(first, chain.from_iterable(iter(lambda: connection.fetchmany(_AT_ONCE), [])))
+    return chain(first, chain.from_iterable(iter(lambda: connection.fetchmany(_BATCH_SIZE), [])))

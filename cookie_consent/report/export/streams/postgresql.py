@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 _LONGEST_SILENCE = 600
-_AT_ONCE = 2000
+_BATCH_SIZE = 2000
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def _query() -> Composed:
 def _rows(cursor: ServerCursor[Any], descriptor: int, longest: float) -> Iterator[Row]:
     while True:
         with cut_off_after(descriptor, longest):
-            rows = cursor.fetchmany(_AT_ONCE)
+            rows = cursor.fetchmany(_BATCH_SIZE)
         if not rows:
             return
         yield from rows
