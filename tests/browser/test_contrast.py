@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import pytest
 from playwright.sync_api import Page
 
-from tests.support.browsers.contrast import contrast, seen, strongest_in_picture
+from tests.support.browsers.contrast import blend, contrast, contrast_in_screenshot
 from tests.support.browsers.surfaces import SURFACES
-from tests.support.browsers.themes import THEMES, put_on
+from tests.support.browsers.themes import THEMES, apply_theme
 from tests.support.browsers.visitor_browser import Visitor
 
 pytestmark = pytest.mark.browser
@@ -30,7 +30,7 @@ class Look(NamedTuple):
     def apply(self, page: Page) -> None:
         """Give a page this look."""
         page.emulate_media(color_scheme=self.scheme, contrast=self.more, forced_colors=self.forced)
-        put_on(page, self.theme)
+        apply_theme(page, self.theme)
 
 
 LOOKS = [
@@ -79,13 +79,13 @@ def low_contrasts(page: Page, look: Look) -> list[str]:
     assert texts
     assert edges or rings
     least = 7 if look.more == "more" else 4.5
-    low = [name for name, colour, layers in texts if contrast(seen([colour, *layers]), seen(layers)) < least]
+    low = [name for name, colour, layers in texts if contrast(blend([colour, *layers]), blend(layers)) < least]
     for name, colours, layers in edges:
-        behind = seen(layers)
-        if max(contrast(seen([colour, *layers]), behind) for colour in colours) < 3:
+        behind = blend(layers)
+        if max(contrast(blend([colour, *layers]), behind) for colour in colours) < 3:
             low.append(f"edge of {name}")
     for name, width, colour, layers in rings:
-        if width < 2 or contrast(seen([colour, *layers]), seen(layers)) < 3:
+        if width < 2 or contrast(blend([colour, *layers]), blend(layers)) < 3:
             low.append(f"ring around {name}")
     return low
 
@@ -110,5 +110,5 @@ def test_checkboxes_have_enough_contrast_ticked_and_unticked(museum_visitor: Vis
     for look, ticked in product(LOOKS, [False, True]):
         look.apply(museum_visitor.page)
         box.set_checked(ticked)
-        found[look, ticked] = strongest_in_picture(box)
+        found[look, ticked] = contrast_in_screenshot(box)
     assert {look: ratio for look, ratio in found.items() if ratio < 3} == {}

@@ -15,6 +15,7 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.docs.test_docs import blocks, policy_in
 from tests.support.browsers.visitor_browser import ROOT, NewVisitor, Sites
+from tests.support.policies import KEY
 
 pytestmark = pytest.mark.browser
 
@@ -34,7 +35,7 @@ app = Starlette(routes=[Route("/", page)])
 app.add_middleware(
     ConsentMiddleware,
     policy=policy_in(["en"], purposes={"media": MEDIA}),
-    secret_keys="a-key-that-only-the-tests-know-" + "k" * 32,
+    secret_keys=KEY,
     settings_link=False,
 )
 

@@ -10,7 +10,7 @@ from selenium.webdriver import Keys
 
 from cookie_consent.texts.catalog import shipped
 from tests.support.browsers.browser_window import is_current
-from tests.support.browsers.contrast import computed, contrast
+from tests.support.browsers.contrast import contrast, parse_colour
 from tests.support.browsers.engines import ENGINES, Setting
 from tests.support.browsers.guest import Guest, guest_at, retry_if_webkit_crashes
 from tests.support.browsers.visitor_browser import PREFIX, Sites
@@ -164,7 +164,7 @@ def test_banner_follows_preferred_colour_scheme(guest: Guest) -> None:
     guest.go("/")
     for selector in (".pchoice", ".pchoice [value=accept_all]"):
         it = guest.one(selector)
-        text, ground = (computed(opaque(it.value_of_css_property(name))) for name in ("color", "background-color"))
+        text, ground = (parse_colour(opaque(it.value_of_css_property(name))) for name in ("color", "background-color"))
         assert contrast(text, ground) >= 4.5
         if selector == ".pchoice":
             assert (ground.luminance < text.luminance) == guest.setting.dark

@@ -62,7 +62,7 @@ def settings_in_place(language: str) -> Reply:
     return reply
 
 
-def shown_text(language: str) -> Reply:
+def earlier_text(language: str) -> Reply:
     """Return the page with the text that was shown at an answer."""
     visitor = visitor_with_answer(language, "accept_all")
     records = visitor.get(f"{SITE}/records", query=f"language={language}".encode()).text
@@ -114,7 +114,7 @@ PAGES: dict[str, Callable[[str], Reply]] = {
     "error page": error_page,
     "not found page": own_page("/nothing"),
     "records page": own_page("/records", "accept_all"),
-    "shown text": shown_text,
+    "earlier text": earlier_text,
     "receipt page": own_page("/receipt/page", "accept_all"),
     "requests page": own_page("/requests"),
     "do not sell": lambda language: seller_page(language, OPT_OUT),
@@ -190,7 +190,7 @@ def test_checked_pages_contain_expected_markup(language: str) -> None:
         "error page": ('role="alert"',),
         "not found page": ('role="alert"',),
         "records page": ('name="note"',),
-        "shown text": ("pchoice-shown",),
+        "earlier text": ("pchoice-shown",),
         "receipt page": ("receipt.json",),
         "requests page": ('name="reference"',),
         "do not sell": ('value="opt_out"', "pchoice-signal"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browsers.contrast import computed, contrast
+from tests.support.browsers.contrast import contrast, parse_colour
 from tests.support.browsers.visitor_browser import PREFIX, NewVisitor, Visitor, with_and_without_scripts
 
 pytestmark = pytest.mark.browser
@@ -87,7 +87,7 @@ def test_focus_ring_has_enough_contrast(new_visitor: NewVisitor, scheme: Any, pa
         visitor.page.keyboard.press("Tab")
         width, ring, behind = visitor.page.evaluate(RING)
         assert width >= 2, visitor.focused()
-        assert contrast(computed(ring), computed(behind)) >= 3, visitor.focused()  # WCAG 1.4.11
+        assert contrast(parse_colour(ring), parse_colour(behind)) >= 3, visitor.focused()  # WCAG 1.4.11
         expect(visitor.page.locator(":focus")).to_be_in_viewport(ratio=0.9)
 
 

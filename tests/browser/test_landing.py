@@ -57,10 +57,10 @@ def sites(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sites]:
 def figures(sites: Sites, views: int) -> dict[str, Any]:
     """Wait for this many views in the log, and return the report."""
 
-    def seen() -> list[dict[str, Any]]:
+    def page_views() -> list[dict[str, Any]]:
         return [r for r in sites.records if "view" in (r["record.kind"], r.get("event.name", "")[-4:])]
 
-    assert eventually(lambda: len(seen()) >= views), sites.records
+    assert eventually(lambda: len(page_views()) >= views), sites.records
     today = datetime.now(UTC).date()
     return report(sites.access_log, since=today - timedelta(days=1), until=today, threshold=1)
 

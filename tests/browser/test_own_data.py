@@ -22,7 +22,7 @@ from cookie_consent.ledgers import open_ledger
 from cookie_consent.visitors.pages.wording import Wording
 from tests.browser.test_reading import CUT_OFF
 from tests.support.browsers.axe import run_axe
-from tests.support.browsers.surfaces import come_anew, have_answered
+from tests.support.browsers.surfaces import forget_answer, send_answer
 from tests.support.browsers.visitor_browser import (
     PREFIX,
     REGISTRY,
@@ -323,10 +323,10 @@ def test_printed_page_is_complete_and_dark_on_light(new_visitor: NewVisitor, pat
 def test_axe_finds_no_violations_in_texts_shown_earlier(browser: Browser, museum: Sites) -> None:
     with browser.new_context(locale="en") as context:
         visitor = Visitor(context, museum)
-        come_anew(visitor)
-        have_answered(visitor, "accept_all", source="banner", surface="banner", language="ar")
-        have_answered(visitor, "refuse_all", source="settings", surface="settings", language="ar")
-        have_answered(visitor, "accept_all", source="feature", surface="box", feature="map", language="en")
+        forget_answer(visitor)
+        send_answer(visitor, "accept_all", source="banner", surface="banner", language="ar")
+        send_answer(visitor, "refuse_all", source="settings", surface="settings", language="ar")
+        send_answer(visitor, "accept_all", source="feature", surface="box", feature="map", language="en")
         visitor.go(f"/corner{PREFIX}/records?language=en")
         shown = [it.get_attribute("href") for it in visitor.page.get_by_role("link", name="What you were shown").all()]
         assert len(shown) == 3

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize
 
 from tests.support.browsers.surfaces import SURFACES
-from tests.support.browsers.themes import style
+from tests.support.browsers.themes import adopt_rules
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, Sites, Visitor
 from tests.support.sites.three_language_site import LANGUAGES
 
@@ -96,7 +96,7 @@ def test_loosely_spaced_text_is_not_cut_off(museum_visitor: Visitor, surface: st
     for language in languages:
         museum_visitor.page.set_viewport_size(SCREENS["desk"])
         SURFACES[surface](museum_visitor, language)
-        style(museum_visitor.page, LOOSE)
+        adopt_rules(museum_visitor.page, LOOSE)
         assert cut_off_by_screen(museum_visitor.page) == {}, language
 
 
@@ -115,10 +115,10 @@ def test_nothing_is_animated(museum_visitor: Visitor, surface: str, motion: Any)
     assert museum_visitor.page.evaluate(MOVING) == []
 
 
-@pytest.mark.parametrize("surface", ["purposes open", "error", "box", "answer kept"])
+@pytest.mark.parametrize("surface", ["purposes open", "error", "fallback box", "answer kept"])
 def test_animations_of_site_do_not_reach_our_elements(museum_visitor: Visitor, surface: str) -> None:
     SURFACES[surface](museum_visitor, "en")
-    style(museum_visitor.page, ANIMATED)
+    adopt_rules(museum_visitor.page, ANIMATED)
     assert set(museum_visitor.page.evaluate(MOVING)) <= {"HTML"}
 
 
@@ -136,7 +136,7 @@ def large_text_visitor(browser: Browser, museum: Sites, tmp_path_factory: pytest
 
 @pytest.mark.parametrize(
     ("surface", "selector"),
-    [("first layer", ".pchoice-question"), ("box", ".pchoice-box p"), ("settings page", "label")],
+    [("first layer", ".pchoice-question"), ("fallback box", ".pchoice-box p"), ("settings page", "label")],
 )
 def test_text_size_follows_browser_setting(large_text_visitor: Visitor, surface: str, selector: str) -> None:
     SURFACES[surface](large_text_visitor, "en")

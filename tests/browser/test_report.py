@@ -14,7 +14,7 @@ from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.report.page.page import page as page_of
 from tests.report.test_report_page import HOSTILE, LONG, with_everywhere
 from tests.support.browsers.axe import COLOURS, run_axe
-from tests.support.browsers.contrast import contrast, seen
+from tests.support.browsers.contrast import blend, contrast
 from tests.support.browsers.visitor_browser import REGISTRY, ROOT
 from tests.support.report_sample import compared_report, empty_report
 from tests.support.waiting import eventually
@@ -202,7 +202,7 @@ def low_contrasts(painted: list[tuple[str, str, list[str]]], least: float) -> se
     return {
         f"{name}: {colour}"
         for name, colour, layers in painted
-        if contrast(seen([colour, *layers]), seen(layers)) < least
+        if contrast(blend([colour, *layers]), blend(layers)) < least
     }
 
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.support.browsers.surfaces import SURFACES
-from tests.support.browsers.themes import THEMES, put_on, style
+from tests.support.browsers.themes import THEMES, adopt_rules, apply_theme
 from tests.support.browsers.visitor_browser import ROOT, Visitor
 
 PAGE = (ROOT / "docs" / "banner.md").read_text("utf-8")
@@ -71,7 +71,7 @@ def looks(museum_visitor: Visitor, selector: str, name: str) -> str:
 @pytest.mark.parametrize("theme", THEMES)
 def test_answers_look_alike_in_each_theme(museum_visitor: Visitor, theme: str) -> None:
     SURFACES["first layer"](museum_visitor, "en")
-    put_on(museum_visitor.page, theme)
+    apply_theme(museum_visitor.page, theme)
     for name in ("color", "background-color", "border-top-color", "border-top-left-radius", "font-family", "height"):
         answers = [looks(museum_visitor, f".pchoice [value={value}]", name) for value in ("refuse_all", "accept_all")]
         assert answers[0] == answers[1], name
@@ -81,7 +81,7 @@ def test_answers_look_alike_in_each_theme(museum_visitor: Visitor, theme: str) -
 def test_rule_of_site_applies_only_when_important(museum_visitor: Visitor) -> None:
     SURFACES["first layer"](museum_visitor, "en")
     (rule,) = [block for block in blocks("css") if "!important" in block]
-    style(museum_visitor.page, rule.replace(" !important", ""))
+    adopt_rules(museum_visitor.page, rule.replace(" !important", ""))
     assert looks(museum_visitor, ".pchoice-button", "text-transform") == "none"
-    style(museum_visitor.page, rule)
+    adopt_rules(museum_visitor.page, rule)
     assert looks(museum_visitor, ".pchoice-button", "text-transform") == "uppercase"

@@ -68,7 +68,7 @@ BODIES = {
   - alert: Your choice could not be kept. Please check the connection and try again.{ANSWERS}{PAGE}""",
     "answer kept": f"""{PAGE}
 - status: Your choice has been kept. You refused all purposes that are not strictly necessary.""",
-    "box": """
+    "fallback box": """
 - banner
 - main:
   - heading "How to find us" [level=1]
@@ -165,7 +165,7 @@ BODIES = {
   - paragraph:
     - link "Privacy settings"
 """,
-    "what was shown": """
+    "earlier text": """
 - banner:
   - paragraph: City Museum
 - main:

@@ -19,7 +19,8 @@ from cookie_consent.cli.requests import COMMANDS
 from cookie_consent.ledgers import Ledger, Requests, open_ledger
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest
 from tests.support.asgi import run
-from tests.support.desk import DAY, NOW, a_request
+from tests.support.desk import DAY, a_request
+from tests.support.policies import NOW
 
 (REQUESTS,) = COMMANDS
 SOON = int(time.time()) + 30 * DAY

@@ -17,21 +17,8 @@ from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
 from cookie_consent.policy.policy import Policy
-from tests.support.policies import (
-    NOW,
-    SIGNALS,
-    answered,
-    feature,
-    full,
-    granted,
-    policies,
-    policy_of,
-    purpose,
-    recipient,
-    records,
-    refused,
-    small,
-)
+from tests.support.policies import NOW, answered, feature, full, granted, policy_of, purpose, recipient, refused, small
+from tests.support.policy_strategies import SIGNALS, policies, records
 
 GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
 NO_SIGNAL: frozenset[str] = frozenset()

@@ -25,8 +25,8 @@ from cookie_consent.ledgers.chronology import CLOCK_SKEW, Chronology, SignedRoot
 from cookie_consent.ledgers.roots import root_signer
 from cookie_consent.ledgers.roots import write_root as sign_root
 from cookie_consent.policy.policy import canonical_json
-from tests.support.ledger_writer import NOW, entry
-from tests.support.policies import KEY
+from tests.support.ledger_writer import entry
+from tests.support.policies import KEY, NOW
 
 DAY = 86_400
 LIFETIME, KEEP = 180 * DAY, 1095 * DAY

@@ -34,7 +34,8 @@ from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import run
 from tests.support.desk import a_request
-from tests.support.ledger_writer import NOW, POLICY, PREVAILING, SHOWN, digest, entry, together, version
+from tests.support.ledger_writer import POLICY, PREVAILING, SHOWN, digest, entry, together, version
+from tests.support.policies import NOW
 from tests.support.servers.postgres import HOST, PrivateServer
 
 DAY = 86_400

@@ -19,7 +19,8 @@ from cookie_consent.ledgers.desk_request import (
     reference_of,
     secret_of,
 )
-from tests.support.desk import DAY, NOW, SECRET, a_request
+from tests.support.desk import DAY, SECRET, a_request
+from tests.support.policies import NOW
 
 ANY = st.text(st.characters(), max_size=40)
 """Any text that Python can hold, lone surrogates included."""

@@ -22,8 +22,8 @@ from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import Verified, verify
 from tests.support.asgi import PREFIX, run
-from tests.support.ledger_writer import NOW, ROOT, entry, together
-from tests.support.policies import KEY
+from tests.support.ledger_writer import ROOT, entry, together
+from tests.support.policies import KEY, NOW
 from tests.support.servers.postgres import PrivateServer
 from tests.support.servers.processes import running
 

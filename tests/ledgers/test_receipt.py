@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.ledgers.records import document
-from tests.support.policies import full, policies, policy_of, records, small
+from tests.support.policies import full, policy_of, small
+from tests.support.policy_strategies import policies, records
 
 POLICY = policy_of(full())
 LIFETIME = timedelta(days=180)

@@ -37,7 +37,8 @@ from tests.support.asgi import NOW as ARRIVED
 from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page
 from tests.support.asgi import policy as site_policy
 from tests.support.browsers.browser import forms
-from tests.support.policies import NOW, answered, full, policies, policy_of, records, small
+from tests.support.policies import NOW, answered, full, policy_of, small
+from tests.support.policy_strategies import policies, records
 
 POLICY = policy_of(full())
 RECORD = answered(

@@ -25,7 +25,8 @@ from cookie_consent.ledgers.requests import (
 from cookie_consent.ledgers.tables import REQUESTS
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import run
-from tests.support.desk import DAY, NOW, a_request
+from tests.support.desk import DAY, a_request
+from tests.support.policies import NOW
 from tests.support.servers.postgres import PrivateServer
 
 RULES = RequestRules(keep_address=timedelta(days=30), keep=timedelta(days=100))

@@ -32,13 +32,13 @@ from tests.support.policies import (
     full_in,
     granted,
     inline,
-    policies,
     policy_of,
     purpose,
     recipient,
     refused,
     small,
 )
+from tests.support.policy_strategies import policies
 
 POLICY = policy_of(full())
 TODAY = date(2027, 1, 31)

@@ -28,19 +28,8 @@ from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from tests.ledgers.test_receipt import purpose_of
 from tests.support.asgi import PREFIX, SITE, Visitor, install
-from tests.support.policies import (
-    NOW,
-    SIGNALS,
-    answered,
-    full,
-    full_in,
-    granted,
-    policy_of,
-    purpose,
-    recipient,
-    refused,
-    small,
-)
+from tests.support.policies import NOW, answered, full, full_in, granted, policy_of, purpose, recipient, refused, small
+from tests.support.policy_strategies import SIGNALS
 
 GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
 DAYS = timedelta(days=1)

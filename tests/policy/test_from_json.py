@@ -12,7 +12,8 @@ from hypothesis import given
 from cookie_consent import Policy, PolicyError
 from cookie_consent.policy.declarations import Declarations
 from tests.support.asgi import SITE, policy
-from tests.support.policies import full_in, policies
+from tests.support.policies import full_in
+from tests.support.policy_strategies import policies
 
 RULES = '\n[records]\nkeep = "10 days"\n[requests]\ndue = "2 days"\nkeep_address = "1 day"\nkeep = "5 days"\n'
 COMPLETE = (

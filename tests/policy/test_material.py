@@ -16,7 +16,8 @@ from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import Cookie, Purpose, Recipient
 from cookie_consent.policy.policy import Policy
 from tests.policy.test_policy import WORDS, Step, with_word
-from tests.support.policies import full, policies, policy_of, purpose, recipient, small
+from tests.support.policies import full, policy_of, purpose, recipient, small
+from tests.support.policy_strategies import policies
 
 DAY = timedelta(days=1)
 POLICY = small(

@@ -20,7 +20,8 @@ from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import NECESSARY, Purpose, Service, ServicePurpose, Site
 from cookie_consent.policy.policy import Policy, canonical_json
 from tests.support.asgi import SITE, policy
-from tests.support.policies import FULL, feature, full, policies, policy_of, purpose, recipient, site, small, write
+from tests.support.policies import FULL, feature, full, policy_of, purpose, recipient, site, small, write
+from tests.support.policy_strategies import policies
 
 POLICY = policy_of(full())
 WHOIS, SHOP = (POLICY.under(service) for service in POLICY.services)

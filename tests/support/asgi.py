@@ -28,14 +28,18 @@ PHONE = (
 )
 ROBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 PAGE = b'<!doctype html><html lang="en"><head><title>t</title></head><body><h1>Hello</h1></body></html>'
-SITE = """
+SITE_TABLE = """
 [site]
 name = "Test Registry"
 controller = "Test Registry Ltd."
 contact = "privacy@site.example"
 prevailing_language = "en"
 languages = ["en", "ja"]
-
+"""
+"""The table "site" of a policy file."""
+SITE = (
+    SITE_TABLE
+    + """
 [purposes.analytics]
 title = { en = "Access tracing", ja = "アクセス履歴" }
 description = { en = "We count visits.", ja = "訪問を数えます。" }
@@ -85,6 +89,7 @@ policy_url = "/whois/terms"
 [services.whois.purposes.analytics]
 refused = true
 """
+)
 
 Field = tuple[bytes, bytes]
 Fields = Iterable[tuple[str | bytes, str | bytes]]

@@ -6,9 +6,8 @@ import secrets
 from typing import Any
 
 from cookie_consent.ledgers.desk_request import DeskRequest, hash_of, reference_of
+from tests.support.policies import NOW
 
-NOW = 1_750_000_000
-"""2025-06-15 15:06:40 UTC"""
 DAY = 86_400
 SECRET = "2345-6789-BCDF-GHJK-MNPQ-STVW-XYZ2"
 

@@ -1,7 +1,7 @@
 """Makes the pictures of docs/gallery, and the page that shows them: `python -m tests.support.gallery`.
 
-They are of the museum's site, in Chromium, always the same as long as nothing looks different. `--only NAME` makes one
-of them, `--folder FOLDER` puts them elsewhere.
+The pictures show the museum's site in Chromium. They stay the same as long as nothing looks different. `--only NAME`
+makes one of them, `--folder FOLDER` writes them elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from cookie_consent.report.page.page import page
 from tests.support.browsers.surfaces import SURFACES, museum_site
-from tests.support.browsers.themes import THEMES, style
+from tests.support.browsers.themes import THEMES, adopt_rules
 from tests.support.browsers.visitor_browser import CHROMIUM_OPTIONS, ROOT, Visitor
 from tests.support.report_sample import compared_report
 
@@ -33,9 +33,9 @@ LIGHT: dict[str, Any] = {"color_scheme": "light", "forced_colors": "none"}
 DARK: dict[str, Any] = {**LIGHT, "color_scheme": "dark"}
 FORCED: dict[str, Any] = {"color_scheme": "dark", "forced_colors": "active"}
 COLOURS = 256
-"""How many a picture has at most: enough for what is on it, and a fraction of the bytes."""
+"""The most colours of a picture: enough for its content, in a fraction of the bytes."""
 _SHOW_THE_PURPOSES = "document.querySelector('.pchoice details').scrollIntoView({ block: 'end' })"
-_WRITE_WHAT_ALWAYS_DIFFERS = """() => {
+_FIX_CHANGING_TEXTS = """() => {
     const past = "October 5, 2026, 9:41:00 AM UTC", future = "April 3, 2027, 9:41:00 AM UTC";
     for (const it of document.querySelectorAll("time[datetime*=T]"))
         it.textContent = new Date(it.dateTime) > new Date() ? future : past;
@@ -43,9 +43,9 @@ _WRITE_WHAT_ALWAYS_DIFFERS = """() => {
     for (const it of document.querySelectorAll("dd > code")) it.textContent = "nK3vQ0yT8bXw5RzL1cHj2A";
     scrollTo(0, 0);
 }"""
-"""The times and the numbers of records."""
+"""Replaces times and numbers of records, which differ on each run."""
 _ON_PHONES = "* { scrollbar-width: none !important }"
-"""They show where one is only while it scrolls."""
+"""Phones show scroll bars only while scrolling."""
 _INTRODUCTION = """\
 # Gallery
 
@@ -57,17 +57,17 @@ these pictures and this page.
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of something that visitors see.
+    """A picture of a surface.
 
     Args:
-        name: of its file, without the ending.
-        title: what is on it, in short.
-        surface: what is shown, one of `SURFACES`.
-        alt: what is on it, for those who do not see it.
-        language: of the page.
-        size: of the screen.
-        media: what the browser asks for.
-        theme: the site's; "" for the default look.
+        name: the name of its file, without the extension.
+        title: a short title.
+        surface: one of `SURFACES`.
+        alt: the text alternative.
+        language: the language of the page.
+        size: the size of the screen.
+        media: the media features of the browser.
+        theme: the theme of the site; "" for the default look.
     """
 
     name: str
@@ -116,7 +116,7 @@ _SURFACES = (
     Picture(
         "box",
         "In place of what is off",
-        "box",
+        "fallback box",
         "A page with a box where a map would be: what is off, what it needs, “You refused it.”, and a button “Allow "
         "Maps and films and go on”",
     ),
@@ -143,7 +143,7 @@ _SURFACES = (
     Picture(
         "shown",
         "What somebody was shown",
-        "what was shown",
+        "earlier text",
         "A page “What you were shown”: the question, framed as a quotation, its buttons only dashed outlines",
     ),
     Picture(
@@ -161,8 +161,8 @@ _SURFACES = (
 )
 
 
-def _elsewhere(kind: str, surface: str, what: str) -> tuple[Picture, ...]:
-    """Return a surface in dark and forced colours, on a phone, in Japanese and Arabic."""
+def _variants(kind: str, surface: str, what: str) -> tuple[Picture, ...]:
+    """Return pictures of a surface in dark and forced colours, on a phone, in Japanese and Arabic."""
     return (
         Picture(f"{kind}-dark", "Dark", surface, f"{what}, in light letters on dark", media=DARK),
         Picture(
@@ -183,7 +183,7 @@ _THEMES = tuple(
     for name in THEMES
 )
 REPORT = "report"
-"""What analytics teams see. Its records are made up, and always the same."""
+"""The surface of the report, with made-up figures that stay the same."""
 _WHAT = (
     "A report “Visits, 1 to 25 November 2026”: visitors, sessions and views in numbers, the share of all pages that "
     "they stand for, and bars for each day"
@@ -195,8 +195,8 @@ _REPORT = (
 )
 SECTIONS = {
     "Everything that is seen": _SURFACES,
-    "The question elsewhere": _elsewhere("corner", "first layer", "The question"),
-    "The settings page elsewhere": _elsewhere("settings", "settings page", "The settings page"),
+    "The question elsewhere": _variants("corner", "first layer", "The question"),
+    "The settings page elsewhere": _variants("settings", "settings page", "The settings page"),
     "Themes": _THEMES,
     "What analytics teams see": _REPORT,
 }
@@ -221,14 +221,14 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def make(pictures: Sequence[Picture], folder: Path) -> None:
-    """Make pictures, and put them into a folder."""
+    """Make pictures, and write them to a folder."""
     with _museum_visitor() as visitor:
         for picture in pictures:
             visitor.page.emulate_media(**(picture.media or LIGHT))
             visitor.page.set_viewport_size(picture.size or DESK)
             _open(visitor, picture)
-            style(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
-            (folder / f"{picture.name}.png").write_bytes(_taken(visitor.page, picture))
+            adopt_rules(visitor.page, THEMES[picture.theme] if picture.theme else _ON_PHONES if picture.size else "")
+            (folder / f"{picture.name}.png").write_bytes(_screenshot(visitor.page, picture))
 
 
 def _open(visitor: Visitor, picture: Picture) -> None:
@@ -240,23 +240,23 @@ def _open(visitor: Visitor, picture: Picture) -> None:
 
 @contextmanager
 def _museum_visitor() -> Iterator[Visitor]:
-    """Start the site and a browser that visits it."""
+    """Start the site and a browser with a visitor."""
     with (
         TemporaryDirectory() as kept,
         museum_site(Path(kept)) as sites,
         sync_playwright() as playwright,
-        # With the bars that show what scrolls, which Playwright else hides.
+        # With scroll bars, which Playwright hides by default.
         playwright.chromium.launch(**CHROMIUM_OPTIONS, ignore_default_args=["--hide-scrollbars"]) as browser,
     ):
         yield Visitor(browser.new_context(locale="en-GB"), sites)
 
 
-def _taken(shown: Page, picture: Picture) -> bytes:
-    """Return a picture of a page as it is, in few bytes."""
+def _screenshot(shown: Page, picture: Picture) -> bytes:
+    """Return a picture of the current page, in few bytes."""
     if picture.surface == "purposes open":
         shown.evaluate(_SHOW_THE_PURPOSES)
     if picture.surface in ("records page", "receipt page", "requests page"):
-        shown.evaluate(_WRITE_WHAT_ALWAYS_DIFFERS)
+        shown.evaluate(_FIX_CHANGING_TEXTS)
     image = Image.open(io.BytesIO(shown.screenshot(animations="disabled"))).convert("RGB")
     few = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     out = io.BytesIO()

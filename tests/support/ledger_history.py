@@ -20,7 +20,8 @@ from itertools import count
 from typing import Any
 
 from cookie_consent.ledgers import Entry, Ledger, open_ledger
-from tests.support.ledger_writer import NOW, entry, say
+from tests.support.ledger_writer import entry, say
+from tests.support.policies import NOW
 
 AT_ONCE = 3
 LINES, last_line = count(1), 0

@@ -19,10 +19,10 @@ from cookie_consent.base.dates import rfc3339
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Entry, open_ledger
 from cookie_consent.policy.policy import canonical_json
+from tests.support.policies import NOW
 
 ROOT = Path(__file__).parents[2]
 POLICY = {"site": {"name": "Example Registry"}, "purposes": [{"id": "analytics"}]}
-NOW = 1_750_000_000  # that of tests.support.policies, which takes long to import
 SHOWN, PREVAILING = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
 
 

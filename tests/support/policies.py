@@ -1,22 +1,19 @@
-"""Policies and consent records to test with: one that says all that a policy file can say, small and generated ones."""
+"""Policies and consent records for tests: a policy file with every table, small policies, and records."""
 
 from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import strategies as st
-
-from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
-from cookie_consent.policy.declarations import SignalRules
+from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.policy.from_toml import declarations
 from cookie_consent.policy.material import digests
-from cookie_consent.policy.parts import NECESSARY, Cookie, Feature, Purpose, Recipient, Service, ServicePurpose, Site
+from cookie_consent.policy.parts import Feature, Purpose, Recipient, Site
 from cookie_consent.policy.policy import Policy
 
 FULL = """
@@ -102,8 +99,8 @@ accept_all = "Yes to all"
 accept_all = "すべてに同意"
 """
 NOW = 1_750_000_000
+"""2025-06-15 15:06:40 UTC"""
 KEY = "a-key-that-only-the-tests-know-" + "k" * 32
-IDS = ("ads", "analytics", "media", "social")
 
 
 def full() -> dict[str, Any]:
@@ -212,62 +209,3 @@ def granted(policy: Policy, **changes: Any) -> ConsentRecord:
 def refused(policy: Policy, **changes: Any) -> ConsentRecord:
     """Return a consent record that refuses all purposes."""
     return answered(policy, {}, **changes)
-
-
-def subset(items: Sequence[str]) -> st.SearchStrategy[frozenset[str]]:
-    """Generate sets of some of these texts."""
-    return st.frozensets(st.sampled_from(items)) if items else st.just(frozenset())
-
-
-def _ordered(items: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(items))
-
-
-@st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    """Generate English policies: purposes, cookies, recipients, services that refuse, rules for signals."""
-    ids = _ordered(draw(subset(IDS)))
-    some = st.sampled_from((*ids, NECESSARY))
-    days = st.none() | st.integers(1, 400)
-    purposes = tuple(purpose(id_, traces=draw(st.booleans()), days=draw(days)) for id_ in ids)
-    cookies = tuple(
-        Cookie(name=name, purpose=draw(some), duration=None if (length := draw(days)) is None else timedelta(length))
-        for name in _ordered(draw(subset(("_a", "_b*", "c", "d"))))
-    )
-    recipients = tuple(
-        recipient(id_, draw(some), *_ordered(draw(subset(("https://x.example", "https://y.example")))))
-        for id_ in _ordered(draw(subset(("r1", "r2"))))
-    )
-    services = tuple(
-        Service(id=id_, path=f"/{id_}", purposes={own: ServicePurpose(refused=True) for own in draw(subset(ids))})
-        for id_ in _ordered(draw(subset(("s1", "s2"))))
-    )
-    covered = st.none() | subset(ids).map(_ordered)
-    rules = SignalRules(gpc=draw(covered), dnt=draw(covered))
-    return Policy(
-        site=site(), purposes=purposes, cookies=cookies, recipients=recipients, services=services, signals=rules
-    )
-
-
-SIGNALS = subset(("gpc", "dnt"))
-"""Generates what a browser can say by itself."""
-
-
-@st.composite
-def records(draw: st.DrawFn, policy: Policy) -> ConsentRecord:
-    """Generate records of all kinds: of this policy and of others, of now and of other times."""
-    facts = digests(policy)
-    ids = draw(subset(IDS))
-    answers = {
-        id_: Answer(draw(st.sampled_from(State)), draw(st.sampled_from([facts.get(id_, "-----"), "00000"])))
-        for id_ in sorted(ids)
-    }
-    return ConsentRecord(
-        answers=answers,
-        policy=draw(st.sampled_from([policy.version, "0" * 16])),
-        decided_at=NOW + draw(st.integers(-200, 1)) * 86_400,
-        source=draw(st.sampled_from(SOURCES)),
-        language="en",
-        signals=draw(SIGNALS),
-        consent_id=draw(st.sampled_from(["", "an-id"])),
-    )

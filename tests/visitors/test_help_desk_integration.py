@@ -16,8 +16,8 @@ from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import PREFIX, SITE, Visitor, install, policy, run
-from tests.support.desk import DAY, NOW, a_request
-from tests.support.policies import text_of
+from tests.support.desk import DAY, a_request
+from tests.support.policies import NOW, text_of
 from tests.visitors.test_help_desk import REQUESTS, Person
 
 Capture = pytest.CaptureFixture[str]

@@ -12,7 +12,8 @@ import pytest
 
 from cookie_consent.visitors.help_desk_notice import MAX_PER_HOUR, DeskNotifier, MailBox, desk_notifier_of, notice_of
 from tests.support.asgi import run
-from tests.support.desk import NOW, a_request
+from tests.support.desk import a_request
+from tests.support.policies import NOW
 from tests.support.servers.mail_server import HOST, MailServer, make_certificate, tls_context
 
 NOTICE = notice_of(a_request(reference="R-2222-3333", kind="erase"), "Test Registry")

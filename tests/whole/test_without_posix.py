@@ -17,7 +17,7 @@ from cookie_consent.base import files
 from cookie_consent.base.process import locking
 from cookie_consent.cli.main import main
 from tests.support.asgi import SITE
-from tests.support.sites.without_posix_site import purge, share_a_salt, wait_in_a_spill_file
+from tests.support.sites.without_posix_site import check_purge, check_shared_salt, check_spill_files
 from tests.support.without_posix import windows_locks
 
 ROOT = Path(__file__).parents[2]
@@ -153,9 +153,9 @@ def test_posix_shared_lock_admits_several_holders(file_open_twice: tuple[int, in
 
 @pytest.mark.usefixtures("without_posix")
 def test_files_are_written_without_posix_functions(tmp_path: Path) -> None:
-    purge(tmp_path / "old.jsonl")
-    share_a_salt(tmp_path / "salt")
-    wait_in_a_spill_file(tmp_path / "spill")
+    check_purge(tmp_path / "old.jsonl")
+    check_shared_salt(tmp_path / "salt")
+    check_spill_files(tmp_path / "spill")
 
 
 @pytest.mark.usefixtures("without_posix")

@@ -1,1 +1,1 @@
-"""Browsers, and what is measured in them."""
+"""Browsers, and measurements in them."""

@@ -1,4 +1,4 @@
-"""What a browser does with what it gets, written down from the standards and not from the package."""
+"""How browsers store cookies and send forms, written from the standards and not from the package."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _DELIMITERS = {0x09, *range(0x20, 0x30), *range(0x3B, 0x41), *range(0x5B, 0x61),
 
 @dataclass(frozen=True)
 class Stored:
-    """A cookie in a browser's store."""
+    """A cookie that a browser stores."""
 
     name: bytes
     value: bytes
     expiry: float | None = field(default=None, compare=False)
-    """When it ends, in seconds since 1970; None with the session."""
+    """When it ends (seconds since 1970); None for a session cookie."""
 
 
 def stored(field: bytes, now: float) -> Stored | None:
-    """Return what a browser keeps of a Set-Cookie field (RFC 6265bis sections 5.6 and 5.7), None for nothing."""
+    """Return the cookie that a browser stores for a Set-Cookie field (RFC 6265bis sections 5.6 and 5.7), or None."""
     if any(byte <= 0x08 or 0x0A <= byte <= 0x1F or byte == 0x7F for byte in field):
         return None
     name_value, *attributes = field.split(b";")
@@ -39,7 +39,7 @@ def stored(field: bytes, now: float) -> Stored | None:
 
 
 def _expiry(attributes: list[bytes], now: float) -> float | None:
-    """Return when a cookie ends; None with the session."""
+    """Return when a cookie ends; None for a session cookie."""
     max_age = expires = None
     for attribute in attributes:
         name, _, value = attribute.partition(b"=")
@@ -123,11 +123,11 @@ class Form:
     """A form of a page.
 
     Args:
-        action: where it is sent.
-        method: how.
+        action: the address that it is sent to.
+        method: the HTTP method.
         hidden: its hidden fields.
         buttons: the names and values of its buttons.
-        addresses: where it is sent by the button with a value.
+        addresses: the value of a button -> the address that it sends to.
     """
 
     action: str
@@ -137,7 +137,7 @@ class Form:
     addresses: dict[str, str]
 
     def pressed(self, value: str) -> str:
-        """Return the body that the browser sends when the button with this value is pressed."""
+        """Return the body that the browser sends for the button with this value."""
         return urlencode([*self.hidden, next(button for button in self.buttons if button[1] == value)])
 
 

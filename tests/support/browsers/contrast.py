@@ -1,4 +1,4 @@
-"""How well colours can be told apart (WCAG 2.2, "contrast ratio"): those that CSS computes, and those of pixels."""
+"""Contrast ratios (WCAG 2.2) of computed CSS colours and of pixels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from playwright.sync_api import FloatRect, Locator
 
 _NUMBER = r"[0-9.]+(?:e-?[0-9]+)?"
 _PARTS = re.compile(rf"rgba?\(({_NUMBER}), ({_NUMBER}), ({_NUMBER})(?:, ({_NUMBER}))?\)")
-_FEWEST = 12
-"""Of how many pixels a colour is at least that is more than a softened corner."""
+_FEWEST_PIXELS = 12
+"""The fewest pixels of a colour that counts; antialiased corners have fewer."""
 _MARGIN = 3
 
 
 class Colour(NamedTuple):
-    """A colour in sRGB, each part from 0 to 255, and how opaque it is, from 0 to 1."""
+    """A colour in sRGB: parts from 0 to 255, alpha from 0 to 1."""
 
     red: float
     green: float
@@ -34,16 +34,16 @@ class Colour(NamedTuple):
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
     def over(self, below: Colour) -> Colour:
-        """Return what is seen of this colour on another, opaque one."""
+        """Return the blend of this colour on an opaque one."""
         parts = zip(self[:3], below[:3], strict=True)
         return Colour(*(self.alpha * one + (1 - self.alpha) * other for one, other in parts))
 
 
-def computed(text: str) -> Colour:
-    """Return a colour as the browser computes it.
+def parse_colour(text: str) -> Colour:
+    """Return the colour of a computed CSS value.
 
     Raises:
-        ValueError: it is written in another way.
+        ValueError: the value is not in rgb() or rgba() notation.
     """
     if not (match := _PARTS.fullmatch(text)):
         raise ValueError(f"{text} is no colour in rgb() or rgba()")
@@ -51,9 +51,9 @@ def computed(text: str) -> Colour:
     return Colour(red, green, blue, float(match[4] or 1))
 
 
-def seen(layers: Sequence[str]) -> Colour:
-    """Return what is seen of colours that lie upon each other, the topmost first, the last one opaque."""
-    *above, below = [computed(layer) for layer in layers]
+def blend(layers: Sequence[str]) -> Colour:
+    """Return the blend of layered colours, the topmost first; the last one is opaque."""
+    *above, below = [parse_colour(layer) for layer in layers]
     for layer in reversed(above):
         below = layer.over(below)
     return below
@@ -65,8 +65,8 @@ def contrast(one: Colour, other: Colour) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def strongest_in_picture(element: Locator) -> float:
-    """Return the contrast of what is drawn for an element to what is around it."""
+def contrast_in_screenshot(element: Locator) -> float:
+    """Return the strongest contrast between the pixels of an element and its surroundings."""
     element.scroll_into_view_if_needed()
     box = element.bounding_box()
     assert box
@@ -79,4 +79,4 @@ def strongest_in_picture(element: Locator) -> float:
     data = Image.open(io.BytesIO(element.page.screenshot(clip=around))).convert("RGB").tobytes()
     found = Counter(zip(data[::3], data[1::3], data[2::3], strict=True))
     behind = Colour(*data[:3])
-    return max(contrast(Colour(*pixel), behind) for pixel, count in found.items() if count >= _FEWEST)
+    return max(contrast(Colour(*pixel), behind) for pixel, count in found.items() if count >= _FEWEST_PIXELS)

@@ -1,6 +1,6 @@
-"""Chromium, Firefox and WebKit as Debian packs them, all three at the hand of Selenium.
+"""Chromium, Firefox and WebKit from Debian's packages, all controlled by Selenium.
 
-Chromium has chromedriver for that, WebKit's GTK port has WebKitWebDriver, and Firefox is spoken to by `marionette`.
+Selenium uses chromedriver for Chromium, WebKitWebDriver for WebKit's GTK port, and `marionette` for Firefox.
 """
 
 from __future__ import annotations
@@ -30,23 +30,22 @@ from tests.support.waiting import POLL
 
 DESK = (1024, 768)
 SCREEN = (640, 480)
-"""Smaller than most windows, which may be larger than it. In its middle rests the pointer, and nobody manages the
-windows: the one below the pointer has the focus, so that each must reach as far."""
+"""The size of the screen, smaller than most windows. The pointer rests in its middle. Without a window manager the
+window below the pointer has the focus, so each window must reach that far."""
 LONGEST_LOAD = 30.0
 LONGEST_WAIT = 20.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How an engine is to be set up.
+    """The settings of an engine.
 
     Args:
-        scripts: whether pages may run scripts. What Selenium itself runs is no part of the page, and always runs.
+        scripts: whether pages may run scripts. Scripts of Selenium always run.
         cookies: whether sites may keep cookies.
         dark: whether the visitor prefers dark colours.
-        language: what the visitor prefers to read, like "en-GB".
-        size: how wide and how high pages are shown, in CSS pixels. Windows have a least width: Firefox's pages are
-            500 pixels wide or more, WebKit's 447.
+        language: the preferred language, like "en-GB".
+        size: width and height of the viewport, in CSS pixels. The least width is 500 in Firefox and 447 in WebKit.
     """
 
     scripts: bool = True
@@ -57,35 +56,35 @@ class Setting:
 
     @property
     def languages(self) -> str:
-        """The language as browsers say it: with its region, and without."""
+        """The languages that the browser sends: with the region, and without."""
         return f"{self.language},{self.language.partition('-')[0]}"
 
 
 @contextmanager
 def engine(name: str, setting: Setting) -> Iterator[WebDriver]:
-    """Start an engine with a profile of its own, and end it with all that it started and wrote.
+    """Start an engine with a profile of its own, and end it with its child processes and files.
 
     Args:
         name: one of `ENGINES`.
-        setting: how it is set up.
+        setting: its settings.
 
     Raises:
-        RuntimeError: if a program is not installed; it names the Debian package. If the size cannot be had.
+        RuntimeError: a program is not installed (the message names the Debian package), or the size is not possible.
     """
     with (
         TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as folder,
         ENGINES[name](setting, Path(folder)) as driver,
     ):
         driver.set_page_load_timeout(LONGEST_LOAD)
-        fit(driver, setting.size)
+        resize_viewport(driver, setting.size)
         yield driver
 
 
-def fit(driver: WebDriver, size: tuple[int, int]) -> None:
-    """Give the window the size at which pages are shown at this size.
+def resize_viewport(driver: WebDriver, size: tuple[int, int]) -> None:
+    """Resize the window so that the viewport has this size.
 
     Raises:
-        RuntimeError: if the size cannot be had.
+        RuntimeError: the size is not possible.
     """
 
     def inner() -> list[int]:
@@ -122,9 +121,9 @@ def chromium(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     blocked = {"javascript": not setting.scripts, "cookies": not setting.cookies}
     prefs = {f"profile.default_content_setting_values.{what}": 2 for what, is_blocked in blocked.items() if is_blocked}
     options.add_experimental_option("prefs", prefs)
-    service = ChromeService(program("chromedriver", "chromium-driver"), env=environ(folder), popen_kw=own_group())
+    service = ChromeService(program("chromedriver", "chromium-driver"), env=home_environ(folder), popen_kw=own_group())
     with served(service):
-        yield from quitting(webdriver.Chrome(options, service))
+        yield from quit_at_end(webdriver.Chrome(options, service))
 
 
 @contextmanager
@@ -143,12 +142,12 @@ def webkit(setting: Setting, folder: Path) -> Iterator[WebDriver]:
         options.add_argument(argument)
     path = program("WebKitWebDriver", package)
     with display() as shown:
-        around = {**environ(folder), **shown, **speaking(setting.language, folder)}
+        around = {**home_environ(folder), **shown, **locale_environ(setting.language, folder)}
         service = WebKitService(path, env=around, popen_kw=own_group())
         with served(service):
             with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of Selenium, by Selenium
                 driver = webdriver.WebKitGTK(options, service)
-            yield from quitting(driver)
+            yield from quit_at_end(driver)
 
 
 @contextmanager
@@ -164,9 +163,9 @@ def firefox(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     lines = [f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in preferences.items()]
     (folder / "user.js").write_text("".join(lines), encoding="utf-8")
     command = [program("firefox-esr", "firefox-esr"), "--headless", "--marionette", "--profile", str(folder)]
-    with running(command, env=environ(folder)) as process:
+    with running(command, env=home_environ(folder)) as process:
         port = wait_for_file(process, folder / "MarionetteActivePort")
-        yield from quitting(webdriver.Remote(Marionette(int(port)), options=webdriver.FirefoxOptions()))
+        yield from quit_at_end(webdriver.Remote(Marionette(int(port)), options=webdriver.FirefoxOptions()))
 
 
 ENGINES: dict[str, Callable[[Setting, Path], AbstractContextManager[WebDriver]]] = {
@@ -176,13 +175,13 @@ ENGINES: dict[str, Callable[[Setting, Path], AbstractContextManager[WebDriver]]]
 }
 
 
-def environ(folder: Path) -> dict[str, str]:
-    """Return the environment of programs that keep their files in a folder."""
+def home_environ(folder: Path) -> dict[str, str]:
+    """Return an environment in which programs keep their files in a folder."""
     return {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
 
 
-def speaking(language: str, folder: Path) -> dict[str, str]:
-    """Return an environment in which programs speak a language. Debian has the locales only as sources."""
+def locale_environ(language: str, folder: Path) -> dict[str, str]:
+    """Return an environment with the locale of a language. Debian ships locales only as sources."""
     name = language.replace("-", "_")
     if not Path("/usr/share/i18n/locales", name).exists():
         raise RuntimeError(f"The locale {name} is missing. As root: apt-get install locales")
@@ -194,29 +193,29 @@ def speaking(language: str, folder: Path) -> dict[str, str]:
 
 @contextmanager
 def display() -> Iterator[dict[str, str]]:
-    """Start a screen that nobody sees, and return the environment that leads to it."""
+    """Start a virtual screen, and return the environment for it."""
     size = f"{SCREEN[0]}x{SCREEN[1]}x24"
     command = [program("Xvfb", "xvfb"), "-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp"]
     with running(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        # It says which number was free once it is ready.
+        # Once it is ready, it writes the number of its display.
         yield {"DISPLAY": f":{process.stdout.readline().decode().strip()}", "GDK_BACKEND": "x11"}
 
 
 @contextmanager
 def served(service: Service) -> Iterator[None]:
-    """End the program of a service with all that it started, also where it does not do so when it is asked."""
+    """End the program of a service with its child processes, even if it does not obey."""
     try:
         yield
     finally:
-        if process := getattr(service, "process", None):  # else it did not even start
+        if process := getattr(service, "process", None):  # otherwise it did not start
             end_group(process)
 
 
-def quitting(driver: WebDriver) -> Iterator[WebDriver]:
-    """Give a driver, and take leave of it."""
+def quit_at_end(driver: WebDriver) -> Iterator[WebDriver]:
+    """Yield a driver, and quit it at the end."""
     try:
         yield driver
     finally:
-        with suppress(WebDriverException):  # it may have ended by itself
+        with suppress(WebDriverException):  # it may have ended already
             driver.quit()

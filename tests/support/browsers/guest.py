@@ -13,7 +13,7 @@ from selenium.common.exceptions import InvalidSessionIdException, WebDriverExcep
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.support.browsers.browser_window import BrowserWindow, is_current
-from tests.support.browsers.engines import Setting, engine, fit
+from tests.support.browsers.engines import Setting, engine, resize_viewport
 from tests.support.browsers.visitor_browser import PREFIX, Sites
 
 Params = ParamSpec("Params")
@@ -102,7 +102,7 @@ class Guest(BrowserWindow):
         try:
             yield
         finally:
-            fit(self.driver, self.setting.size)
+            resize_viewport(self.driver, self.setting.size)
 
     @property
     def path(self) -> str:

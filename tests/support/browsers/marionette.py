@@ -1,7 +1,6 @@
-"""Firefox at the hand of Selenium without geckodriver, which Debian does not have.
+"""Lets Selenium control Firefox without geckodriver, which Debian does not have.
 
-Geckodriver is a translator: Firefox itself understands the same commands by other names, in a protocol called
-Marionette. Here Selenium's commands are sent to Firefox by those names.
+Geckodriver translates Selenium's commands to Firefox's own protocol, Marionette. This module does the same.
 """
 
 from __future__ import annotations
@@ -69,10 +68,10 @@ NAMES = {
 
 
 class Marionette(RemoteConnection):
-    """Selenium's line to Firefox: messages are JSON, with their length and a colon in front.
+    """Selenium's connection to Firefox: messages are JSON, with their length and a colon in front.
 
     Args:
-        port: where Firefox listens.
+        port: the port that Firefox listens on.
     """
 
     def __init__(self, port: int) -> None:
@@ -85,7 +84,7 @@ class Marionette(RemoteConnection):
             raise WebDriverException(f"Firefox speaks another Marionette: {hello}")
 
     def execute(self, command: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Have Firefox carry out a command, and return what came of it as a server would say it."""
+        """Run a command in Firefox, and return its result in the form of a WebDriver response."""
         message = json.dumps([0, next(self._numbers), NAMES[command], parameters(command, params)]).encode()
         self._socket.sendall(b"%d:%b" % (len(message), message))
         _, _, error, result = self._receive()
@@ -94,7 +93,7 @@ class Marionette(RemoteConnection):
         return result if isinstance(result, dict) and result.keys() == {"value"} else {"value": result}
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         super().close()  # type: ignore[no-untyped-call]
         self._received.close()
         self._socket.close()
@@ -103,13 +102,13 @@ class Marionette(RemoteConnection):
         length = b""
         while (byte := self._received.read(1)) != b":":
             if not byte:
-                raise WebDriverException("Firefox has hung up")
+                raise WebDriverException("Firefox has closed the connection")
             length += byte
         return json.loads(self._received.read(int(length)))
 
 
 def parameters(command: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return Selenium's parameters of a command as Firefox wants them."""
+    """Return Selenium's parameters of a command in Firefox's form."""
     wanted = {name: value for name, value in given.items() if name != "sessionId"}
     if command == Command.NEW_SESSION:
         return {}

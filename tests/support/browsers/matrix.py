@@ -1,4 +1,4 @@
-"""Combinations: all of them, or so few that each value still meets each value of every other dimension."""
+"""Combinations of values: all, or few that still contain each pair or each value."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 
 Row = tuple[str, ...]
-"""A value for each dimension, in their order."""
+"""One value for each dimension, in order."""
 Value = tuple[str, str]
-"""The name of a parameter, and its value."""
+"""A parameter and its value."""
 
 
 def every_row(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
@@ -18,9 +18,9 @@ def every_row(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
 
 
 def paired_rows(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Return few combinations in which each value meets each value of every other dimension at least once.
+    """Return few combinations in which each value meets each value of the other dimensions at least once.
 
-    They are always the same: each is the first of those that bring the most new pairs.
+    The result is always the same: each step takes the first combination with the most new pairs.
     """
     rows = every_row(dimensions)
     missing = {pair for row in rows for pair in pairs(row)}
@@ -33,7 +33,7 @@ def paired_rows(dimensions: Mapping[str, Sequence[str]]) -> list[Row]:
 
 
 def pairs(row: Row) -> set[tuple[tuple[int, str], ...]]:
-    """Return which values meet in a combination, each with the number of its dimension."""
+    """Return the pairs of values in a combination, each value with the number of its dimension."""
     return set(combinations(enumerate(row), 2))
 
 
@@ -44,9 +44,9 @@ def rows_with_each_value(
 
     Args:
         rows: all combinations.
-        given: some that are chosen already.
-        used: how often each value was chosen before, in other tests. Of equally good combinations, the one comes whose
-            values were chosen least. What is chosen here is added.
+        given: combinations that are chosen already.
+        used: how often each value was chosen for other tests. Of equally good combinations, the one with the least used
+            values wins. The function adds the values that it chooses.
     """
     missing = frozenset[Value]().union(*rows).difference(*given)
     chosen = []

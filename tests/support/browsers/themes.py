@@ -1,4 +1,4 @@
-"""The ready themes, and how a page puts one on."""
+"""The shipped themes, and applying them to a page."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ FOLDER = ROOT / "examples" / "themes"
 THEMES = {path.stem: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.css"))}
 """The name of a theme -> its style."""
 
-_PUT_ON = """style => {
+_ADOPT_RULES = """style => {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(style);
     document.adoptedStyleSheets = [sheet];
 }"""
 
 
-def put_on(page: Page, theme: str) -> None:
-    """Give a page a theme in the place of the one that it has; "" for the default look."""
-    style(page, THEMES[theme] if theme else "")
+def apply_theme(page: Page, theme: str) -> None:
+    """Replace the theme of a page; "" is the default look."""
+    adopt_rules(page, THEMES[theme] if theme else "")
 
 
-def style(page: Page, rules: str) -> None:
-    """Give a page rules in the place of those that it got so before. No Content-Security-Policy stops them."""
-    page.evaluate(_PUT_ON, rules)
+def adopt_rules(page: Page, rules: str) -> None:
+    """Replace the rules that this function has added to a page. No Content-Security-Policy blocks them."""
+    page.evaluate(_ADOPT_RULES, rules)

@@ -44,19 +44,21 @@ class MailServer:
     async def running(self) -> AsyncIterator[MailServer]:
         """Listen on a free port."""
         secure = self.tls if self.from_the_start else None
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=secure)
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=secure)
         self.port = server.sockets[0].getsockname()[1]
         self._end = asyncio.Event()
         self._served: set[asyncio.Task[None]] = set()
         yield self
         self._end.set()
         server.close()
+        await asyncio.sleep(0)  # for a connection that was accepted just now
         await asyncio.gather(*self._served)
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Start a task for a client. `running` waits for it, also if it has not run yet."""
+        self._served.add(asyncio.ensure_future(self._serve(reader, writer)))
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._served.add(task)
         try:
             if self.silent:
                 await self._end.wait()

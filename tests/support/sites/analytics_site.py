@@ -2,7 +2,7 @@
 
 uvicorn --factory tests.support.sites.analytics_site:site.
 
-CLOCK is a file that says by how many seconds its clock goes wrong, at every moment. NOTES is a folder in which each
+CLOCK is a file with the seconds by which the clock of the site is wrong; it may change. NOTES is a folder in which each
 process notes its writes.
 """
 
@@ -27,12 +27,12 @@ from tests.support.servers.noted_store import NotedStore
 
 
 async def _page(request: Request) -> Response:
-    """Answer with the process."""
+    """Respond with the process id."""
     return PlainTextResponse(str(os.getpid()))
 
 
 async def _limit(request: Request) -> Response:
-    """Let no file of this process become larger than this, or any size where nothing is said, as on a full disk."""
+    """Limit the size of the files that this process writes, as on a full disk; without a size lift the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(request.query_params.get("bytes", most)), most))
     return PlainTextResponse(str(os.getpid()))
@@ -51,7 +51,7 @@ def site() -> Starlette:
     app = Starlette(routes=[Route("/pages/{name}", _page), Route("/limit", _limit), Route("/stats", _stats)])
     app.state.sink = sink = open_sink(os.environ["SINK"])
     if "NOTES" in os.environ:
-        assert isinstance(sink, BufferedSink), "one that is given another store"
+        assert isinstance(sink, BufferedSink), "its store can be replaced"
         sink.store = NotedStore(sink.store, Path(os.environ["NOTES"]))
     clock = _now if "CLOCK" in os.environ else time.time
     app.add_middleware(ConsentMiddleware, policy=policy(), secret_keys=[KEY], access_log=app.state.sink, clock=clock)

@@ -1,5 +1,4 @@
-"""A small site for what the registry site does not have: a strict policy for scripts, a long page, templates of all
-kinds. It asks for two purposes."""
+"""A small site with two purposes, a strict Content-Security-Policy, a long page and templates."""
 
 from __future__ import annotations
 
@@ -14,10 +13,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 
-from cookie_consent import ConsentMiddleware, Policy, requires
+from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.policy.from_toml import declarations
+from tests.support.policies import KEY, policy_of
 
 POLICY = """
 [site]
@@ -46,13 +45,13 @@ STRICT = (
     "require-trusted-types-for 'script'"
 )
 TEMPLATES = {"media": "media", "both": "analytics media", "weather": "media weather", "nothing": ""}
-"""The id of an element -> the purposes that its template waits for."""
+"""The id of an element -> the purposes that its template needs."""
 LINKS = 40
 README = Path(__file__).parents[3] / "README.md"
 
 
 def document(main: str) -> str:
-    """Return a page with this in its middle."""
+    """Return a page with this content."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Plain Site</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -64,7 +63,7 @@ def document(main: str) -> str:
 
 
 async def start(request: Request) -> HTMLResponse:
-    """Show templates, and the box of a feature while it is off."""
+    """Show templates, and the fallback box of a feature that is off."""
     templates = "".join(
         f'<template data-purpose="{purposes}"><p id="{name}">{name}</p></template>'
         for name, purposes in TEMPLATES.items()
@@ -74,20 +73,20 @@ async def start(request: Request) -> HTMLResponse:
 
 
 async def strict(request: Request) -> HTMLResponse:
-    """Show the same where scripts and styles may only come from files of the site."""
+    """Show the start page under a policy that allows only scripts and styles of the site."""
     response = await start(request)
     response.headers["content-security-policy"] = STRICT
     return response
 
 
 async def long(request: Request) -> HTMLResponse:
-    """Show many things that can have the focus, from the top to far below."""
+    """Show many links on a long page."""
     links = "".join(f'<p><a href="/?link={number}">Link {number}</a></p>' for number in range(LINKS))
     return HTMLResponse(document(links))
 
 
 def readme_template() -> str:
-    """Return the lines of the README's Jinja2 template that need no other site."""
+    """Return the README's Jinja2 template without the lines that load other sites."""
     block = re.search(r"```html\+jinja\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     assert block
     lines = [line for line in block[1].splitlines() if "https://" not in line]
@@ -105,13 +104,13 @@ templates = Jinja2Templates(
 
 
 async def offices(request: Request) -> Response:
-    """Show what the README's own template makes of a feature, beside a form."""
+    """Show the README's template and a form."""
     return templates.TemplateResponse(request, "offices")
 
 
 @requires("media")
 async def video(request: Request) -> HTMLResponse:
-    """Show what no page of the site has a fallback for."""
+    """Show a page that needs consent and has no fallback."""
     return HTMLResponse(document('<p id="video">A video</p>'))
 
 
@@ -126,6 +125,6 @@ app = Starlette(
 )
 app.add_middleware(
     ConsentMiddleware,
-    policy=Policy(**vars(declarations(tomllib.loads(POLICY)))),
-    secret_keys="a-key-that-only-the-tests-know-" + "k" * 32,
+    policy=policy_of(tomllib.loads(POLICY)),
+    secret_keys=KEY,
 )

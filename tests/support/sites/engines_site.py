@@ -1,6 +1,6 @@
-"""A site for visitors with any browser: once with each layout of the question, in three languages.
+"""A site in three languages for tests with all engines, once for each layout of the banner.
 
-Each layout lies under its own name: /corner, /bar and /modal. `?lang=` says in which language a page is.
+The paths of the layouts are /corner, /bar and /modal. `?lang=` selects the language of a page.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
-from cookie_consent import ConsentMiddleware, Policy, requires
+from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.cli.demo.site import LOOPBACK, started
-from cookie_consent.policy.from_toml import declarations
 from cookie_consent.visitors.pages.pages import LAYOUTS
 from tests.support.browsers.visitor_browser import ROOT, Sites
+from tests.support.policies import KEY, policy_of
 from tests.support.sites.three_language_site import POLICY
 
 TEMPLATES = {"media": "media", "both": "analytics media", "nothing": ""}
-"""The id of an element -> the purposes that its template waits for."""
+"""The id of an element -> the purposes that its template needs."""
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
@@ -32,18 +32,18 @@ WATCH = """
 const violations = document.createElement("ul");
 violations.id = "violations";
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) => {
-    if (blockedURI.endsWith("favicon.ico")) return; // nobody but the browser asks for it
+    if (blockedURI.endsWith("favicon.ico")) return; // only the browser requests it
     const textContent = `${violatedDirective} ${blockedURI}`;
     violations.append(Object.assign(document.createElement("li"), { textContent }));
 });
 addEventListener("DOMContentLoaded", () => document.querySelector("main").append(violations));
 """
-"""Writes into the page what its policy did not allow."""
-policy = Policy(**vars(declarations(tomllib.loads(POLICY))))
+"""Writes the violations of a page's policy into the page."""
+policy = policy_of(tomllib.loads(POLICY))
 
 
 def document(request: Request, main: str, *, head: str = "") -> HTMLResponse:
-    """Return a page with this in its middle."""
+    """Return a page with this content."""
     base, lang = request.state.consent.base, request.query_params.get("lang", "en")
     return HTMLResponse(
         f'<!doctype html><html lang="{lang}" dir="{"rtl" if lang == "ar" else "ltr"}">'
@@ -57,7 +57,7 @@ def document(request: Request, main: str, *, head: str = "") -> HTMLResponse:
 
 
 def templates() -> str:
-    """Return templates of all kinds."""
+    """Return one template for each entry of `TEMPLATES`."""
     return "".join(
         f'<template data-purpose="{purposes}"><p id="{name}">{name}</p></template>'
         for name, purposes in TEMPLATES.items()
@@ -70,7 +70,7 @@ async def start(request: Request) -> Response:
 
 
 async def strict(request: Request) -> Response:
-    """Show the same where scripts and styles may only come from files of the site, and HTML from nowhere."""
+    """Show the start page under a policy that allows only scripts and styles of the site, and Trusted Types."""
     head = f'<script src="{request.scope["root_path"]}/watch.js"></script>'
     response = document(request, templates(), head=head)
     response.headers["content-security-policy"] = STRICT
@@ -78,7 +78,7 @@ async def strict(request: Request) -> Response:
 
 
 async def watch(request: Request) -> Response:
-    """Return the script that notes what a page's policy did not allow."""
+    """Return the script that writes violations into the page."""
     return Response(WATCH, media_type="text/javascript")
 
 
@@ -89,18 +89,18 @@ async def long(request: Request) -> Response:
 
 @requires("media")
 async def video(request: Request) -> Response:
-    """Show what no page of the site has a fallback for."""
+    """Show a page that needs consent and has no fallback."""
     return document(request, '<p id="video">A video</p>')
 
 
 def site(layout: str) -> Starlette:
-    """Return the site with a layout of the question."""
+    """Return the site with this layout of the banner."""
     paths = {"/": start, "/strict": strict, "/watch.js": watch, "/long": long, "/video": video}
     app = Starlette(routes=[Route(path, endpoint) for path, endpoint in paths.items()])
     app.add_middleware(
         ConsentMiddleware,
         policy=policy,
-        secret_keys="a-key-that-only-the-tests-know-" + "k" * 32,
+        secret_keys=KEY,
         layout=layout,
         settings_link=False,
     )
@@ -112,6 +112,6 @@ app = Starlette(routes=[Mount(f"/{layout}", site(layout)) for layout in LAYOUTS]
 
 @contextmanager
 def engines_site(folder: Path) -> Iterator[Sites]:
-    """Start the site; what is visited is the one with the question in the corner."""
+    """Start the site; the address is that of the layout "corner"."""
     with started("tests.support.sites.engines_site:app", ROOT, folder / "site.log", (LOOPBACK, 0), {}) as served:
         yield Sites(f"{served.address}/corner", "", folder / "access.jsonl")

@@ -1,4 +1,4 @@
-"""A site whose pages send events, as strict about scripts as pages can be."""
+"""A site whose pages send events, under a strict Content-Security-Policy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from cookie_consent import ConsentMiddleware, Policy
+from cookie_consent import ConsentMiddleware
 from cookie_consent.integrations.jinja import consent_context
-from cookie_consent.policy.from_toml import declarations
+from tests.support.policies import KEY, policy_of
 
 POLICY = """
 [site]
@@ -56,18 +56,18 @@ HEADS = {"": TRACK, "next": TRACK, "views": VIEWS, "before": TRACK + CHOICES, "a
 
 
 def document(head: str, status: int = 200) -> HTMLResponse:
-    """Return a page with links, and this in its head."""
+    """Return a page with links and this head."""
     html = f'<!doctype html><html lang="en"><head><title>Reading Room</title>{head}</head><body><h1>Read</h1>{LINKS}'
     return HTMLResponse(f"{html}</body></html>", status, headers={"content-security-policy": STRICT})
 
 
 async def page(request: Request) -> HTMLResponse:
-    """Show a page that brings the script, in one of the ways in which a page can."""
+    """Show a page that loads the script as `HEADS` says."""
     return document(HEADS[request.path_params["name"]])
 
 
 async def missing(request: Request) -> HTMLResponse:
-    """Say that there is no such page."""
+    """Return an error page."""
     return document(TRACK, 404)
 
 
@@ -77,17 +77,17 @@ async def members(request: Request) -> HTMLResponse:
 
 
 async def helper(request: Request) -> HTMLResponse:
-    """Show a page whose template brings the script."""
+    """Show a page whose template variable loads the script."""
     return document(consent_context(request)["privacy_tracking"])
 
 
 async def file(request: Request) -> Response:
-    """Return a file to keep."""
+    """Return a file to download."""
     return Response(b"%PDF-", media_type="application/pdf", headers={"content-disposition": "attachment"})
 
 
 class Watched:
-    """Sees who posts events, also where nothing is made of them, and says so at /told: a user agent for each."""
+    """Notes the user agent of every posted event, also of refused ones, and lists them at /told."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app, self.told = app, list[str]()
@@ -112,8 +112,8 @@ app = Starlette(
 )
 app.add_middleware(
     ConsentMiddleware,
-    policy=Policy(**vars(declarations(tomllib.loads(POLICY)))),
-    secret_keys="a-key-that-only-the-tests-know-" + "k" * 32,
+    policy=policy_of(tomllib.loads(POLICY)),
+    secret_keys=KEY,
     access_log=os.environ["EVENTS_ACCESS_LOG"],
     inject=not os.environ.get("EVENTS_ASK_BY_SCRIPT"),
 )

@@ -1,4 +1,4 @@
-"""A site for a real server that keeps its records where LEDGER says: cookie_consent.cli.demo.site starts it."""
+"""A site for a real server, with the ledger that LEDGER names. `cookie_consent.cli.demo.site` starts it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def _page(request: Request) -> Response:
 
 
 async def _limit(request: Request) -> Response:
-    """Let no file of this process become larger than this, or any size where nothing is said."""
+    """Limit the size of the files that this process writes; without a size lift the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     limit = int(request.query_params.get("bytes", most))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, most))

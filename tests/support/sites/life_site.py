@@ -1,7 +1,7 @@
-"""Sites side by side, one for each way to ask, with pages that libraries swap, browsers keep, and caches share.
+"""Several sites with different options, whose pages libraries swap, browsers keep and caches share.
 
-Each lies under its own name: /corner, /bar, /modal, /shared (nothing is put into its pages), /tongues (the path says
-the language), /asked (a function says it) and /edited (pages say to browsers which recipients are allowed).
+Their paths are /corner, /bar, /modal, /shared (nothing injected), /tongues (the path selects the language), /asked (a
+function selects it) and /edited (the middleware edits the Content-Security-Policy).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Respon
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from cookie_consent import ConsentMiddleware, Policy, requires
-from cookie_consent.policy.from_toml import declarations
+from cookie_consent import ConsentMiddleware, requires
+from tests.support.policies import KEY, policy_of
 
 POLICY = """
 [site]
@@ -53,7 +53,7 @@ LIBRARIES = {
 }
 BOOSTS = {"htmx2": 'hx-boost="true"', "htmx4": 'hx-boost:inherited="true"', "turbo": ""}
 WAITING = {"media": "media", "both": "analytics media"}
-"""The id of an element -> the purposes that its template waits for."""
+"""The id of an element -> the purposes that its template needs."""
 MODULES = Path(__file__).parents[3] / "node_modules"
 OFFLINE_FIRST = """
 addEventListener("activate", event => event.waitUntil(clients.claim()));
@@ -73,12 +73,12 @@ addEventListener("fetch", event => {
 
 
 def template(name: str) -> str:
-    """Return a template that becomes an element with this id once its purposes are allowed."""
+    """Return the template of the element with this id."""
     return f'<template data-purpose="{WAITING[name]}"><p id="{name}">{name}</p></template>'
 
 
 def own_script(request: Request) -> str:
-    """Return what brings the script to a page, whether it asks or not."""
+    """Return the tag that loads the script."""
     return f'<script type="module" src="{request.scope["root_path"]}/privacy-choices/choices.js"></script>'
 
 
@@ -86,12 +86,12 @@ def document(request: Request, title: str, main: str, *, head: str = "", body: s
     """Return a page.
 
     Args:
-        request: the request for it.
-        title: its heading.
-        main: what comes below the heading.
-        head: what else is in its head.
+        request: the request.
+        title: its title and heading.
+        main: the content below the heading.
+        head: further elements of its head.
         body: the attributes of its body.
-        lang: the language that it says it is in; "" for none.
+        lang: its language; "" for none.
     """
     home = request.scope["root_path"]
     attribute = f' lang="{lang}"' if lang else ""
@@ -104,7 +104,7 @@ def document(request: Request, title: str, main: str, *, head: str = "", body: s
 
 
 async def start(request: Request) -> Response:
-    """Show what waits for an answer."""
+    """Show two templates."""
     return HTMLResponse(document(request, "Start", template("media") + template("both"), head=own_script(request)))
 
 
@@ -114,13 +114,13 @@ async def second(request: Request) -> Response:
 
 
 async def kept(request: Request) -> Response:
-    """Show a page that browsers may keep for a while."""
+    """Show a page with max-age."""
     page = document(request, "Kept", template("media"), head=own_script(request))
     return HTMLResponse(page, headers={"cache-control": "max-age=600"})
 
 
 async def misspelt(request: Request) -> Response:
-    """Show templates that wait for a purpose that there is not."""
+    """Show templates with an unknown purpose."""
     return HTMLResponse(document(request, "Misspelt", '<template data-purpose="medai"></template>' * 2))
 
 
@@ -141,7 +141,7 @@ async def with_script(request: Request) -> Response:
 
 
 async def guarded(request: Request) -> Response:
-    """Show a page that tells the browser what it may load."""
+    """Show a page with a Content-Security-Policy."""
     page = document(request, "Guarded", template("media"), head=own_script(request))
     return HTMLResponse(page, headers={"content-security-policy": "frame-src 'self'"})
 
@@ -164,17 +164,17 @@ new BroadcastChannel("go").onmessage = ({ data }) => {
 
 
 async def speculating(request: Request) -> Response:
-    """Show a page that has the browser make another one ready when it is told to, and then goes there when told."""
+    """Show a page that prerenders another one on a message, and opens it on a second message."""
     return HTMLResponse(document(request, "Speculating", GO_AHEAD))
 
 
 async def swapped(request: Request) -> Response:
-    """Show a page whose links a library follows in its own way."""
+    """Show a page whose links a library handles."""
     library, name, home = request.path_params["library"], request.path_params["name"], request.scope["root_path"]
     head = f'{own_script(request)}<script src="{home}/{library}/script"></script>'
     main = (
         '<p><a href="first" id="previous">First</a> <a href="video" id="video">Video</a> '
-        # Of the site's own making: nothing tells the script what it leads to.
+        # A link of the site itself, which the script does not recognise.
         f'<a href="{home}/privacy-choices?next={quote(request.url.path)}" id="settings">Cookies</a></p>'
         '<button hx-get="part" hx-target="#part">More</button><div id="part"></div>'
     )
@@ -183,12 +183,12 @@ async def swapped(request: Request) -> Response:
 
 @requires("media")
 async def video(request: Request) -> Response:
-    """Show what no page of the site has a fallback for."""
+    """Show a page that needs consent and has no fallback."""
     return HTMLResponse(document(request, "Video", template("media"), head=own_script(request)))
 
 
 async def part(request: Request) -> Response:
-    """Return a part of a page, with what waits for an answer."""
+    """Return a part of a page, with a template."""
     return HTMLResponse(f'<p id="more">More</p>{template("both")}')
 
 
@@ -198,7 +198,7 @@ async def script(request: Request) -> Response:
 
 
 async def worker(request: Request) -> Response:
-    """Return a service worker that shows the pages of the first visit ever after."""
+    """Return a service worker that always shows the pages of the first visit."""
     return Response(OFFLINE_FIRST, media_type="text/javascript")
 
 
@@ -229,11 +229,11 @@ def tongue(request: HTTPConnection) -> str | None:
 
 
 def site(**options: Any) -> ConsentMiddleware:
-    """Return a site whose question is as the options say."""
+    """Return a site with these options of the middleware."""
     return ConsentMiddleware(
         Starlette(routes=[Route(path, page) for path, page in PAGES.items()]),
-        policy=Policy(**vars(declarations(tomllib.loads(POLICY)))),
-        secret_keys="a-key-that-only-the-tests-know-" + "k" * 32,
+        policy=policy_of(tomllib.loads(POLICY)),
+        secret_keys=KEY,
         **options,
     )
 
@@ -248,16 +248,16 @@ SITES: Mapping[str, Mapping[str, Any]] = {
     "edited": {"edit_csp": True},
 }
 looked: list[str] = []
-"""The pages that asked for what holds, in their order."""
+"""The pages that asked for the state, in order."""
 
 
 async def who_looked(request: Request) -> Response:
-    """Say which pages asked for what holds."""
+    """List the pages that asked for the state."""
     return JSONResponse(looked)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve the sites, and note who asks for what holds."""
+    """Serve the sites, and note which pages ask for the state."""
     if scope.get("path", "").endswith("/state"):
         looked.extend(parse_qs(scope["query_string"].decode()).get("page", []))
     await mounted(scope, receive, send)

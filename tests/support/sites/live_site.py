@@ -18,8 +18,8 @@ from tests.support.policies import KEY
 
 
 async def _page(request: Request) -> Response:
-    """Answer with the process, and keep it busy meanwhile, so that another one takes the next request."""
-    time.sleep(0.01)  # noqa: ASYNC251 (a worker that is busy is what is wanted)
+    """Respond with the process id after a busy pause, so that another process takes the next request."""
+    time.sleep(0.01)  # noqa: ASYNC251 (the worker should be busy)
     response = PlainTextResponse(f"{os.getpid()} {request.state.consent.status}")
     response.set_cookie("session", "1")
     response.set_cookie("_ga", "1")
@@ -40,7 +40,7 @@ async def _events(request: Request) -> Response:
 
 
 async def _slow(request: Request) -> Response:
-    """Answer when somebody says so, with a cookie that needs consent."""
+    """Respond after a request of /go-on, with a cookie that needs consent."""
     request.app.state.waiting += 1
     await request.app.state.go_on.wait()
     response = PlainTextResponse("at last")

@@ -1,6 +1,6 @@
-"""A site for any real server, beside which others write too: spans, and the server's own logs.
+"""A site for any real server, with OpenTelemetry's spans and the server's own logs.
 
-ACCESS_LOG is the file of access records, SERVER_LOGS what happens to the server's logs, SPANS the file of the spans.
+ACCESS_LOG is the file of access records, SERVER_LOGS the middleware's option, SPANS the file of the spans.
 """
 
 from __future__ import annotations

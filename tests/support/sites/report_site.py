@@ -1,4 +1,4 @@
-"""The report live, of made-up figures, for a real server: uvicorn tests.support.sites.report_site:app."""
+"""The live report with made-up figures, for a real server: uvicorn tests.support.sites.report_site:app."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.report_sample import compared_report, sample_report
 
 
 def made(access_log: str | os.PathLike[str], *, compare: bool, **question: Any) -> dict[str, Any]:
-    """Return a report, whatever is asked for."""
+    """Return the same report for every range."""
     return compared_report() if compare else sample_report()
 
 

@@ -1,7 +1,7 @@
-"""A site with Sentry, three visitors of it, and what would be sent: python -m tests.support.sites.sentry_site [stream].
+"""A site with Sentry and three visitors: python -m tests.support.sites.sentry_site [stream].
 
-For each visitor one line of JSON is printed: a list of the texts of all that Sentry's transport was given. In a process
-of its own, because Sentry changes Starlette and logging for good.
+It prints one line of JSON for each visitor: a list of all texts that Sentry's transport got. It needs a process of its
+own, because Sentry patches Starlette and logging permanently.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from tests.support.asgi import PHONE, Visitor, policy
 from tests.support.policies import KEY
 
 _QUERY = "q=secret"
-"""Far from where it is used: Sentry sends the lines around."""
+"""Defined far from its use, because Sentry sends the surrounding lines of code."""
 _STREAMS = sys.argv[1:] == ["stream"]
 _sent: list[str] = []
 
 
-class _Kept(Transport):
-    """Keeps what would be sent."""
+class _RecordingTransport(Transport):
+    """Keeps the envelopes instead of sending them."""
 
     def capture_envelope(self, envelope: Envelope) -> None:
         _sent.append(envelope.serialize().decode())
@@ -40,7 +40,7 @@ class _Kept(Transport):
 def _start(**more: Any) -> None:
     sentry_sdk.init(
         dsn="https://key@sentry.example/1",
-        transport=_Kept,
+        transport=_RecordingTransport,
         data_collection={"user_info": True},
         traces_sample_rate=1.0,
         enable_logs=True,
@@ -88,11 +88,11 @@ def _visit(visitor: Visitor) -> None:
         visitor.get("/pages/broken", headers, query=_QUERY.encode())
     except RuntimeError:
         sentry_sdk.flush()
-    print(json.dumps(_sent))  # noqa: T201 (the test reads it)
+    print(json.dumps(_sent))  # noqa: T201 (the test reads the output)
     _sent.clear()
 
 
-def _play() -> None:
+def _run() -> None:
     app = _site()
     granting, refusing, silent = (Visitor(app, [("user-agent", PHONE)]) for _ in range(3))
     granting.accept()
@@ -108,4 +108,4 @@ if __name__ == "__main__":
         _start(trace_lifecycle="stream", before_send_span=before_send_attributes)
     else:
         _start()
-    _play()
+    _run()

@@ -1,6 +1,6 @@
-"""Pages that are no easy neighbours: with styles that mean everything, with strict policies, in any language.
+"""Pages with styles that affect every element, with strict Content-Security-Policies, and in each language.
 
-The question stands in the corner; under /bar and /modal it has the other layouts.
+The banner has the layout "corner"; below /bar and /modal it has the other layouts.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from starlette.routing import Mount, Route
 
 from cookie_consent import ConsentMiddleware, Policy
 from cookie_consent.enforcement.features import fallback_box
-from cookie_consent.policy.from_toml import declarations
 from cookie_consent.texts.catalog import shipped_languages
 from cookie_consent.visitors.pages.pages import LAYOUTS
+from tests.support.policies import KEY, policy_of
 
 MODULES = Path(__file__).parents[3] / "node_modules"
 LANGUAGES = shipped_languages()
@@ -59,7 +59,7 @@ STYLES = {
     ),
     "covered": "#cover { position: fixed; inset: 0; z-index: 2147483647; background: gold }",
 }
-"""The name of a style -> its rules. The page is `<html id=root><body id=app>`, and all of it has a `#cover`."""
+"""The name of a style -> its rules. The page is `<html id=root><body id=app>` with an element `#cover`."""
 COLLECTING = "; report-uri /reports"
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; form-action 'self'"
 NONCES = (
@@ -73,18 +73,22 @@ POLICIES = {
     "sandbox": "sandbox allow-forms allow-same-origin",
     "no connections": STRICT.replace("connect-src 'self'", "connect-src 'none'"),
 }
-"""The name of a Content-Security-Policy -> what it says. Nonces are filled in."""
+"""The name of a Content-Security-Policy -> its text, with placeholders for nonces."""
 
 _reports: list[Any] = []
 
 
 def policy() -> Policy:
-    """Return what visitors are asked for: two purposes, in all languages that ship."""
+    """Return a policy with two purposes, in all shipped languages."""
 
-    def alike(text: str) -> dict[str, str]:
+    def translated(text: str) -> dict[str, str]:
         return dict.fromkeys(LANGUAGES, text)
 
-    maps = {"title": alike("Map of offices"), "purposes": ["media"], "fallback": alike("See the addresses below.")}
+    maps = {
+        "title": translated("Map of offices"),
+        "purposes": ["media"],
+        "fallback": translated("See the addresses below."),
+    }
     declared = {
         "site": {
             "name": "Example",
@@ -94,12 +98,16 @@ def policy() -> Policy:
             "languages": LANGUAGES,
         },
         "purposes": {
-            "analytics": {"title": alike("Counting"), "description": alike("We count visits."), "retention": "30 days"},
-            "media": {"title": alike("Maps"), "description": alike("We show maps.")},
+            "analytics": {
+                "title": translated("Counting"),
+                "description": translated("We count visits."),
+                "retention": "30 days",
+            },
+            "media": {"title": translated("Maps"), "description": translated("We show maps.")},
         },
         "features": {"map": maps},
     }
-    return Policy(**vars(declarations(declared)))
+    return policy_of(declared)
 
 
 def _document(request: Request, *, head: str = "", main: str = "", language: str = "en", nonce: str = "") -> str:
@@ -113,7 +121,7 @@ def _document(request: Request, *, head: str = "", main: str = "", language: str
 
 
 async def _styled(request: Request) -> Response:
-    """Show a page that has a style, and an element that covers all of it if the style says so."""
+    """Show a page with a style, and with an element that the style may use to cover the page."""
     main = fallback_box(request.scope, "map") if "box" in request.query_params else ""
     link = f'<link rel="stylesheet" href="/styles/{request.path_params["name"]}">'
     return HTMLResponse(_document(request, head=link, main=f'{main}<div id="cover"></div>'))
@@ -131,7 +139,7 @@ async def _translated(request: Request) -> Response:
 
 
 async def _governed(request: Request) -> Response:
-    """Show a page under a policy, which says what was against it to /reports; with `?trial` it does only that."""
+    """Show a page under a policy that reports violations to /reports; with `?trial` it is report-only."""
     nonces = {"script": secrets.token_urlsafe(16), "style": secrets.token_urlsafe(16)}
     if "apart" not in request.query_params:
         nonces["style"] = nonces["script"]
@@ -153,14 +161,13 @@ async def _show_reports(request: Request) -> Response:
     return JSONResponse(reports)
 
 
-def _asking(layout: str) -> Callable[..., Any]:
+def _with_banner(layout: str) -> Callable[..., Any]:
     pages = [
         Route("/styled/{name}", _styled),
         Route("/in/{tag}", _translated),
         Route("/governed/{name}", _governed),
     ]
-    key = "a-key-that-only-the-tests-know-" + "k" * 32
-    return ConsentMiddleware(Starlette(routes=pages), policy=policy(), secret_keys=key, layout=layout)
+    return ConsentMiddleware(Starlette(routes=pages), policy=policy(), secret_keys=KEY, layout=layout)
 
 
 app = Starlette(
@@ -168,6 +175,6 @@ app = Starlette(
         Route("/styles/{name}", _style),
         Route("/reports", _keep_report, methods=["POST"]),
         Route("/reports", _show_reports),
-        *(Mount("/" if layout == "corner" else f"/{layout}", app=_asking(layout)) for layout in reversed(LAYOUTS)),
+        *(Mount("/" if layout == "corner" else f"/{layout}", app=_with_banner(layout)) for layout in reversed(LAYOUTS)),
     ]
 )

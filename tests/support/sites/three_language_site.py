@@ -1,8 +1,8 @@
-"""A small museum's site in English, Japanese and Arabic, once with each layout of the question.
+"""The site of a small museum in English, Japanese and Arabic, once for each layout of the banner.
 
-The first part of a path is the layout, the second the language: `/corner/en/`. Each page says its language and its
-direction itself. There is a start page, one whose map is a feature with a box in its place, and one whose film is
-explained when it is off. Below `/linked` the middleware adds the link to the settings; else each page has its own.
+The first part of a path is the layout, the second the language: `/corner/en/`. There is a start page, a page with a
+fallback box for the map, and a film that is replaced by an explaining page. Below `/linked` the middleware injects the
+link to the settings; elsewhere each page has its own link.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
-from cookie_consent import ConsentMiddleware, Policy, requires
+from cookie_consent import ConsentMiddleware, requires
 from cookie_consent.enforcement.features import fallback_box
 from cookie_consent.ledgers import MemoryLedger
-from cookie_consent.policy.from_toml import declarations
 from cookie_consent.visitors.pages.pages import LAYOUTS
+from tests.support.policies import KEY, policy_of
 
 POLICY = """
 [site]
@@ -138,7 +138,7 @@ ICON = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><path d="M0 0h
 
 
 def document(request: Request, title: str, main: str) -> HTMLResponse:
-    """Return a page of the site: its heading, and what stands below."""
+    """Return a page of the site with this title and content."""
     language, text = texts_of(request)
     base = request.state.consent.base
     link = f'<a href="{base}?language={language}" data-privacy-settings>{text["settings"]}</a>'
@@ -154,19 +154,19 @@ def document(request: Request, title: str, main: str) -> HTMLResponse:
 
 
 def texts_of(request: Request) -> tuple[str, dict[str, str]]:
-    """Return the language of a request, by its path, and the texts in it."""
+    """Return the language in the path of a request, and its texts."""
     language = request.path_params["language"]
     return language, TEXTS[language]
 
 
 async def start(request: Request) -> Response:
-    """Welcome."""
+    """Show the start page."""
     _, text = texts_of(request)
     return document(request, text["start"], f"<p>{text['story']}</p>")
 
 
 async def way(request: Request) -> Response:
-    """Show the way: the box of the map while it is off, and words."""
+    """Show the way: the fallback box of the map while it is off, and a text."""
     _, text = texts_of(request)
     box = "" if request.state.consent.feature("map").available else fallback_box(request.scope, "map")
     return document(request, text["way"], f"{box}<p>{text['path']}</p>")
@@ -180,18 +180,18 @@ async def film(request: Request) -> Response:
 
 
 def site(layout: str, *, linked: bool = False) -> Starlette:
-    """Return the site with a layout of the question.
+    """Return the site with this layout of the banner.
 
     Args:
-        layout: where the question stands.
-        linked: whether the middleware adds the link to the settings.
+        layout: the layout.
+        linked: whether the middleware injects the link to the settings.
     """
     paths = {"": start, "way": way, "film": film}
     app = Starlette(routes=[Route(f"/{{language}}/{path}", endpoint) for path, endpoint in paths.items()])
     app.add_middleware(
         ConsentMiddleware,
-        policy=Policy(**vars(declarations(tomllib.loads(POLICY)))),
-        secret_keys="a-key-that-only-the-tests-know-" + "k" * 32,
+        policy=policy_of(tomllib.loads(POLICY)),
+        secret_keys=KEY,
         language="path",
         layout=layout,
         ledger=MemoryLedger(),
@@ -202,7 +202,7 @@ def site(layout: str, *, linked: bool = False) -> Starlette:
 
 
 async def icon(request: Request) -> Response:
-    """Show what browsers put beside the title."""
+    """Return the icon of the site."""
     return Response(ICON, media_type="image/svg+xml")
 
 

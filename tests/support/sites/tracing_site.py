@@ -8,20 +8,13 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent import Policy
+from tests.support.asgi import SITE_TABLE
 from tests.support.policies import policy_of
 from tests.support.tracing_oracle import MEDIA, REFUSED_IN, SHOP_HOST, TRACING, VERSIONS
 
 PLACES = {"": "", "/whois": "whois", "/whoisnt": "", "/archive": "archive"}
 """The first part of a path -> its service; not on the shop's host, which is a service itself."""
 PAGES = {"page": 200, "map": 200, "missing": 404, "moved": 303, "same": 304}
-SITE = """
-[site]
-name = "Test Registry"
-controller = "Test Registry Ltd."
-contact = "privacy@site.example"
-prevailing_language = "en"
-languages = ["en", "ja"]
-"""
 
 
 class BrokenError(Exception):
@@ -34,7 +27,7 @@ def bilingual(text: str) -> dict[str, str]:
 
 def policy(version: int) -> Policy:
     """Return a version of the policy, as the oracle knows it."""
-    data: dict[str, Any] = tomllib.loads(SITE)
+    data: dict[str, Any] = tomllib.loads(SITE_TABLE)
     terms = VERSIONS[version]
     data["purposes"] = {
         id_: {

@@ -1,4 +1,4 @@
-"""What visitors do, and what a site keeps of it, for a process that may lack what POSIX has."""
+"""A site with visitors and checks of its files, for a process that may lack POSIX functions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 
 def visit_all(folder: Path) -> None:
-    """Let visitors agree, look at pages, erase and refuse, and end the server; then look at each file."""
+    """Let visitors accept, open pages, erase and refuse; end the server, and check its files."""
     app = install(page(), access_log=folder / "access.jsonl", ledger=f"sqlite:///{folder}/consent.db")
     visitor = Visitor(app, [("user-agent", PHONE)])
     _agree_and_erase(visitor)
@@ -27,9 +27,9 @@ def visit_all(folder: Path) -> None:
     other.accept()
     other.get("/事務所")
     asyncio.run(_end(app))
-    purge(folder / "old.jsonl")
-    share_a_salt(folder / "salt")
-    wait_in_a_spill_file(folder / "spill")
+    check_purge(folder / "old.jsonl")
+    check_shared_salt(folder / "salt")
+    check_spill_files(folder / "spill")
 
 
 def _agree_and_erase(visitor: Visitor) -> None:
@@ -52,13 +52,13 @@ async def _end(app: ConsentMiddleware) -> None:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def nothing(*_: Any) -> Any:
-        """Nobody listens."""
+        """Ignore the message."""
 
     app.app = serving
     await app({"type": "lifespan", "state": {}}, nothing, nothing)
 
 
-def purge(path: Path) -> None:
+def check_purge(path: Path) -> None:
     line = b'{"time":"2025-01-01T00:00:00.000Z","visitor.id":"%b","url.path":"/"}\n'
     path.write_bytes(line % b"old" + (line % b"new").replace(b"2025", b"2026"))
     sink = JsonLinesSink(path)
@@ -73,7 +73,7 @@ def purge(path: Path) -> None:
         sink.erase("closed")
 
 
-def share_a_salt(path: Path) -> None:
+def check_shared_salt(path: Path) -> None:
     visitor = {"site": "site.example", "address": "203.0.113.0", "agent": b"x"}
     ids = [DailySalt(path).visitor(DAY * 20_000, **visitor) for _ in range(2)]  # type: ignore[arg-type]
     assert ids[0] == ids[1] is not None
@@ -81,7 +81,7 @@ def share_a_salt(path: Path) -> None:
     assert path.read_bytes().strip() == b""
 
 
-def wait_in_a_spill_file(folder: Path) -> None:
+def check_spill_files(folder: Path) -> None:
     spill, batch = Spill(folder), [(True, b'{"visitor.id":"v"}\n')]
     assert list(spill.batches()) == []
     spill.add(batch)
@@ -89,6 +89,6 @@ def wait_in_a_spill_file(folder: Path) -> None:
     assert list(folder.iterdir()) == []
     spill.add(batch)
     assert spill.erase("v") == 1
-    spill.after_fork()  # as if its process had ended
+    spill.after_fork()  # as if the process had ended
     assert list(Spill(folder).batches()) == []
     assert list(folder.iterdir()) == []
