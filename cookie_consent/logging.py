@@ -41,7 +41,7 @@ class AccessFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return whether to write a line, after masking it if necessary."""
-        if (record.name == "uvicorn.error" and not _tells_of_a_visitor(record)) or is_traced():
+        if (record.name == "uvicorn.error" and not _is_about_connection(record)) or is_traced():
             return True
         if self.mode == "drop" or record.levelno < logging.INFO:
             return False
@@ -97,7 +97,7 @@ def _installed(name: str) -> AccessFilter | None:
     return next((item for item in logging.getLogger(name).filters if isinstance(item, AccessFilter)), None)
 
 
-def _tells_of_a_visitor(record: logging.LogRecord) -> bool:
+def _is_about_connection(record: logging.LogRecord) -> bool:
     """Return whether a line of uvicorn's general log is about one connection rather than the server."""
     return record.levelno < logging.INFO or str(record.msg).startswith('%s - "WebSocket ')
 

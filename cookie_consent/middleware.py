@@ -201,7 +201,7 @@ class ConsentMiddleware(FailsAtStart):
             await self._answer(scope, receive, send, path, request)
             return
         visit = self._visits.read(scope, path)
-        child = scope if visit.visible_cookies is None and not self._masks_client else self._narrowed(scope, visit)
+        child = scope if visit.visible_cookies is None and not self._masks_client else self._app_scope(scope, visit)
         asks = visit.should_ask and self._enforcement.may_show_banner(child)
         child = banner.requesting_whole_page(child) if asks else child
         response = QuickResponse(self._enforcement, child, receive, send, visit, request)
@@ -238,7 +238,7 @@ class ConsentMiddleware(FailsAtStart):
             finally:
                 request.end()
         elif scope["type"] == "lifespan":
-            await self.app(scope, receive, _with_the_server(self._installed, send))
+            await self.app(scope, receive, _with_lifespan(self._installed, send))
         else:
             await self.app(scope, receive, send)
 
@@ -246,7 +246,7 @@ class ConsentMiddleware(FailsAtStart):
         visit, gate, recent = self._visits.read(scope, local_path(scope)), self._installed.gate, self._recent_answers
         began = recent.sequence
         request.decide(traced=visit.traced)
-        child = self._narrowed(scope, visit)
+        child = self._app_scope(scope, visit)
         consent = RequestConsent(visit.decision, child, self._enforcement.prefix, self._enforcement.app_language)
         child["state"] = {**(child.get("state") or {}), "consent": consent}
 
@@ -264,7 +264,7 @@ class ConsentMiddleware(FailsAtStart):
 
         await self.app(child, receive, gated)
 
-    def _narrowed(self, scope: Scope, visit: Visit) -> Scope:
+    def _app_scope(self, scope: Scope, visit: Visit) -> Scope:
         """Return the scope that the app may see: without held cookies and, with `mask_client`, the full address."""
         child = without_held(scope, visit)
         if self._masks_client and not visit.traced and child.get("client"):
@@ -278,10 +278,10 @@ def _masked(client: Sequence[Any]) -> tuple[str, int] | None:
     return None if address is None else (address, 0)
 
 
-def _with_the_server(installed: Installation, send: Send) -> Send:
+def _with_lifespan(installed: Installation, send: Send) -> Send:
     """Return `send` for lifespan messages: run overdue retention at start-up; flush before shutdown."""
 
-    async def heard(message: Message) -> None:
+    async def send_lifespan(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
             _run_if_due(installed)
         elif message["type"].startswith("lifespan.shutdown."):
@@ -289,7 +289,7 @@ def _with_the_server(installed: Installation, send: Send) -> Send:
             await _close(installed)
         await send(message)
 
-    return heard
+    return send_lifespan
 
 
 def _run_if_due(installed: Installation) -> None:

@@ -97,7 +97,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     dated = [SignedRoot(one.root.number, one.signed_at) for one in roots if one.signed_at is not None]
     dates = Chronology(dated, now, arguments.shortest_keep)
     with existing_ledger(ledger_of(arguments)) as ledger, progress("records", _size(ledger)) as seen:
-        verified, chain_findings = _look_at(ledger, [one.root for one in roots], seen, dates)
+        verified, chain_findings = _verify_all(ledger, [one.root for one in roots], seen, dates)
     findings = sorted([*chain_findings, *findings], key=lambda finding: finding.record or math.inf)
     root = write_root(verified.root, signer, now) if signer else str(verified.root)
     result = _Result(verified, dates.removed_by(), dates.imported, root, roots, findings)
@@ -155,7 +155,7 @@ def _kept_roots(option: str, names: Iterable[str], signer: Signer | None) -> tup
     return roots, findings
 
 
-def _look_at(
+def _verify_all(
     ledger: SqlLedger, roots: Iterable[Root], seen: Callable[[int], object], dates: Chronology
 ) -> tuple[Verified, list[_Finding]]:
     """Verify the chain and its dates, the documents that records cite, and the database file."""
@@ -165,7 +165,7 @@ def _look_at(
     # still be looked up.
     documents = _readable(ledger.cited(), "What records cite", damages)
     hashes = {(kind, name): _sha256(content) for kind, name, content in documents}
-    links = _watched(_readable(ledger.links(), "The chain", damages), first_citing)
+    links = _noting_citations(_readable(ledger.links(), "The chain", damages), first_citing)
 
     def inspect(number: int, document: Mapping[str, Any]) -> None:
         dates.check(number, document)
@@ -173,8 +173,8 @@ def _look_at(
             by_hash.setdefault((str(document.get("policy")), str(document["policy_sha256"])), number)
 
     verified = verify(links, roots, seen, inspect)
-    unsound = [*_unsound(ledger, damages)]
-    findings = [*damages, *unsound, *_misnamed(hashes, first_citing), *_replaced(hashes, by_hash)]
+    database_findings = [*_database_findings(ledger, damages)]
+    findings = [*damages, *database_findings, *_misnamed(hashes, first_citing), *_replaced(hashes, by_hash)]
     findings += (_Finding(record, why) for record, why in dates.findings())
     if verified.wrong is not None:
         findings.append(_Finding(verified.wrong, f"Record {verified.wrong:,} does not fit: {verified.why}."))
@@ -196,7 +196,7 @@ def _readable(rows: Iterator[Row], what: str, damages: list[_Finding]) -> Iterat
         damages.append(_Finding(None, f"{what} cannot be read to the end: {first_line(error)}."))
 
 
-def _unsound(ledger: SqlLedger, damages: list[_Finding]) -> Iterator[_Finding]:
+def _database_findings(ledger: SqlLedger, damages: list[_Finding]) -> Iterator[_Finding]:
     """Yield problems that the database finds itself.
 
     The queries here do not use every index, but export and erase do.
@@ -212,7 +212,7 @@ def _is_damage(error: BaseException | None) -> bool:
     )
 
 
-def _watched(links: Iterable[Link], first_citing: dict[Name, int]) -> Iterator[Link]:
+def _noting_citations(links: Iterable[Link], first_citing: dict[Name, int]) -> Iterator[Link]:
     """Yield links, and record the first one that cites each document."""
     for link in links:
         for field, kind in _CITING.items():

@@ -149,7 +149,7 @@ class OrdinaryPages:
             return at, self._pages.banner(decision, *where, options=QuestionOptions(referrer=origin))
         asked, pieces = plan.questions.get(language, (None, []))
         if asked is not decision:
-            pieces = self._pages.banner_in_pieces(decision, *where)
+            pieces = self._pages.banner_parts(decision, *where)
             plan.questions[language] = decision, pieces
             self._evict_if_full(sum(map(len, pieces)))
         return at, self._pages.make_id().encode().join(pieces)

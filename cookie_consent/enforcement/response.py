@@ -133,7 +133,7 @@ class Response:
     def send(self, message: Message) -> Awaitable[None]:
         """Send a message of the app's, or the response that replaces it."""
         if self._replaced:
-            return _nothing()
+            return _send_nothing()
         if message["type"] == _START:
             if self._consent.replacement is not None:
                 self._replaced = True
@@ -246,10 +246,10 @@ class Response:
             before = self.trace
             self._apply_recent_answers()
             if self._visit is not visit:
-                message = {**message, "headers": self._narrowed(message["headers"], before)}
+                message = {**message, "headers": self._without_newly_refused(message["headers"], before)}
         return out(message)
 
-    def _narrowed(self, headers: Headers, before: Trace | None) -> Headers:
+    def _without_newly_refused(self, headers: Headers, before: Trace | None) -> Headers:
         """Return the header fields of a page without what the visitor has refused in the meantime."""
         enforcement, new_visitor = self._enforcement, None if before is None else before.new_visitor
         passed = [field for field in headers if field[1] is not new_visitor]
@@ -313,5 +313,5 @@ def setting(field: bytes, send: Send) -> Send:
     return with_cookie
 
 
-async def _nothing() -> None:
+async def _send_nothing() -> None:
     """Send nothing, because another response has replaced the app's."""

@@ -208,14 +208,14 @@ def seconds_to_wait(
         return [then for then in times if not is_future(then, now)]
 
     most = next(most for min_age, most in _HOURLY_LIMITS if age >= min_age)
-    wait = _until_fewer(most, until_now(times_after(now - HOUR)), now - HOUR)
+    wait = _seconds_until_fewer(most, until_now(times_after(now - HOUR)), now - HOUR)
     if request.consent_id is None:
         return wait
     # Nobody knows when the desk will answer an open request, so the visitor is told to come back in a day.
-    wait_of_visitor = _until_fewer(MAX_PER_DAY, until_now(own_times_after(now - DAY)), now - DAY)
+    wait_of_visitor = _seconds_until_fewer(MAX_PER_DAY, until_now(own_times_after(now - DAY)), now - DAY)
     return max(wait, wait_of_visitor, DAY if waiting() >= MAX_OPEN else 0)
 
 
-def _until_fewer(most: int, times: list[int], since: int) -> float:
+def _seconds_until_fewer(most: int, times: list[int], since: int) -> float:
     """Return the seconds until fewer than `most` of the times lie in the window that begins at `since` now."""
     return times[-most] - since if len(times) >= most else 0

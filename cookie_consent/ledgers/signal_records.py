@@ -74,7 +74,7 @@ class SignalProofs:
                     signals=tuple(sorted(overriding_signals(decision).union(decision.signals))),
                     previous=newest["record_id"] if newest else None,
                 )
-                if _is_news(last, entry.document, off):
+                if _is_change(last, entry.document, off):
                     await self._ledger.append(entry)
         except Exception as error:  # noqa: BLE001 (a ledger may raise anything; a later request tries again)
             self._noted.pop(record.consent_id, None)
@@ -90,7 +90,7 @@ class SignalProofs:
         return newest, next((record for record in reversed(records) if record["event"] != "note"), None)
 
 
-def _is_news(last: Mapping[str, Any] | None, signal: Mapping[str, Any], off: frozenset[str]) -> bool:
+def _is_change(last: Mapping[str, Any] | None, signal: Mapping[str, Any], off: frozenset[str]) -> bool:
     """Return whether a signal's effect differs from what the visitor's last record states."""
     answered_at = last and last["answered_before" if last["source"] == "signal" else "decided_at"]
     if last is None or answered_at < signal["answered_before"]:

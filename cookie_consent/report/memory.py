@@ -46,6 +46,6 @@ def default_memory(limit: Path = _CGROUP_LIMIT) -> int:
     return max(min(sizes, default=0) // 4, LEAST_DEFAULT)
 
 
-def in_words(size: int) -> str:
+def format_size(size: int) -> str:
     """Format a number of bytes for people, like "2.5 GB" or "512 MB"."""
     return f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size // 10**6} MB"

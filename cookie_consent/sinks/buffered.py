@@ -227,7 +227,7 @@ class BufferedSink:
             self._drain()
         since = self._failing_since
         if since is not None and self._spill and (now or time.monotonic() - since >= _TIMEOUT):
-            self._spill_what_waits(self._spill)
+            self._spill_waiting(self._spill)
 
     def _drain(self) -> None:
         while self._pending or self._lines:
@@ -276,7 +276,7 @@ class BufferedSink:
             _log.warning("Access records cannot be written to %s; they wait, counted: %s", self.place, error)
         self._next_try = now + self._backoff.next_pause()
 
-    def _spill_what_waits(self, spill: Spill) -> None:
+    def _spill_waiting(self, spill: Spill) -> None:
         while self._pending or self._lines:
             self._pending = self._pending or self._take()
             try:

@@ -53,7 +53,7 @@ class LossCounter:
         if locking.is_posix():  # Windows cannot remove an open file
             with suppress(OSError):
                 self._path, self.numbers = self._shared(waiting)
-        return sum(_left_behind(path) for path in self._folder.glob(f"{self._prefix}*") if path != self._path)
+        return sum(_lost_by_ended_process(path) for path in self._folder.glob(f"{self._prefix}*") if path != self._path)
 
     def end(self) -> None:
         """Remove the published numbers if all lines were stored."""
@@ -71,7 +71,7 @@ class LossCounter:
         return path, numbers
 
 
-def _left_behind(path: Path) -> int:
+def _lost_by_ended_process(path: Path) -> int:
     """Return how many lines an ended process lost, and delete its numbers; 0 if the process is alive."""
     # Any user can create files in shared memory: a pipe would block, and a link would lead elsewhere.
     with suppress(OSError, struct.error), locking.opened(path, os.O_RDONLY | NONBLOCKING | NO_FOLLOW) as file:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
-from cookie_consent.texts.locales import likely
+from cookie_consent.texts.locales import language_and_script
 
 Text = str | Mapping[str, str]
 """A text, or a text for each plural category: {"one": "{number} day", "other": "{number} days"}."""
@@ -19,7 +19,7 @@ def shipped(language: str) -> Mapping[str, Text]:
 
     "en-GB" gets the texts of "en", and "zh-TW" those of "zh-Hant".
     """
-    base, script = likely(language)
+    base, script = language_and_script(language)
     for tag in (language, language.partition("-")[0], f"{base}-{script.title()}", base):
         source = files(__package__) / f"{tag}.toml"
         if source.is_file():

@@ -45,7 +45,7 @@ def listed(items: Iterable[str], language: str) -> str:
 
 def between_sentences(language: str) -> str:
     """Return the separator of two sentences: a space, or nothing in Chinese and Japanese, whose full stops are wide."""
-    return "" if likely(language)[0] in ("ja", "zh") else " "
+    return "" if language_and_script(language)[0] in ("ja", "zh") else " "
 
 
 def written_number(number: int, language: str) -> str:
@@ -76,7 +76,7 @@ def plurals(language: str) -> frozenset[str]:
 
 
 @lru_cache(maxsize=512)
-def likely(language: str) -> tuple[str, str]:
+def language_and_script(language: str) -> tuple[str, str]:
     """Return the language and the script of a tag, with the likely script if it has none: "zh-TW" is ("zh", "hant")."""
     parts = language.lower().split("-")
     script = next((part for part in parts[1:] if len(part) == 4 and part.isalpha()), "")

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 from cookie_consent.base.limits import LONGEST_KEPT, LONGEST_TAG
-from cookie_consent.texts.locales import likely
+from cookie_consent.texts.locales import language_and_script
 
 _TAG = r"[a-z]{1,8}(?:-[a-z0-9]{1,8})*"
 _QUALITY = r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?"
@@ -34,9 +34,12 @@ def match_short(tag: str, offered: tuple[str, ...]) -> str | None:
             if language.lower() == wanted:
                 return language
         wanted = wanted.rpartition("-")[0]
-    base, script = likely(tag)
-    related = [language for language in offered if likely(language)[0] == base]
-    return next((language for language in related if likely(language)[1] == script), related[0] if related else None)
+    base, script = language_and_script(tag)
+    related = [language for language in offered if language_and_script(language)[0] == base]
+    return next(
+        (language for language in related if language_and_script(language)[1] == script),
+        related[0] if related else None,
+    )
 
 
 def accepted_language(header: str, offered: tuple[str, ...]) -> str | None:

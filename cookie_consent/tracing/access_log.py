@@ -82,7 +82,7 @@ class AccessLog:
             sink=sink,
             tracing=Tracing(sink, keys, RecordIds(), lag),
             counts=Counts(sink, clock),
-            erasing=Erasing(sink, _notes_beside(sink)),
+            erasing=Erasing(sink, _notes_folder(sink)),
             retention=AccessRetention(sink, keep) if keep is not None else None,
             daily_salt=daily_salt_of(target) if policy.exempt else None,
             clock=clock,
@@ -164,6 +164,6 @@ def daily_salt_of(given: Sink | str | PathLike[str] | None) -> DailySalt:
     return DailySalt(f"{storage_path(fspath(given))}.salt" if given and isinstance(given, str | PathLike) else None)
 
 
-def _notes_beside(sink: Sink) -> str | None:
+def _notes_folder(sink: Sink) -> str | None:
     """Return the folder for notes of pending erasures; None if the sink stores nothing on this host."""
     return f"{sink.local}.to-erase" if isinstance(sink, BufferedSink) and sink.local is not None else None

@@ -30,7 +30,7 @@ from cookie_consent.visitors.help_desk_form import HONEYPOT_FIELD, Draft, FormTo
 from cookie_consent.visitors.help_desk_notice import DeskNotifier, notice_of
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import Pages
-from cookie_consent.visitors.responses import from_store, page
+from cookie_consent.visitors.responses import page, wait_for_store
 
 _MAX_LOOK_UPS = 30
 """How many look-ups of one reference are allowed in an hour. There is no limit across references."""
@@ -63,7 +63,7 @@ class HelpDesk:
         """
         store, consent_id = self._store(), inquiry.visit.decision.consent_id
         try:
-            requests = await from_store(store.of(consent_id)) if consent_id else []
+            requests = await wait_for_store(store.of(consent_id)) if consent_id else []
         except Problem as problem:
             if inquiry.wants_json:
                 raise
@@ -148,12 +148,12 @@ class HelpDesk:
         )
         if draft.honeypot:
             return request, secret, False  # not stored, and the robot gets no hint of that
-        refused = await from_store(store.add(request, age=self._age_of(inquiry)))
+        refused = await wait_for_store(store.add(request, age=self._age_of(inquiry)))
         if refused is None:
             return request, secret, True
         # The same form again, as by a double click, gets the same reference. With other content it was changed and sent
         # again.
-        first = None if refused.wait else await from_store(store.find(request.reference))
+        first = None if refused.wait else await wait_for_store(store.find(request.reference))
         if first is None or (first.kind, first.text, first.address) != (request.kind, request.text, request.address):
             raise _problem_of(refused)
         return first, secret, False
@@ -171,7 +171,7 @@ class HelpDesk:
         return now - record.decided_at
 
     async def _opened(self, store: Requests, reference: str, secret: str, now: float) -> DeskRequest:
-        request = await from_store(store.find(reference)) if reference else None
+        request = await wait_for_store(store.find(reference)) if reference else None
         # An unknown reference uses up nobody's look-ups.
         wait = 0 if request is None else self._look_ups.wait(reference, now)
         if wait:

@@ -240,21 +240,21 @@ def _parts(url: str) -> tuple[SplitResult, dict[str, str]]:
     except ValueError:
         named = None
     if not named:
-        raise _wrong(
+        raise _invalid_url(
             "it has to name a mail server, and perhaps a port; in a password, / ? # @ % are written as %2F ..."
         )
     if parts.scheme not in _PORTS:
-        raise _wrong(f"there are {' and '.join(f'{scheme}://' for scheme in _PORTS)}")
+        raise _invalid_url(f"there are {' and '.join(f'{scheme}://' for scheme in _PORTS)}")
     options = dict(parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True))
     if options.keys() - _KNOWN or options.get("starttls", "no") != "no":
-        raise _wrong(
+        raise _invalid_url(
             'after the "?" there may be to=, from= and starttls=no (STARTTLS is used where the server offers it)'
         )
     for address in (*options.get("to", "").split(","), *([options["from"]] if "from" in options else ())):
         if not is_address(address.strip()):
-            raise _wrong(f"{address!r} is no mail address; to= has to name one")
+            raise _invalid_url(f"{address!r} is no mail address; to= has to name one")
     return parts, options
 
 
-def _wrong(why: str) -> ValueError:
+def _invalid_url(why: str) -> ValueError:
     return ValueError(f"desk: the URL cannot be used: {why}. Write it like {_RIGHT}")

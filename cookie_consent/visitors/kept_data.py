@@ -15,7 +15,7 @@ from cookie_consent.decision.visitor_cookie import WithdrawnVisitor
 from cookie_consent.ledgers import Ledger
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.pages.pages import KeptSummary
-from cookie_consent.visitors.responses import from_store
+from cookie_consent.visitors.responses import wait_for_store
 
 _MOST, _WITHIN = 60, 600.0
 """The limit for reading what is stored about one visitor: number of requests, and seconds."""
@@ -56,12 +56,12 @@ class KeptData:
             most: return only this many of the newest; None for all.
         """
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
-        return await from_store(ledger.records(consent_id, most)) if ledger is not None and consent_id else []
+        return await wait_for_store(ledger.records(consent_id, most)) if ledger is not None and consent_id else []
 
     async def count(self, inquiry: Inquiry) -> int:
         """Return the number of records with the visitor's consent id, without notes."""
         consent_id, ledger = inquiry.visit.decision.consent_id, self._ledger
-        return await from_store(ledger.count(consent_id)) if ledger is not None and consent_id else 0
+        return await wait_for_store(ledger.count(consent_id)) if ledger is not None and consent_id else 0
 
     def refused_without_id(self, inquiry: Inquiry) -> bool:
         """Tell whether the visitor refused without a consent id, so that the record cannot be found."""

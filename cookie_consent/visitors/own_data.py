@@ -23,9 +23,9 @@ from cookie_consent.tracing.access_log import AccessLog
 from cookie_consent.visitors.answers.recent_answers import RecentAnswers
 from cookie_consent.visitors.inquiry import Inquiry
 from cookie_consent.visitors.kept_data import KeptData
-from cookie_consent.visitors.own_records import whole_address
+from cookie_consent.visitors.own_records import absolute_url
 from cookie_consent.visitors.past_policies import PastPolicies
-from cookie_consent.visitors.responses import JSONInChunks, from_store
+from cookie_consent.visitors.responses import JSONInChunks, wait_for_store
 
 _FEW = 4
 """How many access logs are searched at once. Further requests wait."""
@@ -73,7 +73,7 @@ class OwnData:
         versions = {record["policy"] for record in answers}
         policies = {version: await self._past_policies.policy(version) for version in versions}
         requests = await self._requests(inquiry.visit.decision.consent_id)
-        ids, address = self._kept.visitor_ids(inquiry), whole_address(inquiry)
+        ids, address = self._kept.visitor_ids(inquiry), absolute_url(inquiry)
 
         def read_all() -> list[bytes]:
             traces = chain.from_iterable(map(log.sink.read, ids)) if log is not None else iter(())
@@ -90,7 +90,7 @@ class OwnData:
             return [*json_chunks(members)]
 
         # Read everything before the response starts: an export is complete, or an error.
-        chunks = await from_store(to_thread.run_sync(read_all, limiter=self._few), None)
+        chunks = await wait_for_store(to_thread.run_sync(read_all, limiter=self._few), None)
         return JSONInChunks(chunks, {"content-disposition": 'attachment; filename="privacy-export.json"'})
 
     async def _requests(self, consent_id: str) -> list[Any]:
@@ -98,7 +98,7 @@ class OwnData:
         if self._ledger is None or not consent_id:
             return []
         export = partial(self._ledger.requests.export, consent_id)
-        return await from_store(to_thread.run_sync(export, abandon_on_cancel=True))
+        return await wait_for_store(to_thread.run_sync(export, abandon_on_cancel=True))
 
     async def erase(self, inquiry: Inquiry) -> Response:
         """Erase the visitor's access records and visitor id. The response says what stays, and why.
@@ -121,7 +121,7 @@ class OwnData:
         else:
             suffix = "" if visitor_ids else "=nothing"
             response = RedirectResponse(f"{inquiry.base}?language={language}&erased{suffix}", status_code=303)
-        response.raw_headers.extend((b"set-cookie", field) for field in self._forgotten(inquiry))
+        response.raw_headers.extend((b"set-cookie", field) for field in self._deletion_fields(inquiry))
         return response
 
     async def _language(self, inquiry: Inquiry) -> str:
@@ -136,12 +136,12 @@ class OwnData:
     async def _erase(self, log: AccessLog, visitor_id: str) -> int:
         """Erase the access records of a pseudonym, and return their number."""
         self._recent_answers.erased(visitor_id)
-        erased: int = await from_store(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
+        erased: int = await wait_for_store(to_thread.run_sync(log.sink.erase, visitor_id, limiter=self._few), None)
         self._recent_answers.erased(visitor_id)  # again, for requests that began during the erasure
         log.erasing.again(visitor_id)
         return erased
 
-    def _forgotten(self, inquiry: Inquiry) -> list[bytes]:
+    def _deletion_fields(self, inquiry: Inquiry) -> list[bytes]:
         """Return the Set-Cookie fields that delete the visitor's pseudonyms."""
         stored = {"visitor": self._kept.visitor_id(inquiry), "erasure": self._kept.withdrawn(inquiry)}
         return [

@@ -24,7 +24,7 @@ from cookie_consent.visitors.pages.evidence import body_of, explain
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.wording import Wording
 from cookie_consent.visitors.past_policies import PastPolicies
-from cookie_consent.visitors.responses import from_store, page
+from cookie_consent.visitors.responses import page, wait_for_store
 
 LONGEST_NOTE = 2000
 """In characters."""
@@ -63,12 +63,12 @@ class OwnRecords:
         """Respond with the receipt of the current answer, as JSON."""
         document = await self._document(inquiry)
         policy = await self._past_policies.policy(document["policy"])
-        return JSONResponse(receipt(document, policy, whole_address(inquiry)))
+        return JSONResponse(receipt(document, policy, absolute_url(inquiry)))
 
     async def receipt_page(self, inquiry: Inquiry) -> Response:
         """Respond with the receipt as a page, to read and print."""
         document = await self._document(inquiry)
-        policy, address = await self._past_policies.policy(document["policy"]), whole_address(inquiry)
+        policy, address = await self._past_policies.policy(document["policy"]), absolute_url(inquiry)
         # Use the wording of that policy, if it was offered in the current language.
         is_offered = inquiry.language in policy.site.languages
         then = {"policy": policy, "words": Wording(policy, inquiry.language)} if is_offered else {}
@@ -135,7 +135,7 @@ class OwnRecords:
             language=inquiry.language,
             previous=records[-1]["record_id"],
         )
-        return await from_store(self._ledger.append(entry))
+        return await wait_for_store(self._ledger.append(entry))
 
     async def shown(self, inquiry: Inquiry) -> Response:
         """Respond with the text that the visitor saw when answering, for the record `?record=`.
@@ -149,7 +149,7 @@ class OwnRecords:
         self._kept.limit_rate(inquiry)
         query, ledger = inquiry.request.query_params, self._ledger
         record = _by_id(await self._kept.records(inquiry)).get(query.get("record", ""))
-        explained = await from_store(explain(ledger, record)) if record and ledger is not None else None
+        explained = await wait_for_store(explain(ledger, record)) if record and ledger is not None else None
         if record is None or explained is None:
             raise Problem(404, "There is no text to this record, or it is not yours.", "error_not_found")
         text, shown_in = explained.html, record["language"]
@@ -177,7 +177,7 @@ class OwnRecords:
         return page(self._pages.page(template, decision, base=inquiry.base, language=language, **more), language)
 
 
-def whole_address(inquiry: Inquiry) -> str:
+def absolute_url(inquiry: Inquiry) -> str:
     """Return the full URL of the endpoints, for documents that leave the site; their path if the host is not valid."""
     host, scheme = inquiry.request.headers.get("host", ""), inquiry.request.scope.get("scheme", "http")
     return f"{scheme}://{host}{inquiry.base}" if _HOST.fullmatch(host) else inquiry.base

@@ -7,7 +7,7 @@ from typing import Any
 from cookie_consent.ledgers import Ledger
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.policy import Policy
-from cookie_consent.visitors.responses import from_store
+from cookie_consent.visitors.responses import wait_for_store
 
 
 class PastPolicies:
@@ -30,7 +30,7 @@ class PastPolicies:
         """
         if version in self._known:
             return self._known[version].document()
-        return await from_store(self._ledger.policy(version)) if self._ledger is not None else None
+        return await wait_for_store(self._ledger.policy(version)) if self._ledger is not None else None
 
     async def policy(self, version: str) -> Policy:
         """Return a version of the policy; the current one if it is unknown or no longer readable.

@@ -52,7 +52,7 @@ def page(html: str, language: str, status: int = 200) -> Response:
     return HTMLResponse(html, status, headers={**_STRICT, "content-language": language})
 
 
-async def from_store(store: Awaitable[Result], longest: float | None = LONGEST_WAIT) -> Result:
+async def wait_for_store(store: Awaitable[Result], longest: float | None = LONGEST_WAIT) -> Result:
     """Wait for the result of a ledger or sink.
 
     Args:

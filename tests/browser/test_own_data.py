@@ -91,7 +91,7 @@ def read_settings_page(visitor: Visitor, words: Wording) -> tuple[str, str]:
     """Return the consent id and the visitor id that the settings page shows."""
     visitor.go(PREFIX)
     main = visitor.page.get_by_role("main")
-    expect(main).to_contain_text(str(words.counted("kept_records", 1)))
+    expect(main).to_contain_text(str(words.pluralize("kept_records", 1)))
     consent_id, visitor_id = (number.inner_text() for number in main.locator("li code").all())
     assert ledger_records(visitor.sites)[-1]["consent_id"] == consent_id
     assert eventually(lambda: paths(records_of(visitor.sites.records, visitor_id)) >= TRACED)
@@ -138,7 +138,7 @@ def attach_note_by_keyboard(visitor: Visitor, words: Wording) -> None:
 
 def check_receipt(visitor: Visitor, words: Wording, consent_id: str) -> None:
     visitor.go(PREFIX)
-    expect(visitor.page.get_by_role("main")).to_contain_text(str(words.counted("kept_records", 1)))
+    expect(visitor.page.get_by_role("main")).to_contain_text(str(words.pluralize("kept_records", 1)))
     follow_link(visitor, words, "receipt")
     for purpose in POLICY.optional:
         expect(visitor.page.get_by_role("heading", name=words.titles([purpose]))).to_be_visible()

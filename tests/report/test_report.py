@@ -18,7 +18,7 @@ from benchmarks.records import write_records
 from cookie_consent.report import FIGURES, Question, UnreadableError, report
 from cookie_consent.report.compute import STEPS
 from cookie_consent.report.engines import duckdb_files, postgresql
-from cookie_consent.report.memory import default_memory, in_words, parse_memory
+from cookie_consent.report.memory import default_memory, format_size, parse_memory
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.compaction import compact
@@ -226,8 +226,8 @@ def test_a_quarter_of_the_memory_is_taken_where_nothing_is_said(
     monkeypatch.delattr("os.sysconf")
     limit.unlink()
     assert default_memory(limit) == 512_000_000
-    assert in_words(512_000_000) == "512 MB"
-    assert in_words(4_096_000_000) == "4.1 GB"
+    assert format_size(512_000_000) == "512 MB"
+    assert format_size(4_096_000_000) == "4.1 GB"
 
 
 def size_of(row: Record) -> float:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from cookie_consent.texts.locales import (
     between_sentences,
     direction,
+    language_and_script,
     language_name,
-    likely,
     listed,
     plural,
     plurals,
@@ -148,7 +148,7 @@ def test_sentences_are_separated_as_in_language(language: str, between: str) -> 
     ],
 )
 def test_tag_without_script_gets_likely_script(tag: str, found: tuple[str, str]) -> None:
-    assert likely(tag) == found
+    assert language_and_script(tag) == found
 
 
 @pytest.mark.parametrize("tag", UNKNOWN)
@@ -162,6 +162,6 @@ def test_unknown_language_is_written_plainly(tag: str) -> None:
 def test_any_tag_is_accepted(tag: str) -> None:
     assert direction(tag) in ("ltr", "rtl")
     assert plural(5, tag) in plurals(tag)
-    assert len(likely(tag)) == 2
+    assert len(language_and_script(tag)) == 2
     assert language_name(tag) or not tag
     assert listed("ab", tag).startswith("a")

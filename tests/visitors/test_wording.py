@@ -33,7 +33,7 @@ def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Word
     ],
 )
 def test_counted_text_uses_plural_form_of_number(language: str, number: int, expected: str) -> None:
-    assert words(language).counted("banner_recipients", number) == expected
+    assert words(language).pluralize("banner_recipients", number) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,18 +70,18 @@ def test_duration_is_in_largest_exact_unit(duration: timedelta, english: str, ja
 
 def test_missing_plural_form_falls_back_to_other() -> None:
     """French has a plural form for whole millions, which no text here needs."""
-    assert words("fr").counted("days", 1_000_000) == "1\u202f000\u202f000 jours"
+    assert words("fr").pluralize("days", 1_000_000) == "1\u202f000\u202f000 jours"
 
 
 def test_plural_fallback_ignores_order_of_forms() -> None:
     own = words("fr", {"days": {"other": "{number} jours", "one": "{number} jour"}})
-    assert own.counted("days", 1_000_000) == "1\u202f000\u202f000 jours"
+    assert own.pluralize("days", 1_000_000) == "1\u202f000\u202f000 jours"
 
 
 def test_own_wording_can_have_plural_forms() -> None:
     own = words("en", {"days": {"one": "a day", "other": "<{number}> & {more}"}})
-    assert own.counted("days", 1) == own.duration(timedelta(days=1)) == "a day"
-    assert own.counted("days", 1234) == "&lt;1,234&gt; &amp; {more}"
+    assert own.pluralize("days", 1) == own.duration(timedelta(days=1)) == "a day"
+    assert own.pluralize("days", 1234) == "&lt;1,234&gt; &amp; {more}"
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_full_stop_within_sentence_stays() -> None:
 
 def test_sentences_are_joined_as_language_requires() -> None:
     sentences = ("One.", "", Markup("<b>Two.</b>"), "<3>")
-    assert words("en").together(*sentences) == "One. <b>Two.</b> &lt;3&gt;"
-    assert words("zh-Hans").together(*sentences) == "One.<b>Two.</b>&lt;3&gt;"
-    assert words("en").together("", "") == ""
+    assert words("en").paragraph(*sentences) == "One. <b>Two.</b> &lt;3&gt;"
+    assert words("zh-Hans").paragraph(*sentences) == "One.<b>Two.</b>&lt;3&gt;"
+    assert words("en").paragraph("", "") == ""
 
 
 def test_titles_are_listed_as_language_requires() -> None:

@@ -53,12 +53,18 @@ def injectable(status: int, headers: Headers) -> str | None:
             encoding = html_encoding(value) if len(value) <= LONGEST_KEPT else None
             if not encoding:
                 return None
-    if not encoding or status < 200 or 300 <= status < 400 or status in _NO_WHOLE_BODY or _sealed(headers):
+    if (
+        not encoding
+        or status < 200
+        or 300 <= status < 400
+        or status in _NO_WHOLE_BODY
+        or _is_partial_or_encoded(headers)
+    ):
         return None
     return encoding
 
 
-def _sealed(headers: Headers) -> bool:
+def _is_partial_or_encoded(headers: Headers) -> bool:
     for name, value in headers:
         match name.lower():
             case b"content-range":
@@ -129,7 +135,7 @@ class Injection:
         elif message["type"] == "http.response.body":
             await self._send_body(self._document, message)
         else:
-            await self._make_way(self._document, message["type"])
+            await self._release_unseen_body(self._document, message["type"])
             await self._send(message)
 
     async def finish(self) -> None:
@@ -173,7 +179,7 @@ class Injection:
         at = end_of_body(body)
         return {**message, "body": b"".join((body[:at], tail, body[at:]))}
 
-    async def _make_way(self, document: Document, kind: str) -> None:
+    async def _release_unseen_body(self, document: Document, kind: str) -> None:
         if self._start is not None:
             await self.finish()
         elif document.is_document and kind in _UNSEEN_BODIES:

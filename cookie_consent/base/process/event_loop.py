@@ -25,17 +25,17 @@ def current_task() -> asyncio.Task[Any] | trio.lowlevel.Task | None:
     try:
         return asyncio.current_task()
     except RuntimeError:
-        task: trio.lowlevel.Task | None = _of_trio("current_task")
+        task: trio.lowlevel.Task | None = _call_trio("current_task")
         return task
 
 
 def current_loop() -> object | None:
     """Return an object that identifies the running event loop, or None in a thread without one."""
-    token: object | None = _of_asyncio() or _of_trio("current_trio_token")
+    token: object | None = _asyncio_loop() or _call_trio("current_trio_token")
     return token
 
 
-def _of_trio(function: str) -> Any:
+def _call_trio(function: str) -> Any:
     """Call a function of `trio.lowlevel` and return its result, or None if trio does not run here."""
     trio = sys.modules.get("trio")  # trio cannot run before it was imported
     with suppress(RuntimeError):
@@ -50,7 +50,7 @@ def start(work: Coroutine[Any, Any, None], ended: Callable[[], object] = lambda:
         work: the coroutine; it must not raise.
         ended: called when the task has ended, even if it was cancelled before it began.
     """
-    loop = _of_asyncio()
+    loop = _asyncio_loop()
     if loop is None:
         from trio.lowlevel import spawn_system_task  # only where the app uses trio, which is not a dependency
 
@@ -71,7 +71,7 @@ async def _run(work: Coroutine[Any, Any, None], ended: Callable[[], object]) -> 
 
 def call_later(seconds: float, call: Callable[[], object]) -> None:
     """Call a function on the running event loop after some seconds, unless the loop ends. It must not raise."""
-    loop = _of_asyncio()
+    loop = _asyncio_loop()
     if loop is None:
         start(_call_after(seconds, call))
     else:
@@ -93,11 +93,11 @@ async def result_of(future: Future[T], *, shared: bool = False) -> T:
     Raises:
         Exception: the exception that the future holds.
     """
-    loop = _of_asyncio()
+    loop = _asyncio_loop()
     if loop is not None and not shared:
         return await asyncio.wrap_future(future, loop=loop)  # twice as fast as the code below
     done = anyio.Event()
-    soon = _of_trio("current_trio_token").run_sync_soon if loop is None else loop.call_soon_threadsafe
+    soon = _call_trio("current_trio_token").run_sync_soon if loop is None else loop.call_soon_threadsafe
 
     def wake(_: object) -> None:
         with suppress(RuntimeError):  # the event loop has ended
@@ -112,7 +112,7 @@ async def result_of(future: Future[T], *, shared: bool = False) -> T:
     return future.result()
 
 
-def _of_asyncio() -> asyncio.AbstractEventLoop | None:
+def _asyncio_loop() -> asyncio.AbstractEventLoop | None:
     """Return the running event loop if it is asyncio's, else None."""
     try:
         return asyncio.get_running_loop()

@@ -181,7 +181,7 @@ def walk(visitor: Visitor, address: str) -> Outcome:
             browser.visited.clear()
             form = first.choices[visitor.choice]
             browser.open(form["action"], {**form, "choice": visitor.choice})
-        _look_around(browser, outcome)
+        _visit_pages(browser, outcome)
         outcome.requests = sum(not path.startswith(_NOT_RECORDED) for path in browser.visited)
         export = json.loads(browser.fetch("/privacy-choices/export") or "{}")
         outcome.answer = (export.get("consent") or {}).get("status", "none")
@@ -191,7 +191,7 @@ def walk(visitor: Visitor, address: str) -> Outcome:
     return outcome
 
 
-def _look_around(browser: Browser, outcome: Outcome) -> None:
+def _visit_pages(browser: Browser, outcome: Outcome) -> None:
     outcome.asked_again = _asks(browser.open("/?lang=en"))
     outcome.signed_in = "signed-in" in browser.open("/account", {"name": "Hanako"}).ids
     browser.open("/names?name=blue-mountain")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cookie_consent.report.engines.dialect import DUCKDB, sql
 from cookie_consent.report.engines.engine import Given, Row, UnreadableError, missing
-from cookie_consent.report.memory import LEAST, default_memory, in_words
+from cookie_consent.report.memory import LEAST, default_memory, format_size
 from cookie_consent.sinks import optional
 from cookie_consent.sinks.files.closed_files import FileFormat, Source, counts_path, retry_if_moved
 from cookie_consent.sinks.files.parquet import one_file
@@ -183,8 +183,9 @@ def _too_much(memory: int, error: Exception) -> str:
     """Return what to do if the memory, or the disk for temporary files, is too small."""
     problem = str(error).strip().partition("\n")[0][:300]
     return (
-        f"access_log: this takes more than the {in_words(memory)} of memory that it may. Name a narrower time, compact "
-        f"the files (cookie-consent compact), or allow a report more: --memory {2 * memory // 10**6}MB. ({problem})"
+        f"access_log: this takes more than the {format_size(memory)} of memory that it may. Name a narrower time, "
+        "compact the files (cookie-consent compact), or allow a report more: --memory "
+        f"{2 * memory // 10**6}MB. ({problem})"
     )
 
 

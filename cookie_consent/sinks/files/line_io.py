@@ -115,7 +115,7 @@ def blank_lines(file: BufferedRandom, matches: Predicate, needle: bytes = b"") -
     blanked, start = 0, 0
     for block in _blocks(file):
         if needle in block:
-            for place, line in _placed(block, start):
+            for place, line in _with_positions(block, start):
                 if matches(line):
                     write_at(file.fileno(), b" " * len(line), place)
                     blanked += 1
@@ -129,7 +129,7 @@ def count_lines(file: IO[bytes], file_format: FileFormat) -> int:
     return sum(1 for _ in matching_lines(file, file_format, lambda line: line and not line.isspace()))
 
 
-def _placed(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+def _with_positions(block: bytes, start: int) -> Iterator[tuple[int, bytes]]:
     for line in block.split(b"\n")[:-1]:
         yield start, line
         start += len(line) + 1

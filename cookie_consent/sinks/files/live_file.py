@@ -14,7 +14,7 @@ from pathlib import Path
 from cookie_consent.base.files import NONBLOCKING, open_file, read_at
 from cookie_consent.base.process import locking
 from cookie_consent.base.process.forking import call_after_fork
-from cookie_consent.sinks.files.locking import is_at
+from cookie_consent.sinks.files.locking import is_open_at
 from cookie_consent.sinks.files.rotation import Rotation
 
 _TRIES = 100
@@ -104,7 +104,7 @@ class LiveFile:
             except BlockingIOError:
                 continue  # it was just rotated, and another process is compressing it
             try:
-                if is_at(file, self._path) and not self._is_closed_now(file, more):
+                if is_open_at(file, self._path) and not self._is_closed_now(file, more):
                     yield file
                     return
             finally:
@@ -120,7 +120,7 @@ class LiveFile:
 
     def _opened(self) -> int:
         """Return the open file; reopen it if its path now names another file, or none."""
-        if self._file is not None and is_at(self._file, self._path):
+        if self._file is not None and is_open_at(self._file, self._path):
             return self._file
         self.close()
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -46,14 +46,14 @@ def exclusive(path: Path, source: Source, wait: float = 0.0) -> Iterator[Buffere
         except BlockingIOError:
             raise TimeoutError("It is in use by another process.") from None
         # Another process may have replaced the file before this one had the lock.
-        if is_at(file.fileno(), source.path):
+        if is_open_at(file.fileno(), source.path):
             _remove_leftovers(path, source)
             yield file
         else:
             yield None
 
 
-def is_at(descriptor: int, path: Path) -> bool:
+def is_open_at(descriptor: int, path: Path) -> bool:
     """Return whether a path names this open file."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))

@@ -102,11 +102,11 @@ def write_parquet(connection: Any, path: Path, source: Source, file: BufferedRan
     connection.execute(f"CREATE OR REPLACE TABLE lines ({columns})")
     _load(connection, keys, source.path)
     if _number(connection, _DROP_ABSENT[kind]):
-        with TemporaryFile() as mended:  # has no name, so a kill leaves nothing behind
+        with TemporaryFile() as repaired:  # has no name, so a kill leaves nothing behind
             lines = connection.execute(_LINES_WITH_HALF_PAIR, {"file": one_file(source.path)})
-            mended.writelines(_mended(line for (line,) in iter(lines.fetchone, None)))
-            mended.flush()
-            _load(connection, keys, Path(f"/dev/fd/{mended.fileno()}"))
+            repaired.writelines(_repaired(line for (line,) in iter(lines.fetchone, None)))
+            repaired.flush()
+            _load(connection, keys, Path(f"/dev/fd/{repaired.fileno()}"))
     if kind == "records":
         connection.execute(_COMPLETE, {"name": source.path.name})
     connection.execute(_DROP_AGAIN)
@@ -163,7 +163,7 @@ def _record(row: Mapping[str, Any]) -> dict[str, Any]:
     return record_from(whole.get(column) for column in COLUMNS.values())
 
 
-def _mended(lines: Iterable[str]) -> Iterator[bytes]:
+def _repaired(lines: Iterable[str]) -> Iterator[bytes]:
     """Yield lines with a lone surrogate, which DuckDB does not accept as JSON, with "?" in its place."""
     for line in lines:
         try:

@@ -73,7 +73,7 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
     """
     needle, erased = visitor_id.encode(), 0
 
-    def is_theirs(line: bytes) -> bool:
+    def is_of_visitor(line: bytes) -> bool:
         return is_of(visitor_id, line)
 
     with ExitStack() as stack:
@@ -84,11 +84,11 @@ def erase_visitor(path: Path, visitor_id: str) -> tuple[int, list[str]]:
             if source.file_format is FileFormat.PARQUET:
                 erased += remove_visitor(connection(), source, file, visitor_id)
             else:
-                erased += remove_lines(source, file, is_theirs, needle)
+                erased += remove_lines(source, file, is_of_visitor, needle)
 
         def erase_live(file: BufferedRandom) -> int:
             _end_torn_line(path, file)
-            return blank_lines(file, is_theirs, needle)
+            return blank_lines(file, is_of_visitor, needle)
 
         failures = []
         try:

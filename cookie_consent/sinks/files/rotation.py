@@ -58,7 +58,7 @@ class Rotation:
         then continues.
         """
         try:
-            with self._alone():
+            with self._naming_lock():
                 return self._close(more)
         except FileNotFoundError:
             return True  # no file to rotate
@@ -70,7 +70,7 @@ class Rotation:
                 _log.warning("%s cannot be closed and grows on: %s", self._path, error)
             return False
 
-    def redate(self) -> None:
+    def correct_future_dates(self) -> None:
         """Change future dates of files to today. Otherwise they would be rotated or removed too late.
 
         Such files were written while a clock was ahead. A locked file is left for the next call.
@@ -91,11 +91,11 @@ class Rotation:
                 os.utime(self._path, (now, now))
                 _log.warning("%s was dated in the future, by a clock that was ahead; it is of today now.", self._path)
         if any(source.day and is_late(source) for source in sources(self._path)):
-            with suppress(OSError), self._alone():
+            with suppress(OSError), self._naming_lock():
                 for_each_closed(self._path, is_late, rename)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _naming_lock(self) -> Iterator[None]:
         """Take the lock for naming files; raises OSError if it is not available."""
         path = self._path.with_name(f".{self._path.name}.lock")
         with locking.opened(path, os.O_RDWR | os.O_CREAT, 0o640, wait=_TIMEOUT):

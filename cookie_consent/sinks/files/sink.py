@@ -111,5 +111,5 @@ class _Files:
     def _close_if_over(self) -> None:
         """Rotate the live files of earlier days. An erasure today would otherwise make them look like today's."""
         for rotation in self._rotations.values():
-            rotation.redate()
+            rotation.correct_future_dates()
             rotation.close_if_due()

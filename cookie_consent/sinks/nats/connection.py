@@ -129,7 +129,7 @@ class Connection:
                     password=self._address.password,
                     token=self._address.token,
                     name="cookie-consent",
-                    error_cb=_say_nothing,
+                    error_cb=_ignore_error,
                     disconnected_cb=client.on_disconnect,
                     allow_reconnect=False,
                     connect_timeout=_CONNECT_TIMEOUT_OF_SERVER,
@@ -182,5 +182,5 @@ async def _ended(client: Client) -> None:
             await client.close()
 
 
-async def _say_nothing(_: Exception) -> None:
+async def _ignore_error(_: Exception) -> None:
     """Do nothing: errors are raised to the caller of the task."""

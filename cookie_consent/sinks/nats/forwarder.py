@@ -73,7 +73,7 @@ class Forwarder:
                 taken += len(some)
         finally:
             if taken < len(messages):
-                self._give_back(messages[taken:])
+                self._redeliver(messages[taken:])
         return taken
 
     def waiting(self) -> int:
@@ -110,12 +110,12 @@ class Forwarder:
                 self._acknowledge([message])
                 self.counts["erasures"] += 1
             else:
-                self._give_back([message])
+                self._redeliver([message])
 
     def _acknowledge(self, messages: Iterable[Msg]) -> None:
         self._source.connection.run(lambda client: _reply(client, {message.reply: Msg.Ack.Ack for message in messages}))
 
-    def _give_back(self, messages: Iterable[Msg]) -> None:
+    def _redeliver(self, messages: Iterable[Msg]) -> None:
         """Have messages delivered again: lines at once, erasures once writes have settled."""
         later = b'-NAK {"delay": %d}' % (self._settled * 1e9)  # nanoseconds
         replies = {message.reply: later if self._is_erasure(message) else Msg.Ack.Nak for message in messages}

@@ -93,11 +93,11 @@ def read_answer(content_type: str, body: bytes, policy: Policy) -> PostedAnswer:
         raise Problem(
             400, f"There is no service {posted.service[:40]!r}. {did_you_mean(posted.service[:40], services)}"
         )
-    _check_some(posted, policy)
+    _check_not_empty(posted, policy)
     return posted
 
 
-def _check_some(posted: PostedAnswer, policy: Policy) -> None:
+def _check_not_empty(posted: PostedAnswer, policy: Policy) -> None:
     """Check that a choice about some purposes is about at least one.
 
     Raises:

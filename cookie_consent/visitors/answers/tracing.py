@@ -52,7 +52,7 @@ class AnswerTracing:
         before, log = inquiry.visit.decision, self._log
         visitor = self._own_cookies.visitor(inquiry.cookies, inquiry.now, secure=inquiry.secure)
         visitor_id = visitor.id if visitor else ""
-        self._recent_answers.answered(before.record, record, self._ids(inquiry, visitor_id, record))
+        self._recent_answers.answered(before.record, record, self._pseudonyms(inquiry, visitor_id, record))
         if log is None:
             return False, []
         if is_new:
@@ -66,7 +66,7 @@ class AnswerTracing:
             fields += self._keep_for_erasure(log, inquiry, visitor_id)
         return begins, [(b"set-cookie", field) for field in fields]
 
-    def _ids(self, inquiry: Inquiry, visitor_id: str, record: ConsentRecord) -> list[str]:
+    def _pseudonyms(self, inquiry: Inquiry, visitor_id: str, record: ConsentRecord) -> list[str]:
         """Return the pseudonyms that running requests of the visitor may use.
 
         The pseudonym of the day is needed only for an objection.

@@ -46,7 +46,7 @@ class Asset:
     compressed: bytes
 
 
-def _smaller_script(source: str) -> str:
+def _minified_script(source: str) -> str:
     """Return a script without comments, indentation and unneeded spaces, semicolons and commas.
 
     Lines are joined only after a sign that cannot end a statement, and never after a comment.
@@ -56,11 +56,11 @@ def _smaller_script(source: str) -> str:
     return _BETWEEN_TOKENS.sub(lambda match: match["text"] or _BEFORE_END.sub("", match["sign"]), joined).rstrip()
 
 
-def _smaller_style(source: str) -> str:
+def _minified_style(source: str) -> str:
     return _BETWEEN_RULES.sub(r"\1", " ".join(_COMMENTS.sub("", source).split()))
 
 
-_SMALLER = {".js": _smaller_script, ".css": _smaller_style}
+_MINIFIERS = {".js": _minified_script, ".css": _minified_style}
 
 
 @cache
@@ -71,7 +71,7 @@ def assets() -> Mapping[str, Asset]:
 
 
 def _asset(path: Path) -> Asset:
-    content = _SMALLER[path.suffix](path.read_text(encoding="utf-8")).encode()
+    content = _MINIFIERS[path.suffix](path.read_text(encoding="utf-8")).encode()
     digest = hashlib.sha256(content).hexdigest()[:12]
     # `mtime=0` makes the bytes the same in every process.
     return Asset(f"{path.stem}.{digest}{path.suffix}", _TYPES[path.suffix], content, gzip.compress(content, mtime=0))

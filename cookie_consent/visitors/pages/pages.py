@@ -20,8 +20,8 @@ from cookie_consent.visitors.pages.question import (
     DEFAULT_OPTIONS,
     FORM_ID,
     QuestionOptions,
-    as_written,
     banner_values,
+    escaped_path,
     nonce_attribute,
 )
 
@@ -121,7 +121,7 @@ class Pages:
             "settings.html",
             context,
             notice=notice,
-            message=words.together(*(words(text) for text in NOTICES[notice])),
+            message=words.paragraph(*(words(text) for text in NOTICES[notice])),
             error=notice.startswith("error"),
             kept=kept,
             expires=record and record.decided_at + self.lifetime.total_seconds(),
@@ -157,9 +157,7 @@ class Pages:
         template = self._cached_banner(decision, base, language, next_path, encoding, options)
         return template.fill(banner_values(decision, base, next_path, options, self.make_id().encode()))
 
-    def banner_in_pieces(
-        self, decision: Decision, base: str, language: str, next_path: str, encoding: str
-    ) -> list[bytes]:
+    def banner_parts(self, decision: Decision, base: str, language: str, next_path: str, encoding: str) -> list[bytes]:
         """Return the usual question, split where the form id goes; see `banner`."""
         template = self._cached_banner(decision, base, language, next_path, encoding, DEFAULT_OPTIONS)
         return template.fill(banner_values(decision, base, next_path, DEFAULT_OPTIONS, b"\0")).split(b"\0")
@@ -198,7 +196,7 @@ class Pages:
         That is a link to the settings page (unless the site has its own), a line about a policy change, and a line
         saying that Global Privacy Control is honoured.
         """
-        in_field, in_link = as_written(next_path)
+        in_field, in_link = escaped_path(next_path)
         key = (decision.policy, base, language, encoding, bool(next_path), link, decision.news, decision.honours_gpc)
         template = self._cache.get(key)
         if template is None:

@@ -59,7 +59,7 @@ def banner_values(
     decision: Decision, base: str, next_path: str, options: QuestionOptions, form_id: bytes
 ) -> dict[bytes, bytes]:
     """Return the values for the marks in a cached question."""
-    in_field, in_link = as_written(next_path)
+    in_field, in_link = escaped_path(next_path)
     script, style = options.script_nonce, options.style_nonce
     return {
         b"field": in_field,
@@ -78,7 +78,7 @@ def _from(base: str, referrer: str) -> bytes:
     return attribute.encode("ascii", "xmlcharrefreplace")
 
 
-def as_written(next_path: str) -> tuple[bytes, bytes]:
+def escaped_path(next_path: str) -> tuple[bytes, bytes]:
     """Return an ASCII path, escaped for an attribute and quoted for the query of a link."""
     return _written(next_path) if len(next_path) <= LONGEST_KEPT else _written.__wrapped__(next_path)
 

@@ -48,14 +48,14 @@ class Wording:
         """Return a text by name, with its placeholders filled in. Placeholders without a value stay."""
         return self._filled(self._texts[key], values)
 
-    def counted(self, key: str, number: int) -> Markup:
+    def pluralize(self, key: str, number: int) -> Markup:
         """Return a text with a number, in the language's plural form for it."""
         forms = self._texts[key]
         assert isinstance(forms, Mapping)  # noqa: S101 (the policy has checked it)
         form = forms.get(plural(number, self._language)) or forms.get("other") or next(iter(forms.values()))
         return self._filled(form, {"number": written_number(number, self._language)})
 
-    def together(self, *sentences: str) -> Markup:
+    def paragraph(self, *sentences: str) -> Markup:
         """Join sentences to a paragraph, without empty ones."""
         return escape(between_sentences(self._language)).join(sentence for sentence in sentences if sentence)
 
@@ -75,7 +75,7 @@ class Wording:
     def duration(self, duration: timedelta) -> Markup:
         """Return a duration in the largest exact unit, up to days."""
         unit, length = next((unit, length) for unit, length in _UNITS if not duration % length or unit == "seconds")
-        return self.counted(unit, duration // length)
+        return self.pluralize(unit, duration // length)
 
     def day(self, when: date | float) -> Markup:
         """Return a date, or seconds since 1970 as a UTC date, in a <time> element."""
