@@ -40,7 +40,7 @@ from cookie_consent.sinks.files.closed_files import parquet_folder
 from tests.support.servers.clickhouse_server import clickhouse_server
 from tests.support.servers.nats_server import nats_server
 from tests.support.servers.postgres import private_server
-from tests.support.servers.processes import program
+from tests.support.servers.processes import program_path
 
 PARTS = ("write", "read")
 TARGET = "BENCHMARK_SINK"  # tells a served app where its records go
@@ -258,7 +258,7 @@ def _peers(table: Table, live: Path) -> None:
     exported = consent("export", "--access-log", str(live), "--format", "ncsa", "--out", str(lines))
     table.rows.append(_row("export --format ncsa", f"{DAYS} days", live, exported))
     options = ["--log-format=COMBINED", "--no-global-config", "--no-progress", "-o", str(counts)]
-    counted = run([program("goaccess", "goaccess"), str(lines), *options])
+    counted = run([program_path("goaccess", "goaccess"), str(lines), *options])
     general = json.loads(counts.read_text("utf-8"))["general"]
     table.rows.append(
         _row("goaccess", f"{DAYS} days", lines, counted, general["valid_requests"], general["unique_visitors"])

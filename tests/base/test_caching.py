@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cookie_consent.base.caching import Headers, depending_on, keep_private, vary_on
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import PHONE, PREFIX, SITE, Visitor, answering, call, install, page
+from tests.support.asgi import PHONE, PREFIX, SITE, Visitor, call, install, page_app, reply_app
 
 ADDED = (b"Cookie", b"Sec-GPC")
 
@@ -99,10 +99,10 @@ def test_vendor_cache_fields_forbid_storing(name: bytes, before: bytes, after: b
 def test_page_that_may_ask_overrides_vendor_cache_fields() -> None:
     """With X-Accel-Expires nginx ignores Cache-Control: two visitors would get the same form."""
     before = [("x-accel-expires", "60"), ("surrogate-control", "max-age=60"), ("edge-control", "max-age=60")]
-    reply = call(install(page(headers=[*before, ("cdn-cache-control", "max-age=60")])))
+    reply = call(install(page_app(headers=[*before, ("cdn-cache-control", "max-age=60")])))
     assert [reply.get(name) for name, _ in before] == ["0", "no-store", "no-store"]
     assert reply.get("cdn-cache-control") == "max-age=60, private"
-    untouched = call(install(answering(headers=before)))
+    untouched = call(install(reply_app(headers=before)))
     assert [(name, untouched.get(name)) for name, _ in before] == before
 
 
@@ -208,21 +208,21 @@ def test_other_fields_keep_their_order(headers: Headers) -> None:
 
 
 def test_response_that_ignores_decision_stays_public() -> None:
-    app = install(answering(headers=[("cache-control", "public, max-age=60")], sets=["_ga=1", "session=1"]))
+    app = install(reply_app(headers=[("cache-control", "public, max-age=60")], sets=["_ga=1", "session=1"]))
     reply = call(app, headers=[("cookie", "_ga=1")])
     assert reply.get("cache-control") == "public, max-age=60"
     assert reply.get("vary") == ""
 
 
 def test_reading_consent_makes_response_private() -> None:
-    reply = call(install(answering(headers=[("cache-control", "public, max-age=60")], reads=["analytics"])))
+    reply = call(install(reply_app(headers=[("cache-control", "public, max-age=60")], reads=["analytics"])))
     assert reply.get("cache-control") == "max-age=60, private"
     assert reply.get("vary") == "Cookie, Sec-GPC, DNT"
 
 
 @pytest.mark.parametrize("user_agent", [PHONE, "Googlebot/2.1"])
 def test_page_that_may_ask_is_private_for_browsers_and_bots(user_agent: str) -> None:
-    app = install(page(headers=[("cache-control", "s-maxage=60"), ("vary", "accept-encoding")]))
+    app = install(page_app(headers=[("cache-control", "s-maxage=60"), ("vary", "accept-encoding")]))
     reply = call(app, headers=[("accept", "text/html"), ("user-agent", user_agent)])
     assert (b"refuse_all" in reply.body) is (user_agent == PHONE)
     assert reply.get("cache-control") == "private"
@@ -230,13 +230,13 @@ def test_page_that_may_ask_is_private_for_browsers_and_bots(user_agent: str) -> 
 
 
 def test_page_stays_public_if_injection_is_off() -> None:
-    reply = call(install(page(headers=[("cache-control", "public")]), inject=False))
+    reply = call(install(page_app(headers=[("cache-control", "public")]), inject=False))
     assert (reply.get("cache-control"), reply.get("vary")) == ("public", "")
 
 
 def test_vary_omits_signals_that_policy_ignores() -> None:
     ignoring = f'{SITE}\n[signals]\ngpc = "ignore"\ndnt = "ignore"\n'
-    reply = call(install(answering(reads=["media"]), ignoring))
+    reply = call(install(reply_app(reads=["media"]), ignoring))
     assert reply.get("vary") == "Cookie"
 
 
@@ -253,7 +253,7 @@ def test_response_in_negotiated_language_varies_on_accept_language() -> None:
 
 
 def test_response_that_sets_our_cookie_is_never_public() -> None:
-    app = install(answering(headers=[("cache-control", "public, s-maxage=9")]), access_log=MemorySink())
+    app = install(reply_app(headers=[("cache-control", "public, s-maxage=9")]), access_log=MemorySink())
     visitor = Visitor(app, [("user-agent", PHONE)])
     accepted = visitor.accept()
     assert {"__Host-consent", "__Host-visitor"} == set(accepted.set_cookies)

@@ -28,8 +28,8 @@ from cookie_consent.current import is_traced
 from cookie_consent.ledgers import Ledger, MemoryLedger, open_ledger
 from cookie_consent.report.live.app import report_app
 from cookie_consent.sinks import JsonLinesSink, MemorySink
-from tests.support.asgi import PHONE, PREFIX, Clock, Visitor, answer_to, bodies, install, page, scope
-from tests.support.servers.processes import end_group, free_port, own_group
+from tests.support.asgi import PHONE, PREFIX, Clock, Visitor, bodies, install, page_app, response_to, scope
+from tests.support.servers.processes import free_port, kill_process_group, process_group_options
 
 pytestmark = pytest.mark.server
 
@@ -54,7 +54,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 
 def test_consenting_visitor_is_traced_and_can_export_and_erase(ledger: Ledger, backend: str, tmp_path: Path) -> None:
     sink = JsonLinesSink(tmp_path / "access.jsonl")
-    visitor = Visitor(install(page(), ledger=ledger, access_log=sink), BROWSER[:1], backend=backend)
+    visitor = Visitor(install(page_app(), ledger=ledger, access_log=sink), BROWSER[:1], backend=backend)
     assert visitor.get("/").status == 200
     assert visitor.accept().json["status"] == "granted"
     assert visitor.get("/first").status == 200
@@ -75,16 +75,16 @@ def test_consenting_visitor_is_traced_and_can_export_and_erase(ledger: Ledger, b
 
 
 def test_signal_that_overrides_answer_is_recorded_in_ledger(ledger: Ledger, backend: str) -> None:
-    app = install(page(), ledger=ledger)
+    app = install(page_app(), ledger=ledger)
     visitor = Visitor(app, backend=backend)
     visitor.accept()
     cookies = ("cookie", visitor.cookies)
 
     async def visits() -> None:
-        export = (await answer_to(app, scope(path=f"{PREFIX}/export", headers=[cookies]))).json
+        export = (await response_to(app, scope(path=f"{PREFIX}/export", headers=[cookies]))).json
         consent_id = export["consent_records"][0]["consent_id"]
         for _ in range(3):
-            assert (await answer_to(app, scope(headers=[GPC, cookies]))).status == 200
+            assert (await response_to(app, scope(headers=[GPC, cookies]))).status == 200
         with anyio.fail_after(30):
             while await ledger.count(consent_id) < 2:  # noqa: ASYNC110 (the ledger signals no change)
                 await anyio.sleep(0.01)
@@ -104,7 +104,7 @@ def test_desk_is_notified_of_request(is_async: bool, ledger: Ledger, backend: st
 
     clock = Clock()
     desk = notify if is_async else notices.append
-    visitor = Visitor(install(page(), ledger=ledger, desk=desk, clock=clock), backend=backend)
+    visitor = Visitor(install(page_app(), ledger=ledger, desk=desk, clock=clock), backend=backend)
     wants_data = [("accept", "application/json")]
     token = visitor.get(f"{PREFIX}/requests", wants_data).json["token"]
     clock.forward(seconds=60)
@@ -123,7 +123,7 @@ def test_desk_is_notified_of_request(is_async: bool, ledger: Ledger, backend: st
 
 def test_shutdown_flushes_waiting_counts(ledger: Ledger, backend: str) -> None:
     sink = MemorySink()
-    app = install(page(), ledger=ledger, access_log=sink)
+    app = install(page_app(), ledger=ledger, access_log=sink)
     Visitor(app, BROWSER, backend=backend).get("/")
     sent_types: list[str] = []
 
@@ -153,11 +153,11 @@ def test_shutdown_flushes_waiting_counts(ledger: Ledger, backend: str) -> None:
 
 def test_counts_are_batched_under_trio() -> None:
     sink = MemorySink()
-    app = install(page(), access_log=sink)
+    app = install(page_app(), access_log=sink)
 
     async def visits() -> None:
         for _ in range(3):
-            await answer_to(app, scope(headers=BROWSER))
+            await response_to(app, scope(headers=BROWSER))
         assert sink.counts == []
         await trio.sleep(10.5)
         assert {count["count.value"] for count in sink.counts} == {3}
@@ -171,18 +171,18 @@ def test_hanging_ledger_refuses_answer_under_trio() -> None:
             await anyio.sleep_forever()
             raise AssertionError
 
-    app = install(page(), ledger=Hanging())
+    app = install(page_app(), ledger=Hanging())
     same_site = [("content-type", "application/json"), ("sec-fetch-site", "same-origin")]
 
     async def answers() -> int:
         body = json.dumps({"choice": "accept_all"}).encode()
-        return (await answer_to(app, scope("POST", PREFIX, same_site), bodies(body))).status
+        return (await response_to(app, scope("POST", PREFIX, same_site), bodies(body))).status
 
     assert trio.run(answers, clock=trio.testing.MockClock(autojump_threshold=0)) == 503
 
 
 def test_is_traced_holds_after_response_only_in_same_task(backend: str) -> None:
-    app = install(page(), access_log=MemorySink())
+    app = install(page_app(), access_log=MemorySink())
     visitor = Visitor(app, BROWSER, backend=backend)
     visitor.accept()
     cookies = ("cookie", visitor.cookies)
@@ -193,7 +193,7 @@ def test_is_traced_holds_after_response_only_in_same_task(backend: str) -> None:
         async def other() -> None:
             elsewhere.append(is_traced())
 
-        await answer_to(app, scope(headers=[*BROWSER, cookies]))
+        await response_to(app, scope(headers=[*BROWSER, cookies]))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(other)
         return is_traced(), elsewhere[0], await anyio.to_thread.run_sync(is_traced)
@@ -219,9 +219,9 @@ def test_cancelled_request_does_not_cancel_report_for_others(backend: str, tmp_p
     async def two() -> None:
         async with anyio.create_task_group() as tasks:
             with anyio.move_on_after(0.01):
-                await answer_to(app, scope(path="/"))
+                await response_to(app, scope(path="/"))
             tasks.start_soon(partial(anyio.to_thread.run_sync, go_on.set))
-            status.append((await answer_to(app, scope(path="/"))).status)
+            status.append((await response_to(app, scope(path="/"))).status)
 
     anyio.run(two, backend=backend)
     assert (status, made) == ([400], [1])
@@ -243,7 +243,7 @@ def hypercorn(log: Path, output: Path) -> Iterator[httpx.Client]:
     ]
     options: dict[str, Any] = {"cwd": Path(__file__).parents[2], "env": {**os.environ, "ACCESS_LOG": str(log)}}
     with output.open("wb") as file:
-        server = subprocess.Popen(command, stdout=file, stderr=file, **options, **own_group())
+        server = subprocess.Popen(command, stdout=file, stderr=file, **options, **process_group_options())
     try:
         headers = {"user-agent": PHONE, "origin": f"http://{bind}"}
         transport = httpx.HTTPTransport(retries=10)
@@ -252,7 +252,7 @@ def hypercorn(log: Path, output: Path) -> Iterator[httpx.Client]:
         server.terminate()
         assert server.wait(30) == 0
     finally:
-        end_group(server)
+        kill_process_group(server)
 
 
 def test_hypercorn_serves_site_with_trio(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cookie_consent.base.page_views import is_page, page_view_host
-from tests.support.asgi import Fields, raw
+from tests.support.asgi import Fields, raw_headers
 
 HTML = [(b"content-type", b"text/html; charset=utf-8")]
 
@@ -44,7 +44,7 @@ def test_page_is_html_response_to_get(
     ],
 )
 def test_page_is_seen_only_in_top_level_navigation(headers: Fields, host: bytes | None) -> None:
-    assert page_view_host({"headers": raw(headers)}) == host
+    assert page_view_host({"headers": raw_headers(headers)}) == host
 
 
 def test_not_modified_page_is_seen_only_with_sec_fetch_dest() -> None:

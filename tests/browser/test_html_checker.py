@@ -16,7 +16,7 @@ from cookie_consent.report.page.page import live_page
 from cookie_consent.report.page.page import page as report_page
 from tests.support.asgi import PREFIX, Reply, install
 from tests.support.asgi import Visitor as Browser
-from tests.support.asgi import page as asgi_page
+from tests.support.asgi import page_app as asgi_page
 from tests.support.browsers.visitor_browser import ROOT
 from tests.support.report_sample import compared_report, sample_report
 from tests.support.sites.three_language_site import LANGUAGES, app

@@ -33,7 +33,7 @@ from cookie_consent.sinks.postgresql.store import PostgresqlSink
 from cookie_consent.sinks.store import InvalidLinesError
 from tests.sinks.test_nats import count, line, lines_in
 from tests.support.servers.nats_server import NatsServer, nats_cluster, nats_server
-from tests.support.servers.processes import running
+from tests.support.servers.processes import running_program
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
@@ -105,7 +105,9 @@ def serve(from_: str, to: str) -> None:
 @contextmanager
 def forwarding(from_: str, to: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run a forwarder in a process of its own."""
-    with running([sys.executable, "-c", PROGRAM, from_, to], env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+    with running_program(
+        [sys.executable, "-c", PROGRAM, from_, to], env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as process:
         yield process
 
 

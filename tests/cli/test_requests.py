@@ -19,7 +19,7 @@ from cookie_consent.cli.requests import COMMANDS
 from cookie_consent.ledgers import Ledger, Requests, open_ledger
 from cookie_consent.ledgers.desk_request import LONGEST_ANSWER, DeskRequest
 from tests.support.asgi import run
-from tests.support.desk import DAY, a_request
+from tests.support.desk import DAY, help_desk_request
 from tests.support.policies import NOW
 
 (REQUESTS,) = COMMANDS
@@ -57,7 +57,7 @@ def main(*argv: str) -> int:
 
 
 def kept(store: Requests, **changes: Any) -> DeskRequest:
-    request = a_request(**{"due_at": SOON, **changes})
+    request = help_desk_request(**{"due_at": SOON, **changes})
     assert run(store.add(request)) is None
     return request
 

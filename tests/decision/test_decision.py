@@ -17,15 +17,26 @@ from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
 from cookie_consent.policy.policy import Policy
-from tests.support.policies import NOW, answered, feature, full, granted, policy_of, purpose, recipient, refused, small
+from tests.support.policies import (
+    NOW,
+    consent_record,
+    feature,
+    full_policy_data,
+    granting_record,
+    policy_of,
+    purpose,
+    recipient,
+    refusing_record,
+    small_policy,
+)
 from tests.support.policy_strategies import SIGNALS, policies, records
 
 GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
 NO_SIGNAL: frozenset[str] = frozenset()
 GPC, DNT, BOTH = frozenset({"gpc"}), frozenset({"dnt"}), frozenset({"gpc", "dnt"})
-POLICY = small("analytics", "media", recipients=(recipient("maps", "media"),))
+POLICY = small_policy("analytics", "media", recipients=(recipient("maps", "media"),))
 """GPC refuses "media", DNT refuses "analytics"."""
-BOTH_REFUSED = small("ads", signals=SignalRules(gpc=("ads",), dnt=("ads",)))
+BOTH_REFUSED = small_policy("ads", signals=SignalRules(gpc=("ads",), dnt=("ads",)))
 
 
 def allowed(decision: Decision) -> set[str]:
@@ -55,16 +66,16 @@ def test_only_necessary_is_allowed_before_answer() -> None:
 def test_each_purpose_follows_its_own_answer(
     states: dict[str, State], purposes: set[str], status: str, should_ask: bool
 ) -> None:
-    decision = decide(POLICY, answered(POLICY, states), NO_SIGNAL, NOW)
+    decision = decide(POLICY, consent_record(POLICY, states), NO_SIGNAL, NOW)
     assert (allowed(decision), decision.status, decision.should_ask) == (purposes, status, should_ask)
 
 
 def test_site_without_optional_purposes_does_not_ask() -> None:
-    decision = decide(small(), None, NO_SIGNAL, NOW)
+    decision = decide(small_policy(), None, NO_SIGNAL, NOW)
     assert (decision.purposes, decision.should_ask) == ({NECESSARY: True}, False)
 
 
-@pytest.mark.parametrize("record", [granted(POLICY), refused(POLICY)], ids=["granted", "refused"])
+@pytest.mark.parametrize("record", [granting_record(POLICY), refusing_record(POLICY)], ids=["granted", "refused"])
 @pytest.mark.parametrize(
     ("now", "holds"),
     [
@@ -86,8 +97,8 @@ def test_grant_and_refusal_hold_for_six_months(record: ConsentRecord, now: float
 
 def test_lifetime_of_answer_can_be_set() -> None:
     assert timedelta(days=180) == CONSENT_LIFETIME
-    assert allowed(decide(POLICY, granted(POLICY), NO_SIGNAL, NOW + 9, lifetime=timedelta(seconds=10)))
-    assert not allowed(decide(POLICY, granted(POLICY), NO_SIGNAL, NOW + 10, lifetime=timedelta(seconds=10)))
+    assert allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 9, lifetime=timedelta(seconds=10)))
+    assert not allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 10, lifetime=timedelta(seconds=10)))
 
 
 # Signals and services: the order of precedence
@@ -130,7 +141,7 @@ def test_decision_follows_order_of_precedence(
 ) -> None:
     service = Service(id="s", path="/s", purposes={"ads": ServicePurpose(refused=by_service)})
     policy = BOTH_REFUSED.under(service)
-    record = None if state is None else answered(policy, {"ads": state}, signals=before)
+    record = None if state is None else consent_record(policy, {"ads": state}, signals=before)
     decision = decide(policy, record, now, NOW)
     assert (decision.allows("ads"), decision.should_ask) == (is_allowed, asked)
     assert decision.allows(NECESSARY)
@@ -147,13 +158,13 @@ def test_decision_follows_order_of_precedence(
     ],
 )
 def test_gpc_refuses_recipients_and_dnt_refuses_tracing(signals: frozenset[str], purposes: set[str]) -> None:
-    decision = decide(POLICY, granted(POLICY), signals, NOW)
+    decision = decide(POLICY, granting_record(POLICY), signals, NOW)
     assert allowed(decision) == purposes
     assert decision.signals == tuple(sorted(signals))
 
 
 def test_signal_does_not_change_recorded_answer() -> None:
-    record = granted(POLICY)
+    record = granting_record(POLICY)
     decision = decide(POLICY, record, BOTH, NOW)
     assert (decision.status, decision.record) == ("granted", record)
     assert allowed(decide(POLICY, record, NO_SIGNAL, NOW)) == {"analytics", "media"}
@@ -173,7 +184,7 @@ def test_service_that_refuses_every_purpose_does_not_ask() -> None:
 # Changes of the policy
 
 
-ADDED = small("ads", "analytics", "media", recipients=POLICY.recipients)
+ADDED = small_policy("ads", "analytics", "media", recipients=POLICY.recipients)
 WIDER = replace(POLICY, cookies=(Cookie(name="new", purpose="media"),))
 REWORDED = replace(POLICY, site=replace(POLICY.site, name="Other"))
 
@@ -187,41 +198,42 @@ REWORDED = replace(POLICY, site=replace(POLICY.site, name="Other"))
 def test_material_change_denies_and_asks_only_affected_purposes(
     new: Policy, purposes: set[str], asks: bool, history: tuple[Policy, ...]
 ) -> None:
-    decision = decide(new.with_history(history), granted(POLICY), NO_SIGNAL, NOW)
+    decision = decide(new.with_history(history), granting_record(POLICY), NO_SIGNAL, NOW)
     assert (allowed(decision), decision.should_ask) == (purposes, asks)
 
 
 @pytest.mark.parametrize("new", [WIDER, REWORDED], ids=["added cookie", "reworded"])
 def test_refusal_survives_policy_change_without_asking(new: Policy) -> None:
-    decision = decide(new, refused(POLICY), NO_SIGNAL, NOW)
+    decision = decide(new, refusing_record(POLICY), NO_SIGNAL, NOW)
     assert (allowed(decision), decision.should_ask, decision.status) == (set(), False, "refused")
 
 
 @pytest.mark.parametrize(
-    ("history", "asks"), [((), True), ((small("ads"), WIDER), False)], ids=["without history", "with history"]
+    ("history", "asks"), [((), True), ((small_policy("ads"), WIDER), False)], ids=["without history", "with history"]
 )
 def test_narrower_policy_does_not_ask_again_with_history(history: tuple[Policy, ...], asks: bool) -> None:
-    decision = decide(POLICY.with_history(history), granted(WIDER), NO_SIGNAL, NOW)
+    decision = decide(POLICY.with_history(history), granting_record(WIDER), NO_SIGNAL, NOW)
     assert decision.should_ask is asks
     assert decision.allows("media") is not asks
 
 
 def test_answer_to_version_missing_in_history_is_compared_by_digests() -> None:
-    policy = WIDER.with_history([small("ads")])
-    assert allowed(decide(policy, granted(POLICY), NO_SIGNAL, NOW)) == {"analytics"}
+    policy = WIDER.with_history([small_policy("ads")])
+    assert allowed(decide(policy, granting_record(POLICY), NO_SIGNAL, NOW)) == {"analytics"}
 
 
 def test_changed_purpose_refused_by_signal_is_not_asked() -> None:
-    assert not decide(WIDER, granted(POLICY), GPC, NOW).should_ask
+    assert not decide(WIDER, granting_record(POLICY), GPC, NOW).should_ask
 
 
 @pytest.mark.parametrize("version", ["0" * 16, "f" * 16])
 def test_answers_before_and_after_announced_change_are_decided_separately(version: str) -> None:
     change = Change(date=datetime.fromtimestamp(NOW, UTC).date(), text={"en": "New."})
-    policy = small("analytics", changes=(change,))
-    shared = SharedAnswers(granted(policy).answers)
+    policy = small_policy("analytics", changes=(change,))
+    shared = SharedAnswers(granting_record(policy).answers)
     before, after = (
-        replace(granted(policy), policy=version, answers=shared, decided_at=NOW - days * 86_400) for days in (2, 0)
+        replace(granting_record(policy), policy=version, answers=shared, decided_at=NOW - days * 86_400)
+        for days in (2, 0)
     )
     assert decide(policy, before, NO_SIGNAL, NOW).news != decide(policy, after, NO_SIGNAL, NOW).news
     assert decision_key(policy, before, NO_SIGNAL, NOW) != decision_key(policy, after, NO_SIGNAL, NOW)
@@ -230,8 +242,8 @@ def test_answers_before_and_after_announced_change_are_decided_separately(versio
 def test_future_change_is_not_news_yet() -> None:
     day = datetime.fromtimestamp(NOW, UTC).date()
     later = replace(REWORDED, changes=(Change(date=day + timedelta(days=1), text={"en": "Clearer words."}),))
-    assert decide(later, granted(POLICY), NO_SIGNAL, NOW).news is None
-    assert decide(later, granted(POLICY), NO_SIGNAL, NOW + 86_400).news == day + timedelta(days=1)
+    assert decide(later, granting_record(POLICY), NO_SIGNAL, NOW).news is None
+    assert decide(later, granting_record(POLICY), NO_SIGNAL, NOW + 86_400).news == day + timedelta(days=1)
 
 
 # What an app reads
@@ -246,17 +258,19 @@ def test_unknown_purpose_raises_lookup_error_naming_known_purposes() -> None:
 
 
 def test_feature_is_available_once_all_its_purposes_are_allowed() -> None:
-    policy = small("analytics", "media", features=(feature("map", "media", "analytics"), feature("list", NECESSARY)))
-    some = decide(policy, answered(policy, {"analytics": GRANTED}), NO_SIGNAL, NOW)
+    policy = small_policy(
+        "analytics", "media", features=(feature("map", "media", "analytics"), feature("list", NECESSARY))
+    )
+    some = decide(policy, consent_record(policy, {"analytics": GRANTED}), NO_SIGNAL, NOW)
     assert (some.feature("map").available, some.feature("map").missing) == (False, ("media",))
     assert some.feature("map").fallback == "No map."
     assert some.feature("list").available
-    everything = decide(policy, granted(policy), NO_SIGNAL, NOW).feature("map")
+    everything = decide(policy, granting_record(policy), NO_SIGNAL, NOW).feature("map")
     assert (everything.available, everything.missing) == (True, ())
 
 
 def test_feature_fallback_is_in_requested_language() -> None:
-    decision = decide(policy_of(full()), None, NO_SIGNAL, NOW)
+    decision = decide(policy_of(full_policy_data()), None, NO_SIGNAL, NOW)
     assert decision.feature("map").fallback == "住所は下にあります。"
     assert decision.feature("map", language="en").fallback == "The addresses are listed below."
     with pytest.raises(LookupError, match=r'"de" is not offered\. Did you mean "en"\?'):
@@ -265,7 +279,7 @@ def test_feature_fallback_is_in_requested_language() -> None:
 
 def test_unknown_feature_raises_lookup_error_naming_known_features() -> None:
     with pytest.raises(LookupError, match=r'there is no feature "mapp"\. Did you mean "map"\?'):
-        decide(policy_of(full()), None, NO_SIGNAL, NOW).feature("mapp")
+        decide(policy_of(full_policy_data()), None, NO_SIGNAL, NOW).feature("mapp")
     with pytest.raises(LookupError, match="None is declared"):
         decide(POLICY, None, NO_SIGNAL, NOW).feature("map")
 
@@ -401,7 +415,7 @@ def test_added_purpose_affects_only_itself(
     policy: Policy, signals: frozenset[str], data: st.DataObject, with_history: bool
 ) -> None:
     states = {id_: data.draw(st.sampled_from(State)) for id_ in policy.optional}
-    record = answered(policy, states, signals=data.draw(SIGNALS))
+    record = consent_record(policy, states, signals=data.draw(SIGNALS))
     new = replace(policy, purposes=(*policy.purposes, purpose("zzz")), history=(policy,) if with_history else ())
     before, after = decide(policy, record, signals, NOW), decide(new, record, signals, NOW)
     assert after.purposes == {**before.purposes, "zzz": False}
@@ -414,7 +428,7 @@ def test_only_widened_purposes_are_denied_with_history(
     old: Policy, new: Policy, signals: frozenset[str], data: st.DataObject
 ) -> None:
     states = {id_: data.draw(st.sampled_from(State)) for id_ in old.optional}
-    record = answered(old, states, signals=signals)
+    record = consent_record(old, states, signals=signals)
     decision = decide(new.with_history([old]), record, signals, NOW)
     wider = frozenset() if old.version == new.version else widened(old, new)
     assert allowed(decision) == {id_ for id_ in new.optional if states.get(id_) is GRANTED and id_ not in wider}

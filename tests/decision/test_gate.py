@@ -32,16 +32,16 @@ from tests.support.asgi import (
     SITE,
     Clock,
     Visitor,
-    answering,
     call,
     drive,
     install,
-    page,
+    page_app,
     policy,
-    raw,
+    raw_headers,
+    reply_app,
     scope,
 )
-from tests.support.browsers.browser import stored
+from tests.support.browsers.browser import stored_cookie
 from tests.support.policies import policy_of
 
 NECESSARY_ONLY = {"necessary": True, "analytics": False, "media": False}
@@ -75,7 +75,7 @@ def passes(field: str | bytes, purposes: Mapping[str, bool] = NECESSARY_ONLY, *,
 
 def test_only_necessary_cookies_are_set_before_answer() -> None:
     sets = ["_ga=1; Path=/", "session=s; HttpOnly", "mystery=1", "player=1", "_ga_session=1", "_ga_other=1"]
-    reply = call(install(answering(sets=sets)))
+    reply = call(install(reply_app(sets=sets)))
     assert reply.all("set-cookie") == ["session=s; HttpOnly", "_ga_session=1"]
 
 
@@ -86,7 +86,7 @@ def test_name_with_no_break_space_is_held_as_undeclared() -> None:
 
 
 def test_allowed_cookies_are_set_byte_for_byte() -> None:
-    visitor = Visitor(install(answering(sets=["_ga=\xe9 1;Path=/x ;Foo", "player=1", "mystery=1"])))
+    visitor = Visitor(install(reply_app(sets=["_ga=\xe9 1;Path=/x ;Foo", "player=1", "mystery=1"])))
     visitor.save(analytics=True)
     assert visitor.get().all("set-cookie") == ["_ga=\xe9 1;Path=/x ;Foo"]
 
@@ -131,7 +131,7 @@ def test_websocket_is_accepted_without_header_fields() -> None:
 
 
 def test_gate_follows_each_new_answer() -> None:
-    visitor = Visitor(install(answering(sets=["_ga=1"])))
+    visitor = Visitor(install(reply_app(sets=["_ga=1"])))
     assert "_ga" not in visitor.get().set_cookies
     visitor.accept()
     assert "_ga" in visitor.get().set_cookies
@@ -226,7 +226,7 @@ def test_cookie_field_of_request_may_be_bytearray_or_memoryview(convert: Any, at
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append([bytes(value) for name, value in scope["headers"] if name == b"cookie"])
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     request = scope(headers=[("accept", "*/*")])
     request["headers"].insert(at, (b"cookie", convert(b"_ga=1; session=s")))
@@ -258,7 +258,7 @@ def test_header_fields_of_any_type_are_gated(convert: Any, make_list: Any, grant
     if granted:
         visitor.accept()
     cookies = ("cookie", visitor.cookies or "a=b")
-    fields = [*raw([*visitor.headers, cookies, ("sec-gpc", "0"), ("accept-language", "ja")])]
+    fields = [*raw_headers([*visitor.headers, cookies, ("sec-gpc", "0"), ("accept-language", "ja")])]
     for kind in ("http", "websocket"):
         request = scope(kind=kind, headers=[])
         request["headers"] = remade([*request["headers"], *fields])
@@ -354,7 +354,7 @@ def test_passed_cookie_is_allowed_or_stores_nothing(
     passed = gate().outgoing(list(headers), purposes)
     for name, value in passed:
         if name.lower() == b"set-cookie":
-            cookie = stored(value, NOW)
+            cookie = stored_cookie(value, NOW)
             assert cookie is None or _is_allowed(cookie.name.decode("latin-1"), purposes)
 
 
@@ -365,7 +365,7 @@ def test_gate_keeps_order_and_other_fields(headers: list[tuple[bytes, bytes]], p
     assert all(without_lifetime(field) in rest for field in passed)
     assert [f for f in passed if f[0].lower() != b"set-cookie"] == [f for f in headers if f[0].lower() != b"set-cookie"]
     for field in headers:
-        cookie = stored(field[1], NOW) if field[0].lower() == b"set-cookie" else None
+        cookie = stored_cookie(field[1], NOW) if field[0].lower() == b"set-cookie" else None
         if cookie is not None and _is_allowed(cookie.name.decode("latin-1"), purposes):
             assert without_lifetime(field) in [without_lifetime(passed_on) for passed_on in passed]
 
@@ -413,7 +413,7 @@ def test_passed_cookie_lives_no_longer_than_declared(name: str, attributes: list
     (passed,) = gate().outgoing([field], ALL_ALLOWED)
     assert without_lifetime(passed) == without_lifetime(field)
     assert gate().outgoing([passed], ALL_ALLOWED) == [passed]
-    before, after, longest = stored(field[1], NOW), stored(passed[1], NOW), LASTING[name]
+    before, after, longest = stored_cookie(field[1], NOW), stored_cookie(passed[1], NOW), LASTING[name]
     assert (before is None) is (after is None)
     if before is None or after is None:
         return
@@ -549,26 +549,26 @@ def test_passed_undeclared_cookie_is_unchanged() -> None:
 
 def test_app_sees_only_allowed_cookies() -> None:
     seen: list[list[str]] = []
-    app = install(answering(seen=seen))
+    app = install(reply_app(seen=seen))
     call(app, headers=[("cookie", "_ga=1; session=s;player=p ; mystery=m;  _ga_session = x")])
     assert seen == [["session=s; _ga_session = x"]]
 
 
 def test_app_gets_no_cookie_field_without_allowed_cookies() -> None:
     seen: list[list[str]] = []
-    call(install(answering(seen=seen)), headers=[("cookie", "_ga=1; player=p")])
+    call(install(reply_app(seen=seen)), headers=[("cookie", "_ga=1; player=p")])
     assert seen == [[]]
 
 
 def test_cookie_fields_are_unchanged_if_nothing_is_held() -> None:
     seen: list[list[str]] = []
-    call(install(answering(seen=seen)), headers=[("cookie", "session=s;;  "), ("cookie", "session=t")])
+    call(install(reply_app(seen=seen)), headers=[("cookie", "session=s;;  "), ("cookie", "session=t")])
     assert seen == [["session=s;;  ", "session=t"]]
 
 
 def test_several_cookie_fields_are_joined_and_gated() -> None:
     seen: list[list[str]] = []
-    app = install(answering(seen=seen))
+    app = install(reply_app(seen=seen))
     visitor = Visitor(app)
     visitor.save(media=True, analytics=False)
     fields = [
@@ -581,7 +581,7 @@ def test_several_cookie_fields_are_joined_and_gated() -> None:
 
 def test_app_sees_visitor_cookie_only_while_tracing_is_allowed() -> None:
     seen: list[list[str]] = []
-    visitor = Visitor(install(answering(seen=seen)))
+    visitor = Visitor(install(reply_app(seen=seen)))
     visitor.jar["__Host-visitor"] = "anything"
     visitor.get()
     assert seen[-1] == []
@@ -622,7 +622,7 @@ def test_app_sees_subset_of_cookies_byte_for_byte(
 
 
 def test_held_undeclared_cookie_is_logged_once_with_toml_to_paste(caplog: pytest.LogCaptureFixture) -> None:
-    app = install(answering(sets=["mystery=1", "other=1", "mystery=2"]))
+    app = install(reply_app(sets=["mystery=1", "other=1", "mystery=2"]))
     for _ in range(3):
         call(app, headers=[("cookie", "mystery=1")])
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
@@ -653,7 +653,7 @@ def test_pasted_toml_declares_any_cookie_name(name: str) -> None:
 
 
 def test_warning_of_held_cookie_names_its_purpose(caplog: pytest.LogCaptureFixture) -> None:
-    app = install(answering(sets=["_ga=1"]))
+    app = install(reply_app(sets=["_ga=1"]))
     call(app)
     call(app, headers=[("cookie", "_ga=1")])
     (record,) = caplog.records
@@ -670,13 +670,13 @@ def test_cookie_held_back_from_app_is_logged(caplog: pytest.LogCaptureFixture) -
 
 
 def test_reserved_name_set_by_app_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    call(install(answering(sets=["__Host-consent=forged; Path=/; Secure"])))
+    call(install(reply_app(sets=["__Host-consent=forged; Path=/; Secure"])))
     assert "Give the app's cookie another name" in caplog.text
 
 
 def test_passed_undeclared_cookie_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     seen: list[list[str]] = []
-    app = install(answering(sets=["mystery=1"], seen=seen), undeclared="allow")
+    app = install(reply_app(sets=["mystery=1"], seen=seen), undeclared="allow")
     for _ in range(2):
         reply = call(app, headers=[("cookie", "mystery=1; _ga=1")])
         assert list(reply.set_cookies) == ["mystery"]
@@ -746,7 +746,7 @@ def test_refusal_expires_cookies_of_its_request(accepted_before: bool, way: str)
         f"_ga_2=; {past}; Path=/; Secure",
     ]
     assert reply.all("set-cookie")[0].startswith("__Host-consent=")
-    assert all(stored(line.encode(), NOW) is None for line in reply.all("set-cookie")[1:])
+    assert all(stored_cookie(line.encode(), NOW) is None for line in reply.all("set-cookie")[1:])
 
 
 def test_refusal_of_one_purpose_expires_only_its_cookies() -> None:
@@ -762,7 +762,7 @@ def test_refusal_expires_visitor_cookie() -> None:
 
 
 def test_signal_grant_or_silence_expires_no_cookies() -> None:
-    visitor = Visitor(install(answering()))
+    visitor = Visitor(install(reply_app()))
     visitor.jar |= {"_ga": "1", "player": "p"}
     assert visitor.get(headers=[("sec-gpc", "1"), ("dnt", "1")]).all("set-cookie") == []
     assert visitor.get().all("set-cookie") == []
@@ -836,7 +836,7 @@ def test_deletions_are_bounded_and_begin_with_each_name() -> None:
 @pytest.mark.parametrize("root_path", ["", "/sub"])
 def test_withdrawal_expires_cookie_with_path(sets: str, root_path: str) -> None:
     async def visit() -> None:
-        site = install(answering(sets=[sets, "session=s"]))
+        site = install(reply_app(sets=[sets, "session=s"]))
         mounted = Starlette(routes=[Mount(root_path, site)]) if root_path else site
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(mounted),
@@ -870,7 +870,7 @@ def test_unsent_cookie_is_expired_if_refused_and_outside_path() -> None:
 
 
 def test_returning_cookie_is_expired_again_after_refusal() -> None:
-    visitor = Visitor(install(page()))
+    visitor = Visitor(install(page_app()))
     visitor.refuse()
     visitor.jar["_ga_x"] = "1"
     reply = visitor.get("/whatever")
@@ -885,7 +885,7 @@ def test_returning_cookie_is_expired_again_after_refusal() -> None:
 
 
 def test_expiring_response_is_private_and_assets_expire_nothing() -> None:
-    visitor = Visitor(install(answering(headers=[("cache-control", "public, max-age=60")])))
+    visitor = Visitor(install(reply_app(headers=[("cache-control", "public, max-age=60")])))
     visitor.refuse()
     assert visitor.get().get("cache-control") == "public, max-age=60"
     visitor.jar["player"] = "1"
@@ -898,7 +898,7 @@ def test_expiring_response_is_private_and_assets_expire_nothing() -> None:
 
 
 def test_later_responses_expire_cookies_only_after_refusal() -> None:
-    app = install(answering())
+    app = install(reply_app())
     for answer in (None, "accept_all"):
         visitor = Visitor(app)
         if answer:
@@ -915,7 +915,7 @@ def test_later_responses_expire_cookies_only_after_refusal() -> None:
 
 def test_expired_answer_expires_no_cookies() -> None:
     clock = Clock()
-    visitor = Visitor(install(answering(), clock=clock))
+    visitor = Visitor(install(reply_app(), clock=clock))
     visitor.refuse()
     clock.forward(days=181)
     visitor.jar |= {"player": "1"}

@@ -24,13 +24,13 @@ from tests.support.asgi import (
     Clock,
     Reply,
     Visitor,
-    answer_to,
-    answering,
     bodies,
     call,
     drive,
     install,
-    page,
+    page_app,
+    reply_app,
+    response_to,
     run,
     scope,
 )
@@ -44,7 +44,7 @@ HONOURED = "Global Privacy Control honoured"
 
 
 def accepting_visitor(app: ASGIApp | None = None, **options: Any) -> Visitor:
-    visitor = Visitor(install(app or page(), **options), HTML)
+    visitor = Visitor(install(app or page_app(), **options), HTML)
     visitor.accept()
     return visitor
 
@@ -76,7 +76,7 @@ def test_overridden_purpose_stays_off_until_new_answer() -> None:
 
 
 def test_answer_given_with_signal_overrides_signal() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     visitor.post({"choice": "accept_all"}, [GPC])
     for headers in ([GPC], []):
         reply = visitor.get("/", headers)
@@ -86,7 +86,7 @@ def test_answer_given_with_signal_overrides_signal() -> None:
 
 
 def test_answer_given_with_one_signal_does_not_override_another() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     visitor.post({"choice": "accept_all"}, [DNT])
     visitor.get("/", [GPC, DNT])
     assert visitor.state()["overruled"] == ["media"]
@@ -114,7 +114,7 @@ def test_signal_cookie_is_set_once_and_ends_with_answer() -> None:
     "headers", [[("cache-control", "public, max-age=60")], [("etag", '"1"'), ("last-modified", "x")], []]
 )
 def test_any_response_can_set_signal_cookie_and_is_then_private(headers: list[tuple[str, str]]) -> None:
-    app = answering(b"body {}", "text/css", headers=headers)
+    app = reply_app(b"body {}", "text/css", headers=headers)
     visitor = accepting_visitor(app)
     reply = visitor.get("/site.css", [GPC])
     assert SIGNAL_COOKIE in reply.set_cookies
@@ -124,7 +124,7 @@ def test_any_response_can_set_signal_cookie_and_is_then_private(headers: list[tu
 
 
 def test_signal_that_overrides_no_grant_is_not_remembered() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
     visitor.save(analytics=True, media=False)
     assert SIGNAL_COOKIE not in visitor.get("/", [GPC]).set_cookies
@@ -134,7 +134,7 @@ def test_endpoints_set_signal_cookie_but_assets_and_answers_do_not() -> None:
     for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
         assert SIGNAL_COOKIE in accepting_visitor().get(path, [GPC]).set_cookies, path
     script = next(
-        part.split('"')[0] for part in Visitor(install(page()), HTML).get("/").text.split('src="') if ".js" in part
+        part.split('"')[0] for part in Visitor(install(page_app()), HTML).get("/").text.split('src="') if ".js" in part
     )
     assert accepting_visitor().get(script, [GPC]).set_cookies == {}
     assert SIGNAL_COOKIE not in accepting_visitor().post({"choice": "refuse_all"}, [GPC]).set_cookies
@@ -167,7 +167,7 @@ def test_signal_cookie_counts_only_for_its_own_answer(value: str, holds: bool) -
 
 def test_page_says_that_gpc_is_honoured() -> None:
     for settings_link in (True, False):
-        visitor = Visitor(install(page(), settings_link=settings_link), HTML)
+        visitor = Visitor(install(page_app(), settings_link=settings_link), HTML)
         assert HONOURED not in visitor.get("/").text
         reply = visitor.get("/", [GPC])
         assert f">{HONOURED}</a>" in reply.text
@@ -181,9 +181,9 @@ def test_page_says_that_gpc_is_honoured() -> None:
 
 
 def test_page_does_not_mention_gpc_if_ignored_or_not_sent() -> None:
-    ignoring = install(page(), SITE + '\n[signals]\ngpc = "ignore"\n', settings_link=True)
+    ignoring = install(page_app(), SITE + '\n[signals]\ngpc = "ignore"\n', settings_link=True)
     assert HONOURED not in Visitor(ignoring, HTML).get("/", [GPC]).text
-    assert HONOURED not in Visitor(install(page(), settings_link=True), HTML).get("/", [DNT]).text
+    assert HONOURED not in Visitor(install(page_app(), settings_link=True), HTML).get("/", [DNT]).text
 
 
 def test_question_names_overridden_purposes() -> None:
@@ -216,7 +216,7 @@ def test_websocket_follows_signal_cookie() -> None:
             seen.append(scope["state"]["consent"].allows("media"))
             await send({"type": "websocket.close"})
         else:
-            await page()(scope, receive, send)
+            await page_app()(scope, receive, send)
 
     visitor = accepting_visitor(app)
     for headers in ([], [GPC]):
@@ -231,7 +231,7 @@ def test_ledger_records_overriding_signal_once() -> None:
 
     async def look(headers: list[tuple[str, str]]) -> None:
         cookies = ("cookie", visitor.cookies)
-        reply = await answer_to(visitor.app, scope("GET", "/", [*headers, cookies]), bodies(b""))
+        reply = await response_to(visitor.app, scope("GET", "/", [*headers, cookies]), bodies(b""))
         for name, line in reply.set_cookies.items():
             visitor.jar[name] = line.partition(";")[0].partition("=")[2]
         await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))
@@ -251,12 +251,12 @@ def test_endpoints_read_gpc_from_query() -> None:
     assert (state["signals"], state["purposes"]["media"]) == (["gpc"], False)
     assert not visitor.state()["purposes"]["media"]
     for query in (b"gpc=0", b"gpc", b"xgpc=1", b"agpc=1&gpc=11"):
-        assert Visitor(install(page())).get(f"{PREFIX}/state", query=query).json["signals"] == []
-    assert call(install(page()), path="/", query=b"gpc=1", headers=HTML).text.count("Global Privacy Control") == 0
+        assert Visitor(install(page_app())).get(f"{PREFIX}/state", query=query).json["signals"] == []
+    assert call(install(page_app()), path="/", query=b"gpc=1", headers=HTML).text.count("Global Privacy Control") == 0
 
 
 def test_answer_to_question_with_gpc_in_query_overrides_signal() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     question = visitor.get(f"{PREFIX}/question", query=b"gpc=1").text
     assert "It is honoured" in question
     assert f'action="{PREFIX}?gpc=1"' in question
@@ -277,7 +277,7 @@ def test_signal_cookie_name_follows_consent_cookie_name() -> None:
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_gpc_in_query_of_other_site_is_ignored(site: str) -> None:
     ledger = MemoryLedger()
-    visitor = Visitor(install(page(), ledger=ledger), HTML)
+    visitor = Visitor(install(page_app(), ledger=ledger), HTML)
     visitor.accept()
     for path in (PREFIX, f"{PREFIX}/state", f"{PREFIX}/question"):
         assert visitor.get(path, [("sec-fetch-site", site)], query=b"gpc=1").set_cookies == {}

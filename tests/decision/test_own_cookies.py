@@ -14,10 +14,10 @@ from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies, new_
 from cookie_consent.decision.record import newest
 from cookie_consent.decision.visitor_cookie import Arrival, KnownVisitor, WithdrawnVisitor
 from cookie_consent.policy.parts import Cookie
-from tests.support.policies import KEY, NOW, granted, refused, small
+from tests.support.policies import KEY, NOW, granting_record, refusing_record, small_policy
 
-POLICY = small("analytics", "media")
-GRANTED, REFUSED = granted(POLICY), refused(POLICY)
+POLICY = small_policy("analytics", "media")
+GRANTED, REFUSED = granting_record(POLICY), refusing_record(POLICY)
 OWN = OwnCookies(CookieSettings(KEY))
 
 
@@ -137,12 +137,12 @@ def test_our_cookies_are_declared_with_purposes_and_durations() -> None:
         "consent-signal",
         "visitor",
     ]
-    assert len(OWN.declared(small("media"), secure=True)) == 1
+    assert len(OWN.declared(small_policy("media"), secure=True)) == 1
 
 
 def test_our_cookie_declared_by_site_is_not_listed_twice() -> None:
     declared = tuple(Cookie(name=name, purpose="necessary") for name in ("__Host-consent", "__Host-visitor", "other"))
-    names = [cookie.name for cookie in OWN.declared(small("analytics", "media", cookies=declared), secure=True)]
+    names = [cookie.name for cookie in OWN.declared(small_policy("analytics", "media", cookies=declared), secure=True)]
     assert names == ["__Host-consent-signal"]
 
 

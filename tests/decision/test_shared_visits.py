@@ -17,7 +17,7 @@ from cookie_consent.decision.record import State
 from cookie_consent.decision.visit import Visit, Visits
 from cookie_consent.policy.parts import NECESSARY, Change
 from cookie_consent.policy.policy import Policy
-from tests.support.policies import KEY, NOW, answered, full_in, purpose
+from tests.support.policies import KEY, NOW, consent_record, full_policy_in, purpose
 
 DAY = 86_400
 OWN = OwnCookies(CookieSettings(KEY))
@@ -28,7 +28,7 @@ OURS = {
 }
 ANNOUNCED = datetime.fromtimestamp(NOW - 20 * DAY, UTC).date()
 CHANGES = tuple(Change(date=ANNOUNCED + timedelta(days), text={"en": "New."}) for days in (0, 19))
-SITE = replace(full_in("en"), changes=CHANGES)
+SITE = replace(full_policy_in("en"), changes=CHANGES)
 EXEMPT = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
 COUNTING = replace(SITE, purposes=(*SITE.purposes, EXEMPT))
 NARROWER = replace(SITE, recipients=(), history=(SITE,))
@@ -50,7 +50,7 @@ def answers() -> Iterator[bytes]:
     states = (dict.fromkeys(("analytics", "media"), state) for state in State)
     times = (NOW - 180 * DAY, NOW - 21 * DAY, NOW, NOW + 5)
     for given, policy, at, signals in product(states, (SITE, COUNTING, REWORDED), times, ((), ("gpc",))):
-        record = answered(policy, given, decided_at=at, signals=frozenset(signals), consent_id=f"id-{at}")
+        record = consent_record(policy, given, decided_at=at, signals=frozenset(signals), consent_id=f"id-{at}")
         yield pair(OWN.set_consent(record, secure=True))
         yield (
             pair(OWN.set_signals(frozenset(["gpc"]), at, NOW, secure=True))
@@ -107,7 +107,7 @@ def test_visitors_without_answer_share_visit() -> None:
 
 def test_shared_visit_holds_no_data_of_visitor() -> None:
     reader = Reader(SITE)
-    mine = pair(OWN.set_consent(answered(SITE, {}, consent_id="an-id-of-mine"), secure=True))
+    mine = pair(OWN.set_consent(consent_record(SITE, {}, consent_id="an-id-of-mine"), secure=True))
     visit = reader.read((mine + b"; _ga=of-mine", [], "/", "https", NOW))
     assert visit.decision.consent_id == "an-id-of-mine"
     assert visit.visible_cookies == mine

@@ -16,8 +16,8 @@ from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.decision.visit import Visits
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.tracer import Trace, Tracing
-from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page, policy, scope
-from tests.support.policies import KEY, NOW, granted
+from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page_app, policy, scope
+from tests.support.policies import KEY, NOW, granting_record
 
 MANY = 10_000
 NOTHING = {"necessary": True, "analytics": False, "media": False}
@@ -41,9 +41,9 @@ def allocated(work: Callable[[int], object], times: int = MANY) -> int:
 
 def test_cached_visit_ends_with_its_day() -> None:
     clock = Clock(datetime(2025, 6, 18, tzinfo=UTC).timestamp())
-    visitor = Visitor(install(page(), clock=clock))
+    visitor = Visitor(install(page_app(), clock=clock))
     visitor.accept()
-    visitor.app = install(page(), SITE.replace("We count visits.", "We count each visit.") + CHANGE, clock=clock)
+    visitor.app = install(page_app(), SITE.replace("We count visits.", "We count each visit.") + CHANGE, clock=clock)
     shown = []
     for minute in ("2025-06-19T23:59:00Z", "2025-06-19T23:59:59Z", "2025-06-20T00:00:00Z", "2025-06-20T00:01:00Z"):
         clock.now = datetime.fromisoformat(minute).timestamp()
@@ -82,7 +82,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
             raise ValueError("broken")
 
     own = OwnCookies(CookieSettings(KEY))
-    answer = own.set_consent(granted(policy()), secure=True).partition(b";")[0]
+    answer = own.set_consent(granting_record(policy()), secure=True).partition(b";")[0]
     visits = Visits(policy(), own, Failing(policy(), {}, clock=lambda: 0), lambda: NOW + 1)
     for _ in range(3):
         visit = visits.read(request_with(answer + b"; session=1"), "/")
@@ -149,8 +149,8 @@ def test_tracing_caches_few_pages(length: int) -> None:
 @pytest.mark.slow
 def test_tracing_caches_few_visitors(length: int) -> None:
     tracing = make_tracing()
-    page = scope(path="/")
-    assert allocated(lambda number: tracing.write(page, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
+    request = scope(path="/")
+    assert allocated(lambda number: tracing.write(request, Trace({}, f"{number:0{length}}", "policy", 0))) < 4_000_000
 
 
 @pytest.mark.slow

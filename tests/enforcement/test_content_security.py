@@ -19,7 +19,7 @@ from cookie_consent.enforcement.content_security import (
 )
 from cookie_consent.policy.parts import Recipient
 from cookie_consent.policy.policy import Policy
-from tests.support.policies import small
+from tests.support.policies import small_policy
 
 ENFORCED, REPORTED = b"content-security-policy", b"content-security-policy-report-only"
 MAPS, TILES, STATS = b"https://maps.example.com", b"https://*.tiles.example.com:8443", b"https://stats.example.com"
@@ -42,7 +42,7 @@ def make_recipient(id_: str, purpose: str, directives: Iterable[str], *origins: 
 
 
 def policy_with(*recipients: Recipient) -> Policy:
-    return small("analytics", "media", recipients=recipients)
+    return small_policy("analytics", "media", recipients=recipients)
 
 
 def edited(field: bytes, sources: Sources) -> tuple[bytes, bool]:

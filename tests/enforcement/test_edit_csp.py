@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp
 
-from tests.support.asgi import PAGE, PHONE, PREFIX, SITE, Fields, Reply, Visitor, answering, call, install, page
+from tests.support.asgi import PAGE, PHONE, PREFIX, SITE, Fields, Reply, Visitor, call, install, page_app, reply_app
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 MAPS, STATS = "https://maps.example.com", "https://stats.example.com"
@@ -36,7 +36,7 @@ def csp_visitor(app: ASGIApp | None = None, **options: Any) -> Visitor:
 
 
 def page_with_csp(csp: str, name: str = "content-security-policy", **more: Any) -> ASGIApp:
-    return page(headers=[(name, csp), *more.pop("headers", [])])
+    return page_app(headers=[(name, csp), *more.pop("headers", [])])
 
 
 def csp_of(reply: Reply) -> str:
@@ -89,7 +89,7 @@ def test_policy_is_unchanged_without_edit_csp_or_directives() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"inject": False}, {"settings_link": True}])
 def test_policy_is_edited_in_every_response(options: dict[str, Any]) -> None:
-    for app in (page_with_csp(CSP), answering(b"{}", "application/json", headers=[("content-security-policy", CSP)])):
+    for app in (page_with_csp(CSP), reply_app(b"{}", "application/json", headers=[("content-security-policy", CSP)])):
         assert csp_of(csp_visitor(app, **options).get()) == BARE
 
 
@@ -104,7 +104,7 @@ def test_report_only_policy_is_edited() -> None:
 
 @pytest.mark.parametrize("csp", [CSP, "default-src 'self'", "upgrade-insecure-requests"])
 def test_response_with_editable_policy_is_private_and_varies(csp: str) -> None:
-    app = answering(
+    app = reply_app(
         b"{}", "application/json", headers=[("content-security-policy", csp), ("cache-control", "public, max-age=9")]
     )
     reply = csp_visitor(app, inject=False).get()
@@ -114,7 +114,7 @@ def test_response_with_editable_policy_is_private_and_varies(csp: str) -> None:
 
 @pytest.mark.parametrize("headers", [[], [("x-content-security-policy", CSP)]])
 def test_response_without_policy_stays_public(headers: Fields) -> None:
-    for app in (answering(b"{}", "application/json", headers=headers), page(headers=headers)):
+    for app in (reply_app(b"{}", "application/json", headers=headers), page_app(headers=headers)):
         reply = csp_visitor(app, inject=False).get()
         assert (reply.get("cache-control"), reply.get("vary")) == ("", "")
         assert reply.headers == call(app, headers=HTML).headers

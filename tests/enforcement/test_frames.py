@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.asgi import PAGE, PHONE, Visitor, answering, install, page
+from tests.support.asgi import PAGE, PHONE, Visitor, install, page_app, reply_app
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
 FRAMES = ("iframe", "frame", "embed", "object", "fencedframe")
@@ -21,7 +21,7 @@ for_each_answer = pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWER
 
 def visit(answer: Callable[[Visitor], object], **options: Any) -> Visitor:
     """Return a visitor who gave this answer. By default the site has a banner and a link to the settings."""
-    visitor = Visitor(install(page(), **{"settings_link": True, **options}), HTML)
+    visitor = Visitor(install(page_app(), **{"settings_link": True, **options}), HTML)
     answer(visitor)
     return visitor
 
@@ -57,6 +57,6 @@ def test_page_without_banner_or_link_omits_sec_fetch_dest_from_vary() -> None:
     for visitor in (
         visit(ANSWERS["refused"], settings_link=False),
         visit(ANSWERS["none"], inject=False),
-        Visitor(install(answering(b"{}", "application/json"), settings_link=True), HTML),
+        Visitor(install(reply_app(b"{}", "application/json"), settings_link=True), HTML),
     ):
         assert "sec-fetch-dest" not in visitor.get().get("vary").lower()

@@ -10,10 +10,18 @@ import pytest
 
 from cookie_consent.decision.decision import decide
 from cookie_consent.enforcement.request_consent import RequestConsent, own_path
-from tests.support.policies import NOW, feature, full, granted, policy_of, refused, small
+from tests.support.policies import (
+    NOW,
+    feature,
+    full_policy_data,
+    granting_record,
+    policy_of,
+    refusing_record,
+    small_policy,
+)
 
-POLICY = policy_of(full())
-DECISION = decide(POLICY, granted(POLICY), frozenset(), NOW)
+POLICY = policy_of(full_policy_data())
+DECISION = decide(POLICY, granting_record(POLICY), frozenset(), NOW)
 
 
 def scope(path: str = "/", query: bytes = b"", accept: Iterable[bytes] = (), **more: Any) -> dict[str, Any]:
@@ -84,14 +92,14 @@ def test_setting_language_not_offered_raises() -> None:
 
 
 def test_feature_fallback_is_in_visitor_language() -> None:
-    policy = policy_of(full())
-    own = RequestConsent(decide(policy, refused(policy), frozenset(), NOW), scope(accept=[b"en"]), "/p")
+    policy = policy_of(full_policy_data())
+    own = RequestConsent(decide(policy, refusing_record(policy), frozenset(), NOW), scope(accept=[b"en"]), "/p")
     assert own.feature("map").fallback == "The addresses are listed below."
     assert own.feature("map", language="ja").fallback == "住所は下にあります。"
 
 
 def test_requests_with_shared_decision_note_reading_separately() -> None:
-    policy = small("media", features=(feature("map", "media"),))
+    policy = small_policy("media", features=(feature("map", "media"),))
     decision = decide(policy, None, frozenset(), NOW)
     first, second = (RequestConsent(decision, scope(), "/p") for _ in range(2))
     first.feature("map")
@@ -115,5 +123,5 @@ def test_own_path_is_encoded_path_and_query(path: str, query: bytes, written: st
 
 
 def test_request_consent_can_be_copied() -> None:
-    consent = RequestConsent(decide(small(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
+    consent = RequestConsent(decide(small_policy(), None, frozenset(), 0), {"headers": []}, "/privacy-choices")
     assert copy.copy(consent).status == "unknown"

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind, Status, StatusCode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.integrations.opentelemetry import ConsentSpanProcessor
-from tests.support.asgi import PHONE, Visitor, answering, drive, install, scope
+from tests.support.asgi import PHONE, Visitor, drive, install, reply_app, scope
 
 ADDRESS = "203.0.113.77"
 PERSONAL = (ADDRESS, PHONE, "secret", "50123")
@@ -53,7 +53,7 @@ def app_with_span(traced: Traced, *, fails: bool = False) -> ASGIApp:
             span.add_event("asked", {"client.address": ADDRESS, "result": "found"})
         if fails:
             raise RuntimeError("broken")
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     return app
 

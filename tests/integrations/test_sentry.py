@@ -15,7 +15,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from cookie_consent.integrations.sentry import before_send, before_send_attributes, before_send_transaction
-from tests.support.asgi import Visitor, answering, install
+from tests.support.asgi import Visitor, install, reply_app
 
 ROOT = Path(__file__).parents[2]
 PERSONAL = ("203.0.113.77", "Pixel", "secret", "anna", "50123")
@@ -84,7 +84,7 @@ def sent_for_visitor(consents: bool) -> list[Any]:
         sent.append(before_send(copied(EVENT), {}))
         sent.append(before_send_transaction(copied(EVENT), {}))
         sent.append(before_send_attributes(copied(LOG), {}))
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     visitor = Visitor(install(app))
     if consents:

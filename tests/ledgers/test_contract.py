@@ -33,8 +33,8 @@ from cookie_consent.ledgers.chain import Root, Verified, verify
 from cookie_consent.ledgers.postgresql import LOCK
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import run
-from tests.support.desk import a_request
-from tests.support.ledger_writer import POLICY, PREVAILING, SHOWN, digest, entry, together, version
+from tests.support.desk import help_desk_request
+from tests.support.ledger_writer import POLICY, PREVAILING_TEXT, SHOWN_TEXT, digest, entry, policy_version, run_writers
 from tests.support.policies import NOW
 from tests.support.servers.postgres import HOST, PrivateServer
 
@@ -201,9 +201,9 @@ def test_empty_ledger_verifies(ledger: Ledger) -> None:
 
 def test_cited_policies_and_texts_are_kept(ledger: Ledger) -> None:
     keep_each(ledger, entry(policy=EARLIER), entry(policy=EARLIER), entry(text="<p>Another.</p>"))
-    assert run(ledger.policy(version(EARLIER))) == EARLIER
-    assert run(ledger.policy(version(POLICY))) == POLICY
-    for text in (SHOWN, PREVAILING, "<p>Another.</p>"):
+    assert run(ledger.policy(policy_version(EARLIER))) == EARLIER
+    assert run(ledger.policy(policy_version(POLICY))) == POLICY
+    for text in (SHOWN_TEXT, PREVAILING_TEXT, "<p>Another.</p>"):
         assert run(ledger.text(digest(text))) == text
     assert run(ledger.policy("0123456789abcdef")) is None
     assert run(ledger.text("0" * 64)) is None
@@ -213,8 +213,8 @@ def test_policies_and_texts_are_listed_under_their_hash(ledger: Ledger) -> None:
     keep_each(ledger, entry(policy=EARLIER), entry(), entry(text="訪問"))
     listed = list(ledger.cited())
     assert {(kind, name) for kind, name, _ in listed} == {
-        *(("policies", version(policy)) for policy in (POLICY, EARLIER)),
-        *(("texts", digest(text)) for text in (SHOWN, PREVAILING, "訪問")),
+        *(("policies", policy_version(policy)) for policy in (POLICY, EARLIER)),
+        *(("texts", digest(text)) for text in (SHOWN_TEXT, PREVAILING_TEXT, "訪問")),
     }
     for kind, name, content in listed:
         assert name == (digest(content)[:16] if kind == "policies" else digest(content))
@@ -222,8 +222,8 @@ def test_policies_and_texts_are_listed_under_their_hash(ledger: Ledger) -> None:
 
 def test_changing_returned_policy_does_not_change_ledger(ledger: Ledger) -> None:
     keep_each(ledger, entry())
-    run(ledger.policy(version(POLICY))).clear()
-    assert run(ledger.policy(version(POLICY))) == POLICY
+    run(ledger.policy(policy_version(POLICY))).clear()
+    assert run(ledger.policy(policy_version(POLICY))) == POLICY
 
 
 def test_a_record_without_policy_and_text_is_kept(ledger: Ledger) -> None:
@@ -459,9 +459,9 @@ def test_removal_deletes_policies_and_texts_without_citations(ledger: Ledger) ->
         entry("c", text="four", prevailing="four", keep_until=NOW + 2),
     )
     assert ledger.remove(now=NOW, make_id=new_id) == Removal(1, 1, 0)
-    assert {*cited(ledger)} == {version(EARLIER), version(POLICY), *map(digest, ("two", "three", "four"))}
+    assert {*cited(ledger)} == {policy_version(EARLIER), policy_version(POLICY), *map(digest, ("two", "three", "four"))}
     assert ledger.remove(now=NOW + 1, make_id=new_id) == Removal(1, 2, 1)
-    assert {*cited(ledger)} == {version(POLICY), digest("four")}
+    assert {*cited(ledger)} == {policy_version(POLICY), digest("four")}
     assert ledger.remove(now=NOW + 2, make_id=new_id) == Removal(1, 1, 1)
     assert cited(ledger) == {}
     keep_each(ledger, entry("c", text="four", prevailing="four"))
@@ -797,7 +797,7 @@ def test_postgresql_allows_blanking_only_during_removal(postgres_url: str) -> No
 
 @pytest.mark.slow
 def test_several_processes_append_to_one_chain(database: Place) -> None:
-    record_ids = together(*(["append", database.url, name, 20, "key"] for name in "abc"))
+    record_ids = run_writers(*(["append", database.url, name, 20, "key"] for name in "abc"))
     assert record_ids[0].split() == record_ids[1].split() == record_ids[2].split(), (
         "the record of one process is a repeat for the others"
     )
@@ -805,8 +805,8 @@ def test_several_processes_append_to_one_chain(database: Place) -> None:
         assert verify_intact(ledger).records == 80
         assert [len(run(ledger.records(name))) for name in "abc"] == [20] * 3
         assert [record["record_id"] for record in run(ledger.records("shared"))] == record_ids[0].split()
-        assert run(ledger.policy(version(POLICY))) == POLICY
-        assert run(ledger.text(digest(SHOWN))) == SHOWN
+        assert run(ledger.policy(policy_version(POLICY))) == POLICY
+        assert run(ledger.text(digest(SHOWN_TEXT))) == SHOWN_TEXT
         keep_each(ledger, entry("a"))
         assert verify_intact(ledger).records == 81
 
@@ -816,11 +816,11 @@ def test_text_removed_by_another_process_is_kept_again(database: Place, sql: Led
     keep_each(sql, entry("a", keep_until=NOW))
     with closing(open_ledger(database.url)) as other:
         assert other.remove(now=NOW, make_id=new_id) == Removal(1, 2, 1)
-    assert run(sql.text(digest(SHOWN))) is None
+    assert run(sql.text(digest(SHOWN_TEXT))) is None
     again = entry("a")
     keep_each(sql, again)
-    assert run(sql.text(digest(SHOWN))) == SHOWN
-    assert run(sql.policy(version(POLICY))) == POLICY
+    assert run(sql.text(digest(SHOWN_TEXT))) == SHOWN_TEXT
+    assert run(sql.policy(policy_version(POLICY))) == POLICY
     assert run(sql.records("a")) == [again.document]
     assert verify_intact(sql).records == 3
 
@@ -906,7 +906,7 @@ def test_locked_database_can_be_read(database: Place, sql: Ledger) -> None:
     keep_each(sql, entry("a"))
     with database.locked():
         assert len(run(sql.records("a"))) == 1
-        assert run(sql.text(digest(SHOWN))) == SHOWN
+        assert run(sql.text(digest(SHOWN_TEXT))) == SHOWN_TEXT
         assert verify_intact(sql).records == 1
         assert sql.remove(now=NOW, make_id=new_id, dry_run=True).records == 0
 
@@ -1058,10 +1058,10 @@ def files_of(place: Place) -> bytes:
 def test_removed_data_is_gone_from_sqlite_files(file: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "connect", connect_without_secure_delete)
     with closing(open_ledger(file.url)) as ledger:
-        keep(ledger, entry("somebody", note="My note."), entry("another", text=SHOWN.replace("count", "add up")))
-        request = a_request(text="My question.", address="somebody@example.jp", consent_id="somebody")
+        keep(ledger, entry("somebody", note="My note."), entry("another", text=SHOWN_TEXT.replace("count", "add up")))
+        request = help_desk_request(text="My question.", address="somebody@example.jp", consent_id="somebody")
         assert run(ledger.requests.add(request)) is None
-        assert run(ledger.requests.add(a_request(address="another@example.jp"))) is None
+        assert run(ledger.requests.add(help_desk_request(address="another@example.jp"))) is None
         gone = [b"My note.", b"My question.", b"somebody", b"somebody@example.jp"]
         assert all(text in files_of(file) for text in gone)
         ledger.remove(now=NOW, make_id=new_id, consent_id="somebody")

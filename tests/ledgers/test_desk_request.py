@@ -19,7 +19,7 @@ from cookie_consent.ledgers.desk_request import (
     reference_of,
     secret_of,
 )
-from tests.support.desk import DAY, SECRET, a_request
+from tests.support.desk import DAY, SECRET, help_desk_request
 from tests.support.policies import NOW
 
 ANY = st.text(st.characters(), max_size=40)
@@ -62,14 +62,14 @@ def test_new_reference_is_read_back_unchanged() -> None:
 
 
 def test_secret_opens_its_request_in_any_spelling() -> None:
-    request = a_request()
+    request = help_desk_request()
     for typed in (SECRET, SECRET.lower(), SECRET.replace("-", " "), f"  {SECRET.replace('-', '')}\n"):
         assert opens(typed, request)
 
 
 @pytest.mark.parametrize("secret", ["", "2345", SECRET[:-1], f"{SECRET}2", "\ud800", "\0" * 32])
 def test_wrong_secret_does_not_open_request(secret: str) -> None:
-    assert not opens(secret, a_request())
+    assert not opens(secret, help_desk_request())
 
 
 def test_secret_does_not_open_missing_request() -> None:
@@ -78,7 +78,7 @@ def test_secret_does_not_open_missing_request() -> None:
 
 
 def test_request_keeps_only_hash_of_secret() -> None:
-    request = a_request()
+    request = help_desk_request()
     assert (len(request.secret_hash), request.secret_hash) == (32, hash_of(SECRET))
     assert SECRET not in repr(request)
 
@@ -93,21 +93,21 @@ def test_any_typed_text_is_handled(reference: str, secret: str) -> None:
 
 
 def test_request_state_is_open_answered_or_closed() -> None:
-    request = a_request()
+    request = help_desk_request()
     answered = replace(request, answer="This.", answered_at=NOW + 1)
     states = (request, answered, replace(answered, closed_at=NOW + 2), replace(request, closed_at=NOW + 2))
     assert [one.state for one in states] == ["open", "answered", "closed", "closed"]
 
 
 def test_only_open_request_is_overdue_after_due_date() -> None:
-    request = a_request()
+    request = help_desk_request()
     assert [request.is_overdue(request.due_at + later) for later in (-DAY, 0, 1)] == [False, False, True]
     assert not replace(request, answered_at=NOW).is_overdue(request.due_at + DAY)
     assert not replace(request, closed_at=NOW).is_overdue(request.due_at + DAY)
 
 
 def test_progress_contains_nothing_that_the_visitor_wrote() -> None:
-    request = a_request(address="me@home.example", consent_id="c", answer="This.", answered_at=NOW + DAY)
+    request = help_desk_request(address="me@home.example", consent_id="c", answer="This.", answered_at=NOW + DAY)
     assert request.progress() == {
         "reference": request.reference,
         "kind": "see",
@@ -121,7 +121,7 @@ def test_progress_contains_nothing_that_the_visitor_wrote() -> None:
 
 
 def test_document_has_everything_but_secret_and_form() -> None:
-    request = a_request(address="me@home.example", consent_id="c")
+    request = help_desk_request(address="me@home.example", consent_id="c")
     document = request.document()
     assert document == {
         **request.progress(),

@@ -15,7 +15,7 @@ from cookie_consent.tracing.events import Event
 from cookie_consent.tracing.tracer import RecordIds, Trace, Tracing
 from tests.ledgers.test_receipt import KEPT
 from tests.support.asgi import PHONE, PREFIX, Visitor, install
-from tests.support.policies import full, policy_of
+from tests.support.policies import full_policy_data, policy_of
 
 CHROME = b"Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
 
@@ -57,7 +57,7 @@ def fields_in(data: Mapping[str, Any], path: str = "") -> set[str]:
 
 
 def test_every_receipt_field_has_meaning() -> None:
-    made = receipt(KEPT, policy_of(full()), "/privacy-choices")
+    made = receipt(KEPT, policy_of(full_policy_data()), "/privacy-choices")
     assert {"purposes.storage_locations.cookie", "events.event_state", "keep_until"} <= fields_in(made)
     assert fields_in(made) == RECEIPT.keys()
 

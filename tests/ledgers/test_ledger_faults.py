@@ -22,10 +22,10 @@ from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import Verified, verify
 from tests.support.asgi import PREFIX, run
-from tests.support.ledger_writer import ROOT, entry, together
+from tests.support.ledger_writer import ROOT, entry, run_writers
 from tests.support.policies import KEY, NOW
 from tests.support.servers.postgres import PrivateServer
-from tests.support.servers.processes import running
+from tests.support.servers.processes import running_program
 
 pytestmark = pytest.mark.server
 
@@ -335,14 +335,14 @@ def test_killed_removal_is_finished_by_two_concurrent_removals(url: str) -> None
     due = 11_000
     fill(url, due, 100)
     with closing(open_ledger(url)) as ledger:
-        with running([sys.executable, "-m", "tests.support.ledger_writer", "remove", url, str(NOW)]) as process:
+        with running_program([sys.executable, "-m", "tests.support.ledger_writer", "remove", url, str(NOW)]) as process:
             while run(ledger.records("due 0")) and process.poll() is None:
                 time.sleep(0.005)
             process.kill()
         half = verify(ledger.links())
         assert half.wrong is None
         assert half.removed > 0
-        *removed, appended = together(["remove", url, NOW], ["remove", url, NOW], ["append", url, "new", 100, "key"])
+        *removed, appended = run_writers(["remove", url, NOW], ["remove", url, NOW], ["append", url, "new", 100, "key"])
         counts = [int(count) for count in removed]
         assert half.removed + sum(counts) == due
         assert verify(ledger.links(), [half.root]).wrong is None

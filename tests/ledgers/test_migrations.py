@@ -18,7 +18,7 @@ from cookie_consent.ledgers import Ledger, open_ledger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.ledgers.tables import METADATA
 from tests.support.asgi import run
-from tests.support.ledger_writer import entry, together
+from tests.support.ledger_writer import entry, run_writers
 
 VERSIONS = "consent_schema_version"
 
@@ -83,7 +83,7 @@ def test_opening_ledger_again_changes_nothing(url: str, engine: Engine) -> None:
 
 @pytest.mark.slow
 def test_several_processes_can_create_tables_at_once(url: str, engine: Engine) -> None:
-    together(*(["open", url] for _ in range(3)))
+    run_writers(*(["open", url] for _ in range(3)))
     assert len(version(engine)) == 1
     with opened(url) as ledger:
         run(ledger.append(entry()))

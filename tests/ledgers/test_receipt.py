@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from cookie_consent.ledgers.glossary import ACCESS_RECORD
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.ledgers.records import document
-from tests.support.policies import full, policy_of, small
+from tests.support.policies import full_policy_data, policy_of, small_policy
 from tests.support.policy_strategies import policies, records
 
-POLICY = policy_of(full())
+POLICY = policy_of(full_policy_data())
 LIFETIME = timedelta(days=180)
 ADDRESS = "https://example.jp/privacy-choices"
 KEPT: Mapping[str, Any] = {
@@ -256,12 +256,12 @@ def test_receipt_for_deleted_service_has_conditions_of_site() -> None:
 
 
 def test_receipt_of_site_without_privacy_policy_has_no_party_url() -> None:
-    made = receipt({**KEPT, "service": None}, small("analytics", "media"), ADDRESS)
+    made = receipt({**KEPT, "service": None}, small_policy("analytics", "media"), ADDRESS)
     assert made["party_identification"][0]["party_url"] is None
 
 
 def test_session_cookie_has_session_duration_in_receipt() -> None:
-    data = full()
+    data = full_policy_data()
     data["cookies"][2]["duration"] = "session"
     (cookie,) = purpose_of(receipt(KEPT, policy_of(data), ADDRESS), "media")["storage_locations"]
     assert cookie["duration"] == "session"

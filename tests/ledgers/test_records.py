@@ -34,14 +34,14 @@ from cookie_consent.policy.policy import canonical_json
 from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.pages.evidence import build
 from tests.support.asgi import NOW as ARRIVED
-from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page
+from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.asgi import policy as site_policy
 from tests.support.browsers.browser import forms
-from tests.support.policies import NOW, answered, full, policy_of, small
+from tests.support.policies import NOW, consent_record, full_policy_data, policy_of, small_policy
 from tests.support.policy_strategies import policies, records
 
-POLICY = policy_of(full())
-RECORD = answered(
+POLICY = policy_of(full_policy_data())
+RECORD = consent_record(
     POLICY,
     {"media": State.GRANTED},
     source="settings",
@@ -91,20 +91,20 @@ def test_document_has_all_fields_of_record() -> None:
 
 
 def test_unanswered_purpose_is_neither_granted_nor_refused() -> None:
-    record = answered(POLICY, {"analytics": State.UNANSWERED, "media": State.REFUSED})
+    record = consent_record(POLICY, {"analytics": State.UNANSWERED, "media": State.REFUSED})
     made = document(record, LIFETIME)
     assert (made["granted"], made["refused"]) == ([], ["media"])
 
 
 def test_document_without_ledger_has_no_consent_id() -> None:
-    assert document(answered(POLICY, {}), LIFETIME)["consent_id"] is None
+    assert document(consent_record(POLICY, {}), LIFETIME)["consent_id"] is None
 
 
 # The entry of an answer.
 
 
 def test_entry_has_all_fields_of_answer_and_its_texts() -> None:
-    before = answered(POLICY, {}, decided_at=NOW - 86_400)
+    before = consent_record(POLICY, {}, decided_at=NOW - 86_400)
     shop = POLICY.under(POLICY.services[1])
     made = make_entry(given=replace(GIVEN, policy=shop), before=before, previous="record-0")
     assert made.document == {
@@ -154,7 +154,7 @@ def test_answer_in_prevailing_language_keeps_one_text() -> None:
 @pytest.mark.parametrize("days", [1, 180, 400])
 @pytest.mark.parametrize("keep", ["1 second", "3 years"])
 def test_record_retention_begins_at_end_of_consent(days: int, keep: str) -> None:
-    policy = policy_of({**full(), "records": {"keep": keep}})
+    policy = policy_of({**full_policy_data(), "records": {"keep": keep}})
     seconds = {"1 second": 1, "3 years": 3 * 365 * 86_400}[keep]
     given = RecordContext(record_id="record-1", policy=policy, lifetime=timedelta(days=days))
     end = NOW + days * 86_400 + seconds
@@ -166,7 +166,7 @@ def test_record_retention_begins_at_end_of_consent(days: int, keep: str) -> None
 
 
 def test_retention_beyond_year_9999_is_capped() -> None:
-    policy = policy_of({**full(), "records": {"keep": "999999 years"}})
+    policy = policy_of({**full_policy_data(), "records": {"keep": "999999 years"}})
     assert make_entry(given=replace(GIVEN, policy=policy)).document["keep_until"] == "9999-12-31T00:00:00Z"
 
 
@@ -186,11 +186,11 @@ def expected_event(had: frozenset[str], has: frozenset[str]) -> str:
 @pytest.mark.parametrize("before", [None, *_ALL])
 @pytest.mark.parametrize("after", _ALL)
 def test_event_compares_granted_purposes(before: dict[str, State] | None, after: dict[str, State]) -> None:
-    policy = small("ads", "media")
+    policy = small_policy("ads", "media")
     had, has = (
         frozenset(id_ for id_, state in (states or {}).items() if state is State.GRANTED) for states in (before, after)
     )
-    made = event(None if before is None else answered(policy, before), answered(policy, after))
+    made = event(None if before is None else consent_record(policy, before), consent_record(policy, after))
     assert made == expected_event(had, has)
 
 
@@ -247,8 +247,8 @@ def test_same_answer_within_a_minute_is_a_repeat() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"answers": answered(POLICY, {"analytics": State.GRANTED}).answers},
-        {"answers": answered(POLICY, {"media": State.GRANTED, "analytics": State.UNANSWERED}).answers},
+        {"answers": consent_record(POLICY, {"analytics": State.GRANTED}).answers},
+        {"answers": consent_record(POLICY, {"media": State.GRANTED, "analytics": State.UNANSWERED}).answers},
         {"answers": {id_: replace(answer, facts="other") for id_, answer in RECORD.answers.items()}},
         {"policy": "0" * 16},
         {"signals": frozenset({"gpc"})},
@@ -260,7 +260,7 @@ def test_different_answer_is_not_a_repeat(changes: dict[str, Any]) -> None:
 
 
 def test_answer_after_signal_or_note_is_not_a_repeat() -> None:
-    refused = answered(POLICY, {}, signals=frozenset({"gpc"}))
+    refused = consent_record(POLICY, {}, signals=frozenset({"gpc"}))
     by_signal = signal_entry_of()
     assert by_signal.document["refused"] == document(refused, LIFETIME)["refused"]
     no_longer = signal_entry_of(off=frozenset(), signals=("dnt", "gpc"))
@@ -294,7 +294,7 @@ def note_entry_of(about: Mapping[str, Any], given: RecordContext = GIVEN, **more
 
 
 def test_signal_entry_has_remaining_answer() -> None:
-    record = answered(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
+    record = consent_record(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
     shop = replace(GIVEN, policy=POLICY.under(POLICY.services[1]))
     made = signal_entry_of(record, shop, now=NOW + 86_400.5, signals=("dnt", "gpc"), previous="record-0")
     assert made.document == {
@@ -328,10 +328,10 @@ def test_signal_entry_has_remaining_answer() -> None:
     ],
 )
 def test_signal_entry_has_status_of_equivalent_answer(analytics: State, off: list[str], status: str) -> None:
-    record = answered(POLICY, {"analytics": analytics, "media": State.GRANTED})
+    record = consent_record(POLICY, {"analytics": analytics, "media": State.GRANTED})
     made = signal_entry_of(record, off=frozenset(off)).document
     states = {id_: State.REFUSED if id_ in off else answer.state for id_, answer in record.answers.items()}
-    assert made["status"] == status == answered(POLICY, states).status
+    assert made["status"] == status == consent_record(POLICY, states).status
 
 
 def test_entry_after_end_of_signal_restores_answer() -> None:
@@ -396,7 +396,7 @@ def test_answer_is_restored_from_its_record(record: ConsentRecord) -> None:
 
 
 def test_newest_answer_lacks_purposes_refused_by_later_signal() -> None:
-    both = answered(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
+    both = consent_record(POLICY, {"analytics": State.GRANTED, "media": State.GRANTED}, consent_id="an-id")
     answer, before = make_entry(both).document, make_entry().document
     signal, note = signal_entry_of(both).document, note_entry_of(answer).document
     gone = signal_entry_of(both, off=frozenset(), signals=()).document
@@ -445,7 +445,7 @@ PERSONAL_DATA = (
 
 def test_ledger_contains_no_personal_data_of_request() -> None:
     clock, ledger, sink = Clock(), MemoryLedger(), MemorySink()
-    app = install(page(), ledger=ledger, access_log=sink, clock=clock)
+    app = install(page_app(), ledger=ledger, access_log=sink, clock=clock)
     headers = [
         ("user-agent", PHONE),
         ("accept", "text/html"),

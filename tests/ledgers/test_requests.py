@@ -25,7 +25,7 @@ from cookie_consent.ledgers.requests import (
 from cookie_consent.ledgers.tables import REQUESTS
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import run
-from tests.support.desk import DAY, a_request
+from tests.support.desk import DAY, help_desk_request
 from tests.support.policies import NOW
 from tests.support.servers.postgres import PrivateServer
 
@@ -60,7 +60,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Requests]:
 
 def kept(store: Requests, **changes: Any) -> DeskRequest:
     """Keep a request, and return it."""
-    request = a_request(**changes)
+    request = help_desk_request(**changes)
     assert run(store.add(request)) is None
     return request
 
@@ -100,33 +100,33 @@ def test_requests_of_visitor_are_listed_newest_first(store: Requests) -> None:
 def test_duplicate_reference_is_rejected(store: Requests) -> None:
     request = kept(store)
     with pytest.raises((KeyError, DBAPIError)):
-        run(store.add(a_request(reference=request.reference, text="Another.")))
+        run(store.add(help_desk_request(reference=request.reference, text="Another.")))
     assert run(store.find(request.reference)) == request
 
 
 def test_form_makes_only_one_request(store: Requests) -> None:
     request = kept(store)
-    assert run(store.add(a_request(form=request.form))) == NotStored(0)
+    assert run(store.add(help_desk_request(form=request.form))) == NotStored(0)
     assert len(store.listed()) == 1
 
 
 def test_open_requests_of_visitor_are_limited(store: Requests) -> None:
     requests = [kept(store, consent_id="a") for _ in range(MAX_OPEN)]
-    assert run(store.add(a_request(consent_id="a"))) == NotStored(DAY)
+    assert run(store.add(help_desk_request(consent_id="a"))) == NotStored(DAY)
     kept(store, consent_id="b")
     kept(store)
     store.close(requests[0].reference, NOW)
     kept(store, consent_id="a")
-    assert run(store.add(a_request(consent_id="a", created_at=NOW + 300 * DAY))) == NotStored(DAY)
+    assert run(store.add(help_desk_request(consent_id="a", created_at=NOW + 300 * DAY))) == NotStored(DAY)
 
 
 def test_requests_of_visitor_are_limited_per_day(store: Requests) -> None:
     for number in range(MAX_PER_DAY):
         store.answer(kept(store, consent_id="a", created_at=NOW + number).reference, "This.", NOW)
     late = NOW + 100
-    assert run(store.add(a_request(consent_id="a", created_at=late))) == NotStored(DAY - 100)
+    assert run(store.add(help_desk_request(consent_id="a", created_at=late))) == NotStored(DAY - 100)
     kept(store, consent_id="b", created_at=late)
-    assert run(store.add(a_request(consent_id="a", created_at=NOW + DAY - 1))) == NotStored(1)
+    assert run(store.add(help_desk_request(consent_id="a", created_at=NOW + DAY - 1))) == NotStored(1)
     kept(store, consent_id="a", created_at=NOW + DAY)
 
 
@@ -136,15 +136,15 @@ def test_hourly_limit_is_lower_for_new_visitors(store: Requests) -> None:
         kept(store, created_at=NOW + number, consent_id=f"c{number}")
     late = NOW + 500
     for consent_id in (None, "new"):
-        assert run(store.add(a_request(consent_id=consent_id, created_at=late))) == NotStored(HOUR - 500)
+        assert run(store.add(help_desk_request(consent_id=consent_id, created_at=late))) == NotStored(HOUR - 500)
     for number in range(MAX_BEFORE_STRANGERS_WAIT, MAX_PER_HOUR):
-        request = a_request(created_at=NOW + number, consent_id=f"c{number}")
+        request = help_desk_request(created_at=NOW + number, consent_id=f"c{number}")
         assert run(store.add(request, age=7 * DAY)) is None
-    assert run(store.add(a_request(consent_id="known", created_at=late), age=7 * DAY)) == NotStored(HOUR - 500)
-    assert run(store.add(a_request(consent_id="known", created_at=NOW + HOUR), age=7 * DAY)) is None
+    assert run(store.add(help_desk_request(consent_id="known", created_at=late), age=7 * DAY)) == NotStored(HOUR - 500)
+    assert run(store.add(help_desk_request(consent_id="known", created_at=NOW + HOUR), age=7 * DAY)) is None
     then = NOW + HOUR + MAX_PER_HOUR - MAX_BEFORE_STRANGERS_WAIT
-    assert run(store.add(a_request(created_at=then))) == NotStored(1)
-    assert run(store.add(a_request(created_at=then + 1))) is None
+    assert run(store.add(help_desk_request(created_at=then))) == NotStored(1)
+    assert run(store.add(help_desk_request(created_at=then + 1))) is None
 
 
 @pytest.mark.slow
@@ -153,10 +153,12 @@ def test_hourly_limit_grows_with_age_of_consent(store: Requests) -> None:
     count = 0
     for age in (0, 600, DAY, 7 * DAY, 30 * DAY):
         share = 0
-        while run(store.add(a_request(created_at=NOW + count, consent_id=f"c{count}"), age=age)) is None:
+        while run(store.add(help_desk_request(created_at=NOW + count, consent_id=f"c{count}"), age=age)) is None:
             count, share = count + 1, share + 1
         assert share == {0: 100, 600: 40, DAY: 30, 7 * DAY: 30, 30 * DAY: 0}[age]
-        assert run(store.add(a_request(created_at=NOW + count, consent_id="another"), age=age - 1 if age else 0))
+        assert run(
+            store.add(help_desk_request(created_at=NOW + count, consent_id="another"), age=age - 1 if age else 0)
+        )
 
 
 @pytest.mark.slow
@@ -165,13 +167,13 @@ def test_requests_dated_in_future_do_not_count_towards_limits(store: Requests) -
         answered = kept(store, created_at=NOW + 365 * DAY, consent_id=f"c{number % 20}")
         store.answer(answered.reference, "This.", NOW)
     for consent_id in (None, *["c1"] * MAX_OPEN):
-        assert run(store.add(a_request(consent_id=consent_id))) is None
+        assert run(store.add(help_desk_request(consent_id=consent_id))) is None
 
 
 def test_limits_of_visitor_apply_at_any_age_of_consent(store: Requests) -> None:
     for _ in range(MAX_OPEN):
-        assert run(store.add(a_request(consent_id="a"), age=DAY)) is None
-    assert run(store.add(a_request(consent_id="a"), age=DAY)) == NotStored(DAY)
+        assert run(store.add(help_desk_request(consent_id="a"), age=DAY)) is None
+    assert run(store.add(help_desk_request(consent_id="a"), age=DAY)) == NotStored(DAY)
 
 
 def test_desk_lists_open_requests_first_by_due_date(store: Requests) -> None:
@@ -261,7 +263,9 @@ def test_limit_holds_for_concurrent_requests(open_database: Opened) -> None:
     stores = [open_database().requests for _ in range(3)]
 
     async def send() -> list[NotStored | None]:
-        return await asyncio.gather(*(store.add(a_request(consent_id="a")) for store in stores for _ in range(5)))
+        return await asyncio.gather(
+            *(store.add(help_desk_request(consent_id="a")) for store in stores for _ in range(5))
+        )
 
     answers = run(send())
     assert answers.count(None) == MAX_OPEN
@@ -274,7 +278,9 @@ def test_form_sent_concurrently_makes_one_request(open_database: Opened) -> None
     stores = [open_database().requests for _ in range(2)]
 
     async def send() -> list[NotStored | None]:
-        return await asyncio.gather(*(store.add(a_request(form="the same")) for store in stores for _ in range(3)))
+        return await asyncio.gather(
+            *(store.add(help_desk_request(form="the same")) for store in stores for _ in range(3))
+        )
 
     assert run(send()).count(None) == 1
 
@@ -305,7 +311,7 @@ def test_database_holds_only_hash_of_secret(url: str, open_database: Opened) -> 
 def test_database_error_keeps_no_request(open_database: Opened) -> None:
     store = open_database().requests
     with pytest.raises(DBAPIError):
-        run(store.add(a_request(text=None)))
+        run(store.add(help_desk_request(text=None)))
     assert store.listed() == []
 
 
@@ -316,7 +322,7 @@ def test_request_tables_are_created_once_postgresql_starts(
     private_postgres.stop()
     ledger = open_ledger(url)
     with pytest.raises(DBAPIError):
-        run(ledger.requests.add(a_request()))
+        run(ledger.requests.add(help_desk_request()))
     private_postgres.start()
     request = kept(ledger.requests)
     assert ledger.requests.listed() == [request]

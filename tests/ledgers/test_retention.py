@@ -22,8 +22,8 @@ from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.retention import AccessRetention
 from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Visitor, install, run
 from tests.support.browsers.browser import forms
-from tests.support.desk import a_request
-from tests.support.ledger_writer import PREVAILING, SHOWN, digest, entry
+from tests.support.desk import help_desk_request
+from tests.support.ledger_writer import PREVAILING_TEXT, SHOWN_TEXT, digest, entry
 from tests.support.waiting import eventually
 
 DAY = 86_400
@@ -145,11 +145,11 @@ def test_due_records_are_removed_with_their_uncited_texts(ledger: Ledger) -> Non
     for number in range(2):
         run_if_due(job, NOW + number * 2 * DAY)
         assert left(ledger) == 3 - number
-        assert cited() == {digest(SHOWN), digest(PREVAILING), digest("<p>Another</p>")}
+        assert cited() == {digest(SHOWN_TEXT), digest(PREVAILING_TEXT), digest("<p>Another</p>")}
     run_if_due(job, NOW + 4 * DAY)
     assert left(ledger) == 1
-    assert cited() == {digest(PREVAILING), digest("<p>Another</p>")}
-    assert run(ledger.text(digest(SHOWN))) is None
+    assert cited() == {digest(PREVAILING_TEXT), digest("<p>Another</p>")}
+    assert run(ledger.text(digest(SHOWN_TEXT))) is None
     assert len([kind for kind, _, _ in ledger.cited() if kind == "policies"]) == 1
     assert verify(ledger.links()).wrong is None
     assert removals(ledger) == 3
@@ -199,7 +199,7 @@ def test_run_if_due_does_not_wait_for_removal() -> None:
 
 def test_requests_are_purged_though_another_process_removed_records(ledger: Ledger) -> None:
     long_ago, lately = NOW - 2000 * DAY, NOW - 40 * DAY
-    old, answered, waiting = (a_request(created_at=int(long_ago), address="a@site.example") for _ in range(3))
+    old, answered, waiting = (help_desk_request(created_at=int(long_ago), address="a@site.example") for _ in range(3))
     for request in (old, answered, waiting):
         run(ledger.requests.add(request))
     ledger.requests.answer(old.reference, "Here it is.", long_ago)
@@ -274,7 +274,7 @@ def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> N
     clock = Clock()
     app = install(text=SITE + '\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=clock)
     Visitor(app).accept()
-    run(ledger.requests.add(answered := a_request(address="a@site.example")))
+    run(ledger.requests.add(answered := help_desk_request(address="a@site.example")))
     ledger.requests.answer(answered.reference, "Here it is.", NOW)
 
     def left_after_a_visit(days: int) -> tuple[int, list[str | None]]:

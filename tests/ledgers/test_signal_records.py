@@ -22,15 +22,15 @@ from tests.support.asgi import (
     Clock,
     Fields,
     Visitor,
-    answer_to,
-    answering,
     bodies,
     install,
-    page,
+    page_app,
     policy,
+    reply_app,
+    response_to,
     scope,
 )
-from tests.support.policies import NOW, answered, granted, small
+from tests.support.policies import NOW, consent_record, granting_record, small_policy
 
 GPC, DNT = ("sec-gpc", "1"), ("dnt", "1")
 
@@ -43,7 +43,7 @@ def visit(*visits: tuple[ASGIApp, Visitor, Fields], times: int = 1, path: str = 
             requests = []
             for app, visitor, headers in visits:
                 cookies = ("cookie", "; ".join(f"{name}={value}" for name, value in visitor.jar.items()))
-                requests.append(answer_to(app, scope("GET", path, [*headers, cookies]), bodies(b"")))
+                requests.append(response_to(app, scope("GET", path, [*headers, cookies]), bodies(b"")))
             for reply in await asyncio.gather(*requests):
                 assert reply.status == 200
         begun = asyncio.all_tasks() - {asyncio.current_task()}
@@ -273,7 +273,7 @@ def test_answer_older_than_ledger_leaves_no_signal_record() -> None:
 
 
 def test_signal_without_ledger_is_served() -> None:
-    app = install(page())
+    app = install(page_app())
     visit((app, accepting_visitor(app), [GPC]), times=2)
 
 
@@ -315,7 +315,7 @@ class FailingLedger(MemoryLedger):
 
 def test_failed_signal_record_is_retried_while_pages_are_served(caplog: pytest.LogCaptureFixture) -> None:
     clock, ledger = Clock(), FailingLedger(times=2)
-    app = install(answering(b"a page"), ledger=ledger, clock=clock)
+    app = install(reply_app(b"a page"), ledger=ledger, clock=clock)
     visitor = accepting_visitor(app)
     for seconds, tried, records in ((0, 1, 1), (9, 1, 1), (1, 2, 1), (9, 2, 1), (1, 3, 2), (0, 3, 2)):
         clock.forward(seconds=seconds)
@@ -365,7 +365,7 @@ def test_page_does_not_wait_for_stalled_ledger() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await begun.wait()  # the record is being kept while the page is made
-        await answering(b"a page")(scope, receive, send)
+        await reply_app(b"a page")(scope, receive, send)
         seen.append(b"a page")
 
     site = install(app, ledger=Hanging())
@@ -397,7 +397,9 @@ def test_remembered_signals_are_bounded() -> None:
             return {}
 
     proofs, site = signal_proofs(Asked()), policy()
-    decisions = [decide(site, granted(site, consent_id=f"v-{n}"), frozenset({"gpc"}), NOW) for n in range(10_001)]
+    decisions = [
+        decide(site, granting_record(site, consent_id=f"v-{n}"), frozenset({"gpc"}), NOW) for n in range(10_001)
+    ]
     note_all(proofs, *decisions[:10_000])
     note_all(proofs, decisions[0], decisions[9_999])
     assert len(kept_for) == 10_000
@@ -407,8 +409,8 @@ def test_remembered_signals_are_bounded() -> None:
 
 def test_signal_record_refuses_only_granted_purposes() -> None:
     ledger = MemoryLedger()
-    site = small("ads", "media", signals=SignalRules(gpc=("ads", "media"), dnt=()))
-    record = answered(site, {"ads": State.GRANTED, "media": State.UNANSWERED}, consent_id="v", decided_at=NOW - 5)
+    site = small_policy("ads", "media", signals=SignalRules(gpc=("ads", "media"), dnt=()))
+    record = consent_record(site, {"ads": State.GRANTED, "media": State.UNANSWERED}, consent_id="v", decided_at=NOW - 5)
     note_all(signal_proofs(ledger), decide(site, record, frozenset({"gpc", "dnt"}), NOW))
     (signal,) = ledger.kept
     assert (signal["granted"], signal["refused"], signal["status"]) == ([], ["ads"], "partial")

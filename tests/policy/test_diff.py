@@ -24,23 +24,23 @@ from tests.policy.test_material import EDITORIAL, NARROWER, WIDER
 from tests.policy.test_material import POLICY as MATERIAL
 from tests.policy.test_policy import WORDS, Step, with_word
 from tests.support.policies import (
-    FULL,
+    FULL_POLICY,
     NOW,
-    answered,
+    consent_record,
     feature,
-    full,
-    full_in,
-    granted,
-    inline,
+    full_policy_data,
+    full_policy_in,
+    granting_record,
     policy_of,
     purpose,
     recipient,
-    refused,
-    small,
+    refusing_record,
+    small_policy,
+    toml_inline,
 )
 from tests.support.policy_strategies import policies
 
-POLICY = policy_of(full())
+POLICY = policy_of(full_policy_data())
 TODAY = date(2027, 1, 31)
 Data = dict[str, Any]
 Edit = Callable[[Data], object]
@@ -97,7 +97,7 @@ def reverse(table: str) -> Edit:
 
 
 def edited(*edits: Edit) -> Policy:
-    data = full()
+    data = full_policy_data()
     for edit in edits:
         edit(data)
     return policy_of(data)
@@ -222,9 +222,9 @@ TABLES = {"site", "purposes", "cookies", "recipients", "features", "services", "
 
 def edited_table(edit: Edit) -> str:
     """Return the table of a policy file that an edit changes; "" if it changes several."""
-    before, after = full(), full()
+    before, after = full_policy_data(), full_policy_data()
     edit(after)
-    tables = [table for table in TABLES if inline(before[table]) != inline(after.get(table, {}))]
+    tables = [table for table in TABLES if toml_inline(before[table]) != toml_inline(after.get(table, {}))]
     return tables[0] if len(tables) == 1 else ""
 
 
@@ -294,7 +294,7 @@ def test_every_difference_between_policies_is_reported(old: Policy, new: Policy)
 @given(st.lists(st.sampled_from([edit for edit, _ in EDITS.values()]), max_size=4), st.data())
 def test_every_difference_after_several_edits_is_reported(edits: list[Edit], data: st.DataObject) -> None:
     def applied() -> Iterator[Policy]:
-        current = full()
+        current = full_policy_data()
         for edit in edits:
             copy = deepcopy(current)
             try:
@@ -365,22 +365,24 @@ def test_unknown_key_is_reported_by_name() -> None:
 
 def test_reordered_announcements_are_reported_as_table_change() -> None:
     changes = tuple(Change(date=date(2026, 1, day), text={"en": "T"}) for day in (1, 2))
-    assert descriptions(small(changes=changes), small(changes=changes[::-1])) == ["[changes] changed"]
+    assert descriptions(small_policy(changes=changes), small_policy(changes=changes[::-1])) == ["[changes] changed"]
 
 
 def test_empty_wording_is_reported_by_language() -> None:
-    assert descriptions(small(), small(wording={"en": {}})) == ["texts: en added"]
+    assert descriptions(small_policy(), small_policy(wording={"en": {}})) == ["texts: en added"]
 
 
 def test_duplicate_origin_is_reported_as_reordering() -> None:
-    old, new = (small("media", recipients=(recipient("r", "media", *["https://a.example"] * n),)) for n in (1, 2))
+    old, new = (
+        small_policy("media", recipients=(recipient("r", "media", *["https://a.example"] * n),)) for n in (1, 2)
+    )
     assert descriptions(old, new) == ['recipient "r": origins reordered']
 
 
 @pytest.mark.parametrize("added", ["de", "id", "gpc", "one"])
 def test_added_language_is_one_change(added: str) -> None:
     def offering(*languages: str) -> Policy:
-        document = deepcopy(full_in("en").document())
+        document = deepcopy(full_policy_in("en").document())
 
         def spread(value: Any) -> Any:
             if isinstance(value, dict) and value.keys() == {"en"}:
@@ -398,7 +400,7 @@ def test_added_language_is_one_change(added: str) -> None:
 
 
 def test_added_language_does_not_hide_other_changes() -> None:
-    old, new = full_in("en"), full_in("en", "id")
+    old, new = full_policy_in("en"), full_policy_in("en", "id")
     cookies = (*new.cookies, Cookie(name="_new", purpose="media"))
     assert descriptions(old, replace(new, cookies=cookies, site=replace(new.site, contact="a@b.example"))) == [
         'site: contact "privacy@example.jp" -> "a@b.example"',
@@ -408,36 +410,36 @@ def test_added_language_does_not_hide_other_changes() -> None:
 
 
 def test_first_description_of_cookie_is_reported_as_added() -> None:
-    old = small(cookies=(Cookie(name="a", purpose="necessary"),))
-    new = small(cookies=(Cookie(name="a", purpose="necessary", description={"en": "T"}),))
+    old = small_policy(cookies=(Cookie(name="a", purpose="necessary"),))
+    new = small_policy(cookies=(Cookie(name="a", purpose="necessary", description={"en": "T"}),))
     assert descriptions(old, new) == ['cookie "a": description.en added']
     assert descriptions(new, old) == ['cookie "a": description.en removed']
 
 
 def test_removed_purpose_is_reported_and_asks_nobody() -> None:
-    old, new = small("ads", "media"), small("ads")
+    old, new = small_policy("ads", "media"), small_policy("ads")
     assert compare(old, new) == (PolicyChange('purpose "media" removed', ("media",)),)
     assert asks_again(old, new) == asks_again(old, new, history=False) == {}
 
 
 def test_zero_retention_is_not_longer_than_none() -> None:
-    old, new = (small(purposes=(replace(purpose("ads"), retention=length),)) for length in (None, timedelta(0)))
+    old, new = (small_policy(purposes=(replace(purpose("ads"), retention=length),)) for length in (None, timedelta(0)))
     assert compare(old, new) == (PolicyChange('purpose "ads": retention not set -> 0 days', ("ads",)),)
 
 
 def test_feature_change_lists_old_and_new_purposes() -> None:
-    old, new = (small("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
+    old, new = (small_policy("ads", "media", features=(feature("map", id_),)) for id_ in ("ads", "media"))
     assert [change.purposes for change in compare(old, new)] == [("ads", "media")] * 2
 
 
 def test_purpose_refused_by_site_is_reported_and_asks_nobody() -> None:
     own = replace(purpose("ads"), refused=True)
-    assert descriptions(small("ads"), small(purposes=(own,))) == ['purpose "ads": refused false -> true']
-    assert asks_again(small(), small(purposes=(own,))) == {}
+    assert descriptions(small_policy("ads"), small_policy(purposes=(own,))) == ['purpose "ads": refused false -> true']
+    assert asks_again(small_policy(), small_policy(purposes=(own,))) == {}
 
 
 def test_compare_ignores_service_and_history() -> None:
-    assert compare(POLICY, POLICY.under(POLICY.services[0]).with_history([small()])) == ()
+    assert compare(POLICY, POLICY.under(POLICY.services[0]).with_history([small_policy()])) == ()
 
 
 SOCIAL = purpose("social")
@@ -469,11 +471,11 @@ def test_asks_again_agrees_with_decision(old: Policy, new: Policy, history: bool
     asking = asks_again(old, new, history=history)
     in_force = new.with_history([old] if history else [])
     new_to_all = EVERYBODY in asking.values()
-    assert decide(in_force, refused(old), frozenset(), NOW).should_ask is new_to_all
-    assert decide(in_force, granted(old), frozenset(), NOW).should_ask is bool(asking)
+    assert decide(in_force, refusing_record(old), frozenset(), NOW).should_ask is new_to_all
+    assert decide(in_force, granting_record(old), frozenset(), NOW).should_ask is bool(asking)
     if old.optional:
         accepted = data.draw(st.sampled_from(old.optional))
-        record = answered(old, {accepted: State.GRANTED})
+        record = consent_record(old, {accepted: State.GRANTED})
         assert decide(in_force, record, frozenset(), NOW).should_ask is (new_to_all or accepted in asking)
 
 
@@ -516,7 +518,7 @@ def test_announcement_is_toml_with_text_in_each_language() -> None:
 @pytest.mark.parametrize("today", [date(2026, 1, 1), TODAY])
 def test_pasted_announcement_announces_change(today: date) -> None:
     new = edited(put("site", "name", to="Registry"))
-    pasted = tomllib.loads(f"{FULL}\n{announcement(POLICY, new, today)}")
+    pasted = tomllib.loads(f"{FULL_POLICY}\n{announcement(POLICY, new, today)}")
     pasted["site"]["name"] = "Registry"
     assert announcement(POLICY, policy_of(pasted), today) == ""
 

@@ -28,17 +28,28 @@ from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
 from tests.ledgers.test_receipt import purpose_of
 from tests.support.asgi import PREFIX, SITE, Visitor, install
-from tests.support.policies import NOW, answered, full, full_in, granted, policy_of, purpose, recipient, refused, small
+from tests.support.policies import (
+    NOW,
+    consent_record,
+    full_policy_data,
+    full_policy_in,
+    granting_record,
+    policy_of,
+    purpose,
+    recipient,
+    refusing_record,
+    small_policy,
+)
 from tests.support.policy_strategies import SIGNALS
 
 GRANTED, REFUSED, UNANSWERED = State.GRANTED, State.REFUSED, State.UNANSWERED
 DAYS = timedelta(days=1)
 AUDIENCE = replace(purpose("audience", traces=True, days=90), exempt="cnil_audience")
 ANALYTICS = purpose("analytics", traces=True, days=30)
-POLICY = small(purposes=(ANALYTICS, AUDIENCE, purpose("media")), recipients=(recipient("maps", "media"),))
+POLICY = small_policy(purposes=(ANALYTICS, AUDIENCE, purpose("media")), recipients=(recipient("maps", "media"),))
 BEFORE = replace(POLICY, purposes=(ANALYTICS, POLICY.purposes[-1]))
 """The policy before the exempt purpose was added."""
-ONLY_AUDIENCE = small(purposes=(AUDIENCE,))
+ONLY_AUDIENCE = small_policy(purposes=(AUDIENCE,))
 ERASING = replace(BEFORE, purposes=(replace(ANALYTICS, erase_on_withdrawal=True), BEFORE.purposes[-1]))
 NOTHING: frozenset[str] = frozenset()
 PLACE = {"base": PREFIX, "language": "en", "next_path": ""}
@@ -75,7 +86,7 @@ def test_each_exemption_has_review_dates_and_sources() -> None:
 
 def exempt_data() -> dict[str, Any]:
     """Return the data of a policy file with an exempt purpose."""
-    data = full()
+    data = full_policy_data()
     data["purposes"]["audience"] = {**data["purposes"]["analytics"], "exempt": "cnil_audience"}
     return data
 
@@ -171,7 +182,7 @@ def test_service_can_refuse_exempt_purpose_or_shorten_retention() -> None:
 def test_policy_without_exemption_keeps_its_version() -> None:
     assert [*POLICY.document()["purposes"][1]] == ["id", "title", "description", "retention", "traces", "refused"]
     assert POLICY.document()["purposes"][2]["exempt"] == "cnil_audience"
-    assert small("analytics", "media").version == "4696472460b86fbb"
+    assert small_policy("analytics", "media").version == "4696472460b86fbb"
     for policy in (POLICY, ERASING):
         assert Policy.from_document(policy.document()).version == policy.version
     assert len({POLICY.version, BEFORE.version, ERASING.version}) == 3
@@ -212,28 +223,28 @@ def test_exempt_purpose_is_allowed_without_asking() -> None:
 )
 def test_refusal_switches_exempt_purpose_off(answers: Mapping[str, State], allowed: bool) -> None:
     record = replace(
-        granted(POLICY), answers={id_: Answer(given, digests(POLICY)[id_]) for id_, given in answers.items()}
+        granting_record(POLICY), answers={id_: Answer(given, digests(POLICY)[id_]) for id_, given in answers.items()}
     )
     assert decision_for(POLICY, record).purposes["audience"] is allowed
 
 
 def test_earlier_refusal_of_all_covers_new_exempt_purpose() -> None:
     for policy in (POLICY, POLICY.with_history([BEFORE])):
-        decision = decision_for(policy, refused(BEFORE))
+        decision = decision_for(policy, refusing_record(BEFORE))
         assert (decision.purposes["audience"], decision.should_ask) == (False, False)
-        decision = decision_for(policy, granted(BEFORE))
+        decision = decision_for(policy, granting_record(BEFORE))
         assert (decision.purposes["audience"], decision.should_ask, decision.traces) == (True, False, True)
 
 
 def test_objection_expires_after_consent_lifetime() -> None:
-    record, lifetime = refused(POLICY), timedelta(days=180)
+    record, lifetime = refusing_record(POLICY), timedelta(days=180)
     last = NOW + lifetime.total_seconds()
     assert decide(POLICY, record, NOTHING, last - 1).purposes["audience"] is False
     assert decide(POLICY, record, NOTHING, last).purposes["audience"] is True
 
 
 def test_consent_to_tracing_replaces_exemption() -> None:
-    decision = decision_for(POLICY, granted(POLICY))
+    decision = decision_for(POLICY, granting_record(POLICY))
     assert (decision.traces, decision.exempt, decision.purposes["audience"]) == (True, "", True)
 
 
@@ -241,9 +252,9 @@ def test_consent_to_tracing_replaces_exemption() -> None:
 def test_signal_counts_as_objection_unless_policy_ignores_signal(signal: str) -> None:
     signals, ignoring = frozenset({signal}), replace(POLICY, signals=SignalRules(gpc=(), dnt=()))
     assert decision_for(POLICY, None, signals).purposes["audience"] is False
-    assert decision_for(POLICY, answered(POLICY, {"audience": UNANSWERED}), signals).purposes["audience"] is False
-    assert decision_for(POLICY, granted(POLICY), signals).purposes["audience"] is False
-    assert decision_for(POLICY, granted(POLICY, signals=signals), signals).purposes["audience"] is True
+    assert decision_for(POLICY, consent_record(POLICY, {"audience": UNANSWERED}), signals).purposes["audience"] is False
+    assert decision_for(POLICY, granting_record(POLICY), signals).purposes["audience"] is False
+    assert decision_for(POLICY, granting_record(POLICY, signals=signals), signals).purposes["audience"] is True
     assert decision_for(ignoring, None, signals).purposes["audience"] is True
 
 
@@ -255,8 +266,8 @@ def test_gpc_and_dnt_refuse_exempt_purpose() -> None:
 @given(st.data(), SIGNALS)
 def test_exempt_purpose_does_not_affect_other_purposes(data: st.DataObject, signals: frozenset[str]) -> None:
     states = {id_: data.draw(st.sampled_from(State)) for id_ in BEFORE.optional}
-    before = decide(BEFORE, answered(BEFORE, states), signals, NOW)
-    after = decide(POLICY.with_history([BEFORE]), answered(BEFORE, states), signals, NOW)
+    before = decide(BEFORE, consent_record(BEFORE, states), signals, NOW)
+    after = decide(POLICY.with_history([BEFORE]), consent_record(BEFORE, states), signals, NOW)
     assert {id_: after.purposes[id_] for id_ in before.purposes} == before.purposes
     assert (after.should_ask, after.traces, after.status) == (before.should_ask, before.traces, before.status)
     assert not (after.exempt and after.traces)
@@ -290,17 +301,25 @@ def test_saving_without_exempt_purpose_objects(surface: str) -> None:
 def test_saving_in_banner_leaves_exempt_purpose_unchanged() -> None:
     posted = PostedAnswer(choice="save", purposes={"analytics": True}, surface="banner")
     assert states_of(posted, decision_for(POLICY)) == {"analytics": "+", "media": "-"}
-    assert states_of(posted, decision_for(POLICY, refused(POLICY))) == {"analytics": "+", "audience": "-", "media": "-"}
-    assert states_of(posted, decision_for(POLICY, granted(POLICY))) == {"analytics": "+", "audience": "+", "media": "-"}
+    assert states_of(posted, decision_for(POLICY, refusing_record(POLICY))) == {
+        "analytics": "+",
+        "audience": "-",
+        "media": "-",
+    }
+    assert states_of(posted, decision_for(POLICY, granting_record(POLICY))) == {
+        "analytics": "+",
+        "audience": "+",
+        "media": "-",
+    }
 
 
 def test_granting_another_purpose_leaves_exempt_purpose_unchanged() -> None:
     posted = PostedAnswer(choice="grant", purposes={"media": True})
     assert states_of(posted, decision_for(POLICY)) == {"analytics": "!", "media": "+"}
-    assert states_of(posted, decision_for(POLICY, refused(POLICY)))["audience"] == "-"
+    assert states_of(posted, decision_for(POLICY, refusing_record(POLICY)))["audience"] == "-"
     # A refusal of all from before the purpose was added counts too.
-    assert states_of(posted, decision_for(POLICY, refused(BEFORE)))["audience"] == "-"
-    assert states_of(posted, decision_for(POLICY, granted(POLICY), frozenset({"dnt"})))["audience"] == "+"
+    assert states_of(posted, decision_for(POLICY, refusing_record(BEFORE)))["audience"] == "-"
+    assert states_of(posted, decision_for(POLICY, granting_record(POLICY), frozenset({"dnt"})))["audience"] == "+"
 
 
 # Changes of the policy.
@@ -324,9 +343,9 @@ def test_purpose_that_loses_exemption_is_asked_for() -> None:
     assert (change.what, change.material) == ('purpose "audience": exempt "cnil_audience" -> not set', True)
     assert widened(POLICY, without_exemption) == set(change.purposes) == {"audience"}
     for policy in (without_exemption, without_exemption.with_history([POLICY])):
-        decision = decision_for(policy, granted(POLICY))
+        decision = decision_for(policy, granting_record(POLICY))
         assert (decision.purposes["audience"], decision.should_ask) == (False, True)
-        decision = decision_for(policy, refused(POLICY))
+        decision = decision_for(policy, refusing_record(POLICY))
         assert (decision.purposes["audience"], decision.should_ask) == (False, False)
 
 
@@ -334,15 +353,15 @@ def test_refusal_persists_when_purpose_becomes_exempt() -> None:
     without_exemption = with_audience(exempt="")
     (change,) = compare(without_exemption, POLICY)
     assert (change.what, change.material) == ('purpose "audience": exempt not set -> "cnil_audience"', False)
-    assert decision_for(POLICY, refused(without_exemption)).purposes["audience"] is False
-    assert decision_for(POLICY, granted(without_exemption)).purposes["audience"] is True
+    assert decision_for(POLICY, refusing_record(without_exemption)).purposes["audience"] is False
+    assert decision_for(POLICY, granting_record(without_exemption)).purposes["audience"] is True
 
 
 def test_longer_retention_of_exempt_purpose_asks_nobody() -> None:
     longer = with_audience(retention=91 * DAYS)
     (change,) = compare(POLICY, longer)
     assert (change.material, widened(POLICY, longer)) == (False, NOTHING)
-    assert decision_for(longer, granted(POLICY)).should_ask is False
+    assert decision_for(longer, granting_record(POLICY)).should_ask is False
 
 
 @pytest.mark.parametrize(("before", "difference"), [(False, "not set -> true"), (True, "true -> not set")])
@@ -378,7 +397,7 @@ def test_settings_show_exempt_purpose_ticked_with_its_law() -> None:
 
 
 def test_settings_after_objection_show_exempt_purpose_unticked() -> None:
-    html = settings_html(decision_for(POLICY, refused(POLICY)))
+    html = settings_html(decision_for(POLICY, refusing_record(POLICY)))
     assert ticked_boxes(html) == {"analytics": False, "audience": False, "media": False}
     assert "You refused all purposes that are not strictly necessary." in html
 
@@ -421,7 +440,7 @@ def test_reopened_banner_offers_objection() -> None:
 
 @pytest.mark.parametrize("language", ["de", "ja", "ar", "th"])
 def test_exemption_is_described_in_visitor_language(language: str) -> None:
-    data = full_in("en", language)
+    data = full_policy_in("en", language)
     own = replace(
         data.in_force["analytics"], id="audience", exempt="uk_statistics", title={"en": "Audience", language: "X"}
     )
@@ -443,7 +462,7 @@ def test_settings_mention_erasure_on_withdrawal() -> None:
 
 
 def test_receipt_gives_lawful_basis_of_exempt_purpose() -> None:
-    for record, objected in ((granted(POLICY), "NotObjected"), (refused(POLICY), "Objected")):
+    for record, objected in ((granting_record(POLICY), "NotObjected"), (refusing_record(POLICY), "Objected")):
         made = receipt(document(record, timedelta(days=180)), POLICY, PREFIX)
         assert purpose_of(made, "audience")["lawful_basis"] == "dpv:LegitimateInterest"
         assert purpose_of(made, "media")["lawful_basis"] == "dpv:Consent"

@@ -12,7 +12,7 @@ from hypothesis import given
 from cookie_consent import Policy, PolicyError
 from cookie_consent.policy.declarations import Declarations
 from tests.support.asgi import SITE, policy
-from tests.support.policies import full_in
+from tests.support.policies import full_policy_in
 from tests.support.policy_strategies import policies
 
 RULES = '\n[records]\nkeep = "10 days"\n[requests]\ndue = "2 days"\nkeep_address = "1 day"\nkeep = "5 days"\n'
@@ -33,7 +33,7 @@ def test_policy_is_restored_from_its_document(text: str) -> None:
 
 
 def test_policy_in_other_languages_is_restored() -> None:
-    kept = full_in("sv", "ar")
+    kept = full_policy_in("sv", "ar")
     assert Policy.from_document(kept.document()).version == kept.version
 
 

@@ -18,7 +18,7 @@ from cookie_consent.policy.from_toml import declarations, read
 from cookie_consent.policy.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
-from tests.support.policies import FULL, full, policy_of, quoted, write
+from tests.support.policies import FULL_POLICY, full_policy_data, policy_of, toml_string, write_policy_file
 
 Place = tuple[str | int, ...]
 
@@ -34,7 +34,7 @@ def places(data: Any, above: Place = ()) -> Iterator[Place]:
             yield from places(item, (*above, number))
 
 
-PLACES = list(places(full()))
+PLACES = list(places(full_policy_data()))
 NAMED = ("purposes", "features", "services")
 CHOSEN_KEYS = [place for place in PLACES if place[0] in NAMED and len(place) == 2]
 """The keys that a site chooses."""
@@ -75,7 +75,7 @@ def error_of(path: Path) -> PolicyError | None:
 
 def load(folder: Path, data: Any) -> PolicyError | None:
     """Load a policy file with this data, check that an error names file and table, and return the error."""
-    path = write(folder, data)
+    path = write_policy_file(folder, data)
     error = error_of(path)
     if error is not None:
         assert error.file == str(path)
@@ -91,7 +91,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "consent.toml"
-    path.write_text(FULL, encoding="utf-8")
+    path.write_text(FULL_POLICY, encoding="utf-8")
     found = read(path)
     assert found.site == Site(
         name="Example Registry",
@@ -142,24 +142,24 @@ def test_every_key_of_policy_file_is_read(tmp_path: Path) -> None:
 
 def test_counted_text_has_table_of_plural_forms() -> None:
     forms = {"one": "{number} day only", "other": "{number} days in all"}
-    data = full()
+    data = full_policy_data()
     data["texts"]["en"]["days"] = forms
     assert declarations(data).wording["en"] == {"accept_all": "Yes to all", "days": forms}
     assert policy_of(data).texts["en"]["days"] == forms
-    assert policy_of(data).version != policy_of(full()).version
+    assert policy_of(data).version != policy_of(full_policy_data()).version
 
 
 @pytest.mark.parametrize(
     ("value", "rule"), [("default", None), ("ignore", ()), ([], ()), (["media", "analytics"], ("media", "analytics"))]
 )
 def test_signal_rule_is_default_ignore_or_list(value: object, rule: tuple[str, ...] | None) -> None:
-    data = full() | {"signals": {"gpc": value, "dnt": value}}
+    data = full_policy_data() | {"signals": {"gpc": value, "dnt": value}}
     assert declarations(data).signals == SignalRules(gpc=rule, dnt=rule)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"[site", b"site = ", b"a = 1\na = 2", FULL.encode("shift_jis"), b"a = 2026-02-31", b"a = " + b"1" * 5000],
+    [b"[site", b"site = ", b"a = 1\na = 2", FULL_POLICY.encode("shift_jis"), b"a = 2026-02-31", b"a = " + b"1" * 5000],
     ids=["bracket", "value", "twice", "encoding", "date", "number"],
 )
 def test_invalid_toml_is_rejected(tmp_path: Path, content: bytes) -> None:
@@ -211,7 +211,7 @@ def test_invalid_toml_is_rejected(tmp_path: Path, content: bytes) -> None:
     ],
 )  # fmt: skip
 def test_value_of_wrong_type_is_rejected_with_remedy(place: str, value: object, message: str) -> None:
-    data, steps = full(), tuple(place.split("."))
+    data, steps = full_policy_data(), tuple(place.split("."))
     table_of(data, steps)[steps[-1]] = value
     with pytest.raises(PolicyError, match=re.escape(message)):
         declarations(data)
@@ -234,7 +234,7 @@ def test_value_of_wrong_type_is_rejected_with_remedy(place: str, value: object, 
     ],
 )
 def test_misspelt_key_gets_suggestion(place: Place, name: str, meant: str) -> None:
-    data = full()
+    data = full_policy_data()
     table = table_of(data, place)
     table[name] = table.pop(str(place[-1]))
     with pytest.raises(PolicyError, match=f'there is no (key|table) "{name}" here. Did you mean "{meant}"?') as caught:
@@ -244,14 +244,14 @@ def test_misspelt_key_gets_suggestion(place: Place, name: str, meant: str) -> No
 
 @pytest.mark.parametrize("name", ["id", "refused", "cookies", "legitimate_interest", ""])
 def test_unknown_key_of_purpose_is_rejected(name: str) -> None:
-    data = full()
+    data = full_policy_data()
     data["purposes"]["media"][name] = "x"
     with pytest.raises(PolicyError, match=rf'\[purposes.media\].*there is no key "{name}" here'):
         declarations(data)
 
 
 def test_missing_site_table_is_rejected() -> None:
-    data = full()
+    data = full_policy_data()
     del data["site"]
     with pytest.raises(PolicyError, match=r"\[site\] the table is missing"):
         declarations(data)
@@ -269,7 +269,7 @@ REQUIRED = [
 
 @pytest.mark.parametrize("place", REQUIRED, ids=str)
 def test_missing_required_key_is_named(tmp_path: Path, place: Place) -> None:
-    data = full()
+    data = full_policy_data()
     del table_of(data, place)[str(place[-1])]
     error = load(tmp_path, data)
     assert error is not None
@@ -277,7 +277,7 @@ def test_missing_required_key_is_named(tmp_path: Path, place: Place) -> None:
     assert names_table(error, place)
 
 
-TEXTS = [place for place in PLACES if isinstance(table_of(full(), place)[str(place[-1])], str)]
+TEXTS = [place for place in PLACES if isinstance(table_of(full_policy_data(), place)[str(place[-1])], str)]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 KNOWN = {place[-1] for place in PLACES} | catalog.names() | {"domain"}
 UNKNOWN = TEXT.filter(lambda name: name not in KNOWN)
@@ -290,19 +290,19 @@ INVALID_EVERYWHERE = st.one_of(
 
 
 def test_complete_policy_file_loads(tmp_path: Path) -> None:
-    assert load(tmp_path, full()) is None
+    assert load(tmp_path, full_policy_data()) is None
 
 
 @given(place=st.sampled_from(PLACES), value=INVALID_EVERYWHERE)
 def test_error_for_any_wrong_type_names_its_table(folder: Path, place: Place, value: object) -> None:
-    data = full()
+    data = full_policy_data()
     table_of(data, place)[str(place[-1])] = value
     assert names_table(load(folder, data), place)
 
 
 @given(place=st.sampled_from(KEYS), name=UNKNOWN)
 def test_error_for_any_renamed_key_names_its_table(folder: Path, place: Place, name: str) -> None:
-    data = full()
+    data = full_policy_data()
     table = table_of(data, place)
     table[name] = table.pop(str(place[-1]))
     assert names_table(load(folder, data), (*place[:-1], name))
@@ -310,7 +310,7 @@ def test_error_for_any_renamed_key_names_its_table(folder: Path, place: Place, n
 
 @given(place=st.sampled_from(KEYS), name=UNKNOWN)
 def test_error_for_any_additional_key_names_its_table(folder: Path, place: Place, name: str) -> None:
-    data = full()
+    data = full_policy_data()
     table = table_of(data, place)
     table[name] = table[str(place[-1])]
     assert names_table(load(folder, data), (*place[:-1], name))
@@ -318,23 +318,23 @@ def test_error_for_any_additional_key_names_its_table(folder: Path, place: Place
 
 @given(place=st.sampled_from(PLACES))
 def test_any_missing_key_is_rejected_or_optional(folder: Path, place: Place) -> None:
-    data = full()
+    data = full_policy_data()
     del table_of(data, place)[str(place[-1])]
     load(folder, data)
 
 
 @given(place=st.sampled_from(TEXTS), text=TEXT)
 def test_any_other_text_is_accepted_or_rejected(folder: Path, place: Place, text: str) -> None:
-    data = full()
+    data = full_policy_data()
     table_of(data, place)[str(place[-1])] = text
     load(folder, data)
 
 
 @settings(max_examples=150)
-@given(at=st.integers(0, len(FULL.encode())), octets=st.binary(max_size=3), dropped=st.integers(0, 3))
+@given(at=st.integers(0, len(FULL_POLICY.encode())), octets=st.binary(max_size=3), dropped=st.integers(0, 3))
 @pytest.mark.slow
 def test_any_changed_bytes_are_accepted_or_rejected(folder: Path, at: int, octets: bytes, dropped: int) -> None:
-    path, content = folder / "bytes.toml", FULL.encode()
+    path, content = folder / "bytes.toml", FULL_POLICY.encode()
     path.write_bytes(content[:at] + octets + content[at + dropped :])
     error = error_of(path)
     assert error is None or str(error).startswith(f"{path}: ")
@@ -342,7 +342,7 @@ def test_any_changed_bytes_are_accepted_or_rejected(folder: Path, at: int, octet
 
 @given(TEXT)
 def test_any_text_round_trips_as_site_name(text: str) -> None:
-    data = full()
+    data = full_policy_data()
     data["site"]["name"] = f"A{text}"
-    assert quoted(text)
+    assert toml_string(text)
     assert policy_of(data).site.name == f"A{text}"

@@ -16,11 +16,11 @@ from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import Cookie, Purpose, Recipient
 from cookie_consent.policy.policy import Policy
 from tests.policy.test_policy import WORDS, Step, with_word
-from tests.support.policies import full, policy_of, purpose, recipient, small
+from tests.support.policies import full_policy_data, policy_of, purpose, recipient, small_policy
 from tests.support.policy_strategies import policies
 
 DAY = timedelta(days=1)
-POLICY = small(
+POLICY = small_policy(
     purposes=(purpose("ads"), purpose("analytics", traces=True, days=30), purpose("media")),
     cookies=(
         Cookie(name="_ga*", purpose="analytics", duration=30 * DAY),
@@ -29,7 +29,7 @@ POLICY = small(
     ),
     recipients=(recipient("maps", "media", "https://a.example", "https://b.example"),),
 )
-FULL = policy_of(full())
+FULL = policy_of(full_policy_data())
 Change = Callable[[Policy], Policy]
 
 
@@ -140,7 +140,7 @@ def test_editorial_change_keeps_digests(change: Change) -> None:
 
 
 def test_removed_purpose_widens_nothing() -> None:
-    new = small(purposes=POLICY.purposes[:2])
+    new = small_policy(purposes=POLICY.purposes[:2])
     assert widened(POLICY, new) == set()
     assert "media" not in digests(new)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page
+from tests.support.asgi import PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.policies import text_of
 
 REWORDED = SITE.replace("We count visits.", "We count each visit.")
@@ -19,10 +19,10 @@ LINE = '<a class="pchoice-news" href="'
 def returning_visitor(text: str, *, days: float, **options: Any) -> tuple[Visitor, Clock]:
     """Return a visitor who accepted the earlier policy and comes back this many days later."""
     clock = Clock()
-    visitor = Visitor(install(page(), clock=clock))
+    visitor = Visitor(install(page_app(), clock=clock))
     visitor.accept()
     clock.forward(days=days)
-    later = Visitor(install(page(), text, clock=clock, **options))
+    later = Visitor(install(page_app(), text, clock=clock, **options))
     later.jar = visitor.jar
     return later, clock
 
@@ -95,7 +95,7 @@ def test_visitor_who_is_asked_again_sees_no_announcement() -> None:
 
 def test_visitor_without_answer_sees_no_announcement() -> None:
     clock = Clock()
-    visitor = Visitor(install(page(), ANNOUNCED, clock=clock))
+    visitor = Visitor(install(page_app(), ANNOUNCED, clock=clock))
     clock.forward(days=6)
     assert LINE not in visitor.get("/").text
 
@@ -123,5 +123,5 @@ def test_announcement_is_not_shown_without_injection() -> None:
 def test_announcement_is_in_page_language() -> None:
     visitor, _ = returning_visitor(ANNOUNCED, days=6, language=lambda request: "ja")
     html = visitor.get("/").text
-    assert text_of(install(page())._installed.policy, "ja", "announced").partition("{date}")[2] in html
+    assert text_of(install(page_app())._installed.policy, "ja", "announced").partition("{date}")[2] in html
     assert "2025年6月20日" in html

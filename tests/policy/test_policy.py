@@ -20,10 +20,20 @@ from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.parts import NECESSARY, Purpose, Service, ServicePurpose, Site
 from cookie_consent.policy.policy import Policy, canonical_json
 from tests.support.asgi import SITE, policy
-from tests.support.policies import FULL, feature, full, policy_of, purpose, recipient, site, small, write
+from tests.support.policies import (
+    FULL_POLICY,
+    feature,
+    full_policy_data,
+    policy_of,
+    purpose,
+    recipient,
+    site,
+    small_policy,
+    write_policy_file,
+)
 from tests.support.policy_strategies import policies
 
-POLICY = policy_of(full())
+POLICY = policy_of(full_policy_data())
 WHOIS, SHOP = (POLICY.under(service) for service in POLICY.services)
 
 Step = str | int
@@ -39,12 +49,12 @@ def words(data: Any, above: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]
             yield from words(value, (*above, key))
 
 
-WORDS = list(words(full()))
+WORDS = list(words(full_policy_data()))
 
 
 def with_word(place: tuple[Step, ...], text: str) -> Policy:
     """Return the policy with one text replaced."""
-    data = full()
+    data = full_policy_data()
     table: Any = data
     for step in place[:-1]:
         table = table[step]
@@ -66,7 +76,7 @@ def shuffled(data: Any, order: random.Random, *, above: str = "") -> Any:
 
 def test_a_policy_is_loaded_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "consent.toml"
-    path.write_text(FULL, encoding="utf-8")
+    path.write_text(FULL_POLICY, encoding="utf-8")
     assert Policy.load(path).document() == Policy.load(str(path)).document() == POLICY.document()
 
 
@@ -76,9 +86,9 @@ def test_missing_policy_file_raises_file_not_found(tmp_path: Path) -> None:
 
 
 def test_policy_error_names_file_table_and_key(tmp_path: Path) -> None:
-    data = full()
+    data = full_policy_data()
     data["cookies"][0]["purpose"] = "sessions"
-    path = write(tmp_path, data)
+    path = write_policy_file(tmp_path, data)
     with pytest.raises(PolicyError) as caught:
         Policy.load(path)
     assert str(caught.value).startswith(f'{path}: [[cookies]] "session" key "purpose": there is no purpose "sessions".')
@@ -90,18 +100,18 @@ def test_policy_is_immutable() -> None:
 
 
 def test_necessary_purpose_is_added_by_default() -> None:
-    first = small("media", site=site("en")).purposes[0]
+    first = small_policy("media", site=site("en")).purposes[0]
     assert (first.id, first.title) == (NECESSARY, {"en": "Strictly necessary"})
     assert (first.traces, first.refused) == (False, False)
 
 
 def test_site_can_declare_necessary_purpose() -> None:
     own = purpose(NECESSARY)
-    assert small(purposes=(purpose("media"), own)).purposes == (purpose("media"), own)
+    assert small_policy(purposes=(purpose("media"), own)).purposes == (purpose("media"), own)
 
 
 def test_necessary_purpose_uses_wording_of_site() -> None:
-    policy = small("media", wording={"en": {"necessary_title": "Needed"}})
+    policy = small_policy("media", wording={"en": {"necessary_title": "Needed"}})
     assert policy.purposes[0].title == {"en": "Needed"}
 
 
@@ -136,7 +146,7 @@ RECIPIENTS = (recipient("r1", "ads"), recipient("r2", "media"), recipient("r3", 
     ids=["by default", "ignored", "as declared"],
 )
 def test_signals_refuse_purposes_by_rule_or_default(rules: SignalRules, gpc: set[str], dnt: set[str]) -> None:
-    policy = small("ads", "analytics", "media", recipients=RECIPIENTS, signals=rules)
+    policy = small_policy("ads", "analytics", "media", recipients=RECIPIENTS, signals=rules)
     assert policy.gpc_refuses == gpc
     assert policy.dnt_refuses == dnt
 
@@ -156,7 +166,7 @@ def test_service_overrides_only_what_it_declares() -> None:
 
 def test_a_service_never_widens_a_refusal() -> None:
     service = Service(id="shop", path="/shop", purposes={"media": ServicePurpose(title={"en": "Films"})})
-    policy = small(purposes=(replace(purpose("media"), refused=True),), services=(service,)).under(service)
+    policy = small_policy(purposes=(replace(purpose("media"), refused=True),), services=(service,)).under(service)
     assert policy.in_force["media"].title == {"en": "Films"}
     assert policy.in_force["media"].refused
 
@@ -171,12 +181,16 @@ def test_the_version_is_16_hexadecimal_digits() -> None:
 
 
 def test_history_does_not_change_version() -> None:
-    assert POLICY.version == policy_of(full()).version == policy_of(full()).with_history([small("media")]).version
+    assert (
+        POLICY.version
+        == policy_of(full_policy_data()).version
+        == policy_of(full_policy_data()).with_history([small_policy("media")]).version
+    )
 
 
 @given(st.randoms(use_true_random=False))
 def test_key_order_does_not_change_version(order: random.Random) -> None:
-    assert policy_of(shuffled(full(), order)).version == POLICY.version
+    assert policy_of(shuffled(full_policy_data(), order)).version == POLICY.version
 
 
 @given(st.sampled_from(WORDS), st.text(min_size=1).filter(str.strip))
@@ -217,9 +231,12 @@ def test_canonical_json_sorts_keys() -> None:
 
 
 def test_history_accepts_files_and_policies(tmp_path: Path) -> None:
-    data = full()
+    data = full_policy_data()
     data["site"]["name"] = "Older Registry"
-    policy = Policy.load(write(tmp_path, full()), history=[write(tmp_path, data, "old.toml"), small("media")])
+    policy = Policy.load(
+        write_policy_file(tmp_path, full_policy_data()),
+        history=[write_policy_file(tmp_path, data, "old.toml"), small_policy("media")],
+    )
     assert [old.site.name for old in policy.history] == ["Older Registry", "Site"]
     assert policy.version == POLICY.version
 
@@ -229,13 +246,13 @@ def test_empty_history_returns_same_policy() -> None:
 
 
 def test_invalid_file_in_history_is_named(tmp_path: Path) -> None:
-    old = write(tmp_path, {"site": 1}, "old.toml")
+    old = write_policy_file(tmp_path, {"site": 1}, "old.toml")
     with pytest.raises(PolicyError, match=r"old\.toml: \[site\]"):
         POLICY.with_history([old])
 
 
 def test_a_policy_can_be_written_in_python() -> None:
-    policy = small("media", features=(feature("map", "media"),))
+    policy = small_policy("media", features=(feature("map", "media"),))
     assert policy.features_of("media") == [feature("map", "media")]
     assert policy.site.languages == ("en",)
 

@@ -14,7 +14,7 @@ from cookie_consent.policy.parts import Cookie
 from cookie_consent.policy.policy import Policy
 from cookie_consent.policy.validation import MAX_PURPOSES
 from cookie_consent.texts import catalog
-from tests.support.policies import feature, full, policy_of, purpose, recipient, site, small
+from tests.support.policies import feature, full_policy_data, policy_of, purpose, recipient, site, small_policy
 
 Damage = Callable[[dict[str, Any]], object]
 DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
@@ -160,7 +160,7 @@ DAMAGE: dict[str, tuple[Damage, str, str, str]] = {
 
 @pytest.mark.parametrize(("damage", "table", "key", "message"), DAMAGE.values(), ids=DAMAGE)
 def test_inconsistent_policy_is_rejected_with_remedy(damage: Damage, table: str, key: str, message: str) -> None:
-    data = full()
+    data = full_policy_data()
     damage(data)
     with pytest.raises(PolicyError, match=re.escape(message)) as caught:
         policy_of(data)
@@ -180,54 +180,54 @@ def test_inconsistent_policy_is_rejected_with_remedy(damage: Damage, table: str,
 )
 def test_duplicate_declaration_in_python_is_rejected(parts: dict[str, Any], table: str) -> None:
     with pytest.raises(PolicyError, match="is declared twice") as caught:
-        small("ads", "media", **parts) if "purposes" not in parts else small(**parts)
+        small_policy("ads", "media", **parts) if "purposes" not in parts else small_policy(**parts)
     assert caught.value.table == table
 
 
 def test_number_of_purposes_is_limited() -> None:
     ids = [f"p{number}" for number in range(MAX_PURPOSES)]
-    assert len(small(*ids[1:]).purposes) == MAX_PURPOSES
+    assert len(small_policy(*ids[1:]).purposes) == MAX_PURPOSES
     with pytest.raises(PolicyError, match="Use at most 32"):
-        small(*ids)
+        small_policy(*ids)
 
 
 @pytest.mark.parametrize(
     "place", [{"path": "/whois/deep"}, {"path": "/whois", "host": "shop.example.jp"}, {"path": "/"}]
 )
 def test_services_may_overlap(place: dict[str, str]) -> None:
-    data = full()
+    data = full_policy_data()
     data["services"]["other"] = place
     assert policy_of(data).services[-1].id == "other"
 
 
 def test_service_retention_may_equal_site_retention() -> None:
-    data = full()
+    data = full_policy_data()
     data["services"]["whois"]["purposes"]["analytics"]["retention"] = "395 days"
     assert policy_of(data)
 
 
 def test_unshipped_language_with_all_texts_is_accepted() -> None:
     swiss = {**catalog.shipped("de"), "refuse_all": "Alli ablehne"}
-    policy = small(site=site("en", "gsw"), wording={"gsw": swiss})
+    policy = small_policy(site=site("en", "gsw"), wording={"gsw": swiss})
     assert policy.texts["gsw"] == swiss
 
 
 @pytest.mark.parametrize("more", [{}, {"many": "{number} dagen", "zero": "geen dag"}])
 def test_counted_text_may_have_additional_plural_forms(more: dict[str, str]) -> None:
     forms = {"one": "één dag", "other": "{number} dagen", **more}
-    policy = small(site=site("en", "nl"), wording={"nl": {"days": forms}})
+    policy = small_policy(site=site("en", "nl"), wording={"nl": {"days": forms}})
     assert policy.texts["nl"]["days"] == forms
     assert policy.texts["nl"]["hours"] == catalog.shipped("nl")["hours"]
 
 
 def test_unshipped_language_without_all_texts_is_rejected() -> None:
     with pytest.raises(PolicyError) as caught:
-        Policy(site=replace(small().site, languages=("en", "tlh")))
+        Policy(site=replace(small_policy().site, languages=("en", "tlh")))
     assert str(caught.value).startswith(
         "[texts.tlh] no texts ship for this language, and these are not written: accept_all"
     )
     assert "Write them in [texts.tlh]" in str(caught.value)
     # Its plural forms are unknown, so one is enough.
     klingon = {name: {"other": "x"} if catalog.is_counted(name) else f"tlh: {name}" for name in catalog.names()}
-    written = Policy(site=replace(small().site, languages=("en", "tlh")), wording={"tlh": klingon})
+    written = Policy(site=replace(small_policy().site, languages=("en", "tlh")), wording={"tlh": klingon})
     assert written.texts["tlh"]["refuse_all"] == "tlh: refuse_all"

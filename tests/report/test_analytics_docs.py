@@ -37,7 +37,7 @@ from tests.report.test_server_logs import MATOMO_NCSA
 from tests.support import analytics_sample as sample
 from tests.support.report_records import Record, line
 from tests.support.servers.clickhouse_server import ClickHouseDatabases, ask, clickhouse_databases
-from tests.support.servers.processes import program
+from tests.support.servers.processes import program_path
 
 pytestmark = pytest.mark.server
 
@@ -112,7 +112,7 @@ def test_the_commands_do_what_they_are_there_for(folder: Path, capsys: pytest.Ca
 def run(command: list[str]) -> None:
     """Run a program of the system's."""
     subprocess.run(
-        [program(command[0], command[0]), *command[1:]],
+        [program_path(command[0], command[0]), *command[1:]],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,

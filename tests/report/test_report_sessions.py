@@ -13,7 +13,7 @@ import pytest
 from cookie_consent.report import UnreadableError, report
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
 from cookie_consent.sinks.files.compaction import compact
-from tests.support.report_records import Record, line, written_at
+from tests.support.report_records import Record, line, time_text
 
 NOON = datetime(2026, 11, 10, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 11, tzinfo=UTC)
@@ -23,7 +23,7 @@ def record(minutes: float, path: str = "/", *, at: datetime = NOON, **more: Any)
     """A view of a page by one visitor, some minutes after noon."""
     number = str(more.pop("uid", f"uid-{minutes}-{path}"))
     return {
-        "time": written_at(at + timedelta(minutes=minutes)),
+        "time": time_text(at + timedelta(minutes=minutes)),
         "log.record.uid": number,
         "record.version": 1,
         "record.kind": "view",

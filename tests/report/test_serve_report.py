@@ -37,7 +37,7 @@ from cookie_consent.report.live.guards import OnlyByLoopback, OnlyByPassword, is
 from cookie_consent.report.page.page import STYLE_SOURCE
 from cookie_consent.sinks import open_sink
 from tests.report.test_report_page import figures, table
-from tests.support.asgi import Reply, answer_to, call, scope
+from tests.support.asgi import Reply, call, response_to, scope
 from tests.support.report_records import DAYS, FIRST, line, random_counts, random_records
 from tests.support.report_sample import sample_report
 
@@ -425,7 +425,7 @@ def test_on_the_machine_itself_only_its_own_names_are_answered(host: str, status
 
 def test_a_request_without_a_host_is_not_answered() -> None:
     without = {**scope(), "headers": []}
-    assert asyncio.run(answer_to(OnlyByLoopback(PlainTextResponse("ok")), without)).status == 421
+    assert asyncio.run(response_to(OnlyByLoopback(PlainTextResponse("ok")), without)).status == 421
 
 
 def basic(credentials: str) -> list[tuple[str, str]]:

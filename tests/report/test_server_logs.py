@@ -15,7 +15,7 @@ import pytest
 from cookie_consent.base.user_agents import read_agent
 from cookie_consent.report.export.server_logs import is_for_importers, ncsa, user_agent
 from tests.support.report_records import random_records
-from tests.support.servers.processes import program
+from tests.support.servers.processes import program_path
 
 LONGEST_RUN = 60
 VIEW: dict[str, Any] = {
@@ -128,7 +128,7 @@ def goaccess(folder: Path, lines: list[str], log_format: str, *options: str) -> 
     """What GoAccess counts in a log."""
     log, report = folder / "access.log", folder / "goaccess.json"
     log.write_text("\n".join(lines) + "\n", encoding="ascii")
-    command = [program("goaccess", "goaccess"), str(log), f"--log-format={log_format}", "--no-global-config"]
+    command = [program_path("goaccess", "goaccess"), str(log), f"--log-format={log_format}", "--no-global-config"]
     subprocess.run(
         [*command, "--no-progress", *options, "-o", str(report)],
         stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from cookie_consent.sinks import CannotEraseError
 from cookie_consent.sinks.clickhouse.store import ClickHouseStore
 from tests.support.servers.clickhouse_server import IGNORES_DELETES, ClickHouseServer, ask
 from tests.support.sink_databases import ClickHouseDatabase
-from tests.support.sink_lines import TODAY, day, line, wait_for_server
+from tests.support.sink_lines import TODAY, line, partition_day, wait_for_server
 
 pytestmark = pytest.mark.server
 
@@ -90,7 +90,7 @@ def test_erased_records_are_removed_from_disk(store: ClickHouseStore, database: 
     store.erase("one")
     masked = "SELECT count() FROM system.parts WHERE active AND database = currentDatabase() AND has_lightweight_delete"
     wait_for_server(lambda: database.rows(masked) == [0])
-    assert database.days() == [day(0)]
+    assert database.days() == [partition_day(0)]
 
 
 def test_records_that_stay_are_told(private_clickhouse: ClickHouseServer) -> None:

@@ -17,14 +17,14 @@ from cookie_consent.sinks.postgresql import PostgresqlSink
 from tests.support.sink_databases import DATABASES, Database, Server
 from tests.support.sink_lines import (
     TODAY,
-    as_line,
+    count_invalid_lines,
     count_line,
-    day,
-    invalid,
     line,
+    partition_day,
     record,
+    to_line,
     wait_for_server,
-    write_at_once,
+    write_from_processes,
     write_through_an_outage,
 )
 
@@ -69,7 +69,7 @@ def uid(number: int) -> str:
 
 def test_a_record_reads_back_unchanged(store: Store) -> None:
     short = {key: record(2)[key] for key in ("time", "log.record.uid", "record.version", "visitor.id")}
-    store.write([as_line(short), line(1), line(3, "another")], [])
+    store.write([to_line(short), line(1), line(3, "another")], [])
     assert list(store.read("one")) == [record(1), short]
     assert list(store.read("nobody")) == []
 
@@ -92,9 +92,9 @@ def test_lines_written_twice_are_stored_once(store: Store, database: Database) -
 def test_concurrent_processes_create_the_tables_once_and_store_each_record_once(
     database: Database, tmp_path: Path
 ) -> None:
-    write_at_once(f"{database.url}?spill={tmp_path}", (0, 600), (300, 900), (600, 1200))
+    write_from_processes(f"{database.url}?spill={tmp_path}", (0, 600), (300, 900), (600, 1200))
     assert sorted(database.uids()) == sorted(uid(number) for number in range(1200))
-    assert database.days() == [day(2), day(1), day(0)]
+    assert database.days() == [partition_day(2), partition_day(1), partition_day(0)]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,9 @@ def test_dropped_tables_are_created_again(store: Store, database: Database) -> N
 def test_refused_lines_cost_no_others(store: Store, database: Database) -> None:
     for number, bad in enumerate(database.bad_lines):
         good = [line(10 * number + digit) for digit in range(3)]
-        assert invalid(partial(store.write, [good[0], bad, *good[1:], bad], [count_line(number, 1), bad])) == 3, bad
+        assert (
+            count_invalid_lines(partial(store.write, [good[0], bad, *good[1:], bad], [count_line(number, 1), bad])) == 3
+        ), bad
     assert len(database.uids()) == 3 * len(database.bad_lines)
     assert database.count_values() == [1] * len(database.bad_lines)
 
@@ -161,7 +163,7 @@ def test_a_purge_deletes_old_records_and_drops_their_days(store: Store, database
     assert len(database.uids()) == 7
     assert store.purge(now, keep) == 3
     assert sorted(database.uids()) == sorted(uid(number) for number in (0, 1, 2, 8))
-    assert database.days() == [day(3), day(2), day(1), day(0)]
+    assert database.days() == [partition_day(3), partition_day(2), partition_day(1), partition_day(0)]
     assert database.count_uids() == ["abcdefghijklmnop-c1"]
     assert store.purge(now, keep) == 0
 

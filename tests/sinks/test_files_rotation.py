@@ -35,7 +35,7 @@ from cookie_consent.sinks.files.line_io import compress_closed
 from cookie_consent.sinks.files.locking import exclusive, for_each_closed
 from cookie_consent.sinks.files.rotation import Rotation
 from tests.support.asgi import Clock
-from tests.support.servers.processes import end_group, own_group
+from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line
 from tests.support.waiting import wait_until
 
@@ -496,7 +496,7 @@ assert not any(name.startswith("dropped") for name in sink.stats()), sink.stats(
 
 
 def start(*arguments: object) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", _WRITER, *map(str, arguments)], **own_group())
+    return subprocess.Popen([sys.executable, "-c", _WRITER, *map(str, arguments)], **process_group_options())
 
 
 @pytest.fixture
@@ -504,7 +504,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
     processes: list[subprocess.Popen[bytes]] = []
     yield processes
     for process in processes:
-        end_group(process)
+        kill_process_group(process)
         process.wait()
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from cookie_consent.sinks.files.sink import JsonLinesSink
 from cookie_consent.sinks.losses import LossCounter
-from tests.support.servers.processes import end_group, own_group
+from tests.support.servers.processes import kill_process_group, process_group_options
 from tests.support.sink_lines import line
 
 ROOT = Path(__file__).parents[2]
@@ -35,13 +35,13 @@ time.sleep(600)
 def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that took eleven lines and brought four."""
     command = [sys.executable, "-c", _HOLD, str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, **own_group()) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, **process_group_options()) as process:
         assert process.stdout, "a pipe"
         assert process.stdout.readline() == "held\n"
         try:
             yield process
         finally:
-            end_group(process)
+            kill_process_group(process)
 
 
 def next_one(folder: Path, place: str = "a place") -> int:

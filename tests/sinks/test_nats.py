@@ -31,7 +31,7 @@ from cookie_consent.sinks.nats.store import NatsStore
 from cookie_consent.sinks.nats.stream import Stream
 from cookie_consent.sinks.store import InvalidLinesError
 from tests.support.servers.nats_server import NatsServer, nats_server
-from tests.support.servers.processes import program
+from tests.support.servers.processes import program_path
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.server
@@ -351,7 +351,17 @@ def test_tls_is_checked_and_never_done_without_where_the_url_asks_for_it(
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
     names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    openssl = [program("openssl", "openssl"), "req", "-x509", *new_key, "-days", "2", *names, "-out", str(certificate)]
+    openssl = [
+        program_path("openssl", "openssl"),
+        "req",
+        "-x509",
+        *new_key,
+        "-days",
+        "2",
+        *names,
+        "-out",
+        str(certificate),
+    ]
     subprocess.run(openssl, check=True, capture_output=True)
 
     def wrote(url: str, **surroundings: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 from cookie_consent.sinks.postgresql.store import PostgresqlStore
 from tests.support.servers.postgres import PrivateServer
 from tests.support.sink_databases import PostgresqlDatabase
-from tests.support.sink_lines import TODAY, day, line, record, wait_for_server
+from tests.support.sink_lines import TODAY, line, partition_day, record, wait_for_server
 
 pytestmark = pytest.mark.server
 
@@ -82,7 +82,13 @@ def test_each_day_has_a_partition_but_those_that_only_a_wrong_clock_shows(
     wrong = [f"{year}-01-01T00:00:00.000Z" for year in (1970, 2999)] + ["infinity"]
     store.write([*(line(number, days=number * 100) for number in range(3)), line(4, days=-1), line(5, days=900)], [])
     store.write([line(10 + number, but={"time": time}) for number, time in enumerate(wrong)], [])
-    assert database.partitions() == [day(200), day(100), day(0), day(-1), "rest"]
+    assert database.partitions() == [
+        partition_day(200),
+        partition_day(100),
+        partition_day(0),
+        partition_day(-1),
+        "rest",
+    ]
     assert database.rows("SELECT count(*) FROM access_records_rest") == [4]
     assert len(database.uids()) == 8
 
@@ -94,7 +100,7 @@ def test_what_the_rest_has_of_a_day_moves_to_its_partition(
     for number, time in ((2, TODAY), (3, TODAY - timedelta(days=1))):
         database.do("INSERT INTO access_records (time, uid) VALUES (%s, %s)", time, f"early-{number}")
     store.write([line(4)], [])
-    partition = f"access_records_{day(0)}"
+    partition = f"access_records_{partition_day(0)}"
     assert database.rows("SELECT uid FROM access_records WHERE tableoid = %s::regclass ORDER BY 1", partition) == [
         record(4)["log.record.uid"],
         "early-2",
@@ -110,7 +116,7 @@ def test_a_day_that_another_host_drops_meanwhile_is_not_counted_twice(
     thread = threading.Thread(target=lambda: purged.append(store.purge(NOW, timedelta(days=3))))
     with psycopg.connect(database.url) as other:
         other.execute("SELECT pg_advisory_xact_lock(7077283941)")
-        other.execute(f"DROP TABLE access_records_{day(9)}".encode())
+        other.execute(f"DROP TABLE access_records_{partition_day(9)}".encode())
         thread.start()
         wait_for_server(
             lambda: database.rows("SELECT 1 FROM pg_locks WHERE NOT granted AND pid <> %s", other.info.backend_pid)
@@ -122,8 +128,8 @@ def test_a_day_that_another_host_drops_meanwhile_is_not_counted_twice(
 
 def test_a_purge_also_deletes_from_the_default_partition(store: PostgresqlStore, database: PostgresqlDatabase) -> None:
     store.write([line(8, but={"time": "1970-01-01T00:00:00.000Z"}), line(1)], [])
-    assert database.partitions() == [day(0), "rest"]
+    assert database.partitions() == [partition_day(0), "rest"]
     assert store.purge(NOW, timedelta(days=3), dry_run=True) == 1
     assert store.purge(NOW, timedelta(days=3)) == 1
     assert database.uids() == [record(1)["log.record.uid"]]
-    assert database.partitions() == [day(0), "rest"]
+    assert database.partitions() == [partition_day(0), "rest"]

@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 
 from cookie_consent.cli.main import main
 from cookie_consent.sinks.files.closed_files import FileFormat, counts_path, path_of
-from tests.support.report_records import Record, line, written_at
+from tests.support.report_records import Record, line, time_text
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "analytics.ipynb"
 FIRST, DAYS = date(2026, 11, 16), 7
@@ -146,7 +146,7 @@ def _visit(random: Random, own: Record, moment: datetime) -> Iterator[Record]:
 
 def _request(own: Record, moment: datetime, kind: str, path: str) -> Record:
     return {
-        "time": written_at(moment),
+        "time": time_text(moment),
         **own,
         "record.kind": kind,
         "http.request.method": "GET",

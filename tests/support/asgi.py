@@ -107,7 +107,7 @@ def policy(text: str = SITE) -> Policy:
 
 def install(app: ASGIApp | None = None, text: str = SITE, **options: Any) -> ConsentMiddleware:
     """Return an app with the middleware in front of it. By default it injects no link to the settings."""
-    return ConsentMiddleware(app or answering(), policy(text), KEY, **{"settings_link": False, **options})
+    return ConsentMiddleware(app or reply_app(), policy(text), KEY, **{"settings_link": False, **options})
 
 
 class Clock:
@@ -123,7 +123,7 @@ class Clock:
         self.now += days * 86_400 + seconds
 
 
-def came(record: Mapping[str, Any]) -> float:
+def request_time(record: Mapping[str, Any]) -> float:
     """Return when the request of an access record came (seconds since 1970). The record's time is vague on purpose."""
     return datetime.fromisoformat(record["time"]).timestamp() + VisitorLag(KEY)(record["visitor.id"])
 
@@ -174,7 +174,7 @@ class Reply:
         return ", ".join(self.all(name))
 
 
-def raw(fields: Fields) -> list[Field]:
+def raw_headers(fields: Fields) -> list[Field]:
     """Return header fields in the form of an ASGI scope."""
     return [
         (
@@ -208,7 +208,7 @@ def scope(
         "raw_path": path.encode(),
         "query_string": query,
         "root_path": root_path,
-        "headers": [(b"host", host.encode()), *raw(headers)],
+        "headers": [(b"host", host.encode()), *raw_headers(headers)],
         "client": client,
         "server": (host, 443),
         "state": {},
@@ -222,7 +222,7 @@ def scope(
     return made
 
 
-def without_once(html: str) -> str:
+def without_form_ids(html: str) -> str:
     """Return a page without the ids of its forms, which differ on each page and for each visitor."""
     return _FORM_ID.sub(r"\1", html)
 
@@ -259,10 +259,10 @@ async def drive(
     return sent
 
 
-async def answer_to(app: ASGIApp, scope: Scope, incoming: Sequence[Message] | None = None) -> Reply:
+async def response_to(app: ASGIApp, scope: Scope, incoming: Sequence[Message] | None = None) -> Reply:
     """Return the response to a request, checked."""
     reply = Reply(await drive(app, scope, bodies(b"") if incoming is None else incoming))
-    check(reply, scope["method"])
+    check_response(reply, scope["method"])
     return reply
 
 
@@ -277,10 +277,10 @@ def call(
     **more: Any,
 ) -> Reply:
     """Return the response to a request, checked. The backend is that of anyio."""
-    return anyio.run(answer_to, app, scope(method, path, headers, **more), bodies(body), backend=backend)
+    return anyio.run(response_to, app, scope(method, path, headers, **more), bodies(body), backend=backend)
 
 
-def check(reply: Reply, method: str = "GET") -> None:
+def check_response(reply: Reply, method: str = "GET") -> None:
     """Check that a response is complete and valid (RFC 9110, ASGI 3)."""
     assert [message["type"] for message in reply.messages] == [
         "http.response.start",
@@ -298,7 +298,7 @@ def check(reply: Reply, method: str = "GET") -> None:
         assert lengths == [str(len(reply.body))]
 
 
-def answering(
+def reply_app(
     body: bytes | Iterable[bytes] = b"ok",
     content_type: str = "text/plain",
     status: int = 200,
@@ -320,7 +320,7 @@ def answering(
         reads: the purposes that the app asks about.
     """
     chunks = [body] if isinstance(body, bytes) else list(body)
-    fields = raw([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
+    fields = raw_headers([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
     if isinstance(body, bytes):
         fields.append((b"content-length", b"%d" % len(body)))
 
@@ -341,9 +341,9 @@ def answering(
     return app
 
 
-def page(*, sets: Iterable[str | bytes] = (), headers: Fields = (), reads: Iterable[str] = ()) -> ASGIApp:
+def page_app(*, sets: Iterable[str | bytes] = (), headers: Fields = (), reads: Iterable[str] = ()) -> ASGIApp:
     """Return an app whose response is an HTML page."""
-    return answering(PAGE, "text/html; charset=utf-8", sets=sets, headers=headers, reads=reads)
+    return reply_app(PAGE, "text/html; charset=utf-8", sets=sets, headers=headers, reads=reads)
 
 
 class Visitor:

@@ -12,7 +12,7 @@ DAY = 86_400
 SECRET = "2345-6789-BCDF-GHJK-MNPQ-STVW-XYZ2"
 
 
-def a_request(**changes: Any) -> DeskRequest:
+def help_desk_request(**changes: Any) -> DeskRequest:
     """Return a new request with a reference of its own."""
     given: dict[str, Any] = {
         "reference": reference_of(secrets.token_bytes(32)),

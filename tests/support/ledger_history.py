@@ -20,7 +20,7 @@ from itertools import count
 from typing import Any
 
 from cookie_consent.ledgers import Entry, Ledger, open_ledger
-from tests.support.ledger_writer import entry, say
+from tests.support.ledger_writer import entry, write_line
 from tests.support.policies import NOW
 
 AT_ONCE = 3
@@ -97,7 +97,7 @@ if __name__ == "__main__":
     url, seed, several, *last = sys.argv[1:]
     last_line = int(last[0]) if last else last_line
     opened = open_ledger(url)
-    say("ready")
+    write_line("ready")
     sys.stdin.readline()
     asyncio.run(work(opened, seed, int(several)))
     opened.close()

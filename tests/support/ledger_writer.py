@@ -23,7 +23,7 @@ from tests.support.policies import NOW
 
 ROOT = Path(__file__).parents[2]
 POLICY = {"site": {"name": "Example Registry"}, "purposes": [{"id": "analytics"}]}
-SHOWN, PREVAILING = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
+SHOWN_TEXT, PREVAILING_TEXT = "<p>May we count visits?</p>", "<p>訪問を数えてもよいですか。</p>"
 
 
 def digest(text: str) -> str:
@@ -31,7 +31,7 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def version(policy: Mapping[str, Any]) -> str:
+def policy_version(policy: Mapping[str, Any]) -> str:
     """Return the version of a policy."""
     return hashlib.sha256(canonical_json(policy)).hexdigest()[:16]
 
@@ -40,8 +40,8 @@ def entry(
     consent_id: str = "a",
     *,
     policy: Mapping[str, Any] = POLICY,
-    text: str = SHOWN,
-    prevailing: str = PREVAILING,
+    text: str = SHOWN_TEXT,
+    prevailing: str = PREVAILING_TEXT,
     now: float = NOW,
     key: str = "",
     within: int = 0,
@@ -61,20 +61,20 @@ def entry(
             "language": "en",
             "text": digest(text),
             "prevailing_text": digest(prevailing),
-            "policy": version(policy),
+            "policy": policy_version(policy),
             "policy_sha256": hashlib.sha256(canonical_json(policy)).hexdigest(),
             "service": None,
             "keep_until": None if keep_until is None else rfc3339(keep_until),
             "repeat_key": key,
             **said,
         },
-        policies={version(policy): policy},
+        policies={policy_version(policy): policy},
         texts={digest(text): text, digest(prevailing): prevailing},
         repeat_within=within,
     )
 
 
-def together(*each: Sequence[object]) -> list[str]:
+def run_writers(*each: Sequence[object]) -> list[str]:
     """Run several of these processes, started at the same moment; return their output."""
     running = [
         subprocess.Popen(
@@ -102,12 +102,12 @@ def main(what: str, url: str, *arguments: str) -> None:
     """Run the command, and write its result."""
     if what != "open":
         ledger = open_ledger(url)
-    say("ready")
+    write_line("ready")
     sys.stdin.readline()
     if what == "open":
         ledger = open_ledger(url)
     elif what == "remove":
-        say(ledger.remove(now=float(arguments[0]), make_id=new_id).records)
+        write_line(ledger.remove(now=float(arguments[0]), make_id=new_id).records)
     else:
         consent_id, count, key = (*arguments, "")[:3]
 
@@ -115,13 +115,13 @@ def main(what: str, url: str, *arguments: str) -> None:
             for number in range(int(count)):
                 await ledger.append(entry(consent_id))
                 if key:
-                    say((await ledger.append(entry("shared", key=f"{key}{number}", within=60)))["record_id"])
+                    write_line((await ledger.append(entry("shared", key=f"{key}{number}", within=60)))["record_id"])
 
         asyncio.run(append())
     ledger.close()
 
 
-def say(what: object) -> None:
+def write_line(what: object) -> None:
     """Write a line to standard output."""
     sys.stdout.write(f"{what}\n")
     sys.stdout.flush()

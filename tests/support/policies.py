@@ -16,7 +16,7 @@ from cookie_consent.policy.material import digests
 from cookie_consent.policy.parts import Feature, Purpose, Recipient, Site
 from cookie_consent.policy.policy import Policy
 
-FULL = """
+FULL_POLICY = """
 [site]
 name = "Example Registry"
 controller = "Example Registry Co., Ltd."
@@ -103,13 +103,13 @@ NOW = 1_750_000_000
 KEY = "a-key-that-only-the-tests-know-" + "k" * 32
 
 
-def full() -> dict[str, Any]:
-    """Return the data of `FULL`, as a copy that can be changed."""
-    return tomllib.loads(FULL)
+def full_policy_data() -> dict[str, Any]:
+    """Return the data of `FULL_POLICY`, as a copy that can be changed."""
+    return tomllib.loads(FULL_POLICY)
 
 
-def full_in(*languages: str) -> Policy:
-    """Return the policy of `FULL` in these languages, without its own texts; the first language prevails."""
+def full_policy_in(*languages: str) -> Policy:
+    """Return the policy of `FULL_POLICY` in these languages, without its own texts; the first language prevails."""
 
     def spread(value: Any) -> Any:
         if isinstance(value, dict) and value.keys() == {"en", "ja"}:
@@ -118,7 +118,7 @@ def full_in(*languages: str) -> Policy:
             return {key: spread(item) for key, item in value.items()}
         return [spread(item) for item in value] if isinstance(value, list) else value
 
-    data = full()
+    data = full_policy_data()
     del data["texts"]
     data["site"].update(languages=[*languages], prevailing_language=languages[0])
     return policy_of(spread(data))
@@ -129,26 +129,28 @@ def policy_of(data: Mapping[str, Any]) -> Policy:
     return Policy(**vars(declarations(data)))
 
 
-def write(folder: Path, data: Mapping[str, Any], name: str = "consent.toml") -> Path:
+def write_policy_file(folder: Path, data: Mapping[str, Any], name: str = "consent.toml") -> Path:
     """Write data as a policy file and return its path."""
     path = folder / name
-    path.write_text("\n".join(f"{quoted(key)} = {inline(value)}" for key, value in data.items()), encoding="utf-8")
+    path.write_text(
+        "\n".join(f"{toml_string(key)} = {toml_inline(value)}" for key, value in data.items()), encoding="utf-8"
+    )
     return path
 
 
-def quoted(text: str) -> str:
+def toml_string(text: str) -> str:
     """Return a text as TOML writes it."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", r"\u007f")
 
 
-def inline(value: object) -> str:
+def toml_inline(value: object) -> str:
     """Return a value as TOML writes it on one line."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{quoted(key)} = {inline(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{toml_string(key)} = {toml_inline(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(inline, value)) + "]"
+        return "[" + ", ".join(map(toml_inline, value)) + "]"
     if isinstance(value, str):
-        return quoted(value)
+        return toml_string(value)
     return value.isoformat() if isinstance(value, date) else json.dumps(value)
 
 
@@ -182,13 +184,13 @@ def feature(id_: str, *purposes: str) -> Feature:
     return Feature(id=id_, title={"en": id_}, purposes=purposes, fallback={"en": f"No {id_}."})
 
 
-def small(*ids: str, **parts: Any) -> Policy:
+def small_policy(*ids: str, **parts: Any) -> Policy:
     """Return an English policy with these purposes; "analytics" traces."""
     purposes = tuple(purpose(id_, traces=id_ == "analytics") for id_ in ids)
     return Policy(**{"site": site(), "purposes": purposes, **parts})
 
 
-def answered(policy: Policy, states: Mapping[str, State], **changes: Any) -> ConsentRecord:
+def consent_record(policy: Policy, states: Mapping[str, State], **changes: Any) -> ConsentRecord:
     """Return a consent record with these states, decided at `NOW`; a purpose without a state is refused."""
     facts = digests(policy)
     record = ConsentRecord(
@@ -201,11 +203,11 @@ def answered(policy: Policy, states: Mapping[str, State], **changes: Any) -> Con
     return replace(record, **changes)
 
 
-def granted(policy: Policy, **changes: Any) -> ConsentRecord:
+def granting_record(policy: Policy, **changes: Any) -> ConsentRecord:
     """Return a consent record that grants all purposes."""
-    return answered(policy, dict.fromkeys(policy.optional, State.GRANTED), **changes)
+    return consent_record(policy, dict.fromkeys(policy.optional, State.GRANTED), **changes)
 
 
-def refused(policy: Policy, **changes: Any) -> ConsentRecord:
+def refusing_record(policy: Policy, **changes: Any) -> ConsentRecord:
     """Return a consent record that refuses all purposes."""
-    return answered(policy, {}, **changes)
+    return consent_record(policy, {}, **changes)

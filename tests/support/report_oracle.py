@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
-from tests.support.report_records import Record, moment_of
+from tests.support.report_records import Record, time_of
 
 MARGIN = timedelta(hours=6)
 PAUSE = timedelta(minutes=30)
@@ -31,7 +31,7 @@ class Session:
 
     @property
     def began(self) -> datetime:
-        return min(moment_of(record) for record in self.records if kind_of(record) != "request")
+        return min(time_of(record) for record in self.records if kind_of(record) != "request")
 
     @property
     def views(self) -> list[Record]:
@@ -88,7 +88,7 @@ class Oracle:
         read = {
             record["log.record.uid"]: record
             for record in records
-            if self.begin - MARGIN <= moment_of(record) < self.end + MARGIN and host in (None, record["server.address"])
+            if self.begin - MARGIN <= time_of(record) < self.end + MARGIN and host in (None, record["server.address"])
         }
         self.records = [record for record in read.values() if self._is_inside(record)]
         self.views = [record for record in self.records if is_view(record)]
@@ -107,7 +107,7 @@ class Oracle:
         return bool(record["url.path"].startswith(self.path))
 
     def _is_inside(self, record: Record) -> bool:
-        return self._is_under(record) and self.begin <= moment_of(record) < self.end
+        return self._is_under(record) and self.begin <= time_of(record) < self.end
 
     def totals(self) -> dict[str, Any]:
         """Return the totals of the whole range."""
@@ -196,7 +196,7 @@ class Oracle:
         }
 
     def _day(self, day: date) -> dict[str, Any]:
-        views = [record for record in self.views if moment_of(record).date() == day]
+        views = [record for record in self.views if time_of(record).date() == day]
         counts = [count for count in self.counts if count["count.day"] == str(day)]
         counted = [count for count in counts if count["count.name"] in ("views", "views_recorded")] and not self.path
         return {
@@ -211,7 +211,7 @@ class Oracle:
     def _hour(self, hour: int) -> dict[str, int]:
         return {
             "hour": hour,
-            "views": sum(moment_of(record).hour == hour for record in self.views),
+            "views": sum(time_of(record).hour == hour for record in self.views),
             "sessions": sum(session.began.hour == hour for session in self.sessions),
         }
 
@@ -273,13 +273,13 @@ def is_exempt(record: Record) -> bool:
 def begin_of(record: Record) -> datetime:
     """Return when the activity of a record began: a page that is left was visible before."""
     visible = record["duration_ms"] if record.get("event.name") == "page_leave" else 0
-    return moment_of(record) - timedelta(milliseconds=visible)
+    return time_of(record) - timedelta(milliseconds=visible)
 
 
 def end_of(record: Record) -> datetime:
     """Return when the activity of a record ended: with the end of the response."""
     lasted = record["duration_ms"] if record["record.kind"] != "event" else 0
-    return moment_of(record) + timedelta(milliseconds=lasted)
+    return time_of(record) + timedelta(milliseconds=lasted)
 
 
 def sessions_of(records: Iterable[Record]) -> list[Session]:

@@ -31,12 +31,12 @@ def line(record: Record) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
-def written_at(moment: datetime) -> str:
+def time_text(moment: datetime) -> str:
     """Return a time in the format of records."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
 
 
-def moment_of(record: Record) -> datetime:
+def time_of(record: Record) -> datetime:
     """Return the time of a record."""
     return datetime.fromisoformat(record["time"])
 
@@ -72,7 +72,7 @@ def _visitor(random: Random, number: int) -> Record:
 def _visit(random: Random, own: Record, moment: datetime, number: int) -> list[Record]:
     made = []
     for step in range(random.randint(1, 9)):
-        record = {"time": written_at(moment), "log.record.uid": f"Uid_{random.randrange(100)}-{number + step:x}", **own}
+        record = {"time": time_text(moment), "log.record.uid": f"Uid_{random.randrange(100)}-{number + step:x}", **own}
         if random.random() < 0.1:
             record["server.address"] = random.choice(HOSTS)
         made.append(record | _what(random, record["server.address"]))

@@ -15,7 +15,7 @@ from cookie_consent.sinks.buffered import BufferedSink
 from cookie_consent.sinks.clickhouse.store import ClickHouseSink, ClickHouseStore
 from cookie_consent.sinks.postgresql.store import PostgresqlSink, PostgresqlStore
 from tests.support.servers.clickhouse_server import ask
-from tests.support.sink_lines import as_line, line, record
+from tests.support.sink_lines import line, record, to_line
 
 _BAD_LINES = (
     b'{"visitor.id": "no JSON"\n',
@@ -102,7 +102,7 @@ class PostgresqlDatabase:
     bad_lines = (
         *_BAD_LINES,
         b"\n",
-        as_line(record(5, "visitor \0")),
+        to_line(record(5, "visitor \0")),
         line(5, but={"log.record.uid": os.urandom(9000).hex()}),
         line(5, but={"event.properties": "visitor \0"}),
     )
@@ -169,7 +169,7 @@ class ClickHouseDatabase:
         *_BAD_LINES,
         line(5, but={"log.record.uid": ""}),
         line(5, but={"duration_ms": {"visitor": 1}}),
-        as_line({"visitor": 1}),
+        to_line({"visitor": 1}),
     )
     table_missing = DatabaseError
 

@@ -32,7 +32,7 @@ def at(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
-def day(ago: int) -> str:
+def partition_day(ago: int) -> str:
     """Return the day some days ago in the format of partition names."""
     return f"{TODAY - timedelta(days=ago):%Y%m%d}"
 
@@ -77,16 +77,16 @@ def record(
 
 def line(number: int, visitor: str = "one", *, days: int = 0, but: Mapping[str, Any] = MappingProxyType({})) -> bytes:
     """Return the line of such a record."""
-    return as_line(record(number, visitor, days=days, but=but))
+    return to_line(record(number, visitor, days=days, but=but))
 
 
-def as_line(values: dict[str, Any]) -> bytes:
+def to_line(values: dict[str, Any]) -> bytes:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def count_line(number: int, value: int, *, days: int = 0) -> bytes:
     """Return a count as a line."""
-    return as_line(
+    return to_line(
         {
             "time": at(TODAY - timedelta(days=days)),
             "log.record.uid": f"abcdefghijklmnop-c{number:x}",
@@ -101,7 +101,7 @@ def count_line(number: int, value: int, *, days: int = 0) -> bytes:
     )
 
 
-def invalid(write: Callable[[], None]) -> int:
+def count_invalid_lines(write: Callable[[], None]) -> int:
     """Return how many lines a store rejects as invalid."""
     with pytest.raises(InvalidLinesError) as error:
         write()
@@ -125,7 +125,7 @@ def write_many(url: str, first: str, last: str) -> None:
     assert stats["written"] == 2 * (int(last) - int(first)), stats
 
 
-def write_at_once(url: str, *ranges: tuple[int, int]) -> None:
+def write_from_processes(url: str, *ranges: tuple[int, int]) -> None:
     """Write from several processes at the same time."""
     writers = [
         subprocess.Popen([sys.executable, "-c", _WRITER, url, str(first), str(last)], cwd=ROOT, stderr=subprocess.PIPE)

@@ -23,7 +23,7 @@ import httpx
 from cookie_consent.decision.own_cookies import CookieSettings, OwnCookies
 from tests.support.asgi import PHONE, PREFIX
 from tests.support.policies import KEY
-from tests.support.servers.processes import end_group, own_group, program
+from tests.support.servers.processes import kill_process_group, process_group_options, program_path
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -90,7 +90,7 @@ def serving(folder: Path, sink: str, environ: Mapping[str, str] = _NONE) -> Iter
             stderr=file,
             cwd=ROOT,
             env={**os.environ, "SINK": sink, **environ},
-            **own_group(),
+            **process_group_options(),
         )
     try:
 
@@ -104,7 +104,7 @@ def serving(folder: Path, sink: str, environ: Mapping[str, str] = _NONE) -> Iter
         assert found, "it says where it listens"
         yield Server(found[1], int(found[2]), output, process)
     finally:
-        end_group(process)
+        kill_process_group(process)
         process.wait(LONGEST)
 
 
@@ -225,7 +225,7 @@ def _without_root_capabilities() -> list[str]:
     if os.geteuid() != 0:
         return []
     return [
-        program("setpriv", "util-linux"),
+        program_path("setpriv", "util-linux"),
         f"--inh-caps={_ROOT_CAPABILITIES}",
         f"--bounding-set={_ROOT_CAPABILITIES}",
     ]

@@ -14,7 +14,7 @@ from cookie_consent.decision.decision import decide
 from cookie_consent.texts import catalog
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from tests.support.policies import NOW, full_in, granted, text_of
+from tests.support.policies import NOW, full_policy_in, granting_record, text_of
 
 LANGUAGES = [
     *("bg", "hr", "cs", "da", "nl", "en", "et", "fi", "fr", "de", "el", "hu", "ga", "it", "lv", "lt", "mt", "pl", "pt"),
@@ -107,9 +107,9 @@ def test_texts_have_no_stray_white_space(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_is_shown_in_shipped_language(language: str) -> None:
-    policy = full_in("sv" if language == "en" else "en", language)
+    policy = full_policy_in("sv" if language == "en" else "en", language)
     pages, where = Pages(), dict[str, Any](base="/p", language=language, next_path="/a")
-    decision = decide(policy, granted(policy), frozenset({"gpc", "dnt"}), NOW)
+    decision = decide(policy, granting_record(policy), frozenset({"gpc", "dnt"}), NOW)
     unanswered = decide(policy, None, frozenset({"dnt"}), NOW)
     question = pages.banner(decision, options=QuestionOptions(again=True), **where).decode()
     html = {

@@ -14,7 +14,7 @@ from cookie_consent.decision.signing import Signer
 from cookie_consent.decision.visitor_cookie import ERASURE_SALT, WithdrawnVisitor
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, answering, call, install, policy
+from tests.support.asgi import NOW, PHONE, PREFIX, SITE, Clock, Reply, Visitor, call, install, policy, reply_app
 from tests.support.policies import KEY, text_of
 from tests.support.waiting import eventually
 
@@ -33,7 +33,7 @@ class Traced(Visitor):
         self.clock, self.seen, self.sink = Clock(), list[list[str]](), MemorySink()
         self.ledger = MemoryLedger()
         given = {"access_log": self.sink, "ledger": self.ledger, "clock": self.clock, **options}
-        super().__init__(install(answering(seen=self.seen), text, **given), [("user-agent", PHONE)])
+        super().__init__(install(reply_app(seen=self.seen), text, **given), [("user-agent", PHONE)])
         self.accept()
         self.get("/one")
         self.get("/two")
@@ -48,7 +48,7 @@ class Traced(Visitor):
 
     def change_policy(self, text: str) -> None:
         """Move to a site with another policy, and the same ledger and access log."""
-        self.app = install(answering(), text, access_log=self.sink, ledger=self.ledger, clock=self.clock)
+        self.app = install(reply_app(), text, access_log=self.sink, ledger=self.ledger, clock=self.clock)
 
     def export(self) -> dict[str, Any]:
         export: dict[str, Any] = self.get(EXPORT).json
@@ -205,7 +205,7 @@ def test_erasure_cookie_reaches_neither_app_nor_tracing() -> None:
 
 @pytest.mark.parametrize("name", [NAME, PLAIN])
 def test_app_cannot_set_erasure_cookie(name: str) -> None:
-    reply = call(install(answering(sets=[f"{name}=x; Path={PREFIX}"])))
+    reply = call(install(reply_app(sets=[f"{name}=x; Path={PREFIX}"])))
     assert reply.set_cookies == {}
 
 

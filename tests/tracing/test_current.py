@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cookie_consent.current import begin, is_traced
-from tests.support.asgi import SITE, Visitor, answer_to, answering, bodies, call, drive, install
+from tests.support.asgi import SITE, Visitor, bodies, call, drive, install, reply_app, response_to
 from tests.support.asgi import scope as request_of
 
 OTHER_SITE = SITE.replace('path = "/whois"', 'path = "/nothing"')
@@ -30,7 +30,7 @@ def noting_app(seen: list[bool]) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(is_traced())
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     return app
 
@@ -107,12 +107,12 @@ def test_thread_has_the_decision_only_during_the_request() -> None:
         seen.append(await run_in_threadpool(is_traced))
         go_on = asyncio.Event()
         later.append((go_on, asyncio.create_task(note_later(go_on))))
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     request = request_of(headers=[("cookie", cookies_of_granting_visitor())])
 
     async def serve() -> None:
-        await asyncio.create_task(answer_to(install(app), request))
+        await asyncio.create_task(response_to(install(app), request))
         ((go_on, task),) = later
         go_on.set()
         await task
@@ -136,15 +136,15 @@ def test_consent_of_inner_request_does_not_reach_outer_request() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/outer":
-            await answer_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
-            await answer_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
+            await response_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
+            await response_to(site, request_of(path="/inner", headers=[("cookie", cookies)]))
         seen.append(is_traced())
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     site = install(app)
 
     async def serve() -> None:
-        await answer_to(site, request_of(path="/outer"), bodies(b""))
+        await response_to(site, request_of(path="/outer"), bodies(b""))
         seen.append(is_traced())
 
     asyncio.run(serve())

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from cookie_consent.sinks.files.closed_files import counts_path
-from tests.support.asgi import came
+from tests.support.asgi import request_time
 from tests.support.tracing_simulation import Simulation
 
 pytestmark = pytest.mark.slow
@@ -50,7 +50,7 @@ def test_exactly_the_allowed_requests_are_recorded(play: Simulation) -> None:
 def test_records_match_their_requests_and_hold_no_secrets(play: Simulation) -> None:
     for record in lines(play.log):
         values = play.expected[number_of(record)].values
-        assert came(record) == pytest.approx(values.pop("came"), abs=0.002)
+        assert request_time(record) == pytest.approx(values.pop("came"), abs=0.002)
         assert {name: record.get(name) for name in values} == values
     assert [secret for secret in SECRETS if secret in play.log.read_bytes()] == []
 

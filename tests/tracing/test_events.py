@@ -24,7 +24,20 @@ from cookie_consent.integrations.jinja import consent_context
 from cookie_consent.sinks import MemorySink
 from cookie_consent.tracing.events import Event, read_event
 from cookie_consent.visitors.pages.assets import assets, script_address
-from tests.support.asgi import PHONE, PREFIX, ROBOT, SITE, Clock, Fields, Reply, Visitor, call, came, install, policy
+from tests.support.asgi import (
+    PHONE,
+    PREFIX,
+    ROBOT,
+    SITE,
+    Clock,
+    Fields,
+    Reply,
+    Visitor,
+    call,
+    install,
+    policy,
+    request_time,
+)
 from tests.support.policies import KEY
 
 EVENTS = f"{PREFIX}/events"
@@ -80,7 +93,7 @@ def test_event_is_recorded_for_its_visitor() -> None:
     assert event.keys() - visit.keys() == {"event.name", "event.properties"}
     assert (event["event.name"], event["url.path"]) == ("download", "/docs")
     assert event["event.properties"] == DOWNLOAD["properties"]
-    assert came(event) == pytest.approx(1_750_000_000.25, abs=0.002)
+    assert request_time(event) == pytest.approx(1_750_000_000.25, abs=0.002)
     assert not event.keys() & {"http.request.method", "http.response.status_code", "duration_ms", "consent.purpose"}
 
 

@@ -19,7 +19,7 @@ from uvicorn.logging import TRACE_LOG_LEVEL, AccessFormatter
 
 from cookie_consent.logging import ACCESS_LOGGERS, AccessFilter, filter_access_logs
 from cookie_consent.sinks.memory import MemorySink
-from tests.support.asgi import PHONE, PREFIX, Visitor, answering, bodies, drive, install, run, scope
+from tests.support.asgi import PHONE, PREFIX, Visitor, bodies, drive, install, reply_app, run, scope
 
 FILTERED = (*ACCESS_LOGGERS, "uvicorn.error", "uvicorn.asgi")
 ADDRESS = "203.0.113.77"
@@ -260,7 +260,7 @@ def test_mask_client_truncates_address_for_app_until_consent(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["client"])
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     site = install(app, mask_client=True)
     visitor = Visitor(site)
@@ -307,7 +307,7 @@ def test_documented_logging_by_the_app_works(caplog: pytest.LogCaptureFixture) -
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         note_search("maps", PHONE)
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     visitor = Visitor(install(app))
     visitor.get()

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.support.asgi import PHONE, PREFIX
-from tests.support.servers.processes import end_group, own_group
+from tests.support.servers.processes import kill_process_group, process_group_options
 
 pytestmark = pytest.mark.server
 
@@ -178,7 +178,7 @@ def serving(folder: Path, server: str, mode: str) -> Iterator[Server]:
     }
     output = folder / "output.txt"
     with output.open("wb") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT, env=env, **own_group())
+        process = subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT, env=env, **process_group_options())
     try:
         end = time.monotonic() + LONGEST_WAIT
         while not listens(port):
@@ -187,7 +187,7 @@ def serving(folder: Path, server: str, mode: str) -> Iterator[Server]:
             time.sleep(0.02)
         yield Server(port, folder, process)
     finally:
-        end_group(process)
+        kill_process_group(process)
         process.wait(LONGEST_WAIT)
 
 

@@ -39,13 +39,13 @@ from tests.support.asgi import (
     Clock,
     Fields,
     Visitor,
-    answering,
     bodies,
-    came,
     drive,
     install,
-    page,
+    page_app,
     policy,
+    reply_app,
+    request_time,
     scope,
 )
 from tests.support.policies import KEY
@@ -154,7 +154,7 @@ def test_address_and_user_agent_are_not_read_without_consent(answer: str) -> Non
     def no_id() -> str:
         raise AssertionError("an id was made")
 
-    visitor = Visitor(install(answering(reads=["media"]), access_log=MemorySink(), make_id=no_id))
+    visitor = Visitor(install(reply_app(reads=["media"]), access_log=MemorySink(), make_id=no_id))
     if answer == "refused":
         visitor.refuse()
     elif answer == "media":
@@ -233,7 +233,7 @@ def test_record_has_exactly_the_expected_fields() -> None:
     )
     assert record.pop("duration_ms") >= 0
     assert re.fullmatch(r"[\w-]{16}-[0-9a-f]{16}", record.pop("log.record.uid"))
-    assert came(record) == pytest.approx(NOW, abs=0.002)
+    assert request_time(record) == pytest.approx(NOW, abs=0.002)
     del record["time"]
     assert record == {
         "record.version": 1,
@@ -474,7 +474,7 @@ def test_request_method_is_recorded(method: str) -> None:
 
 @pytest.mark.parametrize("status", [200, 204, 301, 304, 404, 503])
 def test_response_status_is_recorded(status: int) -> None:
-    assert Traced(answering(b"", status=status)).record()["http.response.status_code"] == status
+    assert Traced(reply_app(b"", status=status)).record()["http.response.status_code"] == status
 
 
 # Routes.
@@ -489,7 +489,7 @@ def test_starlette_route_template_is_recorded() -> None:
         routes=[
             Route("/offices/{office}", _ok),
             Mount("/shop", routes=[Route("/{item:int}", _ok), Mount("/deep", routes=[Route("/{x}/y", _ok)])]),
-            Mount("/plain", answering()),
+            Mount("/plain", reply_app()),
         ]
     )
     visitor = Traced(app)
@@ -523,7 +523,7 @@ def test_fastapi_route_template_is_recorded() -> None:
 
 
 def test_record_is_written_once_after_the_response_ends() -> None:
-    visitor = Traced(answering([b"a", b"b", b"c"]))
+    visitor = Traced(reply_app([b"a", b"b", b"c"]))
     seen: list[int] = []
     request = scope(headers=[("user-agent", PHONE), ("cookie", _cookies(visitor))])
     asyncio.run(drive(visitor.app, request, bodies(b""), lambda _: seen.append(len(visitor.sink.records))))
@@ -534,7 +534,7 @@ def test_record_is_written_once_after_the_response_ends() -> None:
 def test_record_has_the_duration_of_the_app() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0.06)
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     visitor, began = Traced(app), time.perf_counter()
     milliseconds = visitor.record()["duration_ms"]
@@ -582,7 +582,7 @@ def test_interrupted_response_is_recorded_with_sent_status() -> None:
 def test_message_before_the_response_does_not_end_it(before: Message) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send(before)
-        await answering(status=201)(scope, receive, send)
+        await reply_app(status=201)(scope, receive, send)
 
     visitor = Traced(app)
     request = scope(headers=[("user-agent", PHONE), ("cookie", _cookies(visitor))])
@@ -609,7 +609,7 @@ class Raising(MemorySink):
         raise OSError("this sink is broken")
 
 
-@pytest.mark.parametrize("app", [answering(), page(), answering([b"a", b"b"])])
+@pytest.mark.parametrize("app", [reply_app(), page_app(), reply_app([b"a", b"b"])])
 def test_failing_sink_costs_no_page(app: ASGIApp, caplog: pytest.LogCaptureFixture) -> None:
     visitor = Traced(app, access_log=Raising())
     for _ in range(3):
@@ -628,7 +628,7 @@ def test_unwritable_file_costs_no_page(place: str, tmp_path: Path) -> None:
     }
     make[place]()
     sink = JsonLinesSink(path)
-    visitor = Traced(page(), access_log=sink)
+    visitor = Traced(page_app(), access_log=sink)
     for _ in range(3):
         assert visitor.get().body == PAGE
         sink.close()
@@ -640,7 +640,7 @@ def test_records_are_written_before_shutdown_completes(tmp_path: Path) -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            await answering()(scope, receive, send)
+            await reply_app()(scope, receive, send)
             return
         for _ in range(2):
             await send({"type": f"{(await receive())['type']}.complete"})
@@ -702,7 +702,7 @@ def test_any_request_gives_a_record_of_known_fields(
 
 
 def test_traced_and_refusing_visitors_get_the_same_page() -> None:
-    visitor, nobody = Traced(page()), Visitor(install(page()), [("user-agent", PHONE)])
+    visitor, nobody = Traced(page_app()), Visitor(install(page_app()), [("user-agent", PHONE)])
     nobody.refuse()
     assert visitor.get().body == nobody.get().body == PAGE
 
@@ -718,7 +718,7 @@ def test_record_is_one_line_despite_unicode_line_breaks(tmp_path: Path) -> None:
 
 
 def test_page_of_traced_visitor_is_private() -> None:
-    app = install(answering(headers=[("cache-control", "public, s-maxage=60")]), access_log=MemorySink())
+    app = install(reply_app(headers=[("cache-control", "public, s-maxage=60")]), access_log=MemorySink())
     visitor = Visitor(app, [("user-agent", PHONE)])
     assert visitor.get().get("cache-control") == "public, s-maxage=60"
     visitor.accept()

@@ -24,15 +24,15 @@ from tests.support.asgi import (
     Fields,
     Reply,
     Visitor,
-    answer_to,
-    answering,
     bodies,
     drive,
     install,
-    page,
+    page_app,
     policy,
+    reply_app,
+    response_to,
     scope,
-    without_once,
+    without_form_ids,
 )
 from tests.support.policies import text_of
 
@@ -346,7 +346,7 @@ def check_refusal_gets_503(app: Any, headers: Fields = ()) -> Reply:
     assert reply.get("content-type") == "application/problem+json"
     assert reply.all("set-cookie") == []
     assert visitor.jar == before
-    assert without_once(visitor.get(headers=[("accept", "text/html")]).text) == without_once(page_before.text)
+    assert without_form_ids(visitor.get(headers=[("accept", "text/html")]).text) == without_form_ids(page_before.text)
     return reply
 
 
@@ -354,7 +354,7 @@ def check_refusal_gets_503(app: Any, headers: Fields = ()) -> Reply:
 def test_answer_gets_503_and_changes_nothing_when_ledger_fails(
     ledger: MemoryLedger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    check_refusal_gets_503(install(page(), ledger=ledger))
+    check_refusal_gets_503(install(page_app(), ledger=ledger))
     logged = [record for record in caplog.records if record.levelno >= logging.ERROR]
     ((message, _, reason),) = [record.getMessage().partition("refused: ") for record in logged]
     assert message == "The ledger could not keep a consent record; the answer was "
@@ -371,11 +371,11 @@ def test_ledger_failure_is_explained_to_form_on_a_page() -> None:
 
 @pytest.mark.slow
 def test_hanging_ledger_times_out_without_delaying_other_requests() -> None:
-    app = install(answering(b"a page"), ledger=Hanging())
+    app = install(reply_app(b"a page"), ledger=Hanging())
 
     async def visit() -> tuple[Reply, list[Message]]:
         request = scope("POST", PREFIX, [JSON, OWN])
-        answer = asyncio.create_task(answer_to(app, request, bodies(b'{"choice": "accept_all"}')))
+        answer = asyncio.create_task(response_to(app, request, bodies(b'{"choice": "accept_all"}')))
         await asyncio.sleep(0)
         page = await drive(app, scope(), bodies(b""))
         assert not answer.done()
@@ -441,7 +441,7 @@ def test_cancelled_answer_raises_cancelled_error() -> None:
 
 
 def test_answer_on_service_page_skips_purposes_refused_by_service() -> None:
-    visitor = Visitor(install(page()), [("accept", "text/html")])
+    visitor = Visitor(install(page_app()), [("accept", "text/html")])
     text = visitor.get("/whois").text
     assert 'name="service" value="whois"' in text
     visitor.send_form("choice=accept_all&source=banner&service=whois&next=/whois")

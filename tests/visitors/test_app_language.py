@@ -13,7 +13,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from cookie_consent.visitors.app_language import BY_PATH, AppLanguage, app_language
-from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, answering, call, install, page, policy, scope
+from tests.support.asgi import PAGE, PHONE, PREFIX, Reply, Visitor, call, install, page_app, policy, reply_app, scope
 from tests.support.policies import text_of
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE), ("accept-language", "en")]
@@ -27,7 +27,7 @@ def asks_in(reply: Reply, language: str) -> bool:
 
 
 def visitor_with(function: Callable[[HTTPConnection], str | None], **options: Any) -> Visitor:
-    return Visitor(install(page(), language=function, **options), HTML)
+    return Visitor(install(page_app(), language=function, **options), HTML)
 
 
 def language_reader(language: str | Callable[[HTTPConnection], str | None]) -> AppLanguage:
@@ -82,7 +82,7 @@ def test_language_function_reads_but_cannot_change_the_request() -> None:
 
 
 def test_path_language_overrides_page_and_browser_language() -> None:
-    visitor = Visitor(install(page(), language="path", settings_link=True), HTML)
+    visitor = Visitor(install(page_app(), language="path", settings_link=True), HTML)
     reply = visitor.get("/ja/offices")
     assert asks_in(reply, "ja")
     assert f'href="{PREFIX}?language=ja&amp;next=/ja/offices" data-privacy-settings' in reply.text
@@ -93,7 +93,7 @@ def test_language_priority_is_function_then_page_then_browser() -> None:
     html = PAGE.replace(b'lang="en"', b'lang="ja"')
     for returned, language in (("en", "en"), ("ja", "ja"), (None, "ja"), ("fr", "ja")):
         site = install(
-            answering(html, "text/html; charset=utf-8"), language=lambda request, returned=returned: returned
+            reply_app(html, "text/html; charset=utf-8"), language=lambda request, returned=returned: returned
         )
         assert asks_in(call(site, headers=HTML), language)
 
@@ -101,13 +101,13 @@ def test_language_priority_is_function_then_page_then_browser() -> None:
 def test_language_set_on_request_consent_overrides_function() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["consent"].language = "ja"
-        await page()(scope, receive, send)
+        await page_app()(scope, receive, send)
 
     assert asks_in(call(install(app, language=lambda request: "en"), headers=HTML), "ja")
 
 
 def test_mounted_app_uses_language_of_its_inner_path() -> None:
-    site = Starlette(routes=[Mount("/shop", install(page(), language="path"))])
+    site = Starlette(routes=[Mount("/shop", install(page_app(), language="path"))])
     assert asks_in(call(site, path="/shop/ja/x", headers=HTML), "ja")
 
 
@@ -143,14 +143,14 @@ def test_language_function_is_called_once_per_page_and_never_for_data() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["state"]["consent"].language == scope["state"]["consent"].language
-        await page()(scope, receive, send)
+        await page_app()(scope, receive, send)
 
-    for site, path in ((page(), "/ja"), (page(), "/x"), (app, "/ja"), (app, "/x")):
+    for site, path in ((page_app(), "/ja"), (page_app(), "/x"), (app, "/ja"), (app, "/x")):
         called.clear()
         call(install(site, language=counted, settings_link=True), path=path, headers=HTML)
         assert called == [path]
     called.clear()
-    call(install(answering(), language=counted), path="/data", headers=HTML)
+    call(install(reply_app(), language=counted), path="/data", headers=HTML)
     assert called == []
 
 
@@ -171,7 +171,7 @@ def test_app_that_reads_consent_language_gets_its_path_language() -> None:
     def reading() -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             seen.append(scope["state"]["consent"].language)
-            await answering()(scope, receive, send)
+            await reply_app()(scope, receive, send)
 
         return app
 

@@ -8,7 +8,7 @@ import hashlib
 import pytest
 
 from cookie_consent.visitors.pages.assets import assets
-from tests.support.asgi import PREFIX, call, install, page
+from tests.support.asgi import PREFIX, call, install, page_app
 
 
 @pytest.mark.parametrize("name", sorted(assets()))
@@ -72,7 +72,7 @@ def test_files_other_than_scripts_have_no_plain_address(name: str) -> None:
 
 
 def test_assets_named_by_banner_are_served() -> None:
-    app = install(page())
+    app = install(page_app())
     text = call(app, headers=[("accept", "text/html")]).text
     named = [asset for asset in assets().values() if asset.name in text]
     assert {asset.media_type.partition(";")[0] for asset in named} == {"text/css", "text/javascript"}

@@ -19,11 +19,11 @@ from tests.support.asgi import (
     Fields,
     Reply,
     Visitor,
-    answering,
     call,
     install,
-    page,
+    page_app,
     policy,
+    reply_app,
 )
 from tests.support.browsers.browser import forms
 from tests.support.policies import text_of
@@ -40,13 +40,13 @@ def recording(seen: list[Scope]) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
-        await page()(scope, receive, send)
+        await page_app()(scope, receive, send)
 
     return app
 
 
 def test_banner_is_in_page_until_visitor_answers() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     first = visitor.get()
     assert has_banner(first)
     assert b"<h1>Hello</h1>" in first.body
@@ -55,7 +55,7 @@ def test_banner_is_in_page_until_visitor_answers() -> None:
 
 
 def test_banner_buttons_look_alike_and_work_without_javascript() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     text = visitor.get("/there", query=b"a=b").text
     (form,) = forms(text)
     assert [value for _, value in form.buttons if value.endswith("_all")] == ["refuse_all", "accept_all"]
@@ -74,24 +74,24 @@ def test_banner_buttons_look_alike_and_work_without_javascript() -> None:
 )
 def test_banner_is_in_language_of_page_or_of_browser(page_language: str, accepted: str, language: str) -> None:
     html = PAGE.replace(b'lang="en"', f'lang="{page_language}"'.encode() if page_language else b"")
-    reply = call(install(answering(html, "text/html; charset=utf-8")), headers=[*HTML, ("accept-language", accepted)])
+    reply = call(install(reply_app(html, "text/html; charset=utf-8")), headers=[*HTML, ("accept-language", accepted)])
     assert text_of(policy(), language, "banner_title") in reply.text
 
 
 @pytest.mark.parametrize("method", ["POST", "HEAD", "PUT"])
 def test_response_to_method_other_than_get_has_no_banner(method: str) -> None:
-    assert not has_banner(call(install(page()), method, headers=HTML))
+    assert not has_banner(call(install(page_app()), method, headers=HTML))
 
 
 @pytest.mark.parametrize(
     ("app", "status"),
     [
-        (answering(PAGE, "text/plain"), 200),
-        (answering(b"<p>part of a page</p>", "text/html"), 200),
-        (answering(PAGE, "text/html", headers=[("content-encoding", "gzip")]), 200),
-        (answering(PAGE, "text/html", headers=[("content-disposition", "attachment")]), 200),
-        (answering(b"", "text/html", status=304), 304),
-        (answering(PAGE, "application/xhtml+xml"), 200),
+        (reply_app(PAGE, "text/plain"), 200),
+        (reply_app(b"<p>part of a page</p>", "text/html"), 200),
+        (reply_app(PAGE, "text/html", headers=[("content-encoding", "gzip")]), 200),
+        (reply_app(PAGE, "text/html", headers=[("content-disposition", "attachment")]), 200),
+        (reply_app(b"", "text/html", status=304), 304),
+        (reply_app(PAGE, "application/xhtml+xml"), 200),
     ],
 )
 def test_partial_or_non_html_response_has_no_banner(app: ASGIApp, status: int) -> None:
@@ -101,39 +101,39 @@ def test_partial_or_non_html_response_has_no_banner(app: ASGIApp, status: int) -
 
 
 def test_error_page_has_banner() -> None:
-    assert has_banner(call(install(answering(PAGE, "text/html", 404)), headers=HTML))
+    assert has_banner(call(install(reply_app(PAGE, "text/html", 404)), headers=HTML))
 
 
 @pytest.mark.parametrize("user_agent", [ROBOT, "Mozilla/5.0 (compatible; bingbot/2.0)", "Googlebot/2.1"])
 def test_page_for_robot_has_no_banner_and_is_private(user_agent: str) -> None:
-    reply = call(install(page()), headers=[("accept", "text/html"), ("user-agent", user_agent)])
+    reply = call(install(page_app()), headers=[("accept", "text/html"), ("user-agent", user_agent)])
     assert reply.body == PAGE
     assert reply.get("cache-control") == "private"
 
 
 @pytest.mark.parametrize("user_agent", ["", "curl/8.0", "\xff\xfe", "x" * 10_000])
 def test_page_for_unknown_user_agent_has_banner(user_agent: str) -> None:
-    assert has_banner(call(install(page()), headers=[("accept", "text/html"), ("user-agent", user_agent)]))
-    assert has_banner(call(install(page())))
+    assert has_banner(call(install(page_app()), headers=[("accept", "text/html"), ("user-agent", user_agent)]))
+    assert has_banner(call(install(page_app())))
 
 
 def test_signals_covering_every_purpose_suppress_banner() -> None:
-    assert has_banner(call(install(page()), headers=[*HTML, ("sec-gpc", "1")]))
-    assert not has_banner(call(install(page()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
+    assert has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1")]))
+    assert not has_banner(call(install(page_app()), headers=[*HTML, ("sec-gpc", "1"), ("dnt", "1")]))
 
 
 def test_policy_without_purposes_has_no_banner() -> None:
     text = SITE[: SITE.index("[purposes.analytics]")]
-    assert not has_banner(call(install(page(), text), headers=HTML))
+    assert not has_banner(call(install(page_app(), text), headers=HTML))
 
 
 def test_banner_injection_can_be_switched_off() -> None:
-    reply = call(install(page(), inject=False), headers=HTML)
+    reply = call(install(page_app(), inject=False), headers=HTML)
     assert reply.body == PAGE
 
 
 def test_banner_on_service_page_omits_purposes_refused_by_service() -> None:
-    text = call(install(page()), path="/whois/search", headers=HTML).text
+    text = call(install(page_app()), path="/whois/search", headers=HTML).text
     assert "Maps and videos" in text
     assert "Access tracing" not in text
     assert 'href="/whois/terms"' in text
@@ -146,7 +146,7 @@ WITH_POLICY_URL = SITE.replace('contact = "', 'policy_url = "/shop/privacy?for=a
 
 @pytest.mark.parametrize("path", ["/whois/terms", "/shop/privacy"])
 def test_policy_page_linked_from_banner_has_no_banner(path: str) -> None:
-    site = install(page(), WITH_POLICY_URL, settings_link=True)
+    site = install(page_app(), WITH_POLICY_URL, settings_link=True)
     reply = call(site, path=path, query=b"a=b", headers=HTML)
     assert not has_banner(reply)
     assert preload_links(reply) == []
@@ -161,13 +161,13 @@ def test_policy_page_linked_from_banner_has_no_banner(path: str) -> None:
     "path", ["/", "/whois", "/whois/termsx", "/whois/terms/x", "/privacy", "/shop", "/whois/terms?for=all"]
 )
 def test_page_with_path_like_policy_page_has_banner(path: str) -> None:
-    assert has_banner(call(install(page(), WITH_POLICY_URL), path=path, headers=HTML))
-    assert has_banner(call(install(page(), WITH_POLICY_URL), path="/x/whois/terms", root_path="/x", headers=HTML))
+    assert has_banner(call(install(page_app(), WITH_POLICY_URL), path=path, headers=HTML))
+    assert has_banner(call(install(page_app(), WITH_POLICY_URL), path="/x/whois/terms", root_path="/x", headers=HTML))
 
 
 def test_policy_url_on_another_site_exempts_no_page() -> None:
     text = SITE.replace('contact = "', 'policy_url = "https://elsewhere.example/privacy"\ncontact = "')
-    assert has_banner(call(install(page(), text), path="/privacy", headers=HTML))
+    assert has_banner(call(install(page_app(), text), path="/privacy", headers=HTML))
 
 
 def test_request_for_policy_page_keeps_conditional_headers() -> None:
@@ -177,7 +177,7 @@ def test_request_for_policy_page_keeps_conditional_headers() -> None:
 
 
 def test_banner_carries_state_for_script() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     visitor.post({"choice": "grant", "purposes": {"media": True}})
     text = visitor.get().text
     state = text.partition("data-state=")[2]
@@ -186,7 +186,7 @@ def test_banner_carries_state_for_script() -> None:
 
 
 def test_banner_form_posts_below_mount_path() -> None:
-    text = call(install(page()), path="/shop/x", root_path="/shop", headers=HTML).text
+    text = call(install(page_app()), path="/shop/x", root_path="/shop", headers=HTML).text
     (form,) = forms(text)
     assert form.action == f"/shop{PREFIX}"
     assert ("next", "/shop/x#pchoice") in form.hidden
@@ -194,7 +194,7 @@ def test_banner_form_posts_below_mount_path() -> None:
 
 def test_redirect_without_cookie_leads_to_blocked_cookies_message() -> None:
     """The stylesheet shows the message as :target. A page without a banner has no such message."""
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     (form,) = forms(visitor.get("/there").text)
     reply = visitor.send_form(form.pressed("accept_all"))
     path, _, fragment = reply.get("location").partition("#")
@@ -206,7 +206,7 @@ def test_redirect_without_cookie_leads_to_blocked_cookies_message() -> None:
 
 @pytest.mark.parametrize("layout", ["corner", "bar", "modal"])
 def test_layout_option_sets_layout_of_banner(layout: str) -> None:
-    text = call(install(page(), layout=layout), headers=HTML).text
+    text = call(install(page_app(), layout=layout), headers=HTML).text
     assert f'class="pchoice pchoice-{layout}"' in text
     assert ("<dialog" in text) == (layout == "modal")
     assert f'class="pchoice pchoice-{layout}"' in call(install(layout=layout), path=f"{PREFIX}/question").text
@@ -220,7 +220,7 @@ def preload_links(reply: Reply) -> list[str]:
 
 
 def test_page_with_banner_preloads_stylesheet() -> None:
-    visitor = Visitor(install(page(headers=[("link", "</own.css>; rel=preload; as=style")])), HTML)
+    visitor = Visitor(install(page_app(headers=[("link", "</own.css>; rel=preload; as=style")])), HTML)
     style = f"{PREFIX}/assets/{assets()['choices.css'].name}"
     reply = visitor.get()
     assert preload_links(reply) == ["</own.css>; rel=preload; as=style", f"<{style}>; rel=preload; as=style"]
@@ -232,10 +232,10 @@ def test_page_with_banner_preloads_stylesheet() -> None:
 @pytest.mark.parametrize(
     ("app", "headers", "options"),
     [
-        (page(), [("user-agent", ROBOT)], {"settings_link": True}),
-        (page(), [], {"inject": False}),
-        (answering(b"{}", "application/json"), [], {}),
-        (answering(PAGE, "text/html", headers=[("content-encoding", "gzip")]), [], {}),
+        (page_app(), [("user-agent", ROBOT)], {"settings_link": True}),
+        (page_app(), [], {"inject": False}),
+        (reply_app(b"{}", "application/json"), [], {}),
+        (reply_app(PAGE, "text/html", headers=[("content-encoding", "gzip")]), [], {}),
     ],
 )
 def test_response_without_banner_preloads_no_stylesheet(app: ASGIApp, headers: Fields, options: dict[str, Any]) -> None:
@@ -243,7 +243,7 @@ def test_response_without_banner_preloads_no_stylesheet(app: ASGIApp, headers: F
 
 
 def test_stylesheet_preload_includes_mount_path() -> None:
-    reply = call(install(page()), path="/shop/x", root_path="/shop", headers=HTML)
+    reply = call(install(page_app()), path="/shop/x", root_path="/shop", headers=HTML)
     assert preload_links(reply)[0].startswith(f"</shop{PREFIX}/assets/choices.")
 
 
@@ -262,7 +262,7 @@ _OWN = re.compile(r'<link rel="stylesheet" href="/privacy[^>]*>|<script type="mo
     ],
 )
 def test_banner_tags_carry_nonces_of_content_security_policy(csp: str, script: str, style: str) -> None:
-    reply = call(install(page(headers=[("content-security-policy", csp)])), headers=HTML)
+    reply = call(install(page_app(headers=[("content-security-policy", csp)])), headers=HTML)
     link, own = _OWN.findall(reply.text)
     assert f' nonce="{style}"' in link if style else "nonce" not in link
     assert f' nonce="{script}"' in own if script else "nonce" not in own
@@ -272,7 +272,7 @@ def test_banner_tags_carry_nonces_of_content_security_policy(csp: str, script: s
 
 def test_base64_nonce_is_quoted_in_link_header() -> None:
     """Base64 contains "/" and "=", so the value has to be quoted (RFC 8288 section 3)."""
-    reply = call(install(page(headers=[("content-security-policy", "style-src 'nonce-a/b=='")])), headers=HTML)
+    reply = call(install(page_app(headers=[("content-security-policy", "style-src 'nonce-a/b=='")])), headers=HTML)
     assert preload_links(reply)[0].endswith('; nonce="a/b=="')
 
 
@@ -285,7 +285,7 @@ def test_cached_banner_gets_nonce_of_each_page() -> None:
 
 async def _with_csp(scope: Scope, receive: Receive, send: Send) -> None:
     csp = next(value for name, value in scope["headers"] if name == b"x-csp")
-    await page(headers=[("content-security-policy", csp)])(scope, receive, send)
+    await page_app(headers=[("content-security-policy", csp)])(scope, receive, send)
 
 
 _NONCES = install(_with_csp)
@@ -294,7 +294,7 @@ _NONCES = install(_with_csp)
 def test_nonce_set_by_app_is_used_where_csp_has_none() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"]["consent"].nonce = "told"
-        await page(headers=[("content-security-policy", "script-src 'nonce-given'")])(scope, receive, send)
+        await page_app(headers=[("content-security-policy", "script-src 'nonce-given'")])(scope, receive, send)
 
     link, own = _OWN.findall(call(install(app), headers=HTML).text)
     assert ' nonce="told"' in link
@@ -305,7 +305,7 @@ def test_nonce_set_by_app_is_used_where_csp_has_none() -> None:
     "path", ['/"><script>', "/地図", "/a b", "/%", "/\x00", "/\\x", "//evil.example", "/" + "x" * 5000]
 )
 def test_hostile_path_redirects_within_the_site(path: str) -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     reply = visitor.get(path, query=b'a="&b=\xff<')
     (form,) = forms(reply.text)
     assert b"<script>" not in reply.body.replace(b'<script type="module"', b"")

@@ -22,9 +22,9 @@ from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.policy.diff import asks_again, compare
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.visitors.pages.evidence import explain
-from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, call, install, page, policy, run
+from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, call, install, page_app, policy, run
 from tests.support.browsers.browser import forms
-from tests.support.policies import KEY, NOW, answered
+from tests.support.policies import KEY, NOW, consent_record
 
 SELLS = SITE.replace(
     '[[cookies]]\nname = "session"',
@@ -50,7 +50,7 @@ GPC = ("sec-gpc", "1")
 
 
 def visitor_of_seller(**options: Any) -> Visitor:
-    return Visitor(install(page(), SELLS, **{"settings_link": True, **options}), HTML)
+    return Visitor(install(page_app(), SELLS, **{"settings_link": True, **options}), HTML)
 
 
 def opt_out(visitor: Visitor, **where: Any) -> Reply:
@@ -123,7 +123,7 @@ def test_opt_out_page_is_linked_from_pages_banner_and_settings() -> None:
 
 
 def test_site_without_sale_has_no_opt_out_page_link_or_choice() -> None:
-    visitor = Visitor(install(page(), settings_link=True), HTML)
+    visitor = Visitor(install(page_app(), settings_link=True), HTML)
     assert visitor.get(PATH).status == 404
     for path in ("/", PREFIX):
         assert "do-not-sell" not in visitor.get(path).text
@@ -148,8 +148,10 @@ def test_refused_sale_is_asked_again_only_after_12_months() -> None:
 def test_site_with_sale_needs_consent_lifetime_of_12_months() -> None:
     day = 86_400
     assert f"Max-Age={400 * day};" in visitor_of_seller(consent_days=400).accept().set_cookies["__Host-consent"]
-    assert f"Max-Age={180 * day};" in Visitor(install(page())).accept().set_cookies["__Host-consent"]
-    assert f"Max-Age={30 * day};" in Visitor(install(page(), consent_days=30)).accept().set_cookies["__Host-consent"]
+    assert f"Max-Age={180 * day};" in Visitor(install(page_app())).accept().set_cookies["__Host-consent"]
+    assert (
+        f"Max-Age={30 * day};" in Visitor(install(page_app(), consent_days=30)).accept().set_cookies["__Host-consent"]
+    )
     with pytest.raises(ValueError, match=r"consent_days: 180 is not valid\. .* at least 366\."):
         visitor_of_seller(consent_days=180)
 
@@ -224,7 +226,7 @@ def test_start_of_sale_is_material_change_and_asks_again() -> None:
         True,
     )
     assert (ended.what, ended.material) == ('purpose "ads": sells true -> not set', False)
-    accepted = answered(old, {"ads": State.GRANTED, "media": State.GRANTED})
+    accepted = consent_record(old, {"ads": State.GRANTED, "media": State.GRANTED})
     held = decide(replace(new, history=(old,)), accepted, frozenset(), NOW)
     assert (held.should_ask, held.purposes["ads"], held.purposes["media"]) == (True, False, True)
 

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from cookie_consent.ledgers import Ledger, MemoryLedger
-from tests.support.asgi import PREFIX, ROBOT, Clock, Fields, Reply, Visitor, answer_to, bodies, install, run, scope
+from tests.support.asgi import PREFIX, ROBOT, Clock, Fields, Reply, Visitor, bodies, install, response_to, run, scope
 from tests.support.browsers.browser import forms
 
 FORM = [("content-type", "application/x-www-form-urlencoded"), ("sec-fetch-site", "same-origin")]
@@ -31,7 +31,7 @@ def simultaneous_replies(app: ASGIApp, body: bytes, headers: Fields, times: int 
     """Return the responses to identical requests that arrive at the same time."""
 
     async def all_of_them() -> list[Reply]:
-        requests = (answer_to(app, scope("POST", PREFIX, headers), bodies(body)) for _ in range(times))
+        requests = (response_to(app, scope("POST", PREFIX, headers), bodies(body)) for _ in range(times))
         return await asyncio.gather(*requests)
 
     return asyncio.run(all_of_them())

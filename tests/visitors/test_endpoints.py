@@ -19,13 +19,13 @@ from tests.support.asgi import (
     Fields,
     Reply,
     Visitor,
-    answer_to,
-    answering,
     bodies,
     call,
     drive,
     install,
     policy,
+    reply_app,
+    response_to,
     scope,
 )
 from tests.support.policies import text_of
@@ -164,8 +164,8 @@ def test_links_and_forms_include_mount_path(root: str) -> None:
 
 
 def test_middleware_mounted_in_starlette_serves_its_mount() -> None:
-    inner = Starlette(routes=[Mount("/page", answering(b"inner"))])
-    site = Starlette(routes=[Mount("/shop", install(inner)), Mount("/page", answering(b"outer"))])
+    inner = Starlette(routes=[Mount("/page", reply_app(b"inner"))])
+    site = Starlette(routes=[Mount("/shop", install(inner)), Mount("/page", reply_app(b"outer"))])
     assert call(site, path=f"/shop{PREFIX}/state").json["status"] == "unknown"
     assert call(site, path="/shop/page/1").body == b"inner"
     assert call(site, path="/page/1").body == b"outer"
@@ -252,7 +252,7 @@ def test_vary_names_all_headers_that_response_depends_on(path: str) -> None:
 def test_post_without_host_header_is_refused() -> None:
     connection = scope("POST", PREFIX, [FORM, ("origin", "https://site.example")])
     connection["headers"] = [field for field in connection["headers"] if field[0] != b"host"]
-    check_error_page(asyncio.run(answer_to(install(), connection, bodies(b"choice=accept_all"))), 403)
+    check_error_page(asyncio.run(response_to(install(), connection, bodies(b"choice=accept_all"))), 403)
 
 
 # Errors.
@@ -370,7 +370,7 @@ def test_reading_of_streamed_body_stops_at_limit(path: str, chunk: int) -> None:
 
 def test_answer_in_chunks_is_joined() -> None:
     chunks = bodies(b'{"choi', b"", b'ce": "accept', b'_all"}')
-    reply = asyncio.run(answer_to(install(), scope("POST", PREFIX, [JSON, OWN]), chunks))
+    reply = asyncio.run(response_to(install(), scope("POST", PREFIX, [JSON, OWN]), chunks))
     assert reply.json["status"] == "granted"
 
 

@@ -24,9 +24,9 @@ from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.evidence import SURFACES, body_of, build, explain
 from cookie_consent.visitors.pages.pages import Pages
 from cookie_consent.visitors.pages.wording import written_day
-from tests.support.asgi import NOW, PAGE, PREFIX, SITE, Clock, Visitor, install, policy, run, without_once
+from tests.support.asgi import NOW, PAGE, PREFIX, SITE, Clock, Visitor, install, policy, run, without_form_ids
 from tests.support.browsers.browser import Form, forms
-from tests.support.policies import KEY, full_in, text_of
+from tests.support.policies import KEY, full_policy_in, text_of
 
 HTML = [("accept", "text/html")]
 NEXT = re.compile(r'<input type="hidden" name="next" value="[^"]*">\n')
@@ -70,7 +70,7 @@ def japanese_visitor(app: ASGIApp) -> Visitor:
 
 def without_own_parts(html: str) -> str:
     """Return a text as the ledger keeps it: without the next path and the id of the form."""
-    return NEXT_IN_LINK.sub("", NEXT.sub("", without_once(html)))
+    return NEXT_IN_LINK.sub("", NEXT.sub("", without_form_ids(html)))
 
 
 def banner_in(html: str) -> str:
@@ -80,7 +80,7 @@ def banner_in(html: str) -> str:
 
 def settings_of(html: str) -> str:
     """Return the settings page without the lines that name the visitor's own records."""
-    return re.sub(r"<li>[^\n]*(?:<code>|/records\?)[^\n]*</li>\n", "", without_once(html))
+    return re.sub(r"<li>[^\n]*(?:<code>|/records\?)[^\n]*</li>\n", "", without_form_ids(html))
 
 
 def form_of(html: str, surface: str) -> Form:
@@ -135,7 +135,7 @@ def test_kept_text_matches_banner_served_by_itself(layout: str) -> None:
     visitor = Visitor(install(ledger=ledger, layout=layout))
     shown = visitor.get(f"{PREFIX}/question").text
     visitor.send_form(form_of(shown, "banner").pressed("accept_all"))
-    assert kept_texts(ledger, visitor) == (without_once(shown), without_once(shown))
+    assert kept_texts(ledger, visitor) == (without_form_ids(shown), without_form_ids(shown))
 
 
 def test_kept_text_of_reopened_banner_shows_earlier_answer(ledger: Ledger) -> None:
@@ -147,7 +147,7 @@ def test_kept_text_of_reopened_banner_shows_earlier_answer(ledger: Ledger) -> No
     prevailing = visitor.get(f"{PREFIX}/question", query=b"again&language=en").text
     assert 'value="media" aria-describedby="pchoice-about-media" checked' in shown
     visitor.send_form(form_of(shown, "again").pressed("accept_all"))
-    assert kept_texts(ledger, visitor) == (without_once(shown), without_once(prevailing))
+    assert kept_texts(ledger, visitor) == (without_form_ids(shown), without_form_ids(prevailing))
     assert (newest_record(ledger, visitor)["source"], newest_record(ledger, visitor)["surface"]) == (
         "settings",
         "again",
@@ -160,7 +160,7 @@ def test_kept_text_matches_settings_page_before_first_answer(ledger: Ledger) -> 
     prevailing = visitor.get(PREFIX, query=b"language=en").text
     visitor.send_form(form_of(shown, "settings").pressed("accept_all"))
     html, prevailing_html = kept_texts(ledger, visitor)
-    assert (html, prevailing_html) == (without_once(shown), without_once(prevailing))
+    assert (html, prevailing_html) == (without_form_ids(shown), without_form_ids(prevailing))
 
 
 @pytest.mark.parametrize("days", [0, 1, 100, 179])
@@ -196,7 +196,7 @@ def test_kept_text_keeps_date_of_policy_change_on_day_of_answer() -> None:
 def test_kept_text_has_dates_in_format_of_each_language(languages: tuple[str, str]) -> None:
     prevailing_language, language = languages
     clock, ledger = Clock(), MemoryLedger()
-    app = ConsentMiddleware(site(), full_in(*languages), KEY, ledger=ledger, clock=clock)
+    app = ConsentMiddleware(site(), full_policy_in(*languages), KEY, ledger=ledger, clock=clock)
     visitor = Visitor(app, [("accept-language", language)])
     visitor.accept()
     clock.forward(days=2)
@@ -328,7 +328,7 @@ def test_kept_text_includes_mount_path() -> None:
     visitor = Visitor(install(ledger=ledger))
     shown = visitor.get(f"/shop{PREFIX}/question", root_path="/shop").text
     visitor.send_form(form_of(shown, "banner").pressed("accept_all"), path=f"/shop{PREFIX}", root_path="/shop")
-    assert kept_texts(ledger, visitor)[0] == without_once(shown)
+    assert kept_texts(ledger, visitor)[0] == without_form_ids(shown)
     assert f'action="/shop{PREFIX}"' in shown
 
 
@@ -343,7 +343,7 @@ def test_kept_text_of_older_settings_page_omits_later_answer(ledger: Ledger, day
     visitor.accept()
     clock.forward(days=days, seconds=5)
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
-    assert kept_texts(ledger, visitor) == (without_once(shown), without_once(prevailing))
+    assert kept_texts(ledger, visitor) == (without_form_ids(shown), without_form_ids(prevailing))
     assert newest_record(ledger, visitor)["event"] == "withdrawn"
     assert english("status_granted") not in kept_texts(ledger, visitor)[1]
 
@@ -467,7 +467,7 @@ def test_kept_text_has_notice_of_changed_policy(ledger: Ledger) -> None:
     reply = visitor.send_form("choice=accept_all&policy=0000000000000000&surface=settings&language=ja")
     assert reply.status == 409
     visitor.send_form(form_of(reply.text, "settings").pressed("accept_all"))
-    assert kept_texts(ledger, visitor)[0] == without_once(reply.text)
+    assert kept_texts(ledger, visitor)[0] == without_form_ids(reply.text)
     assert english("error_policy_changed") in kept_texts(ledger, visitor)[1]
 
 
@@ -488,7 +488,7 @@ def test_kept_text_ignores_unknown_notice(ledger: Ledger, notice: str) -> None:
     visitor = Visitor(install(ledger=ledger))
     shown = visitor.get(PREFIX).text
     assert visitor.post({"choice": "accept_all", "surface": "settings", "notice": notice}).status == 200
-    assert kept_texts(ledger, visitor)[0] == without_once(shown)
+    assert kept_texts(ledger, visitor)[0] == without_form_ids(shown)
 
 
 # What is kept.
@@ -501,7 +501,7 @@ def test_kept_text_does_not_change_with_the_site(tmp_path: Path) -> None:
     before = Visitor(install(site(), ledger=ledger), HTML)
     shown, prevailing = before.get("/", query=b"language=ja").text, before.get(f"{PREFIX}/question").text
     before.send_form(form_of(shown, "banner").pressed("accept_all"))
-    expected = (without_own_parts(banner_in(shown)), without_once(prevailing))
+    expected = (without_own_parts(banner_in(shown)), without_form_ids(prevailing))
     assert kept_texts(ledger, before) == expected
     ledger.close()
     now = (

@@ -25,8 +25,8 @@ from cookie_consent.ledgers.requests import MAX_BEFORE_STRANGERS_WAIT, MAX_OPEN,
 from cookie_consent.visitors.help_desk_form import SALT
 from cookie_consent.visitors.pages.assets import assets
 from tests.support.asgi import NOW, PREFIX, SITE, Clock, Reply, Visitor, call, install, policy, run
-from tests.support.desk import DAY, SECRET, a_request
-from tests.support.policies import KEY, granted, text_of
+from tests.support.desk import DAY, SECRET, help_desk_request
+from tests.support.policies import KEY, granting_record, text_of
 
 REQUESTS, LOOK_UP = f"{PREFIX}/requests", f"{PREFIX}/requests/look-up"
 TEXT = "What do you keep about me?"
@@ -50,7 +50,7 @@ class Person(Visitor):
     def become(self, consent_id: str) -> None:
         """Hold the consent cookie with this consent id, or none."""
         own = OwnCookies(CookieSettings([KEY]))
-        record = granted(policy(), consent_id=consent_id, decided_at=int(NOW))
+        record = granting_record(policy(), consent_id=consent_id, decided_at=int(NOW))
         line = own.set_consent(record, secure=True).decode()
         self.jar = {"__Host-consent": line.partition(";")[0].partition("=")[2]} if consent_id else {}
 
@@ -224,7 +224,7 @@ def test_request_is_kept_and_its_secret_is_shown_once() -> None:
     assert "July 15, 2025" in visible_text(reply)
     (kept,) = person.kept
     now = int(person.clock.now)
-    assert kept == a_request(
+    assert kept == help_desk_request(
         reference=reference,
         secret_hash=hash_of(secret),
         form=kept.form,
@@ -693,7 +693,7 @@ def test_look_ups_of_unknown_references_block_nobody() -> None:
     person = Person()
     reference, secret = answered_request(person)
     for number in range(400):
-        for unknown in (a_request().reference, f"R-mistyped-{number % 7}"):
+        for unknown in (help_desk_request().reference, f"R-mistyped-{number % 7}"):
             tried = person.post({"reference": unknown, "secret": secret}, JSON, LOOK_UP)
             assert tried.status == 404
     assert person.look_up(reference, secret).status == 200

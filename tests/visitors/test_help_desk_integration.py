@@ -16,7 +16,7 @@ from cookie_consent.ledgers.glossary import MEANINGS
 from cookie_consent.ledgers.retention import Retention
 from cookie_consent.policy.declarations import RequestRules
 from tests.support.asgi import PREFIX, SITE, Visitor, install, policy, run
-from tests.support.desk import DAY, a_request
+from tests.support.desk import DAY, help_desk_request
 from tests.support.policies import NOW, text_of
 from tests.visitors.test_help_desk import REQUESTS, Person
 
@@ -43,12 +43,12 @@ def test_export_contains_only_own_requests() -> None:
 
 
 def test_every_field_of_request_has_a_meaning() -> None:
-    assert MEANINGS["requests"].keys() == a_request().document().keys()
+    assert MEANINGS["requests"].keys() == help_desk_request().document().keys()
 
 
 def test_retention_removes_due_addresses_and_requests(caplog: pytest.LogCaptureFixture) -> None:
     ledger = MemoryLedger()
-    request = a_request(address="me@home.example")
+    request = help_desk_request(address="me@home.example")
     run(ledger.requests.add(request))
     ledger.requests.answer(request.reference, "This.", NOW)
     rules = RequestRules(keep_address=timedelta(days=1), keep=timedelta(days=2))
@@ -65,7 +65,7 @@ def test_purge_command_removes_due_requests_only_with_policy(tmp_path: Path, cap
     url, site = f"sqlite:///{tmp_path}/consent.db", tmp_path / "consent.toml"
     site.write_text(SITE + '\n[requests]\nkeep = "2 days"\nkeep_address = "1 day"\n', encoding="utf-8")
     ledger = open_ledger(url)
-    request = a_request(consent_id="a")
+    request = help_desk_request(consent_id="a")
     run(ledger.requests.add(request))
     ledger.requests.answer(request.reference, "This.", NOW)
     assert main(["purge", "--ledger", url, "--json"]) == GOOD
@@ -84,7 +84,7 @@ def test_purge_command_removes_due_requests_only_with_policy(tmp_path: Path, cap
 def test_export_and_erase_commands_include_requests(tmp_path: Path, capsys: Capture) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)
-    own, other = a_request(consent_id="a"), a_request(consent_id="b")
+    own, other = help_desk_request(consent_id="a"), help_desk_request(consent_id="b")
     for request in (own, other):
         run(ledger.requests.add(request))
     assert main(["export", "--id", "a", "--ledger", url]) == GOOD
@@ -106,7 +106,7 @@ def test_desk_option_without_ledger_is_refused() -> None:
 def test_requests_list_command_marks_overdue_request(tmp_path: Path, capsys: Capture) -> None:
     url = f"sqlite:///{tmp_path}/consent.db"
     ledger = open_ledger(url)
-    request = a_request(consent_id="a")
+    request = help_desk_request(consent_id="a")
     run(ledger.requests.add(request))
     ledger.close()
     assert main(["requests", "list", "--json", "--ledger", url]) == FINDING

@@ -12,11 +12,11 @@ import pytest
 
 from cookie_consent.visitors.help_desk_notice import MAX_PER_HOUR, DeskNotifier, MailBox, desk_notifier_of, notice_of
 from tests.support.asgi import run
-from tests.support.desk import a_request
+from tests.support.desk import help_desk_request
 from tests.support.policies import NOW
 from tests.support.servers.mail_server import HOST, MailServer, make_certificate, tls_context
 
-NOTICE = notice_of(a_request(reference="R-2222-3333", kind="erase"), "Test Registry")
+NOTICE = notice_of(help_desk_request(reference="R-2222-3333", kind="erase"), "Test Registry")
 TO = "to=desk@home.example&from=site@home.example"
 RIGHT = r"smtp://user:password@mail\.example\.jp:587\?to=desk@example\.jp&from=site@example\.jp"
 
@@ -48,7 +48,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_notice_has_nothing_that_visitor_wrote() -> None:
-    request = a_request(text="Secret text", address="me@home.example", consent_id="c")
+    request = help_desk_request(text="Secret text", address="me@home.example", consent_id="c")
     notice = notice_of(request, "Site")
     assert notice == {
         "reference": request.reference,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.visitors.own_records import LONGEST_NOTE
-from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page, policy
+from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page_app, policy
 
 NOTE = f"{PREFIX}/records/note"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -109,7 +109,7 @@ class Site:
 
     def __init__(self) -> None:
         self.ledger, self.clock = MemoryLedger(), Clock()
-        self.app = install(page(), ledger=self.ledger, clock=self.clock)
+        self.app = install(page_app(), ledger=self.ledger, clock=self.clock)
 
     def new_visitor(self, *, known: bool = True) -> Visitor:
         """Return a visitor who comes an hour after the visitor before. A known visitor has answered."""

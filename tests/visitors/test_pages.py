@@ -26,7 +26,7 @@ from cookie_consent.texts import catalog
 from cookie_consent.visitors.pages.assets import assets
 from cookie_consent.visitors.pages.pages import LAYOUTS, Pages
 from cookie_consent.visitors.pages.question import QuestionOptions
-from tests.support.policies import full, full_in, policy_of, text_of
+from tests.support.policies import full_policy_data, full_policy_in, policy_of, text_of
 
 BASE = "/mounted/privacy-choices"
 NOW = 1_780_000_000  # 2026-05-28, UTC
@@ -75,7 +75,7 @@ class Outline(HTMLParser):
 
 @pytest.fixture
 def policy() -> Policy:
-    return policy_of(full())
+    return policy_of(full_policy_data())
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_every_page_names_its_language_and_direction(policy: Policy, language: s
 
 
 def test_page_in_right_to_left_language_has_dir_rtl() -> None:
-    policy = full_in("en", "he")
+    policy = full_policy_in("en", "he")
     for html in all_pages(policy, language="he").values():
         assert 'lang="he" dir="rtl"' in html
 
@@ -512,10 +512,10 @@ def test_settings_link_is_cached_for_all_visitors(
 
 def test_settings_link_is_in_encoding_of_page(policy: Policy, pages: Pages) -> None:
     where: dict[str, Any] = {"base": BASE, "language": "ja", "next_path": "/a"}
-    full, plain = (pages.footer(decision(policy), encoding=name, **where) for name in ("utf-8", "ascii"))
+    utf8, plain = (pages.footer(decision(policy), encoding=name, **where) for name in ("utf-8", "ascii"))
     assert plain.isascii()
-    assert not full.isascii()
-    assert html_module.unescape(plain.decode()) == html_module.unescape(full.decode())
+    assert not utf8.isascii()
+    assert html_module.unescape(plain.decode()) == html_module.unescape(utf8.decode())
 
 
 # Blocked cookies.

@@ -21,12 +21,12 @@ from tests.support.asgi import (
     SITE,
     Reply,
     Visitor,
-    answering,
     call,
     install,
-    page,
+    page_app,
     policy,
-    without_once,
+    reply_app,
+    without_form_ids,
 )
 from tests.support.browsers.browser import forms
 from tests.support.policies import text_of
@@ -44,14 +44,14 @@ def script_state(reply: Reply) -> Any:
 
 
 def test_question_endpoint_returns_same_banner_as_page() -> None:
-    visitor = Visitor(install(page()), HTML)
-    brought = without_once(question(visitor, "next=%2Fthere%3Fa%3Db").text)
-    in_the_page = without_once(visitor.get("/there", query=b"a=b").text)
+    visitor = Visitor(install(page_app()), HTML)
+    brought = without_form_ids(question(visitor, "next=%2Fthere%3Fa%3Db").text)
+    in_the_page = without_form_ids(visitor.get("/there", query=b"a=b").text)
     assert in_the_page == PAGE.decode().replace("<body>", f"<body>{brought}")
 
 
 def test_each_banner_has_its_own_form_id() -> None:
-    visitor = Visitor(install(page()), HTML)
+    visitor = Visitor(install(page_app()), HTML)
     texts = [visitor.get().text, visitor.get().text, question(visitor).text, question(visitor).text]
     assert len({dict(forms(text)[0].hidden)["once"] for text in texts}) == 4
 
@@ -179,7 +179,7 @@ def test_question_for_policy_page_is_empty_unless_reopened(query: str) -> None:
 @pytest.mark.parametrize("address", ["/規約", quote("/規約")])
 def test_policy_page_with_non_ascii_path_has_no_banner(address: str) -> None:
     text = SITE.replace('contact = "', f'policy_url = "{address}"\ncontact = "')
-    visitor = Visitor(install(page(), text), HTML)
+    visitor = Visitor(install(page_app(), text), HTML)
     in_the_page = b"refuse_all" in visitor.get("/規約").body
     assert (in_the_page, question(visitor, f"next={quote(quote('/規約'))}").status) == (False, 204)
 
@@ -195,7 +195,7 @@ def test_service_conditions_hold_below_mount_path() -> None:
     for path in (f"/shop{QUESTION}", f"/shop{PREFIX}/state"):
         there = visitor.get(path, query=b"next=/shop/whois/x&page=/shop/whois/x&again").text
         otherwise = visitor.get(path, query=b"next=/shop/whois/x&page=/whois/x&again").text
-        assert without_once(there) == without_once(otherwise)
+        assert without_form_ids(there) == without_form_ids(otherwise)
     assert 'value="analytics"' not in visitor.get(f"/shop{QUESTION}", query=b"next=/shop/whois/x").text
 
 
@@ -223,9 +223,9 @@ VISITORS: dict[str, Callable[[Visitor], object]] = {
 @pytest.mark.parametrize(
     "app",
     [
-        lambda headers: page(headers=headers, sets=["session=1"]),
-        lambda headers: answering([b"<!doctype html>", PAGE[15:]], "text/html", headers=headers),
-        lambda headers: answering(b"<p>part</p>", "text/html", headers=headers),
+        lambda headers: page_app(headers=headers, sets=["session=1"]),
+        lambda headers: reply_app([b"<!doctype html>", PAGE[15:]], "text/html", headers=headers),
+        lambda headers: reply_app(b"<p>part</p>", "text/html", headers=headers),
     ],
 )
 def test_page_without_injection_is_identical_for_all_visitors(
@@ -249,7 +249,7 @@ def test_request_without_injection_reaches_app_unchanged() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope)
-        await page()(scope, receive, send)
+        await page_app()(scope, receive, send)
 
     headers = [*HTML, ("accept-encoding", "gzip"), ("if-none-match", '"1"')]
     call(install(app, inject=False), headers=headers, extensions={"http.response.pathsend": {}})
@@ -258,7 +258,7 @@ def test_request_without_injection_reaches_app_unchanged() -> None:
 
 
 def test_state_endpoint_tells_cached_page_current_consent() -> None:
-    visitor = Visitor(install(page(), inject=False))
+    visitor = Visitor(install(page_app(), inject=False))
     for prepare, status in zip(VISITORS.values(), ("unknown", "refused", "granted", "partial"), strict=True):
         prepare(visitor)
         state = visitor.get(f"{PREFIX}/state", query=b"page=/there")

@@ -25,11 +25,11 @@ from tests.support.asgi import (
     Clock,
     Reply,
     Visitor,
-    answer_to,
     bodies,
     drive,
     install,
-    raw,
+    raw_headers,
+    response_to,
     scope,
 )
 from tests.tracing.test_exempt_visitors import TEXT as EXEMPT
@@ -63,7 +63,7 @@ class Site:
         **options: Any,
     ) -> None:
         self.sink, self.clock, self._begins = MemorySink(), clock or Clock(), begins
-        self._fields = raw([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
+        self._fields = raw_headers([("content-type", content_type), *headers, *(("set-cookie", line) for line in sets)])
         self.allowed = list[bool]()
         self.app: ConsentMiddleware = install(
             self._page, text, **{"access_log": self.sink, "clock": self.clock, **options}
@@ -101,7 +101,7 @@ class Site:
 
     async def _post(self, body: bytes, kind: tuple[str, str], path: str) -> Reply:
         asked = self.scope("POST", path, kind, SAME_SITE, ("accept", "application/json"))
-        return await answer_to(self.app, asked, bodies(body))
+        return await response_to(self.app, asked, bodies(body))
 
     def _kept(self, reply: Reply) -> Reply:
         assert reply.status in (200, 303), reply.text
@@ -179,7 +179,7 @@ def test_answers_of_other_visitors_do_not_affect_running_response() -> None:
     async def others() -> None:
         asked = scope("POST", PREFIX, [JSON, SAME_SITE])
         for choice in (ALL, NONE):
-            answered = await answer_to(site.app, asked, bodies(json.dumps(choice).encode()))
+            answered = await response_to(site.app, asked, bodies(json.dumps(choice).encode()))
             line = answered.all("set-cookie")[0].partition(";")[0]
             asked = scope("POST", PREFIX, [JSON, SAME_SITE, ("cookie", line)])
             site.clock.forward(seconds=1)
@@ -294,7 +294,7 @@ def test_trailers_after_refusal_set_no_optional_cookies() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [], "trailers": True})
         await send({"type": "http.response.body", "body": b"ok"})
         await site.answer(NONE)
-        await send({"type": "http.response.trailers", "headers": raw([("set-cookie", "_ga=1"), ("x", "y")])})
+        await send({"type": "http.response.trailers", "headers": raw_headers([("set-cookie", "_ga=1"), ("x", "y")])})
 
     site = Site()
     site.visitor.accept()

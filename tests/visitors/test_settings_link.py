@@ -22,12 +22,12 @@ from tests.support.asgi import (
     Fields,
     Reply,
     Visitor,
-    answering,
     call,
     drive,
     install,
-    page,
+    page_app,
     policy,
+    reply_app,
     run,
     scope,
 )
@@ -38,7 +38,7 @@ _LINK = re.compile(r'<a href="([^"]*)" data-privacy-settings [^>]*>([^<]*)</a>')
 
 
 def linked(app: ASGIApp | None = None, **options: Any) -> ConsentMiddleware:
-    return install(app or page(), settings_link=True, **options)
+    return install(app or page_app(), settings_link=True, **options)
 
 
 def links(reply: Reply) -> list[tuple[str, str]]:
@@ -72,27 +72,27 @@ def test_settings_page_links_back_to_linking_page() -> None:
 
 
 def test_settings_link_is_on_by_default() -> None:
-    assert links(call(ConsentMiddleware(page(), policy(), KEY), headers=HTML)) != []
+    assert links(call(ConsentMiddleware(page_app(), policy(), KEY), headers=HTML)) != []
 
 
 @pytest.mark.parametrize("options", [{"settings_link": False}, {"inject": False, "settings_link": True}])
 def test_settings_link_can_be_switched_off(options: dict[str, Any]) -> None:
-    visitor = visitor_with_answer(install(page(), **options))
+    visitor = visitor_with_answer(install(page_app(), **options))
     assert visitor.get().body == PAGE
 
 
 @pytest.mark.parametrize(
     "app",
     [
-        answering(PAGE, "text/plain"),
-        answering(b'{"a": 1}', "application/json"),
-        answering(b"<p>part of a page</p>", "text/html"),
-        answering(PAGE, "text/html", headers=[("content-encoding", "br")]),
-        answering(PAGE, "text/html", headers=[("content-disposition", "attachment")]),
-        answering(PAGE, "text/html", headers=[("content-range", "bytes 0-9/90")]),
-        answering(PAGE, "text/html", status=206),
-        answering(PAGE, "application/xhtml+xml"),
-        answering(b"", "text/html"),
+        reply_app(PAGE, "text/plain"),
+        reply_app(b'{"a": 1}', "application/json"),
+        reply_app(b"<p>part of a page</p>", "text/html"),
+        reply_app(PAGE, "text/html", headers=[("content-encoding", "br")]),
+        reply_app(PAGE, "text/html", headers=[("content-disposition", "attachment")]),
+        reply_app(PAGE, "text/html", headers=[("content-range", "bytes 0-9/90")]),
+        reply_app(PAGE, "text/html", status=206),
+        reply_app(PAGE, "application/xhtml+xml"),
+        reply_app(b"", "text/html"),
     ],
 )
 def test_partial_or_non_html_response_has_no_settings_link(app: ASGIApp) -> None:
@@ -110,7 +110,7 @@ def test_response_to_method_other_than_get_has_no_settings_link(method: str) -> 
 
 
 def test_error_page_has_settings_link() -> None:
-    assert links(visitor_with_answer(linked(answering(PAGE, "text/html", 404))).get()) != []
+    assert links(visitor_with_answer(linked(reply_app(PAGE, "text/html", 404))).get()) != []
 
 
 def test_explaining_page_has_no_second_settings_link() -> None:
@@ -140,7 +140,7 @@ def test_page_for_robot_has_settings_link() -> None:
 )
 def test_settings_link_is_in_language_of_page_or_of_browser(page_language: str, accepted: str, language: str) -> None:
     html = PAGE.replace(b'lang="en"', f'lang="{page_language}"'.encode() if page_language else b"")
-    visitor = visitor_with_answer(linked(answering(html, "text/html; charset=utf-8")))
+    visitor = visitor_with_answer(linked(reply_app(html, "text/html; charset=utf-8")))
     ((address, words),) = links(visitor.get(headers=[("accept-language", accepted)]))
     assert f"language={language}&" in address
     assert words == {"en": "Privacy settings", "ja": "プライバシー設定"}[language]
@@ -148,7 +148,7 @@ def test_settings_link_is_in_language_of_page_or_of_browser(page_language: str, 
 
 def test_settings_link_is_ascii_in_other_encodings() -> None:
     html = PAGE.replace(b'"en"', b'"ja"')
-    reply = visitor_with_answer(linked(answering(html, "text/html; charset=shift_jis"))).get()
+    reply = visitor_with_answer(linked(reply_app(html, "text/html; charset=shift_jis"))).get()
     assert reply.body.isascii()
     assert unescape(links(reply)[0][1]) == "プライバシー設定"
 
@@ -171,10 +171,10 @@ def test_hostile_path_is_quoted_in_settings_link(path: str) -> None:
 
 
 def test_page_with_settings_link_is_private_and_varies() -> None:
-    reply = visitor_with_answer(linked(page(headers=[("cache-control", "public, max-age=60")]))).get()
+    reply = visitor_with_answer(linked(page_app(headers=[("cache-control", "public, max-age=60")]))).get()
     assert reply.get("cache-control") == "max-age=60, private"
     assert {"Cookie", "Accept-Language"} <= set(reply.get("vary").split(", "))
-    fragment = call(linked(answering(b"{}", "application/json")), headers=HTML)
+    fragment = call(linked(reply_app(b"{}", "application/json")), headers=HTML)
     assert (fragment.get("cache-control"), fragment.get("vary")) == ("", "")
 
 
@@ -184,7 +184,7 @@ VALIDATED: Fields = [("etag", '"1"'), ("last-modified", "Mon, 01 Jan 2024 00:00:
 def test_page_after_answer_keeps_validators_and_gets_304() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         unchanged = (b"if-none-match", b'W/"1"') in scope["headers"]
-        await answering(b"" if unchanged else PAGE, "text/html", 304 if unchanged else 200, headers=VALIDATED)(
+        await reply_app(b"" if unchanged else PAGE, "text/html", 304 if unchanged else 200, headers=VALIDATED)(
             scope, receive, send
         )
 

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.wording import Wording, link
-from tests.support.policies import full_in, site
+from tests.support.policies import full_policy_in, site
 
 
 def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Wording:
@@ -147,7 +147,7 @@ def test_sentences_are_joined_as_language_requires() -> None:
 
 
 def test_titles_are_listed_as_language_requires() -> None:
-    policy = full_in("en", "de")
+    policy = full_policy_in("en", "de")
     assert Wording(policy, "en").titles(["analytics", "media"]) == "Access tracing [en] and Maps and videos [en]"
     assert Wording(policy, "de").titles(policy.optional) == "Access tracing [de] und Maps and videos [de]"
     assert Wording(policy, "de").titles([]) == ""
@@ -156,7 +156,7 @@ def test_titles_are_listed_as_language_requires() -> None:
 
 
 def test_titles_of_service_replace_those_of_site() -> None:
-    policy = full_in("en", "de")
+    policy = full_policy_in("en", "de")
     assert Wording(policy.under(policy.services[0]), "en").titles(["analytics"]) == "Tracing of searches [en]"
 
 

@@ -22,8 +22,8 @@ import yaml
 
 from cookie_consent.visitors.origin_advice import MAX_ORIGINS
 from tests.docs.test_docs import blocks
-from tests.support.asgi import PREFIX, Fields, Reply, answer_to, bodies, call, install, scope
-from tests.support.servers.processes import free_port, program, running
+from tests.support.asgi import PREFIX, Fields, Reply, bodies, call, install, response_to, scope
+from tests.support.servers.processes import free_port, program_path, running_program
 
 pytestmark = pytest.mark.server
 
@@ -140,7 +140,7 @@ def served(root: Path, *options: str) -> Iterator[int]:
         *options,
     ]
     env = {**os.environ, "ACCESS_LOG": str(root / "access.jsonl")}
-    with running(command, env=env):
+    with running_program(command, env=env):
         yield port
 
 
@@ -156,7 +156,7 @@ def proxied(folder: Path, config: str) -> Iterator[None]:
     command = [NGINX, "-e", str(folder / "error.log"), "-c", str(main)]
     checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0, checked.stderr
-    with running(command):
+    with running_program(command):
         yield
 
 
@@ -165,7 +165,7 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     pem, key = folder / "example.jp.pem", folder / "example.jp.key"
-    openssl = [program("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    openssl = [program_path("openssl", "openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     names = ["-subj", "/CN=example.jp", "-keyout", str(key), "-out", str(pem)]
     subprocess.run([*openssl, *names], check=True, capture_output=True)
     return pem, key
@@ -221,7 +221,7 @@ def test_documented_wrapper_sets_scheme_and_client(number: int) -> None:
     exec(compile(code, DOCS, "exec"), given)  # noqa: S102
     forwarded = [("x-forwarded-proto", "https"), ("x-forwarded-for", "198.41.0.4"), ("origin", "https://site.example")]
     request = scope("POST", PREFIX, [JSON, *forwarded], scheme="http", client=("127.0.0.1", 5000))
-    reply = asyncio.run(answer_to(given["app"], request, bodies(ACCEPT)))
+    reply = asyncio.run(response_to(given["app"], request, bodies(ACCEPT)))
     assert seen == [("https", "198.41.0.4")]
     assert (reply.status, list(reply.set_cookies)) == (200, ["__Host-consent"])
 

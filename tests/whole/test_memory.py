@@ -23,7 +23,7 @@ from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.sinks import MemorySink
-from tests.support.asgi import NOW, PHONE, PREFIX, Visitor, answering, call, install, page
+from tests.support.asgi import NOW, PHONE, PREFIX, Visitor, call, install, page_app, reply_app
 from tests.support.policies import KEY
 from tests.whole.test_live_server import Server, serving
 
@@ -192,7 +192,7 @@ def visit_with_long_texts(site: ASGIApp, times: int) -> None:
 @pytest.mark.parametrize("undeclared", ["hold", "allow"])
 def test_no_cache_keeps_long_text_of_a_client(undeclared: str) -> None:
     """This includes the caches of the standard library and of the packages that parse fields."""
-    app = page(reads=["analytics"])
+    app = page_app(reads=["analytics"])
     site = install(app, access_log=DiscardingSink(), ledger=MemoryLedger(), settings_link=True, undeclared=undeclared)
     visit_with_long_texts(site, 3)
     assert holders_of_long_texts() == []
@@ -223,7 +223,7 @@ def test_cache_of_cookie_fields_is_limited_in_bytes() -> None:
 @pytest.mark.parametrize("length", [256, 257])
 def test_long_cookie_fields_are_distinguished_like_short_ones(length: int) -> None:
     seen: list[list[str]] = []
-    site = install(answering(seen=seen))
+    site = install(reply_app(seen=seen))
     for _ in range(3):
         for letter in "ab":
             call(site, headers=[("cookie", f"_ga=1; session={letter * (length - 15)}")])
@@ -232,7 +232,7 @@ def test_long_cookie_fields_are_distinguished_like_short_ones(length: int) -> No
 
 def test_only_64_kib_of_cookie_fields_are_read() -> None:
     seen: list[list[str]] = []
-    site = install(answering(seen=seen))
+    site = install(reply_app(seen=seen))
     visitor = Visitor(site)
     visitor.accept()
     call(site, headers=[("cookie", f"session={'s' * 65_527}"), ("cookie", "_ga=1")])
@@ -265,7 +265,7 @@ def test_overlong_host_is_recorded_as_other() -> None:
     assert host_name(b"a" * 255 + b":8000") == "a" * 255
     assert host_name(b"a" * 256) == "(other)"
     sink = MemorySink()
-    site = install(page(), access_log=sink)
+    site = install(page_app(), access_log=sink)
     visitor = Visitor(site, [("user-agent", PHONE), ("sec-fetch-dest", "document")])
     visitor.accept()
     for host in ("b" * 300, "b" * 300, "site.example"):

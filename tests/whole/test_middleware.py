@@ -33,15 +33,15 @@ from tests.support.asgi import (
     Clock,
     Reply,
     Visitor,
-    answer_to,
-    answering,
     bodies,
     call,
-    check,
+    check_response,
     drive,
     install,
-    page,
+    page_app,
     policy,
+    reply_app,
+    response_to,
     scope,
 )
 from tests.support.policies import KEY
@@ -76,26 +76,26 @@ def test_one_line_installs_the_middleware(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [str, Path])
 def test_policy_may_be_a_file_path(kind: Callable[[object], Any], tmp_path: Path) -> None:
     file = policy_file(tmp_path)
-    app = ConsentMiddleware(answering(), kind(file), KEY)
+    app = ConsentMiddleware(reply_app(), kind(file), KEY)
     assert call(app, path=f"{PREFIX}/policy").json["version"] == policy().version
 
 
 def test_invalid_policy_file_stops_startup(tmp_path: Path) -> None:
     file = tmp_path / "consent.toml"
     with pytest.raises(FileNotFoundError):
-        ConsentMiddleware(answering(), file, KEY)
+        ConsentMiddleware(reply_app(), file, KEY)
     policy_file(tmp_path, SITE.replace("traces = true", "traced = true"))
     with pytest.raises(PolicyError, match=r'consent\.toml.*\[purposes\.analytics\].*traced.*Did you mean "traces"'):
-        ConsentMiddleware(answering(), file, KEY)
+        ConsentMiddleware(reply_app(), file, KEY)
 
 
 def test_tracing_purpose_without_retention_stops_startup(tmp_path: Path) -> None:
     file = policy_file(tmp_path, SITE.replace('retention = "30 days"\n', ""))
     wanted = r'\[purposes\.analytics\] key "retention": .* how long its records are kept. Write "395 days" or less'
     with pytest.raises(PolicyError, match=r"consent\.toml: " + wanted):
-        ConsentMiddleware(answering(), file, KEY)
+        ConsentMiddleware(reply_app(), file, KEY)
     with pytest.raises(PolicyError, match="^" + wanted):
-        ConsentMiddleware(answering(), Policy.load(file), KEY)
+        ConsentMiddleware(reply_app(), Policy.load(file), KEY)
     visitor = Visitor(install(history=[file]))  # an earlier version may lack the retention
     visitor.accept()
     assert visitor.state()["status"] == "granted"
@@ -159,7 +159,7 @@ OPTIONS = list(inspect.signature(ConsentMiddleware.__init__).parameters)[1:]
 def test_invalid_argument_stops_startup_and_leaves_nothing_open(
     options: dict[str, Any], advice: str, tmp_path: Path
 ) -> None:
-    right = {"app": answering(), "policy": policy(), "secret_keys": [KEY], "ledger": f"sqlite:///{tmp_path}/kept.db"}
+    right = {"app": reply_app(), "policy": policy(), "secret_keys": [KEY], "ledger": f"sqlite:///{tmp_path}/kept.db"}
     threads = threading.active_count()
     with pytest.raises(ValueError, match=advice):
         ConsentMiddleware(**{**right, "access_log": tmp_path / "access.jsonl", **options})
@@ -180,7 +180,7 @@ def test_key_rotation_keeps_answers() -> None:
     first, second, third = (f"{n}-key-of-a-site-with-many-visitors" for n in ("first", "second", "third"))
 
     def site(*keys: str) -> ConsentMiddleware:
-        return ConsentMiddleware(answering(), policy(), keys)
+        return ConsentMiddleware(reply_app(), policy(), keys)
 
     visitor = Visitor(site(first))
     visitor.accept()
@@ -350,12 +350,12 @@ def test_requests_share_lifespan_state_but_not_consent() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["state"])
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     shared = {"database": object()}
     site = install(app)
     for _ in range(2):
-        asyncio.run(answer_to(site, scope(state=shared)))
+        asyncio.run(response_to(site, scope(state=shared)))
     assert shared.keys() == {"database"}
     assert [state["database"] for state in seen] == [shared["database"]] * 2
     assert seen[0]["consent"] is not seen[1]["consent"]
@@ -364,27 +364,27 @@ def test_requests_share_lifespan_state_but_not_consent() -> None:
 @pytest.mark.parametrize("missing", ["state", "scheme", "root_path", "client", "server", "extensions", "raw_path"])
 def test_optional_scope_keys_may_be_missing(missing: str) -> None:
     """ASGI makes these keys optional. A missing scheme is http."""
-    for path, app in (("/", page(reads=["media"])), (PREFIX, answering()), ("/whois", page())):
+    for path, app in (("/", page_app(reads=["media"])), (PREFIX, reply_app()), ("/whois", page_app())):
         request = scope(path=path, headers=HTML, scheme="http")
         del request[missing]
-        assert asyncio.run(answer_to(install(app, access_log=MemorySink()), request)).status == 200
+        assert asyncio.run(response_to(install(app, access_log=MemorySink()), request)).status == 200
     request = scope(
         "POST", PREFIX, [("content-type", "application/json"), ("origin", "http://site.example")], scheme="http"
     )
     del request[missing]
-    reply = asyncio.run(answer_to(install(), request, bodies(b'{"choice": "accept_all"}')))
+    reply = asyncio.run(response_to(install(), request, bodies(b'{"choice": "accept_all"}')))
     assert list(reply.set_cookies) == ["consent"]
 
 
 def test_scope_state_may_be_none() -> None:
-    assert call(install(page(reads=["media"])), state=None).status == 200
+    assert call(install(page_app(reads=["media"])), state=None).status == 200
 
 
 def test_request_without_headers_is_served() -> None:
     for path in ("/", PREFIX, f"{PREFIX}/state"):
         request = scope(path=path)
         request["headers"] = []
-        assert asyncio.run(answer_to(install(page()), request)).status == 200
+        assert asyncio.run(response_to(install(page_app()), request)).status == 200
 
 
 # Responses.
@@ -485,7 +485,7 @@ def test_request_body_passes_unchanged() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         got.extend([await receive(), await receive(), await receive()])
-        await answering()(scope, receive, send)
+        await reply_app()(scope, receive, send)
 
     incoming = [*bodies(b"a", b"b"), {"type": "http.disconnect"}]
     asyncio.run(drive(install(app), scope("POST"), list(incoming)))
@@ -527,7 +527,7 @@ def test_concurrent_requests_are_not_mixed_up() -> None:
         await asyncio.sleep(0)
         consent = scope["state"]["consent"]
         await asyncio.sleep(0)
-        await answering(f"{scope['path']} {consent.allows('media')} {consent.language}".encode())(scope, receive, send)
+        await reply_app(f"{scope['path']} {consent.allows('media')} {consent.language}".encode())(scope, receive, send)
 
     site = install(app)
     visitors = [Visitor(site) for _ in range(4)]
@@ -545,7 +545,7 @@ def test_concurrent_requests_are_not_mixed_up() -> None:
             )
             for number in range(40)
         ]
-        return list(await asyncio.gather(*(answer_to(site, request) for request in requests)))
+        return list(await asyncio.gather(*(response_to(site, request) for request in requests)))
 
     for number, reply in enumerate(asyncio.run(all_at_once())):
         assert reply.text == f"/{number} {number % 2 == 0} {'ja' if number % 3 else 'en'}"
@@ -596,7 +596,7 @@ def test_most_specific_service_applies(host: str, path: str, analytics: bool, me
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         consent = scope["state"]["consent"]
         body = json.dumps([consent.allows("analytics"), consent.allows("media")]).encode()
-        await answering(body, sets=["_ga=1", "player=1"])(scope, receive, send)
+        await reply_app(body, sets=["_ga=1", "player=1"])(scope, receive, send)
 
     visitor = Visitor(install(app, SERVICES))
     visitor.accept()
@@ -612,7 +612,7 @@ def test_most_specific_service_applies(host: str, path: str, analytics: bool, me
 
 def test_cached_consent_expires() -> None:
     clock = Clock()
-    visitor = Visitor(install(answering(sets=["_ga=1"]), clock=clock))
+    visitor = Visitor(install(reply_app(sets=["_ga=1"]), clock=clock))
     visitor.accept()
     for _ in range(4):
         assert "_ga" in visitor.get().set_cookies
@@ -644,7 +644,7 @@ def test_clock_set_back_suspends_later_answer() -> None:
 
 def test_cached_answer_of_the_future_counts_from_its_time() -> None:
     clock = Clock()
-    visitor = Visitor(install(answering(sets=["_ga=1"]), clock=clock))
+    visitor = Visitor(install(reply_app(sets=["_ga=1"]), clock=clock))
     visitor.accept()
     clock.forward(seconds=-10)
     for _ in range(4):
@@ -655,7 +655,7 @@ def test_cached_answer_of_the_future_counts_from_its_time() -> None:
 
 @pytest.mark.slow
 def test_flood_of_forged_cookies_affects_no_visitor() -> None:
-    app = install(answering(sets=["_ga=1"]))
+    app = install(reply_app(sets=["_ga=1"]))
     visitor = Visitor(app)
     visitor.accept()
 
@@ -679,7 +679,7 @@ def test_flood_of_forged_cookies_affects_no_visitor() -> None:
 @pytest.mark.logs_an_exception
 def test_error_while_deciding_denies_and_serves_the_page(way: str, caplog: pytest.LogCaptureFixture) -> None:
     clock, seen = Clock(), list[list[str]]()
-    visitor = Visitor(install(answering(sets=["_ga=1"], seen=seen), clock=clock))
+    visitor = Visitor(install(reply_app(sets=["_ga=1"], seen=seen), clock=clock))
     visitor.accept()
     token = visitor.jar["__Host-consent"]
     clock.now = "no time"  # type: ignore[assignment]
@@ -703,7 +703,7 @@ def _full_site(**options: Any) -> ConsentMiddleware:
         html = PAGE.replace(b"Hello", f"{consent.status} {consent.feature('map').fallback}".encode())
         sets = ["session=1; Path=/", "_ga=1", "player=1", "mystery=1", "_ga_2=; Max-Age=0"]
         csp = "default-src 'self' 'nonce-abc'; img-src 'self'"
-        await answering(html, "text/html; charset=utf-8", sets=sets, headers=[("content-security-policy", csp)])(
+        await reply_app(html, "text/html; charset=utf-8", sets=sets, headers=[("content-security-policy", csp)])(
             scope, receive, send
         )
 
@@ -858,7 +858,7 @@ def test_any_request_gets_a_valid_response_and_no_false_consent(
     if not reply.started:
         assert leaves
         return
-    check(reply, method)
+    check_response(reply, method)
     assert reply.status < 500
     for name, line in reply.set_cookies.items():
         if name in ("consent", "__Host-consent") and "Max-Age=0" not in line:
@@ -881,7 +881,7 @@ def test_any_websocket_request_reaches_the_app(
     headers: list[tuple[str, str]], path: str, query: bytes, scheme: str
 ) -> None:
     fields = [(name.lower().encode("latin-1"), _filled(value).encode("latin-1", "replace")) for name, value in headers]
-    app = install(answering(sets=["mystery=1", "session=1"]))
+    app = install(reply_app(sets=["mystery=1", "session=1"]))
     connection = scope(path=path, headers=fields, kind="websocket", query=query, scheme=scheme)
     sent = asyncio.run(drive(app, connection, [{"type": "websocket.connect"}]))
     assert [message["type"] for message in sent] == ["websocket.accept", "websocket.close"]
@@ -899,4 +899,4 @@ def test_policy_made_in_python_equals_policy_from_file() -> None:
         services=declared.services,
     )
     assert made.version == declared.version
-    assert call(ConsentMiddleware(answering(), made, [KEY])).status == 200
+    assert call(ConsentMiddleware(reply_app(), made, [KEY])).status == 200

@@ -19,7 +19,7 @@ from cookie_consent.sinks import MemorySink
 from cookie_consent.visitors.pages.evidence import explain
 from tests.support.asgi import NOW, PREFIX, SITE, Clock, Fields, Visitor, install, policy, run
 from tests.support.browsers.browser import forms
-from tests.support.policies import KEY, answered, text_of
+from tests.support.policies import KEY, consent_record, text_of
 
 EXPORT, RECORDS = f"{PREFIX}/export", f"{PREFIX}/records"
 ID = "an-id-from-before-1234"
@@ -57,7 +57,7 @@ def keep_earlier_answers(ledger: Ledger, *statuses: str) -> str:
         state = State.GRANTED if status == "granted" else State.REFUSED
         time = int(NOW) - 20_000 + 100 * number
         states = dict.fromkeys(policy().optional, state)
-        before, record = record, answered(policy(), states, decided_at=time, consent_id=ID)
+        before, record = record, consent_record(policy(), states, decided_at=time, consent_id=ID)
         given = RecordContext(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=180))
         run(ledger.append(entry(record, given, before=before, previous=previous, form_id="", shown=None)))
         previous = f"record-{number}"

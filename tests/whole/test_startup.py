@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from cookie_consent import ConsentMiddleware, PolicyError
-from tests.support.servers.processes import end_group, free_port, own_group
+from tests.support.servers.processes import free_port, kill_process_group, process_group_options
 
 pytestmark = pytest.mark.server
 
@@ -60,15 +60,15 @@ def start(folder: Path, server: str, policy: str, options: str = "") -> tuple[bo
     command = [sys.executable, "-m", *(word.replace("{port}", str(free_port())) for word in SERVERS[server])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))}
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=env, **own_group()
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=env, **process_group_options()
     )
     try:
         return True, process.communicate(timeout=LONGEST_WAIT)[0].decode()
     except subprocess.TimeoutExpired:
-        end_group(process)
+        kill_process_group(process)
         return False, process.communicate()[0].decode()
     finally:
-        end_group(process)
+        kill_process_group(process)
 
 
 @pytest.mark.parametrize("server", SERVERS)

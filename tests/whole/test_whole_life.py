@@ -32,7 +32,7 @@ from cookie_consent.policy.declarations import RecordRules
 from cookie_consent.sinks import JsonLinesSink
 from cookie_consent.sinks.files.closed_files import counts_path
 from cookie_consent.tracing.visitor_lag import VisitorLag
-from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page
+from tests.support.asgi import PHONE, PREFIX, SITE, Clock, Visitor, install, page_app
 from tests.support.policies import KEY
 
 DAY = 86_400.0
@@ -295,7 +295,7 @@ class WholeLife(RuleBasedStateMachine):
         text, facts = POLICIES[name]
         self.facts = dict(zip(PURPOSES, facts, strict=True))
         self.ledger_ran = self.access_ran = 0.0
-        return install(page(), text, clock=self.clock, ledger=self.ledger, access_log=self.sink)
+        return install(page_app(), text, clock=self.clock, ledger=self.ledger, access_log=self.sink)
 
     def valid_answer(self, life: Life) -> Answer | None:
         answer = life.answer

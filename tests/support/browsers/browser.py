@@ -23,7 +23,7 @@ class Stored:
     """When it ends (seconds since 1970); None for a session cookie."""
 
 
-def stored(field: bytes, now: float) -> Stored | None:
+def stored_cookie(field: bytes, now: float) -> Stored | None:
     """Return the cookie that a browser stores for a Set-Cookie field (RFC 6265bis sections 5.6 and 5.7), or None."""
     if any(byte <= 0x08 or 0x0A <= byte <= 0x1F or byte == 0x7F for byte in field):
         return None

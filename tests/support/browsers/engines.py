@@ -25,7 +25,13 @@ from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
 from selenium.webdriver.webkitgtk.service import Service as WebKitService
 
 from tests.support.browsers.marionette import Marionette
-from tests.support.servers.processes import end_group, own_group, program, running, wait_for_file
+from tests.support.servers.processes import (
+    kill_process_group,
+    process_group_options,
+    program_path,
+    running_program,
+    wait_for_file,
+)
 from tests.support.waiting import POLL
 
 DESK = (1024, 768)
@@ -109,7 +115,7 @@ def resize_viewport(driver: WebDriver, size: tuple[int, int]) -> None:
 def chromium(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     """Start Chromium."""
     options = webdriver.ChromeOptions()
-    options.binary_location = program("chromium", "chromium")
+    options.binary_location = program_path("chromium", "chromium")
     for argument in (
         "--headless=new",
         "--no-sandbox",  # else it does not run as root, as in most containers
@@ -121,7 +127,9 @@ def chromium(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     blocked = {"javascript": not setting.scripts, "cookies": not setting.cookies}
     prefs = {f"profile.default_content_setting_values.{what}": 2 for what, is_blocked in blocked.items() if is_blocked}
     options.add_experimental_option("prefs", prefs)
-    service = ChromeService(program("chromedriver", "chromium-driver"), env=home_environ(folder), popen_kw=own_group())
+    service = ChromeService(
+        program_path("chromedriver", "chromium-driver"), env=home_environ(folder), popen_kw=process_group_options()
+    )
     with served(service):
         yield from quit_at_end(webdriver.Chrome(options, service))
 
@@ -132,7 +140,7 @@ def webkit(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     package = "webkit2gtk-driver"
     browsers = sorted(Path("/usr/lib").glob("*/webkit2gtk-4.1/MiniBrowser"))
     options = WebKitOptions()
-    options.binary_location = str(browsers[0]) if browsers else program("MiniBrowser", package)
+    options.binary_location = str(browsers[0]) if browsers else program_path("MiniBrowser", package)
     for argument in (
         "--automation",
         f"--enable-javascript={str(setting.scripts).lower()}",
@@ -140,10 +148,10 @@ def webkit(setting: Setting, folder: Path) -> Iterator[WebDriver]:
         *([] if setting.cookies else ["--cookies-policy=never"]),
     ):
         options.add_argument(argument)
-    path = program("WebKitWebDriver", package)
+    path = program_path("WebKitWebDriver", package)
     with display() as shown:
         around = {**home_environ(folder), **shown, **locale_environ(setting.language, folder)}
-        service = WebKitService(path, env=around, popen_kw=own_group())
+        service = WebKitService(path, env=around, popen_kw=process_group_options())
         with served(service):
             with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # of Selenium, by Selenium
                 driver = webdriver.WebKitGTK(options, service)
@@ -162,8 +170,8 @@ def firefox(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     }
     lines = [f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in preferences.items()]
     (folder / "user.js").write_text("".join(lines), encoding="utf-8")
-    command = [program("firefox-esr", "firefox-esr"), "--headless", "--marionette", "--profile", str(folder)]
-    with running(command, env=home_environ(folder)) as process:
+    command = [program_path("firefox-esr", "firefox-esr"), "--headless", "--marionette", "--profile", str(folder)]
+    with running_program(command, env=home_environ(folder)) as process:
         port = wait_for_file(process, folder / "MarionetteActivePort")
         yield from quit_at_end(webdriver.Remote(Marionette(int(port)), options=webdriver.FirefoxOptions()))
 
@@ -195,8 +203,8 @@ def locale_environ(language: str, folder: Path) -> dict[str, str]:
 def display() -> Iterator[dict[str, str]]:
     """Start a virtual screen, and return the environment for it."""
     size = f"{SCREEN[0]}x{SCREEN[1]}x24"
-    command = [program("Xvfb", "xvfb"), "-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp"]
-    with running(command, stdout=subprocess.PIPE) as process:
+    command = [program_path("Xvfb", "xvfb"), "-displayfd", "1", "-screen", "0", size, "-nolisten", "tcp"]
+    with running_program(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         # Once it is ready, it writes the number of its display.
         yield {"DISPLAY": f":{process.stdout.readline().decode().strip()}", "GDK_BACKEND": "x11"}
@@ -209,7 +217,7 @@ def served(service: Service) -> Iterator[None]:
         yield
     finally:
         if process := getattr(service, "process", None):  # otherwise it did not start
-            end_group(process)
+            kill_process_group(process)
 
 
 def quit_at_end(driver: WebDriver) -> Iterator[WebDriver]:

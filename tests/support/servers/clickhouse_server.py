@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-from tests.support.servers.processes import end_group, own_group, wait_for_file
+from tests.support.servers.processes import kill_process_group, process_group_options, wait_for_file
 
 URL_VARIABLE = "TEST_CLICKHOUSE_URL"
 ROOT = Path(__file__).parents[3]
@@ -100,7 +100,7 @@ class ClickHouseServer(ClickHouseDatabases):
         command = [sys.executable, "-m", "tests.support.servers.clickhouse_server", str(self.folder), str(self._port)]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **own_group()
+                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **process_group_options()
             )
         try:
             self._port = int(wait_for_file(self._process, ready))
@@ -131,7 +131,7 @@ class ClickHouseServer(ClickHouseDatabases):
     def close(self) -> None:
         """End the server, and remove its data."""
         if self._process:
-            end_group(self._process)
+            kill_process_group(self._process)
             self._process.wait(LONGEST_END)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -14,7 +14,7 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 
-from tests.support.servers.processes import program
+from tests.support.servers.processes import program_path
 
 HOST = "localhost"
 
@@ -124,7 +124,7 @@ def make_certificate(folder: Path) -> Path:
     path = folder / "localhost.pem"
     subject = ["-subj", f"/CN={HOST}", "-addext", f"subjectAltName=DNS:{HOST}"]
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    command = [program("openssl", "openssl"), "req", *kind, *subject, "-keyout", str(path), "-out", f"{path}.crt"]
+    command = [program_path("openssl", "openssl"), "req", *kind, *subject, "-keyout", str(path), "-out", f"{path}.crt"]
     subprocess.run(command, check=True, capture_output=True)
     path.write_text(path.read_text("ascii") + Path(f"{path}.crt").read_text("ascii"), "ascii")
     return path

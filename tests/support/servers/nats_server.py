@@ -14,7 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from tests.support.servers.processes import LONGEST_START, end_group, free_port, own_group, program
+from tests.support.servers.processes import (
+    LONGEST_START,
+    free_port,
+    kill_process_group,
+    process_group_options,
+    program_path,
+)
 from tests.support.waiting import wait_until
 
 HOST = "127.0.0.1"
@@ -69,13 +75,18 @@ class NatsServer:
         settings = self.folder / "nats.conf"
         settings.write_text(json.dumps(self.settings), "utf-8")
         # The kernel kills the server when the tests end, for whatever reason.
-        command = [program("setpriv", "util-linux"), "--pdeathsig", "KILL", program("nats-server", "nats-server")]
+        command = [
+            program_path("setpriv", "util-linux"),
+            "--pdeathsig",
+            "KILL",
+            program_path("nats-server", "nats-server"),
+        ]
         self._process = subprocess.Popen(
             [*command, "-c", str(settings)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            **own_group(),
+            **process_group_options(),
         )
 
     def wait(self, seconds: float = LONGEST_START) -> None:
@@ -108,7 +119,7 @@ class NatsServer:
     def close(self) -> None:
         """End the server if it runs."""
         if self._process:
-            end_group(self._process)
+            kill_process_group(self._process)
             self._process.wait()
             self._process = None
 

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from tests.support.servers.processes import LONGEST_START, free_port, own_group
+from tests.support.servers.processes import LONGEST_START, free_port, process_group_options
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -132,7 +132,7 @@ class PrivateServer(PostgresServer):
             stdout=subprocess.PIPE,
             cwd=ROOT,
             text=True,
-            **own_group(),
+            **process_group_options(),
         )
         assert keeper.stdout, "a pipe"
         self.pid = int(keeper.stdout.readline() or 0)

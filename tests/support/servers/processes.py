@@ -21,7 +21,7 @@ _PORTS = range(20000, 32000)
 """Ports below those of outgoing connections, which could take the port of a stopped server."""
 
 
-def program(name: str, package: str) -> str:
+def program_path(name: str, package: str) -> str:
     """Return the path of a program.
 
     Raises:
@@ -33,25 +33,25 @@ def program(name: str, package: str) -> str:
 
 
 @contextmanager
-def running(
+def running_program(
     command: Sequence[str], *, stdout: int = subprocess.DEVNULL, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program, and end it with its child processes."""
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, env=env, **own_group()
+        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, env=env, **process_group_options()
     ) as process:
         try:
             yield process
         finally:
-            end_group(process)
+            kill_process_group(process)
 
 
-def own_group() -> dict[str, Any]:
+def process_group_options() -> dict[str, Any]:
     """Return the options of `Popen` that start a process group."""
     return {"start_new_session": True}
 
 
-def end_group(first: subprocess.Popen[bytes]) -> None:
+def kill_process_group(first: subprocess.Popen[bytes]) -> None:
     """Kill all programs of a process group."""
     with suppress(ProcessLookupError):
         os.killpg(first.pid, signal.SIGKILL)

@@ -13,14 +13,14 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import CannotEraseError, JsonLinesSink
 from cookie_consent.sinks.spill import Spill
 from cookie_consent.tracing.exempt_visitors import DailySalt
-from tests.support.asgi import PHONE, PREFIX, Visitor, install, page
+from tests.support.asgi import PHONE, PREFIX, Visitor, install, page_app
 
 DAY = 86_400.0
 
 
 def visit_all(folder: Path) -> None:
     """Let visitors accept, open pages, erase and refuse; end the server, and check its files."""
-    app = install(page(), access_log=folder / "access.jsonl", ledger=f"sqlite:///{folder}/consent.db")
+    app = install(page_app(), access_log=folder / "access.jsonl", ledger=f"sqlite:///{folder}/consent.db")
     visitor = Visitor(app, [("user-agent", PHONE)])
     _agree_and_erase(visitor)
     other = Visitor(app, [("user-agent", PHONE), ("accept", "text/html"), ("sec-fetch-dest", "document")])
