@@ -10,7 +10,7 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test lint types unit other-pythons browser-side system mutate format bench bench-fast gallery clean
+.PHONY: demo check quick test lint types unit other-pythons compiled browser-side system mutate format bench bench-fast gallery clean
 
 demo: $(VENV)/.demo
 	$(BIN)/cookie-consent demo $(ARGS)
@@ -53,6 +53,19 @@ other-pythons: system $(VENV)/.test
 		$$venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]' && \
 		$$venv/bin/python -m pytest -m "not browser" --numprocesses auto $(PARALLEL) $(ARGS) || exit 1; \
 	done
+
+# The tests without a browser, with the modules that each request runs through compiled.
+compiled: system $(VENV)/.test node_modules/.installed
+	rm -rf .compiled && mkdir .compiled
+	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true CFLAGS=-g0 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
+		--no-deps --wheel-dir .compiled/dist .
+	git ls-files -z | xargs -0 cp --parents --target-directory .compiled
+	$(BIN)/python -m zipfile --extract .compiled/dist/*.whl .compiled/wheel
+	cd .compiled/wheel && find cookie_consent -name '*.so' -exec cp --parents --target-directory .. {} +
+	ln -s ../$(VENV) ../node_modules .compiled
+	cd .compiled && export PYTHONPATH=$$PWD && $(BIN)/python -c \
+		'from cookie_consent.enforcement import quick_response as q; assert not q.__file__.endswith(".py"), q' && \
+		$(BIN)/python -m pytest -m "not browser" --ignore tests/docs/test_packaging.py --numprocesses auto $(PARALLEL) $(ARGS)
 
 # Do the tests notice a change? About ten minutes; ARGS="--sample 60 --minutes 60 decision" looks longer, and there only.
 mutate: $(VENV)/.mutation
@@ -111,4 +124,4 @@ node_modules/.installed: package.json package-lock.json
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-* node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
+	rm -rf $(VENV) $(VENV)-* node_modules .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist .compiled

@@ -190,7 +190,7 @@ class ConsentMiddleware(FailsAtStart):
         if (
             (scope["type"] != "http" or self.refuses is not None)
             or type(fields := scope["headers"]) is not list
-            or (fields and not type(fields[0][1]) is type(fields[-1][1]) is bytes)
+            or (fields and (type(fields[0][1]) is not bytes or type(fields[-1][1]) is not bytes))
         ):
             await self._serve_other(scope, receive, send)
             return

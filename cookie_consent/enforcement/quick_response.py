@@ -28,11 +28,6 @@ class QuickResponse(Response):
     careful way handles.
     """
 
-    _held: Message | None = None
-    """The held start of a response that may be an ordinary page, until its body comes."""
-    _encoding = ""
-    _length_at = -1
-
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""
         if self._held is not None:

@@ -46,19 +46,6 @@ class Response:
         trace: the traced request, if there will be an access record.
     """
 
-    asks = False
-    is_unfinished = False
-    injection: Injection | None = None
-    trace: Trace | None = None
-    _fields: Fields | None = None
-    _withholds_origins = False
-    _differs_in_frames = False
-    _page_view_host: bytes | None = None
-    """The Host field of a page view, or of an error page, which may ask too."""
-    _replaced = False
-    _was_answered = False
-    """Whether the visitor has answered or erased since the request arrived."""
-
     def __init__(
         self,
         enforcement: Enforcement,
@@ -75,7 +62,21 @@ class Response:
         state = scope.get("state")
         scope["state"] = {**state, "consent": consent} if state else {"consent": consent}
         self._began = enforcement.recent_answers.sequence
-        self._is_quick = visit.is_quick and not enforcement.edit_csp  # for `QuickResponse`, to save it an `__init__`
+        self.asks = self.is_unfinished = False
+        self.injection: Injection | None = None
+        self.trace: Trace | None = None
+        self._plain_out = send
+        self._fields: Fields | None = None
+        self._withholds_origins = self._differs_in_frames = self._replaced = False
+        self._page_view_host: bytes | None = None
+        """The Host field of a page view, or of an error page, which may ask too."""
+        self._was_answered = False
+        """Whether the visitor has answered or erased since the request arrived."""
+        # For `QuickResponse`, to save it an `__init__`.
+        self._is_quick = visit.is_quick and not enforcement.edit_csp
+        self._held: Message | None = None
+        """The held start of a response that may be an ordinary page, until its body comes."""
+        self._encoding, self._length_at = "", -1
 
     async def finish(self) -> None:
         """Send what is still held when the app has returned."""

@@ -70,15 +70,11 @@ class Trace:
         new_visitor: the Set-Cookie field of a new or changed visitor cookie, or None.
     """
 
-    is_exempt = False
-    is_landing = False
-    is_view = False
-    status = 500
-    new_visitor: bytes | None = None
-
     def __init__(self, fields: Fields, visitor_id: str, policy: str, arrived_at: float, purpose: str = "") -> None:
         self.fields, self.visitor_id, self.policy, self.arrived_at = fields, visitor_id, policy, arrived_at
-        self.purpose, self.started = purpose, time.perf_counter()
+        self.purpose, self.started, self.status = purpose, time.perf_counter(), 500
+        self.is_exempt = self.is_landing = self.is_view = False
+        self.new_visitor: bytes | None = None
 
     def mark_as_landing(self, referrer: str) -> None:
         """Mark the request as the reload of the page on which tracing was allowed.

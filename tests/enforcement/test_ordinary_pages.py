@@ -219,7 +219,7 @@ def test_repeated_page_takes_quick_way(answer: str, monkeypatch: pytest.MonkeyPa
     site.bodies = [b'<!doctype html><html lang="en"><head><title>t</title></head><body><p></body></html>']
     headers = [("user-agent", PHONE), ("sec-fetch-dest", "document"), ("accept", "text/html")]
     first = [site.response_to("/", headers, "GET", b"") for _ in range(2)][-1]
-    monkeypatch.setattr("cookie_consent.enforcement.response.Response._start", None)  # the careful way
+    monkeypatch.setattr("cookie_consent.enforcement.response.injectable", None)  # the careful way
     assert site.response_to("/", headers, "GET", b"") == first
 
 

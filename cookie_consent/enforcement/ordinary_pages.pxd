@@ -1,0 +1,10 @@
+# The attributes of these classes as C fields, for compiled wheels; see docs/performance.md.
+
+cdef class PagePlan:
+    cdef public bytes begun, head
+    cdef public dict links, questions
+    cdef public object encoding, language, next_path, tag
+
+cdef class OrdinaryPages:
+    cdef public dict plans
+    cdef object _pages, _prefix, _bytes

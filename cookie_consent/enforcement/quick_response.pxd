@@ -1,0 +1,6 @@
+# The attributes of these classes as C fields, for compiled wheels; see docs/performance.md.
+
+from cookie_consent.enforcement.response cimport Response
+
+cdef class QuickResponse(Response):
+    pass
