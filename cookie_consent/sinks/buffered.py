@@ -49,7 +49,7 @@ class BufferedSink:
         batch: the most lines to pass to the store at once.
         most_bytes: the most memory for buffered lines.
         sleep: waits for a number of seconds.
-        jitter: returns a random number from 0 to 1.
+        chance: returns a random number from 0 to 1.
 
     Attributes:
         local: the local path of this sink: its spill folder or file; None for none.
@@ -64,7 +64,7 @@ class BufferedSink:
         batch: int = 1000,
         most_bytes: int = _MAX_BYTES,
         sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = RANDOM,
+        chance: Callable[[], float] = RANDOM,
     ) -> None:
         self.store, self.place = store, place
         self.local = None if spill is None else Path(spill)
@@ -72,7 +72,7 @@ class BufferedSink:
         self._losses, self._spill = LossCounter(place), Spill(spill) if spill is not None else None
         self._batch, self._most_bytes, self._sleep = batch, most_bytes, sleep
         self._failing_since: float | None = None
-        self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, jitter), 0.0
+        self._backoff, self._next_try = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, chance), 0.0
         self._last_error, self._is_spill_logged = "", False
         self._flushes: deque[tuple[threading.Event, bool]] = deque()
         self.after_fork()

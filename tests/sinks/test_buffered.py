@@ -204,7 +204,7 @@ def test_what_waits_is_spilled_and_comes_back_in_the_same_batches(shelf: Shelf, 
 @pytest.mark.slow
 def test_the_spill_is_brought_home_by_itself(shelf: Shelf, tmp_path: Path) -> None:
     shelf.is_down = True
-    sink = sink_to(shelf, tmp_path / "spill", jitter=lambda: 0.0)
+    sink = sink_to(shelf, tmp_path / "spill", chance=lambda: 0.0)
     sink.write(line(1))
     assert eventually(lambda: sink.stats().get("spilled"))
     sink.write(line(2))
@@ -452,7 +452,7 @@ def test_an_error_that_nobody_thought_of_holds_records_back_loses_none_and_is_sa
 ) -> None:
     shelf.is_down = True
     chances: list[float] = []
-    sink = sink_to(shelf, jitter=chances.pop)
+    sink = sink_to(shelf, chance=chances.pop)
     sink.write(line(1))
     for _ in range(3):
         sink.close()

@@ -41,7 +41,7 @@ class JsonLinesSink(BufferedSink):
         compress: how to compress closed files: "gzip", or None for no compression.
         clock: returns Unix time in seconds.
         sleep: waits for a number of seconds.
-        jitter: returns a random number from 0 to 1.
+        chance: returns a random number from 0 to 1.
 
     Raises:
         ValueError: an argument is invalid.
@@ -55,7 +55,7 @@ class JsonLinesSink(BufferedSink):
         compress: Literal["gzip"] | None = "gzip",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = RANDOM,
+        chance: Callable[[], float] = RANDOM,
     ) -> None:
         self.path = Path(path)
         if rotate_size < 1:
@@ -67,7 +67,7 @@ class JsonLinesSink(BufferedSink):
         if not is_posix():
             _log.warning("On Windows %s is never closed or compressed: it needs POSIX file locks.", self.path)
         files = _Files(self.path, rotate_size, _FORMATS[compress], clock)
-        super().__init__(files, str(self.path), sleep=sleep, jitter=jitter)
+        super().__init__(files, str(self.path), sleep=sleep, chance=chance)
         self.local = self.path
 
 
