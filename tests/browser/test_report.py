@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from cookie_consent.report.page.page import page as page_of
-from tests.report.test_report_page import HOSTILE, LONG, with_everywhere
+from tests.report.test_report_page import HOSTILE, LONG, with_text_everywhere
 from tests.support.browsers.axe import COLOURS, run_axe
 from tests.support.browsers.contrast import blend, contrast
 from tests.support.browsers.visitor_browser import REGISTRY, ROOT
@@ -71,8 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reports = {
         "report": compared_report(),
         "empty": empty_report(),
-        "hostile": with_everywhere(HOSTILE + LONG),
-        "arabic": with_everywhere("/السجل/أسماء-النطاقات/" * 8),
+        "hostile": with_text_everywhere(HOSTILE + LONG),
+        "arabic": with_text_everywhere("/السجل/أسماء-النطاقات/" * 8),
     }
     for name, report in reports.items():
         (folder / f"{name}.html").write_text(page_of(report), encoding="utf-8")

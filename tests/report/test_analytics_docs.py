@@ -1,9 +1,9 @@
-"""What docs/analytics.md says is so: every block of it runs, on a week of a made-up site.
+"""Tests of docs/analytics.md: every code block runs, on the access log of a made-up site's week.
 
-Not run are Vector, Fluent Bit and the OpenTelemetry Collector, which are no packages of the system's: what is written
-for them is read as what it is (TOML, YAML), and its patterns and formats are tried on real files and lines. Not run is
-Matomo's importer, which needs a Matomo: its line names the file and the format that `test_server_logs` holds to what it
-reads. Grafana's macro is written out as Grafana does it.
+Vector, Fluent Bit and the OpenTelemetry Collector are not run, because the system has no packages of them. The tests
+parse their configuration (TOML, YAML) and try its patterns and formats on real files and lines. Matomo's importer is
+not run, because it needs a Matomo. A test compares the file that its command reads with the pattern in
+`test_server_logs`. Grafana's macro is expanded as Grafana does it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ FLUENT_BIT, OPENTELEMETRY = blocks(PAGE, "yaml")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a week of a site in it, where the tests are."""
+    """The working directory, with the access log of a week."""
     sample.write(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -69,7 +69,7 @@ def clickhouse() -> Iterator[ClickHouseDatabases]:
         yield databases
 
 
-def test_every_block_is_one_of_those_that_are_tested() -> None:
+def test_page_has_only_tested_code_blocks() -> None:
     page = (Path(__file__).parents[2] / PAGE).read_text("utf-8")
     assert Counter(re.findall(r"^```(\w+)", page, re.MULTILINE)) == {
         "console": 5,
@@ -81,7 +81,7 @@ def test_every_block_is_one_of_those_that_are_tested() -> None:
     }
 
 
-def test_the_commands_do_what_they_are_there_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_documented_commands_work(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "consent.toml").write_bytes(POLICY.read_bytes())
     said = []
     for command in map(shlex.split, COMMANDS):
@@ -110,7 +110,7 @@ def test_the_commands_do_what_they_are_there_for(folder: Path, capsys: pytest.Ca
 
 
 def run(command: list[str]) -> None:
-    """Run a program of the system's."""
+    """Run a program of the system."""
     subprocess.run(
         [program_path(command[0], command[0]), *command[1:]],
         stdin=subprocess.DEVNULL,
@@ -126,7 +126,7 @@ def run_python(code: str) -> dict[str, Any]:
     return names
 
 
-def test_the_report_is_behind_the_sites_login(folder: Path) -> None:
+def test_report_app_shows_report_only_to_analysts(folder: Path) -> None:
     site = Starlette(routes=run_python(SITE)["routes"])
 
     async def status(user: str) -> int:
@@ -140,7 +140,7 @@ def test_the_report_is_behind_the_sites_login(folder: Path) -> None:
     assert asyncio.run(status("an analyst")) == 200
 
 
-def test_the_counters_have_the_names_that_are_said(folder: Path) -> None:
+def test_prometheus_counters_have_documented_names(folder: Path) -> None:
     access_log = run_python(METRICS)["access_log"]
     try:
         access_log.write(line(RECORDS[0]))
@@ -154,7 +154,7 @@ def test_the_counters_have_the_names_that_are_said(folder: Path) -> None:
         assert f"cookie_consent_access_records_{name}" in shown
 
 
-def test_data_frames_have_what_is_in_the_records(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_frames_match_records(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exports = [command for command in map(shlex.split, COMMANDS) if {"parquet", "jsonl"} & set(command)]
     assert [main(command[1:]) for command in exports] == [GOOD, GOOD]
     pages = {path: (views, visitors) for path, views, visitors in run_python(DUCKDB)["pages"]}
@@ -191,7 +191,7 @@ def shares() -> dict[str, float]:
 
 
 def entries() -> Counter[str]:
-    """Where sessions begin: a view of somebody who saw none in the 30 minutes before."""
+    """Sessions by entry page: a session starts with a view after 30 minutes without a view."""
     begun: Counter[str] = Counter()
     for of in grouped(VIEWS, "visitor.id").values():
         moments = [datetime.fromisoformat(record["time"]) for record in of]
@@ -200,7 +200,7 @@ def entries() -> Counter[str]:
     return begun
 
 
-def keep_in(url: str, folder: Path) -> None:
+def write_to(url: str, folder: Path) -> None:
     sink = open_sink(f"{url}?spill={folder}")
     for record in RECORDS:
         sink.write(line(record))
@@ -210,8 +210,8 @@ def keep_in(url: str, folder: Path) -> None:
     assert sink.stats()["written"] == len(RECORDS) + len(COUNTS)
 
 
-def test_the_panels_over_postgresql_show_what_is_in_the_records(postgres_url: str, tmp_path: Path) -> None:
-    keep_in(postgres_url, tmp_path)
+def test_grafana_panels_over_postgresql_match_records(postgres_url: str, tmp_path: Path) -> None:
+    write_to(postgres_url, tmp_path)
     with psycopg.connect(postgres_url) as connection:
 
         def rows(panel: str) -> list[tuple[Any, ...]]:
@@ -224,15 +224,13 @@ def test_the_panels_over_postgresql_show_what_is_in_the_records(postgres_url: st
     assert {str(day): float(number) for day, number in share} == pytest.approx(shares())
     assert {str(day): asked for day, asked, *_ in answers} == sums("asked")
     assert {str(day): granted for day, _, granted, *_ in answers} == sums("granted")
-    large = {path: sessions for path, sessions in entries().items() if sessions >= 5}  # the panel leaves rare rows out
+    large = {path: sessions for path, sessions in entries().items() if sessions >= 5}  # the panel leaves out rare rows
     assert {path: sessions for path, sessions, _ in begun} == large
 
 
-def test_the_charts_over_clickhouse_show_what_is_in_the_records(
-    clickhouse: ClickHouseDatabases, tmp_path: Path
-) -> None:
+def test_charts_over_clickhouse_match_records(clickhouse: ClickHouseDatabases, tmp_path: Path) -> None:
     url = clickhouse.new_database()
-    keep_in(url, tmp_path)
+    write_to(url, tmp_path)
     views, share, devices = (ask(url, chart) for chart in IN_CLICKHOUSE)
     assert {day[:10]: int(visitors) for day, _, visitors in views} == visitors_by_day()
     assert {day: float(number) for day, number in share} == pytest.approx(shares())
@@ -251,19 +249,19 @@ NOT_FOLLOWED = (
 )
 
 
-def follows(patterns: list[str]) -> list[Path]:
+def followed(patterns: list[str]) -> list[Path]:
     return [path for path in (LOG, CLOSED, *NOT_FOLLOWED) if any(fnmatchcase(str(path), one) for one in patterns)]
 
 
 @pytest.fixture
 def lines(folder: Path) -> list[str]:
-    """The lines of an access log of which somebody was erased."""
+    """The lines of an access log from which one visitor was erased."""
     open_sink("logs/access.jsonl").erase(RECORDS[-1]["visitor.id"])
     return Path("logs/access.jsonl").read_text("utf-8").splitlines()
 
 
-def parted(lines: list[str], skipped: str) -> tuple[list[str], list[str]]:
-    """The lines that a pattern skips, and the others."""
+def split_by_pattern(lines: list[str], skipped: str) -> tuple[list[str], list[str]]:
+    """Return the lines that a pattern skips, and the others."""
     gone = [text for text in lines if re.search(skipped, text)]
     return gone, [text for text in lines if text not in gone]
 
@@ -274,41 +272,41 @@ def are_records(kept: list[str], gone: list[str]) -> bool:
     )
 
 
-def test_vector_follows_the_files_and_skips_what_was_erased(lines: list[str]) -> None:
+def test_vector_follows_log_files_and_skips_erased_lines(lines: list[str]) -> None:
     settings = tomllib.loads(VECTOR)
-    assert follows(settings["sources"]["access"]["include"]) == [LOG, CLOSED]
+    assert followed(settings["sources"]["access"]["include"]) == [LOG, CLOSED]
     (skipped,) = re.findall(r"r'(.*?)'", settings["transforms"]["written"]["condition"])
-    gone, kept = parted(lines, skipped)
+    gone, kept = split_by_pattern(lines, skipped)
     assert are_records(kept, gone)
     stages = {**settings["sources"], **settings["transforms"]}
     for stage in (*settings["transforms"].values(), *settings["sinks"].values()):
         assert set(stage["inputs"]) <= stages.keys()
 
 
-def test_fluent_bit_follows_the_files_and_reads_the_times(lines: list[str]) -> None:
+def test_fluent_bit_follows_log_files_and_reads_times(lines: list[str]) -> None:
     settings = yaml.safe_load(FLUENT_BIT)
     (tail,), (parser,) = settings["pipeline"]["inputs"], settings["parsers"]
-    assert follows(tail["path"].split(",")) == [LOG, CLOSED]
+    assert followed(tail["path"].split(",")) == [LOG, CLOSED]
     assert tail["parser"] == parser["name"]
     assert "log" not in {key for record in RECORDS for key in record}
     assert [rule["exclude"] for rule in settings["pipeline"]["filters"]] == ["log ^"]
     assert reads_times(parser["time_format"])
 
 
-def test_the_collector_follows_the_files_and_skips_what_was_erased(lines: list[str]) -> None:
+def test_opentelemetry_collector_follows_log_files_and_skips_erased_lines(lines: list[str]) -> None:
     settings = yaml.safe_load(OPENTELEMETRY)
     receiver = settings["receivers"]["filelog"]
-    assert follows(receiver["include"]) == [LOG, CLOSED]
+    assert followed(receiver["include"]) == [LOG, CLOSED]
     skip, parse = receiver["operators"]
     (skipped,) = re.findall(r'matches "(.*)"', skip["expr"].replace("\\\\", "\\"))
-    gone, kept = parted(lines, skipped)
+    gone, kept = split_by_pattern(lines, skipped)
     assert are_records(kept, gone)
     assert reads_times(parse["timestamp"]["layout"])
     assert settings["service"]["pipelines"]["logs"] == {"receivers": ["filelog"], "exporters": ["debug"]}
 
 
 def reads_times(layout: str) -> bool:
-    """Whether a layout of strptime's, in which %L is milliseconds, reads the times of records."""
+    """Whether a layout of strptime, in which %L means milliseconds, reads the times of records."""
     moment = datetime.strptime(RECORDS[0]["time"], layout.replace("%L", "%f"))  # noqa: DTZ007 (Z is a letter there)
     return f"{moment.isoformat(timespec='milliseconds')}Z" == str(RECORDS[0]["time"])
 
@@ -322,12 +320,12 @@ def shown(notebook: Any) -> list[list[str]]:
     ]
 
 
-def test_the_notebook_shows_what_it_shows_here(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_notebook_has_outputs_of_a_fresh_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sample.export(folder)
     assert shown(sample.executed(folder)) == shown(sample.notebook())
 
 
-def test_the_notebook_asks_five_questions_and_names_no_machine() -> None:
+def test_notebook_asks_five_questions_and_names_no_machine() -> None:
     text = sample.NOTEBOOK.read_text("utf-8")
     assert len(re.findall(r'"## \d\. ', text)) == 5
     assert not re.search(r"/(tmp|home|root|Users|usr)/", text)

@@ -1,4 +1,4 @@
-"""Pictures of figures: what is drawn, where, and that no text of a record is anything but text."""
+"""Tests of the report's charts: shapes, axes, labels, and that texts of records are escaped."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def bars(*rows: Row) -> Markup:
     return charts.bars("chart", "Pages", "Many.", rows)
 
 
-def check(picture: Markup) -> None:
-    """Check that a picture says what it is, and has nothing that runs, loads or styles."""
+def check_chart(picture: Markup) -> None:
+    """Check that a chart has a title and a description, and nothing that runs, loads or styles."""
     whole = parsed(picture)
     title, description = list(whole)[:2]
     assert (whole.get("role"), title.tag, description.tag) == ("img", "title", "desc")
@@ -52,32 +52,32 @@ def check(picture: Markup) -> None:
         assert "nan" not in "".join(found.attrib.values())
 
 
-def test_a_picture_says_what_it_shows() -> None:
+def test_chart_has_title_and_description() -> None:
     picture = timeline(Series("Views", "solid", [10, 40, 20]))
-    check(picture)
+    check_chart(picture)
     assert list(parsed(picture).itertext())[:2] == ["Views", "At most 40."]
 
 
-def test_columns_are_as_high_as_their_numbers() -> None:
+def test_column_height_shows_number() -> None:
     (columns,) = of_class(timeline(Series("Views", "solid", [10, 40, 20])), "solid")
     assert columns.get("d") == "M0.2 100V75H0.8V100ZM1.2 100V0H1.8V100ZM2.2 100V50H2.8V100Z"
 
 
-def test_an_outline_stands_around_what_is_solid() -> None:
+def test_outline_surrounds_solid_column() -> None:
     picture = timeline(Series("All", "outline", [40, 40, 40]), Series("Views", "solid", [20, 20, 20]))
     (outline,), (solid,) = of_class(picture, "outline"), of_class(picture, "solid")
     assert (outline.get("d") or "").startswith("M0.08 100V0H0.92")
     assert (solid.get("d") or "").startswith("M0.2 100V50H0.8")
 
 
-def test_where_there_is_no_number_nothing_is_drawn() -> None:
+def test_missing_and_zero_numbers_draw_nothing() -> None:
     (columns,) = of_class(timeline(Series("Views", "solid", [None, 40, 0])), "solid")
     assert (columns.get("d") or "").count("M") == 1
     assert of_class(timeline(Series("Views", "solid", [None, 0, 0])), "solid") == []
     assert of_class(timeline(Series("Views", "line", [None, None, None])), "line") == []
 
 
-def test_a_line_has_points_while_they_can_be_told_apart() -> None:
+def test_line_has_points_only_for_few_numbers() -> None:
     few, many = Series("Sessions", "line", [1, None, 2]), Series("Sessions", "line", [1] * 100)
     assert [found.get("d") for found in of_class(timeline(few), "points")] == ["M0.5 50h0M2.5 0h0"]
     assert [found.get("d") for found in of_class(timeline(few), "line")] == ["M0.5 50L2.5 0"]
@@ -85,14 +85,14 @@ def test_a_line_has_points_while_they_can_be_told_apart() -> None:
     assert (len(of_class(picture, "line")), of_class(picture, "points")) == (1, [])
 
 
-def test_many_columns_leave_no_gaps_and_say_nothing_to_a_pointer() -> None:
+def test_many_columns_have_no_gaps_and_no_tooltips() -> None:
     few = timeline(Series("Views", "solid", [1] * 130), labels=["day"] * 130)
     many = timeline(Series("Views", "solid", [1] * 131), labels=["day"] * 131)
     assert (len(of_class(few, "hover")), len(of_class(many, "hover"))) == (130, 0)
     assert (of_class(many, "solid")[0].get("d") or "").startswith("M0 100V0H1V100Z")
 
 
-def test_a_column_says_its_numbers_to_a_pointer() -> None:
+def test_column_tooltip_names_its_numbers() -> None:
     picture = timeline(Series("All views", "outline", [None, 4000, 4]), Series("Views", "solid", [1, 1200, 2]))
     assert ["".join(found.itertext()) for found in of_class(picture, "hover")] == [
         "1 Nov: views 1, all views –",
@@ -115,27 +115,27 @@ def test_a_column_says_its_numbers_to_a_pointer() -> None:
         (3 * 10**9, ["0", "1 bn", "2 bn", "3 bn"]),
     ],
 )
-def test_an_axis_has_round_numbers(largest: int, marks: list[str]) -> None:
+def test_axis_has_round_numbers(largest: int, marks: list[str]) -> None:
     picture = timeline(Series("Views", "solid", [0, largest, 0]))
     assert texts(picture, "scale")[: len(marks)] == marks
 
 
 @pytest.mark.parametrize(("places", "named"), [(1, 1), (6, 6), (7, 4), (25, 5), (365, 6)])
-def test_an_axis_names_as_many_places_as_a_phone_has_room_for(places: int, named: int) -> None:
+def test_axis_labels_fit_on_a_phone(places: int, named: int) -> None:
     picture = timeline(Series("Views", "solid", [0] * places), labels=["day"] * places)
     assert texts(picture, "scale").count("day") == named
 
 
-def test_bars_begin_where_the_part_before_ends() -> None:
+def test_bar_parts_follow_each_other() -> None:
     picture = bars(Row("/", "10", [("solid", 0.5), ("hatched", 0.0), ("outline", 0.25)]))
     assert [(found.get("class"), found.get("x"), found.get("width")) for found in of_class(picture, "part")] == [
         ("part solid", "0.000%", "50.000%"),
         ("part outline", "50.000%", "25.000%"),
     ]
-    check(picture)
+    check_chart(picture)
 
 
-def test_every_row_has_its_place_and_says_its_number() -> None:
+def test_each_bar_has_a_row_with_label_and_number() -> None:
     picture = bars(Row("/", "10", [("solid", 1.0)]), Row("/names", "4", [("solid", 0.4)]))
     assert [(row.get("y"), row.get("height")) for row in parsed(picture) if row.tag == "svg"] == [
         ("0", "44"),
@@ -145,15 +145,15 @@ def test_every_row_has_its_place_and_says_its_number() -> None:
     assert parsed(picture).get("height") == "88"
 
 
-def test_spans_run_from_the_first_mark_to_the_last() -> None:
+def test_span_runs_from_first_to_last_mark() -> None:
     picture = charts.spans("chart", "Times", "Short.", [Row("/", "4 ms", list(zip(MARKS, (0.1, 0.5, 1), strict=True)))])
-    check(picture)
+    check_chart(picture)
     line, tick = of_class(picture, "span")
     assert (line.get("x1"), line.get("x2"), tick.get("x1")) == ("10.000%", "100.000%", "100.000%")
     assert [of_class(picture, kind)[0].get("cx") for kind in ("dot", "ring")] == ["10.000%", "50.000%"]
 
 
-def test_a_long_label_is_shortened_and_whole_to_a_pointer() -> None:
+def test_long_label_is_shortened_and_whole_in_tooltip() -> None:
     picture = bars(Row("/" + "a" * 999, "1", [("solid", 1.0)]))
     (label,) = texts(picture, "label")
     assert len(label) == 90
@@ -161,41 +161,41 @@ def test_a_long_label_is_shortened_and_whole_to_a_pointer() -> None:
     assert "/" + "a" * 999 + ": 1" in list(parsed(picture).itertext())
 
 
-def test_a_meter_is_full_at_most() -> None:
+def test_meter_is_at_most_full() -> None:
     assert [found.get("width") for found in of_class(charts.meter(1.2), "solid")] == ["100.000%"]
     assert of_class(charts.meter(0), "solid") == []
     assert parsed(charts.meter(0.4)).get("aria-hidden") == "true"
 
 
 @pytest.mark.parametrize("kind", ["solid", "hatched", "dotted", "strong", "outline", "line", *MARKS])
-def test_a_sample_is_drawn_as_what_it_stands_for(kind: str) -> None:
+def test_legend_swatch_has_the_style_of_its_series(kind: str) -> None:
     sample = charts.swatch(kind)
     assert of_class(sample, "span" if kind == "bar" else kind)
     assert parsed(sample).get("aria-hidden") == "true"
 
 
-def test_what_areas_are_filled_with_is_there() -> None:
+def test_fill_patterns_are_defined() -> None:
     assert {found.get("id") for found in parsed(PATTERNS).iter() if found.tag == "pattern"} == {"hatch", "dots"}
 
 
-def test_an_element_escapes_texts_and_attributes() -> None:
+def test_svg_element_escapes_text_and_attributes() -> None:
     made = element("text", "<script>", element("title", "&"), class_='"><b', data_x=1.239)
     assert made == '<text class="&#34;&gt;&lt;b" data-x="1.24">&lt;script&gt;<title>&amp;</title></text>'
 
 
 @given(st.lists(st.tuples(LABELS, NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=200))
-def test_any_numbers_make_a_picture(rows: list[tuple[str, Any, Any, Any]]) -> None:
+def test_any_numbers_make_a_valid_timeline(rows: list[tuple[str, Any, Any, Any]]) -> None:
     labels, outline, solid, line = zip(*rows, strict=True)
     picture = timeline(
         Series("All", "outline", outline), Series("Some", "solid", solid), Series("<", "line", line), labels=labels
     )
-    check(picture)
+    check_chart(picture)
     places = re.findall(r"V(-?[\d.e+]+)H", "".join(found.get("d", "") for found in of_class(picture, "solid")))
     assert all(0 <= float(place) <= 100 for place in places)
 
 
 @given(st.lists(st.tuples(LABELS, LABELS, SHARES), max_size=10))
-def test_any_label_is_text(rows: list[tuple[str, str, float]]) -> None:
+def test_any_label_makes_valid_bars(rows: list[tuple[str, str, float]]) -> None:
     picture = bars(*(Row(label, said, [("solid", share)]) for label, said, share in rows))
-    check(picture)
+    check_chart(picture)
     assert texts(picture, "number") == [said for _, said, _ in rows]

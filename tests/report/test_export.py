@@ -1,4 +1,4 @@
-"""An access log as a whole, from every store into every form."""
+"""Tests of `cookie-consent export`: the records of an access log, from every store, in every format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cookie_consent.report.export.streams import Span, postgresql, stream
 from cookie_consent.sinks.columns import COLUMNS
 from cookie_consent.sinks.files.closed_files import FileFormat, path_of
 from cookie_consent.sinks.files.compaction import compact
-from tests.report.test_report import keep, kept_in_files
+from tests.report.test_report import write_files, write_to_store
 from tests.support.report_records import DAYS, FIRST, HOSTS, Record, line, random_counts, random_records
 from tests.support.servers.clickhouse_server import ClickHouseDatabases, clickhouse_databases
 
@@ -42,10 +42,10 @@ ONCE = sorted(
 SPANS = {
     "all": Span(),
     "two days": Span(SECOND, THIRD),
-    "from a day on": Span(since=THIRD),
-    "to a day": Span(until=SECOND),
+    "since a day": Span(since=THIRD),
+    "until a day": Span(until=SECOND),
     "a host": Span(host=HOSTS[1].upper()),
-    "nothing": Span(LAST + timedelta(days=300)),
+    "days without records": Span(LAST + timedelta(days=300)),
 }
 LONGEST_RUN = 60
 CaptureBytes = pytest.CaptureFixture[bytes]
@@ -60,15 +60,15 @@ def clickhouse() -> Iterator[ClickHouseDatabases]:
 
 @pytest.fixture(scope="module", params=STORES)
 def access_log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same records, kept in one way or the other."""
+    """The same records in each kind of store."""
     if request.param == "files":
         path = tmp_path_factory.mktemp("logs") / "access.jsonl"
-        kept_in_files(path, RECORDS, COUNTS)
+        write_files(path, RECORDS, COUNTS)
         yield str(path)
         return
     databases = request.getfixturevalue("postgres" if request.param == "postgresql" else "clickhouse")
     url = f"{databases.new_database()}?spill={tmp_path_factory.mktemp('spill')}"
-    keep(url, RECORDS, COUNTS)
+    write_to_store(url, RECORDS, COUNTS)
     yield url
     databases.drop_databases()
 
@@ -93,27 +93,27 @@ def wanted(span: Span) -> list[Record]:
 
 
 @pytest.mark.parametrize("name", SPANS)
-def test_every_store_gives_each_record_of_a_span_once_and_by_time(access_log: str, name: str) -> None:
+def test_every_store_streams_each_record_once_in_order_of_time(access_log: str, name: str) -> None:
     assert list(stream(access_log, SPANS[name])) == wanted(SPANS[name])
 
 
-def test_who_stops_reading_leaves_nothing_behind(access_log: str) -> None:
+def test_stream_closed_early_gives_no_more_records(access_log: str) -> None:
     with closing(stream(access_log, Span())) as records:
         assert next(records) == ONCE[0]
     assert list(records) == []
 
 
-def test_more_records_come_than_are_fetched_at_once(tmp_path: Path, postgres_url: str) -> None:
+def test_stream_gives_more_records_than_one_fetch(tmp_path: Path, postgres_url: str) -> None:
     many = [{**RECORDS[0], "log.record.uid": f"Uid-{number:06}"} for number in range(4500)]
     (tmp_path / "access.jsonl").write_bytes(b"".join(map(line, reversed(many))))
-    keep(f"{postgres_url}?spill={tmp_path}", many, [])
+    write_to_store(f"{postgres_url}?spill={tmp_path}", many, [])
     for access_log in (str(tmp_path / "access.jsonl"), postgres_url):
         assert [record["log.record.uid"] for record in stream(access_log, Span())] == [
             record["log.record.uid"] for record in many
         ]
 
 
-def test_records_of_an_earlier_version_are_given_as_they_are(tmp_path: Path) -> None:
+def test_records_of_earlier_version_get_version_and_kind(tmp_path: Path) -> None:
     old: list[Record] = [
         {"time": f"2026-11-0{day}T00:00:00.000Z", "http.request.method": method, "visitor.id": "v"}
         for day, method in ((1, "GET"), (2, "POST"))
@@ -125,7 +125,7 @@ def test_records_of_an_earlier_version_are_given_as_they_are(tmp_path: Path) -> 
     ]
 
 
-def test_a_span_has_a_day_in_it() -> None:
+def test_span_that_ends_before_its_start_is_refused() -> None:
     with pytest.raises(ValueError, match="2026-11-02 is no day before or equal to 2026-11-01"):
         Span(SECOND, FIRST)
 
@@ -138,25 +138,27 @@ def test_a_span_has_a_day_in_it() -> None:
         ("logs/missing.jsonl", "there is no file logs/missing.jsonl"),
     ],
 )
-def test_an_access_log_that_is_not_there_is_an_error_that_says_so(url: str, says: str) -> None:
+def test_missing_access_log_raises_unreadable_error(url: str, says: str) -> None:
     with pytest.raises(UnreadableError, match=says):
         next(stream(url, Span()))
 
 
-def test_a_file_that_cannot_be_read_is_an_error_that_says_so(tmp_path: Path) -> None:
+def test_unreadable_file_raises_unreadable_error(tmp_path: Path) -> None:
     path_of(tmp_path / "access.jsonl", FIRST, 1, FileFormat.GZIP).write_bytes(b"\x1f\x8b\x08no gzip")
     with pytest.raises(UnreadableError, match="cannot be read"):
         next(stream(str(tmp_path / "access.jsonl"), Span()))
 
 
-def test_a_database_without_access_records_is_named(postgres_url: str, clickhouse: ClickHouseDatabases) -> None:
+def test_database_without_access_records_raises_unreadable_error(
+    postgres_url: str, clickhouse: ClickHouseDatabases
+) -> None:
     for url in (postgres_url, clickhouse.new_database()):
         with pytest.raises(UnreadableError, match="has never kept access records"):
             next(stream(url, Span()))
 
 
-def test_a_database_that_does_not_answer_is_not_waited_for_without_end(postgres_url: str, tmp_path: Path) -> None:
-    keep(f"{postgres_url}?spill={tmp_path}", RECORDS[:1], [])
+def test_locked_database_times_out(postgres_url: str, tmp_path: Path) -> None:
+    write_to_store(f"{postgres_url}?spill={tmp_path}", RECORDS[:1], [])
     with psycopg.connect(postgres_url) as another:
         another.execute("LOCK TABLE access_records IN ACCESS EXCLUSIVE MODE")
         with (
@@ -170,7 +172,7 @@ def test_a_database_that_does_not_answer_is_not_waited_for_without_end(postgres_
     ("package", "url"),
     [("duckdb", __file__), ("psycopg", "postgresql://localhost/a"), ("clickhouse_connect", "clickhouse://localhost/a")],
 )
-def test_what_has_to_be_installed_is_said(package: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_error_says_how_to_install(package: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UnreadableError, match="pip install"):
         next(stream(url, Span()))
@@ -184,7 +186,7 @@ def exported(capture: CaptureBytes, *arguments: str) -> list[bytes]:
     return capture.readouterr().out.splitlines(keepends=True)
 
 
-def test_lines_are_those_of_the_records(live: Path, capsysbinary: CaptureBytes) -> None:
+def test_command_exports_jsonl_and_ncsa_lines_of_a_span(live: Path, capsysbinary: CaptureBytes) -> None:
     where = ("--access-log", str(live), "--from", str(SECOND), "--to", str(THIRD), "--host", HOSTS[0], "--format")
     records = wanted(Span(SECOND, THIRD, HOSTS[0]))
     requests = list(filter(is_for_importers, records))
@@ -194,7 +196,7 @@ def test_lines_are_those_of_the_records(live: Path, capsysbinary: CaptureBytes) 
 
 
 @pytest.mark.slow
-def test_no_line_of_a_log_is_of_a_visit_without_consent(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
+def test_ncsa_export_leaves_out_records_without_consent(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
     path = tmp_path / "access.jsonl"
     exempt = {**next(record for record in ONCE if is_for_importers(record)), "consent.purpose": "audience"}
     path.write_bytes(line(exempt))
@@ -202,7 +204,7 @@ def test_no_line_of_a_log_is_of_a_visit_without_consent(tmp_path: Path, capsysbi
         assert len(exported(capsysbinary, "--access-log", str(path), "--format", form)) == lines
 
 
-def test_a_table_has_the_columns_and_no_formula(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
+def test_csv_export_has_all_columns_and_no_formula(tmp_path: Path, capsysbinary: CaptureBytes) -> None:
     path = tmp_path / "access.jsonl"
     event = {**ONCE[0], "record.kind": "event", "event.name": "-x", "event.properties": {"é": '"=1'}}
     path.write_bytes(line({**event, "server.address": "=cmd()", "visitor.id": "-id", "status": None}))
@@ -218,7 +220,7 @@ def test_a_table_has_the_columns_and_no_formula(tmp_path: Path, capsysbinary: Ca
     assert json.loads(row["properties"]) == event["event.properties"]
 
 
-def test_a_parquet_file_is_as_if_it_was_compacted(live: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_parquet_export_equals_compacted_file(live: Path, tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "all.parquet"
     assert main(["export", "--access-log", str(live), "--format", "parquet", "--out", str(out)]) == GOOD
     assert capsys.readouterr().out == f"{out} is written.\n"
@@ -237,7 +239,7 @@ def test_a_parquet_file_is_as_if_it_was_compacted(live: Path, tmp_path: Path, ca
     assert len(times) == len(ONCE)
 
 
-def test_a_file_is_there_when_it_is_complete(live: Path, tmp_path: Path, capsysbinary: CaptureBytes) -> None:
+def test_out_file_is_complete_and_private(live: Path, tmp_path: Path, capsysbinary: CaptureBytes) -> None:
     lines = exported(capsysbinary, "--access-log", str(live), "--format", "ncsa")
     folder = tmp_path / "out"
     folder.mkdir()
@@ -251,7 +253,7 @@ def test_a_file_is_there_when_it_is_complete(live: Path, tmp_path: Path, capsysb
     assert empty.read_bytes() == b""
 
 
-def test_a_long_export_shows_how_far_it_is(live: Path, tmp_path: Path) -> None:
+def test_export_shows_progress_on_terminal(live: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     code = "import sys; from cookie_consent.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "export", "--access-log", str(live), "--format", "csv"]
@@ -282,19 +284,19 @@ def test_a_long_export_shows_how_far_it_is(live: Path, tmp_path: Path) -> None:
         (["--id", "a", "--host", "site.example"], "--format and what goes with it stand alone"),
     ],
 )
-def test_wrong_usage_says_what_would_be_right(arguments: list[str], says: str, capsys: Capture) -> None:
+def test_wrong_arguments_are_refused_with_advice(arguments: list[str], says: str, capsys: Capture) -> None:
     assert main(["export", *arguments]) == WRONG_USAGE
     said = capsys.readouterr()
     assert says in said.err
     assert not said.out
 
 
-def test_days_of_which_there_can_be_no_records_are_said() -> None:
+def test_span_before_1970_is_refused() -> None:
     with pytest.raises(ValueError, match="days from 1970-01-01 to 9999-12-30"):
         Span(since=date(1969, 12, 31))
 
 
-def test_what_is_no_file_is_not_replaced_by_one(live: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_export_does_not_replace_folder_or_device(live: Path, tmp_path: Path, capsys: Capture) -> None:
     folder, link = tmp_path / "folder", tmp_path / "link"
     folder.mkdir()
     link.symlink_to("/dev/null")
@@ -304,7 +306,7 @@ def test_what_is_no_file_is_not_replaced_by_one(live: Path, tmp_path: Path, caps
     assert link.is_symlink()
 
 
-def test_the_access_log_is_not_written_over(live: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_export_does_not_overwrite_access_log(live: Path, tmp_path: Path, capsys: Capture) -> None:
     kept, link = live.read_bytes(), tmp_path / "link"
     link.symlink_to(live)
     closed = path_of(live, FIRST, 1, FileFormat.PLAIN)
@@ -315,7 +317,7 @@ def test_the_access_log_is_not_written_over(live: Path, tmp_path: Path, capsys: 
     assert live.read_bytes() == kept
 
 
-def test_a_file_is_written_anew_and_not_through_a_link_that_stands_there(live: Path, tmp_path: Path) -> None:
+def test_export_does_not_write_through_link_at_part_file(live: Path, tmp_path: Path) -> None:
     theirs, out = tmp_path / "theirs", tmp_path / "out.csv"
     theirs.write_text("kept")
     (tmp_path / ".out.csv.part").symlink_to(theirs)
@@ -325,9 +327,7 @@ def test_a_file_is_written_anew_and_not_through_a_link_that_stands_there(live: P
 
 
 @pytest.mark.slow
-def test_records_that_wait_for_parquet_are_in_no_file_that_could_be_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parquet_export_buffers_records_in_no_named_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, out = tmp_path / "temporary", tmp_path / "out.parquet"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
@@ -341,26 +341,28 @@ def test_records_that_wait_for_parquet_are_in_no_file_that_could_be_left_behind(
     assert duckdb.execute("SELECT count(*) FROM read_parquet($out)", {"out": str(out)}).fetchall() == [(10_000,)]
 
 
-def test_a_day_is_written_as_one(capsys: Capture) -> None:
+def test_wrong_day_is_refused(capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         main(["export", "--format", "csv", "--from", "yesterday"])
     assert "'yesterday' is no day: write it as 2026-11-25" in capsys.readouterr().err
 
 
-def test_what_cannot_be_written_is_said(live: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_unwritable_out_file_is_reported(live: Path, tmp_path: Path, capsys: Capture) -> None:
     for form in ("csv", "parquet"):
         out = tmp_path / "none" / "out"
         assert main(["export", "--access-log", str(live), "--format", form, "--out", str(out)]) == WRONG_USAGE
         assert f"{out} cannot be written" in capsys.readouterr().err
 
 
-def test_parquet_needs_duckdb_and_says_so(live: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_export_without_duckdb_says_how_to_install(
+    live: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "duckdb", None)
     where = ["--access-log", str(live), "--out", f"{live}.parquet"]
     assert main(["export", "--format", "parquet", *where]) == WRONG_USAGE
     assert "pip install" in capsys.readouterr().err
 
 
-def test_a_parquet_file_that_cannot_be_written_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_unwritable_parquet_file_raises_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         write_parquet(ONCE, tmp_path / "none" / "all.parquet")

@@ -1,4 +1,4 @@
-"""A report: every figure, on every engine, against figures that were counted by hand (`report_oracle`)."""
+"""Tests of the report's figures: every engine gives what `report_oracle` computes in plain Python."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ QUESTIONS: dict[str, dict[str, Any]] = {
     "a day in the middle": {"since": THIRD, "until": THIRD, "threshold": 2},
     "a host": {"since": SECOND, "until": LAST, "host": HOSTS[0], "threshold": 1},
     "a path": {"since": SECOND, "until": LAST, "path": "/a", "threshold": 1},
-    "a path that looks like an order": {"since": FIRST, "until": LAST, "path": "/'; DROP", "threshold": 1},
-    "a path of parameters": {"since": FIRST, "until": LAST, "path": "/%(path)s", "threshold": 1},
+    "a path that looks like SQL": {"since": FIRST, "until": LAST, "path": "/'; DROP", "threshold": 1},
+    "a path that looks like a placeholder": {"since": FIRST, "until": LAST, "path": "/%(path)s", "threshold": 1},
     "a path with a backslash": {"since": FIRST, "until": LAST, "path": '/"quoted"\\', "threshold": 1},
     "a path in Japanese": {"since": FIRST, "until": LAST, "path": "/訪", "threshold": 1},
     "another host": {"since": FIRST, "until": LAST, "host": "münchen.example", "threshold": 2},
     "few rows": {"since": FIRST, "until": LAST, "limit": 2, "threshold": 3},
     "days without counts": {"since": LAST, "until": LAST},
-    "days with nothing": {"since": LAST + timedelta(days=30), "until": LAST + timedelta(days=31)},
+    "days without records": {"since": LAST + timedelta(days=30), "until": LAST + timedelta(days=31)},
 }
 
 
@@ -55,7 +55,7 @@ def clickhouse() -> Iterator[ClickHouseDatabases]:
 
 @pytest.fixture(scope="module", params=ENGINES)
 def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An access log that nothing was kept in, of each kind."""
+    """An empty access log of each kind."""
     if request.param == "files":
         yield str(tmp_path_factory.mktemp("logs") / "access.jsonl")
         return
@@ -66,15 +66,15 @@ def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="module")
 def access_log(empty: str) -> str:
-    """The same records and counts, kept in one way or the other."""
+    """The same records and counts in each kind of store."""
     if "://" in empty:
-        keep(empty, RECORDS, COUNTS)
+        write_to_store(empty, RECORDS, COUNTS)
     else:
-        kept_in_files(Path(empty), RECORDS, COUNTS)
+        write_files(Path(empty), RECORDS, COUNTS)
     return empty
 
 
-def keep(access_log: str, records: Sequence[Record], counts: Sequence[Record]) -> None:
+def write_to_store(access_log: str, records: Sequence[Record], counts: Sequence[Record]) -> None:
     with closing(open_sink(access_log)) as sink:
         for record in records:
             sink.write(line(record))
@@ -84,23 +84,23 @@ def keep(access_log: str, records: Sequence[Record], counts: Sequence[Record]) -
         assert sink.stats()["written"] >= len(records), sink.stats()
 
 
-def kept_in_files(live: Path, records: Sequence[Record], counts: Sequence[Record]) -> None:
-    """Keep records in files of all forms: a day in Parquet, one compressed, one closed, the rest in the live file."""
+def write_files(live: Path, records: Sequence[Record], counts: Sequence[Record]) -> None:
+    """Write files of all forms: a day in Parquet, a day compressed, a day closed, the rest in the live file."""
     days = [FIRST + timedelta(days=number) for number in range(DAYS + 1)]
     first, second, third, *later = days
     for log, kept in ((live, records), (counts_path(live), counts)):
-        put(path_of(log, first, 1, FileFormat.PLAIN), kept, [first])
+        write_days(path_of(log, first, 1, FileFormat.PLAIN), kept, [first])
         compact(live)
         gz = path_of(log, second, 1, FileFormat.GZIP)
-        put(gz, kept, [second])
+        write_days(gz, kept, [second])
         gz.write_bytes(gzip.compress(gz.read_bytes()))
-        put(path_of(log, third, 1, FileFormat.PLAIN), kept, [third])
-        put(log, kept, later)
+        write_days(path_of(log, third, 1, FileFormat.PLAIN), kept, [third])
+        write_days(log, kept, later)
         with log.open("ab") as file:
             file.write(b" " * 80 + b'\n[1]\n"text"\n{"time": 5}\n\xff\xfe\n' + line(kept[0])[:40])
 
 
-def put(path: Path, records: Sequence[Record], days: Collection[date]) -> None:
+def write_days(path: Path, records: Sequence[Record], days: Collection[date]) -> None:
     path.write_bytes(b"".join(line(record) for record in records if day_of(record) in days))
 
 
@@ -109,7 +109,7 @@ def day_of(record: Record) -> date:
 
 
 def assert_same(made: Any, wanted: Any, name: str = "") -> None:
-    """Compare figures: rounded numbers nearly, rows of one size in any order."""
+    """Compare figures: rounded numbers approximately, rows of equal size in any order."""
     if isinstance(wanted, dict):
         assert list(made) == list(wanted), name
         for key in wanted:
@@ -153,12 +153,12 @@ def test_every_engine_gives_the_figures_of_the_oracle(access_log: str, question:
 
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.slow
-def test_sessions_that_are_made_in_parts_are_the_same(
+def test_sessions_computed_in_parts_give_the_same_figures(
     question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = QUESTIONS[question]
     live = tmp_path / "access.jsonl"
-    kept_in_files(live, RECORDS, COUNTS)
+    write_files(live, RECORDS, COUNTS)
     parts = list[int]()
     run = duckdb_files.DuckDBFiles._run
 
@@ -175,8 +175,8 @@ def test_sessions_that_are_made_in_parts_are_the_same(
 
 
 @pytest.mark.slow
-def test_records_that_are_many_for_the_memory_are_reported(tmp_path: Path) -> None:
-    """Sorted at once, or joined as the planner likes, so many do not fit into it."""
+def test_report_of_a_million_records_fits_in_64_mb(tmp_path: Path) -> None:
+    """So many records do not fit into 64 MB if they are sorted at once, or joined in the planner's order."""
     live = write_records(tmp_path, 1_000_000, 3, date(2026, 11, 25), "parquet")
     made = report(live, since=date(2026, 11, 23), until=date(2026, 11, 25), memory=64_000_000)
     assert made["views"] > 100_000
@@ -184,7 +184,7 @@ def test_records_that_are_many_for_the_memory_are_reported(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_what_takes_more_memory_than_it_may_says_what_to_do(tmp_path: Path) -> None:
+def test_out_of_memory_error_gives_advice(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     says = (
         r"access_log: this takes more than the 64 MB of memory that it may. Name a narrower time, compact the files "
@@ -200,19 +200,17 @@ def test_what_takes_more_memory_than_it_may_says_what_to_do(tmp_path: Path) -> N
     ("text", "size"),
     [("512MB", 512_000_000), ("1.5 GB", 1_500_000_000), ("2gib", 2**31), ("64MB", 64_000_000), ("1TB", 10**12)],
 )
-def test_a_size_of_memory_is_read(text: str, size: int) -> None:
+def test_memory_size_is_parsed(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "512", "MB", "-1GB", "1e9GB", "63MB", "0GB", "1 KB", "9" * 1000 + "GB", "512MBx"])
-def test_what_is_no_size_of_memory_says_what_would_be_right(text: str) -> None:
+def test_wrong_memory_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"512MB|64MB at least"):
         parse_memory(text)
 
 
-def test_a_quarter_of_the_memory_is_taken_where_nothing_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_memory_is_a_quarter_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = tmp_path / "memory.max"
     pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 4_000_000}
     monkeypatch.setattr("os.sysconf", pages.__getitem__)
@@ -236,7 +234,7 @@ def size_of(row: Record) -> float:
 
 
 @pytest.mark.slow
-def test_totals_of_the_days_before_stand_beside_those_of_the_range(access_log: str) -> None:
+def test_comparison_has_totals_of_the_days_before(access_log: str) -> None:
     made = report(access_log, since=THIRD, until=THIRD + timedelta(days=1), compare=True)["compare"]
     assert made.pop("range") == {"from": str(FIRST), "to": str(SECOND)}
     assert_same(made, Oracle(RECORDS, COUNTS, FIRST, SECOND).totals())
@@ -250,12 +248,12 @@ def test_totals_of_the_days_before_stand_beside_those_of_the_range(access_log: s
         ("logs/missing.jsonl", "there is no file logs/missing.jsonl"),
     ],
 )
-def test_an_access_log_that_is_not_there_is_an_error_that_says_so(url: str, says: str) -> None:
+def test_missing_access_log_raises_unreadable_error(url: str, says: str) -> None:
     with pytest.raises(UnreadableError, match=says):
         report(url, since=FIRST, until=FIRST)
 
 
-def test_a_database_without_access_records_is_named(
+def test_database_without_access_records_raises_unreadable_error(
     postgres_url: str, clickhouse: ClickHouseDatabases, tmp_path: Path
 ) -> None:
     for url in (postgres_url, clickhouse.new_database()):
@@ -263,8 +261,8 @@ def test_a_database_without_access_records_is_named(
             report(url, since=FIRST, until=FIRST)
 
 
-def test_a_database_that_does_not_answer_is_not_waited_for_without_end(postgres_url: str, tmp_path: Path) -> None:
-    keep(f"{postgres_url}?spill={tmp_path}", RECORDS[:1], COUNTS[:1])
+def test_locked_database_times_out(postgres_url: str, tmp_path: Path) -> None:
+    write_to_store(f"{postgres_url}?spill={tmp_path}", RECORDS[:1], COUNTS[:1])
     given = Question(FIRST, FIRST).given
     with psycopg.connect(postgres_url) as another:
         another.execute("LOCK TABLE access_records IN ACCESS EXCLUSIVE MODE")
@@ -275,7 +273,7 @@ def test_a_database_that_does_not_answer_is_not_waited_for_without_end(postgres_
             engine.make("records", given)
 
 
-def test_a_url_that_only_passes_records_on_is_refused() -> None:
+def test_report_of_nats_access_log_is_refused() -> None:
     with pytest.raises(ValueError, match='"nats://" cannot be read'):
         report("nats://127.0.0.1:4222", since=FIRST, until=FIRST)
 
@@ -288,7 +286,7 @@ def test_a_url_that_only_passes_records_on_is_refused() -> None:
         ("clickhouse_connect", "clickhouse://127.0.0.1:1/none"),
     ],
 )
-def test_what_has_to_be_installed_is_said(package: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_error_says_how_to_install(package: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UnreadableError, match=r'pip install "cookie-consent\[(analytics|postgresql|clickhouse)\]"'):
         report(url, since=FIRST, until=FIRST)
@@ -307,18 +305,18 @@ def test_what_has_to_be_installed_is_said(package: str, url: str, monkeypatch: p
         ({"path": "/\udcff"}, "host, path: a text without NUL"),
     ],
 )
-def test_a_question_that_cannot_be_answered_says_what_would_be_right(wrong: dict[str, Any], says: str) -> None:
+def test_wrong_question_is_refused_with_advice(wrong: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         report("missing.jsonl", **{"since": FIRST, "until": FIRST, **wrong})
 
 
-def test_days_before_the_first_that_there_is_are_not_compared() -> None:
+def test_comparison_with_days_before_1970_is_refused() -> None:
     with pytest.raises(ValueError, match="days from 1970-01-02"):
         report("missing.jsonl", since=date(1970, 1, 2), until=date(1970, 1, 2), compare=True)
 
 
 @pytest.mark.slow
-def test_the_whole_of_a_report_is_plain_data(access_log: str) -> None:
+def test_report_is_json_data_with_every_list(access_log: str) -> None:
     steps: list[int] = []
     made = report(access_log, since=FIRST, until=LAST, seen=steps.append)
     assert json.loads(json.dumps(made)) == made

@@ -1,4 +1,4 @@
-"""The page of a report: what it says, what it can never load or run, and that each picture has its table."""
+"""Tests of the report's page: its texts, tables and charts, and that it loads and runs nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LONG = "/" + "very-long-" * 100
 
 
 def tree(html: str) -> Element:
-    """Return a page as a browser reads it; it must be free of errors."""
+    """Return the elements of a page as a browser parses it. An error in its HTML raises."""
     parsed: Element = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(html)
     return parsed
 
@@ -57,8 +57,12 @@ def first(root: Element, **attributes: str) -> Element:
     return next(element for element in root.iter() if attributes.items() <= dict(element.attrib).items())
 
 
+def text_of_class(html: str, kind: str) -> str:
+    return text(first(tree(html), **{"class": kind}))
+
+
 def figures(html: str) -> dict[str, Element]:
-    """The title of each figure -> the figure."""
+    """Return the figures by their titles."""
     return {text(all_of(figure, "h3")[0]): figure for figure in all_of(tree(html), "figure")}
 
 
@@ -71,8 +75,8 @@ def numbers(html: str) -> dict[str, list[str]]:
     return {text(div[0]): [text(said) for said in div[1:]] for div in found}
 
 
-def with_everywhere(value: str) -> dict[str, Any]:
-    """A report in which every text of a record is this one."""
+def with_text_everywhere(value: str) -> dict[str, Any]:
+    """Return a report in which this text stands for every text of a record."""
 
     def replaced(row: dict[str, Any]) -> dict[str, Any]:
         return {key: value if isinstance(said, str) and key != "day" else said for key, said in row.items()}
@@ -83,7 +87,7 @@ def with_everywhere(value: str) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_every_figure_is_there() -> None:
+def test_page_has_every_figure() -> None:
     titles = list(figures(page(sample_report())))
     assert len(titles) == len(set(titles)) == FIGURES
     assert titles[:4] == [
@@ -95,7 +99,7 @@ def test_every_figure_is_there() -> None:
 
 
 @pytest.mark.slow
-def test_each_picture_is_named_and_followed_by_its_table() -> None:
+def test_each_chart_has_a_title_and_a_table() -> None:
     for title, figure in figures(page(sample_report())).items():
         order = [name(child) for child in figure if name(child) in ("svg", "details")]
         assert order == ["svg", "details"], title
@@ -109,7 +113,7 @@ def test_each_picture_is_named_and_followed_by_its_table() -> None:
 
 
 @pytest.mark.slow
-def test_every_id_is_there_once_and_every_reference_leads_somewhere() -> None:
+def test_ids_are_unique_and_references_resolve() -> None:
     root = tree(page(compared_report()))
     ids = [found for element in root.iter() if (found := element.get("id"))]
     assert len(ids) == len(set(ids))
@@ -125,8 +129,8 @@ def test_every_id_is_there_once_and_every_reference_leads_somewhere() -> None:
 
 
 @pytest.mark.slow
-def test_the_page_loads_nothing_and_runs_nothing() -> None:
-    for report in (compared_report(), empty_report(), with_everywhere(HOSTILE)):
+def test_page_loads_and_runs_nothing() -> None:
+    for report in (compared_report(), empty_report(), with_text_everywhere(HOSTILE)):
         root = tree(page(report))
         for element in root.iter():
             assert name(element) not in {"script", "img", "iframe", "object", "base", "form"}
@@ -139,7 +143,7 @@ def test_the_page_loads_nothing_and_runs_nothing() -> None:
 
 
 @pytest.mark.slow
-def test_the_policy_allows_the_one_style_and_nothing_else() -> None:
+def test_content_security_policy_allows_only_the_style_of_the_page() -> None:
     html = page(sample_report())
     (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
     assert f"'sha256-{b64encode(hashlib.sha256(style.encode()).digest()).decode()}'" == STYLE_SOURCE
@@ -150,29 +154,29 @@ def test_the_policy_allows_the_one_style_and_nothing_else() -> None:
 
 
 @pytest.mark.slow
-def test_what_a_record_says_is_text_and_what_cannot_be_seen_is_written_out() -> None:
-    html = page(with_everywhere(HOSTILE))
+def test_hostile_text_is_escaped_and_invisible_characters_are_shown() -> None:
+    html = page(with_text_everywhere(HOSTILE))
     assert html.encode("utf-8")
     assert not set("\u202e\x07\ud800") & set(html)
     found = figures(html)
     assert table(found["Pages by views"])[1][0] == SHOWN
     assert table(found["Campaigns: source / medium / name"])[1][0] == SHOWN
-    assert SHOWN in text(first(tree(html), **{"class": "about"}))
+    assert SHOWN in text_of_class(html, "about")
     assert "49" not in table(found["Devices"])[1][0]
 
 
 @pytest.mark.slow
-def test_a_path_of_a_thousand_characters_is_whole_in_the_table_and_short_in_the_picture() -> None:
-    pages = figures(page(with_everywhere(LONG)))["Pages by views"]
+def test_long_path_is_whole_in_table_and_short_in_chart() -> None:
+    pages = figures(page(with_text_everywhere(LONG)))["Pages by views"]
     assert table(pages)[1][0] == LONG
     assert max(len(text(label)) for label in all_of(pages, "text")) <= 90
 
 
 @pytest.mark.slow
-def test_the_records_say_for_which_share_they_stand() -> None:
-    said = text(first(tree(page(sample_report())), **{"class": "share"}))
+def test_page_says_which_share_of_views_is_recorded() -> None:
+    said = text_of_class(page(sample_report()), "share")
     assert said == ("The records stand for 44 % of 33,042 pages that people saw; nothing is estimated for the rest.")
-    before = text(first(tree(page(compared_report())), **{"class": "share"}))
+    before = text_of_class(page(compared_report()), "share")
     assert before.endswith("estimated for the rest. Before, it was 40 %.")
 
 
@@ -193,12 +197,12 @@ def test_the_records_say_for_which_share_they_stand() -> None:
     ],
 )
 @pytest.mark.slow
-def test_where_the_share_is_not_known_the_page_says_so(changes: dict[str, Any], said: str) -> None:
-    assert text(first(tree(page(sample_report(**changes))), **{"class": "share"})) == said
+def test_page_says_why_it_gives_no_share(changes: dict[str, Any], said: str) -> None:
+    assert text_of_class(page(sample_report(**changes)), "share") == said
 
 
 @pytest.mark.slow
-def test_what_is_not_recorded_stands_beside_what_is() -> None:
+def test_share_table_shows_recorded_and_all_views() -> None:
     title = "All pages by day, recorded or not"
     shares = figures(page(sample_report()))[title]
     assert table(shares)[:2] == [
@@ -213,7 +217,7 @@ def test_what_is_not_recorded_stands_beside_what_is() -> None:
 
 
 @pytest.mark.slow
-def test_the_share_of_a_day_is_not_made_of_views_that_scripts_told_of() -> None:
+def test_views_told_by_scripts_do_not_change_share_of_day() -> None:
     (day, *others) = sample_report()["by_day"]
     found = figures(page(sample_report(by_day=[{**day, "views": 9 * day["all_views"]}, *others])))
     assert table(found["Views by day"])[:2] == [["Day", "Views"], ["Sun, 1 Nov 2026", "4,968"]]
@@ -221,7 +225,7 @@ def test_the_share_of_a_day_is_not_made_of_views_that_scripts_told_of() -> None:
 
 
 @pytest.mark.slow
-def test_numbers_stand_at_the_head() -> None:
+def test_page_starts_with_the_totals() -> None:
     assert numbers(page(sample_report())) == {
         "Visitors": ["2,066"],
         "Sessions": ["2,416"],
@@ -233,7 +237,7 @@ def test_numbers_stand_at_the_head() -> None:
 
 
 @pytest.mark.slow
-def test_compared_numbers_say_how_they_have_changed() -> None:
+def test_totals_show_change_since_the_days_before() -> None:
     html = page(compared_report())
     assert {key: said[1] for key, said in numbers(html).items()} == {
         "Visitors": "up 25 % from 1,650",
@@ -243,7 +247,7 @@ def test_compared_numbers_say_how_they_have_changed() -> None:
         "Bounce rate": "down 2.7 points from 44 %",
         "Session, median": "up 21 % from 1 min 1 s",
     }
-    assert "Compared with 7 to 31 October 2026." in text(first(tree(html), **{"class": "about"}))
+    assert "Compared with 7 to 31 October 2026." in text_of_class(html, "about")
 
 
 @pytest.mark.parametrize(
@@ -255,20 +259,20 @@ def test_compared_numbers_say_how_they_have_changed() -> None:
     ],
 )
 @pytest.mark.slow
-def test_a_change_is_said_in_words(changes: dict[str, Any], visitors: str, bounces: str) -> None:
+def test_change_is_shown_in_words(changes: dict[str, Any], visitors: str, bounces: str) -> None:
     said = numbers(page(compared_report(**changes)))
     assert (said["Visitors"][1], said["Bounce rate"][1]) == (visitors, bounces)
 
 
 @pytest.mark.slow
-def test_where_there_was_nothing_before_there_is_no_growth() -> None:
+def test_change_from_zero_has_no_percentage() -> None:
     nothing = {**compared_report()["compare"], "views": 0, "views_per_session": None}
     said = numbers(page(compared_report(compare=nothing)))
     assert (said["Views"][1], said["Views per session"][1]) == ("none before", "nothing to compare with")
     assert numbers(page(compared_report(compare=nothing, views=0)))["Views"] == ["0", "none before either"]
 
 
-def test_an_empty_range_says_so_in_every_figure() -> None:
+def test_every_figure_without_data_says_so() -> None:
     html = page(empty_report())
     found = figures(html)
     assert len(found) == FIGURES
@@ -280,7 +284,7 @@ def test_an_empty_range_says_so_in_every_figure() -> None:
 
 @pytest.mark.parametrize("length", [1, 400, 3661])
 @pytest.mark.slow
-def test_any_range_can_be_drawn(length: int) -> None:
+def test_range_of_any_length_is_drawn(length: int) -> None:
     begin = date(2020, 1, 1)
     by_day = [
         {
@@ -299,7 +303,7 @@ def test_any_range_can_be_drawn(length: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_picture_shows_the_first_rows_and_the_table_all() -> None:
+def test_chart_shows_first_rows_and_table_shows_all() -> None:
     pages = figures(page(sample_report()))["Pages by views"]
     assert len(table(pages)) == 14
     assert text(all_of(pages, "figcaption")[0]) == "The picture shows the first 10, the table all 13."
@@ -307,7 +311,7 @@ def test_a_picture_shows_the_first_rows_and_the_table_all() -> None:
 
 
 @pytest.mark.slow
-def test_routes_without_times_are_in_the_table_only() -> None:
+def test_routes_without_times_are_only_in_the_table() -> None:
     times = figures(page(sample_report()))["How long they took"]
     assert table(times)[-1] == ["GET (no route)", "190", "–", "–", "–"]
     assert len([element for element in times.iter() if element.get("class") == "label"]) == 5
@@ -317,7 +321,7 @@ def test_routes_without_times_are_in_the_table_only() -> None:
 
 
 @pytest.mark.slow
-def test_what_was_joined_is_named_once() -> None:
+def test_campaign_row_joins_source_medium_and_name() -> None:
     campaigns = figures(page(sample_report()))["Campaigns: source / medium / name"]
     assert [row[0] for row in table(campaigns)[1:]] == [
         "newsletter / email / november",
@@ -327,7 +331,7 @@ def test_what_was_joined_is_named_once() -> None:
 
 
 @pytest.mark.slow
-def test_consent_is_told_as_counts() -> None:
+def test_page_shows_counts_of_consent_answers() -> None:
     found = figures(page(sample_report()))
     assert table(found["What was answered"]) == [
         [
@@ -356,7 +360,7 @@ def test_consent_is_told_as_counts() -> None:
     ],
 )
 @pytest.mark.slow
-def test_small_groups_are_told(merged: int, said: str) -> None:
+def test_footer_says_how_many_small_groups_were_merged(merged: int, said: str) -> None:
     footer = all_of(tree(page(sample_report(small_groups={"threshold": 5, "merged": merged}))), "footer")[0]
     assert "No row of a list stands for fewer than 5 visitors: " in text(footer)
     assert f"{said} Totals, days and hours may stand for fewer." in text(footer)
@@ -380,13 +384,13 @@ def test_small_groups_are_told(merged: int, said: str) -> None:
     ],
 )
 @pytest.mark.slow
-def test_the_page_says_by_what_right_records_are_there(exempt: int, said: str) -> None:
+def test_footer_says_whether_records_needed_consent(exempt: int, said: str) -> None:
     footer = text(all_of(tree(page(sample_report(exempt_records=exempt))), "footer")[0])
     assert footer.startswith(f"{said} No row of a list")
 
 
 @pytest.mark.slow
-def test_the_live_page_has_a_form_that_keeps_what_was_asked() -> None:
+def test_live_page_form_keeps_the_question() -> None:
     asked = {"from": "2026-11-01", "to": '"><b>', "host": "a.example", "path": "/x", "compare": "previous"}
     root = tree(live_page(asked, sample_report()))
     fields = {field.get("name"): field.get("value") for field in all_of(root, "input")}
@@ -397,7 +401,7 @@ def test_the_live_page_has_a_form_that_keeps_what_was_asked() -> None:
     assert not [meta for meta in all_of(root, "meta") if meta.get("http-equiv")]
 
 
-def test_the_live_page_says_why_there_is_no_report() -> None:
+def test_live_page_shows_the_error() -> None:
     asked = {"from": "", "to": "", "host": "", "path": "", "compare": ""}
     root = tree(live_page(asked, None, "From: write a day like 2026-11-25."))
     assert text(first(root, role="alert")) == "From: write a day like 2026-11-25."
@@ -406,8 +410,8 @@ def test_the_live_page_says_why_there_is_no_report() -> None:
     assert all_of(tree(live_page(None, None, "No.")), "form") == []
 
 
-def words() -> Iterator[tuple[str, str]]:
-    """What is shown, and how."""
+def formatted_values() -> Iterator[tuple[str, str]]:
+    """Pairs of a formatted value and what it should be."""
     yield from zip(map(percent, (None, 0, 1, 0.43, 0.004, 0.000001, 0.9999, 0.995)), PERCENT, strict=True)
     yield from zip(map(seconds, (None, 4.21, 9.96, 42.4, 74, 3600, 7500)), SECONDS, strict=True)
     yield from zip(map(milliseconds, (None, 0.84, 312.2, 1300)), MILLISECONDS, strict=True)
@@ -433,10 +437,10 @@ SECONDS = ("–", "4.2 s", "10.0 s", "42 s", "1 min 14 s", "1 h 0 min", "2 h 5 m
 MILLISECONDS = ("–", "0.8 ms", "312 ms", "1.3 s")
 
 
-def test_figures_are_shown_as_people_read_them() -> None:
-    assert [shown for shown, _ in words()] == [expected for _, expected in words()]
+def test_values_are_formatted_for_people() -> None:
+    assert [shown for shown, _ in formatted_values()] == [expected for _, expected in formatted_values()]
 
 
-def test_a_text_without_end_is_shortened() -> None:
+def test_text_of_combining_characters_is_shortened() -> None:
     assert shortened("e\u0301" * 500, 20) != "e\u0301" * 500
     assert len(shortened("e\u0301" * 500, 20)) <= 20

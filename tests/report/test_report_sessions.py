@@ -1,4 +1,4 @@
-"""What a session is, a view, a bounce: one small log for each thing that is easily got wrong. Also: files that move."""
+"""Tests of sessions, views and bounces in a report, each with a small log, and of files that change meanwhile."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def event(minutes: float, name: str, path: str = "/", **more: Any) -> Record:
 
 
 def reported(tmp_path: Path, *records: Record, **asked: Any) -> dict[str, Any]:
-    """The report of a log that holds just these records."""
+    """Return the report of an access log with these records."""
     log = tmp_path / "access.jsonl"
     log.write_bytes(b"".join(map(line, records)))
     day = NOON.date()
@@ -56,14 +56,14 @@ def paths(rows: list[Record]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_pause_of_thirty_minutes_is_still_one_session_and_any_longer_one_ends_it(tmp_path: Path) -> None:
-    end = 10.0 / 60_000  # of the first answer
+def test_pause_over_thirty_minutes_ends_session(tmp_path: Path) -> None:
+    end = 10.0 / 60_000  # of the first response, in minutes
     assert reported(tmp_path, record(0), record(30 + end))["sessions"] == 1
     assert reported(tmp_path, record(0), record(30 + end + 1 / 60_000))["sessions"] == 2
 
 
 @pytest.mark.slow
-def test_who_reads_one_page_for_forty_minutes_is_there_all_the_time(tmp_path: Path) -> None:
+def test_reading_a_page_for_forty_minutes_does_not_end_session(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0), event(40, "page_leave", duration_ms=2_399_000.0), record(41, "/next"))
     assert made["sessions"] == 1
     assert made["session_seconds"]["median"] == pytest.approx(41 * 60, abs=0.1)
@@ -71,13 +71,13 @@ def test_who_reads_one_page_for_forty_minutes_is_there_all_the_time(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_download_that_takes_an_hour_is_no_pause(tmp_path: Path) -> None:
+def test_download_of_an_hour_does_not_end_session(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0, duration_ms=3_600_000.0), event(1, "scroll"), record(80))
     assert made["sessions"] == 1
 
 
 @pytest.mark.slow
-def test_a_new_campaign_begins_a_session_and_the_same_one_does_not(tmp_path: Path) -> None:
+def test_new_campaign_starts_session_and_same_campaign_does_not(tmp_path: Path) -> None:
     letter, advert = "utm_source=letter&utm_medium=mail", "utm_source=advert"
     made = reported(
         tmp_path,
@@ -97,44 +97,44 @@ def test_a_new_campaign_begins_a_session_and_the_same_one_does_not(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_campaign_in_the_middle_of_a_direct_session_begins_one(tmp_path: Path) -> None:
+def test_campaign_during_direct_session_starts_session(tmp_path: Path) -> None:
     assert reported(tmp_path, record(0), record(1, url__query="utm_source=letter"), record(2))["sessions"] == 2
 
 
 @pytest.mark.slow
-def test_each_host_has_sessions_of_its_own(tmp_path: Path) -> None:
+def test_each_host_has_its_own_sessions(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0), record(1, server__address="shop.example"), record(2))
     assert (made["sessions"], made["visitors"]) == (2, 1)
 
 
 @pytest.mark.slow
-def test_a_page_view_of_a_single_page_app_is_a_view(tmp_path: Path) -> None:
+def test_page_view_event_counts_as_view(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0), event(1, "page_view", "/two"))
     assert (made["views"], made["bounce_rate"]) == (2, 0.0)
     assert paths(made["exit_pages"]) == ["/two"]
 
 
 @pytest.mark.slow
-def test_one_view_is_a_bounce_unless_something_happened_on_it(tmp_path: Path) -> None:
+def test_single_view_is_a_bounce_unless_an_event_follows(tmp_path: Path) -> None:
     alone, left = record(0), event(1, "page_leave", duration_ms=50_000.0)
     assert reported(tmp_path, alone, left)["bounce_rate"] == 1.0
     assert reported(tmp_path, alone, event(1, "download"))["bounce_rate"] == 0.0
 
 
-def request(minutes: float, **more: Any) -> Record:
-    """What a page's script asks for, some minutes after noon."""
+def script_request(minutes: float, **more: Any) -> Record:
+    """A request of a page's script, some minutes after noon."""
     return record(minutes, "/data", record__kind="request", **more)
 
 
 @pytest.mark.slow
-def test_parts_of_pages_are_requests_and_no_views(tmp_path: Path) -> None:
-    made = reported(tmp_path, record(0), request(20), record(45))
+def test_script_requests_are_not_views(tmp_path: Path) -> None:
+    made = reported(tmp_path, record(0), script_request(20), record(45))
     assert (made["views"], made["routes"][0]["requests"]) == (2, 3)
     assert (paths(made["entry_pages"]), paths(made["exit_pages"])) == (["/"], ["/"])
 
 
 @pytest.mark.slow
-def test_an_error_is_a_request_also_where_it_was_written_as_a_view(tmp_path: Path) -> None:
+def test_error_response_is_a_request_and_not_a_view(tmp_path: Path) -> None:
     letter, other = "utm_source=letter", "https://other.example"
     lost = [
         record(minute, "/lost", http__response__status_code=status, url__query=letter, http__request__referrer=other)
@@ -150,8 +150,8 @@ def test_an_error_is_a_request_also_where_it_was_written_as_a_view(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_requests_make_a_session_last_to_the_end_of_their_answers(tmp_path: Path) -> None:
-    requests = [request(20), request(50), request(80, duration_ms=60_000.0)]
+def test_session_lasts_until_its_last_response_ends(tmp_path: Path) -> None:
+    requests = [script_request(20), script_request(50), script_request(80, duration_ms=60_000.0)]
     made = reported(tmp_path, record(0), *requests)
     assert (made["sessions"], made["bounce_rate"]) == (1, 1.0)
     assert made["session_seconds"]["median"] == 81 * 60
@@ -160,35 +160,35 @@ def test_requests_make_a_session_last_to_the_end_of_their_answers(tmp_path: Path
 
 
 @pytest.mark.slow
-def test_requests_begin_no_session(tmp_path: Path) -> None:
-    assert reported(tmp_path, request(0), request(1))["sessions"] == 0
-    made = reported(tmp_path, record(0), request(40), record(50), record(55))
+def test_script_requests_start_no_session(tmp_path: Path) -> None:
+    assert reported(tmp_path, script_request(0), script_request(1))["sessions"] == 0
+    made = reported(tmp_path, record(0), script_request(40), record(50), record(55))
     assert made["sessions"] == 2
     assert made["by_hour"][12]["sessions"] == 2
     assert made["session_seconds"]["mean"] == pytest.approx(5 * 60 / 2, abs=0.1)
-    assert reported(tmp_path, request(-20, at=MIDNIGHT), record(5, at=MIDNIGHT))["sessions"] == 0
+    assert reported(tmp_path, script_request(-20, at=MIDNIGHT), record(5, at=MIDNIGHT))["sessions"] == 0
 
 
 @pytest.mark.slow
-def test_requests_go_on_with_the_session_whose_campaign_came_last(tmp_path: Path) -> None:
+def test_script_requests_belong_to_the_latest_session(tmp_path: Path) -> None:
     letter = record(10, url__query="utm_source=letter")
-    made = reported(tmp_path, record(0), request(4), letter, request(11), request(12))
+    made = reported(tmp_path, record(0), script_request(4), letter, script_request(11), script_request(12))
     assert (made["sessions"], made["session_seconds"]["mean"]) == (2, pytest.approx(3 * 60, abs=0.1))
-    made = reported(tmp_path, request(9), letter, request(10, uid="0"), request(12))
+    made = reported(tmp_path, script_request(9), letter, script_request(10, uid="0"), script_request(12))
     assert (made["sessions"], made["session_seconds"]["mean"]) == (1, pytest.approx(2 * 60, abs=0.1))
     assert made["campaigns"][0]["source"] == "letter"
 
 
 @pytest.mark.slow
-def test_a_page_that_stayed_visible_is_no_pause_whatever_was_asked_for_meanwhile(tmp_path: Path) -> None:
+def test_script_request_during_long_page_view_does_not_end_session(tmp_path: Path) -> None:
     left = event(45, "page_leave", duration_ms=2_699_000.0)
-    made = reported(tmp_path, record(0), request(40), left, record(46, "/next"))
+    made = reported(tmp_path, record(0), script_request(40), left, record(46, "/next"))
     assert made["sessions"] == 1
     assert made["session_seconds"]["median"] == pytest.approx(46 * 60, abs=0.1)
 
 
 @pytest.mark.slow
-def test_what_has_no_view_is_no_session(tmp_path: Path) -> None:
+def test_event_without_view_is_no_session(tmp_path: Path) -> None:
     made = reported(tmp_path, event(0, "download"))
     assert (made["sessions"], made["visitors"], made["bounce_rate"], made["views_per_session"]) == (0, 0, None, None)
     assert made["session_seconds"] == {"median": None, "mean": None}
@@ -196,12 +196,12 @@ def test_what_has_no_view_is_no_session(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_record_that_was_written_twice_counts_once(tmp_path: Path) -> None:
+def test_duplicate_record_counts_once(tmp_path: Path) -> None:
     assert reported(tmp_path, record(0), record(0))["views"] == 1
 
 
 @pytest.mark.slow
-def test_a_session_over_midnight_belongs_to_the_day_of_its_start_and_its_views_to_their_own(tmp_path: Path) -> None:
+def test_session_over_midnight_belongs_to_its_first_day(tmp_path: Path) -> None:
     records = [record(-5, "/in", at=MIDNIGHT), record(5, "/out", at=MIDNIGHT)]
     first, second = (reported(tmp_path, *records, since=day, until=day) for day in (NOON.date(), MIDNIGHT.date()))
     assert [(made["sessions"], made["views"], made["visitors"]) for made in (first, second)] == [(1, 1, 1), (0, 1, 1)]
@@ -210,7 +210,7 @@ def test_a_session_over_midnight_belongs_to_the_day_of_its_start_and_its_views_t
 
 
 @pytest.mark.slow
-def test_a_campaign_that_began_before_midnight_begins_no_second_session_after_it(tmp_path: Path) -> None:
+def test_campaign_over_midnight_starts_no_second_session(tmp_path: Path) -> None:
     letter = "utm_source=letter"
     minutes = (-80, -55, -30, -5, 20)
     records = [record(minute, at=MIDNIGHT, url__query=letter) for minute in minutes]
@@ -218,7 +218,7 @@ def test_a_campaign_that_began_before_midnight_begins_no_second_session_after_it
 
 
 @pytest.mark.slow
-def test_own_pages_are_no_referrers(tmp_path: Path) -> None:
+def test_own_pages_are_not_referrers(tmp_path: Path) -> None:
     own, other = "https://site.example:8443/a", "https://other.example"
     made = reported(
         tmp_path,
@@ -231,7 +231,7 @@ def test_own_pages_are_no_referrers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_path_shows_whole_sessions_that_came_by_it(tmp_path: Path) -> None:
+def test_path_filter_keeps_whole_sessions(tmp_path: Path) -> None:
     made = reported(tmp_path, record(0, "/"), record(1, "/news/1"), record(60, "/"), path="/news/")
     assert (made["sessions"], made["views"], paths(made["entry_pages"]), paths(made["pages"])) == (
         1,
@@ -242,7 +242,7 @@ def test_a_path_shows_whole_sessions_that_came_by_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_path_knows_no_share_since_counts_know_no_path(tmp_path: Path) -> None:
+def test_path_filter_gives_no_share(tmp_path: Path) -> None:
     counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": 8} for name in ("views", "views_recorded")]
     counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
     assert reported(tmp_path, record(0))["share"] == {"views_recorded": 8, "views": 8, "share": 1.0}
@@ -252,7 +252,7 @@ def test_a_path_knows_no_share_since_counts_know_no_path(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_views_that_scripts_tell_of_are_in_no_share_neither_of_all_nor_of_a_day(tmp_path: Path) -> None:
+def test_page_view_events_are_not_in_shares(tmp_path: Path) -> None:
     counted = [("views", 4), ("views_recorded", 1)]
     counts = [{"count.day": "2026-11-10", "count.name": name, "count.value": value} for name, value in counted]
     counts_path(tmp_path / "access.jsonl").write_bytes(b"".join(map(line, counts)))
@@ -264,7 +264,7 @@ def test_views_that_scripts_tell_of_are_in_no_share_neither_of_all_nor_of_a_day(
 
 
 @pytest.mark.slow
-def test_counts_of_no_views_have_no_share(tmp_path: Path) -> None:
+def test_counts_of_zero_views_give_no_share(tmp_path: Path) -> None:
     counts_path(tmp_path / "access.jsonl").write_bytes(
         line({"count.day": "2026-11-10", "count.name": "views", "count.value": 0})
     )
@@ -272,7 +272,7 @@ def test_counts_of_no_views_have_no_share(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_small_groups_are_one_row_and_totals_stay(tmp_path: Path) -> None:
+def test_small_groups_are_merged_and_totals_stay(tmp_path: Path) -> None:
     records = [record(n, f"/{n % 4}", visitor__id=f"v{n}") for n in range(9)] + [record(0, "/rare", visitor__id="v1")]
     made = reported(tmp_path, *records, threshold=3)
     assert [(row["path"], row["views"], row["visitors"]) for row in made["pages"]] == [("/0", 3, 3), ("(other)", 7, 6)]
@@ -280,8 +280,8 @@ def test_small_groups_are_one_row_and_totals_stay(tmp_path: Path) -> None:
     assert made["small_groups"]["threshold"] == 3
 
 
-def grouped(tmp_path: Path, threshold: int, *visitors_of: tuple[str, str]) -> list[tuple[str, int, int]]:
-    """The pages of a report: path, views and visitors, of pages that these visitors saw, each letter one of them."""
+def pages_seen_by(tmp_path: Path, threshold: int, *visitors_of: tuple[str, str]) -> list[tuple[str, int, int]]:
+    """Return path, views and visitors of each page in a report. Each letter is a visitor who saw the page."""
     records = [
         record(number / 100, path, uid=f"{path}-{number}", visitor__id=visitor)
         for path, visitors in visitors_of
@@ -292,27 +292,27 @@ def grouped(tmp_path: Path, threshold: int, *visitors_of: tuple[str, str]) -> li
 
 
 @pytest.mark.slow
-def test_a_row_of_all_others_that_is_too_small_takes_the_next_smallest_with_it(tmp_path: Path) -> None:
-    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/few", "abc"), ("/rare", "x"))
+def test_too_small_other_row_absorbs_next_smallest_row(tmp_path: Path) -> None:
+    pages = pages_seen_by(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/few", "abc"), ("/rare", "x"))
     assert pages == [("/most", 5, 5), ("/more", 4, 4), ("(other)", 4, 4)]
-    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/rare", "x"))
+    pages = pages_seen_by(tmp_path, 3, ("/most", "abcde"), ("/rare", "x"))
     assert pages == [("(other)", 6, 6)]
 
 
 @pytest.mark.slow
-def test_a_row_of_all_others_of_the_same_few_people_is_too_small_however_many_views_it_has(tmp_path: Path) -> None:
-    pages = grouped(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/1", "xy"), ("/2", "xy"), ("/3", "yx"))
+def test_other_row_is_measured_in_visitors_not_views(tmp_path: Path) -> None:
+    pages = pages_seen_by(tmp_path, 3, ("/most", "abcde"), ("/more", "abcd"), ("/1", "xy"), ("/2", "xy"), ("/3", "yx"))
     assert pages == [("/most", 5, 5), ("(other)", 10, 6)]
 
 
 @pytest.mark.slow
-def test_a_list_of_too_few_people_in_all_has_no_rows(tmp_path: Path) -> None:
-    assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "x")) == []
-    assert grouped(tmp_path, 3, ("/1", "xy"), ("/2", "z")) == [("(other)", 3, 3)]
+def test_list_of_too_few_visitors_is_empty(tmp_path: Path) -> None:
+    assert pages_seen_by(tmp_path, 3, ("/1", "xy"), ("/2", "x")) == []
+    assert pages_seen_by(tmp_path, 3, ("/1", "xy"), ("/2", "z")) == [("(other)", 3, 3)]
 
 
 @pytest.mark.slow
-def test_records_that_need_no_consent_are_counted_and_events_never_are(tmp_path: Path) -> None:
+def test_exempt_records_are_counted_without_events(tmp_path: Path) -> None:
     of_events = event(2, "download", consent__purpose="media")
     exempt = [
         record(number, consent__purpose="audience", record__kind=kind) for number, kind in ((0, "view"), (1, "request"))
@@ -322,7 +322,7 @@ def test_records_that_need_no_consent_are_counted_and_events_never_are(tmp_path:
 
 
 @pytest.mark.slow
-def test_records_of_an_earlier_version_are_views_or_requests_by_their_method(tmp_path: Path) -> None:
+def test_method_tells_views_from_requests_in_earlier_version(tmp_path: Path) -> None:
     newer = ("log.record.uid", "record.kind", "record.version")
     records = [{key: value for key, value in record(n, f"/{n}").items() if key not in newer} for n in range(3)]
     records[2]["http.request.method"] = "POST"
@@ -331,7 +331,7 @@ def test_records_of_an_earlier_version_are_views_or_requests_by_their_method(tmp
 
 
 @pytest.mark.slow
-def test_records_without_a_visitor_are_views_that_nobody_can_join(tmp_path: Path) -> None:
+def test_views_without_visitor_id_are_separate_sessions(tmp_path: Path) -> None:
     records = [record(n) for n in range(2)]
     for one in records:
         del one["visitor.id"]
@@ -339,7 +339,7 @@ def test_records_without_a_visitor_are_views_that_nobody_can_join(tmp_path: Path
     assert (made["views"], made["visitors"], made["sessions"]) == (2, 2, 2)
 
 
-def test_a_file_that_cannot_be_read_is_an_error_and_no_report_of_the_rest(tmp_path: Path) -> None:
+def test_unreadable_file_fails_the_whole_report(tmp_path: Path) -> None:
     broken = path_of(tmp_path / "access.jsonl", NOON.date(), 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(record(0)) * 1000)[:60])
     with pytest.raises(UnreadableError, match="cannot be read"):
@@ -347,20 +347,20 @@ def test_a_file_that_cannot_be_read_is_an_error_and_no_report_of_the_rest(tmp_pa
 
 
 @pytest.mark.slow
-def test_files_of_days_before_the_range_are_not_even_opened(tmp_path: Path) -> None:
+def test_files_before_the_range_are_not_opened(tmp_path: Path) -> None:
     path_of(tmp_path / "access.jsonl", NOON.date() - timedelta(days=2), 1, FileFormat.GZIP).write_bytes(b"broken")
     assert reported(tmp_path, record(0))["views"] == 1
 
 
 @pytest.mark.slow
-def test_a_file_url_is_a_path(tmp_path: Path) -> None:
+def test_file_url_names_the_access_log(tmp_path: Path) -> None:
     reported(tmp_path, record(0))
     made = report(f"file://{tmp_path}/access.jsonl", since=NOON.date(), until=NOON.date())
     assert made["views"] == 1
 
 
 @pytest.mark.slow
-def test_names_of_files_are_no_patterns_and_no_sql(tmp_path: Path) -> None:
+def test_file_names_with_quotes_and_wildcards_are_read(tmp_path: Path) -> None:
     folder = tmp_path / "it's [a] *"
     folder.mkdir()
     assert reported(folder, record(0))["views"] == 1

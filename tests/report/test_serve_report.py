@@ -1,4 +1,4 @@
-"""The report live: who may see it, what may be asked, and how much is made at once."""
+"""Tests of the live report: authorization, questions, caching, concurrency, guards, and the command `serve-report`."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from tests.support.report_sample import sample_report
 
 NOW = datetime(2026, 11, 25, 14, 2, tzinfo=UTC).timestamp()
 LONGEST_WAIT = 30.0
-ANYWHERE = "0.0.0.0"  # noqa: S104 (it is what has to be guarded)
+ANYWHERE = "0.0.0.0"  # noqa: S104 (the tests check that it needs a password)
 SECRET = "correct horse battery"
 
 
 class Maker:
-    """Makes reports, and remembers what of. The clock goes where a test wants it."""
+    """Makes reports and notes their questions. A test sets its clock."""
 
     def __init__(self, *errors: Exception) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -65,7 +65,7 @@ class Maker:
 
 
 @pytest.mark.slow
-def test_reports_take_the_memory_that_they_may() -> None:
+def test_report_app_passes_its_memory_limit() -> None:
     maker = Maker()
     for memory in (None, 64_000_000, "2GB"):
         get(report_app("access.jsonl", authorize=lambda request: True, make=maker, memory=memory))
@@ -78,10 +78,10 @@ def get(app: ASGIApp, headers: Any = (), **asked: str) -> Reply:
     return call(app, "GET", "/", headers, query=urlencode(asked).encode())
 
 
-# who
+# Authorization
 
 
-def test_left_out_or_anything_but_true_nobody_sees_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_authorize_that_returns_true_shows_report(caplog: pytest.LogCaptureFixture) -> None:
     async def nobody(request: Request) -> bool:
         return False
 
@@ -95,7 +95,7 @@ def test_left_out_or_anything_but_true_nobody_sees_it(caplog: pytest.LogCaptureF
     ]
 
 
-def test_who_may_see_it_may_be_found_out_asynchronously() -> None:
+def test_authorize_may_be_asynchronous() -> None:
     async def everybody(request: Request) -> bool:
         await asyncio.sleep(0)
         return True
@@ -103,17 +103,17 @@ def test_who_may_see_it_may_be_found_out_asynchronously() -> None:
     assert get(Maker().app(everybody)).status == 200
 
 
-def test_a_foreign_page_cannot_load_it_into_itself_but_may_link_to_it() -> None:
+def test_cross_site_page_may_link_to_report_but_not_embed_it() -> None:
     app = Maker().app()
     assert get(app, [("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "image")]).status == 403
     assert get(app, [("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "document")]).status == 200
     assert get(app, [("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")]).status == 200
 
 
-# what
+# Questions
 
 
-def test_a_page_that_is_served_carries_what_keeps_it_apart() -> None:
+def test_report_has_security_headers() -> None:
     reply = get(Maker().app())
     assert reply.status == 200
     assert reply.get("content-security-policy") == (
@@ -126,7 +126,7 @@ def test_a_page_that_is_served_carries_what_keeps_it_apart() -> None:
 
 
 @pytest.mark.slow
-def test_in_a_consenting_site_its_question_may_be_put_into_the_page() -> None:
+def test_content_security_policy_allows_the_banner() -> None:
     policies = {call(Maker().app(), state={"consent": object()}).get("content-security-policy") for _ in range(2)}
     assert len(policies) == 2
     for policy in policies:
@@ -134,7 +134,7 @@ def test_in_a_consenting_site_its_question_may_be_put_into_the_page() -> None:
         assert policy.endswith(f"; style-src {STYLE_SOURCE} {nonce}; script-src {nonce}; connect-src 'self'")
 
 
-def test_without_a_question_the_last_thirty_days_are_shown() -> None:
+def test_default_range_is_the_last_thirty_days() -> None:
     maker = Maker()
     reply = get(maker.app())
     assert maker.asked == [
@@ -150,7 +150,7 @@ def test_without_a_question_the_last_thirty_days_are_shown() -> None:
     assert 'value="2026-10-27"' in reply.text
 
 
-def test_the_form_asks_the_question() -> None:
+def test_query_parameters_are_the_question() -> None:
     maker = Maker()
     asked = {"from": "2026-11-01", "to": "2026-11-25", "host": " a.example ", "path": "/names", "compare": "previous"}
     assert get(maker.app(), **asked).status == 200
@@ -181,7 +181,7 @@ def test_the_form_asks_the_question() -> None:
         ({"compare": "next"}, "Compare: &#34;previous&#34;, or nothing."),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_told_in_the_page(asked: dict[str, str], said: str) -> None:
+def test_wrong_question_is_explained_on_the_page(asked: dict[str, str], said: str) -> None:
     maker = Maker()
     reply = get(maker.app(), **asked)
     assert (reply.status, maker.asked) == (400, [])
@@ -189,12 +189,12 @@ def test_a_question_that_cannot_be_answered_is_told_in_the_page(asked: dict[str,
     assert "<form" in reply.text
 
 
-def test_bytes_that_are_no_text_are_no_exception() -> None:
+def test_undecodable_query_is_a_bad_request() -> None:
     assert call(Maker().app(), query=b"host=%ff%00&host=%f0&from=%80&=&&&").status == 400
 
 
 @pytest.mark.logs_an_exception
-def test_what_goes_wrong_is_told_in_the_page(caplog: pytest.LogCaptureFixture) -> None:
+def test_error_while_making_report_is_shown_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
     maker = Maker(UnreadableError("access_log: there is no file."), ValueError("Write it so."), RuntimeError("secret"))
     app = maker.app()
     for status, said in ((503, "access_log: there is no file."), (400, "Write it so."), (500, "could not be made")):
@@ -206,7 +206,7 @@ def test_what_goes_wrong_is_told_in_the_page(caplog: pytest.LogCaptureFixture) -
     assert [record.getMessage() for record in caplog.records] == ["A report could not be made."]
 
 
-def test_there_is_one_page_and_it_is_only_looked_at() -> None:
+def test_report_app_serves_one_page_by_get_and_head() -> None:
     site = Starlette(routes=[Mount("/report", Maker().app())])
     assert call(site, path="/report/").status == 200
     assert call(site, path="/report").status == 307
@@ -215,11 +215,11 @@ def test_there_is_one_page_and_it_is_only_looked_at() -> None:
     assert call(site, "HEAD", "/report/").status == 200
 
 
-# how much
+# Caching and concurrency
 
 
 @pytest.mark.slow
-def test_a_page_answers_the_same_question_for_some_seconds() -> None:
+def test_page_is_cached_for_some_seconds() -> None:
     maker = Maker()
     app = maker.app()
     for later, made in ((0, 1), (KEPT_FOR - 1, 1), (1, 2), (-1000, 3)):
@@ -231,7 +231,7 @@ def test_a_page_answers_the_same_question_for_some_seconds() -> None:
 
 
 class Slow:
-    """Makes reports once it is let go, and counts how many it makes at the same time."""
+    """Makes reports after `go_on` is set, and counts how many at the same time."""
 
     def __init__(self) -> None:
         self.started, self.go_on = threading.Event(), threading.Event()
@@ -247,10 +247,14 @@ class Slow:
         return sample_report()
 
 
-async def asked_at_once(slow: Slow, hosts: list[str]) -> list[int]:
-    """Ask about all of these hosts while the first report is being made, and return the status codes."""
-    app = report_app("access.jsonl", authorize=lambda request: True, make=slow, clock=lambda: NOW)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+def client_of(make: Any, authorize: Callable[[Request], Any] = lambda request: True) -> httpx.AsyncClient:
+    app = report_app("access.jsonl", authorize=authorize, make=make, clock=lambda: NOW)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
+
+
+async def statuses_of(slow: Slow, hosts: list[str]) -> list[int]:
+    """Ask about all these hosts while the first report is being made, and return the status codes."""
+    async with client_of(slow) as client:
         asked = [asyncio.create_task(client.get("/", params={"host": host})) for host in hosts]
         await asyncio.to_thread(slow.started.wait, LONGEST_WAIT)
         slow.go_on.set()
@@ -258,14 +262,14 @@ async def asked_at_once(slow: Slow, hosts: list[str]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_reports_are_made_one_at_a_time_and_the_same_one_once() -> None:
+def test_reports_are_made_one_at_a_time_and_shared() -> None:
     slow = Slow()
-    assert asyncio.run(asked_at_once(slow, ["a", "a", "b", "a", "b"])) == [200] * 5
+    assert asyncio.run(statuses_of(slow, ["a", "a", "b", "a", "b"])) == [200] * 5
     assert (slow.made, slow.most) == (2, 1)
 
 
 @pytest.mark.slow
-def test_too_many_questions_at_once_are_told_to_come_again() -> None:
+def test_too_many_waiting_questions_get_503() -> None:
     async def ask() -> tuple[int, str | None]:
         slow, hosts, all_wait = Slow(), [f"h{number}" for number in range(16)], asyncio.Event()
         arrived = []
@@ -276,8 +280,7 @@ def test_too_many_questions_at_once_are_told_to_come_again() -> None:
                 all_wait.set()
             return True
 
-        app = report_app("access.jsonl", authorize=authorize, make=slow, clock=lambda: NOW)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        async with client_of(slow, authorize) as client:
             waiting = [asyncio.create_task(client.get("/", params={"host": host})) for host in hosts]
             async with asyncio.timeout(LONGEST_WAIT):
                 await all_wait.wait()
@@ -290,11 +293,10 @@ def test_too_many_questions_at_once_are_told_to_come_again() -> None:
     assert asyncio.run(ask()) == (503, "10")
 
 
-def test_somebody_who_goes_away_takes_the_page_from_nobody_else() -> None:
+def test_cancelled_request_does_not_cancel_shared_report() -> None:
     async def ask() -> int:
         slow = Slow()
-        app = report_app("access.jsonl", authorize=lambda request: True, make=slow, clock=lambda: NOW)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        async with client_of(slow) as client:
             impatient, patient = (asyncio.create_task(client.get("/")) for _ in range(2))
             await asyncio.to_thread(slow.started.wait, LONGEST_WAIT)
             impatient.cancel()
@@ -338,14 +340,14 @@ asyncio.run(serve(%s))
 
 @pytest.mark.parametrize("make", ["wait", "compute"])
 @pytest.mark.slow
-def test_a_report_that_is_being_made_holds_no_process_that_ends(make: str) -> None:
+def test_running_report_does_not_delay_process_exit(make: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", ENDING % make], capture_output=True, text=True, timeout=LONGEST_WAIT, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_a_page_of_a_process_that_ends_is_given_to_nobody() -> None:
+def test_page_is_not_delivered_after_process_exit() -> None:
     is_over, made = threading.Event(), []
 
     def make(asked: Any) -> _Rendered:
@@ -363,7 +365,7 @@ def test_a_page_of_a_process_that_ends_is_given_to_nobody() -> None:
     assert [page.done() for page in asked] == [False, False]
 
 
-def test_an_idle_thread_is_not_waited_for() -> None:
+def test_idle_report_thread_ends_at_once() -> None:
     pages = _Pages(lambda asked: _Rendered(200, "made"), lambda: NOW)
     assert asyncio.run(pages.get(())) == _Rendered(200, "made")
     thread = pages._thread
@@ -372,7 +374,7 @@ def test_an_idle_thread_is_not_waited_for() -> None:
     assert not thread.is_alive()
 
 
-def test_where_no_thread_can_be_started_the_next_question_starts_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_next_question_retries_failed_thread_start(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Any] = []
 
     def make(asked: Any) -> _Rendered:
@@ -395,7 +397,7 @@ def test_where_no_thread_can_be_started_the_next_question_starts_one(monkeypatch
     assert made == [(("host", "b"),)]
 
 
-# the guards
+# Guards
 
 
 @pytest.mark.parametrize(
@@ -418,12 +420,12 @@ def test_where_no_thread_can_be_started_the_next_question_starts_one(monkeypatch
         ("user@localhost", 421),
     ],
 )
-def test_on_the_machine_itself_only_its_own_names_are_answered(host: str, status: int) -> None:
+def test_loopback_server_answers_only_loopback_hosts(host: str, status: int) -> None:
     reply = call(OnlyByLoopback(PlainTextResponse("ok")), host=host)
     assert reply.status == status
 
 
-def test_a_request_without_a_host_is_not_answered() -> None:
+def test_loopback_server_refuses_request_without_host() -> None:
     without = {**scope(), "headers": []}
     assert asyncio.run(response_to(OnlyByLoopback(PlainTextResponse("ok")), without)).status == 421
 
@@ -450,23 +452,23 @@ def basic(credentials: str) -> list[tuple[str, str]]:
         ([], 401),
     ],
 )
-def test_only_the_password_opens(headers: Any, status: int) -> None:
+def test_only_correct_password_is_accepted(headers: Any, status: int) -> None:
     reply = call(OnlyByPassword(PlainTextResponse("ok"), SECRET), headers=headers)
     assert reply.status == status
     assert reply.get("www-authenticate") == ('Basic realm="Report", charset="UTF-8"' if status == 401 else "")
 
 
-def test_a_password_may_have_any_letters() -> None:
+def test_password_may_have_non_ascii_letters() -> None:
     secret = "ein: Käse für 東京"
     assert call(OnlyByPassword(PlainTextResponse("ok"), secret), headers=basic(f"me:{secret}")).status == 200
 
 
-def test_addresses_of_the_machine_itself_are_known() -> None:
+def test_loopback_addresses_are_recognized() -> None:
     assert [host for host in ("localhost", "127.0.0.1", "127.1.2.3", "::1") if not is_loopback(host)] == []
     assert [host for host in ("", ANYWHERE, "::", "example", "10.0.0.1", "127.0.0.1:80") if is_loopback(host)] == []
 
 
-# the command
+# The command
 
 
 def run(*argv: str) -> int:
@@ -477,7 +479,7 @@ def run(*argv: str) -> int:
 
 @pytest.fixture
 def access_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An access log with nothing in it, and no settings in the environment."""
+    """An empty access log, and no settings in the environment."""
     for variable in (PASSWORD, "CONSENT_ACCESS_LOG"):
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "access.jsonl").touch()
@@ -510,7 +512,7 @@ def visited(capsys: pytest.CaptureFixture[str], *auth: str) -> Iterator[list[htt
 
 
 @pytest.mark.slow
-def test_the_report_is_served_on_the_machine_itself(access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_serves_report_on_loopback(access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
     with visited(capsys) as replies:
         ended = run("--access-log", access_log, "--port", "0")
     assert (ended, [reply.status_code for reply in replies]) == (GOOD, [200])
@@ -518,9 +520,7 @@ def test_the_report_is_served_on_the_machine_itself(access_log: str, capsys: pyt
 
 
 @pytest.mark.slow
-def test_a_log_that_no_record_has_come_to_yet_is_served_as_empty(
-    access_log: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_access_log_without_file_is_served_as_empty(access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path(access_log).unlink()
     with visited(capsys) as replies:
         ended = run("--access-log", access_log, "--port", "0")
@@ -529,9 +529,7 @@ def test_a_log_that_no_record_has_come_to_yet_is_served_as_empty(
 
 
 @pytest.mark.slow
-def test_where_others_can_connect_a_password_is_asked_for(
-    access_log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_public_host_needs_the_password(access_log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "password").write_text(f"{SECRET}\nnot this\n")
     listen = ("--host", ANYWHERE, "--port", "0")
     with visited(capsys, "wrong horse battery", SECRET) as replies:
@@ -540,7 +538,7 @@ def test_where_others_can_connect_a_password_is_asked_for(
 
 
 @pytest.mark.slow
-def test_on_the_machine_itself_a_password_may_be_set_too(
+def test_password_from_environment_protects_loopback(
     access_log: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(PASSWORD, SECRET)
@@ -565,7 +563,7 @@ def test_on_the_machine_itself_a_password_may_be_set_too(
         (["--access-log", ""], "Name the access log: --access-log URL"),
     ],
 )
-def test_what_cannot_be_served_is_told(
+def test_command_refuses_wrong_arguments(
     argv: list[str], said: str, access_log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(Path(access_log).parent)
@@ -576,7 +574,7 @@ def test_what_cannot_be_served_is_told(
     assert said in capsys.readouterr().err
 
 
-def test_a_short_password_of_the_environment_is_refused(
+def test_short_password_from_environment_is_refused(
     access_log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(PASSWORD, "short")
@@ -584,7 +582,7 @@ def test_a_short_password_of_the_environment_is_refused(
     assert "The password has to have 12 characters at least." in capsys.readouterr().err
 
 
-def test_a_port_that_is_taken_is_told(access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_reports_port_in_use(access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert run("--access-log", access_log, "--port", str(port)) == WRONG_USAGE
@@ -592,26 +590,26 @@ def test_a_port_that_is_taken_is_told(access_log: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http"])
-def test_a_port_is_a_number(port: str, access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_port_is_refused(port: str, access_log: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run("--access-log", access_log, "--port", port)
     assert ended.value.code == WRONG_USAGE
     assert f"--port: {port!r} is no port: write a number from 0 to 65535" in capsys.readouterr().err
 
 
-def test_without_a_server_it_says_what_to_install(
+def test_command_without_uvicorn_says_how_to_install(
     access_log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "uvicorn", None)  # as if it were not installed
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert run("--access-log", access_log) == WRONG_USAGE
     assert 'serve-report needs uvicorn: pip install "cookie-consent[analytics]"' in capsys.readouterr().err
 
 
-# with real records
+# Real records
 
 
 @pytest.mark.slow
-def test_what_was_recorded_is_what_the_page_shows(tmp_path: Path) -> None:
+def test_report_app_shows_written_records(tmp_path: Path) -> None:
     sink = open_sink(str(tmp_path / "access.jsonl"))
     for record in random_records(seed=3):
         sink.write(line(record))
@@ -630,6 +628,6 @@ def test_what_was_recorded_is_what_the_page_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_range_without_records_is_a_page_too(access_log: str) -> None:
+def test_range_without_records_gives_an_empty_page(access_log: str) -> None:
     reply = get(report_app(access_log, authorize=lambda request: True), compare="previous")
     assert (reply.status, "Nothing of this in this time, or of too few visitors." in reply.text) == (200, True)

@@ -1,4 +1,4 @@
-"""Access records as lines of other logs: what stands in them, and that other programs read them."""
+"""Tests of access records as NCSA log lines: their fields, and that GoAccess and Matomo's importer read them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MATOMO_NCSA = re.compile(
 MATOMO_VHOST = re.compile(rf"(?P<host>[\w.-]*)(?::\d+)?\s+{MATOMO_NCSA.pattern}")
 
 
-def test_a_request_is_a_line_of_a_combined_log() -> None:
+def test_view_is_a_combined_log_line() -> None:
     assert ncsa(VIEW) == (
         '203.0.113.0 - -visitor_1 [05/Nov/2026:09:08:07 +0000] "GET /%E8%A8%AA%E5%95%8F%20a?utm_source=letter&'
         'utm_campaign=a+b HTTP/1.1" 200 - "https://other.example" "(Linux; pc) Firefox/-"'
@@ -55,30 +55,30 @@ def test_a_request_is_a_line_of_a_combined_log() -> None:
     assert ncsa(VIEW, vhost=True) == f"site.example:0 {ncsa(VIEW)}"
 
 
-def test_what_is_not_known_is_a_hyphen() -> None:
+def test_unknown_fields_are_hyphens() -> None:
     assert ncsa(LEAST, vhost=True) == '-:0 - - - [31/Jan/2026:00:00:00 +0000] "- - -" - - "-" "-"'
 
 
 @pytest.mark.parametrize("key", sorted(key for key, value in VIEW.items() if isinstance(value, str) and key != "time"))
-def test_nothing_in_a_record_ends_a_field_or_a_line(key: str) -> None:
+def test_hostile_value_ends_no_field_and_no_line(key: str) -> None:
     record = {**VIEW, key: VIEW[key] + HOSTILE}
     line = ncsa(record, vhost=True)
     assert line.isascii()
     assert line.isprintable()
     assert line.count('"') == 6
     assert line.count(" ") - ncsa(VIEW, vhost=True).count(" ") == (
-        HOSTILE.count(" ") if key in ("user_agent.name", "user_agent.os") else 0  # of a system's name it is a part
+        HOSTILE.count(" ") if key in ("user_agent.name", "user_agent.os") else 0  # these fields may have spaces
     )
 
 
-def test_a_path_is_told_from_its_escapes() -> None:
+def test_path_is_percent_encoded_reversibly() -> None:
     for path in ("/a%20b", "/a b", "/a?b", "/a#b", "/100%"):
         target = ncsa({**VIEW, "url.path": path, "url.query": ""}).split('"')[1].split(" ")[1]
         assert unquote(target) == path
         assert "?" not in target
 
 
-def test_what_is_no_request_or_is_not_consented_to_is_for_no_importer() -> None:
+def test_events_and_exempt_records_are_not_for_importers() -> None:
     assert is_for_importers(VIEW)
     assert not is_for_importers({**VIEW, "record.kind": "event"})
     assert not is_for_importers({**VIEW, "consent.purpose": "audience"})
@@ -109,7 +109,7 @@ AGENTS = {
     "Mobile/15E148 Safari/604.1": ("(iPhone; iOS; mobile) CriOS/-", "Chrome", "iOS"),
     "": ("-", "Unknown", "Unknown"),
 }  # fmt: skip
-"""A user agent -> what stands for it, and the browser and system that GoAccess makes of that."""
+"""A user agent -> what the line has instead, and the browser and system that GoAccess reads there."""
 
 
 def record_of_agent(agent: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def record_of_agent(agent: str) -> dict[str, Any]:
     return {**VIEW, "user_agent.name": read.name, "user_agent.os": read.os, "user_agent.device": read.device}
 
 
-def test_the_user_agent_says_family_and_device_and_no_version() -> None:
+def test_user_agent_names_family_and_device_without_version() -> None:
     for agent, (written, _, _) in AGENTS.items():
         assert user_agent(record_of_agent(agent)) == written
     assert user_agent({"user_agent.name": "Lynx"}) == "(-; other) Lynx/-"
@@ -125,7 +125,7 @@ def test_the_user_agent_says_family_and_device_and_no_version() -> None:
 
 
 def goaccess(folder: Path, lines: list[str], log_format: str, *options: str) -> dict[str, Any]:
-    """What GoAccess counts in a log."""
+    """Return what GoAccess counts in a log."""
     log, report = folder / "access.log", folder / "goaccess.json"
     log.write_text("\n".join(lines) + "\n", encoding="ascii")
     command = [program_path("goaccess", "goaccess"), str(log), f"--log-format={log_format}", "--no-global-config"]
@@ -141,7 +141,7 @@ def goaccess(folder: Path, lines: list[str], log_format: str, *options: str) -> 
 
 
 def panel(counted: dict[str, Any], name: str, what: str = "hits") -> dict[str, int]:
-    """The rows of a panel, those inside of groups where there are groups."""
+    """Return the rows of a panel; of a grouped panel, those inside the groups."""
     rows = counted[name]["data"]
     flat = [inner for row in rows for inner in row.get("items", [row])]
     found: Counter[str] = Counter()
@@ -150,7 +150,7 @@ def panel(counted: dict[str, Any], name: str, what: str = "hits") -> dict[str, i
     return dict(found)
 
 
-def test_goaccess_tells_browsers_and_systems(tmp_path: Path) -> None:
+def test_goaccess_recognizes_browsers_and_systems(tmp_path: Path) -> None:
     lines = [ncsa({**record_of_agent(agent), "client.address": f"203.0.{n}.0"}) for n, agent in enumerate(AGENTS)]
     counted = goaccess(tmp_path, lines, "COMBINED")
     assert groups(counted, "browsers") == Counter(browser for _, browser, _ in AGENTS.values())
@@ -162,7 +162,7 @@ def groups(counted: dict[str, Any], name: str) -> dict[str, int]:
 
 
 def requests() -> list[dict[str, Any]]:
-    """Made-up requests, as they are written now: with a truncated address and a protocol."""
+    """Return random requests in the form of today: with a truncated address and a protocol."""
     seen, made = set(), []
     for record in random_records(seed=11, visitors=40):
         if is_for_importers(record) and record["log.record.uid"] not in seen:
@@ -172,8 +172,8 @@ def requests() -> list[dict[str, Any]]:
     return sorted(made, key=lambda record: record["time"])
 
 
-def found(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that GoAccess counts visitors of: not who found nothing (it has --4xx-to-unique-count for these)."""
+def counted_requests(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the requests whose visitors GoAccess counts: not the 4xx ones (see its --4xx-to-unique-count)."""
     return [record for record in records if record["http.response.status_code"] // 100 != 4]
 
 
@@ -182,13 +182,15 @@ def ascii_host(record: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("vhost", [False, True])
-def test_goaccess_counts_what_is_in_the_records(vhost: bool, tmp_path: Path) -> None:
+def test_goaccess_counts_match_records(vhost: bool, tmp_path: Path) -> None:
     records = [ascii_host(record) for record in requests()]
     lines = [ncsa(record, vhost=vhost) for record in records]
     counted = goaccess(tmp_path, lines, "VCOMBINED" if vhost else "COMBINED")
     general = counted["general"]
     assert (general["valid_requests"], general["failed_requests"]) == (len(records), 0)
-    guests = {(record["time"][:10], record["client.address"], user_agent(record)) for record in found(records)}
+    guests = {
+        (record["time"][:10], record["client.address"], user_agent(record)) for record in counted_requests(records)
+    }
     assert general["unique_visitors"] == len(guests)
     days = Counter(record["time"][:10].replace("-", "") for record in records)
     assert panel(counted, "visitors") == days
@@ -199,17 +201,17 @@ def test_goaccess_counts_what_is_in_the_records(vhost: bool, tmp_path: Path) -> 
         assert panel(counted, "vhosts") == Counter(record["server.address"] for record in records)
 
 
-def test_goaccess_counts_pseudonyms_where_it_is_told_to(tmp_path: Path) -> None:
+def test_goaccess_can_count_visitor_ids(tmp_path: Path) -> None:
     records = requests()
     log_format = '%^ - %h [%d:%t %^] "%r" %s %b "%R" "%u"'
     options = ("--no-ip-validation", "--date-format=%d/%b/%Y", "--time-format=%T")
     counted = goaccess(tmp_path, [ncsa(record) for record in records], log_format, *options)
     assert counted["general"]["failed_requests"] == 0
-    days = {(record["time"][:10], record["visitor.id"]) for record in found(records)}
+    days = {(record["time"][:10], record["visitor.id"]) for record in counted_requests(records)}
     assert counted["general"]["unique_visitors"] == len(days)
 
 
-def test_matomos_importer_reads_each_line() -> None:
+def test_matomo_importer_pattern_matches_each_line() -> None:
     for record in map(ascii_host, requests()):
         read = MATOMO_NCSA.fullmatch(ncsa(record))
         assert read
@@ -221,8 +223,8 @@ def test_matomos_importer_reads_each_line() -> None:
         assert with_host["host"] == record["server.address"]
 
 
-def test_no_line_looks_like_a_robots() -> None:
-    # "yandex" is on the list of what Matomo's importer takes for one.
+def test_yandex_browser_does_not_look_like_a_robot() -> None:
+    # "yandex" is on the list of robots in Matomo's importer.
     assert (
         user_agent({"user_agent.name": "Yandex Browser", "user_agent.os": "Windows"}) == "(Windows; other) YaBrowser/-"
     )
