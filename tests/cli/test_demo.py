@@ -1,4 +1,4 @@
-"""The demonstration, for real: its servers, its visitors, and what it prints."""
+"""Tests of `cookie-consent demo`: its site, its visitors, and its output."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def proof(status: str) -> tuple[dict[str, Any], ...]:
 
 @pytest.fixture
 def outcomes() -> tuple[Outcome, Outcome, Outcome]:
-    """What the three visitors get where all promises hold."""
+    """The outcomes of the three visitors when all promises hold."""
     record = {"url.path": "/offices", "client.address": "127.0.0.0"}
     necessary = frozenset({"session", "lang"})
     held = frozenset({"ab_test", "recently-viewed"})
@@ -87,7 +87,7 @@ def answers(address: str) -> bool:
         return False
 
 
-def test_once_it_walks_three_visitors_through_the_site_and_ends() -> None:
+def test_demo_once_walks_three_visitors_through_the_site() -> None:
     ended = subprocess.run([*COMMAND, "--once"], capture_output=True, text=True, timeout=60, check=False)
     assert ended.stderr == ""
     assert ended.returncode == 0
@@ -111,7 +111,7 @@ def test_once_it_walks_three_visitors_through_the_site_and_ends() -> None:
     page.unlink()
 
 
-def test_it_goes_on_serving_until_it_is_interrupted(tmp_path: Path) -> None:
+def test_demo_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     said = io.StringIO()
     seen = []
 
@@ -132,7 +132,7 @@ def test_it_goes_on_serving_until_it_is_interrupted(tmp_path: Path) -> None:
     assert not Path(log).parent.exists()
 
 
-def test_once_it_ends_by_itself(tmp_path: Path) -> None:
+def test_demo_once_writes_report_and_does_not_wait(tmp_path: Path) -> None:
     waited: list[object] = []
     report_to = tmp_path / "report.html"
     assert run(once=True, port=0, host="127.0.0.1", out=io.StringIO(), wait=waited.append, report_to=report_to)
@@ -140,7 +140,7 @@ def test_once_it_ends_by_itself(tmp_path: Path) -> None:
     assert waited == []
 
 
-def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
+def test_ctrl_c_ends_demo_and_removes_its_folder(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "--report", str(tmp_path / "report.html")], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -148,7 +148,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
         said = ""
         while "until Ctrl-C" not in said:
             line = process.stdout.readline()
-            assert line, "it ended early"
+            assert line, "the demo ended early"
             said += line
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     assert not Path(found[1]).parent.exists()
 
 
-def test_all_promises_hold_where_all_is_well(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
+def test_all_promises_hold_for_good_outcomes(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
     assert set(promises(*outcomes).values()) == {True}
 
 
@@ -195,7 +195,7 @@ def test_each_deviation_breaks_one_promise(
     assert list(promises(*changed).values()).count(False) == 1
 
 
-def test_a_broken_promise_is_reported_with_the_log(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
+def test_broken_promise_is_reported_with_the_log(outcomes: tuple[Outcome, Outcome, Outcome]) -> None:
     yes, no, signal = outcomes
     said = io.StringIO()
     held = 'The cookie "ab_test" was held back: a first line.\n\nThe cookie "recently-viewed" was held back: a second.'
@@ -206,7 +206,7 @@ def test_a_broken_promise_is_reported_with_the_log(outcomes: tuple[Outcome, Outc
     assert said.getvalue().endswith("a second.\n")
 
 
-def test_the_demonstration_verifies_its_proofs(tmp_path: Path) -> None:
+def test_demo_verifies_its_proofs(tmp_path: Path) -> None:
     url, said = f"sqlite:///{tmp_path}/consent.db", io.StringIO()
     visitor = Visitor(install(ledger=url))
     visitor.accept()
@@ -220,7 +220,7 @@ def test_the_demonstration_verifies_its_proofs(tmp_path: Path) -> None:
     assert "its text is not the one that was recorded" in said.getvalue()
 
 
-def test_a_site_that_does_not_answer_is_a_failure_of_its_pages(tmp_path: Path) -> None:
+def test_pages_of_failing_site_are_reported_as_failed(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
     with started("broken:app", tmp_path, tmp_path / "log", ("127.0.0.1", 0), {}) as site:
         outcome = walk(ACCEPTING, site.address)
@@ -232,7 +232,7 @@ def test_a_site_that_does_not_answer_is_a_failure_of_its_pages(tmp_path: Path) -
     assert outcome.proofs == ()
 
 
-def test_a_site_does_not_outlive_its_parent_however_that_ends(tmp_path: Path) -> None:
+def test_site_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text(BROKEN, encoding="utf-8")
     with subprocess.Popen([sys.executable, "-c", PARENT, tmp_path], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -241,17 +241,17 @@ def test_a_site_does_not_outlive_its_parent_however_that_ends(tmp_path: Path) ->
         process.kill()
     deadline = time.monotonic() + 20
     while answers(address):
-        assert time.monotonic() < deadline, "the site is still there"
+        assert time.monotonic() < deadline, "the site still answers"
         time.sleep(0.1)
 
 
-def test_a_site_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_site_that_cannot_start_says_why(tmp_path: Path) -> None:
     listen = ("127.0.0.1", 0)
     with (
         pytest.raises(NotStartedError, match=r"port 0\. .*nothing_of_this_name"),
         started("nothing_of_this_name:app", tmp_path, tmp_path / "log", listen, {}),
     ):
-        pytest.fail("it started")
+        pytest.fail("the site started")
 
 
 @pytest.mark.parametrize(
@@ -263,12 +263,12 @@ def test_a_site_that_cannot_start_says_why(tmp_path: Path) -> None:
         ("registry.example", "http://registry.example:80"),
     ],
 )
-def test_a_site_is_reached_where_it_listens(tmp_path: Path, host: str, address: str) -> None:
+def test_site_address_fits_the_host_it_listens_on(tmp_path: Path, host: str, address: str) -> None:
     with subprocess.Popen([sys.executable, "-c", ""], text=True) as process:
         assert Site(process, host, 80, tmp_path).address == address
 
 
-def test_an_app_is_served_as_long_as_its_parent_lives(
+def test_app_is_served_until_its_parent_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "served_by_test.py").write_text(BROKEN, encoding="utf-8")
@@ -289,7 +289,7 @@ def test_an_app_is_served_as_long_as_its_parent_lives(
     assert not answers(f"http://127.0.0.1:{port}/")
 
 
-def test_a_page_is_read_without_what_waits_in_templates() -> None:
+def test_page_is_read_without_contents_of_templates() -> None:
     page = Page(
         '<img src="/own.png"><template><iframe id="map" src="http://other.example/map"></iframe></template>'
         '<form action="/answer"><input type=hidden name=policy value=v1><input name=text>'
@@ -301,7 +301,7 @@ def test_a_page_is_read_without_what_waits_in_templates() -> None:
     assert page.choices == {"grant": {"action": "/answer", "policy": "v1"}}
 
 
-def test_a_report_goes_to_a_new_file_where_none_is_named(tmp_path: Path) -> None:
+def test_report_without_path_goes_to_a_new_file(tmp_path: Path) -> None:
     log = tmp_path / "access.jsonl"
     log.touch()
     page = write_report(log, None)

@@ -1,4 +1,4 @@
-"""The commands, what they say and their exit statuses."""
+"""Tests of the command line itself, and of the commands `init` and `check`."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_init_writes_consent_toml_if_no_path_is_given(tmp_path: Path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["consent.toml"]
 
 
-def test_init_leaves_a_file_that_is_there_as_it_is(policy: Path, capsys: Capture) -> None:
+def test_init_does_not_overwrite_a_file(policy: Path, capsys: Capture) -> None:
     assert main(["init", str(policy)]) == WRONG_USAGE
     assert policy.read_text(encoding="utf-8") == SMALL
     assert capsys.readouterr().err == f"{policy} exists and stays as it is. Name another file.\n"
@@ -80,11 +80,11 @@ def test_init_says_why_it_cannot_write(tmp_path: Path, capsys: Capture) -> None:
     assert "cannot be written: No such file or directory." in capsys.readouterr().err
 
 
-def test_every_table_of_a_policy_is_in_the_starter(tmp_path: Path) -> None:
+def test_starter_policy_shows_every_table(tmp_path: Path) -> None:
     path = tmp_path / "consent.toml"
     main(["init", str(path)])
     text = path.read_text(encoding="utf-8")
-    # The file as it is, and with all that it suggests in comments.
+    # Uncomment all suggestions of the file.
     whole = re.sub(r"^# (?=\w+ = |\[)", "", text, flags=re.MULTILINE)
     path.write_text(whole, encoding="utf-8")
     policy = Policy.load(path)
@@ -102,7 +102,7 @@ def test_check_sums_up_a_good_policy(policy: Path, capsys: Capture) -> None:
     )
 
 
-def test_check_counts_several(tmp_path: Path, capsys: Capture) -> None:
+def test_check_counts_several_purposes(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "consent.toml"
     main(["init", str(path)])
     assert main(["check", str(path)]) == GOOD
@@ -124,7 +124,7 @@ def test_check_prints_one_json_object(policy: Path, capsys: Capture) -> None:
     }
 
 
-def test_check_says_what_is_wrong_and_what_would_be_right(wrong: Path, capsys: Capture) -> None:
+def test_check_explains_an_invalid_policy(wrong: Path, capsys: Capture) -> None:
     assert main(["check", str(wrong)]) == FINDING
     said = capsys.readouterr()
     assert said.out == ""
@@ -132,19 +132,19 @@ def test_check_says_what_is_wrong_and_what_would_be_right(wrong: Path, capsys: C
     assert 'Did you mean "necessary"?' in said.err
 
 
-def test_check_refuses_to_trace_where_nobody_says_for_how_long(tmp_path: Path, capsys: Capture) -> None:
-    told, untold = tmp_path / "told.toml", tmp_path / "untold.toml"
-    told.write_text(SITE, encoding="utf-8")
-    untold.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
-    assert main(["check", str(untold)]) == FINDING
+def test_check_refuses_tracing_purpose_without_retention(tmp_path: Path, capsys: Capture) -> None:
+    good, wrong = tmp_path / "good.toml", tmp_path / "wrong.toml"
+    good.write_text(SITE, encoding="utf-8")
+    wrong.write_text(SITE.replace('retention = "30 days"\n', ""), encoding="utf-8")
+    assert main(["check", str(wrong)]) == FINDING
     said = capsys.readouterr().err
-    assert said.startswith(f'{untold}: [purposes.analytics] key "retention": a purpose that traces has to say how long')
+    assert said.startswith(f'{wrong}: [purposes.analytics] key "retention": a purpose that traces has to say how long')
     assert 'Write "395 days" or less' in said
-    assert main(["check", str(told), "--against", str(untold)]) in (GOOD, FINDING), "an earlier version may lack it"
+    assert main(["check", str(good), "--against", str(wrong)]) == FINDING, "the old policy may lack a retention"
     assert "how long" not in capsys.readouterr().err
 
 
-def test_check_says_what_is_wrong_in_json_too(wrong: Path, capsys: Capture) -> None:
+def test_check_explains_an_invalid_policy_in_json(wrong: Path, capsys: Capture) -> None:
     assert main(["check", str(wrong), "--json"]) == FINDING
     said = capsys.readouterr()
     assert json.loads(said.out) == {"file": str(wrong), "valid": False, "error": said.err.rstrip("\n")}
@@ -153,13 +153,13 @@ def test_check_says_what_is_wrong_in_json_too(wrong: Path, capsys: Capture) -> N
 @pytest.mark.parametrize(
     ("name", "why"), [("missing.toml", "No such file or directory"), ("consent.toml/x", "Not a directory")]
 )
-def test_check_needs_a_file(tmp_path: Path, capsys: Capture, name: str, why: str) -> None:
+def test_check_of_missing_file_is_wrong_usage(tmp_path: Path, capsys: Capture, name: str, why: str) -> None:
     (tmp_path / "consent.toml").touch()
     assert main(["check", str(tmp_path / name)]) == WRONG_USAGE
     assert capsys.readouterr().err == f"{tmp_path / name} cannot be read: {why}.\n"
 
 
-def test_a_folder_is_no_policy_file(tmp_path: Path, capsys: Capture) -> None:
+def test_check_of_a_folder_is_a_finding(tmp_path: Path, capsys: Capture) -> None:
     assert main(["check", str(tmp_path)]) == FINDING
     assert f"{tmp_path}: this is a folder. Write the path of a policy file." in capsys.readouterr().err
 
@@ -187,21 +187,21 @@ def paragraphs(capsys: Capture) -> Sequence[str]:
     return capsys.readouterr().out.rstrip("\n").split("\n\n")
 
 
-def test_check_says_that_nothing_changed(tmp_path: Path, capsys: Capture) -> None:
+def test_check_against_equal_policy_reports_no_change(tmp_path: Path, capsys: Capture) -> None:
     assert checked_against(tmp_path, SMALL, f"# Another comment.\n{SMALL}") == GOOD
     summary, compared = paragraphs(capsys)
     assert summary.startswith(f"{tmp_path / 'new.toml'} is good: version ")
     assert compared == f"Nothing changed since {tmp_path / 'old.toml'}."
 
 
-def test_check_says_what_changed_and_that_words_ask_nobody_again(tmp_path: Path, capsys: Capture) -> None:
+def test_changed_words_are_reported_and_ask_nobody_again(tmp_path: Path, capsys: Capture) -> None:
     assert checked_against(tmp_path, SMALL, SMALL.replace('"Small"', '"Little"')) == GOOD
     _, changed, asked, *_ = paragraphs(capsys)
     assert changed == f'Changed since {tmp_path / "old.toml"}:\n- site: name "Small" -> "Little"'
     assert asked == "Nobody is asked again."
 
 
-def test_a_material_change_is_a_finding_and_comes_first(tmp_path: Path, capsys: Capture) -> None:
+def test_material_change_is_a_finding_and_is_listed_first(tmp_path: Path, capsys: Capture) -> None:
     new = SMALL.replace('"Small"', '"Little"') + ADDED
     assert checked_against(tmp_path, SMALL, new) == FINDING
     _, changed, asked, *_ = paragraphs(capsys)
@@ -213,7 +213,7 @@ def test_a_material_change_is_a_finding_and_comes_first(tmp_path: Path, capsys: 
     assert asked == 'Asked again: "media" of everybody. What was refused stays refused, without being asked.'
 
 
-def test_what_became_narrower_is_no_finding_and_needs_the_history(tmp_path: Path, capsys: Capture) -> None:
+def test_shorter_duration_is_no_finding_and_needs_the_history(tmp_path: Path, capsys: Capture) -> None:
     assert checked_against(tmp_path, SMALL + ADDED, SMALL + ADDED.replace("30 days", "1 day")) == GOOD
     _, changed, asked, *_ = paragraphs(capsys)
     assert changed.endswith('\n- cookie "player": duration 30 days -> 1 day')
@@ -224,7 +224,7 @@ def test_what_became_narrower_is_no_finding_and_needs_the_history(tmp_path: Path
     ]
 
 
-def test_check_shows_the_lines_that_announce_a_change_until_they_are_pasted(tmp_path: Path, capsys: Capture) -> None:
+def test_check_suggests_an_announcement_until_the_policy_has_it(tmp_path: Path, capsys: Capture) -> None:
     new, before = SMALL + ADDED, datetime.now(UTC).date()
     checked_against(tmp_path, SMALL, new)
     *_, said, lines = paragraphs(capsys)
@@ -236,7 +236,7 @@ def test_check_shows_the_lines_that_announce_a_change_until_they_are_pasted(tmp_
     assert "[[changes]]" not in capsys.readouterr().out
 
 
-def test_check_compares_in_json_too(tmp_path: Path, capsys: Capture) -> None:
+def test_check_against_old_policy_prints_json(tmp_path: Path, capsys: Capture) -> None:
     longer = SMALL + ADDED.replace("30 days", "60 days").replace('"We show films."', '"We show them."')
     assert checked_against(tmp_path, SMALL + ADDED, longer, "--json") == FINDING
     said = json.loads(capsys.readouterr().out)
@@ -258,7 +258,7 @@ def test_check_compares_in_json_too(tmp_path: Path, capsys: Capture) -> None:
     }
 
 
-def test_an_old_policy_that_is_wrong_is_wrong_usage(policy: Path, wrong: Path, capsys: Capture) -> None:
+def test_invalid_old_policy_is_wrong_usage(policy: Path, wrong: Path, capsys: Capture) -> None:
     assert main(["check", str(policy), "--against", str(wrong)]) == WRONG_USAGE
     said = capsys.readouterr()
     assert said.out == ""
@@ -268,7 +268,7 @@ def test_an_old_policy_that_is_wrong_is_wrong_usage(policy: Path, wrong: Path, c
     assert json.loads(said.out) == {"file": str(wrong), "valid": False, "error": said.err.rstrip("\n")}
 
 
-def test_an_old_policy_that_is_not_there_is_wrong_usage(policy: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_missing_old_policy_is_wrong_usage(policy: Path, tmp_path: Path, capsys: Capture) -> None:
     missing = tmp_path / "missing.toml"
     assert main(["check", str(policy), "--against", str(missing)]) == WRONG_USAGE
     assert capsys.readouterr().err == f"{missing} cannot be read: No such file or directory.\n"
@@ -301,7 +301,7 @@ def test_help_names_the_commands(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("missing", ["httpx", "uvicorn"])
-def test_the_demo_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+def test_demo_says_which_package_to_install(missing: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     for name in [name for name in sys.modules if name.startswith("cookie_consent.cli.demo.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.delattr("cookie_consent.cli.demo.demo")
@@ -311,7 +311,7 @@ def test_the_demo_says_what_to_install(missing: str, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
-def test_the_demo_says_why_it_cannot_start(capsys: Capture) -> None:
+def test_demo_says_why_it_cannot_start(capsys: Capture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["demo", "--once", "--port", str(port)]) == WRONG_USAGE
@@ -321,7 +321,7 @@ def test_the_demo_says_why_it_cannot_start(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(("held", "status"), [(True, GOOD), (False, FINDING)])
-def test_a_promise_that_did_not_hold_is_a_finding(held: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_promise_of_demo_is_a_finding(held: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     given: dict[str, object] = {}
 
     def run(**arguments: object) -> bool:
@@ -333,7 +333,7 @@ def test_a_promise_that_did_not_hold_is_a_finding(held: bool, status: int, monke
     assert given == {"once": True, "port": 8123, "host": "127.0.0.1", "out": sys.stdout, "report_to": None}
 
 
-def test_an_interrupted_command_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_command_ends_without_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(**_: object) -> bool:
         raise KeyboardInterrupt
 
@@ -342,11 +342,11 @@ def test_an_interrupted_command_ends_without_a_traceback(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_a_query_that_is_interrupted_ends_a_command_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_query_ends_command_without_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(**_: object) -> bool:
         ctrl_c = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
         ctrl_c.start()
-        # It would take some seconds, and may: a thread of DuckDB's that is at it does not always hear of the signal.
+        # The query takes some seconds. It may run to its end, because DuckDB's threads do not always notice the signal.
         with duckdb.connect() as connection:
             connection.execute("SELECT count(*) FROM range(4_000_000_000) AS a WHERE hash(a.range) = 1").fetchall()
         return True
@@ -355,7 +355,7 @@ def test_a_query_that_is_interrupted_ends_a_command_without_a_traceback(monkeypa
     assert main(["demo"]) == INTERRUPTED
 
 
-def test_another_error_of_a_command_is_no_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_error_of_a_command_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(**_: object) -> bool:
         raise RuntimeError("It is broken.")
 
@@ -364,20 +364,20 @@ def test_another_error_of_a_command_is_no_interruption(monkeypatch: pytest.Monke
         main(["demo"])
 
 
-def test_a_command_that_is_told_to_end_tidies_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    tidied = []
+def test_terminated_command_cleans_up_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    cleaned_up = []
 
     def run(**_: object) -> bool:
         try:
             os.kill(os.getpid(), signal.SIGTERM)
             threading.Event().wait(15)
         finally:
-            tidied.append(True)
+            cleaned_up.append(True)
         return False
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(demo, "run", run)
     with pytest.raises(SystemExit) as ended:
         main(["demo"])
-    assert (ended.value.code, tidied) == (128 + signal.SIGTERM, [True])
+    assert (ended.value.code, cleaned_up) == (128 + signal.SIGTERM, [True])
     assert signal.getsignal(signal.SIGTERM) is before

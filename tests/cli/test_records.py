@@ -1,4 +1,4 @@
-"""The commands for what is kept: what they print, what they find, and that they make nothing up."""
+"""Tests of the commands `records`, `export`, `erase`, `purge` and `verify`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A ledger with two records of Ann, the first of which is due to be removed, and one of Ben."""
+    """A ledger with two records of Ann, of which the first is due for removal, and one of Ben."""
     path = tmp_path / "consent.db"
     fill(url(path), entry(ANN, "1", keep_until=1), entry(BEN, "2"), entry(ANN, "3", event="withdrawn"))
     return path
@@ -55,7 +55,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def access_log(tmp_path: Path) -> Path:
-    """An access log with two records of Ann, and one of somebody else."""
+    """An access log with two records of Ann, and one of another visitor."""
     path = tmp_path / "access.jsonl"
     lines = [json.dumps({"time": "t", "url.path": "/訪問", "visitor.id": id_}) for id_ in (VISITOR, "other", VISITOR)]
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
@@ -101,8 +101,8 @@ def fill(target: str, *entries: Entry) -> None:
     ledger = open_ledger(target)
 
     async def append() -> None:
-        for one in entries:
-            await ledger.append(one)
+        for each in entries:
+            await ledger.append(each)
 
     asyncio.run(append())
     ledger.close()
@@ -110,7 +110,7 @@ def fill(target: str, *entries: Entry) -> None:
 
 @contextmanager
 def tampered(path: Path) -> Iterator[sqlite3.Connection]:
-    """The ledger's file in the hands of somebody who does not mean well."""
+    """Open the ledger's file without its triggers, as an attacker can."""
     with closing(sqlite3.connect(path)) as connection:
         triggers = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for (name,) in triggers:
@@ -140,14 +140,14 @@ def test_records_are_listed_in_a_table(path: Path, capsys: Capture) -> None:
     assert {line.index("banner") for line in lines[1:]} == {lines[0].index("source")}
 
 
-def test_records_of_one_consent_id_are_listed_with_their_own_ids(path: Path, capsys: Capture) -> None:
+def test_records_of_one_consent_id_are_listed_with_record_ids(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--id", ANN]) == GOOD
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines] == ["record_id", "1", "3"]
 
 
 @pytest.mark.slow
-def test_records_are_printed_one_a_line_as_their_hash_was_taken(path: Path, capsys: Capture) -> None:
+def test_json_lines_are_the_documents_that_were_hashed(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--json"]) == GOOD
     lines = capsys.readouterr().out.splitlines()
     with closing(sqlite3.connect(path)) as connection:
@@ -158,20 +158,20 @@ def test_records_are_printed_one_a_line_as_their_hash_was_taken(path: Path, caps
 
 
 @pytest.mark.slow
-def test_an_id_without_records_has_none(path: Path, capsys: Capture) -> None:
+def test_unknown_id_lists_no_records(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--json", "--id", "nobody"]) == GOOD
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow
-def test_removed_records_are_not_listed_and_their_removal_is(path: Path, capsys: Capture) -> None:
+def test_removal_is_listed_instead_of_removed_records(path: Path, capsys: Capture) -> None:
     main(["purge", "--ledger", url(path)])
     capsys.readouterr()
     main(["records", "--ledger", url(path)])
     assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == ["granted", "withdrawn", "removed"]
 
 
-def test_no_record_gives_orders_to_a_terminal(tmp_path: Path, capsys: Capture) -> None:
+def test_control_characters_in_records_are_replaced(tmp_path: Path, capsys: Capture) -> None:
     fill(url(tmp_path / "a.db"), entry("\x1b[2Jx\u202e", "1", source="\x9b2J"))
     main(["records", "--ledger", url(tmp_path / "a.db")])
     said = capsys.readouterr().out
@@ -180,7 +180,7 @@ def test_no_record_gives_orders_to_a_terminal(tmp_path: Path, capsys: Capture) -
 
 
 @pytest.mark.slow
-def test_environment_variables_stand_in_for_options(
+def test_environment_variables_replace_options(
     path: Path, access_log: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONSENT_LEDGER", url(path))
@@ -197,7 +197,7 @@ def test_environment_variables_stand_in_for_options(
 
 @pytest.mark.parametrize("whose", [[], ["--id", ANN]])
 @pytest.mark.slow
-def test_the_very_text_that_was_shown_is_printed(whose: list[str], path: Path, capsys: Capture) -> None:
+def test_explain_prints_the_text_that_was_shown(whose: list[str], path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--explain", "3", *whose]) == GOOD
     assert capsys.readouterr().out == f"{TEXT}\n"
     assert main(["records", "--ledger", url(path), "--explain", "3", "--prevailing", *whose]) == GOOD
@@ -207,13 +207,13 @@ def test_the_very_text_that_was_shown_is_printed(whose: list[str], path: Path, c
 
 
 @pytest.mark.slow
-def test_a_record_that_is_not_there_cannot_be_explained(path: Path, capsys: Capture) -> None:
+def test_explaining_a_missing_record_is_a_finding(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--explain", "4"]) == FINDING
     assert capsys.readouterr().err == "There is no record 4.\n"
     assert main(["records", "--ledger", url(path), "--explain", "2", "--id", ANN]) == FINDING
 
 
-def test_a_record_without_a_text_says_so(tmp_path: Path, capsys: Capture) -> None:
+def test_explaining_a_record_without_text_is_a_finding(tmp_path: Path, capsys: Capture) -> None:
     fill(url(tmp_path / "a.db"), entry(ANN, "1", text=None, prevailing_text=None, source="api"))
     assert main(["records", "--ledger", url(tmp_path / "a.db"), "--explain", "1"]) == FINDING
     assert capsys.readouterr().err.startswith("No text of the site's was shown")
@@ -221,7 +221,7 @@ def test_a_record_without_a_text_says_so(tmp_path: Path, capsys: Capture) -> Non
 
 @pytest.mark.parametrize("change", ["DELETE FROM consent_texts", "UPDATE consent_texts SET content = '<p>'"])
 @pytest.mark.slow
-def test_no_other_text_is_printed_than_the_one_that_was_shown(change: str, path: Path, capsys: Capture) -> None:
+def test_changed_or_missing_text_is_not_printed(change: str, path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute(change)
     for prevailing, text in (([], TEXT), (["--prevailing"], PREVAILING)):
@@ -232,7 +232,7 @@ def test_no_other_text_is_printed_than_the_one_that_was_shown(change: str, path:
 
 
 @pytest.mark.slow
-def test_a_damaged_record_is_listed_as_far_as_it_is_text(path: Path, capsys: Capture) -> None:
+def test_damaged_record_is_listed_with_replacement_characters(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         document = '{"record_id":"2","consent_id":"\udcff","event":"' + "\udcff" + '"}'
         raw = document.encode(errors="surrogateescape")
@@ -243,7 +243,7 @@ def test_a_damaged_record_is_listed_as_far_as_it_is_text(path: Path, capsys: Cap
     assert capsys.readouterr().err.startswith("ledger: a record is no JSON (")
 
 
-def test_the_prevailing_text_goes_with_a_record(path: Path, capsys: Capture) -> None:
+def test_prevailing_without_explain_is_wrong_usage(path: Path, capsys: Capture) -> None:
     assert main(["records", "--ledger", url(path), "--prevailing"]) == WRONG_USAGE
     assert capsys.readouterr().err == "--prevailing goes with --explain RECORD_ID.\n"
 
@@ -252,7 +252,7 @@ def test_the_prevailing_text_goes_with_a_record(path: Path, capsys: Capture) -> 
 
 
 @pytest.mark.slow
-def test_an_id_may_begin_with_a_hyphen(path: Path, capsys: Capture) -> None:
+def test_id_may_begin_with_a_hyphen(path: Path, capsys: Capture) -> None:
     id_, record_id = "-" + "a" * 21, "--" + "b" * 20
     fill(url(path), entry(id_, record_id))
     assert main(["records", "--ledger", url(path), "--id", id_, "--json"]) == GOOD
@@ -262,7 +262,7 @@ def test_an_id_may_begin_with_a_hyphen(path: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "a\nb", "\udcff", "--json"])
-def test_an_id_is_printable_and_not_left_out(id_: str, capsys: Capture) -> None:
+def test_missing_or_unprintable_id_is_refused(id_: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["erase", "--id", id_])
     assert ended.value.code == WRONG_USAGE
@@ -273,7 +273,7 @@ def test_an_id_is_printable_and_not_left_out(id_: str, capsys: Capture) -> None:
 
 
 @pytest.mark.slow
-def test_everything_under_an_id_is_exported_with_its_meaning(path: Path, access_log: Path, capsys: Capture) -> None:
+def test_export_has_all_records_of_an_id_and_their_meanings(path: Path, access_log: Path, capsys: Capture) -> None:
     fill(url(path), entry(ANN, "4", event="note", about="1", note="I was not at home."))
     where = ["--ledger", url(path), "--access-log", str(access_log)]
     assert main(["export", "--id", ANN, *where]) == GOOD
@@ -290,7 +290,7 @@ def test_everything_under_an_id_is_exported_with_its_meaning(path: Path, access_
 
 
 @pytest.mark.slow
-def test_one_record_a_line_is_exported_for_machines(path: Path, access_log: Path, capsys: Capture) -> None:
+def test_json_export_has_one_record_a_line(path: Path, access_log: Path, capsys: Capture) -> None:
     where = ["--ledger", url(path), "--access-log", f"file://{access_log}"]
     main(["export", "--id", ANN, "--json", *where])
     assert [record["record_id"] for record in json_lines(capsys)] == ["1", "3"]
@@ -298,14 +298,14 @@ def test_one_record_a_line_is_exported_for_machines(path: Path, access_log: Path
     assert [record["visitor.id"] for record in json_lines(capsys)] == [VISITOR, VISITOR]
 
 
-def test_what_was_not_looked_for_is_said(path: Path, capsys: Capture) -> None:
+def test_export_says_which_store_was_not_searched(path: Path, capsys: Capture) -> None:
     assert main(["export", "--id", ANN, "--ledger", url(path)]) == GOOD
     said = capsys.readouterr()
     assert said.err == "Not looked for: access records. --access-log URL says where they are.\n"
     assert "access_records" not in json.loads(said.out)
 
 
-def test_an_export_of_nothing_is_wrong_usage(capsys: Capture) -> None:
+def test_export_without_a_store_is_wrong_usage(capsys: Capture) -> None:
     assert main(["export", "--id", ANN]) == WRONG_USAGE
     assert "Name what to look into: --ledger URL, --access-log URL, or both." in capsys.readouterr().err
 
@@ -314,7 +314,7 @@ def test_an_export_of_nothing_is_wrong_usage(capsys: Capture) -> None:
 
 
 @pytest.mark.slow
-def test_access_records_are_erased_and_the_proof_stays(path: Path, access_log: Path, capsys: Capture) -> None:
+def test_erase_removes_access_records_and_keeps_the_proof(path: Path, access_log: Path, capsys: Capture) -> None:
     fill(url(path), entry(ANN, "4", keep_until=NOW + 10), entry(ANN, "5", keep_until=NOW + 9))
     where = ["--ledger", url(path), "--access-log", str(access_log)]
     assert main(["erase", "--id", VISITOR, *where]) == GOOD
@@ -343,14 +343,14 @@ def test_access_records_are_erased_and_the_proof_stays(path: Path, access_log: P
 
 
 @pytest.mark.slow
-def test_a_proof_without_an_end_stays_for_ever(path: Path, access_log: Path, capsys: Capture) -> None:
+def test_erase_says_that_proof_without_end_stays_for_ever(path: Path, access_log: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", BEN, "--ledger", url(path), "--access-log", str(access_log)]) == GOOD
     said = capsys.readouterr().out
     assert f"Stays: 1 consent record of {BEN}, " in said
     assert ", for ever.\n" in said
 
 
-def test_without_a_ledger_the_proof_is_not_spoken_of_as_if_it_were_known(access_log: Path, capsys: Capture) -> None:
+def test_erase_without_ledger_says_that_proof_was_not_searched(access_log: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", VISITOR, "--access-log", str(access_log)]) == GOOD
     assert capsys.readouterr().out.splitlines() == [
         f"Erased: 2 access records of {VISITOR}.",
@@ -359,7 +359,7 @@ def test_without_a_ledger_the_proof_is_not_spoken_of_as_if_it_were_known(access_
 
 
 @pytest.mark.slow
-def test_the_proof_is_erased_where_that_is_asked_for(path: Path, capsys: Capture) -> None:
+def test_erase_with_proof_option_removes_consent_records(path: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", ANN, "--proof", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.splitlines() == [
         "Access records were not looked for: --access-log URL says where they are.",
@@ -372,7 +372,7 @@ def test_the_proof_is_erased_where_that_is_asked_for(path: Path, capsys: Capture
     assert ANN not in capsys.readouterr().out
 
 
-def test_an_erasure_needs_something_to_erase_from(path: Path, capsys: Capture) -> None:
+def test_erase_without_a_store_is_wrong_usage(path: Path, capsys: Capture) -> None:
     assert main(["erase", "--id", ANN, "--ledger", url(path)]) == WRONG_USAGE
     assert "Name what to erase from" in capsys.readouterr().err
     assert main(["erase", "--id", ANN, "--proof"]) == WRONG_USAGE
@@ -380,7 +380,7 @@ def test_an_erasure_needs_something_to_erase_from(path: Path, capsys: Capture) -
 
 
 @pytest.mark.slow
-def test_nothing_is_erased_where_a_place_cannot_be_used(path: Path, access_log: Path, capsys: Capture) -> None:
+def test_nothing_is_erased_if_one_store_is_missing(path: Path, access_log: Path, capsys: Capture) -> None:
     before = access_log.read_bytes()
     where = ["--ledger", f"{url(path)}.other", "--access-log", str(access_log)]
     assert main(["erase", "--id", VISITOR, *where]) == WRONG_USAGE
@@ -393,7 +393,7 @@ def test_nothing_is_erased_where_a_place_cannot_be_used(path: Path, access_log: 
 
 
 @pytest.mark.parametrize(("text", "why"), [(None, "cannot be read: No such file"), ("[site]", 'key "name"')])
-def test_a_policy_that_cannot_be_used_is_said(
+def test_purge_with_unusable_policy_is_wrong_usage(
     text: str | None, why: str, access_log: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     site = tmp_path / "consent.toml"
@@ -408,7 +408,7 @@ def test_a_policy_that_cannot_be_used_is_said(
 
 
 @pytest.mark.slow
-def test_records_that_are_due_are_purged(path: Path, capsys: Capture) -> None:
+def test_purge_removes_records_that_are_due(path: Path, capsys: Capture) -> None:
     assert main(["purge", "--ledger", url(path), "--dry-run"]) == GOOD
     assert capsys.readouterr().out.endswith("Z would remove 1 record, 0 texts, 0 policies\n")
     assert main(["purge", "--ledger", url(path), "--dry-run", "--json"]) == GOOD
@@ -426,7 +426,7 @@ def test_records_that_are_due_are_purged(path: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_in_the_future_is_said_when_records_are_purged(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_purge_warns_of_earlier_purge_in_the_future(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with closing(open_ledger(url(path))) as ledger:
         ledger.remove(now=time.time() + 365 * 86_400, make_id=new_id)
     assert main(["purge", "--ledger", url(path)]) == GOOD
@@ -435,7 +435,7 @@ def test_a_run_in_the_future_is_said_when_records_are_purged(path: Path, caplog:
 
 
 @pytest.mark.slow
-def test_what_is_not_as_it_was_recorded_is_not_purged_and_that_is_said(path: Path, capsys: Capture) -> None:
+def test_purge_keeps_and_reports_changed_records(path: Path, capsys: Capture) -> None:
     root = root_of(path, capsys)
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET keep_until = 1 WHERE number = 2")
@@ -452,7 +452,7 @@ def test_what_is_not_as_it_was_recorded_is_not_purged_and_that_is_said(path: Pat
 
 
 @pytest.mark.slow
-def test_what_is_not_as_it_was_recorded_is_not_erased_and_that_is_said(path: Path, capsys: Capture) -> None:
+def test_erase_keeps_and_reports_changed_records(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET repeat_key = '' WHERE consent_id = ?", [ANN])
     assert main(["erase", "--id", ANN, "--proof", "--ledger", url(path)]) == FINDING
@@ -461,7 +461,7 @@ def test_what_is_not_as_it_was_recorded_is_not_erased_and_that_is_said(path: Pat
     assert f"Stays: 2 consent records of {ANN}, " in said.out
 
 
-def test_what_no_record_cites_any_longer_is_purged(tmp_path: Path, capsys: Capture) -> None:
+def test_purge_removes_texts_and_policies_without_citation(tmp_path: Path, capsys: Capture) -> None:
     fill(url(tmp_path / "a.db"), entry(ANN, "1", keep_until=1))
     assert main(["purge", "--ledger", url(tmp_path / "a.db")]) == GOOD
     assert capsys.readouterr().out.endswith("Z removed 1 record, 2 texts, 1 policy\n")
@@ -471,22 +471,27 @@ def test_what_no_record_cites_any_longer_is_purged(tmp_path: Path, capsys: Captu
 
 
 def verified(path: Path, capsys: Capture, *more: str) -> dict[str, Any]:
-    """Return what `verify` says to machines; its status has to say the same."""
+    """Return the JSON that `verify` prints, and check that its exit status agrees."""
     status = main(["verify", "--ledger", url(path), "--json", *more])
     said: dict[str, Any] = json_lines(capsys)[0]
     assert status == (FINDING if said["findings"] else GOOD)
     return said
 
 
+def records_found(path: Path, capsys: Capture) -> list[int | None]:
+    """Return the numbers of the records in which `verify` finds an error."""
+    return [finding["record"] for finding in verified(path, capsys)["findings"]]
+
+
 def root_of(path: Path, capsys: Capture) -> str:
     return str(verified(path, capsys)["root"])
 
 
-def test_a_ledger_that_nobody_touched_fits(path: Path, capsys: Capture) -> None:
+def test_verify_accepts_untouched_ledger(path: Path, capsys: Capture) -> None:
     said = verified(path, capsys)
     assert re.fullmatch("3:[0-9a-f]{64}", said.pop("root"))
-    nobody = {"retention": 0, "erasure": 0}
-    assert said == {"records": 3, "removed": 0, "removed_by": nobody, "imported": 0, "roots": [], "findings": []}
+    none = {"retention": 0, "erasure": 0}
+    assert said == {"records": 3, "removed": 0, "removed_by": none, "imported": 0, "roots": [], "findings": []}
     assert main(["verify", "--ledger", url(path)]) == GOOD
     assert capsys.readouterr().out.startswith("All fits: 3 records, and what they cite.\nRoot: 3:")
 
@@ -496,7 +501,7 @@ def one_byte(document: str) -> str:
 
 
 @pytest.mark.parametrize("kind", [str, str.encode])
-def test_one_byte_of_one_record_is_found(kind: Callable[[str], object], path: Path, capsys: Capture) -> None:
+def test_verify_finds_one_changed_byte(kind: Callable[[str], object], path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         (document,) = connection.execute("SELECT document FROM consent_records WHERE number = 2").fetchone()
         connection.execute("UPDATE consent_records SET document = ? WHERE number = 2", [kind(one_byte(document))])
@@ -508,19 +513,19 @@ def test_one_byte_of_one_record_is_found(kind: Callable[[str], object], path: Pa
     assert capsys.readouterr().out == f"{why}\nThe chain itself fits for 1 record.\n"
 
 
-def test_a_hash_of_another_kind_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_hash_of_wrong_type(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET document = NULL, record_hash = 'x' WHERE number = 2")
-    assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [2]
+    assert records_found(path, capsys) == [2]
 
 
-def test_a_byte_that_is_no_text_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_undecodable_record(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET document = CAST(X'7BFF7D' AS TEXT) WHERE number = 2")
-    assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [2]
+    assert records_found(path, capsys) == [2]
 
 
-def test_a_file_that_lost_a_page_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_lost_database_page(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         query = "SELECT rootpage FROM sqlite_master WHERE name = 'consent_records'"
         page = connection.execute(query).fetchone()[0] - 1
@@ -534,7 +539,7 @@ def test_a_file_that_lost_a_page_is_found(path: Path, capsys: Capture) -> None:
     assert [why.startswith(begin) for why, begin in zip(whys(findings), said, strict=True)] == [True, True]
 
 
-def test_a_deleted_record_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_deleted_record(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("DELETE FROM consent_records WHERE number = 2")
     assert verified(path, capsys)["findings"] == [
@@ -542,7 +547,7 @@ def test_a_deleted_record_is_found(path: Path, capsys: Capture) -> None:
     ]
 
 
-def test_a_record_that_was_removed_without_a_word_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_record_removed_without_a_reason(path: Path, capsys: Capture) -> None:
     emptied = ("document", *INDEXED_COLUMNS)
     with tampered(path) as connection:
         connection.execute(f"UPDATE consent_records SET {' = NULL, '.join(emptied)} = NULL WHERE number = 2")  # noqa: S608
@@ -552,7 +557,7 @@ def test_a_record_that_was_removed_without_a_word_is_found(path: Path, capsys: C
 
 
 @pytest.mark.slow
-def test_a_tail_that_was_cut_off_is_found_by_a_root_alone(path: Path, capsys: Capture) -> None:
+def test_verify_finds_cut_off_tail_only_with_a_root(path: Path, capsys: Capture) -> None:
     root = root_of(path, capsys)
     with tampered(path) as connection:
         connection.execute("DELETE FROM consent_records WHERE number = 3")
@@ -562,7 +567,7 @@ def test_a_tail_that_was_cut_off_is_found_by_a_root_alone(path: Path, capsys: Ca
 
 
 @pytest.mark.slow
-def test_a_text_that_was_changed_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_changed_text(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_texts SET content = content || ' ' WHERE sha256 = ?", [digest(TEXT)])
     why = (
@@ -574,18 +579,18 @@ def test_a_text_that_was_changed_is_found(path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().out == f"{why}\nThe chain itself fits for 3 records.\n"
 
 
-def test_a_record_without_an_end_is_found_and_the_rest_is_looked_at(path: Path, capsys: Capture) -> None:
+def test_verify_finds_deeply_nested_record_and_checks_the_rest(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET document = ? WHERE number = 2", ["[" * 200_000])
         connection.execute("UPDATE consent_texts SET content = '' WHERE sha256 = ?", [digest(TEXT)])
-    assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [1, 2]
+    assert records_found(path, capsys) == [1, 2]
 
 
 SPACED = json.dumps(POLICY.document(), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("content", ["{}", "no JSON", "[" * 100_000, b"\xff", "\udcff", SPACED])
-def test_a_policy_that_was_changed_is_found(content: object, path: Path, capsys: Capture) -> None:
+def test_verify_finds_changed_policy(content: object, path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         stored = content.encode(errors="surrogateescape") if isinstance(content, str) else content
         kind = "TEXT" if isinstance(content, str) else "BLOB"
@@ -595,7 +600,7 @@ def test_a_policy_that_was_changed_is_found(content: object, path: Path, capsys:
     assert findings[0]["why"].startswith(f"Policy {POLICY.version} was changed")
 
 
-def test_a_policy_that_only_shares_its_version_is_found(tmp_path: Path, capsys: Capture) -> None:
+def test_verify_finds_other_policy_with_same_version(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "consent.db"
     whole = hashlib.sha256(canonical_json(POLICY.document())).hexdigest()
     other = f"{POLICY.version}{'0' * 48}"
@@ -604,17 +609,17 @@ def test_a_policy_that_only_shares_its_version_is_found(tmp_path: Path, capsys: 
     assert verified(path, capsys)["findings"] == [{"record": 2, "why": why}]
     with tampered(path) as connection:
         connection.execute("UPDATE consent_policies SET document = '{}'")
-    assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [1], "what is wrong is said once"
+    assert records_found(path, capsys) == [1], "each error is reported once"
 
 
-def test_a_changed_text_that_nobody_cites_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_changed_text_without_citation(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("INSERT INTO consent_texts VALUES ('00', x'00')")
     why = "Text 00 was changed: it has no longer the hash that it is named by. No record cites it."
     assert verified(path, capsys)["findings"] == [{"record": None, "why": why}]
 
 
-def test_what_was_cited_and_is_missing_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_missing_text_and_policy(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("DELETE FROM consent_texts WHERE sha256 = ?", [digest(PREVAILING)])
         connection.execute("DELETE FROM consent_policies")
@@ -624,12 +629,12 @@ def test_what_was_cited_and_is_missing_is_found(path: Path, capsys: Capture) -> 
     ]
 
 
-def test_the_first_record_that_does_not_fit_comes_first(path: Path, capsys: Capture) -> None:
+def test_findings_are_in_order_of_records(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_texts SET content = ''")
         connection.execute("UPDATE consent_records SET document = '{}' WHERE number = 3")
         connection.execute("INSERT INTO consent_texts VALUES ('00', '')")
-    assert [finding["record"] for finding in verified(path, capsys)["findings"]] == [1, 1, 3, None]
+    assert records_found(path, capsys) == [1, 1, 3, None]
 
 
 def whys(findings: list[dict[str, Any]]) -> list[str]:
@@ -637,7 +642,7 @@ def whys(findings: list[dict[str, Any]]) -> list[str]:
 
 
 def flip_in_index(path: Path, index: str, text: str) -> None:
-    """Change one byte of a text in an index, as a disk may that wears out."""
+    """Change one byte of a text in an index, as a failing disk does."""
     with closing(sqlite3.connect(path)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [index]).fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -647,10 +652,10 @@ def flip_in_index(path: Path, index: str, text: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_byte_that_changed_in_an_index_is_found(path: Path, capsys: Capture) -> None:
+def test_verify_finds_changed_byte_in_an_index(path: Path, capsys: Capture) -> None:
     flip_in_index(path, "consent_records_of", BEN)
     assert main(["export", "--ledger", url(path), "--id", BEN, "--json"]) == GOOD
-    assert not json_lines(capsys), "what is there is not found"
+    assert not json_lines(capsys), "the damaged index hides the record"
     why = "The database is damaged: row 2 missing from index consent_records_of."
     assert {"record": None, "why": why} in verified(path, capsys)["findings"]
     assert main(["verify", "--ledger", url(path)]) == FINDING
@@ -667,7 +672,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.slow
-def test_a_signed_root_is_kept_and_held_against_the_chain(path: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_verify_writes_signed_root_and_compares_chain_with_it(path: Path, tmp_path: Path, capsys: Capture) -> None:
     roots = tmp_path / "roots.txt"
     assert main(["verify", "--ledger", url(path), "--write-root", str(roots)]) == GOOD
     line = roots.read_text("utf-8").removesuffix("\n")
@@ -675,7 +680,7 @@ def test_a_signed_root_is_kept_and_held_against_the_chain(path: Path, tmp_path: 
     fill(url(path), entry(BEN, "4", decided_at=rfc3339(time.time())))
     assert main(["verify", "--ledger", url(path), "--root", str(roots), "--write-root", str(roots)]) == GOOD
     signed = re.findall(r"^Root 3:[0-9a-f]{64} was signed at [-0-9]{10}T[:0-9]{8}Z\.$", capsys.readouterr().out, re.M)
-    assert len(signed) == 1, "named twice, held against the chain once"
+    assert len(signed) == 1, "given twice, compared with the chain once"
     said = verified(path, capsys, "--root", str(roots), "--root", line)
     assert [kept["root"][:2] for kept in said["roots"]] == ["3:", "4:", "3:"]
     assert None not in [kept["signed_at"] for kept in said["roots"]]
@@ -683,7 +688,7 @@ def test_a_signed_root_is_kept_and_held_against_the_chain(path: Path, tmp_path: 
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.parametrize("change", ["another key", "another root", "no signature", "a byte more"])
-def test_a_wrong_signature_is_a_finding(
+def test_root_with_wrong_signature_is_a_finding(
     change: str, path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = root_of(path, capsys)
@@ -703,7 +708,7 @@ def test_a_wrong_signature_is_a_finding(
 
 
 @pytest.mark.slow
-def test_without_a_key_a_signature_is_said_to_be_unchecked(
+def test_verify_without_key_says_that_signature_is_unchecked(
     path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONSENT_KEY", KEY)
@@ -716,14 +721,14 @@ def test_without_a_key_a_signature_is_said_to_be_unchecked(
     assert f"The signature of root {root} was not checked: there is no key in CONSENT_KEY.\n" in said
 
 
-def test_an_older_key_still_counts(path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_signed_with_older_key_is_accepted(path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENT_KEY", KEY)
     line = root_of(path, capsys)
     monkeypatch.setenv("CONSENT_KEY", f"{KEY}\n{'x' * 32}")
     assert not verified(path, capsys, "--root", line)["findings"]
 
 
-def test_roots_that_contradict_each_other_are_a_finding(path: Path, capsys: Capture) -> None:
+def test_contradicting_roots_are_a_finding(path: Path, capsys: Capture) -> None:
     root = root_of(path, capsys)
     findings = verified(path, capsys, "--root", f"3:{'0' * 64}", "--root", root)["findings"]
     assert [finding["record"] for finding in findings] == [3]
@@ -731,7 +736,7 @@ def test_roots_that_contradict_each_other_are_a_finding(path: Path, capsys: Capt
 
 @pytest.mark.usefixtures("key")
 @pytest.mark.slow
-def test_what_a_file_of_roots_says_already_has_to_fit(path: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_no_root_is_added_if_chain_contradicts_earlier_roots(path: Path, tmp_path: Path, capsys: Capture) -> None:
     roots = tmp_path / "roots.txt"
     roots.touch()
     write = ["verify", "--ledger", url(path), "--write-root", str(roots)]
@@ -749,7 +754,7 @@ def test_what_a_file_of_roots_says_already_has_to_fit(path: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("key")
-def test_nothing_is_added_to_a_root_that_somebody_else_wrote(
+def test_no_root_is_added_to_roots_of_another_key(
     path: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roots = tmp_path / "roots.txt"
@@ -763,7 +768,7 @@ def test_nothing_is_added_to_a_root_that_somebody_else_wrote(
 
 
 @pytest.mark.usefixtures("key")
-def test_no_root_is_written_into_another_file(path: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_no_root_is_added_to_other_text(path: Path, tmp_path: Path, capsys: Capture) -> None:
     (tmp_path / "notes.txt").write_text("My notes", encoding="utf-8")
     assert main(["verify", "--ledger", url(path), "--write-root", str(tmp_path / "notes.txt")]) == WRONG_USAGE
     assert capsys.readouterr().err.startswith(f"--write-root: {tmp_path}/notes.txt: 'My notes' is no root")
@@ -771,7 +776,7 @@ def test_no_root_is_written_into_another_file(path: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.usefixtures("key")
-def test_no_root_is_written_of_what_does_not_fit(path: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_no_root_is_written_for_broken_chain(path: Path, tmp_path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("DELETE FROM consent_records WHERE number = 1")
     roots = tmp_path / "roots.txt"
@@ -780,20 +785,20 @@ def test_no_root_is_written_of_what_does_not_fit(path: Path, tmp_path: Path, cap
     assert capsys.readouterr().err == "No root was written.\n"
 
 
-def test_a_root_is_not_written_without_a_key(path: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_writing_a_root_without_key_is_wrong_usage(path: Path, tmp_path: Path, capsys: Capture) -> None:
     assert main(["verify", "--ledger", url(path), "--write-root", str(tmp_path / "roots")]) == WRONG_USAGE
     assert "set the environment variable CONSENT_KEY" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("key")
-def test_a_root_that_cannot_be_written_is_said(path: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_unwritable_root_file_is_wrong_usage(path: Path, tmp_path: Path, capsys: Capture) -> None:
     assert main(["verify", "--ledger", url(path), "--write-root", str(tmp_path)]) == WRONG_USAGE
     said = capsys.readouterr()
     assert said.out.startswith("All fits: ")
     assert said.err == f"--write-root: {tmp_path} cannot be written: Is a directory.\n"
 
 
-def test_a_key_that_is_too_short_is_said(path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_key_is_wrong_usage(path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONSENT_KEY", "short")
     assert main(["verify", "--ledger", url(path)]) == WRONG_USAGE
     assert capsys.readouterr().err.startswith("CONSENT_KEY: secret_keys: each key is a text of at least 32 characters")
@@ -803,7 +808,7 @@ def test_a_key_that_is_too_short_is_said(path: Path, capsys: Capture, monkeypatc
     ("content", "why"),
     [(None, "cannot be read: No such file"), (b"\n", "it is empty"), (b"\xff", "utf-8"), (b"5", "is no root")],
 )
-def test_a_file_without_roots_is_wrong_usage(
+def test_file_without_roots_is_wrong_usage(
     content: bytes | None, why: str, path: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     roots = tmp_path / "roots.txt"
@@ -815,12 +820,12 @@ def test_a_file_without_roots_is_wrong_usage(
     assert why in capsys.readouterr().err
 
 
-def test_something_to_purge_has_to_be_named(capsys: Capture) -> None:
+def test_purge_without_a_store_is_wrong_usage(capsys: Capture) -> None:
     assert main(["purge"]) == WRONG_USAGE
     assert capsys.readouterr().err == "Name what to purge: --ledger URL, --access-log URL, or both.\n"
 
 
-def test_access_records_that_are_due_are_purged(tmp_path: Path, capsys: Capture) -> None:
+def test_purge_removes_old_access_records(tmp_path: Path, capsys: Capture) -> None:
     site, log = tmp_path / "consent.toml", tmp_path / "access.jsonl"
     site.write_text(SITE, encoding="utf-8")
     times = [datetime.now(UTC) - timedelta(days=days) for days in (40, 31, 1)]
@@ -835,7 +840,7 @@ def test_access_records_that_are_due_are_purged(tmp_path: Path, capsys: Capture)
     assert log.read_text().strip().count("time") == 1
 
 
-def test_yesterdays_salt_of_those_who_are_counted_without_consent_goes_too(tmp_path: Path) -> None:
+def test_purge_removes_old_salt_of_exempt_visitors(tmp_path: Path) -> None:
     site, log, salt = tmp_path / "consent.toml", tmp_path / "access.jsonl", tmp_path / "access.jsonl.salt"
     exempt = SITE.partition("[[recipients]]")[0].replace("traces = true", 'traces = true\nexempt = "cnil_audience"')
     site.write_text(exempt.replace('purpose = "analytics"', 'purpose = "media"'), encoding="utf-8")
@@ -850,7 +855,7 @@ def test_yesterdays_salt_of_those_who_are_counted_without_consent_goes_too(tmp_p
 
 
 @pytest.mark.parametrize("text", [None, SITE.replace("traces = true", "traces = false")])
-def test_how_long_access_records_are_kept_is_for_the_policy_to_say(
+def test_purge_of_access_records_needs_retention_in_policy(
     text: str | None, path: Path, access_log: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     site, before = tmp_path / "consent.toml", access_log.read_bytes()
@@ -864,24 +869,24 @@ def test_how_long_access_records_are_kept_is_for_the_policy_to_say(
     assert access_log.read_bytes() == before
 
 
-# What they work on.
+# Ledgers and access logs
 
 
 @pytest.mark.parametrize("command", [["records"], ["verify"]])
-def test_a_ledger_has_to_be_named(command: list[str], capsys: Capture) -> None:
+def test_command_without_ledger_is_wrong_usage(command: list[str], capsys: Capture) -> None:
     assert main(command) == WRONG_USAGE
     assert capsys.readouterr().err == ("Name the ledger: --ledger URL, or the environment variable CONSENT_LEDGER.\n")
 
 
 @pytest.mark.parametrize("command", [["records"], ["purge"], ["verify"], ["export", "--id", ANN]])
-def test_a_ledger_that_is_not_there_is_not_made(command: list[str], tmp_path: Path, capsys: Capture) -> None:
+def test_missing_ledger_is_not_created(command: list[str], tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "folder" / "consent.db"
     assert main([*command, "--ledger", url(path)]) == WRONG_USAGE
     assert f"ledger: there is no file {path}.\n" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
-def test_another_database_is_not_made_a_ledger(tmp_path: Path, capsys: Capture) -> None:
+def test_other_database_is_not_made_a_ledger(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "app.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE own (id)")
@@ -891,19 +896,19 @@ def test_another_database_is_not_made_a_ledger(tmp_path: Path, capsys: Capture) 
     assert path.read_bytes() == before
 
 
-def test_a_file_that_is_no_database_is_said(tmp_path: Path, capsys: Capture) -> None:
+def test_file_that_is_no_database_is_wrong_usage(tmp_path: Path, capsys: Capture) -> None:
     path = tmp_path / "consent.db"
     path.write_text("no database" * 100)
     assert main(["verify", "--ledger", url(path)]) == WRONG_USAGE
     assert capsys.readouterr().err.startswith(f"ledger: {path} cannot be used as an SQLite file: ")
 
 
-def test_a_url_that_no_ledger_is_for_is_said(capsys: Capture) -> None:
+def test_ledger_path_without_scheme_is_wrong_usage(capsys: Capture) -> None:
     assert main(["verify", "--ledger", "consent.db"]) == WRONG_USAGE
     assert 'Write "sqlite:///consent.db"' in capsys.readouterr().err
 
 
-def test_a_ledger_that_breaks_is_said(path: Path, capsys: Capture) -> None:
+def test_broken_ledger_is_wrong_usage(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("DROP TABLE consent_texts")
@@ -911,7 +916,7 @@ def test_a_ledger_that_breaks_is_said(path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().err == "ledger: it cannot be used: no such table: consent_texts\n"
 
 
-def test_a_record_that_cannot_be_read_is_said(path: Path, capsys: Capture) -> None:
+def test_unreadable_record_is_reported(path: Path, capsys: Capture) -> None:
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET document = '{' WHERE number = 2")
     assert main(["records", "--ledger", url(path)]) == WRONG_USAGE
@@ -921,7 +926,7 @@ def test_a_record_that_cannot_be_read_is_said(path: Path, capsys: Capture) -> No
 
 
 @pytest.mark.parametrize("target", ["missing.jsonl", "s3://bucket"])
-def test_an_access_log_has_to_be_there(target: str, tmp_path: Path, capsys: Capture) -> None:
+def test_missing_access_log_is_wrong_usage(target: str, tmp_path: Path, capsys: Capture) -> None:
     place = target if "://" in target else str(tmp_path / target)
     for command in ("export", "erase"):
         assert main([command, "--id", ANN, "--access-log", place]) == WRONG_USAGE
@@ -929,15 +934,13 @@ def test_an_access_log_has_to_be_there(target: str, tmp_path: Path, capsys: Capt
     assert not list(tmp_path.iterdir())
 
 
-def test_an_access_log_that_cannot_be_read_is_said(capsys: Capture) -> None:
-    assert main(["export", "--id", ANN, "--access-log", "/proc/self/mem"]) == WRONG_USAGE  # no disk reads so badly
+def test_unreadable_access_log_is_wrong_usage(capsys: Capture) -> None:
+    assert main(["export", "--id", ANN, "--access-log", "/proc/self/mem"]) == WRONG_USAGE  # reading this file fails
     assert "access_log: /proc/self/mem cannot be used: Input/output error.\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "clickhouse"])
-def test_a_server_of_access_records_that_cannot_be_reached_is_said(
-    scheme: str, tmp_path: Path, capsys: Capture
-) -> None:
+def test_unreachable_access_log_error_hides_the_password(scheme: str, tmp_path: Path, capsys: Capture) -> None:
     target = f"{scheme}://user:hidden@127.0.0.1:1/log?spill={tmp_path}"
     policy = tmp_path / "consent.toml"
     assert main(["init", str(policy)]) == GOOD
@@ -951,7 +954,9 @@ def test_a_server_of_access_records_that_cannot_be_reached_is_said(
 
 
 @pytest.mark.parametrize("missing", ["sqlalchemy", "psycopg"])
-def test_a_missing_package_is_said(missing: str, path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_error_names_the_extra(
+    missing: str, path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in [name for name in sys.modules if re.fullmatch(r"cookie_consent\.ledgers\.(sql\w*|postgresql)", name)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
@@ -965,7 +970,7 @@ def test_a_missing_package_is_said(missing: str, path: Path, capsys: Capture, mo
 # PostgreSQL
 
 
-def test_a_server_is_worked_on_alike(postgres_url: str, capsys: Capture) -> None:
+def test_commands_work_on_postgresql(postgres_url: str, capsys: Capture) -> None:
     assert main(["verify", "--ledger", postgres_url]) == WRONG_USAGE
     assert "this database has never kept consent records" in capsys.readouterr().err
     fill(postgres_url, entry(ANN, "1", keep_until=1), entry(BEN, "2"))
@@ -985,14 +990,14 @@ def test_a_server_is_worked_on_alike(postgres_url: str, capsys: Capture) -> None
         ("postgresql://user:hidden@127.0.0.1:port/consent", "ledger: the URL cannot be read. "),
     ],
 )
-def test_a_server_that_cannot_be_reached_is_said(target: str, why: str, capsys: Capture) -> None:
+def test_unreachable_ledger_error_hides_the_password(target: str, why: str, capsys: Capture) -> None:
     assert main(["verify", "--ledger", target]) == WRONG_USAGE
     said = capsys.readouterr().err
     assert said.startswith(why)
     assert "hidden" not in said
 
 
-# On a terminal, through pipes, as processes.
+# Processes, pipes and terminals
 
 
 def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -1002,7 +1007,7 @@ def process(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.slow
-def test_a_process_ends_with_the_status(path: Path) -> None:
+def test_process_exits_with_the_status(path: Path) -> None:
     assert process("verify", "--ledger", url(path)).returncode == GOOD
     with tampered(path) as connection:
         connection.execute("UPDATE consent_records SET document = replace(document, 'analytics', 'analytica')")
@@ -1026,7 +1031,7 @@ def many(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_who_has_seen_enough_may_go(many: Path) -> None:
+def test_reader_may_close_the_pipe_early(many: Path) -> None:
     with subprocess.Popen(
         [*COMMAND, "records", "--ledger", url(many)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -1040,7 +1045,7 @@ def test_who_has_seen_enough_may_go(many: Path) -> None:
 
 @pytest.mark.parametrize("command", [["records"], ["verify"]])
 @pytest.mark.slow
-def test_nobody_has_to_read_what_is_said(command: list[str], many: Path) -> None:
+def test_command_succeeds_if_nobody_reads_its_output(command: list[str], many: Path) -> None:
     read, write = os.pipe()
     os.close(read)
     with open(write, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
@@ -1049,14 +1054,14 @@ def test_nobody_has_to_read_what_is_said(command: list[str], many: Path) -> None
 
 @contextmanager
 def terminal() -> Iterator[list[str]]:
-    """Make standard error a terminal; gives what was shown on it, once it is over."""
+    """Make standard error a terminal. Afterwards, the list has what the terminal showed."""
     shows, shown = os.openpty()
     said: list[str] = []
     with open(shows, "rb", buffering=0) as reader:
         with open(shown, "w", encoding="utf-8") as screen, redirect_stderr(screen):
             yield said
         parts = []
-        with suppress(OSError):  # so it ends, once the other side is closed
+        with suppress(OSError):  # reading ends with an error when the other side is closed
             while part := reader.read(4096):
                 parts.append(part)
         said.append(b"".join(parts).decode())

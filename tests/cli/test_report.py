@@ -1,4 +1,4 @@
-"""The report on the command line: tables, JSON, CSV, a page; and what it says to wrong questions."""
+"""Tests of `cookie-consent report`: tables, JSON, CSV, the page, and wrong arguments."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from tests.support.report_records import line
 
 Capture = pytest.CaptureFixture[str]
 DAY = NOON.date()
-ORDER = "/\x1b]0;gotcha\x07\u202e"
-"""A path that would give orders to a terminal."""
+ESCAPES = "/\x1b]0;gotcha\x07\u202e"
+"""A path with control characters that a terminal obeys."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +38,9 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def access_log(tmp_path: Path) -> Path:
-    """Two views of Ann's, with a campaign that a spreadsheet would compute, and a path that a terminal would obey."""
+    """Two views: one with a campaign that is a spreadsheet formula, one with a path that a terminal obeys."""
     path = tmp_path / "access.jsonl"
-    records = [record(0, "/訪問", url__query="utm_source=%3DSUM%281%29&utm_medium=a%2Cb"), record(1, ORDER)]
+    records = [record(0, "/訪問", url__query="utm_source=%3DSUM%281%29&utm_medium=a%2Cb"), record(1, ESCAPES)]
     path.write_bytes(b"".join(map(line, records)))
     counts = [("views", 8), ("views_recorded", 2), ("asked", 3), ("granted", 1)]
     counts_path(path).write_bytes(
@@ -105,7 +105,7 @@ def test_tables_say_how_many_records_needed_no_consent(access_log: Path) -> None
 
 
 @pytest.mark.slow
-def test_tables_say_what_was_before_and_what_is_not_known(access_log: Path, capsys: Capture) -> None:
+def test_tables_show_comparison_and_unknown_share(access_log: Path, capsys: Capture) -> None:
     arguments = ("--access-log", str(access_log), "--path", "/", "--host", "SITE.example", "--compare", "previous")
     assert run(*arguments) == GOOD
     lines = capsys.readouterr().out.splitlines()
@@ -118,14 +118,14 @@ def test_tables_say_what_was_before_and_what_is_not_known(access_log: Path, caps
 
 
 @pytest.mark.slow
-def test_no_record_gives_orders_to_a_terminal(access_log: Path) -> None:
+def test_control_characters_in_tables_are_replaced(access_log: Path) -> None:
     text = as_text(report(access_log, since=DAY, until=DAY, threshold=1))
     assert "/�]0;gotcha��" in text
     assert all(sign.isprintable() or sign == "\n" for sign in text)
 
 
 @pytest.mark.slow
-def test_neither_does_one_that_is_printed_as_csv_or_json(access_log: Path, capsys: Capture) -> None:
+def test_control_characters_in_csv_and_json_are_escaped(access_log: Path, capsys: Capture) -> None:
     for arguments in (["--figure", "pages"], ["--json"]):
         assert run("--access-log", str(access_log), "--threshold", "1", *arguments) == GOOD
         out = capsys.readouterr().out
@@ -133,11 +133,11 @@ def test_neither_does_one_that_is_printed_as_csv_or_json(access_log: Path, capsy
         assert all(sign.isprintable() or sign == "\n" for sign in out)
 
 
-def test_a_wide_space_between_words_is_shown() -> None:
+def test_wide_space_between_words_is_shown() -> None:
     assert table([{"campaign": "春\u3000セール"}]).splitlines()[1] == "春\u3000セール"
 
 
-def test_columns_of_a_table_are_as_wide_as_their_widest_cell() -> None:
+def test_table_columns_fit_their_widest_cell() -> None:
     rows = [
         {"path": "/訪問", "views": 1_000, "x": None},
         {"path": "/e\u0301", "views": 2, "x": 0.5},
@@ -151,7 +151,7 @@ def test_columns_of_a_table_are_as_wide_as_their_widest_cell() -> None:
 
 
 @pytest.mark.slow
-def test_csv_is_one_file_for_each_figure(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_csv_folder_has_one_file_for_each_figure(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     folder = tmp_path / "new" / "figures"
     assert run("--access-log", str(access_log), "--csv", str(folder), "--compare", "previous") == GOOD
     assert capsys.readouterr().out == f"{len(NAMES)} files in {folder}.\n"
@@ -168,7 +168,7 @@ def test_csv_is_one_file_for_each_figure(access_log: Path, tmp_path: Path, capsy
 
 
 @pytest.mark.slow
-def test_no_spreadsheet_computes_what_a_record_says(access_log: Path) -> None:
+def test_csv_escapes_spreadsheet_formulas(access_log: Path) -> None:
     made = report(access_log, since=DAY, until=DAY, threshold=1)
     assert rows_of(as_csv(made, "campaigns"))[0]["source"] == "'=SUM(1)"
     assert rows_of(as_csv(made, "campaigns"))[0]["medium"] == "a,b"
@@ -187,7 +187,7 @@ def test_one_figure_is_printed_or_written_as_csv(access_log: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_html_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "report.html"
     assert run("--access-log", str(access_log), "--html", str(file)) == GOOD
     assert capsys.readouterr().out == f"{file} is written.\n"
@@ -195,9 +195,7 @@ def test_a_page_is_written(access_log: Path, tmp_path: Path, capsys: Capture) ->
 
 
 @pytest.mark.slow
-def test_the_environment_names_the_access_log(
-    access_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
+def test_environment_names_the_access_log(access_log: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     monkeypatch.setenv("CONSENT_ACCESS_LOG", str(access_log))
     assert run("--json") == GOOD
     assert json.loads(capsys.readouterr().out)["views"] == 2
@@ -215,13 +213,13 @@ def test_the_environment_names_the_access_log(
         (["--access-log", "x", "--csv", "y", "--html", "z"], "Name one form"),
     ],
 )
-def test_what_cannot_be_answered_is_wrong_usage(arguments: list[str], says: str, capsys: Capture) -> None:
+def test_unusable_log_range_or_form_is_wrong_usage(arguments: list[str], says: str, capsys: Capture) -> None:
     assert run(*arguments) == WRONG_USAGE
     assert says in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("form", ["--html", "--csv", "--figure"])
-def test_the_access_log_is_not_written_over(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_report_does_not_overwrite_access_log(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     kept, link = access_log.read_bytes(), tmp_path / "link"
     link.hardlink_to(access_log)
     for place in (access_log, tmp_path / "." / ".." / tmp_path.name / access_log.name, link, counts_path(access_log)):
@@ -233,7 +231,7 @@ def test_the_access_log_is_not_written_over(form: str, access_log: Path, tmp_pat
 
 @pytest.mark.parametrize("form", ["--html", "--csv", "--figure"])
 @pytest.mark.slow
-def test_a_file_that_cannot_be_written_is_named(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_unwritable_file_is_named(form: str, access_log: Path, tmp_path: Path, capsys: Capture) -> None:
     place = access_log / "not a folder"
     arguments = ["--figure", "pages", "--csv", str(place)] if form == "--figure" else [form, str(place)]
     assert run("--access-log", str(access_log), *arguments) == WRONG_USAGE
@@ -252,7 +250,7 @@ def test_a_file_that_cannot_be_written_is_named(form: str, access_log: Path, tmp
         ("--memory", "1MB", "'1MB' is too little: 64MB at least"),
     ],
 )
-def test_a_wrong_argument_is_refused(option: str, value: str, says: str, capsys: Capture) -> None:
+def test_invalid_option_value_is_refused(option: str, value: str, says: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         parsed(option, value)
     assert ended.value.code == WRONG_USAGE
@@ -260,7 +258,7 @@ def test_a_wrong_argument_is_refused(option: str, value: str, says: str, capsys:
 
 
 @pytest.mark.slow
-def test_a_report_takes_the_memory_that_it_may(
+def test_report_uses_default_or_given_memory(
     access_log: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = list[str]()
@@ -277,7 +275,7 @@ def test_a_report_takes_the_memory_that_it_may(
     assert taken == ["512000000B", "128000000B"]
 
 
-def test_thirty_days_until_today_are_shown_where_none_are_named() -> None:
+def test_default_range_is_the_last_thirty_days() -> None:
     now = NOON.timestamp()
 
     def days(*arguments: str) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""The commands of the help desk: what they print, what they find and what they change."""
+"""Tests of `cookie-consent requests`, the commands of the help desk."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def main(*argv: str) -> int:
     return REQUESTS.run(parser.parse_args(argv))
 
 
-def kept(store: Requests, **changes: Any) -> DeskRequest:
+def added(store: Requests, **changes: Any) -> DeskRequest:
     request = help_desk_request(**{"due_at": SOON, **changes})
     assert run(store.add(request)) is None
     return request
 
 
-def test_an_empty_desk_is_good(url: str, capsys: Capture) -> None:
+def test_empty_list_of_requests_is_good(url: str, capsys: Capture) -> None:
     assert main("list", "--ledger", url) == GOOD
     assert capsys.readouterr().out == "There are no requests.\n"
     assert main("list", "--ledger", url, "--json") == GOOD
@@ -70,9 +70,9 @@ def test_an_empty_desk_is_good(url: str, capsys: Capture) -> None:
 
 
 @pytest.mark.slow
-def test_overdue_requests_come_first_and_are_marked_and_a_finding(store: Requests, url: str, capsys: Capture) -> None:
-    answered, soon = kept(store, due_at=NOW - DAY), kept(store)
-    overdue = kept(store, reference="R-2222-3333", kind="erase", due_at=NOW + DAY)
+def test_overdue_requests_are_listed_first_and_are_a_finding(store: Requests, url: str, capsys: Capture) -> None:
+    answered, soon = added(store, due_at=NOW - DAY), added(store)
+    overdue = added(store, reference="R-2222-3333", kind="erase", due_at=NOW + DAY)
     store.answer(answered.reference, "This.", NOW)
     assert main("list", "--ledger", url) == FINDING
     header, *rows = capsys.readouterr().out.splitlines()
@@ -83,32 +83,32 @@ def test_overdue_requests_come_first_and_are_marked_and_a_finding(store: Request
     assert main("list", "--ledger", url) == GOOD
 
 
-def test_only_open_requests_are_listed_where_that_is_wanted(store: Requests, url: str, capsys: Capture) -> None:
-    waits, closed = kept(store), kept(store)
+def test_open_option_lists_only_open_requests(store: Requests, url: str, capsys: Capture) -> None:
+    waits, closed = added(store), added(store)
     store.close(closed.reference, NOW)
     assert main("list", "--open", "--ledger", url) == GOOD
     out = capsys.readouterr().out
     assert (waits.reference in out, closed.reference in out) == (True, False)
 
 
-def test_a_list_for_machines_has_a_request_a_line(store: Requests, url: str, capsys: Capture) -> None:
-    later, overdue = kept(store, text="訪問\nと"), kept(store, due_at=NOW, address="me@home.example", consent_id="c")
+def test_json_list_has_one_request_a_line(store: Requests, url: str, capsys: Capture) -> None:
+    later, overdue = added(store, text="訪問\nと"), added(store, due_at=NOW, address="me@home.example", consent_id="c")
     assert main("list", "--json", "--ledger", url) == FINDING
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines == [{**overdue.document(), "overdue": True}, {**later.document(), "overdue": False}]
 
 
-def test_the_ledger_may_be_named_by_the_environment(
+def test_environment_names_the_ledger(
     store: Requests, url: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = kept(store)
+    request = added(store)
     monkeypatch.setenv("CONSENT_LEDGER", url)
     assert main("list") == GOOD
     assert request.reference in capsys.readouterr().out
 
 
-def test_a_request_is_shown_whole(store: Requests, url: str, capsys: Capture) -> None:
-    request = kept(store, reference="R-2222-3333", text="Line one\nline two", due_at=NOW + DAY, language="ja")
+def test_show_prints_the_whole_request(store: Requests, url: str, capsys: Capture) -> None:
+    request = added(store, reference="R-2222-3333", text="Line one\nline two", due_at=NOW + DAY, language="ja")
     assert main("show", "r 2222 3333", "--ledger", url) == GOOD
     assert capsys.readouterr().out == (
         "R-2222-3333: see, OVERDUE\n"
@@ -127,8 +127,8 @@ def test_a_request_is_shown_whole(store: Requests, url: str, capsys: Capture) ->
     assert out.endswith("line two\n\nAnswered:   2025-06-15T15:06:50Z\n\nThis.\n\nClosed:     2025-06-15T15:07:00Z\n")
 
 
-def test_a_request_is_shown_to_machines(store: Requests, url: str, capsys: Capture) -> None:
-    request = kept(store, address="me@home.example", consent_id="c")
+def test_show_prints_json_without_the_secret(store: Requests, url: str, capsys: Capture) -> None:
+    request = added(store, address="me@home.example", consent_id="c")
     assert main("show", request.reference, "--json", "--ledger", url) == GOOD
     out = capsys.readouterr().out
     assert json.loads(out) == {**request.document(), "overdue": False}
@@ -140,8 +140,8 @@ def test_a_request_is_shown_to_machines(store: Requests, url: str, capsys: Captu
 
 
 @pytest.mark.slow
-def test_what_is_shown_gives_no_orders_to_a_terminal(store: Requests, url: str, capsys: Capture) -> None:
-    request = kept(store, text="a\x1b[2Jb")
+def test_show_removes_control_characters(store: Requests, url: str, capsys: Capture) -> None:
+    request = added(store, text="a\x1b[2Jb")
     store.answer(request.reference, "c\x9bd", NOW)
     main("show", request.reference, "--ledger", url)
     out = capsys.readouterr().out
@@ -150,8 +150,8 @@ def test_what_is_shown_gives_no_orders_to_a_terminal(store: Requests, url: str, 
 
 
 @pytest.mark.slow
-def test_a_request_is_answered_and_the_desk_told_where_to_mail_it(store: Requests, url: str, capsys: Capture) -> None:
-    request, other = kept(store, address="me@home.example"), kept(store)
+def test_answer_is_kept_and_desk_is_told_where_to_mail_it(store: Requests, url: str, capsys: Capture) -> None:
+    request, other = added(store, address="me@home.example"), added(store)
     assert main("answer", request.reference, "--text", " This.\r\n", "--ledger", url) == GOOD
     assert capsys.readouterr().out == (
         f"{request.reference} is answered.\nMail the answer to me@home.example, as the visitor wishes.\n"
@@ -163,17 +163,17 @@ def test_a_request_is_answered_and_the_desk_told_where_to_mail_it(store: Request
     assert abs(answered.answered_at - time.time()) < DAY
 
 
-def test_an_answer_is_read_from_the_standard_input(
+def test_answer_is_read_from_standard_input(
     store: Requests, url: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = kept(store)
+    request = added(store)
     monkeypatch.setattr(sys, "stdin", io.StringIO("Line one\nline two\n"))
     assert main("answer", request.reference, "--json", "--ledger", url) == GOOD
     said = capsys.readouterr()
     assert (json.loads(said.out)["answer"], said.err) == ("Line one\nline two", "")
 
 
-def test_at_a_terminal_it_is_said_how_an_answer_ends(
+def test_terminal_says_how_to_end_the_answer(
     store: Requests, url: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Terminal(io.StringIO):
@@ -181,36 +181,36 @@ def test_at_a_terminal_it_is_said_how_an_answer_ends(
             return True
 
     monkeypatch.setattr(sys, "stdin", Terminal("This."))
-    assert main("answer", kept(store).reference, "--ledger", url) == GOOD
+    assert main("answer", added(store).reference, "--ledger", url) == GOOD
     assert "Ctrl-D" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", " \n\0", "a" * (LONGEST_ANSWER + 1)])
-def test_what_is_no_answer_changes_nothing(store: Requests, url: str, capsys: Capture, text: str) -> None:
-    request = kept(store)
+def test_empty_or_too_long_answer_is_refused(store: Requests, url: str, capsys: Capture, text: str) -> None:
+    request = added(store)
     assert main("answer", request.reference, "--text", text, "--ledger", url) == WRONG_USAGE
     assert "between 1 and 20000 characters" in capsys.readouterr().err
     assert run(store.find(request.reference)) == request
 
 
-def test_what_is_no_text_is_no_answer(store: Requests, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undecodable_answer_is_refused(store: Requests, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff"), "utf-8"))
-    assert main("answer", kept(store).reference, "--ledger", url) == WRONG_USAGE
+    assert main("answer", added(store).reference, "--ledger", url) == WRONG_USAGE
 
 
 @pytest.mark.slow
-def test_a_request_is_closed_with_an_answer_or_without(store: Requests, url: str, capsys: Capture) -> None:
-    request, answered = kept(store), kept(store)
+def test_request_is_closed_with_or_without_an_answer(store: Requests, url: str, capsys: Capture) -> None:
+    request, answered = added(store), added(store)
     store.answer(answered.reference, "This.", NOW)
-    for one in (request, answered):
-        assert main("close", one.reference, "--ledger", url) == GOOD
-        assert capsys.readouterr().out == f"{one.reference} is closed.\n"
-    assert {one.state for one in store.listed()} == {"closed"}
+    for each in (request, answered):
+        assert main("close", each.reference, "--ledger", url) == GOOD
+        assert capsys.readouterr().out == f"{each.reference} is closed.\n"
+    assert {each.state for each in store.listed()} == {"closed"}
 
 
 @pytest.mark.slow
-def test_what_is_done_already_is_a_finding(store: Requests, url: str, capsys: Capture) -> None:
-    answered, closed = kept(store), kept(store)
+def test_answering_or_closing_twice_is_a_finding(store: Requests, url: str, capsys: Capture) -> None:
+    answered, closed = added(store), added(store)
     store.answer(answered.reference, "This.", NOW)
     store.close(closed.reference, NOW)
     for argv, state in (
@@ -225,15 +225,15 @@ def test_what_is_done_already_is_a_finding(store: Requests, url: str, capsys: Ca
 
 @pytest.mark.parametrize("action", ["show", "answer", "close"])
 @pytest.mark.parametrize("reference", ["R-2222-2222", "nonsense", ""])
-def test_a_request_that_is_not_there_is_a_finding(url: str, capsys: Capture, action: str, reference: str) -> None:
+def test_unknown_reference_is_a_finding(url: str, capsys: Capture, action: str, reference: str) -> None:
     assert main(action, reference, "--ledger", url) == FINDING
     assert capsys.readouterr().err == f"There is no request {reference!r}.\n"
 
 
-def test_a_request_that_goes_meanwhile_is_a_finding_or_nothing_to_say(
+def test_answering_a_request_that_was_erased_meanwhile_is_a_finding(
     ledger: Ledger, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = kept(ledger.requests, consent_id="c")
+    request = added(ledger.requests, consent_id="c")
     arguments = argparse.Namespace(reference=request.reference, text=None, json=False)
 
     class ErasedWhileReading(io.StringIO):
@@ -249,7 +249,7 @@ def test_a_request_that_goes_meanwhile_is_a_finding_or_nothing_to_say(
     assert capsys.readouterr().err == f"{request.reference} is gone.\n"
 
 
-def test_a_ledger_that_is_not_named_or_not_there_is_wrong_usage(url: str, capsys: Capture, tmp_path: Path) -> None:
+def test_missing_ledger_is_wrong_usage(url: str, capsys: Capture, tmp_path: Path) -> None:
     assert main("list") == WRONG_USAGE
     assert "--ledger URL, or the environment variable CONSENT_LEDGER" in capsys.readouterr().err
     assert main("list", "--ledger", f"sqlite:///{tmp_path}/other.db") == WRONG_USAGE
@@ -266,9 +266,9 @@ def test_wrong_arguments_are_wrong_usage(argv: list[str], capsys: Capture) -> No
     assert "usage:" in capsys.readouterr().err
 
 
-def test_the_commands_work_on_postgresql(postgres_url: str, capsys: Capture) -> None:
+def test_commands_work_on_postgresql(postgres_url: str, capsys: Capture) -> None:
     ledger = open_ledger(postgres_url)
-    request = kept(ledger.requests, due_at=NOW)
+    request = added(ledger.requests, due_at=NOW)
     assert main("list", "--ledger", postgres_url) == FINDING
     assert main("answer", request.reference, "--text", "訪問", "--ledger", postgres_url) == GOOD
     assert main("close", request.reference, "--ledger", postgres_url) == GOOD
