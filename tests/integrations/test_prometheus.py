@@ -5,14 +5,14 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 
 from cookie_consent.integrations.prometheus import SinkCollector
-from tests.sinks.test_buffered import Shelf, line, sink_to
+from tests.sinks.test_buffered import MemoryStore, line, sink_to
 
 
 def test_prometheus_exports_counters_of_sink() -> None:
-    shelf, registry = Shelf(), CollectorRegistry()
-    sink = sink_to(shelf, most_bytes=3 * len(line(1)))
+    store, registry = MemoryStore(), CollectorRegistry()
+    sink = sink_to(store, most_bytes=3 * len(line(1)))
     registry.register(SinkCollector(sink))
-    shelf.is_down = True
+    store.is_down = True
     for number in range(5):
         sink.write(line(number))
     sink.close()
@@ -22,6 +22,6 @@ def test_prometheus_exports_counters_of_sink() -> None:
     assert "cookie_consent_access_records_waiting 3.0" in exported
     assert "cookie_consent_access_records_retried_total 1.0" in exported
     assert "cookie_consent_access_records_written_total 0.0" in exported
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
     assert "cookie_consent_access_records_written_total 3.0" in generate_latest(registry).decode()

@@ -1,4 +1,4 @@
-"""Servers that tests of sinks share."""
+"""Fixtures of the tests of sinks: ClickHouse servers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.servers.clickhouse_server import (
 
 @pytest.fixture(scope="session")
 def clickhouse() -> Iterator[ClickHouseDatabases]:
-    """A server for all tests of sinks in this process."""
+    """A server that all tests of sinks in this process share."""
     with clickhouse_databases() as server:
         yield server
 
 
 @pytest.fixture
 def clickhouse_url(clickhouse: ClickHouseDatabases) -> Iterator[str]:
-    """An empty database of the test's own."""
+    """The URL of an empty database for one test."""
     yield clickhouse.new_database()
     clickhouse.drop_databases()
 

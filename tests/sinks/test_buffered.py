@@ -1,4 +1,4 @@
-"""What a store cannot take waits, in memory or in a file, and comes to it once: whatever happens meanwhile."""
+"""Tests of the buffered sink: records wait in memory or in a spill file until the store takes each of them once."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from cookie_consent.sinks.spill import Spill
 from cookie_consent.sinks.store import CannotEraseError, InvalidLinesError
 from tests.support.waiting import eventually
 
-PLACE = f"a shelf of {os.getpid()}"
-"""Where the lines go. Processes that test side by side would count each other's losses at one place."""
+PLACE = f"a store of process {os.getpid()}"
+"""The name of the store. Parallel test processes with one name would count each other's losses."""
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 
 
-class Shelf:
-    """A store in memory that can be taken away."""
+class MemoryStore:
+    """A store in memory that can fail, stall and refuse a line."""
 
     def __init__(self) -> None:
         self.records: list[bytes] = []
@@ -36,7 +36,7 @@ class Shelf:
         self.batches: list[int] = []
         self.tries = self.closed = 0
         self.is_down = False
-        self.never: bytes | None = None
+        self.invalid: bytes | None = None
         self.go_on = threading.Event()
         self.go_on.set()
 
@@ -46,9 +46,9 @@ class Shelf:
         if self.is_down:
             raise OSError("nobody answers")
         self.batches.append(len(records) + len(counts))
-        self.records += [record for record in records if record != self.never]
+        self.records += [record for record in records if record != self.invalid]
         self.counts += counts
-        if self.never in records:
+        if self.invalid in records:
             raise InvalidLinesError(1, "that is no time")
 
     def read(self, visitor_id: str) -> Iterator[dict[str, Any]]:
@@ -70,60 +70,58 @@ def line(number: int, visitor: str = "one", **more: str) -> bytes:
     return json.dumps({**more, "log.record.uid": f"a-{number:x}", "visitor.id": visitor}).encode() + b"\n"
 
 
-def numbers(shelf: Shelf) -> list[int]:
-    return [int(json.loads(line)["log.record.uid"].removeprefix("a-"), 16) for line in shelf.records]
+def numbers(store: MemoryStore) -> list[int]:
+    return [int(json.loads(line)["log.record.uid"].removeprefix("a-"), 16) for line in store.records]
 
 
 def _no_wait(_: float) -> None:
-    """No other process writes here."""
+    """Do not sleep: no other process writes here."""
 
 
 @pytest.fixture
-def shelf() -> Shelf:
-    return Shelf()
+def store() -> MemoryStore:
+    return MemoryStore()
 
 
-def sink_to(shelf: Shelf, spill: Path | None = None, **options: Any) -> BufferedSink:
-    return BufferedSink(shelf, PLACE, spill=spill, sleep=_no_wait, **options)
+def sink_to(store: MemoryStore, spill: Path | None = None, **options: Any) -> BufferedSink:
+    return BufferedSink(store, PLACE, spill=spill, sleep=_no_wait, **options)
 
 
-def test_records_and_counts_come_to_the_store_in_batches_and_in_order(shelf: Shelf) -> None:
-    sink = sink_to(shelf, batch=100)
+def test_records_and_counts_reach_store_in_batches_and_in_order(store: MemoryStore) -> None:
+    sink = sink_to(store, batch=100)
     for number in range(250):
         sink.write(line(number))
     sink.count(b'{"count.value":1}\n')
     sink.close()
-    assert numbers(shelf) == list(range(250))
-    assert shelf.counts == [b'{"count.value":1}\n']
-    assert max(shelf.batches) <= 100
+    assert numbers(store) == list(range(250))
+    assert store.counts == [b'{"count.value":1}\n']
+    assert max(store.batches) <= 100
     assert sink.stats() == {"written": 251, "waiting": 0}
 
 
-def test_what_is_written_reaches_the_store_by_itself(shelf: Shelf) -> None:
-    sink = sink_to(shelf)
+def test_written_record_reaches_store_without_close(store: MemoryStore) -> None:
+    sink = sink_to(store)
     sink.write(line(1))
-    assert eventually(lambda: numbers(shelf) == [1])
+    assert eventually(lambda: numbers(store) == [1])
 
 
-def test_a_full_batch_does_not_wait_for_its_time(shelf: Shelf) -> None:
-    sink = sink_to(shelf, batch=5)
+def test_full_batch_is_written_at_once(store: MemoryStore) -> None:
+    sink = sink_to(store, batch=5)
     for number in range(20):
         sink.write(line(number))
-    assert eventually(lambda: len(shelf.records) == 20)
+    assert eventually(lambda: len(store.records) == 20)
 
 
 @pytest.mark.slow
-def test_a_store_that_is_down_is_tried_again_and_gets_each_record_once(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
-) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf, batch=10)
+def test_store_that_was_down_gets_each_record_once(store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    store.is_down = True
+    sink = sink_to(store, batch=10)
     for number in range(25):
         sink.write(line(number))
-    assert eventually(lambda: shelf.tries > 2)
+    assert eventually(lambda: store.tries > 2)
     assert sink.stats()["waiting"] == 25
-    shelf.is_down = False
-    assert eventually(lambda: numbers(shelf) == list(range(25)))
+    store.is_down = False
+    assert eventually(lambda: numbers(store) == list(range(25)))
     assert sink.stats()["retried"] >= 2
     assert eventually(lambda: sink.stats()["waiting"] == 0)
     assert [record.getMessage() for record in caplog.records] == [
@@ -131,60 +129,60 @@ def test_a_store_that_is_down_is_tried_again_and_gets_each_record_once(
     ]
 
 
-def test_without_a_spill_file_the_memory_for_what_waits_is_bounded(shelf: Shelf) -> None:
-    shelf.is_down = True
+def test_memory_for_waiting_records_is_bounded(store: MemoryStore) -> None:
+    store.is_down = True
     size = len(line(1))
-    sink = sink_to(shelf, most_bytes=10 * size)
+    sink = sink_to(store, most_bytes=10 * size)
     for number in range(15):
         sink.write(line(number % 10))
     sink.close()
     assert sink.stats()["dropped_full"] == 5
     assert sink.stats()["waiting"] == 10
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
     sink.write(line(11))
     sink.close()
-    assert len(shelf.records) == 11
+    assert len(store.records) == 11
 
 
-def test_lines_that_a_store_can_never_keep_hold_up_no_others(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    shelf.never = line(2)
-    sink = sink_to(shelf)
+def test_invalid_line_does_not_block_other_lines(store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    store.invalid = line(2)
+    sink = sink_to(store)
     for number in range(5):
         sink.write(line(number))
     sink.close()
-    assert numbers(shelf) == [0, 1, 3, 4]
+    assert numbers(store) == [0, 1, 3, 4]
     assert sink.stats() == {"written": 4, "dropped_invalid": 1, "waiting": 0}
     assert f"1 access records can never be written to {PLACE} and are lost: that is no time" in caplog.text
 
 
-def test_an_error_of_the_sinks_own_ends_no_thread(
-    shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_records_wait_in_memory_while_spill_folder_is_unusable(
+    store: MemoryStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     in_the_way = tmp_path / "spill"
     in_the_way.write_text("no folder")
-    shelf.is_down = True
-    sink = sink_to(shelf, in_the_way)
+    store.is_down = True
+    sink = sink_to(store, in_the_way)
     sink.write(line(1))
     for _ in range(3):
         sink.close()
-    assert sink.stats()["waiting"] == 1  # it cannot be spilled, so it waits on in memory
+    assert sink.stats()["waiting"] == 1
     assert sink.stats()["spill_failed"] >= 3
     assert caplog.text.count(f"Access records for {PLACE} cannot wait in {in_the_way}; they wait in memory") == 1
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
-    assert numbers(shelf) == [1]
-    shelf.read = None  # type: ignore[assignment]
+    assert numbers(store) == [1]
+    store.read = None  # type: ignore[assignment]
     with pytest.raises(TypeError):
         list(sink.read("one"))
 
 
-# The spill file
+# Spilling
 
 
-def test_what_waits_is_spilled_and_comes_back_in_the_same_batches(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf, tmp_path / "spill", batch=10)
+def test_spilled_records_are_written_later_in_the_same_batches(store: MemoryStore, tmp_path: Path) -> None:
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill", batch=10)
     for number in range(25):
         sink.write(line(number))
     sink.count(b'{"count.value":1}\n')
@@ -193,128 +191,126 @@ def test_what_waits_is_spilled_and_comes_back_in_the_same_batches(shelf: Shelf, 
     assert sink.stats()["waiting"] == 0
     assert [path.suffix for path in (tmp_path / "spill").iterdir()] == [".spill"]
     assert (tmp_path / "spill").stat().st_mode & 0o777 == 0o700
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
-    assert numbers(shelf) == list(range(25))
-    assert shelf.counts == [b'{"count.value":1}\n']
-    assert shelf.batches == [10, 10, 6]
+    assert numbers(store) == list(range(25))
+    assert store.counts == [b'{"count.value":1}\n']
+    assert store.batches == [10, 10, 6]
     assert not any((tmp_path / "spill").iterdir())
 
 
 @pytest.mark.slow
-def test_the_spill_is_brought_home_by_itself(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf, tmp_path / "spill", chance=lambda: 0.0)
+def test_spill_is_written_to_store_without_close(store: MemoryStore, tmp_path: Path) -> None:
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill", chance=lambda: 0.0)
     sink.write(line(1))
     assert eventually(lambda: sink.stats().get("spilled"))
     sink.write(line(2))
     assert eventually(lambda: sink.stats().get("spilled") == 2)
-    shelf.is_down = False
-    assert eventually(lambda: sorted(numbers(shelf)) == [1, 2])
+    store.is_down = False
+    assert eventually(lambda: sorted(numbers(store)) == [1, 2])
 
 
-def test_a_store_that_goes_away_again_gets_the_rest_of_the_spill_later(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf, tmp_path / "spill", batch=1)
+def test_rest_of_spill_waits_when_store_fails_again(store: MemoryStore, tmp_path: Path) -> None:
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill", batch=1)
     for number in range(3):
         sink.write(line(number))
     sink.close()
-    written = shelf.write
+    written = store.write
 
     def once(records: Sequence[bytes], counts: Sequence[bytes]) -> None:
-        shelf.is_down = bool(shelf.records)
+        store.is_down = bool(store.records)
         written(records, counts)
 
-    shelf.write = once  # type: ignore[method-assign]
-    shelf.is_down = False
+    store.write = once  # type: ignore[method-assign]
+    store.is_down = False
     sink.close()
-    assert numbers(shelf) == [0]
-    shelf.write = written  # type: ignore[method-assign]
-    shelf.is_down = False
+    assert numbers(store) == [0]
+    store.write = written  # type: ignore[method-assign]
+    store.is_down = False
     sink.close()
-    assert numbers(shelf) == [0, 1, 2]
+    assert numbers(store) == [0, 1, 2]
 
 
-def test_what_was_spilled_is_erased_where_it_stands(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf, tmp_path / "spill", batch=3)
+def test_spilled_records_are_erased_in_the_spill_file(store: MemoryStore, tmp_path: Path) -> None:
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill", batch=3)
     for number in range(6):
         sink.write(line(number, "one" if number % 2 else "two"))
     sink.close()
     assert sink.erase("one") == 3
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
-    assert numbers(shelf) == [0, 2, 4]
-    assert [json.loads(record)["visitor.id"] for record in shelf.records] == ["two"] * 3
+    assert numbers(store) == [0, 2, 4]
+    assert [json.loads(record)["visitor.id"] for record in store.records] == ["two"] * 3
 
 
-def test_a_store_that_cannot_be_asked_is_said_to_keep_its_records_still(shelf: Shelf, tmp_path: Path) -> None:
-    sink = sink_to(shelf, tmp_path / "spill")
-    shelf.erase = lambda visitor_id: [][1]  # type: ignore[method-assign]
+def test_erasing_from_unusable_store_raises_cannot_erase_error(store: MemoryStore, tmp_path: Path) -> None:
+    sink = sink_to(store, tmp_path / "spill")
+    store.erase = lambda visitor_id: [][1]  # type: ignore[method-assign]
     with pytest.raises(CannotEraseError, match=f"Records may stay in {PLACE}, which cannot be used: list index"):
         sink.erase("one")
 
     def refuse(visitor_id: str) -> int:
         raise CannotEraseError("it is on paper")
 
-    shelf.erase = refuse  # type: ignore[method-assign]
+    store.erase = refuse  # type: ignore[method-assign]
     with pytest.raises(CannotEraseError, match="it is on paper"):
         sink.erase("one")
 
 
-def test_what_waits_in_memory_is_not_said_to_be_erased(shelf: Shelf) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf)
+def test_erasing_while_records_wait_in_memory_raises_cannot_erase_error(store: MemoryStore) -> None:
+    store.is_down = True
+    sink = sink_to(store)
     sink.write(line(1))
     with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
         sink.erase("one")
-    shelf.is_down = False
+    store.is_down = False
     assert sink.erase("one") == 1
 
 
 @pytest.mark.slow
-def test_what_is_still_on_its_way_to_a_slow_store_is_not_said_to_be_erased(shelf: Shelf) -> None:
-    sink = sink_to(shelf)
-    shelf.go_on.clear()
+def test_erasing_during_slow_write_raises_cannot_erase_error(store: MemoryStore) -> None:
+    sink = sink_to(store)
+    store.go_on.clear()
     sink.write(line(1))
     with pytest.raises(CannotEraseError, match=f"Records may still wait for {PLACE}"):
         sink.erase("one")
-    shelf.go_on.set()
-    assert eventually(lambda: numbers(shelf) == [1])
+    store.go_on.set()
+    assert eventually(lambda: numbers(store) == [1])
     assert sink.erase("one") == 1
 
 
-def test_who_erases_or_reads_does_not_end_the_connection_over_which_others_do(shelf: Shelf) -> None:
-    sink = sink_to(shelf)
+def test_reading_and_erasing_do_not_close_the_store(store: MemoryStore) -> None:
+    sink = sink_to(store)
     sink.write(line(1))
     assert len(list(sink.read("one"))) == 1
     assert sink.erase("one") == 1
-    assert shelf.closed == 0
+    assert store.closed == 0
     sink.close()
-    assert shelf.closed == 1
+    assert store.closed == 1
 
 
-def test_a_batch_of_which_all_is_erased_is_none(shelf: Shelf, tmp_path: Path) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf, tmp_path / "spill", batch=1)
+def test_fully_erased_batch_is_not_written(store: MemoryStore, tmp_path: Path) -> None:
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill", batch=1)
     sink.write(line(1))
     sink.write(line(2, "two"))
     sink.close()
     sink.erase("one")
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
-    assert shelf.batches == [1]
+    assert store.batches == [1]
 
 
-def test_what_is_old_is_removed_from_where_it_waits_also_in_files_that_others_left(
-    shelf: Shelf, tmp_path: Path
-) -> None:
+def test_purge_removes_old_records_from_all_spill_files(store: MemoryStore, tmp_path: Path) -> None:
     old, new = {"time": "2026-10-26T11:59:59.999Z"}, {"time": "2026-10-26T12:00:00.000Z"}
     (tmp_path / "dead.spill").write_bytes(
         b"r" + line(1, **old) + b"c" + line(2, **old) + b"r" + line(3, **new) + b"\nr" + line(4, **old)[:-9]
     )
-    shelf.is_down = True
-    sink = sink_to(shelf, tmp_path)
+    store.is_down = True
+    sink = sink_to(store, tmp_path)
     sink.write(line(5, **old))
     sink.write(line(6, **new))
     sink.close()
@@ -322,13 +318,13 @@ def test_what_is_old_is_removed_from_where_it_waits_also_in_files_that_others_le
     assert sink.purge(NOW, timedelta(days=30)) == 3
     assert not any(old["time"].encode() in path.read_bytes() for path in tmp_path.iterdir())
     assert sink.purge(NOW, timedelta(days=30)) == 0
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
-    assert sorted(numbers(shelf)) == [3, 6]
-    assert shelf.counts == []
+    assert sorted(numbers(store)) == [3, 6]
+    assert store.counts == []
 
 
-def test_what_a_kill_has_left_of_a_spilled_record_is_erased_with_the_others(tmp_path: Path) -> None:
+def test_torn_record_in_spill_of_killed_process_is_erased(tmp_path: Path) -> None:
     torn = line(2, "one", path="/health")[:-2]
     (tmp_path / "dead.spill").write_bytes(b"r" + line(1, "two") + b"r" + torn)
     spill = Spill(tmp_path)
@@ -339,7 +335,7 @@ def test_what_a_kill_has_left_of_a_spilled_record_is_erased_with_the_others(tmp_
     assert list(spill.batches()) == []
 
 
-def test_a_line_that_a_process_may_go_on_with_is_left_to_it(tmp_path: Path) -> None:
+def test_torn_line_in_spill_of_running_process_is_left(tmp_path: Path) -> None:
     living = Spill(tmp_path)
     living.add([(True, line(1))])
     (path,) = tmp_path.iterdir()
@@ -351,7 +347,7 @@ def test_a_line_that_a_process_may_go_on_with_is_left_to_it(tmp_path: Path) -> N
     assert path.read_bytes() == before
 
 
-def test_a_full_spill_folder_leaves_the_rest_in_memory(tmp_path: Path) -> None:
+def test_full_spill_folder_refuses_more_lines(tmp_path: Path) -> None:
     spill = Spill(tmp_path, most_bytes=len(line(1)) + 2)
     spill.add([(True, line(1))])
     with pytest.raises(OSError, match="its files may have 49 bytes, and have them"):
@@ -360,7 +356,7 @@ def test_a_full_spill_folder_leaves_the_rest_in_memory(tmp_path: Path) -> None:
     spill.add([(True, line(2))])
 
 
-def test_the_files_of_all_processes_count_together_also_of_those_that_ended(tmp_path: Path) -> None:
+def test_spill_limit_counts_files_of_all_processes(tmp_path: Path) -> None:
     size = len(line(1)) + 2
     for _ in range(2):
         ended = Spill(tmp_path, most_bytes=3 * size)
@@ -377,10 +373,10 @@ def test_the_files_of_all_processes_count_together_also_of_those_that_ended(tmp_
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.sinks.test_buffered import Shelf, line, sink_to
-shelf = Shelf()
-shelf.is_down = True
-sink = sink_to(shelf, Path(sys.argv[1]), batch=4)
+from tests.sinks.test_buffered import MemoryStore, line, sink_to
+store = MemoryStore()
+store.is_down = True
+sink = sink_to(store, Path(sys.argv[1]), batch=4)
 for number in range(int(sys.argv[2]), int(sys.argv[2]) + 10):
     sink.write(line(number))
 sink.close()
@@ -390,16 +386,14 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
-def test_the_spill_of_a_killed_process_is_brought_home_by_the_next_one_and_no_other(
-    shelf: Shelf, tmp_path: Path
-) -> None:
-    killed, living = (
+def test_next_process_writes_spill_of_killed_process_only(store: MemoryStore, tmp_path: Path) -> None:
+    killed, running = (
         subprocess.Popen(
             [sys.executable, "-c", KILLED, str(tmp_path), str(first)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         for first in (0, 100)
     )
-    for process in (killed, living):
+    for process in (killed, running):
         assert process.stdout is not None
         assert process.stdout.readline() == b"10\n"
     os.kill(killed.pid, signal.SIGKILL)
@@ -408,75 +402,75 @@ def test_the_spill_of_a_killed_process_is_brought_home_by_the_next_one_and_no_ot
         if b'"a-0"' in path.read_bytes():
             with path.open("ab") as file:
                 file.write(b'r{"torn')
-    sink = sink_to(shelf, tmp_path)
+    sink = sink_to(store, tmp_path)
     sink.write(line(50))
     sink.close()
-    assert sorted(numbers(shelf)) == [*range(10), 50]
-    living.communicate(b"")
+    assert sorted(numbers(store)) == [*range(10), 50]
+    running.communicate(b"")
 
 
-def test_files_that_cannot_be_taken_over_are_left(shelf: Shelf, tmp_path: Path) -> None:
+def test_unusable_spill_file_does_not_block_writing(store: MemoryStore, tmp_path: Path) -> None:
     (tmp_path / "folder.spill").mkdir()
-    sink = sink_to(shelf, tmp_path)
+    sink = sink_to(store, tmp_path)
     sink.write(line(1))
     sink.close()
-    assert numbers(shelf) == [1]
+    assert numbers(store) == [1]
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_while_spilling_leaves_the_rest_in_memory(tmp_path: Path) -> None:
+def test_records_wait_in_memory_when_disk_fills_during_spill(tmp_path: Path) -> None:
     full = """
 import resource, signal, sys
 from pathlib import Path
-from tests.sinks.test_buffered import Shelf, line, numbers, sink_to
+from tests.sinks.test_buffered import MemoryStore, line, numbers, sink_to
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-shelf = Shelf()
-shelf.is_down = True
-sink = sink_to(shelf, Path(sys.argv[1]), batch=2)
+store = MemoryStore()
+store.is_down = True
+sink = sink_to(store, Path(sys.argv[1]), batch=2)
 for number in range(5):
     sink.write(line(number))
 sink.close()
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-shelf.is_down = False
+store.is_down = False
 sink.close()
-print(sorted(numbers(shelf)), sink.stats()["waiting"])
+print(sorted(numbers(store)), sink.stats()["waiting"])
 """
     done = subprocess.run([sys.executable, "-c", full, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout == "[0, 1, 2, 3, 4] 0\n"
 
 
 @pytest.mark.logs_an_exception
-def test_an_error_that_nobody_thought_of_holds_records_back_loses_none_and_is_said_once(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
+def test_unexpected_error_loses_no_record_and_is_logged_once(
+    store: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shelf.is_down = True
+    store.is_down = True
     chances: list[float] = []
-    sink = sink_to(shelf, chance=chances.pop)
+    sink = sink_to(store, chance=chances.pop)
     sink.write(line(1))
     for _ in range(3):
         sink.close()
     assert caplog.text.count("Access records are held back by an error.") == 1
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
-    assert numbers(shelf) == [1]
+    assert numbers(store) == [1]
 
 
 @pytest.mark.logs_an_exception
-def test_a_spill_file_that_cannot_be_removed_loses_nothing_and_that_is_said(
-    shelf: Shelf, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_undeletable_spill_file_loses_no_record_and_is_logged_once(
+    store: MemoryStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shelf.is_down = True
-    sink = sink_to(shelf, tmp_path / "spill")
+    store.is_down = True
+    sink = sink_to(store, tmp_path / "spill")
     sink.write(line(1))
     sink.close()
     (file,) = (tmp_path / "spill").iterdir()
     file.unlink()
-    file.mkdir()  # what stands for a folder that can no longer be written
-    shelf.is_down = False
+    file.mkdir()  # as a spill file that cannot be removed
+    store.is_down = False
     for _ in range(5):
         sink.close()
-    assert numbers(shelf) == [1]
+    assert numbers(store) == [1]
     assert caplog.text.count("held back by an error") == 1
 
 
@@ -496,66 +490,66 @@ os._exit(0)
 SPILLED_AND_FORKED = """
 import os, sys
 from pathlib import Path
-from tests.sinks.test_buffered import Shelf, line, numbers, sink_to
-shelf, folder = Shelf(), Path(sys.argv[1])
+from tests.sinks.test_buffered import MemoryStore, line, numbers, sink_to
+store, folder = MemoryStore(), Path(sys.argv[1])
 (folder / "left.spill").write_bytes(b"r" + line(1) + b"\\n")
-shelf.is_down = True
-sink = sink_to(shelf, folder)
+store.is_down = True
+sink = sink_to(store, folder)
 sink.write(line(2))
 sink.close()
-sink.close()  # it takes over what was left, but the store takes nothing
+sink.close()  # takes over left.spill, but the store takes nothing
 child = os.fork()
 sink.write(line(3 if child else 4))
 sink.close()
 if not child:
-    shelf.is_down = False
+    store.is_down = False
     sink.close()
-    print(sorted(numbers(shelf)), flush=True)
+    print(sorted(numbers(store)), flush=True)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-shelf.is_down = False
+store.is_down = False
 sink.close()
-print(sorted(numbers(shelf)), sorted(folder.iterdir()), sink.stats()["waiting"])
+print(sorted(numbers(store)), sorted(folder.iterdir()), sink.stats()["waiting"])
 """
 
 
 @pytest.mark.slow
-def test_a_fork_spills_to_a_file_of_its_own_and_leaves_its_parents_alone(tmp_path: Path) -> None:
+def test_forked_child_spills_to_its_own_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", SPILLED_AND_FORKED, str(tmp_path)], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[4]\n[1, 2, 3] [] 0\n"
 
 
-def test_a_sink_that_has_lost_its_thread_to_a_fork_begins_anew(shelf: Shelf) -> None:
-    sink = sink_to(shelf)
+def test_sink_writes_again_after_fork(store: MemoryStore) -> None:
+    sink = sink_to(store)
     sink.write(line(1))
     sink.close()
     sink.after_fork()
     sink.write(line(2))
     sink.close()
-    assert numbers(shelf) == [1, 2]
+    assert numbers(store) == [1, 2]
 
 
 @pytest.mark.slow
-def test_a_process_that_is_forked_while_lines_wait_writes_its_own(tmp_path: Path) -> None:
+def test_parent_and_forked_child_write_their_own_lines(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     subprocess.run([sys.executable, "-c", FORKED, str(path)], check=True)
     assert sorted(json.loads(line)["visitor.id"] for line in path.read_bytes().splitlines()) == ["child", "parent"]
 
 
-def test_a_sink_that_was_never_written_to_has_nothing_to_bring(shelf: Shelf) -> None:
-    sink = sink_to(shelf)
+def test_unused_sink_writes_nothing(store: MemoryStore) -> None:
+    sink = sink_to(store)
     sink.close()
     assert sink.purge(0, timedelta(days=1)) == 0
     assert list(sink.read("one")) == []
-    assert shelf.tries == 0
+    assert store.tries == 0
 
 
-# The files
+# Spill files
 
 
-def test_a_file_of_a_process_that_lives_is_not_taken_over(tmp_path: Path) -> None:
+def test_spill_file_of_running_process_is_not_taken_over(tmp_path: Path) -> None:
     own, other = Spill(tmp_path), Spill(tmp_path)
     own.add([(True, line(1))])
     assert list(other.batches()) == []
@@ -563,7 +557,7 @@ def test_a_file_of_a_process_that_lives_is_not_taken_over(tmp_path: Path) -> Non
     assert not any(tmp_path.iterdir())
 
 
-def test_a_torn_batch_comes_back_without_its_torn_line(tmp_path: Path) -> None:
+def test_torn_line_of_spilled_batch_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "dead.spill").write_bytes(b"r" + line(1) + b"\n" + b"c" + line(2) + b"r" + line(3)[:9])
     spill = Spill(tmp_path)
     assert spill.is_waiting()
@@ -571,14 +565,14 @@ def test_a_torn_batch_comes_back_without_its_torn_line(tmp_path: Path) -> None:
     assert not spill.is_waiting()
 
 
-def test_a_file_that_is_gone_holds_nobodys_records(tmp_path: Path) -> None:
+def test_vanished_spill_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "gone.spill").symlink_to(tmp_path / "nowhere")
     spill = Spill(tmp_path)
     assert spill.erase("one") == 0
     assert list(spill.batches()) == []
 
 
-def test_a_disk_that_is_full_takes_no_part_of_a_batch(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_partial_batch_in_spill(tmp_path: Path) -> None:
     spill = Spill(tmp_path)
     spill.add([(True, line(1))])
     (path,) = tmp_path.iterdir()

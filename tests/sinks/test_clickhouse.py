@@ -1,6 +1,6 @@
-"""Access records in ClickHouse: what is special about that sink. tests/sinks/test_databases.py has the rest.
+"""Tests of what only the ClickHouse sink does. tests/sinks/test_databases.py tests what all databases share.
 
-Where TEST_CLICKHOUSE_URL names a server they are kept there, in databases of their own, but for the tests that stop it.
+If TEST_CLICKHOUSE_URL names a server, the tests use databases of their own there. Tests that stop a server start one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_merging_parts_removes_duplicate_records(store: ClickHouseStore, databas
     assert len(database.rows("SELECT uid FROM access_records")) == 300
 
 
-def test_a_server_that_freezes_is_waited_for_no_longer_than_the_limit(private_clickhouse: ClickHouseServer) -> None:
+def test_frozen_server_times_out(private_clickhouse: ClickHouseServer) -> None:
     database = ClickHouseDatabase(private_clickhouse.new_database())
     with opened(database.url, limit=1) as store:
         store.write([line(1)], [])
@@ -63,13 +63,13 @@ def test_a_server_that_freezes_is_waited_for_no_longer_than_the_limit(private_cl
     assert len(database.uids()) == 2
 
 
-def test_where_tables_cannot_be_made_the_server_says_so(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
+def test_failed_table_creation_raises_server_error(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
     ask(database.url, "CREATE TABLE access_records_lines (of_somebody_else String) ENGINE = Null")
     with pytest.raises(DatabaseError, match="UNKNOWN_IDENTIFIER"):
         store.write([line(1)], [])
 
 
-def test_a_wrong_password_is_told_without_it(clickhouse_url: str) -> None:
+def test_wrong_password_error_hides_the_password(clickhouse_url: str) -> None:
     parts = urlsplit(clickhouse_url)
     wrong = parts._replace(netloc=f"tester:secret@{parts.netloc.rpartition('@')[2]}").geturl()
     with opened(wrong) as store, pytest.raises(DatabaseError) as error:
@@ -78,7 +78,7 @@ def test_a_wrong_password_is_told_without_it(clickhouse_url: str) -> None:
     assert error.value.code == 516
 
 
-def test_the_scheme_with_an_s_means_tls(private_clickhouse: ClickHouseServer) -> None:
+def test_clickhouses_scheme_uses_tls(private_clickhouse: ClickHouseServer) -> None:
     url = private_clickhouse.address.replace("clickhouse:", "clickhouses:", 1)
     with opened(url) as store, pytest.raises(ClickHouseError, match=r"(?i)ssl"):
         store.write([line(1)], [])
@@ -93,7 +93,7 @@ def test_erased_records_are_removed_from_disk(store: ClickHouseStore, database: 
     assert database.days() == [partition_day(0)]
 
 
-def test_records_that_stay_are_told(private_clickhouse: ClickHouseServer) -> None:
+def test_records_left_after_erasure_raise_cannot_erase_error(private_clickhouse: ClickHouseServer) -> None:
     with opened(private_clickhouse.new_database()) as store:
         store.write([line(1), line(2)], [])
         (private_clickhouse.folder / IGNORES_DELETES).touch()
@@ -101,16 +101,14 @@ def test_records_that_stay_are_told(private_clickhouse: ClickHouseServer) -> Non
             store.erase("one")
 
 
-def test_records_of_many_days_are_kept_each_with_its_day(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
+def test_each_day_has_its_own_partition(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
     store.write([line(number, days=number) for number in range(-1, 120)], [])
     store.write([line(500, but={"time": "1970-01-01T00:00:00.000Z"})], [])
     assert len(database.uids()) == 122
     assert len(database.days()) == 122
 
 
-def test_the_tables_have_what_was_purged_by_last_as_their_own_time_limit(
-    store: ClickHouseStore, database: ClickHouseDatabase
-) -> None:
+def test_purge_sets_the_ttl_of_the_tables(store: ClickHouseStore, database: ClickHouseDatabase) -> None:
     limits = "SELECT extract(engine_full, 'TTL [^ ]+ . [^ ]+') FROM system.tables WHERE database = currentDatabase() "
     limits += "AND name IN ('access_records', 'access_counts')"
     store.write([line(1, days=4), line(2)], [])

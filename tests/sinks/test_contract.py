@@ -1,4 +1,4 @@
-"""Where access records flow: what every sink does, whatever is behind it."""
+"""Contract tests of the sinks: every sink passes them. Also: opening a sink by its URL."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.docs.test_docs import blocks
 from tests.support.servers.nats_server import NatsServer, nats_server
 from tests.support.sink_lines import ROOT, TODAY, count_line, line, record
 
-KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "nats", "another package's"]
-MADE_UP = "a-visitor-that-never-came"
+KINDS = ["memory", "jsonl", "postgresql", "clickhouse", "nats", "third-party"]
+UNKNOWN_VISITOR = "a-visitor-without-records"
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +31,12 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
 
 
 def _no_wait(_: float) -> None:
-    """No other process writes here."""
+    """Do not sleep: no other process writes here."""
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Have the package of docs/analytics.md installed; its file."""
+    """Install the example package of docs/analytics.md, and return the file in which its sink writes."""
     (module,) = (block for block in blocks("docs/analytics.md", "python") if "BufferedSink" in block)
     (declared,) = (block for block in blocks("docs/analytics.md", "toml") if "entry-points" in block)
     groups = tomllib.loads(declared)["project"]["entry-points"]
@@ -60,12 +60,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a sink that writes to a server, or of another package's; nothing is there yet."""
+    """The URL of an empty sink: on a server, or of the third-party package."""
     make: dict[str, Callable[[], str]] = {
         "postgresql": lambda: request.getfixturevalue("postgres_url"),
         "clickhouse": lambda: request.getfixturevalue("clickhouse_url"),
         "nats": lambda: f"nats://{request.getfixturevalue('nats').address}/S{secrets.token_hex(4)}",
-        "another package's": lambda: f"shelf://{request.getfixturevalue('shelf')}",
+        "third-party": lambda: f"shelf://{request.getfixturevalue('shelf')}",
     }
     return spilling(make[kind](), tmp_path)
 
@@ -86,16 +86,16 @@ def spilling(url: str, folder: Path) -> str:
 
 
 def numbers(found: Iterator[dict[str, Any]]) -> list[int]:
-    """Return which records these are, in the order of their times."""
+    """Return the numbers of records, in order of time."""
     ordered = sorted(found, key=lambda record: str(record["time"]))
     return [int(record["log.record.uid"].rpartition("-")[2], 16) for record in ordered]
 
 
-def test_a_sink_is_one(sink: Sink) -> None:
+def test_sink_implements_the_protocol(sink: Sink) -> None:
     assert isinstance(sink, Sink)
 
 
-def test_what_is_written_can_be_read_for_each_visitor_as_it_was(sink: Sink) -> None:
+def test_written_records_are_read_back_by_visitor(sink: Sink) -> None:
     for number in range(600):
         sink.write(line(number, f"visitor-{number % 2}"))
     found = list(sink.read("visitor-1"))
@@ -105,7 +105,7 @@ def test_what_is_written_can_be_read_for_each_visitor_as_it_was(sink: Sink) -> N
     assert list(sink.read("visitor-")) == []
 
 
-def test_closing_brings_all_to_its_place_and_writing_may_go_on(sink: Sink) -> None:
+def test_close_writes_everything_and_sink_stays_usable(sink: Sink) -> None:
     sink.close()
     sink.write(line(1))
     sink.close()
@@ -117,9 +117,9 @@ def test_closing_brings_all_to_its_place_and_writing_may_go_on(sink: Sink) -> No
     assert numbers(sink.read("one")) == [1, 2]
 
 
-# The others keep lines as they come; who reads them goes by the uid, as tests/report/test_report.py shows.
-@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats", "another package's"])
-def test_a_record_that_is_written_twice_is_one(sink: Sink) -> None:
+# The other sinks keep duplicate lines. Reports count each uid once: see tests/report/test_report.py.
+@pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats", "third-party"])
+def test_record_written_twice_is_read_once(sink: Sink) -> None:
     for number in (1, 2, 1, 1):
         sink.write(line(number))
         sink.close()
@@ -127,7 +127,7 @@ def test_a_record_that_is_written_twice_is_one(sink: Sink) -> None:
 
 
 @pytest.mark.slow
-def test_a_visitors_records_can_be_erased_and_no_others(sink: Sink) -> None:
+def test_erase_removes_only_records_of_the_visitor(sink: Sink) -> None:
     for number, visitor in enumerate(("a", "b", "a", "ab", "b")):
         sink.write(line(number, visitor, but={"url.path": "/a"}))
     assert sink.erase("a") == 2
@@ -139,16 +139,16 @@ def test_a_visitors_records_can_be_erased_and_no_others(sink: Sink) -> None:
     assert numbers(sink.read("a")) == [5]
 
 
-def test_a_sink_without_records_has_none(sink: Sink) -> None:
-    assert list(sink.read(MADE_UP)) == []
-    assert sink.erase(MADE_UP) == 0
+def test_empty_sink_has_nothing_to_read_erase_or_purge(sink: Sink) -> None:
+    assert list(sink.read(UNKNOWN_VISITOR)) == []
+    assert sink.erase(UNKNOWN_VISITOR) == 0
     assert sink.purge(TODAY.timestamp(), timedelta(days=30)) == 0
     assert sink.stats().get("written", 0) == 0
 
 
-# The records of a stream are as old as it is since they came to it, as tests/sinks/test_nats.py shows.
+# A stream counts the age of records from their arrival: see tests/sinks/test_nats.py.
 @pytest.mark.parametrize("kind", ["memory", "jsonl", "postgresql", "clickhouse"])
-def test_what_is_older_than_it_may_be_goes_and_nothing_else(sink: Sink) -> None:
+def test_purge_removes_only_old_records(sink: Sink) -> None:
     for number, days in enumerate((40, 35, 3, 0)):
         sink.write(line(number, days=days))
         sink.count(count_line(number, 1, days=days))
@@ -176,7 +176,7 @@ def test_many_threads_may_write(sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "clickhouse", "nats"])
-def test_a_forked_child_gets_its_own_connection(sink: Sink, url: str) -> None:
+def test_forked_child_gets_its_own_connection(sink: Sink, url: str) -> None:
     script = """if True:
         import os, sys
         from cookie_consent.sinks import open_sink
@@ -200,7 +200,7 @@ def test_a_forked_child_gets_its_own_connection(sink: Sink, url: str) -> None:
 
 
 @pytest.mark.parametrize("target", ["{}/access.jsonl", "file://{}/access.jsonl"])
-def test_a_file_is_opened_by_path_or_url(target: str, tmp_path: Path) -> None:
+def test_file_sink_is_opened_by_path_or_url(target: str, tmp_path: Path) -> None:
     opened = open_sink(target.format(tmp_path))
     opened.write(line(1))
     opened.close()
@@ -208,27 +208,29 @@ def test_a_file_is_opened_by_path_or_url(target: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["http://site.example/log", "kafka://x", "memory://"])
-def test_a_url_that_no_sink_is_for_is_refused_at_the_start(target: str) -> None:
+def test_unknown_url_scheme_is_refused(target: str) -> None:
     with pytest.raises(
         ValueError, match=r"there is no sink for .* begins with one of: clickhouse://, .*nats://, .*postgresql://"
     ):
         open_sink(target)
 
 
-def test_where_no_package_is_installed_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_says_that_cookie_consent_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(ValueError, match="need cookie-consent as an installed package"):
         open_sink("nats://host/S")
 
 
-def test_what_another_packages_sink_needs_is_said(tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_package_that_third_party_sink_needs(
+    tmp_path: Path, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "sqlite3", None)
     with pytest.raises(ValueError, match='"shelf://" needs sqlite3: pip install "sqlite3"'):
         open_sink(spilling(f"shelf://{shelf}", tmp_path))
 
 
 @pytest.mark.slow
-def test_files_are_opened_without_a_look_at_what_is_installed() -> None:
+def test_opening_a_file_does_not_import_importlib_metadata() -> None:
     program = """
 import sys
 from cookie_consent.sinks import open_sink
@@ -246,7 +248,7 @@ sys.exit(before or "importlib.metadata" in sys.modules)
         "postgresql://host/site?user=somebody&password=new&sslmode=require",
     ],
 )
-def test_lines_that_wait_are_found_again_whoever_asks_for_them(same: str) -> None:
+def test_spill_folder_does_not_depend_on_user_and_password(same: str) -> None:
     url, folder = without_spill("postgresql://user:old@host/site?sslmode=require")
     assert url == "postgresql://user:old@host/site?sslmode=require"
     assert without_spill(same)[1] == folder
@@ -266,11 +268,11 @@ def test_lines_that_wait_are_found_again_whoever_asks_for_them(same: str) -> Non
         ),
     ],
 )
-def test_what_a_url_says_for_others_is_passed_on_as_it_stands(url: str, rest: str, folder: str) -> None:
+def test_url_keeps_its_other_parameters_unchanged(url: str, rest: str, folder: str) -> None:
     assert without_spill(url) == (rest, Path(folder))
 
 
-def test_where_no_home_can_be_found_the_url_is_to_say_where_lines_wait() -> None:
+def test_spill_folder_in_unknown_home_is_refused() -> None:
     with pytest.raises(ValueError, match=r'no such home. Name a folder in the URL: "\?spill=/var/lib'):
         open_sink("postgresql://host/site?spill=~nobody-has-this-name/spill")
 
@@ -283,7 +285,7 @@ def test_where_no_home_can_be_found_the_url_is_to_say_where_lines_wait() -> None
         ("nats://mq.example/A", "nats", "nats"),
     ],
 )
-def test_what_has_to_be_installed_is_said_at_the_start(
+def test_missing_package_error_names_the_extra(
     target: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in sys.modules if name.startswith(f"cookie_consent.sinks.{extra}")]:

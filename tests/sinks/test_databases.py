@@ -1,4 +1,4 @@
-"""What all sinks with a database do: store each record once, whatever happens to the server."""
+"""Tests of what the PostgreSQL and ClickHouse sinks share: each record is stored once, also through outages."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def database(kind: str, request: pytest.FixtureRequest) -> Database:
 
 @pytest.fixture
 def server(kind: str, request: pytest.FixtureRequest) -> Server:
-    """A server that the test may end and start."""
+    """A server that the test may stop and start."""
     server: Server = request.getfixturevalue({"postgresql": "private_postgres"}.get(kind, "private_clickhouse"))
     return server
 
@@ -67,14 +67,14 @@ def uid(number: int) -> str:
     return str(record(number)["log.record.uid"])
 
 
-def test_a_record_reads_back_unchanged(store: Store) -> None:
+def test_record_reads_back_unchanged(store: Store) -> None:
     short = {key: record(2)[key] for key in ("time", "log.record.uid", "record.version", "visitor.id")}
     store.write([to_line(short), line(1), line(3, "another")], [])
     assert list(store.read("one")) == [record(1), short]
     assert list(store.read("nobody")) == []
 
 
-def test_the_tables_have_the_promised_columns(store: Store, database: Database) -> None:
+def test_tables_have_the_documented_columns(store: Store, database: Database) -> None:
     store.write([], [])
     assert database.columns("access_records") == list(COLUMNS.values())
     assert database.columns("access_counts") == list(COUNT_COLUMNS.values())
@@ -89,9 +89,7 @@ def test_lines_written_twice_are_stored_once(store: Store, database: Database) -
     assert database.count_sums() == [("registry.example", "en", "degraded", "map", 6)]
 
 
-def test_concurrent_processes_create_the_tables_once_and_store_each_record_once(
-    database: Database, tmp_path: Path
-) -> None:
+def test_concurrent_processes_create_tables_and_store_each_record_once(database: Database, tmp_path: Path) -> None:
     write_from_processes(f"{database.url}?spill={tmp_path}", (0, 600), (300, 900), (600, 1200))
     assert sorted(database.uids()) == sorted(uid(number) for number in range(1200))
     assert database.days() == [partition_day(2), partition_day(1), partition_day(0)]
@@ -135,7 +133,7 @@ def test_dropped_tables_are_created_again(store: Store, database: Database) -> N
     assert database.uids() == [uid(2)]
 
 
-def test_refused_lines_cost_no_others(store: Store, database: Database) -> None:
+def test_invalid_lines_do_not_block_other_lines(store: Store, database: Database) -> None:
     for number, bad in enumerate(database.bad_lines):
         good = [line(10 * number + digit) for digit in range(3)]
         assert (
@@ -148,13 +146,13 @@ def test_refused_lines_cost_no_others(store: Store, database: Database) -> None:
 def test_erasing_one_visitor_leaves_all_others(store: Store) -> None:
     store.write([line(number, visitor) for number, visitor in enumerate(["one", "another"] * 20)], [])
     store.write([line(0), line(50, days=3)], [])
-    assert store.erase("one") == 21, "what was written twice is one record"
+    assert store.erase("one") == 21, "a record written twice counts once"
     assert list(store.read("one")) == []
     assert store.erase("one") == 0
     assert len(list(store.read("another"))) == 20
 
 
-def test_a_purge_deletes_old_records_and_drops_their_days(store: Store, database: Database) -> None:
+def test_purge_deletes_old_records_and_drops_their_days(store: Store, database: Database) -> None:
     store.write([*(line(number, days=number) for number in range(6)), line(3, days=3)], [])
     store.write([line(8, days=3)], [count_line(1, 1), count_line(2, 1, days=4)])
     # Tomorrow, so that records that should stay are within the TTL, which follows the server's clock.
@@ -168,7 +166,7 @@ def test_a_purge_deletes_old_records_and_drops_their_days(store: Store, database
     assert store.purge(now, keep) == 0
 
 
-def test_a_store_connects_again_after_a_fork(store: Store, database: Database) -> None:
+def test_store_connects_again_after_a_fork(store: Store, database: Database) -> None:
     store.write([line(1)], [])
     inherited = database.connection(store)
     store.after_fork()  # type: ignore[attr-defined]
@@ -188,7 +186,7 @@ def test_a_store_connects_again_after_a_fork(store: Store, database: Database) -
         (ClickHouseSink, "clickhouse:///x?password=secret"),
     ],
 )
-def test_the_error_for_an_invalid_url_hides_the_password(sink: type[PostgresqlSink | ClickHouseSink], url: str) -> None:
+def test_invalid_url_error_hides_the_password(sink: type[PostgresqlSink | ClickHouseSink], url: str) -> None:
     with pytest.raises(ValueError, match="access_log: the URL cannot be read") as error:
         sink(url)
     assert "secret" not in str(error.value)
@@ -201,7 +199,7 @@ def test_the_error_for_an_invalid_url_hides_the_password(sink: type[PostgresqlSi
         (ClickHouseSink, "clickhouse://me:secret@host/visits?compress=0", "clickhouse://host/visits"),
     ],
 )
-def test_log_messages_name_the_database_without_credentials(
+def test_place_names_the_database_without_credentials(
     sink: type[PostgresqlSink | ClickHouseSink], url: str, place: str
 ) -> None:
     assert sink(url).place == place

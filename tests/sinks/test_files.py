@@ -1,4 +1,4 @@
-"""Access records in a file that processes share: each is in it once, whatever happens to the file or to a process."""
+"""Tests of the JSON Lines sink: processes share a live file, and each record is in it once."""
 
 from __future__ import annotations
 
@@ -34,16 +34,23 @@ def line(visitor: str, **more: object) -> bytes:
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    """Read a file as any reader does: lines of spaces are no records."""
+    """Return the records of a file. Lines of spaces are no records."""
     return [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines() if text.strip()]
 
 
+def write(sink: JsonLinesSink, *lines: bytes) -> None:
+    """Write lines and close the sink, which stores them if it can."""
+    for each in lines:
+        sink.write(each)
+    sink.close()
+
+
 def no_wait(_: float) -> None:
-    """No other process writes here."""
+    """Do not sleep: no other process writes here."""
 
 
 def run(script: str, *arguments: object) -> str:
-    """Run a script in a process of its own, which has to end well; return what it prints."""
+    """Run a script in a process of its own, check that it exits with 0, and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
     )
@@ -52,7 +59,7 @@ def run(script: str, *arguments: object) -> str:
 
 
 @pytest.mark.slow
-def test_a_record_reaches_the_file_by_itself(tmp_path: Path) -> None:
+def test_record_reaches_private_file_without_close(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     sink = JsonLinesSink(path)
     for number in range(3):
@@ -61,11 +68,10 @@ def test_a_record_reaches_the_file_by_itself(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) & 0o027 == 0
 
 
-def test_counts_go_to_a_file_beside_it(tmp_path: Path) -> None:
+def test_counts_are_written_to_their_own_file(tmp_path: Path) -> None:
     sink = JsonLinesSink(tmp_path / "access.jsonl")
     sink.count(b'{"count.value": 1}\n')
-    sink.write(line("a"))
-    sink.close()
+    write(sink, line("a"))
     assert records(tmp_path / "access.jsonl") == [{"visitor.id": "a"}]
     assert records(tmp_path / "access.counts.jsonl") == [{"count.value": 1}]
 
@@ -77,16 +83,16 @@ def test_counts_go_to_a_file_beside_it(tmp_path: Path) -> None:
         ({"compress": "bzip2"}, "compress is \"gzip\" or None, not 'bzip2'"),
     ],
 )
-def test_a_wrong_argument_is_refused_at_the_start(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
+def test_wrong_argument_is_refused(wrong: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=said):
         JsonLinesSink(tmp_path / "access.jsonl", **wrong)
 
 
-# Several processes.
+# Several processes
 
 
 @pytest.mark.slow
-def test_a_process_that_ends_writes_what_it_holds(tmp_path: Path) -> None:
+def test_ending_process_writes_waiting_records(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     program = 'import sys; from cookie_consent.sinks import open_sink; open_sink(sys.argv[1]).write(b"{}\\n")'
     subprocess.run([sys.executable, "-c", program, path], check=True, timeout=60)
@@ -116,7 +122,7 @@ def test_several_processes_share_a_file_line_by_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_and_its_fork_share_a_file(tmp_path: Path) -> None:
+def test_parent_and_forked_child_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     script = """
 import os, sys
@@ -135,7 +141,7 @@ if child:
 
 
 @pytest.mark.slow
-def test_a_writer_that_is_killed_costs_at_most_what_it_held(tmp_path: Path) -> None:
+def test_next_writer_starts_a_new_line_after_killed_writer(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     endless = _WRITER.replace("range(count)", "iter(int, 1)").replace("sink.close()", "pass")
     with subprocess.Popen([sys.executable, "-c", endless, path, "killed", "0"]) as process:
@@ -144,72 +150,62 @@ def test_a_writer_that_is_killed_costs_at_most_what_it_held(tmp_path: Path) -> N
     whole, _, _ = path.read_bytes().rpartition(b"\n")
     assert all(json.loads(text)["visitor.id"] == "killed" for text in whole.splitlines())
     sink = JsonLinesSink(path)
-    sink.write(line("after"))
-    sink.close()
+    write(sink, line("after"))
     assert json.loads(path.read_bytes().splitlines()[-1]) == {"visitor.id": "after"}
 
 
 @pytest.mark.parametrize("running", [False, True])
-def test_a_torn_last_line_spoils_no_record_that_follows(running: bool, tmp_path: Path) -> None:
-    """Whether the writer starts after another one was torn from its line, or was at work all the time."""
+def test_record_after_torn_line_is_whole(running: bool, tmp_path: Path) -> None:
+    """The torn line comes before this writer starts, or while it runs."""
     path = tmp_path / "access.jsonl"
     sink = JsonLinesSink(path)
     if running:
-        sink.write(line("before"))
-        sink.close()
+        write(sink, line("before"))
     with path.open("ab") as file:
         file.write(line("torn", path="/x")[:20])
-    sink.write(line("after"))
-    sink.write(line("after"))
-    sink.close()
+    write(sink, line("after"), line("after"))
     lines = path.read_bytes().splitlines()
     assert lines[-3:] == [line("torn", path="/x")[:20], *[line("after").strip()] * 2]
     assert len(list(sink.read("after"))) == 2
     assert list(sink.read("torn")) == []
 
 
-def test_an_empty_file_and_a_whole_last_line_are_not_torn(tmp_path: Path) -> None:
+def test_writer_adds_no_newline_to_empty_or_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     path.touch()
     JsonLinesSink(path).close()
     for _ in range(2):
         sink = JsonLinesSink(path)
-        sink.write(line("a"))
-        sink.close()
+        write(sink, line("a"))
     assert path.read_bytes() == line("a") * 2
 
 
-# What happens to the file.
+# Missing, unwritable and locked files
 
 
-def test_a_file_that_is_renamed_is_followed_by_a_new_one(tmp_path: Path) -> None:
+def test_writer_starts_new_file_after_rename(tmp_path: Path) -> None:
     path, rotated = tmp_path / "access.jsonl", tmp_path / "access.jsonl.1"
     sink = JsonLinesSink(path)
-    sink.write(line("a", n=1))
-    sink.close()
+    write(sink, line("a", n=1))
     path.rename(rotated)
-    sink.write(line("a", n=2))
-    sink.close()
+    write(sink, line("a", n=2))
     assert [record["n"] for record in records(rotated)] == [1]
     assert [record["n"] for record in records(path)] == [2]
     path.rename(rotated)
     path.touch()
-    sink.write(line("a", n=3))
-    sink.close()
+    write(sink, line("a", n=3))
     assert [record["n"] for record in records(path)] == [3]
 
 
-def test_a_file_or_folder_that_is_removed_comes_back(tmp_path: Path) -> None:
+def test_removed_file_or_folder_is_created_again(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "access.jsonl"
     sink = JsonLinesSink(path)
     for _ in range(2):
-        sink.write(line("a"))
-        sink.close()
+        write(sink, line("a"))
         assert len(records(path)) == 1
         path.unlink()
     path.parent.rmdir()
-    sink.write(line("a"))
-    sink.close()
+    write(sink, line("a"))
     assert len(records(path)) == 1
 
 
@@ -231,39 +227,34 @@ def _under_a_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("trouble", [_directory, _full_disk, _pipe_without_reader, _under_a_file])
-def test_records_wait_for_a_place_that_cannot_be_written_and_one_warning_says_so(
+def test_records_wait_for_unwritable_path_with_one_warning(
     trouble: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "access.jsonl"
     trouble(path)
     sink = JsonLinesSink(path, sleep=no_wait)
     for number in range(3):
-        sink.write(line("a", n=number))
-        sink.close()
+        write(sink, line("a", n=number))
     assert sink.stats()["waiting"] == 3
     assert "written" not in sink.stats()
     (warning,) = caplog.records
     assert warning.levelno == logging.WARNING
     assert str(path) in warning.getMessage()
     path.rmdir() if trouble is _directory else path.unlink()
-    sink.write(line("a", n=3))
-    sink.close()
+    write(sink, line("a", n=3))
     assert [record["n"] for record in records(path)] == [0, 1, 2, 3]
     assert {name: number for name, number in sink.stats().items() if name != "retried"} == {"written": 4, "waiting": 0}
 
 
-def test_a_path_that_no_file_can_have_costs_memory_and_not_the_thread(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_records_wait_in_memory_for_impossible_path(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     sink = JsonLinesSink(tmp_path / "access\0.jsonl")
     for _ in range(2):
-        sink.write(line("a"))
-        sink.close()
+        write(sink, line("a"))
     assert sink.stats()["waiting"] == 2
     assert len(caplog.records) == 1
 
 
-def test_counts_that_cannot_be_written_bring_no_record_twice(tmp_path: Path) -> None:
+def test_unwritable_counts_file_duplicates_no_record(tmp_path: Path) -> None:
     path, counts = tmp_path / "access.jsonl", tmp_path / "access.counts.jsonl"
     counts.mkdir()
     sink = JsonLinesSink(path)
@@ -274,15 +265,14 @@ def test_counts_that_cannot_be_written_bring_no_record_twice(tmp_path: Path) -> 
     sink.close()
     assert len(records(path)) == 3
     counts.rmdir()
-    sink.write(line("a", same="as the others"))
-    sink.close()
+    write(sink, line("a", same="as the others"))
     assert records(path) == [{"visitor.id": "a", "same": "as the others"}] * 4
     assert [count["count.value"] for count in records(counts)] == [0, 1, 2]
 
 
 @pytest.mark.slow
-def test_a_batch_that_a_full_disk_cut_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    """A limit on the size of files stands in for a full disk: some of a batch is written, even half a line."""
+def test_batch_cut_by_full_disk_continues_where_it_stopped(tmp_path: Path) -> None:
+    """A limit on file sizes replaces a full disk: a part of a batch is written, and even half a line."""
     script = """
 import json, resource, sys
 from cookie_consent.sinks import JsonLinesSink
@@ -303,12 +293,12 @@ for limit in (10_000, 10_000, 10_010, 25_000, hard):
     lines = path.read_bytes().splitlines()
     whole = [json.loads(text)["n"] for text in lines if text.endswith(b"}")]
     assert whole == [[limit, n] for limit in (10_000, 10_000, 10_010, 25_000, -1) for n in range(40)]
-    assert 0 < len(lines) - len(whole) < 4, "a torn line for each time that the disk was full"
+    assert 0 < len(lines) - len(whole) < 4, "one torn line for each time that the disk was full"
 
 
 @pytest.mark.slow
-def test_a_folder_that_may_not_be_written_costs_no_exception(tmp_path: Path) -> None:
-    """Nobody is root in here: root may write everywhere."""
+def test_records_wait_for_unwritable_folder(tmp_path: Path) -> None:
+    """The script gives up root, which may write everywhere."""
     script = """
 import os, sys
 from cookie_consent.sinks import JsonLinesSink
@@ -334,35 +324,33 @@ print(sink.stats())
         assert records(Path(folder) / "access.jsonl") == [{"visitor.id": "a"}] * 2
 
 
-def test_a_file_that_another_program_locks_is_written_once_it_is_free(tmp_path: Path) -> None:
+def test_locked_file_is_written_after_unlock(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     path.touch()
     sink = JsonLinesSink(path)
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        sink.write(line("a"))
-        sink.close()
+        write(sink, line("a"))
         assert path.read_bytes() == b""
         assert sink.stats()["waiting"] == 1
     sink.close()
     assert len(records(path)) == 1
 
 
-def test_a_live_file_that_was_closed_for_good_is_opened_with_the_next_line(tmp_path: Path) -> None:
+def test_closed_store_opens_file_again_for_next_record(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     sink = JsonLinesSink(path)
     sink.store.close()
     for _ in range(2):
-        sink.write(line("a"))
-        sink.close()
+        write(sink, line("a"))
         sink.store.close()
     assert len(records(path)) == 2
 
 
-# Pipes.
+# Pipes
 
 
-def test_a_pipe_whose_reader_stalls_makes_lines_wait_and_goes_on_with_whole_ones(tmp_path: Path) -> None:
+def test_pipe_with_stalled_reader_continues_with_whole_lines(tmp_path: Path) -> None:
     path = tmp_path / "access.fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -370,7 +358,7 @@ def test_a_pipe_whose_reader_stalls_makes_lines_wait_and_goes_on_with_whole_ones
     batches = ([line("a", n=[batch, number], x="x" * 997) for number in range(10)] for batch in range(100))
     last: list[bytes] = []
 
-    def write_until_it_is_full() -> None:
+    def write_until_full() -> None:
         for batch in batches:
             last[:] = batch
             pipe.append(batch)
@@ -378,7 +366,7 @@ def test_a_pipe_whose_reader_stalls_makes_lines_wait_and_goes_on_with_whole_ones
 
     try:
         with pytest.raises(BlockingIOError):
-            write_until_it_is_full()
+            write_until_full()
         read = os.read(reader, 1_000_000)
         assert not read.endswith(b"\n")
         pipe.append(last)
@@ -391,17 +379,15 @@ def test_a_pipe_whose_reader_stalls_makes_lines_wait_and_goes_on_with_whole_ones
     assert len(read.splitlines()) == len(whole) + 1
 
 
-def test_a_pipe_that_lost_its_reader_fails_no_writer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_records_wait_for_pipe_without_reader(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "access.fifo"
     os.mkfifo(path)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     sink = JsonLinesSink(path)
-    sink.write(line("a"))
-    sink.close()
+    write(sink, line("a"))
     assert os.read(reader, 1000) == line("a")
     os.close(reader)
-    sink.write(line("b"))
-    sink.close()
+    write(sink, line("b"))
     assert sink.stats()["waiting"] == 1
     assert len(caplog.records) == 1
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -410,32 +396,29 @@ def test_a_pipe_that_lost_its_reader_fails_no_writer(tmp_path: Path, caplog: pyt
     os.close(reader)
 
 
-# A visitor's records, and old ones, in the live file.
+# Erasing and purging in the live file
 
 
-def test_what_another_process_still_held_is_erased_too(tmp_path: Path) -> None:
+def test_erase_waits_for_records_that_other_processes_hold(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     other = JsonLinesSink(path)
     waited: list[float] = []
 
-    def others_write(seconds: float) -> None:
+    def let_other_write(seconds: float) -> None:
         waited.append(seconds)
-        other.write(line("a", n=2))
-        other.write(line("b", n=2))
-        other.close()
+        write(other, line("a", n=2), line("b", n=2))
 
-    sink = JsonLinesSink(path, sleep=others_write)
+    sink = JsonLinesSink(path, sleep=let_other_write)
     sink.write(line("a", n=1))
     sink.write(line("b", n=1))
     assert sink.erase("a") == 2
     assert waited[0] >= 1
     assert records(path) == [{"visitor.id": "b", "n": 1}, {"visitor.id": "b", "n": 2}]
-    other.write(line("c"))
-    other.close()
+    write(other, line("c"))
     assert len(records(path)) == 3
 
 
-def test_lines_that_are_no_records_are_left_alone(tmp_path: Path) -> None:
+def test_erase_and_purge_leave_lines_that_are_no_records(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     others = (
         b'not json a\n["a"]\n{"visitor.id": "b", "x": {"visitor.id": "a"}}\n\n   \n\xff a\n{"time": 1}\n'
@@ -452,19 +435,20 @@ def test_lines_that_are_no_records_are_left_alone(tmp_path: Path) -> None:
 TORN = b'{"time":"2026-11-23T11:59:59.999Z","url.path":"/health","visitor.id":"a","client.addr'
 
 
-@pytest.mark.parametrize("end", [b"\n", b"", b"\n" + line("b")], ids=["ended", "last of all", "in the middle"])
-def test_what_a_kill_has_left_of_a_record_is_erased_with_the_visitors_others(end: bytes, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "end", [b"\n", b"", b"\n" + line("b")], ids=["newline follows", "end of file", "record follows"]
+)
+def test_torn_record_in_live_file_is_erased(end: bytes, tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     path.write_bytes(line("a") + line("b") + TORN + end)
     sink = JsonLinesSink(path, sleep=no_wait)
     assert sink.erase("a") == 2
     assert b"health" not in path.read_bytes()
-    sink.write(line("c"))
-    sink.close()
+    write(sink, line("c"))
     assert {record["visitor.id"] for record in records(path)} == {"b", "c"}
 
 
-def test_what_is_left_of_a_record_in_a_closed_file_is_erased_with_the_others(tmp_path: Path) -> None:
+def test_torn_record_in_closed_file_is_erased(tmp_path: Path) -> None:
     plain, packed = tmp_path / "access-2026-11-23-0001.jsonl", tmp_path / "access-2026-11-23-0002.jsonl.gz"
     plain.write_bytes(line("b") + TORN)
     packed.write_bytes(gzip.compress(TORN + b"\n" + line("b")))
@@ -474,7 +458,7 @@ def test_what_is_left_of_a_record_in_a_closed_file_is_erased_with_the_others(tmp
     assert gzip.decompress(packed.read_bytes()) == line("b")
 
 
-def test_what_is_left_of_a_record_is_removed_when_the_record_would_be(tmp_path: Path) -> None:
+def test_old_torn_record_is_purged(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     path.write_bytes(TORN + b"\n" + TORN[:20] + b"\n" + line("b", time="2026-11-23T12:00:00.000Z"))
     sink = JsonLinesSink(path)
@@ -484,7 +468,7 @@ def test_what_is_left_of_a_record_is_removed_when_the_record_would_be(tmp_path: 
     assert path.read_bytes().split(b"\n", 1)[1].startswith(TORN[:20])
 
 
-def test_a_file_that_is_renamed_while_records_are_erased_is_not_mixed_up_with_the_new_one(tmp_path: Path) -> None:
+def test_erase_keeps_other_records_when_file_is_renamed_meanwhile(tmp_path: Path) -> None:
     path, rotated = tmp_path / "access.jsonl", tmp_path / "access.jsonl.1"
 
     def rotate(_: float) -> None:
@@ -499,7 +483,7 @@ def test_a_file_that_is_renamed_while_records_are_erased_is_not_mixed_up_with_th
 
 
 @pytest.mark.slow
-def test_a_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
+def test_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     filler = line("b", x="x" * 990) * 3000
     path.write_bytes(line("a", n=0) + filler + line("a", n=1) + filler + line("a", n=2))
@@ -510,7 +494,7 @@ def test_a_large_file_is_searched_to_its_end(tmp_path: Path) -> None:
     assert len(records(path)) == 6000
 
 
-def test_old_records_and_counts_are_removed_and_only_counted_when_dry(tmp_path: Path) -> None:
+def test_purge_removes_old_records_and_dry_run_only_counts_them(tmp_path: Path) -> None:
     path, counts = tmp_path / "access.jsonl", tmp_path / "access.counts.jsonl"
     times = ["2026-11-23T11:59:59.999Z", "2026-11-23T12:00:00.000Z", "2026-11-25T12:00:00.000Z"]
     sink = JsonLinesSink(path)
@@ -518,16 +502,16 @@ def test_old_records_and_counts_are_removed_and_only_counted_when_dry(tmp_path: 
         sink.write(line("a", time=time))
         sink.count(json.dumps({"time": time}).encode() + b"\n")
     sink.close()
-    as_it_was = (path.read_bytes(), counts.read_bytes())
+    before = (path.read_bytes(), counts.read_bytes())
     assert sink.purge(NOW, timedelta(days=2), dry_run=True) == 1
-    assert (path.read_bytes(), counts.read_bytes()) == as_it_was
+    assert (path.read_bytes(), counts.read_bytes()) == before
     assert sink.purge(NOW, timedelta(days=2)) == 1
     assert [record["time"] for record in records(path)] == times[1:]
     assert [count["time"] for count in records(counts)] == times[1:]
     assert sink.purge(NOW, timedelta(days=2)) == 0
 
 
-def test_a_purge_closes_the_file_of_a_day_that_is_over_and_a_dry_run_does_not(tmp_path: Path) -> None:
+def test_purge_closes_file_of_past_day_and_dry_run_does_not(tmp_path: Path) -> None:
     path, day_before = tmp_path / "access.jsonl", NOW - 86_400
     now = [day_before]
     sink = JsonLinesSink(path, compress=None, clock=lambda: now[0])
@@ -544,7 +528,7 @@ def test_a_purge_closes_the_file_of_a_day_that_is_over_and_a_dry_run_does_not(tm
     assert closed == ["access-2026-11-24-0001.jsonl", "access.counts-2026-11-24-0001.jsonl"]
 
 
-def test_a_sink_that_is_closed_has_no_file_open(tmp_path: Path) -> None:
+def test_closed_sink_has_no_open_file(tmp_path: Path) -> None:
     sink = JsonLinesSink(tmp_path / "access.jsonl")
     sink.write(line("a"))
     sink.count(b'{"count.value": 1}\n')
@@ -554,7 +538,7 @@ def test_a_sink_that_is_closed_has_no_file_open(tmp_path: Path) -> None:
 
 
 def open_files(folder: Path) -> list[str]:
-    """Return the names of the files of a folder that this process has open."""
+    """Return the names of the files in a folder that this process has open."""
     names = {(found.stat().st_dev, found.stat().st_ino): found.name for found in folder.glob("*.jsonl")}
     is_open = set()
     for descriptor in range(1024):
@@ -564,7 +548,7 @@ def open_files(folder: Path) -> list[str]:
     return sorted(is_open - {""})
 
 
-def test_nothing_is_erased_behind_the_back_of_a_program_that_locks_the_file(tmp_path: Path) -> None:
+def test_erasing_from_locked_file_raises_cannot_erase_error(tmp_path: Path) -> None:
     path = tmp_path / "access.jsonl"
     path.write_bytes(line("a"))
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Closed files become Parquet: nothing is lost, nothing comes twice, and whoever reads meanwhile notices nothing."""
+"""Tests of compaction: closed files become Parquet files, and readers find each record once at any moment."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def close_as(path: Path, form: FileFormat, *lines: bytes, day: date = DAY, number: int = 1) -> Path:
-    """Make a closed file of lines."""
+    """Write lines to a closed file."""
     place, data = path_of(path, day, number, form), b"".join(lines)
     place.write_bytes(gzip.compress(data) if form is FileFormat.GZIP else data)
     if form is FileFormat.ZSTD:
@@ -63,7 +63,7 @@ def close_as(path: Path, form: FileFormat, *lines: bytes, day: date = DAY, numbe
 
 
 def rows(query: str, *files: Path) -> list[tuple[Any, ...]]:
-    """Return what a query says of Parquet files."""
+    """Return the rows of a query on Parquet files."""
     with duckdb.connect(":memory:") as connection:
         return connection.execute(
             query.replace("FILES", "read_parquet($files, hive_partitioning = false)"), {"files": [*map(str, files)]}
@@ -79,7 +79,7 @@ def sink(path: Path) -> JsonLinesSink:
 
 
 def uids(found: Sequence[Source]) -> Counter[str]:
-    """Return how often each uid is there."""
+    """Count each uid in these files."""
     lines = [str(source.path) for source in found if source.file_format is not FileFormat.PARQUET]
     parquet = [str(source.path) for source in found if source.file_format is FileFormat.PARQUET]
     with duckdb.connect(":memory:", config={"threads": 1}) as connection:
@@ -95,12 +95,12 @@ def uids(found: Sequence[Source]) -> Counter[str]:
     return counted
 
 
-# What becomes of a record.
+# Records
 
 
 @pytest.mark.parametrize("form", [FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD])
 @pytest.mark.slow
-def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: FileFormat, path: Path) -> None:
+def test_closed_file_becomes_parquet_file_with_same_records(form: FileFormat, path: Path) -> None:
     written = [record(number, f"visitor-{number % 3}") for number in range(300)]
     del written[3]["event.properties"], written[6]["http.request.referrer"]
     lines = [json.dumps(each).encode() + b"\n" for each in written]
@@ -124,13 +124,13 @@ def test_a_closed_file_becomes_one_of_parquet_with_the_same_records(form: FileFo
 
 
 @pytest.mark.slow
-def test_counts_become_parquet_too_with_their_own_day(path: Path) -> None:
+def test_counts_become_parquet_with_their_day(path: Path) -> None:
     counts = counts_path(path)
     close_as(counts, FileFormat.GZIP, count_line(1, 12, days=1), count_line(2, 30), count_line(1, 12, days=1), b"   \n")
     assert compact(path) == Compacted(files=1, records=0, counts=2, busy=0, unreadable=())
     (place,) = [source.path for source in sources(counts)]
     assert place.parent.name == "written=2026-11-25"
-    with duckdb.connect(":memory:") as connection:  # as anybody reads it, the folder taken for a column
+    with duckdb.connect(":memory:") as connection:  # DuckDB makes a column of the folder's name
         found = connection.execute("SELECT * EXCLUDE written FROM read_parquet($file)", {"file": str(place)})
         assert [column[0] for column in found.description or ()] == list(COUNT_COLUMNS.values())
         days = {uid[-2:]: (day, value) for _, uid, day, *_, value in found.fetchall()}
@@ -139,7 +139,7 @@ def test_counts_become_parquet_too_with_their_own_day(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_no_record_is_left_out_and_what_was_written_twice_comes_once(path: Path) -> None:
+def test_compaction_drops_invalid_and_duplicate_lines(path: Path) -> None:
     nonsense = [
         b"\n",
         b"      \n",
@@ -156,7 +156,7 @@ def test_what_is_no_record_is_left_out_and_what_was_written_twice_comes_once(pat
 
 
 @pytest.mark.slow
-def test_a_record_that_only_some_readers_take_for_json_is_kept(path: Path) -> None:
+def test_record_with_unpaired_surrogate_is_kept(path: Path) -> None:
     half = b'{"log.record.uid":"a-1","url.path":"/\\ud800/x\xc3\xa9","visitor.id":"one"}\n'
     pair = b'{"log.record.uid":"a-2","url.path":"/\\ud83d\\ude00\\u0000","visitor.id":"one"}\n'
     for form in (FileFormat.PLAIN, FileFormat.GZIP, FileFormat.ZSTD):
@@ -166,7 +166,7 @@ def test_a_record_that_only_some_readers_take_for_json_is_kept(path: Path) -> No
         compacted(path).unlink()
 
 
-def test_records_of_before_version_1_get_what_they_lack(path: Path) -> None:
+def test_records_before_version_1_get_uid_and_kind(path: Path) -> None:
     old = {"time": "2026-11-25T11:00:00.000Z", "url.path": "/", "visitor.id": "one"}
     lines = [json.dumps({**old, "http.request.method": method}).encode() + b"\n" for method in ("GET", "GET", "POST")]
     close_as(path, FileFormat.GZIP, *lines, line(1))
@@ -177,16 +177,16 @@ def test_records_of_before_version_1_get_what_they_lack(path: Path) -> None:
     assert [kind for _, kind in found] == ["event", "request", "view", "view"]
 
 
-def test_the_live_file_is_closed_first_if_its_day_is_over(path: Path) -> None:
+def test_compaction_closes_live_file_of_past_day(path: Path) -> None:
     path.write_bytes(line(1))
     assert compact(path).files == 0
-    os.utime(path, (NOON, NOON))
-    if datetime.now(UTC).date() > DAY:
-        assert compact(path).files == 1
-        assert [source.path for source in sources(path)] == [compacted(path)]
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    os.utime(path, (yesterday.timestamp(), yesterday.timestamp()))
+    assert compact(path).files == 1
+    assert [source.path for source in sources(path)] == [path_of(path, yesterday.date(), 1, FileFormat.PARQUET)]
 
 
-def test_files_and_folders_belong_to_whom_the_log_belongs(path: Path) -> None:
+def test_parquet_files_and_folders_keep_owner_and_mode_of_the_log(path: Path) -> None:
     place = close_as(path, FileFormat.PLAIN, line(1))
     place.chmod(0o640)
     if os.geteuid() == 0:
@@ -198,12 +198,12 @@ def test_files_and_folders_belong_to_whom_the_log_belongs(path: Path) -> None:
     assert [each.stat().st_mode & 0o777 for each in made] == [0o750, 0o750, 0o640]
 
 
-# Run again, at once, killed.
+# Repeated, concurrent and killed runs
 
 
 @pytest.mark.parametrize("name", ["a[b]c", "a*c", "a?c"])
 @pytest.mark.slow
-def test_a_folder_is_meant_as_it_is_named_and_not_as_a_pattern(name: str, tmp_path: Path) -> None:
+def test_wildcards_in_folder_name_are_literal(name: str, tmp_path: Path) -> None:
     mine, other = tmp_path / name / "access.jsonl", tmp_path / "abc" / "access.jsonl"
     for number, path in ((1, mine), (3, other)):
         path.parent.mkdir()
@@ -216,7 +216,7 @@ def test_a_folder_is_meant_as_it_is_named_and_not_as_a_pattern(name: str, tmp_pa
 
 
 @pytest.mark.slow
-def test_it_may_be_run_again(path: Path) -> None:
+def test_compaction_can_run_again(path: Path) -> None:
     assert compact(path) == Compacted(files=0, records=0, counts=0, busy=0, unreadable=())
     for number in (1, 2):
         close_as(path, FileFormat.PLAIN, line(number), number=number)
@@ -225,7 +225,7 @@ def test_it_may_be_run_again(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_file_that_somebody_holds_is_for_the_next_time(path: Path) -> None:
+def test_locked_file_is_compacted_next_time(path: Path) -> None:
     place = close_as(path, FileFormat.PLAIN, line(1))
     with place.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -234,8 +234,8 @@ def test_a_file_that_somebody_holds_is_for_the_next_time(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_a_killed_one_left_behind_is_done_again(path: Path) -> None:
-    """Killed before the source was removed, with a file of another form before it, and in the middle of a file."""
+def test_leftovers_of_killed_compaction_are_replaced(path: Path) -> None:
+    """The source was not yet removed, its compressed file is there too, and a Parquet file is half written."""
     close_as(path, FileFormat.PLAIN, line(1), line(2))
     compact(path)
     close_as(path, FileFormat.PLAIN, line(1), line(2))
@@ -273,7 +273,7 @@ def start(path: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_it_leaves_each_record_in_one_file(path: Path) -> None:
+def test_killed_compaction_leaves_each_record_in_one_file(path: Path) -> None:
     chance = random.Random(7)  # noqa: S311 (when to kill)
     files, each = 36, 200
     for number in range(1, files + 1):
@@ -299,7 +299,7 @@ def test_killed_at_any_moment_it_leaves_each_record_in_one_file(path: Path) -> N
 
 
 @pytest.mark.slow
-def test_several_at_once_do_each_file_once_and_a_reader_notices_nothing(path: Path) -> None:
+def test_concurrent_compactions_convert_each_file_once(path: Path) -> None:
     files, each = 40, 300
     for number in range(1, files + 1):
         lines = [line(n) for n in range(number * each, (number + 1) * each)]
@@ -318,7 +318,7 @@ def test_several_at_once_do_each_file_once_and_a_reader_notices_nothing(path: Pa
     assert {source.file_format for source in sources(path)} == {FileFormat.PARQUET}
 
 
-def test_a_file_that_cannot_be_read_stays_and_the_others_are_done(path: Path) -> None:
+def test_unreadable_file_does_not_stop_compaction(path: Path) -> None:
     broken = path_of(path, DAY, 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])
     close_as(path, FileFormat.PLAIN, line(2), number=2)
@@ -330,8 +330,8 @@ def test_a_file_that_cannot_be_read_stays_and_the_others_are_done(path: Path) ->
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_leaves_each_file_as_it_was(path: Path) -> None:
-    """A limit on the size of files stands in for a full disk."""
+def test_full_disk_leaves_each_file_unchanged(path: Path) -> None:
+    """A limit on file sizes replaces a full disk."""
     script = """
 import resource, sys
 from pathlib import Path
@@ -350,11 +350,11 @@ print(len(compress_closed(path, FileFormat.GZIP)), len(compact(path).unreadable)
     assert compact(path).records == 1000
 
 
-# A visitor's records, and old ones, in all files.
+# Erasing and purging in all files
 
 
 @pytest.mark.slow
-def test_a_visitor_is_erased_from_files_of_every_form_and_nobody_else_is(path: Path) -> None:
+def test_erase_removes_only_the_visitor_from_files_of_every_form(path: Path) -> None:
     forms = [FileFormat.PLAIN, FileFormat.GZIP, FileFormat.PLAIN]
     for number, form in enumerate([*forms, *forms], 1):
         lines = [line(number * 10 + n, ("one", "two")[n % 2]) for n in range(6)]
@@ -363,19 +363,21 @@ def test_a_visitor_is_erased_from_files_of_every_form_and_nobody_else_is(path: P
             compact(path)
     close_as(path, FileFormat.PLAIN, line(99, "two"), number=7)
     path.write_bytes(line(100, "one") + line(101, "two"))
-    theirs = list(sink(path).read("two"))
+    others = list(sink(path).read("two"))
     assert len(list(sink(path).read("one"))) == 19
     untouched = path_of(path, DAY, 7, FileFormat.PLAIN).stat().st_ino
     assert sink(path).erase("one") == 19
     assert sink(path).erase("one") == 0
     assert list(sink(path).read("one")) == []
-    assert list(sink(path).read("two")) == theirs
-    assert len(theirs) == 20
-    assert path_of(path, DAY, 7, FileFormat.PLAIN).stat().st_ino == untouched, "what has nothing of them stays as it is"
+    assert list(sink(path).read("two")) == others
+    assert len(others) == 20
+    assert path_of(path, DAY, 7, FileFormat.PLAIN).stat().st_ino == untouched, (
+        "a file without their records is not rewritten"
+    )
     assert all(source.file_format is FileFormat.PARQUET for source in sources(path)[:3])
 
 
-def test_what_cannot_be_erased_is_said_and_the_rest_is_erased(path: Path) -> None:
+def test_erase_reports_unreadable_file_and_erases_from_others(path: Path) -> None:
     broken = path_of(path, DAY, 1, FileFormat.GZIP)
     broken.write_bytes(gzip.compress(line(1) * 1000)[:-20])
     close_as(path, FileFormat.PLAIN, line(2), number=2)
@@ -388,13 +390,11 @@ def test_what_cannot_be_erased_is_said_and_the_rest_is_erased(path: Path) -> Non
 
 
 @pytest.mark.slow
-def test_files_by_zstd_of_an_earlier_version_are_read_once_they_are_compacted(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_zstd_files_of_earlier_version_are_read_after_compaction(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     close_as(path, FileFormat.ZSTD, line(1), line(2, "two"))
     needed = "cookie-consent compact"
     own = sink(path)
-    assert needed in caplog.text, "said at the start"
+    assert needed in caplog.text, "the sink logs it when it is made"
     with pytest.raises(OSError, match=needed):
         list(own.read("one"))
     with pytest.raises(CannotEraseError, match=needed):
@@ -405,7 +405,7 @@ def test_files_by_zstd_of_an_earlier_version_are_read_once_they_are_compacted(
     assert list(own.read("two")) == [record(2, "two")]
 
 
-def test_a_file_by_zstd_keeps_its_number_and_goes_when_it_is_old(path: Path) -> None:
+def test_zstd_file_keeps_its_number_and_is_purged(path: Path) -> None:
     place = close_as(path, FileFormat.ZSTD, line(1))
     path.write_bytes(line(2))
     os.utime(path, (NOON, NOON))
@@ -416,7 +416,7 @@ def test_a_file_by_zstd_keeps_its_number_and_goes_when_it_is_old(path: Path) -> 
 
 
 @pytest.mark.slow
-def test_old_files_go_as_a_whole_and_not_before_their_day_is_old(path: Path) -> None:
+def test_purge_removes_whole_files_of_old_days(path: Path) -> None:
     for day, form in ((21, FileFormat.PLAIN), (22, FileFormat.GZIP), (23, FileFormat.GZIP), (24, FileFormat.PLAIN)):
         for log in (path, counts_path(path)):
             close_as(log, form, line(day), line(day + 100), b"    \n", day=date(2026, 11, day))
@@ -435,14 +435,14 @@ def test_old_files_go_as_a_whole_and_not_before_their_day_is_old(path: Path) -> 
     assert list((path.parent / "access").iterdir()) == []
 
 
-def test_a_file_that_cannot_be_removed_is_an_error(path: Path) -> None:
+def test_purge_raises_error_for_undeletable_file(path: Path) -> None:
     close_as(path, FileFormat.PLAIN, line(1))
     path_of(path, DAY, 1, FileFormat.GZIP).mkdir()
     with pytest.raises(OSError, match=r"0001\.jsonl\.gz"):
         sink(path).purge(NOON + 10 * 86400, timedelta(days=1))
 
 
-# The command.
+# The command
 
 
 def run(*given: str) -> int:
@@ -452,7 +452,7 @@ def run(*given: str) -> int:
 
 
 @pytest.mark.slow
-def test_the_command_says_what_it_did(path: Path, capsys: Capture) -> None:
+def test_command_prints_summary(path: Path, capsys: Capture) -> None:
     close_as(path, FileFormat.PLAIN, line(1), line(2))
     close_as(counts_path(path), FileFormat.PLAIN, count_line(1, 1))
     assert run("--access-log", str(path)) == GOOD
@@ -462,7 +462,9 @@ def test_the_command_says_what_it_did(path: Path, capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out) == summary
 
 
-def test_the_command_says_what_it_could_not_do(path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_reports_unreadable_and_locked_files(
+    path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path_of(path, DAY, 1, FileFormat.GZIP).write_bytes(b"no gzip")
     monkeypatch.setenv("CONSENT_ACCESS_LOG", str(path))
     with close_as(path, FileFormat.PLAIN, line(1), number=2).open("rb") as file:
@@ -482,19 +484,19 @@ def test_the_command_says_what_it_could_not_do(path: Path, capsys: Capture, monk
         ("/nowhere/access.jsonl", "there is no file /nowhere/access.jsonl, and none that was closed"),
     ],
 )
-def test_the_command_names_what_it_cannot_use(target: str | None, said: str, capsys: Capture) -> None:
+def test_command_refuses_wrong_access_log(target: str | None, said: str, capsys: Capture) -> None:
     assert run(*(["--access-log", target] if target else [])) == WRONG_USAGE
     assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("level", ["0", "23", "x"])
-def test_a_level_that_zstd_does_not_have_is_refused(level: str, capsys: Capture) -> None:
+def test_wrong_compression_level_is_refused(level: str, capsys: Capture) -> None:
     with pytest.raises(SystemExit):
         run("--level", level)
     assert "--level: a level is a number from 1 to 22" in capsys.readouterr().err
 
 
-def test_what_is_missing_is_said_and_purging_goes_without(
+def test_without_duckdb_parquet_files_can_only_be_purged(
     path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     close_as(path, FileFormat.PLAIN, line(1))
@@ -509,5 +511,5 @@ def test_what_is_missing_is_said_and_purging_goes_without(
     assert sink(path).purge(NOON + 10 * 86400, timedelta(days=1)) == 0
     assert sources(path) == []
     close_as(path, FileFormat.PLAIN, line(1))
-    assert len(list(sink(path).read("one"))) == 1, "lines need nothing"
+    assert len(list(sink(path).read("one"))) == 1, "plain files need no duckdb"
     assert sink(path).erase("one") == 1

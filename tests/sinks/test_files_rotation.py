@@ -1,4 +1,4 @@
-"""Closed files of an access log: their names, their forms, and that a reader finds each record once meanwhile."""
+"""Tests of an access log's closed files: names, forms, compression and locks. Readers find each record once."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def write(sink: JsonLinesSink, *numbers: int, visitor: str = "one") -> None:
     sink.close()
 
 
-def date_of(path: Path, *when: int) -> None:
-    """Have a file look as if it was last written at a time (UTC)."""
+def set_time_of(path: Path, *when: int) -> None:
+    """Set the time (UTC) at which a file was last written."""
     seconds = datetime(*when, tzinfo=UTC).timestamp()  # type: ignore[misc, arg-type]
     os.utime(path, (seconds, seconds))
 
@@ -69,7 +69,7 @@ def lines_of(source: Source) -> bytes:
 
 
 def numbers_in(found: Sequence[Source]) -> Counter[int]:
-    """Return how often the record of each number is there."""
+    """Count the record of each number in these files."""
     return Counter(
         int(json.loads(text)["log.record.uid"].partition("-")[2], 16)
         for source in found
@@ -83,7 +83,7 @@ def names(path: Path) -> list[str]:
 
 
 def close_as(path: Path, form: FileFormat, *numbers: int, day: date = DAY, number: int = 1) -> Source:
-    """Make a closed file."""
+    """Write records to a closed file."""
     data = b"".join(map(line, numbers))
     place = path_of(path, day, number, form)
     packed: dict[FileFormat, Callable[[bytes], bytes]] = {FileFormat.GZIP: gzip.compress}
@@ -91,19 +91,19 @@ def close_as(path: Path, form: FileFormat, *numbers: int, day: date = DAY, numbe
     return Source(place, form, day, number)
 
 
-# When a file is closed, and what it is called.
+# Closing and naming
 
 
 @pytest.mark.parametrize("form", [FileFormat.PLAIN, FileFormat.GZIP])
-def test_a_file_that_is_dated_in_the_future_is_of_today_when_somebody_purges(
+def test_purge_redates_files_of_the_future_to_today(
     form: FileFormat, path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A host's clock was a year ahead: its files would have stayed a year longer."""
+    """Without a new date, the files of a host whose clock was a year ahead would stay a year longer."""
     close_as(path, form, 1, day=date(2027, 11, 26))
     close_as(path, form, 2, day=date(2026, 11, 26), number=4)
     close_as(path, form, 3, day=date(2026, 11, 25))
     path.write_bytes(line(4))
-    date_of(path, 2027, 11, 26)
+    set_time_of(path, 2027, 11, 26)
     clock = Clock(NOW)
     sink = JsonLinesSink(path, clock=clock)
     assert sink.purge(clock(), timedelta(days=30)) == 0
@@ -122,7 +122,7 @@ def test_a_file_that_is_dated_in_the_future_is_of_today_when_somebody_purges(
     assert names(path) == []
 
 
-def test_the_live_file_is_closed_when_it_is_large(path: Path) -> None:
+def test_large_live_file_is_closed(path: Path) -> None:
     sink = JsonLinesSink(path, rotate_size=2000, compress=None, clock=lambda: NOW)
     for number in range(7):
         write(sink, number)
@@ -136,45 +136,45 @@ def test_the_live_file_is_closed_when_it_is_large(path: Path) -> None:
     assert names(counts_path(path)) == ["access.counts.jsonl"]
 
 
-def test_a_batch_that_is_larger_than_a_file_may_be_is_written_whole(path: Path) -> None:
+def test_batch_larger_than_rotate_size_is_written_whole(path: Path) -> None:
     sink = JsonLinesSink(path, rotate_size=1, compress=None)
     write(sink, 1, 2, 3)
     write(sink, 4)
     assert [len(lines_of(source).splitlines()) for source in sources(path)] == [3, 1]
 
 
-def test_the_live_file_is_closed_when_its_day_is_over(path: Path) -> None:
+def test_live_file_of_past_day_is_closed(path: Path) -> None:
     sink = JsonLinesSink(path, compress=None, clock=lambda: NOW)
     write(sink, 1)
-    date_of(path, 2026, 11, 25, 23, 59, 59)
+    set_time_of(path, 2026, 11, 25, 23, 59, 59)
     write(sink, 2)
     assert names(path) == ["access-2026-11-25-0001.jsonl", "access.jsonl"]
     assert numbers_in(sources(path)[:1]) == Counter([1])
 
 
-def test_two_files_of_a_day_or_a_clock_that_is_set_back_make_no_two_of_one_name(path: Path) -> None:
+def test_closed_files_of_a_day_have_different_numbers(path: Path) -> None:
     for number in range(1, 4):
         write(JsonLinesSink(path, rotate_size=1, compress=None), number)
-        date_of(path, 2026, 11, 25, 12)
-        if number == 2:  # the first went on to another form
+        set_time_of(path, 2026, 11, 25, 12)
+        if number == 2:  # the first file was compressed
             path_of(path, DAY, 1, FileFormat.PLAIN).rename(path_of(path, DAY, 1, FileFormat.GZIP))
     assert Rotation(path, 1, lambda: NOW).close_if_due()
     assert names(path) == [f"access-2026-11-25-000{number}.jsonl{'.gz' * (number == 1)}" for number in (1, 2, 3)]
 
 
-def test_a_file_is_not_closed_before_its_time(path: Path) -> None:
+def test_missing_empty_or_current_file_is_not_closed(path: Path) -> None:
     rotation = Rotation(path, 1000, lambda: NOW)
-    assert rotation.close_if_due()  # there is none
+    assert rotation.close_if_due()  # missing
     path.touch()
-    date_of(path, 2026, 11, 25)
-    assert rotation.close_if_due()  # it is empty
+    set_time_of(path, 2026, 11, 25)
+    assert rotation.close_if_due()  # empty
     write(JsonLinesSink(path), 1)
-    date_of(path, 2026, 11, 27)  # the clock was set back since
+    set_time_of(path, 2026, 11, 27)  # current: the clock was set back since
     assert rotation.close_if_due()
     assert names(path) == ["access.jsonl"]
 
 
-def test_a_file_in_a_folder_that_cannot_be_written_grows_on(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_live_file_grows_while_it_cannot_be_closed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lock = path.with_name(".access.jsonl.lock")
     lock.mkdir()
     sink = JsonLinesSink(path, rotate_size=1, compress=None)
@@ -189,7 +189,7 @@ def test_a_file_in_a_folder_that_cannot_be_written_grows_on(path: Path, caplog: 
     assert numbers_in(sources(path)) == Counter(range(4))
 
 
-def test_a_symbolic_link_is_not_taken_for_the_file(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_symbolic_link_is_not_closed(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.symlink_to(path.with_name("elsewhere.jsonl"))
     sink = JsonLinesSink(path, rotate_size=1, compress=None)
     write(sink, 1)
@@ -199,10 +199,10 @@ def test_a_symbolic_link_is_not_taken_for_the_file(path: Path, caplog: pytest.Lo
     assert "symbolic link" in caplog.text
 
 
-# Which files there are.
+# Sources
 
 
-def test_the_form_before_counts_while_two_are_there(path: Path) -> None:
+def test_earlier_form_counts_while_a_file_has_two(path: Path) -> None:
     forms = (FileFormat.PARQUET, FileFormat.ZSTD, FileFormat.GZIP, FileFormat.PLAIN)
     for form in forms:
         place = path_of(path, DAY, 1, form)
@@ -211,7 +211,7 @@ def test_the_form_before_counts_while_two_are_there(path: Path) -> None:
         assert sources(path) == [Source(place, form, DAY, 1)]
 
 
-def test_other_files_are_none_of_the_logs(path: Path) -> None:
+def test_sources_leave_out_other_files(path: Path) -> None:
     others = [
         "access-2026-11-25-0001.jsonl.part",
         ".access-2026-11-25-0001.jsonl.gz.part",
@@ -230,7 +230,7 @@ def test_other_files_are_none_of_the_logs(path: Path) -> None:
     assert sources(path) == []
 
 
-def test_files_come_by_day_and_number_and_the_live_one_last(path: Path) -> None:
+def test_sources_are_in_order_with_live_file_last(path: Path) -> None:
     path.touch()
     for day, number in ((26, 1), (25, 10_000), (25, 9999)):
         path_of(path, date(2026, 11, day), number, FileFormat.PLAIN).touch()
@@ -242,22 +242,22 @@ def test_files_come_by_day_and_number_and_the_live_one_last(path: Path) -> None:
     ]
 
 
-def test_the_folder_of_parquet_files_is_never_the_log_itself() -> None:
+def test_parquet_folder_differs_from_the_log() -> None:
     assert parquet_folder(Path("logs/access.jsonl")) == Path("logs/access")
     assert parquet_folder(Path("logs/access")) == Path("logs/access.parquet")
     counts = path_of(counts_path(Path("logs/access.jsonl")), DAY, 1, FileFormat.PARQUET)
     assert counts == Path("logs/access.counts/written=2026-11-25/access.counts-2026-11-25-0001.parquet")
 
 
-def test_the_live_file_has_no_day_to_go_by(path: Path) -> None:
+def test_live_file_has_no_date(path: Path) -> None:
     with pytest.raises(ValueError, match="is not closed"):
         Source(path, FileFormat.LIVE).date()
 
 
-# A reader.
+# Readers
 
 
-def test_a_reader_reads_again_where_a_file_went_to_its_next_form(path: Path) -> None:
+def test_reader_starts_again_when_file_changes_its_form(path: Path) -> None:
     close_as(path, FileFormat.PLAIN, 1, 2)
     tries = []
 
@@ -271,7 +271,7 @@ def test_a_reader_reads_again_where_a_file_went_to_its_next_form(path: Path) -> 
     assert [found[0].file_format for found in tries] == [FileFormat.PLAIN, FileFormat.GZIP]
 
 
-def test_a_reader_reads_again_where_the_live_file_was_closed(path: Path) -> None:
+def test_reader_starts_again_when_live_file_is_closed(path: Path) -> None:
     write(JsonLinesSink(path), 1)
     tries = []
 
@@ -285,13 +285,13 @@ def test_a_reader_reads_again_where_the_live_file_was_closed(path: Path) -> None
     assert len(tries) == 2
 
 
-def test_what_a_reader_cannot_read_is_its_own_trouble(path: Path) -> None:
+def test_error_of_a_reader_is_raised(path: Path) -> None:
     path.touch()
     with pytest.raises(ZeroDivisionError):
         retry_if_moved(path, lambda found: 1 // 0)
 
 
-def test_a_reader_does_not_run_after_files_for_ever(path: Path) -> None:
+def test_reader_gives_up_when_files_keep_changing(path: Path) -> None:
     numbers, pauses = iter(range(1, 1000)), list[float]()
 
     def read(found: list[Source]) -> None:
@@ -300,10 +300,10 @@ def test_a_reader_does_not_run_after_files_for_ever(path: Path) -> None:
     with pytest.raises(OSError, match="move faster than they can be read"):
         retry_if_moved(path, read, pauses.append)
     assert pauses == sorted(pauses)
-    assert sum(pauses) > 15, "somebody who compacts many files is waited for"
+    assert sum(pauses) > 15, "long enough for the compaction of many files"
 
 
-# Compression.
+# Compression
 
 
 def test_closed_files_are_compressed(path: Path) -> None:
@@ -324,7 +324,7 @@ def test_closed_files_are_compressed(path: Path) -> None:
     assert numbers_in(sources(path)) == Counter()
 
 
-def test_a_compressed_file_has_the_mode_of_the_one_before(path: Path) -> None:
+def test_compressed_file_keeps_mode_and_owner(path: Path) -> None:
     source = close_as(path, FileFormat.PLAIN, 1)
     source.path.chmod(0o604)
     if os.geteuid() == 0:
@@ -335,9 +335,9 @@ def test_a_compressed_file_has_the_mode_of_the_one_before(path: Path) -> None:
     assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
 
 
-def test_what_a_killed_compression_left_behind_is_removed(path: Path) -> None:
+def test_leftovers_of_killed_compression_are_removed(path: Path) -> None:
     close_as(path, FileFormat.PLAIN, 1, 2)
-    close_as(path, FileFormat.GZIP, 1, 2)  # it was complete: killed before it removed the plain one
+    close_as(path, FileFormat.GZIP, 1, 2)  # complete, but the kill came before the plain file was removed
     left = temporary_path(path_of(path, DAY, 1, FileFormat.GZIP))
     left.write_bytes(b"half")
     assert numbers_in(sources(path)) == Counter([1, 2])
@@ -347,9 +347,7 @@ def test_what_a_killed_compression_left_behind_is_removed(path: Path) -> None:
     assert names(path) == ["access-2026-11-25-0001.jsonl.gz"]
 
 
-def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_file_in_use_is_compressed_after_its_release(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = close_as(path, FileFormat.PLAIN, 1)
     file = source.path.open("ab")
     fcntl.flock(file, fcntl.LOCK_SH)
@@ -370,7 +368,7 @@ def test_a_file_that_somebody_still_writes_to_is_compressed_once_he_is_done(
     assert caplog.records == []
 
 
-def test_a_file_that_cannot_be_compressed_stays_as_it_is(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_file_that_cannot_be_compressed_is_kept(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     source = close_as(path, FileFormat.PLAIN, 1)
     compressor = Compressor((path,), FileFormat.GZIP, lambda _: None)
     with source.path.open("rb") as file:
@@ -386,7 +384,7 @@ def test_a_file_that_cannot_be_compressed_stays_as_it_is(path: Path, caplog: pyt
     Compressor((path,), FileFormat.PLAIN).start()
 
 
-def test_a_new_file_comes_whole_or_not_at_all(path: Path) -> None:
+def test_replacing_leaves_no_half_written_file(path: Path) -> None:
     source = close_as(path, FileFormat.PLAIN, 1)
 
     def write_half() -> None:
@@ -399,15 +397,15 @@ def test_a_new_file_comes_whole_or_not_at_all(path: Path) -> None:
     assert os.listdir(path.parent) == [source.path.name]
 
 
-# The right to a file.
+# Locks
 
 
-def test_a_file_is_held_by_one_at_a_time(path: Path) -> None:
+def test_closed_file_has_one_holder_at_a_time(path: Path) -> None:
     source = close_as(path, FileFormat.PLAIN, 1)
     with exclusive(path, source) as file:
         assert file is not None
         with pytest.raises(TimeoutError), exclusive(path, source, wait=0.1):
-            pytest.fail("it is held")
+            pytest.fail("two hold the file")
         waits = threading.Thread(target=compress_closed, args=(path, FileFormat.GZIP))
         waits.start()
         waits.join()
@@ -416,13 +414,13 @@ def test_a_file_is_held_by_one_at_a_time(path: Path) -> None:
         assert file is not None
 
 
-def how_often_open(path: Path) -> int:
+def times_open(path: Path) -> int:
     """Return how often this process has a file open."""
     places = [Path("/proc/self/fd", name) for name in os.listdir("/proc/self/fd")]
     return sum(place.exists() and place.samefile(path) for place in places)
 
 
-def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
+def test_vanished_file_cannot_be_held(path: Path) -> None:
     source = close_as(path, FileFormat.PLAIN, 1)
     with ExitStack() as stack:
         first = stack.enter_context(exclusive(path, source))
@@ -435,7 +433,7 @@ def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
 
         waits = threading.Thread(target=wait)
         waits.start()
-        wait_until(lambda: how_often_open(source.path) == 2)
+        wait_until(lambda: times_open(source.path) == 2)
         source.path.rename(path.with_name("elsewhere"))
         stack.close()
         waits.join()
@@ -444,7 +442,7 @@ def test_a_form_that_is_gone_cannot_be_held(path: Path) -> None:
         assert file is None
 
 
-def test_each_closed_file_is_worked_on_once_though_it_goes_to_its_next_form(path: Path) -> None:
+def test_each_closed_file_is_processed_once_though_its_form_changes(path: Path) -> None:
     for number in (1, 2, 3):
         close_as(path, FileFormat.PLAIN, number, number=number)
     worked = []
@@ -461,7 +459,7 @@ def test_each_closed_file_is_worked_on_once_though_it_goes_to_its_next_form(path
     assert (trouble.number, str(error)) == (3, "3")
 
 
-def test_an_interruption_is_no_trouble_with_a_file(path: Path) -> None:
+def test_interruption_ends_the_work_on_all_files(path: Path) -> None:
     for number in (1, 2):
         close_as(path, FileFormat.PLAIN, number, number=number)
     worked = []
@@ -475,7 +473,7 @@ def test_an_interruption_is_no_trouble_with_a_file(path: Path) -> None:
     assert worked == [1]
 
 
-# Real processes.
+# Real processes
 
 
 _WRITER = """
@@ -509,7 +507,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 @pytest.mark.slow
-def test_a_reader_finds_each_record_once_while_processes_write_and_close_and_compress(
+def test_reader_finds_each_record_once_during_writing_and_compression(
     path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:
     started += [start(path, 250_000, number, 3, 1500) for number in range(3)]
@@ -525,9 +523,9 @@ def test_a_reader_finds_each_record_once_while_processes_write_and_close_and_com
 
 
 def numbers_in_running(found: Sequence[Source]) -> Counter[int]:
-    """Return how often each record is there, without the line that is being written.
+    """Count each record, without a line that is still being written.
 
-    A process that sees the half of what another is writing takes it for torn: then there is an empty line.
+    A writer that sees half a line of another writer starts a new line: that leaves an empty line.
     """
     whole = Counter[int]()
     for source in found:
@@ -538,9 +536,7 @@ def numbers_in_running(found: Sequence[Source]) -> Counter[int]:
 
 
 @pytest.mark.slow
-def test_a_writer_that_is_stopped_holds_no_other_up_and_loses_nothing(
-    path: Path, started: list[subprocess.Popen[bytes]]
-) -> None:
+def test_suspended_writer_blocks_no_other_and_loses_nothing(path: Path, started: list[subprocess.Popen[bytes]]) -> None:
     stopped = start(path, 60_000, 0, 2, 0)
     started.append(stopped)
     for _ in range(4):
@@ -558,10 +554,10 @@ def test_a_writer_that_is_stopped_holds_no_other_up_and_loses_nothing(
     found = retry_if_moved(path, numbers_in_running)
     assert set(found.values()) == {1}
     own = sorted(number for number in found if number < 1_000_000)
-    assert own == list(range(0, 2 * len(own), 2)), "what the stopped one wrote has no gap"
+    assert own == list(range(0, 2 * len(own), 2)), "the records of the suspended writer have no gap"
 
 
-def test_a_process_that_is_stopped_while_it_closes_the_file_holds_no_writer_up(path: Path) -> None:
+def test_suspended_rotation_blocks_no_writer(path: Path) -> None:
     sink = JsonLinesSink(path, rotate_size=1, compress=None)
     write(sink, 1)
     with path.with_name(".access.jsonl.lock").open("wb") as lock:
@@ -574,7 +570,7 @@ def test_a_process_that_is_stopped_while_it_closes_the_file_holds_no_writer_up(p
 
 
 @pytest.mark.slow
-def test_processes_that_are_killed_while_they_close_and_compress_leave_each_record_once(path: Path) -> None:
+def test_killed_writers_leave_each_record_once(path: Path) -> None:
     for number in range(5):
         process = start(path, 60_000, number * 1_000_000, 1, 0)
         before = len(sources(path))
@@ -584,10 +580,8 @@ def test_processes_that_are_killed_while_they_close_and_compress_leave_each_reco
         found = retry_if_moved(path, numbers_in_running)
         assert set(found.values()) == {1}
         own = [each for each in sorted(found) if each >= number * 1_000_000]
-        assert own == list(range(number * 1_000_000, number * 1_000_000 + len(own))), "there is no gap"
+        assert own == list(range(number * 1_000_000, number * 1_000_000 + len(own))), "the records have no gap"
     assert compress_closed(path, FileFormat.GZIP) == []
     assert numbers_in_running(sources(path)) == found
-    assert {source.file_format for source in sources(path)} - {FileFormat.LIVE} == {
-        FileFormat.GZIP
-    }  # it may just have been closed
+    assert {source.file_format for source in sources(path)} - {FileFormat.LIVE} == {FileFormat.GZIP}
     assert not [name for name in os.listdir(path.parent) if name.endswith(".part")]

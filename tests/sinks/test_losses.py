@@ -1,4 +1,4 @@
-"""What a process held when it was killed is counted by the next one, and by nobody twice."""
+"""Tests of the loss counter: the next process counts, once, the lines that a killed process held."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,8 +32,8 @@ time.sleep(600)
 
 
 @contextmanager
-def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that took eleven lines and brought four."""
+def process_with_losses(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that took eleven lines and wrote four of them."""
     command = [sys.executable, "-c", _HOLD, str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, **process_group_options()) as process:
         assert process.stdout, "a pipe"
@@ -44,22 +44,22 @@ def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
             kill_process_group(process)
 
 
-def next_one(folder: Path, place: str = "a place") -> int:
+def losses_found(folder: Path, place: str = "a place") -> int:
     return LossCounter(place, folder).begin(0)
 
 
 @pytest.mark.slow
-def test_what_a_killed_process_held_is_counted_once(tmp_path: Path) -> None:
-    with holding(tmp_path) as process:
-        assert next_one(tmp_path) == 0, "it lives"
+def test_losses_of_killed_process_are_counted_once(tmp_path: Path) -> None:
+    with process_with_losses(tmp_path) as process:
+        assert losses_found(tmp_path) == 0, "the process still runs"
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert next_one(tmp_path, "another place") == 0
-        assert next_one(tmp_path) == 7
-        assert next_one(tmp_path) == 0
+        assert losses_found(tmp_path, "another place") == 0
+        assert losses_found(tmp_path) == 7
+        assert losses_found(tmp_path) == 0
 
 
-def test_a_process_that_brought_all_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_process_without_losses_leaves_no_file(tmp_path: Path) -> None:
     held = LossCounter("a place", tmp_path)
     assert held.begin(2) == 0
     held.end()
@@ -69,7 +69,7 @@ def test_a_process_that_brought_all_leaves_nothing_behind(tmp_path: Path) -> Non
     assert [*tmp_path.iterdir()] == []
 
 
-def test_without_shared_memory_nothing_is_counted_and_nothing_fails(tmp_path: Path) -> None:
+def test_missing_shared_memory_folder_raises_nothing(tmp_path: Path) -> None:
     held = LossCounter("a place", tmp_path / "none")
     assert held.begin(3) == 0
     held.numbers[0] += 1
@@ -78,16 +78,16 @@ def test_without_shared_memory_nothing_is_counted_and_nothing_fails(tmp_path: Pa
 
 
 @pytest.mark.slow
-def test_a_path_is_the_same_place_however_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_and_absolute_path_are_the_same_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     _abandon(str(tmp_path / "logs/access.jsonl"), tmp_path)
-    assert next_one(tmp_path, "logs/access.jsonl") == 5
+    assert losses_found(tmp_path, "logs/access.jsonl") == 5
     _abandon("nats://one.example/RECORDS", tmp_path)
-    assert next_one(tmp_path, "nats://one.example/RECORDS") == 5
+    assert losses_found(tmp_path, "nats://one.example/RECORDS") == 5
 
 
 def _abandon(place: str, folder: Path) -> None:
-    """Let a process hold five lines and end at once."""
+    """Run a process that takes five lines and exits at once."""
     _run("LossCounter(sys.argv[1], Path(sys.argv[2])).begin(5); os._exit(0)", place, str(folder))
 
 
@@ -98,9 +98,9 @@ def _run(script: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_a_sink_counts_what_a_killed_process_held_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_sink_counts_and_logs_losses_of_killed_process(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.jsonl")
-    _abandon(path, Path("/dev/shm"))  # noqa: S108 (where it looks by itself)
+    _abandon(path, Path("/dev/shm"))  # noqa: S108 (the default folder)
     sink = JsonLinesSink(path)
     sink.write(line(1))
     sink.close()
@@ -109,7 +109,7 @@ def test_a_sink_counts_what_a_killed_process_held_and_says_so(tmp_path: Path, ca
 
 
 @pytest.mark.slow
-def test_a_child_counts_for_itself(tmp_path: Path) -> None:
+def test_forked_child_has_its_own_counter(tmp_path: Path) -> None:
     said = _run(
         """
 held = LossCounter("a place", Path(sys.argv[1]))
@@ -127,20 +127,11 @@ print(*held.numbers, LossCounter("a place", Path(sys.argv[1])).begin(0))
     assert said == "1 0 3\n"
 
 
-def test_a_file_that_is_no_such_thing_holds_nobody_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, Path.touch], ids=["folder", "pipe", "empty file"])
+def test_unusable_counter_file_is_ignored(make: Callable[[Path], object], tmp_path: Path) -> None:
     held = LossCounter("a place", tmp_path)
     held.begin(0)
     (file,) = tmp_path.iterdir()
     held.end()
-    file.mkdir()
-    assert next_one(tmp_path) == 0
-
-
-def test_a_pipe_that_somebody_put_there_holds_nobody_up(tmp_path: Path) -> None:
-    held = LossCounter("a place", tmp_path)
-    held.begin(0)
-    (file,) = tmp_path.iterdir()
-    held.end()
-    os.mkfifo(file)
-    file.with_name(f"{file.name}-empty").touch()
-    assert next_one(tmp_path) == 0
+    make(file)
+    assert losses_found(tmp_path) == 0

@@ -1,7 +1,4 @@
-"""Access records in a stream of NATS JetStream: what is special about that sink.
-
-tests/cli/test_forward.py has the rest.
-"""
+"""Tests of what only the NATS JetStream sink does. tests/cli/test_forward.py tests how its records are forwarded."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServ
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[NatsServer]:
-    """A server that the test may stop, kill and freeze; it does not run yet."""
+    """A server that the test may start, stop, kill and freeze. It does not run yet."""
     server = NatsServer(tmp_path / "nats")
     yield server
     server.close()
@@ -73,7 +70,7 @@ def own_server(tmp_path: Path) -> Iterator[NatsServer]:
 
 @pytest.fixture
 def opened() -> Iterator[Callable[..., NatsSink]]:
-    """Opens sinks, and ends their connections when the test ends."""
+    """Return a function that opens sinks, and close them after the test."""
     sinks: list[NatsSink] = []
 
     def opened(url: str, spill: Path | None = None) -> NatsSink:
@@ -88,7 +85,7 @@ def opened() -> Iterator[Callable[..., NatsSink]]:
 
 @pytest.fixture
 def store(shared_server: NatsServer, opened: Callable[..., NatsSink], request: pytest.FixtureRequest) -> NatsStore:
-    """A store with a stream of the test's own, which is not there yet."""
+    """A store whose stream only this test uses. The stream does not exist yet."""
     name = "".join(sign if sign.isalnum() else "_" for sign in request.node.name)[:60]
     return opened(f"nats://{shared_server.address}/{name}").store
 
@@ -108,10 +105,10 @@ def in_the_year(year: int) -> float:
     return datetime.fromisoformat(f"{year}-11-25T10:00:00Z").timestamp()
 
 
-# The URL.
+# URLs
 
 
-def test_a_url_says_which_servers_who_asks_and_which_stream() -> None:
+def test_url_names_servers_credentials_and_stream() -> None:
     place = NatsAddress.of("nats://me:p%40ss%3Aword@one:4222,two,[::1]:4223/WWW_RECORDS?replicas=2")
     assert place.servers == ("nats://one:4222", "nats://two", "nats://[::1]:4223")
     assert (place.user, place.password, place.token) == ("me", "p@ss:word", None)
@@ -136,25 +133,25 @@ def test_a_url_says_which_servers_who_asks_and_which_stream() -> None:
         ("nats://me:secret@one/A?days=3", "replicas=1 to replicas=5"),
     ],
 )
-def test_a_url_that_is_wrong_is_refused_with_what_would_be_right(url: str, why: str) -> None:
+def test_wrong_url_error_gives_advice_and_hides_the_password(url: str, why: str) -> None:
     with pytest.raises(ValueError, match=why) as raised:
         NatsSink(url)
     assert "secret" not in str(raised.value)
 
 
-def test_no_password_is_in_what_the_sink_says_of_itself() -> None:
+def test_place_of_sink_hides_the_password() -> None:
     assert NatsSink("nats://me:secret@one/A").place == "nats://one/A"
 
 
-def test_open_sink_knows_both_schemes(tmp_path: Path) -> None:
+def test_open_sink_takes_nats_and_tls_urls(tmp_path: Path) -> None:
     for scheme in ("nats", "tls"):
         assert isinstance(open_sink(f"{scheme}://one:4222/A?spill={tmp_path}"), NatsSink)
 
 
-# Messages.
+# Messages
 
 
-def test_lines_are_put_into_few_messages_that_say_what_is_in_them() -> None:
+def test_lines_are_packed_into_messages_with_headers() -> None:
     lines = [line(number) for number in (3, 1, 2)]
     (message,) = packed(lines, 10_000)
     assert message.data == b"".join(lines)
@@ -165,7 +162,7 @@ def test_lines_are_put_into_few_messages_that_say_what_is_in_them() -> None:
     assert list(packed([], 10_000)) == []
 
 
-def test_the_same_lines_have_the_same_id_unless_they_are_marked() -> None:
+def test_same_lines_have_same_message_id_unless_marked() -> None:
     def id_of(*numbers: int, mark: str = "") -> str:
         return next(packed([line(number) for number in numbers], 10_000, mark)).headers["Nats-Msg-Id"]
 
@@ -173,16 +170,16 @@ def test_the_same_lines_have_the_same_id_unless_they_are_marked() -> None:
     assert len({id_of(1, 2), id_of(2, 1), id_of(1), id_of(1, 2, mark="-7")}) == 4
 
 
-def test_a_line_without_a_time_has_none() -> None:
+def test_lines_without_time_make_message_without_time_headers() -> None:
     assert time_of(b'{"visitor.id": "a"}\n') == ""
     (message,) = packed([b'{"visitor.id": "a"}\n'], 10_000)
     assert set(message.headers) == {"Nats-Msg-Id", "Consent-Lines"}
 
 
-# Writing.
+# Writing
 
 
-def test_records_and_counts_are_kept_beside_each_other(store: NatsStore) -> None:
+def test_records_and_counts_have_their_own_subjects(store: NatsStore) -> None:
     records, counts = [line(number) for number in range(3000)], [count(number) for number in range(5)]
     store.write(records, counts)
     assert lines_in(store, store.address.records) == records
@@ -190,20 +187,20 @@ def test_records_and_counts_are_kept_beside_each_other(store: NatsStore) -> None
     assert len(in_stream(store, store.address.records)) < 10
 
 
-def test_what_is_written_twice_is_there_once(store: NatsStore) -> None:
+def test_lines_written_twice_are_read_once(store: NatsStore) -> None:
     for _ in range(3):
         store.write([line(1), line(2)], [count(1)])
     assert len(lines_in(store, f"{store.address.stream}.*")) == 3
-    store.write([line(2)], [])  # as after a long outage: the stream takes it for another message
+    store.write([line(2)], [])  # as after a long outage: another message with the same line
     assert [record["log.record.uid"] for record in store.read("visitor-2")] == ["a1b2c3d4e5f6g7h8-2"]
 
 
-def test_lines_without_a_uid_are_all_read(store: NatsStore) -> None:
+def test_lines_without_uid_are_all_read(store: NatsStore) -> None:
     store.write([b'{"visitor.id": "a", "n": 1}\n', b'{"visitor.id": "a", "n": 2}\n'], [])
     assert [record["n"] for record in store.read("a")] == [1, 2]
 
 
-def test_a_line_that_is_longer_than_the_servers_take_is_left_out_and_said(tmp_path: Path) -> None:
+def test_line_over_max_payload_is_left_out(tmp_path: Path) -> None:
     with nats_server(tmp_path / "nats", {"max_payload": 4096}) as server:
         store = NatsStore(NatsAddress.of(f"nats://{server.address}"))
         short = [line(number) for number in range(100)]
@@ -214,7 +211,7 @@ def test_a_line_that_is_longer_than_the_servers_take_is_left_out_and_said(tmp_pa
         store.close()
 
 
-def test_a_stream_that_somebody_made_is_used_as_it_is(store: NatsStore) -> None:
+def test_existing_stream_is_used_unchanged(store: NatsStore) -> None:
     name = store.address.stream
 
     async def make(client: Client) -> None:
@@ -226,7 +223,7 @@ def test_a_stream_that_somebody_made_is_used_as_it_is(store: NatsStore) -> None:
     assert lines_in(store, store.address.records) == [line(1)]
 
 
-def test_a_stream_that_cannot_be_made_is_said(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
+def test_failed_stream_creation_raises_server_error(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
     async def take_its_subject(client: Client) -> None:
         await client.jetstream().add_stream(StreamConfig(name="other", subjects=[store.address.counts]))
 
@@ -239,10 +236,10 @@ def test_a_stream_that_cannot_be_made_is_said(store: NatsStore, opened: Callable
     alone.close()
 
 
-# Servers that are away.
+# Outages
 
 
-def test_a_server_that_is_away_at_the_start_gets_all_once_it_is_there(
+def test_records_wait_for_a_server_that_is_down_at_the_start(
     own_server: NatsServer, opened: Callable[..., NatsSink], tmp_path: Path
 ) -> None:
     sink = opened(f"nats://{own_server.address}", tmp_path / "spill")
@@ -256,7 +253,7 @@ def test_a_server_that_is_away_at_the_start_gets_all_once_it_is_there(
     assert sink.stats()["retried"] > 0
 
 
-def test_a_server_that_is_killed_in_the_middle_has_each_record_once(
+def test_killed_and_restarted_server_has_each_record_once(
     own_server: NatsServer, opened: Callable[..., NatsSink]
 ) -> None:
     own_server.start()
@@ -272,14 +269,14 @@ def test_a_server_that_is_killed_in_the_middle_has_each_record_once(
     assert sorted(lines_in(sink.store, sink.store.address.records)) == sorted(line(number) for number in range(3000))
 
 
-def test_a_frozen_server_holds_nobody_up_for_long(own_server: NatsServer) -> None:
+def test_frozen_server_times_out(own_server: NatsServer) -> None:
     own_server.start()
     store = NatsStore(NatsAddress.of(f"nats://{own_server.address}"))
     store.write([line(1)], [])
     own_server.freeze()
-    with pytest.raises(Exception, match="did not answer in time"):  # over the connection that was
+    with pytest.raises(Exception, match="did not answer in time"):  # on the open connection
         store.write([line(2)], [])
-    with pytest.raises(TimeoutError, match="did not answer in time"):  # over a new one
+    with pytest.raises(TimeoutError, match="did not answer in time"):  # on a new connection
         store.write([line(2)], [])
     own_server.thaw()
     store.write([line(2)], [])
@@ -287,7 +284,7 @@ def test_a_frozen_server_holds_nobody_up_for_long(own_server: NatsServer) -> Non
     store.close()
 
 
-def test_a_work_ends_with_its_time_or_with_its_connection(own_server: NatsServer) -> None:
+def test_running_work_ends_at_time_limit_or_disconnect(own_server: NatsServer) -> None:
     started = threading.Event()
 
     async def never_end(_: Client) -> None:
@@ -311,7 +308,7 @@ def test_a_work_ends_with_its_time_or_with_its_connection(own_server: NatsServer
     store.close()
 
 
-def test_a_store_that_was_closed_can_be_written_to_again(store: NatsStore) -> None:
+def test_closed_store_can_be_written_to_again(store: NatsStore) -> None:
     store.close()
     store.write([line(1)], [])
     store.close()
@@ -320,17 +317,17 @@ def test_a_store_that_was_closed_can_be_written_to_again(store: NatsStore) -> No
     assert lines_in(store, store.address.records) == [line(1), line(2)]
 
 
-def test_a_process_that_ends_at_once_brings_what_it_has(store: NatsStore) -> None:
+def test_ending_process_writes_waiting_records(store: NatsStore) -> None:
     script = "import sys; from cookie_consent.sinks.nats import NatsSink; NatsSink(sys.argv[1]).write(b'{}\\n')"
     url = f"{store.address.servers[0]}/{store.address.stream}"
     subprocess.run([sys.executable, "-c", script, url], check=True, timeout=60, cwd=ROOT)
     assert lines_in(store, store.address.records) == [b"{}\n"]
 
 
-# Who asks.
+# Credentials and TLS
 
 
-def test_a_password_and_a_token_let_in_and_a_wrong_one_does_not(tmp_path: Path) -> None:
+def test_only_correct_password_or_token_is_accepted(tmp_path: Path) -> None:
     for number, settings in enumerate(({"user": "me", "password": SECRET}, {"token": SECRET})):
         quoted = SECRET.replace("%", "%25").replace("@", "%40").replace(":", "%3A").replace("/", "%2F")
         right, wrong = (f"me:{quoted}", "me:wrong") if "user" in settings else (quoted, "wrong")
@@ -345,9 +342,7 @@ def test_a_password_and_a_token_let_in_and_a_wrong_one_does_not(tmp_path: Path) 
             store.close()
 
 
-def test_tls_is_checked_and_never_done_without_where_the_url_asks_for_it(
-    tmp_path: Path, shared_server: NatsServer
-) -> None:
+def test_tls_url_requires_tls_and_checks_certificate(tmp_path: Path, shared_server: NatsServer) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
     names = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -384,10 +379,10 @@ def test_tls_is_checked_and_never_done_without_where_the_url_asks_for_it(
     store.close()
 
 
-# Reading, erasing and removing.
+# Reading, erasing and purging
 
 
-def test_a_visitors_records_are_erased_and_no_others_and_the_order_is_passed_on(store: NatsStore) -> None:
+def test_erase_removes_only_the_visitor_and_publishes_the_erasure(store: NatsStore) -> None:
     records = [line(number) for number in range(2000)]
     store.write(records[:1000], [])
     store.write(records[1000:], [count(1)])
@@ -406,7 +401,7 @@ def test_a_visitors_records_are_erased_and_no_others_and_the_order_is_passed_on(
     assert lines_in(store, store.address.counts) == [count(1)]
 
 
-def test_erased_records_are_nowhere_in_the_servers_files(tmp_path: Path) -> None:
+def test_erased_records_are_not_in_the_servers_files(tmp_path: Path) -> None:
     with nats_server(tmp_path / "nats") as server:
         store = NatsStore(NatsAddress.of(f"nats://{server.address}"))
         store.write([line(1, "somebody-to-forget"), line(2)], [])
@@ -419,14 +414,14 @@ def test_erased_records_are_nowhere_in_the_servers_files(tmp_path: Path) -> None
         assert not any("/訪問/1".encode() in data for data in files)
 
 
-def test_where_no_stream_is_nothing_is_to_be_erased_read_or_removed(store: NatsStore) -> None:
+def test_missing_stream_has_nothing_to_erase_read_or_purge(store: NatsStore) -> None:
     assert store.erase("visitor-1") == 0
     assert list(store.read("visitor-1")) == []
     assert store.purge(in_the_year(2027), timedelta(days=1)) == 0
     assert store.purge(in_the_year(2027), timedelta(days=1), dry_run=True) == 0
 
 
-def test_what_cannot_be_erased_is_said(store: NatsStore, own_server: NatsServer) -> None:
+def test_failed_erasure_raises_cannot_erase_error(store: NatsStore, own_server: NatsServer) -> None:
     away = NatsStore(NatsAddress.of(f"nats://{own_server.address}/A"))
     with pytest.raises(CannotEraseError, match="/A: records of this visitor may stay"):
         away.erase("visitor-1")
@@ -442,7 +437,7 @@ def test_what_cannot_be_erased_is_said(store: NatsStore, own_server: NatsServer)
         store.erase("visitor-1")
 
 
-def test_of_two_that_erase_from_one_message_the_slower_takes_its_own_back(store: NatsStore) -> None:
+def test_concurrent_changes_of_a_message_leave_one_result(store: NatsStore) -> None:
     store.write([line(1), line(2), line(3)], [])
 
     async def both(client: Client) -> list[object]:
@@ -460,7 +455,7 @@ def test_of_two_that_erase_from_one_message_the_slower_takes_its_own_back(store:
     assert lines_in(store, store.address.records) == [line(2), line(3)]
 
 
-def test_what_is_older_is_removed_also_out_of_messages_that_have_younger_lines(store: NatsStore) -> None:
+def test_purge_removes_old_lines_from_mixed_messages(store: NatsStore) -> None:
     now = datetime.fromisoformat(f"{DAY}T10:10:00Z").timestamp()
     old, mixed, young = ([line(number) for number in range(n, n + 60)] for n in (0, 90, 240))
     store.write(old, [count(1)])
@@ -477,7 +472,7 @@ def test_what_is_older_is_removed_also_out_of_messages_that_have_younger_lines(s
     assert store.purge(now, keep) == 0
 
 
-def test_the_servers_are_told_for_how_long_to_keep_and_never_to_keep_longer(store: NatsStore) -> None:
+def test_purge_only_shortens_max_age_of_the_stream(store: NatsStore) -> None:
     def age() -> Any:
         async def info(client: Client) -> float | None:
             return (await client.jetstream().stream_info(store.address.stream)).config.max_age
@@ -494,16 +489,16 @@ def test_the_servers_are_told_for_how_long_to_keep_and_never_to_keep_longer(stor
     store.purge(now, timedelta(days=60))
     assert age() == 30 * 86400
     store.purge(now - 7200, timedelta(seconds=1))
-    assert age() == 120  # JetStream keeps no message for less time than it knows it again
+    assert age() == 120  # JetStream allows no max_age below its duplicate window
 
 
-def test_two_that_purge_at_once_do_not_disturb_each_other(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
+def test_concurrent_purges_remove_each_line_once(store: NatsStore, opened: Callable[..., NatsSink]) -> None:
     for start in range(0, 3000, 10):
         store.write([line(number) for number in range(start, start + 10)], [])
     other = opened(f"{store.address.servers[0]}/{store.address.stream}").store
 
     async def both() -> list[int]:
-        works = (asyncio.to_thread(one.purge, in_the_year(2030), timedelta(days=1)) for one in (store, other))
+        works = (asyncio.to_thread(each.purge, in_the_year(2030), timedelta(days=1)) for each in (store, other))
         return await asyncio.gather(*works)
 
     removed = asyncio.run(both())
@@ -511,9 +506,7 @@ def test_two_that_purge_at_once_do_not_disturb_each_other(store: NatsStore, open
     assert lines_in(store, store.address.records) == []
 
 
-def test_the_sink_erases_what_waits_and_what_is_kept(
-    shared_server: NatsServer, opened: Callable[..., NatsSink]
-) -> None:
+def test_sink_erases_waiting_and_stored_records(shared_server: NatsServer, opened: Callable[..., NatsSink]) -> None:
     sink = opened(f"nats://{shared_server.address}/whole_sink")
     for number in range(40):
         sink.write(line(number))

@@ -1,4 +1,4 @@
-"""DuckDB ends with Python."""
+"""Tests of DuckDB connections: none keeps Python from exiting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cookie_consent.sinks.optional import Connections, duckdb_connection, is_int
 ENDLESS = "SELECT count(*) FROM range(1_000_000_000_000) AS a WHERE hash(a.range) = 1"
 
 
-def test_a_query_is_interrupted_until_its_connection_is_closed_and_no_other_one_is_opened() -> None:
+def test_exit_interrupts_query_and_refuses_new_connection() -> None:
     connections, is_open, caught = Connections(), threading.Event(), list[Exception]()
 
     def query() -> None:
@@ -34,7 +34,7 @@ def test_a_query_is_interrupted_until_its_connection_is_closed_and_no_other_one_
     assert "Python ends" in str(caught[1])
 
 
-def test_an_interrupted_query_and_any_error_while_python_ends_is_an_interruption(
+def test_any_duckdb_error_during_exit_is_an_interruption(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert is_interruption(duckdb.InterruptException("by DuckDB itself"))
@@ -45,7 +45,7 @@ def test_an_interrupted_query_and_any_error_while_python_ends_is_an_interruption
     assert is_interruption(duckdb.OperationalError("connection is busy with another call"))
 
 
-def test_the_end_waits_for_a_query_that_does_not_end_for_two_seconds_and_for_none_not_at_all() -> None:
+def test_exit_waits_at_most_two_seconds_for_open_connection() -> None:
     connections, paused = Connections(), list[float]()
     with ExitStack() as stack:
         stack.enter_context(connections.opened(duckdb.connect)).close()  # while it is being closed
@@ -55,7 +55,7 @@ def test_the_end_waits_for_a_query_that_does_not_end_for_two_seconds_and_for_non
     assert len(paused) == 40
 
 
-def test_a_connection_counts_as_open_until_it_is_closed() -> None:
+def test_connection_counts_as_open_until_it_is_closed() -> None:
     connections, closing, go_on, paused = Connections(), threading.Event(), threading.Event(), list[float]()
 
     class Closing:
@@ -81,7 +81,7 @@ def test_a_connection_counts_as_open_until_it_is_closed() -> None:
     assert len(paused) == 40
 
 
-def test_a_fork_does_not_wait_for_its_parents_queries() -> None:
+def test_forked_child_does_not_wait_for_queries_of_its_parent() -> None:
     connections, paused = Connections(), list[float]()
     with connections.opened(duckdb.connect):
         connections.after_fork()
@@ -89,7 +89,7 @@ def test_a_fork_does_not_wait_for_its_parents_queries() -> None:
     assert paused == []
 
 
-def test_a_connection_prints_nothing_and_gets_nothing() -> None:
+def test_connection_shows_no_progress_and_installs_no_extension() -> None:
     with duckdb_connection({"threads": 1}) as connection:
         names = ("enable_progress_bar", "autoinstall_known_extensions", "threads")
         settings = [connection.execute(f"SELECT current_setting('{name}')").fetchone()[0] for name in names]

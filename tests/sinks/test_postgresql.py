@@ -1,4 +1,4 @@
-"""Access records in PostgreSQL: what is special about that sink. tests/sinks/test_databases.py has the rest."""
+"""Tests of what only the PostgreSQL sink does. tests/sinks/test_databases.py tests what all databases share."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def store(database: PostgresqlDatabase) -> Iterator[PostgresqlStore]:
         yield store
 
 
-def test_a_connection_that_freezes_is_waited_for_no_longer_than_the_limit(
+def test_frozen_connection_times_out(
     private_postgres: PrivateServer,
 ) -> None:
     database = PostgresqlDatabase(private_postgres.new_database())
@@ -59,7 +59,7 @@ def test_a_connection_that_freezes_is_waited_for_no_longer_than_the_limit(
         assert len(database.uids()) == 2
 
 
-def test_a_server_that_takes_no_connections_is_waited_for_no_longer_than_the_url_says(
+def test_connecting_times_out_as_the_url_says(
     private_postgres: PrivateServer,
 ) -> None:
     url = private_postgres.new_database()
@@ -71,14 +71,12 @@ def test_a_server_that_takes_no_connections_is_waited_for_no_longer_than_the_url
         os.kill(private_postgres.pid, signal.SIGCONT)
 
 
-def test_where_tables_may_not_be_made_the_server_says_so(postgres_url: str) -> None:
+def test_failed_table_creation_raises_server_error(postgres_url: str) -> None:
     with opened(f"{postgres_url}?options=-csearch_path%3Dnowhere") as store, pytest.raises(psycopg.ProgrammingError):
         store.write([line(1)], [])
 
 
-def test_each_day_has_a_partition_but_those_that_only_a_wrong_clock_shows(
-    store: PostgresqlStore, database: PostgresqlDatabase
-) -> None:
+def test_each_plausible_day_has_a_partition(store: PostgresqlStore, database: PostgresqlDatabase) -> None:
     wrong = [f"{year}-01-01T00:00:00.000Z" for year in (1970, 2999)] + ["infinity"]
     store.write([*(line(number, days=number * 100) for number in range(3)), line(4, days=-1), line(5, days=900)], [])
     store.write([line(10 + number, but={"time": time}) for number, time in enumerate(wrong)], [])
@@ -93,7 +91,7 @@ def test_each_day_has_a_partition_but_those_that_only_a_wrong_clock_shows(
     assert len(database.uids()) == 8
 
 
-def test_what_the_rest_has_of_a_day_moves_to_its_partition(
+def test_new_partition_takes_records_from_the_default_partition(
     store: PostgresqlStore, database: PostgresqlDatabase
 ) -> None:
     store.write([line(1, days=900)], [])
@@ -108,9 +106,7 @@ def test_what_the_rest_has_of_a_day_moves_to_its_partition(
     assert database.rows("SELECT count(*) FROM access_records_rest") == [2]
 
 
-def test_a_day_that_another_host_drops_meanwhile_is_not_counted_twice(
-    store: PostgresqlStore, database: PostgresqlDatabase
-) -> None:
+def test_partition_dropped_by_another_host_is_not_counted(store: PostgresqlStore, database: PostgresqlDatabase) -> None:
     store.write([line(1, days=9), line(2)], [])
     purged: list[int] = []
     thread = threading.Thread(target=lambda: purged.append(store.purge(NOW, timedelta(days=3))))
@@ -126,7 +122,7 @@ def test_a_day_that_another_host_drops_meanwhile_is_not_counted_twice(
     assert database.uids() == [record(2)["log.record.uid"]]
 
 
-def test_a_purge_also_deletes_from_the_default_partition(store: PostgresqlStore, database: PostgresqlDatabase) -> None:
+def test_purge_also_deletes_from_the_default_partition(store: PostgresqlStore, database: PostgresqlDatabase) -> None:
     store.write([line(8, but={"time": "1970-01-01T00:00:00.000Z"}), line(1)], [])
     assert database.partitions() == [partition_day(0), "rest"]
     assert store.purge(NOW, timedelta(days=3), dry_run=True) == 1

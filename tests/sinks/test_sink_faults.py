@@ -1,6 +1,6 @@
-"""What becomes of pages and records when something fails, with a real server and real stores: no page, and no record.
+"""Tests of a running site whose store fails: no page fails or waits, and no record is lost.
 
-Two workers answer some hundred pages a second. How long these took is printed.
+Two workers of a real server answer some hundred pages a second. The tests print how long the pages took.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ pytestmark = pytest.mark.server
 OUTAGE = 2.0
 """How long a store is away (seconds); longer than its sink waits before it spills."""
 COUNTS = 10
-"""A worker that is killed may have held some counts too, at most so many (lines)."""
+"""How many lines of counts a killed worker may have held at most."""
 
 
 class Log:
-    """A log of access records in files, of a site that runs.
+    """The access log, in files, of a running site.
 
     Args:
         server: serves the site.
         path: the live file.
-        clock: the file that says how wrong its clock is.
+        clock: the file with the error of its clock, in seconds.
         notes: the folder in which its workers note their writes.
     """
 
@@ -51,25 +51,25 @@ class Log:
         self._number = 0
 
     def traffic(self, **options: Any) -> Traffic:
-        """Return visitors to pages that nobody has looked at yet."""
+        """Return traffic to pages that have no record yet."""
         self._number += 1_000_000
         return Traffic(self.server, first=self._number, **options)
 
     def records(self, *folders: Path) -> list[dict[str, Any]]:
-        """Return the whole records, as any reader of lines finds them, also in folders that were moved away."""
+        """Return the complete records, also those in folders that were moved away."""
         files = (folder / self.path.name for folder in (self.path.parent, *folders))
         return [
             record for file in files if file.exists() for record in map(_read, file.read_bytes().splitlines()) if record
         ]
 
-    def has(self, traffic: Traffic, *folders: Path) -> list[int]:
-        """Return the numbers of the pages that these visitors have records of."""
+    def pages_recorded(self, traffic: Traffic, *folders: Path) -> list[int]:
+        """Return the numbers of the pages that have a record of this traffic."""
         ids = set(traffic.ids)
         return sorted(number_of(record) for record in self.records(*folders) if record["visitor.id"] in ids)
 
 
 def _read(line: bytes) -> dict[str, Any] | None:
-    """Return the record on a line; None where a full disk or a kill has cut it off."""
+    """Return the record on a line; None if a full disk or a kill cut the line off."""
     try:
         record: dict[str, Any] = json.loads(line)
     except ValueError:
@@ -83,7 +83,7 @@ def number_of(record: dict[str, Any]) -> int:
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
-    """A site with records in files. What a test breaks it mends."""
+    """A site with records in files. Each test repairs what it breaks."""
     folder = tmp_path_factory.mktemp("site")
     path, clock, notes = folder / "logs" / "access.jsonl", folder / "clock", folder / "notes"
     clock.write_text("0", "ascii")
@@ -95,7 +95,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 
 @contextmanager
 def outage(traffic: Traffic, what: str) -> Iterator[None]:
-    """Let something fail while pages are looked at: it cannot be noticed on any of them."""
+    """Let something fail under traffic, and check that no page waits for the end of the outage."""
     traffic.go_on()
     before, began = time.monotonic() - OUTAGE, time.monotonic()
     yield
@@ -103,172 +103,172 @@ def outage(traffic: Traffic, what: str) -> Iterator[None]:
     traffic.go_on()
     say(f"{what}: before {traffic.said(before, began)}; meanwhile {traffic.said(began, ended)}")
     meanwhile = [page.ended - page.began for page in traffic.pages if page.began < ended and page.ended > began]
-    assert max(meanwhile) < max(OUTAGE, ended - began), "a page waited until it was over"
+    assert max(meanwhile) < max(OUTAGE, ended - began), "a page waited for the end of the outage"
 
 
 def say(figures: str) -> None:
-    """Print figures; pytest shows them with -s, and where a test fails."""
+    """Print figures. pytest shows them with -s, and if the test fails."""
     sys.stdout.write(f"{figures}\n")
 
 
-def last(traffic: Traffic) -> None:
-    """Let pages be looked at until it has lasted long enough."""
+def let_outage_last(traffic: Traffic) -> None:
+    """Let the outage last under traffic."""
     end = time.monotonic() + OUTAGE
     wait_until(lambda: time.monotonic() > end)
     traffic.go_on()
 
 
-def nothing_failed(traffic: Traffic) -> None:
+def check_no_page_failed(traffic: Traffic) -> None:
     assert (traffic.failed, traffic.broken) == ([], [])
 
 
-def all_are_there(traffic: Traffic, has: Callable[[], Sequence[int]]) -> None:
-    """Wait until each page has a record, and check that it is but one."""
-    wait_until(lambda: set(traffic.numbers) <= set(has()))
-    assert Counter(has()) == Counter(traffic.numbers)
+def check_each_page_has_one_record(traffic: Traffic, pages_recorded: Callable[[], Sequence[int]]) -> None:
+    """Wait until each page has a record, and check that no page has two."""
+    wait_until(lambda: set(traffic.numbers) <= set(pages_recorded()))
+    assert Counter(pages_recorded()) == Counter(traffic.numbers)
 
 
-def test_a_worker_that_is_killed_at_full_load_loses_at_most_what_the_last_second_brought(log: Log) -> None:
+def test_killed_worker_loses_at_most_the_records_of_a_second(log: Log) -> None:
     with log.traffic(pause=0) as traffic:
         before = Notes.of(log.notes)
-        wait_until(lambda: log.has(traffic))
+        wait_until(lambda: log.pages_recorded(traffic))
         traffic.go_on(1000)
-        wait_until(lambda: len(log.has(traffic)) > 1000)  # of both workers
+        wait_until(lambda: len(log.pages_recorded(traffic)) > 1000)  # of both workers
         killed, at = traffic.pages[-1].process, time.monotonic()
         os.kill(int(killed), signal.SIGKILL)
         # The server starts another worker.
         wait_until(lambda: len({page.process for page in traffic.pages[-50:]} - {killed}) == 2)
         traffic.go_on()
     assert traffic.failed == []
-    assert len(traffic.broken) <= VISITORS, "the connections to it"
-    its = {page.number for page in traffic.pages if page.process == killed}
-    others = set(traffic.numbers) - its
-    wait_until(lambda: others <= set(log.has(traffic)))
-    has = Counter(log.has(traffic))
-    assert set(has.values()) == {1}
-    assert set(has) <= {*traffic.numbers, *traffic.broken}
-    lost = [page for page in traffic.pages if page.number in its - set(has)]
+    assert len(traffic.broken) <= VISITORS, "the open connections to the killed worker"
+    pages_of_killed = {page.number for page in traffic.pages if page.process == killed}
+    others = set(traffic.numbers) - pages_of_killed
+    wait_until(lambda: others <= set(log.pages_recorded(traffic)))
+    recorded = Counter(log.pages_recorded(traffic))
+    assert set(recorded.values()) == {1}
+    assert set(recorded) <= {*traffic.numbers, *traffic.broken}
+    lost = [page for page in traffic.pages if page.number in pages_of_killed - set(recorded)]
     counted = max(reply.json().get("dropped_killed", 0) for reply in log.server.each("/stats").values())
     notes, ages = Notes.of(log.notes)[killed], sorted(at - page.ended for page in lost)
     say(
         f"killed: {len(lost)} of {len(traffic.pages)} records lost, {counted} counted, {notes}; "
         f"the oldest {ages[-1] if ages else 0:.2f} s old"
     )
-    # Each visitor may just have been answered, and the record not yet been taken; or not have got the answer.
-    assert is_count_of(len(lost), counted, notes), "by the worker that was started in its place"
-    assert sum(page.ended < notes.done for page in lost) <= VISITORS, "what came before its last write is there"
+    # For each visitor, the kill may have come between the answer and its record, or before the answer arrived.
+    assert is_count_of(len(lost), counted, notes), "counted by the worker that replaced the killed one"
+    assert sum(page.ended < notes.done for page in lost) <= VISITORS, "records from before its last write are not lost"
     assert max(notes.unwritten_for, notes.between_turns(before[killed])) <= LONGEST_HELD
-    assert len(lost) < len(its)
+    assert len(lost) < len(pages_of_killed)
 
 
 def is_count_of(lost: int, counted: int, notes: Notes) -> bool:
-    """Return whether so many lines may have been counted where so many records were lost.
+    """Return whether a count of lost lines fits the number of lost records.
 
-    Of the last write a killed worker may not have known that it was done, so that its lines are counted, too; of one
-    that it was at, a part may be done.
+    The killed worker may not have noted that its last write was done: then the lines of that write are counted too. Or
+    it was writing: then a part of that write may be done.
     """
     too_many, give_or_take = counted - lost, VISITORS + COUNTS
     least = 0 if notes.is_writing else notes.lines - give_or_take
     return -VISITORS <= too_many <= give_or_take or least <= too_many <= notes.lines + give_or_take
 
 
-def test_a_full_disk_costs_no_page_and_each_record_is_there_once_when_there_is_room(log: Log) -> None:
+def test_full_disk_costs_no_page_and_no_record(log: Log) -> None:
     with log.traffic() as traffic, outage(traffic, "disk full"):
         log.server.each(f"/limit?bytes={log.path.stat().st_size + 20_000}")
-        last(traffic)
+        let_outage_last(traffic)
         assert all(reply.json()["waiting"] > 0 for reply in log.server.each("/stats").values())
         log.server.each("/limit")
-    nothing_failed(traffic)
-    all_are_there(traffic, lambda: log.has(traffic))
+    check_no_page_failed(traffic)
+    check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic))
 
 
-def test_a_folder_that_is_taken_away_costs_no_page_and_no_record_that_was_not_in_it(log: Log) -> None:
+def test_moved_folder_costs_no_page_and_no_record(log: Log) -> None:
     gone = log.path.parent.with_name("gone")
-    with log.traffic() as traffic, outage(traffic, "folder taken away"):
-        wait_until(lambda: log.has(traffic))
+    with log.traffic() as traffic, outage(traffic, "folder moved away"):
+        wait_until(lambda: log.pages_recorded(traffic))
         log.path.parent.rename(gone)
-        last(traffic)
-    nothing_failed(traffic)
-    all_are_there(traffic, lambda: log.has(traffic, gone))
-    assert log.has(traffic), "the folder was made anew"
-    assert len(log.has(traffic, gone)) > len(log.has(traffic)), "what was in it"
+        let_outage_last(traffic)
+    check_no_page_failed(traffic)
+    check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic, gone))
+    assert log.pages_recorded(traffic), "the folder was created again"
+    assert len(log.pages_recorded(traffic, gone)) > len(log.pages_recorded(traffic)), (
+        "the moved folder has the earlier records"
+    )
 
 
-def test_a_clock_that_is_set_back_costs_no_page_and_no_record(log: Log) -> None:
+def test_clock_set_back_costs_no_page_and_no_record(log: Log) -> None:
     day = timedelta(days=1)
     log.clock.write_text(str(-3 * day.total_seconds()), "ascii")
-    traffic = log.traffic()  # who accepts now
+    traffic = log.traffic()  # its visitors accept while the clock is three days behind
     set_clock(log, timedelta(0))
     with traffic, outage(traffic, "clock set back"):
         set_clock(log, -day)
-        last(traffic)
+        let_outage_last(traffic)
         set_clock(log, timedelta(0))
-    nothing_failed(traffic)
-    all_are_there(traffic, lambda: log.has(traffic))
+    check_no_page_failed(traffic)
+    check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic))
     days = {record["time"][:10] for record in log.records() if record["visitor.id"] in traffic.ids}
     today = datetime.now(UTC)
     assert {f"{today:%Y-%m-%d}", f"{today - day:%Y-%m-%d}"} <= days
 
 
 def set_clock(log: Log, ahead: timedelta) -> None:
-    """Set the clock; nobody reads half of it."""
+    """Set the clock, by a rename, so that no process reads half of the file."""
     new = log.clock.with_suffix(".new")
     new.write_text(str(ahead.total_seconds()), "ascii")
     new.rename(log.clock)
 
 
-def test_a_folder_that_may_not_be_written_costs_no_page_and_no_record(tmp_path: Path) -> None:
+def test_unwritable_folder_costs_no_page_and_no_record(tmp_path: Path) -> None:
     path = tmp_path / "logs" / "access.jsonl"
     path.parent.mkdir(mode=0o500)
     with serving(tmp_path, str(path)) as server, Traffic(server) as traffic:
         log = Log(server, path, tmp_path, tmp_path)
-        with outage(traffic, "folder not to be written"):
-            last(traffic)
+        with outage(traffic, "unwritable folder"):
+            let_outage_last(traffic)
             assert not path.exists()
             path.parent.chmod(0o700)
             wait_until(path.exists)
         traffic.end()
-        nothing_failed(traffic)
-        all_are_there(traffic, lambda: log.has(traffic))
+        check_no_page_failed(traffic)
+        check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic))
         server.stop()
 
 
-def goes_on(folder: Path, url: str, stop: Callable[[], object], start: Callable[[], object]) -> None:
-    """Serve pages while a store is ended and started: none of them fails or waits, and each has one record after it."""
+def check_restart_of_store(folder: Path, url: str, stop: Callable[[], object], start: Callable[[], object]) -> None:
+    """Stop and start a store under traffic: no page fails or waits, and each page has one record afterwards."""
     sink, spill = f"{url}?spill={folder / 'spill'}", folder / "spill"
     what = url.partition(":")[0]
     with serving(folder, sink) as server, Traffic(server) as traffic:
         with outage(traffic, what):
             stop()
-            last(traffic)
+            let_outage_last(traffic)
             wait_until(lambda: any(spill.glob("*.spill")))
             start()
         traffic.end()
-        nothing_failed(traffic)
+        check_no_page_failed(traffic)
         reader = open_sink(f"{url}?spill={folder / 'other'}")
 
-        def has() -> list[int]:
+        def pages_recorded() -> list[int]:
             return [number_of(record) for visitor in traffic.ids for record in reader.read(visitor)]
 
-        all_are_there(traffic, has)
+        check_each_page_has_one_record(traffic, pages_recorded)
         assert not any(reply.json().get("dropped_full") for reply in server.each("/stats").values())
         server.stop()
-        assert Counter(has()) == Counter(traffic.numbers), "nothing comes a second time when it ends"
+        assert Counter(pages_recorded()) == Counter(traffic.numbers), "the end of the server writes nothing again"
         assert "Exception in ASGI" not in server.output.read_text("utf-8")
 
 
-def test_postgresql_that_is_stopped_and_started_costs_no_page_and_no_record(
-    private_postgres: PrivateServer, tmp_path: Path
-) -> None:
-    goes_on(tmp_path, private_postgres.new_database(), private_postgres.stop, private_postgres.start)
+def test_postgresql_restart_costs_no_page_and_no_record(private_postgres: PrivateServer, tmp_path: Path) -> None:
+    check_restart_of_store(tmp_path, private_postgres.new_database(), private_postgres.stop, private_postgres.start)
 
 
-def test_nats_that_is_killed_and_started_costs_no_page_and_no_record(tmp_path: Path) -> None:
+def test_nats_kill_and_restart_costs_no_page_and_no_record(tmp_path: Path) -> None:
     with nats_server(tmp_path / "nats") as nats:
-        goes_on(tmp_path, f"nats://{nats.address}/RECORDS", nats.kill, nats.start)
+        check_restart_of_store(tmp_path, f"nats://{nats.address}/RECORDS", nats.kill, nats.start)
 
 
 @pytest.mark.full_matrix
-def test_clickhouse_that_is_stopped_and_started_costs_no_page_and_no_record(tmp_path: Path) -> None:
+def test_clickhouse_restart_costs_no_page_and_no_record(tmp_path: Path) -> None:
     with clickhouse_server() as clickhouse:
-        goes_on(tmp_path, clickhouse.new_database(), clickhouse.stop, clickhouse.start)
+        check_restart_of_store(tmp_path, clickhouse.new_database(), clickhouse.stop, clickhouse.start)

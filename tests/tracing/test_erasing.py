@@ -18,7 +18,7 @@ from cookie_consent import ConsentMiddleware
 from cookie_consent.sinks import JsonLinesSink, MemorySink, Sink
 from cookie_consent.tracing.erasing import Erasing
 from cookie_consent.tracing.pending_erasures import PendingErasures
-from tests.sinks.test_buffered import Shelf, sink_to
+from tests.sinks.test_buffered import MemoryStore, sink_to
 from tests.support.asgi import PHONE, SITE, Visitor, install
 from tests.support.waiting import eventually
 from tests.tracing.test_counts import drive_lifespan
@@ -699,7 +699,7 @@ def test_forked_process_erases_only_for_its_own_withdrawals() -> None:
 
 
 @pytest.mark.parametrize(
-    "log_at", [Path, JsonLinesSink, lambda path: sink_to(Shelf(), path)], ids=["path", "files", "spill"]
+    "log_at", [Path, JsonLinesSink, lambda path: sink_to(MemoryStore(), path)], ids=["path", "files", "spill"]
 )
 def test_erasure_notes_are_kept_beside_local_access_log(log_at: Callable[[Path], Path | Sink], tmp_path: Path) -> None:
     visitor = Visitor(install(text=ERASE_ON_WITHDRAWAL, access_log=log_at(tmp_path / "log")), [("user-agent", PHONE)])
