@@ -433,7 +433,7 @@ def test_vanished_file_cannot_be_held(path: Path) -> None:
 
         waits = threading.Thread(target=wait)
         waits.start()
-        wait_until(lambda: times_open(source.path) == 2)
+        wait_until(lambda: times_open(source.path) == 2, ignoring=(OSError,))
         source.path.rename(path.with_name("elsewhere"))
         stack.close()
         waits.join()
