@@ -250,7 +250,9 @@ NOT_FOLLOWED = (
 
 
 def followed(patterns: list[str]) -> list[Path]:
-    return [path for path in (LOG, CLOSED, *NOT_FOLLOWED) if any(fnmatchcase(str(path), one) for one in patterns)]
+    return [
+        path for path in (LOG, CLOSED, *NOT_FOLLOWED) if any(fnmatchcase(str(path), pattern) for pattern in patterns)
+    ]
 
 
 @pytest.fixture

@@ -116,8 +116,8 @@ def assert_same(made: Any, wanted: Any, name: str = "") -> None:
             assert_same(made[key], wanted[key], key if key in COARSE else name or key)
     elif isinstance(wanted, list):
         assert len(made) == len(wanted), (name, made, wanted)
-        for one, other in zip(sorted(made, key=named), sorted(wanted, key=named), strict=True):
-            assert_same(one, other, name)
+        for row, other in zip(sorted(made, key=named), sorted(wanted, key=named), strict=True):
+            assert_same(row, other, name)
     elif isinstance(wanted, float):
         assert made == pytest.approx(wanted, abs=COARSE.get(name, 0.0051 if name == "routes" else 0.000051)), name
     else:

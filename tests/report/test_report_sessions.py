@@ -333,8 +333,8 @@ def test_method_tells_views_from_requests_in_earlier_version(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_views_without_visitor_id_are_separate_sessions(tmp_path: Path) -> None:
     records = [record(n) for n in range(2)]
-    for one in records:
-        del one["visitor.id"]
+    for each in records:
+        del each["visitor.id"]
     made = reported(tmp_path, *records)
     assert (made["views"], made["visitors"], made["sessions"]) == (2, 2, 2)
 

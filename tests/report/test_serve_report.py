@@ -331,8 +331,8 @@ async def serve(make):
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
         asked = [asyncio.create_task(client.get("/", params={"host": host})) for host in ("a", "b")]
         await asyncio.to_thread(started.wait)
-        for one in asked:
-            one.cancel()
+        for task in asked:
+            task.cancel()
 
 asyncio.run(serve(%s))
 """

@@ -109,11 +109,11 @@ def in_the_year(year: int) -> float:
 
 
 def test_url_names_servers_credentials_and_stream() -> None:
-    place = NatsAddress.of("nats://me:p%40ss%3Aword@one:4222,two,[::1]:4223/WWW_RECORDS?replicas=2")
-    assert place.servers == ("nats://one:4222", "nats://two", "nats://[::1]:4223")
-    assert (place.user, place.password, place.token) == ("me", "p@ss:word", None)
-    assert (place.stream, place.replicas) == ("WWW_RECORDS", 2)
-    assert (place.records, place.counts) == ("WWW_RECORDS.records", "WWW_RECORDS.counts")
+    address = NatsAddress.of("nats://me:p%40ss%3Aword@one:4222,two,[::1]:4223/WWW_RECORDS?replicas=2")
+    assert address.servers == ("nats://one:4222", "nats://two", "nats://[::1]:4223")
+    assert (address.user, address.password, address.token) == ("me", "p@ss:word", None)
+    assert (address.stream, address.replicas) == ("WWW_RECORDS", 2)
+    assert (address.records, address.counts) == ("WWW_RECORDS.records", "WWW_RECORDS.counts")
     assert NatsAddress.of("tls://secret@one") == NatsAddress(("tls://one",), token="secret")
     assert NatsAddress.of("nats://one/") == NatsAddress(("nats://one",), "ACCESS_RECORDS")
 
