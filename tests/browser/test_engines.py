@@ -79,17 +79,17 @@ def test_banner_shows_required_texts_in_page_language(guest: Guest, language: st
     guest.wait_for_banner()
     assert (guest.banner.aria_role, guest.banner.accessible_name) == ("region", texts["banner_title"])
     assert guest.banner.value_of_css_property("direction") == ("rtl" if language == "ar" else "ltr")
-    question, said = guest.one(".pchoice-question").text, guest.one(".pchoice-text").text
+    question, said = guest.find(".pchoice-question").text, guest.find(".pchoice-text").text
     assert all(purpose.title[language] in question for purpose in PURPOSES)
     assert policy.site.name in question
     assert policy.site.controller in said
     assert texts["banner_freedom"] in said
     assert all(feature.title[language] in said for feature in policy.features)
-    third_parties, settings, privacy_policy = guest.all(".pchoice-text a")
+    third_parties, settings, privacy_policy = guest.find_all(".pchoice-text a")
     assert third_parties.text in {form.format(number=1) for form in texts["banner_recipients"].values()}
     assert str(third_parties.get_dom_attribute("href")).endswith("#pchoice-recipients")
     assert (settings.text, privacy_policy.text) == (texts["privacy_settings"], texts["privacy_policy"])
-    assert guest.one(".pchoice-later").is_displayed() == guest.setting.scripts
+    assert guest.find(".pchoice-later").is_displayed() == guest.setting.scripts
     for choice in ("refuse_all", "accept_all"):
         assert (guest.button(choice).aria_role, guest.button(choice).accessible_name) == ("button", texts[choice])
 
@@ -97,26 +97,26 @@ def test_banner_shows_required_texts_in_page_language(guest: Guest, language: st
 def test_third_parties_link_leads_to_recipients(guest: Guest) -> None:
     guest.go("/")
     page = guest.document
-    guest.one(".pchoice-text a").click()
+    guest.find(".pchoice-text a").click()
     guest.wait_for_page_after(page)
     assert guest.path == PREFIX
-    assert policy.recipients[0].name in guest.one("main").text
-    assert guest.is_in_view(guest.one("#pchoice-recipients"))
+    assert policy.recipients[0].name in guest.find("main").text
+    assert guest.is_in_view(guest.find("#pchoice-recipients"))
 
 
 def test_settings_page_is_in_browser_language(guest: Guest) -> None:
     guest.go(PREFIX)
     assert guest.document.get_dom_attribute("lang") == guest.setting.language.partition("-")[0]
-    assert guest.one("h1").text == shipped(guest.document.get_dom_attribute("lang"))["privacy_settings"]
+    assert guest.find("h1").text == shipped(guest.document.get_dom_attribute("lang"))["privacy_settings"]
 
 
 def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
     guest.go("/long")
     guest.wait_for_banner()
     page, requested = guest.document, guest.requested
-    boxes = {str(box.get_dom_attribute("value")): box for box in guest.all(".pchoice [type=checkbox]")}
+    boxes = {str(box.get_dom_attribute("value")): box for box in guest.find_all(".pchoice [type=checkbox]")}
     assert not [box for box in (*boxes.values(), guest.button("save")) if box.is_displayed()]
-    guest.one(".pchoice summary").click()
+    guest.find(".pchoice summary").click()
     guest.until(guest.button("save").is_displayed)
     assert {value: box.accessible_name for value, box in boxes.items()} == TITLES
     for box in boxes.values():
@@ -125,7 +125,7 @@ def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
         assert not box.is_selected()
     if guest.setting.scripts:
         guest.wait_for_frame()
-    assert guest.is_in_view(guest.one(".pchoice summary"))
+    assert guest.is_in_view(guest.find(".pchoice summary"))
     assert is_current(page)
     assert guest.scroll_position == 0
     assert guest.requested == requested
@@ -137,7 +137,7 @@ def test_purposes_open_in_place_and_unticked(guest: Guest) -> None:
 def test_banner_comes_first_with_both_answers_in_view(guest: Guest) -> None:
     guest.go("/")
     assert guest.shows_banner
-    first = next(it for it in guest.all("body > *") if it.tag_name != "link")
+    first = next(it for it in guest.find_all("body > *") if it.tag_name != "link")
     assert "pchoice" in str(first.get_dom_attribute("class")).split()
     for choice in ("refuse_all", "accept_all"):
         assert guest.is_in_view(guest.button(choice))
@@ -163,7 +163,7 @@ def test_both_answers_look_alike(guest: Guest, layout: str) -> None:
 def test_banner_follows_preferred_colour_scheme(guest: Guest) -> None:
     guest.go("/")
     for selector in (".pchoice", ".pchoice [value=accept_all]"):
-        it = guest.one(selector)
+        it = guest.find(selector)
         text, ground = (parse_colour(opaque(it.value_of_css_property(name))) for name in ("color", "background-color"))
         assert contrast(text, ground) >= 4.5
         if selector == ".pchoice":
@@ -226,7 +226,7 @@ def test_refusal_is_kept_and_next_page_has_no_banner(guest: Guest) -> None:
     assert guest.cookies["consent"]["httpOnly"]
     assert guest.state["status"] == "refused"
     guest.go("/long")
-    assert guest.all("h1")
+    assert guest.find_all("h1")
     assert not guest.shows_banner
 
 
@@ -239,7 +239,7 @@ def test_acceptance_activates_waiting_templates_at_once(guest: Guest) -> None:
     assert guest.active_templates() == ({"media", "both"} if guest.setting.scripts else set())
     assert guest.state["status"] == "granted"
     guest.go("/video")
-    assert guest.all("#video")
+    assert guest.find_all("#video")
 
 
 @with_scripts
@@ -252,7 +252,7 @@ def test_answer_is_confirmed_and_focus_moves_to_main(guest: Guest, layout: str, 
     guest.press(Keys.ENTER)
     guest.wait_for_page_without_banner()
     assert guest.until(lambda: guest.message) == f"{EN['kept']} {EN[status]}"
-    assert guest.one(".pchoice-status").aria_role == "status"
+    assert guest.find(".pchoice-status").aria_role == "status"
     assert guest.focused() == "main"
 
 
@@ -295,7 +295,7 @@ def test_dismissed_banner_leaves_visitor_unanswered(guest: Guest, layout: str) -
         guest.press(Keys.ESCAPE)
 
     def by_button() -> None:
-        guest.one(".pchoice-later").click()
+        guest.find(".pchoice-later").click()
 
     guest.go("/", layout=layout)
     for dismiss in (by_key, by_button):
@@ -307,7 +307,7 @@ def test_dismissed_banner_leaves_visitor_unanswered(guest: Guest, layout: str) -
         assert guest.focused() == "main"
         assert guest.cookies == {}
         assert guest.state["status"] == "unknown"
-        guest.one("#start").click()
+        guest.find("#start").click()
         guest.wait_for_page_after(page)
     guest.wait_for_banner()
 
@@ -315,11 +315,11 @@ def test_dismissed_banner_leaves_visitor_unanswered(guest: Guest, layout: str) -
 @with_scripts
 def test_dialog_is_modal(guest: Guest) -> None:
     guest.go("/", layout="modal")
-    guest.until(lambda: guest.all("dialog.pchoice:modal"))
+    guest.until(lambda: guest.find_all("dialog.pchoice:modal"))
     assert (guest.banner.aria_role, guest.banner.accessible_name) == ("dialog", EN["banner_title"])
     assert {"start", "settings"}.isdisjoint(guest.tab_to("accept_all"))
     page = guest.document
-    guest.click_at(guest.one("#start"))
+    guest.click_at(guest.find("#start"))
     guest.wait_for_frame()
     assert is_current(page)
     assert guest.shows_banner
@@ -328,7 +328,7 @@ def test_dialog_is_modal(guest: Guest) -> None:
 @with_scripts
 def test_dialog_itself_has_focus_when_opened(guest: Guest) -> None:
     guest.go("/", layout="modal")
-    guest.until(lambda: guest.all("dialog.pchoice:modal"))
+    guest.until(lambda: guest.find_all("dialog.pchoice:modal"))
     assert guest.banner_has_focus
 
 
@@ -342,7 +342,7 @@ def test_settings_in_place_close_without_changes(guest: Guest, layout: str) -> N
         guest.press(Keys.ESCAPE)
 
     def by_button() -> None:
-        guest.one(".pchoice-later").click()
+        guest.find(".pchoice-later").click()
 
     guest.go("/", layout=layout)
     guest.answer("refuse_all")
@@ -350,7 +350,7 @@ def test_settings_in_place_close_without_changes(guest: Guest, layout: str) -> N
     for close in (by_key, by_button):
         guest.open_settings()
         assert guest.banner.accessible_name == EN["privacy_settings"]
-        assert guest.one(".pchoice-state").text == EN["status_refused"]
+        assert guest.find(".pchoice-state").text == EN["status_refused"]
         assert guest.button("save").is_displayed()
         close()
         guest.until(lambda: not guest.shows_banner)
@@ -377,13 +377,13 @@ def test_withdrawal_in_place_removes_activated_content(guest: Guest, layout: str
     guest.answer("accept_all")
     assert guest.active_templates() == {"media", "both"}
     guest.open_settings()
-    assert all(box.is_selected() for box in guest.all(".pchoice [type=checkbox]"))
+    assert all(box.is_selected() for box in guest.find_all(".pchoice [type=checkbox]"))
     guest.withdraw()
     assert not guest.shows_banner
     assert guest.state["status"] == "refused"
     guest.open_settings()
-    assert guest.one(".pchoice-state").text == EN["status_refused"]
-    assert not any(box.is_selected() for box in guest.all(".pchoice [type=checkbox]"))
+    assert guest.find(".pchoice-state").text == EN["status_refused"]
+    assert not any(box.is_selected() for box in guest.find_all(".pchoice [type=checkbox]"))
     assert guest.active_templates() == set()
 
 
@@ -393,14 +393,14 @@ def test_settings_link_opens_settings_page_without_scripts(guest: Guest) -> None
     texts: Any = shipped("ja")
     guest.go("/")
     guest.answer("accept_all")
-    guest.one("#settings").click()
+    guest.find("#settings").click()
     guest.until(lambda: guest.path == PREFIX)
-    assert texts["status_granted"] in guest.one("main").text
+    assert texts["status_granted"] in guest.find("main").text
     guest.button("refuse_all").click()
-    guest.until(lambda: texts["status_refused"] in guest.one("main").text)
+    guest.until(lambda: texts["status_refused"] in guest.find("main").text)
     assert guest.state["status"] == "refused"
     guest.go("/video")
-    assert not guest.all("#video")
+    assert not guest.find_all("#video")
 
 
 # Back button and other windows
@@ -447,7 +447,7 @@ def test_answer_in_one_window_holds_in_another(guest: Guest) -> None:
     guest.answer("accept_all")
     guest.switch_to(first)
     guest.go("/")
-    assert guest.all("h1")
+    assert guest.find_all("h1")
     assert not guest.shows_banner
     assert guest.state["status"] == "granted"
 
@@ -483,8 +483,8 @@ def test_banner_and_settings_work_under_strict_content_security_policy(guest: Gu
     guest.go("/strict")
     guest.wait_for_banner()
     assert guest.banner.value_of_css_property("position") == "fixed"
-    guest.one(".pchoice summary").click()
-    guest.one(".pchoice [value=media]").click()
+    guest.find(".pchoice summary").click()
+    guest.find(".pchoice [value=media]").click()
     guest.answer("save")
     assert guest.active_templates() == {"media"}
     page = guest.document

@@ -74,7 +74,7 @@ def test_blocked_cookies_message_shows_once_per_visit(guest: Guest) -> None:
     open_start_page(guest)
     page = guest.document
     guest.until(lambda: guest.message)
-    guest.one("#start").click()
+    guest.find("#start").click()
     guest.wait_for_page_after(page)
     guest.wait_for_page_without_banner()
     guest.wait_for_frame()
@@ -96,7 +96,7 @@ def test_lost_answer_in_settings_shows_message(guest: Guest) -> None:
 def test_lost_answer_without_scripts_turns_banner_into_message(guest: Guest) -> None:
     guest.go("/")
     page = guest.document
-    assert not guest.one(".pchoice-blocked").is_displayed()
+    assert not guest.find(".pchoice-blocked").is_displayed()
     guest.button("accept_all").click()
     guest.wait_for_page_after(page)
     guest.wait_for_banner()

@@ -96,12 +96,12 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
 @contextmanager
 def outage(traffic: Traffic, what: str) -> Iterator[None]:
     """Let something fail under traffic, and check that no page waits for the end of the outage."""
-    traffic.go_on()
+    traffic.wait_for_pages()
     before, began = time.monotonic() - OUTAGE, time.monotonic()
     yield
     ended = time.monotonic()
-    traffic.go_on()
-    say(f"{what}: before {traffic.said(before, began)}; meanwhile {traffic.said(began, ended)}")
+    traffic.wait_for_pages()
+    say(f"{what}: before {traffic.durations(before, began)}; meanwhile {traffic.durations(began, ended)}")
     meanwhile = [page.ended - page.began for page in traffic.pages if page.began < ended and page.ended > began]
     assert max(meanwhile) < max(OUTAGE, ended - began), "a page waited for the end of the outage"
 
@@ -115,7 +115,7 @@ def let_outage_last(traffic: Traffic) -> None:
     """Let the outage last under traffic."""
     end = time.monotonic() + OUTAGE
     wait_until(lambda: time.monotonic() > end)
-    traffic.go_on()
+    traffic.wait_for_pages()
 
 
 def check_no_page_failed(traffic: Traffic) -> None:
@@ -132,13 +132,13 @@ def test_killed_worker_loses_at_most_the_records_of_a_second(log: Log) -> None:
     with log.traffic(pause=0) as traffic:
         before = Notes.of(log.notes)
         wait_until(lambda: log.pages_recorded(traffic))
-        traffic.go_on(1000)
+        traffic.wait_for_pages(1000)
         wait_until(lambda: len(log.pages_recorded(traffic)) > 1000)  # of both workers
         killed, at = traffic.pages[-1].process, time.monotonic()
         os.kill(int(killed), signal.SIGKILL)
         # The server starts another worker.
         wait_until(lambda: len({page.process for page in traffic.pages[-50:]} - {killed}) == 2)
-        traffic.go_on()
+        traffic.wait_for_pages()
     assert traffic.failed == []
     assert len(traffic.broken) <= VISITORS, "the open connections to the killed worker"
     pages_of_killed = {page.number for page in traffic.pages if page.process == killed}
@@ -148,7 +148,7 @@ def test_killed_worker_loses_at_most_the_records_of_a_second(log: Log) -> None:
     assert set(recorded.values()) == {1}
     assert set(recorded) <= {*traffic.numbers, *traffic.broken}
     lost = [page for page in traffic.pages if page.number in pages_of_killed - set(recorded)]
-    counted = max(reply.json().get("dropped_killed", 0) for reply in log.server.each("/stats").values())
+    counted = max(reply.json().get("dropped_killed", 0) for reply in log.server.ask_each_worker("/stats").values())
     notes, ages = Notes.of(log.notes)[killed], sorted(at - page.ended for page in lost)
     say(
         f"killed: {len(lost)} of {len(traffic.pages)} records lost, {counted} counted, {notes}; "
@@ -174,10 +174,10 @@ def is_count_of(lost: int, counted: int, notes: Notes) -> bool:
 
 def test_full_disk_costs_no_page_and_no_record(log: Log) -> None:
     with log.traffic() as traffic, outage(traffic, "disk full"):
-        log.server.each(f"/limit?bytes={log.path.stat().st_size + 20_000}")
+        log.server.ask_each_worker(f"/limit?bytes={log.path.stat().st_size + 20_000}")
         let_outage_last(traffic)
-        assert all(reply.json()["waiting"] > 0 for reply in log.server.each("/stats").values())
-        log.server.each("/limit")
+        assert all(reply.json()["waiting"] > 0 for reply in log.server.ask_each_worker("/stats").values())
+        log.server.ask_each_worker("/limit")
     check_no_page_failed(traffic)
     check_each_page_has_one_record(traffic, lambda: log.pages_recorded(traffic))
 
@@ -253,7 +253,7 @@ def check_restart_of_store(folder: Path, url: str, stop: Callable[[], object], s
             return [number_of(record) for visitor in traffic.ids for record in reader.read(visitor)]
 
         check_each_page_has_one_record(traffic, pages_recorded)
-        assert not any(reply.json().get("dropped_full") for reply in server.each("/stats").values())
+        assert not any(reply.json().get("dropped_full") for reply in server.ask_each_worker("/stats").values())
         server.stop()
         assert Counter(pages_recorded()) == Counter(traffic.numbers), "the end of the server writes nothing again"
         assert "Exception in ASGI" not in server.output.read_text("utf-8")

@@ -52,7 +52,7 @@ class Server:
     output: Path
     process: subprocess.Popen[bytes]
 
-    def each(self, path: str) -> dict[str, httpx.Response]:
+    def ask_each_worker(self, path: str) -> dict[str, httpx.Response]:
         """Return the response of each worker: process -> response."""
         found: dict[str, httpx.Response] = {}
         wait_until(lambda: found.update(self._ask(path)) or len(found) == WORKERS)
@@ -174,12 +174,12 @@ class Traffic:
     def numbers(self) -> list[int]:
         return sorted(page.number for page in self.pages)
 
-    def go_on(self, count: int = 150) -> None:
+    def wait_for_pages(self, count: int = 150) -> None:
         """Wait until this many more pages were served."""
         most = len(self.pages) + count
         wait_until(lambda: len(self.pages) >= most)
 
-    def said(self, began: float, ended: float) -> str:
+    def durations(self, began: float, ended: float) -> str:
         """Return how long the pages took that were requested between two times (`time.monotonic`)."""
         took = sorted((page.ended - page.began) * 1000 for page in self.pages if began <= page.began < ended)
         assert took, "pages were requested in that time"

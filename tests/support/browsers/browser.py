@@ -14,7 +14,7 @@ _DELIMITERS = {0x09, *range(0x20, 0x30), *range(0x3B, 0x41), *range(0x5B, 0x61),
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredCookie:
     """A cookie that a browser stores."""
 
     name: bytes
@@ -23,7 +23,7 @@ class Stored:
     """When it ends (seconds since 1970); None for a session cookie."""
 
 
-def stored_cookie(field: bytes, now: float) -> Stored | None:
+def stored_cookie(field: bytes, now: float) -> StoredCookie | None:
     """Return the cookie that a browser stores for a Set-Cookie field (RFC 6265bis sections 5.6 and 5.7), or None."""
     if any(byte <= 0x08 or 0x0A <= byte <= 0x1F or byte == 0x7F for byte in field):
         return None
@@ -35,7 +35,7 @@ def stored_cookie(field: bytes, now: float) -> Stored | None:
     if not (name or value) or len(name + value) > 4096:
         return None
     expiry = _expiry(attributes, now)
-    return None if expiry is not None and expiry <= now else Stored(name, value, expiry)
+    return None if expiry is not None and expiry <= now else StoredCookie(name, value, expiry)
 
 
 def _expiry(attributes: list[bytes], now: float) -> float | None:

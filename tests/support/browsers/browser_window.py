@@ -60,20 +60,20 @@ class BrowserWindow:
         assert seen is not None
         return seen
 
-    def all(self, selector: str) -> list[WebElement]:
+    def find_all(self, selector: str) -> list[WebElement]:
         """Return all elements that match a selector."""
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def one(self, selector: str) -> WebElement:
+    def find(self, selector: str) -> WebElement:
         """Return the first element that matches a selector."""
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
-    def has_shown(self, selector: str) -> bool:
+    def shows(self, selector: str) -> bool:
         """Return whether an element that matches a selector is visible."""
         return bool(self.driver.execute_script(IS_SHOWN, selector))
 
     @property
-    def has_page(self) -> bool:
+    def is_loaded(self) -> bool:
         """Whether the page is loaded."""
         return bool(self.driver.execute_script(IS_LOADED))
 
@@ -114,7 +114,7 @@ class BrowserWindow:
     @property
     def document(self) -> WebElement:
         """The root element of the current document; another one after a reload."""
-        return self.one("html")
+        return self.find("html")
 
     @property
     def requested(self) -> list[str]:
@@ -124,7 +124,7 @@ class BrowserWindow:
 
     def wait_for_page_after(self, document: WebElement) -> None:
         """Wait until another document is loaded."""
-        self.until(lambda: not is_current(document) and self.has_page)
+        self.until(lambda: not is_current(document) and self.is_loaded)
 
     def wait_for_frame(self) -> None:
         """Wait until the browser has drawn two frames."""

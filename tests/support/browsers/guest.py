@@ -112,31 +112,31 @@ class Guest(BrowserWindow):
     @property
     def banner(self) -> WebElement:
         """The banner."""
-        return self.one(".pchoice")
+        return self.find(".pchoice")
 
     @property
     def shows_banner(self) -> bool:
         """Whether the banner is visible."""
-        return self.has_shown(".pchoice")
+        return self.shows(".pchoice")
 
     @property
     def message(self) -> str:
         """The status message after an answer."""
-        return "".join(status.text for status in self.all("body > [role=status].pchoice-status"))
+        return "".join(status.text for status in self.find_all("body > [role=status].pchoice-status"))
 
     def active_templates(self) -> set[str]:
         """Return the ids of the activated templates of the start page."""
-        return {str(it.get_dom_attribute("id")) for it in self.all("main > p[id]")}
+        return {str(it.get_dom_attribute("id")) for it in self.find_all("main > p[id]")}
 
     @property
     def violations(self) -> list[str]:
         """The violations of the strict page's policy."""
-        return [it.text for it in self.all("#violations > li")]
+        return [it.text for it in self.find_all("#violations > li")]
 
     @property
     def banner_has_focus_inside(self) -> bool:
         """Whether an element inside the banner has the focus."""
-        return bool(self.all(".pchoice :focus"))
+        return bool(self.find_all(".pchoice :focus"))
 
     @property
     def banner_has_focus(self) -> bool:
@@ -145,16 +145,16 @@ class Guest(BrowserWindow):
 
     def wait_for_banner(self) -> None:
         """Wait until the banner is visible and its script, if it may run, is ready."""
-        self.until(lambda: self.has_shown(".pchoice[data-live]" if self.setting.scripts else ".pchoice"))
+        self.until(lambda: self.shows(".pchoice[data-live]" if self.setting.scripts else ".pchoice"))
 
     def wait_for_page_without_banner(self) -> None:
         """Wait until the page is loaded without the banner."""
         # Checked twice: between two pages there is neither a page nor a banner.
-        self.until(lambda: not self.shows_banner and self.has_page and not self.shows_banner)
+        self.until(lambda: not self.shows_banner and self.is_loaded and not self.shows_banner)
 
     def button(self, choice: str) -> WebElement:
         """Return the button of the banner, or of the settings page, that gives an answer."""
-        return self.one(f"button[name=choice][value={choice}]")
+        return self.find(f"button[name=choice][value={choice}]")
 
     def answer(self, choice: str) -> None:
         """Press a button of the banner. With scripts the page stays; without them the server redirects back to it."""
@@ -165,7 +165,7 @@ class Guest(BrowserWindow):
 
     def open_settings(self) -> None:
         """Follow the link to the settings. With scripts it opens them in place."""
-        self.one("#settings").click()
+        self.find("#settings").click()
         self.wait_for_banner()
 
     def withdraw(self) -> None:

@@ -96,7 +96,7 @@ class UndebuggedTabs:
         self._session.send("Target.sendMessageToTarget", {"sessionId": session, "message": json.dumps(command)})
         end = time.monotonic() + LONGEST_WAIT
         while self._last not in self._replies and time.monotonic() < end:
-            self.about(tab)  # replies come in with others
+            self.about(tab)  # receives pending replies too
         reply = self._replies.get(self._last, {})
         return reply.get("result", {}).get("result", {}).get("value")
 

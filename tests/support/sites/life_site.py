@@ -223,8 +223,8 @@ PAGES: Mapping[str, Callable[[Request], Any]] = {
 }
 
 
-def tongue(request: HTTPConnection) -> str | None:
-    """Return the language that the address asks for."""
+def language_in_query(request: HTTPConnection) -> str | None:
+    """Return the language that the query selects."""
     return request.query_params.get("tongue")
 
 
@@ -244,7 +244,7 @@ SITES: Mapping[str, Mapping[str, Any]] = {
     "modal": {"layout": "modal"},
     "shared": {"inject": False},
     "tongues": {"language": "path"},
-    "asked": {"language": tongue},
+    "asked": {"language": language_in_query},
     "edited": {"edit_csp": True},
 }
 looked: list[str] = []

@@ -1,1 +1,1 @@
-"""Tests of what tests share."""
+"""Tests of the helpers of the tests."""

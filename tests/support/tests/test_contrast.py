@@ -1,3 +1,5 @@
+"""Tests of contrast ratios."""
+
 from __future__ import annotations
 
 import pytest

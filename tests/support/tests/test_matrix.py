@@ -1,3 +1,5 @@
+"""Tests of combinations of values."""
+
 from __future__ import annotations
 
 from tests.support.browsers.matrix import every_row, paired_rows, pairs

@@ -1,3 +1,5 @@
+"""Tests of the table for mutation testing."""
+
 from __future__ import annotations
 
 import tomllib

@@ -1,4 +1,4 @@
-"""What runs outside the full matrix, and what it takes to collect it."""
+"""Tests of the selection outside the full matrix."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def test_collecting_tests_of_one_room_loads_no_browser() -> None:
 
 
 def collected(folder: Path, *options: str) -> tuple[list[str], str]:
-    """Return which of the tests above are collected, and how many it says are left out."""
-    (folder / "test_them.py").write_text(TESTS, "utf-8")
+    """Return the names of the collected tests of `TESTS`, and pytest's summary."""
+    (folder / "test_sample.py").write_text(TESTS, "utf-8")
     plugins = ("-p", "tests.support.selection", "-c", ROOT / "pyproject.toml", "--rootdir", folder)
     *lines, summary = run(
         *("-c", "import sys, pytest; sys.path.insert(0, sys.argv.pop(1)); sys.exit(pytest.main(sys.argv[1:]))", ROOT),
-        *(*plugins, "--collect-only", "--quiet", "-p", "no:cacheprovider", *options, folder / "test_them.py"),
+        *(*plugins, "--collect-only", "--quiet", "-p", "no:cacheprovider", *options, folder / "test_sample.py"),
         folder=folder,
     ).splitlines()
     return [line.partition("::")[2] for line in lines if "::" in line], summary
