@@ -24,6 +24,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
 from selenium.webdriver.webkitgtk.service import Service as WebKitService
 
+from tests.support.browsers import CHROMIUM
 from tests.support.browsers.marionette import Marionette
 from tests.support.servers.processes import (
     kill_process_group,
@@ -115,7 +116,8 @@ def resize_viewport(driver: WebDriver, size: tuple[int, int]) -> None:
 def chromium(setting: Setting, folder: Path) -> Iterator[WebDriver]:
     """Start Chromium."""
     options = webdriver.ChromeOptions()
-    options.binary_location = program_path("chromium", "chromium")
+    program_path("chromium", "chromium")  # which the script calls
+    options.binary_location = str(CHROMIUM)
     for argument in (
         "--headless=new",
         "--no-sandbox",  # else it does not run as root, as in most containers

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ import pytest
 from playwright.sync_api import BrowserContext, Cookie, Locator, Request, Response, expect
 
 from cookie_consent.cli.demo.site import LOOPBACK, started
+from tests.support.browsers import CHROMIUM
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 REGISTRY = ROOT / "examples" / "registry"
 PREFIX = "/privacy-choices"
 CHROMIUM_OPTIONS: dict[str, Any] = {
-    "executable_path": shutil.which("chromium") or "/usr/bin/chromium",
+    "executable_path": CHROMIUM,
     "args": ["--no-sandbox"],  # else it does not run as root, as in most containers
 }
 WITNESS = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0"
