@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ POLICY = Path(__file__).with_name("consent.toml")
 PREFIX = "/privacy-choices"
 ROUTE = "/offices/tokyo"
 PAGE_ROUTE = "/articles/page"
-ACCESS_LOG = "BENCHMARK_ACCESS_LOG"  # tells a served app where its records go
 
 BROWSER = (
     (b"host", b"site.example"),
@@ -82,17 +79,8 @@ _FOOT = """</main>
 """
 
 
-def _page(size: int) -> str:
-    parts = [_HEAD, _FOOT]
-    for number in itertools.count(1):
-        section = _SECTION.format(n=number)
-        if sum(map(len, parts)) + len(section) > size:
-            return "".join(parts)
-        parts.insert(-1, section)
-    raise AssertionError
-
-
-PAGE = _page(10_240)
+PAGE = _HEAD + "".join(_SECTION.format(n=number) for number in range(1, 43)) + _FOOT
+"""A page of 10 kB."""
 
 
 async def _plain(_: Request) -> Response:
@@ -108,32 +96,26 @@ async def _sign_in(request: Request) -> Response:
     return PlainTextResponse("Welcome.")
 
 
-def bare_app() -> ASGIApp:
-    """A Starlette app and nothing around it."""
+def bare_app() -> Starlette:
+    """Return a Starlette app with nothing around it."""
     return Starlette(
-        routes=[
-            Route("/offices/{name}", _plain),
-            Route(PAGE_ROUTE, _article),
-            Route("/sign-in", _sign_in),
-        ]
+        routes=[Route("/offices/{name}", _plain), Route(PAGE_ROUTE, _article), Route("/sign-in", _sign_in)]
     )
 
 
-def session_app() -> ASGIApp:
-    """The same under Starlette's sessions."""
-    return SessionMiddleware(bare_app(), KEY)
+def session_app(app: ASGIApp | None = None) -> ASGIApp:
+    """Return an app, by default the bare one, under Starlette's sessions."""
+    return SessionMiddleware(app or bare_app(), KEY)
 
 
-def consent_app(access_log: Path, clock: Callable[[], float] = time.time) -> ASGIApp:
-    """The same under the consent middleware, which traces into `access_log`."""
-    return ConsentMiddleware(bare_app(), POLICY, KEY, prefix=PREFIX, access_log=access_log, clock=clock)
+def consent_app(app: ASGIApp | None = None, **options: Any) -> ConsentMiddleware:
+    """Return an app, by default the bare one, under the consent middleware."""
+    return ConsentMiddleware(app or bare_app(), POLICY, KEY, prefix=PREFIX, **options)
 
 
-def featured_app(*, sends_csp: bool = False, **options: Any) -> ASGIApp:
-    """The same with options; with `sends_csp` the pages have a Content-Security-Policy of the app's."""
+def csp_app() -> ASGIApp:
+    """Return the bare app with a Content-Security-Policy on each response."""
     app = bare_app()
-    if not sends_csp:
-        return ConsentMiddleware(app, POLICY, KEY, prefix=PREFIX, **options)
 
     async def with_csp(scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
@@ -143,16 +125,11 @@ def featured_app(*, sends_csp: bool = False, **options: Any) -> ASGIApp:
 
         await app(scope, receive, sending)
 
-    return ConsentMiddleware(with_csp, POLICY, KEY, prefix=PREFIX, **options)
-
-
-def served_consent_app() -> ASGIApp:
-    """The same for a server's command line, which has no arguments for an app."""
-    return consent_app(Path(os.environ[ACCESS_LOG]))
+    return with_csp
 
 
 def fresh(value: bytes) -> bytes:
-    """Copies bytes: one that was used before has its hash cached, one from a socket has not."""
+    """Return a copy: bytes that were used before have their hash cached, bytes from a socket have not."""
     return bytes(bytearray(value))
 
 
@@ -164,7 +141,7 @@ def make_scope(
     scheme: str = "https",
     browser: Iterable[tuple[bytes, bytes]] = BROWSER,
 ) -> Scope:
-    """Makes one request as a server hands it over, every string of it new."""
+    """Return the scope of a request as a server makes it: each string is new."""
     headers = [(fresh(name), fresh(value)) for name, value in browser]
     if cookie is not None:
         headers.append((fresh(b"cookie"), fresh(cookie)))
@@ -187,30 +164,30 @@ def make_scope(
 
 
 async def receive() -> Message:
-    """Gives an empty body."""
+    """Return an empty body."""
     return {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def drop(_: Message) -> None:
-    """Takes an answer and does nothing with it."""
+    """Take a part of a response, and do nothing with it."""
 
 
 @dataclass
 class Reply:
-    """What came back."""
+    """A response."""
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
 
     def cookies(self) -> bytes:
-        """The cookies it sets, as a browser sends them back."""
+        """Return the cookies that it sets, as a browser sends them back."""
         lines = (value for name, value in self.headers if name.lower() == b"set-cookie")
         return b"; ".join(line.partition(b";")[0] for line in lines)
 
 
 async def call(app: ASGIApp, scope: Scope, body: bytes = b"") -> Reply:
-    """Makes one request and keeps the answer."""
+    """Make a request, and return the response."""
     reply = Reply()
 
     async def receive() -> Message:
@@ -228,14 +205,14 @@ async def call(app: ASGIApp, scope: Scope, body: bytes = b"") -> Reply:
 
 
 async def sign_in(app: ASGIApp) -> bytes:
-    """Gets the cookie of a valid session."""
+    """Return the cookie of a valid session."""
     cookie = (await call(app, make_scope("/sign-in"))).cookies()
     assert cookie, "no session was made"
     return cookie
 
 
 async def answer(app: ASGIApp, choice: str, scheme: str = "https") -> bytes:
-    """Answers the question as a browser does and gets the cookies."""
+    """Answer the question as the banner's script does, and return the cookies."""
     body = json.dumps({"choice": choice}).encode()
     posted = [
         *((name, value) for name, value in BROWSER if name != b"accept"),
@@ -250,20 +227,20 @@ async def answer(app: ASGIApp, choice: str, scheme: str = "https") -> bytes:
 
 
 async def visit(app: ASGIApp, choice: str, scheme: str = "https") -> bytes:
-    """Answers, goes on to a page, and gets all cookies that are set by then."""
+    """Answer, go on to a page, and return all cookies that are set by then."""
     answered = await answer(app, choice, scheme)
     reply = await call(app, make_scope(cookie=answered, scheme=scheme))
     return b"; ".join(filter(None, (answered, reply.cookies())))
 
 
 async def status_of(app: ASGIApp, cookie: bytes | None) -> str:
-    """Asks what the cookie is taken for."""
+    """Return the status of the decision in a cookie."""
     reply = await call(app, make_scope(PREFIX + "/state", cookie))
     return str(json.loads(reply.body)["status"])
 
 
 def forgeries(cookie: bytes) -> Iterator[bytes]:
-    """Makes endless cookies like this one, each with another wrong signature."""
+    """Yield endless cookies like this one, each with another wrong signature."""
     for number in itertools.count():
         forged = cookie[:-10] + b"%010x" % number
         if forged != cookie:
@@ -279,10 +256,6 @@ class Records:
         self._file = path.open("rb")
 
     def read(self) -> int:
-        """Reads on and returns how many lines there are by now."""
+        """Read on, and return how many lines there are by now."""
         self.count += self._file.read().count(b"\n")
         return self.count
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._file.close()

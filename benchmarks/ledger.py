@@ -1,8 +1,7 @@
-"""What the ledger bears: answers kept a second, its verification, one visitor's records among many.
+"""What the ledger bears: answers kept a second, its verification, and one visitor's records among many.
 
-Run as `python -m benchmarks.ledger` from the root of the checkout. SQLite has its files, and PostgreSQL a server of
-its own (Debian: apt-get install postgresql), in the folder for temporary files, which has to be on a disk: TMPDIR
-names another one.
+SQLite has its files and PostgreSQL a server of its own in the folder for temporary files, which has to be on a disk:
+TMPDIR names another one.
 """
 
 from __future__ import annotations
@@ -11,25 +10,25 @@ import argparse
 import asyncio
 import itertools
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.types import ASGIApp
 
 from benchmarks import apps
-from benchmarks.command import Ran, consent, machine, show
-from benchmarks.table import Cell, Table, percentile, ratio
-from cookie_consent import ConsentMiddleware, Policy
+from benchmarks.command import Ran, consent, print_machine
+from benchmarks.table import Row, percentile, print_table, ratio
+from cookie_consent import Policy
 from cookie_consent.decision.own_cookies import new_id
 from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
 from tests.support.servers.postgres import NoPostgresError, private_server
@@ -45,7 +44,7 @@ WARM_UP = 5
 BYTES_OF_A_RECORD = 2200
 """On the disk, with its indexes and what it takes to make them."""
 SURFACES = {"first answer": ("banner", "banner"), "banner again": ("settings", "again")}
-"""Way to answer -> what the form says of itself: its source and its surface."""
+"""Way to answer -> the source and the surface that the form names."""
 _VERSION = Policy.load(apps.POLICY).version
 _barriers: dict[int, Barrier] = {}
 NewUrl = Callable[[], str]
@@ -59,7 +58,7 @@ class Visitor:
         self._choices = itertools.cycle(("accept_all", "refuse_all"))
 
     async def answer(self, way: str) -> None:
-        """Answers once, by a form."""
+        """Answer once, by a form."""
         source, surface = SURFACES[way]
         fields = {"policy": _VERSION, "source": source, "language": "en", "surface": surface, "once": new_id()}
         body = urlencode({**fields, "next": apps.ROUTE, "choice": next(self._choices)}).encode()
@@ -71,12 +70,9 @@ class Visitor:
         self._cookie = reply.cookies()
 
 
-# Answers kept.
-
-
 @dataclass(frozen=True)
 class Worked:
-    """How long each answer of a process took, when it began and ended, its CPU time, and how many there were in all."""
+    """What a process did: how long each answer took, when it began and ended, its CPU time, and all that it kept."""
 
     waits: list[float]
     began: float
@@ -85,41 +81,35 @@ class Worked:
     kept: int
 
 
-def site(ledger: Any) -> ASGIApp:
-    """The app with a ledger."""
-    return ConsentMiddleware(apps.bare_app(), apps.POLICY, apps.KEY, prefix=apps.PREFIX, ledger=ledger)
-
-
 def serve(way: str, processes: int, url: str | None, seconds: float) -> Worked:
-    """Serves visitors who answer without a pause, in this process, once all others are ready."""
+    """Serve visitors who answer without a pause, in this process, once all others are ready."""
     logging.disable()
-    ledger, waits = open_ledger(url) if url else None, list[float]()
-    visitors = [Visitor(app) for app in [site(ledger)] for _ in range(VISITORS // processes)]
+    ledger = open_ledger(url) if url else None
+    with closing(ledger) if ledger else ExitStack():
+        app = apps.consent_app(ledger=ledger)
+        return asyncio.run(_serve([Visitor(app) for _ in range(VISITORS // processes)], way, processes, seconds))
+
+
+async def _serve(visitors: list[Visitor], way: str, processes: int, seconds: float) -> Worked:
+    waits: list[float] = []
 
     async def repeat(visitor: Visitor, until: float) -> None:
         while (began := time.monotonic()) < until:
             await visitor.answer(way)
             waits.append(time.monotonic() - began)
 
-    async def work() -> Worked:
-        for _ in range(WARM_UP):
-            await asyncio.gather(*(visitor.answer(way) for visitor in visitors))
-        _barriers[processes].wait(60)
-        began, cpu = time.monotonic(), time.process_time()
-        await asyncio.gather(*(repeat(visitor, began + seconds) for visitor in visitors))
-        kept = len(waits) + WARM_UP * len(visitors)
-        return Worked(waits, began, time.monotonic(), time.process_time() - cpu, kept)
-
-    try:
-        return asyncio.run(work())
-    finally:
-        if ledger:
-            ledger.close()
+    for _ in range(WARM_UP):
+        await asyncio.gather(*(visitor.answer(way) for visitor in visitors))
+    _barriers[processes].wait(60)
+    began, cpu = time.monotonic(), time.process_time()
+    await asyncio.gather(*(repeat(visitor, began + seconds) for visitor in visitors))
+    kept = len(waits) + WARM_UP * len(visitors)
+    return Worked(waits, began, time.monotonic(), time.process_time() - cpu, kept)
 
 
 @dataclass
 class Case:
-    """Answers of one kind to a ledger, and what came of them in each round."""
+    """Answers of one kind to a ledger, and their figures in each round."""
 
     ledger: str
     way: str
@@ -127,136 +117,129 @@ class Case:
     rates: list[float] = field(default_factory=list)
     parts: list[Worked] = field(default_factory=list)
 
-    def row(self, bare: Case) -> dict[str, Cell]:
-        """The figures."""
+    def take_turn(self, pool: ProcessPoolExecutor, url: str | None, seconds: float) -> None:
+        """Add one round."""
+        tasks = [pool.submit(serve, self.way, self.processes, url, seconds) for _ in range(self.processes)]
+        parts = [task.result() for task in tasks]
+        length = max(part.ended for part in parts) - min(part.began for part in parts)
+        self.rates.append(sum(len(part.waits) for part in parts) / length)
+        self.parts += parts
+
+    def row(self, without: Case) -> Row:
+        """Return the figures, compared with those of a case without a ledger."""
         waits = [wait for part in self.parts for wait in part.waits]
-        row: dict[str, Cell] = {"ledger": self.ledger, "answer": self.way, "processes": self.processes}
-        row |= {"answers/s": round(median(self.rates)), "of none": ratio(self.rates, bare.rates)}
-        row |= {f"p{percent} ms": round(percentile(waits, percent) * 1000, 2) for percent in (50, 99)}
+        row: Row = {"ledger": self.ledger, "answer": self.way, "processes": self.processes}
+        row |= {"answers/s": round(median(self.rates)), "of none": ratio(self.rates, without.rates)}
+        row |= _percentiles(waits)
         return {**row, "CPU ms": round(sum(part.cpu for part in self.parts) / len(waits) * 1000, 2)}
 
 
-def append(stores: Mapping[str, NewUrl], rounds: int, seconds: float) -> Table:
-    """Measures all cases in turns, and checks that each answer is in the ledger, whose chain is whole."""
+def append(stores: Mapping[str, NewUrl], rounds: int, seconds: float) -> None:
+    """Measure all cases in turns, and check that each answer is in the ledger, whose chain is whole."""
     urls: dict[str, str | None] = {NONE: None, **{name: new() for name, new in stores.items()}}
     cases = {key: Case(*key) for key in itertools.product(urls, SURFACES, SIZES)}
     context = get_context("spawn")
     barriers = {size: context.Barrier(size) for size in SIZES}
     with ProcessPoolExecutor(max(SIZES), context, _meet_at, (barriers,)) as pool:
         for _, case in itertools.product(range(rounds), cases.values()):
-            given = case.way, case.processes, urls[case.ledger], seconds
-            tasks = [pool.submit(serve, *given) for _ in range(case.processes)]
-            parts = [task.result() for task in tasks]
-            length = max(part.ended for part in parts) - min(part.began for part in parts)
-            case.rates.append(sum(len(part.waits) for part in parts) / length)
-            case.parts += parts
+            case.take_turn(pool, urls[case.ledger], seconds)
     for name in stores:
-        kept = sum(part.kept for case in cases.values() if case.ledger == name for part in case.parts)
-        _verified(str(urls[name]), kept)
+        _verify(str(urls[name]), sum(p.kept for case in cases.values() if case.ledger == name for p in case.parts))
     rows = [case.row(cases[NONE, way, size]) for (_, way, size), case in cases.items()]
-    return Table(f"Answers kept: {VISITORS} visitors", rows)
+    print_table(f"Answers kept: {VISITORS} visitors", rows)
 
 
 def _meet_at(barriers: dict[int, Barrier]) -> None:
     _barriers.update(barriers)
 
 
-def _verified(url: str, count: int) -> Ran:
-    ran = consent("verify", "--ledger", url, "--json")
-    assert (ran.answer["records"], ran.answer["findings"]) == (count, []), ran.said
+def _verify(url: str, count: int) -> Ran:
+    ran = consent("verify", "--ledger", url)
+    assert (ran.output["records"], ran.output["findings"]) == (count, []), ran.output
     return ran
 
 
-# Reading.
+def _percentiles(seconds: list[float]) -> Row:
+    return {f"p{percent} ms": round(percentile(seconds, percent) * 1000, 2) for percent in (50, 99)}
 
 
 class _Seen(MemoryLedger):
-    """Keeps what it is given."""
+    """Keeps the last entry that it was given."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.entries: list[Entry] = []
+    seen: Entry
 
     async def append(self, entry: Entry) -> dict[str, Any]:
-        self.entries.append(entry)
+        self.seen = entry
         return await super().append(entry)
 
 
-async def an_entry() -> Entry:
-    """Gives what a ledger is given when a visitor changes the answer in the banner."""
-    ledger = _Seen()
-    visitor = Visitor(site(ledger))
-    await visitor.answer("first answer")
-    await visitor.answer("banner again")
-    return ledger.entries[-1]
-
-
 async def fill(url: str, count: int) -> list[str]:
-    """Keeps so many records; visitors come in turns, so that those of each lie far apart. Returns their consent ids."""
-    like, ids = await an_entry(), [new_id() for _ in range(max(count // RECORDS_OF_ONE, 1))]
-    ledger = open_ledger(url)
+    """Keep so many records of visitors who come in turns, and return their consent ids."""
+    memory = _Seen()
+    visitor = Visitor(apps.consent_app(ledger=memory))
+    for way in SURFACES:
+        await visitor.answer(way)
+    ids = [new_id() for _ in range(max(count // RECORDS_OF_ONE, 1))]
     owners = itertools.cycle(ids)
-    for begin in range(0, count, 1000):
-        made = []
-        for id_ in itertools.islice(owners, min(1000, count - begin)):
-            key = new_id()
-            own = {"record_id": key, "repeat_key": key, "consent_id": id_, "previous": None}
-            made.append(replace(like, document={**like.document, **own}))
-        await asyncio.gather(*map(ledger.append, made))
-    ledger.close()
+    with closing(open_ledger(url)) as ledger:
+        for begin in range(0, count, 1000):
+            made = []
+            for id_ in itertools.islice(owners, min(1000, count - begin)):
+                key = new_id()
+                own = {"record_id": key, "repeat_key": key, "consent_id": id_, "previous": None}
+                made.append(replace(memory.seen, document={**memory.seen.document, **own}))
+            await asyncio.gather(*map(ledger.append, made))
     return ids
 
 
 async def find(url: str, ids: list[str]) -> list[float]:
-    """Finds the records of visitors; the seconds that each took."""
-    ledger, took = open_ledger(url), []
-    for id_ in ids[:: max(len(ids) // SOUGHT, 1)]:
-        began = time.perf_counter()
-        found = await ledger.records(id_)
-        took.append(time.perf_counter() - began)
-        assert len(found) == RECORDS_OF_ONE, f"{len(found)} records of {id_}"
-    ledger.close()
+    """Find the records of visitors, and return the seconds that each took."""
+    took = []
+    with closing(open_ledger(url)) as ledger:
+        for id_ in ids[:: max(len(ids) // SOUGHT, 1)]:
+            began = time.perf_counter()
+            found = await ledger.records(id_)
+            took.append(time.perf_counter() - began)
+            assert len(found) == RECORDS_OF_ONE, f"{len(found)} records of {id_}"
     return took
 
 
-def read(stores: Mapping[str, NewUrl], count: int) -> Table:
-    """Measures `cookie-consent verify`, and `ledger.records` for one visitor after the other."""
-    table = Table(f"A ledger of {count:,} records")
+def read(stores: Mapping[str, NewUrl], count: int) -> None:
+    """Measure `cookie-consent verify`, and `ledger.records` for one visitor after the other."""
+    rows = []
     for name, new in stores.items():
         url, began = new(), time.monotonic()
         ids = asyncio.run(fill(url, count))
-        made = time.monotonic() - began
-        ran, took = _verified(url, count), asyncio.run(find(url, ids))
-        row: dict[str, Cell] = {"ledger": name, "appended/s": round(count / made)}
-        row |= {"verified/s": round(count / ran.seconds), **ran.needed}
-        found = {f"one visitor's: p{percent} ms": round(percentile(took, percent) * 1000, 2) for percent in (50, 99)}
-        table.rows.append({**row, **found})
-    return table
+        row: Row = {"ledger": name, "appended/s": round(count / (time.monotonic() - began))}
+        ran = _verify(url, count)
+        row |= {"verified/s": round(count / ran.seconds), "seconds": ran.seconds, "MiB": ran.mebibytes}
+        found = _percentiles(asyncio.run(find(url, ids)))
+        rows.append({**row, **{f"one visitor's: {percent}": value for percent, value in found.items()}})
+    print_table(f"A ledger of {count:,} records", rows)
 
 
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ledger", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Measure, and print the figures."""
+    parser = argparse.ArgumentParser("python -m benchmarks.ledger", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=PARTS, help="the part to measure (both)")
     parser.add_argument("--quick", action="store_true", help="rough figures of small ledgers, in about a minute")
-    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part; may be repeated")
     parser.add_argument("--records", type=int, metavar="N", help="how many records are read (200000)")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
     arguments = parser.parse_args()
     rounds, seconds, records = (1, 0.5, 10_000) if arguments.quick else (3, 3.0, 200_000)
     records = arguments.records or records
-    where = machine(records * BYTES_OF_A_RECORD, parser)
+    print_machine(records * BYTES_OF_A_RECORD)
     logging.disable()
     with ExitStack() as stack:
-        folder, numbers = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ledger-"))), itertools.count()
+        folder, numbers = Path(stack.enter_context(TemporaryDirectory(prefix="ledger-"))), itertools.count()
         stores: dict[str, NewUrl] = {"SQLite": lambda: f"sqlite:///{folder}/{next(numbers)}.db"}
         try:
             stores["PostgreSQL"] = stack.enter_context(private_server()).new_database
         except NoPostgresError as error:
-            where = f"{where}. No PostgreSQL: {error}"
-        measures = {"append": lambda: append(stores, rounds, seconds), "read": lambda: read(stores, records)}
-        show(where, [measures[part]() for part in arguments.only or PARTS], as_json=arguments.json)
+            print(f"No PostgreSQL: {error}")
+        if arguments.part != "read":
+            append(stores, rounds, seconds)
+        if arguments.part != "append":
+            read(stores, records)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,4 @@
-"""What the middleware adds to a request, in CPU time, as a ratio to what Starlette's sessions add.
-
-Run as `python -m benchmarks.overhead` from the root of the checkout.
-"""
+"""What the middleware adds to a request, in CPU time, as a ratio to what Starlette's sessions add."""
 
 from __future__ import annotations
 
@@ -11,28 +8,20 @@ import gc
 import itertools
 import json
 import logging
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from starlette.types import ASGIApp, Scope
 
 from benchmarks import apps
+from benchmarks.table import Row, print_table
 
 RECORDS_WITHIN = 10.0  # seconds, far more than they should take
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long to measure."""
-
-    rounds: int = 101
-    block: int = 800
 
 
 @dataclass(frozen=True)
@@ -49,43 +38,10 @@ class Case:
     """What it is compared with; None for the bare app."""
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The figures of a case; a ratio of 1 is what sessions add."""
-
-    case: str
-    microseconds: float
-    ratio: float
-    middle_half: tuple[float, float]
-    to_reach: float | None
-    reached: bool | None
-
-
-@dataclass(frozen=True)
-class Result:
-    """The overhead of a case: microseconds a request, one for each pair of blocks."""
-
-    case: Case
-    overheads: list[float]
-
-    def summary(self, unit: float) -> Summary:
-        """Gives the figures, with `unit` as what counts as 1."""
-        low, middle, high = quantiles(self.overheads, n=4)
-        ratio, to_reach = middle / unit, self.case.to_reach
-        return Summary(
-            self.case.name,
-            round(middle, 2),
-            round(ratio, 3),
-            (round(low / unit, 3), round(high / unit, 3)),
-            to_reach,
-            None if to_reach is None else ratio <= to_reach,
-        )
-
-
 async def drive(app: ASGIApp, scopes: list[Scope]) -> float:
-    """Makes the requests one after the other; the seconds of CPU that the process needed.
+    """Make the requests one after the other, and return the seconds of CPU that the process needed.
 
-    Each scope is let go after its request, as a server does: what it costs to free it, or to find it in a cycle
+    Each scope is released after its request, as a server does: what it costs to free it, or to find it in a cycle
     of references, belongs to the request.
     """
     scopes.reverse()
@@ -97,7 +53,7 @@ async def drive(app: ASGIApp, scopes: list[Scope]) -> float:
 
 
 def cpu_until_written(records: apps.Records, count: int) -> float:
-    """Waits for so many more records; the seconds of CPU that others than this waiting needed."""
+    """Wait for so many more records, and return the seconds of CPU that others than this waiting needed."""
     process, thread = time.process_time(), time.thread_time()
     deadline = time.monotonic() + RECORDS_WITHIN
     expected = records.count + count
@@ -108,7 +64,7 @@ def cpu_until_written(records: apps.Records, count: int) -> float:
 
 
 def measure_block(runner: asyncio.Runner, case: Case, scopes: list[Scope]) -> float:
-    """Microseconds a request on the case's app; uses the scopes up."""
+    """Return the microseconds of a request on the case's app; this uses the scopes up."""
     count = len(scopes)
     gc.collect()
     seconds = runner.run(drive(case.app, scopes))
@@ -118,7 +74,7 @@ def measure_block(runner: asyncio.Runner, case: Case, scopes: list[Scope]) -> fl
 
 
 def measure_pair(runner: asyncio.Runner, case: Case, bare: ASGIApp, block: int, *, bare_first: bool) -> float:
-    """Microseconds that a request takes longer on the case's app than on the one that it is compared with."""
+    """Return how many microseconds longer a request takes on the case's app than on the one it is compared with."""
     cookies = list(itertools.islice(case.cookies, block))
     turns = [case, Case("without", case.without or bare, iter(()))]
     if bare_first:
@@ -130,28 +86,21 @@ def measure_pair(runner: asyncio.Runner, case: Case, bare: ASGIApp, block: int, 
     return took[case.name] - took["without"]
 
 
-def measure(runner: asyncio.Runner, cases: list[Case], bare: ASGIApp, plan: Plan) -> list[Result]:
-    """Measures all cases in turns; a first round warms up and does not count."""
-    results = [Result(case, []) for case in cases]
-    for number in range(plan.rounds + 1):
-        for result in results:
-            overhead = measure_pair(runner, result.case, bare, plan.block, bare_first=number % 2 == 0)
+def measure(runner: asyncio.Runner, cases: Sequence[Case], bare: ASGIApp, rounds: int, block: int) -> list[list[float]]:
+    """Measure all cases in turns, and return each one's microseconds a request; a first round only warms up."""
+    overheads = [list[float]() for _ in cases]
+    for number in range(rounds + 1):
+        for case, own in zip(cases, overheads, strict=True):
+            overhead = measure_pair(runner, case, bare, block, bare_first=number % 2 == 0)
             if number:
-                result.overheads.append(overhead)
-        show_progress(number, plan.rounds)
-    return results
-
-
-def show_progress(done: int, of: int) -> None:
-    """Tells a terminal how far it is."""
-    if sys.stderr.isatty():
-        print(f"\rround {done} of {of}", end="\n" if done == of else "", file=sys.stderr, flush=True)
+                own.append(overhead)
+    return overheads
 
 
 async def make_answers(access_log: Path, count: int) -> list[bytes]:
-    """Gets so many cookies of refusals, one for each of the last seconds, from an app that measures nothing."""
+    """Return so many cookies of refusals, one for each of the last seconds, from an app that measures nothing."""
     now = time.time()
-    app = apps.consent_app(access_log, lambda: now)
+    app = apps.consent_app(access_log=access_log, clock=lambda: now)
     cookies = []
     for _ in range(count):
         now -= 1
@@ -160,15 +109,8 @@ async def make_answers(access_log: Path, count: int) -> list[bytes]:
     return cookies
 
 
-async def check_session(app: ASGIApp, cookie: bytes) -> None:
-    """The session is valid."""
-    scope = apps.make_scope(cookie=cookie)
-    await apps.call(app, scope)
-    assert scope["session"], "the session is not valid"
-
-
 async def check_status(app: ASGIApp, cookie: bytes | None, status: str) -> None:
-    """The cookie says what it should, and the page is served."""
+    """Check that the cookie says what it should, and that the page is served."""
     found = await apps.status_of(app, cookie)
     assert found == status, f"the cookie is taken for {found}, not for {status}"
     reply = await apps.call(app, apps.make_scope(cookie=cookie))
@@ -177,7 +119,7 @@ async def check_status(app: ASGIApp, cookie: bytes | None, status: str) -> None:
 
 
 async def check_page(app: ASGIApp, bare: ASGIApp) -> None:
-    """The page is whole, and the banner is in it."""
+    """Check that the page is whole, and that the banner is in it."""
     with_banner, page = [await apps.call(each, apps.make_scope(apps.PAGE_ROUTE)) for each in (app, bare)]
     assert page.body.decode() == apps.PAGE
     assert apps.PREFIX.encode() in with_banner.body, "the banner is not in the page"
@@ -190,7 +132,7 @@ async def check_page(app: ASGIApp, bare: ASGIApp) -> None:
 
 
 def check_records(runner: asyncio.Runner, app: ASGIApp, records: apps.Records, traced: bytes) -> None:
-    """Each traced request gives one record, and no other request does."""
+    """Check that each traced request gives one record, and no other request does."""
     gone_before = records.count
     for cookie in (None, traced, None, traced):
         runner.run(apps.call(app, apps.make_scope(cookie=cookie)))
@@ -199,19 +141,21 @@ def check_records(runner: asyncio.Runner, app: ASGIApp, records: apps.Records, t
     assert records.read() == gone_before + 2, "requests were traced that should not be"
 
 
-def make_cases(runner: asyncio.Runner, folder: Path, plan: Plan) -> list[Case]:
-    """Makes the cases and checks that each is what its name says; the first is the unit."""
+def make_cases(runner: asyncio.Runner, folder: Path, requests: int) -> list[Case]:
+    """Return the cases, checked to be what their names say; the first is the unit."""
     log = folder / "access.jsonl"
     records = apps.Records(log)
-    bare, session, app = apps.bare_app(), apps.session_app(), apps.consent_app(log)
+    bare, session, app = apps.bare_app(), apps.session_app(), apps.consent_app(access_log=log)
     signed_in = runner.run(apps.sign_in(session))
     refused = runner.run(apps.visit(app, "refuse_all"))
     granted = runner.run(apps.visit(app, "accept_all"))
     forged = apps.forgeries(refused)
     again = next(forged)
-    new = runner.run(make_answers(folder / "other.jsonl", (plan.rounds + 1) * plan.block + 1))
+    new = runner.run(make_answers(folder / "other.jsonl", requests + 1))
 
-    runner.run(check_session(session, signed_in))
+    scope = apps.make_scope(cookie=signed_in)
+    runner.run(apps.call(session, scope))
+    assert scope["session"], "the session is not valid"
     for cookie, status in (
         (None, "unknown"),
         (refused, "refused"),
@@ -240,15 +184,14 @@ def make_cases(runner: asyncio.Runner, folder: Path, plan: Plan) -> list[Case]:
 
 
 def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
-    """Makes a case for each feature: an app that has it, beside the same without; the first is the unit."""
+    """Return a case for each feature: an app that has it, beside the same without; the first is the unit."""
     session = apps.session_app()
     signed_in = runner.run(apps.sign_in(session))
-    plain = apps.featured_app(settings_link=False)
-    linked = apps.featured_app()
-    csp = apps.featured_app(sends_csp=True)
-    logged = folder / "features.jsonl"
-    records = apps.Records(logged)
-    log = apps.featured_app(access_log=logged)
+    plain = apps.consent_app(settings_link=False)
+    linked = apps.consent_app()
+    csp = apps.consent_app(apps.csp_app())
+    records = apps.Records(folder / "features.jsonl")
+    log = apps.consent_app(access_log=folder / "features.jsonl")
     refused = runner.run(apps.visit(linked, "refuse_all"))
     granted = runner.run(apps.visit(log, "accept_all"))
 
@@ -258,46 +201,61 @@ def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
     return [
         Case("session (the unit)", session, itertools.repeat(signed_in)),
         page("settings link, on a page", linked, plain),
-        page("ledger, on a page", apps.featured_app(ledger=f"sqlite:///{folder / 'features.db'}"), linked),
+        page("ledger, on a page", apps.consent_app(ledger=f"sqlite:///{folder / 'features.db'}"), linked),
         page("access log: counts of pages", log, linked),
         Case("access log: a traced text", log, itertools.repeat(granted), records=records, without=linked),
-        page("server_logs, on a page", linked, apps.featured_app(server_logs="keep")),
-        page("mask_client, on a page", apps.featured_app(mask_client=True), linked),
-        page("edit_csp, refused", apps.featured_app(sends_csp=True, edit_csp=True), csp),
-        page("edit_csp, granted", apps.featured_app(sends_csp=True, edit_csp=True), csp, granted),
+        page("server_logs, on a page", linked, apps.consent_app(server_logs="keep")),
+        page("mask_client, on a page", apps.consent_app(mask_client=True), linked),
+        page("edit_csp, refused", apps.consent_app(apps.csp_app(), edit_csp=True), csp),
+        page("edit_csp, granted", apps.consent_app(apps.csp_app(), edit_csp=True), csp, granted),
     ]
 
 
-def print_table(summaries: list[Summary]) -> None:
-    """Prints the figures for people."""
-    verdicts = {True: "yes", False: "NO", None: ""}
-    print(f"{'case':28}{'µs':>8}{'ratio':>8}{'middle half':>17}{'to reach':>10}  reached")
-    for each in summaries:
-        half = "{:.2f} to {:.2f}".format(*each.middle_half)
-        to_reach = "" if each.to_reach is None else f"{each.to_reach:.2f}"
-        print(
-            f"{each.case:28}{each.microseconds:8.2f}{each.ratio:8.2f}{half:>17}{to_reach:>10}  {verdicts[each.reached]}"
-        )
+def figures(case: Case, overheads: Sequence[float], unit: float) -> dict[str, Any]:
+    """Return the figures of a case, with `unit` as what counts as 1."""
+    low, middle, high = quantiles(overheads, n=4)
+    return {
+        "case": case.name,
+        "microseconds": round(middle, 2),
+        "ratio": round(middle / unit, 3),
+        "middle_half": (round(low / unit, 3), round(high / unit, 3)),
+        "to_reach": case.to_reach,
+        "reached": None if case.to_reach is None else middle / unit <= case.to_reach,
+    }
+
+
+def row_of(found: dict[str, Any]) -> Row:
+    """Return figures as they are printed."""
+    return {
+        "case": found["case"],
+        "µs": f"{found['microseconds']:.2f}",
+        "ratio": f"{found['ratio']:.2f}",
+        "middle half": "{:.2f} to {:.2f}".format(*found["middle_half"]),
+        "to reach": "" if found["to_reach"] is None else f"{found['to_reach']:.2f}",
+        "reached": {True: "yes", False: "NO", None: ""}[found["reached"]],
+    }
 
 
 def main() -> None:
-    """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    """Measure, and print the figures."""
+    parser = argparse.ArgumentParser("python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a rough figure in about ten seconds")
     parser.add_argument("--features", action="store_true", help="what each feature costs: on, against off")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
-    plan = Plan(rounds=15, block=500) if arguments.quick else Plan()
+    rounds, block = (15, 500) if arguments.quick else (101, 800)
     logging.disable()
-    with TemporaryDirectory() as folder, asyncio.Runner() as runner:
-        make = partial(make_features, runner) if arguments.features else partial(make_cases, runner, plan=plan)
-        results = measure(runner, make(Path(folder)), apps.bare_app(), plan)
-    unit = median(results[0].overheads)
-    summaries = [result.summary(unit) for result in results]
+    with TemporaryDirectory() as name, asyncio.Runner() as runner:
+        folder = Path(name)
+        requests = (rounds + 1) * block
+        cases = make_features(runner, folder) if arguments.features else make_cases(runner, folder, requests)
+        overheads = measure(runner, cases, apps.bare_app(), rounds, block)
+    unit = median(overheads[0])
+    found = [figures(case, own, unit) for case, own in zip(cases, overheads, strict=True)]
     if arguments.json:
-        print(json.dumps({**asdict(plan), "cases": [asdict(summary) for summary in summaries]}))
+        print(json.dumps({"rounds": rounds, "block": block, "cases": found}))
     else:
-        print_table(summaries)
+        print_table(f"{rounds} rounds of {block} requests", [row_of(each) for each in found])
 
 
 if __name__ == "__main__":

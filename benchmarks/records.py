@@ -1,4 +1,4 @@
-"""Makes access records like those of a site of some size: the same ones each time, in the forms in which they are kept.
+"""Makes access records like those of a site of some size, the same each time, in the files in which they are kept.
 
 Visitors come again, with some sessions of three pages each on the average; beside each page there are requests for its
 parts, as most sites have them; popular pages and rare ones; events, campaigns, referrers, a few records written twice.
@@ -78,23 +78,22 @@ FROM range($first_day, $end_day) days(day), (VALUES ('ja'), ('en')) languages(la
 """
 
 
-def write_records(folder: Path, records: int, days: int, until: date, form: str) -> Path:
-    """Write records and counts of the days up to one; return the path of the access log.
+def write_records(folder: Path, records: int, days: int, until: date, form: FileFormat) -> Path:
+    """Write records and counts as a closed file of each day; return the path of the access log.
 
     Args:
         folder: where to.
         records: how many.
         days: over how many.
         until: the last of them.
-        form: "jsonl" for one live file, "closed" for one file a day, "parquet" for the same compacted.
+        form: lines, or Parquet as `compact` makes it.
     """
     live, first = folder / "access.jsonl", until - timedelta(days=days - 1)
     folder.mkdir(parents=True, exist_ok=True)
-    places: list[date | None] = [first + timedelta(days=number) for number in range(days)]
     with duckdb.connect(":memory:", config={"memory_limit": _MEMORY, "temp_directory": str(folder / ".made")}) as made:
         _make(made, records, days, first)
-        for day in places if form != "jsonl" else [None]:
-            _write(made, live, day, FileFormat.PARQUET if form == "parquet" else FileFormat.PLAIN)
+        for number in range(days):
+            _write(made, live, first + timedelta(days=number), form)
     return live
 
 
@@ -111,20 +110,17 @@ def _make(made: duckdb.DuckDBPyConnection, records: int, days: int, first: date)
     made.execute(f"CREATE TABLE counts AS {_COUNTS}", {"first_day": begin, "end_day": begin + days})
 
 
-def _write(made: duckdb.DuckDBPyConnection, live: Path, day: date | None, form: FileFormat) -> None:
-    """Write what is of a day into its files, or everything into the live ones."""
+def _write(made: duckdb.DuckDBPyConnection, live: Path, day: date, form: FileFormat) -> None:
+    """Write the records and counts of a day into its files."""
     for table, path, columns in (("records", live, COLUMNS), ("counts", counts_path(live), COUNT_COLUMNS)):
-        target = path_of(path, day, 1, form) if day else path
+        target = path_of(path, day, 1, form)
         target.parent.mkdir(parents=True, exist_ok=True)
-        rows = f"FROM {table} WHERE $day::DATE IS NULL OR time::DATE = $day ORDER BY time"
-        if day and form is FileFormat.PARQUET:
-            what, how = f"SELECT * {rows}", "FORMAT parquet, COMPRESSION zstd"
+        if form is FileFormat.PARQUET:
+            what, how = "*", "FORMAT parquet, COMPRESSION zstd"
         else:  # as CSV of one column, without any signs that CSV adds
-            what, how = (
-                f"SELECT {_line(columns)} {rows}",
-                f"FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIM '{_NEVER}'",
-            )
-        made.execute(f"COPY ({what}) TO '{target}' ({how})", {"day": day})
+            what, how = _line(columns), f"FORMAT csv, HEADER false, QUOTE '', ESCAPE '', DELIM '{_NEVER}'"
+        rows = f"FROM {table} WHERE time::DATE = $day ORDER BY time"
+        made.execute(f"COPY (SELECT {what} {rows}) TO '{target}' ({how})", {"day": day})
 
 
 def _line(columns: Mapping[str, str]) -> str:

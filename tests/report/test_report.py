@@ -177,7 +177,7 @@ def test_sessions_computed_in_parts_give_the_same_figures(
 @pytest.mark.slow
 def test_report_of_a_million_records_fits_in_64_mb(tmp_path: Path) -> None:
     """So many records do not fit into 64 MB if they are sorted at once, or joined in the planner's order."""
-    live = write_records(tmp_path, 1_000_000, 3, date(2026, 11, 25), "parquet")
+    live = write_records(tmp_path, 1_000_000, 3, date(2026, 11, 25), FileFormat.PARQUET)
     made = report(live, since=date(2026, 11, 23), until=date(2026, 11, 25), memory=64_000_000)
     assert made["views"] > 100_000
     assert made["routes"][0]["requests"] > 100_000
