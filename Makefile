@@ -76,8 +76,8 @@ format: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.bench
-	@.ci/system wrk chromium npm goaccess nats-server
-	@.ci/system --optional postgres=postgresql nginx=nginx-light
+	@.ci/system wrk chromium npm nats-server
+	@.ci/system --optional postgres=postgresql
 	$(BIN)/python -m benchmarks.overhead
 	$(BIN)/python -m benchmarks.serve
 	$(BIN)/python -m benchmarks.banner

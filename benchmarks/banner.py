@@ -1,8 +1,7 @@
 """What the banner costs a page, beside what other banners cost it: vanilla-cookieconsent and klaro.
 
-Run as `python -m benchmarks.banner` from the root of the checkout; Chromium opens the pages, npm gets the peers.
-All are on the same article, served from this machine in the same run, and take their turns in each round. Ratios
-are taken within a round; shown are their medians, with the lowest and the highest.
+Chromium opens the pages, npm gets the peers. All are on the same article, served from this machine in the same run, and
+take turns in each round. Ratios are taken within a round; shown are their medians, with the lowest and the highest.
 
 When a banner is seen: `watch.js` looks for its box in each frame from the start of the document. It counts as seen in
 the first frame in which at least half of it is in the window, it is fixed there (which tells its own style from a bare
@@ -20,8 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,17 +27,17 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from playwright.sync_api import Browser, Page, Playwright, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Response, sync_playwright
 
-from benchmarks.banner_site import INLINE, OURS, PLAIN, STYLE_PATH, VARIANTS, Variant, brotli_size, install_peers
-from benchmarks.banner_site import peer_versions as versions
-from benchmarks.table import Cell, Table
+from benchmarks.banner_site import OURS, PLAIN, STYLE_PATH, VARIANTS, Variant, compressed, install_peers, peer_versions
+from benchmarks.table import Row, print_table
 from cookie_consent.cli.demo.site import LOOPBACK, started
+from tests.support.servers.processes import program_path
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 SETTLE = 2.0  # seconds after the load, until which the layout may shift
 NEW_WINDOW = 0.7  # seconds, for the browser's own work on a window
-STARTS_WITHIN = 15.0  # seconds, far more than any banner needs
 _WATCH = Path(__file__).with_name("watch.js").read_text("utf-8")
 _FIRST_PAINT = """() => {
   const [entry] = performance.getEntriesByName("first-contentful-paint");
@@ -102,14 +99,14 @@ class Runs:
         variant: what is measured.
         html: its page.
         files: what else is requested for the banner.
-        blocking: which files of these block rendering, by their addresses.
+        blocking: how many of these files block rendering.
+        later: how many files are requested once the visitor has answered.
     """
 
     variant: Variant
     html: bytes
-    files: list[Response]
-    blocking: list[str]
-    brotli: int
+    files: list[bytes]
+    blocking: int
     loads: dict[str, list[Load]] = field(default_factory=lambda: {profile.name: [] for profile in PROFILES})
     answers: list[float] = field(default_factory=list)
     later: int = 0
@@ -127,18 +124,18 @@ class Visits:
         self._browser, self._site = browser, site
 
     def first(self, variant: Variant) -> Runs:
-        """Looks at what comes over the wire on a first page."""
+        """Return what comes over the wire on a first page."""
         responses: list[Response] = []
         with self._page(DESKTOP) as page:
             page.on("response", lambda response: responses.append(response))
             html = self._open(page, variant).body()
             page.wait_for_timeout(SETTLE * 1000)
-            files = [each for each in responses if self._is_banners(each.url, variant)]
-            blocking = [address for address in page.evaluate(_BLOCKING) if self._is_banners(address, variant)]
-            return Runs(variant, html, files, blocking, sum(brotli_size(each.body()) for each in files))
+            files = [each.body() for each in responses if self._is_banners(each.url, variant)]
+            blocking = sum(self._is_banners(address, variant) for address in page.evaluate(_BLOCKING))
+            return Runs(variant, html, files, blocking)
 
     def load(self, variant: Variant, profile: Profile) -> Load:
-        """Loads the page and looks on."""
+        """Load the page, and return what was seen."""
         with self._page(profile) as page:
             noted = self._watched(page, variant)
             first_paint = page.evaluate(_FIRST_PAINT)
@@ -148,7 +145,7 @@ class Visits:
         return Load(first_paint, painted, noted["unstyled"], noted["shift"])
 
     def answer(self, runs: Runs) -> None:
-        """Accepts all on a desktop, and goes on to another page."""
+        """Accept all on a desktop, and go on to another page."""
         variant, later = runs.variant, list[str]()
         with self._page(DESKTOP) as page:
             self._watched(page, variant)
@@ -194,33 +191,18 @@ class Visits:
         page.add_init_script(f"{_WATCH}watchPage({json.dumps(variant.banner)});")
         self._open(page, variant)
         page.wait_for_timeout(SETTLE * 1000)
-        end = time.monotonic() + STARTS_WITHIN
-        while True:
-            noted: dict[str, Any] = page.evaluate("noted")
-            if noted["painted"] or not variant.banner:
-                return noted
-            assert time.monotonic() < end, f"the banner does not come: {noted}"
-            time.sleep(0.1)
+        if variant.banner:
+            wait_until(lambda: page.evaluate("noted.painted"))
+        noted: dict[str, Any] = page.evaluate("noted")
+        return noted
 
     def _is_banners(self, address: str, variant: Variant) -> bool:
         own = address.startswith(self._site)
         return own and address.removeprefix(self._site) not in (variant.path, STYLE_PATH)
 
 
-@contextmanager
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    """Starts the browser. It does not say that it is driven, since a banner may hide from such."""
-    options = ["--no-sandbox", "--disable-blink-features=AutomationControlled"]
-    path = shutil.which("chromium") or "/usr/bin/chromium"
-    browser = playwright.chromium.launch(executable_path=path, args=options)
-    try:
-        yield browser
-    finally:
-        browser.close()
-
-
 def measure(visits: Visits, rounds: int) -> list[Runs]:
-    """Measures all variants in turns. Their first pages warm the browser and the server up."""
+    """Measure all variants in turns. Their first pages warm the browser and the server up."""
     runs = [visits.first(variant) for variant in VARIANTS]
     for number in range(rounds):
         turn = number % len(runs)
@@ -233,22 +215,22 @@ def measure(visits: Visits, rounds: int) -> list[Runs]:
 
 
 def spread(values: Iterable[float]) -> str:
-    """A median, and between what the values lie."""
+    """Return the median, and between what the values lie."""
     known = sorted(values)
     return f"{median(known):.2f} ({known[0]:.2f}-{known[-1]:.2f})"
 
 
-def figures(runs: Runs, plain: Runs) -> dict[str, Cell]:
-    """What one banner costs."""
+def figures(runs: Runs, plain: Runs) -> Row:
+    """Return what one banner costs."""
     loads = [load for loads in runs.loads.values() for load in loads]
-    found: dict[str, Cell] = {
-        "version": versions().get(runs.variant.name, ""),
-        "script + style, brotli (kB)": round(runs.brotli / 1000, 2),
+    found: Row = {
+        "version": peer_versions().get(runs.variant.name, ""),
+        "script + style, brotli (kB)": round(sum(len(compressed(file)) for file in runs.files) / 1000, 2),
         "added to the HTML (kB)": round((len(runs.html) - len(plain.html)) / 1000, 2),
-        "added to the HTML, brotli (kB)": round((brotli_size(runs.html) - brotli_size(plain.html)) / 1000, 2),
+        "added to the HTML, brotli (kB)": round((len(compressed(runs.html)) - len(compressed(plain.html))) / 1000, 2),
         "requests": len(runs.files),
         "requests once answered": runs.later,
-        "files that block rendering": len(runs.blocking),
+        "files that block rendering": runs.blocking,
     }
     for name, own in runs.loads.items():
         pairs = [*zip(own, plain.loads[name], strict=True)]
@@ -280,34 +262,29 @@ TARGETS = {
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure, and print the figures."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.banner", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        "python -m benchmarks.banner", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=7, help="how often each page has its turn (7)")
-    parser.add_argument("--inline", action="store_true", help="the article's own style in the page, not in a file")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     arguments = parser.parse_args()
     install_peers()
-    environ = {INLINE: "1"} if arguments.inline else {}
+    # The browser does not say that it is driven, since a banner may hide from such.
+    options = ["--no-sandbox", "--disable-blink-features=AutomationControlled"]
     with (
         TemporaryDirectory() as folder,
-        started("benchmarks.banner_site:app", ROOT, Path(folder) / "site.log", (LOOPBACK, 0), environ) as site,
+        started("benchmarks.banner_site:app", ROOT, Path(folder) / "site.log", (LOOPBACK, 0), {}) as site,
         sync_playwright() as playwright,
-        chromium(playwright) as browser,
+        playwright.chromium.launch(executable_path=program_path("chromium", "chromium"), args=options) as browser,
     ):
         plain, *others = measure(Visits(browser, site.address), arguments.rounds)
-    banners = {each.variant.name: figures(each, plain) for each in others}
-    if arguments.json:
-        print(json.dumps(banners))
-        return
     paints = [f"{name} {median(load.first_paint for load in loads):.0f} ms" for name, loads in plain.loads.items()]
-    table = Table(f"FCP of the plain page: {', '.join(paints)}")
-    for what in banners[OURS.name]:
-        table.rows.append(
-            {"": what, **{name: found[what] for name, found in banners.items()}, "to reach": TARGETS.get(what)}
-        )
-    print(table)
+    banners = {each.variant.name: figures(each, plain) for each in others}
+    rows: list[Row] = [
+        {"": name, **{banner: found[name] for banner, found in banners.items()}, "to reach": TARGETS.get(name)}
+        for name in banners[OURS.name]
+    ]
+    print_table(f"FCP of the plain page: {', '.join(paints)}", rows)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ files are sent as a CDN does, in the best that brotli can do.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import Callable
+import tomllib
 from dataclasses import dataclass
 from functools import cache
+from mimetypes import guess_type
 from pathlib import Path
 
 import brotli
@@ -24,11 +24,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from benchmarks import apps
-from cookie_consent import ConsentMiddleware
 
 PEERS = Path(__file__).with_name("peers")
 STYLE_PATH = "/static/site.css"
-INLINE = "BENCHMARK_INLINE_STYLE"  # tells the served site to have the article's own style in the page
 _MODULES = PEERS / "node_modules"
 _STYLE = """body { color: #1b1f24; font: 1rem/1.6 system-ui, sans-serif; padding: 0 1rem }
 h1, h2 { line-height: 1.2; margin-block: 1.5em 0.5em }
@@ -37,9 +35,8 @@ header, footer { border-block: 1px solid #ccd2d8; padding-block: 0.75rem }
 section { border-block-end: 1px solid #eceff2 }
 """
 _PURPOSES = {
-    "analytics": ("Access tracing", "We count visits and see which pages are read, to make the site better."),
-    "media": ("Maps and videos", "We show maps and videos that other companies serve."),
-    "marketing": ("Advertising", "We measure which of our advertisements brought you here."),
+    name: (texts["title"]["en"], texts["description"]["en"])
+    for name, texts in tomllib.loads(apps.POLICY.read_text("utf-8"))["purposes"].items()
 }
 
 
@@ -63,17 +60,15 @@ class Variant:
 
     @property
     def path(self) -> str:
-        """Where the page is."""
+        """The path of its page."""
         return f"/{self.name}/article"
 
     @property
     def page(self) -> str:
-        """The page as the app makes it. What else the article of the other benchmarks refers to is left out."""
+        """The page as the app makes it, without all but one of the files that the other benchmarks' article names."""
         lines = apps.PAGE.splitlines(keepends=True)
         page = "".join(line for line in lines if "/static/" not in line or STYLE_PATH in line)
         head = f'<link rel="icon" href="data:,">\n{self.head}</head>'
-        if os.environ.get(INLINE):
-            page = page.replace(f'<link rel="stylesheet" href="{STYLE_PATH}">', f"<style>{_STYLE}</style>")
         return page.replace("</head>", head).replace("</body>", f"{self.body}</body>")
 
 
@@ -140,7 +135,7 @@ CookieConsent.run({_cookieconsent()});
 
 
 def install_peers() -> None:
-    """Gets the peers from the npm registry, in the versions of the lock file, where they are not there yet."""
+    """Install the peers from the npm registry, in the versions of the lock file, if they are not yet installed."""
     installed, locked = _MODULES / ".package-lock.json", PEERS / "package-lock.json"
     if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
         npm = shutil.which("npm")
@@ -151,45 +146,39 @@ def install_peers() -> None:
 
 
 def peer_versions() -> dict[str, str]:
-    """Names the versions of the peers."""
+    """Return the versions of the peers."""
     packages = json.loads((PEERS / "package-lock.json").read_text("utf-8"))["packages"]
     return {path.rpartition("/")[2]: package["version"] for path, package in packages.items() if path}
 
 
-def brotli_size(content: bytes) -> int:
-    """How many bytes it is at brotli's best."""
-    return len(_compressed(content))
-
-
 @cache
-def _compressed(content: bytes) -> bytes:
+def compressed(content: bytes) -> bytes:
+    """Return it as small as brotli can make it."""
     packed: bytes = brotli.compress(content, quality=11)
     return packed
 
 
-def _served(content: bytes, media_type: str) -> Callable[[Request], Response]:
-    packed = _compressed(content)
+def _served(path: str, content: bytes) -> Response:
     headers = {"content-encoding": "br", "cache-control": "public, max-age=31536000, immutable"}
-    return lambda _: Response(packed, headers=headers, media_type=media_type)
+    return Response(compressed(content), headers=headers, media_type=guess_type(path)[0])
 
 
-def _routes() -> list[Route]:
-    routes = [Route(STYLE_PATH, _served(_STYLE.encode(), "text/css"))]
-    for variant in VARIANTS:
-        routes.append(Route(variant.path, lambda _, page=variant.page: HTMLResponse(page)))
-        for file in (*_MODULES.glob(f"{variant.name}/dist/*.js"), *_MODULES.glob(f"{variant.name}/dist/*.css")):
-            address = f"/files/{file.relative_to(_MODULES)}"
-            if f'"{address}"' in variant.page:
-                media_type = "text/css" if file.suffix == ".css" else "text/javascript"
-                routes.append(Route(address, _served(file.read_bytes(), media_type)))
-    return routes
+def _file(request: Request) -> Response:
+    path = request.path_params["path"]
+    return _served(path, (_MODULES / path).read_bytes())
 
 
-_others = Starlette(routes=_routes())
-_ours = ConsentMiddleware(_others, apps.POLICY, apps.KEY, prefix=apps.PREFIX)
+_others = Starlette(
+    routes=[
+        Route(STYLE_PATH, lambda _: _served(STYLE_PATH, _STYLE.encode())),
+        Route("/files/{path:path}", _file),
+        *(Route(variant.path, lambda _, page=variant.page: HTMLResponse(page)) for variant in VARIANTS),
+    ]
+)
+_ours = apps.consent_app(_others)
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Serves our page and what belongs to it under the middleware, the other pages without."""
+    """Serve our page and what belongs to it under the middleware, and the other pages without."""
     is_ours = scope.get("path", OURS.path).startswith((OURS.path, apps.PREFIX))
     await (_ours if is_ours else _others)(scope, receive, send)

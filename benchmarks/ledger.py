@@ -14,13 +14,12 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import urlencode
 
 from starlette.types import ASGIApp
@@ -30,7 +29,8 @@ from benchmarks.command import Ran, consent, print_machine
 from benchmarks.table import Row, percentile, print_table, ratio
 from cookie_consent import Policy
 from cookie_consent.decision.own_cookies import new_id
-from cookie_consent.ledgers import Entry, MemoryLedger, open_ledger
+from cookie_consent.ledgers import open_ledger
+from tests.support.ledger_writer import entry
 from tests.support.servers.postgres import NoPostgresError, private_server
 
 PARTS = ("append", "read")
@@ -163,31 +163,13 @@ def _percentiles(seconds: list[float]) -> Row:
     return {f"p{percent} ms": round(percentile(seconds, percent) * 1000, 2) for percent in (50, 99)}
 
 
-class _Seen(MemoryLedger):
-    """Keeps the last entry that it was given."""
-
-    seen: Entry
-
-    async def append(self, entry: Entry) -> dict[str, Any]:
-        self.seen = entry
-        return await super().append(entry)
-
-
 async def fill(url: str, count: int) -> list[str]:
     """Keep so many records of visitors who come in turns, and return their consent ids."""
-    memory = _Seen()
-    visitor = Visitor(apps.consent_app(ledger=memory))
-    for way in SURFACES:
-        await visitor.answer(way)
     ids = [new_id() for _ in range(max(count // RECORDS_OF_ONE, 1))]
     owners = itertools.cycle(ids)
     with closing(open_ledger(url)) as ledger:
         for begin in range(0, count, 1000):
-            made = []
-            for id_ in itertools.islice(owners, min(1000, count - begin)):
-                key = new_id()
-                own = {"record_id": key, "repeat_key": key, "consent_id": id_, "previous": None}
-                made.append(replace(memory.seen, document={**memory.seen.document, **own}))
+            made = [entry(id_, key=new_id()) for id_ in itertools.islice(owners, min(1000, count - begin))]
             await asyncio.gather(*map(ledger.append, made))
     return ids
 

@@ -1,5 +1,5 @@
 // Notes in `window.noted` what is seen of a page: runs at the start of its document. What each means, says
-// browser_timing.py.
+// banner.py.
 
 /** @param {string} selector of the banner's box; "" for none */
 function watchPage(selector) {
