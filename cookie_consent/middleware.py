@@ -79,7 +79,7 @@ class ConsentMiddleware(FailsAtStart):
             purposes that only became narrower.
         consent_cookie: the name of the consent cookie; over https it gets the prefix "__Host-".
         visitor_cookie: the name of the visitor cookie, with the same prefix.
-        consent_days: how long an answer is valid, for refusals and grants alike; at most 400 days. The default is 180,
+        consent_days: how long an answer is valid, for refusals and grants alike; at most 400 days. The default is 184,
             or 366 if a purpose has `sells = true`, since its refusal must be respected for 12 months.
         visitor_days: how long a visitor id is valid, without renewal; at most 395 days.
         query_keys: the query parameters to keep in access records, as names or patterns with *.

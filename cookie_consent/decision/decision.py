@@ -16,8 +16,8 @@ from cookie_consent.policy.policy import Policy
 
 ANNOUNCEMENT_LIFETIME = timedelta(days=30)
 """How long pages announce a policy change for which nobody is asked again."""
-CONSENT_LIFETIME = timedelta(days=180)
-"""Six months, for refusals and grants alike (CNIL 2020-092, section 39; Garante 231/2021, section 6.2)."""
+CONSENT_LIFETIME = timedelta(days=184)
+"""Never less than six months, for refusals and grants alike (CNIL 2020-092, section 39; Garante 231/2021, 6.2)."""
 
 OPT_OUT_LIFETIME = timedelta(days=366)
 """12 months without asking again after an opt-out of sale or sharing (Cal. Civ. Code 1798.135(c)(4))."""

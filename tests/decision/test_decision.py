@@ -82,8 +82,8 @@ def test_site_without_optional_purposes_does_not_ask() -> None:
         (NOW - 1, False),
         (NOW - 0.001, False),
         (NOW, True),
-        (NOW + 180 * 86_400 - 0.001, True),
-        (NOW + 180 * 86_400, False),
+        (NOW + 184 * 86_400 - 0.001, True),
+        (NOW + 184 * 86_400, False),
         (math.inf, False),
         (-math.inf, False),
         (math.nan, False),
@@ -96,7 +96,7 @@ def test_grant_and_refusal_hold_for_six_months(record: ConsentRecord, now: float
 
 
 def test_lifetime_of_answer_can_be_set() -> None:
-    assert timedelta(days=180) == CONSENT_LIFETIME
+    assert timedelta(days=184) == CONSENT_LIFETIME
     assert allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 9, lifetime=timedelta(seconds=10)))
     assert not allowed(decide(POLICY, granting_record(POLICY), NO_SIGNAL, NOW + 10, lifetime=timedelta(seconds=10)))
 
@@ -304,7 +304,7 @@ def cases(draw: st.DrawFn) -> tuple[Policy, ConsentRecord | None, frozenset[str]
 
 
 def holds(record: ConsentRecord | None) -> bool:
-    return record is not None and NOW - 180 * 86_400 < record.decided_at <= NOW
+    return record is not None and NOW - 184 * 86_400 < record.decided_at <= NOW
 
 
 def state_of(record: ConsentRecord | None, id_: str) -> State:

@@ -917,7 +917,7 @@ def test_expired_answer_expires_no_cookies() -> None:
     clock = Clock()
     visitor = Visitor(install(reply_app(), clock=clock))
     visitor.refuse()
-    clock.forward(days=181)
+    clock.forward(days=185)
     visitor.jar |= {"player": "1"}
     assert visitor.get().all("set-cookie") == []
 

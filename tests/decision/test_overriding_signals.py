@@ -106,7 +106,7 @@ def test_signal_cookie_is_set_once_and_ends_with_answer() -> None:
     clock = Clock()
     visitor = accepting_visitor(clock=clock)
     clock.forward(days=30)
-    assert f"Max-Age={150 * 86_400 - 1}" in visitor.get("/", [GPC]).set_cookies[SIGNAL_COOKIE]
+    assert f"Max-Age={154 * 86_400 - 1}" in visitor.get("/", [GPC]).set_cookies[SIGNAL_COOKIE]
     assert [visitor.get("/", [GPC]).set_cookies for _ in range(5)] == [{}] * 5
 
 

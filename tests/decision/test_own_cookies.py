@@ -30,7 +30,7 @@ def cookie_pair(field: bytes) -> bytes:
 )
 def test_consent_cookie_is_http_only_and_lives_six_months(secure: bool, start: bytes, end: bytes) -> None:
     field = OWN.set_consent(GRANTED, secure=secure)
-    attributes = rb"; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax"
+    attributes = rb"; Max-Age=15897600; Path=/; HttpOnly; SameSite=Lax"
     assert re.fullmatch(start + rb"[!#-+\--:<-\[\]-~]+" + attributes + end, field)
 
 
@@ -47,7 +47,7 @@ def test_refusal_is_kept_as_long_as_grant() -> None:
     lifetimes = {
         re.findall(rb"Max-Age=(\d+)", OWN.set_consent(record, secure=True))[0] for record in (GRANTED, REFUSED)
     }
-    assert lifetimes == {b"15552000"}
+    assert lifetimes == {b"15897600"}
 
 
 @pytest.mark.parametrize("secure", [True, False])
@@ -128,8 +128,8 @@ def test_newest_valid_duplicate_counts() -> None:
 
 def test_our_cookies_are_declared_with_purposes_and_durations() -> None:
     assert OWN.declared(POLICY, secure=True) == (
-        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
-        Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=180)),
+        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=184)),
+        Cookie(name="__Host-consent-signal", purpose="necessary", duration=timedelta(days=184)),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
     )
     assert [cookie.name for cookie in OWN.declared(POLICY, secure=False)] == [

@@ -48,7 +48,7 @@ Request = tuple[bytes, Sequence[tuple[bytes, bytes]], str, str, float]
 def answers() -> Iterator[bytes]:
     """Yield Cookie fields with every answer, for each policy and time, with and without an overriding signal."""
     states = (dict.fromkeys(("analytics", "media"), state) for state in State)
-    times = (NOW - 180 * DAY, NOW - 21 * DAY, NOW, NOW + 5)
+    times = (NOW - 184 * DAY, NOW - 21 * DAY, NOW, NOW + 5)
     for given, policy, at, signals in product(states, (SITE, COUNTING, REWORDED), times, ((), ("gpc",))):
         record = consent_record(policy, given, decided_at=at, signals=frozenset(signals), consent_id=f"id-{at}")
         yield pair(OWN.set_consent(record, secure=True))

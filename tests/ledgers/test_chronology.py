@@ -29,7 +29,7 @@ from tests.support.ledger_writer import entry
 from tests.support.policies import KEY, NOW
 
 DAY = 86_400
-LIFETIME, KEEP = 180 * DAY, 1095 * DAY
+LIFETIME, KEEP = 184 * DAY, 1095 * DAY
 TODAY = int(time.time())
 """The commands take no clock, so the tests date their records relative to the real date."""
 
@@ -263,8 +263,8 @@ def test_record_dated_in_future_does_not_affect_later_removals() -> None:
     ledger = MemoryLedger()
     append(ledger, answer("a", NOW, DAY), answer("b", NOW + 900 * DAY, KEEP))
     append(ledger, answer("c", NOW + DAY, DAY), answer("d", NOW + 2 * DAY, DAY))
-    ledger.remove(now=NOW + 182 * DAY, make_id=new_id)
-    append(ledger, answer("e", NOW + 182 * DAY, DAY))
+    ledger.remove(now=NOW + 186 * DAY, make_id=new_id)
+    append(ledger, answer("e", NOW + 186 * DAY, DAY))
     assert [why.partition(" is dated")[0] for _, why in findings_of(ledger)] == ["Record 4", "Record 2"]
 
 

@@ -18,7 +18,7 @@ from tests.support.policies import full_policy_data, policy_of, small_policy
 from tests.support.policy_strategies import policies, records
 
 POLICY = policy_of(full_policy_data())
-LIFETIME = timedelta(days=180)
+LIFETIME = timedelta(days=184)
 ADDRESS = "https://example.jp/privacy-choices"
 KEPT: Mapping[str, Any] = {
     "schema": 2,

@@ -49,7 +49,7 @@ RECORD = consent_record(
     signals=frozenset({"gpc", "dnt"}),
     consent_id="an-id",
 )
-LIFETIME = timedelta(days=180)
+LIFETIME = timedelta(days=184)
 GIVEN = RecordContext(record_id="record-1", policy=POLICY, lifetime=LIFETIME)
 SHOWN = ShownText(
     surface="box", feature="map", html="<p>May we?</p>", prevailing_html="<p>いいですか</p>", build="b" * 16
@@ -62,7 +62,7 @@ CITED = {
     "prevailing_language": "ja",
     "service": None,
 }
-UNTIL = "2028-12-11T15:06:40Z"
+UNTIL = "2028-12-15T15:06:40Z"
 """The end of the consent, and three years more."""
 
 
@@ -80,7 +80,7 @@ def test_document_has_all_fields_of_record() -> None:
         "policy": POLICY.version,
         "status": "partial",
         "decided_at": "2025-06-15T15:06:40Z",
-        "expires_at": "2025-12-12T15:06:40Z",
+        "expires_at": "2025-12-16T15:06:40Z",
         "source": "settings",
         "language": "en",
         "signals": ["dnt", "gpc"],
@@ -223,7 +223,7 @@ def test_answer_after_expiry_starts_new_chain() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
-    clock.forward(days=180)
+    clock.forward(days=184)
     visitor.refuse()
     first, second = ledger.kept
     assert (second["event"], second["previous"], second["answered_before"]) == ("refused", None, None)

@@ -259,7 +259,7 @@ def test_answer_triggers_removal_of_due_records(ledger: Ledger) -> None:
     first = answer()
     (record,) = first.get(f"{PREFIX}/export").json["consent_records"]
     first.post({"record": record["record_id"], "note": "Mine"}, path=f"{PREFIX}/records/note")
-    clock.forward(days=189)
+    clock.forward(days=193)
     answer()
     assert left(ledger) == 3
     clock.forward(days=1)
@@ -286,7 +286,7 @@ def test_visit_without_answer_triggers_retention(ledger: Ledger, path: str) -> N
 
     assert left_after_a_visit(29) == (1, ["a@site.example"])
     assert left_after_a_visit(1) == (1, [None])
-    assert left_after_a_visit(159) == (1, [None])
+    assert left_after_a_visit(163) == (1, [None])
     assert left_after_a_visit(1) == (0, [None])
 
 

@@ -237,7 +237,7 @@ def test_earlier_refusal_of_all_covers_new_exempt_purpose() -> None:
 
 
 def test_objection_expires_after_consent_lifetime() -> None:
-    record, lifetime = refusing_record(POLICY), timedelta(days=180)
+    record, lifetime = refusing_record(POLICY), timedelta(days=184)
     last = NOW + lifetime.total_seconds()
     assert decide(POLICY, record, NOTHING, last - 1).purposes["audience"] is False
     assert decide(POLICY, record, NOTHING, last).purposes["audience"] is True
@@ -463,7 +463,7 @@ def test_settings_mention_erasure_on_withdrawal() -> None:
 
 def test_receipt_gives_lawful_basis_of_exempt_purpose() -> None:
     for record, objected in ((granting_record(POLICY), "NotObjected"), (refusing_record(POLICY), "Objected")):
-        made = receipt(document(record, timedelta(days=180)), POLICY, PREFIX)
+        made = receipt(document(record, timedelta(days=184)), POLICY, PREFIX)
         assert purpose_of(made, "audience")["lawful_basis"] == "dpv:LegitimateInterest"
         assert purpose_of(made, "media")["lawful_basis"] == "dpv:Consent"
         (event,) = (event for event in made["events"] if "audience" in event["purposes"])

@@ -36,7 +36,7 @@ COLOURS = 256
 """The most colours of a picture: enough for its content, in a fraction of the bytes."""
 _SHOW_THE_PURPOSES = "document.querySelector('.pchoice details').scrollIntoView({ block: 'end' })"
 _FIX_CHANGING_TEXTS = """() => {
-    const past = "October 5, 2026, 9:41:00 AM UTC", future = "April 3, 2027, 9:41:00 AM UTC";
+    const past = "October 5, 2026, 9:41:00 AM UTC", future = "April 7, 2027, 9:41:00 AM UTC";
     for (const it of document.querySelectorAll("time[datetime*=T]"))
         it.textContent = new Date(it.dateTime) > new Date() ? future : past;
     for (const it of document.querySelectorAll("time:not([datetime*=T])")) it.textContent = "April 3, 2030";

@@ -73,7 +73,7 @@ def test_json_answer_returns_state(data: object, status: str, purposes: dict[str
         "should_ask": False,
         "policy": policy().version,
         "decided_at": "2025-06-15T15:06:40Z",
-        "expires_at": "2025-12-12T15:06:40Z",
+        "expires_at": "2025-12-16T15:06:40Z",
         "source": "api",
         "signals": [],
         "features": {"map": purposes["media"]},
@@ -137,7 +137,7 @@ def test_grant_and_refusal_get_same_headers_and_cookie_attributes() -> None:
     accepted, refused = Visitor(app).accept(), Visitor(app).refuse()
     assert [name for name, _ in accepted.headers] == [name for name, _ in refused.headers]
     attributes = [reply.set_cookies["__Host-consent"].partition(";")[2] for reply in (accepted, refused)]
-    assert attributes[0] == attributes[1] == " Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax; Secure"
+    assert attributes[0] == attributes[1] == " Max-Age=15897600; Path=/; HttpOnly; SameSite=Lax; Secure"
     assert accepted.json["expires_at"] == refused.json["expires_at"]
 
 
@@ -146,7 +146,7 @@ def test_consent_cookie_over_plain_http_has_no_host_prefix() -> None:
     reply = visitor.request("POST", PREFIX, [JSON], b'{"choice": "accept_all"}')
     (line,) = reply.all("set-cookie")
     assert line.startswith("consent=")
-    assert line.endswith("; Max-Age=15552000; Path=/; HttpOnly; SameSite=Lax")
+    assert line.endswith("; Max-Age=15897600; Path=/; HttpOnly; SameSite=Lax")
     assert visitor.state()["status"] == "granted"
     visitor.scheme = "https"
     assert visitor.state()["status"] == "unknown"
@@ -162,11 +162,11 @@ def test_cookie_names_and_lifetimes_can_be_set() -> None:
     assert "Max-Age=864000;" in reply.set_cookies["__Host-who"]
 
 
-def test_answer_expires_after_180_days_by_server_clock() -> None:
+def test_answer_expires_after_184_days_by_server_clock() -> None:
     clock = Clock()
     visitor = Visitor(install(clock=clock))
     visitor.accept()
-    clock.forward(days=180, seconds=-1)
+    clock.forward(days=184, seconds=-1)
     assert visitor.state()["status"] == "granted"
     clock.forward(seconds=1)
     assert visitor.state()["status"] == "unknown"

@@ -148,7 +148,7 @@ def test_refused_sale_is_asked_again_only_after_12_months() -> None:
 def test_site_with_sale_needs_consent_lifetime_of_12_months() -> None:
     day = 86_400
     assert f"Max-Age={400 * day};" in visitor_of_seller(consent_days=400).accept().set_cookies["__Host-consent"]
-    assert f"Max-Age={180 * day};" in Visitor(install(page_app())).accept().set_cookies["__Host-consent"]
+    assert f"Max-Age={184 * day};" in Visitor(install(page_app())).accept().set_cookies["__Host-consent"]
     assert (
         f"Max-Age={30 * day};" in Visitor(install(page_app(), consent_days=30)).accept().set_cookies["__Host-consent"]
     )

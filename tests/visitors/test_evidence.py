@@ -163,7 +163,7 @@ def test_kept_text_matches_settings_page_before_first_answer(ledger: Ledger) -> 
     assert (html, prevailing_html) == (without_form_ids(shown), without_form_ids(prevailing))
 
 
-@pytest.mark.parametrize("days", [0, 1, 100, 179])
+@pytest.mark.parametrize("days", [0, 1, 100, 183])
 def test_kept_text_of_settings_page_has_dates_that_visitor_saw(ledger: Ledger, days: int) -> None:
     clock = Clock()
     visitor = japanese_visitor(install(ledger=ledger, clock=clock))
@@ -171,7 +171,7 @@ def test_kept_text_of_settings_page_has_dates_that_visitor_saw(ledger: Ledger, d
     clock.forward(days=days, seconds=61)
     shown = visitor.get(PREFIX).text
     prevailing = visitor.get(PREFIX, query=b"language=en").text
-    for date in ("2025-06-15", "2025-12-12"):
+    for date in ("2025-06-15", "2025-12-16"):
         assert f'<time datetime="{date}">' in shown
     visitor.send_form(form_of(shown, "settings").pressed("refuse_all"))
     clock.forward(days=30)
@@ -205,7 +205,7 @@ def test_kept_text_has_dates_in_format_of_each_language(languages: tuple[str, st
     html, prevailing_html = kept_texts(ledger, visitor)
     for text, tag in ((html, language), (prevailing_html, prevailing_language)):
         assert written_day(NOW, tag) in text
-        assert written_day(NOW + 180 * 86_400, tag) in text
+        assert written_day(NOW + 184 * 86_400, tag) in text
         assert "⟦" not in text
     assert html == settings_of(shown)
 

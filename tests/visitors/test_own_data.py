@@ -108,7 +108,7 @@ def test_settings_page_lists_kept_data(ledger: Ledger) -> None:
     (record,) = export["consent_records"]
     seen = visible_text(text)
     assert "1 record of your answers" in seen
-    assert "in a cookie on your device, until December 12, 2025" in seen
+    assert "in a cookie on your device, until December 16, 2025" in seen
     assert record["consent_id"] in seen
     assert export["visitor_id"] in seen
     assert words("kept_nothing") not in text
@@ -163,7 +163,7 @@ def test_records_page_lists_own_records_newest_first(ledger: Ledger) -> None:
         assert words(name) in text
     for title in ("Access tracing", "Maps and videos"):
         assert title in text
-    assert "Kept until December 11, 2028." in visible_text(text)
+    assert "Kept until December 15, 2028." in visible_text(text)
     for record in records:
         assert record["decided_at"] in text
         assert f"{SHOWN}?record={record['record_id']}&amp;language=en" in text
@@ -239,8 +239,8 @@ def test_records_page_shows_ended_signal_as_change_by_browser() -> None:
 def test_record_keeps_its_retention_when_policy_changes(ledger: Ledger) -> None:
     visitor = visitor_with_answers(install(text=f'{SITE}\n[records]\nkeep = "10 days"\n', ledger=ledger, clock=Clock()))
     visitor.app = install(text=f'{SITE}\n[records]\nkeep = "2000 days"\n', ledger=ledger, clock=Clock())
-    assert own_records(visitor)[0]["keep_until"] == "2025-12-22T15:06:40Z"
-    assert "Kept until December 22, 2025." in visible_text(visitor.get(RECORDS).text)
+    assert own_records(visitor)[0]["keep_until"] == "2025-12-26T15:06:40Z"
+    assert "Kept until December 26, 2025." in visible_text(visitor.get(RECORDS).text)
 
 
 # Notes.
@@ -542,7 +542,7 @@ def test_receipt_without_ledger_is_made_from_cookie() -> None:
     receipt = visitor.get(RECEIPTS[0]).json
     assert (receipt["consent_id"], receipt["record_id"], receipt["text"]) == (None, None, None)
     assert (receipt["status"], receipt["granted"], receipt["refused"]) == ("partial", ["media"], ["analytics"])
-    assert receipt["expires_at"] == "2025-12-12T15:06:40Z"
+    assert receipt["expires_at"] == "2025-12-16T15:06:40Z"
 
 
 def test_receipt_of_removed_record_is_made_from_cookie() -> None:
@@ -569,7 +569,7 @@ def test_receipt_page_names_record_recipients_and_controller(ledger: Ledger) -> 
     (record,) = own_records(visitor)
     for expected in ("Access tracing", "Maps Inc.", "IP address", "Test Registry Ltd.", "privacy@site.example"):
         assert expected in text
-    for expected in (record["record_id"], record["policy"], "2025-06-15T15:06:40Z", "2025-12-12T15:06:40Z"):
+    for expected in (record["record_id"], record["policy"], "2025-06-15T15:06:40Z", "2025-12-16T15:06:40Z"):
         assert expected in text
     assert f'href="{PREFIX}/receipt"' in text
     assert "<script" not in text

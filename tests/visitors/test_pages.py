@@ -702,7 +702,7 @@ def test_settings_page_shows_status_and_expiry_of_answer(policy: Policy, answers
     record = answered(policy, **answers)
     assert text_of(policy, "en", key) in settings(policy, record)
     half = Pages(lifetime=timedelta(days=90)).settings(decision(policy, record), base=BASE, language="en")
-    for html, until in ((settings(policy, record), "2026-11-23"), (half, "2026-08-25")):
+    for html, until in ((settings(policy, record), "2026-11-27"), (half, "2026-08-25")):
         days = [time["datetime"] for time in Outline(html).all("time")]
         assert days[:2] == ["2026-05-27", until]
 
@@ -760,13 +760,13 @@ def test_settings_page_shows_conditions_of_service(policy: Policy) -> None:
 
 def test_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
     own = (
-        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=180)),
+        Cookie(name="__Host-consent", purpose="necessary", duration=timedelta(days=184)),
         Cookie(name="__Host-visitor", purpose="analytics", duration=timedelta(days=395)),
     )
     html = settings(policy, own_cookies=own)
     assert html.index("Strictly necessary") < html.index("__Host-consent") < html.index("We count visits.")
     assert html.index("We count visits.") < html.index("__Host-visitor") < html.index("We show maps and videos.")
-    assert "180 days" in html
+    assert "184 days" in html
 
 
 @pytest.mark.parametrize(

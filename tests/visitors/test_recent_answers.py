@@ -465,7 +465,7 @@ def test_overflow_of_remembered_answers_denies_optional_purposes() -> None:
 
 @pytest.mark.slow
 def test_remembered_answers_are_bounded_in_number_and_size() -> None:
-    recent = RecentAnswers(timedelta(days=180), Clock())
+    recent = RecentAnswers(timedelta(days=184), Clock())
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     for number in range(3 * MAX_REMEMBERED):

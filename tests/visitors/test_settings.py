@@ -39,7 +39,7 @@ def test_settings_page_shows_saved_answer() -> None:
     assert text_of(policy(), "en", "status_partial") in text
     assert 'value="media" checked' in text
     assert 'value="analytics" checked' not in text
-    assert '<time datetime="2025-12-12">' in text
+    assert '<time datetime="2025-12-16">' in text
 
 
 @pytest.mark.parametrize(

@@ -257,7 +257,7 @@ def test_startup_removes_due_ledger_records() -> None:
     clock, ledger = Clock(), MemoryLedger()
     visitor = Visitor(install(ledger=ledger, clock=clock))
     visitor.accept()
-    clock.forward(days=180 + 1095)
+    clock.forward(days=184 + 1095)
     app = install(started, ledger=ledger, clock=clock)
     asyncio.run(drive(app, {"type": "lifespan"}, []))
     retention = app._installed.retention
@@ -616,7 +616,7 @@ def test_cached_consent_expires() -> None:
     visitor.accept()
     for _ in range(4):
         assert "_ga" in visitor.get().set_cookies
-    clock.forward(days=180)
+    clock.forward(days=184)
     for _ in range(4):
         assert "_ga" not in visitor.get().set_cookies
 

@@ -58,7 +58,7 @@ def keep_earlier_answers(ledger: Ledger, *statuses: str) -> str:
         time = int(NOW) - 20_000 + 100 * number
         states = dict.fromkeys(policy().optional, state)
         before, record = record, consent_record(policy(), states, decided_at=time, consent_id=ID)
-        given = RecordContext(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=180))
+        given = RecordContext(record_id=f"record-{number}", policy=policy(), lifetime=timedelta(days=184))
         run(ledger.append(entry(record, given, before=before, previous=previous, form_id="", shown=None)))
         previous = f"record-{number}"
     assert record is not None
