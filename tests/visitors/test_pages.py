@@ -657,7 +657,7 @@ def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
         ),
         (
             "ja",
-            ["アクセス履歴の追跡", "訪問を数えます。", "保存期間：395日", "IPアドレス", "許可がないと利用できない機能",
+            ["アクセス履歴の追跡", "訪問を数えます。", "保存期間：395日", "IPアドレス", "同意がないと利用できない機能",
              "事務所の地図", "常に有効", "ブラウザーを閉じるまで", "このサイト", "ログインを保ちます。", "Whois検索",
              "地図を加えました。", "まだ回答されていません。"],
         ),
@@ -776,7 +776,7 @@ def test_own_cookies_are_listed_with_their_purpose(policy: Policy) -> None:
                 "We show maps and videos.", "You have not answered yet.", "Allow Maps and videos and go on",
                 "<bdi>Example Maps Inc.</bdi> (IP address, address of the page)"]),
         ("ja", ["事務所の地図は無効になっています", "住所は下にあります。", "まだ回答されていません。",
-                "地図と動画を許可して続ける"]),
+                "地図と動画に同意して続ける"]),
     ],
 )  # fmt: skip
 def test_explaining_page_offers_grant_of_missing_purpose(policy: Policy, language: str, expected: list[str]) -> None:
@@ -836,7 +836,7 @@ def test_box_names_feature_and_offers_grant(policy: Policy) -> None:
     ("language", "title", "expected", "button"),
     [
         ("en", "Map of offices", "Allowed now: Map of offices. Reload the page to show it.", "Show now"),
-        ("ja", "事務所の地図", "許可されました：事務所の地図。ページを再読み込みすると表示されます。", "今すぐ表示"),
+        ("ja", "事務所の地図", "有効になりました：事務所の地図。ページを再読み込みすると表示されます。", "今すぐ表示"),
     ],
 )
 def test_box_contains_its_replacement_for_after_grant(

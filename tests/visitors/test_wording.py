@@ -29,7 +29,7 @@ def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Word
         ("pl", 3, "3 strony trzecie otrzymałyby dane"),
         ("pl", 5, "5 stron trzecich otrzymałoby dane"),
         ("pl", 22, "22 strony trzecie otrzymałyby dane"),
-        ("ja", 1, "許可すると、第三者（1者）に情報が提供されます"),
+        ("ja", 1, "情報の提供先（第三者1件）"),
     ],
 )
 def test_counted_text_uses_plural_form_of_number(language: str, number: int, expected: str) -> None:
