@@ -116,7 +116,7 @@ def test_keyboard_answer_moves_focus_to_content(new_visitor: NewVisitor) -> None
     visitor.go("/names")
     tab_to(visitor, "refuse_all")
     visitor.page.keyboard.press("Enter")
-    expect(visitor.status).to_contain_text("Your choice has been kept.")
+    expect(visitor.status).to_contain_text("Your choice is saved.")
     expect(visitor.page.get_by_role("main")).to_be_focused()
     visitor.page.keyboard.press("Tab")
     expect(visitor.page.get_by_role("searchbox").or_(visitor.page.get_by_label("Name"))).to_be_focused()

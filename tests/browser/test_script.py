@@ -13,11 +13,11 @@ from tests.support.sites.browser_site import TEMPLATES
 
 pytestmark = [pytest.mark.browser, pytest.mark.each_value]
 
-FAILED = "Your choice could not be kept. Please check the connection and try again."
+FAILED = "Your choice could not be saved. Please check the connection and try again."
 REJECTED = "Your choice was not accepted. Please reload the page and answer again."
 UNAVAILABLE = "Your answer cannot be recorded just now. Nothing has been changed; please try again later."
 CHANGED = (
-    "The policy has changed since this question was shown, so your answer was not kept. "
+    "The policy has changed since this question was shown, so your choice was not saved. "
     "Answer again to see the new question."
 )
 
@@ -81,7 +81,7 @@ def test_failed_answer_keeps_banner_and_shows_message(
     assert visitor.cookies == {}
     visitor.page.unroute_all()
     visitor.accept()
-    expect(visitor.status).to_have_text("Your choice has been kept. You accepted all purposes.")
+    expect(visitor.status).to_have_text("Your choice is saved. You accepted all purposes.")
     assert visitor.is_marked
     assert visitor.state["status"] == "granted"
 
@@ -432,7 +432,7 @@ def expect_map_on_request(reader: Visitor) -> None:
 
 def test_fallback_box_without_template_offers_to_show_content(reader: Visitor) -> None:
     reader.accept()
-    expect(reader.status).to_have_text("Your choice has been kept. You accepted all purposes.")
+    expect(reader.status).to_have_text("Your choice is saved. You accepted all purposes.")
     expect_map_on_request(reader)
 
 

@@ -14,7 +14,7 @@ BANNER = """
   - /children: equal
   - heading "Cookies and your privacy" [level=2]
   - paragraph: /May City Museum .* for. Counting visits and Maps and films/
-  - paragraph: /Asked by City Museum Foundation. You may refuse.*/
+  - paragraph: /City Museum Foundation is responsible. You may refuse.*/
   - paragraph:
     - /children: equal
     - link "1 third party would receive data"
@@ -65,9 +65,9 @@ BODIES = {
     "error": f"""
 - region "Cookies and your privacy":{BANNER}
   - group: Choose
-  - alert: Your choice could not be kept. Please check the connection and try again.{ANSWERS}{PAGE}""",
+  - alert: Your choice could not be saved. Please check the connection and try again.{ANSWERS}{PAGE}""",
     "answer kept": f"""{PAGE}
-- status: Your choice has been kept. You refused all purposes that are not strictly necessary.""",
+- status: Your choice is saved. You refused all purposes that are not strictly necessary.""",
     "fallback box": """
 - banner
 - main:
@@ -195,7 +195,7 @@ BODIES = {
   - term: Accepted
   - definition: Counting visits
   - definition: Maps and films
-  - term: Responsible
+  - term: Who is responsible
   - definition:
     - text: City Museum Foundation
     - link "privacy@museum.example"
@@ -219,13 +219,13 @@ BODIES = {
   - paragraph:
     - textbox "Your message": I was never asked.
   - paragraph:
-    - textbox "Mail address"
+    - textbox "Email address"
   - button "Send"
   - heading "Look up an answer" [level=2]
   - paragraph:
     - textbox "Reference"
   - paragraph:
-    - textbox "Secret"
+    - textbox "Access code"
   - button "Look up an answer"
 """,
 }

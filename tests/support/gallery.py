@@ -95,16 +95,16 @@ _SURFACES = (
     ),
     Picture(
         "error",
-        "The answer was not kept",
+        "The choice could not be saved",
         "error",
-        "The question with a message, marked by a red line, above its answers: “Your choice could not be kept. "
+        "The question with a message, marked by a red line, above its answers: “Your choice could not be saved. "
         "Please check the connection and try again.”",
     ),
     Picture(
         "kept",
         "After the answer",
         "answer kept",
-        "A page without the question; a message in the corner: “Your choice has been kept. You refused all purposes "
+        "A page without the question; a message in the corner: “Your choice is saved. You refused all purposes "
         "that are not strictly necessary.”",
     ),
     Picture(

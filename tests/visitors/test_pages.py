@@ -323,7 +323,7 @@ def test_refuse_button_comes_first_and_looks_like_accept_button(policy: Policy, 
             [
                 "Example Registry",
                 "for: Access tracing and Maps and videos?",
-                "Asked by",
+                "is responsible.",
                 "You may refuse",
                 "Switched off if you refuse: Map of offices.",
                 "under “Privacy settings”",
@@ -367,15 +367,15 @@ def test_banner_has_state_messages_and_assets_for_script(policy: Policy) -> None
 
 
 MESSAGES = {
-    "granted": "Your choice has been kept. You accepted all purposes.",
-    "refused": "Your choice has been kept. You refused all purposes that are not strictly necessary.",
-    "partial": "Your choice has been kept. You accepted some of the purposes.",
-    "failed": "Your choice could not be kept. Please check the connection and try again.",
+    "granted": "Your choice is saved. You accepted all purposes.",
+    "refused": "Your choice is saved. You refused all purposes that are not strictly necessary.",
+    "partial": "Your choice is saved. You accepted some of the purposes.",
+    "failed": "Your choice could not be saved. Please check the connection and try again.",
     "rejected": "Your choice was not accepted. Please reload the page and answer again.",
     "unavailable": "Your answer cannot be recorded just now. Nothing has been changed; please try again later.",
-    "changed": "The policy has changed since this question was shown, so your answer was not kept. "
+    "changed": "The policy has changed since this question was shown, so your choice was not saved. "
     "Answer again to see the new question.",
-    "blocked": "Your browser keeps no cookies. That counts as a refusal; some functions stay switched off.",
+    "blocked": "Your browser saves no cookies. That counts as a refusal; some functions stay switched off.",
 }
 """The messages of the script, by the outcome of an answer."""
 
@@ -444,7 +444,7 @@ def test_banner_counts_recipients_and_links_to_their_list(policy: Policy) -> Non
     others = tuple(replace(maps, id=id_, purpose=purpose) for id_, purpose in more)
     several = replace(policy, recipients=(maps, *others))
     assert Outline(banner(several)).one("a", href=address)["text"] == "2 third parties would receive data"
-    assert "Nothing is given to third parties." not in banner(several)
+    assert "No third party receives data for purposes of its own." not in banner(several)
 
 
 def test_settings_page_has_one_anchor_for_recipients(policy: Policy) -> None:
@@ -458,7 +458,7 @@ def test_settings_page_has_one_anchor_for_recipients(policy: Policy) -> None:
 def test_banner_without_recipients_says_so_without_link(policy: Policy) -> None:
     _, shop = policy.services
     for plain in (replace(policy, recipients=()), policy.under(shop)):
-        assert "Nothing is given to third parties." in banner(plain)
+        assert "No third party receives data for purposes of its own." in banner(plain)
         assert "#pchoice-recipients" not in banner(plain)
         assert "would receive data" not in banner(plain)
 
@@ -652,8 +652,9 @@ def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
             ["Access tracing", "We count visits.", "Kept for 395 days.", "_ga*", "example.jp", "/videos",
              "Example Maps Inc.", "IP address", "https://maps.example.com", "Not available without it",
              "Map of offices", "Always on", "until the browser is closed", "this site", "Keeps you signed in.",
-             "Nothing is given to third parties.", "Example Registry Co., Ltd. answers", "Whois", "shop.example.jp",
-             "Never used there: Maps and videos.", "Maps were added.", "You have not answered yet."],
+             "No third party receives data for purposes of its own.", "Example Registry Co., Ltd. answers",
+             "Whois", "shop.example.jp", "Never used there: Maps and videos.", "Maps were added.",
+             "You have not answered yet."],
         ),
         (
             "ja",
@@ -877,8 +878,8 @@ def test_every_shipped_text_is_used() -> None:
     assert [key for key in sorted(catalog.names()) if f'"{key}"' not in used and not made.match(key)] == []
 
 
-def test_settings_page_says_nothing_else_is_collected_only_if_true(policy: Policy) -> None:
-    expected = "Nothing is collected beyond what is listed here."
+def test_settings_page_says_that_retention_is_not_stated_only_if_nothing_leaves_or_is_traced(policy: Policy) -> None:
+    expected = "The policy states no retention period for this."
     assert expected not in settings(policy), "one purpose has a recipient, the other one traces"
     untold = tuple(replace(purpose, retention=None) for purpose in policy.purposes)
     assert expected not in settings(replace(policy, purposes=untold, services=()))

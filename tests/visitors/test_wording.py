@@ -124,7 +124,8 @@ def test_prevailing_language_is_named_in_itself(language: str, prevailing: str, 
     ],
 )
 def test_full_stop_after_value_with_full_stop_is_dropped(value: str, expected: str) -> None:
-    assert words("en")("banner_asked_by", controller=value) == expected
+    own = words("en", {"banner_asked_by": "Asked by {controller}."})
+    assert own("banner_asked_by", controller=value) == expected
 
 
 def test_full_stop_after_date_with_full_stop_is_dropped() -> None:
