@@ -73,7 +73,7 @@ def write(folder: Path, rounds: int, seconds: int, sinks: Collection[str]) -> No
 
 
 def _written(case: serve.Case, bare: serve.Case, where: str) -> Row:
-    stats = case.server.stats()
+    stats = case.server.get(serve.STATS)
     dropped = sum(number for name, number in stats.items() if name.startswith("dropped"))
     row: Row = {"sink": case.name, "requests/s": round(median(case.rates)), "of bare": ratio(case.rates, bare.rates)}
     row |= {"to reach": case.to_reach, "CPU µs": round(1e6 / median(case.by_cpu), 1)}

@@ -29,7 +29,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Response, sync_playwright
 
-from benchmarks.banner_site import OURS, PLAIN, STYLE_PATH, VARIANTS, Variant, compressed, install_peers, peer_versions
+from benchmarks.banner_site import OURS, PLAIN, STYLE_PATH, VARIANTS, Variant, compressed, install_peers
 from benchmarks.table import Row, print_table
 from cookie_consent.cli.demo.site import LOOPBACK, started
 from tests.support.servers.processes import program_path
@@ -49,13 +49,9 @@ _BLOCKING = """() => performance.getEntriesByType("resource")
 
 @dataclass(frozen=True)
 class Profile:
-    """A device and its network.
+    """A device, as Playwright's `new_context` takes it; its network, as CDP's `Network.emulateNetworkConditions` does.
 
-    Args:
-        name: what it is called.
-        context: what Playwright's `new_context` takes.
-        slower: how many times slower its processor is than this machine's.
-        network: what CDP's `Network.emulateNetworkConditions` takes; none for this machine's own.
+    Its processor is so many times slower than this machine's. Without a network, it has this machine's own.
     """
 
     name: str
@@ -224,9 +220,7 @@ def figures(runs: Runs, plain: Runs) -> Row:
     """Return what one banner costs."""
     loads = [load for loads in runs.loads.values() for load in loads]
     found: Row = {
-        "version": peer_versions().get(runs.variant.name, ""),
         "script + style, brotli (kB)": round(sum(len(compressed(file)) for file in runs.files) / 1000, 2),
-        "added to the HTML (kB)": round((len(runs.html) - len(plain.html)) / 1000, 2),
         "added to the HTML, brotli (kB)": round((len(compressed(runs.html)) - len(compressed(plain.html))) / 1000, 2),
         "requests": len(runs.files),
         "requests once answered": runs.later,
@@ -236,7 +230,6 @@ def figures(runs: Runs, plain: Runs) -> Row:
         pairs = [*zip(own, plain.loads[name], strict=True)]
         found[f"{name}: FCP / plain FCP"] = spread(load.first_paint / bare.first_paint for load, bare in pairs)
         found[f"{name}: seen / own FCP"] = spread(load.seen / load.first_paint for load in own if load.seen)
-        found[f"{name}: seen / plain FCP"] = spread(load.seen / bare.first_paint for load, bare in pairs if load.seen)
     return {
         **found,
         "desktop: INP of the answer (ms)": spread(runs.answers),

@@ -145,12 +145,6 @@ def install_peers() -> None:
         subprocess.run(command, cwd=PEERS, check=True)
 
 
-def peer_versions() -> dict[str, str]:
-    """Return the versions of the peers."""
-    packages = json.loads((PEERS / "package-lock.json").read_text("utf-8"))["packages"]
-    return {path.rpartition("/")[2]: package["version"] for path, package in packages.items() if path}
-
-
 @cache
 def compressed(content: bytes) -> bytes:
     """Return it as small as brotli can make it."""

@@ -123,12 +123,10 @@ async def check_page(app: ASGIApp, bare: ASGIApp) -> None:
     with_banner, page = [await apps.call(each, apps.make_scope(apps.PAGE_ROUTE)) for each in (app, bare)]
     assert page.body.decode() == apps.PAGE
     assert apps.PREFIX.encode() in with_banner.body, "the banner is not in the page"
-    assert with_banner.body.startswith(page.body[:100]), "the page has another beginning"
-    words, end, _ = page.body.rpartition(b"</body>")
+    beginning, end, _ = page.body.rpartition(b"</body>")
     assert end, "the page has no end"
-    assert words[-100:] in with_banner.body, "the page has another end"
-    lengths = [value for name, value in with_banner.headers if name == b"content-length"]
-    assert lengths in ([], [b"%d" % len(with_banner.body)]), "the page has a wrong length"
+    assert with_banner.body.startswith(beginning[:100]), "the page has another beginning"
+    assert beginning[-100:] in with_banner.body, "the page has another end"
 
 
 def check_records(runner: asyncio.Runner, app: ASGIApp, records: apps.Records, traced: bytes) -> None:
@@ -141,21 +139,26 @@ def check_records(runner: asyncio.Runner, app: ASGIApp, records: apps.Records, t
     assert records.read() == gone_before + 2, "requests were traced that should not be"
 
 
+def unit_case(runner: asyncio.Runner) -> Case:
+    """Return the case that counts as 1: a valid session."""
+    session = apps.session_app()
+    signed_in = runner.run(apps.sign_in(session))
+    scope = apps.make_scope(cookie=signed_in)
+    runner.run(apps.call(session, scope))
+    assert scope["session"], "the session is not valid"
+    return Case("session (the unit)", session, itertools.repeat(signed_in))
+
+
 def make_cases(runner: asyncio.Runner, folder: Path, requests: int) -> list[Case]:
     """Return the cases, checked to be what their names say; the first is the unit."""
     log = folder / "access.jsonl"
     records = apps.Records(log)
-    bare, session, app = apps.bare_app(), apps.session_app(), apps.consent_app(access_log=log)
-    signed_in = runner.run(apps.sign_in(session))
+    unit, app = unit_case(runner), apps.consent_app(access_log=log)
     refused = runner.run(apps.visit(app, "refuse_all"))
     granted = runner.run(apps.visit(app, "accept_all"))
     forged = apps.forgeries(refused)
     again = next(forged)
     new = runner.run(make_answers(folder / "other.jsonl", requests + 1))
-
-    scope = apps.make_scope(cookie=signed_in)
-    runner.run(apps.call(session, scope))
-    assert scope["session"], "the session is not valid"
     for cookie, status in (
         (None, "unknown"),
         (refused, "refused"),
@@ -165,12 +168,12 @@ def make_cases(runner: asyncio.Runner, folder: Path, requests: int) -> list[Case
         (new.pop(), "refused"),
     ):
         runner.run(check_status(app, cookie, status))
-    runner.run(check_page(app, bare))
+    runner.run(check_page(app, apps.bare_app()))
     time.sleep(1.2)
     records.read()
     check_records(runner, app, records, granted)
     return [
-        Case("session (the unit)", session, itertools.repeat(signed_in)),
+        unit,
         Case("no cookie", app, itertools.repeat(None), 0.20),
         Case("refused", app, itertools.repeat(refused), 0.16),
         Case("granted and traced", app, itertools.repeat(granted), 0.45, records=records),
@@ -185,8 +188,6 @@ def make_cases(runner: asyncio.Runner, folder: Path, requests: int) -> list[Case
 
 def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
     """Return a case for each feature: an app that has it, beside the same without; the first is the unit."""
-    session = apps.session_app()
-    signed_in = runner.run(apps.sign_in(session))
     plain = apps.consent_app(settings_link=False)
     linked = apps.consent_app()
     csp = apps.consent_app(apps.csp_app())
@@ -199,7 +200,7 @@ def make_features(runner: asyncio.Runner, folder: Path) -> list[Case]:
         return Case(name, app, itertools.repeat(cookie), path=apps.PAGE_ROUTE, without=without)
 
     return [
-        Case("session (the unit)", session, itertools.repeat(signed_in)),
+        unit_case(runner),
         page("settings link, on a page", linked, plain),
         page("ledger, on a page", apps.consent_app(ledger=f"sqlite:///{folder / 'features.db'}"), linked),
         page("access log: counts of pages", log, linked),

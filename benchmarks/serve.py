@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
-import json
 import logging
 import os
 import re
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -69,22 +68,16 @@ class Server:
         after_name = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(after_name[11]) + int(after_name[12])) / TICKS  # utime and stime, proc(5)
 
-    def get(self, path: str, cookie: bytes = b"") -> bytes:
-        """Return the body of a page."""
-        request = urllib.request.Request(self.origin + path, headers={"Cookie": cookie.decode()})  # noqa: S310
-        with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310
-            content: bytes = response.read()
-            return content
-
-    def stats(self) -> dict[str, int]:
-        """Return the counters of its sink."""
-        found: dict[str, int] = json.loads(self.get(STATS))
+    def get(self, path: str, cookie: bytes = b"") -> dict[str, Any]:
+        """Return the JSON object at a path."""
+        response = httpx.get(self.origin + path, headers={b"cookie": cookie}, trust_env=False).raise_for_status()
+        found: dict[str, Any] = response.json()
         return found
 
     def settle(self) -> None:
         """Wait until no record waits in its memory: what is written late belongs to the requests too."""
         deadline = time.monotonic() + SETTLES_WITHIN
-        while self.stats().get("waiting"):
+        while self.get(STATS).get("waiting"):
             assert time.monotonic() < deadline, "records wait in memory"
             time.sleep(0.2)
 
@@ -131,7 +124,7 @@ def serve(target: str) -> Iterator[Server]:
     with subprocess.Popen([*command, *options], cwd=ROOT, env={**os.environ, TARGET: target}) as process:
         server = Server(process.pid, f"http://127.0.0.1:{port}")
         try:
-            wait_until(lambda: server.get(apps.ROUTE), ignoring=(urllib.error.URLError,))
+            wait_until(lambda: server.get(STATS) is not None, ignoring=(httpx.TransportError,))
             yield server
         finally:
             process.kill()
@@ -170,7 +163,7 @@ def make_cases(stack: ExitStack, folder: Path) -> list[Case]:
     signed_in = asyncio.run(apps.sign_in(apps.session_app()))
     refused, granted = cookie_of("refuse_all"), cookie_of("accept_all")
     for cookie, status in ((refused, "refused"), (granted, "granted")):
-        state = json.loads(ours.get(apps.PREFIX + "/state", cookie))
+        state = ours.get(apps.PREFIX + "/state", cookie)
         assert state["status"] == status, state
     return [
         Case("bare", bare, refused),
@@ -186,7 +179,7 @@ def compare(rounds: int, seconds: int) -> list[Row]:
         cases = make_cases(stack, Path(folder))
         take_turns(cases, rounds, seconds)
         bare, traced = cases[0], cases[-1]
-        written = traced.server.stats()["written"]
+        written = traced.server.get(STATS)["written"]
         assert written, "nothing was traced"
     rows = []
     for case in cases:

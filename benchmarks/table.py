@@ -14,7 +14,7 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
     for name in rows[0]:
         cells = [_text(row[name]) for row in rows]
         width = max(map(len, [name, *cells]))
-        are_figures = all(not cell or cell[0].isdigit() for cell in cells)
+        are_figures = all(not cell or cell[0] in "-0123456789" for cell in cells)
         columns.append([cell.rjust(width) if are_figures else cell.ljust(width) for cell in (name, *cells)])
     lines = ("  ".join(line).rstrip() for line in zip(*columns, strict=True))
     print(f"\n{title}", *lines, sep="\n", flush=True)
@@ -23,11 +23,6 @@ def print_table(title: str, rows: Sequence[Row]) -> None:
 def ratio(own: Sequence[float], to: Sequence[float]) -> float:
     """Return the median of the ratios of each round: a busy machine changes from one round to the next."""
     return round(median(one / other for one, other in zip(own, to, strict=True)), 3)
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the value that this percentage of the values does not exceed."""
-    return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
 
 
 def _text(cell: str | int | float | None) -> str:
