@@ -233,12 +233,6 @@ async def visit(app: ASGIApp, choice: str, scheme: str = "https") -> bytes:
     return b"; ".join(filter(None, (answered, reply.cookies())))
 
 
-async def status_of(app: ASGIApp, cookie: bytes | None) -> str:
-    """Return the status of the decision in a cookie."""
-    reply = await call(app, make_scope(PREFIX + "/state", cookie))
-    return str(json.loads(reply.body)["status"])
-
-
 def forgeries(cookie: bytes) -> Iterator[bytes]:
     """Yield endless cookies like this one, each with another wrong signature."""
     for number in itertools.count():

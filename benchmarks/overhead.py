@@ -111,7 +111,8 @@ async def make_answers(access_log: Path, count: int) -> list[bytes]:
 
 async def check_status(app: ASGIApp, cookie: bytes | None, status: str) -> None:
     """Check that the cookie says what it should, and that the page is served."""
-    found = await apps.status_of(app, cookie)
+    state = await apps.call(app, apps.make_scope(apps.PREFIX + "/state", cookie))
+    found = json.loads(state.body)["status"]
     assert found == status, f"the cookie is taken for {found}, not for {status}"
     reply = await apps.call(app, apps.make_scope(cookie=cookie))
     assert reply.status == 200, reply
