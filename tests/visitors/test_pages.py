@@ -652,7 +652,7 @@ def test_cache_of_banners_is_bounded(policy: Policy, pages: Pages) -> None:
             ["Access tracing", "We count visits.", "Kept for 395 days.", "_ga*", "example.jp", "/videos",
              "Example Maps Inc.", "IP address", "https://maps.example.com", "Not available without it",
              "Map of offices", "Always on", "until the browser is closed", "this site", "Keeps you signed in.",
-             "No third party receives data for purposes of its own.", "Example Registry Co., Ltd. answers",
+             "No third party receives data for purposes of its own.", "<bdi>Example Registry Co., Ltd.</bdi> answers",
              "Whois", "shop.example.jp", "Never used there: Maps and videos.", "Maps were added.",
              "You have not answered yet."],
         ),
@@ -716,6 +716,19 @@ def test_translated_settings_page_names_prevailing_language(policy: Policy) -> N
     assert offered["lang"] == "ja"
     assert outline.one("a", **{"aria-current": "true"})["text"] == "English"
     assert "翻訳" not in settings(policy, language="ja")
+
+
+def test_names_and_contact_keep_their_writing_direction_on_arabic_pages() -> None:
+    policy = full_policy_in("ar")
+    controller = f"<bdi>{policy.site.controller}</bdi>"
+    contacts = {"privacy@example.jp": "<bdi>privacy@example.jp</bdi></a>", "+81 3 1234": "<bdi>+81 3 1234</bdi>"}
+    for contact, expected in contacts.items():
+        html = settings(replace(policy, site=replace(policy.site, contact=contact)), language="ar")
+        assert f'<p class="pchoice-site"><bdi>{policy.site.name}</bdi></p>' in html
+        assert controller in html
+        assert expected in html
+    assert controller in banner(policy, language="ar")
+    assert f"<bdi>{policy.site.name}</bdi>" in banner(policy, language="ar")
 
 
 def test_only_translated_questions_name_prevailing_language(policy: Policy) -> None:

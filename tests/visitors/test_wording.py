@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from cookie_consent.policy.policy import Policy
 from cookie_consent.visitors.pages.wording import Wording, link
@@ -114,16 +114,14 @@ def test_prevailing_language_is_named_in_itself(language: str, prevailing: str, 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("Example Ltd.", "Asked by Example Ltd."),
-        ("Example", "Asked by Example."),
-        ("A & B Ltd.", "Asked by A &amp; B Ltd."),
-        ("Ltd. <1>", "Asked by Ltd. &lt;1&gt;."),
-        (Markup("<time>2.</time>"), "Asked by <time>2.</time>"),
-        (Markup("<time>2</time>"), "Asked by <time>2</time>."),
-        ("", "Asked by ."),
+        ("Example Ltd.", "Asked by <bdi>Example Ltd.</bdi>"),
+        ("Example", "Asked by <bdi>Example</bdi>."),
+        ("A & B Ltd.", "Asked by <bdi>A &amp; B Ltd.</bdi>"),
+        ("Ltd. <1>", "Asked by <bdi>Ltd. &lt;1&gt;</bdi>."),
+        ("", "Asked by <bdi></bdi>."),
     ],
 )
-def test_full_stop_after_value_with_full_stop_is_dropped(value: str, expected: str) -> None:
+def test_full_stop_after_name_with_full_stop_is_dropped(value: str, expected: str) -> None:
     own = words("en", {"banner_asked_by": "Asked by {controller}."})
     assert own("banner_asked_by", controller=value) == expected
 
@@ -133,11 +131,29 @@ def test_full_stop_after_date_with_full_stop_is_dropped() -> None:
     day = own.day(date(2026, 1, 2))
     assert day.endswith("2026. január 2.</time>")
     assert own("decided_at", date=day, expires="x") == f"{day} x."
+    assert own("decided_at", date=Markup("<time>2</time>"), expires=day) == f"<time>2</time>. {day}"
 
 
 def test_full_stop_within_sentence_stays() -> None:
     own = words("en", {"banner_asked_by": "{controller} asks, {controller}, and {nobody}. {controller}..."})
-    assert own("banner_asked_by", controller="Ltd.") == "Ltd. asks, Ltd., and {nobody}. Ltd..."
+    asked = "<bdi>Ltd.</bdi> asks, <bdi>Ltd.</bdi>, and {nobody}. <bdi>Ltd.</bdi>.."
+    assert own("banner_asked_by", controller="Ltd.") == asked
+
+
+@pytest.mark.parametrize(
+    ("language", "name"), [("ar", "Example Co., Ltd."), ("ar", "<مثال>"), ("en", "شركة المثال (ش.م.م.)")]
+)
+def test_names_keep_their_writing_direction(language: str, name: str) -> None:
+    own = words(language)
+    expected = f"<bdi>{escape(name)}</bdi>"
+    assert own("banner_asked_by", controller=name).count(expected) == 1
+    assert own("banner_question", site=name, purposes="x").count(expected) == 1
+    assert own("recipient_policy", recipient=name).count(expected) == 1
+
+
+def test_other_values_are_isolated_in_right_to_left_text() -> None:
+    assert "\u2068Example <b>\u2069" in words("ar")("banner_off", features="Example <b>").unescape()
+    assert "\u2068" not in words("en")("banner_off", features="Example")
 
 
 def test_sentences_are_joined_as_language_requires() -> None:

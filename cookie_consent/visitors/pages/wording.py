@@ -30,6 +30,8 @@ _UNITS = (
     ("seconds", timedelta(seconds=1)),
 )
 _PLACEHOLDER = re.compile(r"\{(\w+)\}(\.?)")
+_NAMES = frozenset({"controller", "recipient", "site"})
+"""Placeholders of names, which may be written in another direction than the text."""
 
 
 class Wording:
@@ -93,13 +95,18 @@ class Wording:
             value, stop = filled.get(match[1], f"{{{match[1]}}}"), match[2]
             # Names like "Example Ltd.", and some dates, already end with a full stop.
             stop = "" if value.removesuffix("</time>").endswith(".") else stop
-            return f"{self._isolated(value)}{stop}"
+            return f"{self._isolated(match[1], value)}{stop}"
 
         # Not Markup.format: a stray brace in a site's own text must not break the page.
         return Markup(_PLACEHOLDER.sub(fill, str(escape(text))))  # noqa: S704
 
-    def _isolated(self, value: str) -> str:
-        """Keep a value's writing direction inside a right-to-left text (Unicode TR 9, isolates)."""
+    def _isolated(self, placeholder: str, value: str) -> str:
+        """Keep a value's writing direction inside a text: a name's in any, others' in a right-to-left one.
+
+        Names never stand in plain text, so they get an element. Others get isolates (Unicode TR 9).
+        """
+        if placeholder in _NAMES:
+            return f"<bdi>{value}</bdi>"
         return value if direction(self._language) == "ltr" else f"\u2068{value}\u2069"
 
     def prevails(self) -> Markup:
