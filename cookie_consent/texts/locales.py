@@ -33,9 +33,10 @@ def direction(language: str) -> str:
     return _locale(language).text_direction
 
 
-def language_name(language: str) -> str:
-    """Return a language's name in that language, or its tag if the name is unknown."""
-    return _locale(language).get_display_name() or language
+def language_name(language: str, reader: str = "") -> str:
+    """Return a language's name in the reader's language, or else in itself; its tag if both are unknown."""
+    named = _locale(language)
+    return (named.get_display_name(_locale(reader)) if reader else "") or named.get_display_name() or language
 
 
 def listed(items: Iterable[str], language: str) -> str:

@@ -128,6 +128,22 @@ def test_language_is_named_in_itself(language: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("language", "reader", "name"),
+    [
+        *(
+            ("ja", "en", "Japanese"),
+            ("ja", "de-CH", "Japanisch"),
+            ("en", "ja", "英語"),
+            ("pt-BR", "fr", "portugais (Brésil)"),
+        ),
+        *(("zh-Hant", "en", "Chinese (Traditional)"), ("ja", "xx", "日本語"), ("xx", "en", "xx")),
+    ],
+)
+def test_language_is_named_in_language_of_reader(language: str, reader: str, name: str) -> None:
+    assert language_name(language, reader) == name
+
+
+@pytest.mark.parametrize(
     ("language", "between"),
     [
         *((tag, "") for tag in ("ja", "zh-Hans", "zh-TW", "ja-JP")),
@@ -164,4 +180,5 @@ def test_any_tag_is_accepted(tag: str) -> None:
     assert plural(5, tag) in plurals(tag)
     assert len(language_and_script(tag)) == 2
     assert language_name(tag) or not tag
+    assert language_name("ja", tag)
     assert listed("ab", tag).startswith("a")

@@ -711,7 +711,7 @@ def test_settings_page_shows_status_and_expiry_of_answer(policy: Policy, answers
 def test_translated_settings_page_names_prevailing_language(policy: Policy) -> None:
     outline = Outline(settings(policy, next_path="/a?b"))
     (note, offered) = outline.all("a", href=f"{BASE}?language=ja&next=/a%3Fb")[::-1]
-    assert note["text"] == "This is a translation. Where it differs, the version in 日本語 prevails."
+    assert note["text"] == "This is a translation. Where it differs, the version in Japanese prevails."
     assert offered["text"] == "日本語"
     assert offered["lang"] == "ja"
     assert outline.one("a", **{"aria-current": "true"})["text"] == "English"
@@ -733,7 +733,7 @@ def test_names_and_contact_keep_their_writing_direction_on_arabic_pages() -> Non
 
 def test_only_translated_questions_name_prevailing_language(policy: Policy) -> None:
     for make in (banner, box, unavailable):
-        assert "the version in 日本語 prevails" in make(policy, language="en")
+        assert "the version in Japanese prevails" in make(policy, language="en")
         assert text_of(policy, "ja", "prevails").partition("{")[0] not in make(policy, language="ja")
 
 

@@ -13,8 +13,8 @@ from cookie_consent.visitors.pages.wording import Wording, link
 from tests.support.policies import full_policy_in, site
 
 
-def words(language: str, wording: Any = None, *, prevailing: str = "en") -> Wording:
-    offered = dict.fromkeys((prevailing, language))
+def words(language: str, wording: Any = None) -> Wording:
+    offered = dict.fromkeys(("en", language))
     own = {} if wording is None else {language: wording}
     return Wording(Policy(site=site(*offered), wording=own), language)
 
@@ -105,10 +105,10 @@ def test_moment_is_written_in_utc_with_datetime_attribute(time: str) -> None:
 
 @pytest.mark.parametrize(
     ("language", "prevailing", "named"),
-    [("en", "ja", "日本語"), ("ja", "de", "Deutsch"), ("de", "zh-Hant", "中文 (繁體)")],
+    [("en", "ja", "Japanese"), ("ja", "de", "ドイツ語"), ("de", "zh-Hant", "Chinesisch (Traditionell)")],
 )
-def test_prevailing_language_is_named_in_itself(language: str, prevailing: str, named: str) -> None:
-    assert named in words(language, prevailing=prevailing).prevails()
+def test_prevailing_language_is_named_in_language_of_reader(language: str, prevailing: str, named: str) -> None:
+    assert named in words(language).prevails(prevailing)
 
 
 @pytest.mark.parametrize(

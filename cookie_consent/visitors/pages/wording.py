@@ -109,9 +109,9 @@ class Wording:
             return f"<bdi>{value}</bdi>"
         return value if direction(self._language) == "ltr" else f"\u2068{value}\u2069"
 
-    def prevails(self) -> Markup:
-        """Return the sentence that names the prevailing language on a translated page."""
-        return self("prevails", language=language_name(self._policy.site.prevailing_language))
+    def prevails(self, language: str) -> Markup:
+        """Return the sentence that names the prevailing language on a translated page, as its reader calls it."""
+        return self("prevails", language=language_name(language, self._language))
 
 
 def written_day(when: date | float, language: str) -> Markup:
