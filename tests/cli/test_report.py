@@ -86,11 +86,19 @@ def test_tables_show_numbers_for_people(access_log: Path, capsys: Capture) -> No
     assert "\nPages\npath " in out
     assert "Where sessions began\npath   sessions  bounces\n/訪問         1        0\n" in out
     assert "before" not in out.splitlines()[3]
-    assert out.endswith(
-        "Rows of fewer than 1 visitors are joined as (other), or left out: 0.\n"
-        "Totals, days and hours may stand for fewer.\n"
-    )
+    assert "Rows of fewer than" not in out, "the threshold of 1 joins none"
     assert "consent by law" not in out
+
+
+@pytest.mark.slow
+def test_tables_say_how_many_small_groups_were_joined(access_log: Path) -> None:
+    made = report(access_log, since=DAY, until=DAY, threshold=2)
+    merged = made["small_groups"]["merged"]
+    assert merged > 0
+    assert as_text(made).endswith(
+        f"Rows of fewer than 2 visitors are joined as (other), or left out: {merged}.\n"
+        "Totals, days and hours may stand for fewer."
+    )
 
 
 @pytest.mark.slow

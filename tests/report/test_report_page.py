@@ -367,6 +367,13 @@ def test_footer_says_how_many_small_groups_were_merged(merged: int, said: str) -
     assert "Made on 25 November 2026, 14:02 UTC." in text(footer)
 
 
+@pytest.mark.slow
+def test_footer_does_not_speak_of_small_groups_if_none_are_merged() -> None:
+    footer = all_of(tree(page(sample_report(small_groups={"threshold": 1, "merged": 0}))), "footer")[0]
+    assert "fewer than" not in text(footer)
+    assert "no record is written. Made on" in text(footer)
+
+
 @pytest.mark.parametrize(
     ("exempt", "said"),
     [

@@ -40,7 +40,9 @@ def as_text(report: Mapping[str, Any]) -> str:
     """
     parts = [_heading(report), _side_by_side(totals(report))]
     parts += [f"{title}\n{table(report[name])}" for name, title in _TITLES.items() if report[name]]
-    return "\n\n".join([*parts, _small(report)])
+    if report["small_groups"]["threshold"] > 1:
+        parts.append(_small_groups(report["small_groups"]))
+    return "\n\n".join(parts)
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -85,8 +87,7 @@ def _side_by_side(rows: Sequence[Mapping[str, Any]]) -> str:
     return table(lines)
 
 
-def _small(report: Mapping[str, Any]) -> str:
-    small = report["small_groups"]
+def _small_groups(small: Mapping[str, int]) -> str:
     return (
         f"Rows of fewer than {small['threshold']} visitors are joined as (other), or left out: {small['merged']:,}.\n"
         "Totals, days and hours may stand for fewer."

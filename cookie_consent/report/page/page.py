@@ -167,6 +167,8 @@ def _allowed(exempt: int) -> str:
 
 
 def _small_groups(small: Mapping[str, int]) -> str:
+    if small["threshold"] == 1:
+        return ""  # no group is too small
     joined = "1 was" if small["merged"] == 1 else f"{count(small['merged'])} were"
     return (
         f"No row of a list stands for fewer than {small['threshold']} visitors: smaller ones are joined into “(other)”,"
