@@ -60,7 +60,7 @@ class Reader:
 
     def sent_count(self) -> int:
         """Return how many events the page has sent, recorded or not."""
-        agents: list[str] = httpx.get(f"{self.visitor.sites.address}/before").json()
+        agents: list[str] = httpx.get(f"{self.visitor.sites.address}/told").json()
         return agents.count(self.agent)
 
 

@@ -200,6 +200,7 @@ def test_closed_access_log_cannot_be_joined_with_ledger(found: dict[str, dict[st
     assert found["closed"][way] < MOST_BY_LUCK
 
 
+@pytest.mark.slow
 def test_live_access_log_can_be_joined_only_by_line_order(found: dict[str, dict[str, int]]) -> None:
     assert {way for way, number in found["live"].items() if number >= MOST_BY_LUCK} == {"order of the lines"}
 

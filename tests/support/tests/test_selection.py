@@ -47,6 +47,7 @@ def run(*command: object, folder: Path = ROOT) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_collecting_tests_of_one_room_loads_no_browser() -> None:
     *_, loaded = run("-c", LOADED).splitlines()
     assert loaded.split() == ["loaded:"]
@@ -64,12 +65,14 @@ def collected(folder: Path, *options: str) -> tuple[list[str], str]:
     return [line.partition("::")[2] for line in lines if "::" in line], summary
 
 
+@pytest.mark.slow
 def test_full_matrix_runs_everything(tmp_path: Path) -> None:
     names, summary = collected(tmp_path, "--full-matrix")
     assert len(names) == 9 + 8 + 2 + 1
     assert "deselected" not in summary
 
 
+@pytest.mark.slow
 def test_default_selection_covers_each_value_and_counts_deselected_tests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
