@@ -121,7 +121,7 @@ RECEIPT: Mapping[str, str] = {
     "pii_controllers": "The ids of those who are responsible.",
     "services": "The parts of the site whose own conditions applied.",
     "jurisdiction": "Whose law it is under; none where the policy does not say.",
-    "withdraw_at": "Where you can change or withdraw your answer.",
+    "withdraw_at": "Where you can change your answer or withdraw your consent.",
     "withdrawal_method": "The same address, under the name that the standard has for it.",
     "privacy_rights": "Where you can see, take along and erase what is kept about you, and complain.",
     "party_identification": "The parties that are named above by their ids.",
