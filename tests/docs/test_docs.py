@@ -112,6 +112,8 @@ def test_documented_commands_show_the_words_of_a_record(
     capsys.readouterr()
     ledger = open_ledger("sqlite:///consent.db")
     (record,) = (json.loads(link.document or "") for link in ledger.links())
+    (example,) = map(json.loads, blocks("docs/proof.md", "json"))
+    assert example.keys() == record.keys()
     (code,) = blocks("docs/proof.md", "python")
     exec(compile(code.replace("GpMbWmCSTml0oWEWKeThWQ", record["consent_id"]), "proof.md", "exec"), {})  # noqa: S102
     assert "Refuse all" in capsys.readouterr().out

@@ -89,6 +89,12 @@ def test_documentation_lists_exactly_the_schema_fields(name: str, heading: str) 
     assert sorted(documented) == sorted(schema(name)["properties"])
 
 
+def test_documentation_examples_match_the_schemas() -> None:
+    examples = re.findall(r"^```json\n(.*?)^```", DOCS.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    record, count = map(json.loads, examples)
+    assert (problems("access_record", record), problems("access_count", count)) == ([], [])
+
+
 def test_glossary_for_visitors_explains_each_record_field() -> None:
     assert schema("access_record")["properties"].keys() == ACCESS_RECORD.keys()
 
