@@ -146,7 +146,7 @@ def _path(target: str) -> str:
 
 
 _DONE: Mapping[str, str] = {
-    "mask": "kept without address, user agent, referrer and query",
+    "mask": "kept with a truncated address, and without user agent, referrer and query",
     "drop": "left out",
 }
 _MASKS: Mapping[str, Callable[[Any], Any]] = {

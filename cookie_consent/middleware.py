@@ -86,8 +86,9 @@ class ConsentMiddleware(FailsAtStart):
         desk: whom to notify of requests and complaints: a function that takes a dict, or an SMTP URL such as
             "smtp://user:password@mail.example.jp:587?to=desk@example.jp&from=site@example.jp".
         server_logs: what to do in the access logs of uvicorn, hypercorn, granian and gunicorn with the lines of
-            visitors who did not consent to tracing: "mask" removes address, user agent and query, "drop" drops the
-            lines, "keep" changes nothing. It applies to the whole process; the strictest of several middlewares wins.
+            visitors who did not consent to tracing: "mask" truncates the address and removes user agent and
+            query, "drop" drops the lines, "keep" changes nothing. It applies to the whole process; the strictest of
+            several middlewares wins.
         mask_client: whether the app sees only a truncated client address, with port 0, of visitors who did not consent
             to tracing.
         clock: returns seconds since 1970.

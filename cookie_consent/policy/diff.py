@@ -69,7 +69,7 @@ def asks_again(old: Policy, new: Policy, *, history: bool = True) -> dict[str, s
     before, now = digests(old), digests(new)
     changed = widened(old, new) if history else {id_ for id_ in now if before.get(id_) != now[id_]}
     return {
-        id_: WHO_ACCEPTED if id_ in before else EVERYBODY
+        id_: WHO_ACCEPTED if id_ in before and id_ != old.exempt else EVERYBODY
         for id_ in new.optional
         if id_ in changed and id_ != new.exempt and not new.in_force[id_].refused
     }

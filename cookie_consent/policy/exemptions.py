@@ -69,7 +69,7 @@ def check(name: str, *, traces: bool, erases: bool, retention: timedelta | None)
 
     Args:
         name: the name of the exemption.
-        traces: whether the purpose switches access tracing.
+        traces: whether its visitors are traced.
         erases: whether its records are erased when consent is withdrawn.
         retention: how long its records are kept.
 

@@ -85,7 +85,7 @@ class Purpose:
         description: what is done and why, per language.
         retention: how long the collected data are kept; None if nothing is kept. Required in the policy in force for a
             purpose that traces.
-        traces: whether this purpose switches access tracing.
+        traces: whether visitors who allow this purpose are traced.
         refused: whether it is off whatever the visitor answered. A service's override sets it.
         exempt: the name of the exemption under which it runs without consent until the visitor objects; "" if it needs
             consent.

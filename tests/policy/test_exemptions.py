@@ -17,7 +17,7 @@ from cookie_consent.decision.record import Answer, ConsentRecord, State
 from cookie_consent.ledgers.receipt import receipt
 from cookie_consent.ledgers.records import document
 from cookie_consent.policy.declarations import SignalRules
-from cookie_consent.policy.diff import asks_again, compare
+from cookie_consent.policy.diff import EVERYBODY, asks_again, compare
 from cookie_consent.policy.errors import PolicyError
 from cookie_consent.policy.exemptions import exemptions, overdue
 from cookie_consent.policy.material import digests, widened
@@ -342,6 +342,7 @@ def test_purpose_that_loses_exemption_is_asked_for() -> None:
     (change,) = compare(POLICY, without_exemption)
     assert (change.what, change.material) == ('purpose "audience": exempt "cnil_audience" -> not set', True)
     assert widened(POLICY, without_exemption) == set(change.purposes) == {"audience"}
+    assert asks_again(POLICY, without_exemption) == {"audience": EVERYBODY}
     for policy in (without_exemption, without_exemption.with_history([POLICY])):
         decision = decision_for(policy, granting_record(POLICY))
         assert (decision.purposes["audience"], decision.should_ask) == (False, True)

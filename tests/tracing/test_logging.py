@@ -176,7 +176,7 @@ def test_each_logger_has_one_filter_with_the_strictest_mode(
         assert one.mode == "drop"
     start = "Access logs of the server: lines of visitors who did not consent are "
     assert caplog.messages == [
-        f"{start}kept without address, user agent, referrer and query.",
+        f"{start}kept with a truncated address, and without user agent, referrer and query.",
         f"{start}left out.",
     ]
 
