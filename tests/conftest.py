@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let Hypothesis try more examples in the full matrix."""
     if config.getoption("--full-matrix"):
         hypothesis.settings.load_profile("full")
+    # A shell starts programs in its background with SIGINT ignored, and so would be those to which tests send it.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -50,11 +54,15 @@ _SERVERS = {"clickhouse", "live", "nats", "postgres", "private_clickhouse", "sto
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the tests that need servers, and rerun failed tests of browsers and servers: machines are busy.
 
-    No other test is rerun: a rerun would hide an unreliable test.
+    No other test is rerun: a rerun would hide an unreliable test. Coverage is not measured in tests of browsers, whose
+    sites are other processes, nor in those of random examples: what is covered must not depend on luck, and measuring
+    doubles the time of a test.
     """
     for item in items:
         if _asks_for_a_server(item):
             item.add_marker(pytest.mark.server)
+        if item.get_closest_marker("browser") or hypothesis.is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
         needs_others = any(map(item.get_closest_marker, ("browser", "server")))
         if needs_others and not item.get_closest_marker("flaky"):
             item.add_marker(pytest.mark.flaky(reruns=2))
