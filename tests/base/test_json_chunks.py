@@ -29,6 +29,10 @@ def test_chunks_join_to_json_of_response(members: dict[str, Any], largest: int) 
     assert 0 < len(chunks[-1]) <= largest
 
 
+def test_last_chunk_may_have_the_full_size() -> None:
+    assert list(json_chunks({"a": 12}, 4)) == [b'{"a"', b":12}"]
+
+
 def test_items_are_read_only_when_needed() -> None:
     taken = list[int]()
 

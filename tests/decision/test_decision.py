@@ -239,6 +239,10 @@ def test_answers_before_and_after_announced_change_are_decided_separately(versio
     assert decision_key(policy, before, NO_SIGNAL, NOW) != decision_key(policy, after, NO_SIGNAL, NOW)
 
 
+def test_answers_of_one_visitor_have_no_decision_key() -> None:
+    assert decision_key(POLICY, granting_record(POLICY), NO_SIGNAL, NOW) is None
+
+
 def test_future_change_is_not_news_yet() -> None:
     day = datetime.fromtimestamp(NOW, UTC).date()
     later = replace(REWORDED, changes=(Change(date=day + timedelta(days=1), text={"en": "Clearer words."}),))

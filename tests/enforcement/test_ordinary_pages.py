@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
+from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PHONE, SITE, Clock, Visitor, drive, install, run, scope
 
@@ -229,6 +230,11 @@ def test_held_start_is_sent_if_app_sends_no_body(destination: str) -> None:
     status, fields, body = site.response_to("/", [("sec-fetch-dest", destination)], "GET", b"")
     assert (status, body) == (200, b"")
     assert (b"cache-control", b"private") in fields
+
+
+def test_fields_of_other_meaning_leave_a_page_ordinary() -> None:
+    fields = [(b"content-type", b"text/html; charset=utf-8"), (b"x-own", b"1"), (b"content-length", b"12")]
+    assert ordinary_encoding(fields) == ("utf-8", 2)
 
 
 START: Message = {
