@@ -86,6 +86,7 @@ class Reader:
 
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_sharing_visits_changes_no_result(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cookie_consent.decision.visit._MAX_SHARED_VISITS", 1_000_000)
     warm, fresh, count = Reader(policy), Reader(policy), 0

@@ -102,6 +102,7 @@ def test_failed_decision_denies_everything_and_is_not_cached() -> None:
 
 @pytest.mark.parametrize("name", [b"n%d", b"%0250d"], ids=["short", "of 250 bytes"])
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_gate_caches_few_names(name: bytes) -> None:
     gate = make_gate()
     assert allocated(lambda number: gate.reason_to_hold(name % number, NOTHING)) < 500_000
@@ -114,12 +115,14 @@ def test_gate_caches_no_long_names() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_few_cookies_seen_once_are_remembered() -> None:
     visits = make_visits()
     assert allocated(lambda number: visits.read(request_with(b"session=%d" % number), "/"), times=2 * MANY) < 2_000_000
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_few_repeated_cookies_are_cached() -> None:
     visits = make_visits()
     assert (
@@ -139,6 +142,7 @@ def test_long_cookies_are_not_cached() -> None:
 
 @pytest.mark.parametrize("length", [10, 240])
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_tracing_caches_few_pages(length: int) -> None:
     tracing = make_tracing()
     trace = Trace({}, "visitor", "policy", 1_750_000_000)
@@ -147,6 +151,7 @@ def test_tracing_caches_few_pages(length: int) -> None:
 
 @pytest.mark.parametrize("length", [10, 240])
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_tracing_caches_few_visitors(length: int) -> None:
     tracing = make_tracing()
     request = scope(path="/")

@@ -263,6 +263,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_changes_of_two_tables_are_reported_separately(first: str, second: str) -> None:
     def of(table: str) -> Edit:
         return next(edit for edit, _ in EDITS.values() if edited_table(edit) == table)

@@ -175,6 +175,7 @@ def test_sessions_computed_in_parts_give_the_same_figures(
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_report_of_a_million_records_fits_in_64_mb(tmp_path: Path) -> None:
     """So many records do not fit into 64 MB if they are sorted at once, or joined in the planner's order."""
     live = write_records(tmp_path, 1_000_000, 3, date(2026, 11, 25), FileFormat.PARQUET)

@@ -38,6 +38,7 @@ def test_each_public_network_has_its_own_limit(client: str, same: str, other: st
     [None, ("127.0.0.1", 1), ("10.0.0.1", 1), ("fd00::1", 1), ("", 0), ("testclient", 1), ("::1", 1), [None, 0]],
 )
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_private_addresses_share_wider_limit_and_one_warning(client: Any, caplog: pytest.LogCaptureFixture) -> None:
     limit = FirstAnswers()
     assert {limit.wait(client, NOW) for _ in range(FROM_ELSEWHERE)} == {0}

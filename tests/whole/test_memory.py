@@ -190,6 +190,7 @@ def visit_with_long_texts(site: ASGIApp, times: int) -> None:
 
 
 @pytest.mark.parametrize("undeclared", ["hold", "allow"])
+@pytest.mark.no_cover
 def test_no_cache_keeps_long_text_of_a_client(undeclared: str) -> None:
     """This includes the caches of the standard library and of the packages that parse fields."""
     app = page_app(reads=["analytics"])
@@ -207,6 +208,7 @@ def test_repeated_signal_field_makes_one_cache_key() -> None:
     assert len(site._visits._known) == 1
 
 
+@pytest.mark.no_cover
 def test_cache_of_cookie_fields_is_limited_in_bytes() -> None:
     site = install()
     for number in range(3000):
@@ -245,6 +247,7 @@ def test_only_64_kib_of_cookie_fields_are_read() -> None:
     assert seen[2:] == [["session=s"], []]
 
 
+@pytest.mark.no_cover
 def test_cookies_with_many_declared_names_use_little_memory() -> None:
     site = install()
     call(site)

@@ -452,6 +452,7 @@ def rfc3339_ms(seconds: float) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover
 def test_cookies_ledger_receipt_and_logs_agree_after_any_steps(
     pytestconfig: pytest.Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
