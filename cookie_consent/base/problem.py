@@ -27,11 +27,6 @@ class Problem(Exception):  # noqa: N818 (the RFC's word)
         self.status, self.detail, self.text, self.headers = status, detail, text, headers or {}
         self.language = self.next = ""
 
-    def shown_in(self, language: str) -> Problem:
-        """Set the language to report this problem in, and return the problem."""
-        self.language = language
-        return self
-
     def document(self) -> dict[str, object]:
         """Return the problem details object of RFC 9457."""
         return {

@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import Markup
 
@@ -183,6 +183,7 @@ def test_svg_element_escapes_text_and_attributes() -> None:
     assert made == '<text class="&#34;&gt;&lt;b" data-x="1.24">&lt;script&gt;<title>&amp;</title></text>'
 
 
+@example([("day", 5e-324, None, None)])  # its quarter is 0
 @given(st.lists(st.tuples(LABELS, NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=200))
 def test_any_numbers_make_a_valid_timeline(rows: list[tuple[str, Any, Any, Any]]) -> None:
     labels, outline, solid, line = zip(*rows, strict=True)

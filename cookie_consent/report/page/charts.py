@@ -122,7 +122,7 @@ def _scale(largest: float) -> tuple[float, list[float]]:
     if largest <= 0:
         return 1, [0]
     # Never below 1: what is counted comes in whole numbers.
-    power = 10 ** max(math.floor(math.log10(largest / 4)), 0)
+    power = 10 ** math.floor(math.log10(max(largest / 4, 1)))
     step = next(size * power for size in (1, 2, 5, 10) if size * power * 4 >= largest)
     marks = math.ceil(largest / step)
     return step * marks, [step * number for number in range(marks + 1)]
