@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -27,7 +27,9 @@ class CompileHook(BuildHookInterface[Any]):
         from Cython.Build import cythonize
         from setuptools import Distribution, Extension
 
-        folder = Path(mkdtemp())
+        # The hook keeps it until the wheel is written.
+        self._built = TemporaryDirectory()
+        folder = Path(self._built.name)
         paths = {module: f"{module.replace('.', '/')}.py" for module in self.config["modules"]}
         extensions = cythonize(
             [Extension(module, [path]) for module, path in paths.items()],
