@@ -130,10 +130,8 @@ class QuickResponse(Response):
         if at < 0:
             return None
         link = plan.links.get(language) or enforcement.ordinary.keep_link(plan, decision, language)
-        passed, end = (
-            headers + (enforcement.banner_page_headers if asks else enforcement.page_headers),
-            end_of_body(body),
-        )
+        passed = headers + (enforcement.banner_page_headers if asks else enforcement.page_headers)
+        end = end_of_body(body)
         if self._length_at >= 0:
             name, length = passed[self._length_at]
             passed[self._length_at] = (name, b"%d" % (int(length) + len(question) + len(link)))
