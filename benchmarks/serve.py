@@ -169,7 +169,7 @@ def make_cases(stack: ExitStack, folder: Path) -> list[Case]:
         Case("bare", bare, refused),
         Case("session", session, signed_in),
         Case("refused", ours, refused, 0.92),
-        Case("granted and traced", ours, granted, 0.78),
+        Case("granted and traced", ours, granted, 0.80),
     ]
 
 
