@@ -10,9 +10,9 @@ WORKERS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 PARALLEL := --dist loadfile --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo check quick test lint types unit other-pythons compiled browser-side system mutate format bench bench-fast gallery clean
+.PHONY: demo check quick test lint types built unit other-pythons compiled browser-side system mutate format bench bench-fast gallery clean
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo built
 	$(BIN)/cookie-consent demo $(ARGS)
 
 # Without it, each run and each worker would compile all tests anew.
@@ -22,7 +22,7 @@ unexport PYTHONDONTWRITEBYTECODE
 check: $(VENV)/.test
 	@$(MAKE) --no-print-directory --jobs lint types quick
 
-quick: $(VENV)/.test
+quick: $(VENV)/.test built
 	$(BIN)/python -m pytest --quiet -m "not browser and not server and not slow" --ignore tests/browser \
 		--hypothesis-profile=quick --numprocesses auto $(PARALLEL) $(ARGS)
 
@@ -40,13 +40,18 @@ types: $(VENV)/.test
 browser-side: node_modules/.installed
 	npm run --silent check
 
-unit: $(VENV)/.test
+# The minified scripts and style sheets. They are committed, so this needs npm only where a source has changed.
+built: $(VENV)/bin/python
+	@$(BIN)/python -m tests.support.built 2>/dev/null || { \
+		$(MAKE) --no-print-directory node_modules/.installed && npm run --silent build && $(BIN)/python -m tests.support.built; }
+
+unit: $(VENV)/.test built
 	$(BIN)/coverage erase
 	$(BIN)/python -m pytest --cov --cov-report= --numprocesses $(WORKERS) $(PARALLEL) $(ARGS)
 	$(BIN)/coverage report
 
 # The tests without a browser, on the oldest and the newest Python here: warnings are errors there too.
-other-pythons: system $(VENV)/.test
+other-pythons: system $(VENV)/.test built
 	@for python in $$(.ci/other-pythons $(BIN)/python); do \
 		version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])') && venv=$(VENV)-$$version && \
 		echo "Python $$version" && $(BIN)/python -m virtualenv --quiet --python $$python $$venv && \
@@ -55,7 +60,7 @@ other-pythons: system $(VENV)/.test
 	done
 
 # The tests without a browser, with the modules that each request runs through compiled.
-compiled: system $(VENV)/.test node_modules/.installed
+compiled: system $(VENV)/.test node_modules/.installed built
 	rm -rf .compiled && mkdir .compiled
 	HATCH_BUILD_HOOK_ENABLE_CUSTOM=true CFLAGS=-g0 $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
 		--no-deps --wheel-dir .compiled/dist .
@@ -68,14 +73,14 @@ compiled: system $(VENV)/.test node_modules/.installed
 		$(BIN)/python -m pytest -m "not browser" --ignore tests/docs/test_packaging.py --numprocesses auto $(PARALLEL) $(ARGS)
 
 # Do the tests notice a change? About ten minutes; ARGS="--sample 60 --minutes 60 decision" looks longer, and there only.
-mutate: $(VENV)/.mutation
+mutate: $(VENV)/.mutation built
 	$(BIN)/python -m tests.support.mutation $(ARGS)
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/.bench
+bench: $(VENV)/.bench built
 	@.ci/system wrk chromium npm nats-server
 	@.ci/system --optional postgres=postgresql
 	$(BIN)/python -m benchmarks.overhead
@@ -85,11 +90,11 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks.analytics
 
 # Rough, in about a minute: what the middleware adds to a request, and what each feature does.
-bench-fast: $(VENV)/.bench
+bench-fast: $(VENV)/.bench built
 	$(BIN)/python -m benchmarks.overhead --quick
 	$(BIN)/python -m benchmarks.overhead --quick --features
 
-gallery: system $(VENV)/.test
+gallery: system $(VENV)/.test built
 	$(BIN)/python -m tests.support.gallery
 
 # From the system's own packages, where this user may install them.

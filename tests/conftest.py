@@ -10,6 +10,8 @@ from typing import Any
 import hypothesis
 import pytest
 
+from tests.support.built import changed_sources, complaint
+
 pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
 # No deadline: tests wait for events, and examples may be slow on a busy machine.
@@ -30,7 +32,9 @@ hypothesis.settings.load_profile("default-here")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let Hypothesis try more examples in the full matrix."""
+    """Stop if old scripts would be tested, and let Hypothesis try more examples in the full matrix."""
+    if changed := changed_sources():
+        raise pytest.UsageError(complaint(changed))
     if config.getoption("--full-matrix"):
         hypothesis.settings.load_profile("full")
     # A shell starts programs in its background with SIGINT ignored, and so would be those to which tests send it.

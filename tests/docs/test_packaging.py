@@ -102,9 +102,9 @@ def test_editable_install_serves_the_banner(tmp_path: Path) -> None:
 def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
     names = zipfile.ZipFile(next(dist.glob("*.whl"))).namelist()
     for expected in (
-        "static/choices.js",
-        "static/choices.css",
-        "static/settings.css",
+        "static/built/choices.js",
+        "static/built/choices.css",
+        "static/built/settings.css",
         "visitors/pages/templates/banner.html",
         "texts/ja.toml",
         "policy/starter.toml",
@@ -121,7 +121,7 @@ def test_wheel_has_all_served_files_and_no_tests(dist: Path) -> None:
 def test_source_archive_has_all_sources(dist: Path) -> None:
     with tarfile.open(next(dist.glob("*.tar.gz"))) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
-    assert {"static/choices.js", "examples/registry/app.py", "README.md"} <= set(names)
+    assert {"static/choices.js", "static/built/choices.js", "examples/registry/app.py", "README.md"} <= set(names)
 
 
 def imported(module: str) -> set[str]:
