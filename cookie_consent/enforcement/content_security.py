@@ -33,6 +33,7 @@ _NAMES = {
 """A recipient's directive -> its names in a policy, where they are not just the directive and "-src"."""
 _OF_ELEMENTS = (b"script-src-elem", b"style-src-elem")
 _NONE = b"'none'"
+_HASHES = (b"'sha256-", b"'sha384-", b"'sha512-")
 _NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_-]+={0,2})'", re.IGNORECASE)
 _WORD = re.compile(rb"[^\t\n\f\r ]+")
 
@@ -69,6 +70,28 @@ def nonces(headers: Headers) -> tuple[str, str]:
     fields = [value for kind in (_ENFORCED, _REPORTED) for name, value in headers if name.lower() == kind]
     policies = [policy for value in fields for policy in _policies(value)]
     return _first_nonce(policies, b"script-src-elem"), _first_nonce(policies, b"style-src-elem")
+
+
+def inline_style_nonce(headers: Headers) -> str | None:
+    """Return the nonce that a <style> element needs, "" if it needs none, or None if some policy forbids it.
+
+    Report-only policies count too, so that nothing is reported. A nonce or hash in a directive disables its
+    'unsafe-inline' (section 6.7.3.2).
+    """
+    policies = [
+        policy for name, value in headers if name.lower() in (_ENFORCED, _REPORTED) for policy in _policies(value)
+    ]
+    governing = [policy for policy in policies if policy.holding(b"style-src-elem") is not None]
+    nonce = _first_nonce(governing, b"style-src-elem")
+    for policy in governing:
+        words = policy.words(b"style-src-elem")
+        allowed = {match[1].decode() for word in words if (match := _NONCE.fullmatch(word))}
+        if nonce in allowed:
+            continue
+        lowered = _lowered(words)
+        if allowed or b"'unsafe-inline'" not in lowered or any(word.startswith(_HASHES) for word in lowered):
+            return None
+    return nonce
 
 
 def recipient_sources(policy: Policy, purposes: Mapping[str, bool]) -> Sources:

@@ -13,6 +13,7 @@ from cookie_consent.enforcement.content_security import (
     Origins,
     Sources,
     has_policy,
+    inline_style_nonce,
     nonces,
     recipient_sources,
     with_recipients,
@@ -105,6 +106,39 @@ def test_enforced_nonce_precedes_report_only_nonce() -> None:
     reported = (REPORTED, b"script-src 'nonce-reported'; style-src 'nonce-reported'")
     headers = [reported, (ENFORCED, b"script-src 'self'"), (ENFORCED, b"script-src 'nonce-enforced'")]
     assert nonces(headers) == ("enforced", "reported")
+
+
+# Whether a page may have a <style> element.
+
+
+@pytest.mark.parametrize(
+    ("fields", "nonce"),
+    [
+        ([], ""),
+        ([b""], ""),
+        ([b"script-src 'self'; style-src-attr 'none'"], ""),
+        ([b"style-src 'self' 'unsafe-inline'"], ""),
+        ([b"default-src 'UNSAFE-INLINE'"], ""),
+        ([b"style-src 'self'"], None),
+        ([b"style-src"], None),
+        ([b"default-src 'none'"], None),
+        ([b"default-src 'none'; style-src 'unsafe-inline'"], ""),
+        ([b"style-src 'unsafe-inline'; style-src-elem 'self'"], None),
+        ([b"style-src 'unsafe-inline' 'sha256-abc='"], None),
+        ([b"style-src 'unsafe-inline' 'nonce-abc'"], "abc"),
+        ([b"default-src 'nonce-abc' 'nonce-def'"], "abc"),
+        ([b"style-src 'nonce-abc'; script-src 'nonce-def'"], "abc"),
+        ([b"style-src 'nonce-abc'", b"default-src 'self'"], None),
+        ([b"style-src 'nonce-abc', default-src 'self'"], None),
+        ([b"style-src 'nonce-abc'", b"default-src 'nonce-abc'; script-src 'self'"], "abc"),
+        ([b"style-src 'nonce-abc'", b"style-src 'nonce-def'"], None),
+        ([b"style-src 'nonce-abc'", b"style-src 'unsafe-inline'"], "abc"),
+        ([b"style-src 'unsafe-inline'", b"script-src 'none'"], ""),
+    ],
+)
+@pytest.mark.parametrize("name", [ENFORCED, REPORTED, b"Content-Security-Policy"])
+def test_style_element_needs_nonce_that_all_policies_allow(fields: list[bytes], nonce: str | None, name: bytes) -> None:
+    assert inline_style_nonce([(b"x", b"style-src 'none'"), *((name, field) for field in fields)]) == nonce
 
 
 # Sources that recipients need.
