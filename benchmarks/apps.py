@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import itertools
-import json
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Scope
 
 from cookie_consent import ConsentMiddleware
+from tests.support.asgi import Reply
 
 KEY = "benchmark-key-" + "k" * 32
 POLICY = Path(__file__).with_name("consent.toml")
 PREFIX = "/privacy-choices"
 ROUTE = "/offices/tokyo"
 PAGE_ROUTE = "/articles/page"
+CSP_ROUTE = "/articles/with-csp"
 
 BROWSER = (
     (b"host", b"site.example"),
@@ -43,42 +45,9 @@ BROWSER = (
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 SERVER = ("site.example", 443)
 CLIENT = ("203.0.113.77", 50123)
-CSP = b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
+CSP = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Our offices - Benchmark Site</title>
-<meta name="description" content="Where our offices are, when they are open, and how to get there.">
-<link rel="canonical" href="https://site.example/articles/page">
-<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
-<link rel="preload" href="/static/text.woff2" as="font" type="font/woff2" crossorigin>
-<link rel="stylesheet" href="/static/site.css">
-<meta property="og:title" content="Our offices">
-<meta property="og:image" content="https://site.example/static/offices.jpg">
-<script src="/static/site.js" type="module"></script>
-<style>body { margin: 0 auto; max-width: 40rem } header > nav { display: flex; gap: 1rem }</style>
-</head>
-<body>
-<header><nav><a href="/">Home</a><a href="/offices">Offices</a><a href="/contact">Contact</a></nav></header>
-<main>
-<h1>Our offices</h1>
-"""
-_SECTION = """<section id="office-{n}">
-<h2>Office {n}</h2>
-<p>It is a short walk from the station and opens at nine. <a href="/offices/{n}">More about it</a>.</p>
-<ul><li>Telephone: 03-0000-00{n:02}</li><li>Floor: {n}</li></ul>
-</section>
-"""
-_FOOT = """</main>
-<footer><p>Benchmark Site Ltd. <a href="/terms">Terms</a></p></footer>
-</body>
-</html>
-"""
-
-
+_HEAD, _SECTION, _FOOT = re.split("<!-- .* -->\n", Path(__file__).with_name("article.html").read_text("utf-8"))
 PAGE = _HEAD + "".join(_SECTION.format(n=number) for number in range(1, 43)) + _FOOT
 """A page of 10 kB."""
 
@@ -91,6 +60,10 @@ async def _article(_: Request) -> Response:
     return HTMLResponse(PAGE)
 
 
+async def _article_with_csp(_: Request) -> Response:
+    return HTMLResponse(PAGE, headers={"content-security-policy": CSP})
+
+
 async def _sign_in(request: Request) -> Response:
     request.session["user"] = {"id": 4711, "name": "Hanako", "language": "ja"}
     return PlainTextResponse("Welcome.")
@@ -98,9 +71,8 @@ async def _sign_in(request: Request) -> Response:
 
 def bare_app() -> Starlette:
     """Return a Starlette app with nothing around it."""
-    return Starlette(
-        routes=[Route("/offices/{name}", _plain), Route(PAGE_ROUTE, _article), Route("/sign-in", _sign_in)]
-    )
+    routes = {"/offices/{name}": _plain, PAGE_ROUTE: _article, CSP_ROUTE: _article_with_csp, "/sign-in": _sign_in}
+    return Starlette(routes=[Route(path, endpoint) for path, endpoint in routes.items()])
 
 
 def session_app(app: ASGIApp | None = None) -> ASGIApp:
@@ -111,21 +83,6 @@ def session_app(app: ASGIApp | None = None) -> ASGIApp:
 def consent_app(app: ASGIApp | None = None, **options: Any) -> ConsentMiddleware:
     """Return an app, by default the bare one, under the consent middleware."""
     return ConsentMiddleware(app or bare_app(), POLICY, KEY, prefix=PREFIX, **options)
-
-
-def csp_app() -> ASGIApp:
-    """Return the bare app with a Content-Security-Policy on each response."""
-    app = bare_app()
-
-    async def with_csp(scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"content-security-policy", CSP)]
-            await send(message)
-
-        await app(scope, receive, sending)
-
-    return with_csp
 
 
 def fresh(value: bytes) -> bytes:
@@ -172,20 +129,6 @@ async def drop(_: Message) -> None:
     """Take a part of a response, and do nothing with it."""
 
 
-@dataclass
-class Reply:
-    """A response."""
-
-    status: int = 0
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    body: bytes = b""
-
-    def cookies(self) -> bytes:
-        """Return the cookies that it sets, as a browser sends them back."""
-        lines = (value for name, value in self.headers if name.lower() == b"set-cookie")
-        return b"; ".join(line.partition(b";")[0] for line in lines)
-
-
 async def call(app: ASGIApp, scope: Scope, body: bytes = b"") -> Reply:
     """Make a request, and return the response."""
     reply = Reply()
@@ -194,51 +137,45 @@ async def call(app: ASGIApp, scope: Scope, body: bytes = b"") -> Reply:
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            reply.status = message["status"]
-            reply.headers = [(bytes(name), bytes(value)) for name, value in message["headers"]]
-        elif message["type"] == "http.response.body":
-            reply.body += message.get("body", b"")
+        reply.messages.append(message)
 
     await app(scope, receive, send)
     return reply
 
 
+def cookies_of(reply: Reply) -> bytes:
+    """Return the cookies that a response sets, as a browser sends them back."""
+    return "; ".join(line.partition(";")[0] for line in reply.all("set-cookie")).encode()
+
+
 async def sign_in(app: ASGIApp) -> bytes:
     """Return the cookie of a valid session."""
-    cookie = (await call(app, make_scope("/sign-in"))).cookies()
+    cookie = cookies_of(await call(app, make_scope("/sign-in")))
     assert cookie, "no session was made"
     return cookie
 
 
-async def answer(app: ASGIApp, choice: str, scheme: str = "https") -> bytes:
-    """Answer the question as the banner's script does, and return the cookies."""
-    body = json.dumps({"choice": choice}).encode()
-    posted = [
-        *((name, value) for name, value in BROWSER if name != b"accept"),
-        (b"accept", b"application/json"),
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    scope = make_scope(PREFIX, method="POST", scheme=scheme, browser=posted)
-    reply = await call(app, scope, body)
-    assert reply.status == 200, f"{choice}: {reply.status} {reply.body!r}"
-    return reply.cookies()
+async def answer(app: ASGIApp, choice: str, scheme: str = "https", cookie: bytes | None = None, **fields: str) -> bytes:
+    """Answer the question by the banner's form, with further fields, and return the cookies that are set."""
+    body = urlencode({**fields, "choice": choice}).encode()
+    kind = (b"content-type", b"application/x-www-form-urlencoded")
+    posted = [*BROWSER, kind, (b"content-length", b"%d" % len(body))]
+    reply = await call(app, make_scope(PREFIX, cookie, method="POST", scheme=scheme, browser=posted), body)
+    assert reply.status == 303, f"{choice}: {reply.status} {reply.body!r}"
+    return cookies_of(reply)
 
 
 async def visit(app: ASGIApp, choice: str, scheme: str = "https") -> bytes:
     """Answer, go on to a page, and return all cookies that are set by then."""
     answered = await answer(app, choice, scheme)
     reply = await call(app, make_scope(cookie=answered, scheme=scheme))
-    return b"; ".join(filter(None, (answered, reply.cookies())))
+    return b"; ".join(filter(None, (answered, cookies_of(reply))))
 
 
 def forgeries(cookie: bytes) -> Iterator[bytes]:
-    """Yield endless cookies like this one, each with another wrong signature."""
-    for number in itertools.count():
-        forged = cookie[:-10] + b"%010x" % number
-        if forged != cookie:
-            yield forged
+    """Return endless cookies like this one, each with another wrong signature."""
+    forged = (cookie[:-10] + b"%010x" % number for number in itertools.count())
+    return (each for each in forged if each != cookie)
 
 
 class Records:

@@ -20,7 +20,6 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from urllib.parse import urlencode
 
 from starlette.types import ASGIApp
 
@@ -57,16 +56,11 @@ class Visitor:
         self._choices = itertools.cycle(("accept_all", "refuse_all"))
 
     async def answer(self, way: str) -> None:
-        """Answer once, by a form."""
+        """Answer once."""
         source, surface = SURFACES[way]
         fields = {"policy": _VERSION, "source": source, "language": "en", "surface": surface, "once": new_id()}
-        body = urlencode({**fields, "next": apps.ROUTE, "choice": next(self._choices)}).encode()
-        kind = (b"content-type", b"application/x-www-form-urlencoded")
-        posted = [*apps.BROWSER, kind, (b"content-length", b"%d" % len(body))]
         cookie = self._cookie or None if way == "banner again" else None
-        reply = await apps.call(self._app, apps.make_scope(apps.PREFIX, cookie, method="POST", browser=posted), body)
-        assert reply.status == 303, f"{way}: {reply.status} {reply.body!r}"
-        self._cookie = reply.cookies()
+        self._cookie = await apps.answer(self._app, next(self._choices), cookie=cookie, **fields, next=apps.ROUTE)
 
 
 @dataclass(frozen=True)
