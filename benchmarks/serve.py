@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import itertools
 import logging
 import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -76,10 +76,7 @@ class Server:
 
     def settle(self) -> None:
         """Wait until no record waits in its memory: what is written late belongs to the requests too."""
-        deadline = time.monotonic() + SETTLES_WITHIN
-        while self.get(STATS).get("waiting"):
-            assert time.monotonic() < deadline, "records wait in memory"
-            time.sleep(0.2)
+        wait_until(lambda: not self.get(STATS).get("waiting"), SETTLES_WITHIN)
 
 
 @dataclass
@@ -106,13 +103,11 @@ class Case:
 
 def take_turns(cases: Sequence[Case], rounds: int, seconds: int) -> None:
     """Let all cases take turns; a first short round warms up and does not count."""
-    for case in cases:
-        case.take_turn(1)
-        case.rates.clear()
-        case.by_cpu.clear()
-    for _ in range(rounds):
-        for case in cases:
-            case.take_turn(seconds)
+    for number, case in itertools.product(range(rounds + 1), cases):
+        case.take_turn(seconds if number else 1)
+        if not number:
+            case.rates.clear()
+            case.by_cpu.clear()
 
 
 @contextmanager
@@ -132,9 +127,8 @@ def serve(target: str) -> Iterator[Server]:
 
 def load(server: Server, cookie: bytes, seconds: int) -> int:
     """Make load for a while, and return the number of responses; none may be an error."""
-    headers = [(name, value) for name, value in apps.BROWSER if name not in (b"host", b"connection")]
     command = [program_path("wrk", "wrk"), "--threads", "1", "--connections", str(CONNECTIONS)]
-    for name, value in [*headers, (b"cookie", cookie)]:
+    for name, value in [*apps.BROWSER[2:], (b"cookie", cookie)]:  # wrk has its own for the host and the connection
         command += ["--header", f"{name.decode()}: {value.decode()}"]
     command += ["--duration", f"{seconds}s", server.origin + apps.ROUTE]
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
