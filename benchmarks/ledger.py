@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ SIZES = (1, 4)
 """How many processes share a ledger."""
 VISITORS = 32
 """Who answer at once, in all processes together."""
-WARM_UP = 5
+WARM_UP = 0.1  # seconds
 BYTES_OF_A_RECORD = 2200
 """On the disk, with its indexes and what it takes to make them."""
 SURFACES = {"first answer": ("banner", "banner"), "banner again": ("settings", "again")}
@@ -48,28 +48,22 @@ _barriers: dict[int, Barrier] = {}
 NewUrl = Callable[[], str]
 
 
-class Visitor:
-    """A visitor, who accepts and refuses by turns: for the first time each time, or with the cookie of before."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app, self._cookie = app, b""
-        self._choices = itertools.cycle(("accept_all", "refuse_all"))
-
-    async def answer(self, way: str) -> None:
-        """Answer once."""
-        source, surface = SURFACES[way]
-        fields = {"policy": _VERSION, "source": source, "language": "en", "surface": surface, "once": new_id()}
-        cookie = self._cookie or None if way == "banner again" else None
-        self._cookie = await apps.answer(self._app, next(self._choices), cookie=cookie, **fields, next=apps.ROUTE)
+async def visitor(app: ASGIApp, way: str) -> AsyncIterator[float]:
+    """Accept and refuse by turns, by the banner's form; yield how long each answer took."""
+    (source, surface), cookie = SURFACES[way], b""
+    fields = {"policy": _VERSION, "source": source, "language": "en", "surface": surface, "next": apps.ROUTE}
+    for choice in itertools.cycle(("accept_all", "refuse_all")):
+        began, before = time.monotonic(), cookie or None if way == "banner again" else None
+        cookie = await apps.answer(app, choice, cookie=before, **fields, once=new_id())
+        yield time.monotonic() - began
 
 
 @dataclass(frozen=True)
 class Worked:
-    """What a process did: how long each answer took, when it began and ended, its CPU time, and all that it kept."""
+    """What a process did: how long each timed answer took, how long all took, their CPU time, and all that it kept."""
 
     waits: list[float]
-    began: float
-    ended: float
+    seconds: float
     cpu: float
     kept: int
 
@@ -79,25 +73,26 @@ def serve(way: str, processes: int, url: str | None, seconds: float) -> Worked:
     logging.disable()
     ledger = open_ledger(url) if url else None
     with closing(ledger) if ledger else ExitStack():
-        app = apps.consent_app(ledger=ledger)
-        return asyncio.run(_serve([Visitor(app) for _ in range(VISITORS // processes)], way, processes, seconds))
+        return asyncio.run(_serve(apps.consent_app(ledger=ledger), way, processes, seconds))
 
 
-async def _serve(visitors: list[Visitor], way: str, processes: int, seconds: float) -> Worked:
-    waits: list[float] = []
+async def _serve(app: ASGIApp, way: str, processes: int, seconds: float) -> Worked:
+    waits, visitors = list[float](), [visitor(app, way) for _ in range(VISITORS // processes)]
 
-    async def repeat(visitor: Visitor, until: float) -> None:
-        while (began := time.monotonic()) < until:
-            await visitor.answer(way)
-            waits.append(time.monotonic() - began)
+    async def repeat(answers: AsyncIterator[float], until: float) -> None:
+        while time.monotonic() < until:
+            waits.append(await anext(answers))
 
-    for _ in range(WARM_UP):
-        await asyncio.gather(*(visitor.answer(way) for visitor in visitors))
+    async def all_repeat(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        await asyncio.gather(*(repeat(answers, until) for answers in visitors))
+
+    await all_repeat(WARM_UP)
+    warmed_up = len(waits)
     _barriers[processes].wait(60)
     began, cpu = time.monotonic(), time.process_time()
-    await asyncio.gather(*(repeat(visitor, began + seconds) for visitor in visitors))
-    kept = len(waits) + WARM_UP * len(visitors)
-    return Worked(waits, began, time.monotonic(), time.process_time() - cpu, kept)
+    await all_repeat(seconds)
+    return Worked(waits[warmed_up:], time.monotonic() - began, time.process_time() - cpu, len(waits))
 
 
 @dataclass
@@ -114,8 +109,7 @@ class Case:
         """Add one round."""
         tasks = [pool.submit(serve, self.way, self.processes, url, seconds) for _ in range(self.processes)]
         parts = [task.result() for task in tasks]
-        length = max(part.ended for part in parts) - min(part.began for part in parts)
-        self.rates.append(sum(len(part.waits) for part in parts) / length)
+        self.rates.append(sum(len(part.waits) for part in parts) / max(part.seconds for part in parts))
         self.parts += parts
 
     def row(self, without: Case) -> Row:
