@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Generator, Iterator
@@ -11,24 +12,14 @@ import hypothesis
 import pytest
 
 from tests.support.built import changed_sources, complaint
+from tests.support.examples import register_profiles
 
 pytest_plugins = ["tests.support.selection", "tests.support.servers.fixtures"]
 
-# No deadline: tests wait for events, and examples may be slow on a busy machine.
-hypothesis.settings.register_profile(
-    "default-here", deadline=None, max_examples=50, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
-hypothesis.settings.register_profile("full", hypothesis.settings.get_profile("default-here"), max_examples=100)
-hypothesis.settings.register_profile("quick", hypothesis.settings.get_profile("default-here"), max_examples=10)
-# For `make mutate`: only whether a test fails counts, so examples are not shrunk.
-hypothesis.settings.register_profile(
-    "mutation",
-    hypothesis.settings.get_profile("default-here"),
-    max_examples=50,
-    derandomize=True,
-    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
-)
-hypothesis.settings.load_profile("default-here")
+# Modules and tests stay until the end. While they are collected, the garbage collector would take half of the time.
+gc.disable()
+
+register_profiles()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,6 +31,19 @@ def pytest_configure(config: pytest.Config) -> None:
     # A shell starts programs in its background with SIGINT ignored, and so would be those to which tests send it.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Measure no coverage in the fixtures of a test whose coverage is not measured: pytest-cov measures it there."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    if not item.get_closest_marker("no_cover") or plugin is None or plugin.cov_controller is None:
+        return (yield)
+    plugin.cov_controller.pause()
+    try:
+        return (yield)
+    finally:
+        plugin.cov_controller.resume()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -72,6 +76,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.flaky(reruns=2))
     if hasattr(config, "workerinput"):  # In a worker: the longest tests come first, so that no worker waits at the end.
         items.sort(key=_place)
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from here on, but do not search all modules and tests for it each time."""
+    gc.freeze()
+    gc.enable()
 
 
 def _place(item: pytest.Item) -> int:

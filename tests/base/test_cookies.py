@@ -10,11 +10,12 @@ from email.utils import format_datetime
 from itertools import product
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cookie_consent.base.cookies.dates import cookie_date
 from cookie_consent.base.cookies.fields import cookie_name, expire_cookie, is_deletion, pairs, set_cookie, values
+from tests.support.examples import examples
 
 NOW = 1_750_000_000
 PAST, FUTURE = b"Thu, 01 Jan 1970 00:00:00 GMT", b"Fri, 31 Dec 2049 23:59:59 GMT"
@@ -353,7 +354,7 @@ FIELDS = st.tuples(st.just(b"a=1") | st.binary(max_size=6), st.lists(ATTRIBUTES.
 )
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(FIELDS | st.binary())
 @example(b"a=1; Max-Age=0; Max-Age=5")
 @example(b"a=1; Expires=" + PAST + b"; Expires=x")
@@ -383,7 +384,7 @@ def test_http_dates_are_read(moment: datetime) -> None:
     assert cookie_date(format_datetime(moment, usegmt=True)) == moment
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(DATES | st.binary())
 @pytest.mark.slow
 def test_dates_are_read_as_rfc_6265_specifies(value: bytes) -> None:

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cookie_consent.base.html.injection import Injection, Message
+from tests.support.examples import examples
 
 PROBE = "<form id=probe></form>"
 TAIL = "<p id=tail><a href=x>y</a></p>"
@@ -124,7 +125,7 @@ def parsed(document: str) -> Any:
     return parser.parse(document.removeprefix("\ufeff"), scripting=True)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(documents(HEADS))
 @pytest.mark.slow
 def test_parser_finds_fragment_first_in_otherwise_unchanged_document(document: str) -> None:
@@ -139,7 +140,7 @@ def test_parser_finds_fragment_first_in_otherwise_unchanged_document(document: s
 
 
 # An unclosed link would end at the link in the tail, and an unfinished tag would swallow the tail.
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(documents(HEADS).filter(lambda document: not re.search("<a |<text", document)))
 @pytest.mark.slow
 def test_parser_finds_tail_last_in_otherwise_unchanged_document(document: str) -> None:
@@ -164,7 +165,7 @@ END_OF_BODY = re.compile(rb"(?i)</body\s*>(?:\s|</html\s*>|<!--.*?-->)*", re.DOT
 soup = st.lists(st.one_of(broken, st.binary(max_size=4)), max_size=12).map(b"".join)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.sampled_from([b"", b"<html>", b"<!doctype html>"]), soup, splits)
 @example(b"<html>", b"<body", [])
 @example(b"", b"\xef\xbb", [1])

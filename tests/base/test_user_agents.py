@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.base.user_agents import Agent, read_agent
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_only_first_512_bytes_are_read() -> None:
     assert read_agent(b"x" * 512 + b" Googlebot/2.1") == read_agent(b"x" * 512)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.binary(max_size=600))
 def test_any_bytes_are_read_as_agent(field: bytes) -> None:
     assert read_agent(field).device in ("mobile", "tablet", "pc", "other")

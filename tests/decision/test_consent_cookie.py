@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous import TimestampSigner
 
@@ -15,6 +15,7 @@ from cookie_consent.decision import consent_cookie, visitor_cookie
 from cookie_consent.decision.record import SOURCES, Answer, ConsentRecord, State
 from cookie_consent.decision.signing import Signer
 from cookie_consent.policy.parts import LONGEST_PURPOSE_ID
+from tests.support.examples import examples
 from tests.support.policies import KEY, NOW
 
 SIGNER = Signer(KEY, consent_cookie.SALT)
@@ -112,7 +113,7 @@ def _swapped(token: bytes, first: int, second: int) -> bytes:
     return bytes(octets)
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(_mutations(TOKEN).filter(lambda mutant: mutant != TOKEN))
 @pytest.mark.slow
 def test_altered_token_is_ignored(mutant: bytes) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.decision.decision import CONSENT_LIFETIME, Decision, decide, decision_key
@@ -17,6 +17,7 @@ from cookie_consent.policy.declarations import SignalRules
 from cookie_consent.policy.material import digests, widened
 from cookie_consent.policy.parts import NECESSARY, Change, Cookie, Service, ServicePurpose
 from cookie_consent.policy.policy import Policy
+from tests.support.examples import examples
 from tests.support.policies import (
     NOW,
     consent_record,
@@ -334,7 +335,7 @@ def may_be_allowed(policy: Policy, record: ConsentRecord | None, signals: frozen
     return not any(reasons_to_deny)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(cases())
 @pytest.mark.slow
 def test_purpose_is_allowed_exactly_if_no_reason_denies_it(

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from cookie_consent.enforcement.ordinary_pages import ordinary_encoding
 from cookie_consent.sinks import MemorySink
 from tests.support.asgi import PHONE, SITE, Clock, Visitor, drive, install, run, scope
+from tests.support.examples import examples
 
 BEGINS = [
     '<!doctype html><html lang="{0}"><head><title>t</title></head><body class="x">',
@@ -146,7 +147,7 @@ pages = st.tuples(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(page=pages)
 @pytest.mark.slow
 def test_quick_way_sends_and_records_same_as_careful_way(page: Any) -> None:
@@ -174,7 +175,7 @@ documents = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     turns=st.lists(st.tuples(documents, st.sampled_from(ASKED_BY)), min_size=2, max_size=4),
     answer=st.sampled_from(["none", "refuse", "accept", "in part"]),

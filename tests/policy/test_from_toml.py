@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.policy.declarations import SignalRules
@@ -18,6 +18,7 @@ from cookie_consent.policy.from_toml import declarations, read
 from cookie_consent.policy.parts import Change, Cookie, Feature, Recipient, Service, ServicePurpose, Site
 from cookie_consent.policy.policy import Policy
 from cookie_consent.texts import catalog
+from tests.support.examples import examples
 from tests.support.policies import FULL_POLICY, full_policy_data, policy_of, toml_string, write_policy_file
 
 Place = tuple[str | int, ...]
@@ -330,7 +331,7 @@ def test_any_other_text_is_accepted_or_rejected(folder: Path, place: Place, text
     load(folder, data)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(at=st.integers(0, len(FULL_POLICY.encode())), octets=st.binary(max_size=3), dropped=st.integers(0, 3))
 @pytest.mark.slow
 def test_any_changed_bytes_are_accepted_or_rejected(folder: Path, at: int, octets: bytes, dropped: int) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cookie_consent.ledgers import MemoryLedger
 from cookie_consent.ledgers.chain import verify
 from cookie_consent.visitors.own_records import LONGEST_NOTE
 from tests.support.asgi import PREFIX, SITE, Clock, Reply, Visitor, install, page_app, policy
+from tests.support.examples import examples
 
 NOTE = f"{PREFIX}/records/note"
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -132,7 +133,7 @@ def site() -> Site:
 OWN = [("sec-fetch-site", "same-origin")]
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(answers(), HEADERS, st.booleans())
 @pytest.mark.slow
 def test_hostile_answer_never_raises_and_is_recorded_only_if_accepted(

@@ -136,6 +136,7 @@ class DiscardingSink(MemorySink):
 
 def holders_of_long_texts() -> list[str]:
     """Describe the objects in this process that hold a long text with the mark."""
+    gc.unfreeze()  # otherwise gc.get_objects lacks the caches of modules
     gc.collect()
     found, left = [], [holder for holder in gc.get_objects() if type(holder) is not FrameType]
     while left:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -44,6 +44,7 @@ from tests.support.asgi import (
     response_to,
     scope,
 )
+from tests.support.examples import examples
 from tests.support.policies import KEY
 
 HTML = [("accept", "text/html"), ("user-agent", PHONE)]
@@ -816,7 +817,7 @@ _bodies = st.one_of(
 _chunks = st.lists(_bodies, min_size=1, max_size=3)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(
     method=st.one_of(st.sampled_from(["GET", "HEAD", "POST", "POST", "POST", "PUT"]), st.text(max_size=5)),
     path=_paths,
