@@ -15,13 +15,12 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks import serve
 from benchmarks.command import Ran, consent, print_machine
 from benchmarks.records import write_records
-from benchmarks.table import Row, print_table, ratio
+from benchmarks.table import Row, print_table
 from cookie_consent.sinks import open_sink
 from cookie_consent.sinks.files.closed_files import FileFormat, parquet_folder
 from tests.support.servers.clickhouse_server import clickhouse_server
@@ -75,13 +74,10 @@ def write(folder: Path, rounds: int, seconds: int, sinks: Collection[str]) -> No
 def _written(case: serve.Case, bare: serve.Case, where: str) -> Row:
     stats = case.server.get(serve.STATS)
     dropped = sum(number for name, number in stats.items() if name.startswith("dropped"))
-    row: Row = {"sink": case.name, "requests/s": round(median(case.rates)), "of bare": ratio(case.rates, bare.rates)}
-    row |= {"to reach": case.to_reach, "CPU µs": round(1e6 / median(case.by_cpu), 1)}
-    row |= {"CPU of bare": ratio(case.by_cpu, bare.by_cpu), "requests": case.requests}
     if case.name in SINKS:
         wait_until(lambda: _kept(where) + dropped >= case.requests)
     kept = _kept(where) if case.name in SINKS else None
-    return {**row, "spilled": stats.get("spilled", 0), "dropped": dropped, "kept": kept}
+    return {**case.row(bare), "spilled": stats.get("spilled", 0), "dropped": dropped, "kept": kept}
 
 
 def _kept(where: str) -> int:

@@ -2,17 +2,6 @@
 
 Chromium opens the pages, npm gets the peers. All are on the same article, served from this machine in the same run, and
 take turns in each round. Ratios are taken within a round; shown are their medians, with the lowest and the highest.
-
-When a banner is seen: `watch.js` looks for its box in each frame from the start of the document. It counts as seen in
-the first frame in which at least half of it is in the window, it is fixed there (which tells its own style from a bare
-text in the page) and nothing makes it more transparent than 0.9. A banner that is there in the frame of the first
-contentful paint (FCP) is seen at that time.
-
-What the layout does: the sum of the shifts without recent input until two seconds after the load, or until the banner
-is seen where that is later.
-
-How it answers (INP): one press of the mouse on the button that accepts all, at its place and without looking for it in
-the page; the longest of the browser's own event timings of that interaction, which come in steps of 8 ms.
 """
 
 from __future__ import annotations
@@ -39,12 +28,6 @@ ROOT = Path(__file__).parent.parent
 SETTLE = 2.0  # seconds after the load, until which the layout may shift
 NEW_WINDOW = 0.7  # seconds, for the browser's own work on a window
 _WATCH = Path(__file__).with_name("watch.js").read_text("utf-8")
-_FIRST_PAINT = """() => {
-  const [entry] = performance.getEntriesByName("first-contentful-paint");
-  return entry.paintTime ?? entry.startTime;
-}"""
-_BLOCKING = """() => performance.getEntriesByType("resource")
-  .filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name)"""
 
 
 @dataclass(frozen=True)
@@ -127,15 +110,14 @@ class Visits:
             html = self._open(page, variant).body()
             page.wait_for_timeout(SETTLE * 1000)
             files = [each.body() for each in responses if self._is_banners(each.url, variant)]
-            blocking = sum(self._is_banners(address, variant) for address in page.evaluate(_BLOCKING))
+            blocking = sum(self._is_banners(address, variant) for address in page.evaluate("blockingFiles()"))
             return Runs(variant, html, files, blocking)
 
     def load(self, variant: Variant, profile: Profile) -> Load:
         """Load the page, and return what was seen."""
         with self._page(profile) as page:
             noted = self._watched(page, variant)
-            first_paint = page.evaluate(_FIRST_PAINT)
-        frame, painted = noted["frame"], noted["painted"]
+        first_paint, frame, painted = noted["firstPaint"], noted["frame"], noted["painted"]
         if painted is not None and frame <= first_paint <= painted:
             painted = first_paint
         return Load(first_paint, painted, noted["unstyled"], noted["shift"])
@@ -166,6 +148,7 @@ class Visits:
         context = self._browser.new_context(**profile.context)
         try:
             page = context.new_page()
+            page.add_init_script(_WATCH)
             page.wait_for_timeout(NEW_WINDOW * 1000)
             devtools = context.new_cdp_session(page)
             if profile.slower > 1:
@@ -184,7 +167,7 @@ class Visits:
         return response
 
     def _watched(self, page: Page, variant: Variant) -> dict[str, Any]:
-        page.add_init_script(f"{_WATCH}watchPage({json.dumps(variant.banner)});")
+        page.add_init_script(f"watchPage({json.dumps(variant.banner)})")
         self._open(page, variant)
         page.wait_for_timeout(SETTLE * 1000)
         if variant.banner:
@@ -256,9 +239,7 @@ TARGETS = {
 
 def main() -> None:
     """Measure, and print the figures."""
-    parser = argparse.ArgumentParser(
-        "python -m benchmarks.banner", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser("python -m benchmarks.banner", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="how often each page has its turn (7)")
     arguments = parser.parse_args()
     install_peers()

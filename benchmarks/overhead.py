@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 from tempfile import TemporaryDirectory
@@ -34,8 +34,8 @@ class Case:
     to_reach: float | None = None
     path: str = apps.ROUTE
     records: apps.Records | None = None
-    without: ASGIApp | None = None
-    """What it is compared with; None for the bare app."""
+    without: ASGIApp = field(default_factory=apps.bare_app)
+    """What it is compared with."""
 
 
 async def drive(app: ASGIApp, scopes: list[Scope]) -> float:
@@ -60,35 +60,26 @@ def cpu_until_written(records: apps.Records, count: int) -> float:
     return (time.process_time() - process) - (time.thread_time() - thread)
 
 
-def measure_block(runner: asyncio.Runner, case: Case, scopes: list[Scope]) -> float:
-    """Return the microseconds of a request on the case's app; this uses the scopes up."""
-    count = len(scopes)
-    gc.collect()
-    seconds = runner.run(drive(case.app, scopes))
-    if case.records:
-        seconds += cpu_until_written(case.records, count)
-    return seconds / count * 1e6
-
-
-def measure_pair(runner: asyncio.Runner, case: Case, bare: ASGIApp, block: int, *, bare_first: bool) -> float:
+def measure_pair(runner: asyncio.Runner, case: Case, block: int, *, bare_first: bool) -> float:
     """Return how many microseconds longer a request takes on the case's app than on the one it is compared with."""
     cookies = list(itertools.islice(case.cookies, block))
     took = {}
     for is_bare in (bare_first, not bare_first):
-        turn = Case("without", case.without or bare, iter(())) if is_bare else case
-        took[is_bare] = measure_block(runner, turn, [apps.make_scope(case.path, cookie) for cookie in cookies])
-    return took[False] - took[True]
+        scopes = [apps.make_scope(case.path, cookie) for cookie in cookies]
+        gc.collect()
+        took[is_bare] = runner.run(drive(case.without if is_bare else case.app, scopes))
+        if case.records and not is_bare:
+            took[is_bare] += cpu_until_written(case.records, block)
+    return (took[False] - took[True]) / block * 1e6
 
 
-def measure(runner: asyncio.Runner, cases: Sequence[Case], bare: ASGIApp, rounds: int, block: int) -> list[list[float]]:
+def measure(runner: asyncio.Runner, cases: Sequence[Case], rounds: int, block: int) -> list[list[float]]:
     """Measure all cases in turns, and return each one's microseconds a request; a first round only warms up."""
-    overheads = [list[float]() for _ in cases]
-    for number in range(rounds + 1):
-        for case, own in zip(cases, overheads, strict=True):
-            overhead = measure_pair(runner, case, bare, block, bare_first=number % 2 == 0)
-            if number:
-                own.append(overhead)
-    return overheads
+    overheads = [
+        [measure_pair(runner, case, block, bare_first=number % 2 == 0) for case in cases]
+        for number in range(rounds + 1)
+    ]
+    return [list(own) for own in zip(*overheads[1:], strict=True)]
 
 
 async def make_answers(access_log: Path, count: int) -> list[bytes]:
@@ -113,15 +104,14 @@ async def check_status(app: ASGIApp, cookie: bytes | None, status: str) -> None:
     assert not reply.all("set-cookie"), reply
 
 
-async def check_page(app: ASGIApp, bare: ASGIApp) -> None:
+async def check_page(app: ASGIApp) -> None:
     """Check that the page is whole, and that the banner is in it."""
-    with_banner, page = [await apps.call(each, apps.make_scope(apps.PAGE_ROUTE)) for each in (app, bare)]
-    assert page.body.decode() == apps.PAGE
-    assert apps.PREFIX.encode() in with_banner.body, "the banner is not in the page"
-    beginning, end, _ = page.body.rpartition(b"</body>")
-    assert end, "the page has no end"
-    assert with_banner.body.startswith(beginning[:100]), "the page has another beginning"
-    assert beginning[-100:] in with_banner.body, "the page has another end"
+    body = (await apps.call(app, apps.make_scope(apps.PAGE_ROUTE))).body
+    beginning, end, _ = apps.PAGE.encode().rpartition(b"</body>")
+    assert apps.PREFIX.encode() in body, "the banner is not in the page"
+    assert body.startswith(beginning[:100]), "the page has another beginning"
+    assert beginning[-100:] in body, "the page has another end"
+    assert end in body, "the page has no end"
 
 
 def check_records(runner: asyncio.Runner, app: ASGIApp, records: apps.Records, traced: bytes) -> None:
@@ -154,16 +144,11 @@ def make_cases(runner: asyncio.Runner, folder: Path, requests: int) -> list[Case
     forged = apps.forgeries(refused)
     again = next(forged)
     new = runner.run(make_answers(folder / "other.jsonl", requests + 1))
-    for cookie, status in (
-        (None, "unknown"),
-        (refused, "refused"),
-        (granted, "granted"),
-        (again, "unknown"),
-        (next(forged), "unknown"),
-        (new.pop(), "refused"),
-    ):
-        runner.run(check_status(app, cookie, status))
-    runner.run(check_page(app, apps.bare_app()))
+    kinds = {"unknown": (None, again, next(forged)), "refused": (refused, new.pop()), "granted": (granted,)}
+    for status, cookies in kinds.items():
+        for cookie in cookies:
+            runner.run(check_status(app, cookie, status))
+    runner.run(check_page(app))
     time.sleep(1.2)
     records.read()
     check_records(runner, app, records, granted)
@@ -226,7 +211,7 @@ def main() -> None:
         folder = Path(name)
         requests = (rounds + 1) * block
         cases = make_features(runner, folder) if arguments.features else make_cases(runner, folder, requests)
-        overheads = measure(runner, cases, apps.bare_app(), rounds, block)
+        overheads = measure(runner, cases, rounds, block)
     unit = median(overheads[0])
     rows = [row(case, own, unit) for case, own in zip(cases, overheads, strict=True)]
     print_table(f"{rounds} rounds of {block} requests", rows)

@@ -100,6 +100,14 @@ class Case:
         self.by_cpu.append(requests / (self.server.cpu_seconds() - before))
         self.requests += requests
 
+    def row(self, bare: Case) -> Row:
+        """Return the figures, compared with those of the bare app."""
+        shares = sorted(one / other for one, other in zip(self.by_cpu, bare.by_cpu, strict=True))
+        row: Row = {"case": self.name, "requests/s": round(median(self.rates))}
+        row |= {"of bare": ratio(self.rates, bare.rates), "requests / CPU s": round(median(self.by_cpu))}
+        row |= {"CPU of bare": ratio(self.by_cpu, bare.by_cpu), "rounds": f"{shares[0]:.2f} to {shares[-1]:.2f}"}
+        return {**row, "to reach": self.to_reach, "requests": self.requests}
+
 
 def take_turns(cases: Sequence[Case], rounds: int, seconds: int) -> None:
     """Let all cases take turns; a first short round warms up and does not count."""
@@ -167,24 +175,6 @@ def make_cases(stack: ExitStack, folder: Path) -> list[Case]:
     ]
 
 
-def compare(rounds: int, seconds: int) -> list[Row]:
-    """Return the figures of the servers, which take turns."""
-    with TemporaryDirectory() as folder, ExitStack() as stack:
-        cases = make_cases(stack, Path(folder))
-        take_turns(cases, rounds, seconds)
-        bare, traced = cases[0], cases[-1]
-        written = traced.server.get(STATS)["written"]
-        assert written, "nothing was traced"
-    rows = []
-    for case in cases:
-        shares = sorted(one / other for one, other in zip(case.by_cpu, bare.by_cpu, strict=True))
-        row: Row = {"case": case.name, "requests / CPU s": round(median(case.by_cpu))}
-        row |= {"of bare": ratio(case.by_cpu, bare.by_cpu), "rounds": f"{shares[0]:.2f} to {shares[-1]:.2f}"}
-        row |= {"to reach": case.to_reach, "requests": case.requests}
-        rows.append({**row, "records": written if case is traced else None})
-    return rows
-
-
 def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser("python -m benchmarks.serve", description=__doc__)
@@ -192,7 +182,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3, help="how long a turn is (3)")
     arguments = parser.parse_args()
     logging.disable()
-    print_table(f"uvicorn on {server_parts()}", compare(arguments.rounds, arguments.seconds))
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        cases = make_cases(stack, Path(folder))
+        take_turns(cases, arguments.rounds, arguments.seconds)
+        records = cases[-1].server.get(STATS)["written"]
+    assert records, "nothing was traced"
+    print_table(f"uvicorn on {server_parts()}; {records:,} records", [case.row(cases[0]) for case in cases])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 // Notes in `window.noted` what is seen of a page: runs at the start of its document. What each means, says
-// banner.py.
+// README.md.
 
 /** @param {string} selector of the banner's box; "" for none */
 function watchPage(selector) {
-  const noted = { frame: null, painted: null, unstyled: 0, shift: 0, answer: null };
+  const noted = { firstPaint: null, frame: null, painted: null, unstyled: 0, shift: 0, answer: null };
   const watch = (options, take) =>
     new PerformanceObserver((list) => list.getEntries().forEach(take)).observe({ buffered: true, ...options });
   watch({ type: "layout-shift" }, (entry) => { if (!entry.hadRecentInput) noted.shift += entry.value; });
+  watch({ type: "paint" }, (entry) => {
+    if (entry.name === "first-contentful-paint") noted.firstPaint = entry.paintTime ?? entry.startTime;
+  });
   const answered = (entry) => {
     if (entry.interactionId || entry.entryType === "first-input")
       noted.answer = Math.max(noted.answer, entry.duration);
@@ -48,3 +51,10 @@ function watchPage(selector) {
   if (selector) requestAnimationFrame(look);
   Object.assign(window, { noted });
 }
+
+function blockingFiles() {
+  const files = performance.getEntriesByType("resource");
+  return files.filter((entry) => entry.renderBlockingStatus === "blocking").map((entry) => entry.name);
+}
+
+Object.assign(window, { watchPage, blockingFiles });
